@@ -1,0 +1,122 @@
+/**
+ * A clock that stands still until it is advanced. Timers fire in order of their time; timers of the
+ * same time fire in the order in which they were set. Between two timers the event loop is drained
+ * (`settle`), so that promises started by one timer have run before the next fires.
+ */
+import { assert } from './assert.ts';
+import { type Clock, sleepWith } from './clock.ts';
+
+interface Timer {
+  readonly atMs: number;
+  readonly sequence: number;
+  readonly callback: () => void;
+  cancelled: boolean;
+}
+
+export class VirtualClock implements Clock {
+  #nowMs: number;
+  readonly #startMs: number;
+  #sequence = 0;
+  readonly #timers: Timer[] = [];
+
+  constructor(options: { readonly startMs?: number } = {}) {
+    this.#startMs = options.startMs ?? Date.UTC(2026, 0, 1);
+    this.#nowMs = this.#startMs;
+  }
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  monotonic(): number {
+    return this.#nowMs - this.#startMs;
+  }
+
+  after(delayMs: number, callback: () => void): () => void {
+    this.#sequence += 1;
+    const timer: Timer = {
+      atMs: this.#nowMs + Math.max(0, delayMs),
+      sequence: this.#sequence,
+      callback,
+      cancelled: false,
+    };
+    pushTimer(this.#timers, timer);
+    return () => {
+      timer.cancelled = true;
+    };
+  }
+
+  sleep(delayMs: number, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+    return sleepWith((ms, callback) => this.after(ms, callback), delayMs, signal);
+  }
+
+  /** Time of the next timer that is still wanted, or undefined. */
+  nextMs(): number | undefined {
+    while (this.#timers[0]?.cancelled) popTimer(this.#timers);
+    return this.#timers[0]?.atMs;
+  }
+
+  /** Moves to the next timer and fires it; false when there is none. Does not settle. */
+  step(): boolean {
+    if (this.nextMs() === undefined) return false;
+    const timer = popTimer(this.#timers);
+    assert(timer !== undefined && timer.atMs >= this.#nowMs, 'virtual time never goes back');
+    this.#nowMs = timer.atMs;
+    timer.callback();
+    return true;
+  }
+
+  /** Moves the time by `deltaMs`, firing everything that becomes due and settling in between. */
+  async advance(deltaMs: number): Promise<void> {
+    const targetMs = this.#nowMs + deltaMs;
+    await settle();
+    for (let next = this.nextMs(); next !== undefined && next <= targetMs; next = this.nextMs()) {
+      this.step();
+      await settle();
+    }
+    this.#nowMs = targetMs;
+  }
+}
+
+/** Lets every promise that can run, run: one turn of the event loop. */
+export function settle(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+function before(a: Timer, b: Timer): boolean {
+  return a.atMs < b.atMs || (a.atMs === b.atMs && a.sequence < b.sequence);
+}
+
+/** Binary heap, smallest first. */
+function pushTimer(heap: Timer[], timer: Timer): void {
+  heap.push(timer);
+  let index = heap.length - 1;
+  while (index > 0) {
+    const parent = (index - 1) >> 1;
+    const above = heap[parent];
+    if (above === undefined || !before(timer, above)) break;
+    heap[index] = above;
+    index = parent;
+  }
+  heap[index] = timer;
+}
+
+function popTimer(heap: Timer[]): Timer | undefined {
+  const top = heap[0];
+  const last = heap.pop();
+  if (top === undefined || last === undefined || heap.length === 0) return top;
+  let index = 0;
+  for (;;) {
+    const left = index * 2 + 1;
+    const a = heap[left];
+    const b = heap[left + 1];
+    if (a === undefined) break;
+    const child = b !== undefined && before(b, a) ? left + 1 : left;
+    const smaller = heap[child];
+    if (smaller === undefined || !before(smaller, last)) break;
+    heap[index] = smaller;
+    index = child;
+  }
+  heap[index] = last;
+  return top;
+}

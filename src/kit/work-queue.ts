@@ -1,0 +1,115 @@
+/**
+ * The queue behind every control loop: keys, each at most once, never handled twice at a time.
+ *
+ * A key added while it is being worked on is handed out again after `done`. `addAfter` waits;
+ * `retry` waits longer after each failure of the same key until `forget`.
+ */
+import type { Clock } from './clock.ts';
+
+export interface WorkQueueOptions {
+  /** First delay after a failure; doubles with each further one. */
+  readonly retryDelayMs?: number;
+  readonly retryDelayMsMax?: number;
+}
+
+export class WorkQueue<Key extends string = string> {
+  readonly #clock: Clock;
+  readonly #ready = new Set<Key>();
+  readonly #working = new Set<Key>();
+  readonly #again = new Set<Key>();
+  readonly #failures = new Map<Key, number>();
+  readonly #delayed = new Map<Key, { readonly atMs: number; readonly cancel: () => void }>();
+  readonly #takers: ((key: Key) => void)[] = [];
+  readonly #retryDelayMs: number;
+  readonly #retryDelayMsMax: number;
+
+  constructor(deps: { readonly clock: Clock }, options: WorkQueueOptions = {}) {
+    this.#clock = deps.clock;
+    this.#retryDelayMs = options.retryDelayMs ?? 5;
+    this.#retryDelayMsMax = options.retryDelayMsMax ?? 1_000_000;
+  }
+
+  /** Keys ready now, not counting those being worked on or waiting for their time. */
+  get length(): number {
+    return this.#ready.size;
+  }
+
+  add(key: Key): void {
+    if (this.#working.has(key)) {
+      this.#again.add(key);
+      return;
+    }
+    const taker = this.#ready.size === 0 ? this.#takers.shift() : undefined;
+    if (taker === undefined) {
+      this.#ready.add(key);
+      return;
+    }
+    this.#working.add(key);
+    taker(key);
+  }
+
+  /** Adds the key after a delay; of several delays the shortest wins. */
+  addAfter(key: Key, delayMs: number): void {
+    if (delayMs <= 0) {
+      this.add(key);
+      return;
+    }
+    const atMs = this.#clock.monotonic() + delayMs;
+    const waiting = this.#delayed.get(key);
+    if (waiting !== undefined && waiting.atMs <= atMs) return;
+    waiting?.cancel();
+    const cancel = this.#clock.after(delayMs, () => {
+      this.#delayed.delete(key);
+      this.add(key);
+    });
+    this.#delayed.set(key, { atMs, cancel });
+  }
+
+  /** Adds the key after a delay that grows with each failure: 5 ms, 10 ms, … 1,000 s. */
+  retry(key: Key): void {
+    const failures = this.#failures.get(key) ?? 0;
+    this.#failures.set(key, failures + 1);
+    this.addAfter(key, Math.min(this.#retryDelayMs * 2 ** failures, this.#retryDelayMsMax));
+  }
+
+  failuresOf(key: Key): number {
+    return this.#failures.get(key) ?? 0;
+  }
+
+  forget(key: Key): void {
+    this.#failures.delete(key);
+  }
+
+  /** The next key. Call `done` with it when finished. Rejects with the signal's reason. */
+  take({ signal }: { readonly signal: AbortSignal }): Promise<Key> {
+    if (signal.aborted) return Promise.reject(signal.reason);
+    for (const key of this.#ready) {
+      this.#ready.delete(key);
+      this.#working.add(key);
+      return Promise.resolve(key);
+    }
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => {
+        this.#takers.splice(this.#takers.indexOf(taker), 1);
+        reject(signal.reason);
+      };
+      const taker = (key: Key): void => {
+        signal.removeEventListener('abort', onAbort);
+        resolve(key);
+      };
+      this.#takers.push(taker);
+      signal.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+
+  done(key: Key): void {
+    this.#working.delete(key);
+    if (this.#again.delete(key)) this.add(key);
+  }
+
+  /** Cancels what waits for its time. */
+  [Symbol.dispose](): void {
+    for (const { cancel } of this.#delayed.values()) cancel();
+    this.#delayed.clear();
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * The store's contract: revisioned keys and bytes, in memory, over a durable log.
+ *
+ * All newest values live in memory, so `get`, `list` and `count` of the newest state are plain
+ * synchronous calls. A write resolves after its commit and is visible to readers and watchers only
+ * then. Every write has a revision of its own; a revision is never used twice, also after a failed
+ * commit, a crash or a restore. The store knows keys, bytes and revisions; it does not know
+ * Kubernetes. `sqlite.ts` opens the durable one, `memory.ts` the one for tests; both satisfy
+ * `store.contract.ts`.
+ */
+export interface Entry {
+  readonly key: string;
+  /** Never changed after it was stored; callers must not change it either. */
+  readonly value: Uint8Array;
+  /** Revision of the write that made this value. */
+  readonly revision: number;
+  /** Revision of the write that made the key. */
+  readonly createRevision: number;
+}
+
+export interface StoreEvent {
+  readonly type: 'put' | 'delete';
+  readonly key: string;
+  /** The value written; of a delete, undefined. */
+  readonly value: Uint8Array | undefined;
+  /** What was there before, or undefined when the key is new. */
+  readonly previous: Entry | undefined;
+  readonly revision: number;
+}
+
+/**
+ * What a write expects to find: any state, no such key, or exactly this revision.
+ * A compare that meets a write of the same key still committing waits for its outcome.
+ */
+export type Expectation = 'any' | 'absent' | { readonly revision: number };
+
+export type WriteResult =
+  | { readonly ok: true; readonly revision: number }
+  /** The expectation did not hold; `current` is what is there. */
+  | { readonly ok: false; readonly current: Entry | undefined };
+
+export type ListResult =
+  | {
+      readonly ok: true;
+      readonly entries: readonly Entry[];
+      /** The revision that the list shows. */
+      readonly revision: number;
+      /** Whether keys remain behind the last entry. */
+      readonly more: boolean;
+    }
+  | { readonly ok: false; readonly reason: 'compacted' | 'future'; readonly oldest: number };
+
+export interface ListOptions {
+  /** Keys that start with this. */
+  readonly prefix: string;
+  /** Only keys greater than this one (exclusive). */
+  readonly after?: string | undefined;
+  readonly limit?: number | undefined;
+}
+
+export interface WatchOptions {
+  readonly prefix: string;
+  /** Events with a revision greater than this are delivered, history first. */
+  readonly afterRevision: number;
+}
+
+export interface WatchListener {
+  /** A batch in order of revision, with no gap and no repeat. Must not throw and must not block. */
+  onEvents(events: readonly StoreEvent[]): void;
+  /** All events up to this revision have been delivered. Called after each commit. */
+  onProgress?(revision: number): void;
+  /** The watch is over: the store was closed, or its history was lost. */
+  onEnd(reason: 'closed' | 'compacted'): void;
+}
+
+export interface Watch {
+  cancel(): void;
+}
+
+export interface Store extends AsyncDisposable {
+  /** Revision of the newest committed write. */
+  readonly revision: number;
+  /** Oldest revision that `listAt` and `watch` can still show. */
+  readonly oldestRevision: number;
+  /**
+   * Makes the copy in memory at least as new as the moment of the call. Undefined where it always
+   * is (a store of one process), so that readers need not wait.
+   */
+  fresh(): Promise<void> | undefined;
+  get(key: string): Entry | undefined;
+  count(prefix: string): number;
+  /** The newest state, in order of key. */
+  list(options: ListOptions): Extract<ListResult, { ok: true }>;
+  /** The state at an older revision. */
+  listAt(options: ListOptions & { readonly revision: number }): Promise<ListResult>;
+  /** Stores a value. `ttlMs` removes the key after that time. Rejects with `StoreUnavailable`. */
+  put(write: {
+    readonly key: string;
+    readonly value: Uint8Array;
+    readonly expect: Expectation;
+    readonly ttlMs?: number | undefined;
+  }): Promise<WriteResult>;
+  /** Removes a key. Deleting an absent key with `any` gives `{ ok: false, current: undefined }`. */
+  delete(write: { readonly key: string; readonly expect: Expectation }): Promise<WriteResult>;
+  /** Undefined when history from there is gone (the caller answers 410 Expired). */
+  watch(options: WatchOptions, listener: WatchListener): Watch | undefined;
+  /** Forgets what was replaced before this revision. */
+  compact(revision: number): Promise<void>;
+}
+
+/** A write whose outcome could not be made durable (disk full, log closed). Nothing was stored. */
+export class StoreUnavailable extends Error {
+  override readonly name = 'StoreUnavailable';
+}
+
+export const limits = {
+  /** Bytes of replaced values and event history kept in memory. */
+  historyBytesMax: 64 * 1024 * 1024,
+  /** Age after which replaced values may be forgotten. */
+  historyAgeMs: 5 * 60 * 1000,
+  /** Largest value. */
+  valueBytesMax: 3 * 1024 * 1024,
+  /** Writes waiting for their commit; more are refused. */
+  pendingWritesMax: 100_000,
+} as const;
