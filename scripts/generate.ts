@@ -62,7 +62,8 @@ function compact(definition: Definition): Record<string, unknown> {
 
 function reference(definition: Definition): Record<string, unknown> {
   const name = (definition.$ref ?? '').replace('#/definitions/', '');
-  const target = scalars[name] ?? (opaque.has(name) ? { type: 'object', opaque: true } : { ref: name });
+  const target =
+    scalars[name] ?? (opaque.has(name) ? { type: 'object', opaque: true } : { ref: name });
   return { ...target, ...merging(definition) };
 }
 
@@ -172,14 +173,18 @@ function main(): void {
   const [folder, flag] = process.argv.slice(2);
   const source = join(folder ?? '.', 'openapi-definitions-v1.36.json');
   if (folder === undefined || !existsSync(source)) {
-    console.error('usage: npm run generate -- FOLDER [--check]  (no openapi-definitions-v1.36.json there)');
+    console.error(
+      'usage: npm run generate -- FOLDER [--check]  (no openapi-definitions-v1.36.json there)',
+    );
     process.exit(2);
   }
   const definitions: Record<string, Definition> = JSON.parse(readFileSync(source, 'utf8'));
   const files = typeFiles(definitions);
   const entries = Object.entries(definitions)
     .filter(([name]) => scalars[name] === undefined && !opaque.has(name))
-    .map(([name, definition]) => `  ${JSON.stringify(name)}: ${JSON.stringify(compact(definition))}`);
+    .map(
+      ([name, definition]) => `  ${JSON.stringify(name)}: ${JSON.stringify(compact(definition))}`,
+    );
   files.set('src/resources/openapi/v1.36.json', `{\n${entries.join(',\n')}\n}\n`);
   let stale = 0;
   for (const [path, text] of files) {

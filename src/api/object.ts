@@ -63,6 +63,8 @@ export function objectKey(object: { readonly metadata: ObjectMeta }): string {
 }
 
 /** The owner that manages the object, if there is one. */
-export function controllerOf(object: { readonly metadata: ObjectMeta }): OwnerReference | undefined {
+export function controllerOf(object: {
+  readonly metadata: ObjectMeta;
+}): OwnerReference | undefined {
   return object.metadata.ownerReferences?.find((reference) => reference.controller === true);
 }

@@ -45,11 +45,15 @@ export interface Client {
     at: { readonly namespace?: string | undefined; readonly name: string },
     options: Cancel,
   ): Promise<T>;
-  list<T extends KubeObject>(kind: KindOf<T>, options: ListOptions & Cancel): Promise<ObjectList<T>>;
+  list<T extends KubeObject>(
+    kind: KindOf<T>,
+    options: ListOptions & Cancel,
+  ): Promise<ObjectList<T>>;
   /** Ends (returns) when the server closes; throws `ApiError` for an ERROR event (410 Expired). */
   watch<T extends KubeObject>(
     kind: KindOf<T>,
-    options: ListOptions & Cancel & { readonly resourceVersion: string; readonly bookmarks?: boolean },
+    options: ListOptions &
+      Cancel & { readonly resourceVersion: string; readonly bookmarks?: boolean },
   ): AsyncIterable<WatchEvent<T>>;
   create<T extends KubeObject>(kind: KindOf<T>, object: T, options: Cancel): Promise<T>;
   /** PUT; `subresource` as `status`. */

@@ -32,7 +32,11 @@ export function systemClock(): Clock {
   };
 }
 
-export function sleepWith(after: Clock['after'], delayMs: number, signal: AbortSignal): Promise<void> {
+export function sleepWith(
+  after: Clock['after'],
+  delayMs: number,
+  signal: AbortSignal,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
       reject(signal.reason);
