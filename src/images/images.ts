@@ -1,0 +1,221 @@
+/**
+ * Images without a registry and without a daemon: from a folder, from Debian packages, or by recipe,
+ * to one tar file that `ctr -n k8s.io images import` takes.
+ *
+ *     coracle image build ──► buildImage / buildExampleImages ──► x.tar ──► importImages ──► pods
+ *
+ * `recipes.ts` says what the project's own images hold, `debian-rootfs.ts` fetches and unpacks
+ * packages, `oci-layout.ts` and `tar.ts` write the file, `pause.ts` is the smallest program of all.
+ */
+import { createHash } from 'node:crypto';
+import { chmod, mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { Logger } from '#kit/log.ts';
+import { mustRun } from '#kit/run-command.ts';
+import { debianRootfs } from './debian-rootfs.ts';
+import { type Architecture, type ImageConfig, type Layer, writeLayout } from './oci-layout.ts';
+import { pauseProgram } from './pause.ts';
+import {
+  architectureOf,
+  exampleRecipes,
+  fileEntries,
+  pauseReference,
+  type Recipe,
+  recipeVersion,
+} from './recipes.ts';
+
+export const limits = { toolTimeoutMs: 120_000 } as const;
+
+export interface ImagesDeps {
+  readonly log: Logger;
+}
+
+export interface BuiltImage {
+  readonly reference: string;
+  /** The tar file. */
+  readonly path: string;
+}
+
+export interface BuildImageOptions {
+  /** A folder or entries; or several layers, lowest first. */
+  readonly rootfs: Layer | { readonly layers: readonly Layer[] };
+  readonly reference: string;
+  readonly config: ImageConfig;
+  /** This machine's, when absent. */
+  readonly architecture?: Architecture;
+  readonly outputPath: string;
+}
+
+/** Writes one image; the same input gives the same bytes. */
+export async function buildImage(options: BuildImageOptions): Promise<BuiltImage> {
+  const { rootfs, reference, config, outputPath } = options;
+  checkReference(reference);
+  const layers = typeof rootfs === 'object' && 'layers' in rootfs ? rootfs.layers : [rootfs];
+  const architecture = options.architecture ?? architectureOf(process.arch);
+  await writeLayout({ layers, reference, config, architecture, outputPath });
+  return { reference, path: outputPath };
+}
+
+/** An image from Debian packages, for `coracle image build --packages`. */
+export async function buildPackageImage(
+  deps: ImagesDeps,
+  options: {
+    readonly packages: readonly string[];
+    readonly reference: string;
+    readonly config: ImageConfig;
+    readonly outputPath: string;
+    readonly cacheFolder: string;
+    readonly signal: AbortSignal;
+  },
+): Promise<BuiltImage> {
+  const { packages, reference, config, outputPath } = options;
+  await mkdir(options.cacheFolder, { recursive: true });
+  const folder = await mkdtemp(path.join(options.cacheFolder, 'rootfs-'));
+  try {
+    await debianRootfs(deps, { ...options, folder, packages });
+    return await buildImage({ rootfs: folder, reference, config, outputPath });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** The sandbox image, a kilobyte of tar; written anew each time since that is cheaper than asking. */
+export async function buildPauseImage(options: {
+  readonly outputDir: string;
+  readonly architecture?: Architecture;
+}): Promise<BuiltImage> {
+  const architecture = options.architecture ?? architectureOf(process.arch);
+  const content = pauseProgram(architecture);
+  return await buildImage({
+    rootfs: [{ kind: 'file', path: 'pause', mode: 0o755, content }],
+    reference: pauseReference,
+    config: { Entrypoint: ['/pause'] },
+    architecture,
+    outputPath: path.join(options.outputDir, 'pause.tar'),
+  });
+}
+
+/** Builds the project's own images (without pause) where they do not exist yet. */
+export async function buildExampleImages(
+  deps: ImagesDeps,
+  options: { readonly outputDir: string; readonly signal: AbortSignal },
+): Promise<readonly BuiltImage[]> {
+  const images: BuiltImage[] = [];
+  await mkdir(options.outputDir, { recursive: true });
+  for (const recipe of exampleRecipes) images.push(await buildRecipe(deps, recipe, options));
+  return images;
+}
+
+/** Builds one recipe, or finds what was built from it before. */
+export async function buildRecipe(
+  deps: ImagesDeps,
+  recipe: Recipe,
+  options: { readonly outputDir: string; readonly signal: AbortSignal },
+): Promise<BuiltImage> {
+  const { outputDir, signal } = options;
+  const { reference } = recipe;
+  const outputPath = path.join(outputDir, `${recipeFileName(recipe)}.tar`);
+  if (await exists(outputPath)) return { reference, path: outputPath };
+  deps.log.info('building image', { reference });
+  const cacheFolder = path.join(outputDir, 'packages');
+  const folder = await mkdtemp(path.join(outputDir, 'rootfs-'));
+  try {
+    await chmod(folder, 0o755);
+    const { packages, omit } = recipe;
+    await debianRootfs(deps, { packages, omit, folder, cacheFolder, signal });
+    await addFiles(folder, recipe, { signal });
+    const layers: Layer[] = [folder];
+    if (recipe.overlay !== undefined) layers.push(fileEntries(recipe.overlay));
+    return await buildImage({ rootfs: { layers }, reference, config: recipe.config, outputPath });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Gives images to a containerd, under the namespace that Kubernetes uses. */
+export async function importImages(
+  paths: readonly string[],
+  options: { readonly containerdSocket: string; readonly signal: AbortSignal },
+): Promise<void> {
+  for (const file of paths) {
+    await runCtr(['images', 'import', '--local', file], options).catch(async (error: unknown) => {
+      // `--local` came with containerd 1.7 and is the only way that it imports a docker-style name.
+      if (!String(error).includes('not defined')) throw error;
+      await runCtr(['images', 'import', file], options);
+    });
+  }
+}
+
+/** References that a containerd knows, without the digests that it lists beside them. */
+export async function listImages(options: {
+  readonly containerdSocket: string;
+  readonly signal: AbortSignal;
+}): Promise<readonly string[]> {
+  const text = await runCtr(['images', 'ls', '-q'], options);
+  return text.split('\n').filter((line) => line !== '' && !line.startsWith('sha256:'));
+}
+
+export { architectureOf, exampleRecipes, pauseReference } from './recipes.ts';
+export type { Entry } from './tar.ts';
+export type { Architecture, ImageConfig, Layer, Recipe };
+
+async function addFiles(
+  folder: string,
+  recipe: Recipe,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<void> {
+  for (const { path: relative, mode } of recipe.folders) {
+    await mkdir(path.join(folder, relative), { recursive: true });
+    await chmod(path.join(folder, relative), mode);
+  }
+  for (const [relative, text] of Object.entries(recipe.files)) {
+    const full = path.join(folder, relative);
+    await mkdir(path.dirname(full), { recursive: true });
+    await rm(full, { force: true });
+    await writeFile(full, text, { mode: 0o644 });
+  }
+  for (const [relative, target] of Object.entries(recipe.symlinks)) {
+    await mkdir(path.dirname(path.join(folder, relative)), { recursive: true });
+    await rm(path.join(folder, relative), { force: true });
+    await symlink(target, path.join(folder, relative));
+  }
+  if (!recipe.busyboxLinks) return;
+  const tools = await mustRun(path.join(folder, 'bin/busybox'), ['--list'], {
+    signal,
+    timeoutMs: limits.toolTimeoutMs,
+  });
+  for (const tool of tools.split('\n')) {
+    const link = path.join(folder, 'bin', tool);
+    if (tool !== '' && tool !== 'busybox' && !(await exists(link))) await symlink('busybox', link);
+  }
+}
+
+async function runCtr(
+  args: readonly string[],
+  options: { readonly containerdSocket: string; readonly signal: AbortSignal },
+): Promise<string> {
+  const base = ['--address', options.containerdSocket, '--namespace', 'k8s.io'];
+  const { signal } = options;
+  return await mustRun('ctr', [...base, ...args], { signal, timeoutMs: limits.toolTimeoutMs });
+}
+
+/** `nginx-1.22-3f2a91c04d5e`: another recipe is another file. */
+function recipeFileName(recipe: Recipe): string {
+  const hash = createHash('sha256')
+    .update(JSON.stringify([recipeVersion, process.arch, recipe]))
+    .digest('hex');
+  const name = recipe.reference.slice(recipe.reference.lastIndexOf('/') + 1);
+  return `${name.replace(':', '-')}-${hash.slice(0, 12)}`;
+}
+
+function checkReference(reference: string): void {
+  if (/^[a-z0-9.:-]+\/[a-z0-9._/-]+:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/.test(reference)) return;
+  throw new Error(`an image reference looks like localhost/name:tag, not like "${reference}"`);
+}
+
+async function exists(file: string): Promise<boolean> {
+  return await stat(file).then(
+    () => true,
+    () => false,
+  );
+}
