@@ -1,12 +1,19 @@
 /**
- * The client that every component uses: typed by descriptor, over any `Transport`.
+ * The client that every component uses: typed by kind, over any `Transport`.
  *
- * `openClient` (below, implemented here) builds it; `informer.ts` keeps an indexed copy of a kind;
- * `events.ts` records Events. Errors that the server answers are thrown as `ApiError`.
+ * `openClient` builds it. `informer.ts` keeps an indexed copy of a kind and comes next in the walk;
+ * `recorder.ts` records Events; `port-transport.ts` and `http-transport.ts` carry the requests.
+ * What the server answers with an error is thrown as `ApiError`; a lost connection is thrown as it
+ * comes, and the loop that owns the work tries again.
  */
 import type { KindOf } from '#api/kind-of.ts';
-import type { KubeObject } from '#api/object.ts';
-import type { Transport } from '#kit/transport.ts';
+import { formatGroupVersion, type KubeObject } from '#api/object.ts';
+import type { Clock } from '#kit/clock.ts';
+import type { PlainResponse, Transport } from '#kit/transport.ts';
+import { errorOfAnswer, errorOfStatus } from './answer.ts';
+import { readJsonLines, readWhole } from './body.ts';
+import { DeadlineExceeded, withDeadline } from './deadline.ts';
+import { collectionPath, type ObjectAddress, objectPath, withQuery } from './request-path.ts';
 
 export interface ListOptions {
   readonly namespace?: string | undefined;
@@ -15,6 +22,8 @@ export interface ListOptions {
   readonly limit?: number | undefined;
   readonly continue?: string | undefined;
   readonly resourceVersion?: string | undefined;
+  /** Asks for metadata alone (PartialObjectMetadata); a server may still send whole objects. */
+  readonly metadataOnly?: boolean | undefined;
 }
 
 export interface ObjectList<T> {
@@ -53,7 +62,12 @@ export interface Client {
   watch<T extends KubeObject>(
     kind: KindOf<T>,
     options: ListOptions &
-      Cancel & { readonly resourceVersion: string; readonly bookmarks?: boolean },
+      Cancel & {
+        readonly resourceVersion: string;
+        readonly bookmarks?: boolean;
+        /** The server ends the watch after this time. */
+        readonly timeoutSeconds?: number;
+      },
   ): AsyncIterable<WatchEvent<T>>;
   create<T extends KubeObject>(kind: KindOf<T>, object: T, options: Cancel): Promise<T>;
   /** PUT; `subresource` as `status`. */
@@ -84,4 +98,243 @@ export interface Client {
   readonly transport: Transport;
 }
 
-export type { Informer, InformerHandler, InformerOptions, Informers } from './informer.ts';
+export interface ClientDeps {
+  readonly transport: Transport;
+  readonly clock: Pick<Clock, 'after'>;
+  readonly userAgent?: string | undefined;
+}
+
+export const limits = {
+  /** A request other than a watch has ended by then; a watch has begun. */
+  requestMs: 60_000,
+} as const;
+
+const acceptWhole = 'application/json';
+const acceptMetadata = `application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,${acceptWhole}`;
+const acceptMetadataList = `application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,${acceptWhole}`;
+
+const patchMediaTypes: Readonly<Record<PatchType, string>> = {
+  json: 'application/json-patch+json',
+  merge: 'application/merge-patch+json',
+  strategic: 'application/strategic-merge-patch+json',
+};
+
+interface Call {
+  readonly method: string;
+  readonly path: string;
+  readonly accept?: string;
+  readonly contentType?: string;
+  readonly body?: unknown;
+}
+
+export function openClient(deps: ClientDeps): Client {
+  return new TransportClient(deps);
+}
+
+class TransportClient implements Client {
+  readonly transport: Transport;
+  readonly #deps: ClientDeps;
+
+  constructor(deps: ClientDeps) {
+    this.transport = deps.transport;
+    this.#deps = deps;
+  }
+
+  get<T extends KubeObject>(kind: KindOf<T>, at: ObjectAddress, { signal }: Cancel): Promise<T> {
+    return this.#ask<T>({ method: 'GET', path: objectPath(kind, at) }, signal);
+  }
+
+  async list<T extends KubeObject>(
+    kind: KindOf<T>,
+    options: ListOptions & Cancel,
+  ): Promise<ObjectList<T>> {
+    const path = withQuery(collectionPath(kind, options.namespace), selection(options));
+    const accept = options.metadataOnly ? acceptMetadataList : acceptWhole;
+    const list = await this.#ask<WireList>({ method: 'GET', path, accept }, options.signal);
+    // Items of a list come without kind and apiVersion.
+    const apiVersion = formatGroupVersion(kind);
+    const items = (list.items ?? []).map(
+      (item) => ({ apiVersion, kind: kind.kind, ...item }) as unknown as T,
+    );
+    return {
+      items,
+      resourceVersion: list.metadata.resourceVersion ?? '',
+      continue: list.metadata.continue || undefined,
+    };
+  }
+
+  async *watch<T extends KubeObject>(
+    kind: KindOf<T>,
+    options: Parameters<Client['watch']>[1],
+  ): AsyncGenerator<WatchEvent<T>> {
+    const path = withQuery(collectionPath(kind, options.namespace), {
+      watch: true,
+      ...selection(options),
+      allowWatchBookmarks: options.bookmarks,
+      timeoutSeconds: options.timeoutSeconds,
+    });
+    const accept = options.metadataOnly ? acceptMetadata : acceptWhole;
+    const response = await this.#begin({ method: 'GET', path, accept }, options.signal);
+    for await (const line of readJsonLines(response.body)) {
+      // The server's own words, parsed here: one of the shapes of `WireEvent`.
+      const event = line as WireEvent;
+      switch (event.type) {
+        case 'ADDED':
+        case 'MODIFIED':
+        case 'DELETED':
+          yield { type: event.type, object: event.object as unknown as T };
+          break;
+        case 'BOOKMARK':
+          yield {
+            type: 'BOOKMARK',
+            resourceVersion: event.object.metadata.resourceVersion ?? '',
+          };
+          break;
+        case 'ERROR':
+          throw errorOfStatus(event.object);
+        default:
+          event satisfies never;
+      }
+    }
+  }
+
+  create<T extends KubeObject>(kind: KindOf<T>, object: T, { signal }: Cancel): Promise<T> {
+    const path = collectionPath(kind, object.metadata.namespace);
+    return this.#ask<T>({ method: 'POST', path, body: object }, signal);
+  }
+
+  update<T extends KubeObject>(
+    kind: KindOf<T>,
+    object: T,
+    options: Cancel & { readonly subresource?: string },
+  ): Promise<T> {
+    const { namespace, name = '' } = object.metadata;
+    const path = objectPath(kind, { namespace, name }, options.subresource);
+    return this.#ask<T>({ method: 'PUT', path, body: object }, options.signal);
+  }
+
+  patch<T extends KubeObject>(
+    kind: KindOf<T>,
+    at: ObjectAddress,
+    patch: unknown,
+    options: Cancel & { readonly type: PatchType; readonly subresource?: string },
+  ): Promise<T> {
+    const path = objectPath(kind, at, options.subresource);
+    const contentType = patchMediaTypes[options.type];
+    return this.#ask<T>({ method: 'PATCH', path, contentType, body: patch }, options.signal);
+  }
+
+  async delete<T extends KubeObject>(
+    kind: KindOf<T>,
+    at: ObjectAddress,
+    options: Cancel & DeleteOptions,
+  ): Promise<void> {
+    const { signal, ...wanted } = options;
+    const body = { apiVersion: 'v1', kind: 'DeleteOptions', ...wanted };
+    await this.#ask({ method: 'DELETE', path: objectPath(kind, at), body }, signal);
+  }
+
+  createSubresource<T extends KubeObject, Body extends KubeObject, Answer>(
+    kind: KindOf<T>,
+    at: ObjectAddress,
+    subresource: string,
+    body: Body,
+    { signal }: Cancel,
+  ): Promise<Answer> {
+    const path = objectPath(kind, at, subresource);
+    return this.#ask<Answer>({ method: 'POST', path, body }, signal);
+  }
+
+  /** Sends, waits for the whole answer and parses it. */
+  #ask<Answer>(call: Call, callerSignal: AbortSignal): Promise<Answer> {
+    const what = `${call.method} ${call.path}`;
+    const options = { limitMs: limits.requestMs, signal: callerSignal, what };
+    return withDeadline(this.#deps, options, async (signal) => {
+      const response = await this.transport.send(this.#request(call), { signal });
+      const body = await readWhole(response);
+      if (response.status >= 400) throw errorOfAnswer(response.status, body);
+      // The server answers a request for a kind with that kind.
+      return JSON.parse(body.toString('utf8')) as Answer;
+    });
+  }
+
+  /** Sends and waits for the answer's beginning; only that far reaches the deadline. */
+  async #begin(call: Call, callerSignal: AbortSignal): Promise<PlainResponse> {
+    callerSignal.throwIfAborted();
+    const stream = new AbortController();
+    const onAbort = (): void => stream.abort(callerSignal.reason);
+    const release = (): void => callerSignal.removeEventListener('abort', onAbort);
+    callerSignal.addEventListener('abort', onAbort, { once: true });
+    const cancel = this.#deps.clock.after(limits.requestMs, () => {
+      const what = `${call.method} ${call.path}`;
+      stream.abort(new DeadlineExceeded(`${what}: no answer within ${limits.requestMs} ms`));
+    });
+    try {
+      const response = await this.transport.send(this.#request(call), { signal: stream.signal });
+      if (response.status >= 400) {
+        throw errorOfAnswer(response.status, await readWhole(response));
+      }
+      return { ...response, body: releasing(response.body, release) };
+    } catch (error) {
+      release();
+      throw error;
+    } finally {
+      cancel();
+    }
+  }
+
+  #request(call: Call): Parameters<Transport['send']>[0] {
+    const headers: Record<string, string> = { accept: call.accept ?? acceptWhole };
+    if (this.#deps.userAgent !== undefined) headers['user-agent'] = this.#deps.userAgent;
+    if (call.body === undefined) return { method: call.method, path: call.path, headers };
+    headers['content-type'] = call.contentType ?? 'application/json';
+    const body = new TextEncoder().encode(JSON.stringify(call.body));
+    return { method: call.method, path: call.path, headers, body };
+  }
+}
+
+/** The same bytes, calling `release` when they end or the reader stops. */
+async function* releasing(
+  body: PlainResponse['body'],
+  release: () => void,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body instanceof Uint8Array ? [body] : body;
+  } finally {
+    release();
+  }
+}
+
+function selection(options: ListOptions): Record<string, string | number | undefined> {
+  return {
+    labelSelector: options.labelSelector,
+    fieldSelector: options.fieldSelector,
+    limit: options.limit,
+    continue: options.continue,
+    resourceVersion: options.resourceVersion,
+  };
+}
+
+interface WireList {
+  readonly metadata: { readonly resourceVersion?: string; readonly continue?: string };
+  readonly items?: readonly Readonly<Record<string, unknown>>[] | null;
+}
+
+type WireEvent =
+  | {
+      readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';
+      readonly object: { readonly metadata: { readonly resourceVersion?: string } };
+    }
+  | { readonly type: 'ERROR'; readonly object: unknown };
+
+export { type HttpTransportOptions, openHttpTransport } from './http-transport.ts';
+export {
+  type Informer,
+  type InformerHandler,
+  type InformerOptions,
+  type Informers,
+  type InformersDeps,
+  openInformers,
+} from './informer.ts';
+export { openPortTransport, servePort } from './port-transport.ts';
+export { openRecorder, type Recorder, type RecorderDeps } from './recorder.ts';

@@ -1,0 +1,167 @@
+/**
+ * Requests over HTTPS, for components that run apart from the API server.
+ *
+ * Connections are kept and used again. Bodies of answers are read as they come, with TCP's own
+ * back-pressure; aborting closes the connection, which frees the server's side. Node's HTTP modules
+ * are loaded with the first request: a worker that speaks through a port never pays for them.
+ */
+import { readFileSync } from 'node:fs';
+import type { Agent, ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
+import type { PlainRequest, PlainResponse, Transport } from '#kit/transport.ts';
+
+export interface HttpTransportOptions {
+  /** `https://10.0.0.1:6443`; plain `http:` is understood too. */
+  readonly server: string;
+  /** PEM. */
+  readonly ca?: string | undefined;
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+  readonly token?: string | undefined;
+  /** Read again for each request, so that a renewed token is taken up. */
+  readonly tokenFile?: string | undefined;
+  /** Name to find in the server's certificate, where it is not the URL's. */
+  readonly serverName?: string | undefined;
+}
+
+interface Connector {
+  readonly agent: Agent;
+  readonly request: (options: RequestOptions) => ClientRequest;
+}
+
+/** Disposing of it closes idle and busy connections. */
+export function openHttpTransport(options: HttpTransportOptions): Transport & Disposable {
+  return new HttpTransport(options);
+}
+
+class HttpTransport implements Transport, Disposable {
+  readonly #options: HttpTransportOptions;
+  readonly #url: URL;
+  #connector: Promise<Connector> | undefined;
+  #agent: Agent | undefined;
+
+  constructor(options: HttpTransportOptions) {
+    this.#options = options;
+    this.#url = new URL(options.server);
+  }
+
+  async send(
+    request: PlainRequest,
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<PlainResponse> {
+    signal.throwIfAborted();
+    this.#connector ??= this.#connect();
+    const connector = await this.#connector;
+    signal.throwIfAborted();
+    const message = await this.#exchange(connector, request, signal);
+    return {
+      status: message.statusCode ?? 0,
+      headers: plainHeaders(message),
+      body: new Body(message, signal),
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.#agent?.destroy();
+  }
+
+  async #connect(): Promise<Connector> {
+    const { ca, cert, key, serverName } = this.#options;
+    // No limit on sockets: every watch holds one.
+    const common = { keepAlive: true, scheduling: 'lifo' } as const;
+    if (this.#url.protocol === 'http:') {
+      const http = await import('node:http');
+      this.#agent = new http.Agent(common);
+      return { agent: this.#agent, request: (options) => http.request(options) };
+    }
+    const https = await import('node:https');
+    const named = serverName === undefined ? {} : { servername: serverName };
+    this.#agent = new https.Agent({ ...common, ...named, ca, cert, key });
+    return { agent: this.#agent, request: (options) => https.request(options) };
+  }
+
+  #exchange(
+    connector: Connector,
+    request: PlainRequest,
+    signal: AbortSignal,
+  ): Promise<IncomingMessage> {
+    const { hostname, port, protocol } = this.#url;
+    const headers: Record<string, string | number> = { ...request.headers };
+    const token = this.#token();
+    if (token !== undefined) headers.authorization = `Bearer ${token}`;
+    if (request.body !== undefined) headers['content-length'] = request.body.byteLength;
+    return new Promise((resolve, reject) => {
+      const outgoing = connector.request({
+        agent: connector.agent,
+        protocol,
+        // The brackets of an IPv6 address belong to URLs only.
+        hostname: hostname.replace(/^\[|\]$/g, ''),
+        port: port === '' ? undefined : Number(port),
+        method: request.method,
+        path: request.path,
+        headers,
+      });
+      const onAbort = (): void => {
+        outgoing.destroy();
+        reject(signal.reason);
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+      outgoing.on('error', (error) => {
+        signal.removeEventListener('abort', onAbort);
+        reject(
+          new Error(`${request.method} ${this.#url.host}: ${error.message}`, { cause: error }),
+        );
+      });
+      outgoing.on('response', (message) => {
+        signal.removeEventListener('abort', onAbort);
+        resolve(message);
+      });
+      outgoing.end(request.body);
+    });
+  }
+
+  #token(): string | undefined {
+    const { token, tokenFile } = this.#options;
+    return tokenFile === undefined ? token : readFileSync(tokenFile, 'utf8').trim();
+  }
+}
+
+/** The body of an answer. Ending it early closes the connection. */
+class Body implements AsyncIterable<Uint8Array> {
+  readonly #message: IncomingMessage;
+  readonly #signal: AbortSignal;
+  readonly #onAbort = (): void => {
+    this.#message.destroy();
+  };
+
+  constructor(message: IncomingMessage, signal: AbortSignal) {
+    this.#message = message;
+    this.#signal = signal;
+    if (signal.aborted) message.destroy();
+    else signal.addEventListener('abort', this.#onAbort, { once: true });
+    message.once('close', () => signal.removeEventListener('abort', this.#onAbort));
+    // Who reads the body is told of errors; a body that nobody reads must not end the process.
+    message.on('error', () => {});
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    try {
+      for await (const chunk of this.#message) {
+        this.#signal.throwIfAborted();
+        yield chunk;
+      }
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      throw error;
+    }
+    this.#signal.throwIfAborted();
+    if (!this.#message.complete) throw new Error('the connection was lost');
+  }
+}
+
+function plainHeaders(message: IncomingMessage): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(message.headers)) {
+    if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(', ') : value;
+  }
+  return headers;
+}

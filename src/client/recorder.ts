@@ -1,0 +1,194 @@
+/**
+ * Records Events: what a component tells people about an object (`kubectl describe`, `kubectl events`).
+ *
+ * `record` only notes the event and returns at once; `run` writes what was noted, in order, and
+ * drops what it cannot write. The same event again raises a count instead of making another object;
+ * many alike with different texts are combined into one; and an object that causes a flood is
+ * silenced for a while (`event-correlation.ts`, with upstream's numbers).
+ */
+import { isReason } from '#api/errors.ts';
+import type { KindOf } from '#api/kind-of.ts';
+import type { KubeObject } from '#api/object.ts';
+import { type Clock, formatTime } from '#kit/clock.ts';
+import type { Logger } from '#kit/log.ts';
+import type { Random } from '#kit/random.ts';
+import type { Event } from '#resources/types/core-v1.ts';
+import type { Client } from './client.ts';
+import { EventCorrelation } from './event-correlation.ts';
+
+export interface EventText {
+  readonly type: 'Normal' | 'Warning';
+  /** CamelCase, for machines. */
+  readonly reason: string;
+  readonly message: string;
+  /** Which part of the object: `spec.containers{web}`. */
+  readonly fieldPath?: string | undefined;
+}
+
+export interface Recorder {
+  /** Never waits and never throws. */
+  record(about: KubeObject, text: EventText): void;
+  /** Writes what is recorded until the signal aborts. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+export interface RecorderDeps {
+  readonly client: Client;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Who speaks: `deployment-controller`, `kubelet`. */
+  readonly component: string;
+  readonly log?: Logger | undefined;
+  /** The machine that the component runs on, where that matters (kubelet). */
+  readonly host?: string | undefined;
+}
+
+export const recorderLimits = {
+  /** Events noted and not yet written; more are dropped. */
+  queueLengthMax: 1000,
+  attemptsMax: 12,
+  retryMs: 1000,
+  messageLengthMax: 1024,
+} as const;
+
+const coreEvents: KindOf<Event> = {
+  group: '',
+  version: 'v1',
+  plural: 'events',
+  kind: 'Event',
+  namespaced: true,
+};
+
+export function openRecorder(deps: RecorderDeps): Recorder {
+  return new QueueingRecorder(deps);
+}
+
+class QueueingRecorder implements Recorder {
+  readonly #deps: RecorderDeps;
+  readonly #correlation: EventCorrelation;
+  readonly #queue: Event[] = [];
+  #wake: (() => void) | undefined;
+
+  constructor(deps: RecorderDeps) {
+    this.#deps = deps;
+    this.#correlation = new EventCorrelation({ clock: deps.clock });
+  }
+
+  record(about: KubeObject, text: EventText): void {
+    if (this.#queue.length >= recorderLimits.queueLengthMax) return;
+    this.#queue.push(this.#eventOf(about, text));
+    this.#wake?.();
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const event = this.#queue.shift();
+      if (event === undefined) {
+        await this.#nextEvent(signal);
+        continue;
+      }
+      await this.#write(event, signal);
+    }
+  }
+
+  #nextEvent(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) {
+        reject(signal.reason);
+        return;
+      }
+      const onAbort = (): void => reject(signal.reason);
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.#wake = () => {
+        this.#wake = undefined;
+        signal.removeEventListener('abort', onAbort);
+        resolve();
+      };
+    });
+  }
+
+  async #write(event: Event, signal: AbortSignal): Promise<void> {
+    const decision = this.#correlation.decide(event);
+    if (decision.do === 'drop') return;
+    for (let attempt = 1; attempt <= recorderLimits.attemptsMax; attempt++) {
+      try {
+        const written = await this.#send(decision, signal);
+        this.#correlation.written(decision, written);
+        return;
+      } catch (error) {
+        signal.throwIfAborted();
+        // What the server refuses once (a namespace that ends, a bad field) it refuses always.
+        const hopeless = [
+          'Forbidden',
+          'Invalid',
+          'NotFound',
+          'AlreadyExists',
+          'BadRequest',
+        ] as const;
+        if (hopeless.some((reason) => isReason(error, reason))) {
+          this.#deps.log?.debug('event was refused', { reason: event.reason, error });
+          return;
+        }
+        const delayMs = recorderLimits.retryMs * (1 + this.#deps.random.fraction());
+        await this.#deps.clock.sleep(delayMs, { signal });
+      }
+    }
+  }
+
+  async #send(
+    decision: Exclude<ReturnType<EventCorrelation['decide']>, { readonly do: 'drop' }>,
+    signal: AbortSignal,
+  ): Promise<Event> {
+    const { client } = this.#deps;
+    const { event } = decision;
+    if (decision.do === 'create') return client.create(coreEvents, event, { signal });
+    const { count, lastTimestamp, message } = event;
+    const { namespace, name = '' } = event.metadata;
+    try {
+      const patch = { count, lastTimestamp, message };
+      return await client.patch(coreEvents, { namespace, name }, patch, { type: 'merge', signal });
+    } catch (error) {
+      // It has outlived its time: begin again under a new name.
+      if (!isReason(error, 'NotFound')) throw error;
+      const metadata = { namespace, name: this.#nameFor(event.involvedObject.name ?? '') };
+      return client.create(coreEvents, { ...event, metadata }, { signal });
+    }
+  }
+
+  #eventOf(about: KubeObject, text: EventText): Event {
+    const { namespace = '', name = '', uid, resourceVersion } = about.metadata;
+    const now = formatTime(this.#deps.clock.now());
+    const { component, host } = this.#deps;
+    return {
+      apiVersion: 'v1',
+      kind: 'Event',
+      // Events about what has no namespace are kept in `default`.
+      metadata: { namespace: namespace || 'default', name: this.#nameFor(name) },
+      involvedObject: {
+        apiVersion: about.apiVersion,
+        kind: about.kind,
+        ...(namespace === '' ? {} : { namespace }),
+        name,
+        uid,
+        resourceVersion,
+        fieldPath: text.fieldPath,
+      },
+      type: text.type,
+      reason: text.reason,
+      message: text.message.slice(0, recorderLimits.messageLengthMax),
+      source: { component, host },
+      reportingComponent: component,
+      reportingInstance: host ?? '',
+      firstTimestamp: now,
+      lastTimestamp: now,
+      count: 1,
+    };
+  }
+
+  /** `web-1.186f1e0a3b5c7d9f`: the object's name and 16 hexadecimal digits that never repeat. */
+  #nameFor(name: string): string {
+    const bytes = this.#deps.random.bytes(8);
+    const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+    return `${name.slice(0, 236)}.${hex}`;
+  }
+}
