@@ -1,0 +1,294 @@
+/**
+ * Composition root: which roles run here, how they are wired, and how all of it stops.
+ *
+ * `runCluster` is `coracle up` and `coracle server`: keep the state, open the control plane, start the
+ * node's process beside it, report progress, and take everything down again when the signal aborts.
+ * Next in the walk: `apiserver/http.ts`.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import { type Certificates, openCertificates } from './certificates.ts';
+import { type ClusterConfig, ConfigError } from './config.ts';
+import { apiServiceIP, type ClusterDeps, type ControlPlane, openControlPlane } from './control-plane.ts';
+import { type ClusterStatus, type ComponentStatus, openControlSocket } from './control-socket.ts';
+import { type Access, kubeconfigText, mergeContext, removeContext } from './kubeconfig.ts';
+import { NodeProcess, type NodeReport } from './node-process.ts';
+import { type ClusterState, isFree, openState, registerCluster } from './state.ts';
+import { removeMachineTraces } from './teardown.ts';
+
+export const contextName = 'coracle';
+
+/** What the user sees while a cluster starts; all of it optional to look at. */
+export interface Progress {
+  component(status: ComponentStatus): void;
+  ready(access: { readonly kubeconfig: string; readonly isCurrentContext: boolean }): void;
+}
+
+export interface RunOptions {
+  readonly config: ClusterConfig;
+  readonly version: string;
+  /** The user's kubeconfig, or undefined to leave it alone. */
+  readonly userKubeconfig: string | undefined;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+}
+
+const limits = { nodePollMs: 25, retryPortMs: 100, retryPortAttempts: 20 } as const;
+
+/** Resolves when the cluster has stopped. `running` when this data dir is already in use. */
+export async function runCluster(
+  deps: ClusterDeps,
+  options: RunOptions,
+): Promise<'stopped' | 'running'> {
+  const { config } = options;
+  const stopping = new AbortController();
+  const signal = AbortSignal.any([options.signal, stopping.signal]);
+  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
+  const status = new StatusBoard(deps, options);
+  let leavePods = config.leavePods;
+  const stopped = Promise.withResolvers<{ stopped: true }>();
+  const socket = await openControlSocket(config.dataDir, async (request) => {
+    if (request.do === 'status') return status.snapshot();
+    leavePods ||= request.leavePods;
+    stopping.abort(new Error('asked to stop'));
+    return stopped.promise;
+  });
+  if (socket === undefined) return 'running';
+  try {
+    await runOpened(deps, options, status, { signal, leavePods: () => leavePods });
+  } finally {
+    stopped.resolve({ stopped: true });
+    await socket[Symbol.asyncDispose]();
+  }
+  return 'stopped';
+}
+
+async function runOpened(
+  deps: ClusterDeps,
+  options: RunOptions,
+  status: StatusBoard,
+  stop: { readonly signal: AbortSignal; readonly leavePods: () => boolean },
+): Promise<void> {
+  const { config } = options;
+  const state = await openState(deps, config);
+  await requireFreePort(deps, config, state);
+  const nodeIP = config.nodeIP ?? machineAddress();
+  const certificates = openCertificates(deps, {
+    dataDir: config.dataDir,
+    nodeName: state.nodeName,
+    nodeIP,
+    serviceIP: apiServiceIP(state),
+    clusterDomain: state.clusterDomain,
+    extraNames: config.tlsSAN,
+  });
+  const controlPlane = await openControlPlane(deps, { config, state, certificates, nodeIP });
+  status.ready('control plane', `https://127.0.0.1:${controlPlane.port}`);
+  registerCluster(config.dataDir, state);
+  const access = accessOf(controlPlane, certificates);
+  const kubeconfig = join(config.dataDir, 'admin.kubeconfig');
+  writeFileSync(kubeconfig, kubeconfigText(contextName, access), { mode: 0o600 });
+  const node =
+    config.node === 'containerd'
+      ? startNode(deps, { config, state, certificates, nodeIP, status })
+      : undefined;
+  try {
+    await waitUntilUsable(deps, { config, state, controlPlane, status, signal: stop.signal });
+    const isCurrentContext = await mergeUserContext(deps, options.userKubeconfig, access);
+    options.progress.ready({ kubeconfig, isCurrentContext });
+    await Promise.race([controlPlane.ended, aborted(stop.signal)]);
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+  } finally {
+    const leavePods = stop.leavePods();
+    await node?.stop({ leavePods });
+    await controlPlane[Symbol.asyncDispose]();
+    if (node !== undefined && !leavePods) await removeMachineTraces(deps, config.dataDir, state);
+    if (options.userKubeconfig !== undefined) {
+      await removeContext(options.userKubeconfig, contextName).catch((error: unknown) =>
+        deps.log.warn('context not removed from kubeconfig', { error }),
+      );
+    }
+  }
+}
+
+function accessOf(controlPlane: ControlPlane, certificates: Certificates): Access {
+  return {
+    server: `https://127.0.0.1:${controlPlane.port}`,
+    caCert: certificates.ca.cert,
+    client: certificates.admin,
+  };
+}
+
+function startNode(
+  deps: ClusterDeps,
+  options: {
+    readonly config: ClusterConfig;
+    readonly state: ClusterState;
+    readonly certificates: Certificates;
+    readonly nodeIP: string;
+    readonly status: StatusBoard;
+  },
+): NodeProcess {
+  const { config, state, certificates, nodeIP, status } = options;
+  return new NodeProcess(
+    deps,
+    {
+      dataDir: config.dataDir,
+      state,
+      nodeIP,
+      server: `https://127.0.0.1:${state.apiPort}`,
+      caCert: certificates.ca.cert,
+      client: certificates.node,
+      serving: certificates.kubelet,
+      imageDirs: [join(config.dataDir, 'images'), ...config.imageDirs],
+      logLevel: config.logLevel,
+    },
+    (report) => status.report(report),
+  );
+}
+
+/** The node is Ready and, where there is one, the cluster's DNS answers. */
+async function waitUntilUsable(
+  deps: ClusterDeps,
+  options: {
+    readonly config: ClusterConfig;
+    readonly state: ClusterState;
+    readonly controlPlane: ControlPlane;
+    readonly status: StatusBoard;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { config, state, controlPlane, status, signal } = options;
+  if (config.node === 'none') return;
+  const admin = controlPlane.server.direct({
+    name: 'kubernetes-admin',
+    groups: ['system:masters', 'system:authenticated'],
+  });
+  const path = config.node === 'hollow' ? '/api/v1/nodes' : `/api/v1/nodes/${state.nodeName}`;
+  for (;;) {
+    signal.throwIfAborted();
+    const answer = await admin.send({ method: 'GET', path, headers: {} }, { signal });
+    if (answer.status === 200 && hasReadyNode(await bodyOf(answer.body))) break;
+    await deps.clock.sleep(limits.nodePollMs, { signal });
+  }
+  status.ready('node', config.node === 'hollow' ? `${config.nodes} hollow` : state.nodeName);
+  if (config.node === 'containerd') await status.waitFor('dns', signal);
+}
+
+/** Looks for a Ready condition that is True, in a Node or a list of Nodes. */
+function hasReadyNode(text: string): boolean {
+  interface NodeLike {
+    readonly status?: { readonly conditions?: readonly { type: string; status: string }[] };
+  }
+  const answer: NodeLike & { readonly items?: readonly NodeLike[] } = JSON.parse(text);
+  return (answer.items ?? [answer]).some((node) =>
+    node.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True'),
+  );
+}
+
+async function bodyOf(body: Uint8Array | AsyncIterable<Uint8Array>): Promise<string> {
+  if (body instanceof Uint8Array) return Buffer.from(body).toString('utf8');
+  const parts: Uint8Array[] = [];
+  for await (const part of body) parts.push(part);
+  return Buffer.concat(parts).toString('utf8');
+}
+
+async function mergeUserContext(
+  deps: ClusterDeps,
+  path: string | undefined,
+  access: Access,
+): Promise<boolean> {
+  if (path === undefined) return false;
+  try {
+    return await mergeContext(path, contextName, access);
+  } catch (error) {
+    deps.log.warn('context not merged into kubeconfig', { path, error });
+    return false;
+  }
+}
+
+/** A port of ours may still be closing after a crash, so a taken one is tried for two seconds. */
+async function requireFreePort(
+  deps: ClusterDeps,
+  config: ClusterConfig,
+  state: ClusterState,
+): Promise<void> {
+  const { apiPort } = state;
+  for (let attempt = 0; attempt < limits.retryPortAttempts; attempt++) {
+    if (await isFree(apiPort, config.bindAddress)) return;
+    await deps.clock.sleep(limits.retryPortMs, { signal: new AbortController().signal });
+  }
+  throw new ConfigError(
+    `port ${apiPort} is in use by another program; choose another with --api-port`,
+  );
+}
+
+/** The first address of this machine that is not loopback, IPv4. */
+function machineAddress(): string {
+  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  const usable = addresses.find(
+    ({ family, internal, address }) =>
+      family === 'IPv4' && !internal && !address.startsWith('169.254.'),
+  );
+  return usable?.address ?? '127.0.0.1';
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+/** What each component last said, for `coracle status` and the progress display. */
+class StatusBoard {
+  readonly #deps: ClusterDeps;
+  readonly #options: RunOptions;
+  readonly #startedAt: string;
+  readonly #components = new Map<string, ComponentStatus>();
+  readonly #waiters = new Set<() => void>();
+
+  constructor(deps: ClusterDeps, options: RunOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#startedAt = new Date(deps.clock.now()).toISOString();
+  }
+
+  ready(name: string, detail: string): void {
+    this.#set({ name, state: 'ready', detail });
+  }
+
+  report(report: NodeReport): void {
+    if ('ready' in report) this.#set({ name: report.ready, state: 'ready', detail: report.detail });
+    else this.#set({ name: 'node process', state: 'failed', detail: report.failed });
+  }
+
+  async waitFor(name: string, signal: AbortSignal): Promise<void> {
+    while (this.#components.get(name)?.state !== 'ready') {
+      signal.throwIfAborted();
+      const changed = Promise.withResolvers<void>();
+      this.#waiters.add(changed.resolve);
+      await Promise.race([changed.promise, aborted(signal)]);
+    }
+  }
+
+  snapshot(): ClusterStatus {
+    const detail = this.#components.get('control plane')?.detail ?? '';
+    return {
+      version: this.#options.version,
+      pid: process.pid,
+      startedAt: this.#startedAt,
+      server: detail,
+      components: [...this.#components.values()],
+    };
+  }
+
+  #set(component: ComponentStatus): void {
+    this.#components.set(component.name, component);
+    this.#options.progress.component(component);
+    this.#deps.log.info('component changed', { ...component });
+    for (const wake of this.#waiters) wake();
+    this.#waiters.clear();
+  }
+}

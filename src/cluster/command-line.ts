@@ -1,0 +1,90 @@
+/**
+ * The commands and their flags, as data for the command-line library. What a command does is passed
+ * in by `main.ts`; the meaning of a flag is in `config.ts`.
+ */
+import { Command } from '#kit/command-line.ts';
+import type { Flags } from './config.ts';
+
+export interface ImageBuildOptions {
+  readonly from: string;
+  readonly reference: string;
+  readonly output: string;
+}
+
+export interface Commands {
+  readonly version: string;
+  up(flags: Flags): Promise<void>;
+  server(flags: Flags): Promise<void>;
+  down(flags: Flags): Promise<void>;
+  status(flags: Flags): Promise<void>;
+  reset(flags: Flags, yes: boolean): Promise<void>;
+  imageBuild(options: ImageBuildOptions): Promise<void>;
+  imageLoad(flags: Flags, files: readonly string[]): Promise<void>;
+  imageList(flags: Flags): Promise<void>;
+}
+
+export function openCommandLine(commands: Commands): Command {
+  const program = new Command('coracle')
+    .description('Kubernetes, whole, in TypeScript')
+    .version(commands.version)
+    .showHelpAfterError();
+  addClusterFlags(program.command('up').description('run a whole cluster on this machine')).action(
+    (flags: Flags) => commands.up(flags),
+  );
+  addClusterFlags(program.command('server').description('run the control plane only')).action(
+    (flags: Flags) => commands.server(flags),
+  );
+  addDataDir(program.command('down').description('stop the cluster of a data dir'))
+    .option('--leave-pods', 'leave the pods running')
+    .action((flags: Flags) => commands.down(flags));
+  addDataDir(program.command('status').description('show a running cluster')).action(
+    (flags: Flags) => commands.status(flags),
+  );
+  addDataDir(program.command('reset').description('stop it and delete everything it made'))
+    .option('--yes', 'do not ask')
+    .action((flags: Flags & { readonly yes?: boolean }) =>
+      commands.reset(flags, flags.yes ?? false),
+    );
+  addImageCommands(program, commands);
+  return program;
+}
+
+function addDataDir(command: Command): Command {
+  return command.option('--data-dir <dir>', 'where the cluster keeps everything');
+}
+
+function addClusterFlags(command: Command): Command {
+  return addDataDir(command)
+    .option('--api-port <port>', 'port of the API server (default 6443)')
+    .option('--bind-address <address>', 'address it listens on (default 0.0.0.0)')
+    .option('--store <store>', 'sqlite or memory (default sqlite)')
+    .option('--node <kind>', 'containerd, hollow or none (default: what this machine can do)')
+    .option('--nodes <n>', 'number of hollow nodes (default 1)')
+    .option('--node-name <name>', 'name of the node (default: host name)')
+    .option('--node-ip <address>', 'address of the node (default: first of this machine)')
+    .option('--cluster-cidr <range>', 'addresses of pods (default 10.42.0.0/16)')
+    .option('--service-cidr <range>', 'addresses of Services (default 10.43.0.0/16)')
+    .option('--tls-san <name...>', 'more names and addresses in the API certificate')
+    .option('--runtime-config <list>', 'api/legacy=false hides the group versions of old manifests')
+    .option('--images <dir...>', 'more folders of image archives to load at start')
+    .option('--no-kubeconfig', 'leave the kubeconfig of the user alone')
+    .option('--leave-pods', 'leave the pods running when the cluster stops')
+    .option('-v <n>', 'log level; 2 and more: debug');
+}
+
+function addImageCommands(program: Command, commands: Commands): void {
+  const image = program.command('image').description('make and load container images');
+  image
+    .command('build')
+    .description('make an image archive without a daemon')
+    .requiredOption('--from <source>', 'a folder, or a recipe: busybox, nginx')
+    .requiredOption('--output <file>', 'archive to write (OCI layout in a tar)')
+    .option('--reference <name>', 'name of the image, as localhost/web:1', '')
+    .action((options: ImageBuildOptions) => commands.imageBuild(options));
+  addDataDir(image.command('load').description('load archives into a running cluster'))
+    .argument('<files...>')
+    .action((files: readonly string[], flags: Flags) => commands.imageLoad(flags, files));
+  addDataDir(image.command('ls').description('list the images of a running cluster')).action(
+    (flags: Flags) => commands.imageList(flags),
+  );
+}

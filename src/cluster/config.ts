@@ -1,0 +1,126 @@
+/**
+ * The settings of a cluster, read once from the command line and a YAML file of the same names, with
+ * every default explicit. Nothing below this reads flags or environment.
+ */
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Level } from '#kit/log.ts';
+
+export interface ClusterConfig {
+  readonly dataDir: string;
+  /** Absent: what the cluster kept, or 6443. */
+  readonly apiPort: number | undefined;
+  readonly bindAddress: string;
+  readonly store: 'sqlite' | 'memory';
+  readonly node: 'containerd' | 'hollow' | 'none';
+  /** Hollow nodes to run; a containerd cluster has one node. */
+  readonly nodes: number;
+  readonly nodeName: string | undefined;
+  readonly nodeIP: string | undefined;
+  readonly clusterCIDR: string | undefined;
+  readonly serviceCIDR: string | undefined;
+  readonly tlsSAN: readonly string[];
+  /** Merge a context into the user's kubeconfig. */
+  readonly kubeconfig: boolean;
+  /** Leave the pods running when the cluster stops. */
+  readonly leavePods: boolean;
+  /** Serve legacy group versions in discovery. */
+  readonly legacyVersions: boolean;
+  /** Folders whose `*.tar` images are loaded at start. */
+  readonly imageDirs: readonly string[];
+  readonly logLevel: Level;
+}
+
+/** As the command line gives them: names in camel case, unset where the user said nothing. */
+export interface Flags {
+  readonly dataDir?: string;
+  readonly apiPort?: string;
+  readonly bindAddress?: string;
+  readonly store?: string;
+  readonly node?: string;
+  readonly nodes?: string;
+  readonly nodeName?: string;
+  readonly nodeIp?: string;
+  readonly clusterCidr?: string;
+  readonly serviceCidr?: string;
+  readonly tlsSan?: readonly string[];
+  readonly kubeconfig?: boolean;
+  readonly leavePods?: boolean;
+  readonly runtimeConfig?: string;
+  readonly images?: readonly string[];
+  readonly v?: string;
+}
+
+export interface Machine {
+  readonly isRoot: boolean;
+  readonly platform: string;
+  /** Programs that a containerd node needs and that are not here. */
+  readonly missing: readonly string[];
+}
+
+/** A setting that cannot be used; the message names the flag. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+export function defaultDataDir(isRoot: boolean): string {
+  return isRoot ? '/var/lib/coracle' : join(homedir(), '.local/share/coracle');
+}
+
+export function readConfig(flags: Flags, machine: Machine): ClusterConfig {
+  const node = flags.node ?? (canRunContainers(machine) ? 'containerd' : 'hollow');
+  if (node !== 'containerd' && node !== 'hollow' && node !== 'none') {
+    throw new ConfigError(`--node ${node}: must be containerd, hollow or none`);
+  }
+  if (node === 'containerd' && !canRunContainers(machine)) {
+    throw new ConfigError(`--node containerd: ${whyNoContainers(machine)}; --node hollow works`);
+  }
+  const store = flags.store ?? 'sqlite';
+  if (store !== 'sqlite' && store !== 'memory') {
+    throw new ConfigError(`--store ${store}: must be sqlite or memory`);
+  }
+  const nodes = flags.nodes === undefined ? 1 : integer('--nodes', flags.nodes, 1, 10_000);
+  if (node === 'containerd' && nodes !== 1) {
+    throw new ConfigError(`--nodes ${nodes}: one containerd node; several need --node hollow`);
+  }
+  return {
+    dataDir: resolve(flags.dataDir ?? defaultDataDir(machine.isRoot)),
+    apiPort: flags.apiPort === undefined ? undefined : integer('--api-port', flags.apiPort, 1, 65535),
+    bindAddress: flags.bindAddress ?? '0.0.0.0',
+    store,
+    node,
+    nodes,
+    nodeName: flags.nodeName,
+    nodeIP: flags.nodeIp,
+    clusterCIDR: flags.clusterCidr,
+    serviceCIDR: flags.serviceCidr,
+    tlsSAN: flags.tlsSan ?? [],
+    kubeconfig: flags.kubeconfig ?? true,
+    leavePods: flags.leavePods ?? false,
+    legacyVersions: legacyVersions(flags.runtimeConfig),
+    imageDirs: flags.images ?? [],
+    logLevel: Number(flags.v ?? 0) >= 2 ? 'debug' : 'info',
+  };
+}
+
+export function canRunContainers(machine: Machine): boolean {
+  return machine.isRoot && machine.platform === 'linux' && machine.missing.length === 0;
+}
+
+/** Why this machine runs hollow nodes, as one sentence without a full stop. */
+export function whyNoContainers(machine: Machine): string {
+  if (machine.platform !== 'linux') return `containers need Linux, this is ${machine.platform}`;
+  if (!machine.isRoot) return 'containers need root';
+  return `not installed: ${machine.missing.join(', ')}`;
+}
+
+function legacyVersions(runtimeConfig: string | undefined): boolean {
+  const setting = runtimeConfig?.split(',').find((part) => part.startsWith('api/legacy'));
+  return setting === undefined || !setting.endsWith('=false');
+}
+
+function integer(flag: string, text: string, min: number, max: number): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  throw new ConfigError(`${flag} ${text}: must be a whole number from ${min} to ${max}`);
+}

@@ -1,0 +1,103 @@
+/**
+ * The control plane of one cluster: store, API server, and the worker with controllers and scheduler.
+ *
+ * The API server has the main thread to itself; the store's log and the control worker have threads
+ * of their own. The order below is the start-up path, so what can wait comes after `listen`.
+ */
+import { join } from 'node:path';
+import { type ApiServer, openApiServer } from '#apiserver';
+import type { Clock } from '#kit/clock.ts';
+import type { Logger } from '#kit/log.ts';
+import type { Random } from '#kit/random.ts';
+import { Scope } from '#kit/scope.ts';
+import { openCatalog } from '#resources/resources.ts';
+import { openStore, type Store } from '#store';
+import type { Certificates } from './certificates.ts';
+import type { ClusterConfig } from './config.ts';
+import { runControl } from './control.ts';
+import { type ClusterState, nthAddress } from './state.ts';
+
+export interface ClusterDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly writeLog: (line: string) => void;
+}
+
+export interface ControlPlaneOptions {
+  readonly config: ClusterConfig;
+  readonly state: ClusterState;
+  readonly certificates: Certificates;
+  readonly nodeIP: string;
+}
+
+export interface ControlPlane extends AsyncDisposable {
+  readonly server: ApiServer;
+  readonly port: number;
+  /** Rejects when a part of it has failed for good. */
+  readonly ended: Promise<void>;
+}
+
+export async function openControlPlane(
+  deps: ClusterDeps,
+  options: ControlPlaneOptions,
+): Promise<ControlPlane> {
+  const { config, state, certificates } = options;
+  const store = await openClusterStore(deps, config);
+  const server = await openApiServer(
+    { ...deps, store, catalog: openCatalog() },
+    {
+      serviceCIDR: state.serviceCIDR,
+      nodePortRange: state.nodePortRange,
+      advertise: { address: options.nodeIP, port: state.apiPort },
+      serviceAccountKey: certificates.serviceAccountKey,
+      serviceAccountIssuer: `https://kubernetes.default.svc.${state.clusterDomain}`,
+      legacyVersions: config.legacyVersions,
+      kubeletClient: { ca: certificates.ca.cert, ...certificates.kubeletClient },
+    },
+  );
+  const scope = new Scope(new AbortController().signal);
+  const { port } = await server.listen({
+    host: config.bindAddress,
+    port: state.apiPort,
+    cert: certificates.apiServer.cert,
+    key: certificates.apiServer.key,
+    clientCA: certificates.ca.cert,
+  });
+  scope.spawn((signal) => runControl({ ...deps, server }, controlOptions(options), signal));
+  return {
+    server,
+    port,
+    ended: scope.join(),
+    [Symbol.asyncDispose]: async () => {
+      scope.abort(new Error('the control plane stops'));
+      await scope.join();
+      await server[Symbol.asyncDispose]();
+      await store[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function openClusterStore(deps: ClusterDeps, config: ClusterConfig): Promise<Store> {
+  if (config.store === 'memory') return openStore(deps, { kind: 'memory' });
+  const file = join(config.dataDir, 'server/db/state.db');
+  return openStore(deps, { kind: 'sqlite', file });
+}
+
+function controlOptions({ config, state, certificates, nodeIP }: ControlPlaneOptions) {
+  const hasNodeProcess = config.node === 'containerd';
+  return {
+    clusterCIDR: state.clusterCIDR,
+    rootCA: certificates.ca.cert,
+    dns: hasNodeProcess
+      ? { clusterIP: state.clusterDNS, nodeIP, port: state.dnsPort }
+      : undefined,
+    hollowNodes: config.node === 'hollow' ? config.nodes : 0,
+    logLevel: config.logLevel,
+  };
+}
+
+/** The address of the Service `default/kubernetes`. */
+export function apiServiceIP(state: ClusterState): string {
+  return nthAddress(state.serviceCIDR, 1);
+}

@@ -1,0 +1,96 @@
+/**
+ * The inside of the worker `control`: controllers, scheduler and (where asked for) hollow nodes, each
+ * with an identity of its own, over message ports to the API server. Informers are shared.
+ *
+ * `control.ts` starts this worker and hands it the ports; it ends when it is told to stop.
+ */
+import { isMainThread, type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { type Client, openClient, openInformers, openPortTransport } from '#client';
+import { runControllers } from '#controllers';
+import { assert, present } from '#kit/assert.ts';
+import { systemClock } from '#kit/clock.ts';
+import { type Level, openLog } from '#kit/log.ts';
+import { systemRandom } from '#kit/random.ts';
+import { Scope } from '#kit/scope.ts';
+import { runScheduler } from '#scheduler';
+import { ensureClusterDns } from './cluster-dns.ts';
+
+/** Everything the worker is told; no secrets in it. */
+export interface ControlData {
+  readonly ports: {
+    readonly controllers: MessagePort;
+    readonly scheduler: MessagePort;
+    readonly hollow: MessagePort | undefined;
+  };
+  readonly clusterCIDR: string;
+  readonly rootCA: string;
+  /** The DNS server of the node process, or none where nodes are hollow. */
+  readonly dns:
+    | { readonly clusterIP: string; readonly nodeIP: string; readonly port: number }
+    | undefined;
+  readonly hollowNodes: number;
+  readonly logLevel: Level;
+}
+
+/** From the worker to its parent. */
+export interface ControlMessage {
+  readonly log: string;
+}
+
+export async function runControlWorker(): Promise<void> {
+  assert(!isMainThread, 'the control worker runs in a worker thread');
+  const parent = present(parentPort, 'a worker has a parent');
+  // The parent is our own code: `control.ts` passes exactly this.
+  const data = workerData as ControlData;
+  const clock = systemClock();
+  const random = systemRandom();
+  const log = openLog({
+    clock,
+    level: data.logLevel,
+    format: 'text',
+    write: (line) => parent.postMessage({ log: line } satisfies ControlMessage),
+  });
+  const stop = new AbortController();
+  parent.once('message', () => stop.abort(new Error('told to stop')));
+  const clientOf = (port: MessagePort, userAgent: string): Client =>
+    openClient({ transport: openPortTransport(port), clock, userAgent });
+
+  const client = clientOf(data.ports.controllers, 'kube-controller-manager');
+  const informers = openInformers({ client, clock, random, log });
+  const scope = new Scope(stop.signal);
+  scope.spawn((signal) => informers.run(signal));
+  scope.spawn((signal) =>
+    runControllers(
+      { client, informers, clock, random, log: log.child({ component: 'controllers' }) },
+      { clusterCIDR: data.clusterCIDR, rootCA: data.rootCA, signal },
+    ),
+  );
+  scope.spawn((signal) =>
+    runScheduler(
+      {
+        client: clientOf(data.ports.scheduler, 'kube-scheduler'),
+        informers,
+        clock,
+        random,
+        log: log.child({ component: 'scheduler' }),
+      },
+      { signal },
+    ),
+  );
+  const { dns } = data;
+  if (dns !== undefined) {
+    scope.spawn((signal) => ensureClusterDns({ client, clock, log }, { ...dns, signal }));
+  }
+  const { hollow } = data.ports;
+  if (hollow !== undefined) {
+    scope.spawn(async (signal) => {
+      const { runHollowNodes } = await import('#hollow');
+      await runHollowNodes(
+        { client: clientOf(hollow, 'hollow-node'), clock, random, log },
+        { count: data.hollowNodes, signal },
+      );
+    });
+  }
+  await scope.join();
+  for (const port of Object.values(data.ports)) port?.close();
+}

@@ -1,0 +1,103 @@
+/**
+ * The node's process, seen from the one that runs the cluster: started with its settings over an IPC
+ * channel (keys never appear on a command line), restarted when it dies, stopped on request. When we
+ * die, its channel closes and it ends as well; the pods go on.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Clock } from '#kit/clock.ts';
+import type { Level, Logger } from '#kit/log.ts';
+import type { KeyPair } from '#kit/x509.ts';
+import type { ClusterState } from './state.ts';
+
+export interface NodeSettings {
+  readonly dataDir: string;
+  readonly state: ClusterState;
+  readonly nodeIP: string;
+  readonly server: string;
+  readonly caCert: string;
+  /** Identity towards the API server. */
+  readonly client: KeyPair;
+  /** What the kubelet's server shows. */
+  readonly serving: KeyPair;
+  readonly imageDirs: readonly string[];
+  readonly logLevel: Level;
+}
+
+/** To the node's process. */
+export type NodeCommand =
+  | { readonly do: 'start'; readonly settings: NodeSettings }
+  | { readonly do: 'stop'; readonly leavePods: boolean };
+
+/** From the node's process. */
+export type NodeReport =
+  | { readonly ready: 'runtime' | 'network' | 'proxy' | 'dns' | 'kubelet'; readonly detail: string }
+  | { readonly failed: string };
+
+const limits = { restartDelayMs: 500, restartDelayMsMax: 30_000, stopMs: 90_000 } as const;
+
+const entry = fileURLToPath(new URL('../../bin/coracle.js', import.meta.url));
+
+export class NodeProcess {
+  readonly #deps: { readonly clock: Clock; readonly log: Logger };
+  readonly #settings: NodeSettings;
+  readonly #onReport: (report: NodeReport) => void;
+  #child: ChildProcess | undefined;
+  #stopping = false;
+  #delayMs: number = limits.restartDelayMs;
+  #cancelRestart: () => void = () => {};
+
+  constructor(
+    deps: { readonly clock: Clock; readonly log: Logger },
+    settings: NodeSettings,
+    onReport: (report: NodeReport) => void,
+  ) {
+    this.#deps = deps;
+    this.#settings = settings;
+    this.#onReport = onReport;
+    this.#start();
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  #start(): void {
+    const logs = join(this.#settings.dataDir, 'logs');
+    mkdirSync(logs, { recursive: true });
+    const output = openSync(join(logs, 'node.log'), 'a', 0o600);
+    const child = spawn(process.execPath, [entry, 'node-agent'], {
+      stdio: ['ignore', output, output, 'ipc'],
+    });
+    closeSync(output);
+    this.#child = child;
+    child.send({ do: 'start', settings: this.#settings } satisfies NodeCommand);
+    child.on('message', (report: NodeReport) => this.#onReport(report));
+    child.once('error', (error) => this.#deps.log.error('node process not started', { error }));
+    child.once('exit', (code, signal) => this.#restart(code, signal));
+  }
+
+  #restart(code: number | null, signal: string | null): void {
+    this.#child = undefined;
+    if (this.#stopping) return;
+    this.#deps.log.error('node process ended, starting it again', { code, signal });
+    this.#onReport({ failed: `ended with ${signal ?? code}, see logs/node.log` });
+    this.#cancelRestart = this.#deps.clock.after(this.#delayMs, () => this.#start());
+    this.#delayMs = Math.min(this.#delayMs * 2, limits.restartDelayMsMax);
+  }
+
+  /** Resolves when the process has ended; after the limit it is killed (pods then stay). */
+  async stop(options: { readonly leavePods: boolean }): Promise<void> {
+    this.#stopping = true;
+    this.#cancelRestart();
+    const child = this.#child;
+    if (child === undefined) return;
+    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    if (child.connected) child.send({ do: 'stop', ...options } satisfies NodeCommand);
+    const cancel = this.#deps.clock.after(limits.stopMs, () => child.kill('SIGKILL'));
+    await ended;
+    cancel();
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * What a cluster decided about itself at its first start and keeps ever after: its short id, its
+ * ports and its address ranges, in `<data-dir>/cluster.json`.
+ *
+ * Everything that we make on a machine carries the id. Ranges and ports are chosen so that two
+ * clusters with different data dirs live side by side: other clusters of this machine are found
+ * through `/run/coracle/<id>.json`, foreign address ranges through the routing table.
+ */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { contains, overlaps, parseCIDR } from '#kit/ip.ts';
+import { nameSuffix, type Random } from '#kit/random.ts';
+import type { ClusterConfig } from './config.ts';
+
+export interface ClusterState {
+  readonly formatVersion: 1;
+  /** Five letters; in every nft table, veth, cgroup and file name outside the data dir. */
+  readonly id: string;
+  readonly nodeName: string;
+  readonly apiPort: number;
+  readonly kubeletPort: number;
+  readonly dnsPort: number;
+  readonly clusterCIDR: string;
+  readonly serviceCIDR: string;
+  readonly clusterDNS: string;
+  readonly clusterDomain: string;
+  readonly nodePortRange: { readonly first: number; readonly last: number };
+}
+
+/** Machine-wide register of clusters, one file each; on a tmpfs, so a reboot empties it. */
+const registerDir = '/run/coracle';
+
+interface Registered {
+  readonly dataDir: string;
+  readonly state: ClusterState;
+}
+
+/** Clusters of this machine that still have their data dir. */
+export function registeredClusters(): readonly Registered[] {
+  if (!existsSync(registerDir)) return [];
+  return readdirSync(registerDir)
+    .filter((name) => name.endsWith('.json'))
+    .map((name): Registered => JSON.parse(readFileSync(join(registerDir, name), 'utf8')))
+    .filter(({ dataDir }) => existsSync(statePath(dataDir)));
+}
+
+/** Makes the cluster known to later ones on this machine. Without root it stays private. */
+export function registerCluster(dataDir: string, state: ClusterState): void {
+  if (process.getuid?.() !== 0) return;
+  mkdirSync(registerDir, { recursive: true });
+  writeFileSync(join(registerDir, `${state.id}.json`), JSON.stringify({ dataDir, state }));
+}
+
+export function registerPath(id: string): string {
+  return join(registerDir, `${id}.json`);
+}
+
+export function statePath(dataDir: string): string {
+  return join(dataDir, 'cluster.json');
+}
+
+export function readState(dataDir: string): ClusterState | undefined {
+  const path = statePath(dataDir);
+  if (!existsSync(path)) return undefined;
+  const state: ClusterState = JSON.parse(readFileSync(path, 'utf8'));
+  if (state.formatVersion !== 1) {
+    throw new Error(
+      `${path} has format ${String(state.formatVersion)}; this version of coracle knows format 1`,
+    );
+  }
+  return state;
+}
+
+/** Reads what was decided, or decides it now. Flags win over what was kept where that is safe. */
+export async function openState(
+  deps: { readonly random: Random },
+  config: ClusterConfig,
+): Promise<ClusterState> {
+  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
+  const kept = readState(config.dataDir);
+  if (kept !== undefined) {
+    refuseChange('--cluster-cidr', config.clusterCIDR, kept.clusterCIDR);
+    refuseChange('--service-cidr', config.serviceCIDR, kept.serviceCIDR);
+    return { ...kept, apiPort: config.apiPort ?? kept.apiPort };
+  }
+  const state = await decideState(deps, config);
+  const path = statePath(config.dataDir);
+  writeFileSync(path, `${JSON.stringify(state, undefined, 2)}\n`, { mode: 0o600 });
+  chmodSync(path, 0o600);
+  return state;
+}
+
+function refuseChange(flag: string, wanted: string | undefined, kept: string): void {
+  if (wanted === undefined || wanted === kept) return;
+  throw new Error(`${flag} ${wanted}: this cluster was made with ${kept}, which cannot be changed`);
+}
+
+async function decideState(
+  { random }: { readonly random: Random },
+  config: ClusterConfig,
+): Promise<ClusterState> {
+  const others = registeredClusters().map(({ state }) => state);
+  const taken = [
+    ...machineRanges(),
+    ...others.flatMap((other) => [other.clusterCIDR, other.serviceCIDR]),
+  ];
+  const pair = freeRanges(taken);
+  const serviceCIDR = config.serviceCIDR ?? pair.serviceCIDR;
+  const apiPort = config.apiPort ?? 6443;
+  const ports = await freePorts({
+    wanted: [10250, 10053],
+    avoid: [apiPort, ...others.flatMap((other) => [other.apiPort, other.kubeletPort, other.dnsPort])],
+  });
+  return {
+    formatVersion: 1,
+    id: nameSuffix(random),
+    nodeName: (config.nodeName ?? hostname()).toLowerCase(),
+    apiPort,
+    kubeletPort: ports[0] ?? 10250,
+    dnsPort: ports[1] ?? 10053,
+    clusterCIDR: config.clusterCIDR ?? pair.clusterCIDR,
+    serviceCIDR,
+    clusterDNS: nthAddress(serviceCIDR, 10),
+    clusterDomain: 'cluster.local',
+    nodePortRange: freeNodePorts(others.map((other) => other.nodePortRange)),
+  };
+}
+
+/** 10.42 and 10.43 where nobody has them, else the next even pair. */
+export function freeRanges(taken: readonly string[]): {
+  readonly clusterCIDR: string;
+  readonly serviceCIDR: string;
+} {
+  for (let second = 42; second < 256; second += 2) {
+    const clusterCIDR = `10.${second}.0.0/16`;
+    const serviceCIDR = `10.${second + 1}.0.0/16`;
+    if (!taken.some((range) => overlaps(range, clusterCIDR) || overlaps(range, serviceCIDR))) {
+      return { clusterCIDR, serviceCIDR };
+    }
+  }
+  throw new Error('no free address range 10.x.0.0/16 for pods; name one with --cluster-cidr');
+}
+
+/** 30000-32767 for the first cluster of a machine, then ranges of 1,000 below it. */
+export function freeNodePorts(
+  taken: readonly { readonly first: number; readonly last: number }[],
+): { readonly first: number; readonly last: number } {
+  const candidates = [{ first: 30000, last: 32767 }];
+  for (let first = 29000; first >= 11000; first -= 1000) {
+    candidates.push({ first, last: first + 999 });
+  }
+  const free = candidates.find(
+    (range) => !taken.some((other) => other.first <= range.last && range.first <= other.last),
+  );
+  if (free === undefined) throw new Error('no free range of node ports on this machine');
+  return free;
+}
+
+/** The n-th address of an IPv4 range: the API's Service has the 1st, cluster DNS the 10th. */
+export function nthAddress(cidr: string, n: number): string {
+  const [address = ''] = cidr.split('/');
+  const parts = address.split('.').map(Number);
+  const value = parts.reduce((sum, part) => sum * 256 + part, 0) + n;
+  const text = [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join('.');
+  if (!contains(cidr, text)) throw new Error(`${cidr} is too small to hold ${text}`);
+  return text;
+}
+
+/** Ranges that this machine already routes somewhere. */
+function machineRanges(): readonly string[] {
+  try {
+    const routes: readonly { readonly dst: string }[] = JSON.parse(
+      execFileSync('ip', ['-4', '-j', 'route'], { encoding: 'utf8', timeout: 5000 }),
+    );
+    return routes
+      .map(({ dst }) => (dst.includes('/') ? dst : `${dst}/32`))
+      .filter((range) => parseCIDR(range) !== undefined);
+  } catch {
+    // Without iproute2 there is no pod network either; hollow nodes need no free range.
+    return [];
+  }
+}
+
+async function freePorts(options: {
+  readonly wanted: readonly number[];
+  readonly avoid: readonly number[];
+}): Promise<readonly number[]> {
+  const found: number[] = [];
+  for (const wanted of options.wanted) {
+    let port = wanted;
+    while (options.avoid.includes(port) || found.includes(port) || !(await isFree(port))) port += 1;
+    found.push(port);
+  }
+  return found;
+}
+
+/** Whether nobody listens there, on any address. */
+export function isFree(port: number, host = '0.0.0.0'): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(true)));
+  });
+}

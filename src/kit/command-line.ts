@@ -1,0 +1,2 @@
+/** The one file that knows the command-line library (decision 0006). */
+export { Command, Option } from 'commander';

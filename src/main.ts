@@ -1,0 +1,111 @@
+/**
+ * The command line: the only file that reads arguments and environment, installs signal handlers and
+ * exits. Each command loads only its own modules.
+ *
+ * `up` → `cluster/cluster.ts`. Bad settings end with one clear line and code 1.
+ */
+import { accessSync, constants } from 'node:fs';
+import { homedir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import type { ClusterConfig, Flags, Machine } from './cluster/config.ts';
+
+const version = '0.1.0';
+
+/** Programs that a containerd node drives. */
+const nodePrograms = ['containerd', 'ctr', 'runc', 'nft', 'conntrack', 'ip', 'nsenter', 'mount'];
+
+export async function main(args: readonly string[]): Promise<void> {
+  try {
+    if (args[0] === 'node-agent') {
+      const { runNodeAgent } = await import('./cluster/node-agent.ts');
+      process.on('SIGINT', () => {});
+      process.exit(await runNodeAgent());
+    }
+    await runCommandLine(args);
+  } catch (error) {
+    console.error(`coracle: ${error instanceof Error ? error.message : String(error)}`);
+    if (process.env['CORACLE_DEBUG'] !== undefined) console.error(error);
+    process.exit(1);
+  }
+}
+
+async function runCommandLine(args: readonly string[]): Promise<void> {
+  const { openCommandLine } = await import('./cluster/command-line.ts');
+  await openCommandLine({
+    version,
+    up: (flags) => up(flags),
+    server: (flags) => up({ ...flags, node: flags.node ?? 'none' }),
+    down: async (flags) => (await import('./cluster/operate.ts')).down(await settings(flags)),
+    status: async (flags) => (await import('./cluster/operate.ts')).status(await settings(flags)),
+    reset: async (flags, yes) =>
+      (await import('./cluster/operate.ts')).reset(await settings(flags), { yes }),
+    imageBuild: async (options) => (await import('./cluster/image-command.ts')).build(options),
+    imageLoad: async (flags, files) =>
+      (await import('./cluster/image-command.ts')).load(await settings(flags), files),
+    imageList: async (flags) =>
+      (await import('./cluster/image-command.ts')).list(await settings(flags)),
+  }).parseAsync([...args], { from: 'user' });
+}
+
+async function settings(flags: Flags): Promise<ClusterConfig> {
+  const { readConfig } = await import('./cluster/config.ts');
+  return readConfig(withEnvironment(flags), machine());
+}
+
+/** `CORACLE_IMAGES`: folders of image archives, as the start scripts pass them. */
+function withEnvironment(flags: Flags): Flags {
+  const folders = process.env['CORACLE_IMAGES']?.split(delimiter) ?? [];
+  return { ...flags, images: [...(flags.images ?? []), ...folders] };
+}
+
+function machine(): Machine {
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
+  const isThere = (program: string): boolean =>
+    folders.some((folder) => {
+      try {
+        accessSync(join(folder, program), constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+  return {
+    isRoot: process.getuid?.() === 0,
+    platform: process.platform,
+    missing: nodePrograms.filter((program) => !isThere(program)),
+  };
+}
+
+async function up(flags: Flags): Promise<void> {
+  const { runCluster } = await import('./cluster/cluster.ts');
+  const { openProgress } = await import('./cluster/progress.ts');
+  const { openClusterLog } = await import('./cluster/cluster-log.ts');
+  const { systemClock } = await import('./kit/clock.ts');
+  const { systemRandom } = await import('./kit/random.ts');
+  const { readConfig, whyNoContainers } = await import('./cluster/config.ts');
+  const { userKubeconfigPath } = await import('./cluster/kubeconfig.ts');
+  const here = machine();
+  const config = readConfig(withEnvironment(flags), here);
+  const clock = systemClock();
+  const progress = openProgress({ clock, write: (line) => process.stdout.write(line) });
+  if (config.node === 'hollow' && flags.node === undefined) {
+    progress.note(`hollow node, no real containers: ${whyNoContainers(here)}`);
+  }
+  const stop = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => {
+      if (!stop.signal.aborted) progress.note('stopping');
+      stop.abort(new Error(`got ${name}`));
+    });
+  }
+  process.on('SIGHUP', () => {});
+  const userKubeconfig = config.kubeconfig
+    ? userKubeconfigPath(process.env['KUBECONFIG'], homedir())
+    : undefined;
+  const outcome = await runCluster(
+    { clock, random: systemRandom(), ...openClusterLog(clock, config) },
+    { config, version, userKubeconfig, progress, signal: stop.signal },
+  );
+  progress.note(outcome === 'running' ? `already running from ${config.dataDir}` : 'stopped');
+  process.exit(0);
+}
