@@ -1,0 +1,65 @@
+/**
+ * The machine's mounts: the table of the kernel, tmpfs, and taking down what is left below a folder.
+ *
+ * Parsing is pure (`parseMountInfo`); mounting goes through the `mount` and `umount` programs,
+ * because Node has no such system call. The kubelet uses it for memory-backed volumes, the runtime
+ * and clean-up for what a killed process left behind.
+ */
+import { readFileSync } from 'node:fs';
+import { runCommand } from './run-command.ts';
+
+export interface Mount {
+  readonly mountPoint: string;
+  /** `ext4`, `tmpfs`, `cgroup`, `cgroup2`, … */
+  readonly type: string;
+  /** Options of the file system itself, as `rw`, `memory`. */
+  readonly options: readonly string[];
+}
+
+const mountTimeoutMs = 30_000;
+
+/** Text of `/proc/self/mountinfo`; spaces and the like in paths come as octal escapes. */
+export function parseMountInfo(text: string): readonly Mount[] {
+  const mounts: Mount[] = [];
+  for (const line of text.split('\n')) {
+    const [before = '', after = ''] = line.split(' - ');
+    const mountPoint = before.split(' ')[4];
+    const [type, , options] = after.split(' ');
+    if (mountPoint === undefined || type === undefined) continue;
+    const plain = mountPoint.replace(/\\(\d{3})/g, (_, octal: string) =>
+      String.fromCharCode(Number.parseInt(octal, 8)),
+    );
+    mounts.push({ mountPoint: plain, type, options: (options ?? '').split(',') });
+  }
+  return mounts;
+}
+
+export function readMounts(): readonly Mount[] {
+  return parseMountInfo(readFileSync('/proc/self/mountinfo', 'utf8'));
+}
+
+export async function mountTmpfs(
+  folder: string,
+  options: { readonly sizeBytes?: number | undefined; readonly signal: AbortSignal },
+): Promise<void> {
+  const { sizeBytes, signal } = options;
+  const size = sizeBytes === undefined ? [] : ['-o', `size=${sizeBytes}`];
+  const args = ['-t', 'tmpfs', ...size, 'tmpfs', folder];
+  const result = await runCommand('mount', args, { signal, timeoutMs: mountTimeoutMs });
+  if (result.code !== 0) throw new Error(`cannot mount tmpfs: ${result.stderr.trim()}`);
+}
+
+/** Unmounts everything at or below a folder, innermost first; what is busy is detached lazily. */
+export async function unmountBelow(
+  folder: string,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<void> {
+  const below = readMounts()
+    .map((mount) => mount.mountPoint)
+    .filter((point) => point === folder || point.startsWith(`${folder}/`));
+  for (const point of below.toReversed()) {
+    const result = await runCommand('umount', [point], { signal, timeoutMs: mountTimeoutMs });
+    if (result.code === 0) continue;
+    await runCommand('umount', ['--lazy', point], { signal, timeoutMs: mountTimeoutMs });
+  }
+}
