@@ -1,0 +1,27 @@
+/**
+ * `npm run bench [-- name …]`: runs `bench/<name>.bench.ts`, all when none is named, one after
+ * another. Each exports `default run({ small })`, measures, prints its figures, and throws where a
+ * goal is missed; `--small` is what `npm test` uses.
+ */
+import { basename, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { findFiles } from './parts.ts';
+
+interface Bench {
+  readonly default: (options: { readonly small: boolean }) => Promise<void>;
+}
+
+const args = process.argv.slice(2);
+const wanted = args.filter((arg) => !arg.startsWith('-'));
+const nameOf = (file: string): string => basename(file, '.bench.ts');
+const files = findFiles('bench/**/*.bench.ts');
+const chosen = files.filter((file) => wanted.length === 0 || wanted.includes(nameOf(file)));
+if (chosen.length === 0) {
+  throw new Error(`no such benchmark; there are ${files.map(nameOf).join(', ')}`);
+}
+for (const file of chosen) {
+  console.log(`${nameOf(file)}:`);
+  // Parse boundary: every file in bench/ has this shape.
+  const bench = (await import(pathToFileURL(resolve(file)).href)) as Bench;
+  await bench.default({ small: args.includes('--small') });
+}
