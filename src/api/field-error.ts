@@ -1,6 +1,9 @@
 /**
  * What is wrong with a field, in upstream's terms. `api/errors.ts` turns a list of these into the
  * 422 Status (`Deployment.apps "x" is invalid: spec.replicas: Invalid value: -1: must be …`).
+ *
+ * Validation collects these with the makers below (`required`, `invalid`, …); the texts are an
+ * interface, since clients and people match on them.
  */
 export type FieldErrorType =
   | 'FieldValueNotFound'
@@ -22,4 +25,89 @@ export interface FieldError {
   /** Values that would be allowed, for `FieldValueNotSupported`. */
   readonly supported?: readonly string[];
   readonly detail: string;
+}
+
+const words: Readonly<Record<FieldErrorType, string>> = {
+  FieldValueNotFound: 'Not found',
+  FieldValueRequired: 'Required value',
+  FieldValueDuplicate: 'Duplicate value',
+  FieldValueInvalid: 'Invalid value',
+  FieldValueNotSupported: 'Unsupported value',
+  FieldValueForbidden: 'Forbidden',
+  FieldValueTooLong: 'Too long',
+  FieldValueTooMany: 'Too many',
+  FieldValueTypeInvalid: 'Invalid value',
+  InternalError: 'Internal error',
+};
+
+/** These say nothing about the value that was there. */
+const silent: ReadonlySet<FieldErrorType> = new Set<FieldErrorType>([
+  'FieldValueRequired',
+  'FieldValueForbidden',
+  'FieldValueTooLong',
+  'InternalError',
+]);
+
+export function required(field: string, detail = ''): FieldError {
+  return { type: 'FieldValueRequired', field, badValue: '', detail };
+}
+
+export function invalid(field: string, badValue: unknown, detail: string): FieldError {
+  return { type: 'FieldValueInvalid', field, badValue, detail };
+}
+
+export function duplicate(field: string, badValue: unknown): FieldError {
+  return { type: 'FieldValueDuplicate', field, badValue, detail: '' };
+}
+
+export function forbidden(field: string, detail: string): FieldError {
+  return { type: 'FieldValueForbidden', field, badValue: '', detail };
+}
+
+export function fieldNotFound(field: string, badValue: unknown): FieldError {
+  return { type: 'FieldValueNotFound', field, badValue, detail: '' };
+}
+
+export function notSupported(
+  field: string,
+  badValue: unknown,
+  supported: readonly string[],
+): FieldError {
+  const quoted = supported.map((value) => JSON.stringify(value)).join(', ');
+  const detail = supported.length === 0 ? '' : `supported values: ${quoted}`;
+  return { type: 'FieldValueNotSupported', field, badValue, supported, detail };
+}
+
+export function tooLong(field: string, bytesMax: number): FieldError {
+  const detail = `may not be more than ${bytesMax} ${bytesMax === 1 ? 'byte' : 'bytes'}`;
+  return { type: 'FieldValueTooLong', field, detail };
+}
+
+export function tooMany(field: string, actual: number, itemsMax: number): FieldError {
+  const detail = `must have at most ${itemsMax} ${itemsMax === 1 ? 'item' : 'items'}`;
+  return { type: 'FieldValueTooMany', field, badValue: actual, detail };
+}
+
+/** The error without its field: `Invalid value: -1: must be greater than or equal to 0`. */
+export function formatFieldErrorBody(error: FieldError): string {
+  let text = words[error.type];
+  if (!silent.has(error.type)) text += `: ${formatValue(error.badValue)}`;
+  return error.detail === '' ? text : `${text}: ${error.detail}`;
+}
+
+/** `spec.replicas: Invalid value: -1: must be greater than or equal to 0`. */
+export function formatFieldError(error: FieldError): string {
+  return `${error.field}: ${formatFieldErrorBody(error)}`;
+}
+
+/** One error as it is, several in brackets; the same text only once. */
+export function formatFieldErrors(errors: readonly FieldError[]): string {
+  const texts = [...new Set(errors.map(formatFieldError))];
+  return texts.length === 1 ? (texts[0] ?? '') : `[${texts.join(', ')}]`;
+}
+
+function formatValue(value: unknown): string {
+  if (value === undefined || value === null) return '"null"';
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  return JSON.stringify(value);
 }

@@ -1,0 +1,298 @@
+/**
+ * JSON values → an object that fits its schema.
+ *
+ * Wrong types are refused with the words that Go's decoder uses (clients show them), unknown fields
+ * are dropped and reported, nulls vanish, and values with several spellings (times, quantities)
+ * get the one that is stored. Whatever needs no change is passed through, not copied.
+ *
+ * Called by the server for each body and each patched object; `parseJson` comes before it, the
+ * view's defaults come after it.
+ */
+import { badRequest } from './errors.ts';
+import { type JsonObject, parseGroupVersion } from './object.ts';
+import { canonicalQuantity, quantityProblem } from './quantity.ts';
+import type { Definitions, Schema } from './schema.ts';
+import { canonicalTime } from './timestamp.ts';
+
+export { type ParsedJson, parseJson } from './json-text.ts';
+
+export interface Decoded {
+  readonly object: JsonObject;
+  /** `unknown field "spec.foo"`, in order of appearance. */
+  readonly problems: readonly string[];
+}
+
+const depthMax = 1000;
+const base64RegExp = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
+export function decodeObject(json: unknown, schema: Schema, definitions: Definitions): Decoded {
+  const decoder = new Decoder(definitions);
+  try {
+    return { object: decoder.root(json, schema), problems: decoder.problems };
+  } catch (error) {
+    if (!(error instanceof Mismatch)) throw error;
+    throw badRequest(refusal(json, error.message));
+  }
+}
+
+/** `Pod in version "v1" cannot be handled as a Pod: …`: how the server words a body it cannot use. */
+export function refusal(json: unknown, why: string): string {
+  const { kind, apiVersion } = isObject(json) ? json : {};
+  if (typeof kind !== 'string' || typeof apiVersion !== 'string') return why;
+  const { version } = parseGroupVersion(apiVersion);
+  return `${kind} in version "${version}" cannot be handled as a ${kind}: ${why}`;
+}
+
+/** Leaves the walk; `decodeObject` turns it into the 400. */
+class Mismatch extends Error {}
+
+/** Where the walk is: Go names the innermost type and the fields without indices. */
+interface Place {
+  /** `spec.containers[0].name`. */
+  readonly path: string;
+  /** `spec.containers.name`. */
+  readonly goPath: string;
+  /** Type that holds the field: `Container`. */
+  readonly holder: string;
+  readonly depth: number;
+}
+
+class Decoder {
+  readonly problems: string[] = [];
+  readonly #definitions: Definitions;
+
+  constructor(definitions: Definitions) {
+    this.#definitions = definitions;
+  }
+
+  root(json: unknown, schema: Schema): JsonObject {
+    const place: Place = { path: '', goPath: '', holder: '', depth: 0 };
+    if (!isObject(json)) throw this.#wrongType(json, schema, place);
+    const decoded = this.#value(json, schema, place);
+    // A schema of an object gives back an object.
+    return decoded as JsonObject;
+  }
+
+  #value(value: unknown, schema: Schema, place: Place): unknown {
+    if (place.depth > depthMax) throw new Mismatch('exceeded max depth');
+    if (schema.opaque === true) return value;
+    if (schema.ref !== undefined) {
+      const target = this.#definitions.get(schema.ref);
+      // A definition without content (raw JSON) is kept as it comes.
+      if (target === undefined) return value;
+      if (target.fields === undefined) return this.#value(value, target, place);
+      return this.#fields(value, target, { ...place, holder: typeName(schema.ref) }, schema);
+    }
+    if (schema.fields !== undefined) return this.#fields(value, schema, place, schema);
+    if (schema.values !== undefined) return this.#map(value, schema, schema.values, place);
+    if (schema.items !== undefined) return this.#list(value, schema, schema.items, place);
+    return this.#scalar(value, schema, place);
+  }
+
+  #fields(value: unknown, schema: Schema, place: Place, named: Schema): unknown {
+    if (!isObject(value)) throw this.#wrongType(value, named, place);
+    const fields = schema.fields ?? {};
+    let changed: Record<string, unknown> | undefined;
+    for (const key of Object.keys(value)) {
+      const field = Object.hasOwn(fields, key) ? fields[key] : undefined;
+      const before = value[key];
+      if (field === undefined) {
+        this.problems.push(`unknown field "${join(place.path, key)}"`);
+      }
+      const after =
+        field === undefined || before === null || before === undefined
+          ? undefined
+          : this.#value(before, field, step(place, key));
+      const drop =
+        after === undefined || (isEmpty(after, field) && !schema.required?.includes(key));
+      if (drop) {
+        changed ??= { ...value };
+        delete changed[key];
+      } else if (after !== before) {
+        changed ??= { ...value };
+        changed[key] = after;
+      }
+    }
+    return changed ?? value;
+  }
+
+  #map(value: unknown, schema: Schema, values: Schema, place: Place): unknown {
+    if (!isObject(value)) throw this.#wrongType(value, schema, place);
+    let changed: Record<string, unknown> | undefined;
+    for (const key of Object.keys(value)) {
+      const before = value[key];
+      const at = { ...place, path: join(place.path, key), depth: place.depth + 1 };
+      const after = before === null ? zero(values) : this.#value(before, values, at);
+      if (after === before) continue;
+      changed ??= { ...value };
+      Object.defineProperty(changed, key, {
+        value: after,
+        writable: true,
+        enumerable: true,
+        configurable: true,
+      });
+    }
+    return changed ?? value;
+  }
+
+  #list(value: unknown, schema: Schema, items: Schema, place: Place): unknown {
+    if (!Array.isArray(value)) throw this.#wrongType(value, schema, place);
+    let changed: unknown[] | undefined;
+    for (let index = 0; index < value.length; index++) {
+      const before: unknown = value[index];
+      const at = { ...place, path: `${place.path}[${index}]`, depth: place.depth + 1 };
+      const after = before === null ? zero(items) : this.#value(before, items, at);
+      if (after === before) continue;
+      changed ??= [...value];
+      changed[index] = after;
+    }
+    return changed ?? value;
+  }
+
+  #scalar(value: unknown, schema: Schema, place: Place): unknown {
+    switch (schema.format) {
+      case 'quantity':
+        return quantityText(value);
+      case 'int-or-string':
+        if (typeof value === 'string' || isInteger32(value)) return value;
+        throw this.#wrongType(value, { type: 'integer', format: 'int32' }, place);
+      case 'date-time':
+        return this.#time(value, schema, place, 'second');
+      case 'micro-time':
+        return this.#time(value, schema, place, 'micro');
+      case 'byte':
+        if (typeof value !== 'string') throw this.#wrongType(value, schema, place);
+        return base64Text(value);
+    }
+    switch (schema.type) {
+      case 'string':
+        if (typeof value === 'string') return value;
+        break;
+      case 'boolean':
+        if (typeof value === 'boolean') return value;
+        break;
+      case 'integer':
+        if (schema.format === 'int32' ? isInteger32(value) : Number.isInteger(value)) return value;
+        break;
+      case 'number':
+        if (typeof value === 'number') return value;
+        break;
+      default:
+        return value;
+    }
+    throw this.#wrongType(value, schema, place);
+  }
+
+  #time(value: unknown, schema: Schema, place: Place, precision: 'second' | 'micro'): string {
+    if (typeof value !== 'string') throw this.#wrongType(value, schema, place);
+    const text = canonicalTime(value, precision);
+    if (text !== undefined) return text;
+    const layout =
+      precision === 'second' ? '2006-01-02T15:04:05Z07:00' : '2006-01-02T15:04:05.000000Z07:00';
+    throw new Mismatch(`parsing time "${value}" as "${layout}": cannot parse "${value}"`);
+  }
+
+  #wrongType(value: unknown, schema: Schema, place: Place): Mismatch {
+    const target =
+      place.goPath === '' ? 'Go value' : `Go struct field ${place.holder}.${place.goPath}`;
+    return new Mismatch(
+      `json: cannot unmarshal ${jsonType(value)} into ${target} of type ${goType(schema)}`,
+    );
+  }
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isInteger32(value: unknown): boolean {
+  return Number.isInteger(value) && Number(value) >= -(2 ** 31) && Number(value) < 2 ** 31;
+}
+
+/** Empty lists and maps say nothing and are not stored; empty objects with known fields may. */
+function isEmpty(value: unknown, schema: Schema | undefined): boolean {
+  if (Array.isArray(value)) return value.length === 0;
+  if (schema?.values === undefined || !isObject(value)) return false;
+  return Object.keys(value).length === 0;
+}
+
+function join(path: string, key: string): string {
+  return path === '' ? key : `${path}.${key}`;
+}
+
+function step(place: Place, key: string): Place {
+  return {
+    path: join(place.path, key),
+    goPath: join(place.goPath, key),
+    holder: place.holder,
+    depth: place.depth + 1,
+  };
+}
+
+/** What a null inside a list or map stands for. */
+function zero(schema: Schema): unknown {
+  switch (schema.type) {
+    case 'string':
+      return '';
+    case 'integer':
+    case 'number':
+      return 0;
+    case 'boolean':
+      return false;
+    case 'array':
+      return [];
+    default:
+      return {};
+  }
+}
+
+function quantityText(value: unknown): string {
+  const text = typeof value === 'number' ? String(value) : value;
+  const canonical = typeof text === 'string' ? canonicalQuantity(text.trim()) : undefined;
+  if (canonical === undefined) throw new Mismatch(quantityProblem);
+  return canonical;
+}
+
+function base64Text(value: string): string {
+  const text = /[\r\n]/.test(value) ? value.replace(/[\r\n]/g, '') : value;
+  if (base64RegExp.test(text)) return text;
+  const bad = text.search(/[^A-Za-z0-9+/]/);
+  throw new Mismatch(`illegal base64 data at input byte ${bad < 0 ? text.length : bad}`);
+}
+
+function jsonType(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'array';
+  switch (typeof value) {
+    case 'number':
+      return Number.isInteger(value) ? 'number' : `number ${value}`;
+    case 'boolean':
+      return 'bool';
+    default:
+      return typeof value;
+  }
+}
+
+function typeName(definition: string): string {
+  return definition.slice(definition.lastIndexOf('.') + 1);
+}
+
+/** `v1.PodSpec`, `[]string`, `map[string]string`, `int32`, as Go names the type. */
+function goType(schema: Schema): string {
+  if (schema.ref !== undefined) return schema.ref.split('.').slice(-2).join('.');
+  if (schema.items !== undefined) return `[]${goType(schema.items)}`;
+  if (schema.values !== undefined) return `map[string]${goType(schema.values)}`;
+  if (schema.format === 'byte') return '[]uint8';
+  switch (schema.type) {
+    case 'boolean':
+      return 'bool';
+    case 'integer':
+      return schema.format ?? 'int64';
+    case 'number':
+      return 'float64';
+    case 'object':
+      return 'map[string]interface {}';
+    default:
+      return 'string';
+  }
+}

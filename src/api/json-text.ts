@@ -1,0 +1,88 @@
+/**
+ * JSON text of a request → values. The fast path is `JSON.parse`; only where a caller wants to know
+ * about keys that occur twice (fieldValidation Strict or Warn) is the text scanned a second time.
+ *
+ * The scanner runs on text that `JSON.parse` has accepted, so it need not look for errors.
+ */
+import { badRequest } from './errors.ts';
+
+export interface ParsedJson {
+  readonly json: unknown;
+  /** `duplicate field "spec.replicas"`, for the strict decoder. */
+  readonly problems: readonly string[];
+}
+
+const decoder = new TextDecoder('utf-8', { fatal: false });
+
+export function parseJson(
+  bytes: Uint8Array,
+  { duplicates }: { readonly duplicates: boolean } = { duplicates: false },
+): ParsedJson {
+  const text = decoder.decode(bytes);
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw badRequest(`couldn't get version/kind; json parse error: ${why}`);
+  }
+  return { json, problems: duplicates ? duplicateKeys(text) : [] };
+}
+
+interface Level {
+  readonly path: string;
+  /** Keys seen so far; undefined inside a list. */
+  readonly keys: Set<string> | undefined;
+  key: string;
+  index: number;
+}
+
+/** Finds keys that occur twice in one object of valid JSON text. */
+function duplicateKeys(text: string): readonly string[] {
+  const problems: string[] = [];
+  const stack: Level[] = [];
+  let expectKey = false;
+  let position = 0;
+  while (position < text.length) {
+    const letter = text[position];
+    const level = stack[stack.length - 1];
+    if (letter === '"') {
+      const end = endOfString(text, position);
+      if (expectKey && level?.keys !== undefined) {
+        const raw = text.slice(position, end);
+        const key: string = raw.includes('\\') ? JSON.parse(raw) : raw.slice(1, -1);
+        level.key = key;
+        if (level.keys.has(key)) problems.push(`duplicate field "${childPath(level)}"`);
+        level.keys.add(key);
+        expectKey = false;
+      }
+      position = end;
+      continue;
+    }
+    if (letter === '{' || letter === '[') {
+      const path = level === undefined ? '' : childPath(level);
+      stack.push({ path, keys: letter === '{' ? new Set() : undefined, key: '', index: 0 });
+      expectKey = letter === '{';
+    } else if (letter === '}' || letter === ']') {
+      stack.pop();
+      expectKey = false;
+    } else if (letter === ',' && level !== undefined) {
+      if (level.keys === undefined) level.index += 1;
+      else expectKey = true;
+    }
+    position += 1;
+  }
+  return problems;
+}
+
+function childPath(level: Level): string {
+  if (level.keys === undefined) return `${level.path}[${level.index}]`;
+  return level.path === '' ? level.key : `${level.path}.${level.key}`;
+}
+
+/** Position behind the closing quote of the string that starts at `start`. */
+function endOfString(text: string, start: number): number {
+  let position = start + 1;
+  while (text[position] !== '"') position += text[position] === '\\' ? 2 : 1;
+  return position + 1;
+}

@@ -1,0 +1,54 @@
+/**
+ * The three patches that change a stored object, on the shape of the request's version:
+ * JSON Patch, JSON Merge Patch and Kubernetes' strategic merge patch (`strategic-patch.ts`).
+ *
+ * Called by the patch verb with the stored object and the parsed body; the result goes through
+ * `decodeObject` like any body. Bad patches are refused as upstream does: 400 for what is no patch,
+ * 422 for a patch that does not fit the object.
+ */
+import {
+  applyJsonPatch as jsonPatch,
+  applyMergePatch as mergePatch,
+  PatchConflict,
+  PatchFormatError,
+} from '#kit/json-patch.ts';
+import { badRequest, requestEntityTooLarge, unprocessablePatch } from './errors.ts';
+import type { Definitions, Schema } from './schema.ts';
+import { StrategicPatch, StrategicPatchError } from './strategic-patch.ts';
+
+export function applyJsonPatch(target: unknown, patch: unknown): unknown {
+  return worded(() => jsonPatch(target, patch));
+}
+
+export function applyMergePatch(target: unknown, patch: unknown): unknown {
+  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) {
+    throw badRequest('Invalid JSON Patch');
+  }
+  return mergePatch(target, patch);
+}
+
+export function applyStrategicPatch(
+  target: unknown,
+  patch: unknown,
+  schema: Schema,
+  definitions: Definitions,
+): unknown {
+  return worded(() => new StrategicPatch(definitions).apply(target, patch, schema));
+}
+
+function worded(apply: () => unknown): unknown {
+  try {
+    return apply();
+  } catch (error) {
+    if (error instanceof PatchConflict) throw unprocessablePatch(error.message);
+    if (error instanceof StrategicPatchError) {
+      throw error.unprocessable ? unprocessablePatch(error.message) : badRequest(error.message);
+    }
+    if (error instanceof PatchFormatError) {
+      throw error.message.startsWith('The allowed maximum operations')
+        ? requestEntityTooLarge(error.message)
+        : badRequest(error.message);
+    }
+    throw error;
+  }
+}

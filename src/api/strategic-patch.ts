@@ -1,0 +1,273 @@
+/**
+ * Strategic merge patch: a merge patch that knows the schema, so that lists of objects are merged
+ * by a key (`containers` by `name`) and directives can say more than values can.
+ *
+ * Directives: `$patch: delete | replace | merge` in an object or list item; `$retainKeys: […]`;
+ * `$deleteFromPrimitiveList/<field>: […]`; `$setElementOrder/<field>: […]`, which gives the order
+ * of a merged list (items of the server that the list does not name keep their place relative to
+ * their neighbours). Nothing given is changed.
+ */
+import { jsonEqual } from '#kit/json-equal.ts';
+import type { Definitions, Schema } from './schema.ts';
+
+export class StrategicPatchError extends Error {
+  override readonly name = 'StrategicPatchError';
+  /** The patch is well formed but the schema does not allow it (422, not 400). */
+  readonly unprocessable: boolean;
+
+  constructor(message: string, { unprocessable }: { readonly unprocessable: boolean }) {
+    super(message);
+    this.unprocessable = unprocessable;
+  }
+}
+
+type Members = Readonly<Record<string, unknown>>;
+
+const directive = '$patch';
+const retainKeys = '$retainKeys';
+const deletePrefix = '$deleteFromPrimitiveList/';
+const orderPrefix = '$setElementOrder/';
+
+export class StrategicPatch {
+  readonly #definitions: Definitions;
+
+  constructor(definitions: Definitions) {
+    this.#definitions = definitions;
+  }
+
+  apply(target: unknown, patch: unknown, schema: Schema): unknown {
+    if (!isMembers(patch)) throw malformed('Invalid JSON document');
+    return this.#mergeObject(isMembers(target) ? target : {}, patch, this.#resolve(schema));
+  }
+
+  /** Follows the reference; the merge rules of the place stay. */
+  #resolve(schema: Schema | undefined): Schema {
+    if (schema?.ref === undefined) return schema ?? {};
+    return this.#definitions.get(schema.ref) ?? {};
+  }
+
+  #mergeObject(target: Members, patch: Members, schema: Schema): Members {
+    const how = patch[directive];
+    if (how !== undefined) {
+      const { [directive]: _, ...rest } = patch;
+      if (how === 'replace') return this.#withoutDirectives(rest);
+      if (how === 'delete') return {};
+      if (how !== 'merge') throw unknownDirective(patch);
+      return this.#mergeObject(target, rest, schema);
+    }
+    const result = new Map<string, unknown>(Object.entries(this.#retain(target, patch)));
+    for (const [key, value] of Object.entries(patch)) {
+      if (key === retainKeys || key.startsWith(orderPrefix)) continue;
+      if (key.startsWith(deletePrefix)) {
+        const field = key.slice(deletePrefix.length);
+        result.set(field, removeValues(result.get(field), value));
+        continue;
+      }
+      if (value === null) {
+        result.delete(key);
+        continue;
+      }
+      const merged = this.#mergeField(result.get(key), value, fieldOf(schema, key), {
+        order: patch[orderPrefix + key],
+        key,
+      });
+      if (merged === undefined) result.delete(key);
+      else result.set(key, merged);
+    }
+    this.#reorderUntouched(result, patch, schema);
+    return Object.fromEntries(result);
+  }
+
+  /** An order alone, without a patch of its list, still sorts the list. */
+  #reorderUntouched(result: Map<string, unknown>, patch: Members, schema: Schema): void {
+    for (const [directiveKey, order] of Object.entries(patch)) {
+      if (!directiveKey.startsWith(orderPrefix)) continue;
+      const key = directiveKey.slice(orderPrefix.length);
+      const current = result.get(key);
+      if (!Array.isArray(order)) throw malformed('invalid patch format of setElementOrder list');
+      if (!Array.isArray(current) || Object.hasOwn(patch, key)) continue;
+      const mergeKey = fieldOf(schema, key)?.patchMergeKey;
+      result.set(key, sortByOrder(current, current, order, mergeKey));
+    }
+  }
+
+  #retain(target: Members, patch: Members): Members {
+    const keys = patch[retainKeys];
+    if (keys === undefined) return target;
+    if (!Array.isArray(keys)) throw malformed('invalid patch format of retainKeys');
+    for (const [key, value] of Object.entries(patch)) {
+      if (key.startsWith('$') || value === null || keys.includes(key)) continue;
+      throw malformed("patch doesn't match retainKeys list");
+    }
+    return Object.fromEntries(Object.entries(target).filter(([key]) => keys.includes(key)));
+  }
+
+  #mergeField(
+    before: unknown,
+    value: unknown,
+    schema: Schema | undefined,
+    list: { readonly order: unknown; readonly key: string },
+  ): unknown {
+    if (isMembers(value)) {
+      const resolved = this.#resolve(schema);
+      const replace = schema?.patchStrategy?.split(',').includes('replace') ?? false;
+      if (value[directive] === 'delete') return undefined;
+      if (!isMembers(before) || replace) return this.#mergeObject({}, value, resolved);
+      return this.#mergeObject(before, value, resolved);
+    }
+    if (!Array.isArray(value)) return value;
+    const merges = schema?.patchStrategy?.split(',').includes('merge') ?? false;
+    if (!merges || !Array.isArray(before)) {
+      return this.#withoutListDirectives(value, merges ? schema : undefined);
+    }
+    return this.#mergeList(before, value, schema ?? {}, list.order, list.key);
+  }
+
+  #mergeList(
+    before: readonly unknown[],
+    patch: readonly unknown[],
+    schema: Schema,
+    order: unknown,
+    key: string,
+  ): unknown {
+    const item = this.#resolve(schema.items);
+    const objects = [...before, ...patch].some(isMembers);
+    if (!objects) {
+      const merged = [...before, ...patch.filter((value) => !before.includes(value))];
+      return Array.isArray(order) ? sortByOrder(merged, before, order, undefined) : merged;
+    }
+    const mergeKey = schema.patchMergeKey;
+    if (mergeKey === undefined) {
+      throw new StrategicPatchError(`no merge key for the list "${key}" is known`, {
+        unprocessable: true,
+      });
+    }
+    const merged = this.#mergeItems(before, patch, item, mergeKey);
+    return Array.isArray(order) ? sortByOrder(merged, before, order, mergeKey) : merged;
+  }
+
+  #mergeItems(
+    before: readonly unknown[],
+    patch: readonly unknown[],
+    item: Schema,
+    mergeKey: string,
+  ): readonly unknown[] {
+    if (patch.some((value) => isMembers(value) && value[directive] === 'replace')) {
+      return patch
+        .filter((value) => !(isMembers(value) && value[directive] === 'replace'))
+        .map((value) => this.#stripped(value));
+    }
+    const result = [...before];
+    for (const value of patch) {
+      if (!isMembers(value)) throw malformed(`cannot merge ${JSON.stringify(value)} into a list`);
+      const id = value[mergeKey];
+      if (id === undefined) {
+        throw malformed(`map: ${goMap(value)} does not contain declared merge key: ${mergeKey}`);
+      }
+      const at = result.findIndex((one) => isMembers(one) && jsonEqual(one[mergeKey], id));
+      if (value[directive] === 'delete') {
+        for (let i = result.length - 1; i >= 0; i--) {
+          const one = result[i];
+          if (isMembers(one) && jsonEqual(one[mergeKey], id)) result.splice(i, 1);
+        }
+        continue;
+      }
+      const current = result[at];
+      if (isMembers(current)) result[at] = this.#mergeObject(current, value, item);
+      else result.push(this.#mergeObject({}, value, item));
+    }
+    return result;
+  }
+
+  /** A list put in place of another: its directives have done their work. */
+  #withoutListDirectives(list: readonly unknown[], merging: Schema | undefined): unknown {
+    const isDirective = (value: unknown): boolean =>
+      isMembers(value) &&
+      (value[directive] === 'replace' || (merging !== undefined && value[directive] === 'delete'));
+    return list.filter((value) => !isDirective(value)).map((value) => this.#stripped(value));
+  }
+
+  #stripped(value: unknown): unknown {
+    return isMembers(value) ? this.#withoutDirectives(value) : value;
+  }
+
+  #withoutDirectives(value: Members): Members {
+    const kept = Object.entries(value).filter(
+      ([key, member]) =>
+        member !== null &&
+        key !== directive &&
+        key !== retainKeys &&
+        !key.startsWith(orderPrefix) &&
+        !key.startsWith(deletePrefix),
+    );
+    return Object.fromEntries(
+      kept.map(([key, member]) => [
+        key,
+        Array.isArray(member) ? member.map((item) => this.#stripped(item)) : this.#stripped(member),
+      ]),
+    );
+  }
+}
+
+function fieldOf(schema: Schema, key: string): Schema | undefined {
+  if (schema.fields !== undefined && Object.hasOwn(schema.fields, key)) return schema.fields[key];
+  return schema.values;
+}
+
+function removeValues(list: unknown, remove: unknown): unknown {
+  if (!Array.isArray(remove)) throw malformed('invalid patch format of primitive list');
+  if (!Array.isArray(list)) return list;
+  return list.filter((value) => !remove.includes(value));
+}
+
+/**
+ * Puts the items that `order` names in that order. The others (which only the server knows) go
+ * behind the last item before them in the server's own list that has been placed already.
+ */
+function sortByOrder(
+  merged: readonly unknown[],
+  server: readonly unknown[],
+  order: readonly unknown[],
+  mergeKey: string | undefined,
+): readonly unknown[] {
+  const idOf = (value: unknown): unknown =>
+    mergeKey === undefined || !isMembers(value) ? value : value[mergeKey];
+  const rank = (value: unknown): number =>
+    order.findIndex((one) => jsonEqual(idOf(one), idOf(value)));
+  const place = (value: unknown): number =>
+    server.findIndex((one) => jsonEqual(idOf(one), idOf(value)));
+  const named = merged.filter((value) => rank(value) >= 0).sort((a, b) => rank(a) - rank(b));
+  const others = merged.filter((value) => rank(value) < 0).sort((a, b) => place(a) - place(b));
+  const result: unknown[] = [];
+  let next = 0;
+  for (const value of named) {
+    // Server-only items stay in front of a named item that stood behind them on the server.
+    const at = place(value);
+    while (at >= 0 && next < others.length && place(others[next]) < at) {
+      result.push(others[next]);
+      next += 1;
+    }
+    result.push(value);
+  }
+  return [...result, ...others.slice(next)];
+}
+
+function malformed(message: string): StrategicPatchError {
+  return new StrategicPatchError(message, { unprocessable: false });
+}
+
+function unknownDirective(patch: Members): StrategicPatchError {
+  return malformed(`unknown patch type found: ${String(patch[directive])}`);
+}
+
+/** `map[image:x name:y]`, as Go prints a map. */
+function goMap(value: Members): string {
+  const members = Object.keys(value)
+    .sort()
+    .map((key) => `${key}:${String(value[key])}`);
+  return `map[${members.join(' ')}]`;
+}
+
+function isMembers(value: unknown): value is Members {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,47 @@
+/**
+ * The published definitions of the API's types, read once and parsed one by one when asked for.
+ *
+ * The file holds one definition a line (`"name": {…}`), so that opening it only means finding the
+ * lines: a server that never serves a kind never pays for its schema. `scripts/generate.ts` writes
+ * the file; `legacy-definitions.ts` adds the types of group versions that are no longer published.
+ */
+import { readFileSync } from 'node:fs';
+import type { Definitions, Schema } from '#api/schema.ts';
+import { legacyDefinitions } from './legacy-definitions.ts';
+
+export function openDefinitions(): Definitions {
+  const text = readFileSync(new URL('./openapi/v1.36.json', import.meta.url), 'latin1');
+  const lines = indexLines(text);
+  const parsed = new Map<string, Schema>(Object.entries(legacyDefinitions));
+  return {
+    get(name) {
+      const known = parsed.get(name);
+      if (known !== undefined) return known;
+      const line = lines.get(name);
+      if (line === undefined) return undefined;
+      // Our own generated file, checked by `npm run generate -- … --check`.
+      const schema = JSON.parse(text.slice(line.start, line.end)) as Schema;
+      parsed.set(name, schema);
+      return schema;
+    },
+  };
+}
+
+interface Line {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** `  "name": {…},` on each line: where the value of each name starts and ends. */
+function indexLines(text: string): ReadonlyMap<string, Line> {
+  const lines = new Map<string, Line>();
+  let position = text.indexOf('\n') + 1;
+  while (text.startsWith('  "', position)) {
+    const nameEnd = text.indexOf('"', position + 3);
+    const lineEnd = text.indexOf('\n', nameEnd);
+    const end = text[lineEnd - 1] === ',' ? lineEnd - 1 : lineEnd;
+    lines.set(text.slice(position + 3, nameEnd), { start: nameEnd + 3, end });
+    position = lineEnd + 1;
+  }
+  return lines;
+}

@@ -1,0 +1,71 @@
+/**
+ * Schemas of group versions that Kubernetes no longer publishes but the documents' manifests use.
+ * They are today's types with the few fields of their time added; `refs` point at today's.
+ */
+import type { Schema } from '#api/schema.ts';
+
+const apps = 'io.k8s.api.apps.v1';
+const meta = 'io.k8s.apimachinery.pkg.apis.meta.v1';
+
+const string: Schema = { type: 'string' };
+const int32: Schema = { type: 'integer', format: 'int32' };
+
+function kind(spec: Schema, status: Schema): Schema {
+  return {
+    type: 'object',
+    fields: {
+      apiVersion: string,
+      kind: string,
+      metadata: { ref: `${meta}.ObjectMeta` },
+      spec,
+      status,
+    },
+  };
+}
+
+const deploymentSpec: Schema = {
+  type: 'object',
+  fields: {
+    minReadySeconds: int32,
+    paused: { type: 'boolean' },
+    progressDeadlineSeconds: int32,
+    replicas: int32,
+    revisionHistoryLimit: int32,
+    rollbackTo: { type: 'object', fields: { revision: { type: 'integer', format: 'int64' } } },
+    selector: { ref: `${meta}.LabelSelector` },
+    strategy: { ref: `${apps}.DeploymentStrategy`, patchStrategy: 'retainKeys' },
+    template: { ref: 'io.k8s.api.core.v1.PodTemplateSpec' },
+  },
+  required: ['template'],
+};
+
+const replicaSetSpec: Schema = {
+  type: 'object',
+  fields: {
+    minReadySeconds: int32,
+    replicas: int32,
+    selector: { ref: `${meta}.LabelSelector` },
+    template: { ref: 'io.k8s.api.core.v1.PodTemplateSpec' },
+  },
+};
+
+const deployment = (spec: string): Schema =>
+  kind({ ref: spec }, { ref: `${apps}.DeploymentStatus` });
+
+export const legacyDefinitions: Readonly<Record<string, Schema>> = {
+  'io.k8s.api.extensions.v1beta1.DeploymentSpec': deploymentSpec,
+  'io.k8s.api.extensions.v1beta1.Deployment': deployment(
+    'io.k8s.api.extensions.v1beta1.DeploymentSpec',
+  ),
+  'io.k8s.api.apps.v1beta1.Deployment': deployment('io.k8s.api.extensions.v1beta1.DeploymentSpec'),
+  'io.k8s.api.apps.v1beta2.Deployment': deployment(`${apps}.DeploymentSpec`),
+  'io.k8s.api.extensions.v1beta1.ReplicaSetSpec': replicaSetSpec,
+  'io.k8s.api.extensions.v1beta1.ReplicaSet': kind(
+    { ref: 'io.k8s.api.extensions.v1beta1.ReplicaSetSpec' },
+    { ref: `${apps}.ReplicaSetStatus` },
+  ),
+  'io.k8s.api.apps.v1beta2.ReplicaSet': kind(
+    { ref: `${apps}.ReplicaSetSpec` },
+    { ref: `${apps}.ReplicaSetStatus` },
+  ),
+};
