@@ -15,5 +15,8 @@ export function openClusterLog(
   const writeLog = (line: string): void => {
     writeSync(file, line);
   };
-  return { log: openLog({ clock, level: config.logLevel, format: 'text', write: writeLog }), writeLog };
+  return {
+    log: openLog({ clock, level: config.logLevel, format: 'text', write: writeLog }),
+    writeLog,
+  };
 }

@@ -8,9 +8,15 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
+import { formatTime } from '#kit/clock.ts';
 import { type Certificates, openCertificates } from './certificates.ts';
 import { type ClusterConfig, ConfigError } from './config.ts';
-import { apiServiceIP, type ClusterDeps, type ControlPlane, openControlPlane } from './control-plane.ts';
+import {
+  apiServiceIP,
+  type ClusterDeps,
+  type ControlPlane,
+  openControlPlane,
+} from './control-plane.ts';
 import { type ClusterStatus, type ComponentStatus, openControlSocket } from './control-socket.ts';
 import { type Access, kubeconfigText, mergeContext, removeContext } from './kubeconfig.ts';
 import { NodeProcess, type NodeReport } from './node-process.ts';
@@ -252,7 +258,7 @@ class StatusBoard {
   constructor(deps: ClusterDeps, options: RunOptions) {
     this.#deps = deps;
     this.#options = options;
-    this.#startedAt = new Date(deps.clock.now()).toISOString();
+    this.#startedAt = formatTime(deps.clock.now());
   }
 
   ready(name: string, detail: string): void {

@@ -85,7 +85,8 @@ export function readConfig(flags: Flags, machine: Machine): ClusterConfig {
   }
   return {
     dataDir: resolve(flags.dataDir ?? defaultDataDir(machine.isRoot)),
-    apiPort: flags.apiPort === undefined ? undefined : integer('--api-port', flags.apiPort, 1, 65535),
+    apiPort:
+      flags.apiPort === undefined ? undefined : integer('--api-port', flags.apiPort, 1, 65535),
     bindAddress: flags.bindAddress ?? '0.0.0.0',
     store,
     node,

@@ -42,7 +42,9 @@ export async function openControlSocket(
   for (let attempt = 0; attempt < 2; attempt++) {
     const server = await listen(path, answer);
     if (server !== undefined) {
-      return { [Symbol.asyncDispose]: () => new Promise((resolve) => server.close(() => resolve())) };
+      return {
+        [Symbol.asyncDispose]: () => new Promise((resolve) => server.close(() => resolve())),
+      };
     }
     if (await isListening(path)) return undefined;
     // Left behind by a process that was killed.

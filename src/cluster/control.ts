@@ -2,7 +2,7 @@
  * The worker `control`, seen from the API server's thread: started, restarted with a growing delay
  * when it dies, stopped. Each component in it gets a port bound to its own identity.
  */
-import { MessageChannel, type MessagePort, type TransferListItem, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { ApiServer } from '#apiserver';
 import { servePort } from '#client';
 import type { Clock } from '#kit/clock.ts';
@@ -58,7 +58,6 @@ async function runOnce(
   options: ControlOptions,
   signal: AbortSignal,
 ): Promise<Error | undefined> {
-  const serving = new AbortController();
   const ports: MessagePort[] = [];
   const portFor = (name: keyof typeof identities): MessagePort => {
     const { port1, port2 } = new MessageChannel();
@@ -71,7 +70,7 @@ async function runOnce(
     ...options,
     ports: { controllers: portFor('controllers'), scheduler: portFor('scheduler'), hollow },
   };
-  const transferList: TransferListItem[] = [data.ports.controllers, data.ports.scheduler];
+  const transferList: MessagePort[] = [data.ports.controllers, data.ports.scheduler];
   if (hollow !== undefined) transferList.push(hollow);
   const worker = new Worker(new URL('./control.worker.js', import.meta.url), {
     name: 'control',
@@ -95,6 +94,5 @@ async function runOnce(
   await new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   signal.removeEventListener('abort', stop);
   for (const port of ports) port.close();
-  serving.abort();
   return failure;
 }

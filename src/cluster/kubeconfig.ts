@@ -5,9 +5,19 @@
  * The user's file keeps everything else, comments included; it is written under a lock file, as
  * kubectl does, and becomes current only where no other context was.
  */
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { KeyPair } from '#kit/x509.ts';
+import type { EditableYaml } from '#kit/yaml.ts';
 
 export interface Access {
   readonly server: string;
@@ -17,6 +27,7 @@ export interface Access {
 
 interface NamedEntry {
   readonly name: string;
+  readonly [field: string]: unknown;
 }
 
 const base64 = (text: string): string => Buffer.from(text, 'utf8').toString('base64');
@@ -81,24 +92,17 @@ export async function removeContext(path: string, name: string): Promise<void> {
   });
 }
 
-/** The part of a YAML document that is edited here. */
-interface YamlDocument {
-  get(key: string): unknown;
-  set(key: string, value: unknown): void;
-  toJS(): unknown;
-}
-
 async function editKubeconfig(
   path: string,
-  edit: (config: YamlDocument) => boolean,
+  edit: (config: EditableYaml) => boolean,
 ): Promise<boolean> {
-  const { parseDocument } = await import('#kit/yaml.ts');
+  const { openYaml } = await import('#kit/yaml.ts');
   mkdirSync(dirname(path), { recursive: true });
   const lock = `${path}.lock`;
   const handle = openSync(lock, 'wx', 0o600);
   try {
     const text = existsSync(path) ? readFileSync(path, 'utf8') : 'apiVersion: v1\nkind: Config\n';
-    const document = parseDocument(text);
+    const document = openYaml(text);
     const result = edit(document);
     const temporary = `${path}.new`;
     writeFileSync(temporary, String(document), { mode: 0o600 });
@@ -110,18 +114,18 @@ async function editKubeconfig(
   }
 }
 
-function entries(config: YamlDocument, list: string): readonly NamedEntry[] {
+function entries(config: EditableYaml, list: string): readonly NamedEntry[] {
   // A kubeconfig is the user's own file: anything but a list of named entries counts as empty.
   const value = (config.toJS() as Record<string, unknown>)[list];
   return Array.isArray(value) ? (value as readonly NamedEntry[]) : [];
 }
 
-function replaceEntry(config: YamlDocument, list: string, entry: NamedEntry): void {
+function replaceEntry(config: EditableYaml, list: string, entry: NamedEntry): void {
   const others = entries(config, list).filter(({ name }) => name !== entry.name);
   config.set(list, [...others, entry]);
 }
 
-function removeEntry(config: YamlDocument, list: string, name: string): void {
+function removeEntry(config: EditableYaml, list: string, name: string): void {
   config.set(
     list,
     entries(config, list).filter((entry) => entry.name !== name),

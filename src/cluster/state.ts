@@ -7,7 +7,14 @@
  * through `/run/coracle/<id>.json`, foreign address ranges through the routing table.
  */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -112,7 +119,10 @@ async function decideState(
   const apiPort = config.apiPort ?? 6443;
   const ports = await freePorts({
     wanted: [10250, 10053],
-    avoid: [apiPort, ...others.flatMap((other) => [other.apiPort, other.kubeletPort, other.dnsPort])],
+    avoid: [
+      apiPort,
+      ...others.flatMap((other) => [other.apiPort, other.kubeletPort, other.dnsPort]),
+    ],
   });
   return {
     formatVersion: 1,

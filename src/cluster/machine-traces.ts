@@ -1,0 +1,135 @@
+/**
+ * What a cluster has made on the machine outside its data dir, found by its id: nft tables, network
+ * links, cgroups; and by its data dir: mounts and processes. Finding and removing are separate, so
+ * that a test can ask whether anything is left.
+ */
+import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { readMounts, unmountBelow } from '#kit/mounts.ts';
+import { runCommand } from '#kit/run-command.ts';
+
+export interface Traces {
+  /** `inet coracle-x7k2m`: family and name. */
+  readonly tables: readonly string[];
+  readonly links: readonly string[];
+  /** Folders, outermost first. */
+  readonly cgroups: readonly string[];
+  readonly mounts: readonly string[];
+  readonly processes: readonly { readonly pid: number; readonly command: string }[];
+}
+
+interface Options {
+  readonly signal: AbortSignal;
+}
+
+const commandMs = 15_000;
+
+/** Whether a name is one of ours for this cluster: the id as a word of it, or a veth `c<id>…`. */
+export function carriesId(name: string, id: string): boolean {
+  return name.split(/[-_./@]/).includes(id) || name.startsWith(`c${id}`);
+}
+
+export async function findTraces(id: string, dataDir: string, options: Options): Promise<Traces> {
+  const { tables, links } = await networkNames(options);
+  const mine = (name: string): boolean => carriesId(name, id);
+  return {
+    tables: tables.filter((table) => mine(table.split(' ')[1] ?? '')),
+    links: links.filter(mine),
+    cgroups: cgroupRoots().flatMap((root) =>
+      readdirSync(root, { withFileTypes: true })
+        .filter((entry) => entry.isDirectory() && mine(entry.name))
+        .flatMap((entry) => foldersBelow(join(root, entry.name))),
+    ),
+    mounts: readMounts()
+      .map(({ mountPoint }) => mountPoint)
+      .filter((point) => point === dataDir || point.startsWith(`${dataDir}/`)),
+    processes: processesMentioning(dataDir),
+  };
+}
+
+export function isEmpty(traces: Traces): boolean {
+  return Object.values(traces).every((list) => list.length === 0);
+}
+
+/** Removes tables, links, mounts and cgroups; processes only when `endProcesses` says so. */
+export async function removeTraces(
+  traces: Traces,
+  dataDir: string,
+  options: Options & { readonly endProcesses: boolean },
+): Promise<void> {
+  if (options.endProcesses) for (const { pid } of traces.processes) kill(pid);
+  const run = (command: string, args: readonly string[]) =>
+    runCommand(command, args, { signal: options.signal, timeoutMs: commandMs });
+  for (const table of traces.tables) await run('nft', ['delete', 'table', ...table.split(' ')]);
+  for (const link of traces.links) await run('ip', ['link', 'delete', link]);
+  await unmountBelow(dataDir, options);
+  for (const folder of traces.cgroups.toReversed()) removeCgroup(folder);
+}
+
+async function networkNames(options: Options): Promise<{ tables: string[]; links: string[] }> {
+  const run = async (command: string, args: readonly string[]): Promise<string> => {
+    const result = await runCommand(command, args, { ...options, timeoutMs: commandMs });
+    return result.code === 0 ? result.stdout : '';
+  };
+  const tables = (await run('nft', ['list', 'tables']))
+    .split('\n')
+    .map((line) => line.replace(/^table /, '').trim())
+    .filter((line) => line !== '');
+  const links = (await run('ip', ['-o', 'link', 'show']))
+    .split('\n')
+    .map((line) => /^\d+: ([^:@]+)/.exec(line)?.[1] ?? '')
+    .filter((name) => name !== '');
+  return { tables, links };
+}
+
+/** Mount points of cgroup hierarchies: one of v2, several of v1, or both. */
+function cgroupRoots(): readonly string[] {
+  return readMounts()
+    .filter(({ type }) => type === 'cgroup' || type === 'cgroup2')
+    .map(({ mountPoint }) => mountPoint);
+}
+
+function foldersBelow(folder: string): readonly string[] {
+  if (!existsSync(folder)) return [];
+  const inner = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return [folder, ...inner.flatMap((entry) => foldersBelow(join(folder, entry.name)))];
+}
+
+function removeCgroup(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch (error) {
+    // Still in use: the caller sees it in the next `findTraces`.
+    if (!(error instanceof Error)) throw error;
+  }
+}
+
+/** Processes whose command line names the data dir: containerd, its shims, our own. */
+function processesMentioning(dataDir: string): Traces['processes'] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .map((name) => ({ pid: Number(name), command: commandOf(name) }))
+    .filter(({ command }) => command.split(/[ =]/).some((word) => isBelow(word, dataDir)));
+}
+
+function isBelow(word: string, dataDir: string): boolean {
+  return word === dataDir || word.startsWith(`${dataDir}/`);
+}
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+  } catch (error) {
+    // It ended between the listing and the look.
+    if (error instanceof Error) return '';
+    throw error;
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * Taking a cluster off the machine. `removeMachineTraces` is the last step of a stop (the pods are
+ * gone already); `resetCluster` also handles one whose processes were killed, and deletes its data.
+ */
+import { rmSync } from 'node:fs';
+import { openContainerd, openRuntime } from '#cri';
+import type { Clock } from '#kit/clock.ts';
+import type { Logger } from '#kit/log.ts';
+import { findTraces, isEmpty, removeTraces } from './machine-traces.ts';
+import { type ClusterState, readState, registerPath } from './state.ts';
+import { stopAllPods } from './stop-pods.ts';
+
+interface Deps {
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const limits = { attempts: 40, pauseMs: 50, stopMs: 60_000 } as const;
+
+/** Removes what carries the cluster's id. Cgroups empty late, so it looks several times. */
+export async function removeMachineTraces(
+  deps: Deps,
+  dataDir: string,
+  state: ClusterState,
+  options: { readonly endProcesses: boolean } = { endProcesses: false },
+): Promise<void> {
+  const { signal } = new AbortController();
+  for (let attempt = 0; attempt < limits.attempts; attempt++) {
+    const traces = await findTraces(state.id, dataDir, { signal });
+    const rest = options.endProcesses ? traces : { ...traces, processes: [] };
+    if (isEmpty(rest)) return;
+    await removeTraces(traces, dataDir, { ...options, signal });
+    await deps.clock.sleep(limits.pauseMs, { signal });
+  }
+  deps.log.warn('traces of the cluster are left on the machine', {
+    ...(await findTraces(state.id, dataDir, { signal })),
+  });
+}
+
+/** Stops what a dead cluster left running, then deletes all it made and its data dir. */
+export async function resetCluster(deps: Deps, dataDir: string): Promise<void> {
+  const state = readState(dataDir);
+  if (state !== undefined && process.getuid?.() === 0 && process.platform === 'linux') {
+    await stopOrphans(deps, dataDir, state).catch((error: unknown) =>
+      deps.log.warn('containers not stopped cleanly', { error }),
+    );
+    await removeMachineTraces(deps, dataDir, state, { endProcesses: true });
+    rmSync(registerPath(state.id), { force: true });
+  }
+  rmSync(dataDir, { recursive: true, force: true });
+}
+
+/** Pods of a containerd that runs, or that has to run once more to take its pods down. */
+async function stopOrphans(deps: Deps, dataDir: string, state: ClusterState): Promise<void> {
+  const { signal } = new AbortController();
+  const traces = await findTraces(state.id, dataDir, { signal });
+  if (traces.processes.length === 0) return;
+  const limit = new AbortController();
+  const cancel = deps.clock.after(limits.stopMs, () =>
+    limit.abort(new Error(`pods did not stop within ${limits.stopMs / 1000} s`)),
+  );
+  try {
+    const options = { dataDir, clusterId: state.id, signal: limit.signal };
+    const containerd = await openContainerd(deps, options);
+    using runtime = await openRuntime(deps, { socketPath: containerd.socketPath });
+    await stopAllPods({ runtime, log: deps.log }, { signal: limit.signal });
+    await containerd.stop({ signal: limit.signal });
+  } finally {
+    cancel();
+  }
+}

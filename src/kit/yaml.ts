@@ -1,0 +1,53 @@
+/**
+ * YAML text ↔ plain values; the only file that imports the `yaml` package. Loading it takes a few
+ * milliseconds, so long-lived programs import this file when the first YAML comes along.
+ */
+import { parse, parseAllDocuments, parseDocument, stringify } from 'yaml';
+
+/** YAML 1.1 words such as `yes` are strings; aliases are bounded, so that no text can blow up. */
+const aliasesMax = 100;
+
+/** The value of a text with one document. Throws `YamlError` with the parser's words. */
+export function parseYaml(text: string): unknown {
+  try {
+    return parse(text, { maxAliasCount: aliasesMax, logLevel: 'silent' });
+  } catch (error) {
+    throw new YamlError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
+
+/** The values of all documents in a text; empty documents are left out. */
+export function parseYamlDocuments(text: string): readonly unknown[] {
+  const documents = parseAllDocuments(text, { logLevel: 'silent' });
+  const values: unknown[] = [];
+  for (const document of documents) {
+    const [error] = document.errors ?? [];
+    if (error !== undefined) throw new YamlError(error.message, { cause: error });
+    const value: unknown = document.toJS({ maxAliasCount: aliasesMax });
+    if (value !== null && value !== undefined) values.push(value);
+  }
+  return values;
+}
+
+export function formatYaml(value: unknown): string {
+  return stringify(value, { lineWidth: 0, aliasDuplicateObjects: false });
+}
+
+/** A document that is edited in place: comments and order of what is not touched stay. */
+export interface EditableYaml {
+  get(key: string): unknown;
+  set(key: string, value: unknown): void;
+  toJS(): unknown;
+  toString(): string;
+}
+
+export function openYaml(text: string): EditableYaml {
+  const document = parseDocument(text);
+  const [error] = document.errors;
+  if (error !== undefined) throw new YamlError(error.message, { cause: error });
+  return document;
+}
+
+export class YamlError extends Error {
+  override readonly name = 'YamlError';
+}
