@@ -1,0 +1,110 @@
+/**
+ * Amounts of resources as plain numbers, so that fitting a pod is a handful of comparisons.
+ *
+ * CPU counts in thousandths of a core, all else in whole units; fractions round up, as a request
+ * that needs a part of a unit needs the unit. Extended resources (GPUs, huge pages) go by name.
+ *
+ * A pod asks for the larger of two sums: what runs for its whole life (its containers, and init
+ * containers that restart always), and, for each init container in turn, that container beside the
+ * always-restarting ones that started before it. Overhead comes on top.
+ * Example: init 1 cpu, containers 200m and 200m: the pod asks for 1 cpu.
+ *
+ * Behaviour: kubernetes.io, "Init Containers" (resource sharing), KEP-753, KEP-2837, KEP-688.
+ */
+import { quantityMilliValue, quantityValue } from '#api/quantity.ts';
+import type { Container, PodSpec } from '#resources/types/core-v1.ts';
+
+export interface Amounts {
+  milliCPU: number;
+  memory: number;
+  ephemeralStorage: number;
+  /** Everything else by name; undefined while there is nothing. */
+  others: Map<string, number> | undefined;
+}
+
+export type ResourceList = Readonly<Record<string, string>>;
+
+export function noAmounts(): Amounts {
+  return { milliCPU: 0, memory: 0, ephemeralStorage: 0, others: undefined };
+}
+
+export function amountsOf(list: ResourceList | undefined): Amounts {
+  const amounts = noAmounts();
+  for (const [name, text] of Object.entries(list ?? {}))
+    setAmount(amounts, name, amountOf(name, text));
+  return amounts;
+}
+
+export function amountOf(name: string, text: string): number {
+  return name === 'cpu' ? quantityMilliValue(text) : quantityValue(text);
+}
+
+/** Adds `times` times `more`; −1 takes away. */
+export function addAmounts(to: Amounts, more: Amounts, times = 1): void {
+  to.milliCPU += times * more.milliCPU;
+  to.memory += times * more.memory;
+  to.ephemeralStorage += times * more.ephemeralStorage;
+  if (more.others === undefined) return;
+  to.others ??= new Map();
+  for (const [name, amount] of more.others) {
+    to.others.set(name, (to.others.get(name) ?? 0) + times * amount);
+  }
+}
+
+/** What the pod asks for; `fill` may complete one container's requests (see `nonZeroRequests`). */
+export function podRequests(
+  spec: PodSpec,
+  fill: (requests: ResourceList) => ResourceList = (requests) => requests,
+): Amounts {
+  const requestsOf = (container: Container): Amounts =>
+    amountsOf(fill(container.resources?.requests ?? {}));
+  const running = noAmounts();
+  const peak = noAmounts();
+  for (const container of spec.initContainers ?? []) {
+    const requests = requestsOf(container);
+    if (container.restartPolicy === 'Always') {
+      addAmounts(running, requests);
+      raiseTo(peak, running);
+    } else {
+      addAmounts(requests, running);
+      raiseTo(peak, requests);
+    }
+  }
+  for (const container of spec.containers) addAmounts(running, requestsOf(container));
+  raiseTo(running, peak);
+  // Requests of the pod as a whole replace the sum of its containers.
+  for (const [name, text] of Object.entries(spec.resources?.requests ?? {})) {
+    setAmount(running, name, amountOf(name, text));
+  }
+  addAmounts(running, amountsOf(spec.overhead));
+  return running;
+}
+
+/**
+ * The same for scoring, where a container that names no request counts as a small one: else any
+ * number of such pods would look free and pile up on one node.
+ */
+export function nonZeroRequests(spec: PodSpec): Amounts {
+  return podRequests(spec, (requests) => ({ cpu: '100m', memory: '200Mi', ...requests }));
+}
+
+function raiseTo(amounts: Amounts, least: Amounts): void {
+  amounts.milliCPU = Math.max(amounts.milliCPU, least.milliCPU);
+  amounts.memory = Math.max(amounts.memory, least.memory);
+  amounts.ephemeralStorage = Math.max(amounts.ephemeralStorage, least.ephemeralStorage);
+  if (least.others === undefined) return;
+  amounts.others ??= new Map();
+  for (const [name, amount] of least.others) {
+    amounts.others.set(name, Math.max(amounts.others.get(name) ?? 0, amount));
+  }
+}
+
+function setAmount(amounts: Amounts, name: string, amount: number): void {
+  if (name === 'cpu') amounts.milliCPU = amount;
+  else if (name === 'memory') amounts.memory = amount;
+  else if (name === 'ephemeral-storage') amounts.ephemeralStorage = amount;
+  else {
+    amounts.others ??= new Map();
+    amounts.others.set(name, amount);
+  }
+}
