@@ -8,6 +8,12 @@
  * Kubernetes. `sqlite.ts` opens the durable one, `memory.ts` the one for tests; both satisfy
  * `store.contract.ts`.
  */
+import type { Clock } from '#kit/clock.ts';
+import type { Logger } from '#kit/log.ts';
+import { openMemory } from './memory.ts';
+
+export { StoreRefused, StoreUnavailable, ValueTooLarge } from './errors.ts';
+
 export interface Entry {
   readonly key: string;
   /** Never changed after it was stored; callers must not change it either. */
@@ -93,7 +99,10 @@ export interface Store extends AsyncDisposable {
   list(options: ListOptions): Extract<ListResult, { ok: true }>;
   /** The state at an older revision. */
   listAt(options: ListOptions & { readonly revision: number }): Promise<ListResult>;
-  /** Stores a value. `ttlMs` removes the key after that time. Rejects with `StoreUnavailable`. */
+  /**
+   * Stores a value. `ttlMs` removes the key after that time; a put without it keeps the key for
+   * good. Rejects with `StoreUnavailable` or `ValueTooLarge`.
+   */
   put(write: {
     readonly key: string;
     readonly value: Uint8Array;
@@ -108,18 +117,34 @@ export interface Store extends AsyncDisposable {
   compact(revision: number): Promise<void>;
 }
 
-/** A write whose outcome could not be made durable (disk full, log closed). Nothing was stored. */
-export class StoreUnavailable extends Error {
-  override readonly name = 'StoreUnavailable';
-}
-
 export const limits = {
   /** Bytes of replaced values and event history kept in memory. */
   historyBytesMax: 64 * 1024 * 1024,
   /** Age after which replaced values may be forgotten. */
   historyAgeMs: 5 * 60 * 1000,
+  /** Bytes of replaced values kept in a durable log; less than their age allows, when reached. */
+  logHistoryBytesMax: 1024 * 1024 * 1024,
   /** Largest value. */
   valueBytesMax: 3 * 1024 * 1024,
   /** Writes waiting for their commit; more are refused. */
   pendingWritesMax: 100_000,
+  /** Bytes of the writes waiting for their commit. */
+  pendingBytesMax: 256 * 1024 * 1024,
+  /** Writes and bytes that share one commit. */
+  batchWritesMax: 4096,
+  batchBytesMax: 8 * 1024 * 1024,
+  /** Revisions set aside at a time; as many at most are skipped after a crash. */
+  revisionsReserved: 10_000,
 } as const;
+
+export type Limits = { readonly [Name in keyof typeof limits]: number };
+
+export interface StoreDeps {
+  readonly clock: Clock;
+  readonly log?: Logger | undefined;
+}
+
+/** A store that keeps nothing beyond its process. */
+export function openMemoryStore(deps: StoreDeps, options: Partial<Limits> = {}): Store {
+  return openMemory(deps, { ...limits, ...options });
+}

@@ -1,0 +1,21 @@
+/**
+ * The two ways in which a write is refused although the caller did nothing wrong with its
+ * expectation. Everything else that can happen to a write is a value (`WriteResult`); a broken rule
+ * of the store is an assertion. The API server turns these into answers: 500 or 503 for
+ * `StoreUnavailable`, 413 for `ValueTooLarge`.
+ */
+
+/** A write whose outcome could not be made durable (disk full, log closed). Nothing was stored. */
+export class StoreUnavailable extends Error {
+  override readonly name = 'StoreUnavailable';
+}
+
+/** A value over `limits.valueBytesMax`. */
+export class ValueTooLarge extends Error {
+  override readonly name = 'ValueTooLarge';
+}
+
+/** A file that this program must not open: another program's, a newer format, or in use. */
+export class StoreRefused extends Error {
+  override readonly name = 'StoreRefused';
+}

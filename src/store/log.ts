@@ -1,0 +1,81 @@
+/**
+ * The seam below the store: something that keeps batches of rows, in order, durably.
+ *
+ * `LoggedStore` holds the state and decides every write; a log only remembers. One `append` is
+ * under way at a time. SQLite on a worker (`sqlite-log.ts`) is the one of production,
+ * `faulty-log.ts` the one of tests and the simulator; the memory store's keeps nothing. An
+ * encryption of values at rest is a log around a log.
+ */
+
+/** One write as it is kept. */
+export interface LogRow {
+  readonly key: string;
+  /** Undefined: the key was removed. */
+  readonly value: Uint8Array | undefined;
+  readonly revision: number;
+  readonly createRevision: number;
+  /** Revision of the row that this one replaces; 0 where the key was absent. */
+  readonly previousRevision: number;
+  /** When the store removes the key by itself, in milliseconds since 1970; 0 for never. */
+  readonly expiresMs: number;
+  /** When it was written. */
+  readonly writtenMs: number;
+}
+
+export interface Batch {
+  readonly rows: readonly LogRow[];
+  /**
+   * Revisions up to this one may have been given out once the batch is durable. After a crash the
+   * numbers go on behind it, so that one lost with its batch is never given to another write.
+   */
+  readonly reserve: number | undefined;
+}
+
+export interface Loaded {
+  /** Revisions go on behind this one. A restore only has to raise it. */
+  readonly reserved: number;
+  /** What was replaced up to this revision is gone. */
+  readonly compacted: number;
+}
+
+export interface LoadSink {
+  onStart(loaded: Loaded): void;
+  onRows(rows: readonly LogRow[]): void;
+}
+
+export interface Log {
+  /** Says where revisions go on, then hands over all rows in order of revision. Called once. */
+  load(sink: LoadSink): Promise<void>;
+  /**
+   * Resolves when the batch is durable. Rejects when it is not there and, once a later append has
+   * been durable, never will be; after a crash in between it may be there, wholly.
+   */
+  append(batch: Batch): Promise<void>;
+  /** Drops rows that were replaced up to this revision. May be done in steps and behind appends. */
+  compact(revision: number): Promise<void>;
+  /** Rows that are current at a revision, in order of key: one more than `limit` where there are. */
+  rowsAt?(options: RowsAt): Promise<readonly LogRow[] | 'compacted'>;
+  /** Rows of a range of revisions in order, each with the row that it replaced; at most `limit`. */
+  rowsAfter?(options: RowsAfter): Promise<readonly RowChange[] | 'compacted'>;
+  /** Notes the exact end of the revisions and lets go. No append is under way. */
+  close(revision: number): Promise<void>;
+}
+
+export interface RowsAt {
+  readonly prefix: string;
+  readonly after: string | undefined;
+  readonly limit: number;
+  readonly revision: number;
+}
+
+export interface RowsAfter {
+  readonly prefix: string;
+  readonly afterRevision: number;
+  readonly throughRevision: number;
+  readonly limit: number;
+}
+
+export interface RowChange {
+  readonly row: LogRow;
+  readonly previous: LogRow | undefined;
+}

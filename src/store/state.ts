@@ -1,0 +1,93 @@
+/**
+ * What is committed: the current entries, and the events that led to them.
+ *
+ * `apply` takes one committed row and gives the event that it is. The state at an older revision
+ * is the current one with later events undone: the first event of a key behind that revision says
+ * what the key was then.
+ *
+ * Example: at 7, a was put at 5, then at 6; b was removed at 7 and had come at 2. The state at 5 is
+ * the current one, but a from before event 6 (its value of 5) and b from before event 7.
+ *
+ * `logged-store.ts` owns it; the watch hub reads its history.
+ */
+import { assert } from '#kit/assert.ts';
+import { History } from './history.ts';
+import type { LogRow } from './log.ts';
+import { SortedKeys } from './sorted-keys.ts';
+import type { Entry, ListOptions, StoreEvent } from './store.ts';
+
+export interface Page {
+  readonly entries: readonly Entry[];
+  readonly more: boolean;
+}
+
+export class State {
+  readonly #keys = new SortedKeys();
+  readonly history: History;
+  #revision = 0;
+
+  constructor(options: { readonly historyBytesMax: number; readonly oldest: number }) {
+    this.history = new History({ bytesMax: options.historyBytesMax, oldest: options.oldest });
+  }
+
+  get revision(): number {
+    return this.#revision;
+  }
+
+  get size(): number {
+    return this.#keys.size;
+  }
+
+  get(key: string): Entry | undefined {
+    return this.#keys.get(key);
+  }
+
+  count(prefix: string): number {
+    return this.#keys.count(prefix);
+  }
+
+  list(options: ListOptions): Page {
+    return this.#keys.list(options);
+  }
+
+  apply(row: LogRow): StoreEvent {
+    assert(row.revision > this.#revision, 'a revision is never used twice');
+    const event = this.#change(row);
+    // A loaded row from before the last compaction is state, but no longer an event.
+    if (row.revision > this.history.oldest) this.history.append(event);
+    return event;
+  }
+
+  /** Revisions up to this one are spent, whether or not something was written with them. */
+  skipTo(revision: number): void {
+    this.#revision = Math.max(this.#revision, revision);
+  }
+
+  /** The state at a revision that history still covers. */
+  listAt(options: ListOptions & { readonly revision: number }): Page {
+    const { prefix, after = '', limit = Number.POSITIVE_INFINITY, revision } = options;
+    const then = new Map<string, Entry | undefined>();
+    for (const event of this.history.after(revision)) {
+      const { key } = event;
+      if (key > after && key.startsWith(prefix) && !then.has(key)) then.set(key, event.previous);
+    }
+    const current = this.#keys.list({ prefix, after, limit: limit + then.size + 1 });
+    const unchanged = current.entries.filter((entry) => !then.has(entry.key));
+    const changed = [...then.values()].filter((entry) => entry !== undefined);
+    const entries = unchanged.concat(changed);
+    if (changed.length > 0) entries.sort((a, b) => (a.key < b.key ? -1 : 1));
+    const more = entries.length > limit;
+    return { entries: more ? entries.slice(0, limit) : entries, more };
+  }
+
+  #change(row: LogRow): StoreEvent {
+    const { key, value, revision, createRevision } = row;
+    this.#revision = revision;
+    if (value === undefined) {
+      const previous = this.#keys.delete(key);
+      return { type: 'delete', key, value, previous, revision };
+    }
+    const previous = this.#keys.set({ key, value, revision, createRevision });
+    return { type: 'put', key, value, previous, revision };
+  }
+}
