@@ -88,34 +88,48 @@ async function runOpened(
     clusterDomain: state.clusterDomain,
     extraNames: config.tlsSAN,
   });
-  const controlPlane = await openControlPlane(deps, { config, state, certificates, nodeIP });
-  status.ready('control plane', `https://127.0.0.1:${controlPlane.port}`);
   registerCluster(config.dataDir, state);
-  const access = accessOf(controlPlane, certificates);
-  const kubeconfig = join(config.dataDir, 'admin.kubeconfig');
-  writeFileSync(kubeconfig, kubeconfigText(contextName, access), { mode: 0o600 });
-  const node =
-    config.node === 'containerd'
-      ? startNode(deps, { config, state, certificates, nodeIP, status })
-      : undefined;
+  const parts = { config, state, certificates, nodeIP, status };
+  // The node's process loads its modules and starts containerd while the control plane opens.
+  const node = config.node === 'containerd' ? startNode(deps, parts) : undefined;
+  let controlPlane: ControlPlane | undefined;
   try {
-    await waitUntilUsable(deps, { config, state, controlPlane, status, signal: stop.signal });
-    const isCurrentContext = await mergeUserContext(deps, options.userKubeconfig, access);
-    options.progress.ready({ kubeconfig, isCurrentContext });
-    await Promise.race([controlPlane.ended, aborted(stop.signal)]);
+    controlPlane = await openControlPlane(deps, parts);
+    status.ready('control plane', `https://127.0.0.1:${controlPlane.port}`);
+    await serve(deps, options, { ...parts, controlPlane, signal: stop.signal });
   } catch (error) {
     if (!stop.signal.aborted) throw error;
   } finally {
     const leavePods = stop.leavePods();
     await node?.stop({ leavePods });
-    await controlPlane[Symbol.asyncDispose]();
+    await controlPlane?.[Symbol.asyncDispose]();
     if (node !== undefined && !leavePods) await removeMachineTraces(deps, config.dataDir, state);
-    if (options.userKubeconfig !== undefined) {
-      await removeContext(options.userKubeconfig, contextName).catch((error: unknown) =>
-        deps.log.warn('context not removed from kubeconfig', { error }),
-      );
-    }
+    await removeUserContext(deps, options.userKubeconfig);
   }
+}
+
+interface Parts {
+  readonly config: ClusterConfig;
+  readonly state: ClusterState;
+  readonly certificates: Certificates;
+  readonly nodeIP: string;
+  readonly status: StatusBoard;
+}
+
+/** From an open control plane to the end of the cluster. */
+async function serve(
+  deps: ClusterDeps,
+  options: RunOptions,
+  parts: Parts & { readonly controlPlane: ControlPlane; readonly signal: AbortSignal },
+): Promise<void> {
+  const { config, certificates, controlPlane, signal } = parts;
+  const access = accessOf(controlPlane, certificates);
+  const kubeconfig = join(config.dataDir, 'admin.kubeconfig');
+  writeFileSync(kubeconfig, kubeconfigText(contextName, access), { mode: 0o600 });
+  await waitUntilUsable(deps, parts);
+  const isCurrentContext = await mergeUserContext(deps, options.userKubeconfig, access);
+  options.progress.ready({ kubeconfig, isCurrentContext });
+  await Promise.race([controlPlane.ended, aborted(signal)]);
 }
 
 function accessOf(controlPlane: ControlPlane, certificates: Certificates): Access {
@@ -126,17 +140,8 @@ function accessOf(controlPlane: ControlPlane, certificates: Certificates): Acces
   };
 }
 
-function startNode(
-  deps: ClusterDeps,
-  options: {
-    readonly config: ClusterConfig;
-    readonly state: ClusterState;
-    readonly certificates: Certificates;
-    readonly nodeIP: string;
-    readonly status: StatusBoard;
-  },
-): NodeProcess {
-  const { config, state, certificates, nodeIP, status } = options;
+function startNode(deps: ClusterDeps, parts: Parts): NodeProcess {
+  const { config, state, certificates, nodeIP, status } = parts;
   return new NodeProcess(
     deps,
     {
@@ -157,15 +162,9 @@ function startNode(
 /** The node is Ready and, where there is one, the cluster's DNS answers. */
 async function waitUntilUsable(
   deps: ClusterDeps,
-  options: {
-    readonly config: ClusterConfig;
-    readonly state: ClusterState;
-    readonly controlPlane: ControlPlane;
-    readonly status: StatusBoard;
-    readonly signal: AbortSignal;
-  },
+  parts: Parts & { readonly controlPlane: ControlPlane; readonly signal: AbortSignal },
 ): Promise<void> {
-  const { config, state, controlPlane, status, signal } = options;
+  const { config, state, controlPlane, status, signal } = parts;
   if (config.node === 'none') return;
   const admin = controlPlane.server.direct({
     name: 'kubernetes-admin',
@@ -211,6 +210,15 @@ async function mergeUserContext(
   } catch (error) {
     deps.log.warn('context not merged into kubeconfig', { path, error });
     return false;
+  }
+}
+
+async function removeUserContext(deps: ClusterDeps, path: string | undefined): Promise<void> {
+  if (path === undefined) return;
+  try {
+    await removeContext(path, contextName);
+  } catch (error) {
+    deps.log.warn('context not removed from kubeconfig', { path, error });
   }
 }
 

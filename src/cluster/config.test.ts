@@ -1,0 +1,39 @@
+/** Settings: defaults by what the machine can do, and one clear sentence for each bad value. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Flags, type Machine, readConfig } from './config.ts';
+
+const server: Machine = { isRoot: true, platform: 'linux', missing: [] };
+const laptop: Machine = { isRoot: false, platform: 'darwin', missing: ['containerd'] };
+
+test('root on Linux gets containers, anybody else a hollow node', () => {
+  const root = readConfig({}, server);
+  assert.equal(root.node, 'containerd');
+  assert.equal(root.dataDir, '/var/lib/coracle');
+  assert.equal(root.store, 'sqlite');
+  assert.equal(root.legacyVersions, true);
+  const user = readConfig({}, laptop);
+  assert.equal(user.node, 'hollow');
+  assert.match(user.dataDir, /\.local\/share\/coracle$/);
+});
+
+test('bad settings name the flag', () => {
+  const cases: readonly (readonly [Flags, Machine, RegExp])[] = [
+    [{ apiPort: '0' }, server, /--api-port 0: must be a whole number from 1 to 65535/],
+    [{ apiPort: 'x' }, server, /--api-port x/],
+    [{ node: 'docker' }, server, /--node docker: must be containerd, hollow or none/],
+    [{ node: 'containerd' }, laptop, /containers need Linux, this is darwin/],
+    [{ store: 'files' }, server, /--store files: must be sqlite or memory/],
+    [{ nodes: '3' }, server, /--nodes 3: one containerd node/],
+  ];
+  for (const [flags, machine, message] of cases) {
+    assert.throws(() => readConfig(flags, machine), message);
+  }
+});
+
+test('the switch of legacy versions is upstream runtime-config', () => {
+  const legacy = (runtimeConfig: string) => readConfig({ runtimeConfig }, server).legacyVersions;
+  assert.equal(legacy('api/legacy=false'), false);
+  assert.equal(legacy('api/legacy=true'), true);
+  assert.equal(legacy('batch/v1=true,api/legacy=false'), false);
+});
