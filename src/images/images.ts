@@ -8,7 +8,7 @@
  * packages, `oci-layout.ts` and `tar.ts` write the file, `pause.ts` is the smallest program of all.
  */
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Logger } from '#kit/log.ts';
 import { mustRun } from '#kit/run-command.ts';
@@ -138,11 +138,7 @@ export async function importImages(
   options: { readonly containerdSocket: string; readonly signal: AbortSignal },
 ): Promise<void> {
   for (const file of paths) {
-    await runCtr(['images', 'import', '--local', file], options).catch(async (error: unknown) => {
-      // `--local` came with containerd 1.7 and is the only way that it imports a docker-style name.
-      if (!String(error).includes('not defined')) throw error;
-      await runCtr(['images', 'import', file], options);
-    });
+    await runCtr(['images', 'import', file], options);
   }
 }
 

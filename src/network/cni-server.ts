@@ -1,0 +1,153 @@
+/**
+ * Takes the calls of the container runtime from a unix socket, one connection per call, in the
+ * protocol of `cni-plugin.ts`, and answers them in CNI's own words.
+ *
+ * Outside input is parsed here, once; what a call does is in `cni-calls.ts`. Errors become CNI error
+ * objects: the runtime shows their text in the pod's events.
+ */
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import path from 'node:path';
+import type { Logger } from '#kit/log.ts';
+import { cniVersion, supportedVersions } from './cni-plugin.ts';
+
+const requestBytesMax = 64 * 1024;
+
+export interface CniCall {
+  readonly containerId: string;
+  readonly namespacePath: string;
+  readonly interfaceName: string;
+  /** `K8S_POD_NAMESPACE/K8S_POD_NAME` for logs; empty outside Kubernetes. */
+  readonly pod: string;
+}
+
+export interface CniResult {
+  readonly hostName: string;
+  readonly address: string;
+}
+
+export interface CniCalls {
+  add(call: CniCall): Promise<CniResult>;
+  delete(call: CniCall): Promise<void>;
+  /** Throws when something is missing. */
+  check(call: CniCall): Promise<void>;
+}
+
+/** Listens until disposed. Only root may connect. */
+export function listenForCalls(
+  deps: { readonly log: Logger; readonly calls: CniCalls },
+  options: { readonly socketPath: string },
+): Promise<Server> {
+  const { socketPath } = options;
+  mkdirSync(path.dirname(socketPath), { recursive: true });
+  rmSync(socketPath, { force: true });
+  const server = createServer({ allowHalfOpen: true }, (socket) => receive(deps, socket));
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(socketPath, () => {
+      chmodSync(socketPath, 0o600);
+      resolve(server);
+    });
+  });
+}
+
+function receive(deps: { readonly log: Logger; readonly calls: CniCalls }, socket: Socket): void {
+  let request = '';
+  socket.setEncoding('utf8');
+  socket.on('error', () => socket.destroy());
+  socket.on('data', (chunk: string) => {
+    request += chunk;
+    if (request.length > requestBytesMax) socket.destroy();
+  });
+  socket.on('end', () => {
+    // Always fulfils: answers carry errors.
+    answer(deps, request).then(
+      (text) => socket.end(text),
+      () => socket.destroy(),
+    );
+  });
+}
+
+/** Exit code on the first line, then the JSON. */
+export async function answer(
+  { log, calls }: { readonly log: Logger; readonly calls: CniCalls },
+  request: string,
+): Promise<string> {
+  const { variables, version } = parseRequest(request);
+  const command = variables.get('CNI_COMMAND') ?? '';
+  const call = callFrom(variables);
+  try {
+    switch (command) {
+      case 'VERSION':
+        return succeed({ cniVersion: version, supportedVersions });
+      case 'ADD':
+        return succeed(formatResult(call, await calls.add(call), version));
+      case 'DEL':
+        await calls.delete(call);
+        return '0\n';
+      case 'CHECK':
+        await calls.check(call);
+        return '0\n';
+      default:
+        return fail(version, { code: 4, msg: `unknown command "${command}"` });
+    }
+  } catch (error) {
+    log.warn('pod network call failed', { command, pod: call.pod, error });
+    const msg = error instanceof Error ? error.message : String(error);
+    return fail(version, { code: 100, msg });
+  }
+}
+
+function parseRequest(request: string): {
+  readonly variables: ReadonlyMap<string, string>;
+  readonly version: string;
+} {
+  const split = request.indexOf('\n\n');
+  const head = split < 0 ? request : request.slice(0, split);
+  const variables = new Map<string, string>();
+  for (const line of head.split('\n')) {
+    const equals = line.indexOf('=');
+    if (equals > 0) variables.set(line.slice(0, equals), line.slice(equals + 1));
+  }
+  const body = split < 0 ? '' : request.slice(split + 2);
+  return { variables, version: /"cniVersion"\s*:\s*"([\d.]+)"/.exec(body)?.[1] ?? cniVersion };
+}
+
+function callFrom(variables: ReadonlyMap<string, string>): CniCall {
+  const more = new Map(
+    (variables.get('CNI_ARGS') ?? '').split(';').map((pair): [string, string] => {
+      const [key = '', value = ''] = pair.split('=', 2);
+      return [key, value];
+    }),
+  );
+  const name = more.get('K8S_POD_NAME');
+  return {
+    containerId: variables.get('CNI_CONTAINERID') ?? '',
+    namespacePath: variables.get('CNI_NETNS') ?? '',
+    interfaceName: variables.get('CNI_IFNAME') ?? '',
+    pod: name === undefined ? '' : `${more.get('K8S_POD_NAMESPACE') ?? ''}/${name}`,
+  };
+}
+
+function formatResult(call: CniCall, result: CniResult, version: string): object {
+  // Before 1.0.0 each address named its family.
+  const family = version.startsWith('0.') ? { version: '4' } : {};
+  return {
+    cniVersion: version,
+    interfaces: [
+      { name: result.hostName },
+      { name: call.interfaceName, sandbox: call.namespacePath },
+    ],
+    ips: [{ ...family, address: `${result.address}/32`, interface: 1 }],
+    routes: [{ dst: '0.0.0.0/0' }],
+    dns: {},
+  };
+}
+
+function succeed(result: object): string {
+  return `0\n${JSON.stringify(result)}`;
+}
+
+function fail(version: string, error: { readonly code: number; readonly msg: string }): string {
+  return `1\n${JSON.stringify({ cniVersion: version, ...error })}`;
+}

@@ -1,0 +1,234 @@
+/**
+ * The pod network of one node: every pod has an address of its own, reachable from every other pod
+ * and from the node, without bridges and without address translation inside the cluster.
+ *
+ *     container runtime ──exec──► cni-plugin ──socket──► cni-server ──► cni-calls ──► ip, nsenter
+ *                                                           pod-link (text) ┘  └ address-pool (files)
+ *
+ * The node process runs this beside the kubelet. Pods never depend on it once they are connected:
+ * their links, routes and rules live in the kernel. Service addresses are the proxy's business.
+ */
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import type { Server } from 'node:net';
+import path from 'node:path';
+import { assert } from '#kit/assert.ts';
+import type { Clock } from '#kit/clock.ts';
+import { overlaps, parseCIDR } from '#kit/ip.ts';
+import type { Logger } from '#kit/log.ts';
+import { type CommandResult, mustRun, runCommand } from '#kit/run-command.ts';
+import { AddressPool } from './address-pool.ts';
+import { LinkCalls } from './cni-calls.ts';
+import { cniPaths, writePlugin } from './cni-plugin.ts';
+import { listenForCalls } from './cni-server.ts';
+import {
+  formatPodTable,
+  type NodeRoute,
+  nodeSettings,
+  type PresentRoute,
+  planRoutes,
+  podTableName,
+  routeProtocol,
+} from './node-rules.ts';
+import { hostLinkName, hostLinkPrefix } from './pod-link.ts';
+
+export const limits = { toolTimeoutMs: 20_000 } as const;
+
+export interface PodNetworkDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export interface PodNetworkOptions {
+  readonly dataDir: string;
+  /** Three to eight lower-case letters and digits; part of every name on the machine. */
+  readonly clusterId: string;
+  /** `Node.spec.podCIDR`, once it is known. */
+  readonly podCIDR: string | Promise<string>;
+  readonly nodeIP: string;
+  readonly clusterCIDR: string;
+  readonly signal: AbortSignal;
+  /** Called when pods can be connected. */
+  readonly onReady?: (() => void) | undefined;
+}
+
+export type { NodeRoute } from './node-rules.ts';
+export { cniPaths };
+
+/** Serves the container runtime until the signal aborts; pods stay connected afterwards. */
+export async function runPodNetwork(
+  { log }: PodNetworkDeps,
+  options: PodNetworkOptions,
+): Promise<void> {
+  const { dataDir, clusterId, clusterCIDR, signal } = options;
+  checkClusterId(clusterId);
+  const paths = cniPaths(dataDir);
+  const podCIDR = await options.podCIDR;
+  const pool = new AddressPool({ folder: paths.addressDir, podCIDR });
+  for (const [name, value] of Object.entries(nodeSettings)) {
+    writeFileSync(`/proc/sys/net/ipv4/${name}`, value);
+  }
+  await loadTable(formatPodTable({ clusterId, podCIDR, clusterCIDR }), { dataDir, signal });
+  await setNodeRoutes([], { ownPodCIDR: podCIDR, clusterCIDR, signal, keepOthers: true });
+  await reclaim(pool, { clusterId, log, signal });
+  const mtu = await uplinkMtu(options.nodeIP, { signal });
+  const calls = new LinkCalls({ log, pool }, { clusterId, mtu, signal });
+  const server = await listenForCalls({ log, calls }, { socketPath: paths.socketPath });
+  try {
+    writePlugin(paths, { clusterId });
+    log.info('pod network ready', { podCIDR, mtu, pods: pool.inUse().size });
+    options.onReady?.();
+    await aborted(signal);
+  } finally {
+    await closed(server);
+  }
+}
+
+/** Makes the routes to other nodes' pods as wanted; own addresses that nobody has are refused. */
+export async function setNodeRoutes(
+  wanted: readonly NodeRoute[],
+  options: {
+    readonly ownPodCIDR: string;
+    readonly clusterCIDR: string;
+    readonly signal: AbortSignal;
+    /** Leaves routes alone that are not among those wanted. */
+    readonly keepOthers?: boolean;
+  },
+): Promise<void> {
+  const { ownPodCIDR, clusterCIDR, signal } = options;
+  const present = await ownRoutes(clusterCIDR, { signal });
+  const relevant = options.keepOthers ? present.filter(({ dst }) => dst === ownPodCIDR) : present;
+  const lines = planRoutes({ ownPodCIDR, wanted, present: relevant });
+  if (lines.length === 0) return;
+  const timeoutMs = limits.toolTimeoutMs;
+  await mustRun('ip', ['-batch', '-'], { input: `${lines.join('\n')}\n`, signal, timeoutMs });
+}
+
+/** Takes everything of this cluster's pod network off the machine: links, table, routes, files. */
+export async function removePodNetwork(
+  { log }: { readonly log: Logger },
+  options: {
+    readonly dataDir: string;
+    readonly clusterId: string;
+    readonly clusterCIDR: string;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { clusterId, clusterCIDR, dataDir, signal } = options;
+  checkClusterId(clusterId);
+  const links = await ownLinks(clusterId, { signal });
+  const routes = await ownRoutes(clusterCIDR, { signal });
+  const lines = [
+    ...links.map((name) => `link del ${name}`),
+    ...routes.map(({ type, dst }) => `route del ${type ?? ''} ${dst} proto ${routeProtocol}`),
+  ];
+  // A namespace that dies meanwhile takes its link along, so a failing line is no reason to stop.
+  await tool('ip', ['-force', '-batch', '-'], { input: `${lines.join('\n')}\n`, signal });
+  await tool('nft', ['delete', 'table', 'ip', podTableName(clusterId)], { signal });
+  rmSync(path.dirname(cniPaths(dataDir).confDir), { recursive: true, force: true });
+  // The runtime's CNI library keeps a copy of each result here, by the name of the network.
+  removeCachedResults(clusterId);
+  log.info('pod network removed', { links: links.length, routes: routes.length });
+}
+
+const resultCache = '/var/lib/cni/results';
+
+function removeCachedResults(clusterId: string): void {
+  if (!existsSync(resultCache)) return;
+  for (const name of readdirSync(resultCache)) {
+    if (name.startsWith(`coracle-${clusterId}-`)) rmSync(path.join(resultCache, name));
+  }
+}
+
+/** After a restart of the machine, or of the runtime from nothing: frees addresses without a link. */
+async function reclaim(
+  pool: AddressPool,
+  options: { readonly clusterId: string; readonly log: Logger; readonly signal: AbortSignal },
+): Promise<void> {
+  const { clusterId, log, signal } = options;
+  const links = new Set(await ownLinks(clusterId, { signal }));
+  for (const [containerId, address] of [...pool.inUse()]) {
+    if (links.has(hostLinkName({ clusterId, containerId }))) continue;
+    log.info('address freed, its pod is gone', { address });
+    pool.release(containerId);
+  }
+}
+
+async function ownLinks(
+  clusterId: string,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<readonly string[]> {
+  const links = await readJson<{ readonly ifname: string }>(
+    ['link', 'show', 'type', 'veth'],
+    signal,
+  );
+  const prefix = hostLinkPrefix(clusterId);
+  return links
+    .map(({ ifname }) => ifname)
+    .filter((name) => name.startsWith(prefix) && /^[0-9a-f]+$/.test(name.slice(prefix.length)));
+}
+
+async function ownRoutes(
+  clusterCIDR: string,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<readonly PresentRoute[]> {
+  const show = ['-4', 'route', 'show', 'proto', String(routeProtocol)];
+  const routes = await readJson<PresentRoute>(show, signal);
+  return routes.filter(({ dst }) => parseCIDR(dst) !== undefined && overlaps(dst, clusterCIDR));
+}
+
+/** Of the interface that has the node's address. */
+async function uplinkMtu(
+  nodeIP: string,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<number> {
+  const links = await readJson<{
+    readonly mtu: number;
+    readonly addr_info: readonly { readonly local?: string }[];
+  }>(['-4', 'addr'], signal);
+  const uplink = links.find((link) => link.addr_info.some(({ local }) => local === nodeIP));
+  // The loopback interface says 65536, which no other link takes.
+  return Math.min(uplink?.mtu ?? 1500, 9000);
+}
+
+/** `ip -j` prints an array, or nothing at all where there is nothing. */
+async function readJson<T>(args: readonly string[], signal: AbortSignal): Promise<readonly T[]> {
+  const text = await mustRun('ip', ['-j', ...args], { signal, timeoutMs: limits.toolTimeoutMs });
+  if (text.trim() === '') return [];
+  // The caller names the fields of iproute2's output that it uses.
+  return JSON.parse(text) as readonly T[];
+}
+
+async function loadTable(
+  text: string,
+  options: { readonly dataDir: string; readonly signal: AbortSignal },
+): Promise<void> {
+  const folder = path.dirname(cniPaths(options.dataDir).confDir);
+  mkdirSync(folder, { recursive: true });
+  const file = path.join(folder, 'pods.nft');
+  writeFileSync(file, text);
+  const { signal } = options;
+  await mustRun('nft', ['-f', file], { signal, timeoutMs: limits.toolTimeoutMs });
+}
+
+function tool(
+  command: string,
+  args: readonly string[],
+  options: { readonly signal: AbortSignal; readonly input?: string },
+): Promise<CommandResult> {
+  return runCommand(command, args, { ...options, timeoutMs: limits.toolTimeoutMs });
+}
+
+function checkClusterId(clusterId: string): void {
+  assert(/^[a-z0-9]{3,8}$/.test(clusterId), `"${clusterId}" cannot be part of interface names`);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+function closed(server: Server): Promise<void> {
+  return new Promise((resolve) => server.close(() => resolve()));
+}

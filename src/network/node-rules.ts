@@ -1,0 +1,89 @@
+/**
+ * What the node itself needs to be a router for its pods: kernel settings, one small nftables table,
+ * and routes. Text and plans are pure; `network.ts` applies them.
+ *
+ * The table does two things. Packets of pods that leave the cluster get the node's address, because
+ * nobody out there knows a way back to a pod. And since node ports are reachable through 127.0.0.1,
+ * which takes the kernel's `route_localnet`, packets from elsewhere with a loopback address as their
+ * destination are dropped before anything else looks at them.
+ */
+export interface NodeNetwork {
+  readonly clusterId: string;
+  /** Addresses of this node's pods. */
+  readonly podCIDR: string;
+  /** Addresses of all pods. */
+  readonly clusterCIDR: string;
+}
+
+/** Routes that we made: `ip route show proto 73`. */
+export const routeProtocol = 73;
+
+export function podTableName(clusterId: string): string {
+  return `coracle-${clusterId}-pods`;
+}
+
+/** Below `/proc/sys/net/ipv4`. */
+export const nodeSettings: Readonly<Record<string, string>> = {
+  ip_forward: '1',
+  'conf/all/route_localnet': '1',
+};
+
+/** For `nft -f`: replaces the table in one transaction, wherever it was. */
+export function formatPodTable({ clusterId, podCIDR, clusterCIDR }: NodeNetwork): string {
+  const name = podTableName(clusterId);
+  return `table ip ${name}
+delete table ip ${name}
+table ip ${name} {
+  chain leaving {
+    type nat hook postrouting priority srcnat; policy accept;
+    ip saddr ${podCIDR} ip daddr != ${clusterCIDR} masquerade fully-random
+  }
+  chain arriving {
+    type filter hook prerouting priority raw; policy accept;
+    iifname != "lo" ip daddr 127.0.0.0/8 drop
+  }
+}
+`;
+}
+
+/** The range of a node's pods and where to send packets for it. */
+export interface NodeRoute {
+  readonly podCIDR: string;
+  readonly nodeIP: string;
+}
+
+/**
+ * Lines for `ip -batch` that turn the routes there are into those wanted. Packets for a pod address
+ * of this node that nobody has are refused here, not sent out through the default route.
+ */
+export function planRoutes(options: {
+  readonly ownPodCIDR: string;
+  readonly wanted: readonly NodeRoute[];
+  readonly present: readonly PresentRoute[];
+}): readonly string[] {
+  const lines: string[] = [];
+  const keep = new Set<string>([options.ownPodCIDR]);
+  const own = options.present.find((route) => route.dst === options.ownPodCIDR);
+  if (own?.type !== 'unreachable') {
+    lines.push(`route replace unreachable ${options.ownPodCIDR} proto ${routeProtocol}`);
+  }
+  for (const { podCIDR, nodeIP } of options.wanted) {
+    if (podCIDR === options.ownPodCIDR) continue;
+    keep.add(podCIDR);
+    const there = options.present.find((route) => route.dst === podCIDR);
+    if (there?.gateway === nodeIP) continue;
+    lines.push(`route replace ${podCIDR} via ${nodeIP} proto ${routeProtocol}`);
+  }
+  for (const { dst, type } of options.present) {
+    if (keep.has(dst)) continue;
+    lines.push(`route del ${type === undefined ? '' : `${type} `}${dst} proto ${routeProtocol}`);
+  }
+  return lines;
+}
+
+/** As `ip -j route` prints it. */
+export interface PresentRoute {
+  readonly dst: string;
+  readonly type?: string;
+  readonly gateway?: string;
+}

@@ -1,0 +1,75 @@
+/**
+ * What a pod's network interface is made of, as input for `ip -batch`: pure text.
+ *
+ * Each pod has one pair of virtual interfaces and no bridge. Inside, everything goes to a gateway
+ * that does not exist, 169.254.1.1, for which the node's end of the pair answers by proxy ARP.
+ * Outside, one route says that the pod's address is behind that end. The node is then a plain
+ * router, and packets of each pod are known by the interface they come from.
+ *
+ *     pod  eth0 10.42.0.7/32 ──veth──► cab3de91f20c4 (no address)  node: 10.42.0.7/32 dev cab3…
+ *
+ * `cni-calls.ts` runs these batches: the first on the node, the second inside the pod's namespace.
+ */
+import { createHash } from 'node:crypto';
+
+/** Link-local, never seen outside the pair. */
+export const gatewayAddress = '169.254.1.1';
+
+/** The kernel's limit for the name of an interface. */
+const nameLengthMax = 15;
+
+export interface PodLink {
+  readonly hostName: string;
+  readonly podName: string;
+  /** Path of the network namespace. */
+  readonly namespacePath: string;
+  readonly address: string;
+  readonly mtu: number;
+}
+
+/** `c`, the cluster's id, then as much of a hash as fits. */
+export function hostLinkName(options: {
+  readonly clusterId: string;
+  readonly containerId: string;
+}): string {
+  const hash = createHash('sha256').update(options.containerId).digest('hex');
+  return `${hostLinkPrefix(options.clusterId)}${hash}`.slice(0, nameLengthMax);
+}
+
+export function hostLinkPrefix(clusterId: string): string {
+  return `c${clusterId}`;
+}
+
+/** Makes the pair with the pod's end already inside, and leads the pod's address to it. */
+export function nodeBatch(link: PodLink): string {
+  const { hostName, podName, namespacePath, address, mtu } = link;
+  return [
+    `link add ${hostName} mtu ${mtu} type veth peer name ${podName} mtu ${mtu} netns ${namespacePath}`,
+    `link set ${hostName} up`,
+    `route replace ${address}/32 dev ${hostName} scope link`,
+    '',
+  ].join('\n');
+}
+
+export function podBatch(link: PodLink): string {
+  const { podName, address } = link;
+  return [
+    'link set lo up',
+    `addr add ${address}/32 dev ${podName}`,
+    `link set ${podName} up`,
+    `route add ${gatewayAddress} dev ${podName} scope link`,
+    `route add default via ${gatewayAddress} dev ${podName}`,
+    '',
+  ].join('\n');
+}
+
+/** Settings of the node's end, below `/proc/sys/net/ipv4`. */
+export function nodeLinkSettings(hostName: string): Readonly<Record<string, string>> {
+  return {
+    [`conf/${hostName}/proxy_arp`]: '1',
+    // Otherwise the first answer waits for up to 0.8 s.
+    [`neigh/${hostName}/proxy_delay`]: '0',
+    // A pod can only send from its own address.
+    [`conf/${hostName}/rp_filter`]: '1',
+  };
+}
