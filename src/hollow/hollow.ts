@@ -1,0 +1,91 @@
+/**
+ * Hollow nodes: they behave like kubelets to the API and run nothing. Thousands fit in one process,
+ * for scale work, for simulation and for machines where no container can run.
+ *
+ * Each node registers itself, renews its Lease and keeps its Ready condition true (`heartbeat.ts`).
+ * Pods bound to it go through the states that a real one shows: creating, running, ready, ended,
+ * terminating (`pods.ts` performs what `plan.ts` decides). What runs is remembered only here: a
+ * process that begins anew starts its pods anew, as a machine does after a reboot.
+ *
+ * Annotations of a pod: `hollow.coracle.dev/run-seconds` ends its containers after that time, with
+ * the code of `hollow.coracle.dev/exit-code` (default 0).
+ */
+import { type Client, openInformers } from '#client';
+import type { Clock } from '#kit/clock.ts';
+import type { Logger } from '#kit/log.ts';
+import type { Random } from '#kit/random.ts';
+import { Scope } from '#kit/scope.ts';
+import { runHeartbeats } from './heartbeat.ts';
+import { type HollowNode, planNodes } from './node.ts';
+import { runPods } from './pods.ts';
+
+export interface HollowDeps {
+  readonly client: Client;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+export interface HollowOptions {
+  readonly signal: AbortSignal;
+  /** How many nodes, named `hollow-0`, `hollow-1`, …; default 1. */
+  readonly count?: number | undefined;
+  /** Names instead of a number. */
+  readonly names?: readonly string[] | undefined;
+  /** Number of the first node, from which addresses follow; default 0. */
+  readonly firstIndex?: number | undefined;
+  readonly capacity?: Readonly<Record<string, string>> | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly delays?: Partial<HollowDelays> | undefined;
+  /** Share of container starts that end with exit code 1 instead of becoming ready; default 0. */
+  readonly failedStarts?: number | undefined;
+}
+
+export interface HollowDelays {
+  /** From seeing the pod to its containers running. */
+  readonly startMs: number;
+  /** From running to ready. */
+  readonly readyMs: number;
+  /** From the wish to delete to the end of the containers, if the grace period is not shorter. */
+  readonly stopMs: number;
+}
+
+const defaultDelays: HollowDelays = { startMs: 200, readyMs: 0, stopMs: 200 };
+const defaultCapacity = {
+  cpu: '8',
+  memory: '32Gi',
+  'ephemeral-storage': '100Gi',
+  pods: '110',
+} as const;
+
+export async function runHollowNodes(deps: HollowDeps, options: HollowOptions): Promise<void> {
+  const count = options.count ?? 1;
+  const names = options.names ?? Array.from({ length: count }, (_, index) => `hollow-${index}`);
+  const nodes = planNodes({
+    names,
+    firstIndex: options.firstIndex ?? 0,
+    capacity: { ...defaultCapacity, ...options.capacity },
+    labels: options.labels ?? {},
+  });
+  const informers = openInformers(deps);
+  const scope = new Scope(options.signal);
+  const only = onlyNode(nodes);
+  runHeartbeats({ ...deps, informers, scope }, { nodes, only });
+  runPods(
+    { ...deps, informers, scope },
+    {
+      nodes,
+      only,
+      delays: { ...defaultDelays, ...options.delays },
+      failedStarts: options.failedStarts ?? 0,
+    },
+  );
+  scope.spawn((signal) => informers.run(signal));
+  await scope.join();
+}
+
+/** A single node watches what is its own; many share one watch of everything. */
+function onlyNode(nodes: ReadonlyMap<string, HollowNode>): string | undefined {
+  const [first, second] = nodes.keys();
+  return second === undefined ? first : undefined;
+}
