@@ -1,7 +1,7 @@
 /** `coracle image build|load|ls`: images without a registry, through `#images`. */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, renameSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { containerdSocket } from '#cri';
+import { containerdLayout } from '#cri';
 import { buildImage, buildRecipe, exampleRecipes, importImages, listImages } from '#images';
 import { systemClock } from '#kit/clock.ts';
 import { openLog } from '#kit/log.ts';
@@ -29,7 +29,8 @@ export async function build(options: ImageBuildOptions): Promise<void> {
   }
   const { signal } = new AbortController();
   const built = await buildRecipe({ log }, recipe, { outputDir: dirname(output), signal });
-  console.log(`${built.reference} written to ${built.path}`);
+  renameSync(built.path, output);
+  console.log(`${built.reference} written to ${output}`);
 }
 
 export async function load(config: ClusterConfig, files: readonly string[]): Promise<void> {
@@ -47,6 +48,6 @@ export async function list(config: ClusterConfig): Promise<void> {
 function access(config: ClusterConfig) {
   const state = readState(config.dataDir);
   if (state === undefined) throw new ConfigError(`no cluster in ${config.dataDir}`);
-  const socket = containerdSocket(config.dataDir, state.id);
-  return { containerdSocket: socket, signal: new AbortController().signal };
+  const { socketPath } = containerdLayout(config.dataDir, state.id);
+  return { containerdSocket: socketPath, signal: new AbortController().signal };
 }

@@ -6,6 +6,7 @@ import { rmSync } from 'node:fs';
 import { openContainerd, openRuntime } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
+import { removePodNetwork } from '#network';
 import { findTraces, isEmpty, removeTraces } from './machine-traces.ts';
 import { type ClusterState, readState, registerPath } from './state.ts';
 import { stopAllPods } from './stop-pods.ts';
@@ -25,6 +26,8 @@ export async function removeMachineTraces(
   options: { readonly endProcesses: boolean } = { endProcesses: false },
 ): Promise<void> {
   const { signal } = new AbortController();
+  const { id: clusterId, clusterCIDR } = state;
+  await removePodNetwork(deps, { dataDir, clusterId, clusterCIDR, signal });
   for (let attempt = 0; attempt < limits.attempts; attempt++) {
     const traces = await findTraces(state.id, dataDir, { signal });
     const rest = options.endProcesses ? traces : { ...traces, processes: [] };

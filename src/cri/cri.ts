@@ -12,7 +12,12 @@ import type { Logger } from '#kit/log.ts';
 import { codec, type Messages, type Received, type Sent } from './messages.ts';
 
 export { GrpcError, isGrpcCode } from '#kit/grpc.ts';
-export { type Containerd, type ContainerdOptions, openContainerd } from './containerd.ts';
+export {
+  type Containerd,
+  type ContainerdOptions,
+  containerdLayout,
+  openContainerd,
+} from './containerd.ts';
 export type { Received, Sent } from './messages.ts';
 
 export interface Cancel {

@@ -1,0 +1,217 @@
+/**
+ * The inside of the node's process: containerd, images, pod network, service proxy, DNS, kubelet.
+ *
+ * Started by `node-process.ts`, which sends the settings and later the order to stop. When the other
+ * end of the channel is gone the process ends at once: pods and rules live on in containerd and the
+ * kernel, and the next start adopts them. Next in the walk: `kubelet/kubelet.ts`.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { openClient, openHttpTransport, openInformers } from '#client';
+import { type Containerd, openContainerd, openRuntime, type Runtime } from '#cri';
+import { runDNS } from '#dns';
+import { buildPauseImage } from '#images';
+import { assert } from '#kit/assert.ts';
+import { type Clock, systemClock } from '#kit/clock.ts';
+import { type Logger, openLog } from '#kit/log.ts';
+import { systemRandom } from '#kit/random.ts';
+import { Scope } from '#kit/scope.ts';
+import { runKubelet } from '#kubelet';
+import { runPodNetwork } from '#network';
+import { runServiceProxy } from '#proxy';
+import { nodes } from '#resources/kinds.ts';
+import type { NodeCommand, NodeReport, NodeSettings } from './node-process.ts';
+import { stopAllPods } from './stop-pods.ts';
+
+interface Deps {
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const limits = { stopPodsMs: 60_000 } as const;
+
+/** Resolves with the exit code when the node has stopped. */
+export async function runNodeAgent(): Promise<number> {
+  assert(process.send !== undefined, 'the node process is started by coracle up');
+  process.once('disconnect', () => process.exit(1));
+  const stop = new AbortController();
+  let leavePods = true;
+  const settings = await new Promise<NodeSettings>((resolve) => {
+    process.on('message', (command: NodeCommand) => {
+      if (command.do === 'start') resolve(command.settings);
+      else {
+        leavePods = command.leavePods;
+        stop.abort(new Error('told to stop'));
+      }
+    });
+  });
+  // Stopping is the parent's decision; a signal to the whole group must not come first.
+  process.on('SIGTERM', () => {});
+  const clock = systemClock();
+  const write = (line: string): boolean => process.stdout.write(line);
+  const log = openLog({ clock, level: settings.logLevel, format: 'text', write });
+  const deps = { clock, log };
+  const containerd = await openContainerd(deps, {
+    dataDir: settings.dataDir,
+    clusterId: settings.state.id,
+    signal: stop.signal,
+  });
+  using runtime = await openRuntime(deps, { socketPath: containerd.socketPath });
+  report({ ready: 'runtime', detail: `containerd ${containerd.version}` });
+  const network = new AbortController();
+  try {
+    await runComponents(deps, { settings, containerd, runtime, network, signal: stop.signal });
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+  }
+  if (leavePods) return 0;
+  await takeDown(deps, { containerd, runtime });
+  network.abort(new Error('no pod is left'));
+  return 0;
+}
+
+function report(message: NodeReport): void {
+  process.send?.(message);
+}
+
+async function runComponents(
+  deps: Deps,
+  options: {
+    readonly settings: NodeSettings;
+    readonly containerd: Containerd;
+    readonly runtime: Runtime;
+    /** Outlives the other components: pods are disconnected through it while they stop. */
+    readonly network: AbortController;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { settings, containerd, runtime, network, signal } = options;
+  const { state, nodeIP, dataDir } = settings;
+  const { clock, log } = deps;
+  const random = systemRandom();
+  const transport = openHttpTransport({
+    server: settings.server,
+    ca: settings.caCert,
+    ...settings.client,
+  });
+  const client = openClient({ transport, clock, userAgent: 'kubelet' });
+  const informers = openInformers({ client, clock, random, log });
+  const scope = new Scope(signal);
+  await loadImages(deps, { settings, containerd, signal });
+  const podCIDR = Promise.withResolvers<string>();
+  const ownNode = informers.of(nodes, { fieldSelector: `metadata.name=${state.nodeName}` });
+  ownNode.addHandler({
+    onAdd: (node) => node.spec?.podCIDR && podCIDR.resolve(node.spec.podCIDR),
+    onUpdate: (node) => node.spec?.podCIDR && podCIDR.resolve(node.spec.podCIDR),
+  });
+  scope.spawn((ending) => containerd.supervise({ signal: ending }));
+  const networkEnded = runPodNetwork(deps, {
+    dataDir,
+    clusterId: state.id,
+    podCIDR: podCIDR.promise,
+    nodeIP,
+    clusterCIDR: state.clusterCIDR,
+    signal: network.signal,
+    onReady: () => report({ ready: 'network', detail: state.clusterCIDR }),
+  });
+  networkEnded.catch((error: unknown) => scope.abort(error));
+  const common = { nodeName: state.nodeName, nodeIP, clusterId: state.id, dataDir };
+  scope.spawn((ending) =>
+    runServiceProxy(
+      { informers, clock, log: log.child({ component: 'proxy' }) },
+      { ...common, nodeIPs: [nodeIP], clusterCIDR: state.clusterCIDR, signal: ending },
+    ),
+  );
+  scope.spawn((ending) =>
+    runDNS(
+      { informers, clock, log: log.child({ component: 'dns' }) },
+      {
+        address: nodeIP,
+        port: state.dnsPort,
+        clusterDomain: state.clusterDomain,
+        clusterCIDR: state.clusterCIDR,
+        onReady: () => report({ ready: 'dns', detail: `${state.clusterDNS}:53` }),
+        signal: ending,
+      },
+    ),
+  );
+  scope.spawn((ending) =>
+    runKubelet(
+      { client, informers, runtime, clock, random, log: log.child({ component: 'kubelet' }) },
+      {
+        ...common,
+        clusterDNS: state.clusterDNS,
+        clusterDomain: state.clusterDomain,
+        port: state.kubeletPort,
+        serving: { ...settings.serving, clientCA: settings.caCert },
+        signal: ending,
+      },
+    ),
+  );
+  scope.spawn((ending) => informers.run(ending));
+  await scope.join();
+}
+
+/** Loads the pause image and every archive that was not loaded before, by name, size and date. */
+async function loadImages(
+  deps: Deps,
+  options: {
+    readonly settings: NodeSettings;
+    readonly containerd: Containerd;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { settings, containerd, signal } = options;
+  const folder = join(settings.dataDir, 'agent/images');
+  mkdirSync(folder, { recursive: true });
+  const pause = join(folder, 'pause.tar');
+  if (!existsSync(pause)) await buildPauseImage({ outputDir: folder });
+  const recordPath = join(folder, 'loaded.json');
+  const loaded: Record<string, string> = existsSync(recordPath)
+    ? JSON.parse(readFileSync(recordPath, 'utf8'))
+    : {};
+  const archives = [pause, ...settings.imageDirs.flatMap(archivesIn)].filter(
+    (path) => loaded[path] !== identityOf(path),
+  );
+  const results = await Promise.allSettled(
+    archives.map(async (path) => {
+      await containerd.importImage(path, { signal });
+      loaded[path] = identityOf(path);
+      deps.log.info('image archive loaded', { path });
+    }),
+  );
+  for (const result of results) {
+    if (result.status === 'rejected') {
+      deps.log.error('image archive not loaded', { error: result.reason });
+    }
+  }
+  if (archives.length > 0) writeFileSync(recordPath, JSON.stringify(loaded));
+}
+
+function archivesIn(folder: string): readonly string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.tar'))
+    .map((name) => join(folder, name));
+}
+
+function identityOf(path: string): string {
+  const { size, mtimeMs } = statSync(path);
+  return `${size} ${mtimeMs}`;
+}
+
+async function takeDown(
+  deps: Deps,
+  { containerd, runtime }: { readonly containerd: Containerd; readonly runtime: Runtime },
+): Promise<void> {
+  const limit = new AbortController();
+  const cancel = deps.clock.after(limits.stopPodsMs, () =>
+    limit.abort(new Error(`pods did not stop within ${limits.stopPodsMs / 1000} s`)),
+  );
+  try {
+    await stopAllPods({ runtime, log: deps.log }, { signal: limit.signal });
+    await containerd.stop({ signal: limit.signal });
+  } finally {
+    cancel();
+  }
+}
