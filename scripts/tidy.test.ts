@@ -1,0 +1,242 @@
+/** Each house rule catches a bad sample and lets a good one pass. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { codeOnly } from './tidy/code-only.ts';
+import { checkDependencies, checkLinks } from './tidy/documents.ts';
+import { checkCycles, checkDeadFiles } from './tidy/graph.ts';
+import { checkFaces, checkLayers } from './tidy/layers.ts';
+import {
+  checkHeaders,
+  checkNames,
+  checkPurity,
+  checkSizes,
+  checkSurroundings,
+  checkWords,
+} from './tidy/shape.ts';
+import { makeTree, type Rule } from './tidy/tree.ts';
+
+const manifest = JSON.stringify({
+  imports: {
+    '#kit/*.ts': './src/kit/*.ts',
+    '#resources/*.ts': './src/resources/*.ts',
+    '#store': './src/store/store.ts',
+    '#client': './src/client/client.ts',
+    '#proxy': './src/proxy/proxy.ts',
+    '#test/*.ts': './test/support/*.ts',
+  },
+  dependencies: { yaml: '1.0.0' },
+});
+
+/** Problems of one rule in a tree of these files, as `path:line text`. */
+function problems(rule: Rule, files: Readonly<Record<string, string>>): readonly string[] {
+  const tree = makeTree(new Map([['package.json', manifest], ...Object.entries(files)]));
+  return rule(tree).map(({ path, line, text }) => `${path}:${line} ${text}`);
+}
+
+test('layers: imports point down', () => {
+  const found = problems(checkLayers, {
+    'src/store/store.ts': "import { a } from '#client';\n",
+    'src/client/client.ts':
+      "import { assert } from '#kit/assert.ts';\nimport { b } from '#proxy';\n",
+    'src/kit/yaml.ts': "import { parse } from 'yaml';\nimport fs from 'node:fs';\n",
+    'src/kit/assert.ts': '',
+    'src/proxy/proxy.ts': "import {\n  c,\n} from '#client';\nawait import('#store');\n",
+  });
+  assert.deepEqual(found, [
+    'src/store/store.ts:1 store must not import client (#client)',
+    'src/client/client.ts:2 client must not import proxy (#proxy)',
+    'src/proxy/proxy.ts:4 proxy must not import store (#store)',
+  ]);
+});
+
+test('layers: by name across modules, by path inside, tests stay with tests', () => {
+  const found = problems(checkLayers, {
+    'src/proxy/proxy.ts': "import { a } from '../client/client.ts';\n",
+    'src/proxy/rules.ts': "import { p } from '#proxy';\nimport { x } from '../../bin/x.ts';\n",
+    'src/proxy/nft.ts': "import { fake } from '#test/fake.ts';\nimport { y } from '#nothing';\n",
+    'src/proxy/nft.test.ts': "import { fake } from '#test/fake.ts';\n",
+    'src/unheard/unheard.ts': "import { a } from '#kit/assert.ts';\n",
+    'src/client/client.ts': '',
+  });
+  assert.deepEqual(found, [
+    'src/proxy/proxy.ts:1 ../client/client.ts: import another module by its #name',
+    'src/proxy/rules.ts:1 #proxy: inside its module a file imports by relative path',
+    'src/proxy/rules.ts:2 ../../bin/x.ts: never "../..", import across modules by #name',
+    'src/proxy/nft.ts:1 #test/fake.ts: only tests may import from test/',
+    'src/proxy/nft.ts:2 #nothing is not in package.json imports',
+    'src/unheard/unheard.ts:1 module unheard has no row in scripts/tidy/layers.ts',
+  ]);
+});
+
+test('layers: generated types may be named from below', () => {
+  const type = { 'src/api/object.ts': "import type { Pod } from '#resources/types/core-v1.ts';\n" };
+  assert.deepEqual(problems(checkLayers, type), []);
+  const value = { 'src/api/object.ts': "import { kinds } from '#resources/kinds.ts';\n" };
+  assert.equal(problems(checkLayers, value).length, 1);
+});
+
+test('faces: each module has one, named in package.json; no barrels', () => {
+  const found = problems(checkFaces, {
+    'src/store/store.ts': '',
+    'src/client/client.ts': "export * from './informer.ts';\n",
+    'src/proxy/nft.ts': '',
+    'src/dns/dns.ts': '',
+    'src/client/index.ts': '',
+  });
+  assert.deepEqual(found, [
+    'src/proxy/proxy.ts:0 the face is missing',
+    'package.json:0 imports must name #dns',
+    'package.json:0 #proxy names ./src/proxy/proxy.ts, not there',
+    'src/client/client.ts:0 no "export *"',
+    'src/client/index.ts:0 no index files',
+  ]);
+});
+
+test('cycles: imports of values only', () => {
+  const found = problems(checkCycles, {
+    'src/store/store.ts': "import { a } from './a.ts';\n",
+    'src/store/a.ts': "import { b } from './b.ts';\nimport type { S } from './store.ts';\n",
+    'src/store/b.ts': "import { type S, a } from './a.ts';\n",
+    'src/store/c.ts': "import { type S } from './d.ts';\n",
+    'src/store/d.ts': "import { c } from './c.ts';\nnew URL('./d.ts', import.meta.url);\n",
+  });
+  assert.deepEqual(found, [
+    'src/store/a.ts:0 import cycle: src/store/a.ts -> src/store/b.ts -> src/store/a.ts',
+  ]);
+});
+
+test('dead files: a file that only its own test imports is dead', () => {
+  const found = problems(checkDeadFiles, {
+    'src/main.ts': "import { run } from '#store';\n",
+    'src/store/store.ts': "new Worker(new URL('./log.worker.js', import.meta.url));\n",
+    'src/store/log.worker.js': "await import('./log-worker.ts');\n",
+    'src/store/log-worker.ts': '',
+    'src/store/old.ts': '',
+    'src/store/old.test.ts': "import { old } from './old.ts';\n",
+    'src/store/log.contract.ts': '',
+    'src/store/log.test.ts': "import { contract } from './log.contract.ts';\n",
+  });
+  assert.deepEqual(found, ['src/store/old.ts:0 nothing imports this file']);
+});
+
+test('sizes: lines and columns', () => {
+  const long = `const words = 1; // ${'word '.repeat(20)}`;
+  const found = problems(checkSizes, {
+    'src/kit/a.ts': `${'\n'.repeat(500)}x`,
+    'src/kit/a.test.ts': `${'\n'.repeat(999)}x`,
+    'src/kit/b.ts': `\n${long}`,
+    'src/kit/c.ts': `const text =\n  '${'x'.repeat(120)}';`,
+  });
+  assert.deepEqual(found, [
+    'src/kit/a.ts:500 501 lines, at most 500',
+    'src/kit/b.ts:2 more than 100 columns',
+  ]);
+});
+
+test('headers: every file says what it is', () => {
+  const found = problems(checkHeaders, {
+    'src/kit/a.ts': "import 'node:fs';\n",
+    'src/kit/b.ts': '/** Short. */\n',
+    'src/kit/b.test.ts': '/** Short. */\n',
+    'src/kit/c.ts': `/**\n${' * more\n'.repeat(20)} */\n`,
+    'src/kit/d.ts': '/**\n * What it is.\n */\n',
+    'bin/x.js': '#!/usr/bin/env node\n// Entry.\n',
+  });
+  assert.deepEqual(found, [
+    'src/kit/a.ts:1 no header comment',
+    'src/kit/b.ts:1 a header comment of 1 lines',
+    'src/kit/c.ts:1 a header comment of 22 lines',
+  ]);
+});
+
+test('names: no drawers, kebab-case', () => {
+  const found = problems(checkNames, {
+    'src/kit/utils.ts': '',
+    'src/store/shared/a.ts': '',
+    'src/store/WatchHub.ts': '',
+    'src/store/log.worker.js': '',
+  });
+  assert.deepEqual(found, [
+    'src/kit/utils.ts:0 "utils" says nothing',
+    'src/store/shared/a.ts:0 "shared" says nothing',
+    'src/store/WatchHub.ts:0 "WatchHub.ts" is not kebab-case',
+  ]);
+});
+
+test('words: no loose ends, no machines', () => {
+  const found = problems(checkWords, {
+    'src/kit/a.ts': '// FIXME later\n// TODO: more\n// TODO(#12) is tracked\n',
+    'docs/x.md': 'see /work/main\n',
+    'docs/y.md': 'a node/work/load path\n',
+  });
+  assert.deepEqual(found, [
+    'src/kit/a.ts:1 FIXME: repair it or describe it as it is',
+    'src/kit/a.ts:2 TODO: TODO needs an issue: TODO(#12)',
+    'docs/x.md:1 /work/: a path of one machine',
+  ]);
+});
+
+test('purity: time and chance come in through deps', () => {
+  const found = problems(checkPurity, {
+    'src/store/a.ts': '// Math.random\nconst x = Math.random();\nconst y = Date.now();\n',
+    'src/store/b.ts': "import { setTimeout } from 'node:timers/promises';\n",
+    'src/store/c.ts': "new Date(ms).toISOString();\nlog(`uses randomUUID`, 'Math.random');\n",
+    'src/kit/random.ts': 'Math.random();\n',
+    'src/store/a.test.ts': 'Date.now();\n',
+  });
+  assert.deepEqual(found, [
+    'src/store/a.ts:3 Date.now: time comes in through deps.clock',
+    'src/store/a.ts:2 Math.random: chance comes in through deps.random',
+    'src/store/b.ts:1 time comes in through deps.clock',
+  ]);
+});
+
+test('surroundings: only the composition root reads settings and ends the process', () => {
+  const found = problems(checkSurroundings, {
+    'src/proxy/a.ts': "const home = process.env.HOME;\nprocess.on('SIGTERM', stop);\n",
+    'src/cluster/a.ts': 'const home = process.env.HOME;\n',
+    'src/main.ts': 'process.exitCode = 1;\n',
+  });
+  assert.deepEqual(found, [
+    'src/proxy/a.ts:1 process.env: settings are read in main.ts and cluster/',
+    'src/proxy/a.ts:2 process.on: signals and the exit are for main.ts',
+  ]);
+});
+
+test('links: every document leads somewhere', () => {
+  const found = problems(checkLinks, {
+    'README.md': 'see [one](docs/one.md), [web](https://example.com) and [two](docs/two.md#part)\n',
+    'docs/one.md': 'back to [readme](../README.md) by `src/kit/gone.ts` and `src/kit/here.ts:12`\n',
+    'src/kit/here.ts': '',
+  });
+  assert.deepEqual(found, [
+    'README.md:1 dead link docs/two.md',
+    'docs/one.md:1 names src/kit/gone.ts, which is not there',
+  ]);
+});
+
+test('dependencies: one importing file and a record each', () => {
+  const yaml = "import { parse } from 'yaml';\n";
+  assert.deepEqual(
+    problems(checkDependencies, {
+      'src/kit/yaml.ts': yaml,
+      'src/cluster/config.ts': `${yaml}import x from '@scope/left-pad/deep';\n`,
+    }),
+    [
+      'src/cluster/config.ts:1 only src/kit/yaml.ts imports yaml',
+      'src/cluster/config.ts:2 @scope/left-pad is not on the list of dependencies',
+      'package.json:0 yaml has no decision record',
+    ],
+  );
+  assert.deepEqual(problems(checkDependencies, { 'docs/decisions/0003-yaml.md': '' }), [
+    'package.json:0 nothing imports yaml',
+  ]);
+});
+
+test('code without prose keeps its lines and columns', () => {
+  const template = ['`$', "{h('`')} i` + j;"].join('');
+  const text = `a('x // y'); // z\n/* b\n */ c = /['"]/g; d = e / f / g; ${template}\n`;
+  const code = codeOnly(text);
+  assert.equal(code.length, text.length);
+  assert.equal(code.replaceAll(/ +/g, ' '), 'a( ); \n \n c = g; d = e / f / g; + j;\n');
+});

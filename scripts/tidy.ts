@@ -1,0 +1,42 @@
+/**
+ * The house rules that a machine can check (docs/style.md), part of `npm run check`: the layer table,
+ * cycles and dead files, sizes, headers, names, banned words and globals, live links in the
+ * documents, and the list of npm dependencies. Regular expressions on text suffice and are fast.
+ *
+ * Prints `file:line text` for each problem and fails when there is one. The rules are in `tidy/`.
+ */
+import { checkDependencies, checkLinks } from './tidy/documents.ts';
+import { checkCycles, checkDeadFiles } from './tidy/graph.ts';
+import { checkFaces, checkLayers } from './tidy/layers.ts';
+import {
+  checkHeaders,
+  checkNames,
+  checkPurity,
+  checkSizes,
+  checkSurroundings,
+  checkWords,
+} from './tidy/shape.ts';
+import { type Rule, readTree } from './tidy/tree.ts';
+
+const rules: readonly Rule[] = [
+  checkLayers,
+  checkFaces,
+  checkCycles,
+  checkDeadFiles,
+  checkSizes,
+  checkHeaders,
+  checkNames,
+  checkWords,
+  checkPurity,
+  checkSurroundings,
+  checkLinks,
+  checkDependencies,
+];
+
+const started = performance.now();
+const tree = readTree('.');
+const problems = rules.flatMap((rule) => rule(tree));
+for (const { path, line, text } of problems) console.log(`${path}:${line} ${text}`);
+const tookMs = Math.round(performance.now() - started);
+console.log(`tidy: ${tree.files.size} files, ${problems.length} problems, ${tookMs} ms`);
+process.exitCode = problems.length > 0 ? 1 : 0;

@@ -1,0 +1,68 @@
+/**
+ * Rules about the documents: every link leads somewhere, every file that they name exists, and each
+ * npm dependency has its one importing file and its decision record.
+ */
+import { codeFiles, lineAt, type Problem, type SourceFile, type Tree } from './tree.ts';
+
+/** Dependency → the one file that imports it, and why it is there at all. */
+export const dependencies: Readonly<
+  Record<string, { readonly file: string; readonly record: string }>
+> = {
+  '@grpc/grpc-js': { file: 'src/kit/grpc.ts', record: 'docs/decisions/0004-grpc-js.md' },
+  '@peculiar/x509': { file: 'src/kit/x509.ts', record: 'docs/decisions/0006-x509.md' },
+  commander: { file: 'src/kit/command-line.ts', record: 'docs/decisions/0005-commander.md' },
+  ws: { file: 'src/kit/websocket.ts', record: 'docs/decisions/0007-ws.md' },
+  yaml: { file: 'src/kit/yaml.ts', record: 'docs/decisions/0003-yaml.md' },
+};
+
+export function checkLinks(tree: Tree): readonly Problem[] {
+  const documents = [...tree.files.values()].filter(({ path }) => path.endsWith('.md'));
+  return documents.flatMap((file) => [...deadLinks(tree, file), ...deadNames(tree, file)]);
+}
+
+function deadLinks(tree: Tree, { path, text }: SourceFile): readonly Problem[] {
+  const folder = path.includes('/') ? path.slice(0, path.lastIndexOf('/') + 1) : '';
+  return [...text.matchAll(/\]\(([^)\s]+)\)/g)].flatMap((match) => {
+    const target = (match[1] ?? '').replace(/#.*$/, '');
+    if (target === '' || /^[a-z]+:/.test(target)) return [];
+    const full = new URL(folder + target, 'file:///').pathname.slice(1);
+    if (tree.exists(full.replace(/\/$/, ''))) return [];
+    return [{ path, line: lineAt(text, match.index), text: `dead link ${target}` }];
+  });
+}
+
+/** `src/store/store.ts` between backticks, also with a line or a function behind it. */
+function deadNames(tree: Tree, { path, text }: SourceFile): readonly Problem[] {
+  const named = /`((?:src|test|scripts|bench|bin|docs|examples)\/[\w./-]+?)(?:[:#][^`]*)?`/g;
+  return [...text.matchAll(named)].flatMap((match) => {
+    const target = (match[1] ?? '').replace(/\/$/, '');
+    if (tree.exists(target)) return [];
+    return [{ path, line: lineAt(text, match.index), text: `names ${target}, which is not there` }];
+  });
+}
+
+export function checkDependencies(tree: Tree): readonly Problem[] {
+  const problems: Problem[] = [];
+  const complain = (path: string, line: number, text: string): void =>
+    void problems.push({ path, line, text });
+  const used = new Set<string>();
+  for (const { path, imports } of codeFiles(tree)) {
+    if (path.startsWith('scripts/tidy')) continue;
+    for (const { from, line } of imports) {
+      if (/^[.#]|^node:/.test(from)) continue;
+      const name = from.startsWith('@') ? from.split('/', 2).join('/') : (from.split('/')[0] ?? '');
+      used.add(name);
+      const entry = dependencies[name];
+      if (entry === undefined) complain(path, line, `${name} is not on the list of dependencies`);
+      else if (entry.file !== path) complain(path, line, `only ${entry.file} imports ${name}`);
+    }
+  }
+  for (const name of tree.dependencies) {
+    if (!used.has(name)) complain('package.json', 0, `nothing imports ${name}`);
+    const record = dependencies[name]?.record;
+    if (record === undefined || !tree.files.has(record)) {
+      complain('package.json', 0, `${name} has no decision record`);
+    }
+  }
+  return problems;
+}

@@ -1,0 +1,120 @@
+/**
+ * Who may import whom, as data, and the rules about module faces.
+ *
+ * The table is that of docs/style.md, section 3: imports point down, the components of layer 4 never
+ * know one another and meet only through objects in the API. There are no exceptions inline; an
+ * exception is a change of this table.
+ */
+import {
+  codeFiles,
+  type Import,
+  isTest,
+  type Problem,
+  resolveImport,
+  type SourceFile,
+  type Tree,
+} from './tree.ts';
+
+const objects = ['resources', 'api', 'kit'];
+const component = ['client', ...objects];
+
+/** Module → the modules that it may import; `everything` for the composition root. */
+export const layers: Readonly<Record<string, readonly string[] | 'everything'>> = {
+  kit: [],
+  api: ['kit'],
+  resources: ['api', 'kit'],
+  store: ['kit'],
+  cri: ['kit'],
+  network: ['kit'],
+  images: ['kit'],
+  scheduling: objects,
+  client: objects,
+  apiserver: ['store', 'scheduling', ...objects],
+  controllers: component,
+  scheduler: ['scheduling', ...component],
+  proxy: component,
+  dns: component,
+  kubelet: ['cri', 'network', ...component],
+  hollow: ['scheduling', ...component],
+  addons: component,
+  cluster: 'everything',
+  testing: ['cluster', ...component],
+  main: ['cluster', 'kit'],
+};
+
+/** Generated types may be used where only their names are needed, below the resources too. */
+const generatedTypes = '#resources/types/';
+
+/** Modules that are a collection of files to be imported one by one, without a face. */
+const libraries = new Set(['kit', 'api', 'resources', 'main']);
+
+export function checkLayers(tree: Tree): readonly Problem[] {
+  return codeFiles(tree).flatMap((file) =>
+    file.imports.flatMap((one) => {
+      const text = one.sort === 'started' ? undefined : refusal(tree, file, one);
+      return text === undefined ? [] : [{ path: file.path, line: one.line, text }];
+    }),
+  );
+}
+
+function refusal(tree: Tree, { path }: SourceFile, { from, sort }: Import): string | undefined {
+  if (from.startsWith('node:')) return undefined;
+  const inside = moduleOf(path);
+  if (from.includes('../..')) return `${from}: never "../..", import across modules by #name`;
+  const target = resolveImport(tree, path, from);
+  if (from.startsWith('#') && target === undefined) return `${from} is not in package.json imports`;
+  if (target === undefined || inside === undefined) return undefined;
+  if (target.startsWith('test/')) {
+    return isTest(path) ? undefined : `${from}: only tests may import from test/`;
+  }
+  const outside = moduleOf(target);
+  if (outside === undefined) return `${from}: the program imports nothing outside src/`;
+  if (inside === outside) return ownFace(from, inside);
+  if (from.startsWith('.') && inside !== 'main')
+    return `${from}: import another module by its #name`;
+  if (sort === 'types' && from.startsWith(generatedTypes)) return undefined;
+  const allowed = layers[inside];
+  if (allowed === undefined) return `module ${inside} has no row in scripts/tidy/layers.ts`;
+  if (allowed === 'everything' || allowed.includes(outside)) return undefined;
+  return `${inside} must not import ${outside} (${from})`;
+}
+
+function ownFace(from: string, inside: string): string | undefined {
+  const roundabout = from.startsWith('#') && !libraries.has(inside);
+  return roundabout ? `${from}: inside its module a file imports by relative path` : undefined;
+}
+
+/** `src/store/log.ts` → `store`, `src/main.ts` → `main`, anything outside src → undefined. */
+function moduleOf(path: string): string | undefined {
+  const [top, second, third] = path.split('/');
+  if (top !== 'src' || second === undefined) return undefined;
+  return third === undefined ? second.replace(/\.ts$/, '') : second;
+}
+
+/** Every module has a face of its own name, and `imports` names them all. */
+export function checkFaces(tree: Tree): readonly Problem[] {
+  const modules = new Set(codeFiles(tree).map(({ path }) => moduleOf(path)));
+  const problems: Problem[] = [];
+  for (const name of modules) {
+    if (name === undefined || libraries.has(name)) continue;
+    const face = `src/${name}/${name}.ts`;
+    if (!tree.files.has(face)) problems.push({ path: face, line: 0, text: 'the face is missing' });
+    if (tree.imports[`#${name}`] !== `./${face}`) {
+      problems.push({ path: 'package.json', line: 0, text: `imports must name #${name}` });
+    }
+  }
+  for (const [name, target] of Object.entries(tree.imports)) {
+    if (target.includes('*') || tree.exists(target.slice(2))) continue;
+    problems.push({ path: 'package.json', line: 0, text: `${name} names ${target}, not there` });
+  }
+  return [...problems, ...checkBarrels(tree)];
+}
+
+function checkBarrels(tree: Tree): readonly Problem[] {
+  return codeFiles(tree).flatMap(({ path, text }) => {
+    const problems: Problem[] = [];
+    if (/\/index\.[jt]s$/.test(path)) problems.push({ path, line: 0, text: 'no index files' });
+    if (/^export \*/m.test(text)) problems.push({ path, line: 0, text: 'no "export *"' });
+    return problems;
+  });
+}
