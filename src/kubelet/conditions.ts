@@ -1,0 +1,121 @@
+/**
+ * The conditions of a pod's status: PodReadyToStartContainers, Initialized, Ready, ContainersReady and
+ * PodScheduled, with upstream's reasons and texts. Pure; `status.ts` calls it.
+ *
+ * A condition's transition time changes only with its status. Conditions that others own (readiness
+ * gates, DisruptionTarget) are kept as they are.
+ */
+import { formatTime } from '#kit/clock.ts';
+import type { Pod, PodCondition, PodStatus } from '#resources/types/core-v1.ts';
+import { initContainersOf, isSidecar, type PodFacts } from './pod-facts.ts';
+
+type Draft = Pick<PodCondition, 'type' | 'status' | 'reason' | 'message'>;
+
+export function podConditions(
+  facts: PodFacts,
+  status: PodStatus,
+  nowMs: number,
+): readonly PodCondition[] {
+  const containersReady = containersReadyCondition(facts, status);
+  const own: readonly Draft[] = [
+    sandboxCondition(facts),
+    initializedCondition(facts, status),
+    readyCondition(facts.pod, containersReady),
+    containersReady,
+    { type: 'PodScheduled', status: 'True' },
+  ];
+  const old = facts.pod.status?.conditions ?? [];
+  const foreign = old.filter((condition) => !own.some(({ type }) => type === condition.type));
+  return [...own.map((draft) => stamped(facts.pod, draft, old, nowMs)), ...foreign];
+}
+
+function stamped(
+  pod: Pod,
+  draft: Draft,
+  old: readonly PodCondition[],
+  nowMs: number,
+): PodCondition {
+  const before = old.find(({ type }) => type === draft.type);
+  const kept = before?.status === draft.status ? before.lastTransitionTime : undefined;
+  const { generation } = pod.metadata;
+  return {
+    type: draft.type,
+    status: draft.status,
+    ...(generation === undefined ? {} : { observedGeneration: generation }),
+    lastTransitionTime: kept ?? formatTime(nowMs),
+    ...(draft.reason === undefined ? {} : { reason: draft.reason }),
+    ...(draft.message === undefined ? {} : { message: draft.message }),
+  };
+}
+
+function sandboxCondition({ pod, runtime }: PodFacts): Draft {
+  const sandbox = runtime.sandboxes[0];
+  const addressed = pod.spec?.hostNetwork === true || (sandbox?.ips.length ?? 0) > 0;
+  const ready = sandbox?.ready === true && addressed;
+  return { type: 'PodReadyToStartContainers', status: ready ? 'True' : 'False' };
+}
+
+function initializedCondition(facts: PodFacts, status: PodStatus): Draft {
+  const type = 'Initialized';
+  if (status.phase === 'Succeeded') return { type, status: 'True', reason: 'PodCompleted' };
+  const begun = status.containerStatuses?.some(({ containerID }) => containerID !== undefined);
+  const incomplete = initContainersOf(facts.pod).filter((container) => {
+    const known = status.initContainerStatuses?.find(({ name }) => name === container.name);
+    if (isSidecar(container)) return known?.started !== true;
+    return known?.state?.terminated?.exitCode !== 0;
+  });
+  if (incomplete.length === 0 || begun === true) return { type, status: 'True' };
+  const names = incomplete.map(({ name }) => name).join(' ');
+  return {
+    type,
+    status: 'False',
+    reason: 'ContainersNotInitialized',
+    message: `containers with incomplete status: [${names}]`,
+  };
+}
+
+function containersReadyCondition(facts: PodFacts, status: PodStatus): Draft {
+  const type = 'ContainersReady';
+  if (status.phase === 'Succeeded') return { type, status: 'False', reason: 'PodCompleted' };
+  if (status.phase === 'Failed') return { type, status: 'False', reason: 'PodFailed' };
+  const sidecars = initContainersOf(facts.pod).filter(isSidecar);
+  const counted = [
+    ...(status.initContainerStatuses ?? []).filter(({ name }) =>
+      sidecars.some((sidecar) => sidecar.name === name),
+    ),
+    ...(status.containerStatuses ?? []),
+  ];
+  const unready = counted.filter(({ ready }) => !ready).map(({ name }) => name);
+  if (unready.length === 0) return { type, status: 'True' };
+  return {
+    type,
+    status: 'False',
+    reason: 'ContainersNotReady',
+    message: `containers with unready status: [${unready.join(' ')}]`,
+  };
+}
+
+function readyCondition(pod: Pod, containersReady: Draft): Draft {
+  if (containersReady.status !== 'True') return { ...containersReady, type: 'Ready' };
+  const conditions = pod.status?.conditions ?? [];
+  const messages: string[] = [];
+  for (const { conditionType } of pod.spec?.readinessGates ?? []) {
+    const gate = conditions.find(({ type }) => type === conditionType);
+    if (gate === undefined) {
+      messages.push(
+        `corresponding condition of pod readiness gate "${conditionType}" does not exist.`,
+      );
+    } else if (gate.status !== 'True') {
+      messages.push(
+        `the status of pod readiness gate "${conditionType}" is not "True", but ${gate.status}`,
+      );
+    }
+  }
+  if (messages.length === 0) return { type: 'Ready', status: 'True' };
+  return {
+    type: 'Ready',
+    status: 'False',
+    reason: 'ReadinessGatesNotReady',
+    message: messages.join(', '),
+  };
+}

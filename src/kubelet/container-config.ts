@@ -1,0 +1,158 @@
+/**
+ * The CRI configuration of one container, from pod, environment and mounts. Pure.
+ *
+ * Labels and annotations are upstream's: they are how a restarted kubelet finds its containers.
+ * The paths of /proc and /sys that ordinary containers must not read or write are given here,
+ * because the runtime masks nothing of itself.
+ */
+import { join } from 'node:path';
+import type { Sent } from '#cri';
+import type { Container, Pod, SeccompProfile } from '#resources/types/core-v1.ts';
+import { expandVariables } from './env.ts';
+import { containerHash } from './plan.ts';
+import { containerAnnotations, podLabels } from './pod-facts.ts';
+import { containerLogPath } from './pod-paths.ts';
+import { containerCgroup, oomScoreAdjust } from './qos.ts';
+import { namespaceOptions, optionalValue, supplementalGroups } from './sandbox-config.ts';
+
+export interface ContainerOptions {
+  readonly attempt: number;
+  readonly imageRef: string;
+  readonly environment: ReadonlyMap<string, string>;
+  readonly mounts: readonly Sent<'Mount'>[];
+  readonly terminationFile: string;
+  readonly nodeMemoryBytes: number;
+  readonly seccompDir: string;
+}
+
+const maskedPaths = [
+  '/proc/acpi',
+  '/proc/asound',
+  '/proc/interrupts',
+  '/proc/kcore',
+  '/proc/keys',
+  '/proc/latency_stats',
+  '/proc/sched_debug',
+  '/proc/scsi',
+  '/proc/timer_list',
+  '/proc/timer_stats',
+  '/sys/devices/virtual/powercap',
+  '/sys/firmware',
+];
+
+const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
+
+export function containerConfig(
+  pod: Pod,
+  container: Container,
+  options: ContainerOptions,
+): Sent<'ContainerConfig'> {
+  const { name, stdin, stdinOnce, tty, workingDir } = container;
+  const { attempt, environment } = options;
+  const expand = (text: string): string => expandVariables(text, environment);
+  const envs = [...environment].map(([key, value]) => ({ key, value: Buffer.from(value) }));
+  return {
+    metadata: { name, attempt },
+    image: { image: options.imageRef, userSpecifiedImage: container.image },
+    command: container.command?.map(expand),
+    args: container.args?.map(expand),
+    workingDir,
+    envs,
+    mounts: options.mounts,
+    labels: {
+      [podLabels.containerName]: name,
+      [podLabels.podName]: pod.metadata.name ?? '',
+      [podLabels.podNamespace]: pod.metadata.namespace ?? '',
+      [podLabels.podUid]: pod.metadata.uid ?? '',
+    },
+    annotations: {
+      [containerAnnotations.hash]: containerHash(container),
+      [containerAnnotations.restartCount]: String(attempt),
+      [containerAnnotations.terminationMessagePath]:
+        container.terminationMessagePath ?? '/dev/termination-log',
+      [containerAnnotations.terminationMessagePolicy]: container.terminationMessagePolicy ?? 'File',
+      [containerAnnotations.terminationMessageFile]: options.terminationFile,
+    },
+    logPath: containerLogPath(name, attempt),
+    stdin,
+    stdinOnce,
+    tty,
+    linux: {
+      resources: resources(pod, container, options),
+      securityContext: security(pod, container, options),
+    },
+  };
+}
+
+function resources(
+  pod: Pod,
+  container: Container,
+  options: ContainerOptions,
+): Sent<'LinuxContainerResources'> {
+  const { memoryLimitBytes, ...cpu } = containerCgroup(container.resources);
+  return {
+    ...cpu,
+    memoryLimitInBytes: memoryLimitBytes,
+    oomScoreAdj: oomScoreAdjust(pod, container, options.nodeMemoryBytes),
+  };
+}
+
+function security(
+  pod: Pod,
+  container: Container,
+  { seccompDir }: ContainerOptions,
+): Sent<'LinuxContainerSecurityContext'> {
+  const own = container.securityContext;
+  const shared = pod.spec?.securityContext;
+  const privileged = own?.privileged === true;
+  const masked = !privileged && own?.procMount !== 'Unmasked';
+  return {
+    privileged,
+    namespaceOptions: namespaceOptions(pod),
+    capabilities: {
+      addCapabilities: own?.capabilities?.add,
+      dropCapabilities: own?.capabilities?.drop,
+    },
+    runAsUser: optionalValue(own?.runAsUser ?? shared?.runAsUser),
+    runAsGroup: optionalValue(own?.runAsGroup ?? shared?.runAsGroup),
+    readonlyRootfs: own?.readOnlyRootFilesystem,
+    supplementalGroups: supplementalGroups(pod),
+    noNewPrivs: own?.allowPrivilegeEscalation === false && !privileged,
+    maskedPaths: masked ? maskedPaths : [],
+    readonlyPaths: masked ? readonlyPaths : [],
+    seccomp: seccompProfile(own?.seccompProfile ?? shared?.seccompProfile, privileged, seccompDir),
+  };
+}
+
+function seccompProfile(
+  profile: SeccompProfile | undefined,
+  privileged: boolean,
+  seccompDir: string,
+): Sent<'SecurityProfile'> {
+  if (privileged || profile === undefined) return { profileType: 'Unconfined' };
+  if (profile.type === 'RuntimeDefault') return { profileType: 'RuntimeDefault' };
+  if (profile.type !== 'Localhost') return { profileType: 'Unconfined' };
+  const localhostRef = join(seccompDir, profile.localhostProfile ?? '');
+  return { profileType: 'Localhost', localhostRef };
+}
+
+/** Undefined: allowed. Otherwise why a container that must not run as root may not start. */
+export function rootProblem(
+  pod: Pod,
+  container: Container,
+  image: { readonly uid?: { readonly value: number } | undefined; readonly username: string },
+): string | undefined {
+  const own = container.securityContext;
+  const shared = pod.spec?.securityContext;
+  if ((own?.runAsNonRoot ?? shared?.runAsNonRoot) !== true) return undefined;
+  const where = `(pod: "${pod.metadata.name}_${pod.metadata.namespace}(${pod.metadata.uid})", container: ${container.name})`;
+  const user = own?.runAsUser ?? shared?.runAsUser;
+  if (user !== undefined) {
+    return user === 0 ? `container's runAsUser breaks non-root policy ${where}` : undefined;
+  }
+  if (image.uid !== undefined && image.uid.value !== 0) return undefined;
+  if (image.username !== '' && image.username !== 'root') {
+    return `container has runAsNonRoot and image has non-numeric user (${image.username}), cannot verify user is non-root ${where}`;
+  }
+  return `container has runAsNonRoot and image will run as root ${where}`;
+}

@@ -1,0 +1,37 @@
+/**
+ * What the kubelet does to the machine besides files: mounts and cgroups. Behind an interface, so
+ * that tests without root run the same code over a stand-in.
+ */
+import { readFileSync } from 'node:fs';
+import type { Logger } from '#kit/log.ts';
+import { mountTmpfs, readMounts, unmountBelow } from '#kit/mounts.ts';
+import { type Cgroups, openCgroups } from './cgroups.ts';
+
+export interface Machine {
+  readonly cgroups: Cgroups;
+  isMounted(folder: string): boolean;
+  mountTmpfs(
+    folder: string,
+    options: { readonly sizeBytes?: number | undefined; readonly signal: AbortSignal },
+  ): Promise<void>;
+  unmountBelow(folder: string, options: { readonly signal: AbortSignal }): Promise<void>;
+  /** The text of a file that describes the machine, as `/etc/resolv.conf`; empty when absent. */
+  readFile(path: string): string;
+}
+
+export function linuxMachine(deps: { readonly log: Logger }): Machine {
+  return {
+    cgroups: openCgroups(deps),
+    isMounted: (folder) => readMounts().some(({ mountPoint }) => mountPoint === folder),
+    mountTmpfs,
+    unmountBelow,
+    readFile: (path) => {
+      try {
+        return readFileSync(path, 'utf8');
+      } catch (error) {
+        if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
+        throw error;
+      }
+    },
+  };
+}

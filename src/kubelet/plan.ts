@@ -1,0 +1,310 @@
+/**
+ * What to do next for one pod: facts and time in, actions out. Pure; `act.ts` performs.
+ *
+ * Order of life: a sandbox (network and shared namespaces), then init containers one after the
+ * other, then the containers in the order of the spec. A container that ended starts again as the
+ * restart policy says, after its back-off; one that a probe condemned is stopped first. When the
+ * pod is to end, containers are stopped before sidecars, then the sandbox, then nothing is left.
+ *
+ * Example: two init containers, the first done, the second ended with 1 twice, policy Always, back-off
+ * 10 s since it ended 4 s ago. The plan is one action: wait 6 s; its status is CrashLoopBackOff.
+ *
+ * Next in the flow: `act.ts`, then `status.ts`. Behaviour: kubernetes.io, Pod Lifecycle.
+ */
+import type { Container, ContainerStateWaiting, Pod } from '#resources/types/core-v1.ts';
+import { backoffUntilMs, formatDelay } from './backoff.ts';
+import {
+  type ContainerFact,
+  containersOf,
+  initContainersOf,
+  isSidecar,
+  latestOf,
+  type PodFacts,
+  type SandboxFact,
+} from './pod-facts.ts';
+
+export type Action =
+  | { readonly do: 'createSandbox'; readonly attempt: number }
+  | { readonly do: 'stopSandbox'; readonly id: string }
+  | {
+      readonly do: 'startContainer';
+      readonly container: Container;
+      readonly init: boolean;
+      readonly attempt: number;
+      readonly restart: boolean;
+    }
+  | {
+      readonly do: 'stopContainer';
+      readonly container: ContainerFact;
+      readonly message: string;
+      readonly graceSeconds: number;
+    }
+  | { readonly do: 'removeContainer'; readonly id: string }
+  | { readonly do: 'removeSandbox'; readonly id: string }
+  | { readonly do: 'wait'; readonly untilMs: number };
+
+export interface Plan {
+  readonly actions: readonly Action[];
+  /** Why containers wait, by name, as the status shows it. */
+  readonly waiting: ReadonlyMap<string, ContainerStateWaiting>;
+  /** Nothing of the pod runs and nothing will: it has ended. */
+  readonly ended: boolean;
+}
+
+export const graceSecondsDefault = 30;
+
+export function planPod(facts: PodFacts, nowMs: number): Plan {
+  const { pod, runtime } = facts;
+  if (facts.ending !== undefined) return planEnd(facts, facts.ending.graceSeconds);
+  const sandbox = runtime.sandboxes[0];
+  if (sandbox?.ready === true && hasAddress(pod, sandbox)) {
+    return planContainers(facts, sandbox, nowMs);
+  }
+  if (isOver(facts)) return planEnd(facts, graceSecondsOf(pod));
+  if (facts.podFailure !== undefined && facts.podFailure.untilMs > nowMs) {
+    return planned([{ do: 'wait', untilMs: facts.podFailure.untilMs }]);
+  }
+  const stops = runtime.containers
+    .filter(isAlive)
+    .map((container) => stopOf(container, 'the sandbox of the pod is gone', 0));
+  const stopSandboxes = runtime.sandboxes
+    .filter(({ ready }) => ready)
+    .map(({ id }): Action => ({ do: 'stopSandbox', id }));
+  const attempt = sandbox === undefined ? 0 : sandbox.attempt + 1;
+  return planned([...stops, ...stopSandboxes, { do: 'createSandbox', attempt }]);
+}
+
+export function graceSecondsOf(pod: Pod): number {
+  return pod.spec?.terminationGracePeriodSeconds ?? graceSecondsDefault;
+}
+
+function planned(
+  actions: readonly Action[],
+  waiting: ReadonlyMap<string, ContainerStateWaiting> = new Map(),
+): Plan {
+  return { actions, waiting, ended: false };
+}
+
+function hasAddress(pod: Pod, sandbox: SandboxFact): boolean {
+  return pod.spec?.hostNetwork === true || sandbox.ips.length > 0;
+}
+
+function isAlive(container: ContainerFact): boolean {
+  return container.state === 'running' || container.state === 'unknown';
+}
+
+function stopOf(container: ContainerFact, message: string, graceSeconds: number): Action {
+  return { do: 'stopContainer', container, message, graceSeconds };
+}
+
+/** All containers have ended, and none is to start again. */
+function isOver({ pod, runtime }: PodFacts): boolean {
+  if (runtime.containers.length === 0) return false;
+  const failedInit = initContainersOf(pod).some((container) => {
+    const latest = latestOf(runtime, container.name);
+    return (
+      !isSidecar(container) &&
+      latest?.state === 'exited' &&
+      latest.exitCode !== 0 &&
+      pod.spec?.restartPolicy === 'Never'
+    );
+  });
+  if (failedInit) return true;
+  return containersOf(pod).every((container) => {
+    const latest = latestOf(runtime, container.name);
+    return latest?.state === 'exited' && !restarts(pod, latest);
+  });
+}
+
+function restarts(pod: Pod, ended: ContainerFact): boolean {
+  const policy = pod.spec?.restartPolicy ?? 'Always';
+  return policy === 'Always' || (policy === 'OnFailure' && ended.exitCode !== 0);
+}
+
+/** Containers first, then sidecars in reverse order, then sandboxes. */
+function planEnd({ pod, runtime }: PodFacts, graceSeconds: number): Plan {
+  const alive = runtime.containers.filter(isAlive);
+  const sidecars = initContainersOf(pod).filter(isSidecar);
+  const isSidecarName = (name: string): boolean => sidecars.some((each) => each.name === name);
+  const main = alive.filter(({ name }) => !isSidecarName(name));
+  if (main.length > 0) {
+    return planned(main.map((container) => stopOf(container, '', graceSeconds)));
+  }
+  const last = sidecars.findLast(({ name }) => alive.some((each) => each.name === name));
+  if (last !== undefined) {
+    const running = alive.filter(({ name }) => name === last.name);
+    return planned(running.map((container) => stopOf(container, '', graceSeconds)));
+  }
+  const ready = runtime.sandboxes.filter((sandbox) => sandbox.ready);
+  if (ready.length > 0) {
+    return planned(ready.map(({ id }): Action => ({ do: 'stopSandbox', id })));
+  }
+  return { actions: [], waiting: new Map(), ended: true };
+}
+
+function planContainers(facts: PodFacts, sandbox: SandboxFact, nowMs: number): Plan {
+  if (isOver(facts)) return planEnd(facts, graceSecondsOf(facts.pod));
+  const draft = new Draft(facts, sandbox, nowMs);
+  draft.removeOld();
+  const initialized = planInit(draft);
+  if (initialized) {
+    for (const container of containersOf(facts.pod)) draft.keep(container, { init: false });
+  }
+  return draft.finish();
+}
+
+/** True when the containers may start: all init containers are done, all sidecars started. */
+function planInit(draft: Draft): boolean {
+  // A container that has been started here proves that initialisation was complete.
+  const begun = containersOf(draft.facts.pod).some(({ name }) => draft.current(name) !== undefined);
+  for (const container of initContainersOf(draft.facts.pod)) {
+    const latest = draft.current(container.name);
+    if (isSidecar(container)) {
+      const up = draft.keep(container, { init: true });
+      if (!begun && !up) return false;
+      continue;
+    }
+    if (begun || (latest?.state === 'exited' && latest.exitCode === 0)) continue;
+    draft.keep(container, { init: true });
+    return false;
+  }
+  return true;
+}
+
+class Draft {
+  readonly facts: PodFacts;
+  readonly #sandbox: SandboxFact;
+  readonly #nowMs: number;
+  readonly #actions: Action[] = [];
+  readonly #waiting = new Map<string, ContainerStateWaiting>();
+  #untilMs = Number.POSITIVE_INFINITY;
+
+  constructor(facts: PodFacts, sandbox: SandboxFact, nowMs: number) {
+    this.facts = facts;
+    this.#sandbox = sandbox;
+    this.#nowMs = nowMs;
+  }
+
+  /** The newest container of this name in the sandbox of today. */
+  current(name: string): ContainerFact | undefined {
+    const latest = latestOf(this.facts.runtime, name);
+    return latest?.sandboxId === this.#sandbox.id ? latest : undefined;
+  }
+
+  finish(): Plan {
+    if (Number.isFinite(this.#untilMs)) {
+      this.#actions.push({ do: 'wait', untilMs: this.#untilMs });
+    }
+    return planned(this.#actions, this.#waiting);
+  }
+
+  /** Keeps the newest dead container of each name, for its logs; older ones go. */
+  removeOld(): void {
+    const { containers, sandboxes } = this.facts.runtime;
+    const dead = new Map<string, number>();
+    for (const container of containers) {
+      if (isAlive(container)) continue;
+      const newer = dead.get(container.name) ?? 0;
+      dead.set(container.name, newer + 1);
+      const isNewest = latestOf(this.facts.runtime, container.name) === container;
+      if (!isNewest && newer > 0) this.#actions.push({ do: 'removeContainer', id: container.id });
+    }
+    for (const sandbox of sandboxes.slice(1)) {
+      if (containers.some(({ sandboxId }) => sandboxId === sandbox.id)) continue;
+      this.#actions.push({ do: 'removeSandbox', id: sandbox.id });
+    }
+  }
+
+  /** Starts, restarts, stops or leaves one container; true when it runs and has started. */
+  keep(container: Container, { init }: { readonly init: boolean }): boolean {
+    const current = this.current(container.name);
+    if (current === undefined || current.state === 'created') {
+      this.#start(container, init, current);
+      return false;
+    }
+    if (isAlive(current)) return this.#judge(container, current);
+    const policy = isSidecar(container) || restarts(this.facts.pod, current);
+    const again = init && !isSidecar(container) ? current.exitCode !== 0 && policy : policy;
+    if (again) this.#restart(container, init, current);
+    return false;
+  }
+
+  #judge(container: Container, current: ContainerFact): boolean {
+    const verdict = this.facts.verdicts.get(current.id);
+    const grace = graceSecondsOf(this.facts.pod);
+    if (verdict?.unhealthy !== undefined) {
+      const { message, graceSeconds = grace } = verdict.unhealthy;
+      this.#actions.push(stopOf(current, message, graceSeconds));
+      return false;
+    }
+    if (current.hash !== '' && current.hash !== containerHash(container)) {
+      const message = `Container ${container.name} definition changed, will be restarted`;
+      this.#actions.push(stopOf(current, message, grace));
+      return false;
+    }
+    return verdict?.started === true;
+  }
+
+  #start(container: Container, init: boolean, created: ContainerFact | undefined): void {
+    const failure = this.facts.failures.get(container.name);
+    if (failure !== undefined && failure.untilMs > this.#nowMs) {
+      this.#wait(container.name, failure.waiting, failure.untilMs);
+      return;
+    }
+    if (created !== undefined) this.#actions.push({ do: 'removeContainer', id: created.id });
+    const earlier = created ?? latestOf(this.facts.runtime, container.name);
+    const attempt = created?.attempt ?? this.#nextAttempt(container.name, earlier);
+    this.#actions.push({ do: 'startContainer', container, init, attempt, restart: false });
+  }
+
+  #restart(container: Container, init: boolean, ended: ContainerFact): void {
+    const failure = this.facts.failures.get(container.name);
+    if (failure !== undefined && failure.untilMs > this.#nowMs) {
+      this.#wait(container.name, failure.waiting, failure.untilMs);
+      return;
+    }
+    const backoff = this.facts.backoffs.get(container.name);
+    const untilMs = backoffUntilMs(backoff, ended.finishedAtMs, this.#nowMs);
+    if (untilMs !== undefined && backoff !== undefined) {
+      this.#wait(container.name, crashLoop(this.facts.pod, container, backoff.delayMs), untilMs);
+      return;
+    }
+    const attempt = ended.attempt + 1;
+    this.#actions.push({ do: 'startContainer', container, init, attempt, restart: true });
+  }
+
+  #wait(name: string, waiting: ContainerStateWaiting, untilMs: number): void {
+    this.#waiting.set(name, waiting);
+    this.#untilMs = Math.min(this.#untilMs, untilMs);
+  }
+
+  /** Containers of the runtime may be gone; the pod's status then still knows how many there were. */
+  #nextAttempt(name: string, earlier: ContainerFact | undefined): number {
+    if (earlier !== undefined) return earlier.attempt + 1;
+    const { containerStatuses = [], initContainerStatuses = [] } = this.facts.pod.status ?? {};
+    const known = [...containerStatuses, ...initContainerStatuses].find(
+      (status) => status.name === name,
+    );
+    if (known?.containerID === undefined || known.containerID === '') return 0;
+    return known.restartCount + 1;
+  }
+}
+
+function crashLoop(pod: Pod, container: Container, delayMs: number): ContainerStateWaiting {
+  const { name, namespace, uid } = pod.metadata;
+  return {
+    reason: 'CrashLoopBackOff',
+    message:
+      `back-off ${formatDelay(delayMs)} restarting failed container=${container.name} ` +
+      `pod=${name}_${namespace}(${uid})`,
+  };
+}
+
+/** Changes when a running container no longer is what the spec says; only the image may change. */
+export function containerHash({ name, image }: Container): string {
+  let hash = 0x811c9dc5;
+  for (const byte of Buffer.from(`${name}\n${image ?? ''}`)) {
+    hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
+  }
+  return hash.toString(16);
+}

@@ -1,0 +1,201 @@
+/**
+ * What the kubelet knows about one pod when it decides: the object, the runtime's state, the
+ * probes' verdicts and its own notes. `plan.ts` and `status.ts` are pure functions of this.
+ *
+ * `readRuntime` asks the runtime for the pod's part, found by the labels that upstream's kubelet
+ * puts on sandboxes and containers; so a restarted kubelet sees, and keeps, what already runs.
+ */
+import type { Cancel, Received, Runtime } from '#cri';
+import { isGrpcCode } from '#cri';
+import type { Container, ContainerStateWaiting, Pod } from '#resources/types/core-v1.ts';
+import type { Backoff } from './backoff.ts';
+
+export const podLabels = {
+  containerName: 'io.kubernetes.container.name',
+  podName: 'io.kubernetes.pod.name',
+  podNamespace: 'io.kubernetes.pod.namespace',
+  podUid: 'io.kubernetes.pod.uid',
+} as const;
+
+export const containerAnnotations = {
+  hash: 'io.kubernetes.container.hash',
+  restartCount: 'io.kubernetes.container.restartCount',
+  terminationMessagePath: 'io.kubernetes.container.terminationMessagePath',
+  terminationMessagePolicy: 'io.kubernetes.container.terminationMessagePolicy',
+  terminationMessageFile: 'coracle.io/termination-message-file',
+} as const;
+
+export interface SandboxFact {
+  readonly id: string;
+  readonly attempt: number;
+  readonly ready: boolean;
+  readonly createdAtMs: number;
+  /** Empty for a pod in the host's network, and while the network is not set up. */
+  readonly ips: readonly string[];
+}
+
+export interface ContainerFact {
+  readonly id: string;
+  readonly sandboxId: string;
+  readonly name: string;
+  /** The restart count that it was created with. */
+  readonly attempt: number;
+  readonly state: 'created' | 'running' | 'exited' | 'unknown';
+  readonly createdAtMs: number;
+  readonly startedAtMs: number;
+  readonly finishedAtMs: number;
+  readonly exitCode: number;
+  readonly reason: string;
+  readonly message: string;
+  readonly image: string;
+  readonly imageRef: string;
+  readonly hash: string;
+}
+
+/** Newest first, both. */
+export interface RuntimeFacts {
+  readonly sandboxes: readonly SandboxFact[];
+  readonly containers: readonly ContainerFact[];
+}
+
+/** What probes and hooks have found out about one container (by id). */
+export interface Verdict {
+  /** The post-start hook has returned and the startup probe, if any, has succeeded. */
+  readonly started: boolean;
+  readonly ready: boolean;
+  /** Which probe or hook says that the container must be restarted, and how that is told. */
+  readonly unhealthy?: { readonly message: string; readonly graceSeconds?: number } | undefined;
+}
+
+export interface PodFacts {
+  readonly pod: Pod;
+  readonly runtime: RuntimeFacts;
+  readonly verdicts: ReadonlyMap<string, Verdict>;
+  /** By container name: delay before the next restart. */
+  readonly backoffs: ReadonlyMap<string, Backoff>;
+  /** By container name: a start that failed, and when it may be tried again. */
+  readonly failures: ReadonlyMap<string, StartFailure>;
+  /** The sandbox or the volumes could not be made ready; tried again after `untilMs`. */
+  readonly podFailure?: { readonly untilMs: number } | undefined;
+  /** The pod is to end: deleted, out of time, evicted. */
+  readonly ending?: Ending | undefined;
+}
+
+export interface StartFailure {
+  readonly waiting: ContainerStateWaiting;
+  readonly untilMs: number;
+}
+
+export interface Ending {
+  readonly graceSeconds: number;
+  /** Set where the pod fails by this, as for a deadline: becomes the status. */
+  readonly failure?: { readonly reason: string; readonly message: string } | undefined;
+}
+
+export function initContainersOf(pod: Pod): readonly Container[] {
+  return pod.spec?.initContainers ?? [];
+}
+
+export function containersOf(pod: Pod): readonly Container[] {
+  return pod.spec?.containers ?? [];
+}
+
+export function isSidecar(container: Container): boolean {
+  return container.restartPolicy === 'Always';
+}
+
+/** The newest container of this name. */
+export function latestOf(runtime: RuntimeFacts, name: string): ContainerFact | undefined {
+  return runtime.containers.find((container) => container.name === name);
+}
+
+const millisecond = 1_000_000;
+
+export async function readRuntime(
+  runtime: Runtime,
+  podUid: string,
+  { signal }: Cancel,
+): Promise<RuntimeFacts> {
+  const labelSelector = { [podLabels.podUid]: podUid };
+  const [sandboxes, containers] = await Promise.all([
+    runtime.listPodSandboxes({ labelSelector }, { signal }),
+    runtime.listContainers({ labelSelector }, { signal }),
+  ]);
+  const sandboxFacts = await Promise.all(
+    sandboxes.map((sandbox) => readSandbox(runtime, sandbox, signal)),
+  );
+  const containerFacts = await Promise.all(
+    containers.map((container) => readContainer(runtime, container, signal)),
+  );
+  return {
+    sandboxes: newestFirst(sandboxFacts.filter((fact) => fact !== undefined)),
+    containers: newestFirst(containerFacts.filter((fact) => fact !== undefined)),
+  };
+}
+
+function newestFirst<T extends { readonly createdAtMs: number; readonly attempt: number }>(
+  facts: readonly T[],
+): readonly T[] {
+  return facts.toSorted((a, b) => b.createdAtMs - a.createdAtMs || b.attempt - a.attempt);
+}
+
+async function readSandbox(
+  runtime: Runtime,
+  sandbox: Received<'PodSandbox'>,
+  signal: AbortSignal,
+): Promise<SandboxFact | undefined> {
+  const status = await goneAsUndefined(runtime.podSandboxStatus(sandbox.id, { signal }));
+  if (status === undefined) return undefined;
+  const first = status.network?.ip ?? '';
+  const more = status.network?.additionalIps.map(({ ip }) => ip) ?? [];
+  return {
+    id: status.id,
+    attempt: status.metadata?.attempt ?? 0,
+    ready: status.state === 'SANDBOX_READY',
+    createdAtMs: status.createdAt / millisecond,
+    ips: [first, ...more].filter((ip) => ip !== ''),
+  };
+}
+
+const stateNames: Readonly<Record<string, ContainerFact['state']>> = {
+  CONTAINER_CREATED: 'created',
+  CONTAINER_RUNNING: 'running',
+  CONTAINER_EXITED: 'exited',
+};
+
+async function readContainer(
+  runtime: Runtime,
+  container: Received<'Container'>,
+  signal: AbortSignal,
+): Promise<ContainerFact | undefined> {
+  const status = await goneAsUndefined(runtime.containerStatus(container.id, { signal }));
+  if (status === undefined) return undefined;
+  return {
+    id: status.id,
+    sandboxId: container.podSandboxId,
+    name: status.labels[podLabels.containerName] ?? status.metadata?.name ?? '',
+    attempt: Number(
+      status.annotations[containerAnnotations.restartCount] ?? status.metadata?.attempt ?? 0,
+    ),
+    state: stateNames[status.state] ?? 'unknown',
+    createdAtMs: status.createdAt / millisecond,
+    startedAtMs: status.startedAt / millisecond,
+    finishedAtMs: status.finishedAt / millisecond,
+    exitCode: status.exitCode,
+    reason: status.reason,
+    message: status.message,
+    image: status.image?.image ?? '',
+    imageRef: status.imageRef,
+    hash: status.annotations[containerAnnotations.hash] ?? '',
+  };
+}
+
+/** Between the list and the question it may have been removed; then it is simply not there. */
+async function goneAsUndefined<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (isGrpcCode(error, 'NOT_FOUND')) return undefined;
+    throw error;
+  }
+}

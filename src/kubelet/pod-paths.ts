@@ -1,0 +1,55 @@
+/**
+ * Where the kubelet keeps what belongs to a pod. Pure.
+ *
+ * `<dataDir>/agent/kubelet/pods/<uid>/…` holds volumes, the hosts file and termination messages;
+ * `memory/<uid>` (a tmpfs, mounted once) holds Secrets and tokens, which never touch the disk; logs
+ * are in `<podLogsDir>/<namespace>_<name>_<uid>/<container>/<restarts>.log`, as log collectors expect.
+ */
+import { join } from 'node:path';
+import type { Pod } from '#resources/types/core-v1.ts';
+
+export interface KubeletPaths {
+  readonly root: string;
+  readonly pods: string;
+  readonly memory: string;
+  readonly podLogs: string;
+}
+
+export function kubeletPaths(dataDir: string, podLogsDir?: string): KubeletPaths {
+  const root = join(dataDir, 'agent', 'kubelet');
+  return {
+    root,
+    pods: join(root, 'pods'),
+    memory: join(root, 'memory'),
+    podLogs: podLogsDir ?? join(dataDir, 'agent', 'pod-logs'),
+  };
+}
+
+export interface PodPaths {
+  readonly dir: string;
+  readonly volumes: string;
+  readonly memoryVolumes: string;
+  readonly hostsFile: string;
+  readonly logs: string;
+}
+
+export function podPaths(paths: KubeletPaths, pod: Pod): PodPaths {
+  const { name, namespace, uid = '' } = pod.metadata;
+  const dir = join(paths.pods, uid);
+  return {
+    dir,
+    volumes: join(dir, 'volumes'),
+    memoryVolumes: join(paths.memory, uid),
+    hostsFile: join(dir, 'etc-hosts'),
+    logs: join(paths.podLogs, `${namespace}_${name}_${uid}`),
+  };
+}
+
+/** Relative to the pod's log directory, as CRI wants it. */
+export function containerLogPath(containerName: string, attempt: number): string {
+  return join(containerName, `${attempt}.log`);
+}
+
+export function terminationFile(paths: PodPaths, containerName: string, attempt: number): string {
+  return join(paths.dir, 'containers', containerName, `${attempt}.termination`);
+}

@@ -1,0 +1,145 @@
+/**
+ * The probes of one container: startup, then readiness and liveness, each with its own rhythm.
+ *
+ * `runProbes` lives as long as the container and reports each change of verdict. Until the startup
+ * probe has succeeded the other two rest. A result counts after `successThreshold` or
+ * `failureThreshold` equal ones in a row; `unknown` counts for nothing. `ThresholdCounter` is the
+ * pure part. The first try of a probe without `initialDelaySeconds` is made at once; until it
+ * succeeds a container with a readiness probe is not ready.
+ */
+import type { Clock } from '#kit/clock.ts';
+import { Scope } from '#kit/scope.ts';
+import type { Probe } from '#resources/types/core-v1.ts';
+import type { Verdict } from '../pod-facts.ts';
+import type { ProbeResult } from './http-probe.ts';
+import { type Subject, type TryDeps, tryProbe } from './try.ts';
+
+export type ProbeKind = 'startup' | 'readiness' | 'liveness';
+
+export interface ProberDeps extends TryDeps {
+  /** Told whenever the container's verdict has changed. */
+  readonly onVerdict: (verdict: Verdict) => void;
+  /** Told for each failed try, for the event. */
+  readonly onFailure: (kind: ProbeKind, message: string) => void;
+}
+
+export interface ProberOptions {
+  readonly startedAtMs: number;
+  /** What was known before, when the kubelet comes back to a container that runs. */
+  readonly before?: { readonly started: boolean; readonly ready: boolean } | undefined;
+  readonly signal: AbortSignal;
+}
+
+const defaults = { periodSeconds: 10, successThreshold: 1, failureThreshold: 3 } as const;
+
+/** Equal results in a row, judged by a probe's thresholds. */
+export class ThresholdCounter {
+  readonly #probe: Probe;
+  #last: ProbeResult['result'] | undefined;
+  #row = 0;
+
+  constructor(probe: Probe) {
+    this.#probe = probe;
+  }
+
+  /** The verdict when this result makes one. */
+  add(result: ProbeResult['result']): 'success' | 'failure' | undefined {
+    if (result === 'unknown') return undefined;
+    this.#row = result === this.#last ? this.#row + 1 : 1;
+    this.#last = result;
+    const needed =
+      result === 'success'
+        ? (this.#probe.successThreshold ?? defaults.successThreshold)
+        : (this.#probe.failureThreshold ?? defaults.failureThreshold);
+    return this.#row >= needed ? result : undefined;
+  }
+}
+
+/** Resolves when the signal aborts or the container is condemned. */
+export async function runProbes(
+  deps: ProberDeps,
+  subject: Subject,
+  { startedAtMs, before, signal }: ProberOptions,
+): Promise<void> {
+  const { container } = subject;
+  const { startupProbe, readinessProbe, livenessProbe } = container;
+  let verdict: Verdict = {
+    started: startupProbe === undefined || before?.started === true,
+    ready: readinessProbe === undefined || before?.ready === true,
+  };
+  const set = (change: Partial<Verdict>): void => {
+    verdict = { ...verdict, ...change };
+    deps.onVerdict(verdict);
+  };
+  const condemn = (kind: ProbeKind, probe: Probe): void => {
+    const message = `Container ${container.name} failed ${kind} probe, will be restarted`;
+    const graceSeconds = probe.terminationGracePeriodSeconds;
+    set({
+      ready: false,
+      unhealthy: graceSeconds === undefined ? { message } : { message, graceSeconds },
+    });
+  };
+  deps.onVerdict(verdict);
+  const follow = (kind: ProbeKind, probe: Probe) =>
+    followProbe(deps, kind, probe, subject, { startedAtMs, signal });
+  if (startupProbe !== undefined && !verdict.started) {
+    for await (const result of follow('startup', startupProbe)) {
+      if (result === 'failure') {
+        condemn('startup', startupProbe);
+        return;
+      }
+      set({ started: true });
+      break;
+    }
+  }
+  await using scope = new Scope(signal);
+  if (readinessProbe !== undefined) {
+    scope.spawn(async () => {
+      for await (const result of follow('readiness', readinessProbe)) {
+        const ready = result === 'success';
+        if (ready !== verdict.ready) set({ ready });
+      }
+    });
+  }
+  if (livenessProbe !== undefined) {
+    scope.spawn(async () => {
+      for await (const result of follow('liveness', livenessProbe)) {
+        if (result === 'success') continue;
+        condemn('liveness', livenessProbe);
+        return;
+      }
+    });
+  }
+  await scope.join();
+}
+
+/** Tries again and again; yields each verdict, also when it is the same as before. */
+async function* followProbe(
+  deps: ProberDeps,
+  kind: ProbeKind,
+  probe: Probe,
+  subject: Subject,
+  { startedAtMs, signal }: { readonly startedAtMs: number; readonly signal: AbortSignal },
+): AsyncIterable<'success' | 'failure'> {
+  const { clock } = deps;
+  const counter = new ThresholdCounter(probe);
+  const periodMs = (probe.periodSeconds ?? defaults.periodSeconds) * 1000;
+  const firstMs = startedAtMs + (probe.initialDelaySeconds ?? 0) * 1000;
+  await sleepUntil(clock, firstMs, signal);
+  for (;;) {
+    const startedMs = clock.monotonic();
+    const { result, message } = await tryProbe(deps, probe, subject, { signal });
+    signal.throwIfAborted();
+    if (result === 'failure') deps.onFailure(kind, message);
+    const verdict = counter.add(result);
+    if (verdict !== undefined) yield verdict;
+    const passedMs = clock.monotonic() - startedMs;
+    const restMs = periodMs - passedMs;
+    await clock.sleep(Math.max(restMs, 0), { signal });
+  }
+}
+
+async function sleepUntil(clock: Clock, atMs: number, signal: AbortSignal): Promise<void> {
+  const restMs = atMs - clock.now();
+  if (restMs > 0) await clock.sleep(restMs, { signal });
+}

@@ -1,0 +1,104 @@
+/**
+ * One try of a probe, or one call of a lifecycle hook: exec, HTTP, TCP, gRPC or sleep.
+ *
+ * Chooses by what the action holds, finds the port by number or name, and says how it went. Probes
+ * that cannot be made at all (the runtime does not answer) are `unknown`: nobody is condemned for it.
+ */
+import type { Runtime } from '#cri';
+import { isGrpcCode } from '#cri';
+import type { Clock } from '#kit/clock.ts';
+import type { Container, LifecycleHandler, Probe } from '#resources/types/core-v1.ts';
+import { grpcProbe } from './grpc-probe.ts';
+import { httpProbe, type ProbeLimits, type ProbeResult, tcpProbe } from './http-probe.ts';
+
+export interface Subject {
+  readonly container: Container;
+  readonly containerId: string;
+  readonly podIP: string;
+}
+
+export interface TryDeps {
+  readonly runtime: Runtime;
+  readonly clock: Clock;
+}
+
+const outputCharactersMax = 1024;
+
+/** Default of `timeoutSeconds`. */
+const timeoutSecondsDefault = 1;
+
+export function tryProbe(
+  deps: TryDeps,
+  probe: Probe,
+  subject: Subject,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<ProbeResult> {
+  const timeoutSeconds = probe.timeoutSeconds ?? timeoutSecondsDefault;
+  if (probe.grpc !== undefined) {
+    const limits = { clock: deps.clock, timeoutMs: timeoutSeconds * 1000, signal };
+    return grpcProbe(probe.grpc, subject.podIP, limits);
+  }
+  return tryHandler(deps, probe, subject, { signal, timeoutSeconds });
+}
+
+export function tryHandler(
+  deps: TryDeps,
+  handler: LifecycleHandler,
+  subject: Subject,
+  options: { readonly signal: AbortSignal; readonly timeoutSeconds: number },
+): Promise<ProbeResult> {
+  const { signal, timeoutSeconds } = options;
+  const limits: ProbeLimits = { clock: deps.clock, timeoutMs: timeoutSeconds * 1000, signal };
+  const { exec, httpGet, tcpSocket, sleep } = handler;
+  if (exec !== undefined) return tryExec(deps, exec.command ?? [], subject, options);
+  if (httpGet !== undefined) {
+    const port = portOf(subject.container, httpGet.port);
+    if (port === undefined) return Promise.resolve(unknownPort(httpGet.port));
+    return httpProbe(httpGet, { host: httpGet.host || subject.podIP, port }, limits);
+  }
+  if (tcpSocket !== undefined) {
+    const port = portOf(subject.container, tcpSocket.port);
+    if (port === undefined) return Promise.resolve(unknownPort(tcpSocket.port));
+    return tcpProbe({ host: tcpSocket.host || subject.podIP, port }, limits);
+  }
+  if (sleep !== undefined) return sleepFor(deps.clock, sleep.seconds * 1000, signal);
+  return Promise.resolve({ result: 'unknown', message: 'the action is empty' });
+}
+
+async function sleepFor(clock: Clock, ms: number, signal: AbortSignal): Promise<ProbeResult> {
+  await clock.sleep(ms, { signal });
+  return { result: 'success', message: '' };
+}
+
+function unknownPort(port: number | string): ProbeResult {
+  return { result: 'unknown', message: `couldn't find port: ${port}` };
+}
+
+export function portOf(container: Container, port: number | string): number | undefined {
+  if (typeof port === 'number') return port;
+  const named = container.ports?.find(({ name }) => name === port)?.containerPort;
+  if (named !== undefined) return named;
+  const number = Number(port);
+  return Number.isInteger(number) && number > 0 ? number : undefined;
+}
+
+async function tryExec(
+  { runtime }: TryDeps,
+  cmd: readonly string[],
+  { containerId }: Subject,
+  options: { readonly signal: AbortSignal; readonly timeoutSeconds: number },
+): Promise<ProbeResult> {
+  try {
+    const { exitCode, stdout, stderr } = await runtime.execSync({ containerId, cmd }, options);
+    if (exitCode === 0) return { result: 'success', message: '' };
+    const output = Buffer.concat([stdout, stderr]).toString().slice(0, outputCharactersMax);
+    return { result: 'failure', message: output };
+  } catch (error) {
+    if (options.signal.aborted) throw error;
+    if (isGrpcCode(error, 'DEADLINE_EXCEEDED')) {
+      const message = `command timed out: "${cmd.join(' ')}" timed out after ${options.timeoutSeconds}s`;
+      return { result: 'failure', message };
+    }
+    return { result: 'unknown', message: error instanceof Error ? error.message : String(error) };
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * The CRI configuration of a pod's sandbox, from the pod. Pure.
+ *
+ * The same configuration goes with every container of the pod, so it must not depend on time.
+ */
+import type { Sent } from '#cri';
+import type { Container, Pod } from '#resources/types/core-v1.ts';
+import { type DnsConfig, hostnameOf } from './dns-config.ts';
+import { containersOf, initContainersOf, podLabels } from './pod-facts.ts';
+import { podCgroup, podCgroupPath } from './qos.ts';
+
+export interface SandboxOptions {
+  readonly cgroupRoot: string;
+  readonly dns: DnsConfig;
+  readonly logDirectory: string;
+  readonly attempt: number;
+}
+
+export function sandboxConfig(pod: Pod, options: SandboxOptions): Sent<'PodSandboxConfig'> {
+  const { name = '', namespace = '', uid = '', labels, annotations } = pod.metadata;
+  const { securityContext, hostNetwork } = pod.spec ?? {};
+  const { cpuShares, cpuPeriod, cpuQuota, memoryLimitBytes } = podCgroup(pod);
+  return {
+    metadata: { name, namespace, uid, attempt: options.attempt },
+    // A name of its own needs a namespace of its own.
+    hostname: hostNetwork === true ? '' : hostnameOf(pod),
+    logDirectory: options.logDirectory,
+    dnsConfig: options.dns,
+    portMappings: portMappings(pod),
+    labels: {
+      ...labels,
+      [podLabels.podName]: name,
+      [podLabels.podNamespace]: namespace,
+      [podLabels.podUid]: uid,
+    },
+    annotations: annotations ?? {},
+    linux: {
+      cgroupParent: podCgroupPath(options.cgroupRoot, pod),
+      sysctls: Object.fromEntries(
+        (securityContext?.sysctls ?? []).map((sysctl) => [sysctl.name, sysctl.value]),
+      ),
+      resources: { cpuShares, cpuPeriod, cpuQuota, memoryLimitInBytes: memoryLimitBytes },
+      securityContext: {
+        namespaceOptions: namespaceOptions(pod),
+        privileged: allContainers(pod).some((each) => each.securityContext?.privileged === true),
+        runAsUser: optionalValue(securityContext?.runAsUser),
+        runAsGroup: optionalValue(securityContext?.runAsGroup),
+        supplementalGroups: supplementalGroups(pod),
+      },
+    },
+  };
+}
+
+function allContainers(pod: Pod): readonly Container[] {
+  return [...initContainersOf(pod), ...containersOf(pod)];
+}
+
+export function optionalValue(value: number | undefined): { readonly value: number } | undefined {
+  return value === undefined ? undefined : { value };
+}
+
+export function supplementalGroups(pod: Pod): readonly number[] {
+  const { supplementalGroups: groups = [], fsGroup } = pod.spec?.securityContext ?? {};
+  return fsGroup === undefined ? groups : [...groups, fsGroup];
+}
+
+export function namespaceOptions(pod: Pod): Sent<'NamespaceOption'> {
+  const { hostNetwork, hostPID, hostIPC, shareProcessNamespace } = pod.spec ?? {};
+  const pid = hostPID === true ? 'NODE' : shareProcessNamespace === true ? 'POD' : 'CONTAINER';
+  return {
+    network: hostNetwork === true ? 'NODE' : 'POD',
+    pid,
+    ipc: hostIPC === true ? 'NODE' : 'POD',
+  };
+}
+
+/** Ports on the node; the network plugin maps them if it can. */
+function portMappings(pod: Pod): readonly Sent<'PortMapping'>[] {
+  if (pod.spec?.hostNetwork === true) return [];
+  return allContainers(pod).flatMap(({ ports = [] }) =>
+    ports
+      .filter(({ hostPort }) => hostPort !== undefined && hostPort > 0)
+      .map(({ containerPort, hostPort, hostIP, protocol }) => ({
+        protocol: protocol === 'UDP' || protocol === 'SCTP' ? protocol : 'TCP',
+        containerPort,
+        hostPort,
+        hostIp: hostIP,
+      })),
+  );
+}

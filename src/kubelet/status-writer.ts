@@ -1,0 +1,132 @@
+/**
+ * Sends pod statuses to the API: per pod one request at a time, always the newest, only what changed.
+ *
+ * The worker sets a status and goes on; a slow API server never holds up containers. What differs
+ * from the object last seen is sent as a merge patch of the status sub-resource, with the uid, so
+ * that a pod of the same name that came later is never touched. `settled` waits until the server
+ * has the newest; the worker asks for that before the final delete.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { isReason } from '#api/errors.ts';
+import type { Client } from '#client';
+import type { Clock } from '#kit/clock.ts';
+import type { Logger } from '#kit/log.ts';
+import { pods } from '#resources/kinds.ts';
+import type { Pod, PodStatus } from '#resources/types/core-v1.ts';
+
+interface Entry {
+  pod: Pod;
+  wanted: PodStatus;
+  /** What the server is known to have. */
+  sent: PodStatus;
+  running: Promise<void> | undefined;
+}
+
+const retryMs = 1000;
+
+export class StatusWriter {
+  readonly #client: Client;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #signal: AbortSignal;
+  readonly #spawn: (task: () => Promise<void>) => void;
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(
+    deps: { readonly client: Client; readonly clock: Clock; readonly log: Logger },
+    options: {
+      readonly signal: AbortSignal;
+      readonly spawn: (task: () => Promise<void>) => void;
+    },
+  ) {
+    this.#client = deps.client;
+    this.#clock = deps.clock;
+    this.#log = deps.log;
+    this.#signal = options.signal;
+    this.#spawn = options.spawn;
+  }
+
+  set(pod: Pod, status: PodStatus): void {
+    const { uid = '' } = pod.metadata;
+    let entry = this.#entries.get(uid);
+    if (entry === undefined) {
+      entry = { pod, wanted: status, sent: pod.status ?? {}, running: undefined };
+      this.#entries.set(uid, entry);
+    }
+    entry.pod = pod;
+    entry.wanted = status;
+    if (entry.running === undefined && statusPatch(entry.sent, status) !== undefined) {
+      this.#start(entry);
+    }
+  }
+
+  /** The server's view of the pod changed: compare with that from now on. */
+  seen(pod: Pod): void {
+    const entry = this.#entries.get(pod.metadata.uid ?? '');
+    if (entry !== undefined && entry.running === undefined) entry.sent = pod.status ?? {};
+  }
+
+  async settled(uid: string): Promise<void> {
+    await this.#entries.get(uid)?.running;
+  }
+
+  forget(uid: string): void {
+    this.#entries.delete(uid);
+  }
+
+  #start(entry: Entry): void {
+    const running = this.#send(entry).finally(() => {
+      entry.running = undefined;
+    });
+    entry.running = running;
+    this.#spawn(() => running);
+  }
+
+  async #send(entry: Entry): Promise<void> {
+    for (;;) {
+      const { pod, wanted, sent } = entry;
+      const patch = statusPatch(sent, wanted);
+      if (patch === undefined) return;
+      const { namespace, name = '', uid } = pod.metadata;
+      try {
+        const body = { metadata: { uid }, status: patch };
+        await this.#client.patch(pods, { namespace, name }, body, {
+          type: 'merge',
+          subresource: 'status',
+          signal: this.#signal,
+        });
+        entry.sent = wanted;
+      } catch (error) {
+        if (this.#signal.aborted) return;
+        // Gone, or another pod of the same name: there is nothing to tell any more.
+        if (isReason(error, 'NotFound') || isReason(error, 'Conflict')) return;
+        this.#log.warn('cannot write the status of a pod', { pod: name, namespace, error });
+        await this.#clock.sleep(retryMs, { signal: this.#signal });
+      }
+    }
+  }
+}
+
+/** A merge patch from one status to another; undefined when they are alike. */
+export function statusPatch(
+  from: PodStatus,
+  to: PodStatus,
+): Readonly<Record<string, unknown>> | undefined {
+  const before: Readonly<Record<string, unknown>> = { ...from };
+  const patch: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(to)) {
+    if (!isDeepStrictEqual(plain(before[key]), plain(value))) patch[key] = value;
+  }
+  for (const key of owned) {
+    if (before[key] !== undefined && !(key in to)) patch[key] = null;
+  }
+  return Object.keys(patch).length === 0 ? undefined : patch;
+}
+
+/** Fields that the kubelet also takes away. */
+const owned = ['message', 'reason', 'podIP', 'podIPs', 'initContainerStatuses'];
+
+/** As it looks on the wire: no undefined fields, no empty `lastState`. */
+function plain(value: unknown): unknown {
+  return value === undefined ? undefined : JSON.parse(JSON.stringify(value));
+}

@@ -1,0 +1,222 @@
+/**
+ * What happened becomes `pod.status`: facts in, status out. Pure.
+ *
+ * The worker computes it after every round and the status writer sends what changed, so that the
+ * rest of the cluster (endpoints, rollouts, people) sees the pod through the API only.
+ * `conditions.ts` next to it makes the conditions. Behaviour: kubernetes.io, Pod Lifecycle.
+ */
+import { formatTime } from '#kit/clock.ts';
+import type {
+  Container,
+  ContainerState,
+  ContainerStateWaiting,
+  ContainerStatus,
+  Pod,
+  PodStatus,
+} from '#resources/types/core-v1.ts';
+import { podConditions } from './conditions.ts';
+import {
+  type ContainerFact,
+  containersOf,
+  initContainersOf,
+  isSidecar,
+  latestOf,
+  type PodFacts,
+} from './pod-facts.ts';
+import { qosClassOf } from './qos.ts';
+
+export interface StatusFacts extends PodFacts {
+  /** From the plan: why containers wait. */
+  readonly waiting: ReadonlyMap<string, ContainerStateWaiting>;
+  readonly hostIPs: readonly string[];
+  /** By container id: the termination message, once read. */
+  readonly messages: ReadonlyMap<string, string>;
+}
+
+export function podStatus(facts: StatusFacts, nowMs: number): PodStatus {
+  const { pod, ending } = facts;
+  const old = pod.status ?? {};
+  const initContainerStatuses = initContainersOf(pod).map((container, index) =>
+    containerStatus(facts, container, { init: true, index }),
+  );
+  const containerStatuses = containersOf(pod).map((container, index) =>
+    containerStatus(facts, container, { init: false, index }),
+  );
+  const phase = podPhase(pod, initContainerStatuses, containerStatuses, ending?.failure);
+  const ips = addressesOf(facts);
+  const failure = ending?.failure;
+  const status: PodStatus = {
+    ...(pod.metadata.generation === undefined
+      ? {}
+      : { observedGeneration: pod.metadata.generation }),
+    phase,
+    ...(failure === undefined ? keptReason(old, phase) : failure),
+    hostIP: facts.hostIPs[0],
+    hostIPs: facts.hostIPs.map((ip) => ({ ip })),
+    ...(ips.length === 0 ? {} : { podIP: ips[0], podIPs: ips.map((ip) => ({ ip })) }),
+    startTime: old.startTime ?? formatTime(nowMs),
+    ...(initContainerStatuses.length === 0 ? {} : { initContainerStatuses }),
+    containerStatuses,
+    qosClass: old.qosClass ?? qosClassOf(pod),
+  };
+  return { ...status, conditions: podConditions(facts, status, nowMs) };
+}
+
+function keptReason(old: PodStatus, phase: string): Pick<PodStatus, 'reason' | 'message'> {
+  if (old.phase !== phase || phase !== 'Failed') return {};
+  return {
+    ...(old.reason === undefined ? {} : { reason: old.reason }),
+    ...(old.message === undefined ? {} : { message: old.message }),
+  };
+}
+
+function addressesOf({ pod, runtime, hostIPs }: StatusFacts): readonly string[] {
+  const sandbox = runtime.sandboxes[0];
+  if (pod.spec?.hostNetwork === true) return sandbox === undefined ? [] : hostIPs;
+  if (sandbox?.ready === true && sandbox.ips.length > 0) return sandbox.ips;
+  // A stopped sandbox reports no address; the pod keeps the one it had until it has a new one.
+  return (pod.status?.podIPs ?? []).map(({ ip }) => ip);
+}
+
+interface Place {
+  readonly init: boolean;
+  readonly index: number;
+}
+
+function containerStatus(facts: StatusFacts, container: Container, place: Place): ContainerStatus {
+  const all = facts.runtime.containers.filter(({ name }) => name === container.name);
+  const [latest, ...older] = all.filter(({ state }) => state !== 'created');
+  const known = knownStatus(facts.pod, container.name);
+  if (latest === undefined) return withoutContainer(facts, container, place, known);
+  const verdict = facts.verdicts.get(latest.id);
+  const running = latest.state === 'running';
+  const done = place.init && !isSidecar(container) && !running && latest.exitCode === 0;
+  const started = running && verdict?.started === true;
+  const wait = running ? undefined : waitingOf(facts, container.name);
+  const lastFact = wait === undefined ? older[0] : latest;
+  const last = lastFact === undefined ? known?.lastState : terminated(facts, lastFact);
+  return {
+    name: container.name,
+    image: latest.image === '' ? (container.image ?? '') : latest.image,
+    imageID: latest.imageRef,
+    containerID: `containerd://${latest.id}`,
+    restartCount: latest.attempt,
+    ready: done || (started && verdict.ready),
+    started,
+    state: wait === undefined ? stateOf(facts, latest) : { waiting: wait },
+    lastState: last ?? {},
+  };
+}
+
+function waitingOf(facts: StatusFacts, name: string): ContainerStateWaiting | undefined {
+  return facts.waiting.get(name) ?? facts.failures.get(name)?.waiting;
+}
+
+function knownStatus(pod: Pod, name: string): ContainerStatus | undefined {
+  const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
+  return [...containerStatuses, ...initContainerStatuses].find((each) => each.name === name);
+}
+
+/** The runtime has none of this name: it has not been created yet, or is gone for good. */
+function withoutContainer(
+  facts: StatusFacts,
+  container: Container,
+  place: Place,
+  known: ContainerStatus | undefined,
+): ContainerStatus {
+  const hadRun = known?.state?.terminated ?? known?.lastState?.terminated;
+  const lost = known?.containerID !== undefined && known.containerID !== '';
+  if (lost && facts.ending !== undefined) {
+    const gone = known.state?.terminated ?? {
+      exitCode: 137,
+      reason: 'ContainerStatusUnknown',
+      message: 'The container could not be located when the pod was terminated',
+    };
+    return { ...known, ready: false, started: false, state: { terminated: gone } };
+  }
+  // Init containers that have run may be removed while the pod goes on.
+  if (place.init && known?.state?.terminated?.exitCode === 0) return known;
+  const waiting = waitingOf(facts, container.name) ?? { reason: firstReason(facts, place) };
+  return {
+    name: container.name,
+    image: container.image ?? '',
+    imageID: '',
+    restartCount: known?.restartCount ?? 0,
+    ready: false,
+    started: false,
+    state: { waiting },
+    lastState: hadRun === undefined ? {} : { terminated: hadRun },
+  };
+}
+
+function firstReason({ pod, runtime }: StatusFacts, { init, index }: Place): string {
+  const before = initContainersOf(pod);
+  if (init && index === 0) return before.length > 0 ? 'PodInitializing' : 'ContainerCreating';
+  if (init) return 'PodInitializing';
+  const pending = before.some((container) => {
+    const latest = latestOf(runtime, container.name);
+    if (latest === undefined) return true;
+    return !isSidecar(container) && !(latest.state === 'exited' && latest.exitCode === 0);
+  });
+  return pending ? 'PodInitializing' : 'ContainerCreating';
+}
+
+function stateOf(facts: StatusFacts, fact: ContainerFact): ContainerState {
+  if (fact.state === 'running') return { running: { startedAt: formatTime(fact.startedAtMs) } };
+  if (fact.state === 'exited') return terminated(facts, fact);
+  return { waiting: { reason: 'ContainerStatusUnknown' } };
+}
+
+function terminated(facts: StatusFacts, fact: ContainerFact): ContainerState {
+  const message = facts.messages.get(fact.id) || fact.message;
+  return {
+    terminated: {
+      exitCode: fact.exitCode,
+      reason: fact.reason === '' ? (fact.exitCode === 0 ? 'Completed' : 'Error') : fact.reason,
+      ...(message === '' ? {} : { message }),
+      ...(fact.startedAtMs > 0 ? { startedAt: formatTime(fact.startedAtMs) } : {}),
+      finishedAt: formatTime(fact.finishedAtMs),
+      containerID: `containerd://${fact.id}`,
+    },
+  };
+}
+
+/** Pending, Running, Succeeded or Failed; an end is final. */
+export function podPhase(
+  pod: Pod,
+  init: readonly ContainerStatus[],
+  main: readonly ContainerStatus[],
+  failure: unknown,
+): string {
+  const old = pod.status?.phase;
+  if (old === 'Succeeded' || old === 'Failed') return old;
+  if (failure !== undefined) return 'Failed';
+  const policy = pod.spec?.restartPolicy ?? 'Always';
+  const regular = init.filter((_, index) => {
+    const container = initContainersOf(pod)[index];
+    return container !== undefined && !isSidecar(container);
+  });
+  const failedInit = regular.some((status) => (exitOf(status) ?? 0) !== 0);
+  if (failedInit && policy === 'Never') return 'Failed';
+  const begun = main.some((status) => status.state?.running !== undefined || hasEnded(status));
+  const pendingInit = regular.some((status) => exitOf(status) !== 0);
+  if (pendingInit && !begun) return 'Pending';
+  return mainPhase(policy, main);
+}
+
+function mainPhase(policy: string, main: readonly ContainerStatus[]): string {
+  const waiting = main.filter((status) => status.state?.running === undefined && !hasEnded(status));
+  if (waiting.length > 0) return 'Pending';
+  if (main.some((status) => status.state?.running !== undefined)) return 'Running';
+  if (policy === 'Always') return 'Running';
+  if (main.every((status) => exitOf(status) === 0)) return 'Succeeded';
+  return policy === 'Never' ? 'Failed' : 'Running';
+}
+
+function exitOf(status: ContainerStatus): number | undefined {
+  return (status.state?.terminated ?? status.lastState?.terminated)?.exitCode;
+}
+
+function hasEnded(status: ContainerStatus): boolean {
+  return exitOf(status) !== undefined;
+}

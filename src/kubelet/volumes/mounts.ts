@@ -1,0 +1,88 @@
+/**
+ * What a container sees of the pod's volumes: CRI mounts, with sub-paths resolved.
+ *
+ * A sub-path is made when it is missing, and refused when it leads out of its volume, also by way
+ * of symbolic links that a container has put there.
+ */
+import { mkdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join, sep } from 'node:path';
+import type { Sent } from '#cri';
+import type { Container, VolumeMount } from '#resources/types/core-v1.ts';
+import { ConfigError, expandVariables } from '../env.ts';
+
+export interface MountOptions {
+  /** Where each volume is on the node. */
+  readonly volumes: ReadonlyMap<string, string>;
+  readonly environment: ReadonlyMap<string, string>;
+  readonly hostsFile: string;
+  readonly terminationFile: string;
+}
+
+const propagations: Readonly<Record<string, Sent<'Mount'>['propagation']>> = {
+  HostToContainer: 'PROPAGATION_HOST_TO_CONTAINER',
+  Bidirectional: 'PROPAGATION_BIDIRECTIONAL',
+};
+
+export function mountsOf(container: Container, options: MountOptions): readonly Sent<'Mount'>[] {
+  const mounts = (container.volumeMounts ?? []).map((mount): Sent<'Mount'> => {
+    return {
+      containerPath: mount.mountPath.startsWith('/') ? mount.mountPath : `/${mount.mountPath}`,
+      hostPath: hostPathOf(mount, options),
+      readonly: mount.readOnly,
+      propagation: propagations[mount.mountPropagation ?? ''],
+    };
+  });
+  const own = new Set(mounts.map(({ containerPath }) => containerPath));
+  const extra: Sent<'Mount'>[] = [];
+  if (!own.has('/etc/hosts')) {
+    extra.push({ containerPath: '/etc/hosts', hostPath: options.hostsFile });
+  }
+  const messagePath = container.terminationMessagePath ?? '/dev/termination-log';
+  if (messagePath !== '') {
+    mkdirSync(dirname(options.terminationFile), { recursive: true });
+    writeFileSync(options.terminationFile, '', { mode: 0o666 });
+    extra.push({ containerPath: messagePath, hostPath: options.terminationFile });
+  }
+  return [...mounts, ...extra];
+}
+
+function hostPathOf(mount: VolumeMount, options: MountOptions): string {
+  const volume = options.volumes.get(mount.name);
+  if (volume === undefined) throw new ConfigError(`cannot find volume "${mount.name}" to mount`);
+  const subPath =
+    mount.subPathExpr === undefined
+      ? (mount.subPath ?? '')
+      : expandVariables(mount.subPathExpr, options.environment);
+  if (subPath === '') return volume;
+  if (subPath.startsWith('/') || subPath.split('/').includes('..')) {
+    throw new ConfigError(`subPath "${subPath}" must stay inside its volume`);
+  }
+  return resolveSubPath(volume, subPath);
+}
+
+export function resolveSubPath(volume: string, subPath: string): string {
+  const wanted = join(volume, subPath);
+  if (statSync(wanted, { throwIfNoEntry: false }) === undefined) {
+    const parent = existingParent(wanted);
+    if (!isInside(volume, parent)) throw escapes(subPath);
+    mkdirSync(wanted, { recursive: true, mode: 0o750 });
+  }
+  const real = realpathSync(wanted);
+  if (!isInside(volume, real)) throw escapes(subPath);
+  return real;
+}
+
+function existingParent(path: string): string {
+  const parent = dirname(path);
+  if (statSync(parent, { throwIfNoEntry: false }) === undefined) return existingParent(parent);
+  return realpathSync(parent);
+}
+
+function isInside(volume: string, path: string): boolean {
+  const root = realpathSync(volume);
+  return path === root || path.startsWith(root + sep);
+}
+
+function escapes(subPath: string): ConfigError {
+  return new ConfigError(`subPath "${subPath}" leads out of its volume`);
+}

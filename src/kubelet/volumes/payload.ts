@@ -1,0 +1,197 @@
+/**
+ * The files of ConfigMap, Secret, downward API and projected volumes, computed from objects.
+ *
+ * Looking objects up and issuing tokens is the caller's (`sources`); everything else is pure. An
+ * object or key that is missing and not optional is a `VolumeError`: the pod waits and tries again.
+ */
+import type {
+  ConfigMap,
+  DownwardAPIVolumeFile,
+  KeyToPath,
+  Pod,
+  Secret,
+  ServiceAccountTokenProjection,
+  Volume,
+  VolumeProjection,
+} from '#resources/types/core-v1.ts';
+import { type Addresses, podFieldValue, resourceFieldValue } from '../downward-api.ts';
+import type { PayloadFile } from './atomic-files.ts';
+
+export interface PayloadSources {
+  readonly configMap: (name: string) => Promise<ConfigMap | undefined>;
+  readonly secret: (name: string) => Promise<Secret | undefined>;
+  readonly token: (projection: ServiceAccountTokenProjection) => Promise<string>;
+  readonly addresses: Addresses;
+  readonly allocatable: Readonly<Record<string, string>>;
+}
+
+export class VolumeError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'VolumeError';
+  }
+}
+
+type Files = Map<string, PayloadFile>;
+
+const defaultModeOfFiles = 0o644;
+
+/** Undefined when the volume is of another sort. */
+export async function payloadOf(
+  pod: Pod,
+  volume: Volume,
+  sources: PayloadSources,
+): Promise<Files | undefined> {
+  const files: Files = new Map();
+  const { configMap, secret, downwardAPI, projected } = volume;
+  if (configMap !== undefined) {
+    const { defaultMode } = configMap;
+    await addConfigMap(files, pod, configMap, defaultMode ?? defaultModeOfFiles, sources);
+  } else if (secret !== undefined) {
+    const { defaultMode, secretName, ...rest } = secret;
+    const reference = { ...rest, name: secretName };
+    await addSecret(files, pod, reference, defaultMode ?? defaultModeOfFiles, sources);
+  } else if (downwardAPI !== undefined) {
+    const { items = [], defaultMode } = downwardAPI;
+    addDownward(files, pod, items, defaultMode ?? defaultModeOfFiles, sources);
+  } else if (projected !== undefined) {
+    const mode = projected.defaultMode ?? defaultModeOfFiles;
+    for (const source of projected.sources ?? []) {
+      await addProjection(files, pod, source, mode, sources);
+    }
+  } else {
+    return undefined;
+  }
+  return files;
+}
+
+async function addProjection(
+  files: Files,
+  pod: Pod,
+  source: VolumeProjection,
+  mode: number,
+  sources: PayloadSources,
+): Promise<void> {
+  if (source.configMap !== undefined) {
+    await addConfigMap(files, pod, source.configMap, mode, sources);
+  } else if (source.secret !== undefined) {
+    await addSecret(files, pod, source.secret, mode, sources);
+  } else if (source.downwardAPI !== undefined) {
+    addDownward(files, pod, source.downwardAPI.items ?? [], mode, sources);
+  } else if (source.serviceAccountToken !== undefined) {
+    const token = await sources.token(source.serviceAccountToken);
+    put(files, source.serviceAccountToken.path, Buffer.from(token), tokenMode(pod));
+  } else {
+    throw new VolumeError('a projected source is of a sort that is not supported');
+  }
+}
+
+/** Readable by everybody in the pod, unless the pod says who runs in it. */
+function tokenMode(pod: Pod): number {
+  const { fsGroup } = pod.spec?.securityContext ?? {};
+  if (tokenOwner(pod) !== undefined) return 0o600;
+  return fsGroup === undefined ? 0o644 : 0o600;
+}
+
+/** The user that all containers run as, if they agree and there is no group to share with. */
+export function tokenOwner(pod: Pod): number | undefined {
+  const { fsGroup, runAsUser } = pod.spec?.securityContext ?? {};
+  if (fsGroup !== undefined) return undefined;
+  const all = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
+  const users = new Set(all.map((each) => each.securityContext?.runAsUser ?? runAsUser));
+  return users.size === 1 ? [...users][0] : undefined;
+}
+
+interface Reference {
+  readonly name?: string | undefined;
+  readonly optional?: boolean | undefined;
+  readonly items?: readonly KeyToPath[] | undefined;
+}
+
+async function addConfigMap(
+  files: Files,
+  pod: Pod,
+  reference: Reference,
+  mode: number,
+  sources: PayloadSources,
+): Promise<void> {
+  const { name = '', optional } = reference;
+  const configMap = await sources.configMap(name);
+  if (configMap === undefined && optional !== true) {
+    throw new VolumeError(`configmap "${name}" not found`);
+  }
+  const data = new Map<string, Uint8Array>();
+  for (const [key, value] of Object.entries(configMap?.data ?? {}))
+    data.set(key, Buffer.from(value));
+  for (const [key, value] of Object.entries(configMap?.binaryData ?? {})) {
+    data.set(key, Buffer.from(value, 'base64'));
+  }
+  addKeys(files, data, reference, mode, `${pod.metadata.namespace}/${name}`, 'configmap');
+}
+
+async function addSecret(
+  files: Files,
+  pod: Pod,
+  reference: Reference,
+  mode: number,
+  sources: PayloadSources,
+): Promise<void> {
+  const { name = '', optional } = reference;
+  const secret = await sources.secret(name);
+  if (secret === undefined && optional !== true) {
+    throw new VolumeError(`secret "${name}" not found`);
+  }
+  const data = new Map<string, Uint8Array>();
+  for (const [key, value] of Object.entries(secret?.data ?? {})) {
+    data.set(key, Buffer.from(value, 'base64'));
+  }
+  addKeys(files, data, reference, mode, `${pod.metadata.namespace}/${name}`, 'secret');
+}
+
+function addKeys(
+  files: Files,
+  data: ReadonlyMap<string, Uint8Array>,
+  { items = [], optional }: Reference,
+  defaultMode: number,
+  where: string,
+  sort: string,
+): void {
+  if (items.length === 0) {
+    for (const [key, value] of data) put(files, key, value, defaultMode);
+    return;
+  }
+  for (const { key, path, mode } of items) {
+    const value = data.get(key);
+    if (value !== undefined) put(files, path, value, mode ?? defaultMode);
+    else if (optional !== true) {
+      throw new VolumeError(`${sort} "${where}" references non-existent key: ${key}`);
+    }
+  }
+}
+
+function addDownward(
+  files: Files,
+  pod: Pod,
+  items: readonly DownwardAPIVolumeFile[],
+  defaultMode: number,
+  { addresses, allocatable }: PayloadSources,
+): void {
+  for (const { path, mode, fieldRef, resourceFieldRef } of items) {
+    const text =
+      fieldRef !== undefined
+        ? podFieldValue(pod, fieldRef.fieldPath, addresses)
+        : resourceFieldRef === undefined
+          ? ''
+          : resourceFieldValue(pod, undefined, resourceFieldRef, allocatable);
+    put(files, path, Buffer.from(text), mode ?? defaultMode);
+  }
+}
+
+/** The API server has refused such paths already; the node does not rely on it. */
+function put(files: Files, path: string, data: Uint8Array, mode: number): void {
+  const parts = path.split('/');
+  if (path.startsWith('/') || parts.some((part) => part === '..' || part === '')) {
+    throw new VolumeError(`invalid path: ${path}`);
+  }
+  files.set(path, { data, mode });
+}

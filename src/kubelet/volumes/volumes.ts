@@ -1,0 +1,237 @@
+/**
+ * The volumes of a pod on this node: made ready before its containers, kept current, removed after.
+ *
+ * `prepare` is idempotent: it makes what is missing and rewrites ConfigMap, Secret and token files
+ * that have changed, so the worker calls it again whenever an object changed or a token is due.
+ * emptyDir lives in the pod's folder (or a tmpfs), hostPath is checked, the rest are small files
+ * (`payload.ts`, `atomic-files.ts`). Other sorts of volume are refused.
+ */
+import { chmodSync, chownSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { quantityValue } from '#api/quantity.ts';
+import type { Client } from '#client';
+import type { Clock } from '#kit/clock.ts';
+import { configMaps, secrets, serviceAccounts } from '#resources/kinds.ts';
+import type { TokenRequest } from '#resources/types/authentication-v1.ts';
+import type {
+  EmptyDirVolumeSource,
+  HostPathVolumeSource,
+  Pod,
+  ServiceAccount,
+  ServiceAccountTokenProjection,
+  Volume,
+} from '#resources/types/core-v1.ts';
+import type { Machine } from '../machine.ts';
+import { type KubeletPaths, podPaths } from '../pod-paths.ts';
+import type { WatchedObjects } from '../watched-objects.ts';
+import { writePayload } from './atomic-files.ts';
+import { type PayloadSources, payloadOf, tokenOwner, VolumeError } from './payload.ts';
+
+export interface VolumesDeps {
+  readonly client: Client;
+  readonly clock: Clock;
+  readonly machine: Machine;
+  readonly objects: WatchedObjects;
+  readonly paths: KubeletPaths;
+  readonly hostIPs: readonly string[];
+  readonly allocatable: () => Readonly<Record<string, string>>;
+}
+
+interface Token {
+  readonly token: string;
+  readonly refreshAtMs: number;
+}
+
+const tokenSecondsDefault = 3600;
+/** Longest that a token is used before it is renewed, however long it is valid. */
+const tokenAgeMsMax = 24 * 3_600_000;
+
+export class Volumes {
+  readonly #deps: VolumesDeps;
+  /** By pod uid, then by volume and path. */
+  readonly #tokens = new Map<string, Map<string, Token>>();
+  #stamp = 0;
+
+  constructor(deps: VolumesDeps) {
+    this.#deps = deps;
+  }
+
+  /** Where each volume is on the node, by name. */
+  async prepare(
+    pod: Pod,
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<ReadonlyMap<string, string>> {
+    const result = new Map<string, string>();
+    for (const volume of pod.spec?.volumes ?? []) {
+      try {
+        result.set(volume.name, await this.#prepareOne(pod, volume, signal));
+      } catch (error) {
+        if (signal.aborted || !(error instanceof Error)) throw error;
+        const text = `MountVolume.SetUp failed for volume "${volume.name}" : ${error.message}`;
+        throw new VolumeError(text, { cause: error });
+      }
+    }
+    return result;
+  }
+
+  /** When a token of this pod must be renewed. */
+  refreshAtMs(podUid: string): number | undefined {
+    const tokens = [...(this.#tokens.get(podUid)?.values() ?? [])];
+    if (tokens.length === 0) return undefined;
+    return Math.min(...tokens.map((token) => token.refreshAtMs));
+  }
+
+  /** Takes down everything that `prepare` made for the pod. */
+  async remove(pod: Pod, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+    const { machine, paths, objects } = this.#deps;
+    const { uid = '' } = pod.metadata;
+    const { dir, memoryVolumes } = podPaths(paths, pod);
+    this.#tokens.delete(uid);
+    objects.release(uid);
+    const mounted = (pod.spec?.volumes ?? []).some(({ emptyDir }) => emptyDir?.medium === 'Memory');
+    if (mounted) await machine.unmountBelow(dir, { signal });
+    rmSync(memoryVolumes, { recursive: true, force: true });
+    rmSync(dir, { recursive: true, force: true });
+  }
+
+  async #prepareOne(pod: Pod, volume: Volume, signal: AbortSignal): Promise<string> {
+    if (volume.hostPath !== undefined) return checkHostPath(volume.hostPath);
+    const { volumes, memoryVolumes } = podPaths(this.#deps.paths, pod);
+    if (volume.emptyDir !== undefined) {
+      const folder = join(volumes, 'kubernetes.io~empty-dir', volume.name);
+      await this.#prepareEmptyDir(pod, volume.emptyDir, folder, signal);
+      return folder;
+    }
+    const payload = await payloadOf(pod, volume, this.#sources(pod, volume, signal));
+    if (payload === undefined) {
+      const sort = Object.keys(volume).find((key) => key !== 'name') ?? 'unknown';
+      throw new VolumeError(`volumes of type ${sort} are not supported`);
+    }
+    const isSecret = volume.secret !== undefined || volume.projected !== undefined;
+    const folder = join(isSecret ? memoryVolumes : volumes, volume.name);
+    const { fsGroup } = pod.spec?.securityContext ?? {};
+    this.#stamp += 1;
+    const files = new Map(
+      [...payload].map(([path, { data, mode }]) => {
+        // What belongs to the group must be readable by it.
+        return [path, { data, mode: fsGroup === undefined ? mode : mode | 0o440 }] as const;
+      }),
+    );
+    writePayload(folder, files, {
+      stamp: `${this.#deps.clock.now()}_${this.#stamp}`,
+      gid: fsGroup,
+      uid: volume.projected === undefined ? undefined : tokenOwner(pod),
+    });
+    return folder;
+  }
+
+  #sources(pod: Pod, volume: Volume, signal: AbortSignal): PayloadSources {
+    const { objects, hostIPs, allocatable } = this.#deps;
+    const { namespace = '', uid = '' } = pod.metadata;
+    return {
+      configMap: (name) => objects.get(configMaps, { namespace, name }, uid, { signal }),
+      secret: (name) => objects.get(secrets, { namespace, name }, uid, { signal }),
+      token: (projection) => this.#token(pod, volume.name, projection, signal),
+      addresses: { podIPs: [], hostIPs },
+      allocatable: allocatable(),
+    };
+  }
+
+  /** Asked for anew when 80 % of its time is over. */
+  async #token(
+    pod: Pod,
+    volumeName: string,
+    projection: ServiceAccountTokenProjection,
+    signal: AbortSignal,
+  ): Promise<string> {
+    const { client, clock } = this.#deps;
+    const { name = '', namespace = '', uid = '' } = pod.metadata;
+    const tokens = this.#tokens.get(uid) ?? new Map<string, Token>();
+    this.#tokens.set(uid, tokens);
+    const key = `${volumeName}/${projection.path}`;
+    const known = tokens.get(key);
+    if (known !== undefined && known.refreshAtMs > clock.now()) return known.token;
+    const expirationSeconds = projection.expirationSeconds ?? tokenSecondsDefault;
+    const request: TokenRequest = {
+      apiVersion: 'authentication.k8s.io/v1',
+      kind: 'TokenRequest',
+      metadata: {},
+      spec: {
+        audiences: projection.audience === undefined ? [] : [projection.audience],
+        expirationSeconds,
+        boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name, uid },
+      },
+    };
+    const account = pod.spec?.serviceAccountName ?? 'default';
+    const issued = await client.createSubresource<ServiceAccount, TokenRequest, TokenRequest>(
+      serviceAccounts,
+      { namespace, name: account },
+      'token',
+      request,
+      { signal },
+    );
+    const token = issued.status?.token;
+    if (token === undefined) throw new VolumeError(`no token for service account ${account}`);
+    const seconds = issued.spec?.expirationSeconds ?? expirationSeconds;
+    const ageMs = Math.min(seconds * 800, tokenAgeMsMax);
+    tokens.set(key, { token, refreshAtMs: clock.now() + ageMs });
+    return token;
+  }
+
+  async #prepareEmptyDir(
+    pod: Pod,
+    { medium, sizeLimit }: EmptyDirVolumeSource,
+    folder: string,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const isNew = statSync(folder, { throwIfNoEntry: false }) === undefined;
+    mkdirSync(folder, { recursive: true });
+    if (medium === 'Memory' && !this.#deps.machine.isMounted(folder)) {
+      const sizeBytes = sizeLimit === undefined ? undefined : quantityValue(sizeLimit);
+      await this.#deps.machine.mountTmpfs(folder, { sizeBytes, signal });
+    } else if (!isNew) {
+      return;
+    }
+    const { fsGroup } = pod.spec?.securityContext ?? {};
+    if (fsGroup !== undefined) chownSync(folder, 0, fsGroup);
+    chmodSync(folder, fsGroup === undefined ? 0o777 : 0o2777);
+  }
+}
+
+/** The runtime would silently make a folder of a path that is missing, so it is looked at first. */
+function checkHostPath({ path, type = '' }: HostPathVolumeSource): string {
+  const fail = (what: string): never => {
+    throw new VolumeError(`hostPath type check failed: ${path} is not ${what}`);
+  };
+  const found = statSync(path, { throwIfNoEntry: false });
+  switch (type) {
+    case '':
+      break;
+    case 'DirectoryOrCreate':
+      if (found === undefined) mkdirSync(path, { recursive: true, mode: 0o755 });
+      else if (!found.isDirectory()) fail('a directory');
+      break;
+    case 'Directory':
+      if (found?.isDirectory() !== true) fail('a directory');
+      break;
+    case 'FileOrCreate':
+      if (found === undefined) writeFileSync(path, '', { mode: 0o644 });
+      else if (!found.isFile()) fail('a file');
+      break;
+    case 'File':
+      if (found?.isFile() !== true) fail('a file');
+      break;
+    case 'Socket':
+      if (found?.isSocket() !== true) fail('a socket file');
+      break;
+    case 'CharDevice':
+      if (found?.isCharacterDevice() !== true) fail('a character device');
+      break;
+    case 'BlockDevice':
+      if (found?.isBlockDevice() !== true) fail('a block device');
+      break;
+    default:
+      fail(`of a known type (${type})`);
+  }
+  return path;
+}
