@@ -17,6 +17,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const cacheFolder = join(root, '.cache');
+const imageFolder = join(cacheFolder, 'images');
 const nodeMajorMin = 24;
 
 /** Commands that are a script of their own; anything else is a command of the program. */
@@ -58,6 +59,7 @@ async function main([command, ...rest]) {
   const installed = installNpmPackages();
   const node = findNode();
   process.env.CORACLE_COMPILE_CACHE ??= join(cacheFolder, 'compile');
+  process.env.CORACLE_IMAGES ??= imageFolder;
   const cold = installed || !existsSync(process.env.CORACLE_COMPILE_CACHE);
   const warming = cold ? warmCompileCache(node) : undefined;
   if (needsMachine.has(command)) {
@@ -193,16 +195,15 @@ function withoutStartingServices(action) {
 
 /** Only as root: it is for real nodes, and unpacks packages with their owners. */
 function buildExampleImages(node) {
-  const folder = join(cacheFolder, 'images');
   const recipes = readFileSync(join(root, 'src/images/recipes.ts'));
   const edition = createHash('sha256').update(recipes).digest('hex');
-  const mark = join(folder, 'complete');
+  const mark = join(imageFolder, 'complete');
   if (existsSync(mark) && readFileSync(mark, 'utf8') === edition) return;
   if (process.getuid?.() !== 0 || !isOnPath('apt-get')) return;
   say('building the example images from Debian packages …');
   if (!hasPackageLists()) aptGet(['update', '-qq']);
   const build = () =>
-    spawnSync(node, [join(root, 'scripts/example-images.ts'), folder], { stdio: 'inherit' });
+    spawnSync(node, [join(root, 'scripts/example-images.ts'), imageFolder], { stdio: 'inherit' });
   // Package lists that are too old name files that are gone.
   const done = build().status === 0 || (aptGet(['update', '-qq']) && build().status === 0);
   if (done) writeFileSync(mark, edition);
@@ -224,8 +225,8 @@ function replaceBy(program, args) {
     process.removeAllListeners('warning');
     process.execve(program, [program, ...args], process.env);
   }
-  // The child is told when we vanish without a word (kill -9), as nobody could pass that on.
-  const guarded = isOnPath('setpriv') ? ['setpriv', '--pdeathsig', 'TERM', program] : [program];
+  // Who kills us with -9 means the child: nobody is left to pass that on but the kernel.
+  const guarded = isOnPath('setpriv') ? ['setpriv', '--pdeathsig', 'KILL', program] : [program];
   const child = spawn(guarded[0], [...guarded.slice(1), ...args], { stdio: 'inherit' });
   // A terminal sends Ctrl-C to the child itself; passing it on would make it two.
   const fromTerminal = process.stdin.isTTY ? ['SIGINT', 'SIGQUIT'] : [];

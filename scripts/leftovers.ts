@@ -5,7 +5,8 @@
  * `parts.ts` reads the state before and after the end-to-end tests while it holds the machine lock;
  * anything new is a failure with its name. Processes are known by the variable CORACLE_TEST_RUN,
  * which all descendants of the run inherit, so those of other people do not count. A run that was
- * killed half-way is cleaned up by the next one: `removeStaleProcesses` here, then `coracle reset`.
+ * killed half-way is cleaned up by the next one: `staleDataDirs` for `coracle reset`, then
+ * `removeStaleProcesses`.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -16,6 +17,10 @@ export type MachineState = ReadonlyMap<string, ReadonlySet<string>>;
 const runVariable = 'CORACLE_TEST_RUN';
 /** Cgroups of pods and of our own containerd; the machine's other ones come and go as they like. */
 const ourCgroup = /coracle|kubepods|cri-containerd/;
+/** As `src/cluster/state.ts` keeps it. */
+const registerFolder = '/run/coracle';
+/** Data dirs that `test/support/cluster-process.ts` and the benchmarks make. */
+const ofTests = /\/coracle-(e2e|bench)-[^/]+\//;
 const cgroupDepthMax = 6;
 
 export function readMachineState(): MachineState {
@@ -35,6 +40,19 @@ export function newSince(before: MachineState, after: MachineState): readonly st
   return [...after].flatMap(([kind, items]) =>
     [...items].filter((item) => !before.get(kind)?.has(item)).map((item) => `${kind} ${item}`),
   );
+}
+
+/** Where earlier runs that were killed left a cluster: the register of this machine names them. */
+export function staleDataDirs(): readonly string[] {
+  return names(registerFolder)
+    .filter((name) => name.endsWith('.json'))
+    .map((name) => readRegister(join(registerFolder, name)))
+    .filter((dataDir): dataDir is string => dataDir !== undefined && ofTests.test(dataDir));
+}
+
+function readRegister(path: string): string | undefined {
+  const { dataDir }: { dataDir?: unknown } = JSON.parse(readFileSync(path, 'utf8'));
+  return typeof dataDir === 'string' ? dataDir : undefined;
 }
 
 /** Ends processes of earlier runs that were killed; only while holding the machine lock. */

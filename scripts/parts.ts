@@ -6,10 +6,10 @@
  * `test.ts` runs them in this order and prints the summary; each part gives back what became of
  * each of its tests.
  */
-import { existsSync, globSync } from 'node:fs';
-import { basename } from 'node:path';
+import { globSync, rmSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { runChild } from './child-process.ts';
-import { newSince, readMachineState, removeStaleProcesses } from './leftovers.ts';
+import { newSince, readMachineState, removeStaleProcesses, staleDataDirs } from './leftovers.ts';
 import { takeMachineLock } from './machine-lock.ts';
 import type { TestResult } from './reporter.ts';
 import { failure, runTestFiles } from './run-tests.ts';
@@ -150,10 +150,15 @@ async function runEndToEnd(options: PartOptions): Promise<readonly TestResult[]>
 }
 
 async function removeWhatAKilledRunLeft(run: string, options: PartOptions): Promise<void> {
-  for (const line of removeStaleProcesses(run))
+  for (const dataDir of staleDataDirs()) {
+    console.log(`  removing the cluster that an earlier run left in ${dataDir}`);
+    const args = ['bin/coracle.js', 'reset', '--yes', '--data-dir', dataDir];
+    await runProgram('reset', args, { ...options, limitMs: 2 * minute, quiet: true });
+    rmSync(dirname(dataDir), { recursive: true, force: true });
+  }
+  for (const line of removeStaleProcesses(run)) {
     console.log(`  ended a process of an earlier run: ${line}`);
-  const script = 'scripts/remove-leftovers.ts';
-  if (existsSync(script)) await runProgram('remove', [script], { ...options, limitMs: minute });
+  }
 }
 
 /** The kernel takes a moment to let go of the last mounts and namespaces. */
