@@ -1,0 +1,117 @@
+/** The queue's order, back-off and waking, by the virtual clock. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { settle, VirtualClock } from '#kit/virtual-clock.ts';
+import type { PodSpec } from '#resources/types/core-v1.ts';
+import { type PodFacts, podFacts } from '#scheduling';
+import { covers } from '#test/covers.ts';
+import { backoffMs, SchedulingQueue } from './queue.ts';
+
+const signal = new AbortController().signal;
+const fit = new Set(['NodeResourcesFit']);
+
+function facts(name: string, spec: Partial<PodSpec> = {}): PodFacts {
+  return podFacts({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'default', uid: name },
+    spec: { containers: [], ...spec },
+  });
+}
+
+async function names(queue: SchedulingQueue, count: number): Promise<readonly string[]> {
+  const taken: string[] = [];
+  while (taken.length < count) taken.push((await queue.take({ signal })).facts.uid);
+  return taken;
+}
+
+test('higher priority first, then first come first served', async () => {
+  const queue = new SchedulingQueue({ clock: new VirtualClock() });
+  queue.put(facts('a'));
+  queue.put(facts('b'));
+  queue.put(facts('c', { priority: 10 }));
+  queue.put(facts('a'));
+  assert.deepEqual(await names(queue, 3), ['c', 'a', 'b']);
+});
+
+test('back-off doubles from one second to ten', () => {
+  assert.deepEqual([1, 2, 3, 4, 5, 6].map(backoffMs), [1000, 2000, 4000, 8000, 10_000, 10_000]);
+});
+
+test('a pod that fits nowhere waits for a change that helps, and for its back-off', async () => {
+  covers('SCH-047');
+  const clock = new VirtualClock();
+  const queue = new SchedulingQueue({ clock });
+  queue.put(facts('big'));
+  queue.put(facts('small'));
+  assert.deepEqual(await names(queue, 2), ['big', 'small']);
+  queue.park('big', fit);
+  queue.remove('small');
+  assert.deepEqual(queue.counts, { active: 0, backoff: 0, waiting: 1, taken: 0 });
+
+  queue.onChange({ what: 'podGone', pod: facts('other') });
+  assert.deepEqual(queue.counts, { active: 0, backoff: 1, waiting: 0, taken: 0 });
+  await clock.advance(999);
+  assert.equal(queue.counts.active, 0);
+  await clock.advance(1);
+  assert.equal(queue.counts.active, 1);
+
+  const again = await queue.take({ signal });
+  assert.equal(again.attempts, 2);
+  queue.park('big', new Set(['TaintToleration']));
+  await clock.advance(3000);
+  queue.onChange({ what: 'podGone', pod: facts('other') });
+  assert.equal(queue.counts.waiting, 1);
+});
+
+test('a waiting pod is tried again after five minutes whatever happens', async () => {
+  const clock = new VirtualClock();
+  const queue = new SchedulingQueue({ clock });
+  queue.put(facts('a'));
+  await queue.take({ signal });
+  queue.park('a', fit);
+  await clock.advance(5 * 60_000 - 1);
+  assert.equal(queue.counts.waiting, 1);
+  await clock.advance(1);
+  assert.equal(queue.counts.active, 1);
+});
+
+test('a changed pod is woken, a repeated one is not', async () => {
+  const clock = new VirtualClock();
+  const queue = new SchedulingQueue({ clock });
+  queue.put(facts('a'));
+  await queue.take({ signal });
+  queue.park('a', new Set(['TaintToleration']));
+  await clock.advance(2000);
+  queue.put(facts('a'));
+  assert.equal(queue.counts.waiting, 1);
+  queue.put(facts('a', { tolerations: [{ operator: 'Exists' }] }));
+  assert.equal(queue.counts.active, 1);
+});
+
+test('a pod whose binding failed comes back by itself; one that is gone does not', async () => {
+  const clock = new VirtualClock();
+  const queue = new SchedulingQueue({ clock });
+  queue.put(facts('a'));
+  queue.put(facts('b'));
+  await names(queue, 2);
+  queue.backOff('a');
+  queue.backOff('b');
+  queue.remove('b');
+  await clock.advance(1000);
+  assert.deepEqual(queue.counts, { active: 1, backoff: 0, waiting: 0, taken: 0 });
+});
+
+test('who waits for a pod gets the next one at once, and stops waiting when aborted', async () => {
+  const queue = new SchedulingQueue({ clock: new VirtualClock() });
+  const waiting = queue.take({ signal });
+  queue.put(facts('a'));
+  assert.equal((await waiting).facts.uid, 'a');
+  const controller = new AbortController();
+  const stopped = queue.take({ signal: controller.signal });
+  controller.abort('enough');
+  await assert.rejects(stopped, (error) => error === 'enough');
+  queue.put(facts('b'));
+  await settle();
+  assert.equal(queue.counts.active, 1);
+});

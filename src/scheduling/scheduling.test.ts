@@ -1,0 +1,366 @@
+/** Where pods fit, rule by rule: tables of facts and the verdicts that they must give. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Node, Pod, PodSpec } from '#resources/types/core-v1.ts';
+import { covers } from '#test/covers.ts';
+import { amountsOf, nonZeroRequests, podRequests } from './amounts.ts';
+import { matchesTerm } from './node-selector.ts';
+import {
+  changeHelps,
+  filterNode,
+  NodeInfo,
+  onlyNodes,
+  podFacts,
+  scoreNodes,
+} from './scheduling.ts';
+import { tolerates } from './tolerations.ts';
+
+const context = { nodeCount: 3, nodesWithImage: () => 1 };
+
+function pod(spec: Partial<PodSpec> = {}, name = 'web'): Pod {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'default', uid: `uid-${name}` },
+    spec: { containers: [{ name: 'c', image: 'nginx' }], ...spec },
+  };
+}
+
+function asking(requests: Record<string, string>): Partial<PodSpec> {
+  return { containers: [{ name: 'c', image: 'nginx', resources: { requests } }] };
+}
+
+function node(name: string, more: Partial<Node> = {}): Node {
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name, labels: { 'kubernetes.io/hostname': name }, ...more.metadata },
+    spec: more.spec ?? {},
+    status: { allocatable: { cpu: '4', memory: '8Gi', pods: '110' }, ...more.status },
+  };
+}
+
+function info(of: Node, ...pods: readonly Pod[]): NodeInfo {
+  const made = new NodeInfo(of.metadata.name ?? '');
+  made.setNode(of);
+  for (const one of pods) made.addPod(podFacts(one));
+  return made;
+}
+
+function objection(of: Pod, on: NodeInfo): readonly [string, ...(string | boolean)[]] | undefined {
+  const found = filterNode(podFacts(of), on);
+  if (found === undefined) return undefined;
+  return [found.plugin, ...found.verdict.reasons, found.verdict.unresolvable];
+}
+
+test('a pod asks for the larger of its init containers and its containers', () => {
+  covers('SCH-017', 'SCH-019');
+  const container = (name: string, cpu: string, restartPolicy?: string) => ({
+    name,
+    image: 'x',
+    resources: { requests: { cpu } },
+    ...(restartPolicy === undefined ? {} : { restartPolicy }),
+  });
+  const table: readonly [Partial<PodSpec>, number][] = [
+    [{ containers: [container('a', '200m'), container('b', '200m')] }, 400],
+    [{ initContainers: [container('i', '1')], containers: [container('a', '200m')] }, 1000],
+    [{ initContainers: [container('i', '100m')], containers: [container('a', '200m')] }, 200],
+    // A sidecar runs beside the containers, and beside the init containers after it.
+    [
+      {
+        initContainers: [container('s', '100m', 'Always'), container('i', '1')],
+        containers: [container('a', '200m')],
+      },
+      1100,
+    ],
+    [
+      {
+        initContainers: [container('i', '1'), container('s', '100m', 'Always')],
+        containers: [container('a', '950m')],
+      },
+      1050,
+    ],
+    [{ containers: [container('a', '200m')], overhead: { cpu: '50m' } }, 250],
+    [{ containers: [container('a', '200m')], resources: { requests: { cpu: '1' } } }, 1000],
+  ];
+  for (const [spec, milliCPU] of table) {
+    assert.equal(podRequests({ containers: [], ...spec }).milliCPU, milliCPU);
+  }
+});
+
+test('amounts round up, extended resources go by name, and nothing counts as a little', () => {
+  const amounts = amountsOf({ cpu: '0.1', memory: '1.5', 'example.com/gpu': '2' });
+  assert.deepEqual(amounts, {
+    milliCPU: 100,
+    memory: 2,
+    ephemeralStorage: 0,
+    others: new Map([['example.com/gpu', 2]]),
+  });
+  const little = nonZeroRequests({ containers: [{ name: 'a' }, { name: 'b' }] });
+  assert.equal(little.milliCPU, 200);
+  assert.equal(little.memory, 400 * 1024 * 1024);
+  const zero = asking({ cpu: '0', memory: '0' });
+  assert.equal(nonZeroRequests({ containers: [], ...zero }).milliCPU, 0);
+});
+
+test('resources: allocatable less what is asked for already, all that is missing is named', () => {
+  covers('SCH-016', 'SCH-057', 'SCH-069');
+  const used = pod(asking({ cpu: '3', memory: '7Gi' }), 'used');
+  const small = info(node('n'), used);
+  assert.equal(objection(pod(asking({ cpu: '1', memory: '1Gi' })), small), undefined);
+  assert.equal(objection(pod(), small), undefined);
+  assert.deepEqual(objection(pod(asking({ cpu: '1001m' })), small), [
+    'NodeResourcesFit',
+    'Insufficient cpu',
+    false,
+  ]);
+  assert.deepEqual(objection(pod(asking({ cpu: '2', memory: '9Gi' })), small), [
+    'NodeResourcesFit',
+    'Insufficient cpu',
+    'Insufficient memory',
+    true,
+  ]);
+  small.removePod('uid-used');
+  assert.equal(objection(pod(asking({ cpu: '4', memory: '8Gi' })), small), undefined);
+});
+
+test('resources: extended ones are counted, and a node without them has none', () => {
+  covers('SCH-052');
+  const wants = pod(asking({ 'example.com/gpu': '3' }));
+  assert.deepEqual(objection(wants, info(node('n'))), [
+    'NodeResourcesFit',
+    'Insufficient example.com/gpu',
+    true,
+  ]);
+  const two = node('n', { status: { allocatable: { pods: '9', 'example.com/gpu': '4' } } });
+  assert.equal(objection(wants, info(two)), undefined);
+  const taken = info(two, pod(asking({ 'example.com/gpu': '2' }), 'other'));
+  assert.deepEqual(objection(wants, taken), [
+    'NodeResourcesFit',
+    'Insufficient example.com/gpu',
+    false,
+  ]);
+});
+
+test('resources: no more pods than the node allows', () => {
+  covers('SCH-011');
+  const five = node('n', { status: { allocatable: { cpu: '4', memory: '8Gi', pods: '2' } } });
+  const full = info(five, pod({}, 'a'), pod({}, 'b'));
+  assert.deepEqual(objection(pod(), full), ['NodeResourcesFit', 'Too many pods', false]);
+});
+
+test('a cordoned node takes nobody new', () => {
+  covers('SCH-015');
+  const cordoned = info(node('n', { spec: { unschedulable: true } }));
+  assert.deepEqual(objection(pod(), cordoned), [
+    'NodeUnschedulable',
+    'node(s) were unschedulable',
+    true,
+  ]);
+  const tolerant = pod({
+    tolerations: [{ key: 'node.kubernetes.io/unschedulable', operator: 'Exists' }],
+  });
+  assert.equal(objection(tolerant, cordoned), undefined);
+});
+
+test('taints: the hard ones keep pods away that do not tolerate all of them', () => {
+  covers('SCH-035', 'SCH-039', 'SCH-077');
+  const of = (...effects: readonly string[]) =>
+    info(
+      node('n', {
+        spec: { taints: effects.map((effect, i) => ({ key: `k${i}`, value: 'v', effect })) },
+      }),
+    );
+  const rejected = ['TaintToleration', 'node(s) had untolerated taint(s)', true];
+  assert.deepEqual(objection(pod(), of('NoSchedule')), rejected);
+  assert.deepEqual(objection(pod(), of('NoExecute')), rejected);
+  assert.equal(objection(pod(), of('PreferNoSchedule')), undefined);
+  const one = pod({ tolerations: [{ key: 'k0', operator: 'Exists' }] });
+  assert.equal(objection(one, of('NoSchedule')), undefined);
+  assert.deepEqual(objection(one, of('NoSchedule', 'NoSchedule')), rejected);
+});
+
+test('tolerations: key, effect and value, with their ways of saying any', () => {
+  covers('SCH-036', 'SCH-037');
+  const taint = { key: 'k', value: 'v', effect: 'NoSchedule' };
+  const table: readonly [Parameters<typeof tolerates>[0], boolean][] = [
+    [{ key: 'k', value: 'v', effect: 'NoSchedule' }, true],
+    [{ key: 'k', operator: 'Equal', value: 'v', effect: 'NoSchedule' }, true],
+    [{ key: 'k', operator: 'Equal', value: 'w', effect: 'NoSchedule' }, false],
+    [{ key: 'k', operator: 'Exists', effect: 'NoSchedule' }, true],
+    [{ key: 'k', operator: 'Exists', effect: 'NoExecute' }, false],
+    [{ key: 'k', operator: 'Exists' }, true],
+    [{ key: 'j', operator: 'Exists' }, false],
+    [{ operator: 'Exists' }, true],
+    [{ operator: 'Equal', value: 'v' }, false],
+    [{ key: 'k', operator: 'Gt', value: '1' }, false],
+  ];
+  for (const [toleration, expected] of table) {
+    assert.equal(tolerates(toleration, taint), expected, JSON.stringify(toleration));
+  }
+  const five = { key: 'level', value: '5', effect: 'NoSchedule' };
+  assert.equal(tolerates({ key: 'level', operator: 'Gt', value: '4' }, five), true);
+  assert.equal(tolerates({ key: 'level', operator: 'Lt', value: '4' }, five), false);
+});
+
+test('node selector and required affinity must both hold', () => {
+  covers('SCH-024', 'SCH-028', 'SCH-055');
+  const ssd = info(node('n', { metadata: { labels: { disk: 'ssd', zone: 'a' } } }));
+  const mismatch = ['NodeAffinity', "node(s) didn't match Pod's node affinity/selector", true];
+  const required = (...zones: readonly string[]): Partial<PodSpec> => ({
+    affinity: {
+      nodeAffinity: {
+        requiredDuringSchedulingIgnoredDuringExecution: {
+          nodeSelectorTerms: zones.map((zone) => ({
+            matchExpressions: [{ key: 'zone', operator: 'In', values: [zone] }],
+          })),
+        },
+      },
+    },
+  });
+  assert.equal(objection(pod({ nodeSelector: { disk: 'ssd' } }), ssd), undefined);
+  assert.deepEqual(objection(pod({ nodeSelector: { disk: 'ssd', gpu: 'yes' } }), ssd), mismatch);
+  assert.equal(objection(pod(required('b', 'a')), ssd), undefined);
+  assert.deepEqual(objection(pod(required('b')), ssd), mismatch);
+  const both = pod({ nodeSelector: { disk: 'hdd' }, ...required('a') });
+  assert.deepEqual(objection(both, ssd), mismatch);
+});
+
+test('node affinity knows six operators, and a term without requirements matches nothing', () => {
+  covers('SCH-027');
+  const on = { name: 'n', labels: { zone: 'a', cores: '8' } };
+  const table: readonly [string, string, readonly string[], boolean][] = [
+    ['zone', 'In', ['a', 'b'], true],
+    ['zone', 'NotIn', ['a', 'b'], false],
+    ['gone', 'NotIn', ['a'], true],
+    ['zone', 'Exists', [], true],
+    ['gone', 'Exists', [], false],
+    ['zone', 'DoesNotExist', [], false],
+    ['gone', 'DoesNotExist', [], true],
+    ['cores', 'Gt', ['7'], true],
+    ['cores', 'Gt', ['8'], false],
+    ['cores', 'Lt', ['9'], true],
+    ['zone', 'Gt', ['1'], false],
+  ];
+  for (const [key, operator, values, expected] of table) {
+    const matched = matchesTerm({ matchExpressions: [{ key, operator, values }] }, on);
+    assert.equal(matched, expected, `${key} ${operator} ${values}`);
+  }
+  assert.equal(matchesTerm({}, on), false);
+});
+
+test('affinity that names nodes narrows the search to them', () => {
+  const named = pod({
+    affinity: {
+      nodeAffinity: {
+        requiredDuringSchedulingIgnoredDuringExecution: {
+          nodeSelectorTerms: [
+            { matchFields: [{ key: 'metadata.name', operator: 'In', values: ['n2'] }] },
+          ],
+        },
+      },
+    },
+  });
+  const only = onlyNodes(podFacts(named));
+  assert.deepEqual(only, { names: new Set(['n2']), plugins: ['NodeAffinity'] });
+  assert.equal(onlyNodes(podFacts(pod())), undefined);
+  assert.equal(objection(named, info(node('n2'))), undefined);
+  assert.equal(objection(named, info(node('n1')))?.[0], 'NodeAffinity');
+});
+
+test('a host port is taken once per address and protocol', () => {
+  covers('SCH-018', 'SCH-061');
+  const with8080 = (name: string, hostIP?: string, protocol = 'TCP') =>
+    pod(
+      {
+        containers: [
+          {
+            name: 'c',
+            ports: [{ containerPort: 80, hostPort: 8080, protocol, ...(hostIP ? { hostIP } : {}) }],
+          },
+        ],
+      },
+      name,
+    );
+  const taken = ['NodePorts', "node(s) didn't have free ports for the requested pod ports", false];
+  const busy = info(node('n'), with8080('a', '10.0.0.1'));
+  assert.deepEqual(objection(with8080('b'), busy), taken);
+  assert.deepEqual(objection(with8080('b', '10.0.0.1'), busy), taken);
+  assert.equal(objection(with8080('b', '10.0.0.2'), busy), undefined);
+  assert.equal(objection(with8080('b', '10.0.0.1', 'UDP'), busy), undefined);
+  busy.removePod('uid-a');
+  assert.equal(objection(with8080('b'), busy), undefined);
+});
+
+test('the emptier node scores higher, the balanced one too', () => {
+  covers('SCH-038');
+  const empty = info(node('empty'));
+  const half = info(node('half'), pod(asking({ cpu: '2', memory: '4Gi' }), 'other'));
+  const facts = podFacts(pod(asking({ cpu: '1', memory: '2Gi' })));
+  const [a = 0, b = 0] = scoreNodes(facts, [empty, half], context);
+  // Free shares 75 and 25; both balanced (100); no soft taint (3 × 100).
+  assert.deepEqual([a, b], [75 + 100 + 300, 25 + 100 + 300]);
+
+  const lopsided = info(node('lopsided'), pod(asking({ cpu: '2' }), 'other'));
+  const [, c] = scoreNodes(facts, [empty, lopsided], context);
+  // cpu 25 % free, memory about 72 % (the other pod counts as 200 MiB); spread (0.75 − 0.25) / 2.
+  assert.equal(c, 48 + 75 + 300);
+
+  const tainted = info(node('t', { spec: { taints: [{ key: 'k', effect: 'PreferNoSchedule' }] } }));
+  const [d = 0, e = 0] = scoreNodes(facts, [empty, tainted], context);
+  assert.equal(d - e, 300);
+});
+
+test('preferred affinity adds its weights, stretched to the best node', () => {
+  covers('SCH-025');
+  const zone = (name: string) => info(node(name, { metadata: { name, labels: { zone: name } } }));
+  const prefers = podFacts(
+    pod({
+      affinity: {
+        nodeAffinity: {
+          preferredDuringSchedulingIgnoredDuringExecution: ['a', 'b'].map((value, index) => ({
+            weight: 20 * (index + 1),
+            preference: { matchExpressions: [{ key: 'zone', operator: 'In', values: [value] }] },
+          })),
+        },
+      },
+    }),
+  );
+  const [a = 0, b = 0, c = 0] = scoreNodes(prefers, [zone('a'), zone('b'), zone('c')], context);
+  assert.deepEqual([b - a, a - c], [100, 100]);
+});
+
+test('big images that a node has draw the pod there', () => {
+  const images = [{ names: ['nginx:latest'], sizeBytes: 523 * 1024 * 1024 }];
+  const has = info(node('has', { status: { allocatable: { pods: '9' }, images } }));
+  const hasNot = info(node('hasnot', { status: { allocatable: { pods: '9' } } }));
+  const facts = podFacts(pod());
+  const all = { nodeCount: 1, nodesWithImage: () => 1 };
+  const [a = 0, b = 0] = scoreNodes(facts, [has, hasNot], all);
+  // (523 − 23) / (1000 − 23) = 51 %.
+  assert.equal(a - b, 51);
+});
+
+test('a rejected pod is woken by what could help it and by nothing else', () => {
+  const big = podFacts(pod(asking({ cpu: '6' })));
+  const plain = podFacts(pod());
+  const fit = new Set(['NodeResourcesFit']);
+  const roomy = node('n', { status: { allocatable: { cpu: '8', memory: '8Gi', pods: '9' } } });
+  const taints = [{ key: 'k', effect: 'NoSchedule' }];
+  const tainted = node('n', { spec: { taints } });
+  const cordoned = node('n', { spec: { unschedulable: true } });
+  const changed = (old: Node, now: Node) => ({ what: 'nodeChanged', node: now, old }) as const;
+  const beat = node('n');
+  assert.equal(changeHelps(changed(node('n'), roomy), big, fit), true);
+  assert.equal(changeHelps(changed(node('n'), beat), plain, fit), false);
+  assert.equal(changeHelps({ what: 'nodeAdded', node: node('m') }, big, fit), false);
+  assert.equal(changeHelps({ what: 'nodeAdded', node: roomy }, big, fit), true);
+  assert.equal(changeHelps({ what: 'podGone', pod: plain }, big, fit), true);
+  const taint = new Set(['TaintToleration']);
+  assert.equal(changeHelps(changed(tainted, node('n')), plain, taint), true);
+  assert.equal(changeHelps(changed(tainted, tainted), plain, taint), false);
+  assert.equal(changeHelps({ what: 'podGone', pod: big }, plain, taint), false);
+  const cordon = new Set(['NodeUnschedulable']);
+  assert.equal(changeHelps(changed(cordoned, node('n')), plain, cordon), true);
+  assert.equal(changeHelps(changed(node('n'), cordoned), plain, cordon), false);
+});
