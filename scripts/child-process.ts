@@ -9,7 +9,8 @@ import { spawn } from 'node:child_process';
 export interface ChildOptions {
   readonly limitMs: number;
   readonly signal: AbortSignal;
-  readonly env?: Readonly<Record<string, string>>;
+  /** Added to our own; undefined takes a variable away. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   /** Keep what it says and give it back, instead of showing it. */
   readonly quiet?: boolean;
 }

@@ -23,6 +23,8 @@ export interface TestRun {
   /** Print every test, not only the failed ones. */
   readonly each?: boolean;
   readonly env?: Readonly<Record<string, string>>;
+  /** Print nothing. */
+  readonly quiet?: boolean;
 }
 
 export const resultsFolder = '.cache/test';
@@ -37,6 +39,8 @@ export async function runTestFiles(
   rmSync(path, { force: true });
   const env = {
     ...run.env,
+    // Under a test of this file Node would take the inner run for a part of the outer one.
+    NODE_TEST_CONTEXT: undefined,
     CORACLE_RESULTS: path,
     CORACLE_REPORT: run.each ? 'each' : 'failures',
   };
