@@ -57,12 +57,7 @@ export const parts: readonly Part[] = [
   { name: 'bench', unable: whyNoContainers, run: runBench },
 ];
 
-const unitFiles = [
-  'src/**/*.test.ts',
-  'scripts/**/*.test.ts',
-  'test/support/**/*.test.ts',
-  'test/conformance/**/*.test.ts',
-];
+const unitFiles = ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'test/support/**/*.test.ts'];
 
 /** Tests that start processes or write to the disk: a process per file keeps them apart. */
 const apart = /\.(disk|process)\.test\.ts$/;

@@ -1,7 +1,7 @@
 /**
- * The house rules that a machine can check (docs/style.md), part of `npm run check`: the layer table,
- * cycles and dead files, sizes, headers, names, banned words and globals, live links in the
- * documents, and the list of npm dependencies. Regular expressions on text suffice and are fast.
+ * The house rules that a machine can check (docs/style.md), part of `npm run check`: the layer
+ * table, cycles and dead files, sizes, headers, names, banned words and globals, live links in the
+ * documents, the list of npm dependencies. Regular expressions on text suffice and are fast.
  *
  * Prints `file:line text` for each problem and fails when there is one. The rules are in `tidy/`.
  */

@@ -1,9 +1,9 @@
 /**
  * Who may import whom, as data, and the rules about module faces.
  *
- * The table is that of docs/style.md, section 3: imports point down, the components of layer 4 never
- * know one another and meet only through objects in the API. There are no exceptions inline; an
- * exception is a change of this table.
+ * The table is that of docs/style.md: imports point down, the components of layer 4 never know one
+ * another and meet only through objects in the API. There are no exceptions inline; an exception is
+ * a change of this table.
  */
 import {
   codeFiles,

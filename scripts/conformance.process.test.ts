@@ -4,7 +4,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { compare, parseJUnit, runConformance } from '../../scripts/conformance.ts';
+import { compare, parseJUnit, runConformance } from './conformance.ts';
 
 const report = `<?xml version="1.0" encoding="UTF-8"?>
 <testsuites><testsuite name="Kubernetes e2e suite">
@@ -14,7 +14,8 @@ const report = `<?xml version="1.0" encoding="UTF-8"?>
 <testcase name="[It] [sig-node] Pods should run" status="failed" time="2">
   <failure message="no" type="failed">text</failure></testcase>
 <testcase name="[It] [sig-node] Pods timed out" status="timedout" time="2"></testcase>
-<testcase name="[It] [sig-storage] Volumes" status="skipped"><skipped message="x"></skipped></testcase>
+<testcase name="[It] [sig-storage] Volumes" status="skipped"><skipped message="x">
+  </skipped></testcase>
 <testcase name="[It] [sig-cli] pending" status="pending"/>
 </testsuite></testsuites>`;
 
