@@ -1,0 +1,127 @@
+/**
+ * What can be seen of a simulated cluster, as events and as text: one line per event with virtual
+ * time. The text is what a person reads, and its SHA-256 is how two runs are compared: revisions
+ * are part of the lines, so a write more or less anywhere changes everything after it.
+ */
+import { createHash, type Hash } from 'node:crypto';
+import type { KubeObject } from '#api/object.ts';
+import type { Deployment, ReplicaSet } from '#resources/types/apps-v1.ts';
+import type { Node, Pod } from '#resources/types/core-v1.ts';
+
+export type WorldEvent =
+  /** Committed by the store. Of a delete, `object` is what was there last. */
+  | {
+      readonly what: 'put' | 'delete';
+      readonly object: KubeObject;
+      readonly revision: number;
+    }
+  /** A node began or ended running a pod. */
+  | {
+      readonly what: 'podStarted' | 'podStopped';
+      readonly uid: string;
+      readonly node: string;
+    }
+  | { readonly what: 'nodeDown' | 'nodeUp'; readonly node: string }
+  /** The user, the simulator and its faults. */
+  | { readonly what: 'note'; readonly text: string };
+
+export class Trace {
+  readonly #hash: Hash = createHash('sha256');
+  readonly #lines: string[] = [];
+
+  add(line: string): void {
+    this.#hash.update(`${line}\n`);
+    this.#lines.push(line);
+  }
+
+  get lines(): readonly string[] {
+    return this.#lines;
+  }
+
+  digest(): string {
+    return this.#hash.copy().digest('hex');
+  }
+}
+
+/** Undefined: not worth a line (Leases are renewed all the time, and revisions show it). */
+export function describe(event: WorldEvent): string | undefined {
+  switch (event.what) {
+    case 'note':
+      return event.text;
+    case 'nodeDown':
+    case 'nodeUp':
+      return `${event.what} ${event.node}`;
+    case 'podStarted':
+    case 'podStopped':
+      return `${event.what} ${event.uid.slice(0, 8)} on ${event.node}`;
+    case 'put':
+    case 'delete': {
+      const { kind, metadata } = event.object;
+      if (kind === 'Lease') return undefined;
+      const name = metadata.namespace ? `${metadata.namespace}/${metadata.name}` : metadata.name;
+      const facts = factsOf(event.object);
+      return `${event.what} ${kind} ${name} @${event.revision}${facts === '' ? '' : ` ${facts}`}`;
+    }
+    default:
+      return event satisfies never;
+  }
+}
+
+/** Whole milliseconds as seconds: `   12.345`. */
+export function formatSeconds(ms: number): string {
+  return (ms / 1000).toFixed(3).padStart(9);
+}
+
+export function isPodReady(pod: Pod): boolean {
+  return pod.status?.conditions?.find(({ type }) => type === 'Ready')?.status === 'True';
+}
+
+export function isNodeReady(node: Node): boolean {
+  return node.status?.conditions?.find(({ type }) => type === 'Ready')?.status === 'True';
+}
+
+function factsOf(object: KubeObject): string {
+  // What the store holds has been validated: the kind says the type.
+  switch (object.kind) {
+    case 'Pod':
+      return podText(object as Pod);
+    case 'Node':
+      return nodeText(object as Node);
+    case 'Deployment':
+    case 'ReplicaSet':
+      return replicasText(object as Deployment | ReplicaSet);
+    case 'Event':
+      return eventText(object);
+    default:
+      return '';
+  }
+}
+
+function podText(pod: Pod): string {
+  const parts = [
+    pod.metadata.uid?.slice(0, 8),
+    pod.status?.phase,
+    isPodReady(pod) ? 'ready' : '',
+    pod.spec?.nodeName ? `on ${pod.spec.nodeName}` : '',
+    pod.metadata.deletionTimestamp === undefined ? '' : 'terminating',
+  ];
+  return parts.filter(Boolean).join(' ');
+}
+
+function nodeText(node: Node): string {
+  const taints = (node.spec?.taints ?? []).map(({ key, effect }) => `${key}:${effect}`);
+  return [isNodeReady(node) ? 'ready' : 'notReady', ...taints].join(' ');
+}
+
+function replicasText({ metadata, spec, status }: Deployment | ReplicaSet): string {
+  const { replicas = 0, readyReplicas = 0, availableReplicas = 0 } = status ?? {};
+  const seen = `generation ${status?.observedGeneration ?? 0}/${metadata.generation}`;
+  const counts = `${replicas} made, ${readyReplicas} ready, ${availableReplicas} available`;
+  return `wants ${spec?.replicas}: ${counts}, ${seen}`;
+}
+
+function eventText(object: KubeObject): string {
+  // Core Events have a message, those of events.k8s.io a note; stored is one of the two shapes.
+  const { reason, message, note } = object as KubeObject & Record<string, unknown>;
+  return `${reason}: ${message ?? note}`;
+}
