@@ -1,8 +1,21 @@
-/** Face of this module: see docs/architecture.md. */
-import type { Client, Informers } from '#client';
+/**
+ * All controllers of the control plane, run together: `runControllers` opens each, gives it its own
+ * voice for Events, and runs its loop (`controller.ts`) until the signal aborts.
+ *
+ * Called by the worker that shares its informers with the scheduler, and by the simulator. The list
+ * below is the table of contents of this folder.
+ */
+import type { AssertionError } from 'node:assert';
+import type { KindOf } from '#api/kind-of.ts';
+import type { KubeObject } from '#api/object.ts';
+import { type Client, type Informers, openRecorder, type Recorder } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
+import { Scope } from '#kit/scope.ts';
+import { type Controller, type ControllerDeps, runController } from './controller.ts';
+import { openDeploymentController } from './deployment/deployment.ts';
+import { openReplicaSetController } from './replica-set/replica-set.ts';
 
 export interface ControllersDeps {
   readonly client: Client;
@@ -11,4 +24,37 @@ export interface ControllersDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** Told of each broken assertion. Tests and the simulator throw here, which ends the run. */
+  readonly onBug?: ((error: AssertionError) => void) | undefined;
+}
+
+export interface ControllersOptions {
+  /** Pod addresses of the cluster, as `10.42.0.0/16`; each node gets a /24 of it. */
+  readonly clusterCIDR: string;
+  /** PEM of the certificate authority that pods verify the API server with. */
+  readonly rootCA: string;
+  /** Kinds that namespaces contain and owners refer to; those of the slice if absent. */
+  readonly kinds?: (() => readonly KindOf<KubeObject>[]) | undefined;
+  readonly signal: AbortSignal;
+}
+
+export async function runControllers(
+  deps: ControllersDeps,
+  options: ControllersOptions,
+): Promise<void> {
+  const { clock, log, onBug } = deps;
+  const scope = new Scope(options.signal);
+  const recorderFor = (component: string): Recorder => {
+    const recorder = openRecorder({ ...deps, component });
+    scope.spawn((signal) => recorder.run(signal));
+    return recorder;
+  };
+  for (const controller of openAll({ ...deps, recorderFor }, options)) {
+    scope.spawn((signal) => runController({ ...controller, clock, log, onBug }, { signal }));
+  }
+  await scope.join();
+}
+
+function openAll(deps: ControllerDeps, _options: ControllersOptions): readonly Controller[] {
+  return [openDeploymentController(deps), openReplicaSetController(deps)];
 }

@@ -1,0 +1,18 @@
+/** What controllers read out of errors that the server answered. */
+import { ApiError, isReason } from '#api/errors.ts';
+
+/** The namespace is being deleted: creating in it is pointless, and failing is no news. */
+export function isNamespaceEnding(error: unknown): boolean {
+  if (!(error instanceof ApiError)) return false;
+  const causes = error.status.details?.causes ?? [];
+  return causes.some((cause) => cause.reason === 'NamespaceTerminating');
+}
+
+/** For `catch`: what is gone already needs no deleting or patching. */
+export function ignoreNotFound(error: unknown): undefined {
+  if (!isReason(error, 'NotFound')) throw error;
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
