@@ -4,11 +4,33 @@
  */
 import { Catalog } from '#api/catalog.ts';
 import type { Resource } from '#api/resource.ts';
+import { deploymentResource } from './apps/deployment.ts';
+import { replicaSetResource } from './apps/replica-set.ts';
+import { leaseResource } from './coordination/lease.ts';
 import { configMapResource } from './core/config-map.ts';
+import { eventResource } from './core/event.ts';
+import { namespaceResource } from './core/namespace.ts';
+import { nodeResource } from './core/node.ts';
+import { podResource } from './core/pod/pod.ts';
+import { secretResource } from './core/secret.ts';
+import { serviceAccountResource } from './core/service-account.ts';
 import { openDefinitions } from './definitions.ts';
+import { endpointSliceResource } from './discovery/endpoint-slice.ts';
 
 export function builtinResources(): readonly Resource[] {
-  return [configMapResource()];
+  return [
+    configMapResource(),
+    eventResource(),
+    namespaceResource(),
+    nodeResource(),
+    podResource(),
+    secretResource(),
+    serviceAccountResource(),
+    deploymentResource(),
+    replicaSetResource(),
+    leaseResource(),
+    endpointSliceResource(),
+  ];
 }
 
 export function openCatalog(): Catalog {

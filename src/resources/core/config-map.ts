@@ -33,7 +33,7 @@ export function configMapResource(): Resource {
         description: 'Number of keys.',
         priority: 0,
         cell: ({ data, binaryData }) =>
-          String(Object.keys(data ?? {}).length + Object.keys(binaryData ?? {}).length),
+          Object.keys(data ?? {}).length + Object.keys(binaryData ?? {}).length,
       },
       ageColumn(),
     ],

@@ -1,0 +1,157 @@
+/**
+ * ReplicaSet: so many pods of one template. Deployments own them; extensions/v1beta1 and
+ * apps/v1beta2 are old views of the same object.
+ */
+import { type FieldError, invalid } from '#api/field-error.ts';
+import type { KubeObject } from '#api/object.ts';
+import { defineResource, type Resource, type ResourceView } from '#api/resource.ts';
+import { formatLabelSelector } from '#api/selectors.ts';
+import { jsonEqual } from '#kit/json-equal.ts';
+import { ageColumn, nameColumn } from '../columns.ts';
+import { setPodTemplateDefaults } from '../core/pod/defaults.ts';
+import { fillIn } from '../fill-in.ts';
+import type { ReplicaSet } from '../types/apps-v1.ts';
+import { validateNotNegative } from '../value-validation.ts';
+import { templateColumns } from './workload-columns.ts';
+import { validateSelectedTemplate } from './workload-validation.ts';
+
+export function replicaSetResource(): Resource {
+  return defineResource<ReplicaSet>({
+    kind: 'ReplicaSet',
+    plural: 'replicasets',
+    singular: 'replicaset',
+    shortNames: ['rs'],
+    categories: ['all'],
+    namespaced: true,
+    storagePrefix: 'replicasets',
+    views: [
+      view('apps', 'v1'),
+      { ...view('apps', 'v1beta2'), ...legacy('apps/v1beta2') },
+      { ...view('extensions', 'v1beta1'), ...legacy('extensions/v1beta1') },
+    ],
+    hasStatus: true,
+    scale: {
+      specReplicas: ({ spec }) => spec?.replicas ?? 1,
+      statusReplicas: ({ status }) => status?.replicas ?? 0,
+      selector: ({ spec }) => formatLabelSelector(spec?.selector ?? {}),
+      withReplicas: (replicaSet, replicas) =>
+        replicaSet.spec === undefined
+          ? replicaSet
+          : { ...replicaSet, spec: { ...replicaSet.spec, replicas } },
+    },
+    specChanged: (next, old) => !jsonEqual(next.spec, old.spec),
+    prepareForCreate: (replicaSet) => ({ ...replicaSet, status: { replicas: 0 } }),
+    prepareForUpdate: (next, old) => ({ ...next, status: old.status }),
+    prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
+    validate: validateReplicaSet,
+    validateUpdate: (next, old) =>
+      jsonEqual(next.spec?.selector, old.spec?.selector)
+        ? []
+        : [invalid('spec.selector', next.spec?.selector, 'field is immutable')],
+    validateStatusUpdate: validateReplicaSetStatus,
+    columns: [
+      nameColumn(),
+      {
+        name: 'Desired',
+        type: 'integer',
+        description: 'Pods wanted.',
+        priority: 0,
+        cell: ({ spec }) => spec?.replicas ?? 0,
+      },
+      {
+        name: 'Current',
+        type: 'integer',
+        description: 'Pods that exist.',
+        priority: 0,
+        cell: ({ status }) => status?.replicas ?? 0,
+      },
+      {
+        name: 'Ready',
+        type: 'integer',
+        description: 'Pods that are ready.',
+        priority: 0,
+        cell: ({ status }) => status?.readyReplicas ?? 0,
+      },
+      ageColumn(),
+      ...templateColumns<ReplicaSet>(),
+    ],
+    selectableFields: { 'status.replicas': ({ status }) => String(status?.replicas ?? 0) },
+  });
+}
+
+function view(group: string, version: string): ResourceView<ReplicaSet> {
+  const definition = `io.k8s.api.${group}.${version}.ReplicaSet`;
+  return {
+    group,
+    version,
+    definition,
+    schema: { ref: definition },
+    // The view's schema has checked the shape.
+    setDefaults: (object) =>
+      setReplicaSetDefaults(object as ReplicaSet, {
+        selectorFromTemplate: group === 'extensions',
+      }),
+  };
+}
+
+function legacy(
+  apiVersion: string,
+): Required<Pick<ResourceView<ReplicaSet>, 'legacy' | 'toHub' | 'fromHub'>> {
+  return {
+    legacy: true,
+    // The shape is the same; only the name of the version differs.
+    toHub: (object) => ({ ...object, apiVersion: 'apps/v1' }) as ReplicaSet,
+    fromHub: (hub): KubeObject => ({ ...hub, apiVersion }),
+  };
+}
+
+function setReplicaSetDefaults(
+  replicaSet: ReplicaSet,
+  { selectorFromTemplate }: { readonly selectorFromTemplate: boolean },
+): ReplicaSet {
+  if (replicaSet.spec === undefined) return replicaSet;
+  const template = setPodTemplateDefaults(replicaSet.spec.template ?? {});
+  const labels = selectorFromTemplate ? template.metadata?.labels : undefined;
+  const selector = labels === undefined ? {} : { selector: { matchLabels: labels } };
+  return {
+    ...replicaSet,
+    metadata: labels === undefined ? replicaSet.metadata : fillIn(replicaSet.metadata, { labels }),
+    spec: fillIn({ ...replicaSet.spec, template }, { replicas: 1, ...selector }),
+  };
+}
+
+function validateReplicaSet({ spec }: ReplicaSet): FieldError[] {
+  return [
+    ...validateNotNegative(spec?.replicas, 'spec.replicas'),
+    ...validateNotNegative(spec?.minReadySeconds, 'spec.minReadySeconds'),
+    ...validateSelectedTemplate(spec ?? {}, 'replicaset'),
+  ];
+}
+
+function validateReplicaSetStatus({ status }: ReplicaSet): FieldError[] {
+  const errors: FieldError[] = [];
+  const { replicas = 0, fullyLabeledReplicas = 0, readyReplicas = 0 } = status ?? {};
+  const { availableReplicas = 0, observedGeneration = 0 } = status ?? {};
+  errors.push(
+    ...validateNotNegative(replicas, 'status.replicas'),
+    ...validateNotNegative(fullyLabeledReplicas, 'status.fullyLabeledReplicas'),
+    ...validateNotNegative(readyReplicas, 'status.readyReplicas'),
+    ...validateNotNegative(availableReplicas, 'status.availableReplicas'),
+    ...validateNotNegative(observedGeneration, 'status.observedGeneration'),
+  );
+  const tooMany = 'cannot be greater than status.replicas';
+  if (fullyLabeledReplicas > replicas) {
+    errors.push(invalid('status.fullyLabeledReplicas', fullyLabeledReplicas, tooMany));
+  }
+  if (readyReplicas > replicas) {
+    errors.push(invalid('status.readyReplicas', readyReplicas, tooMany));
+  }
+  if (availableReplicas > replicas) {
+    errors.push(invalid('status.availableReplicas', availableReplicas, tooMany));
+  }
+  if (availableReplicas > readyReplicas) {
+    const detail = 'cannot be greater than readyReplicas';
+    errors.push(invalid('status.availableReplicas', availableReplicas, detail));
+  }
+  return errors;
+}

@@ -1,0 +1,48 @@
+/** Columns that Deployments, ReplicaSets and other kinds with a pod template share. */
+
+import type { KubeObject } from '#api/object.ts';
+import type { Column } from '#api/resource.ts';
+import { formatLabelSelector, type LabelSelector } from '#api/selectors.ts';
+import type { PodTemplateSpec } from '../types/core-v1.ts';
+
+interface Workload extends KubeObject {
+  readonly spec?:
+    | {
+        readonly template?: PodTemplateSpec | undefined;
+        readonly selector?: LabelSelector | undefined;
+      }
+    | undefined;
+}
+
+export function templateColumns<Hub extends Workload>(): readonly Column<Hub>[] {
+  const containersOf = (hub: Hub) => hub.spec?.template?.spec?.containers ?? [];
+  return [
+    {
+      name: 'Containers',
+      type: 'string',
+      description: 'Names of the containers in the template.',
+      priority: 1,
+      cell: (hub) =>
+        containersOf(hub)
+          .map(({ name }) => name)
+          .join(','),
+    },
+    {
+      name: 'Images',
+      type: 'string',
+      description: 'Images of the containers in the template.',
+      priority: 1,
+      cell: (hub) =>
+        containersOf(hub)
+          .map(({ image }) => image ?? '')
+          .join(','),
+    },
+    {
+      name: 'Selector',
+      type: 'string',
+      description: 'Labels of the pods that belong here.',
+      priority: 1,
+      cell: ({ spec }) => formatLabelSelector(spec?.selector ?? {}),
+    },
+  ];
+}

@@ -1,0 +1,262 @@
+/**
+ * Event: something that happened to an object, kept for an hour. One storage, two views: core/v1
+ * (the hub, as upstream stores it) and events.k8s.io/v1, whose fields have other names.
+ */
+import { type FieldError, invalid, required } from '#api/field-error.ts';
+import { qualifiedNameProblems, subdomainProblems } from '#api/names.ts';
+import type { KubeObject } from '#api/object.ts';
+import { defineResource, type Resource, type ResourceView } from '#api/resource.ts';
+import { formatAge } from '../columns.ts';
+import type { Event } from '../types/core-v1.ts';
+import type { Event as NewEvent } from '../types/events-v1.ts';
+import { hubView } from '../view.ts';
+
+export const limits = {
+  ttlMs: 60 * 60 * 1000,
+  wordBytesMax: 128,
+  messageBytesMax: 1024,
+} as const;
+
+export function eventResource(): Resource {
+  return defineResource<Event>({
+    kind: 'Event',
+    plural: 'events',
+    singular: 'event',
+    shortNames: ['ev'],
+    categories: [],
+    namespaced: true,
+    storagePrefix: 'events',
+    views: [
+      hubView({ group: '', version: 'v1', definition: 'io.k8s.api.core.v1.Event' }),
+      newEventView(),
+    ],
+    hasStatus: false,
+    specChanged: () => false,
+    allowCreateOnUpdate: true,
+    ttlMs: limits.ttlMs,
+    nameRule: 'subdomain',
+    validate: validateEvent,
+    columns: eventColumns,
+    selectableFields: {
+      'involvedObject.kind': ({ involvedObject }) => involvedObject.kind ?? '',
+      'involvedObject.namespace': ({ involvedObject }) => involvedObject.namespace ?? '',
+      'involvedObject.name': ({ involvedObject }) => involvedObject.name ?? '',
+      'involvedObject.uid': ({ involvedObject }) => involvedObject.uid ?? '',
+      'involvedObject.apiVersion': ({ involvedObject }) => involvedObject.apiVersion ?? '',
+      'involvedObject.resourceVersion': ({ involvedObject }) =>
+        involvedObject.resourceVersion ?? '',
+      'involvedObject.fieldPath': ({ involvedObject }) => involvedObject.fieldPath ?? '',
+      'regarding.kind': ({ involvedObject }) => involvedObject.kind ?? '',
+      'regarding.namespace': ({ involvedObject }) => involvedObject.namespace ?? '',
+      'regarding.name': ({ involvedObject }) => involvedObject.name ?? '',
+      'regarding.uid': ({ involvedObject }) => involvedObject.uid ?? '',
+      'regarding.apiVersion': ({ involvedObject }) => involvedObject.apiVersion ?? '',
+      'regarding.resourceVersion': ({ involvedObject }) => involvedObject.resourceVersion ?? '',
+      'regarding.fieldPath': ({ involvedObject }) => involvedObject.fieldPath ?? '',
+      reason: ({ reason }) => reason ?? '',
+      reportingComponent: ({ reportingComponent }) => reportingComponent ?? '',
+      reportingController: ({ reportingComponent }) => reportingComponent ?? '',
+      source: ({ source, reportingComponent }) => source?.component || (reportingComponent ?? ''),
+      type: ({ type }) => type ?? '',
+    },
+  });
+}
+
+function newEventView(): ResourceView<Event> {
+  const definition = 'io.k8s.api.events.v1.Event';
+  return {
+    group: 'events.k8s.io',
+    version: 'v1',
+    definition,
+    schema: { ref: definition },
+    setDefaults: (object) => object,
+    // The view's schema has checked the shape.
+    toHub: (object) => toCoreEvent(object as NewEvent),
+    fromHub: fromCoreEvent,
+  };
+}
+
+function toCoreEvent(event: NewEvent): Event {
+  const {
+    regarding,
+    note,
+    reportingController,
+    deprecatedCount,
+    deprecatedFirstTimestamp,
+    deprecatedLastTimestamp,
+    deprecatedSource,
+    ...same
+  } = event;
+  return {
+    ...same,
+    apiVersion: 'v1',
+    involvedObject: regarding ?? {},
+    message: note,
+    reportingComponent: reportingController,
+    count: deprecatedCount,
+    firstTimestamp: deprecatedFirstTimestamp,
+    lastTimestamp: deprecatedLastTimestamp,
+    source: deprecatedSource,
+  };
+}
+
+function fromCoreEvent(event: Event): KubeObject {
+  const {
+    involvedObject,
+    message,
+    reportingComponent,
+    count,
+    firstTimestamp,
+    lastTimestamp,
+    source,
+    ...same
+  } = event;
+  return {
+    ...same,
+    apiVersion: 'events.k8s.io/v1',
+    regarding: involvedObject,
+    note: message,
+    reportingController: reportingComponent,
+    deprecatedCount: count,
+    deprecatedFirstTimestamp: firstTimestamp,
+    deprecatedLastTimestamp: lastTimestamp,
+    deprecatedSource: source,
+  } as KubeObject;
+}
+
+function validateEvent(event: Event): FieldError[] {
+  const { metadata, involvedObject } = event;
+  const namespace = metadata.namespace ?? '';
+  const about = involvedObject.namespace ?? '';
+  const errors: FieldError[] = [];
+  const mismatch = invalid('involvedObject.namespace', about, 'does not match event.namespace');
+  if (event.eventTime === undefined) {
+    const agrees = about === '' ? namespace === 'default' || namespace === '' : about === namespace;
+    if (!agrees) errors.push(mismatch);
+  } else {
+    if (about === '' ? !['default', 'kube-system'].includes(namespace) : about !== namespace) {
+      errors.push(mismatch);
+    }
+    errors.push(...validateNewEvent(event));
+  }
+  for (const problem of subdomainProblems(namespace)) {
+    errors.push(invalid('namespace', namespace, problem));
+  }
+  return errors;
+}
+
+/** An event with `eventTime` was written by today's recorders, which say more. */
+function validateNewEvent(event: Event): FieldError[] {
+  const errors: FieldError[] = [];
+  const { reportingComponent = '', message = '' } = event;
+  if (reportingComponent === '') errors.push(required('reportingController'));
+  for (const problem of qualifiedNameProblems(reportingComponent)) {
+    errors.push(invalid('reportingController', reportingComponent, problem));
+  }
+  for (const field of ['reportingInstance', 'action', 'reason'] as const) {
+    const value = event[field] ?? '';
+    if (value === '') errors.push(required(field));
+    if (Buffer.byteLength(value) > limits.wordBytesMax) {
+      errors.push(invalid(field, '', `can have at most ${limits.wordBytesMax} characters`));
+    }
+  }
+  if (Buffer.byteLength(message) > limits.messageBytesMax) {
+    errors.push(invalid('message', '', `can have at most ${limits.messageBytesMax} characters`));
+  }
+  return errors;
+}
+
+function firstSeen(event: Event, nowMs: number): string {
+  return formatAge(event.firstTimestamp ?? event.eventTime, nowMs);
+}
+
+function lastSeen(event: Event, nowMs: number): string {
+  if (event.series !== undefined) return formatAge(event.series.lastObservedTime, nowMs);
+  if (event.lastTimestamp !== undefined) return formatAge(event.lastTimestamp, nowMs);
+  return firstSeen(event, nowMs);
+}
+
+function sourceText({ source, reportingComponent, reportingInstance }: Event): string {
+  const component = source?.component || reportingComponent || '';
+  const instance = source?.host || reportingInstance || '';
+  return instance === '' ? component : `${component}, ${instance}`;
+}
+
+function objectText({ involvedObject }: Event): string {
+  const kind = (involvedObject.kind ?? '').toLowerCase();
+  return involvedObject.name ? `${kind}/${involvedObject.name}` : kind;
+}
+
+const eventColumns = [
+  {
+    name: 'Last Seen',
+    type: 'string',
+    description: 'Time since it happened last.',
+    priority: 0,
+    cell: lastSeen,
+  },
+  {
+    name: 'Type',
+    type: 'string',
+    description: 'Normal or Warning.',
+    priority: 0,
+    cell: ({ type }: Event) => type ?? '',
+  },
+  {
+    name: 'Reason',
+    type: 'string',
+    description: 'Why, in one word.',
+    priority: 0,
+    cell: ({ reason }: Event) => reason ?? '',
+  },
+  {
+    name: 'Object',
+    type: 'string',
+    description: 'What it happened to.',
+    priority: 0,
+    cell: objectText,
+  },
+  {
+    name: 'Subobject',
+    type: 'string',
+    description: 'Part of the object.',
+    priority: 1,
+    cell: ({ involvedObject }: Event) => involvedObject.fieldPath ?? '',
+  },
+  {
+    name: 'Source',
+    type: 'string',
+    description: 'Who reported it.',
+    priority: 1,
+    cell: sourceText,
+  },
+  {
+    name: 'Message',
+    type: 'string',
+    description: 'What happened, for people.',
+    priority: 0,
+    cell: ({ message }: Event) => (message ?? '').trim(),
+  },
+  {
+    name: 'First Seen',
+    type: 'string',
+    description: 'Time since it happened first.',
+    priority: 1,
+    cell: firstSeen,
+  },
+  {
+    name: 'Count',
+    type: 'string',
+    description: 'How often it happened.',
+    priority: 1,
+    cell: ({ series, count }: Event) => series?.count ?? (count || 1),
+  },
+  {
+    name: 'Name',
+    type: 'string',
+    format: 'name',
+    description: 'Name of the event.',
+    priority: 1,
+    cell: ({ metadata }: Event) => metadata.name ?? '',
+  },
+] as const;

@@ -1,0 +1,194 @@
+/**
+ * Node: a machine that runs pods. Kubelets write its status; people label, taint and cordon it.
+ */
+import { duplicate, type FieldError, forbidden, invalid, required } from '#api/field-error.ts';
+import { validateLabels } from '#api/object-meta.ts';
+import { compareQuantities } from '#api/quantity.ts';
+import { defineResource, type Resource } from '#api/resource.ts';
+import { jsonEqual } from '#kit/json-equal.ts';
+import { ageColumn, nameColumn } from '../columns.ts';
+import type { Node, Taint } from '../types/core-v1.ts';
+import { hubView } from '../view.ts';
+import { validateTaintEffect } from './pod/scheduling-validation.ts';
+
+const rolePrefix = 'node-role.kubernetes.io/';
+const oldRoleLabel = 'kubernetes.io/role';
+
+export function nodeResource(): Resource {
+  return defineResource<Node>({
+    kind: 'Node',
+    plural: 'nodes',
+    singular: 'node',
+    shortNames: ['no'],
+    categories: [],
+    namespaced: false,
+    storagePrefix: 'minions',
+    views: [
+      hubView<Node>({
+        group: '',
+        version: 'v1',
+        definition: 'io.k8s.api.core.v1.Node',
+        setDefaults: setNodeDefaults,
+      }),
+    ],
+    hasStatus: true,
+    specChanged: () => false,
+    prepareForUpdate: (next, old) => ({ ...next, status: old.status }),
+    prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
+    validate: validateNode,
+    validateUpdate: validateNodeUpdate,
+    columns: nodeColumns,
+    selectableFields: {
+      'spec.unschedulable': ({ spec }) => String(spec?.unschedulable ?? false),
+    },
+  });
+}
+
+/** A node that says nothing of what pods may use offers all that it has. */
+function setNodeDefaults(node: Node): Node {
+  const { status } = node;
+  if (status?.capacity === undefined) return node;
+  const allocatable = { ...status.capacity, ...status.allocatable };
+  if (jsonEqual(allocatable, status.allocatable)) return node;
+  return { ...node, status: { ...status, allocatable } };
+}
+
+function validateNode({ metadata, spec, status }: Node): FieldError[] {
+  const errors = validateLabels(metadata.labels, 'metadata.labels');
+  errors.push(...validateTaints(spec?.taints ?? [], 'spec.taints'));
+  for (const list of ['capacity', 'allocatable'] as const) {
+    for (const [name, amount] of Object.entries(status?.[list] ?? {})) {
+      if (compareQuantities(amount, '0') >= 0) continue;
+      errors.push(invalid(`status.${list}.${name}`, amount, 'must be greater than or equal to 0'));
+    }
+  }
+  const { podCIDRs = [] } = spec ?? {};
+  for (const [index, podCIDR] of podCIDRs.entries()) {
+    if (/^[0-9a-fA-F.:]+\/\d+$/.test(podCIDR)) continue;
+    const detail = 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)';
+    errors.push(invalid(`spec.podCIDRs[${index}]`, podCIDR, detail));
+  }
+  return errors;
+}
+
+function validateTaints(taints: readonly Taint[], field: string): FieldError[] {
+  const errors: FieldError[] = [];
+  const seen = new Set<string>();
+  for (const [index, taint] of taints.entries()) {
+    const at = `${field}[${index}]`;
+    errors.push(...validateLabels({ [taint.key]: taint.value ?? '' }, `${at}.key`));
+    errors.push(
+      ...(taint.effect
+        ? validateTaintEffect(taint.effect, `${at}.effect`)
+        : [required(`${at}.effect`)]),
+    );
+    const identity = `${taint.key}:${taint.effect}`;
+    if (seen.has(identity)) {
+      errors.push({
+        ...duplicate(at, taint),
+        detail: 'taints must be unique by key and effect pair',
+      });
+    }
+    seen.add(identity);
+  }
+  return errors;
+}
+
+function validateNodeUpdate(next: Node, old: Node): FieldError[] {
+  const errors: FieldError[] = [];
+  const fixed = ['podCIDR', 'providerID'] as const;
+  for (const key of fixed) {
+    const before = old.spec?.[key];
+    if (!before || next.spec?.[key] === before) continue;
+    const detail =
+      key === 'podCIDR'
+        ? 'node updates may not change podCIDR except from "" to valid'
+        : 'node updates may not change providerID except from "" to valid';
+    errors.push(forbidden(`spec.${key === 'podCIDR' ? 'podCIDRs' : key}`, detail));
+  }
+  return errors;
+}
+
+const nodeColumns = [
+  nameColumn<Node>(),
+  {
+    name: 'Status',
+    type: 'string',
+    description: 'Whether the node is ready, and whether new pods may come.',
+    priority: 0,
+    cell: ({ spec, status }: Node) => {
+      const ready = status?.conditions?.find(({ type }) => type === 'Ready');
+      const words = [
+        ready === undefined ? 'Unknown' : ready.status === 'True' ? 'Ready' : 'NotReady',
+      ];
+      if (spec?.unschedulable === true) words.push('SchedulingDisabled');
+      return words.join(',');
+    },
+  },
+  {
+    name: 'Roles',
+    type: 'string',
+    description: 'Roles, from the labels of the node.',
+    priority: 0,
+    cell: (node: Node) => rolesOf(node).join(',') || '<none>',
+  },
+  ageColumn<Node>(),
+  {
+    name: 'Version',
+    type: 'string',
+    description: 'Version of the kubelet.',
+    priority: 0,
+    cell: ({ status }: Node) => status?.nodeInfo?.kubeletVersion ?? '',
+  },
+  {
+    name: 'Internal-IP',
+    type: 'string',
+    description: 'Address inside the cluster network.',
+    priority: 1,
+    cell: (node: Node) => addressOf(node, 'InternalIP'),
+  },
+  {
+    name: 'External-IP',
+    type: 'string',
+    description: 'Address from outside.',
+    priority: 1,
+    cell: (node: Node) => addressOf(node, 'ExternalIP'),
+  },
+  {
+    name: 'OS-Image',
+    type: 'string',
+    description: 'Operating system as it names itself.',
+    priority: 1,
+    cell: ({ status }: Node) => status?.nodeInfo?.osImage || '<unknown>',
+  },
+  {
+    name: 'Kernel-Version',
+    type: 'string',
+    description: 'Version of the kernel.',
+    priority: 1,
+    cell: ({ status }: Node) => status?.nodeInfo?.kernelVersion || '<unknown>',
+  },
+  {
+    name: 'Container-Runtime',
+    type: 'string',
+    description: 'Container runtime and its version.',
+    priority: 1,
+    cell: ({ status }: Node) => status?.nodeInfo?.containerRuntimeVersion || '<unknown>',
+  },
+] as const;
+
+function rolesOf({ metadata }: Node): readonly string[] {
+  const roles = new Set<string>();
+  for (const [key, value] of Object.entries(metadata.labels ?? {})) {
+    if (key.startsWith(rolePrefix) && key.length > rolePrefix.length) {
+      roles.add(key.slice(rolePrefix.length));
+    } else if (key === oldRoleLabel && value !== '') {
+      roles.add(value);
+    }
+  }
+  return [...roles].sort();
+}
+
+function addressOf({ status }: Node, kind: string): string {
+  return status?.addresses?.find(({ type }) => type === kind)?.address ?? '<none>';
+}

@@ -1,0 +1,276 @@
+/**
+ * Validation of containers, init containers and ephemeral containers: names, images, ports,
+ * environment, mounts; probes and resources have their own files.
+ */
+import {
+  duplicate,
+  type FieldError,
+  fieldNotFound,
+  forbidden,
+  invalid,
+  notSupported,
+  required,
+} from '#api/field-error.ts';
+import { labelProblems, portNameProblems } from '#api/names.ts';
+import type {
+  Container,
+  ContainerPort,
+  EphemeralContainer,
+  PodSpec,
+  Volume,
+  VolumeMount,
+} from '#resources/types/core-v1.ts';
+import {
+  protocols,
+  validateChoice,
+  validateId,
+  validateLocalPath,
+  validatePort,
+} from '#resources/value-validation.ts';
+import { validateEnv, validateEnvFrom } from './env-validation.ts';
+import { validateLifecycle, validateProbes } from './probe-validation.ts';
+import { validateResources } from './resources-validation.ts';
+
+type Volumes = ReadonlyMap<string, Volume>;
+
+const pullPolicies = ['Always', 'IfNotPresent', 'Never'];
+const messagePolicies = ['File', 'FallbackToLogsOnError'];
+
+export function validateContainers(spec: PodSpec, volumes: Volumes, field: string): FieldError[] {
+  const { containers = [] } = spec;
+  if (containers.length === 0) return [required(field)];
+  const errors: FieldError[] = [];
+  const names = new Set<string>();
+  const hostPorts = new Set<string>();
+  for (const [index, container] of containers.entries()) {
+    const at = `${field}[${index}]`;
+    errors.push(...validateContainer(container, volumes, at, spec));
+    errors.push(...validateLifecycle(container.lifecycle, `${at}.lifecycle`));
+    errors.push(...validateProbes(container, at));
+    if (container.name && names.has(container.name)) {
+      errors.push(duplicate(`${at}.name`, container.name));
+    }
+    names.add(container.name);
+    errors.push(...validateHostPorts(container, hostPorts, at));
+  }
+  return errors;
+}
+
+export function validateInitContainers(
+  spec: PodSpec,
+  volumes: Volumes,
+  field: string,
+): FieldError[] {
+  const errors: FieldError[] = [];
+  const names = new Set(spec.containers?.map(({ name }) => name));
+  for (const [index, container] of (spec.initContainers ?? []).entries()) {
+    const at = `${field}[${index}]`;
+    errors.push(...validateContainer(container, volumes, at, spec));
+    if (container.name && names.has(container.name)) {
+      errors.push(duplicate(`${at}.name`, container.name));
+    }
+    names.add(container.name);
+    if (container.restartPolicy === 'Always') {
+      errors.push(...validateLifecycle(container.lifecycle, `${at}.lifecycle`));
+      errors.push(...validateProbes(container, at));
+      continue;
+    }
+    const never = ['lifecycle', 'livenessProbe', 'readinessProbe', 'startupProbe'] as const;
+    for (const name of never) {
+      if (container[name] === undefined) continue;
+      const detail = 'may not be set for init containers without restartPolicy=Always';
+      errors.push(forbidden(`${at}.${name}`, detail));
+    }
+  }
+  return errors;
+}
+
+export function validateEphemeralContainers(
+  spec: PodSpec,
+  volumes: Volumes,
+  field: string,
+): FieldError[] {
+  const errors: FieldError[] = [];
+  const others = [...(spec.containers ?? []), ...(spec.initContainers ?? [])];
+  const names = new Set(others.map(({ name }) => name));
+  for (const [index, container] of (spec.ephemeralContainers ?? []).entries()) {
+    const at = `${field}[${index}]`;
+    errors.push(...validateContainer(container, volumes, at, spec));
+    if (names.has(container.name)) errors.push(duplicate(`${at}.name`, container.name));
+    names.add(container.name);
+    const target = container.targetContainerName;
+    if (target && !others.some(({ name }) => name === target)) {
+      errors.push(fieldNotFound(`${at}.targetContainerName`, target));
+    }
+    const never = [
+      'ports',
+      'livenessProbe',
+      'readinessProbe',
+      'startupProbe',
+      'lifecycle',
+    ] as const;
+    for (const name of never) {
+      if (container[name] === undefined) continue;
+      errors.push(forbidden(`${at}.${name}`, 'field is not allowed for ephemeral containers'));
+    }
+  }
+  return errors;
+}
+
+function validateContainer(
+  container: Container | EphemeralContainer,
+  volumes: Volumes,
+  field: string,
+  spec: PodSpec,
+): FieldError[] {
+  const errors: FieldError[] = [];
+  const { name, image } = container;
+  if (!name) errors.push(required(`${field}.name`));
+  else {
+    for (const problem of labelProblems(name)) errors.push(invalid(`${field}.name`, name, problem));
+  }
+  if (!image) errors.push(required(`${field}.image`));
+  else if (image !== image.trim()) {
+    const detail = 'must not have leading or trailing whitespace';
+    errors.push(invalid(`${field}.image`, image, detail));
+  }
+  const { terminationMessagePolicy, imagePullPolicy, restartPolicy } = container;
+  errors.push(
+    ...validateChoice(
+      terminationMessagePolicy,
+      messagePolicies,
+      `${field}.terminationMessagePolicy`,
+    ),
+    ...validatePorts(container.ports ?? [], spec, `${field}.ports`),
+    ...validateEnv(container.env ?? [], `${field}.env`),
+    ...validateEnvFrom(container.envFrom ?? [], `${field}.envFrom`),
+    ...validateMounts(container, volumes, field),
+    ...validateChoice(imagePullPolicy, pullPolicies, `${field}.imagePullPolicy`),
+    ...validateResources(container.resources ?? {}, `${field}.resources`),
+    ...validateSecurityContext(container, `${field}.securityContext`),
+  );
+  if (restartPolicy !== undefined && !['Always', 'OnFailure', 'Never'].includes(restartPolicy)) {
+    const choices = ['Always', 'OnFailure', 'Never'];
+    errors.push(notSupported(`${field}.restartPolicy`, restartPolicy, choices));
+  }
+  return errors;
+}
+
+function validatePorts(
+  ports: readonly ContainerPort[],
+  { hostNetwork }: PodSpec,
+  field: string,
+): FieldError[] {
+  const errors: FieldError[] = [];
+  const names = new Set<string>();
+  for (const [index, port] of ports.entries()) {
+    const at = `${field}[${index}]`;
+    if (port.name) {
+      for (const problem of portNameProblems(port.name)) {
+        errors.push(invalid(`${at}.name`, port.name, problem));
+      }
+      if (names.has(port.name)) errors.push(duplicate(`${at}.name`, port.name));
+      names.add(port.name);
+    }
+    if (!port.containerPort) errors.push(required(`${at}.containerPort`));
+    else errors.push(...validatePort(port.containerPort, `${at}.containerPort`));
+    if (port.hostPort) errors.push(...validatePort(port.hostPort, `${at}.hostPort`));
+    errors.push(...validateChoice(port.protocol, protocols, `${at}.protocol`));
+    if (hostNetwork === true && port.hostPort && port.hostPort !== port.containerPort) {
+      const detail = 'must match `hostPort` when `hostNetwork` is true';
+      errors.push(invalid(`${at}.containerPort`, port.containerPort, detail));
+    }
+  }
+  return errors;
+}
+
+/** Two containers of a pod cannot have the same port of the node. */
+function validateHostPorts(container: Container, taken: Set<string>, field: string): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const [index, port] of (container.ports ?? []).entries()) {
+    if (!port.hostPort) continue;
+    const key = `${port.protocol}/${port.hostIP ?? ''}/${port.hostPort}`;
+    if (taken.has(key)) errors.push(duplicate(`${field}.ports[${index}].hostPort`, key));
+    taken.add(key);
+  }
+  return errors;
+}
+
+function validateMounts(
+  { volumeMounts = [], volumeDevices = [] }: Container | EphemeralContainer,
+  volumes: Volumes,
+  field: string,
+): FieldError[] {
+  const errors: FieldError[] = [];
+  const paths = new Set<string>();
+  for (const [index, mount] of volumeMounts.entries()) {
+    const at = `${field}.volumeMounts[${index}]`;
+    if (!mount.name) errors.push(required(`${at}.name`));
+    else if (!volumes.has(mount.name)) errors.push(fieldNotFound(`${at}.name`, mount.name));
+    if (!mount.mountPath) errors.push(required(`${at}.mountPath`));
+    else if (paths.has(mount.mountPath)) {
+      errors.push(invalid(`${at}.mountPath`, mount.mountPath, 'must be unique'));
+    }
+    paths.add(mount.mountPath);
+    errors.push(...validateSubPaths(mount, at));
+  }
+  for (const [index, device] of volumeDevices.entries()) {
+    const at = `${field}.volumeDevices[${index}]`;
+    if (!device.name) errors.push(required(`${at}.name`));
+    else if (volumes.get(device.name)?.persistentVolumeClaim === undefined) {
+      const detail =
+        'can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode';
+      if (!volumes.has(device.name)) errors.push(fieldNotFound(`${at}.name`, device.name));
+      else if (volumes.get(device.name)?.ephemeral === undefined) {
+        errors.push(invalid(`${at}.name`, device.name, detail));
+      }
+    }
+    if (!device.devicePath) errors.push(required(`${at}.devicePath`));
+  }
+  return errors;
+}
+
+function validateSubPaths({ subPath, subPathExpr, mountPropagation }: VolumeMount, field: string) {
+  const errors: FieldError[] = [];
+  if (subPath) errors.push(...validateLocalPath(subPath, `${field}.subPath`));
+  if (subPathExpr) {
+    if (subPath) {
+      errors.push(
+        invalid(
+          `${field}.subPathExpr`,
+          subPathExpr,
+          'subPathExpr and subPath are mutually exclusive',
+        ),
+      );
+    }
+    errors.push(...validateLocalPath(subPathExpr, `${field}.subPathExpr`));
+  }
+  const modes = ['Bidirectional', 'HostToContainer', 'None'];
+  if (mountPropagation !== undefined && !modes.includes(mountPropagation)) {
+    errors.push(notSupported(`${field}.mountPropagation`, mountPropagation, modes));
+  }
+  return errors;
+}
+
+function validateSecurityContext(
+  { securityContext }: Container | EphemeralContainer,
+  field: string,
+): FieldError[] {
+  if (securityContext === undefined) return [];
+  const { privileged, allowPrivilegeEscalation, capabilities, runAsUser, runAsGroup } =
+    securityContext;
+  const errors = [
+    ...validateId(runAsUser, `${field}.runAsUser`),
+    ...validateId(runAsGroup, `${field}.runAsGroup`),
+  ];
+  if (allowPrivilegeEscalation === false && privileged === true) {
+    const detail = 'cannot set `allowPrivilegeEscalation` to false and `privileged` to true';
+    errors.push(invalid(field, securityContext, detail));
+  }
+  if (allowPrivilegeEscalation === false && capabilities?.add?.includes('SYS_ADMIN')) {
+    const detail =
+      'cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN';
+    errors.push(invalid(field, securityContext, detail));
+  }
+  return errors;
+}

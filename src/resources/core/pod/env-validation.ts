@@ -1,0 +1,149 @@
+/** Validation of environment variables and where their values come from. */
+import { type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
+import { configMapKeyProblems, envVarNameProblems } from '#api/names.ts';
+import type {
+  EnvFromSource,
+  EnvVar,
+  EnvVarSource,
+  ObjectFieldSelector,
+  ResourceFieldSelector,
+} from '#resources/types/core-v1.ts';
+
+/** Fields of the pod that variables may show. */
+const envFieldPaths = [
+  'metadata.name',
+  'metadata.namespace',
+  'metadata.uid',
+  'spec.nodeName',
+  'spec.serviceAccountName',
+  'status.hostIP',
+  'status.hostIPs',
+  'status.podIP',
+  'status.podIPs',
+];
+
+const resourceNames = [
+  'limits.cpu',
+  'limits.ephemeral-storage',
+  'limits.memory',
+  'requests.cpu',
+  'requests.ephemeral-storage',
+  'requests.memory',
+];
+
+const mapPath = /^metadata\.(annotations|labels)\['(.*)'\]$/;
+
+export function validateEnv(env: readonly EnvVar[], field: string): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const [index, variable] of env.entries()) {
+    const at = `${field}[${index}]`;
+    if (!variable.name) errors.push(required(`${at}.name`));
+    else {
+      for (const problem of envVarNameProblems(variable.name)) {
+        errors.push(invalid(`${at}.name`, variable.name, problem));
+      }
+    }
+    if (variable.valueFrom !== undefined) {
+      errors.push(...validateSource(variable.valueFrom, variable.value, `${at}.valueFrom`));
+    }
+  }
+  return errors;
+}
+
+function validateSource(
+  source: EnvVarSource,
+  value: string | undefined,
+  field: string,
+): FieldError[] {
+  const errors: FieldError[] = [];
+  let sources = 0;
+  if (source.fieldRef !== undefined) {
+    sources += 1;
+    errors.push(...validateFieldRef(source.fieldRef, envFieldPaths, `${field}.fieldRef`));
+  }
+  if (source.resourceFieldRef !== undefined) {
+    sources += 1;
+    errors.push(...validateResourceFieldRef(source.resourceFieldRef, `${field}.resourceFieldRef`));
+  }
+  for (const name of ['configMapKeyRef', 'secretKeyRef'] as const) {
+    const reference = source[name];
+    if (reference === undefined) continue;
+    sources += 1;
+    if (!reference.name) errors.push(required(`${field}.${name}.name`));
+    if (!reference.key) errors.push(required(`${field}.${name}.key`));
+    else {
+      for (const problem of configMapKeyProblems(reference.key)) {
+        errors.push(invalid(`${field}.${name}.key`, reference.key, problem));
+      }
+    }
+  }
+  if (source.fileKeyRef !== undefined) sources += 1;
+  if (sources === 0) {
+    const detail =
+      'must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`';
+    errors.push(invalid(field, '', detail));
+  } else if (value) {
+    errors.push(invalid(field, '', 'may not be specified when `value` is not empty'));
+  } else if (sources > 1) {
+    errors.push(invalid(field, '', 'may not have more than one field specified at a time'));
+  }
+  return errors;
+}
+
+export function validateFieldRef(
+  { apiVersion, fieldPath }: ObjectFieldSelector,
+  supported: readonly string[],
+  field: string,
+): FieldError[] {
+  if (!apiVersion) return [required(`${field}.apiVersion`)];
+  if (!fieldPath) return [required(`${field}.fieldPath`)];
+  if (supported.includes(fieldPath) || mapPath.test(fieldPath)) return [];
+  if (/^(metadata|spec|status)\.\w+$/.test(fieldPath) && allFieldPaths.includes(fieldPath)) {
+    return [notSupported(`${field}.fieldPath`, fieldPath, supported)];
+  }
+  const detail = `error converting fieldPath: field label not supported: ${fieldPath}`;
+  return [invalid(`${field}.fieldPath`, fieldPath, detail)];
+}
+
+const allFieldPaths = [
+  ...envFieldPaths,
+  'metadata.annotations',
+  'metadata.labels',
+  'spec.restartPolicy',
+  'spec.schedulerName',
+  'status.phase',
+  'spec.hostNetwork',
+];
+
+export function validateResourceFieldRef(
+  { resource }: ResourceFieldSelector,
+  field: string,
+): FieldError[] {
+  if (!resource) return [required(`${field}.resource`)];
+  if (resourceNames.includes(resource)) return [];
+  if (/^(limits|requests)\.hugepages-/.test(resource)) return [];
+  return [notSupported(`${field}.resource`, resource, resourceNames)];
+}
+
+export function validateEnvFrom(sources: readonly EnvFromSource[], field: string): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const [index, source] of sources.entries()) {
+    const at = `${field}[${index}]`;
+    if (source.prefix) {
+      for (const problem of envVarNameProblems(source.prefix)) {
+        errors.push(invalid(`${at}.prefix`, source.prefix, problem));
+      }
+    }
+    const { configMapRef, secretRef } = source;
+    if (configMapRef !== undefined && !configMapRef.name) {
+      errors.push(required(`${at}.configMapRef.name`));
+    }
+    if (secretRef !== undefined && !secretRef.name) errors.push(required(`${at}.secretRef.name`));
+    if (configMapRef === undefined && secretRef === undefined) {
+      errors.push(invalid(field, '', 'must specify one of: `configMapRef` or `secretRef`'));
+    } else if (configMapRef !== undefined && secretRef !== undefined) {
+      errors.push(invalid(field, '', 'may not have more than one field specified at a time'));
+    }
+  }
+  return errors;
+}

@@ -1,0 +1,75 @@
+/**
+ * Pod: containers that run together on one node. The most-written kind; its parts are
+ * `defaults.ts`, `spec-validation.ts` and its neighbours, `update-validation.ts`, `columns.ts`.
+ */
+import { defineResource, type Resource } from '#api/resource.ts';
+import { jsonEqual } from '#kit/json-equal.ts';
+import type { Pod } from '#resources/types/core-v1.ts';
+import { hubView } from '#resources/view.ts';
+import { podColumns } from './columns.ts';
+import { mirrorServiceAccount, setPodDefaults } from './defaults.ts';
+import { qosClassOf } from './qos-class.ts';
+import { validatePod } from './spec-validation.ts';
+import { validatePodStatusUpdate, validatePodUpdate } from './update-validation.ts';
+import { podWarnings } from './warnings.ts';
+
+export function podResource(): Resource {
+  return defineResource<Pod>({
+    kind: 'Pod',
+    plural: 'pods',
+    singular: 'pod',
+    shortNames: ['po'],
+    categories: ['all'],
+    namespaced: true,
+    storagePrefix: 'pods',
+    views: [
+      hubView<Pod>({
+        group: '',
+        version: 'v1',
+        definition: 'io.k8s.api.core.v1.Pod',
+        setDefaults: setPodDefaults,
+      }),
+    ],
+    hasStatus: true,
+    specChanged: (next, old) => !jsonEqual(next.spec, old.spec),
+    prepareForCreate: (pod) => ({
+      ...pod,
+      ...(pod.spec === undefined ? {} : { spec: mirrorServiceAccount(pod.spec) }),
+      status: {
+        phase: 'Pending',
+        qosClass: pod.spec === undefined ? 'BestEffort' : qosClassOf(pod.spec),
+      },
+    }),
+    prepareForUpdate: (next, old) => ({ ...next, status: old.status }),
+    prepareForStatusUpdate: (next, old) => ({
+      ...next,
+      metadata: { ...next.metadata, ownerReferences: old.metadata.ownerReferences },
+      spec: old.spec,
+      status: { ...next.status, qosClass: next.status?.qosClass || old.status?.qosClass },
+    }),
+    validate: validatePod,
+    validateUpdate: validatePodUpdate,
+    validateStatusUpdate: validatePodStatusUpdate,
+    warnings: podWarnings,
+    columns: podColumns(),
+    selectableFields: {
+      'spec.nodeName': ({ spec }) => spec?.nodeName ?? '',
+      'spec.host': ({ spec }) => spec?.nodeName ?? '',
+      'spec.restartPolicy': ({ spec }) => spec?.restartPolicy ?? '',
+      'spec.schedulerName': ({ spec }) => spec?.schedulerName ?? '',
+      'spec.serviceAccountName': ({ spec }) => spec?.serviceAccountName ?? '',
+      'spec.hostNetwork': ({ spec }) => String(spec?.hostNetwork ?? false),
+      'status.phase': ({ status }) => status?.phase ?? '',
+      'status.podIP': ({ status }) => status?.podIPs?.[0]?.ip ?? status?.podIP ?? '',
+      'status.podIPs': ({ status }) => status?.podIPs?.[0]?.ip ?? status?.podIP ?? '',
+      'status.nominatedNodeName': ({ status }) => status?.nominatedNodeName ?? '',
+    },
+    gracePeriodSeconds: gracePeriodSecondsOf,
+  });
+}
+
+/** A pod that no kubelet runs, or that has ended, goes at once whatever was asked for. */
+function gracePeriodSecondsOf({ spec, status }: Pod): number {
+  if (!spec?.nodeName || status?.phase === 'Succeeded' || status?.phase === 'Failed') return 0;
+  return spec.terminationGracePeriodSeconds ?? 30;
+}

@@ -1,0 +1,85 @@
+/**
+ * Validation of resource requests and limits: known names, amounts that make sense, and no request
+ * above its limit. Used for containers, whole pods and wherever else resources are asked for.
+ */
+import { type FieldError, forbidden, invalid, required } from '#api/field-error.ts';
+import { qualifiedNameProblems } from '#api/names.ts';
+import { compareQuantities, quantity } from '#api/quantity.ts';
+import type { ResourceRequirements } from '#resources/types/core-v1.ts';
+
+const standard: ReadonlySet<string> = new Set(['cpu', 'memory', 'ephemeral-storage']);
+const hugePages = 'hugepages-';
+
+type Amounts = Readonly<Record<string, string>>;
+
+export function validateResources(
+  { limits = {}, requests = {} }: ResourceRequirements,
+  field: string,
+): FieldError[] {
+  const errors: FieldError[] = [];
+  const limitsAt = `${field}.limits`;
+  const requestsAt = `${field}.requests`;
+  for (const [name, amount] of Object.entries(limits)) {
+    errors.push(...validateAmount(name, amount, `${limitsAt}[${name}]`, limitsAt));
+  }
+  for (const [name, amount] of Object.entries(requests)) {
+    errors.push(...validateAmount(name, amount, `${requestsAt}[${name}]`, requestsAt));
+    const limit = Object.hasOwn(limits, name) ? limits[name] : undefined;
+    if (limit !== undefined) {
+      errors.push(...validateRequest(name, amount, limit, requestsAt));
+    } else if (!mayOvercommit(name)) {
+      errors.push(required(limitsAt, 'Limit must be set for non overcommitable resources'));
+    }
+  }
+  errors.push(...validateHugePages(limits, requests, field));
+  return errors;
+}
+
+function validateAmount(name: string, amount: string, at: string, list: string): FieldError[] {
+  const errors = resourceNameProblems(name).map((problem) => invalid(list, name, problem));
+  if (compareQuantities(amount, '0') < 0) {
+    errors.push(invalid(at, amount, 'must be greater than or equal to 0'));
+  }
+  if (!mayBeFraction(name) && quantity(amount).nano % 1_000_000_000n !== 0n) {
+    errors.push(invalid(at, amount, 'must be an integer'));
+  }
+  return errors;
+}
+
+function validateRequest(name: string, request: string, limit: string, at: string): FieldError[] {
+  const order = compareQuantities(request, limit);
+  if (!mayOvercommit(name)) {
+    if (order === 0) return [];
+    return [invalid(at, request, `must be equal to ${name} limit of ${limit}`)];
+  }
+  if (order <= 0) return [];
+  return [invalid(at, request, `must be less than or equal to ${name} limit of ${limit}`)];
+}
+
+/** Huge pages make no sense for a container without cpu or memory. */
+function validateHugePages(limits: Amounts, requests: Amounts, field: string): FieldError[] {
+  const names = [...Object.keys(limits), ...Object.keys(requests)];
+  if (!names.some((name) => name.startsWith(hugePages))) return [];
+  if (names.includes('cpu') || names.includes('memory')) return [];
+  return [forbidden(field, 'HugePages require cpu or memory')];
+}
+
+function resourceNameProblems(name: string): readonly string[] {
+  const problems = qualifiedNameProblems(name);
+  if (problems.length > 0) return problems;
+  if (name.includes('/')) return [];
+  if (standard.has(name) || name.startsWith(hugePages)) return [];
+  return [
+    'must be a standard resource type or fully qualified',
+    'must be a standard resource for containers',
+  ];
+}
+
+function mayOvercommit(name: string): boolean {
+  return standard.has(name) || name.includes('kubernetes.io/');
+}
+
+/** Only cpu may be given in parts of a unit; extended resources are counted whole. */
+function mayBeFraction(name: string): boolean {
+  return standard.has(name) || name.startsWith(hugePages) || name.includes('kubernetes.io/');
+}

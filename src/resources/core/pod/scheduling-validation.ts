@@ -1,0 +1,217 @@
+/** Validation of what steers scheduling: tolerations, affinity, spreading over topologies. */
+import {
+  duplicate,
+  type FieldError,
+  forbidden,
+  invalid,
+  notSupported,
+  required,
+} from '#api/field-error.ts';
+import { labelValueProblems, qualifiedNameProblems } from '#api/names.ts';
+import { validateLabelSelector } from '#resources/label-selector-validation.ts';
+import type {
+  Affinity,
+  NodeSelectorRequirement,
+  NodeSelectorTerm,
+  PodAffinityTerm,
+  Toleration,
+  TopologySpreadConstraint,
+  WeightedPodAffinityTerm,
+} from '#resources/types/core-v1.ts';
+
+const effects = ['NoSchedule', 'PreferNoSchedule', 'NoExecute'];
+
+export function validateTaintEffect(effect: string, field: string): FieldError[] {
+  return effects.includes(effect) ? [] : [notSupported(field, effect, effects)];
+}
+
+export function validateTolerations(
+  tolerations: readonly Toleration[],
+  field: string,
+): FieldError[] {
+  return tolerations.flatMap((toleration, index) =>
+    validateToleration(toleration, `${field}[${index}]`),
+  );
+}
+
+function validateToleration(toleration: Toleration, field: string): FieldError[] {
+  const errors: FieldError[] = [];
+  const { key, operator, value, effect, tolerationSeconds } = toleration;
+  if (key) {
+    for (const problem of qualifiedNameProblems(key))
+      errors.push(invalid(`${field}.key`, key, problem));
+  } else if (operator !== 'Exists') {
+    const detail =
+      'operator must be Exists when `key` is empty, which means "match all values and all keys"';
+    errors.push(invalid(`${field}.operator`, operator ?? '', detail));
+  }
+  if (tolerationSeconds !== undefined && effect !== 'NoExecute') {
+    const detail = "effect must be 'NoExecute' when `tolerationSeconds` is set";
+    errors.push(invalid(`${field}.effect`, effect ?? '', detail));
+  }
+  switch (operator) {
+    case undefined:
+    case '':
+    case 'Equal': {
+      const problems = labelValueProblems(value ?? '');
+      if (problems.length > 0) {
+        errors.push(invalid(`${field}.operator`, value, problems.join(';')));
+      }
+      break;
+    }
+    case 'Exists':
+      if (value) {
+        const detail = "value must be empty when `operator` is 'Exists'";
+        errors.push(invalid(`${field}.operator`, toleration, detail));
+      }
+      break;
+    default:
+      errors.push(notSupported(`${field}.operator`, operator, ['Equal', 'Exists']));
+  }
+  if (effect) errors.push(...validateTaintEffect(effect, `${field}.effect`));
+  return errors;
+}
+
+export function validateAffinity(affinity: Affinity | undefined, field: string): FieldError[] {
+  if (affinity === undefined) return [];
+  const errors: FieldError[] = [];
+  const { nodeAffinity, podAffinity, podAntiAffinity } = affinity;
+  const must = 'requiredDuringSchedulingIgnoredDuringExecution';
+  const may = 'preferredDuringSchedulingIgnoredDuringExecution';
+  const requiredTerms = nodeAffinity?.[must]?.nodeSelectorTerms;
+  if (nodeAffinity?.[must] !== undefined) {
+    const at = `${field}.nodeAffinity.${must}.nodeSelectorTerms`;
+    if ((requiredTerms ?? []).length === 0) {
+      errors.push(required(at, 'must have at least one node selector term'));
+    }
+    for (const [index, term] of (requiredTerms ?? []).entries()) {
+      errors.push(...validateNodeTerm(term, `${at}[${index}]`));
+    }
+  }
+  for (const [index, { weight, preference }] of (nodeAffinity?.[may] ?? []).entries()) {
+    const at = `${field}.nodeAffinity.${may}[${index}]`;
+    errors.push(...validateWeight(weight, `${at}.weight`));
+    errors.push(...validateNodeTerm(preference, `${at}.preference`));
+  }
+  for (const [name, one] of [
+    ['podAffinity', podAffinity],
+    ['podAntiAffinity', podAntiAffinity],
+  ] as const) {
+    errors.push(...validatePodTerms(one?.[must] ?? [], `${field}.${name}.${must}`));
+    errors.push(...validateWeightedTerms(one?.[may] ?? [], `${field}.${name}.${may}`));
+  }
+  return errors;
+}
+
+function validateWeight(weight: number, field: string): FieldError[] {
+  return weight >= 1 && weight <= 100 ? [] : [invalid(field, weight, 'must be in the range 1-100')];
+}
+
+function validateNodeTerm(term: NodeSelectorTerm, field: string): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const [index, requirement] of (term.matchExpressions ?? []).entries()) {
+    const at = `${field}.matchExpressions[${index}]`;
+    errors.push(...validateNodeRequirement(requirement, at));
+    for (const problem of qualifiedNameProblems(requirement.key)) {
+      errors.push(invalid(`${at}.key`, requirement.key, problem));
+    }
+  }
+  for (const [index, { key, operator, values = [] }] of (term.matchFields ?? []).entries()) {
+    const at = `${field}.matchFields[${index}]`;
+    if (key !== 'metadata.name') {
+      errors.push(invalid(`${at}.key`, key, 'not a valid field selector key'));
+    }
+    if (operator !== 'In' && operator !== 'NotIn') {
+      errors.push(invalid(`${at}.operator`, operator, 'not a valid selector operator'));
+    } else if (values.length !== 1) {
+      const detail =
+        "must be only one value when `operator` is 'In' or 'NotIn' for node field selector";
+      errors.push(required(`${at}.values`, detail));
+    }
+  }
+  return errors;
+}
+
+function validateNodeRequirement(
+  { operator, values = [] }: NodeSelectorRequirement,
+  field: string,
+): FieldError[] {
+  switch (operator) {
+    case 'In':
+    case 'NotIn':
+      if (values.length > 0) return [];
+      return [required(`${field}.values`, "must be specified when `operator` is 'In' or 'NotIn'")];
+    case 'Exists':
+    case 'DoesNotExist':
+      if (values.length === 0) return [];
+      return [
+        forbidden(
+          `${field}.values`,
+          "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+        ),
+      ];
+    case 'Gt':
+    case 'Lt':
+      if (values.length === 1) return [];
+      return [
+        required(
+          `${field}.values`,
+          "must be specified single value when `operator` is 'Lt' or 'Gt'",
+        ),
+      ];
+    default:
+      return [invalid(`${field}.operator`, operator, 'not a valid selector operator')];
+  }
+}
+
+function validatePodTerms(terms: readonly PodAffinityTerm[], field: string): FieldError[] {
+  return terms.flatMap((term, index) => validatePodTerm(term, `${field}[${index}]`));
+}
+
+function validateWeightedTerms(
+  terms: readonly WeightedPodAffinityTerm[],
+  field: string,
+): FieldError[] {
+  return terms.flatMap(({ weight, podAffinityTerm }, index) => [
+    ...validateWeight(weight, `${field}[${index}].weight`),
+    ...validatePodTerm(podAffinityTerm, `${field}[${index}].podAffinityTerm`),
+  ]);
+}
+
+function validatePodTerm(term: PodAffinityTerm, field: string): FieldError[] {
+  const errors = [
+    ...validateLabelSelector(term.labelSelector, `${field}.labelSelector`),
+    ...validateLabelSelector(term.namespaceSelector, `${field}.namespaceSelector`),
+  ];
+  if (!term.topologyKey) return [...errors, required(`${field}.topologyKey`, 'can not be empty')];
+  for (const problem of qualifiedNameProblems(term.topologyKey)) {
+    errors.push(invalid(`${field}.topologyKey`, term.topologyKey, problem));
+  }
+  return errors;
+}
+
+export function validateTopologySpread(
+  constraints: readonly TopologySpreadConstraint[],
+  field: string,
+): FieldError[] {
+  const errors: FieldError[] = [];
+  const seen = new Set<string>();
+  const choices = ['DoNotSchedule', 'ScheduleAnyway'];
+  for (const [index, constraint] of constraints.entries()) {
+    const at = `${field}[${index}]`;
+    const { maxSkew, topologyKey, whenUnsatisfiable, minDomains, labelSelector } = constraint;
+    if (maxSkew <= 0) errors.push(invalid(`${at}.maxSkew`, maxSkew, 'must be greater than zero'));
+    if (!topologyKey) errors.push(required(`${at}.topologyKey`, 'can not be empty'));
+    if (!choices.includes(whenUnsatisfiable)) {
+      errors.push(notSupported(`${at}.whenUnsatisfiable`, whenUnsatisfiable, choices));
+    }
+    const pair = `{${topologyKey}, ${whenUnsatisfiable}}`;
+    if (seen.has(pair)) errors.push(duplicate(`${at}.{topologyKey, whenUnsatisfiable}`, pair));
+    seen.add(pair);
+    if (minDomains !== undefined && minDomains <= 0) {
+      errors.push(invalid(`${at}.minDomains`, minDomains, 'must be greater than zero'));
+    }
+    errors.push(...validateLabelSelector(labelSelector, `${at}.labelSelector`));
+  }
+  return errors;
+}

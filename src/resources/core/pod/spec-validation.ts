@@ -1,0 +1,227 @@
+/**
+ * Validation of pods and pod templates. This file checks what concerns the pod as a whole and walks
+ * its containers; volumes, containers, probes, resources and scheduling rules have files beside it.
+ *
+ * Paths and texts are upstream's. Pods, ReplicaSets and Deployments all come here.
+ */
+import { duplicate, type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
+import { labelProblems, qualifiedNameProblems, subdomainProblems } from '#api/names.ts';
+import { validateAnnotations, validateLabels } from '#api/object-meta.ts';
+import type { Pod, PodDNSConfig, PodSpec, PodTemplateSpec } from '#resources/types/core-v1.ts';
+import { validateChoice, validateId, validateIP } from '#resources/value-validation.ts';
+import {
+  validateContainers,
+  validateEphemeralContainers,
+  validateInitContainers,
+} from './container-validation.ts';
+import { validateResources } from './resources-validation.ts';
+import {
+  validateAffinity,
+  validateTolerations,
+  validateTopologySpread,
+} from './scheduling-validation.ts';
+import { validateVolumes } from './volume-validation.ts';
+
+const restartPolicies = ['Always', 'OnFailure', 'Never'];
+const dnsPolicies = ['ClusterFirstWithHostNet', 'ClusterFirst', 'Default', 'None'];
+const int32Max = 2 ** 31 - 1;
+
+export function validatePod(pod: Pod): FieldError[] {
+  if (pod.spec === undefined) return [required('spec.containers')];
+  return validatePodSpec(pod.spec, 'spec');
+}
+
+export function validatePodTemplate(template: PodTemplateSpec, field: string): FieldError[] {
+  const errors = [
+    ...validateLabels(template.metadata?.labels, `${field}.labels`),
+    ...validateAnnotations(template.metadata?.annotations, `${field}.annotations`),
+  ];
+  if (template.spec === undefined) return [...errors, required(`${field}.spec.containers`)];
+  errors.push(...validatePodSpec(template.spec, `${field}.spec`));
+  if ((template.spec.ephemeralContainers ?? []).length > 0) {
+    errors.push({
+      type: 'FieldValueForbidden',
+      field: `${field}.spec.ephemeralContainers`,
+      detail: 'ephemeral containers not allowed in pod template',
+    });
+  }
+  return errors;
+}
+
+export function validatePodSpec(spec: PodSpec, field: string): FieldError[] {
+  const volumes = new Map((spec.volumes ?? []).map((volume) => [volume.name, volume]));
+  return [
+    ...validateVolumes(spec.volumes ?? [], `${field}.volumes`),
+    ...validateContainers(spec, volumes, `${field}.containers`),
+    ...validateInitContainers(spec, volumes, `${field}.initContainers`),
+    ...validateEphemeralContainers(spec, volumes, `${field}.ephemeralContainers`),
+    ...validateResources(spec.resources ?? {}, `${field}.resources`),
+    ...validateChoice(spec.restartPolicy, restartPolicies, `${field}.restartPolicy`),
+    ...validateChoice(spec.dnsPolicy, dnsPolicies, `${field}.dnsPolicy`),
+    ...validateLabels(spec.nodeSelector, `${field}.nodeSelector`),
+    ...validateSecurityContext(spec, `${field}.securityContext`),
+    ...validateImagePullSecrets(spec, `${field}.imagePullSecrets`),
+    ...validateAffinity(spec.affinity, `${field}.affinity`),
+    ...validateDNSConfig(spec.dnsConfig, spec.dnsPolicy, `${field}.dnsConfig`),
+    ...validateGates(spec, field),
+    ...validateTopologySpread(
+      spec.topologySpreadConstraints ?? [],
+      `${field}.topologySpreadConstraints`,
+    ),
+    ...validateNames(spec, field),
+    ...validateTolerations(spec.tolerations ?? [], `${field}.tolerations`),
+    ...validateHostAliases(spec, `${field}.hostAliases`),
+    ...validateRest(spec, field),
+  ];
+}
+
+function validateSecurityContext(
+  { securityContext, hostPID, shareProcessNamespace }: PodSpec,
+  field: string,
+) {
+  const errors: FieldError[] = [];
+  const {
+    fsGroup,
+    runAsUser,
+    runAsGroup,
+    supplementalGroups = [],
+    sysctls = [],
+  } = securityContext ?? {};
+  const ids: [string, number | undefined][] = [
+    ['fsGroup', fsGroup],
+    ['runAsUser', runAsUser],
+    ['runAsGroup', runAsGroup],
+    ...supplementalGroups.map((group, index): [string, number] => [
+      `supplementalGroups[${index}]`,
+      group,
+    ]),
+  ];
+  for (const [name, id] of ids) errors.push(...validateId(id, `${field}.${name}`));
+  if (hostPID === true && shareProcessNamespace === true) {
+    const detail = 'ShareProcessNamespace and HostPID cannot both be enabled';
+    errors.push(invalid(`${field}.shareProcessNamespace`, true, detail));
+  }
+  const names = new Set<string>();
+  for (const [index, { name }] of sysctls.entries()) {
+    if (!name) errors.push(required(`${field}.sysctls[${index}].name`));
+    else if (names.has(name)) errors.push(duplicate(`${field}.sysctls[${index}].name`, name));
+    names.add(name);
+  }
+  return errors;
+}
+
+function validateImagePullSecrets({ imagePullSecrets = [] }: PodSpec, field: string) {
+  return imagePullSecrets.flatMap(({ name }, index) =>
+    name ? [] : [required(`${field}[${index}].name`)],
+  );
+}
+
+function validateDNSConfig(
+  config: PodDNSConfig | undefined,
+  dnsPolicy: string | undefined,
+  field: string,
+): FieldError[] {
+  const errors: FieldError[] = [];
+  const { nameservers = [], searches = [], options = [] } = config ?? {};
+  if (dnsPolicy === 'None' && nameservers.length === 0) {
+    const detail = "must provide at least one DNS nameserver when `dnsPolicy` is 'None'";
+    errors.push(required(`${field}.nameservers`, detail));
+  }
+  if (nameservers.length > 3) {
+    errors.push(
+      invalid(`${field}.nameservers`, nameservers, 'must not have more than 3 nameservers'),
+    );
+  }
+  for (const [index, address] of nameservers.entries()) {
+    errors.push(...validateIP(address, `${field}.nameservers[${index}]`));
+  }
+  if (searches.length > 32) {
+    errors.push(invalid(`${field}.searches`, searches, 'must not have more than 32 search paths'));
+  }
+  for (const [index, search] of searches.entries()) {
+    if (search === '.') continue;
+    for (const problem of subdomainProblems(search.replace(/\.$/, '').replaceAll('_', '-'))) {
+      errors.push(invalid(`${field}.searches[${index}]`, search, problem));
+    }
+  }
+  for (const [index, { name }] of options.entries()) {
+    if (!name) errors.push(required(`${field}.options[${index}]`, 'must not be empty'));
+  }
+  return errors;
+}
+
+function validateGates({ readinessGates = [], schedulingGates = [] }: PodSpec, field: string) {
+  const errors: FieldError[] = [];
+  for (const [index, { conditionType }] of readinessGates.entries()) {
+    for (const problem of qualifiedNameProblems(conditionType)) {
+      const at = `${field}.readinessGates[${index}].conditionType`;
+      errors.push(invalid(at, conditionType, problem));
+    }
+  }
+  const seen = new Set<string>();
+  for (const [index, { name }] of schedulingGates.entries()) {
+    const at = `${field}.schedulingGates[${index}]`;
+    for (const problem of qualifiedNameProblems(name)) errors.push(invalid(at, name, problem));
+    if (seen.has(name)) errors.push(duplicate(at, name));
+    seen.add(name);
+  }
+  return errors;
+}
+
+function validateNames(spec: PodSpec, field: string): FieldError[] {
+  const errors: FieldError[] = [];
+  const rules = [
+    ['serviceAccountName', subdomainProblems],
+    ['nodeName', subdomainProblems],
+    ['hostname', labelProblems],
+    ['subdomain', labelProblems],
+    ['priorityClassName', subdomainProblems],
+    ['runtimeClassName', subdomainProblems],
+  ] as const;
+  for (const [name, problemsOf] of rules) {
+    const value = spec[name];
+    if (!value) continue;
+    for (const problem of problemsOf(value))
+      errors.push(invalid(`${field}.${name}`, value, problem));
+  }
+  return errors;
+}
+
+function validateHostAliases({ hostAliases = [] }: PodSpec, field: string): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const [index, { ip, hostnames = [] }] of hostAliases.entries()) {
+    errors.push(...validateIP(ip, `${field}[${index}].ip`));
+    for (const [at, hostname] of hostnames.entries()) {
+      for (const problem of subdomainProblems(hostname)) {
+        errors.push(invalid(`${field}[${index}].hostnames[${at}]`, hostname, problem));
+      }
+    }
+  }
+  return errors;
+}
+
+function validateRest(spec: PodSpec, field: string): FieldError[] {
+  const errors: FieldError[] = [];
+  const { activeDeadlineSeconds: deadline, preemptionPolicy, os, schedulerName } = spec;
+  if (deadline !== undefined && (deadline < 1 || deadline > int32Max)) {
+    const detail = `must be between 1 and ${int32Max}, inclusive`;
+    errors.push(invalid(`${field}.activeDeadlineSeconds`, deadline, detail));
+  }
+  if (preemptionPolicy && !['PreemptLowerPriority', 'Never'].includes(preemptionPolicy)) {
+    const choices = ['PreemptLowerPriority', 'Never'];
+    errors.push(notSupported(`${field}.preemptionPolicy`, preemptionPolicy, choices));
+  }
+  if (os !== undefined && !['linux', 'windows'].includes(os.name)) {
+    errors.push(
+      os.name
+        ? notSupported(`${field}.os.name`, os.name, ['linux', 'windows'])
+        : required(`${field}.os.name`),
+    );
+  }
+  if (schedulerName !== undefined) {
+    for (const problem of qualifiedNameProblems(schedulerName)) {
+      errors.push(invalid(`${field}.schedulerName`, schedulerName, problem));
+    }
+  }
+  return errors;
+}

@@ -1,0 +1,163 @@
+/**
+ * What may change in a pod that exists: images, the deadline (down), tolerations (more), gates
+ * (fewer), and nothing else; new pods are made instead. Status updates come here as well.
+ */
+import { type FieldError, forbidden, invalid, required } from '#api/field-error.ts';
+import { jsonEqual } from '#kit/json-equal.ts';
+import type { Container, Pod, PodSpec, Toleration } from '#resources/types/core-v1.ts';
+import { validateIP } from '#resources/value-validation.ts';
+
+const changeable = [
+  '`spec.containers[*].image`',
+  '`spec.initContainers[*].image`',
+  '`spec.activeDeadlineSeconds`',
+  '`spec.tolerations` (only additions to existing tolerations)',
+  '`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)',
+].join(',');
+
+export function validatePodUpdate(next: Pod, old: Pod): FieldError[] {
+  if (next.spec === undefined || old.spec === undefined) return [];
+  const { spec } = next;
+  const before = old.spec;
+  const errors: FieldError[] = [];
+  const lists = ['containers', 'initContainers'] as const;
+  for (const list of lists) {
+    if ((spec[list] ?? []).length === (before[list] ?? []).length) continue;
+    errors.push(forbidden(`spec.${list}`, 'pod updates may not add or remove containers'));
+  }
+  if (errors.length > 0) return errors;
+  for (const list of lists) errors.push(...validateImages(spec[list] ?? [], `spec.${list}`));
+  errors.push(
+    ...validateDeadline(spec, before),
+    ...validateTolerations(spec.tolerations ?? [], before.tolerations ?? []),
+    ...validateGates(spec, before),
+  );
+  const allowed = withAllowedChanges(before, spec);
+  if (!jsonEqual(allowed, spec)) {
+    const differing = differences(allowed, spec, 'spec').join('\n');
+    const detail = `pod updates may not change fields other than ${changeable}\n${differing}`;
+    errors.push(forbidden('spec', detail));
+  }
+  return errors;
+}
+
+function validateImages(containers: readonly Container[], field: string): FieldError[] {
+  return containers.flatMap(({ image }, index) => {
+    if (!image) return [required(`${field}[${index}].image`)];
+    if (image === image.trim()) return [];
+    const detail = 'must not have leading or trailing whitespace';
+    return [invalid(`${field}[${index}].image`, image, detail)];
+  });
+}
+
+function validateDeadline(spec: PodSpec, before: PodSpec): FieldError[] {
+  const deadline = spec.activeDeadlineSeconds;
+  const was = before.activeDeadlineSeconds;
+  const field = 'spec.activeDeadlineSeconds';
+  if (was === undefined) return [];
+  if (deadline === undefined) {
+    return [invalid(field, null, 'must not update from a positive integer to nil value')];
+  }
+  if (deadline <= was) return [];
+  return [invalid(field, deadline, 'must be less than or equal to previous value')];
+}
+
+function validateTolerations(
+  next: readonly Toleration[],
+  before: readonly Toleration[],
+): FieldError[] {
+  const withoutSeconds = ({ tolerationSeconds: _, ...rest }: Toleration) => rest;
+  const kept = before.every((one) =>
+    next.some((other) => jsonEqual(withoutSeconds(one), withoutSeconds(other))),
+  );
+  if (kept) return [];
+  const detail = 'existing toleration can not be modified except its tolerationSeconds';
+  return [forbidden('spec.tolerations', detail)];
+}
+
+function validateGates(spec: PodSpec, before: PodSpec): FieldError[] {
+  const old = new Set((before.schedulingGates ?? []).map(({ name }) => name));
+  return (spec.schedulingGates ?? []).flatMap(({ name }, index) =>
+    old.has(name)
+      ? []
+      : [
+          forbidden(
+            `spec.schedulingGates[${index}]`,
+            `only deletion is allowed, but found new scheduling gate '${name}'`,
+          ),
+        ],
+  );
+}
+
+/** What the old spec becomes when all changes that are allowed are made. */
+function withAllowedChanges(before: PodSpec, spec: PodSpec): PodSpec {
+  const images = (list: readonly Container[] | undefined, from: readonly Container[] | undefined) =>
+    list?.map((container, index) => ({ ...container, image: from?.[index]?.image }));
+  const negative = (before.terminationGracePeriodSeconds ?? 0) < 0;
+  const gated = (before.schedulingGates ?? []).length > 0;
+  return {
+    ...before,
+    containers: images(before.containers, spec.containers) ?? [],
+    initContainers: images(before.initContainers, spec.initContainers),
+    activeDeadlineSeconds: spec.activeDeadlineSeconds,
+    tolerations: spec.tolerations,
+    schedulingGates: spec.schedulingGates,
+    // A pod that waits at a gate may still be narrowed down to fewer nodes.
+    nodeSelector: gated ? { ...spec.nodeSelector, ...before.nodeSelector } : before.nodeSelector,
+    affinity: gated && before.affinity === undefined ? spec.affinity : before.affinity,
+    terminationGracePeriodSeconds:
+      negative && spec.terminationGracePeriodSeconds === 1
+        ? 1
+        : before.terminationGracePeriodSeconds,
+  };
+}
+
+/** `spec.nodeName: "a" -> "b"` for each place in which two values differ. */
+function differences(before: unknown, after: unknown, path: string): readonly string[] {
+  if (jsonEqual(before, after)) return [];
+  if (isObject(before) && isObject(after)) {
+    const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
+    return keys.flatMap((key) => {
+      const at = Array.isArray(after) ? `${path}[${key}]` : `${path}.${key}`;
+      return differences(before[key], after[key], at);
+    });
+  }
+  const show = (value: unknown): string => JSON.stringify(value) ?? 'null';
+  return [`${path}: ${show(before)} -> ${show(after)}`];
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}
+
+export function validatePodStatusUpdate(next: Pod, old: Pod): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const [index, { ip }] of (next.status?.podIPs ?? []).entries()) {
+    errors.push(...validateIP(ip, `status.podIPs[${index}]`));
+  }
+  const was = old.status?.qosClass;
+  if (was && next.status?.qosClass !== was) {
+    errors.push(invalid('status.qosClass', next.status?.qosClass, 'field is immutable'));
+  }
+  if (next.spec?.restartPolicy !== 'Always') errors.push(...validateTransitions(next, old));
+  return errors;
+}
+
+/** A container that has ended for good does not come back to life. */
+function validateTransitions(next: Pod, old: Pod): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const [index, { name, state }] of (next.status?.containerStatuses ?? []).entries()) {
+    const was = old.status?.containerStatuses?.find((status) => status.name === name)?.state;
+    if (was?.terminated === undefined || state?.terminated !== undefined) continue;
+    if (next.spec?.restartPolicy === 'OnFailure' && was.terminated.exitCode !== 0) continue;
+    const container = next.spec?.containers.find((one) => one.name === name);
+    if (container?.restartPolicy !== undefined) continue;
+    errors.push(
+      forbidden(
+        `status.containerStatuses[${index}].state`,
+        'may not be transitioned to non-terminated state',
+      ),
+    );
+  }
+  return errors;
+}

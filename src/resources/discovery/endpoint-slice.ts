@@ -1,0 +1,177 @@
+/**
+ * EndpointSlice: addresses behind a Service, at most 1,000 a slice, with their conditions. Written
+ * by the endpoint slice controller (and by people, for Services without a selector).
+ */
+import { isIP } from 'node:net';
+import { type FieldError, invalid, notSupported, required, tooMany } from '#api/field-error.ts';
+import { labelProblems, qualifiedNameProblems, subdomainProblems } from '#api/names.ts';
+import { defineResource, type Resource } from '#api/resource.ts';
+import { ageColumn, nameColumn } from '../columns.ts';
+import { fillIn, mapItems } from '../fill-in.ts';
+import type { Endpoint, EndpointPort, EndpointSlice } from '../types/discovery-v1.ts';
+import { hubView } from '../view.ts';
+
+export const limits = {
+  endpointsMax: 1000,
+  portsMax: 20_000,
+  addressesMax: 100,
+} as const;
+
+const addressTypes = ['FQDN', 'IPv4', 'IPv6'];
+const protocols = ['SCTP', 'TCP', 'UDP'];
+
+export function endpointSliceResource(): Resource {
+  return defineResource<EndpointSlice>({
+    kind: 'EndpointSlice',
+    plural: 'endpointslices',
+    singular: 'endpointslice',
+    shortNames: [],
+    categories: [],
+    namespaced: true,
+    storagePrefix: 'endpointslices',
+    views: [
+      hubView<EndpointSlice>({
+        group: 'discovery.k8s.io',
+        version: 'v1',
+        definition: 'io.k8s.api.discovery.v1.EndpointSlice',
+        setDefaults: setEndpointSliceDefaults,
+      }),
+    ],
+    hasStatus: false,
+    validate: validateEndpointSlice,
+    validateUpdate: (next, old) =>
+      next.addressType === old.addressType
+        ? []
+        : [invalid('addressType', next.addressType, 'field is immutable')],
+    columns: [
+      nameColumn(),
+      {
+        name: 'AddressType',
+        type: 'string',
+        description: 'Kind of the addresses.',
+        priority: 0,
+        cell: ({ addressType }) => addressType,
+      },
+      {
+        name: 'Ports',
+        type: 'string',
+        description: 'Ports of each endpoint.',
+        priority: 0,
+        cell: ({ ports = [] }) =>
+          upToThree(ports.map((port) => String(port.port ?? (port.name || '*')))),
+      },
+      {
+        name: 'Endpoints',
+        type: 'string',
+        description: 'Addresses of the endpoints.',
+        priority: 0,
+        cell: ({ endpoints }) => upToThree((endpoints ?? []).flatMap(({ addresses }) => addresses)),
+      },
+      ageColumn(),
+    ],
+  });
+}
+
+function upToThree(texts: readonly string[]): string {
+  const shown = texts.slice(0, 3).join(',');
+  if (texts.length > 3) return `${shown} + ${texts.length - 3} more...`;
+  return shown === '' ? '<unset>' : shown;
+}
+
+function setEndpointSliceDefaults(slice: EndpointSlice): EndpointSlice {
+  if (slice.ports === undefined) return slice;
+  const ports = mapItems(slice.ports, (port) =>
+    fillIn(port.name === undefined ? { ...port, name: '' } : port, { protocol: 'TCP' }),
+  );
+  return ports === slice.ports ? slice : { ...slice, ports };
+}
+
+function validateEndpointSlice(slice: EndpointSlice): FieldError[] {
+  const errors: FieldError[] = [];
+  const { addressType, endpoints = [], ports = [] } = slice;
+  if (!addressType) errors.push(required('addressType'));
+  else if (!addressTypes.includes(addressType)) {
+    errors.push(notSupported('addressType', addressType, addressTypes));
+  }
+  if (endpoints.length > limits.endpointsMax) {
+    errors.push(tooMany('endpoints', endpoints.length, limits.endpointsMax));
+    return errors;
+  }
+  for (const [index, endpoint] of endpoints.entries()) {
+    errors.push(...validateEndpoint(endpoint, addressType, `endpoints[${index}]`));
+  }
+  const names = new Set<string>();
+  for (const [index, port] of ports.entries()) {
+    errors.push(...validatePort(port, names, `ports[${index}]`));
+  }
+  return errors;
+}
+
+function validateEndpoint(endpoint: Endpoint, addressType: string, field: string): FieldError[] {
+  const errors: FieldError[] = [];
+  const { addresses = [], hostname, nodeName } = endpoint;
+  if (addresses.length === 0)
+    errors.push(required(`${field}.addresses`, 'must contain at least 1 address'));
+  if (addresses.length > limits.addressesMax) {
+    errors.push(tooMany(`${field}.addresses`, addresses.length, limits.addressesMax));
+  }
+  for (const [index, address] of addresses.entries()) {
+    errors.push(...validateAddress(address, addressType, `${field}.addresses[${index}]`));
+  }
+  for (const problem of nodeName ? subdomainProblems(nodeName) : []) {
+    errors.push(invalid(`${field}.nodeName`, nodeName, problem));
+  }
+  for (const problem of hostname ? labelProblems(hostname) : []) {
+    errors.push(invalid(`${field}.hostname`, hostname, problem));
+  }
+  return errors;
+}
+
+function validateAddress(address: string, addressType: string, field: string): FieldError[] {
+  const version = isIP(address);
+  switch (addressType) {
+    case 'IPv4':
+      if (version === 4) return [];
+      if (version === 6) return [invalid(field, address, 'must be an IPv4 address')];
+      return [
+        invalid(field, address, 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)'),
+      ];
+    case 'IPv6':
+      if (version === 6) return [];
+      if (version === 4) return [invalid(field, address, 'must be an IPv6 address')];
+      return [
+        invalid(field, address, 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)'),
+      ];
+    case 'FQDN':
+      return subdomainProblems(address).map((problem) => invalid(field, address, problem));
+    default:
+      return [];
+  }
+}
+
+function validatePort(port: EndpointPort, names: Set<string>, field: string): FieldError[] {
+  const errors: FieldError[] = [];
+  const name = port.name ?? '';
+  if (name !== '') {
+    for (const problem of labelProblems(name)) errors.push(invalid(`${field}.name`, name, problem));
+  }
+  if (names.has(name)) {
+    errors.push({
+      type: 'FieldValueDuplicate',
+      field: `${field}.name`,
+      badValue: name,
+      detail: '',
+    });
+  }
+  names.add(name);
+  if (!port.protocol) errors.push(required(`${field}.protocol`));
+  else if (!protocols.includes(port.protocol)) {
+    errors.push(notSupported(`${field}.protocol`, port.protocol, protocols));
+  }
+  if (port.appProtocol) {
+    for (const problem of qualifiedNameProblems(port.appProtocol)) {
+      errors.push(invalid(`${field}.appProtocol`, port.appProtocol, problem));
+    }
+  }
+  return errors;
+}

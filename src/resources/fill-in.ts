@@ -1,0 +1,54 @@
+/**
+ * Defaulting without changing what is given: copies are made only where something is missing, so
+ * that an object which says everything passes through as it is.
+ */
+
+/** Sets the members that are absent; for texts, empty counts as absent, as it does upstream. */
+export function fillIn<T extends object>(object: T, defaults: Partial<T>): T {
+  let filled: T | undefined;
+  for (const key in defaults) {
+    const value = defaults[key];
+    const current = object[key];
+    if (value === undefined) continue;
+    if (current !== undefined && !(current === '' && typeof value === 'string')) continue;
+    filled ??= { ...object };
+    Object.assign(filled, { [key]: value });
+  }
+  return filled ?? object;
+}
+
+/** Replaces one member by what `change` makes of it, if it is there. */
+export function changeMember<T extends object, K extends keyof T>(
+  object: T,
+  key: K,
+  change: (value: Exclude<T[K], undefined>) => T[K],
+): T {
+  const value = object[key];
+  if (value === undefined) return object;
+  // The check above has taken undefined away; the compiler cannot follow it through the key.
+  const changed = change(value as Exclude<T[K], undefined>);
+  return changed === value ? object : { ...object, [key]: changed };
+}
+
+/** As `map`, but the same list where no item changed. */
+export function mapItems<T>(list: readonly T[], change: (item: T) => T): readonly T[] {
+  let changed: T[] | undefined;
+  for (const [index, item] of list.entries()) {
+    const next = change(item);
+    if (next === item) continue;
+    changed ??= [...list];
+    changed[index] = next;
+  }
+  return changed ?? list;
+}
+
+/** Removes members, copying only where one is there. */
+export function without<T extends object, K extends keyof T>(
+  object: T,
+  ...keys: readonly K[]
+): Omit<T, K> {
+  if (keys.every((key) => object[key] === undefined)) return object;
+  const copy = { ...object };
+  for (const key of keys) delete copy[key];
+  return copy;
+}
