@@ -9,13 +9,13 @@
 import { assert } from '#kit/assert.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Loaded, Log } from './log.ts';
-import { applyRow, type LoadedState, LoggedStore, type StoreDeps } from './logged-store.ts';
+import { applyRow, type LoadedState, LoggedStore, type LoggedStoreDeps } from './logged-store.ts';
 import { Retention } from './retention.ts';
 import { State } from './state.ts';
 import type { Limits, Store } from './store.ts';
 
 export async function openLoggedStore(
-  deps: StoreDeps,
+  deps: LoggedStoreDeps,
   options: { readonly backing: Log; readonly limits: Limits },
 ): Promise<Store> {
   const { backing, limits } = options;

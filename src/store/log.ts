@@ -53,29 +53,33 @@ export interface Log {
   append(batch: Batch): Promise<void>;
   /** Drops rows that were replaced up to this revision. May be done in steps and behind appends. */
   compact(revision: number): Promise<void>;
-  /** Rows that are current at a revision, in order of key: one more than `limit` where there are. */
-  rowsAt?(options: RowsAt): Promise<readonly LogRow[] | 'compacted'>;
-  /** Rows of a range of revisions in order, each with the row that it replaced; at most `limit`. */
-  rowsAfter?(options: RowsAfter): Promise<readonly RowChange[] | 'compacted'>;
+  /** Reading back; a log without it shows no more than memory does. */
+  readonly reader?: LogReader | undefined;
   /** Notes the exact end of the revisions and lets go. No append is under way. */
   close(revision: number): Promise<void>;
 }
 
-export interface RowsAt {
-  readonly prefix: string;
-  readonly after: string | undefined;
-  readonly limit: number;
-  readonly revision: number;
+export interface LogReader {
+  /** What happened behind a revision, in order, a page at a time. */
+  changesAfter(range: ChangeRange): Promise<ChangePage | 'compacted'>;
+  /** These rows, in this order: all, or the first of them where all would be too large. */
+  rows(revisions: readonly number[]): Promise<readonly LogRow[] | 'compacted'>;
 }
 
-export interface RowsAfter {
+export interface ChangeRange {
   readonly prefix: string;
   readonly afterRevision: number;
   readonly throughRevision: number;
-  readonly limit: number;
 }
 
-export interface RowChange {
-  readonly row: LogRow;
-  readonly previous: LogRow | undefined;
+export interface Change {
+  readonly key: string;
+  readonly revision: number;
+  readonly previousRevision: number;
+}
+
+export interface ChangePage {
+  readonly changes: readonly Change[];
+  /** There are no others up to this revision. */
+  readonly through: number;
 }

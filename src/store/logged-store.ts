@@ -14,7 +14,8 @@ import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Deadlines } from './deadlines.ts';
 import { StoreUnavailable, ValueTooLarge } from './errors.ts';
-import type { Batch, Loaded, Log, LogRow, RowChange } from './log.ts';
+import type { Batch, Loaded, Log, LogRow } from './log.ts';
+import { listOlder, readOlderEvents } from './older.ts';
 import type { Retention } from './retention.ts';
 import type { Page, State } from './state.ts';
 import type {
@@ -23,16 +24,15 @@ import type {
   ListOptions,
   ListResult,
   Store,
-  StoreEvent,
   Watch,
   WatchListener,
   WatchOptions,
   WriteResult,
 } from './store.ts';
-import { type OlderEvents, type OlderPage, WatchHub } from './watch-hub.ts';
+import { WatchHub } from './watch-hub.ts';
 import { type Decided, holds, type Write, WriteQueue } from './write-queue.ts';
 
-export interface StoreDeps {
+export interface LoggedStoreDeps {
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -41,13 +41,11 @@ export interface StoreDeps {
 const removalRetryMs = 1000;
 /** Ended keys that are removed in one go. */
 const removalsMax = 1000;
-/** Rows per page that a watch reads from the log. */
-const olderEventsMax = 1000;
 
 type Phase = 'open' | 'closing' | 'closed';
 
 export class LoggedStore implements Store {
-  readonly #deps: StoreDeps;
+  readonly #deps: LoggedStoreDeps;
   readonly #backing: Log;
   readonly #limits: Limits;
   readonly #parts: LoadedState;
@@ -70,7 +68,10 @@ export class LoggedStore implements Store {
   #compaction: Promise<void> = Promise.resolve();
 
   /** With what `load` gave; `rows` must already be durable. Use `openLoggedStore` with a real log. */
-  constructor(deps: StoreDeps, options: { backing: Log; limits: Limits; loaded: LoadedState }) {
+  constructor(
+    deps: LoggedStoreDeps,
+    options: { backing: Log; limits: Limits; loaded: LoadedState },
+  ) {
     const { backing, limits, loaded } = options;
     this.#deps = deps;
     this.#backing = backing;
@@ -87,7 +88,8 @@ export class LoggedStore implements Store {
       history: this.#state.history,
       revision: () => this.#state.revision,
       oldest: () => this.oldestRevision,
-      readOlder: (range) => this.#readOlder(range),
+      readOlder: async (range) =>
+        backing.reader === undefined ? 'compacted' : await readOlderEvents(range, backing.reader),
     });
     this.#scheduleDeadline();
     this.#scheduleTick();
@@ -98,8 +100,8 @@ export class LoggedStore implements Store {
   }
 
   get oldestRevision(): number {
-    const inLog = this.#backing.rowsAt !== undefined && this.#backing.rowsAfter !== undefined;
-    return inLog ? this.#compacted : Math.max(this.#compacted, this.#state.history.oldest);
+    if (this.#backing.reader !== undefined) return this.#compacted;
+    return Math.max(this.#compacted, this.#state.history.oldest);
   }
 
   fresh(): undefined {
@@ -129,15 +131,14 @@ export class LoggedStore implements Store {
   }
 
   async #pageAt(options: ListOptions & { readonly revision: number }): Promise<Page | 'compacted'> {
-    const { prefix, after, limit = Number.MAX_SAFE_INTEGER, revision } = options;
+    const { revision } = options;
     if (revision === this.#state.revision) return this.#state.list(options);
     if (revision < this.oldestRevision) return 'compacted';
-    if (revision >= this.#state.history.oldest) return this.#state.listAt(options);
-    assert(this.#backing.rowsAt !== undefined, 'only a log can show what memory has forgotten');
-    const rows = await this.#backing.rowsAt({ prefix, after, limit: limit + 1, revision });
-    if (rows === 'compacted') return rows;
-    const entries = rows.slice(0, limit).map(entryOf);
-    return { entries, more: rows.length > limit };
+    const { state } = this.#parts;
+    if (revision >= state.history.oldest) return state.listAt<Entry>(options);
+    const { reader } = this.#backing;
+    assert(reader !== undefined, 'only a log can show what memory has forgotten');
+    return await listOlder(options, { state, reader });
   }
 
   put(write: Parameters<Store['put']>[0]): Promise<WriteResult> {
@@ -319,16 +320,6 @@ export class LoggedStore implements Store {
       this.#deps.log.warn('history could not be compacted', { revision: expired, error });
     });
   }
-
-  async #readOlder(range: OlderEvents): Promise<OlderPage | 'compacted'> {
-    assert(this.#backing.rowsAfter !== undefined, 'only a log has what memory has forgotten');
-    const changes = await this.#backing.rowsAfter({ ...range, limit: olderEventsMax });
-    if (changes === 'compacted') return changes;
-    const isWhole = changes.length < olderEventsMax;
-    const last = changes.at(-1)?.row.revision;
-    const through = isWhole || last === undefined ? range.throughRevision : last;
-    return { events: changes.map(eventOf), through };
-  }
 }
 
 /** What a log held, made into state. */
@@ -354,17 +345,4 @@ function ownBytes(value: Uint8Array): Uint8Array {
   const own = new Uint8Array(value.byteLength);
   own.set(value);
   return own;
-}
-
-function entryOf(row: LogRow): Entry {
-  assert(row.value !== undefined, 'a removed key is in no list');
-  const { key, value, revision, createRevision } = row;
-  return { key, value, revision, createRevision };
-}
-
-function eventOf(change: RowChange): StoreEvent {
-  const { row } = change;
-  const previous = change.previous === undefined ? undefined : entryOf(change.previous);
-  const type = row.value === undefined ? 'delete' : 'put';
-  return { type, key: row.key, value: row.value, previous, revision: row.revision };
 }

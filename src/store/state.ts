@@ -63,21 +63,28 @@ export class State {
     this.#revision = Math.max(this.#revision, revision);
   }
 
-  /** The state at a revision that history still covers. */
-  listAt(options: ListOptions & { readonly revision: number }): Page {
+  /**
+   * The state at an older revision. Memory undoes what came after `history.oldest`; what is to be
+   * undone from before comes in `undone`, which wins.
+   */
+  listAt<Older>(
+    options: ListOptions & { readonly revision: number },
+    undone: ReadonlyMap<string, Older | undefined> = new Map(),
+  ): { readonly entries: readonly (Entry | Older)[]; readonly more: boolean } {
     const { prefix, after = '', limit = Number.POSITIVE_INFINITY, revision } = options;
-    const then = new Map<string, Entry | undefined>();
-    for (const event of this.history.after(revision)) {
+    const then = new Map<string, Entry | Older | undefined>(undone);
+    for (const event of this.history.after(Math.max(revision, this.history.oldest))) {
       const { key } = event;
       if (key > after && key.startsWith(prefix) && !then.has(key)) then.set(key, event.previous);
     }
     const current = this.#keys.list({ prefix, after, limit: limit + then.size + 1 });
-    const unchanged = current.entries.filter((entry) => !then.has(entry.key));
-    const changed = [...then.values()].filter((entry) => entry !== undefined);
-    const entries = unchanged.concat(changed);
-    if (changed.length > 0) entries.sort((a, b) => (a.key < b.key ? -1 : 1));
-    const more = entries.length > limit;
-    return { entries: more ? entries.slice(0, limit) : entries, more };
+    const found: [string, Entry | Older][] = [];
+    for (const entry of current.entries) if (!then.has(entry.key)) found.push([entry.key, entry]);
+    const unchanged = found.length;
+    for (const [key, older] of then) if (older !== undefined) found.push([key, older]);
+    if (found.length > unchanged) found.sort(([a], [b]) => (a < b ? -1 : 1));
+    const more = found.length > limit;
+    return { entries: (more ? found.slice(0, limit) : found).map(([, entry]) => entry), more };
   }
 
   #change(row: LogRow): StoreEvent {

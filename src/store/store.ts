@@ -122,8 +122,10 @@ export const limits = {
   historyBytesMax: 64 * 1024 * 1024,
   /** Age after which replaced values may be forgotten. */
   historyAgeMs: 5 * 60 * 1000,
-  /** Bytes of replaced values kept in a durable log; less than their age allows, when reached. */
+  /** Bytes of replaced values kept in a durable log; once reached, what is younger goes too. */
   logHistoryBytesMax: 1024 * 1024 * 1024,
+  /** Size of a durable log's file; when it is full, writes fail until history was compacted. */
+  fileBytesMax: 16 * 1024 * 1024 * 1024,
   /** Largest value. */
   valueBytesMax: 3 * 1024 * 1024,
   /** Writes waiting for their commit; more are refused. */
@@ -147,4 +149,14 @@ export interface StoreDeps {
 /** A store that keeps nothing beyond its process. */
 export function openMemoryStore(deps: StoreDeps, options: Partial<Limits> = {}): Store {
   return openMemory(deps, { ...limits, ...options });
+}
+
+/** A store in a file of SQLite. Rejects with `StoreRefused` when the file must not be opened. */
+export async function openSqliteStore(
+  deps: StoreDeps & { readonly log: Logger },
+  options: Partial<Limits> & { readonly file: string },
+): Promise<Store> {
+  const { openSqlite } = await import('./sqlite.ts');
+  const { file, ...chosen } = options;
+  return await openSqlite(deps, { file, limits: { ...limits, ...chosen } });
 }

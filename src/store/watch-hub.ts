@@ -12,6 +12,7 @@
  */
 import type { Clock } from '#kit/clock.ts';
 import type { History } from './history.ts';
+import type { ChangeRange } from './log.ts';
 import type { StoreEvent, Watch, WatchListener, WatchOptions } from './store.ts';
 
 /** Events looked at in one go for one watch. */
@@ -25,13 +26,7 @@ export interface WatchHubDeps {
   /** Oldest revision that can be watched from, in memory or in the log. */
   readonly oldest: () => number;
   /** A page of older events from the log, and the revision up to which there are no others. */
-  readonly readOlder: (options: OlderEvents) => Promise<OlderPage | 'compacted'>;
-}
-
-export interface OlderEvents {
-  readonly prefix: string;
-  readonly afterRevision: number;
-  readonly throughRevision: number;
+  readonly readOlder: (range: ChangeRange) => Promise<OlderPage | 'compacted'>;
 }
 
 export interface OlderPage {
