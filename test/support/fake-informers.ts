@@ -1,0 +1,104 @@
+/**
+ * Informers that a test fills by hand: `put` and `remove` tell the handlers at once, as a watch
+ * would. For components that only read the API (proxy, DNS).
+ */
+import type { KindOf } from '#api/kind-of.ts';
+import { type KubeObject, objectKey } from '#api/object.ts';
+import type { Informer, InformerHandler, Informers } from '#client';
+
+export class FakeInformers implements Informers {
+  readonly #byPlural = new Map<string, FakeInformer<KubeObject>>();
+
+  of<T extends KubeObject>(kind: KindOf<T>): Informer<T> {
+    // Each plural is only asked for with its own type.
+    return this.#informer(kind.plural) as unknown as Informer<T>;
+  }
+
+  put(kind: { readonly plural: string }, object: KubeObject): void {
+    this.#informer(kind.plural).put(object);
+  }
+
+  remove(kind: { readonly plural: string }, key: string): void {
+    this.#informer(kind.plural).remove(key);
+  }
+
+  /** From now on the first list counts as delivered. */
+  finishList(): void {
+    for (const informer of this.#byPlural.values()) informer.finishList();
+  }
+
+  run(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => signal.addEventListener('abort', () => resolve()));
+  }
+
+  #informer(plural: string): FakeInformer<KubeObject> {
+    const found = this.#byPlural.get(plural) ?? new FakeInformer();
+    this.#byPlural.set(plural, found);
+    return found;
+  }
+}
+
+class FakeInformer<T extends KubeObject> implements Informer<T> {
+  readonly #objects = new Map<string, T>();
+  readonly #handlers: InformerHandler<T>[] = [];
+  readonly #indexes = new Map<string, (object: T) => readonly string[]>();
+  readonly #synced = Promise.withResolvers<void>();
+  hasSynced = false;
+
+  get(key: string): T | undefined {
+    return this.#objects.get(key);
+  }
+
+  list(): Iterable<T> {
+    return this.#objects.values();
+  }
+
+  *listNamespace(namespace: string): Iterable<T> {
+    for (const object of this.#objects.values()) {
+      if (object.metadata.namespace === namespace) yield object;
+    }
+  }
+
+  *byIndex(index: string, value: string): Iterable<T> {
+    const values = this.#indexes.get(index);
+    if (values === undefined) throw new Error(`there is no index ${index}`);
+    for (const object of this.#objects.values()) {
+      if (values(object).includes(value)) yield object;
+    }
+  }
+
+  addIndex(name: string, values: (object: T) => readonly string[]): void {
+    if (!this.#indexes.has(name)) this.#indexes.set(name, values);
+  }
+
+  addHandler(handler: InformerHandler<T>): void {
+    this.#handlers.push(handler);
+    for (const object of this.#objects.values()) handler.onAdd?.(object);
+  }
+
+  synced(): Promise<void> {
+    return this.#synced.promise;
+  }
+
+  finishList(): void {
+    this.hasSynced = true;
+    this.#synced.resolve();
+  }
+
+  put(object: T): void {
+    const key = objectKey(object);
+    const old = this.#objects.get(key);
+    this.#objects.set(key, object);
+    for (const handler of this.#handlers) {
+      if (old === undefined) handler.onAdd?.(object);
+      else handler.onUpdate?.(object, old);
+    }
+  }
+
+  remove(key: string): void {
+    const old = this.#objects.get(key);
+    if (old === undefined) return;
+    this.#objects.delete(key);
+    for (const handler of this.#handlers) handler.onDelete?.(old);
+  }
+}
