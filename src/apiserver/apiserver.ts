@@ -8,6 +8,21 @@ import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import type { Identity, Transport } from '#kit/transport.ts';
 import type { Store } from '#store';
+import { currentSubjects } from './auth/current-subjects.ts';
+import { NodeGraph } from './auth/node-graph.ts';
+import { Tokens } from './auth/tokens.ts';
+import { bootstrap } from './bootstrap.ts';
+import { directTransport } from './direct-transport.ts';
+import { Discovery } from './discovery/discovery.ts';
+import { Health } from './discovery/health.ts';
+import { Metrics } from './discovery/metrics.ts';
+import { OpenApi } from './discovery/openapi.ts';
+import type { HttpServer } from './http.ts';
+import type { Parts } from './parts.ts';
+import { decodeEntry, registryRoot } from './registry.ts';
+import { ServiceAllocator } from './services/service-allocator.ts';
+import { KubeletProxy } from './subresources/kubelet-proxy.ts';
+import { WatchHub } from './watch/watch-hub.ts';
 
 export interface ApiServerDeps {
   readonly store: Store;
@@ -33,6 +48,11 @@ export interface ApiServerOptions {
   readonly kubeletClient?:
     | { readonly ca: string; readonly cert: string; readonly key: string }
     | undefined;
+  /**
+   * Let broken invariants reject the request instead of answering 500: for tests and simulation,
+   * where a bug must not look like a failing server.
+   */
+  readonly rethrowBugs?: boolean | undefined;
 }
 
 export interface ApiServer extends AsyncDisposable {
@@ -47,4 +67,86 @@ export interface ApiServer extends AsyncDisposable {
     readonly key: string;
     readonly clientCA: string;
   }): Promise<{ readonly port: number }>;
+  /** Broken invariants seen so far. */
+  readonly bugs: number;
+  /** Makes readyz fail, before the server is closed. */
+  drain(): void;
+}
+
+/** Builds the server on an open store, and writes what every cluster has from the start. */
+export async function openApiServer(
+  deps: ApiServerDeps,
+  options: ApiServerOptions,
+): Promise<ApiServer> {
+  const closing = new AbortController();
+  const state = { draining: false };
+  const parts = makeParts(deps, options, state);
+  await bootstrap(parts);
+  let server: HttpServer | undefined;
+  return {
+    get bugs() {
+      return parts.metrics.bugs;
+    },
+    direct: (identity) => directTransport(parts, identity, closing.signal),
+    listen: async (where) => {
+      const { listenHttp } = await import('./http.ts');
+      server = await listenHttp(parts, where);
+      return { port: server.port };
+    },
+    drain: () => {
+      state.draining = true;
+    },
+    [Symbol.asyncDispose]: async () => {
+      state.draining = true;
+      parts.hub.close();
+      await server?.[Symbol.asyncDispose]();
+      closing.abort(new Error('the API server is closed'));
+    },
+  };
+}
+
+function makeParts(
+  { store, catalog, clock, random, log }: ApiServerDeps,
+  options: ApiServerOptions,
+  state: { readonly draining: boolean },
+): Parts {
+  const hub = new WatchHub({ store, catalog, clock });
+  const nodeGraph = new NodeGraph();
+  for (const entry of store.list({ prefix: `${registryRoot}pods/` }).entries) {
+    nodeGraph.add(decodeEntry(entry));
+  }
+  hub.observe((event) => nodeGraph.observe(event));
+  const services = new ServiceAllocator({ random }, options);
+  for (const entry of store.list({ prefix: `${registryRoot}services/specs/` }).entries) {
+    services.restore(decodeEntry(entry));
+  }
+  const { address, port } = options.advertise;
+  const discovery = new Discovery(
+    { catalog },
+    { legacyVersions: options.legacyVersions, serverAddress: `${address}:${port}` },
+  );
+  const tokens = new Tokens(
+    { clock, random, isCurrent: currentSubjects(store) },
+    { key: options.serviceAccountKey, issuer: options.serviceAccountIssuer },
+  );
+  return {
+    store,
+    catalog,
+    clock,
+    random,
+    log,
+    options,
+    hub,
+    nodeGraph,
+    services,
+    discovery,
+    tokens,
+    openApi: new OpenApi({ catalog, discovery }),
+    health: new Health([
+      { name: 'etcd', isHealthy: () => true },
+      { name: 'shutdown', only: 'readyz', isHealthy: () => !state.draining },
+    ]),
+    metrics: new Metrics(),
+    kubelet: new KubeletProxy({ store, log }, { client: options.kubeletClient }),
+  };
 }

@@ -1,0 +1,54 @@
+/**
+ * Admission: what the cluster as a whole adds to, or refuses in, a write; in a fixed order.
+ *
+ * Each step is a plain function that answers with the object, changed or not, or throws. They read the
+ * store's newest state and never wait. Called by create and update between defaults and validation.
+ */
+import type { KubeObject } from '#api/object.ts';
+import type { Resource } from '#api/resource.ts';
+import type { Identity } from '#kit/transport.ts';
+import type { Parts } from '../parts.ts';
+import { addDefaultTolerations } from './default-tolerations.ts';
+import { checkNamespaceAccepts } from './namespace-lifecycle.ts';
+import { taintNewNode } from './node-taint.ts';
+import { resolvePriority } from './priority.ts';
+import { addServiceAccount } from './service-account.ts';
+
+export interface Admission {
+  readonly resource: Resource;
+  readonly hub: KubeObject;
+  readonly namespace: string;
+  readonly identity: Identity;
+}
+
+export interface UpdateAdmission {
+  readonly resource: Resource;
+  readonly hub: KubeObject;
+  readonly old: KubeObject;
+  readonly identity: Identity;
+}
+
+export function admitCreate(parts: Parts, admission: Admission): KubeObject {
+  const { resource, namespace } = admission;
+  if (resource.namespaced) checkNamespaceAccepts(parts, { ...admission, namespace });
+  switch (resource.storagePrefix) {
+    case 'pods':
+      return admitPod(parts, admission);
+    case 'minions':
+      return taintNewNode(admission.hub);
+    default:
+      return admission.hub;
+  }
+}
+
+function admitPod(parts: Parts, admission: Admission): KubeObject {
+  let { hub } = admission;
+  hub = addServiceAccount(parts, { ...admission, hub });
+  hub = resolvePriority(hub);
+  return addDefaultTolerations(hub);
+}
+
+export function admitUpdate(_parts: Parts, admission: UpdateAdmission): KubeObject {
+  const { resource, hub } = admission;
+  return resource.storagePrefix === 'pods' ? addDefaultTolerations(hub) : hub;
+}

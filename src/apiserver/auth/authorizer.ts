@@ -1,0 +1,202 @@
+/**
+ * Who may do what: one fixed table, until roles come as objects.
+ *
+ * Administrators and the control plane's own components may do what they are for; a node may touch
+ * itself, its pods and what these refer to; a service account may read its own namespace except
+ * Secrets; everybody authenticated may read discovery and ask about themselves; anybody may ask
+ * whether the server lives. Everything else is a no. Called by `stages/authorize.ts` and the reviews.
+ */
+import type { Identity } from '#kit/transport.ts';
+import type { NodeGraph } from './node-graph.ts';
+
+export type Attributes =
+  | { readonly type: 'path'; readonly verb: string; readonly path: string }
+  | {
+      readonly type: 'resource';
+      readonly verb: string;
+      readonly group: string;
+      readonly resource: string;
+      readonly subresource: string;
+      readonly namespace: string;
+      readonly name: string;
+      /** Of a list, watch or delete of many. */
+      readonly fieldSelector?: string;
+    };
+
+type ResourceAttributes = Extract<Attributes, { type: 'resource' }>;
+
+export type Verdict =
+  | { readonly allowed: true; readonly reason: string }
+  | { readonly allowed: false; readonly reason: string };
+
+export interface AuthorizerDeps {
+  readonly nodeGraph: NodeGraph;
+}
+
+const publicPaths: ReadonlySet<string> = new Set(['/healthz', '/livez', '/readyz', '/version']);
+const discoveryRoots = ['/api', '/apis', '/openapi', '/version', '/.well-known', '/openid'];
+const readVerbs: ReadonlySet<string> = new Set(['get', 'list', 'watch']);
+const writeVerbs: ReadonlySet<string> = new Set(['create', 'update', 'patch', 'delete']);
+
+/** Components that may do anything: their work touches every kind. */
+const trustedUsers: ReadonlySet<string> = new Set([
+  'system:apiserver',
+  'system:kube-controller-manager',
+]);
+
+export function decide(deps: AuthorizerDeps, identity: Identity, attributes: Attributes): Verdict {
+  const { name, groups } = identity;
+  if (groups.includes('system:masters')) return yes('member of system:masters');
+  if (trustedUsers.has(name)) return yes(`built-in component ${name}`);
+  const authenticated = groups.includes('system:authenticated');
+  if (attributes.type === 'path') return decidePath(authenticated, attributes);
+  if (authenticated && isSelfReview(attributes)) return yes('anybody may ask about themselves');
+  if (name === 'system:kube-scheduler') return verdict(schedulerMay(attributes), name);
+  if (name === 'system:kube-proxy') return verdict(networkMay(attributes), name);
+  if (name === 'system:node-proxy') return verdict(isNodeProxy(attributes), name);
+  if (groups.includes('system:nodes') && name.startsWith('system:node:')) {
+    const node = name.slice('system:node:'.length);
+    return verdict(nodeMay(deps, node, attributes), name);
+  }
+  return verdict(serviceAccountMay(identity, attributes), 'own namespace');
+}
+
+function yes(reason: string): Verdict {
+  return { allowed: true, reason };
+}
+
+function verdict(allowed: boolean, reason: string): Verdict {
+  return allowed ? yes(reason) : { allowed: false, reason: '' };
+}
+
+function decidePath(
+  authenticated: boolean,
+  { verb, path }: Extract<Attributes, { type: 'path' }>,
+): Verdict {
+  if (verb !== 'get' && verb !== 'head') return verdict(false, '');
+  const [, root = ''] = path.split('/');
+  if (publicPaths.has(`/${root}`)) return yes('public');
+  const open = discoveryRoots.some((prefix) => path === prefix || path.startsWith(`${prefix}/`));
+  return verdict(authenticated && (open || path === '/'), 'discovery');
+}
+
+function isSelfReview({ verb, group, resource }: ResourceAttributes): boolean {
+  if (verb !== 'create') return false;
+  if (group === 'authentication.k8s.io') return resource === 'selfsubjectreviews';
+  if (group !== 'authorization.k8s.io') return false;
+  return resource === 'selfsubjectaccessreviews' || resource === 'selfsubjectrulesreviews';
+}
+
+function isNodeProxy({ resource, subresource }: ResourceAttributes): boolean {
+  return resource === 'nodes' && subresource !== '' && subresource !== 'status';
+}
+
+function isEventWrite({ verb, group, resource }: ResourceAttributes): boolean {
+  if (resource !== 'events' || (group !== '' && group !== 'events.k8s.io')) return false;
+  return verb === 'create' || verb === 'patch' || verb === 'update';
+}
+
+function isLease({ group, resource }: ResourceAttributes): boolean {
+  return group === 'coordination.k8s.io' && resource === 'leases';
+}
+
+/** Reads all but Secrets; binds, evicts and reports on pods; holds its lease. */
+function schedulerMay(attributes: ResourceAttributes): boolean {
+  const { verb, group, resource, subresource, namespace } = attributes;
+  if (readVerbs.has(verb)) return !(group === '' && resource === 'secrets');
+  if (isEventWrite(attributes)) return true;
+  if (isLease(attributes)) return namespace === 'kube-system' && writeVerbs.has(verb);
+  if (group !== '' || resource !== 'pods') return false;
+  if (subresource === 'binding') return verb === 'create';
+  if (subresource === 'status') return verb === 'update' || verb === 'patch';
+  return subresource === '' && verb === 'delete';
+}
+
+const networkResources: ReadonlySet<string> = new Set([
+  '/services',
+  '/endpoints',
+  '/nodes',
+  '/namespaces',
+  'discovery.k8s.io/endpointslices',
+  'networking.k8s.io/servicecidrs',
+  'networking.k8s.io/networkpolicies',
+]);
+
+/** What the service proxy, DNS and network policy of a node read. */
+function networkMay(attributes: ResourceAttributes): boolean {
+  const { verb, group, resource } = attributes;
+  if (readVerbs.has(verb)) return networkResources.has(`${group}/${resource}`);
+  return isEventWrite(attributes);
+}
+
+function nodeMay(deps: AuthorizerDeps, node: string, attributes: ResourceAttributes): boolean {
+  if (networkMay(attributes)) return true;
+  const { verb, group, resource, namespace, name } = attributes;
+  if (isLease(attributes)) {
+    const own = namespace === 'kube-node-lease' && (name === node || verb === 'create');
+    return own && (verb === 'get' || writeVerbs.has(verb));
+  }
+  const reads = verb === 'get' || verb === 'list' || verb === 'watch';
+  if (group === 'node.k8s.io' && resource === 'runtimeclasses') return reads;
+  if (group === 'authentication.k8s.io' && resource === 'tokenreviews') return verb === 'create';
+  if (group === 'authorization.k8s.io' && resource === 'subjectaccessreviews') {
+    return verb === 'create';
+  }
+  if (group !== '') return false;
+  switch (resource) {
+    case 'nodes':
+      return nodeObjectMay(node, attributes);
+    case 'pods':
+      return nodePodsMay(deps, node, attributes);
+    case 'secrets':
+    case 'configmaps':
+      return reads && refersByName(deps, node, attributes, resource);
+    case 'serviceaccounts': {
+      const token = attributes.subresource === 'token' && verb === 'create';
+      const get = attributes.subresource === '' && verb === 'get';
+      return (token || get) && deps.nodeGraph.refers(node, 'serviceaccounts', namespace, name);
+    }
+    default:
+      return false;
+  }
+}
+
+/** A node makes, reads and reports on itself. */
+function nodeObjectMay(node: string, { verb, subresource, name }: ResourceAttributes): boolean {
+  if (subresource !== '' && subresource !== 'status') return false;
+  if (verb === 'create') return subresource === '';
+  return (verb === 'update' || verb === 'patch') && name === node;
+}
+
+function nodePodsMay(deps: AuthorizerDeps, node: string, attributes: ResourceAttributes): boolean {
+  const { verb, subresource, namespace, name, fieldSelector = '' } = attributes;
+  if (verb === 'list' || verb === 'watch') {
+    return subresource === '' && fieldSelector.split(',').includes(`spec.nodeName=${node}`);
+  }
+  const own = deps.nodeGraph.refers(node, 'pods', namespace, name);
+  if (subresource === 'status') return own && (verb === 'update' || verb === 'patch');
+  if (subresource === 'eviction') return own && verb === 'create';
+  return subresource === '' && own && (verb === 'get' || verb === 'delete');
+}
+
+/** One Secret or ConfigMap by name, also as list or watch of just that name. */
+function refersByName(
+  { nodeGraph }: AuthorizerDeps,
+  node: string,
+  { namespace, name, fieldSelector = '' }: ResourceAttributes,
+  kind: 'secrets' | 'configmaps',
+): boolean {
+  const prefix = 'metadata.name=';
+  const selected = fieldSelector.startsWith(prefix) ? fieldSelector.slice(prefix.length) : '';
+  return nodeGraph.refers(node, kind, namespace, name === '' ? selected : name);
+}
+
+/** Reads its own namespace, except Secrets. */
+function serviceAccountMay({ name, groups }: Identity, attributes: ResourceAttributes): boolean {
+  const { verb, group, resource, subresource, namespace } = attributes;
+  if (namespace === '' || !name.startsWith(`system:serviceaccount:${namespace}:`)) return false;
+  if (!groups.includes('system:serviceaccounts')) return false;
+  if (!readVerbs.has(verb) || (group === '' && resource === 'secrets')) return false;
+  // Reading through to a node (exec, port-forward by GET) is no reading.
+  return subresource === '' || subresource === 'status' || subresource === 'log';
+}

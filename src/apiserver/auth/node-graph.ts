@@ -1,0 +1,105 @@
+/**
+ * Which pods run on which node, and which objects those pods refer to: what a node may read.
+ *
+ * Kept up to date from the watch hub, so that the authorizer answers from memory: a node sees the
+ * Secrets and ConfigMaps of its own pods and no others. Rebuilt from the store when the server opens.
+ */
+import type { KubeObject } from '#api/object.ts';
+import type { Pod, PodSpec } from '#resources/types/core-v1.ts';
+import type { HubEvent } from '../watch/hub-event.ts';
+
+export type ReferenceKind = 'secrets' | 'configmaps' | 'serviceaccounts' | 'pods';
+
+interface Known {
+  readonly node: string;
+  readonly references: readonly string[];
+}
+
+export class NodeGraph {
+  /** `namespace/name` of a pod → where it runs and what it refers to. */
+  readonly #pods = new Map<string, Known>();
+  /** Node → `kind/namespace/name` → how many of its pods refer to it. */
+  readonly #nodes = new Map<string, Map<string, number>>();
+
+  observe(event: HubEvent): void {
+    if (event.resource.storagePrefix !== 'pods') return;
+    this.forget(`${event.namespace}/${event.name}`);
+    const next = event.next();
+    if (next !== undefined) this.add(next);
+  }
+
+  add(object: KubeObject): void {
+    // Stored pods have this shape.
+    const pod = object as unknown as Pod;
+    const node = pod.spec?.nodeName ?? '';
+    const { namespace = '', name = '' } = object.metadata;
+    if (node === '') return;
+    const references = [`pods/${namespace}/${name}`];
+    for (const reference of referencesOf(pod.spec)) {
+      const [kind, ...rest] = reference.split('/');
+      references.push(`${kind}/${namespace}/${rest.join('/')}`);
+    }
+    this.#pods.set(`${namespace}/${name}`, { node, references });
+    let counts = this.#nodes.get(node);
+    if (counts === undefined) {
+      counts = new Map();
+      this.#nodes.set(node, counts);
+    }
+    for (const reference of references) counts.set(reference, (counts.get(reference) ?? 0) + 1);
+  }
+
+  forget(key: string): void {
+    const known = this.#pods.get(key);
+    if (known === undefined) return;
+    this.#pods.delete(key);
+    const counts = this.#nodes.get(known.node);
+    if (counts === undefined) return;
+    for (const reference of known.references) {
+      const count = (counts.get(reference) ?? 1) - 1;
+      if (count === 0) counts.delete(reference);
+      else counts.set(reference, count);
+    }
+    if (counts.size === 0) this.#nodes.delete(known.node);
+  }
+
+  /** Whether a pod of the node is, or refers to, this object. */
+  refers(node: string, kind: ReferenceKind, namespace: string, name: string): boolean {
+    return this.#nodes.get(node)?.has(`${kind}/${namespace}/${name}`) === true;
+  }
+}
+
+/** `secrets/name`, `configmaps/name`, `serviceaccounts/name` that a pod needs to run. */
+function referencesOf(spec: PodSpec | undefined): ReadonlySet<string> {
+  const found = new Set<string>();
+  if (spec === undefined) return found;
+  found.add(`serviceaccounts/${spec.serviceAccountName ?? 'default'}`);
+  for (const { name } of spec.imagePullSecrets ?? []) found.add(`secrets/${name ?? ''}`);
+  const containers = [
+    ...(spec.initContainers ?? []),
+    ...(spec.containers ?? []),
+    ...(spec.ephemeralContainers ?? []),
+  ];
+  for (const { env = [], envFrom = [] } of containers) {
+    for (const { secretRef, configMapRef } of envFrom) {
+      if (secretRef !== undefined) found.add(`secrets/${secretRef.name ?? ''}`);
+      if (configMapRef !== undefined) found.add(`configmaps/${configMapRef.name ?? ''}`);
+    }
+    for (const { valueFrom } of env) {
+      const { secretKeyRef, configMapKeyRef } = valueFrom ?? {};
+      if (secretKeyRef !== undefined) found.add(`secrets/${secretKeyRef.name ?? ''}`);
+      if (configMapKeyRef !== undefined) found.add(`configmaps/${configMapKeyRef.name ?? ''}`);
+    }
+  }
+  for (const volume of spec.volumes ?? []) addVolume(found, volume);
+  return found;
+}
+
+function addVolume(found: Set<string>, volume: NonNullable<PodSpec['volumes']>[number]): void {
+  const { secret, configMap, projected } = volume;
+  if (secret !== undefined) found.add(`secrets/${secret.secretName ?? ''}`);
+  if (configMap !== undefined) found.add(`configmaps/${configMap.name ?? ''}`);
+  for (const source of projected?.sources ?? []) {
+    if (source.secret !== undefined) found.add(`secrets/${source.secret.name ?? ''}`);
+    if (source.configMap !== undefined) found.add(`configmaps/${source.configMap.name ?? ''}`);
+  }
+}

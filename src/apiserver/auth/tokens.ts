@@ -1,0 +1,210 @@
+/**
+ * Service-account tokens: made and checked here, with one EC P-256 key (JWS, ES256).
+ *
+ * A token is bound to its service account and, for those that pods get, to the pod: it holds only as
+ * long as both exist with the same uid. Signing is synchronous, so that the simulator's order never
+ * depends on another thread. Claims are upstream's. Checked tokens are remembered for a short while.
+ */
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  type KeyObject,
+  sign,
+  verify,
+} from 'node:crypto';
+import type { Clock } from '#kit/clock.ts';
+import type { Random } from '#kit/random.ts';
+import type { Identity } from '#kit/transport.ts';
+
+export interface BoundObject {
+  readonly name: string;
+  readonly uid: string;
+}
+
+export interface TokenSubject {
+  readonly namespace: string;
+  readonly serviceAccount: BoundObject;
+  readonly pod?: BoundObject | undefined;
+  readonly node?: BoundObject | undefined;
+  readonly secret?: BoundObject | undefined;
+}
+
+export interface TokensDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Whether the objects that a token is bound to are still there. */
+  readonly isCurrent: (subject: TokenSubject) => boolean;
+}
+
+export interface TokensOptions {
+  /** PEM of the private key. */
+  readonly key: string;
+  readonly issuer: string;
+}
+
+interface Claims {
+  readonly iss: string;
+  readonly sub: string;
+  readonly aud: readonly string[];
+  readonly exp: number;
+  readonly iat: number;
+  readonly nbf: number;
+  readonly jti: string;
+  readonly 'kubernetes.io': {
+    readonly namespace: string;
+    readonly serviceaccount: BoundObject;
+    readonly pod?: BoundObject;
+    readonly node?: BoundObject;
+    readonly secret?: BoundObject;
+  };
+}
+
+/** Tokens whose signature was found good; forgotten all at once when there are too many. */
+const rememberedMax = 10_000;
+const tokenLengthMax = 16 * 1024;
+
+export class Tokens {
+  readonly #deps: TokensDeps;
+  readonly #issuer: string;
+  readonly #private: KeyObject;
+  readonly #public: KeyObject;
+  readonly #keyId: string;
+  readonly #verified = new Map<string, Claims>();
+
+  constructor(deps: TokensDeps, { key, issuer }: TokensOptions) {
+    this.#deps = deps;
+    this.#issuer = issuer;
+    this.#private = createPrivateKey(key);
+    this.#public = createPublicKey(this.#private);
+    const der = this.#public.export({ type: 'spki', format: 'der' });
+    this.#keyId = createHash('sha256').update(der).digest('base64url');
+  }
+
+  get issuer(): string {
+    return this.#issuer;
+  }
+
+  /** The audience that this server takes tokens for. */
+  get audience(): string {
+    return this.#issuer;
+  }
+
+  issue(
+    subject: TokenSubject,
+    { audiences, seconds }: { readonly audiences: readonly string[]; readonly seconds: number },
+  ): { readonly token: string; readonly expiresMs: number } {
+    const issuedAt = Math.floor(this.#deps.clock.now() / 1000);
+    const { namespace, serviceAccount, pod, node, secret } = subject;
+    const claims: Claims = {
+      aud: audiences,
+      exp: issuedAt + seconds,
+      iat: issuedAt,
+      iss: this.#issuer,
+      jti: this.#deps.random.uuid(),
+      'kubernetes.io': {
+        namespace,
+        ...(node === undefined ? {} : { node }),
+        ...(pod === undefined ? {} : { pod }),
+        ...(secret === undefined ? {} : { secret }),
+        serviceaccount: serviceAccount,
+      },
+      nbf: issuedAt,
+      sub: `system:serviceaccount:${namespace}:${serviceAccount.name}`,
+    };
+    const signed = `${encode({ alg: 'ES256', kid: this.#keyId })}.${encode(claims)}`;
+    const signature = sign('sha256', Buffer.from(signed), {
+      key: this.#private,
+      dsaEncoding: 'ieee-p1363',
+    });
+    return {
+      token: `${signed}.${signature.toString('base64url')}`,
+      expiresMs: claims.exp * 1000,
+    };
+  }
+
+  /** Who the token stands for, or undefined when it does not hold (any more). */
+  authenticate(
+    token: string,
+    { audiences }: { readonly audiences: readonly string[] } = { audiences: [this.audience] },
+  ): Identity | undefined {
+    const claims = this.#verify(token);
+    if (claims === undefined || claims.iss !== this.#issuer) return undefined;
+    const seconds = this.#deps.clock.now() / 1000;
+    if (seconds >= claims.exp || seconds < claims.nbf) return undefined;
+    if (!claims.aud.some((audience) => audiences.includes(audience))) return undefined;
+    const subject = subjectOf(claims);
+    if (!this.#deps.isCurrent(subject)) return undefined;
+    return identityOf(subject, claims.jti);
+  }
+
+  /** The public key, for `/openid/v1/jwks`. */
+  publicKeys(): object {
+    const { kty, crv, x, y } = this.#public.export({ format: 'jwk' });
+    return { keys: [{ use: 'sig', kty, kid: this.#keyId, crv, alg: 'ES256', x, y }] };
+  }
+
+  #verify(token: string): Claims | undefined {
+    const known = this.#verified.get(token);
+    if (known !== undefined) return known;
+    if (token.length > tokenLengthMax) return undefined;
+    const [header = '', payload = '', signature = '', ...more] = token.split('.');
+    if (more.length > 0 || signature === '') return undefined;
+    const { alg } = decode(header) ?? {};
+    if (alg !== 'ES256') return undefined;
+    const sound = verify(
+      'sha256',
+      Buffer.from(`${header}.${payload}`),
+      { key: this.#public, dsaEncoding: 'ieee-p1363' },
+      Buffer.from(signature, 'base64url'),
+    );
+    if (!sound) return undefined;
+    // Our own signature vouches for the shape.
+    const claims = decode(payload) as Claims | undefined;
+    if (claims === undefined) return undefined;
+    if (this.#verified.size >= rememberedMax) this.#verified.clear();
+    this.#verified.set(token, claims);
+    return claims;
+  }
+}
+
+function subjectOf(claims: Claims): TokenSubject {
+  const { namespace, serviceaccount, pod, node, secret } = claims['kubernetes.io'];
+  return { namespace, serviceAccount: serviceaccount, pod, node, secret };
+}
+
+function identityOf(subject: TokenSubject, tokenId: string): Identity {
+  const { namespace, serviceAccount, pod, node } = subject;
+  const key = 'authentication.kubernetes.io/';
+  return {
+    name: `system:serviceaccount:${namespace}:${serviceAccount.name}`,
+    uid: serviceAccount.uid,
+    groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`],
+    extra: {
+      [`${key}credential-id`]: [`JTI=${tokenId}`],
+      ...(pod === undefined
+        ? {}
+        : { [`${key}pod-name`]: [pod.name], [`${key}pod-uid`]: [pod.uid] }),
+      ...(node === undefined
+        ? {}
+        : { [`${key}node-name`]: [node.name], [`${key}node-uid`]: [node.uid] }),
+    },
+  };
+}
+
+function encode(value: object): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url');
+}
+
+function decode(part: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(part, 'base64url').toString('utf8'));
+    // Parse boundary: callers check the fields that they use.
+    return value !== null && typeof value === 'object'
+      ? (value as Record<string, unknown>)
+      : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}

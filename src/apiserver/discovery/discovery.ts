@@ -1,0 +1,263 @@
+/**
+ * Discovery: which groups, versions and kinds there are, derived from the catalog.
+ *
+ * Plain (`/api`, `/apis`, `/apis/G/V`) and aggregated (everything in one document, asked for by
+ * Accept). Documents are made when first asked for and again after the catalog has changed, so that
+ * a kind that was just added is there at once. Legacy versions show only where they are switched on,
+ * come last, are never preferred, and carry no short names or categories.
+ */
+import { createHash } from 'node:crypto';
+import type { Catalog } from '#api/catalog.ts';
+import { formatGroupVersion } from '#api/object.ts';
+import type { Resource, ResourceView } from '#api/resource.ts';
+import { type SubresourceFacts, subresourcesOf } from '../subresources/subresources.ts';
+
+export interface DiscoveryOptions {
+  readonly legacyVersions: boolean;
+  /** Host and port that clients in the cluster use. */
+  readonly serverAddress: string;
+}
+
+interface VersionKinds {
+  readonly version: string;
+  readonly kinds: { readonly resource: Resource; readonly view: ResourceView }[];
+  legacy: boolean;
+}
+
+interface Group {
+  readonly name: string;
+  readonly versions: readonly VersionKinds[];
+}
+
+const allVerbs = [
+  'create',
+  'delete',
+  'deletecollection',
+  'get',
+  'list',
+  'patch',
+  'update',
+  'watch',
+] as const;
+
+export class Discovery {
+  readonly #catalog: Catalog;
+  readonly #options: DiscoveryOptions;
+  #generation = -1;
+  #groups: readonly Group[] = [];
+  #documents = new Map<string, object>();
+
+  constructor(deps: { readonly catalog: Catalog }, options: DiscoveryOptions) {
+    this.#catalog = deps.catalog;
+    this.#options = options;
+  }
+
+  /** `/api`. */
+  coreVersions(): object {
+    return this.#document('core', () => ({
+      kind: 'APIVersions',
+      versions: this.#core().map(({ version }) => version),
+      serverAddressByClientCIDRs: [
+        { clientCIDR: '0.0.0.0/0', serverAddress: this.#options.serverAddress },
+      ],
+    }));
+  }
+
+  /** `/apis`. */
+  groupList(): object {
+    return this.#document('groups', () => ({
+      kind: 'APIGroupList',
+      apiVersion: 'v1',
+      groups: this.#named().map(groupDocument),
+    }));
+  }
+
+  /** `/apis/G`. */
+  group(name: string): object | undefined {
+    const group = this.#named().find((candidate) => candidate.name === name);
+    return group && { kind: 'APIGroup', apiVersion: 'v1', ...groupDocument(group) };
+  }
+
+  /** `/api/v1`, `/apis/G/V`. */
+  resourceList(group: string, version: string): object | undefined {
+    const found = this.#all()
+      .find(({ name }) => name === group)
+      ?.versions.find((candidate) => candidate.version === version);
+    if (found === undefined) return undefined;
+    const groupVersion = formatGroupVersion({ group, version });
+    return this.#document(groupVersion, () => ({
+      kind: 'APIResourceList',
+      ...(group === '' ? {} : { apiVersion: 'v1' }),
+      groupVersion,
+      resources: found.kinds.flatMap(({ resource, view }) => plainResources(resource, view)),
+    }));
+  }
+
+  /** Everything below `/api` (`core`) or `/apis`, in one document. */
+  aggregated(which: 'core' | 'named'): object {
+    return this.#document(`aggregated ${which}`, () => ({
+      kind: 'APIGroupDiscoveryList',
+      apiVersion: 'apidiscovery.k8s.io/v2',
+      metadata: {},
+      items: (which === 'core' ? this.#all().filter(({ name }) => name === '') : this.#named()).map(
+        aggregatedGroup,
+      ),
+    }));
+  }
+
+  /** Group versions, for OpenAPI and `/`. */
+  groupVersions(): readonly { readonly group: string; readonly version: string }[] {
+    return this.#all().flatMap(({ name, versions }) =>
+      versions.map(({ version }) => ({ group: name, version })),
+    );
+  }
+
+  kindsOf(group: string, version: string): readonly { resource: Resource; view: ResourceView }[] {
+    const found = this.#all().find(({ name }) => name === group);
+    return found?.versions.find((candidate) => candidate.version === version)?.kinds ?? [];
+  }
+
+  #document(key: string, make: () => object): object {
+    this.#all();
+    let document = this.#documents.get(key);
+    if (document === undefined) {
+      document = make();
+      this.#documents.set(key, document);
+    }
+    return document;
+  }
+
+  #core(): readonly VersionKinds[] {
+    return this.#all().find(({ name }) => name === '')?.versions ?? [];
+  }
+
+  #named(): readonly Group[] {
+    return this.#all().filter(({ name }) => name !== '');
+  }
+
+  #all(): readonly Group[] {
+    if (this.#generation !== this.#catalog.generation) {
+      this.#groups = groupsOf(this.#catalog, this.#options);
+      this.#documents = new Map();
+      this.#generation = this.#catalog.generation;
+    }
+    return this.#groups;
+  }
+}
+
+/** Groups in order of first appearance; today's versions before legacy ones. */
+function groupsOf(catalog: Catalog, { legacyVersions }: DiscoveryOptions): readonly Group[] {
+  const groups = new Map<string, Map<string, VersionKinds>>();
+  for (const resource of catalog.resources) {
+    for (const view of resource.views) {
+      const legacy = view.legacy === true;
+      if (legacy && !legacyVersions) continue;
+      let versions = groups.get(view.group);
+      if (versions === undefined) {
+        versions = new Map();
+        groups.set(view.group, versions);
+      }
+      let version = versions.get(view.version);
+      if (version === undefined) {
+        version = { version: view.version, kinds: [], legacy };
+        versions.set(view.version, version);
+      }
+      version.legacy &&= legacy;
+      version.kinds.push({ resource, view });
+    }
+  }
+  const isLegacy = (versions: readonly VersionKinds[]): boolean =>
+    versions.every(({ legacy }) => legacy);
+  return [...groups]
+    .map(([name, versions]): Group => ({ name, versions: sortVersions([...versions.values()]) }))
+    .sort((a, b) => Number(isLegacy(a.versions)) - Number(isLegacy(b.versions)));
+}
+
+/** Stable before beta before alpha, higher numbers first; legacy last. */
+function sortVersions(versions: VersionKinds[]): readonly VersionKinds[] {
+  const rank = ({ version, legacy }: VersionKinds): number => {
+    const [, major = '0', level = '', minor = '0'] =
+      /^v(\d+)(?:(alpha|beta)(\d+))?$/.exec(version) ?? [];
+    const stability = level === '' ? 2 : level === 'beta' ? 1 : 0;
+    return (legacy ? 0 : 1e9) + stability * 1e6 + Number(major) * 1e3 + Number(minor);
+  };
+  return versions.sort((a, b) => rank(b) - rank(a));
+}
+
+function groupDocument({ name, versions }: Group): object {
+  const shown = versions.map(({ version }) => ({ groupVersion: `${name}/${version}`, version }));
+  return { name, versions: shown, preferredVersion: shown[0] };
+}
+
+export function verbsOf(resource: Resource): readonly string[] {
+  return resource.verbs === undefined ? allVerbs : [...resource.verbs].sort();
+}
+
+function plainResources(resource: Resource, view: ResourceView): readonly object[] {
+  const { namespaced, singular, kind, plural } = resource;
+  const main = {
+    name: plural,
+    singularName: singular,
+    namespaced,
+    kind,
+    verbs: verbsOf(resource),
+    ...namesOf(resource, view),
+    storageVersionHash: storageVersionHash(resource),
+  };
+  const rest = subresourcesOf(resource, view).map((sub) => ({
+    name: `${plural}/${sub.name}`,
+    singularName: '',
+    namespaced,
+    ...(sub.kind.group === view.group && sub.kind.version === view.version
+      ? {}
+      : { group: sub.kind.group, version: sub.kind.version }),
+    kind: sub.kind.kind,
+    verbs: sub.verbs,
+  }));
+  return [main, ...rest];
+}
+
+function namesOf(resource: Resource, view: ResourceView): object {
+  if (view.legacy === true) return {};
+  const { shortNames, categories } = resource;
+  return {
+    ...(shortNames.length === 0 ? {} : { shortNames }),
+    ...(categories.length === 0 ? {} : { categories }),
+  };
+}
+
+/** Tells clients whether two group versions store the same thing. */
+function storageVersionHash(resource: Resource): string {
+  const view = resource.views[0];
+  const text = `${view?.group ?? ''}/${view?.version ?? ''}/${resource.kind}`;
+  return createHash('sha256').update(text).digest().subarray(0, 8).toString('base64');
+}
+
+function aggregatedGroup({ name, versions }: Group): object {
+  return {
+    metadata: { name, creationTimestamp: null },
+    versions: versions.map(({ version, kinds }) => ({
+      version,
+      freshness: 'Current',
+      resources: kinds.map(({ resource, view }) => aggregatedResource(resource, view)),
+    })),
+  };
+}
+
+function aggregatedResource(resource: Resource, view: ResourceView): object {
+  const { group, version } = view;
+  const subresources = subresourcesOf(resource, view).map(aggregatedSubresource);
+  return {
+    resource: resource.plural,
+    responseKind: { group, version, kind: resource.kind },
+    scope: resource.namespaced ? 'Namespaced' : 'Cluster',
+    singularResource: resource.singular,
+    verbs: verbsOf(resource),
+    ...namesOf(resource, view),
+    ...(subresources.length === 0 ? {} : { subresources }),
+  };
+}
+
+function aggregatedSubresource({ name, kind, verbs }: SubresourceFacts): object {
+  return { subresource: name, responseKind: kind, verbs };
+}

@@ -1,0 +1,255 @@
+/**
+ * The only file that knows Node's HTTP server: bytes → arrivals, answers → bytes.
+ *
+ * One TLS port speaks HTTP/2 and HTTP/1.1 (ALPN). Client certificates are asked for and checked
+ * against the cluster's authority; who shows none may still bring a token. Bodies are bounded,
+ * answers are written with back-pressure, and a client that leaves cancels its request. Upgraded
+ * connections (exec, attach, port-forward) leave from here to the node, after the lifecycle's first
+ * stages have allowed them. Next: `lifecycle.ts`.
+ */
+import { createSecureServer, type Http2SecureServer } from 'node:http2';
+import type { AddressInfo, Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { requestEntityTooLarge } from '#api/errors.ts';
+import { present } from '#kit/assert.ts';
+import type { Identity, PlainRequest } from '#kit/transport.ts';
+import { type Incoming, type Outgoing, writeResponse } from './http-response.ts';
+import { handle } from './lifecycle.ts';
+import type { Parts } from './parts.ts';
+import { type Arrival, limits } from './request.ts';
+import { withAuthenticatedGroup } from './stages/authenticate.ts';
+import { passUpgrade } from './upgrade.ts';
+
+export interface HttpServer extends AsyncDisposable {
+  readonly port: number;
+}
+
+export interface ListenOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly cert: string;
+  readonly key: string;
+  readonly clientCA: string;
+}
+
+const serverLimits = {
+  /** Requests in flight on one HTTP/2 connection. */
+  streamsMax: 1000,
+  /** How long requests in flight may take to finish when the server closes. */
+  closeLimitMs: 5_000,
+} as const;
+
+export async function listenHttp(parts: Parts, options: ListenOptions): Promise<HttpServer> {
+  const server = createSecureServer({
+    cert: options.cert,
+    key: options.key,
+    ca: options.clientCA,
+    requestCert: true,
+    rejectUnauthorized: false,
+    allowHTTP1: true,
+    settings: { maxConcurrentStreams: serverLimits.streamsMax, initialWindowSize: 1024 * 1024 },
+  });
+  const sockets = new Set<Socket>();
+  const identities = new WeakMap<object, { readonly identity: Identity | undefined }>();
+  const identityFor = (socket: TLSSocket): Identity | undefined => {
+    let known = identities.get(socket);
+    if (known === undefined) {
+      known = { identity: certificateIdentity(socket) };
+      identities.set(socket, known);
+    }
+    return known.identity;
+  };
+  server.on('secureConnection', (socket) => {
+    socket.setNoDelay(true);
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  server.on('request', (request, response) => {
+    // Node gives HTTP/1 or HTTP/2 objects that agree on all that is used here.
+    const incoming = request as unknown as Incoming;
+    serve(parts, incoming, response as unknown as Outgoing, identityFor);
+  });
+  server.on('upgrade', (request, socket: TLSSocket, head: Buffer) => {
+    passUpgrade(parts, { request, socket, head, peer: identityFor(socket) });
+  });
+  // A client that breaks off, or that is no TLS client at all, is no concern of ours.
+  server.on('tlsClientError', () => {});
+  server.on('sessionError', () => {});
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host: options.host, port: options.port }, () => {
+      server.removeListener('error', reject);
+      resolve();
+    });
+  });
+  // `listen` has given the server an address with a port.
+  const { port } = server.address() as AddressInfo;
+  return {
+    port,
+    [Symbol.asyncDispose]: () => close(parts, server, sockets),
+  };
+}
+
+function serve(
+  parts: Parts,
+  request: Incoming,
+  response: Outgoing,
+  identityFor: (socket: TLSSocket) => Identity | undefined,
+): void {
+  const exchange = new Exchange(request, response, identityFor(tlsSocketOf(request)));
+  readBody(request, (body) => {
+    if (body === 'too large') refuseBody(request, response);
+    else if (body !== 'gone') exchange.run(parts, body);
+  });
+}
+
+/** One request and its answer. Its signal is made only when somebody waits on it. */
+class Exchange implements Arrival {
+  readonly peer: Identity | undefined;
+  readonly #incoming: Incoming;
+  readonly #outgoing: Outgoing;
+  #plain: PlainRequest | undefined;
+  #controller: AbortController | undefined;
+
+  constructor(request: Incoming, response: Outgoing, peer: Identity | undefined) {
+    this.#incoming = request;
+    this.#outgoing = response;
+    this.peer = peer;
+  }
+
+  get request(): PlainRequest {
+    return present(this.#plain, 'the body has been read');
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      const controller = new AbortController();
+      this.#controller = controller;
+      const left = (): void => {
+        if (!this.#outgoing.writableFinished) controller.abort(gone());
+      };
+      if (this.#outgoing.destroyed) left();
+      else this.#outgoing.once('close', left);
+    }
+    return this.#controller.signal;
+  }
+
+  run(parts: Parts, body: Uint8Array | undefined): void {
+    const { method = 'GET', url = '/' } = this.#incoming;
+    this.#plain = { method, path: url, headers: plainHeaders(this.#incoming), body };
+    const outgoing = this.#outgoing;
+    const done = handle(parts, this).then((answer) =>
+      writeResponse({ clock: parts.clock }, this.#incoming, outgoing, answer),
+    );
+    done.catch((error: unknown) => {
+      // The client left, or a stream broke after its head was sent: nobody is there to be told.
+      if (!outgoing.destroyed && !isGone(error)) {
+        parts.log.warn('answer broke off', { path: url, error });
+      }
+      outgoing.destroy();
+    });
+  }
+}
+
+function gone(): Error {
+  return new DOMException('the client has gone', 'AbortError');
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
+}
+
+function plainHeaders(request: Incoming): Readonly<Record<string, string>> {
+  const headers: Record<string, string> = {};
+  for (const name in request.headers) {
+    const value = request.headers[name];
+    if (value !== undefined) headers[name] = typeof value === 'string' ? value : value.join(', ');
+  }
+  return headers;
+}
+
+function tlsSocketOf(request: Incoming): TLSSocket {
+  // The server speaks nothing but TLS; of HTTP/2 the connection is the session's.
+  return (request.stream?.session?.socket ?? request.socket) as TLSSocket;
+}
+
+/** Who the certificate names: CN is the user, each O a group. Undefined without a valid one. */
+export function certificateIdentity(socket: TLSSocket): Identity | undefined {
+  if (!socket.authorized) return undefined;
+  const { subject } = socket.getPeerCertificate();
+  const name = subject?.CN;
+  if (typeof name !== 'string' || name === '') return undefined;
+  // Node types one value; a certificate may have several, which come as a list.
+  const organizations: unknown = subject.O ?? [];
+  const groups = Array.isArray(organizations) ? organizations.map(String) : [String(organizations)];
+  return withAuthenticatedGroup({ name, groups });
+}
+
+function readBody(
+  request: Incoming,
+  done: (body: Uint8Array | undefined | 'too large' | 'gone') => void,
+): void {
+  const { method } = request;
+  const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
+  const bare = (method === 'GET' || method === 'HEAD') && length === undefined;
+  if (bare && encoding === undefined) {
+    request.resume();
+    done(undefined);
+    return;
+  }
+  if (Number(length ?? 0) > limits.bodyBytesMax) {
+    done('too large');
+    return;
+  }
+  const parts: Buffer[] = [];
+  let size = 0;
+  let over = false;
+  const finish = (result: Uint8Array | undefined | 'too large' | 'gone'): void => {
+    if (over) return;
+    over = true;
+    done(result);
+  };
+  request.on('data', (part: Buffer) => {
+    size += part.length;
+    if (size > limits.bodyBytesMax) finish('too large');
+    else if (!over) parts.push(part);
+  });
+  request.once('end', () => {
+    const [first] = parts;
+    if (first === undefined) finish(undefined);
+    else finish(parts.length === 1 ? first : Buffer.concat(parts));
+  });
+  request.once('error', () => finish('gone'));
+  request.once('close', () => finish('gone'));
+}
+
+function refuseBody(request: Incoming, response: Outgoing): void {
+  const error = requestEntityTooLarge(`limit is ${limits.bodyBytesMax}`);
+  const { code } = error.status;
+  const body = JSON.stringify(error.status);
+  response.writeHead(code, { 'content-type': 'application/json' });
+  response.end(body);
+  request.resume();
+}
+
+/** Lets what is in flight finish, for a while; then cuts. */
+async function close(
+  { clock }: Parts,
+  server: Http2SecureServer,
+  sockets: ReadonlySet<Socket>,
+): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  const cancel = clock.after(serverLimits.closeLimitMs, () => {
+    for (const socket of sockets) socket.destroy();
+  });
+  // Connections that serve nothing now end at once.
+  for (const socket of sockets) endIfIdle(socket);
+  await closed;
+  cancel();
+}
+
+function endIfIdle(socket: Socket): void {
+  // Node marks the socket of an HTTP/1 connection with the answer that it is writing.
+  const { _httpMessage: busy } = socket as Socket & { readonly _httpMessage?: unknown };
+  if (busy === undefined || busy === null) socket.destroySoon();
+}

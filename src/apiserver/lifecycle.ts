@@ -1,0 +1,84 @@
+/**
+ * The walk of one request, top to bottom: each stage is one line here and one file in `stages/`.
+ *
+ * Stages throw `ApiError` to answer with a Status. An assertion that fails breaks this request only:
+ * it is logged, counted in `bugs_total` and answered with 500, so that one malformed object cannot
+ * stop the control plane; where `options.rethrowBugs` is set (tests, simulation) it goes on upwards.
+ *
+ * Called by `http.ts` and by the direct transport. Next: `stages/read-request-info.ts`.
+ */
+import { AssertionError } from 'node:assert';
+import { ApiError, internalError, requestEntityTooLarge, serviceUnavailable } from '#api/errors.ts';
+import { StoreUnavailable, ValueTooLarge } from '#store';
+import { negotiate } from './output/negotiate.ts';
+import type { Parts } from './parts.ts';
+import { type Arrival, limits, type ServerResponse } from './request.ts';
+import { auditHeaders } from './stages/audit.ts';
+import { authenticate } from './stages/authenticate.ts';
+import { authorize } from './stages/authorize.ts';
+import { readRequestInfo } from './stages/read-request-info.ts';
+import { respond, respondError } from './stages/respond.ts';
+import { route } from './stages/route.ts';
+
+export async function handle(parts: Parts, arrival: Arrival): Promise<ServerResponse> {
+  const { request } = arrival;
+  const audit = auditHeaders(parts, request);
+  const startedMs = parts.clock.monotonic();
+  let resource = '';
+  let verb = '';
+  let response: ServerResponse;
+  try {
+    checkLimits(arrival);
+    const info = readRequestInfo(request);
+    verb = info.verb;
+    if (info.type === 'resource') resource = info.plural;
+    const identity = authenticate(parts, arrival);
+    await authorize(parts, identity, info);
+    const output = negotiate(request.headers['accept'], info);
+    const answer = await route(parts, { info, identity, output, arrival });
+    response = await respond(parts, { answer, output, info, headers: audit });
+  } catch (error) {
+    response = await respondError(asApiError(parts, error, request.path), {
+      accept: request.headers['accept'],
+      headers: audit,
+    });
+  }
+  const tookMs = parts.clock.monotonic() - startedMs;
+  parts.metrics.countRequest({ verb, resource, code: response.status, tookMs });
+  return response;
+}
+
+function checkLimits({ request }: Arrival): void {
+  if (request.path.length > limits.pathLengthMax) {
+    throw requestEntityTooLarge(`limit is ${limits.pathLengthMax} for the URL`);
+  }
+  if ((request.body?.length ?? 0) > limits.bodyBytesMax) {
+    throw requestEntityTooLarge(`limit is ${limits.bodyBytesMax}`);
+  }
+}
+
+/** What went wrong, in the client's terms. Bugs are counted; a client that left is no error. */
+function asApiError(parts: Parts, error: unknown, path: string): ApiError {
+  if (error instanceof ApiError) return error;
+  if (error instanceof StoreUnavailable) {
+    parts.log.warn('write refused by the store', { path, error });
+    return serviceUnavailable('the store cannot commit writes at the moment');
+  }
+  if (error instanceof ValueTooLarge) return requestEntityTooLarge(error.message);
+  if (error instanceof AssertionError) {
+    parts.metrics.countBug();
+    parts.log.error('request broke an invariant', { path, error, stack: error.stack });
+    if (parts.options.rethrowBugs === true) throw error;
+    return internalError('the request met a fault of the server');
+  }
+  if (isAbort(error)) return internalError('the request was cancelled by its client');
+  parts.metrics.countBug();
+  const stack = error instanceof Error ? error.stack : undefined;
+  parts.log.error('request failed unexpectedly', { path, error, stack });
+  if (parts.options.rethrowBugs === true) throw error;
+  return internalError('the request met a fault of the server');
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
+}

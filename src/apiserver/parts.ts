@@ -1,0 +1,36 @@
+/**
+ * The parts that stages and verbs work with: one frozen object, made by `openApiServer`.
+ */
+import type { Catalog } from '#api/catalog.ts';
+import type { Clock } from '#kit/clock.ts';
+import type { Logger } from '#kit/log.ts';
+import type { Random } from '#kit/random.ts';
+import type { Store } from '#store';
+import type { ApiServerOptions } from './apiserver.ts';
+import type { NodeGraph } from './auth/node-graph.ts';
+import type { Tokens } from './auth/tokens.ts';
+import type { Discovery } from './discovery/discovery.ts';
+import type { Health } from './discovery/health.ts';
+import type { Metrics } from './discovery/metrics.ts';
+import type { OpenApi } from './discovery/openapi.ts';
+import type { ServiceAllocator } from './services/service-allocator.ts';
+import type { KubeletProxy } from './subresources/kubelet-proxy.ts';
+import type { WatchHub } from './watch/watch-hub.ts';
+
+export interface Parts {
+  readonly store: Store;
+  readonly catalog: Catalog;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly options: ApiServerOptions;
+  readonly hub: WatchHub;
+  readonly tokens: Tokens;
+  readonly nodeGraph: NodeGraph;
+  readonly services: ServiceAllocator;
+  readonly discovery: Discovery;
+  readonly openApi: OpenApi;
+  readonly health: Health;
+  readonly metrics: Metrics;
+  readonly kubelet: KubeletProxy;
+}

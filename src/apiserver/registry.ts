@@ -1,0 +1,150 @@
+/**
+ * Objects ↔ keys and bytes. An object is encoded once, when it is written.
+ *
+ * A stored value is the JSON of the storage version without `metadata.resourceVersion`, and always
+ * begins `{"kind":K,"apiVersion":V,"metadata":{`. To show it, that known prefix is exchanged for the
+ * prefix of the wanted version and `"resourceVersion":"N",` is put behind it: no parsing, no second
+ * encoding. Only versions of another shape (`fromHub`), selectors and tables look inside.
+ *
+ * Keys are upstream's: `/registry/<storagePrefix>/[namespace/]name`.
+ * Verbs call this; below it is only the store.
+ */
+import type { Catalog, Served } from '#api/catalog.ts';
+import { formatGroupVersion, type KubeObject } from '#api/object.ts';
+import type { Resource, ResourceView } from '#api/resource.ts';
+import { assert, present } from '#kit/assert.ts';
+import type { Entry } from '#store';
+
+export const registryRoot = '/registry/';
+
+export function keyOf(resource: Resource, namespace: string, name: string): string {
+  if (!resource.namespaced) return `${registryRoot}${resource.storagePrefix}/${name}`;
+  return `${registryRoot}${resource.storagePrefix}/${namespace}/${name}`;
+}
+
+/** Prefix of all keys of a kind, or of those in one namespace. */
+export function prefixOf(resource: Resource, namespace: string): string {
+  const base = `${registryRoot}${resource.storagePrefix}/`;
+  return namespace === '' || !resource.namespaced ? base : `${base}${namespace}/`;
+}
+
+/** What a key names, below the kind's prefix. */
+export function parseKey(
+  resource: Resource,
+  key: string,
+): { readonly namespace: string; readonly name: string } {
+  const rest = key.slice(registryRoot.length + resource.storagePrefix.length + 1);
+  const slash = rest.indexOf('/');
+  if (!resource.namespaced || slash < 0) return { namespace: '', name: rest };
+  return { namespace: rest.slice(0, slash), name: rest.slice(slash + 1) };
+}
+
+export function storageView(resource: Resource): ResourceView {
+  return present(resource.views[0], 'a resource has at least one view');
+}
+
+/** How the JSON of an object in this view begins, up to the content of `metadata`. ASCII only. */
+function headOf(resource: Resource, view: ResourceView): string {
+  return `{"kind":"${resource.kind}","apiVersion":"${formatGroupVersion(view)}","metadata":{`;
+}
+
+/** The stored form of an object on the hub shape. */
+export function encodeStored(resource: Resource, hub: KubeObject): Uint8Array {
+  const { kind: _kind, apiVersion: _version, metadata, ...rest } = hub;
+  const { resourceVersion: _revision, ...meta } = metadata;
+  assert(meta.name !== undefined, 'a stored object has a name');
+  const view = storageView(resource);
+  const text = JSON.stringify({
+    kind: resource.kind,
+    apiVersion: formatGroupVersion(view),
+    metadata: meta,
+    ...rest,
+  });
+  return Buffer.from(text);
+}
+
+/** The object on the hub shape, with its resourceVersion. A fresh copy that the caller may change. */
+export function decodeStored(value: Uint8Array, revision: number): KubeObject {
+  // Parse boundary: what is stored was validated when it was written.
+  const object = JSON.parse(textOf(value)) as KubeObject & {
+    metadata: { resourceVersion?: string };
+  };
+  object.metadata.resourceVersion = String(revision);
+  return object;
+}
+
+export function decodeEntry(entry: Entry): KubeObject {
+  return decodeStored(entry.value, entry.revision);
+}
+
+/** The bytes of one object as the view shows it. */
+export function encodeView(served: Served, value: Uint8Array, revision: number): Uint8Array {
+  const { resource, view } = served;
+  if (view.fromHub !== undefined) {
+    return Buffer.from(JSON.stringify(viewObject(served, decodeStored(value, revision))));
+  }
+  const before = headOf(resource, storageView(resource)).length;
+  const head = `${headOf(resource, view)}"resourceVersion":"${revision}",`;
+  const bytes = Buffer.allocUnsafe(head.length + value.length - before);
+  bytes.write(head, 0, 'latin1');
+  bytes.set(value.subarray(before), head.length);
+  return bytes;
+}
+
+/** The object as the view shows it. */
+export function viewObject(served: Served, hub: KubeObject): KubeObject {
+  const shown = served.view.fromHub === undefined ? hub : served.view.fromHub(hub);
+  const { kind: _kind, apiVersion: _version, metadata, ...rest } = shown;
+  return {
+    kind: served.resource.kind,
+    apiVersion: formatGroupVersion(served.view),
+    metadata,
+    ...rest,
+  };
+}
+
+/** An object of the view as the kind's hub shape. */
+export function hubObject(served: Served, object: KubeObject): KubeObject {
+  const hub = served.view.toHub === undefined ? object : served.view.toHub(object);
+  const { kind: _kind, apiVersion: _version, metadata, ...rest } = hub;
+  return {
+    kind: served.resource.kind,
+    apiVersion: formatGroupVersion(storageView(served.resource)),
+    metadata,
+    ...rest,
+  };
+}
+
+/** Finds the kind that a key belongs to. Follows the catalog as kinds come and go. */
+export class KeyIndex {
+  readonly #catalog: Catalog;
+  #generation = -1;
+  #byPrefix = new Map<string, Resource>();
+
+  constructor(catalog: Catalog) {
+    this.#catalog = catalog;
+  }
+
+  resourceOf(key: string): Resource | undefined {
+    if (this.#generation !== this.#catalog.generation) this.#rebuild();
+    const first = key.indexOf('/', registryRoot.length);
+    if (first < 0) return undefined;
+    const one = this.#byPrefix.get(key.slice(registryRoot.length, first));
+    if (one !== undefined) return one;
+    const second = key.indexOf('/', first + 1);
+    if (second < 0) return undefined;
+    return this.#byPrefix.get(key.slice(registryRoot.length, second));
+  }
+
+  #rebuild(): void {
+    this.#byPrefix = new Map();
+    for (const resource of this.#catalog.resources) {
+      this.#byPrefix.set(resource.storagePrefix, resource);
+    }
+    this.#generation = this.#catalog.generation;
+  }
+}
+
+export function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
+}

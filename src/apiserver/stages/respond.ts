@@ -1,0 +1,101 @@
+/**
+ * Last stage: answers become bytes. The only place that writes Status errors, and the only one that
+ * knows how a stored object becomes JSON, YAML, a Table or metadata alone.
+ */
+import type { ApiError } from '#api/errors.ts';
+import type { KubeObject } from '#api/object.ts';
+import { includeObjectOf, partialObject, table, tableRow } from '../output/table.ts';
+import type { Parts } from '../parts.ts';
+import { decodeEntry, encodeView, textOf, viewObject } from '../registry.ts';
+import type { Answer, Output, RequestInfo, ServerResponse } from '../request.ts';
+
+type Headers = Record<string, string>;
+
+export interface RespondOptions {
+  readonly answer: Answer;
+  readonly output: Output | undefined;
+  readonly info: RequestInfo;
+  readonly headers: Headers;
+}
+
+const plainJson: Output = { encoding: 'json', form: 'object' };
+
+export function respond(
+  parts: Pick<Parts, 'clock'>,
+  { answer, output = plainJson, info, headers }: RespondOptions,
+): ServerResponse | Promise<ServerResponse> {
+  if (answer.type === 'plain') {
+    const { response } = answer;
+    return { ...response, headers: { ...headers, ...response.headers } };
+  }
+  if (answer.warnings !== undefined) addWarnings(headers, answer.warnings);
+  if (answer.type === 'value') Object.assign(headers, answer.headers);
+  const body = bodyOf(parts, answer, output, info);
+  return finish(answer.status, headers, body, output.encoding);
+}
+
+export function respondError(
+  { status }: ApiError,
+  { accept, headers }: { readonly accept: string | undefined; readonly headers: Headers },
+): ServerResponse | Promise<ServerResponse> {
+  const seconds = status.details?.retryAfterSeconds;
+  if (seconds !== undefined) headers['retry-after'] = String(seconds);
+  if (status.code === 401) headers['www-authenticate'] = 'Bearer realm="kubernetes"';
+  const encoding = accept === 'application/yaml' ? 'yaml' : 'json';
+  return finish(status.code, headers, json(status), encoding);
+}
+
+/** The JSON bytes of an answer. */
+function bodyOf(
+  { clock }: Pick<Parts, 'clock'>,
+  answer: Exclude<Answer, { type: 'plain' }>,
+  { form }: Output,
+  info: RequestInfo,
+): Uint8Array {
+  if (answer.type === 'value') return json(answer.value);
+  if (form === 'object') {
+    if (answer.type === 'hub') return json(viewObject(answer.served, answer.hub));
+    return encodeView(answer.served, answer.entry.value, answer.entry.revision);
+  }
+  const hub: KubeObject = answer.type === 'hub' ? answer.hub : decodeEntry(answer.entry);
+  if (form === 'partial') return json(partialObject(hub));
+  const options = { includeObject: includeObjectOf(info.query), nowMs: clock.now() };
+  const row = tableRow(answer.served, hub, options);
+  return json(table(answer.served, [row], { resourceVersion: hub.metadata.resourceVersion }));
+}
+
+function finish(
+  status: number,
+  headers: Headers,
+  body: Uint8Array,
+  encoding: Output['encoding'],
+): ServerResponse | Promise<ServerResponse> {
+  if (encoding === 'yaml') return finishYaml(status, headers, body);
+  headers['content-type'] = 'application/json';
+  return { status, headers, body };
+}
+
+async function finishYaml(
+  status: number,
+  headers: Headers,
+  body: Uint8Array,
+): Promise<ServerResponse> {
+  const { formatYaml } = await import('#kit/yaml.ts');
+  headers['content-type'] = 'application/yaml';
+  return { status, headers, body: Buffer.from(formatYaml(JSON.parse(textOf(body)))) };
+}
+
+/** `Warning: 299 - "text"`, one after another in one header line. */
+function addWarnings(headers: Headers, warnings: readonly string[]): void {
+  if (warnings.length === 0) return;
+  headers['warning'] = warnings.map((text) => `299 - ${quote(text)}`).join(', ');
+}
+
+function quote(text: string): string {
+  const plain = text.replace(/[\r\n\t]+/g, ' ').replace(/[^\x20-\x7e]/g, '?');
+  return `"${plain.replace(/["\\]/g, '\\$&')}"`;
+}
+
+function json(value: object): Uint8Array {
+  return Buffer.from(`${JSON.stringify(value)}\n`);
+}

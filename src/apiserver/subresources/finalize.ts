@@ -1,0 +1,45 @@
+/**
+ * `namespaces/NAME/finalize`: changes `spec.finalizers` and nothing else. When the last one goes from
+ * a namespace that is being deleted, the namespace goes with it.
+ */
+import { badRequest } from '#api/errors.ts';
+import type { KubeObject } from '#api/object.ts';
+import type { Namespace } from '#resources/types/core-v1.ts';
+import type { Parts } from '../parts.ts';
+import { viewObject } from '../registry.ts';
+import type { Answer, Call } from '../request.ts';
+import { isDryRun, readObject } from '../verbs/body.ts';
+import { changeObject } from '../verbs/update.ts';
+
+export async function finalize(parts: Parts, call: Call): Promise<Answer> {
+  const { served, info, identity } = call;
+  const { object, warnings } = await readObject(parts, call);
+  const given = object.metadata.name ?? info.name;
+  if (given !== info.name) {
+    throw badRequest(
+      `the name of the object (${given}) does not match the name on the URL (${info.name})`,
+    );
+  }
+  // Decoded along the schema of Namespace.
+  const finalizers = (object as unknown as Namespace).spec?.finalizers ?? [];
+  const { resourceVersion, uid } = object.metadata;
+  const result = await changeObject(parts, {
+    served,
+    namespace: '',
+    name: info.name,
+    identity,
+    subresource: 'finalize',
+    dryRun: isDryRun(info.query.getAll('dryRun')),
+    insists: (resourceVersion ?? '') !== '',
+    next: (hub) => {
+      const metadata = { ...hub.metadata, resourceVersion, uid: uid ?? hub.metadata.uid };
+      const { spec } = hub as unknown as Namespace;
+      return viewObject(served, {
+        ...hub,
+        metadata,
+        spec: { ...spec, finalizers },
+      } as KubeObject);
+    },
+  });
+  return { ...result, warnings };
+}

@@ -1,0 +1,150 @@
+/**
+ * POST: a new object.
+ *
+ * Read this file as the order of a write: decode strictly → defaults → stamp → mutating admission →
+ * what the kind prepares → validate → store. `createObject` is also what PUT uses for the kinds that
+ * may be created that way. Next: the store; then `stages/respond.ts` shows the stored bytes.
+ */
+import type { Served } from '#api/catalog.ts';
+import { alreadyExists, badRequest, generateNameConflict } from '#api/errors.ts';
+import type { KubeObject } from '#api/object.ts';
+import { validateObjectMeta } from '#api/object-meta.ts';
+import { assert } from '#kit/assert.ts';
+import type { Identity } from '#kit/transport.ts';
+import type { Entry } from '#store';
+import { admitCreate } from '../admission/admission.ts';
+import type { Parts } from '../parts.ts';
+import { encodeStored, hubObject, keyOf } from '../registry.ts';
+import type { Answer, Call } from '../request.ts';
+import { isDryRun, readObject } from './body.ts';
+import {
+  generatedName,
+  groupResource,
+  stampNew,
+  throwInvalid,
+  withStatusOf,
+  writeContext,
+} from './write.ts';
+
+/** How many generated names are tried before giving up. */
+const generatedNamesMax = 8;
+
+export async function create(parts: Parts, call: Call): Promise<Answer> {
+  const { served, info, identity } = call;
+  const { object, warnings } = await readObject(parts, call);
+  checkNamespace(served, object, info.namespace);
+  const result = await createObject(parts, {
+    served,
+    object,
+    namespace: info.namespace,
+    identity,
+    dryRun: isDryRun(info.query.getAll('dryRun')),
+  });
+  return { ...result, status: 201, warnings: [...warnings, ...(result.warnings ?? [])] };
+}
+
+export interface CreateOptions {
+  readonly served: Served;
+  /** In the requested view, decoded. */
+  readonly object: KubeObject;
+  readonly namespace: string;
+  readonly identity: Identity;
+  readonly dryRun: boolean;
+}
+
+type Written = Extract<Answer, { type: 'entry' | 'hub' }>;
+
+export async function createObject(parts: Parts, options: CreateOptions): Promise<Written> {
+  const { served, object, namespace, identity, dryRun } = options;
+  const { resource, view } = served;
+  const context = writeContext(parts, identity);
+  if ((object.metadata.resourceVersion ?? '') !== '') {
+    throw badRequest('resourceVersion should not be set on objects to be created');
+  }
+  const defaulted = hubObject(served, view.setDefaults(object, context));
+  const { random } = parts;
+  const generated = (object.metadata.name ?? '') === '';
+  const stamped = stampNew(defaulted, { namespace, resource, random, now: context.now });
+  const admitted = admitCreate(parts, { resource, hub: stamped, namespace, identity });
+  const prepared = prepare(served, admitted, context);
+  const reservation = parts.services.reserve(served, prepared, undefined);
+  try {
+    const hub = reservation?.hub ?? prepared;
+    validate(served, hub);
+    const warnings = resource.warnings?.(hub, undefined);
+    if (dryRun) {
+      reservation?.rollBack();
+      return { type: 'hub', status: 201, served, hub, warnings };
+    }
+    const entry = await store(parts, served, hub, { generated });
+    reservation?.commit();
+    return { type: 'entry', status: 201, served, entry, warnings };
+  } catch (error) {
+    reservation?.rollBack();
+    throw error;
+  }
+}
+
+function prepare(
+  { resource }: Served,
+  hub: KubeObject,
+  context: ReturnType<typeof writeContext>,
+): KubeObject {
+  let prepared = hub;
+  if (resource.prepareForCreate !== undefined) prepared = resource.prepareForCreate(hub, context);
+  else if (resource.hasStatus) prepared = withStatusOf(hub, undefined);
+  const counts = resource.specChanged === undefined || prepared.metadata.generation !== undefined;
+  if (!counts) return prepared;
+  return { ...prepared, metadata: { ...prepared.metadata, generation: 1 } };
+}
+
+function validate(served: Served, hub: KubeObject): void {
+  const { resource } = served;
+  const { name = '', generateName = '' } = hub.metadata;
+  throwInvalid(served, name === '' ? generateName : name, [
+    ...validateObjectMeta(hub.metadata, {
+      namespaced: resource.namespaced,
+      nameRule: resource.nameRule ?? 'subdomain',
+    }),
+    ...resource.validate(hub),
+  ]);
+}
+
+/** Writes the object; a name of the server's own making that is taken is exchanged for another. */
+async function store(
+  parts: Parts,
+  served: Served,
+  hub: KubeObject,
+  { generated }: { readonly generated: boolean },
+): Promise<Entry> {
+  const { resource } = served;
+  const { ttlMs } = resource;
+  let candidate = hub;
+  for (let attempt = 1; ; attempt++) {
+    const { name, namespace = '', generateName = '' } = candidate.metadata;
+    assert(name !== undefined, 'a validated object has a name');
+    const key = keyOf(resource, namespace, name);
+    const value = encodeStored(resource, candidate);
+    const written = await parts.store.put({ key, value, expect: 'absent', ttlMs });
+    if (written.ok) {
+      return { key, value, revision: written.revision, createRevision: written.revision };
+    }
+    if (!generated) throw alreadyExists(groupResource(served), name);
+    if (attempt === generatedNamesMax) throw generateNameConflict(groupResource(served), name);
+    const next = generatedName(generateName, parts.random);
+    candidate = { ...hub, metadata: { ...hub.metadata, name: next } };
+  }
+}
+
+export function checkNamespace(served: Served, object: KubeObject, namespace: string): void {
+  const given = object.metadata.namespace ?? '';
+  if (!served.resource.namespaced) {
+    if (given !== '') throw badRequest('namespace is not allowed on this type');
+    return;
+  }
+  if (given !== '' && given !== namespace) {
+    throw badRequest(
+      'the namespace of the provided object does not match the namespace sent on the request',
+    );
+  }
+}

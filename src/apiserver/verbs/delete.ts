@@ -1,0 +1,108 @@
+/**
+ * DELETE: in one step, or in two.
+ *
+ * An object that must not go at once (a pod with grace, finalizers, a namespace with content) first
+ * gets a deletionTimestamp; it goes when the grace is over and the last finalizer is gone. How
+ * dependants are treated (`propagationPolicy`) becomes a finalizer that the garbage collector
+ * honours. `planDeletion` decides, purely; `deleteObject` acts and tries again after a lost race.
+ */
+import type { Served } from '#api/catalog.ts';
+import { conflict, forbidden, notFound, type Status, success } from '#api/errors.ts';
+import type { KubeObject } from '#api/object.ts';
+import type { Entry } from '#store';
+import type { Parts } from '../parts.ts';
+import { decodeEntry, keyOf } from '../registry.ts';
+import type { Answer, Call } from '../request.ts';
+import { type DeleteOptions, readDeleteOptions } from './delete-options.ts';
+import { planDeletion } from './plan-deletion.ts';
+import { removeEntry } from './remove.ts';
+import { replace } from './update.ts';
+import { groupResource } from './write.ts';
+
+const attemptsMax = 100;
+
+/** Namespaces that the cluster cannot be without. */
+const immortalNamespaces: ReadonlySet<string> = new Set(['default', 'kube-system', 'kube-public']);
+
+export async function deleteOne(parts: Parts, call: Call): Promise<Answer> {
+  const { served, info } = call;
+  const options = await readDeleteOptions(call);
+  return deleteObject(parts, { served, namespace: info.namespace, name: info.name, options });
+}
+
+export interface DeleteTarget {
+  readonly served: Served;
+  readonly namespace: string;
+  readonly name: string;
+  readonly options: DeleteOptions;
+}
+
+export async function deleteObject(parts: Parts, target: DeleteTarget): Promise<Answer> {
+  const { served, namespace, name, options } = target;
+  const { resource } = served;
+  const key = keyOf(resource, namespace, name);
+  for (let attempt = 0; attempt < attemptsMax; attempt++) {
+    const entry = parts.store.get(key);
+    if (entry === undefined) throw notFound(groupResource(served), name);
+    const hub = decodeEntry(entry);
+    checkPreconditions(served, hub, options);
+    const plan = planDeletion(resource, hub, options, parts.clock.now());
+    if (options.dryRun) return { type: 'hub', status: 200, served, hub };
+    switch (plan.do) {
+      case 'nothing':
+        return { type: 'entry', status: 200, served, entry };
+      case 'mark': {
+        const marked = await replace(parts, served, entry, plan.hub);
+        if (marked === undefined) continue;
+        return { type: 'entry', status: plan.status, served, entry: marked };
+      }
+      case 'remove': {
+        const removed = await removeEntry(parts, resource, entry, hub);
+        if (removed === undefined) continue;
+        return removedAnswer(served, hub, removed);
+      }
+      default:
+        return plan satisfies never;
+    }
+  }
+  throw conflict(groupResource(served), name);
+}
+
+function checkPreconditions(served: Served, hub: KubeObject, options: DeleteOptions): void {
+  const { name = '', uid = '', resourceVersion = '' } = hub.metadata;
+  const of = groupResource(served);
+  const { preconditions } = options;
+  if (preconditions?.uid !== undefined && preconditions.uid !== uid) {
+    const why = `Precondition failed: UID in precondition: ${preconditions.uid}, UID in object meta: ${uid}`;
+    throw conflict(of, name, why);
+  }
+  const wanted = preconditions?.resourceVersion;
+  if (wanted !== undefined && wanted !== resourceVersion) {
+    const why = `Precondition failed: ResourceVersion in precondition: ${wanted}, ResourceVersion in object meta: ${resourceVersion}`;
+    throw conflict(of, name, why);
+  }
+  if (of.resource === 'namespaces' && of.group === '' && immortalNamespaces.has(name)) {
+    throw forbidden(of, name, 'this namespace may not be deleted');
+  }
+}
+
+/** Kinds whose deletion answers with the object; all others answer with a Status. */
+const answersWithObject: ReadonlySet<string> = new Set([
+  'pods',
+  'services',
+  'serviceaccounts',
+  'podtemplates',
+  'persistentvolumes',
+  'persistentvolumeclaims',
+  'resourcequotas',
+]);
+
+function removedAnswer(served: Served, hub: KubeObject, entry: Entry): Answer {
+  const { group, resource } = groupResource(served);
+  if (group === '' && answersWithObject.has(resource)) {
+    return { type: 'entry', status: 200, served, entry };
+  }
+  const { name = '', uid = '' } = hub.metadata;
+  const status: Status = success({ name, ...(group === '' ? {} : { group }), kind: resource, uid });
+  return { type: 'value', status: 200, value: status };
+}

@@ -1,0 +1,15 @@
+/** GET of one object: the newest state, from memory. */
+import { notFound } from '#api/errors.ts';
+import type { Parts } from '../parts.ts';
+import { keyOf } from '../registry.ts';
+import type { Answer, Call } from '../request.ts';
+import { groupResource } from './write.ts';
+
+export async function get(parts: Parts, call: Call): Promise<Answer> {
+  const { served, info } = call;
+  const waiting = parts.store.fresh();
+  if (waiting !== undefined) await waiting;
+  const entry = parts.store.get(keyOf(served.resource, info.namespace, info.name));
+  if (entry === undefined) throw notFound(groupResource(served), info.name);
+  return { type: 'entry', status: 200, served, entry };
+}

@@ -1,0 +1,232 @@
+/**
+ * Which objects a list shows: the newest state, an exact older one, or the next page of one begun
+ * before.
+ *
+ * A continue token carries the revision of the first page and the last key shown, so that it works on
+ * every server and after a restart. Where that revision is gone the answer is 410 with a token that
+ * goes on at the same key in the newest state (revision -1).
+ */
+import type { Served } from '#api/catalog.ts';
+import { ApiError, badRequest, expired, invalid, timeout } from '#api/errors.ts';
+import { forbidden, invalid as invalidField } from '#api/field-error.ts';
+import type { Entry, ListResult, Store } from '#store';
+import type { ListMeta } from '../output/list-body.ts';
+import { decodeEntry, keyOf, prefixOf } from '../registry.ts';
+import type { Selection } from '../watch/watcher.ts';
+
+export interface Page {
+  readonly entries: readonly Entry[];
+  readonly metadata: ListMeta;
+}
+
+interface PageRequest {
+  readonly limit: number;
+  readonly after: string | undefined;
+  /** Undefined: the newest. */
+  readonly revision: number | undefined;
+}
+
+const tokenVersion = 'meta.k8s.io/v1';
+
+/** Entries looked at in one go when a selector has to be asked. */
+const batchSize = 500;
+
+export async function readPage(
+  store: Store,
+  served: Served,
+  selection: Selection,
+  query: URLSearchParams,
+): Promise<Page> {
+  const waiting = store.fresh();
+  if (waiting !== undefined) await waiting;
+  const prefix = prefixOf(served.resource, selection.namespace);
+  const request = readRequest(store, query, prefix);
+  const { name, namespace } = selection;
+  if (name !== '' && (namespace !== '' || !served.resource.namespaced)) {
+    return onePage(store, served, selection, request);
+  }
+  return manyPage(store, prefix, selection, request);
+}
+
+/** A list of at most one object, by name. */
+async function onePage(
+  store: Store,
+  served: Served,
+  { namespace, name, matches }: Selection,
+  { revision }: PageRequest,
+): Promise<Page> {
+  const key = keyOf(served.resource, namespace, name);
+  const shown = { prefix: key, limit: 1 };
+  const result =
+    revision === undefined ? store.list(shown) : await store.listAt({ ...shown, revision });
+  if (!result.ok) throw goneOrFuture(result, undefined);
+  const [entry] = result.entries;
+  const found = entry?.key === key && (matches === undefined || matches(decodeEntry(entry)));
+  const metadata = { resourceVersion: String(result.revision) };
+  return { entries: found && entry !== undefined ? [entry] : [], metadata };
+}
+
+async function manyPage(
+  store: Store,
+  prefix: string,
+  { matches }: Selection,
+  request: PageRequest,
+): Promise<Page> {
+  const { limit } = request;
+  const found: Entry[] = [];
+  let { after, revision } = request;
+  let more = true;
+  let shown = 0;
+  while (more) {
+    const wanted = limit === 0 ? undefined : matches === undefined ? limit : batchSize;
+    const part = { prefix, after, limit: wanted };
+    const result: ListResult =
+      revision === undefined ? store.list(part) : await store.listAt({ ...part, revision });
+    if (!result.ok) throw goneOrFuture(result, after);
+    // Further batches of the same page come from the revision of the first.
+    if (result.more && matches !== undefined) revision = result.revision;
+    shown = result.revision;
+    more = result.more;
+    for (const [index, entry] of result.entries.entries()) {
+      after = entry.key;
+      if (matches === undefined || matches(decodeEntry(entry))) found.push(entry);
+      if (limit === 0 || found.length < limit) continue;
+      more = more || index < result.entries.length - 1;
+      break;
+    }
+    if (limit === 0 || found.length >= limit) break;
+  }
+  const full = limit > 0 && found.length >= limit && more;
+  const total = full && matches === undefined && request.revision === undefined;
+  return {
+    entries: found,
+    metadata: {
+      resourceVersion: String(shown),
+      ...(full && after !== undefined ? { continue: formatToken(shown, after, prefix) } : {}),
+      ...(total && request.after === undefined
+        ? { remainingItemCount: store.count(prefix) - found.length }
+        : {}),
+    },
+  };
+}
+
+function readRequest(store: Store, query: URLSearchParams, prefix: string): PageRequest {
+  const limit = Number(query.get('limit') ?? '0');
+  if (!Number.isInteger(limit) || limit < 0) throw badRequest('limit must be a whole number');
+  const token = query.get('continue') ?? '';
+  const resourceVersion = query.get('resourceVersion') ?? '';
+  const match = query.get('resourceVersionMatch') ?? '';
+  checkVersionMatch({ resourceVersion, match, token });
+  if (token !== '') {
+    const { revision, after } = parseToken(token, prefix);
+    // The newest state may well be the one that the token speaks of.
+    const newest = revision === -1 || revision === store.revision;
+    return { limit, after, revision: newest ? undefined : revision };
+  }
+  if (resourceVersion === '' || resourceVersion === '0') {
+    return { limit, after: undefined, revision: undefined };
+  }
+  const revision = parseRevision(resourceVersion);
+  if (revision > store.revision) throw tooLarge(revision, store.revision);
+  const exact = match === 'Exact' || (match === '' && limit > 0);
+  const older = exact && revision !== store.revision;
+  return { limit, after: undefined, revision: older ? revision : undefined };
+}
+
+function checkVersionMatch(given: {
+  readonly resourceVersion: string;
+  readonly match: string;
+  readonly token: string;
+}): void {
+  const { resourceVersion, match, token } = given;
+  const of = { group: 'meta.k8s.io', kind: 'ListOptions' };
+  if (match === '') {
+    if (token !== '' && resourceVersion !== '' && resourceVersion !== '0') {
+      throw badRequest('specifying resource version is not allowed when using continue');
+    }
+    return;
+  }
+  const field = 'resourceVersionMatch';
+  const no = (detail: string) => invalid(of, '', [forbidden(field, detail)]);
+  if (token !== '') throw no('resourceVersionMatch is forbidden when continue is provided');
+  if (resourceVersion === '') {
+    throw no('resourceVersionMatch is forbidden unless resourceVersion is provided');
+  }
+  if (match !== 'Exact' && match !== 'NotOlderThan') {
+    throw invalid(of, '', [
+      {
+        type: 'FieldValueNotSupported',
+        field,
+        badValue: match,
+        detail: 'supported values: "Exact", "NotOlderThan"',
+      },
+    ]);
+  }
+  if (match === 'Exact' && resourceVersion === '0') {
+    throw no('resourceVersionMatch "Exact" is forbidden for resourceVersion "0"');
+  }
+}
+
+export function parseRevision(text: string): number {
+  const revision = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+  if (Number.isSafeInteger(revision)) return revision;
+  throw invalid({ group: 'meta.k8s.io', kind: 'ListOptions' }, '', [
+    invalidField(
+      'resourceVersion',
+      text,
+      `strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`,
+    ),
+  ]);
+}
+
+function tooLarge(wanted: number, current: number): ApiError {
+  const error = timeout(`Too large resource version: ${wanted}, current: ${current}`, 1);
+  const causes = [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }];
+  const details = { ...error.status.details, causes };
+  return new ApiError({ ...error.status, details });
+}
+
+function goneOrFuture(
+  result: Extract<ListResult, { ok: false }>,
+  after: string | undefined,
+): ApiError {
+  if (result.reason === 'future') {
+    return timeout('Too large resource version: the server has not seen it yet', 1);
+  }
+  if (after === undefined) {
+    return expired('The resourceVersion for the provided list is too old.');
+  }
+  const error = expired(
+    'The provided continue parameter is too old to display a consistent list result. ' +
+      'You can start a new list without the continue parameter, or use the continue token in this ' +
+      'response to retrieve the remainder of the results. Continuing with the provided token ' +
+      'results in an inconsistent list - objects that were created, modified, or deleted between ' +
+      'the time the first chunk was returned and now may show up in the list.',
+  );
+  const metadata = { continue: formatToken(-1, after, '') };
+  return new ApiError({ ...error.status, metadata });
+}
+
+function formatToken(revision: number, after: string, prefix: string): string {
+  const start = after.startsWith(prefix) ? after : prefix + after;
+  return Buffer.from(JSON.stringify({ v: tokenVersion, rv: revision, start })).toString(
+    'base64url',
+  );
+}
+
+function parseToken(
+  token: string,
+  prefix: string,
+): { readonly revision: number; readonly after: string } {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(Buffer.from(token, 'base64url').toString('utf8'));
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  // Parse boundary: the fields are checked below.
+  const { v, rv, start } = (parsed ?? {}) as Record<string, unknown>;
+  const sound = v === tokenVersion && typeof rv === 'number' && typeof start === 'string';
+  if (!sound || !start.startsWith(prefix)) throw badRequest('continue key is not valid');
+  return { revision: rv, after: start };
+}

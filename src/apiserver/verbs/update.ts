@@ -1,0 +1,250 @@
+/**
+ * PUT, and the loop that every change of a stored object goes through (`changeObject`): read, let the
+ * caller make the next object, prepare, validate, put if unchanged; try again where somebody else
+ * was faster and the caller did not insist on a revision.
+ *
+ * An object that says the same as before is not written again. One that is being deleted and loses
+ * its last finalizer is removed. Patch, status, scale and binding use the same loop.
+ */
+import type { Served } from '#api/catalog.ts';
+import { badRequest, conflict, notFound } from '#api/errors.ts';
+import type { KubeObject } from '#api/object.ts';
+import { validateObjectMeta, validateObjectMetaUpdate } from '#api/object-meta.ts';
+import { jsonEqual } from '#kit/json-equal.ts';
+import type { Identity } from '#kit/transport.ts';
+import type { Entry } from '#store';
+import { admitUpdate } from '../admission/admission.ts';
+import type { Parts } from '../parts.ts';
+import { decodeEntry, encodeStored, hubObject, keyOf } from '../registry.ts';
+import type { Answer, Call } from '../request.ts';
+import { isDryRun, readObject } from './body.ts';
+import { checkNamespace, createObject } from './create.ts';
+import { removeEntry } from './remove.ts';
+import {
+  bumpGeneration,
+  groupResource,
+  keepSystemMetadata,
+  throwInvalid,
+  withStatusOf,
+  writeContext,
+} from './write.ts';
+
+/** Lost races that one request puts up with; each loss means that somebody else made progress. */
+const attemptsMax = 100;
+
+export type Written = Extract<Answer, { type: 'entry' | 'hub' }>;
+
+export interface ChangeOptions {
+  readonly served: Served;
+  readonly namespace: string;
+  readonly name: string;
+  readonly identity: Identity;
+  /** Empty for the object itself. */
+  readonly subresource: string;
+  readonly dryRun: boolean;
+  /**
+   * Whether the caller wants exactly the revision that its object names. Where it only carries the
+   * revision along (a patched copy of what was read), a lost race is tried again.
+   */
+  readonly insists: boolean;
+  /** The next object in the requested view. Called again after a lost race. */
+  readonly next: (hub: KubeObject) => KubeObject;
+}
+
+export async function update(parts: Parts, call: Call): Promise<Answer> {
+  const { served, info, identity } = call;
+  const { object, warnings } = await readObject(parts, call);
+  checkNamespace(served, object, info.namespace);
+  const named = withName(object, info.name);
+  const dryRun = isDryRun(info.query.getAll('dryRun'));
+  const { namespace, name, subresource } = info;
+  const { resource } = served;
+  if (resource.allowCreateOnUpdate === true && subresource === '') {
+    const found = parts.store.get(keyOf(resource, namespace, name));
+    if (found === undefined) {
+      const made = await createObject(parts, {
+        served,
+        object: named,
+        namespace,
+        identity,
+        dryRun,
+      });
+      return { ...made, status: 201, warnings };
+    }
+  }
+  const result = await changeObject(parts, {
+    served,
+    namespace,
+    name,
+    identity,
+    subresource,
+    dryRun,
+    insists: revisionOf(named) !== '',
+    next: () => named,
+  });
+  return { ...result, warnings: [...warnings, ...(result.warnings ?? [])] };
+}
+
+function withName(object: KubeObject, name: string): KubeObject {
+  const given = object.metadata.name ?? '';
+  if (given === '') return { ...object, metadata: { ...object.metadata, name } };
+  if (given === name) return object;
+  throw badRequest(
+    `the name of the object (${given}) does not match the name on the URL (${name})`,
+  );
+}
+
+export async function changeObject(parts: Parts, options: ChangeOptions): Promise<Written> {
+  const { served, namespace, name } = options;
+  const key = keyOf(served.resource, namespace, name);
+  for (let attempt = 0; attempt < attemptsMax; attempt++) {
+    const entry = parts.store.get(key);
+    if (entry === undefined) throw notFound(groupResource(served), name);
+    const old = decodeEntry(entry);
+    const object = options.next(old);
+    checkPreconditions(served, object, old);
+    const result = await tryChange(parts, options, { entry, old, object });
+    if (result !== undefined) return result;
+    if (options.insists) break;
+  }
+  throw conflict(groupResource(served), name);
+}
+
+/** The revision that the object names, if it names one. */
+function revisionOf({ metadata: { resourceVersion = '' } }: KubeObject): string {
+  return resourceVersion === '0' ? '' : resourceVersion;
+}
+
+/** An object that names a revision or a uid wants to replace just that. */
+function checkPreconditions(served: Served, object: KubeObject, old: KubeObject): void {
+  const { name = '' } = old.metadata;
+  const { uid = '' } = object.metadata;
+  const of = groupResource(served);
+  if (uid !== '' && uid !== old.metadata.uid) {
+    const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid ?? ''}`;
+    throw conflict(of, name, why);
+  }
+  const revision = revisionOf(object);
+  if (revision === '' && served.resource.allowUnconditionalUpdate === false) {
+    throwInvalid(served, name, [
+      {
+        type: 'FieldValueInvalid',
+        field: 'metadata.resourceVersion',
+        badValue: 0,
+        detail: 'must be specified for an update',
+      },
+    ]);
+  }
+  if (revision !== '' && revision !== old.metadata.resourceVersion) throw conflict(of, name);
+}
+
+interface Attempt {
+  readonly entry: Entry;
+  readonly old: KubeObject;
+  readonly object: KubeObject;
+}
+
+/** Undefined when somebody else changed the object meanwhile. */
+async function tryChange(
+  parts: Parts,
+  options: ChangeOptions,
+  { entry, old, object }: Attempt,
+): Promise<Written | undefined> {
+  const { served, dryRun } = options;
+  const { resource } = served;
+  const prepared = prepare(parts, options, object, old);
+  const reservation =
+    options.subresource === '' ? parts.services.reserve(served, prepared, old) : undefined;
+  try {
+    const hub = reservation?.hub ?? prepared;
+    validate(options, hub, old);
+    const warnings = resource.warnings?.(hub, old);
+    if (dryRun || jsonEqual(hub, old)) {
+      reservation?.rollBack();
+      if (dryRun) return { type: 'hub', status: 200, served, hub, warnings };
+      return { type: 'entry', status: 200, served, entry, warnings };
+    }
+    const written = isOver(hub)
+      ? await removeEntry(parts, resource, entry, hub)
+      : await replace(parts, served, entry, hub);
+    if (written === undefined) {
+      reservation?.rollBack();
+      return undefined;
+    }
+    reservation?.commit();
+    return { type: 'entry', status: 200, served, entry: written, warnings };
+  } catch (error) {
+    reservation?.rollBack();
+    throw error;
+  }
+}
+
+function prepare(
+  parts: Parts,
+  { served, identity, subresource }: ChangeOptions,
+  object: KubeObject,
+  old: KubeObject,
+): KubeObject {
+  const { resource, view } = served;
+  const context = writeContext(parts, identity);
+  const next = keepSystemMetadata(hubObject(served, view.setDefaults(object, context)), old);
+  if (subresource === 'status') {
+    if (resource.prepareForStatusUpdate !== undefined) {
+      return resource.prepareForStatusUpdate(next, old, context);
+    }
+    return withStatusOf({ ...old, metadata: next.metadata }, next);
+  }
+  // Other sub-resources (scale, binding, finalize) change what they are for and nothing else.
+  if (subresource === 'scale') return bumpGeneration(resource, next, old);
+  if (subresource !== '') return next;
+  const admitted = admitUpdate(parts, { resource, hub: next, old, identity });
+  const kept = resource.hasStatus ? withStatusOf(admitted, old) : admitted;
+  const prepared = resource.prepareForUpdate?.(kept, old, context) ?? kept;
+  return bumpGeneration(resource, prepared, old);
+}
+
+function validate({ served, subresource }: ChangeOptions, hub: KubeObject, old: KubeObject): void {
+  const { resource } = served;
+  const { name = '' } = old.metadata;
+  const metadata = [
+    ...validateObjectMeta(hub.metadata, {
+      namespaced: resource.namespaced,
+      nameRule: resource.nameRule ?? 'subdomain',
+    }),
+    ...validateObjectMetaUpdate(hub.metadata, old.metadata),
+  ];
+  if (subresource === 'status') {
+    throwInvalid(served, name, [...metadata, ...(resource.validateStatusUpdate?.(hub, old) ?? [])]);
+    return;
+  }
+  const own = subresource === '' || subresource === 'scale' ? resource.validate(hub) : [];
+  const change = subresource === '' ? (resource.validateUpdate?.(hub, old) ?? []) : [];
+  throwInvalid(served, name, [...metadata, ...own, ...change]);
+}
+
+/** Being deleted, with nothing left to wait for. */
+function isOver(hub: KubeObject): boolean {
+  const { deletionTimestamp, deletionGracePeriodSeconds = 0, finalizers = [] } = hub.metadata;
+  if (deletionTimestamp === undefined || finalizers.length > 0) return false;
+  return deletionGracePeriodSeconds === 0 && namespaceFinalizers(hub).length === 0;
+}
+
+/** Finalizers that only namespaces have, in their spec. */
+export function namespaceFinalizers(hub: KubeObject): readonly string[] {
+  if (hub.kind !== 'Namespace' || hub.apiVersion !== 'v1') return [];
+  const { spec } = hub as KubeObject & { readonly spec?: { finalizers?: readonly string[] } };
+  return spec?.finalizers ?? [];
+}
+
+export async function replace(
+  parts: Parts,
+  { resource }: Served,
+  { key, revision, createRevision }: Entry,
+  hub: KubeObject,
+): Promise<Entry | undefined> {
+  const value = encodeStored(resource, hub);
+  const { ttlMs } = resource;
+  const written = await parts.store.put({ key, value, expect: { revision }, ttlMs });
+  if (!written.ok) return undefined;
+  return { key, value, revision: written.revision, createRevision };
+}

@@ -1,0 +1,151 @@
+/**
+ * Watch: the changes of a selection as they happen, one JSON object a line.
+ *
+ * From a resourceVersion: what happened since. Without one (or with 0): first everything that is there
+ * as ADDED, then what happens. `sendInitialEvents` does the same and marks the end of the initial
+ * state with a bookmark. History that is gone is answered with 410 so that the client lists again.
+ */
+import { expired, invalid, notAcceptable } from '#api/errors.ts';
+import { forbidden } from '#api/field-error.ts';
+import type { Entry } from '#store';
+import { bookmarkLine, eventEncoder, eventLine } from '../output/event-encoder.ts';
+import { nextTurn, sliceMs } from '../output/list-body.ts';
+import { includeObjectOf } from '../output/table.ts';
+import type { Parts } from '../parts.ts';
+import { decodeEntry, prefixOf } from '../registry.ts';
+import type { Answer, Call } from '../request.ts';
+import type { EventEncoder } from '../watch/hub-event.ts';
+import type { Selection, Watcher } from '../watch/watcher.ts';
+import { parseRevision } from './list-page.ts';
+import { readSelection } from './selection.ts';
+
+/** A watch ends after this long, give or take as much again, so that clients spread out anew. */
+const watchSecondsMin = 1800;
+
+export async function watch(parts: Parts, call: Call): Promise<Answer> {
+  const { served, info, output, signal } = call;
+  const { store, clock, hub } = parts;
+  if (output.encoding !== 'json') throw notAcceptable(['application/json']);
+  const waiting = store.fresh();
+  if (waiting !== undefined) await waiting;
+  const selection = readSelection(served, info);
+  const includeObject = includeObjectOf(info.query);
+  const encoder = eventEncoder(served, output.form, includeObject, clock);
+  const start = readStart(info.query);
+  const bookmarks = isTrue(info.query.get('allowWatchBookmarks'));
+  const line = (revision: number, initialEventsEnd: boolean): Uint8Array =>
+    bookmarkLine(served, output.form, revision, { initialEventsEnd });
+  const initial = start.initial
+    ? store.list({ prefix: prefixOf(served.resource, info.namespace) })
+    : undefined;
+  const afterRevision = initial?.revision ?? start.revision;
+  const watcher = hub.watch(
+    {
+      selection,
+      encoder,
+      afterRevision,
+      bookmark: bookmarks ? (revision) => line(revision, false) : undefined,
+      expired: () => expiredLine(),
+    },
+    { signal },
+  );
+  if (watcher === undefined) throw expired(tooOld(start.revision, store.oldestRevision));
+  limitTime(parts, info.query, watcher);
+  const ending = start.mark && bookmarks ? line(afterRevision, true) : undefined;
+  const body =
+    initial === undefined
+      ? watcher
+      : withInitial({ entries: initial.entries, selection, encoder, ending, watcher, parts });
+  const headers = { 'content-type': 'application/json' };
+  return { type: 'plain', response: { status: 200, headers, body, live: true } };
+}
+
+interface Start {
+  /** Whether the present state comes first. */
+  readonly initial: boolean;
+  /** Whether the end of it is marked. */
+  readonly mark: boolean;
+  readonly revision: number;
+}
+
+function readStart(query: URLSearchParams): Start {
+  const resourceVersion = query.get('resourceVersion') ?? '';
+  const match = query.get('resourceVersionMatch') ?? '';
+  const given = query.get('sendInitialEvents');
+  const of = { group: 'meta.k8s.io', kind: 'ListOptions' };
+  const no = (field: string, detail: string) => invalid(of, '', [forbidden(field, detail)]);
+  if (given === null && match !== '') {
+    throw no(
+      'resourceVersionMatch',
+      'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided',
+    );
+  }
+  if (given !== null && match !== 'NotOlderThan') {
+    throw no(
+      'resourceVersionMatch',
+      'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan',
+    );
+  }
+  const unset = resourceVersion === '' || resourceVersion === '0';
+  const revision = unset ? 0 : parseRevision(resourceVersion);
+  if (given === null) return { initial: unset, mark: false, revision };
+  const wanted = isTrue(given);
+  return { initial: wanted || unset, mark: wanted, revision };
+}
+
+interface Initial {
+  readonly entries: readonly Entry[];
+  readonly selection: Selection;
+  readonly encoder: EventEncoder;
+  readonly ending: Uint8Array | undefined;
+  readonly watcher: Watcher;
+  readonly parts: Parts;
+}
+
+/** The present state in slices, then the watch. What changes meanwhile waits in the watcher. */
+async function* withInitial(initial: Initial): AsyncGenerator<Uint8Array, void> {
+  const { entries, selection, encoder, ending, watcher, parts } = initial;
+  try {
+    let lines: Uint8Array[] = [];
+    let startedMs = parts.clock.monotonic();
+    for (const entry of entries) {
+      if (matches(selection, entry)) {
+        lines.push(encoder.encode('ADDED', entry.value, entry.revision));
+      }
+      if (parts.clock.monotonic() - startedMs < sliceMs) continue;
+      if (lines.length > 0) yield Buffer.concat(lines);
+      lines = [];
+      await nextTurn();
+      startedMs = parts.clock.monotonic();
+    }
+    if (ending !== undefined) lines.push(ending);
+    if (lines.length > 0) yield Buffer.concat(lines);
+    yield* watcher;
+  } finally {
+    watcher.end();
+  }
+}
+
+function matches(selection: Selection, entry: Entry): boolean {
+  if (selection.name !== '' && !entry.key.endsWith(`/${selection.name}`)) return false;
+  return selection.matches === undefined || selection.matches(decodeEntry(entry));
+}
+
+function limitTime({ clock, random }: Parts, query: URLSearchParams, watcher: Watcher): void {
+  const given = Number(query.get('timeoutSeconds') ?? '0');
+  const seconds = given > 0 ? given : watchSecondsMin * (1 + random.fraction());
+  watcher.onEnd(clock.after(seconds * 1000, () => watcher.end()));
+}
+
+function expiredLine(): Uint8Array {
+  const { status } = expired('the watch was too slow and has lost events');
+  return eventLine('ERROR', Buffer.from(JSON.stringify(status)));
+}
+
+function tooOld(revision: number, oldest: number): string {
+  return `too old resource version: ${revision} (${oldest})`;
+}
+
+function isTrue(value: string | null): boolean {
+  return value === 'true' || value === '1';
+}
