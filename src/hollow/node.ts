@@ -49,7 +49,6 @@ export function nodeObject(node: HollowNode, nowMs: number): Node {
     apiVersion: 'v1',
     kind: 'Node',
     metadata: { name: node.name, labels: node.labels },
-    spec: { podCIDR: `${node.podPrefix}0/24`, podCIDRs: [`${node.podPrefix}0/24`] },
     status: nodeStatus(node, undefined, nowMs),
   };
 }
