@@ -27,7 +27,8 @@ export class Deadlines {
   }
 
   delete(key: string): void {
-    this.#wanted.delete(key);
+    // Most stores have none, and looking up a key that is new costs its hash.
+    if (this.#wanted.size > 0) this.#wanted.delete(key);
   }
 
   /** When the next key ends. */

@@ -15,7 +15,8 @@ import type { Requests, WorkerOptions } from './sqlite-messages.ts';
 
 /** Bytes of values that are read in one go. */
 const chunkBytes = 1024 * 1024;
-const rowsPerChunk = 4096;
+const rowsPerChunkMin = 16;
+const rowsPerChunkMax = 2048;
 /** Rows that are looked at in one go, so that a commit does not wait long. */
 const rowsPerStep = 2000;
 /** Bytes in the write-ahead log after which they are moved into the file. */
@@ -37,6 +38,7 @@ export class SqliteRows {
   #opened: { readonly database: DatabaseSync; readonly statements: Statements } | undefined;
   #loadedThrough = 0;
   #isLoaded = false;
+  #rowsPerChunk = rowsPerChunkMin;
   #compacted = 0;
   #unmovedBytes = 0;
 
@@ -57,7 +59,11 @@ export class SqliteRows {
   next(): Uint8Array | undefined {
     if (this.#isLoaded) return undefined;
     const { rowsAfter } = this.#use().statements;
-    const rows = readChunk(rowsAfter.iterate(this.#loadedThrough, rowsPerChunk));
+    const rows = rowsAfter.all(this.#loadedThrough, this.#rowsPerChunk).map(readRow);
+    // Values differ much in size; the next piece is as long as suits the size of these.
+    const bytes = rows.reduce((sum, row) => sum + (row.value?.byteLength ?? 0), 1);
+    const suitable = Math.floor((rows.length * chunkBytes) / bytes);
+    this.#rowsPerChunk = Math.min(Math.max(suitable, rowsPerChunkMin), rowsPerChunkMax);
     this.#loadedThrough = rows.at(-1)?.revision ?? this.#loadedThrough;
     this.#isLoaded = rows.length === 0;
     return this.#isLoaded ? undefined : packRows(rows);
@@ -180,38 +186,46 @@ export class SqliteRows {
 }
 
 function prepare(database: DatabaseSync): Statements {
-  const columns = `revision, key, create_revision as createRevision,
-    previous_revision as previousRevision, expires_ms as expiresMs, written_ms as writtenMs, value`;
+  const columns =
+    'revision, key, create_revision, previous_revision, expires_ms, written_ms, value';
+  const reading = (condition: string): StatementSync => {
+    const statement = database.prepare(`select ${columns} from log where ${condition}`);
+    statement.setReturnArrays(true);
+    return statement;
+  };
   return {
     insert: database.prepare('insert into log values (?, ?, ?, ?, ?, ?, ?)'),
     discard: database.prepare('delete from log where revision > ?'),
     setNumber: database.prepare('update meta set number = ? where name = ?'),
-    rowsAfter: database.prepare(
-      `select ${columns} from log where revision > ? order by revision limit ?`,
-    ),
+    rowsAfter: reading('revision > ? order by revision limit ?'),
+    row: reading('revision = ?'),
     changesAfter: database.prepare(
       `select key, revision, previous_revision as previousRevision from log
         where revision > ? and revision <= ? order by revision limit ?`,
     ),
-    row: database.prepare(`select ${columns} from log where revision = ?`),
   };
 }
 
-function readChunk(records: Iterable<unknown>): LogRow[] {
-  const rows: LogRow[] = [];
-  let bytes = 0;
-  for (const record of records) {
-    const row = readRow(record);
-    rows.push(row);
-    bytes += row.value?.byteLength ?? 0;
-    if (bytes >= chunkBytes) break;
-  }
-  return rows;
-}
-
-/** A record of the columns above; checked where a damaged file could surprise. */
+/** A record of `columns`, in that order; checked where a damaged file could surprise. */
 function readRow(record: unknown): LogRow {
-  const row = record as Omit<LogRow, 'value'> & { readonly value: Uint8Array | null };
-  assert(typeof row.key === 'string' && row.revision > 0, 'a row of the log has key and revision');
-  return { ...row, value: row.value ?? undefined };
+  // The statements return arrays, and the columns have no other types.
+  const [revision, key, createRevision, previousRevision, expiresMs, writtenMs, value] = record as [
+    number,
+    string,
+    number,
+    number,
+    number,
+    number,
+    Uint8Array | null,
+  ];
+  assert(typeof key === 'string' && revision > 0, 'a row of the log has a key and a revision');
+  return {
+    key,
+    value: value ?? undefined,
+    revision,
+    createRevision,
+    previousRevision,
+    expiresMs,
+    writtenMs,
+  };
 }
