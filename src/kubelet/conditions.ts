@@ -9,6 +9,15 @@ import { formatTime } from '#kit/clock.ts';
 import type { Pod, PodCondition, PodStatus } from '#resources/types/core-v1.ts';
 import { initContainersOf, isSidecar, type PodFacts } from './pod-facts.ts';
 
+/** Types that the kubelet sets; others belong to whoever set them. */
+export const ownConditions: ReadonlySet<string> = new Set([
+  'PodReadyToStartContainers',
+  'Initialized',
+  'Ready',
+  'ContainersReady',
+  'PodScheduled',
+]);
+
 type Draft = Pick<PodCondition, 'type' | 'status' | 'reason' | 'message'>;
 
 export function podConditions(
@@ -25,7 +34,7 @@ export function podConditions(
     { type: 'PodScheduled', status: 'True' },
   ];
   const old = facts.pod.status?.conditions ?? [];
-  const foreign = old.filter((condition) => !own.some(({ type }) => type === condition.type));
+  const foreign = old.filter(({ type }) => !ownConditions.has(type));
   return [...own.map((draft) => stamped(facts.pod, draft, old, nowMs)), ...foreign];
 }
 

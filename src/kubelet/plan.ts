@@ -248,7 +248,7 @@ class Draft {
   #start(container: Container, init: boolean, created: ContainerFact | undefined): void {
     const failure = this.facts.failures.get(container.name);
     if (failure !== undefined && failure.untilMs > this.#nowMs) {
-      this.#wait(container.name, failure.waiting, failure.untilMs);
+      this.#wait(container.name, imageBackoff(container, failure.waiting), failure.untilMs);
       return;
     }
     if (created !== undefined) this.#actions.push({ do: 'removeContainer', id: created.id });
@@ -260,7 +260,7 @@ class Draft {
   #restart(container: Container, init: boolean, ended: ContainerFact): void {
     const failure = this.facts.failures.get(container.name);
     if (failure !== undefined && failure.untilMs > this.#nowMs) {
-      this.#wait(container.name, failure.waiting, failure.untilMs);
+      this.#wait(container.name, imageBackoff(container, failure.waiting), failure.untilMs);
       return;
     }
     const backoff = this.facts.backoffs.get(container.name);
@@ -307,4 +307,11 @@ export function containerHash({ name, image }: Container): string {
     hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
   }
   return hash.toString(16);
+}
+
+/** The next status of a start that failed by its image: first what happened, then that we wait. */
+function imageBackoff(container: Container, waiting: ContainerStateWaiting): ContainerStateWaiting {
+  if (waiting.reason !== 'ErrImagePull') return waiting;
+  const message = `Back-off pulling image "${container.image}": ErrImagePull: ${waiting.message}`;
+  return { reason: 'ImagePullBackOff', message };
 }

@@ -1,0 +1,129 @@
+/**
+ * Performs what `plan.ts` decided for a pod, one action after the other; stops of containers together.
+ *
+ * Failures that are the user's to see (an image that is not there, a bad command) become notes in
+ * the pod's state, which the next plan and the status read; everything else is thrown to the worker,
+ * which tries again. `start-container.ts` has the longest of the actions.
+ */
+import { isGrpcCode } from '#cri';
+import type { Container } from '#resources/types/core-v1.ts';
+import type { ActOptions, KubeletParts, PodState } from './parts.ts';
+import type { Action } from './plan.ts';
+import { containersOf, initContainersOf, type PodFacts } from './pod-facts.ts';
+import { tryHandler } from './probes/try.ts';
+import { createSandbox } from './sandbox.ts';
+import { startContainer } from './start-container.ts';
+
+/** Shortest time that containers get between TERM and KILL. */
+const graceSecondsMin = 2;
+
+export async function performActions(
+  parts: KubeletParts,
+  state: PodState,
+  facts: PodFacts,
+  actions: readonly Action[],
+  options: ActOptions,
+): Promise<void> {
+  const stops = actions.filter((action) => action.do === 'stopContainer');
+  await Promise.all(stops.map((action) => stopContainer(parts, state, facts, action, options)));
+  for (const action of actions) {
+    options.interrupt.throwIfAborted();
+    await perform(parts, state, facts, action, options);
+  }
+}
+
+async function perform(
+  parts: KubeletParts,
+  state: PodState,
+  facts: PodFacts,
+  action: Action,
+  options: ActOptions,
+): Promise<void> {
+  const { runtime } = parts;
+  const { signal } = options;
+  switch (action.do) {
+    case 'createSandbox':
+      await createSandbox(parts, state, facts.pod, action.attempt, options);
+      return;
+    case 'stopSandbox':
+      await runtime.stopPodSandbox(action.id, { signal });
+      return;
+    case 'removeSandbox':
+      await unlessGone(runtime.removePodSandbox(action.id, { signal }));
+      return;
+    case 'removeContainer':
+      await unlessGone(runtime.removeContainer(action.id, { signal }));
+      return;
+    case 'startContainer':
+      await startContainer(parts, state, facts, action, options);
+      return;
+    case 'stopContainer':
+    case 'wait':
+      return;
+    default:
+      action satisfies never;
+  }
+}
+
+async function unlessGone(work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!isGrpcCode(error, 'NOT_FOUND')) throw error;
+  }
+}
+
+async function stopContainer(
+  parts: KubeletParts,
+  state: PodState,
+  facts: PodFacts,
+  action: Extract<Action, { do: 'stopContainer' }>,
+  { signal, interrupt }: ActOptions,
+): Promise<void> {
+  const { clock, recorder, runtime } = parts;
+  const { pod } = facts;
+  const { id, name } = action.container;
+  const container = [...containersOf(pod), ...initContainersOf(pod)].find(
+    (each) => each.name === name,
+  );
+  const message = action.message === '' ? `Stopping container ${name}` : action.message;
+  const fieldPath = `spec.containers{${name}}`;
+  recorder.record(pod, { type: 'Normal', reason: 'Killing', message, fieldPath });
+  const startedMs = clock.monotonic();
+  const preStop = container?.lifecycle?.preStop;
+  const withHook = preStop !== undefined && action.graceSeconds > 0 && !state.preStopped.has(id);
+  if (container !== undefined && withHook) {
+    state.preStopped.add(id);
+    await callPreStop(parts, facts, container, action, interrupt);
+  }
+  const spentSeconds = Math.floor((clock.monotonic() - startedMs) / 1000);
+  const graceSeconds =
+    action.graceSeconds === 0 ? 0 : Math.max(action.graceSeconds - spentSeconds, graceSecondsMin);
+  try {
+    await runtime.stopContainer(id, { graceSeconds, signal: interrupt });
+  } catch (error) {
+    if (signal.aborted || interrupt.aborted || !isGrpcCode(error, 'NOT_FOUND')) throw error;
+  }
+}
+
+async function callPreStop(
+  parts: KubeletParts,
+  { pod, runtime }: PodFacts,
+  container: Container,
+  { container: { id }, graceSeconds }: Extract<Action, { do: 'stopContainer' }>,
+  signal: AbortSignal,
+): Promise<void> {
+  const preStop = container.lifecycle?.preStop;
+  if (preStop === undefined) return;
+  const podIP = runtime.sandboxes[0]?.ips[0] ?? parts.node.hostIPs[0] ?? '';
+  const subject = { container, containerId: id, podIP };
+  const options = { signal, timeoutSeconds: graceSeconds };
+  const { result, message } = await tryHandler(parts, preStop, subject, options);
+  if (result === 'success') return;
+  parts.recorder.record(pod, {
+    type: 'Warning',
+    reason: 'FailedPreStopHook',
+    message: `PreStopHook failed: ${message}`,
+    fieldPath: `spec.containers{${container.name}}`,
+  });
+}

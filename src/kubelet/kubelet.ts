@@ -1,0 +1,296 @@
+/**
+ * The kubelet: makes the pods that the API gives to this node run, and says how they are.
+ *
+ * `runKubelet` registers the Node, watches the pods of this node and keeps one worker per pod
+ * (`pod-worker.ts`: look, plan, act, tell). Next in the flow: `plan.ts` (pure), `act.ts`, then
+ * `status.ts`. Beside the workers run the heartbeat (`node-registration.ts`), news from the runtime
+ * (`runtime-news.ts`), clean-up (`leftovers.ts`) and the node's server (`server.ts`).
+ *
+ * Nothing about pods is kept on disk: a kubelet that starts finds its containers by their labels
+ * and adopts them.
+ */
+import { mkdirSync } from 'node:fs';
+import { type Client, type Informers, openRecorder } from '#client';
+import type { Runtime } from '#cri';
+import type { Clock } from '#kit/clock.ts';
+import type { Logger } from '#kit/log.ts';
+import type { Random } from '#kit/random.ts';
+import { Scope } from '#kit/scope.ts';
+import { Slots } from '#kit/slots.ts';
+import { pods, services } from '#resources/kinds.ts';
+import type { Pod, Service } from '#resources/types/core-v1.ts';
+import { Images } from './images.ts';
+import { removeLeftovers } from './leftovers.ts';
+import { rotateLogs } from './log-rotation.ts';
+import { linuxMachine, type Machine } from './machine.ts';
+import { NodeRegistration, readMachineFacts, runNodeLease } from './node-registration.ts';
+import { nodeAmounts } from './node-status.ts';
+import type { KubeletParts } from './parts.ts';
+import { kubeletPaths } from './pod-paths.ts';
+import { PodWorker } from './pod-worker.ts';
+import { followRuntime } from './runtime-news.ts';
+import { serveKubelet } from './server.ts';
+import { StatusWriter } from './status-writer.ts';
+import { Volumes } from './volumes/volumes.ts';
+import { WatchedObjects } from './watched-objects.ts';
+
+export interface KubeletDeps {
+  readonly client: Client;
+  readonly informers: Informers;
+  readonly runtime: Runtime;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** What is done to the machine; default: the real one. */
+  readonly machine?: Machine | undefined;
+}
+
+export interface KubeletOptions {
+  readonly nodeName: string;
+  readonly nodeIP: string;
+  readonly dataDir: string;
+  /** Part of the names of cgroups. */
+  readonly clusterId: string;
+  /** Address of the cluster's DNS. */
+  readonly clusterDNS: string;
+  readonly clusterDomain: string;
+  /** Of the node's server (logs, exec, port-forward). */
+  readonly port: number;
+  /** PEM; without it there is no server. */
+  readonly serving?:
+    | { readonly cert: string; readonly key: string; readonly clientCA: string }
+    | undefined;
+  readonly podLogsDir?: string | undefined;
+  readonly maxPods?: number | undefined;
+  readonly podPidsMax?: number | undefined;
+  readonly cgroupRoot?: string | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly podCIDR?: string | undefined;
+  /** Called once, when pods can be started. */
+  readonly onReady?: (() => void) | undefined;
+  readonly signal: AbortSignal;
+}
+
+export const limits = {
+  maxPods: 110,
+  /** Sandboxes and containers made at the same time. */
+  startsAtOnce: 8,
+  logBytesMax: 10 * 1024 * 1024,
+  logFilesMax: 5,
+  housekeepingMs: 30_000,
+} as const;
+
+/** Runs until the signal aborts; containers go on running. */
+export async function runKubelet(deps: KubeletDeps, options: KubeletOptions): Promise<void> {
+  await using scope = new Scope(options.signal);
+  const kubelet = new Kubelet(deps, options, scope);
+  await kubelet.prepare(scope.signal);
+  scope.spawn((signal) => kubelet.run(signal));
+  await scope.join();
+}
+
+class Kubelet {
+  readonly #deps: KubeletDeps;
+  readonly #options: KubeletOptions;
+  readonly #scope: Scope;
+  readonly #parts: KubeletParts;
+  /** By pod uid. */
+  readonly #workers = new Map<string, PodWorker>();
+  #hasSynced = false;
+
+  constructor(deps: KubeletDeps, options: KubeletOptions, scope: Scope) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#scope = scope;
+    this.#parts = assemble(deps, options, scope, (owners) => {
+      for (const uid of owners) this.#workers.get(uid)?.refreshVolumes();
+    });
+  }
+
+  /** Secrets and tokens are kept in memory, never on the disk. */
+  async prepare(signal: AbortSignal): Promise<void> {
+    const { machine, paths } = this.#parts;
+    for (const folder of [paths.pods, paths.memory, paths.podLogs]) {
+      mkdirSync(folder, { recursive: true });
+    }
+    if (!machine.isMounted(paths.memory)) await machine.mountTmpfs(paths.memory, { signal });
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { informers, log } = this.#deps;
+    const { nodeName, serving, port } = this.#options;
+    const scope = this.#scope;
+    const podInformer = informers.of(pods, { fieldSelector: `spec.nodeName=${nodeName}` });
+    const serviceInformer = informers.of(services);
+    const { registration } = this.#node();
+    scope.spawn((ending) => registration.run(ending));
+    scope.spawn((ending) => runNodeLease(this.#deps, { nodeName, signal: ending }));
+    if (serving !== undefined) {
+      const server = await serveKubelet(this.#parts, {
+        ...serving,
+        port,
+        host: '0.0.0.0',
+        findPod: (namespace, name) => this.#find(namespace, name),
+        pods: () => [...this.#workers.values()].map(({ pod }) => pod),
+      });
+      scope.spawn((ending) => server.run(ending));
+    }
+    // Variables of Services go into containers when they start, so Services must be known first.
+    await Promise.all([serviceInformer.synced({ signal }), podInformer.synced({ signal })]);
+    podInformer.addHandler({
+      onAdd: (pod) => this.#add(pod),
+      onUpdate: (pod) => this.#update(pod),
+      onDelete: (pod) => this.#workers.get(pod.metadata.uid ?? '')?.gone(),
+    });
+    this.#hasSynced = true;
+    log.info('kubelet ready', { node: nodeName, pods: this.#workers.size });
+    this.#options.onReady?.();
+    scope.spawn((ending) => this.#followRuntime(ending));
+    scope.spawn((ending) => this.#housekeep(ending));
+  }
+
+  #node(): { readonly registration: NodeRegistration } {
+    const { nodeName, nodeIP, port, dataDir, labels, podCIDR } = this.#options;
+    const registration = new NodeRegistration(this.#parts, {
+      nodeName,
+      nodeIPs: [nodeIP],
+      port,
+      dataDir,
+      maxPods: this.#options.maxPods ?? limits.maxPods,
+      labels: labels ?? {},
+      podCIDR,
+    });
+    return { registration };
+  }
+
+  #find(namespace: string, name: string): PodWorker | undefined {
+    for (const worker of this.#workers.values()) {
+      const { metadata } = worker.pod;
+      if (metadata.namespace === namespace && metadata.name === name) return worker;
+    }
+    return undefined;
+  }
+
+  #add(pod: Pod): void {
+    const { uid = '' } = pod.metadata;
+    if (this.#workers.has(uid)) {
+      this.#update(pod);
+      return;
+    }
+    const worker = new PodWorker(this.#parts, pod, this.#scope);
+    this.#workers.set(uid, worker);
+    this.#scope.spawn(async (signal) => {
+      await worker.run(signal);
+      this.#workers.delete(uid);
+    });
+  }
+
+  #update(pod: Pod): void {
+    const worker = this.#workers.get(pod.metadata.uid ?? '');
+    if (worker === undefined) this.#addUnlessDone(pod);
+    else worker.update(pod);
+  }
+
+  /** The last news of a pod whose worker has finished comes after the worker has gone. */
+  #addUnlessDone(pod: Pod): void {
+    if (pod.metadata.deletionTimestamp === undefined) this.#add(pod);
+  }
+
+  #followRuntime(signal: AbortSignal): Promise<void> {
+    const { runtime, clock, log, owners } = this.#parts;
+    return followRuntime(
+      { runtime, clock, log, owners },
+      {
+        onPod: (uid) => this.#workers.get(uid)?.wake(),
+        isKnown: (uid) => !this.#hasSynced || this.#workers.has(uid),
+        onOrphans: (ids, ending) => this.#removeOrphans(ids, ending),
+        signal,
+      },
+    );
+  }
+
+  /** Pods that were deleted while nobody looked: containers get a short time, then all goes. */
+  async #removeOrphans(sandboxIds: readonly string[], signal: AbortSignal): Promise<void> {
+    const { runtime, log } = this.#parts;
+    for (const id of sandboxIds) {
+      log.info('removing a sandbox that belongs to no pod', { sandbox: id });
+      await runtime.stopPodSandbox(id, { signal });
+      await runtime.removePodSandbox(id, { signal });
+    }
+  }
+
+  async #housekeep(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#parts;
+    for (;;) {
+      try {
+        await removeLeftovers(this.#parts, { known: this.#workers, signal });
+        await rotateLogs(this.#parts, { ...limits, signal });
+      } catch (error) {
+        if (signal.aborted) throw error;
+        log.warn('cannot clean up', { error });
+      }
+      await clock.sleep(limits.housekeepingMs, { signal });
+    }
+  }
+}
+
+function assemble(
+  deps: KubeletDeps,
+  options: KubeletOptions,
+  scope: Scope,
+  onChange: (owners: Iterable<string>) => void,
+): KubeletParts {
+  const { client, clock, log, runtime, random, informers } = deps;
+  const { signal } = scope;
+  const machine = deps.machine ?? linuxMachine({ log });
+  const paths = kubeletPaths(options.dataDir, options.podLogsDir);
+  const recorder = openRecorder({
+    client,
+    clock,
+    random,
+    log,
+    component: 'kubelet',
+    host: options.nodeName,
+  });
+  scope.spawn((ending) => recorder.run(ending));
+  const spawn = (task: () => Promise<void>): void => scope.spawn(task);
+  const objects = new WatchedObjects({ client, clock, log }, { spawn, onChange });
+  mkdirSync(options.dataDir, { recursive: true });
+  const facts = readMachineFacts(machine, options.dataDir);
+  const amounts = nodeAmounts(facts, options.maxPods ?? limits.maxPods);
+  const hostIPs = [options.nodeIP];
+  const allocatable = (): Readonly<Record<string, string>> => amounts;
+  const serviceInformer = informers.of(services);
+  return {
+    client,
+    runtime,
+    clock,
+    log,
+    recorder,
+    machine,
+    paths,
+    node: {
+      hostIPs,
+      memoryBytes: facts.memoryBytes,
+      allocatable,
+      clusterDNS: [options.clusterDNS],
+      clusterDomain: options.clusterDomain,
+      cgroupRoot: options.cgroupRoot ?? `/coracle-${options.clusterId}`,
+      podPidsMax: options.podPidsMax,
+    },
+    images: new Images({ runtime, clock }, { signal }),
+    volumes: new Volumes({ client, clock, machine, objects, paths, hostIPs, allocatable }),
+    objects,
+    statuses: new StatusWriter({ client, clock, log }, { signal, spawn }),
+    services: (namespace): readonly Service[] => {
+      const api = [...serviceInformer.listNamespace('default')].filter(
+        ({ metadata }) => metadata.name === 'kubernetes',
+      );
+      return namespace === 'default'
+        ? [...serviceInformer.listNamespace('default')]
+        : [...api, ...serviceInformer.listNamespace(namespace)];
+    },
+    slots: new Slots(limits.startsAtOnce),
+    owners: new Map(),
+  };
+}

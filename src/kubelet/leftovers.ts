@@ -1,0 +1,54 @@
+/**
+ * Removes what pods left behind that are gone: folders, memory volumes, logs and cgroups.
+ *
+ * A worker cleans up after its pod; this is for those that ended while nobody looked, or whose
+ * clean-up failed half way. Everything carries the pod's uid in its name, so that nothing of a
+ * living pod is touched.
+ */
+import { readdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { KubeletParts } from './parts.ts';
+import { podLabels } from './pod-facts.ts';
+
+export async function removeLeftovers(
+  parts: KubeletParts,
+  options: {
+    /** By uid. */
+    readonly known: { has(uid: string): boolean };
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { paths, machine, runtime, log } = parts;
+  const { known, signal } = options;
+  const sandboxes = await runtime.listPodSandboxes({}, { signal });
+  const held = new Set(sandboxes.map(({ labels }) => labels[podLabels.podUid] ?? ''));
+  const isOver = (uid: string): boolean => !known.has(uid) && !held.has(uid);
+  for (const uid of namesIn(paths.pods).filter(isOver)) {
+    log.info('removing the folder of a pod that is gone', { uid });
+    await machine.unmountBelow(join(paths.pods, uid), { signal });
+    rmSync(join(paths.pods, uid), { recursive: true, force: true });
+  }
+  for (const uid of namesIn(paths.memory).filter(isOver)) {
+    rmSync(join(paths.memory, uid), { recursive: true, force: true });
+  }
+  for (const name of namesIn(paths.podLogs)) {
+    if (isOver(name.slice(name.lastIndexOf('_') + 1))) {
+      rmSync(join(paths.podLogs, name), { recursive: true, force: true });
+    }
+  }
+  removeCgroups(parts, isOver);
+}
+
+function removeCgroups({ machine, node }: KubeletParts, isOver: (uid: string) => boolean): void {
+  for (const middle of ['', '/burstable', '/besteffort']) {
+    const parent = `${node.cgroupRoot}/kubepods${middle}`;
+    for (const name of machine.cgroups.children(parent)) {
+      const uid = /^pod(.+)$/.exec(name)?.[1];
+      if (uid !== undefined && isOver(uid)) machine.cgroups.remove(`${parent}/${name}`);
+    }
+  }
+}
+
+function namesIn(folder: string): readonly string[] {
+  return statSync(folder, { throwIfNoEntry: false }) === undefined ? [] : readdirSync(folder);
+}

@@ -1,0 +1,198 @@
+/**
+ * Reads a container's log file: from the end, from a time, with or without what comes next.
+ *
+ * Yields pieces of text ready to be sent. `tailOffset` finds where the last n lines begin by reading
+ * backwards in blocks; following waits for the file to grow (the kernel's notice, or a look each
+ * second), goes on with the new file when the log is rotated, and ends when the container has ended
+ * and everything is read.
+ */
+import { type FSWatcher, watch } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import type { Clock } from '#kit/clock.ts';
+import { type LogRecord, parseLogLine } from './cri-log.ts';
+
+export interface LogOptions {
+  readonly follow: boolean;
+  readonly tailLines?: number | undefined;
+  readonly sinceMs?: number | undefined;
+  readonly timestamps: boolean;
+  readonly limitBytes?: number | undefined;
+  /** Only this stream; both when absent. */
+  readonly stream?: 'stdout' | 'stderr' | undefined;
+}
+
+export interface LogDeps {
+  readonly clock: Clock;
+  /** Whether the container may still write. */
+  readonly isRunning: () => Promise<boolean>;
+}
+
+const newline = 0x0a;
+const blockBytes = 64 * 1024;
+const lookMs = 1000;
+
+export async function* readLog(
+  deps: LogDeps,
+  path: string,
+  options: LogOptions,
+  signal: AbortSignal,
+): AsyncIterable<Buffer> {
+  const formatter = new LogFormatter(options);
+  let left = options.limitBytes ?? Number.POSITIVE_INFINITY;
+  for await (const line of readLines(deps, path, options, signal)) {
+    const text = formatter.format(line);
+    if (text === undefined) continue;
+    yield text.subarray(0, Math.min(text.length, left));
+    left -= text.length;
+    if (left <= 0) return;
+  }
+}
+
+/** One line of the file to what is sent for it. Keeps what is needed for pieces of long lines. */
+export class LogFormatter {
+  readonly #options: LogOptions;
+  readonly #inLine: Record<LogRecord['stream'], boolean> = { stdout: false, stderr: false };
+
+  constructor(options: LogOptions) {
+    this.#options = options;
+  }
+
+  format(line: Buffer): Buffer | undefined {
+    const record = parseLogLine(line);
+    if (record === undefined) return undefined;
+    const { stream, sinceMs, timestamps } = this.#options;
+    if (stream !== undefined && record.stream !== stream) return undefined;
+    if (sinceMs !== undefined && Date.parse(record.time) < sinceMs) return undefined;
+    const isBegin = !this.#inLine[record.stream];
+    this.#inLine[record.stream] = record.isPartial;
+    const before = timestamps && isBegin ? Buffer.from(`${record.time} `) : Buffer.alloc(0);
+    const after = record.isPartial ? Buffer.alloc(0) : Buffer.of(newline);
+    return Buffer.concat([before, record.content, after]);
+  }
+}
+
+async function* readLines(
+  deps: LogDeps,
+  path: string,
+  options: LogOptions,
+  signal: AbortSignal,
+): AsyncIterable<Buffer> {
+  let file = await open(path, 'r');
+  using watcher = new Watcher(path, options.follow);
+  try {
+    let offset = await tailOffset(file, options.tailLines);
+    let rest = Buffer.alloc(0);
+    for (;;) {
+      signal.throwIfAborted();
+      // Asked before reading: what a container wrote before it ended is then surely read.
+      const mayGrow = options.follow && (await deps.isRunning());
+      for (;;) {
+        const block = await readBlock(file, offset);
+        if (block.length === 0) break;
+        offset += block.length;
+        rest = Buffer.concat([rest, block]);
+        for (let end = rest.indexOf(newline); end >= 0; end = rest.indexOf(newline)) {
+          yield rest.subarray(0, end);
+          rest = rest.subarray(end + 1);
+        }
+      }
+      if (!mayGrow) break;
+      const renewed = await reopened(file, path);
+      if (renewed !== undefined) {
+        await file.close();
+        file = renewed;
+        offset = 0;
+        watcher.restart();
+        continue;
+      }
+      await watcher.wait(deps.clock, signal);
+    }
+    if (rest.length > 0) yield rest;
+  } finally {
+    await file.close();
+  }
+}
+
+async function readBlock(file: FileHandle, offset: number): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafe(blockBytes);
+  const { bytesRead } = await file.read(buffer, 0, blockBytes, offset);
+  return buffer.subarray(0, bytesRead);
+}
+
+/** The new file, when the log was rotated and another has taken its place. */
+async function reopened(file: FileHandle, path: string): Promise<FileHandle | undefined> {
+  const current = await stat(path).catch(() => undefined);
+  if (current === undefined || current.ino === (await file.stat()).ino) return undefined;
+  return open(path, 'r');
+}
+
+/** Where the last n lines begin; 0 when there are fewer, or when all are wanted. */
+export async function tailOffset(file: FileHandle, lines: number | undefined): Promise<number> {
+  if (lines === undefined) return 0;
+  const { size } = await file.stat();
+  if (lines === 0) return size;
+  let count = 0;
+  let end = size;
+  while (end > 0) {
+    const start = Math.max(end - blockBytes, 0);
+    const block = Buffer.allocUnsafe(end - start);
+    await file.read(block, 0, block.length, start);
+    for (let index = block.length - 1; index >= 0; index--) {
+      const isLast = start + index === size - 1;
+      if (block[index] !== newline || isLast) continue;
+      count += 1;
+      if (count === lines) return start + index + 1;
+    }
+    end = start;
+  }
+  return 0;
+}
+
+/** Wakes when the file changes, or after a second. */
+class Watcher implements Disposable {
+  readonly #path: string;
+  #watcher: FSWatcher | undefined;
+  #changed = false;
+  #wake: (() => void) | undefined;
+
+  constructor(path: string, active: boolean) {
+    this.#path = path;
+    if (active) this.restart();
+  }
+
+  restart(): void {
+    this.#watcher?.close();
+    this.#changed = true;
+    try {
+      this.#watcher = watch(this.#path, () => {
+        this.#changed = true;
+        this.#wake?.();
+      });
+      this.#watcher.on('error', () => {});
+    } catch (error) {
+      // Out of watches, or the file has just been renamed: the look each second goes on.
+      if (!(error instanceof Error)) throw error;
+      this.#watcher = undefined;
+    }
+  }
+
+  async wait(clock: Clock, signal: AbortSignal): Promise<void> {
+    if (!this.#changed) {
+      await new Promise<void>((resolve) => {
+        const cancel = clock.after(lookMs, resolve);
+        const wake = (): void => {
+          cancel();
+          resolve();
+        };
+        this.#wake = wake;
+        signal.addEventListener('abort', wake, { once: true });
+      });
+    }
+    this.#wake = undefined;
+    this.#changed = false;
+  }
+
+  [Symbol.dispose](): void {
+    this.#watcher?.close();
+  }
+}

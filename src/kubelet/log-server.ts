@@ -1,0 +1,172 @@
+/**
+ * Answers `/containerLogs/NS/POD/CONTAINER`: finds the container's log file and streams it.
+ */
+import { readdirSync, statSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
+import { basename, dirname, join } from 'node:path';
+import { type LogOptions, readLog } from './log-reader.ts';
+import { type ContainerFact, containersOf, initContainersOf } from './pod-facts.ts';
+import { containerLogPath, podPaths } from './pod-paths.ts';
+import type { PodWorker } from './pod-worker.ts';
+import type { ServerParts } from './server.ts';
+
+export interface LogTarget {
+  readonly worker: PodWorker | undefined;
+  readonly namespace: string;
+  readonly name: string;
+  readonly container: string;
+}
+
+export async function answerLogs(
+  parts: ServerParts,
+  target: LogTarget,
+  query: URLSearchParams,
+  response: ServerResponse,
+  signal: AbortSignal,
+): Promise<void> {
+  const { worker, namespace, name, container } = target;
+  if (worker === undefined) {
+    say(response, 404, `pod "${name}" does not exist`);
+    return;
+  }
+  const containers = [...containersOf(worker.pod), ...initContainersOf(worker.pod)];
+  if (!containers.some((each) => each.name === container)) {
+    say(response, 404, `container ${container} is not valid for pod ${name}`);
+    return;
+  }
+  const options = logOptions(query, parts.clock.now());
+  if (typeof options === 'string') {
+    say(response, 400, options);
+    return;
+  }
+  const previous = query.get('previous') === 'true';
+  const { runtime } = await worker.findContainer(container, signal);
+  const all = runtime.containers.filter((fact) => fact.name === container);
+  const fact = chooseContainer(all, previous);
+  const which = `container "${container}" in pod "${name}"`;
+  if (fact === undefined) {
+    const text = previous
+      ? `previous terminated ${which} not found`
+      : `${which} is waiting to start: ${waitingReason(worker, container)}`;
+    say(response, 400, text);
+    return;
+  }
+  const { logs } = podPaths(parts.paths, worker.pod);
+  const path = join(logs, containerLogPath(container, fact.attempt));
+  response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' });
+  response.flushHeaders();
+  if (statSync(path, { throwIfNoEntry: false }) === undefined) {
+    parts.log.warn('a container has no log file', { namespace, pod: name, path });
+    response.end();
+    return;
+  }
+  await send(parts, { fact, path, options, response, signal });
+}
+
+function say(response: ServerResponse, status: number, text: string): void {
+  response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' });
+  response.end(`${text}\n`);
+}
+
+/** The newest; with `previous` the newest that has ended before the newest. */
+function chooseContainer(
+  all: readonly ContainerFact[],
+  previous: boolean,
+): ContainerFact | undefined {
+  const begun = all.filter(({ state }) => state !== 'created');
+  if (!previous) return begun[0];
+  return begun[0]?.state === 'running'
+    ? begun.find(({ state }) => state === 'exited')
+    : (begun[1] ?? begun[0]);
+}
+
+function waitingReason({ pod }: PodWorker, container: string): string {
+  const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
+  const known = [...containerStatuses, ...initContainerStatuses].find(
+    (status) => status.name === container,
+  );
+  return known?.state?.waiting?.reason ?? 'ContainerCreating';
+}
+
+/** Text: what is wrong with the request. */
+export function logOptions(query: URLSearchParams, nowMs: number): LogOptions | string {
+  const number = (name: string): number | undefined | string => {
+    const text = query.get(name);
+    if (text === null) return undefined;
+    const value = Number(text);
+    return Number.isInteger(value) && value >= 0 ? value : `${name} must be a whole number`;
+  };
+  const tailLines = number('tailLines');
+  const limitBytes = number('limitBytes');
+  const sinceSeconds = number('sinceSeconds');
+  for (const value of [tailLines, limitBytes, sinceSeconds]) {
+    if (typeof value === 'string') return value;
+  }
+  const sinceTime = query.get('sinceTime');
+  if (sinceTime !== null && Number.isNaN(Date.parse(sinceTime))) return 'sinceTime is no time';
+  const stream = query.get('stream')?.toLowerCase();
+  return {
+    follow: query.get('follow') === 'true',
+    timestamps: query.get('timestamps') === 'true',
+    tailLines: typeof tailLines === 'number' ? tailLines : undefined,
+    limitBytes: typeof limitBytes === 'number' ? limitBytes : undefined,
+    sinceMs:
+      typeof sinceSeconds === 'number'
+        ? nowMs - sinceSeconds * 1000
+        : sinceTime === null
+          ? undefined
+          : Date.parse(sinceTime),
+    stream: stream === 'stdout' || stream === 'stderr' ? stream : undefined,
+  };
+}
+
+async function send(
+  { runtime, clock }: ServerParts,
+  request: {
+    readonly fact: ContainerFact;
+    readonly path: string;
+    readonly options: LogOptions;
+    readonly response: ServerResponse;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { fact, path, options, response, signal } = request;
+  const gone = new AbortController();
+  response.once('close', () => gone.abort(new Error('the reader has gone')));
+  const either = AbortSignal.any([signal, gone.signal]);
+  const isRunning = async (): Promise<boolean> => {
+    const status = await runtime
+      .containerStatus(fact.id, { signal: either })
+      .catch(() => undefined);
+    return status?.state === 'CONTAINER_RUNNING';
+  };
+  const older = options.tailLines === undefined ? rotated(path) : [];
+  try {
+    for (const file of [...older, path]) {
+      const follow = options.follow && file === path;
+      const limits = { ...options, follow };
+      for await (const text of readLog({ clock, isRunning }, file, limits, either)) {
+        if (!response.write(text)) await drained(response, either);
+      }
+    }
+  } catch (error) {
+    if (!either.aborted) throw error;
+  }
+  response.end();
+}
+
+/** Older pieces of the same log, oldest first; only where all of it is wanted. */
+function rotated(path: string): readonly string[] {
+  const folder = dirname(path);
+  return readdirSync(folder)
+    .filter((name) => name.startsWith(`${basename(path)}.`))
+    .toSorted()
+    .map((name) => join(folder, name));
+}
+
+function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    response.once('drain', resolve);
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

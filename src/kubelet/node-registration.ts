@@ -1,0 +1,240 @@
+/**
+ * Registers this machine as a Node and keeps saying that it lives.
+ *
+ * The Lease in kube-node-lease is renewed every 10 s (that is the heartbeat); the status is looked at
+ * every 10 s and written when something changed, at the latest every 5 minutes. Until the runtime
+ * and its network are ready it looks four times a second, because people wait for the node.
+ */
+
+import { statfsSync } from 'node:fs';
+import { arch, availableParallelism, release, totalmem } from 'node:os';
+import { isReason } from '#api/errors.ts';
+import type { Client } from '#client';
+import { GrpcError, type Runtime } from '#cri';
+import { type Clock, formatMicroTime } from '#kit/clock.ts';
+import type { Logger } from '#kit/log.ts';
+import { leases, nodes } from '#resources/kinds.ts';
+import type { Lease } from '#resources/types/coordination-v1.ts';
+import type { Node, NodeStatus } from '#resources/types/core-v1.ts';
+import type { Machine } from './machine.ts';
+import {
+  type ImageFact,
+  isSameStatus,
+  type MachineFacts,
+  type NodeOptions,
+  newNode,
+  nodeStatus,
+  type RuntimeCondition,
+} from './node-status.ts';
+
+export interface RegistrationDeps {
+  readonly client: Client;
+  readonly runtime: Runtime;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly machine: Machine;
+}
+
+const limits = {
+  leaseSeconds: 40,
+  leaseRenewMs: 10_000,
+  lookMs: 10_000,
+  lookSoonMs: 100,
+  statusMs: 300_000,
+  retryMs: 500,
+} as const;
+
+const leaseNamespace = 'kube-node-lease';
+
+export function readMachineFacts(machine: Machine, dataDir: string): MachineFacts {
+  const disk = statfsSync(dataDir);
+  const memory = /^MemAvailable:\s+(\d+) kB/m.exec(machine.readFile('/proc/meminfo'))?.[1];
+  const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
+  return {
+    cpus: availableParallelism(),
+    memoryBytes: totalmem(),
+    memoryAvailableBytes: memory === undefined ? totalmem() : Number(memory) * 1024,
+    storageBytes: disk.blocks * disk.bsize,
+    storageFreeBytes: disk.bavail * disk.bsize,
+    kernelVersion: release(),
+    osImage: /^PRETTY_NAME="(.*)"$/m.exec(machine.readFile('/etc/os-release'))?.[1] ?? 'Linux',
+    architecture: architectures[arch()] ?? arch(),
+    machineID: machine.readFile('/etc/machine-id').trim(),
+    systemUUID: machine.readFile('/etc/machine-id').trim(),
+    bootID: machine.readFile('/proc/sys/kernel/random/boot_id').trim(),
+  };
+}
+
+export class NodeRegistration {
+  readonly #deps: RegistrationDeps;
+  readonly #options: NodeOptions & { readonly dataDir: string };
+  #node: Node | undefined;
+  #runtime: Pick<RuntimeCondition, 'name' | 'version'> | undefined;
+  #sentAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(deps: RegistrationDeps, options: NodeOptions & { readonly dataDir: string }) {
+    this.#deps = deps;
+    this.#options = options;
+  }
+
+  /** Creates the Node or takes over the one of this name, then keeps its status. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#deps;
+    for (;;) {
+      const isReady = await this.#lookSafely(signal);
+      await clock.sleep(isReady ? limits.lookMs : limits.lookSoonMs, { signal });
+    }
+  }
+
+  async #lookSafely(signal: AbortSignal): Promise<boolean> {
+    const { clock, log } = this.#deps;
+    try {
+      return await this.#look(signal);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      log.warn('cannot report the node', { error });
+      await clock.sleep(limits.retryMs, { signal });
+      return false;
+    }
+  }
+
+  async #look(signal: AbortSignal): Promise<boolean> {
+    const { client, clock, log, machine } = this.#deps;
+    const runtime = await this.#readRuntime(signal);
+    const images = runtime.problem === '' ? await this.#readImages(signal) : [];
+    const facts = { machine: readMachineFacts(machine, this.#options.dataDir), runtime, images };
+    const status = nodeStatus({ ...facts, old: this.#node?.status }, this.#options, clock.now());
+    if (this.#node === undefined) {
+      this.#node = await this.#register(status, signal);
+      log.info('node registered', { node: this.#options.nodeName });
+    }
+    const isDue = clock.monotonic() - this.#sentAtMs >= limits.statusMs;
+    if (isDue || !isSameStatus(this.#node.status, status)) {
+      const { nodeName } = this.#options;
+      const wasReady = readyOf(this.#node.status);
+      this.#node = await client.patch(
+        nodes,
+        { name: nodeName },
+        { status },
+        {
+          type: 'strategic',
+          subresource: 'status',
+          signal,
+        },
+      );
+      this.#node = { ...this.#node, status };
+      this.#sentAtMs = clock.monotonic();
+      if (wasReady !== readyOf(status)) log.info('node readiness', { ready: readyOf(status) });
+    }
+    return runtime.problem === '';
+  }
+
+  async #register(status: NodeStatus, signal: AbortSignal): Promise<Node> {
+    const { client } = this.#deps;
+    const wanted = newNode(this.#options, status);
+    try {
+      const created = await client.create(nodes, wanted, { signal });
+      this.#sentAtMs = this.#deps.clock.monotonic();
+      return { ...created, status };
+    } catch (error) {
+      if (!isReason(error, 'AlreadyExists')) throw error;
+    }
+    const { labels } = wanted.metadata;
+    const at = { name: this.#options.nodeName };
+    return client.patch(nodes, at, { metadata: { labels } }, { type: 'merge', signal });
+  }
+
+  async #readRuntime(signal: AbortSignal): Promise<RuntimeCondition> {
+    const { runtime } = this.#deps;
+    try {
+      if (this.#runtime === undefined) {
+        const { runtimeName, runtimeVersion } = await runtime.version({ signal });
+        this.#runtime = { name: runtimeName, version: runtimeVersion.replace(/~.*/, '') };
+      }
+      const { status } = await runtime.status({ signal });
+      const bad = (status?.conditions ?? []).filter((condition) => !condition.status);
+      const problem = bad.map(problemText).join(', ');
+      return { ...this.#runtime, problem };
+    } catch (error) {
+      if (signal.aborted || !(error instanceof GrpcError)) throw error;
+      const known = this.#runtime ?? { name: 'unknown', version: '' };
+      return { ...known, problem: `container runtime is down: ${error.message}` };
+    }
+  }
+
+  async #readImages(signal: AbortSignal): Promise<readonly ImageFact[]> {
+    const images = await this.#deps.runtime.listImages({ signal });
+    return images.map(({ repoTags, repoDigests, size }) => ({
+      names: [...repoDigests, ...repoTags],
+      sizeBytes: size,
+    }));
+  }
+}
+
+function problemText(condition: {
+  readonly type: string;
+  readonly reason: string;
+  readonly message: string;
+}): string {
+  const { type, reason, message } = condition;
+  const what = type === 'NetworkReady' ? 'network' : 'runtime';
+  return `container runtime ${what} not ready: ${type}=false reason:${reason} message:${message}`;
+}
+
+function readyOf(status: NodeStatus | undefined): string {
+  return status?.conditions?.find(({ type }) => type === 'Ready')?.status ?? 'Unknown';
+}
+
+/** Renews the node's lease; the node controller calls a node lost when it stops coming. */
+export async function runNodeLease(
+  { client, clock, log }: Pick<RegistrationDeps, 'client' | 'clock' | 'log'>,
+  { nodeName, signal }: { readonly nodeName: string; readonly signal: AbortSignal },
+): Promise<void> {
+  let lease: Lease | undefined;
+  for (;;) {
+    try {
+      lease = await renewLease(client, clock, lease, nodeName, signal);
+      await clock.sleep(limits.leaseRenewMs, { signal });
+    } catch (error) {
+      if (signal.aborted) throw error;
+      // Perhaps somebody else wrote it, or the namespace is not there yet: begin again by reading.
+      log.debug('cannot renew the lease', { error });
+      lease = undefined;
+      await clock.sleep(limits.retryMs, { signal });
+    }
+  }
+}
+
+async function renewLease(
+  client: Client,
+  clock: Clock,
+  known: Lease | undefined,
+  nodeName: string,
+  signal: AbortSignal,
+): Promise<Lease> {
+  const renewTime = formatMicroTime(clock.now());
+  const at = { namespace: leaseNamespace, name: nodeName };
+  let lease = known;
+  if (lease === undefined) {
+    try {
+      lease = await client.get(leases, at, { signal });
+    } catch (error) {
+      if (!isReason(error, 'NotFound')) throw error;
+      return client.create(leases, newLease(at, renewTime), { signal });
+    }
+  }
+  const spec = { ...lease.spec, holderIdentity: nodeName, renewTime };
+  return client.update(leases, { ...lease, spec }, { signal });
+}
+
+function newLease(
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  renewTime: string,
+): Lease {
+  return {
+    apiVersion: 'coordination.k8s.io/v1',
+    kind: 'Lease',
+    metadata: { name, namespace },
+    spec: { holderIdentity: name, leaseDurationSeconds: limits.leaseSeconds, renewTime },
+  };
+}

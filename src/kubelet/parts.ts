@@ -1,0 +1,64 @@
+/**
+ * What the pods of one kubelet share: assembled once in `kubelet.ts`, handed to each worker.
+ */
+import type { Client, Recorder } from '#client';
+import type { Runtime } from '#cri';
+import type { Clock } from '#kit/clock.ts';
+import type { Logger } from '#kit/log.ts';
+import type { Slots } from '#kit/slots.ts';
+import type { Service } from '#resources/types/core-v1.ts';
+import type { Backoff } from './backoff.ts';
+import type { Images } from './images.ts';
+import type { Machine } from './machine.ts';
+import type { StartFailure } from './pod-facts.ts';
+import type { KubeletPaths } from './pod-paths.ts';
+import type { StatusWriter } from './status-writer.ts';
+import type { Volumes } from './volumes/volumes.ts';
+import type { WatchedObjects } from './watched-objects.ts';
+
+export interface NodeFacts {
+  readonly hostIPs: readonly string[];
+  readonly memoryBytes: number;
+  readonly allocatable: () => Readonly<Record<string, string>>;
+  readonly clusterDNS: readonly string[];
+  readonly clusterDomain: string;
+  readonly cgroupRoot: string;
+  readonly podPidsMax?: number | undefined;
+}
+
+export interface KubeletParts {
+  readonly client: Client;
+  readonly runtime: Runtime;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly recorder: Pick<Recorder, 'record'>;
+  readonly machine: Machine;
+  readonly paths: KubeletPaths;
+  readonly node: NodeFacts;
+  readonly images: Images;
+  readonly volumes: Volumes;
+  readonly objects: WatchedObjects;
+  readonly statuses: StatusWriter;
+  /** Services whose variables a pod of this namespace gets. */
+  readonly services: (namespace: string) => readonly Service[];
+  /** Sandboxes and containers being made at the same time. */
+  readonly slots: Slots;
+  /** Which pod a sandbox or container belongs to, for events. */
+  readonly owners: Map<string, string>;
+}
+
+export interface PodState {
+  /** By container name. */
+  readonly failures: Map<string, StartFailure>;
+  readonly backoffs: Map<string, Backoff>;
+  /** Container ids whose pre-stop hook has been called. */
+  readonly preStopped: Set<string>;
+  volumes: ReadonlyMap<string, string>;
+}
+
+export interface ActOptions {
+  /** The kubelet ends. */
+  readonly signal: AbortSignal;
+  /** The pod's wishes have changed: waiting inside an action makes no sense any more. */
+  readonly interrupt: AbortSignal;
+}

@@ -1,0 +1,123 @@
+/**
+ * The probes of one pod's containers: begun when a container runs, ended when it does not.
+ *
+ * After a restart of the kubelet a container that ran before begins where its status stood, so that
+ * a ready pod does not turn unready for a moment.
+ */
+import type { Scope } from '#kit/scope.ts';
+import type { Container, ContainerStatus, Pod } from '#resources/types/core-v1.ts';
+import type { KubeletParts } from './parts.ts';
+import {
+  type ContainerFact,
+  containersOf,
+  initContainersOf,
+  isSidecar,
+  type RuntimeFacts,
+  type Verdict,
+} from './pod-facts.ts';
+import { type ProbeKind, runProbes } from './probes/prober.ts';
+
+const titles: Readonly<Record<ProbeKind, string>> = {
+  startup: 'Startup',
+  readiness: 'Readiness',
+  liveness: 'Liveness',
+};
+
+export class PodProbes {
+  readonly #parts: KubeletParts;
+  readonly #scope: Scope;
+  readonly #pod: () => Pod;
+  readonly #onChange: () => void;
+  readonly #running = new Map<string, AbortController>();
+  readonly #verdicts = new Map<string, Verdict>();
+
+  constructor(
+    parts: KubeletParts,
+    scope: Scope,
+    options: { readonly pod: () => Pod; readonly onChange: () => void },
+  ) {
+    this.#parts = parts;
+    this.#scope = scope;
+    this.#pod = options.pod;
+    this.#onChange = options.onChange;
+  }
+
+  /** By container id. */
+  get verdicts(): ReadonlyMap<string, Verdict> {
+    return this.#verdicts;
+  }
+
+  follow(runtime: RuntimeFacts): void {
+    const pod = this.#pod();
+    const wanted = new Map<string, readonly [ContainerFact, Container]>();
+    for (const fact of runtime.containers) {
+      if (fact.state !== 'running') continue;
+      const container = [...containersOf(pod), ...initContainersOf(pod).filter(isSidecar)].find(
+        ({ name }) => name === fact.name,
+      );
+      if (container !== undefined) wanted.set(fact.id, [fact, container]);
+    }
+    for (const [id, stop] of this.#running) {
+      if (wanted.has(id)) continue;
+      stop.abort(new Error('the container has ended'));
+      this.#running.delete(id);
+      this.#verdicts.delete(id);
+    }
+    const podIP =
+      pod.spec?.hostNetwork === true ? this.#parts.node.hostIPs[0] : runtime.sandboxes[0]?.ips[0];
+    for (const [id, [fact, container]] of wanted) {
+      if (!this.#running.has(id)) this.#start(pod, fact, container, podIP ?? '');
+    }
+  }
+
+  stop(): void {
+    for (const stop of this.#running.values()) stop.abort(new Error('the pod has ended'));
+    this.#running.clear();
+    this.#verdicts.clear();
+  }
+
+  #start(pod: Pod, fact: ContainerFact, container: Container, podIP: string): void {
+    const stop = new AbortController();
+    this.#running.set(fact.id, stop);
+    const known = knownStatus(pod, fact);
+    const { recorder, runtime, clock } = this.#parts;
+    const deps = {
+      runtime,
+      clock,
+      onVerdict: (verdict: Verdict) => {
+        if (stop.signal.aborted) return;
+        this.#verdicts.set(fact.id, verdict);
+        this.#onChange();
+      },
+      onFailure: (kind: ProbeKind, message: string) => {
+        recorder.record(this.#pod(), {
+          type: 'Warning',
+          reason: 'Unhealthy',
+          message: `${titles[kind]} probe failed: ${message}`,
+          fieldPath: `spec.containers{${container.name}}`,
+        });
+      },
+    };
+    const subject = { container, containerId: fact.id, podIP };
+    this.#scope.spawn(async (signal) => {
+      const either = AbortSignal.any([signal, stop.signal]);
+      const options = { startedAtMs: fact.startedAtMs, before: known, signal: either };
+      await runProbes(deps, subject, options).catch((error: unknown) => {
+        if (!either.aborted) throw error;
+      });
+    });
+  }
+}
+
+function knownStatus(
+  pod: Pod,
+  fact: ContainerFact,
+): { readonly started: boolean; readonly ready: boolean } | undefined {
+  const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
+  const isSame = ({ containerID }: ContainerStatus): boolean =>
+    containerID === `containerd://${fact.id}`;
+  const status = [...containerStatuses, ...initContainerStatuses].find(isSame);
+  return status === undefined
+    ? undefined
+    : { started: status.started === true, ready: status.ready };
+}

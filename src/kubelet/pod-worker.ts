@@ -1,0 +1,356 @@
+/**
+ * One worker per pod: look, plan, act, tell, wait; again until the pod is gone.
+ *
+ * A round reads the runtime's state (so that whatever the kubelet missed or forgot is found again),
+ * starts or ends probes, asks `plan.ts`, publishes the status and performs the actions. Rounds
+ * follow one another until there is nothing to do; then the worker sleeps until it is woken by a
+ * change of the object, an event of the runtime, a probe's verdict, or a time that the plan named.
+ * When the pod is deleted and nothing of it runs any more, its traces are removed and the API
+ * object is deleted for good.
+ */
+import { rmSync } from 'node:fs';
+import { isReason } from '#api/errors.ts';
+import { isGrpcCode } from '#cri';
+import type { Scope } from '#kit/scope.ts';
+import { pods } from '#resources/kinds.ts';
+import type { ContainerStateWaiting, Pod, PodStatus } from '#resources/types/core-v1.ts';
+import { performActions } from './act.ts';
+import { ownConditions } from './conditions.ts';
+import type { KubeletParts, PodState } from './parts.ts';
+import { graceSecondsOf, type Plan, planPod } from './plan.ts';
+import {
+  type Ending,
+  latestOf,
+  type PodFacts,
+  type RuntimeFacts,
+  readRuntime,
+} from './pod-facts.ts';
+import { podPaths } from './pod-paths.ts';
+import { PodProbes } from './pod-probes.ts';
+import { podCgroupPath } from './qos.ts';
+import { podStatus } from './status.ts';
+import { TerminationMessages } from './termination-message.ts';
+
+/** Delay before a round that failed is repeated; doubles up to the limit. */
+const limits = { retryMs: 500, retryMsMax: 10_000, roundsMax: 50, noticeMs: 1000 } as const;
+
+/** Given to containers of a pod that was removed from the API at once. */
+const graceSecondsGone = 2;
+
+export class PodWorker {
+  readonly #parts: KubeletParts;
+  readonly #probes: PodProbes;
+  readonly #messages: TerminationMessages;
+  readonly #state: PodState = {
+    failures: new Map(),
+    backoffs: new Map(),
+    preStopped: new Set(),
+    volumes: new Map(),
+  };
+  #pod: Pod;
+  /** As last published; the API may still show an older one. */
+  #status: PodStatus | undefined;
+  /** The API no longer has it. */
+  #isGone = false;
+  #ending: Ending | undefined;
+  #wake: (() => void) | undefined;
+  #isDirty = true;
+  #volumesStale = true;
+  #errors = 0;
+  #podFailure: { readonly untilMs: number } | undefined;
+  #interrupt = new AbortController();
+  #said = new Map<string, string>();
+
+  constructor(parts: KubeletParts, pod: Pod, scope: Scope) {
+    this.#parts = parts;
+    this.#pod = pod;
+    this.#probes = new PodProbes(parts, scope, {
+      pod: () => this.#pod,
+      onChange: () => this.wake(),
+    });
+    this.#messages = new TerminationMessages(parts);
+  }
+
+  get pod(): Pod {
+    return this.#pod;
+  }
+
+  wake(): void {
+    this.#isDirty = true;
+    this.#wake?.();
+  }
+
+  /** A ConfigMap, a Secret or the pod's own metadata changed. */
+  refreshVolumes(): void {
+    this.#volumesStale = true;
+    this.#podFailure = undefined;
+    for (const [name, failure] of this.#state.failures) {
+      if (failure.waiting.reason !== 'CreateContainerConfigError') continue;
+      this.#state.failures.delete(name);
+    }
+    this.wake();
+  }
+
+  update(pod: Pod): void {
+    const old = this.#pod;
+    this.#pod = withOwnStatus(pod, this.#status);
+    this.#parts.statuses.seen(pod);
+    const relabelled =
+      JSON.stringify([old.metadata.labels, old.metadata.annotations]) !==
+      JSON.stringify([pod.metadata.labels, pod.metadata.annotations]);
+    if (relabelled) this.refreshVolumes();
+    if (pod.metadata.deletionTimestamp !== undefined) {
+      this.#end(pod.metadata.deletionGracePeriodSeconds ?? graceSecondsOf(pod));
+    }
+    const gated = (pod.spec?.readinessGates ?? []).length > 0;
+    if (gated || JSON.stringify(old.spec) !== JSON.stringify(pod.spec)) this.wake();
+  }
+
+  /** The object was removed from the API: what still runs is ended. */
+  gone(): void {
+    this.#isGone = true;
+    this.#end(this.#ending?.graceSeconds ?? graceSecondsGone);
+    this.wake();
+  }
+
+  #end(graceSeconds: number): void {
+    if (this.#ending !== undefined && this.#ending.graceSeconds <= graceSeconds) return;
+    this.#ending = { ...this.#ending, graceSeconds };
+    this.#interrupt.abort(new Error('the pod is to end'));
+    this.wake();
+  }
+
+  /** Resolves when nothing of the pod is left on the node and in the API. */
+  async run(signal: AbortSignal): Promise<void> {
+    if (this.#pod.metadata.deletionTimestamp !== undefined) this.update(this.#pod);
+    try {
+      for (;;) {
+        signal.throwIfAborted();
+        const untilMs = await this.#roundSafely(signal);
+        if (untilMs === 'done') return;
+        await this.#sleep(untilMs, signal);
+      }
+    } finally {
+      this.#probes.stop();
+    }
+  }
+
+  async #sleep(untilMs: number, signal: AbortSignal): Promise<void> {
+    if (this.#isDirty) return;
+    const { clock } = this.#parts;
+    const restMs = untilMs - clock.now();
+    const onAbort = (): void => this.#wake?.();
+    signal.addEventListener('abort', onAbort, { once: true });
+    await new Promise<void>((resolve) => {
+      const cancel = Number.isFinite(restMs) ? clock.after(restMs, resolve) : () => {};
+      this.#wake = () => {
+        cancel();
+        resolve();
+      };
+    });
+    signal.removeEventListener('abort', onAbort);
+    this.#wake = undefined;
+  }
+
+  async #roundSafely(signal: AbortSignal): Promise<number | 'done'> {
+    const { clock, log } = this.#parts;
+    const { name, namespace } = this.#pod.metadata;
+    try {
+      const result = await this.#rounds(signal);
+      this.#errors = 0;
+      return result;
+    } catch (error) {
+      if (signal.aborted) throw error;
+      if (this.#interrupt.signal.aborted) return clock.now();
+      const delayMs = Math.min(limits.retryMs * 2 ** this.#errors, limits.retryMsMax);
+      this.#errors += 1;
+      this.#isDirty = false;
+      this.#podFailure = { untilMs: clock.now() + delayMs };
+      log.warn('a pod could not be brought forward', { pod: name, namespace, error, delayMs });
+      return this.#podFailure.untilMs;
+    }
+  }
+
+  /** Rounds until there is nothing left to do at once. */
+  async #rounds(signal: AbortSignal): Promise<number | 'done'> {
+    const { clock } = this.#parts;
+    for (let round = 0; round < limits.roundsMax; round++) {
+      this.#isDirty = false;
+      if (this.#interrupt.signal.aborted) this.#interrupt = new AbortController();
+      const runtime = await readRuntime(this.#parts.runtime, this.#uid, { signal });
+      this.#remember(runtime);
+      this.#checkDeadline();
+      this.#probes.follow(runtime);
+      await this.#refreshVolumes(runtime);
+      const facts = this.#facts(runtime);
+      const plan = planPod(facts, clock.now());
+      this.#publish(facts, plan.waiting);
+      if (plan.ended) {
+        const removed = await this.#finish(facts, signal);
+        return removed ? 'done' : Number.POSITIVE_INFINITY;
+      }
+      const actions = plan.actions.filter((action) => action.do !== 'wait');
+      if (actions.length === 0) return this.#nextMs(plan);
+      const before = this.#state.failures.size;
+      const options = { signal, interrupt: this.#interruptOf(signal) };
+      await performActions(this.#parts, this.#state, facts, actions, options);
+      if (this.#state.failures.size > before) {
+        // What went wrong is shown for a moment before it turns into waiting.
+        const after = await readRuntime(this.#parts.runtime, this.#uid, { signal });
+        this.#publish(this.#facts(after), new Map());
+        return clock.now() + limits.noticeMs;
+      }
+    }
+    return clock.now() + limits.noticeMs;
+  }
+
+  get #uid(): string {
+    return this.#pod.metadata.uid ?? '';
+  }
+
+  #interruptOf(signal: AbortSignal): AbortSignal {
+    return AbortSignal.any([signal, this.#interrupt.signal]);
+  }
+
+  #remember(runtime: RuntimeFacts): void {
+    for (const { id } of [...runtime.sandboxes, ...runtime.containers]) {
+      this.#parts.owners.set(id, this.#uid);
+    }
+    this.#messages.read(this.#pod, runtime);
+  }
+
+  #facts(runtime: RuntimeFacts): PodFacts {
+    return {
+      pod: this.#pod,
+      runtime,
+      verdicts: this.#probes.verdicts,
+      backoffs: this.#state.backoffs,
+      failures: this.#state.failures,
+      podFailure: this.#podFailure,
+      ending: this.#ending,
+    };
+  }
+
+  /** A pod that has run longer than it may is ended and fails. */
+  #checkDeadline(): void {
+    const { spec, status } = this.#pod;
+    const seconds = spec?.activeDeadlineSeconds;
+    const startedAt = status?.startTime;
+    if (seconds === undefined || startedAt === undefined || this.#ending !== undefined) return;
+    if (status?.phase === 'Succeeded' || status?.phase === 'Failed') return;
+    if (this.#parts.clock.now() < Date.parse(startedAt) + seconds * 1000) return;
+    this.#ending = {
+      graceSeconds: graceSecondsOf(this.#pod),
+      failure: {
+        reason: 'DeadlineExceeded',
+        message: 'Pod was active on the node longer than the specified deadline',
+      },
+    };
+  }
+
+  async #refreshVolumes(runtime: RuntimeFacts): Promise<void> {
+    const dueMs = this.#parts.volumes.refreshAtMs(this.#uid) ?? Number.POSITIVE_INFINITY;
+    const stale = this.#volumesStale || dueMs <= this.#parts.clock.now();
+    const active = runtime.sandboxes[0]?.ready === true && this.#ending === undefined;
+    if (!stale || !active) return;
+    this.#volumesStale = false;
+    const signal = this.#interrupt.signal;
+    this.#state.volumes = await this.#parts.volumes.prepare(this.#pod, { signal });
+  }
+
+  #publish(facts: PodFacts, waiting: ReadonlyMap<string, ContainerStateWaiting>): void {
+    if (this.#isGone) return;
+    const { clock, node, statuses } = this.#parts;
+    const { messages } = this.#messages;
+    const status = podStatus({ ...facts, waiting, hostIPs: node.hostIPs, messages }, clock.now());
+    statuses.set(this.#pod, status);
+    // Conditions keep their times and an end stays an end: both are read from the pod's status.
+    this.#status = status;
+    this.#pod = { ...this.#pod, status };
+    this.#sayWaiting(waiting);
+  }
+
+  /** One event per back-off, when it begins. */
+  #sayWaiting(waiting: ReadonlyMap<string, ContainerStateWaiting>): void {
+    const { name, namespace, uid } = this.#pod.metadata;
+    for (const [container, { reason = '', message = '' }] of waiting) {
+      if (this.#said.get(container) === message) continue;
+      this.#said.set(container, message);
+      const fieldPath = `spec.containers{${container}}`;
+      const say = (type: 'Normal' | 'Warning', text: string, of = 'BackOff'): void =>
+        this.#parts.recorder.record(this.#pod, { type, reason: of, message: text, fieldPath });
+      if (reason === 'CrashLoopBackOff') {
+        const pod = `${name}_${namespace}(${uid})`;
+        say('Warning', `Back-off restarting failed container ${container} in pod ${pod}`);
+      } else if (reason === 'ImagePullBackOff') {
+        say('Normal', message.split(': ErrImagePull')[0] ?? message);
+        say('Warning', 'Error: ImagePullBackOff', 'Failed');
+      }
+    }
+  }
+
+  #nextMs(plan: Plan): number {
+    const waits = plan.actions.map((action) => (action.do === 'wait' ? action.untilMs : Infinity));
+    const tokenMs = this.#parts.volumes.refreshAtMs(this.#uid) ?? Infinity;
+    const seconds = this.#pod.spec?.activeDeadlineSeconds;
+    const startedAt = this.#pod.status?.startTime;
+    const deadlineMs =
+      seconds === undefined || startedAt === undefined || this.#ending !== undefined
+        ? Infinity
+        : Date.parse(startedAt) + seconds * 1000;
+    return Math.min(...waits, tokenMs, deadlineMs);
+  }
+
+  /** True when nothing is left to do for this pod, ever. */
+  async #finish(facts: PodFacts, signal: AbortSignal): Promise<boolean> {
+    this.#probes.stop();
+    const isDeleted = this.#pod.metadata.deletionTimestamp !== undefined;
+    if (!isDeleted && !this.#isGone) return false;
+    if (!this.#isGone) {
+      await this.#parts.statuses.settled(this.#uid);
+      await this.#deleteObject(signal);
+    }
+    await this.#removeTraces(facts, signal);
+    return true;
+  }
+
+  async #deleteObject(signal: AbortSignal): Promise<void> {
+    const { namespace, name = '' } = this.#pod.metadata;
+    const options = { gracePeriodSeconds: 0, preconditions: { uid: this.#uid }, signal };
+    try {
+      await this.#parts.client.delete(pods, { namespace, name }, options);
+    } catch (error) {
+      // Gone already, or replaced by another pod of the same name.
+      if (!isReason(error, 'NotFound') && !isReason(error, 'Conflict')) throw error;
+    }
+  }
+
+  async #removeTraces({ runtime: facts }: PodFacts, signal: AbortSignal): Promise<void> {
+    const { runtime, volumes, machine, node, paths, statuses, images, owners } = this.#parts;
+    for (const { id } of facts.sandboxes) {
+      await runtime.removePodSandbox(id, { signal }).catch((error: unknown) => {
+        if (!isGrpcCode(error, 'NOT_FOUND')) throw error;
+      });
+    }
+    for (const { id } of [...facts.sandboxes, ...facts.containers]) owners.delete(id);
+    await volumes.remove(this.#pod, { signal });
+    rmSync(podPaths(paths, this.#pod).logs, { recursive: true, force: true });
+    machine.cgroups.remove(podCgroupPath(node.cgroupRoot, this.#pod));
+    images.release(this.#uid);
+    statuses.forget(this.#uid);
+  }
+
+  /** For the node's server: the container of this name that runs or ran last. */
+  async findContainer(name: string, signal: AbortSignal) {
+    const runtime = await readRuntime(this.#parts.runtime, this.#uid, { signal });
+    return { runtime, latest: latestOf(runtime, name) };
+  }
+}
+
+/** What we said last counts, except for conditions that others own. */
+function withOwnStatus(pod: Pod, own: PodStatus | undefined): Pod {
+  if (own === undefined) return pod;
+  const ours = (own.conditions ?? []).filter(({ type }) => ownConditions.has(type));
+  const foreign = (pod.status?.conditions ?? []).filter(({ type }) => !ownConditions.has(type));
+  return { ...pod, status: { ...pod.status, ...own, conditions: [...ours, ...foreign] } };
+}

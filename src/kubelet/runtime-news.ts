@@ -1,0 +1,133 @@
+/**
+ * News from the runtime: which pods must be looked at again.
+ *
+ * The runtime's events say that a container ended; its own view follows some milliseconds later, so
+ * we wait until it agrees before the pod's worker is woken. Events may be lost, therefore all
+ * containers are listed every few seconds and compared with the last list. What belongs to no pod
+ * that the API knows is reported as an orphan.
+ */
+import type { Runtime } from '#cri';
+import { isGrpcCode } from '#cri';
+import type { Clock } from '#kit/clock.ts';
+import type { Logger } from '#kit/log.ts';
+import { Scope } from '#kit/scope.ts';
+import { podLabels } from './pod-facts.ts';
+
+export interface NewsDeps {
+  readonly runtime: Runtime;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** By sandbox or container id. */
+  readonly owners: ReadonlyMap<string, string>;
+}
+
+export interface NewsOptions {
+  /** Look at this pod again. */
+  readonly onPod: (podUid: string) => void;
+  readonly isKnown: (podUid: string) => boolean;
+  /** Sandboxes of pods that nobody knows. */
+  readonly onOrphans: (sandboxIds: readonly string[], signal: AbortSignal) => Promise<void>;
+  readonly signal: AbortSignal;
+}
+
+const limits = { relistMs: 5000, agreeMs: 2000, agreeStepMs: 10, resubscribeMs: 1000 } as const;
+
+export async function followRuntime(deps: NewsDeps, options: NewsOptions): Promise<void> {
+  await using scope = new Scope(options.signal);
+  scope.spawn((signal) => relistForever(deps, options, signal));
+  scope.spawn((signal) => followEvents(deps, options, scope, signal));
+  await scope.join();
+}
+
+async function followEvents(
+  deps: NewsDeps,
+  { onPod }: NewsOptions,
+  scope: Scope,
+  signal: AbortSignal,
+): Promise<void> {
+  const { runtime, clock, log, owners } = deps;
+  for (;;) {
+    try {
+      for await (const { id } of runtime.events({ signal })) {
+        const uid = owners.get(id);
+        if (uid === undefined) continue;
+        scope.spawn(async (ending) => {
+          await waitUntilEnded(deps, id, ending);
+          onPod(uid);
+        });
+      }
+    } catch (error) {
+      if (signal.aborted) throw error;
+      log.debug('events of the runtime ended', { error });
+    }
+    await clock.sleep(limits.resubscribeMs, { signal });
+    for (const uid of new Set(owners.values())) onPod(uid);
+  }
+}
+
+/** Until the runtime itself says that it does not run, but not for ever. */
+async function waitUntilEnded(
+  { runtime, clock }: NewsDeps,
+  id: string,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let passedMs = 0; passedMs < limits.agreeMs; passedMs += limits.agreeStepMs) {
+    try {
+      const { state } = await runtime.containerStatus(id, { signal });
+      if (state !== 'CONTAINER_RUNNING') return;
+    } catch (error) {
+      signal.throwIfAborted();
+      // A sandbox, or gone already; trouble with the runtime itself shows in the next round.
+      if (isGrpcCode(error, 'NOT_FOUND')) return;
+    }
+    await clock.sleep(limits.agreeStepMs, { signal });
+  }
+}
+
+async function relistForever(
+  deps: NewsDeps,
+  options: NewsOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const { clock, log } = deps;
+  let known = new Map<string, string>();
+  for (;;) {
+    try {
+      known = await relist(deps, options, known, signal);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      log.warn('cannot list containers', { error });
+    }
+    await clock.sleep(limits.relistMs, { signal });
+  }
+}
+
+async function relist(
+  { runtime }: NewsDeps,
+  { onPod, isKnown, onOrphans }: NewsOptions,
+  known: ReadonlyMap<string, string>,
+  signal: AbortSignal,
+): Promise<Map<string, string>> {
+  const [sandboxes, containers] = await Promise.all([
+    runtime.listPodSandboxes({}, { signal }),
+    runtime.listContainers({}, { signal }),
+  ]);
+  const states = new Map<string, string>();
+  const uids = new Map<string, string>();
+  for (const { id, state, labels } of [...sandboxes, ...containers]) {
+    states.set(id, state);
+    uids.set(id, labels[podLabels.podUid] ?? '');
+  }
+  const changed = new Set<string>();
+  for (const [id, state] of states) {
+    if (known.get(id) !== state) changed.add(uids.get(id) ?? '');
+  }
+  for (const uid of changed) onPod(uid);
+  const orphans = sandboxes.filter(({ id }) => !isKnown(uids.get(id) ?? ''));
+  if (orphans.length > 0)
+    await onOrphans(
+      orphans.map(({ id }) => id),
+      signal,
+    );
+  return states;
+}

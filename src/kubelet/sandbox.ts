@@ -1,0 +1,79 @@
+/**
+ * Makes a pod's sandbox: volumes first, then the pod's cgroup and log folder, then the runtime's part.
+ */
+import { mkdirSync } from 'node:fs';
+import type { Sent } from '#cri';
+import type { Pod } from '#resources/types/core-v1.ts';
+import { dnsConfigOf } from './dns-config.ts';
+import type { ActOptions, KubeletParts, PodState } from './parts.ts';
+import { podPaths } from './pod-paths.ts';
+import { podCgroup, podCgroupPath } from './qos.ts';
+import { sandboxConfig } from './sandbox-config.ts';
+
+export async function createSandbox(
+  parts: KubeletParts,
+  state: PodState,
+  pod: Pod,
+  attempt: number,
+  { signal, interrupt }: ActOptions,
+): Promise<void> {
+  const { runtime, machine, node, paths, recorder } = parts;
+  if (attempt > 0) {
+    const message = 'Pod sandbox changed, it will be killed and re-created.';
+    recorder.record(pod, { type: 'Normal', reason: 'SandboxChanged', message });
+  }
+  try {
+    state.volumes = await parts.volumes.prepare(pod, { signal: interrupt });
+  } catch (error) {
+    note(parts, pod, 'FailedMount', error, interrupt);
+    throw error;
+  }
+  const { logs } = podPaths(paths, pod);
+  mkdirSync(logs, { recursive: true });
+  const pidsMax = node.podPidsMax;
+  machine.cgroups.create(
+    podCgroupPath(node.cgroupRoot, pod),
+    pidsMax === undefined ? podCgroup(pod) : { ...podCgroup(pod), pidsMax },
+  );
+  const config = sandboxConfigOf(parts, pod, attempt);
+  const runtimeHandler = pod.spec?.runtimeClassName ?? '';
+  try {
+    await parts.slots.use(() => runtime.runPodSandbox({ config, runtimeHandler }, { signal }), {
+      signal,
+    });
+  } catch (error) {
+    note(parts, pod, 'FailedCreatePodSandBox', error, signal, 'Failed to create pod sandbox: ');
+    throw error;
+  }
+}
+
+function note(
+  parts: KubeletParts,
+  pod: Pod,
+  reason: string,
+  error: unknown,
+  signal: AbortSignal,
+  prefix = '',
+): void {
+  if (signal.aborted || !(error instanceof Error)) return;
+  parts.recorder.record(pod, { type: 'Warning', reason, message: prefix + error.message });
+}
+
+/** The same for the sandbox and for each container in it. */
+export function sandboxConfigOf(
+  parts: KubeletParts,
+  pod: Pod,
+  attempt: number,
+): Sent<'PodSandboxConfig'> {
+  const { machine, node, paths } = parts;
+  return sandboxConfig(pod, {
+    cgroupRoot: node.cgroupRoot,
+    dns: dnsConfigOf(pod, {
+      clusterDNS: node.clusterDNS,
+      clusterDomain: node.clusterDomain,
+      nodeResolvConf: machine.readFile('/etc/resolv.conf'),
+    }),
+    logDirectory: podPaths(paths, pod).logs,
+    attempt,
+  });
+}

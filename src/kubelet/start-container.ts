@@ -1,0 +1,241 @@
+/**
+ * Starts one container: image, environment, mounts, create, start, post-start hook.
+ *
+ * Each step that can fail by what the user wrote leaves a note with upstream's reason (ErrImagePull,
+ * CreateContainerConfigError, CreateContainerError, RunContainerError, PostStartHookError) and the
+ * time of the next try; the pod's other containers go on.
+ */
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { GrpcError } from '#cri';
+import { assert } from '#kit/assert.ts';
+import { configMaps, secrets } from '#resources/kinds.ts';
+import type { Container, ContainerStateWaiting, Pod } from '#resources/types/core-v1.ts';
+import { nextBackoff } from './backoff.ts';
+import { containerConfig, rootProblem } from './container-config.ts';
+import { formatHostNetworkHostsFile, formatHostsFile } from './dns-config.ts';
+import { ConfigError, makeEnvironment } from './env.ts';
+import type { Image } from './images.ts';
+import type { ActOptions, KubeletParts, PodState } from './parts.ts';
+import type { Action } from './plan.ts';
+import type { PodFacts, SandboxFact } from './pod-facts.ts';
+import { podPaths, terminationFile } from './pod-paths.ts';
+import { tryHandler } from './probes/try.ts';
+import { sandboxConfigOf } from './sandbox.ts';
+import { mountsOf } from './volumes/mounts.ts';
+
+type Start = Extract<Action, { do: 'startContainer' }>;
+
+/** Pause before a start that failed by its configuration is tried again. */
+const configRetryMs = 5000;
+/** A post-start hook has no limit of its own; a hook that hangs must not hang the pod for ever. */
+const hookSecondsMax = 600;
+
+export async function startContainer(
+  parts: KubeletParts,
+  state: PodState,
+  facts: PodFacts,
+  action: Start,
+  options: ActOptions,
+): Promise<void> {
+  const sandbox = facts.runtime.sandboxes[0];
+  assert(sandbox !== undefined, 'a container is started in a sandbox');
+  const { pod } = facts;
+  const { container } = action;
+  const starter = new Starter(parts, state, pod, container, options);
+  const image = await starter.image();
+  if (image === undefined) return;
+  if (action.restart) {
+    const backoff = nextBackoff(state.backoffs.get(container.name), parts.clock.now());
+    state.backoffs.set(container.name, backoff);
+  }
+  try {
+    const id = await parts.slots.use(() => starter.create(action, sandbox, image), options);
+    if (id === undefined) return;
+    parts.owners.set(id, pod.metadata.uid ?? '');
+    starter.say('Normal', 'Created', `Created container: ${container.name}`);
+    await starter.start(id, sandbox);
+  } catch (error) {
+    if (options.signal.aborted || options.interrupt.aborted) throw error;
+    if (!(error instanceof GrpcError)) throw error;
+    starter.failed('CreateContainerError', error.message, configRetryMs);
+  }
+}
+
+class Starter {
+  readonly #parts: KubeletParts;
+  readonly #state: PodState;
+  readonly #pod: Pod;
+  readonly #container: Container;
+  readonly #options: ActOptions;
+
+  constructor(
+    parts: KubeletParts,
+    state: PodState,
+    pod: Pod,
+    container: Container,
+    options: ActOptions,
+  ) {
+    this.#parts = parts;
+    this.#state = state;
+    this.#pod = pod;
+    this.#container = container;
+    this.#options = options;
+  }
+
+  say(type: 'Normal' | 'Warning', reason: string, message: string): void {
+    const fieldPath = `spec.containers{${this.#container.name}}`;
+    this.#parts.recorder.record(this.#pod, { type, reason, message, fieldPath });
+  }
+
+  failed(reason: string, message: string, delayMs: number): void {
+    this.#note({ reason, message }, this.#parts.clock.now() + delayMs);
+    this.say('Warning', 'Failed', `Error: ${message}`);
+  }
+
+  #note(waiting: ContainerStateWaiting, untilMs: number): void {
+    this.#state.failures.set(this.#container.name, { waiting, untilMs });
+  }
+
+  /** Undefined when it cannot be had now; the note says why. */
+  async image(): Promise<Image | undefined> {
+    const { image = '', imagePullPolicy } = this.#container;
+    const policy = imagePullPolicy ?? 'IfNotPresent';
+    const owner = this.#pod.metadata.uid ?? '';
+    const result = await this.#parts.images.ensure(
+      { image, policy, owner },
+      {
+        signal: this.#options.interrupt,
+        onPull: () => this.say('Normal', 'Pulling', `Pulling image "${image}"`),
+      },
+    );
+    if (!result.ok) {
+      this.#note(result.waiting, result.untilMs);
+      const { reason = '', message } = result.waiting;
+      if (reason !== 'ErrImageNeverPull') {
+        this.say('Warning', 'Failed', `Failed to pull image "${image}": ${message}`);
+      }
+      this.say('Warning', 'Failed', `Error: ${reason}`);
+      return undefined;
+    }
+    this.#sayPulled(image, result.pulled?.ms, result.image.size);
+    return result.image;
+  }
+
+  #sayPulled(image: string, pullMs: number | undefined, size: number): void {
+    if (pullMs === undefined) {
+      this.say('Normal', 'Pulled', `Container image "${image}" already present on machine`);
+      return;
+    }
+    const time = pullMs < 1000 ? `${Math.round(pullMs)}ms` : `${(pullMs / 1000).toFixed(3)}s`;
+    this.say(
+      'Normal',
+      'Pulled',
+      `Successfully pulled image "${image}" in ${time} (${time} including waiting). Image size: ${size} bytes.`,
+    );
+  }
+
+  /** Undefined when the configuration does not hold; the note says why. */
+  async create(action: Start, sandbox: SandboxFact, image: Image): Promise<string | undefined> {
+    const { node, paths, runtime } = this.#parts;
+    const { signal } = this.#options;
+    try {
+      const problem = rootProblem(this.#pod, this.#container, image);
+      if (problem !== undefined) throw new ConfigError(problem);
+      const environment = await this.#environment(sandbox);
+      const place = podPaths(paths, this.#pod);
+      const message = terminationFile(place, this.#container.name, action.attempt);
+      writeHostsFile(place.hostsFile, this.#hostsText(sandbox));
+      const mounts = mountsOf(this.#container, {
+        volumes: this.#state.volumes,
+        environment,
+        hostsFile: place.hostsFile,
+        terminationFile: message,
+      });
+      if (mounts.some(({ hostPath }) => hostPath === message)) chmodSync(message, 0o666);
+      const config = containerConfig(this.#pod, this.#container, {
+        attempt: action.attempt,
+        imageRef: image.id,
+        environment,
+        mounts,
+        terminationFile: message,
+        nodeMemoryBytes: node.memoryBytes,
+        seccompDir: `${paths.root}/seccomp`,
+      });
+      const request = {
+        podSandboxId: sandbox.id,
+        config,
+        sandboxConfig: sandboxConfigOf(this.#parts, this.#pod, sandbox.attempt),
+      };
+      return await runtime.createContainer(request, { signal });
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      this.failed('CreateContainerConfigError', error.message, configRetryMs);
+      return undefined;
+    }
+  }
+
+  #environment(sandbox: SandboxFact): Promise<ReadonlyMap<string, string>> {
+    const { node, objects, services } = this.#parts;
+    const { namespace = '', uid = '' } = this.#pod.metadata;
+    const options = { signal: this.#options.interrupt };
+    return makeEnvironment(this.#pod, this.#container, {
+      configMap: (name) => objects.get(configMaps, { namespace, name }, uid, options),
+      secret: (name) => objects.get(secrets, { namespace, name }, uid, options),
+      services: services(namespace),
+      podIPs: this.#podIPs(sandbox),
+      hostIPs: node.hostIPs,
+      allocatable: node.allocatable(),
+    });
+  }
+
+  #podIPs(sandbox: SandboxFact): readonly string[] {
+    return this.#pod.spec?.hostNetwork === true ? this.#parts.node.hostIPs : sandbox.ips;
+  }
+
+  #hostsText(sandbox: SandboxFact): string {
+    const { machine, node } = this.#parts;
+    return this.#pod.spec?.hostNetwork === true
+      ? formatHostNetworkHostsFile(this.#pod, machine.readFile('/etc/hosts'))
+      : formatHostsFile(this.#pod, sandbox.ips, node.clusterDomain);
+  }
+
+  async start(id: string, sandbox: SandboxFact): Promise<void> {
+    const { runtime } = this.#parts;
+    const { name } = this.#container;
+    try {
+      await runtime.startContainer(id, { signal: this.#options.signal });
+    } catch (error) {
+      if (this.#options.signal.aborted || !(error instanceof GrpcError)) throw error;
+      // The runtime keeps the container as ended: from here on it is a restart with its back-off.
+      this.failed('RunContainerError', error.message, 0);
+      return;
+    }
+    this.#state.failures.delete(name);
+    this.say('Normal', 'Started', `Started container ${name}`);
+    await this.#postStart(id, sandbox);
+  }
+
+  async #postStart(id: string, sandbox: SandboxFact): Promise<void> {
+    const postStart = this.#container.lifecycle?.postStart;
+    if (postStart === undefined) return;
+    const podIP = this.#podIPs(sandbox)[0] ?? '';
+    const subject = { container: this.#container, containerId: id, podIP };
+    const { result, message } = await tryHandler(this.#parts, postStart, subject, {
+      signal: this.#options.interrupt,
+      timeoutSeconds: hookSecondsMax,
+    });
+    if (result === 'success') return;
+    this.say('Warning', 'FailedPostStartHook', `PostStartHook failed: ${message}`);
+    this.say('Normal', 'Killing', 'FailedPostStartHook');
+    await this.#parts.runtime.stopContainer(id, {
+      graceSeconds: this.#pod.spec?.terminationGracePeriodSeconds ?? 30,
+      signal: this.#options.interrupt,
+    });
+  }
+}
+
+function writeHostsFile(file: string, text: string): void {
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, text, { mode: 0o644 });
+}

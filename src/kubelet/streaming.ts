@@ -1,0 +1,134 @@
+/**
+ * Exec, attach and port-forward: bytes passed between the API server and the runtime, unread.
+ *
+ * The runtime gives an address for each request; the client's own request line and headers are sent
+ * there (so it is they who agree on SPDY or WebSocket and its version), then both directions are
+ * piped until one side ends.
+ */
+import type { IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { RuntimeFacts } from './pod-facts.ts';
+import type { ServerOptions, ServerParts } from './server.ts';
+
+export interface StreamRequest {
+  readonly request: IncomingMessage;
+  readonly socket: Duplex;
+  /** Bytes that came with the request already. */
+  readonly head: Buffer;
+  readonly signal: AbortSignal;
+}
+
+const droppedHeaders = new Set(['host', 'authorization']);
+
+export async function passStream(
+  parts: ServerParts,
+  options: ServerOptions,
+  stream: StreamRequest,
+): Promise<void> {
+  const { request, socket, head, signal } = stream;
+  // An upgraded socket that breaks must not take the process with it.
+  socket.on('error', () => socket.destroy());
+  const url = new URL(request.url ?? '/', 'https://node');
+  const target = await findTarget(parts, options, url, signal);
+  if (typeof target !== 'string') {
+    refuse(socket, target.status, target.text);
+    return;
+  }
+  pipeTo(new URL(target), request, socket, head, signal);
+}
+
+function refuse(socket: Duplex, status: number, text: string): void {
+  const body = Buffer.from(text);
+  socket.end(
+    `HTTP/1.1 ${status} ${status === 404 ? 'Not Found' : 'Bad Request'}\r\n` +
+      'Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n' +
+      `Content-Length: ${body.length}\r\n\r\n${text}`,
+  );
+}
+
+interface Refusal {
+  readonly status: number;
+  readonly text: string;
+}
+
+async function findTarget(
+  { runtime }: ServerParts,
+  options: ServerOptions,
+  url: URL,
+  signal: AbortSignal,
+): Promise<string | Refusal> {
+  const [, verb, ...parts] = url.pathname.split('/').map(decodeURIComponent);
+  const [namespace = '', name = '', ...rest] = parts;
+  const container = rest.at(-1) ?? '';
+  const worker = options.findPod(namespace, name);
+  if (worker === undefined) return { status: 404, text: `pod does not exist` };
+  const found = await worker.findContainer(container, signal);
+  const query = url.searchParams;
+  if (verb === 'portForward') {
+    const podSandboxId = readySandbox(found.runtime);
+    if (podSandboxId === undefined) return { status: 400, text: 'the pod does not run' };
+    const port = query.getAll('port').concat(query.getAll('ports')).map(Number);
+    return runtime.portForward({ podSandboxId, port }, { signal });
+  }
+  if (found.latest === undefined) {
+    return { status: 404, text: `container ${container} not found in pod ${name}` };
+  }
+  if (found.latest.state !== 'running') {
+    return { status: 400, text: `container ${container} is not running` };
+  }
+  const tty = isSet(query, 'tty');
+  const streams = {
+    containerId: found.latest.id,
+    tty,
+    stdin: isSet(query, 'input') || isSet(query, 'stdin'),
+    stdout: isSet(query, 'output') || isSet(query, 'stdout'),
+    // A terminal has one output.
+    stderr: !tty && (isSet(query, 'error') || isSet(query, 'stderr')),
+  };
+  if (verb === 'attach') return runtime.attach(streams, { signal });
+  if (verb === 'exec') {
+    return runtime.exec({ ...streams, cmd: query.getAll('command') }, { signal });
+  }
+  return { status: 404, text: 'there is no such stream' };
+}
+
+function readySandbox({ sandboxes }: RuntimeFacts): string | undefined {
+  return sandboxes.find(({ ready }) => ready)?.id;
+}
+
+function isSet(query: URLSearchParams, name: string): boolean {
+  const value = query.get(name);
+  return value === 'true' || value === '1';
+}
+
+function pipeTo(
+  target: URL,
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  signal: AbortSignal,
+): void {
+  const upstream = connect({ host: target.hostname, port: Number(target.port) });
+  const close = (): void => {
+    socket.destroy();
+    upstream.destroy();
+  };
+  upstream.once('connect', () => {
+    const lines = [`${request.method} ${target.pathname}${target.search} HTTP/1.1`];
+    for (let index = 0; index < request.rawHeaders.length; index += 2) {
+      const name = request.rawHeaders[index] ?? '';
+      if (droppedHeaders.has(name.toLowerCase())) continue;
+      lines.push(`${name}: ${request.rawHeaders[index + 1]}`);
+    }
+    upstream.write(`${lines.join('\r\n')}\r\nHost: ${target.host}\r\n\r\n`);
+    if (head.length > 0) upstream.write(head);
+    socket.pipe(upstream);
+    upstream.pipe(socket);
+  });
+  upstream.on('error', close);
+  upstream.on('close', () => socket.end());
+  socket.on('close', () => upstream.end());
+  signal.addEventListener('abort', close, { once: true });
+  socket.once('close', () => signal.removeEventListener('abort', close));
+}
