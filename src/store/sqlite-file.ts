@@ -56,7 +56,8 @@ const migrations: Readonly<Record<number, string>> = {
     alter table meta rename to meta_1;
     ${schema}
     insert into log
-      select revision, key, create_revision, 0, expires_ms, 0, value from entries order by revision;
+      select revision, key, create_revision, 0, expires_ms, 0, value from entries
+      order by revision;
     update meta set number = (select number from meta_1 where name = 'revision');
     drop table entries;
     drop table meta_1;

@@ -10,9 +10,13 @@
  */
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
+import type { Random } from '#kit/random.ts';
+import type { FaultRates, FaultyDisk } from './faulty-log.ts';
+import type { Log } from './log.ts';
 import { openMemory } from './memory.ts';
 
 export { StoreRefused, StoreUnavailable, ValueTooLarge } from './errors.ts';
+export type { FaultRates, FaultyDisk } from './faulty-log.ts';
 
 export interface Entry {
   readonly key: string;
@@ -159,4 +163,23 @@ export async function openSqliteStore(
   const { openSqlite } = await import('./sqlite.ts');
   const { file, ...chosen } = options;
   return await openSqlite(deps, { file, limits: { ...limits, ...chosen } });
+}
+
+/** A store over any log: what a simulator opens, again and again, over its faulty disk. */
+export async function openStoreOver(
+  deps: StoreDeps & { readonly log: Logger },
+  options: Partial<Limits> & { readonly backing: Log },
+): Promise<Store> {
+  const { openLoggedStore } = await import('./load.ts');
+  const { backing, ...chosen } = options;
+  return await openLoggedStore(deps, { backing, limits: { ...limits, ...chosen } });
+}
+
+/** A disk with faults by seed, for simulators and tests. */
+export async function openFaultyDisk(
+  deps: { readonly clock: Clock; readonly random: Random },
+  rates: FaultRates,
+): Promise<FaultyDisk> {
+  const { FaultyDisk } = await import('./faulty-log.ts');
+  return new FaultyDisk(deps, rates);
 }
