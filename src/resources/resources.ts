@@ -13,6 +13,7 @@ import { namespaceResource } from './core/namespace.ts';
 import { nodeResource } from './core/node.ts';
 import { podResource } from './core/pod/pod.ts';
 import { secretResource } from './core/secret.ts';
+import { serviceResource } from './core/service/service.ts';
 import { serviceAccountResource } from './core/service-account.ts';
 import { openDefinitions } from './definitions.ts';
 import { endpointSliceResource } from './discovery/endpoint-slice.ts';
@@ -25,6 +26,7 @@ export function builtinResources(): readonly Resource[] {
     nodeResource(),
     podResource(),
     secretResource(),
+    serviceResource(),
     serviceAccountResource(),
     deploymentResource(),
     replicaSetResource(),

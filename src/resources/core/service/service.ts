@@ -1,0 +1,123 @@
+/**
+ * Service: one name and address for a set of pods. Addresses and node ports are given out by the
+ * API server; EndpointSlices say who stands behind it.
+ */
+import { defineResource, type Resource } from '#api/resource.ts';
+import { formatLabelSelector } from '#api/selectors.ts';
+import { jsonEqual } from '#kit/json-equal.ts';
+import { ageColumn, nameColumn } from '#resources/columns.ts';
+import type { Service } from '#resources/types/core-v1.ts';
+import { hubView } from '#resources/view.ts';
+import { agreeClusterIPs, keepAllocated, setServiceDefaults } from './defaults.ts';
+import { validateService, validateServiceUpdate } from './validation.ts';
+
+export function serviceResource(): Resource {
+  return defineResource<Service>({
+    kind: 'Service',
+    plural: 'services',
+    singular: 'service',
+    shortNames: ['svc'],
+    categories: ['all'],
+    namespaced: true,
+    storagePrefix: 'services/specs',
+    views: [
+      hubView<Service>({
+        group: '',
+        version: 'v1',
+        definition: 'io.k8s.api.core.v1.Service',
+        setDefaults: setServiceDefaults,
+      }),
+    ],
+    hasStatus: true,
+    nameRule: 'label1035',
+    specChanged: (next, old) => !jsonEqual(next.spec, old.spec),
+    prepareForCreate: (service) => ({
+      ...service,
+      spec: agreeClusterIPs(service.spec ?? {}, undefined),
+      status: { loadBalancer: {} },
+    }),
+    prepareForUpdate: (next, old) => {
+      const before = old.spec ?? {};
+      const spec = keepAllocated(agreeClusterIPs(next.spec ?? {}, before), before);
+      const wasBalanced = before.type === 'LoadBalancer' && spec.type !== 'LoadBalancer';
+      return { ...next, spec, status: wasBalanced ? { loadBalancer: {} } : old.status };
+    },
+    prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
+    validate: validateService,
+    validateUpdate: validateServiceUpdate,
+    columns: [
+      nameColumn(),
+      {
+        name: 'Type',
+        type: 'string',
+        description: 'How the service is exposed.',
+        priority: 0,
+        cell: ({ spec }) => spec?.type ?? '',
+      },
+      {
+        name: 'Cluster-IP',
+        type: 'string',
+        description: 'Address inside the cluster.',
+        priority: 0,
+        cell: ({ spec }) => spec?.clusterIPs?.[0] ?? spec?.clusterIP ?? '<none>',
+      },
+      {
+        name: 'External-IP',
+        type: 'string',
+        description: 'Addresses from outside.',
+        priority: 0,
+        cell: externalIPText,
+      },
+      {
+        name: 'Port(s)',
+        type: 'string',
+        description: 'Ports, with node ports.',
+        priority: 0,
+        cell: portsText,
+      },
+      ageColumn(),
+      {
+        name: 'Selector',
+        type: 'string',
+        description: 'Labels of the pods behind the service.',
+        priority: 1,
+        cell: ({ spec }) => formatLabelSelector({ matchLabels: spec?.selector }) || '<none>',
+      },
+    ],
+    selectableFields: {
+      'spec.clusterIP': ({ spec }) => spec?.clusterIP ?? '',
+      'spec.type': ({ spec }) => spec?.type ?? '',
+    },
+  });
+}
+
+/** Names of load balancers are cut at this width. */
+const balancerWidth = 16;
+
+function externalIPText({ spec, status }: Service): string {
+  const external = spec?.externalIPs ?? [];
+  switch (spec?.type) {
+    case 'ClusterIP':
+    case 'NodePort':
+      return external.join(',') || '<none>';
+    case 'LoadBalancer': {
+      const ingress = (status?.loadBalancer?.ingress ?? [])
+        .map(({ ip, hostname }) => ip || hostname || '')
+        .filter((text) => text !== '');
+      const text = [...new Set(ingress)].sort().join(',');
+      const shown = text.length > balancerWidth ? `${text.slice(0, balancerWidth - 3)}...` : text;
+      return [shown, ...external].filter((part) => part !== '').join(',') || '<pending>';
+    }
+    case 'ExternalName':
+      return spec.externalName ?? '';
+    default:
+      return '<unknown>';
+  }
+}
+
+function portsText({ spec }: Service): string {
+  const texts = (spec?.ports ?? []).map(({ port, nodePort, protocol }) =>
+    nodePort ? `${port}:${nodePort}/${protocol}` : `${port}/${protocol}`,
+  );
+  return texts.join(',') || '<none>';
+}
