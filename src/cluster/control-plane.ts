@@ -4,6 +4,7 @@
  * The API server has the main thread to itself; the store's log and the control worker have threads
  * of their own. The order below is the start-up path, so what can wait comes after `listen`.
  */
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ApiServer, openApiServer } from '#apiserver';
 import type { Clock } from '#kit/clock.ts';
@@ -11,7 +12,7 @@ import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import { openCatalog } from '#resources/resources.ts';
-import { openStore, type Store } from '#store';
+import { openMemoryStore, openSqliteStore, type Store } from '#store';
 import type { Certificates } from './certificates.ts';
 import type { ClusterConfig } from './config.ts';
 import { runControl } from './control.ts';
@@ -78,10 +79,11 @@ export async function openControlPlane(
   };
 }
 
-function openClusterStore(deps: ClusterDeps, config: ClusterConfig): Promise<Store> {
-  if (config.store === 'memory') return openStore(deps, { kind: 'memory' });
-  const file = join(config.dataDir, 'server/db/state.db');
-  return openStore(deps, { kind: 'sqlite', file });
+async function openClusterStore(deps: ClusterDeps, config: ClusterConfig): Promise<Store> {
+  if (config.store === 'memory') return openMemoryStore(deps);
+  const folder = join(config.dataDir, 'server/db');
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return openSqliteStore(deps, { file: join(folder, 'state.db') });
 }
 
 function controlOptions({ config, state, certificates, nodeIP }: ControlPlaneOptions) {

@@ -119,7 +119,12 @@ async function runComponents(
   scope.spawn((ending) =>
     runServiceProxy(
       { informers, clock, log: log.child({ component: 'proxy' }) },
-      { ...common, nodeIPs: [nodeIP], clusterCIDR: state.clusterCIDR, signal: ending },
+      {
+        ...common,
+        clusterCIDR: state.clusterCIDR,
+        onReady: () => report({ ready: 'proxy', detail: 'nftables' }),
+        signal: ending,
+      },
     ),
   );
   scope.spawn((ending) =>
