@@ -6,6 +6,7 @@ import { Catalog } from '#api/catalog.ts';
 import type { Resource } from '#api/resource.ts';
 import { deploymentResource } from './apps/deployment.ts';
 import { replicaSetResource } from './apps/replica-set.ts';
+import { horizontalPodAutoscalerResource } from './autoscaling/horizontal-pod-autoscaler.ts';
 import { leaseResource } from './coordination/lease.ts';
 import { configMapResource } from './core/config-map.ts';
 import { eventResource } from './core/event.ts';
@@ -30,6 +31,7 @@ export function builtinResources(): readonly Resource[] {
     serviceAccountResource(),
     deploymentResource(),
     replicaSetResource(),
+    horizontalPodAutoscalerResource(),
     leaseResource(),
     endpointSliceResource(),
   ];
