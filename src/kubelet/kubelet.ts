@@ -10,7 +10,7 @@
  * and adopts them.
  */
 import { mkdirSync } from 'node:fs';
-import { type Client, type Informers, openRecorder } from '#client';
+import { type Client, type Informer, type Informers, openRecorder } from '#client';
 import type { Runtime } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
@@ -78,6 +78,8 @@ export const limits = {
   logBytesMax: 10 * 1024 * 1024,
   logFilesMax: 5,
   housekeepingMs: 30_000,
+  servicesWaitMs: 3000,
+  servicesLookMs: 10,
 } as const;
 
 /** Runs until the signal aborts; containers go on running. */
@@ -136,7 +138,8 @@ class Kubelet {
       scope.spawn((ending) => server.run(ending));
     }
     // Variables of Services go into containers when they start, so Services must be known first.
-    await Promise.all([serviceInformer.synced({ signal }), podInformer.synced({ signal })]);
+    await podInformer.synced({ signal });
+    await this.#waitForServices(serviceInformer, signal);
     podInformer.addHandler({
       onAdd: (pod) => this.#add(pod),
       onUpdate: (pod) => this.#update(pod),
@@ -161,6 +164,15 @@ class Kubelet {
       podCIDR,
     });
     return { registration };
+  }
+
+  async #waitForServices(informer: Informer<Service>, signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#deps;
+    const startedMs = clock.monotonic();
+    while (!informer.hasSynced && clock.monotonic() - startedMs < limits.servicesWaitMs) {
+      await clock.sleep(limits.servicesLookMs, { signal });
+    }
+    if (!informer.hasSynced) log.warn('services are not known, pods start without their variables');
   }
 
   #find(namespace: string, name: string): PodWorker | undefined {
