@@ -44,6 +44,7 @@ const tools = [
   { program: 'nft', packages: ['nftables'] },
   { program: 'conntrack', packages: ['conntrack'] },
   { program: 'ip', packages: ['iproute2'] },
+  { program: 'ps', packages: ['procps'] },
   { program: 'curl', packages: ['curl'] },
   { program: 'kubectl', packages: ['kubectl', 'kubernetes-client'] },
 ];
@@ -63,7 +64,7 @@ async function main([command, ...rest]) {
   const cold = installed || !existsSync(process.env.CORACLE_COMPILE_CACHE);
   const warming = cold ? warmCompileCache(node) : undefined;
   if (needsMachine.has(command)) {
-    installDebianPackages();
+    installTools();
     buildExampleImages(node);
   }
   await warming;
@@ -107,36 +108,58 @@ function readJson(path) {
 
 /** The pinned Node of this platform; else the one that runs us, when it is new enough. */
 function findNode() {
-  const pinned = `node_modules/node-${process.platform}-${process.arch}/bin/node`;
-  if (existsSync(join(root, pinned))) return join(root, pinned);
+  const pinned = join(root, `node_modules/node-${process.platform}-${process.arch}/bin/node`);
+  if (existsSync(pinned) && canStart(pinned)) return pinned;
   if (Number.parseInt(process.versions.node, 10) >= nodeMajorMin) return process.execPath;
   fail(
-    `Node ${nodeMajorMin} or newer is needed: this is ${process.version}, and ${pinned} is not there`,
+    `Node ${nodeMajorMin} or newer is needed: this is ${process.version}, and ${pinned} does not run`,
   );
+}
+
+/** It needs one library that a small Debian lacks; where that is not in its place we just try. */
+function canStart(node) {
+  const folders = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' };
+  const isThere = () => existsSync(`/usr/lib/${folders[process.arch]}/libatomic.so.1`);
+  const starts = () => spawnSync(node, ['--version'], { stdio: 'ignore' }).status === 0;
+  if (process.platform !== 'linux' || isThere() || starts()) return true;
+  if (canInstall()) installPackages([['libatomic1']]);
+  if (starts()) return true;
+  say('the pinned Node needs libatomic.so.1; on Debian: apt-get install libatomic1');
+  // `npm run` would find it before the machine's own Node.
+  rmSync(join(root, 'node_modules/.bin/node'), { force: true });
+  return false;
 }
 
 // --- Debian packages ----------------------------------------------------------------------------
 
-function installDebianPackages() {
+function installTools() {
   const missing = tools.filter(({ program }) => !isOnPath(program));
   if (missing.length === 0) return;
   const names = missing.map(({ program }) => program).join(', ');
-  if (process.getuid?.() !== 0 || !isOnPath('apt-get')) {
+  if (!canInstall()) {
     const packages = missing.map((tool) => tool.packages.at(-1)).join(' ');
     say(
       `missing here: ${names}. Real nodes need them; as root on Debian: apt-get install ${packages}`,
     );
     return;
   }
-  withoutStartingServices(() => {
-    if (!hasPackageLists()) aptGet(['update', '-qq']);
-    if (!aptInstall(missing)) {
-      aptGet(['update', '-qq']);
-      aptInstall(missing);
-    }
-  });
+  installPackages(missing.map(({ packages }) => packages));
   const still = missing.filter(({ program }) => !isOnPath(program));
   if (still.length > 0) say(`could not install: ${still.map(({ program }) => program).join(', ')}`);
+}
+
+function canInstall() {
+  return process.getuid?.() === 0 && isOnPath('apt-get');
+}
+
+/** Of each choice the first package that there is. Fetches the lists of packages where it must. */
+function installPackages(choices) {
+  withoutStartingServices(() => {
+    if (!hasPackageLists()) aptGet(['update', '-qq']);
+    if (aptInstall(choices)) return;
+    aptGet(['update', '-qq']);
+    aptInstall(choices);
+  });
 }
 
 function isOnPath(program) {
@@ -149,8 +172,8 @@ function hasPackageLists() {
 }
 
 /** False when a package has no candidate or apt-get failed. */
-function aptInstall(missing) {
-  const chosen = missing.map(({ packages }) => packages.find(hasCandidate));
+function aptInstall(choices) {
+  const chosen = choices.map((packages) => packages.find(hasCandidate));
   if (chosen.includes(undefined)) return false;
   say(`installing Debian packages: ${chosen.join(' ')} …`);
   return aptGet(['install', '-y', '-qq', '--no-install-recommends', ...chosen]);
@@ -199,7 +222,7 @@ function buildExampleImages(node) {
   const edition = createHash('sha256').update(recipes).digest('hex');
   const mark = join(imageFolder, 'complete');
   if (existsSync(mark) && readFileSync(mark, 'utf8') === edition) return;
-  if (process.getuid?.() !== 0 || !isOnPath('apt-get')) return;
+  if (!canInstall()) return;
   say('building the example images from Debian packages …');
   if (!hasPackageLists()) aptGet(['update', '-qq']);
   const build = () =>

@@ -6,7 +6,7 @@
  * whose path contains the word. As root on Linux nothing may be skipped. After a run of all parts
  * the results stay in `.cache/test/results.json`, which `coverage.ts` reads.
  */
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Part, type PartOptions, parts } from './parts.ts';
@@ -81,7 +81,8 @@ async function runPart(part: Part, options: PartOptions): Promise<PartReport> {
 }
 
 function save(reports: readonly PartReport[]): void {
-  const commit = execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim();
+  // Empty outside a clone.
+  const commit = spawnSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).stdout?.trim() ?? '';
   const saved: SavedRun = { finishedAtMs: Date.now(), commit, reports };
   mkdirSync(resultsFolder, { recursive: true });
   writeFileSync(savedRunPath, JSON.stringify(saved));

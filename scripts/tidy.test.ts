@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { codeOnly } from './tidy/code-only.ts';
-import { checkDependencies, checkLinks } from './tidy/documents.ts';
+import { checkDependencies, checkLimits, checkLinks, checkLockFile } from './tidy/documents.ts';
 import { checkCycles, checkDeadFiles } from './tidy/graph.ts';
 import { checkFaces, checkLayers } from './tidy/layers.ts';
 import {
@@ -230,6 +230,29 @@ test('dependencies: one importing file and a record each', () => {
   );
   assert.deepEqual(problems(checkDependencies, { 'docs/decisions/0003-yaml.md': '' }), [
     'package.json:0 nothing imports yaml',
+  ]);
+});
+
+test('lock file: the packages of all platforms are there', () => {
+  const packages = {
+    'node_modules/a': { optionalDependencies: { 'a-linux': '1', 'a-darwin': '1' } },
+    'node_modules/a-linux': {},
+  };
+  assert.deepEqual(problems(checkLockFile, { 'package-lock.json': JSON.stringify({ packages }) }), [
+    'package-lock.json:0 a-darwin is missing: npm ci would refuse the file',
+  ]);
+});
+
+test('limits: the operator finds each in the list', () => {
+  const found = problems(checkLimits, {
+    'src/store/store.ts':
+      'export const limits = {\n  /** not: this */\n  valueBytesMax: 1,\n  pageMax: 2,\n} as const;\n',
+    'src/dns/dns.ts': 'export const limits = { nameBytesMax: 255, cacheMax: 1 } as const;\n',
+    'docs/operating.md': '| `valueBytesMax` | 1.5 MiB |\n| `cacheMax` | 1 |\n',
+  });
+  assert.deepEqual(found, [
+    'src/store/store.ts:0 docs/operating.md does not list `pageMax`',
+    'src/dns/dns.ts:0 docs/operating.md does not list `nameBytesMax`',
   ]);
 });
 

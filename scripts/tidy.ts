@@ -5,7 +5,7 @@
  *
  * Prints `file:line text` for each problem and fails when there is one. The rules are in `tidy/`.
  */
-import { checkDependencies, checkLinks } from './tidy/documents.ts';
+import { checkDependencies, checkLimits, checkLinks, checkLockFile } from './tidy/documents.ts';
 import { checkCycles, checkDeadFiles } from './tidy/graph.ts';
 import { checkFaces, checkLayers } from './tidy/layers.ts';
 import {
@@ -30,7 +30,9 @@ const rules: readonly Rule[] = [
   checkPurity,
   checkSurroundings,
   checkLinks,
+  checkLimits,
   checkDependencies,
+  checkLockFile,
 ];
 
 const started = performance.now();

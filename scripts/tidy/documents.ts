@@ -1,6 +1,6 @@
 /**
- * Rules about the documents: every link leads somewhere, every file that they name exists, and each
- * npm dependency has its one importing file and its decision record.
+ * Rules about the documents: every link leads somewhere, every file that they name exists, every
+ * limit is listed, and each npm dependency has its one importing file and its decision record.
  */
 import { codeFiles, lineAt, type Problem, type SourceFile, type Tree } from './tree.ts';
 
@@ -9,9 +9,7 @@ export const dependencies: Readonly<
   Record<string, { readonly file: string; readonly record: string }>
 > = {
   '@grpc/grpc-js': { file: 'src/kit/grpc.ts', record: 'docs/decisions/0004-grpc-js.md' },
-  '@peculiar/x509': { file: 'src/kit/x509.ts', record: 'docs/decisions/0006-x509.md' },
   commander: { file: 'src/kit/command-line.ts', record: 'docs/decisions/0005-commander.md' },
-  ws: { file: 'src/kit/websocket.ts', record: 'docs/decisions/0007-ws.md' },
   yaml: { file: 'src/kit/yaml.ts', record: 'docs/decisions/0003-yaml.md' },
 };
 
@@ -65,4 +63,36 @@ export function checkDependencies(tree: Tree): readonly Problem[] {
     }
   }
   return problems;
+}
+
+interface Lock {
+  readonly packages?: Readonly<
+    Record<string, { readonly optionalDependencies?: Readonly<Record<string, string>> }>
+  >;
+}
+
+/** npm drops other platforms' packages where a registry lacks them; `npm ci` then refuses the file. */
+export function checkLockFile(tree: Tree): readonly Problem[] {
+  const path = 'package-lock.json';
+  // Parse boundary: npm's own file.
+  const { packages = {} } = JSON.parse(tree.files.get(path)?.text ?? '{}') as Lock;
+  const wanted = Object.values(packages).flatMap(({ optionalDependencies = {} }) =>
+    Object.keys(optionalDependencies),
+  );
+  return wanted
+    .filter((name) => packages[`node_modules/${name}`] === undefined)
+    .map((name) => ({ path, line: 0, text: `${name} is missing: npm ci would refuse the file` }));
+}
+
+/** Every `limits` constant that a module shows is in the operator's list. */
+export function checkLimits(tree: Tree): readonly Problem[] {
+  const list = tree.files.get('docs/operating.md')?.text ?? '';
+  return codeFiles(tree).flatMap(({ path, text }) => {
+    const [, body = ''] = /^export const limits = \{([\s\S]*?)\} as const/m.exec(text) ?? [];
+    const code = body.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
+    return [...code.matchAll(/(?:^|[,{\n])\s*(\w+):/g)]
+      .map((match) => match[1] ?? '')
+      .filter((name) => !path.startsWith('scripts/') && !list.includes(`\`${name}\``))
+      .map((name) => ({ path, line: 0, text: `docs/operating.md does not list \`${name}\`` }));
+  });
 }

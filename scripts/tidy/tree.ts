@@ -61,9 +61,7 @@ export function readTree(root: string): Tree {
     }
   }
   const top = readdirSync(root).filter((name) => statSync(join(root, name)).isFile());
-  for (const name of top.filter((path) => readable.test(path) && path !== 'package-lock.json')) {
-    take(name);
-  }
+  for (const name of top.filter((path) => readable.test(path))) take(name);
   return makeTree(texts, (path) => existsSync(join(root, path)));
 }
 
