@@ -113,7 +113,8 @@ function parseImports(text: string): readonly Import[] {
     found.push({ from: match[1] ?? '', line: lineAt(text, match.index), sort: 'values' });
   }
   for (const match of text.matchAll(startedFile)) {
-    found.push({ from: match[1] ?? '', line: lineAt(text, match.index), sort: 'started' });
+    const from = `./${match[1] ?? ''}`;
+    found.push({ from, line: lineAt(text, match.index), sort: 'started' });
   }
   return found;
 }
