@@ -1,4 +1,7 @@
-/** Names a kind on the wire and carries its TypeScript type. Constants live in `resources/kinds.ts`. */
+/**
+ * Names a kind on the wire and carries its TypeScript type, so that one call of the client is typed
+ * by one small constant. The constants live in `resources/kinds.ts`.
+ */
 import type { KubeObject } from './object.ts';
 
 export interface KindOf<T extends KubeObject> {

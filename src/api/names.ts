@@ -16,12 +16,10 @@ const qualifiedRegExp = new RegExp(`^${qualifiedPattern}$`);
 const envNameRegExp = /^[^=]+$/;
 const portNameRegExp = /^[-a-z0-9]+$/;
 
-export const limits = {
-  labelBytesMax: 63,
-  subdomainBytesMax: 253,
-  labelValueBytesMax: 63,
-  qualifiedNameBytesMax: 63,
-} as const;
+const labelBytesMax = 63;
+const subdomainBytesMax = 253;
+const labelValueBytesMax = 63;
+const qualifiedNameBytesMax = 63;
 
 export type NameRule = 'subdomain' | 'label' | 'label1035' | 'pathSegment';
 
@@ -48,7 +46,7 @@ export function nameProblems(
 }
 
 export function labelProblems(value: string): readonly string[] {
-  return check(value, limits.labelBytesMax, labelRegExp, () =>
+  return check(value, labelBytesMax, labelRegExp, () =>
     patternText(
       "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
       labelPattern,
@@ -58,7 +56,7 @@ export function labelProblems(value: string): readonly string[] {
 }
 
 export function subdomainProblems(value: string): readonly string[] {
-  return check(value, limits.subdomainBytesMax, subdomainRegExp, () =>
+  return check(value, subdomainBytesMax, subdomainRegExp, () =>
     patternText(
       "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
       subdomainPattern,
@@ -68,7 +66,7 @@ export function subdomainProblems(value: string): readonly string[] {
 }
 
 export function label1035Problems(value: string): readonly string[] {
-  return check(value, limits.labelBytesMax, label1035RegExp, () =>
+  return check(value, labelBytesMax, label1035RegExp, () =>
     patternText(
       "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character",
       label1035Pattern,
@@ -112,8 +110,8 @@ export function qualifiedNameProblems(value: string): readonly string[] {
   }
   if (name === '') {
     problems.push('name part must be non-empty');
-  } else if (byteLength(name) > limits.qualifiedNameBytesMax) {
-    problems.push(`name part ${tooLongText(limits.qualifiedNameBytesMax)}`);
+  } else if (byteLength(name) > qualifiedNameBytesMax) {
+    problems.push(`name part ${tooLongText(qualifiedNameBytesMax)}`);
   }
   if (!qualifiedRegExp.test(name)) problems.push(`name part ${shape()}`);
   return problems;
@@ -121,7 +119,7 @@ export function qualifiedNameProblems(value: string): readonly string[] {
 
 export function labelValueProblems(value: string): readonly string[] {
   if (value === '') return [];
-  return check(value, limits.labelValueBytesMax, qualifiedRegExp, () =>
+  return check(value, labelValueBytesMax, qualifiedRegExp, () =>
     patternText(
       "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
       `(${qualifiedPattern})?`,
@@ -142,8 +140,8 @@ export function envVarNameProblems(value: string): readonly string[] {
 /** Keys of ConfigMaps and Secrets. */
 export function configMapKeyProblems(value: string): readonly string[] {
   const problems: string[] = [];
-  if (byteLength(value) > limits.subdomainBytesMax) {
-    problems.push(tooLongText(limits.subdomainBytesMax));
+  if (byteLength(value) > subdomainBytesMax) {
+    problems.push(tooLongText(subdomainBytesMax));
   }
   if (!/^[-._a-zA-Z0-9]+$/.test(value)) {
     problems.push(

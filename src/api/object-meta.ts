@@ -21,7 +21,7 @@ import {
 } from './names.ts';
 import { type ObjectMeta, type OwnerReference, parseGroupVersion } from './object.ts';
 
-export const limits = { annotationBytesMax: 256 * 1024 } as const;
+const annotationBytesMax = 256 * 1024;
 
 const standardFinalizers: ReadonlySet<string> = new Set([
   'kubernetes',
@@ -97,7 +97,7 @@ export function validateAnnotations(
     }
     bytes += byteLength(key) + byteLength(value);
   }
-  if (bytes > limits.annotationBytesMax) errors.push(tooLong(field, limits.annotationBytesMax));
+  if (bytes > annotationBytesMax) errors.push(tooLong(field, annotationBytesMax));
   return errors;
 }
 

@@ -1,10 +1,10 @@
 /**
  * One kind = one descriptor: everything particular to a kind, and nothing else anywhere.
  *
- * A descriptor has one hub shape (the storage version's, plus whatever other versions need to keep)
- * and serves n views of it, one for each (group, version). Routes, discovery, OpenAPI, Table output,
- * patch semantics and the typed client derive from it. Custom resources become descriptors at run
- * time (`Catalog.add`) and then take the very same path.
+ * A descriptor has one hub shape (the storage version's, plus whatever other versions need to
+ * keep) and serves n views of it, one for each (group, version). Routes, discovery, OpenAPI, Table
+ * output, patch semantics and the typed client derive from it. Custom resources become descriptors
+ * at run time (`Catalog.add`) and then take the very same path.
  */
 import type { FieldError } from './field-error.ts';
 import type { KubeObject, ObjectMeta } from './object.ts';

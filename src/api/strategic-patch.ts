@@ -4,8 +4,8 @@
  *
  * Directives: `$patch: delete | replace | merge` in an object or list item; `$retainKeys: […]`;
  * `$deleteFromPrimitiveList/<field>: […]`; `$setElementOrder/<field>: […]`, which gives the order
- * of a merged list (items of the server that the list does not name keep their place relative to
- * their neighbours). Nothing given is changed.
+ * of a merged list, else the patch's own order counts. Items that only the server knows keep their
+ * place relative to their neighbours; new ones come first. Nothing given is changed.
  */
 import { jsonEqual } from '#kit/json-equal.ts';
 import type { Definitions, Schema } from './schema.ts';
@@ -134,7 +134,7 @@ export class StrategicPatch {
     const objects = [...before, ...patch].some(isMembers);
     if (!objects) {
       const merged = [...before, ...patch.filter((value) => !before.includes(value))];
-      return Array.isArray(order) ? sortByOrder(merged, before, order, undefined) : merged;
+      return sortByOrder(merged, before, Array.isArray(order) ? order : patch, undefined);
     }
     const mergeKey = schema.patchMergeKey;
     if (mergeKey === undefined) {
@@ -143,7 +143,7 @@ export class StrategicPatch {
       });
     }
     const merged = this.#mergeItems(before, patch, item, mergeKey);
-    return Array.isArray(order) ? sortByOrder(merged, before, order, mergeKey) : merged;
+    return sortByOrder(merged, before, Array.isArray(order) ? order : patch, mergeKey);
   }
 
   #mergeItems(

@@ -1,4 +1,7 @@
-/** JSON with keys in order and nothing absent: equal values give equal text. */
+/**
+ * JSON with keys in order and nothing absent, so that equal values give equal text.
+ * Hashes and comparisons that must not depend on the order of keys are made over it.
+ */
 export function canonicalJson(value: unknown): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;

@@ -1,4 +1,7 @@
-/** Whether two JSON values say the same; the order of keys does not count, undefined is absent. */
+/**
+ * Whether two JSON values say the same.
+ * The order of keys does not count, and a member that is undefined is as good as absent.
+ */
 export function jsonEqual(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;

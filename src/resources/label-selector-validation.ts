@@ -1,4 +1,7 @@
-/** Validation of `metav1.LabelSelector` wherever a kind has one. */
+/**
+ * Validation of `metav1.LabelSelector` wherever a kind has one: workloads, affinity terms, spread
+ * constraints. Operators and their values must fit; keys and values must look like labels.
+ */
 import { type FieldError, forbidden, invalid, required } from '#api/field-error.ts';
 import { labelValueProblems, qualifiedNameProblems } from '#api/names.ts';
 import { validateLabels } from '#api/object-meta.ts';

@@ -1,4 +1,7 @@
-/** Checks of single values that several kinds need: counts, ids, ports, choices, paths, addresses. */
+/**
+ * Checks of single values that several kinds need: counts, ids, ports, choices, paths, addresses.
+ * Each answers with the errors for its field, none when the value is fine.
+ */
 import { isIP } from 'node:net';
 import { type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
 import { portNameProblems } from '#api/names.ts';

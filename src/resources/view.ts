@@ -1,4 +1,7 @@
-/** A served version whose shape is the hub's own: most kinds have only this one. */
+/**
+ * A served version whose shape is the hub's own: most kinds have only this one.
+ * Kinds with older versions add views with conversions beside it.
+ */
 import type { KubeObject } from '#api/object.ts';
 import type { ResourceView, WriteContext } from '#api/resource.ts';
 

@@ -1,4 +1,7 @@
-/** Validation of Deployments: counts, selector and template that fit, a strategy that can work. */
+/**
+ * Validation of Deployments: counts that make sense, selector and template that fit each other, a
+ * strategy that can work, and a status that does not contradict itself.
+ */
 import { type FieldError, forbidden, invalid, notSupported, required } from '#api/field-error.ts';
 import { type IntOrString, parsePercent } from '#api/int-or-string.ts';
 import { patternText } from '#api/names.ts';

@@ -1,4 +1,7 @@
-/** Columns that Deployments, ReplicaSets and other kinds with a pod template share. */
+/**
+ * Columns that Deployments, ReplicaSets and other kinds with a pod template share.
+ * They are shown with `-o wide` only.
+ */
 
 import type { KubeObject } from '#api/object.ts';
 import type { Column } from '#api/resource.ts';

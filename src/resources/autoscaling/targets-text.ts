@@ -1,4 +1,7 @@
-/** The column TARGETS: each metric as it is and as it should be, `cpu: 10%/80%`; two at most. */
+/**
+ * The column TARGETS: each metric as it is and as it should be, `cpu: 10%/80%`.
+ * Two metrics are shown at most, then a count of the others.
+ */
 import type {
   HorizontalPodAutoscaler,
   MetricSpec,

@@ -1,6 +1,6 @@
 /**
- * autoscaling/v1 of a HorizontalPodAutoscaler: one target, average cpu, has a field; everything else
- * of v2 travels in annotations, so that a client of v1 can read and write without losing it.
+ * autoscaling/v1 of a HorizontalPodAutoscaler: one target, average cpu, has a field; everything
+ * else of v2 travels in annotations, so that a client of v1 can read and write without losing it.
  *
  * The annotations hold lists in the flat shape of the old API (`targetAverageUtilization`, …).
  */

@@ -1,4 +1,7 @@
-/** Validation of HorizontalPodAutoscalers: bounds, what to scale, metrics and scaling behaviour. */
+/**
+ * Validation of HorizontalPodAutoscalers: bounds, what to scale, metrics and scaling behaviour.
+ * Works on the hub (autoscaling/v2); paths in errors are that version's.
+ */
 import { type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
 import { nameProblems } from '#api/names.ts';
 import { compareQuantities } from '#api/quantity.ts';

@@ -9,7 +9,7 @@ import { ageColumn, nameColumn } from '../columns.ts';
 import type { ConfigMap } from '../types/core-v1.ts';
 import { hubView } from '../view.ts';
 
-export const limits = { configMapBytesMax: 1024 * 1024 } as const;
+const configMapBytesMax = 1024 * 1024;
 
 export function configMapResource(): Resource {
   return defineResource<ConfigMap>({
@@ -58,7 +58,7 @@ function validateConfigMap({ data = {}, binaryData = {} }: ConfigMap): FieldErro
     }
     bytes += Buffer.byteLength(value, 'base64');
   }
-  if (bytes > limits.configMapBytesMax) errors.push(tooLong('', limits.configMapBytesMax));
+  if (bytes > configMapBytesMax) errors.push(tooLong('', configMapBytesMax));
   return errors;
 }
 

@@ -11,11 +11,9 @@ import type { Event } from '../types/core-v1.ts';
 import type { Event as NewEvent } from '../types/events-v1.ts';
 import { hubView } from '../view.ts';
 
-export const limits = {
-  ttlMs: 60 * 60 * 1000,
-  wordBytesMax: 128,
-  messageBytesMax: 1024,
-} as const;
+const ttlMs = 60 * 60 * 1000;
+const wordBytesMax = 128;
+const messageBytesMax = 1024;
 
 export function eventResource(): Resource {
   return defineResource<Event>({
@@ -33,7 +31,7 @@ export function eventResource(): Resource {
     hasStatus: false,
     specChanged: () => false,
     allowCreateOnUpdate: true,
-    ttlMs: limits.ttlMs,
+    ttlMs,
     nameRule: 'subdomain',
     validate: validateEvent,
     columns: eventColumns,
@@ -156,12 +154,12 @@ function validateNewEvent(event: Event): FieldError[] {
   for (const field of ['reportingInstance', 'action', 'reason'] as const) {
     const value = event[field] ?? '';
     if (value === '') errors.push(required(field));
-    if (Buffer.byteLength(value) > limits.wordBytesMax) {
-      errors.push(invalid(field, '', `can have at most ${limits.wordBytesMax} characters`));
+    if (Buffer.byteLength(value) > wordBytesMax) {
+      errors.push(invalid(field, '', `can have at most ${wordBytesMax} characters`));
     }
   }
-  if (Buffer.byteLength(message) > limits.messageBytesMax) {
-    errors.push(invalid('message', '', `can have at most ${limits.messageBytesMax} characters`));
+  if (Buffer.byteLength(message) > messageBytesMax) {
+    errors.push(invalid('message', '', `can have at most ${messageBytesMax} characters`));
   }
   return errors;
 }

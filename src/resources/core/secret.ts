@@ -11,7 +11,7 @@ import { without } from '../fill-in.ts';
 import type { Secret } from '../types/core-v1.ts';
 import { hubView } from '../view.ts';
 
-export const limits = { secretBytesMax: 1024 * 1024 } as const;
+const secretBytesMax = 1024 * 1024;
 
 export function secretResource(): Resource {
   return defineResource<Secret>({
@@ -82,7 +82,7 @@ function validateSecret({ type, data = {}, metadata }: Secret): FieldError[] {
     }
     bytes += Buffer.byteLength(value, 'base64');
   }
-  if (bytes > limits.secretBytesMax) errors.push(tooLong('data', limits.secretBytesMax));
+  if (bytes > secretBytesMax) errors.push(tooLong('data', secretBytesMax));
   const missing = (key: string): FieldError[] =>
     Object.hasOwn(data, key) ? [] : [required(`data[${key}]`)];
   switch (type) {

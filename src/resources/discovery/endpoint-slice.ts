@@ -11,11 +11,9 @@ import { fillIn, mapItems } from '../fill-in.ts';
 import type { Endpoint, EndpointPort, EndpointSlice } from '../types/discovery-v1.ts';
 import { hubView } from '../view.ts';
 
-export const limits = {
-  endpointsMax: 1000,
-  portsMax: 20_000,
-  addressesMax: 100,
-} as const;
+const endpointsMax = 1000;
+const portsMax = 20_000;
+const addressesMax = 100;
 
 const addressTypes = ['FQDN', 'IPv4', 'IPv6'];
 const protocols = ['SCTP', 'TCP', 'UDP'];
@@ -93,13 +91,14 @@ function validateEndpointSlice(slice: EndpointSlice): FieldError[] {
   else if (!addressTypes.includes(addressType)) {
     errors.push(notSupported('addressType', addressType, addressTypes));
   }
-  if (endpoints.length > limits.endpointsMax) {
-    errors.push(tooMany('endpoints', endpoints.length, limits.endpointsMax));
+  if (endpoints.length > endpointsMax) {
+    errors.push(tooMany('endpoints', endpoints.length, endpointsMax));
     return errors;
   }
   for (const [index, endpoint] of endpoints.entries()) {
     errors.push(...validateEndpoint(endpoint, addressType, `endpoints[${index}]`));
   }
+  if (ports.length > portsMax) errors.push(tooMany('ports', ports.length, portsMax));
   const names = new Set<string>();
   for (const [index, port] of ports.entries()) {
     errors.push(...validatePort(port, names, `ports[${index}]`));
@@ -112,8 +111,8 @@ function validateEndpoint(endpoint: Endpoint, addressType: string, field: string
   const { addresses = [], hostname, nodeName } = endpoint;
   if (addresses.length === 0)
     errors.push(required(`${field}.addresses`, 'must contain at least 1 address'));
-  if (addresses.length > limits.addressesMax) {
-    errors.push(tooMany(`${field}.addresses`, addresses.length, limits.addressesMax));
+  if (addresses.length > addressesMax) {
+    errors.push(tooMany(`${field}.addresses`, addresses.length, addressesMax));
   }
   for (const [index, address] of addresses.entries()) {
     errors.push(...validateAddress(address, addressType, `${field}.addresses[${index}]`));

@@ -1,4 +1,7 @@
-/** Validation of environment variables and where their values come from. */
+/**
+ * Validation of environment variables and where their values come from: one source each, complete,
+ * and of the pod's fields only those that a container may see.
+ */
 import { type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
 import { configMapKeyProblems, envVarNameProblems } from '#api/names.ts';
 import type {

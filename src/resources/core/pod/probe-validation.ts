@@ -1,4 +1,7 @@
-/** Validation of probes and lifecycle hooks: exactly one handler, with what it needs. */
+/**
+ * Validation of probes and lifecycle hooks: exactly one handler, with what it needs, and timings
+ * that make sense for the kind of probe.
+ */
 import { type FieldError, forbidden, invalid, notSupported, required } from '#api/field-error.ts';
 import { patternText } from '#api/names.ts';
 import type {

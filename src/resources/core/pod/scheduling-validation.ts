@@ -1,4 +1,7 @@
-/** Validation of what steers scheduling: tolerations, affinity, spreading over topologies. */
+/**
+ * Validation of what steers scheduling: tolerations, affinity, spreading over topologies.
+ * Nodes use the check of taint effects as well.
+ */
 import {
   duplicate,
   type FieldError,

@@ -1,4 +1,7 @@
-/** Validation of volumes: unique names, exactly one source, and what each source needs. */
+/**
+ * Validation of volumes: unique names, exactly one source, and what each source needs.
+ * Whether the named Secrets, ConfigMaps and claims exist is not asked; the kubelet finds out.
+ */
 import {
   duplicate,
   type FieldError,

@@ -1,4 +1,7 @@
-/** What is allowed in a pod but probably not meant: shown to the client as warnings. */
+/**
+ * What is allowed in a pod but probably not meant: duplicate variables and ports, names that make
+ * bad host names. The server shows these to the client as warnings; nothing is refused.
+ */
 import { labelProblems } from '#api/names.ts';
 import type { Container, Pod } from '#resources/types/core-v1.ts';
 

@@ -1,4 +1,7 @@
-/** Validation of Services: ports, addresses, policies, and which of them fit which type. */
+/**
+ * Validation of Services: ports, addresses, policies, and which of them fit which type.
+ * Runs after the allocator has given out addresses, so it sees the Service as it will be stored.
+ */
 import { isIP } from 'node:net';
 import {
   duplicate,
