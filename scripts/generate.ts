@@ -1,9 +1,11 @@
 /**
- * Turns the published facts of the Kubernetes API into the two dull files nobody should write by
- * hand: `src/resources/openapi/v1.36.json` (every definition, as the compact `Schema` of
- * `src/api/schema.ts`) and `src/resources/types/<group>-<version>.ts` (the same as TypeScript).
+ * Turns the published facts of the Kubernetes API into the dull files nobody should write by hand:
+ * `src/resources/openapi/v1.36.json` (every definition, as the compact `Schema` of
+ * `src/api/schema.ts`), `src/resources/types/<group>-<version>.ts` (the same as TypeScript) and
+ * `src/resources/openapi/protobuf-v1.36.json` (numbers and types of protobuf fields, a package a line).
  *
- * Run with `npm run generate -- FOLDER`, where FOLDER holds `openapi-definitions-v1.36.json`.
+ * Run with `npm run generate -- FOLDER`, where FOLDER holds `openapi-definitions-v1.36.json` and
+ * `protobuf-fields-v1.36.json`.
  * `--check` writes nothing and fails when the files differ. Behaviour is never generated.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -169,6 +171,16 @@ function typeFiles(definitions: Readonly<Record<string, Definition>>): Map<strin
   return files;
 }
 
+/** The packages of the API itself, one a line, so that a reader can parse just the lines it needs. */
+function protobufText(folder: string): string {
+  const source = join(folder, 'protobuf-fields-v1.36.json');
+  const packages: Record<string, unknown> = JSON.parse(readFileSync(source, 'utf8'));
+  const lines = Object.entries(packages)
+    .filter(([name]) => name.startsWith('k8s.io.'))
+    .map(([name, messages]) => `  ${JSON.stringify(name)}: ${JSON.stringify(messages)}`);
+  return `{\n${lines.join(',\n')}\n}\n`;
+}
+
 function main(): void {
   const [folder, flag] = process.argv.slice(2);
   const source = join(folder ?? '.', 'openapi-definitions-v1.36.json');
@@ -186,6 +198,7 @@ function main(): void {
       ([name, definition]) => `  ${JSON.stringify(name)}: ${JSON.stringify(compact(definition))}`,
     );
   files.set('src/resources/openapi/v1.36.json', `{\n${entries.join(',\n')}\n}\n`);
+  files.set('src/resources/openapi/protobuf-v1.36.json', protobufText(folder));
   let stale = 0;
   for (const [path, text] of files) {
     if (existsSync(path) && readFileSync(path, 'utf8') === text) continue;

@@ -19,6 +19,7 @@ import { Metrics } from './discovery/metrics.ts';
 import { OpenApi } from './discovery/openapi.ts';
 import type { HttpServer } from './http.ts';
 import type { Parts } from './parts.ts';
+import { ProtobufBodies } from './protobuf-body.ts';
 import { decodeEntry, registryRoot } from './registry.ts';
 import { ServiceAllocator } from './services/service-allocator.ts';
 import { KubeletProxy } from './subresources/kubelet-proxy.ts';
@@ -147,6 +148,7 @@ function makeParts(
       { name: 'shutdown', only: 'readyz', isHealthy: () => !state.draining },
     ]),
     metrics: new Metrics(),
+    protobuf: new ProtobufBodies(catalog),
     kubelet: new KubeletProxy({ store, log }, { client: options.kubeletClient }),
   };
 }

@@ -13,6 +13,7 @@ import type { Discovery } from './discovery/discovery.ts';
 import type { Health } from './discovery/health.ts';
 import type { Metrics } from './discovery/metrics.ts';
 import type { OpenApi } from './discovery/openapi.ts';
+import type { ProtobufBodies } from './protobuf-body.ts';
 import type { ServiceAllocator } from './services/service-allocator.ts';
 import type { KubeletProxy } from './subresources/kubelet-proxy.ts';
 import type { WatchHub } from './watch/watch-hub.ts';
@@ -32,5 +33,6 @@ export interface Parts {
   readonly openApi: OpenApi;
   readonly health: Health;
   readonly metrics: Metrics;
+  readonly protobuf: ProtobufBodies;
   readonly kubelet: KubeletProxy;
 }

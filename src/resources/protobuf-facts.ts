@@ -17,7 +17,7 @@ export interface ProtobufFacts {
 }
 
 export function openProtobufFacts(): ProtobufFacts {
-  const text = readFileSync(new URL('./protobuf/v1.36.json', import.meta.url), 'latin1');
+  const text = readFileSync(new URL('./openapi/protobuf-v1.36.json', import.meta.url), 'latin1');
   const lines = new Map<string, string>();
   for (const line of text.split('\n')) {
     const match = /^ {2}"([^"]+)": /.exec(line);

@@ -71,12 +71,14 @@ function openApiDocument(
   const schemas: Record<string, object> = {};
   const paths: Record<string, object> = {};
   for (const { resource, view } of kinds) {
-    const known = schemas[view.definition];
+    const { ref } = view.schema;
+    const schema = (ref === undefined ? undefined : catalog.get(ref)) ?? view.schema;
+    const mark = { group: view.group, kind: resource.kind, version: view.version };
     schemas[view.definition] = {
-      ...schemaDocument(view.schema),
-      ...kindMark(resource, view, known),
+      ...schemaDocument(schema),
+      'x-kubernetes-group-version-kind': [mark],
     };
-    collect(catalog, view.schema, schemas);
+    collect(catalog, schema, schemas);
     Object.assign(paths, pathsOf(resource, view));
   }
   return {
@@ -85,10 +87,6 @@ function openApiDocument(
     paths,
     components: { schemas },
   };
-}
-
-function kindMark({ kind }: Resource, { group, version }: ResourceView, _known: unknown): object {
-  return { 'x-kubernetes-group-version-kind': [{ group, kind, version }] };
 }
 
 /** Adds everything that a schema refers to. */

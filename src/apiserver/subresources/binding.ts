@@ -15,7 +15,7 @@ import { groupResource, throwInvalid } from '../verbs/write.ts';
 
 export async function bind(parts: Parts, call: Call): Promise<Answer> {
   const { served, info, identity } = call;
-  const { json } = await readJson(call.request, { duplicates: false });
+  const { json } = await readJson(parts, call.request, { duplicates: false });
   if (json === null || typeof json !== 'object') throw badRequest('the body must be a Binding');
   // Parse boundary: the fields that matter are checked below.
   const binding = json as Partial<Binding>;

@@ -11,7 +11,7 @@ import { deleteOptionsFrom } from '../verbs/delete-options.ts';
 
 export async function evict(parts: Parts, call: Call): Promise<Answer> {
   const { served, info } = call;
-  const { json } = await readJson(call.request, { duplicates: false });
+  const { json } = await readJson(parts, call.request, { duplicates: false });
   if (json === null || typeof json !== 'object') throw badRequest('the body must be an Eviction');
   // Parse boundary: the options are checked by the reader of DeleteOptions.
   const { metadata, deleteOptions } = json as {

@@ -46,7 +46,7 @@ export async function answerReview(
   const empty = body === undefined || body.length === 0;
   const { json } = empty
     ? { json: {} }
-    : await readJson(call.arrival.request, { duplicates: false });
+    : await readJson(parts, call.arrival.request, { duplicates: false });
   if (json === null || typeof json !== 'object') throw badRequest('the body must be an object');
   return { type: 'value', status: 201, value: review(parts, call, json) };
 }

@@ -30,7 +30,8 @@ export async function scale(parts: Parts, call: Call): Promise<Answer> {
     if (entry === undefined) throw notFound(groupResource(served), name);
     return answer(binding, decodeEntry(entry));
   }
-  const change: ApplyPatch = verb === 'patch' ? readPatch(parts, call) : await replacement(call);
+  const change: ApplyPatch =
+    verb === 'patch' ? readPatch(parts, call) : await replacement(parts, call);
   let insists = verb === 'update';
   const result = await changeObject(parts, {
     served,
@@ -55,8 +56,8 @@ export async function scale(parts: Parts, call: Call): Promise<Answer> {
   return answer(binding, result.type === 'entry' ? decodeEntry(result.entry) : result.hub);
 }
 
-async function replacement(call: Call): Promise<ApplyPatch> {
-  const { json } = await readJson(call.request, { duplicates: false });
+async function replacement(parts: Parts, call: Call): Promise<ApplyPatch> {
+  const { json } = await readJson(parts, call.request, { duplicates: false });
   if (json === null || typeof json !== 'object' || Array.isArray(json)) {
     throw badRequest('the body must be a Scale object');
   }

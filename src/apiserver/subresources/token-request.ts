@@ -23,7 +23,7 @@ const extendedSeconds = 365 * 24 * 3600;
 
 export async function requestToken(parts: Parts, call: Call): Promise<Answer> {
   const { served, info } = call;
-  const { json } = await readJson(call.request, { duplicates: false });
+  const { json } = await readJson(parts, call.request, { duplicates: false });
   if (json === null || typeof json !== 'object')
     throw badRequest('the body must be a TokenRequest');
   // Parse boundary: the fields that matter are checked below.

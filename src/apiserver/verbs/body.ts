@@ -1,7 +1,7 @@
 /**
  * The body of a write → an object of the requested view.
  *
- * JSON or YAML by Content-Type; decoded along the kind's schema. `fieldValidation` says what happens
+ * JSON, YAML or protobuf by Content-Type; decoded along the kind's schema. `fieldValidation` says what happens
  * to unknown and duplicate fields: `Strict` refuses, `Warn` (the default) answers with warnings,
  * `Ignore` says nothing. Called by create, update and the sub-resources.
  */
@@ -21,11 +21,18 @@ export interface ReadObject {
 
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
 
-const bodyTypes = ['application/json', 'application/yaml'];
+const bodyTypes = [
+  'application/json',
+  'application/yaml',
+  'application/vnd.kubernetes.protobuf',
+] as const;
 
-export async function readObject(parts: Pick<Parts, 'catalog'>, call: Call): Promise<ReadObject> {
+export async function readObject(
+  parts: Pick<Parts, 'catalog' | 'protobuf'>,
+  call: Call,
+): Promise<ReadObject> {
   const validation = fieldValidationOf(call.info.query);
-  const { json, problems } = await readJson(call.request, {
+  const { json, problems } = await readJson(parts, call.request, {
     duplicates: validation !== 'Ignore',
   });
   checkKind(json, call.served);
@@ -57,6 +64,7 @@ export function decodeFor(
 
 /** A body that is no object of a kind in the catalog: DeleteOptions, Binding, reviews. */
 export async function readJson(
+  { protobuf }: Pick<Parts, 'protobuf'>,
   request: PlainRequest,
   { duplicates }: { readonly duplicates: boolean },
 ): Promise<{ readonly json: unknown; readonly problems: readonly string[] }> {
@@ -65,6 +73,9 @@ export async function readJson(
     throw badRequest('the body of the request was empty');
   const type = mediaTypeOf(request);
   if (type === '' || type === 'application/json') return parseJson(body, { duplicates });
+  if (type === 'application/vnd.kubernetes.protobuf') {
+    return { json: protobuf.decode(body), problems: [] };
+  }
   if (type !== 'application/yaml') throw unsupportedMediaType(bodyTypes);
   const { parseYaml, YamlError } = await import('#kit/yaml.ts');
   try {

@@ -93,9 +93,16 @@ function prepare(
   let prepared = hub;
   if (resource.prepareForCreate !== undefined) prepared = resource.prepareForCreate(hub, context);
   else if (resource.hasStatus) prepared = withStatusOf(hub, undefined);
-  const counts = resource.specChanged === undefined || prepared.metadata.generation !== undefined;
+  // A kind whose spec can change counts the wish itself as the first generation.
+  const { specChanged } = resource;
+  const counts = specChanged === undefined || specChanged(withoutSpec(prepared), prepared);
   if (!counts) return prepared;
   return { ...prepared, metadata: { ...prepared.metadata, generation: 1 } };
+}
+
+function withoutSpec(hub: KubeObject): KubeObject {
+  const { spec: _spec, ...rest } = hub as KubeObject & { readonly spec?: unknown };
+  return rest;
 }
 
 function validate(served: Served, hub: KubeObject): void {

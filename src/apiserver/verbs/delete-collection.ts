@@ -15,7 +15,7 @@ import { readSelection } from './selection.ts';
 export async function deleteCollection(parts: Parts, call: Call): Promise<Answer> {
   const { served, info } = call;
   const { store, clock } = parts;
-  const options = await readDeleteOptions(call);
+  const options = await readDeleteOptions(parts, call);
   const selection = readSelection(served, info);
   const { entries, metadata } = await readPage(store, served, selection, info.query);
   for (const { key } of entries) {

@@ -2,6 +2,7 @@
  * DeleteOptions: from the body or, where there is none, from the query.
  */
 import { badRequest } from '#api/errors.ts';
+import type { Parts } from '../parts.ts';
 import type { Call } from '../request.ts';
 import { isDryRun, readJson } from './body.ts';
 
@@ -25,8 +26,11 @@ interface Body {
   readonly dryRun?: readonly string[] | null;
 }
 
-export async function readDeleteOptions(call: Call): Promise<DeleteOptions> {
-  return deleteOptionsFrom(await readBody(call), call.info.query);
+export async function readDeleteOptions(
+  parts: Pick<Parts, 'protobuf'>,
+  call: Call,
+): Promise<DeleteOptions> {
+  return deleteOptionsFrom(await readBody(parts, call), call.info.query);
 }
 
 export function deleteOptionsFrom(body: Body, query: URLSearchParams): DeleteOptions {
@@ -41,9 +45,9 @@ export function deleteOptionsFrom(body: Body, query: URLSearchParams): DeleteOpt
   };
 }
 
-async function readBody({ request }: Call): Promise<Body> {
+async function readBody(parts: Pick<Parts, 'protobuf'>, { request }: Call): Promise<Body> {
   if (request.body === undefined || request.body.length === 0) return {};
-  const { json } = await readJson(request, { duplicates: false });
+  const { json } = await readJson(parts, request, { duplicates: false });
   if (json === null || typeof json !== 'object' || Array.isArray(json)) {
     throw badRequest('the body of a delete must be a DeleteOptions object');
   }

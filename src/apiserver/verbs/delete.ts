@@ -26,7 +26,7 @@ const immortalNamespaces: ReadonlySet<string> = new Set(['default', 'kube-system
 
 export async function deleteOne(parts: Parts, call: Call): Promise<Answer> {
   const { served, info } = call;
-  const options = await readDeleteOptions(call);
+  const options = await readDeleteOptions(parts, call);
   return deleteObject(parts, { served, namespace: info.namespace, name: info.name, options });
 }
 
