@@ -262,7 +262,7 @@ export class LoggedStore implements Store {
       write.resolve({ ok: true, revision: row.revision });
     }
     this.#dispatch();
-    this.#hub.publish();
+    if (batch.rows.length > 0) this.#hub.publish();
     this.#scheduleDeadline();
   }
 
