@@ -15,7 +15,17 @@ import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import { type Controller, type ControllerDeps, runController } from './controller.ts';
 import { openDeploymentController } from './deployment/deployment.ts';
+import { openEndpointSliceController } from './endpoint-slice/endpoint-slice.ts';
+import { openGarbageCollector } from './garbage-collector/garbage-collector.ts';
+import { knownKinds } from './known-kinds.ts';
+import { openNamespaceController } from './namespace/namespace.ts';
+import { openNodeIpamController } from './node-ipam.ts';
+import { openNodeLifecycleController } from './node-lifecycle/node-lifecycle.ts';
+import { openPodGCController } from './pod-gc/pod-gc.ts';
 import { openReplicaSetController } from './replica-set/replica-set.ts';
+import { openRootCAController } from './root-ca.ts';
+import { openServiceAccountController } from './service-account.ts';
+import { openTaintEvictionController } from './taint-eviction/taint-eviction.ts';
 
 export interface ControllersDeps {
   readonly client: Client;
@@ -55,6 +65,21 @@ export async function runControllers(
   await scope.join();
 }
 
-function openAll(deps: ControllerDeps, _options: ControllersOptions): readonly Controller[] {
-  return [openDeploymentController(deps), openReplicaSetController(deps)];
+/** The garbage collector is last: of kinds that others keep whole it then shares their copy. */
+function openAll(deps: ControllerDeps, options: ControllersOptions): readonly Controller[] {
+  const kinds = options.kinds ?? ((): readonly KindOf<KubeObject>[] => knownKinds);
+  return [
+    openDeploymentController(deps),
+    openReplicaSetController(deps),
+    openEndpointSliceController(deps),
+    openNamespaceController(deps, { kinds }),
+    openServiceAccountController(deps),
+    openRootCAController(deps, { rootCA: options.rootCA }),
+    openNodeIpamController(deps, { clusterCIDR: options.clusterCIDR }),
+    openNodeLifecycleController(deps),
+    openTaintEvictionController(deps),
+    openPodGCController(deps),
+    // Events are many, own nothing, and go by themselves.
+    openGarbageCollector(deps, { kinds: kinds().filter(({ kind }) => kind !== 'Event') }),
+  ];
 }

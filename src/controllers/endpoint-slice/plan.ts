@@ -1,0 +1,224 @@
+/**
+ * The EndpointSlices of a Service. Pure.
+ *
+ * Given the service, the pods that it selects, the zones of nodes and the slices that exist: which
+ * slices to create, change and delete. Endpoints stay in the slice where they are; new ones first
+ * fill slices that change anyway, then others with room, then new slices of up to 100. A change of
+ * one pod so writes one slice. `endpoint-slice.ts` gathers and performs; the service proxy and DNS
+ * read the result (`proxy/proxy.ts` is next in the walk).
+ *
+ * Example: slices A (100) and B (40), 30 pods go from A and 60 come: A 70 + 30, B 40 + 30.
+ */
+import { isIPv6 } from 'node:net';
+import { services as serviceKind } from '#resources/kinds.ts';
+import type { Container, Pod, Service, ServicePort } from '#resources/types/core-v1.ts';
+import type { Endpoint, EndpointPort, EndpointSlice } from '#resources/types/discovery-v1.ts';
+import { controllerReference } from '../ownership.ts';
+import { isReady, isTerminated, isTerminating } from '../pod-state.ts';
+import { isSameValue } from '../same-value.ts';
+
+export const limits = { endpointsPerSlice: 100 } as const;
+
+export const labels = {
+  serviceName: 'kubernetes.io/service-name',
+  managedBy: 'endpointslice.kubernetes.io/managed-by',
+  headless: 'service.kubernetes.io/headless',
+} as const;
+export const managerName = 'endpointslice-controller.k8s.io';
+
+export type Action = { readonly do: 'create' | 'update' | 'delete'; readonly slice: EndpointSlice };
+
+export interface Facts {
+  readonly service: Service;
+  /** Pods in the service's namespace that match its selector. */
+  readonly pods: readonly Pod[];
+  readonly zoneOf: (nodeName: string) => string | undefined;
+  /** Those of this service that this controller manages. */
+  readonly slices: readonly EndpointSlice[];
+}
+
+interface Group {
+  readonly addressType: string;
+  readonly ports: readonly EndpointPort[];
+  readonly endpoints: Map<string, Endpoint>;
+}
+
+export function planSlices(facts: Facts): readonly Action[] {
+  const { service } = facts;
+  const groups = groupEndpoints(facts);
+  const actions: Action[] = [];
+  const used = new Set<EndpointSlice>();
+  for (const group of groups) {
+    const own = facts.slices.filter(
+      (slice) =>
+        !used.has(slice) &&
+        slice.addressType === group.addressType &&
+        (isSameValue(slice.ports, group.ports) || (slice.endpoints?.length ?? 0) === 0),
+    );
+    // An empty slice can serve any ports; one with endpoints only its own.
+    const same = own.filter((slice) => isSameValue(slice.ports, group.ports));
+    const candidates = same.length > 0 ? same : own.slice(0, 1);
+    for (const slice of candidates) used.add(slice);
+    actions.push(...planGroup(service, group, candidates));
+  }
+  for (const slice of facts.slices) if (!used.has(slice)) actions.push({ do: 'delete', slice });
+  return actions;
+}
+
+/** Endpoints by address type and by ports: a named port may have another number in each pod. */
+function groupEndpoints({ service, pods, zoneOf }: Facts): readonly Group[] {
+  const groups = new Map<string, Group>();
+  const families =
+    service.spec?.type === 'ExternalName' ? [] : (service.spec?.ipFamilies ?? ['IPv4']);
+  for (const addressType of families) {
+    let isEmpty = true;
+    for (const pod of pods) {
+      const address = addressOf(pod, addressType);
+      if (address === undefined || isTerminated(pod)) continue;
+      isEmpty = false;
+      const ports = portsOf(service, pod);
+      const name = `${addressType} ${JSON.stringify(ports)}`;
+      const group = groups.get(name) ?? { addressType, ports, endpoints: new Map() };
+      groups.set(name, group);
+      group.endpoints.set(pod.metadata.uid ?? address, endpointOf(service, pod, address, zoneOf));
+    }
+    // Without pods there still is a slice, so that readers know that there are none.
+    if (isEmpty) groups.set(addressType, { addressType, ports: [], endpoints: new Map() });
+  }
+  return [...groups.values()];
+}
+
+function planGroup(
+  service: Service,
+  group: Group,
+  slices: readonly EndpointSlice[],
+): readonly Action[] {
+  const waiting = new Map(group.endpoints);
+  const kept = slices.map((slice) => {
+    const endpoints: Endpoint[] = [];
+    for (const { targetRef, addresses } of slice.endpoints ?? []) {
+      const key = targetRef?.uid ?? addresses[0] ?? '';
+      const endpoint = waiting.get(key);
+      if (endpoint === undefined) continue;
+      waiting.delete(key);
+      endpoints.push(endpoint);
+    }
+    return { slice, endpoints, isChanged: !isSameValue(endpoints, slice.endpoints) };
+  });
+  const fill = (endpoints: Endpoint[]): void => {
+    for (const [key, endpoint] of waiting) {
+      if (endpoints.length >= limits.endpointsPerSlice) return;
+      endpoints.push(endpoint);
+      waiting.delete(key);
+    }
+  };
+  for (const { endpoints, isChanged } of kept) if (isChanged) fill(endpoints);
+  // The fullest slice that takes all of the rest, else whichever has room.
+  const room = ({ endpoints }: (typeof kept)[number]) =>
+    limits.endpointsPerSlice - endpoints.length;
+  const byRoom = kept.toSorted((a, b) => room(a) - room(b));
+  const fitting = byRoom.find((slice) => waiting.size > 0 && room(slice) >= waiting.size);
+  for (const { endpoints } of fitting === undefined ? byRoom : [fitting]) fill(endpoints);
+
+  const actions: Action[] = [];
+  const isLast = (index: number): boolean =>
+    kept.slice(index + 1).every(({ endpoints }) => endpoints.length === 0) &&
+    kept.slice(0, index).every(({ endpoints }) => endpoints.length === 0);
+  for (const [index, { slice, endpoints }] of kept.entries()) {
+    const isSpare = endpoints.length === 0 && !(index === 0 && isLast(index));
+    if (isSpare) {
+      actions.push({ do: 'delete', slice });
+      continue;
+    }
+    const next = sliceOf(service, group, endpoints, slice);
+    if (!isSameValue(next, slice)) actions.push({ do: 'update', slice: next });
+  }
+  while (waiting.size > 0 || (kept.length === 0 && actions.length === 0)) {
+    const endpoints: Endpoint[] = [];
+    fill(endpoints);
+    actions.push({ do: 'create', slice: sliceOf(service, group, endpoints, undefined) });
+  }
+  return actions;
+}
+
+function sliceOf(
+  service: Service,
+  { addressType, ports }: Group,
+  endpoints: readonly Endpoint[],
+  before: EndpointSlice | undefined,
+): EndpointSlice {
+  const { namespace, name = '' } = service.metadata;
+  const isHeadless = service.spec?.clusterIP === 'None';
+  const metadata = before?.metadata ?? { namespace, generateName: `${name}-` };
+  return {
+    ...(before ?? { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice' }),
+    metadata: {
+      ...metadata,
+      labels: {
+        ...service.metadata.labels,
+        [labels.serviceName]: name,
+        [labels.managedBy]: managerName,
+        ...(isHeadless ? { [labels.headless]: '' } : {}),
+      },
+      ownerReferences: [controllerReference(service, serviceKind)],
+    },
+    addressType,
+    ports,
+    endpoints,
+  };
+}
+
+function endpointOf(
+  service: Service,
+  pod: Pod,
+  address: string,
+  zoneOf: Facts['zoneOf'],
+): Endpoint {
+  const { namespace, name, uid } = pod.metadata;
+  const { nodeName, hostname, subdomain } = pod.spec ?? {};
+  const serving = isReady(pod);
+  const terminating = isTerminating(pod);
+  const ready = service.spec?.publishNotReadyAddresses === true || (serving && !terminating);
+  const zone = nodeName === undefined ? undefined : zoneOf(nodeName);
+  return {
+    addresses: [address],
+    conditions: { ready, serving, terminating },
+    ...(hostname && subdomain === service.metadata.name ? { hostname } : {}),
+    ...(nodeName === undefined ? {} : { nodeName }),
+    ...(zone === undefined ? {} : { zone }),
+    targetRef: { kind: 'Pod', namespace, name, uid },
+  };
+}
+
+function addressOf(pod: Pod, addressType: string): string | undefined {
+  const { podIP, podIPs } = pod.status ?? {};
+  const addresses = podIPs?.map(({ ip }) => ip) ?? (podIP === undefined ? [] : [podIP]);
+  return addresses.find((address) => isIPv6(address) === (addressType === 'IPv6'));
+}
+
+function portsOf(service: Service, pod: Pod): readonly EndpointPort[] {
+  const ports: EndpointPort[] = [];
+  for (const servicePort of service.spec?.ports ?? []) {
+    const port = targetPortOf(servicePort, pod);
+    // A pod without a port of that name serves the others all the same.
+    if (port === undefined) continue;
+    const { name = '', protocol = 'TCP', appProtocol } = servicePort;
+    ports.push({ name, port, protocol, ...(appProtocol === undefined ? {} : { appProtocol }) });
+  }
+  return ports;
+}
+
+function targetPortOf(servicePort: ServicePort, pod: Pod): number | undefined {
+  const { targetPort, port, protocol = 'TCP' } = servicePort;
+  if (targetPort === undefined || targetPort === 0 || targetPort === '') return port;
+  if (typeof targetPort === 'number') return targetPort;
+  const { containers = [], initContainers = [] } = pod.spec ?? {};
+  const sidecars = initContainers.filter(({ restartPolicy }) => restartPolicy === 'Always');
+  const serving: readonly Container[] = [...containers, ...sidecars];
+  for (const container of serving) {
+    for (const { name, containerPort, protocol: other = 'TCP' } of container.ports ?? []) {
+      if (name === targetPort && other === protocol) return containerPort;
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,200 @@
+/**
+ * Notices nodes that are gone, and says so: conditions, taints, and pods that are not ready any more.
+ *
+ * Signs of life (a renewed Lease, a posted status) are timed by this process's own clock when they
+ * are seen, so that clocks of nodes do not matter. There is no polling: each node has one timer for
+ * the moment when its grace would be over. `plan.ts` decides what follows.
+ */
+import type { Informer, Recorder } from '#client';
+import { formatTime } from '#kit/clock.ts';
+import { WorkQueue } from '#kit/work-queue.ts';
+import { leases as leaseKind, nodes as nodeKind, pods as podKind } from '#resources/kinds.ts';
+import type { Lease } from '#resources/types/coordination-v1.ts';
+import type { Node, NodeCondition, Pod } from '#resources/types/core-v1.ts';
+import { ignoreNotFound } from '../api-failure.ts';
+import type { Controller, ControllerDeps } from '../controller.ts';
+import { conditionOf } from '../pod-state.ts';
+import { isSameValue } from '../same-value.ts';
+import { deadlineMs, pace, planTaints, planUnknown, readyStatus, withoutEviction } from './plan.ts';
+
+export const podsByNode = 'node';
+
+const leaseNamespace = 'kube-node-lease';
+
+interface Cancel {
+  readonly signal: AbortSignal;
+}
+
+interface Zone {
+  nodes: number;
+  unhealthy: number;
+}
+
+export function openNodeLifecycleController(deps: ControllerDeps): Controller {
+  const controller = new NodeLifecycleController(deps);
+  return {
+    name: 'node-lifecycle-controller',
+    queue: controller.queue,
+    reconcile: (key, options) => controller.reconcile(key, options),
+    workers: 4,
+    sources: [controller.nodes, controller.pods, controller.leases],
+  };
+}
+
+class NodeLifecycleController {
+  readonly queue: WorkQueue;
+  readonly nodes: Informer<Node>;
+  readonly pods: Informer<Pod>;
+  readonly leases: Informer<Lease>;
+  readonly #deps: ControllerDeps;
+  readonly #recorder: Recorder;
+  /** When each node last gave a sign of life, on the monotonic clock. */
+  readonly #heardMs = new Map<string, number>();
+  /** When the next node of a zone may be given up. */
+  readonly #nextEvictionMs = new Map<string, number>();
+
+  constructor(deps: ControllerDeps) {
+    this.#deps = deps;
+    this.#recorder = deps.recorderFor('node-controller');
+    this.queue = new WorkQueue(deps);
+    this.nodes = deps.informers.of(nodeKind);
+    this.pods = deps.informers.of(podKind);
+    this.leases = deps.informers.of(leaseKind, { namespace: leaseNamespace });
+    this.pods.addIndex(podsByNode, (pod) => [pod.spec?.nodeName ?? '']);
+    this.nodes.addHandler({
+      onAdd: (node) => {
+        this.#heard(nameOf(node));
+        this.queue.add(nameOf(node));
+      },
+      onUpdate: (node, old) => {
+        if (!isSameValue(heartbeats(node), heartbeats(old))) this.#heard(nameOf(node));
+        // Whether pods may be driven off a node depends on how the others are.
+        if (readyStatus(node) !== readyStatus(old)) this.#wakeAll();
+        else this.queue.add(nameOf(node));
+      },
+      onDelete: (node) => {
+        this.#heardMs.delete(nameOf(node));
+        this.#wakeAll();
+      },
+    });
+    this.leases.addHandler({
+      onAdd: (lease) => this.#heard(lease.metadata.name ?? ''),
+      onUpdate: (lease, old) => {
+        if (lease.spec?.renewTime !== old.spec?.renewTime) this.#heard(lease.metadata.name ?? '');
+      },
+    });
+  }
+
+  async reconcile(name: string, { signal }: Cancel): Promise<void> {
+    const node = this.nodes.get(name);
+    if (node === undefined) return;
+    const { clock } = this.#deps;
+    const deadline = deadlineMs(node, this.#heardMs.get(name) ?? clock.monotonic());
+    if (deadline > clock.monotonic()) {
+      this.queue.addAfter(name, deadline - clock.monotonic() + 1);
+    } else {
+      const conditions = planUnknown(node, clock.now());
+      if (conditions !== undefined) {
+        await this.#giveUp(node, conditions, { signal });
+        // The changed node comes back through the informer and is tainted then.
+        return;
+      }
+    }
+    await this.#taint(node, { signal });
+    if (readyStatus(node) !== 'True') await this.#markPods(node, { signal });
+  }
+
+  async #giveUp(node: Node, conditions: readonly NodeCondition[], { signal }: Cancel) {
+    const status = { ...node.status, conditions };
+    const options = { subresource: 'status', signal };
+    await this.#deps.client.update(nodeKind, { ...node, status }, options).catch(ignoreNotFound);
+    this.#deps.log.info('node is not heard of any more', { node: nameOf(node) });
+    const message = `Node ${nameOf(node)} status is now: NodeNotReady`;
+    this.#recorder.record(node, { type: 'Normal', reason: 'NodeNotReady', message });
+  }
+
+  async #taint(node: Node, { signal }: Cancel): Promise<void> {
+    const zones = this.#zones();
+    const zone = zoneOf(node);
+    const speed = pace(zones.values(), zones.get(zone) ?? { nodes: 0, unhealthy: 0 });
+    const now = this.#deps.clock.monotonic();
+    const nextMs = this.#nextEvictionMs.get(zone) ?? now;
+    const mayEvict = speed !== 'stop' && nextMs <= now;
+    const before = node.spec?.taints ?? [];
+    const planned = planTaints(node, { mayEvict }, this.#deps.clock.now()) ?? before;
+    const taints = speed === 'stop' && this.#isAllDown(zones) ? withoutEviction(planned) : planned;
+    const isEvicted = (of: typeof taints) =>
+      of.some((taint) => isEviction(taint.key, taint.effect));
+    if (isEvicted(taints) && !isEvicted(before) && speed !== 'stop') {
+      this.#nextEvictionMs.set(zone, now + speed);
+    } else if (speed !== 'stop' && readyStatus(node) !== 'True' && !isEvicted(taints)) {
+      this.queue.addAfter(nameOf(node), nextMs - now);
+    }
+    if (isSameValue(taints, before)) return;
+    const { resourceVersion } = node.metadata;
+    const patch = { metadata: { resourceVersion }, spec: { taints } };
+    const options = { type: 'merge', signal } as const;
+    await this.#deps.client
+      .patch(nodeKind, { name: nameOf(node) }, patch, options)
+      .catch(ignoreNotFound);
+  }
+
+  /** Pods of a node that is not heard of are not ready either: Services must leave them out. */
+  async #markPods(node: Node, { signal }: Cancel): Promise<void> {
+    for (const pod of [...this.pods.byIndex(podsByNode, nameOf(node))]) {
+      const ready = conditionOf(pod, 'Ready');
+      if (ready?.status !== 'True') continue;
+      const now = formatTime(this.#deps.clock.now());
+      const conditions = pod.status?.conditions?.map((condition) =>
+        condition === ready ? { ...ready, status: 'False', lastTransitionTime: now } : condition,
+      );
+      const next = { ...pod, status: { ...pod.status, conditions } };
+      const options = { subresource: 'status', signal };
+      await this.#deps.client.update(podKind, next, options).catch(ignoreNotFound);
+      const message = 'Node is not ready';
+      this.#recorder.record(pod, { type: 'Warning', reason: 'NodeNotReady', message });
+    }
+  }
+
+  #zones(): Map<string, Zone> {
+    const zones = new Map<string, Zone>();
+    for (const node of this.nodes.list()) {
+      const zone = zones.get(zoneOf(node)) ?? { nodes: 0, unhealthy: 0 };
+      zones.set(zoneOf(node), zone);
+      zone.nodes += 1;
+      if (readyStatus(node) !== 'True') zone.unhealthy += 1;
+    }
+    return zones;
+  }
+
+  #isAllDown(zones: Map<string, Zone>): boolean {
+    for (const { nodes, unhealthy } of zones.values()) if (unhealthy < nodes) return false;
+    return true;
+  }
+
+  #heard(name: string): void {
+    this.#heardMs.set(name, this.#deps.clock.monotonic());
+  }
+
+  #wakeAll(): void {
+    for (const node of this.nodes.list()) this.queue.add(nameOf(node));
+  }
+}
+
+function nameOf(node: Node): string {
+  return node.metadata.name ?? '';
+}
+
+function heartbeats(node: Node): readonly (string | undefined)[] | undefined {
+  return node.status?.conditions?.map(({ lastHeartbeatTime }) => lastHeartbeatTime);
+}
+
+function zoneOf(node: Node): string {
+  const { labels = {} } = node.metadata;
+  return `${labels['topology.kubernetes.io/region']} ${labels['topology.kubernetes.io/zone']}`;
+}
+
+function isEviction(key: string, effect: string): boolean {
+  if (effect !== 'NoExecute') return false;
+  return key === 'node.kubernetes.io/not-ready' || key === 'node.kubernetes.io/unreachable';
+}

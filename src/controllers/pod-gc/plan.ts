@@ -1,0 +1,46 @@
+/**
+ * Which pods nobody will clean up but the control plane. Pure.
+ *
+ * Three sorts: pods of a node that does not exist any more, pods that are ending and were never given
+ * a node, and pods that ended long ago, where there are more of them than the threshold (oldest
+ * first). Behaviour: kubernetes.io, "Pod Lifecycle", "Garbage collection of Pods".
+ */
+import { objectKey } from '#api/object.ts';
+import type { Pod } from '#resources/types/core-v1.ts';
+import { isTerminated, isTerminating } from '../pod-state.ts';
+
+export const limits = {
+  /** Ended pods that are kept. */
+  terminatedMax: 12_500,
+  /** How long a node must be missing before its pods are given up. */
+  quarantineMs: 40_000,
+  periodMs: 20_000,
+} as const;
+
+export interface Collected {
+  readonly pod: Pod;
+  readonly why: 'orphaned' | 'unscheduled' | 'terminated';
+}
+
+export function planPodGC(
+  pods: Iterable<Pod>,
+  isNodeGone: (nodeName: string) => boolean,
+): readonly Collected[] {
+  const collected: Collected[] = [];
+  const ended: Pod[] = [];
+  for (const pod of pods) {
+    const { nodeName = '' } = pod.spec ?? {};
+    if (nodeName !== '' && isNodeGone(nodeName)) collected.push({ pod, why: 'orphaned' });
+    else if (nodeName === '' && isTerminating(pod)) collected.push({ pod, why: 'unscheduled' });
+    else if (isTerminated(pod) && !isTerminating(pod)) ended.push(pod);
+  }
+  const surplus = ended
+    .toSorted((a, b) => (ageKey(a) < ageKey(b) ? -1 : 1))
+    .slice(0, Math.max(0, ended.length - limits.terminatedMax));
+  for (const pod of surplus) collected.push({ pod, why: 'terminated' });
+  return collected;
+}
+
+function ageKey(pod: Pod): string {
+  return `${pod.metadata.creationTimestamp} ${objectKey(pod)}`;
+}

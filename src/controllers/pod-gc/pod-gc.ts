@@ -1,0 +1,80 @@
+/**
+ * Removes pods that no kubelet will ever remove. Every 20 seconds `plan.ts` looks over all pods; a
+ * node that is missing is asked for once more, live, after a quarantine, before its pods are given up.
+ */
+import { isReason } from '#api/errors.ts';
+import { formatTime } from '#kit/clock.ts';
+import { WorkQueue } from '#kit/work-queue.ts';
+import { nodes as nodeKind, pods as podKind } from '#resources/kinds.ts';
+import { ignoreNotFound } from '../api-failure.ts';
+import type { Controller, ControllerDeps } from '../controller.ts';
+import { isTerminated } from '../pod-state.ts';
+import { type Collected, limits, planPodGC } from './plan.ts';
+
+const sweepKey = 'all pods';
+
+export function openPodGCController(deps: ControllerDeps): Controller {
+  const { client, clock, informers } = deps;
+  const queue = new WorkQueue(deps);
+  const nodes = informers.of(nodeKind);
+  const pods = informers.of(podKind);
+  /** Since when nodes that pods name are missing, on the monotonic clock. */
+  const missingMs = new Map<string, number>();
+
+  /** Nodes that are gone for good: missing for long enough, and the server says so too. */
+  const goneNodes = async (signal: AbortSignal): Promise<ReadonlySet<string>> => {
+    const named = new Set<string>();
+    for (const pod of pods.list()) {
+      const { nodeName = '' } = pod.spec ?? {};
+      if (nodeName !== '' && nodes.get(nodeName) === undefined) named.add(nodeName);
+    }
+    for (const name of missingMs.keys()) if (!named.has(name)) missingMs.delete(name);
+    const gone = new Set<string>();
+    for (const name of named) {
+      const sinceMs = missingMs.get(name) ?? clock.monotonic();
+      missingMs.set(name, sinceMs);
+      if (clock.monotonic() - sinceMs < limits.quarantineMs) continue;
+      try {
+        await client.get(nodeKind, { name }, { signal });
+        missingMs.delete(name);
+      } catch (error) {
+        if (!isReason(error, 'NotFound')) throw error;
+        gone.add(name);
+      }
+    }
+    return gone;
+  };
+
+  const collect = async ({ pod, why }: Collected, signal: AbortSignal): Promise<void> => {
+    const { namespace, name = '', uid = '' } = pod.metadata;
+    if (why === 'orphaned' && !isTerminated(pod)) {
+      const condition = {
+        type: 'DisruptionTarget',
+        status: 'True',
+        reason: 'DeletionByPodGC',
+        message: 'PodGC: node no longer exists',
+        lastTransitionTime: formatTime(clock.now()),
+      };
+      const conditions = [...(pod.status?.conditions ?? []), condition];
+      const next = { ...pod, status: { ...pod.status, phase: 'Failed', conditions } };
+      await client.update(podKind, next, { subresource: 'status', signal });
+    }
+    const options = { gracePeriodSeconds: 0, preconditions: { uid }, signal };
+    await client.delete(podKind, { namespace, name }, options);
+    deps.log.info('pod collected', { pod: `${namespace}/${name}`, why });
+  };
+
+  queue.add(sweepKey);
+  return {
+    name: 'pod-garbage-collector-controller',
+    queue,
+    workers: 1,
+    sources: [nodes, pods],
+    reconcile: async (key, { signal }) => {
+      queue.addAfter(key, limits.periodMs);
+      const gone = await goneNodes(signal);
+      const collected = planPodGC(pods.list(), (nodeName) => gone.has(nodeName));
+      for (const one of collected) await collect(one, signal).catch(ignoreNotFound);
+    },
+  };
+}

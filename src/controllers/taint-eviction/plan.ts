@@ -1,0 +1,45 @@
+/**
+ * When a pod has to leave its node because of taints. Pure.
+ *
+ * A NoExecute taint drives away a pod that does not tolerate it: at once, or after the
+ * `tolerationSeconds` of the toleration that matches. Of several taints the earliest counts.
+ *
+ * Example: taint `unreachable` added at 100 s, tolerated for 300 s: the pod leaves at 400 s. A second
+ * taint that it does not tolerate: at once.
+ * Behaviour: kubernetes.io, "Taints and Tolerations".
+ */
+import type { Pod, Taint, Toleration } from '#resources/types/core-v1.ts';
+
+/** The moment to delete the pod; `undefined`: it may stay. */
+export function planEviction(
+  pod: Pod,
+  taints: readonly Taint[],
+  nowMs: number,
+): number | undefined {
+  let leaveMs: number | undefined;
+  for (const taint of taints) {
+    if (taint.effect !== 'NoExecute') continue;
+    const fromMs = taint.timeAdded === undefined ? nowMs : Date.parse(taint.timeAdded);
+    const seconds = toleratedSeconds(pod.spec?.tolerations ?? [], taint);
+    if (seconds === Number.POSITIVE_INFINITY) continue;
+    const untilMs = seconds <= 0 ? nowMs : fromMs + seconds * 1000;
+    leaveMs = Math.min(leaveMs ?? untilMs, untilMs);
+  }
+  return leaveMs;
+}
+
+/** The shortest time of all tolerations that match; 0 where none does. */
+function toleratedSeconds(tolerations: readonly Toleration[], taint: Taint): number {
+  const matching = tolerations.filter((toleration) => tolerates(toleration, taint));
+  if (matching.length === 0) return 0;
+  return Math.min(
+    ...matching.map(({ tolerationSeconds }) => tolerationSeconds ?? Number.POSITIVE_INFINITY),
+  );
+}
+
+function tolerates({ effect, key, operator, value }: Toleration, taint: Taint): boolean {
+  if (effect && effect !== taint.effect) return false;
+  if (key && key !== taint.key) return false;
+  if (operator === 'Exists') return true;
+  return (key ?? '') !== '' && (value ?? '') === (taint.value ?? '');
+}
