@@ -9,6 +9,7 @@
  * today and in a pod tomorrow. Records are not kept: each question is looked up in the informers'
  * copies, through indexes by address where the question is one.
  */
+import { existsSync, readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import type { Informer, Informers } from '#client';
 import type { Clock } from '#kit/clock.ts';
@@ -18,7 +19,7 @@ import { type Random, systemRandom } from '#kit/random.ts';
 import { endpointSlices, namespaces, services } from '#resources/kinds.ts';
 import type { Namespace, Service } from '#resources/types/core-v1.ts';
 import type { EndpointSlice } from '#resources/types/discovery-v1.ts';
-import { Forwarder, type Upstream } from './forward.ts';
+import { Forwarder, parseUpstreams, type Upstream } from './forward.ts';
 import type { RecordSource, Zone } from './records.ts';
 import { resolve } from './resolver.ts';
 import { DnsServer } from './server.ts';
@@ -29,8 +30,8 @@ export const limits = {
   connectionsMax: 200,
   connectionIdleMs: 10_000,
   pendingMax: 2_000,
-  /** How long the list of this machine's own addresses is believed. */
-  ownAddressesMs: 10_000,
+  /** How often the list of this machine's own addresses is read again at most. */
+  ownAddressesMs: 1_000,
 } as const;
 
 export interface DnsDeps {
@@ -49,15 +50,14 @@ export interface DnsOptions {
   readonly clusterDomain: string;
   /** Pods are served; so is this machine itself. */
   readonly clusterCIDR: string;
-  /** Name servers for all other names: see `parseUpstreams`. */
-  readonly upstreams: readonly Upstream[];
+  /** Name servers for all other names; those of this machine when absent. */
+  readonly upstreams?: readonly Upstream[] | undefined;
   readonly signal: AbortSignal;
   /** Called when questions are answered, with the port. */
   readonly onReady?: ((bound: { readonly port: number }) => void) | undefined;
 }
 
-export type { Upstream } from './forward.ts';
-export { parseUpstreams } from './forward.ts';
+export type { Upstream };
 
 /** Answers from the moment the API has been read until the signal aborts. */
 export async function runDNS(deps: DnsDeps, options: DnsOptions): Promise<void> {
@@ -68,7 +68,7 @@ export async function runDNS(deps: DnsDeps, options: DnsOptions): Promise<void> 
     domain: options.clusterDomain.toLowerCase(),
     isPodAddress: (candidate) => contains(clusterCIDR, candidate),
   };
-  const upstreams = options.upstreams.filter(
+  const upstreams = (options.upstreams ?? machineUpstreams()).filter(
     (upstream) => upstream.port !== options.port || upstream.address !== address,
   );
   const forwarder = new Forwarder(
@@ -82,7 +82,7 @@ export async function runDNS(deps: DnsDeps, options: DnsOptions): Promise<void> 
     {
       clock,
       log,
-      isAllowed: (from) => contains(clusterCIDR, from) || own.has(from),
+      isAllowed: (from) => from === address || contains(clusterCIDR, from) || own.has(from),
       resolve: (query, via) => resolve({ source, zone, forwarder }, query, { via, signal }),
     },
     {
@@ -100,6 +100,12 @@ export async function runDNS(deps: DnsDeps, options: DnsOptions): Promise<void> 
     if (signal.aborted) done();
     else signal.addEventListener('abort', () => done(), { once: true });
   });
+}
+
+const resolvConf = '/etc/resolv.conf';
+
+function machineUpstreams(): readonly Upstream[] {
+  return existsSync(resolvConf) ? parseUpstreams(readFileSync(resolvConf, 'utf8')) : [];
 }
 
 const serviceIndex = 'dns-service';
@@ -162,7 +168,7 @@ class InformerSource implements RecordSource {
   }
 }
 
-/** This machine's addresses, read again from time to time. */
+/** This machine's addresses; read again when somebody unknown asks. */
 class OwnAddresses {
   readonly #clock: Clock;
   #addresses: ReadonlySet<string> = new Set();
@@ -173,7 +179,7 @@ class OwnAddresses {
   }
 
   has(address: string): boolean {
-    if (address.startsWith('127.')) return true;
+    if (address.startsWith('127.') || this.#addresses.has(address)) return true;
     const nowMs = this.#clock.monotonic();
     if (nowMs - this.#readMs > limits.ownAddressesMs) {
       const all = Object.values(networkInterfaces()).flatMap((each) => each ?? []);

@@ -1,0 +1,308 @@
+/**
+ * Pod network, service proxy and cluster DNS on a real kernel: namespaces as pods, real nftables,
+ * real packets. Servers (`network-peer.ts`) say who they are and whom they see.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { endpointSlices, namespaces, services } from '#resources/kinds.ts';
+import type { Service, ServiceSpec } from '#resources/types/core-v1.ts';
+import type { EndpointSlice } from '#resources/types/discovery-v1.ts';
+import { covers, superseded } from '#test/covers.ts';
+import { NetworkNode, outsideAddress, type Place, type TestPod } from '#test/network-node.ts';
+import type { CallOutcome } from '#test/network-peer.ts';
+
+const timeout = 120_000;
+
+function service(name: string, spec: ServiceSpec): Service {
+  const metadata = { namespace: 'default', name };
+  return { apiVersion: 'v1', kind: 'Service', metadata, spec };
+}
+
+function slice(
+  name: string,
+  pods: readonly TestPod[],
+  ports: EndpointSlice['ports'],
+  conditions: { readonly ready: boolean } = { ready: true },
+): EndpointSlice {
+  return {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: {
+      ...{ namespace: 'default', name },
+      labels: { 'kubernetes.io/service-name': name },
+    },
+    addressType: 'IPv4',
+    endpoints: pods.map(({ address }) => ({
+      ...{ addresses: [address], nodeName: 'node-1', conditions },
+    })),
+    ports,
+  };
+}
+
+/** `192.168.77.2:30080` */
+function split(to: string): readonly [string, number] {
+  const [host = '', port = ''] = to.split(':');
+  return [host, Number(port)];
+}
+
+async function outcomes(network: NetworkNode, from: Place, to: string, count: number) {
+  // Printed by network-peer.ts.
+  return (await network.peer(from, 'call', ...split(to), count)) as readonly CallOutcome[];
+}
+
+/** Who answers and whom it sees, or how it failed. */
+async function call(network: NetworkNode, from: Place, to: string): Promise<CallOutcome> {
+  return (await outcomes(network, from, to, 1))[0] ?? 'silent';
+}
+
+/** Everybody who answers. */
+async function servers(network: NetworkNode, from: Place, to: string, count = 24) {
+  const all = await outcomes(network, from, to, count);
+  return [...new Set(all.map((each) => (typeof each === 'string' ? each : each.server)))].sort();
+}
+
+async function answers(network: NetworkNode, from: Place, to: string): Promise<boolean> {
+  return typeof (await call(network, from, to)) !== 'string';
+}
+
+async function clientSeen(network: NetworkNode, from: Place, to: string): Promise<string> {
+  const outcome = await call(network, from, to);
+  return typeof outcome === 'string' ? outcome : outcome.client;
+}
+
+const tcp = [{ name: '', port: 8080, protocol: 'TCP' }];
+
+test('pods have addresses of their own and reach each other', { timeout }, async () => {
+  await using network = await NetworkNode.open();
+  await network.startAgent();
+  const one = await network.addPod('one');
+  const two = await network.addPod('two');
+  await network.startServer(one);
+
+  assert.deepEqual(await call(network, two, `${one.address}:8080`), {
+    ...{ server: one.address, client: two.address },
+  });
+  const fromNode = await servers(network, network.node, `${one.address}:8080`, 1);
+  assert.deepEqual(fromNode, [one.address], 'the node reaches its pods');
+  await network.startServer(network.outside);
+  const leaving = await clientSeen(network, one, `${outsideAddress}:8080`);
+  assert.equal(leaving, network.settings.nodeIP, 'outside sees the node, not the pod');
+  assert.equal(await call(network, one, '10.42.0.200:8080'), 'silent');
+  // Two pods on one node, both on port 8080.
+  await network.startServer(two);
+  assert.deepEqual(await servers(network, one, `${two.address}:8080`, 1), [two.address]);
+  covers('NET-018', 'NET-033');
+});
+
+test('calls of the runtime may come twice, at once and too late', { timeout }, async () => {
+  await using network = await NetworkNode.open();
+  await network.startAgent();
+  const pod = await network.addPod('one');
+  const { containerId, path: namespacePath } = pod;
+  const check = () => network.callPlugin('CHECK', { containerId, namespacePath });
+  assert.equal((await check()).code, 0);
+  assert.match((await network.callPlugin('VERSION', pod0)).stdout, /"1\.0\.0"/);
+
+  const absent = await network.callPlugin('ADD', pod0);
+  assert.equal(absent.code, 1);
+  assert.match(absent.stdout, /"code":100,.*no network namespace/);
+
+  const deletions = [1, 2, 3].map(() => network.callPlugin('DEL', { containerId, namespacePath }));
+  assert.deepEqual(
+    (await Promise.all(deletions)).map(({ code }) => code),
+    [0, 0, 0],
+  );
+  assert.equal((await check()).code, 1);
+  const again = await network.addPod('two');
+  assert.notEqual(again.address, pod.address, "a dead pod's address rests for a while");
+
+  await network.killAgent();
+  const refused = await network.callPlugin('DEL', { containerId: 'two', namespacePath });
+  assert.equal(refused.code, 1);
+  assert.match(refused.stdout, /"code":11/);
+  await network.startAgent();
+  const third = await network.addPod('three');
+  assert.notEqual(third.address, again.address, 'addresses in use survive a restart');
+});
+
+test('a service leads to its ready endpoints, whoever asks', { timeout }, async () => {
+  await using network = await NetworkNode.open();
+  await network.startAgent();
+  const one = await network.addPod('one');
+  const two = await network.addPod('two');
+  const client = await network.addPod('client');
+  await network.startServer(one);
+  await network.startServer(two);
+  const web = service('web', {
+    ...{ type: 'NodePort', clusterIP: '10.43.0.7' },
+    ports: [{ port: 80, nodePort: 30_080, protocol: 'TCP' }],
+  });
+  network.put(services, web);
+  await network.until(
+    async () => (await call(network, client, '10.43.0.7:80')) === 'refused',
+    'without endpoints the service refuses',
+  );
+  assert.equal(await call(network, network.outside, '192.168.77.2:30080'), 'refused');
+
+  network.put(endpointSlices, slice('web', [one, two], tcp));
+  const both = [one.address, two.address].sort();
+  await network.until(
+    async () => await answers(network, client, '10.43.0.7:80'),
+    'the service answers',
+  );
+  assert.deepEqual(await servers(network, client, '10.43.0.7:80', 24), both);
+  assert.equal(await clientSeen(network, client, '10.43.0.7:80'), client.address);
+  assert.equal(await call(network, client, '10.43.0.7:81'), 'refused', 'a port it has not');
+  assert.deepEqual(await servers(network, network.node, '10.43.0.7:80', 24), both);
+  assert.deepEqual(await servers(network, network.node, '127.0.0.1:30080', 24), both);
+  assert.deepEqual(await servers(network, network.outside, '192.168.77.2:30080', 24), both);
+  assert.deepEqual(await servers(network, client, '192.168.77.2:30080', 24), both);
+  // A pod that is chosen for its own call must not see itself as the sender.
+  assert.deepEqual(await servers(network, one, '10.43.0.7:80', 24), both);
+
+  network.put(endpointSlices, slice('web', [two], tcp));
+  await network.until(
+    async () => (await servers(network, client, '10.43.0.7:80', 8)).length === 1,
+    'the endpoint that left is not asked any more',
+  );
+  covers('NET-019', 'SVC-009', 'SVC-015');
+
+  await network.killAgent();
+  assert.deepEqual(await servers(network, client, '10.43.0.7:80', 4), [two.address]);
+  assert.deepEqual(await servers(network, network.node, '127.0.0.1:30080', 4), [two.address]);
+  superseded('SVC-027', {
+    by: 'v1.33',
+    now: 'the rules are nftables; they go on without the proxy, and pods see the address of the caller',
+  });
+  network.put(endpointSlices, slice('web', [one], tcp));
+  await network.startAgent();
+  assert.deepEqual(await servers(network, client, '10.43.0.7:80', 4), [one.address]);
+
+  network.remove(services, 'default/web');
+  await network.until(
+    async () => (await call(network, network.node, '127.0.0.1:30080')) === 'refused',
+    'a deleted service is gone',
+  );
+});
+
+test("client affinity, policy Local and a load balancer's ranges", { timeout }, async () => {
+  await using network = await NetworkNode.open();
+  await network.startAgent();
+  const one = await network.addPod('one');
+  const two = await network.addPod('two');
+  const client = await network.addPod('client');
+  await network.startServer(one);
+  await network.startServer(two);
+  const sticky = service('sticky', {
+    ...{ type: 'NodePort', clusterIP: '10.43.0.8', sessionAffinity: 'ClientIP' },
+    ports: [{ port: 80, nodePort: 30_081, protocol: 'TCP' }],
+  });
+  network.put(services, sticky);
+  network.put(endpointSlices, slice('sticky', [one, two], tcp));
+  await network.until(
+    async () => await answers(network, client, '10.43.0.8:80'),
+    'the service answers',
+  );
+  const [chosen = ''] = await servers(network, client, '10.43.0.8:80', 12);
+  assert.deepEqual(await servers(network, client, '10.43.0.8:80', 12), [chosen]);
+  covers('SVC-026');
+  const left = one.address === chosen ? two : one;
+  network.put(endpointSlices, slice('sticky', [left], tcp));
+  await network.until(
+    async () => (await servers(network, client, '10.43.0.8:80', 1))[0] === left.address,
+    'clients of an endpoint that left go to another',
+  );
+
+  const local = service('local', {
+    ...{ type: 'LoadBalancer', clusterIP: '10.43.0.9', externalTrafficPolicy: 'Local' },
+    ports: [{ port: 80, nodePort: 30_082, protocol: 'TCP' }],
+    loadBalancerSourceRanges: ['192.168.77.0/30'],
+  });
+  const ingress = [{ ip: '203.0.113.5' }];
+  network.put(services, { ...local, status: { loadBalancer: { ingress } } });
+  network.put(endpointSlices, slice('local', [one], tcp));
+  await network.until(
+    async () => await answers(network, network.outside, '192.168.77.2:30082'),
+    'the node port answers',
+  );
+  const seen = await clientSeen(network, network.outside, '192.168.77.2:30082');
+  assert.equal(seen, outsideAddress, 'policy Local keeps the address of the client');
+  await network.ip(network.outside, [
+    `route add 203.0.113.5 via ${network.settings.nodeIP}`,
+    'addr add 192.168.77.9/24 dev up0',
+  ]);
+  assert.equal(await clientSeen(network, network.outside, '203.0.113.5:80'), outsideAddress);
+  const other = await network.peer(network.outside, 'call', '203.0.113.5', 80, 1, '192.168.77.9');
+  assert.deepEqual(other, ['silent'], 'not in the ranges');
+});
+
+const ask = (network: NetworkNode, from: Place, name: string, type = 'A') =>
+  network.peer(from, 'resolve', name, type, '10.43.0.10', 53);
+
+test('names of services are answered over UDP and TCP', { timeout }, async () => {
+  await using network = await NetworkNode.open();
+  const dns = service('kube-dns', {
+    clusterIP: '10.43.0.10',
+    ports: [
+      { name: 'dns', port: 53, protocol: 'UDP' },
+      { name: 'dns-tcp', port: 53, protocol: 'TCP' },
+    ],
+  });
+  const endpoint = { addresses: [network.settings.nodeIP] };
+  network.put(services, dns);
+  network.put(endpointSlices, {
+    ...slice(
+      'kube-dns',
+      [],
+      [
+        { name: 'dns', port: 10_053, protocol: 'UDP' },
+        { name: 'dns-tcp', port: 10_053, protocol: 'TCP' },
+      ],
+    ),
+    endpoints: [endpoint],
+  } satisfies EndpointSlice);
+  network.put(services, service('web', { clusterIP: '10.43.0.7', ports: [{ port: 80 }] }));
+  network.put(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } });
+  await network.startAgent();
+  const pod = await network.addPod('one');
+  const name = 'web.default.svc.cluster.local';
+
+  assert.deepEqual(await ask(network, pod, name), ['10.43.0.7']);
+  assert.deepEqual(await ask(network, network.node, name), ['10.43.0.7'], 'the node may ask too');
+  assert.deepEqual(await network.peer(pod, 'resolve-tcp', name, '10.43.0.10', 53), ['10.43.0.7']);
+  assert.equal(await ask(network, pod, name, 'AAAA'), 'ENODATA');
+  assert.equal(await ask(network, pod, 'nobody.default.svc.cluster.local'), 'ENOTFOUND');
+  assert.deepEqual(await ask(network, pod, '7.0.43.10.in-addr.arpa', 'PTR'), [name]);
+  const direct = ['resolve', name, 'A', '192.168.77.2', 10_053] as const;
+  assert.deepEqual(await network.peer(network.node, ...direct), ['10.43.0.7']);
+  const stranger = await network.peer(network.outside, ...direct);
+  assert.equal(stranger, 'ETIMEOUT', 'not an open resolver');
+  covers('DNS-025', 'DNS-031');
+});
+
+test('UDP flows follow when their endpoint goes', { timeout }, async () => {
+  await using network = await NetworkNode.open();
+  await network.startAgent();
+  const one = await network.addPod('one');
+  const two = await network.addPod('two');
+  const client = await network.addPod('client');
+  await network.startServer(one);
+  await network.startServer(two);
+  const udp = [{ name: '', port: 8080, protocol: 'UDP' }];
+  network.put(
+    services,
+    service('talk', {
+      clusterIP: '10.43.0.11',
+      ports: [{ port: 80, protocol: 'UDP' }],
+    }),
+  );
+  network.put(endpointSlices, slice('talk', [one], udp));
+  // The same source port each time: without forgetting it, the kernel goes on with the first choice.
+  const said = () => network.peer(client, 'send', '10.43.0.11', 80, 5555);
+  await network.until(async () => (await said()) === one.address, 'the first endpoint answers');
+  network.put(endpointSlices, slice('talk', [two], udp));
+  await network.until(async () => (await said()) === two.address, 'the second one takes over');
+  covers('SVC-021');
+});
+
+const pod0 = { containerId: 'none', namespacePath: '/proc/0/ns/net' };

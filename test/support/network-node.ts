@@ -1,0 +1,266 @@
+/**
+ * A node without containers, for tests of the network: a namespace with an uplink, pods that are
+ * empty namespaces connected by the real CNI plugin, and the real pod network, service proxy and DNS
+ * in a process (`network-agent.ts`) that can be killed and started again.
+ *
+ * Each namespace belongs to a sleeping process, so nothing is left once the processes have ended.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { KindOf } from '#api/kind-of.ts';
+import type { KubeObject } from '#api/object.ts';
+import { systemClock } from '#kit/clock.ts';
+import { type CommandResult, mustRun, runCommand } from '#kit/run-command.ts';
+import { cniPaths } from '#network';
+
+export interface AgentSettings {
+  readonly nodeName: string;
+  readonly nodeIP: string;
+  readonly clusterId: string;
+  readonly clusterCIDR: string;
+  readonly podCIDR: string;
+  readonly dataDir: string;
+  readonly dnsPort: number;
+  readonly upstreams: readonly { readonly address: string; readonly port: number }[];
+}
+
+export type AgentCommand =
+  | { readonly do: 'put'; readonly kind: { readonly plural: string }; readonly object: KubeObject }
+  | { readonly do: 'remove'; readonly kind: { readonly plural: string }; readonly key: string }
+  | { readonly do: 'start'; readonly settings: AgentSettings };
+
+export interface AgentReport {
+  readonly ready: 'network' | 'proxy' | 'dns';
+}
+
+/** A network namespace, held by a process. */
+export interface Place {
+  readonly pid: number;
+  readonly path: string;
+}
+
+export interface TestPod extends Place {
+  readonly address: string;
+  readonly containerId: string;
+}
+
+const { signal } = new AbortController();
+const clock = systemClock();
+const peerPath = fileURLToPath(new URL('./network-peer.ts', import.meta.url));
+const agentPath = fileURLToPath(new URL('./network-agent.ts', import.meta.url));
+const limits = { commandMs: 20_000, readyMs: 20_000, holdS: 600 } as const;
+
+export const outsideAddress = '192.168.77.1';
+const nodeAddress = '192.168.77.2';
+
+export class NetworkNode implements AsyncDisposable {
+  readonly settings: AgentSettings;
+  readonly outside: Place;
+  readonly node: Place;
+  readonly #processes: ChildProcess[];
+  readonly #objects = new Map<string, AgentCommand>();
+  #agent: ChildProcess | undefined;
+  #log = '';
+
+  private constructor(settings: AgentSettings, places: readonly ChildProcess[]) {
+    this.settings = settings;
+    this.#processes = [...places];
+    const [outside, node] = places.map((child) => placeOf(child));
+    if (outside === undefined || node === undefined) throw new Error('two places are needed');
+    this.outside = outside;
+    this.node = node;
+  }
+
+  static async open(settings: Partial<AgentSettings> = {}): Promise<NetworkNode> {
+    const network = new NetworkNode(
+      {
+        nodeName: 'node-1',
+        nodeIP: nodeAddress,
+        clusterId: 'zztst',
+        clusterCIDR: '10.42.0.0/16',
+        podCIDR: '10.42.0.0/24',
+        dataDir: mkdtempSync(path.join(tmpdir(), 'coracle-net-')),
+        dnsPort: 10_053,
+        upstreams: [],
+        ...settings,
+      },
+      [await openPlace(), await openPlace()],
+    );
+    const { outside, node } = network;
+    const link = `link add up0 type veth peer name up0 netns ${node.path}`;
+    await network.ip(outside, [link, `addr add ${outsideAddress}/24 dev up0`, 'link set up0 up']);
+    await network.ip(node, [
+      ...['link set lo up', `addr add ${nodeAddress}/24 dev up0`, 'link set up0 up'],
+      `route add default via ${outsideAddress}`,
+    ]);
+    return network;
+  }
+
+  /** What the agents have logged. */
+  get log(): string {
+    return this.#log;
+  }
+
+  get agentPid(): number | undefined {
+    return this.#agent?.pid;
+  }
+
+  /** Starts the agent, gives it every object, and waits until all its parts are ready. */
+  async startAgent(): Promise<void> {
+    const child = spawn('nsenter', [`--net=${this.node.path}`, process.execPath, agentPath], {
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
+    this.#agent = child;
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.on('data', (text: Buffer) => {
+        this.#log += text;
+      });
+    }
+    const waiting = new Set(['network', 'proxy', 'dns']);
+    const ready = new Promise<void>((resolve, reject) => {
+      const cancel = clock.after(limits.readyMs, () =>
+        reject(new Error(`not ready: ${this.#log}`)),
+      );
+      child.on('message', (report: AgentReport) => {
+        waiting.delete(report.ready);
+        if (waiting.size > 0) return;
+        cancel();
+        resolve();
+      });
+      child.once('exit', () => {
+        cancel();
+        reject(new Error(`the agent ended: ${this.#log}`));
+      });
+    });
+    for (const command of this.#objects.values()) child.send(command);
+    child.send({ do: 'start', settings: this.settings } satisfies AgentCommand);
+    await ready;
+  }
+
+  async killAgent(): Promise<void> {
+    await ended(this.#agent);
+    this.#agent = undefined;
+  }
+
+  put<T extends KubeObject>(kind: KindOf<T>, object: T): void {
+    const { namespace = '', name = '' } = object.metadata;
+    const command: AgentCommand = { do: 'put', kind: { plural: kind.plural }, object };
+    this.#objects.set(`${kind.plural} ${namespace}/${name}`, command);
+    this.#agent?.send(command);
+  }
+
+  remove(kind: { readonly plural: string }, key: string): void {
+    this.#objects.delete(`${kind.plural} ${key}`);
+    this.#agent?.send({ do: 'remove', kind, key } satisfies AgentCommand);
+  }
+
+  /** A namespace connected as the container runtime would. */
+  async addPod(containerId: string): Promise<TestPod> {
+    const child = await openPlace();
+    this.#processes.push(child);
+    const place = placeOf(child);
+    const result = await this.callPlugin('ADD', { containerId, namespacePath: place.path });
+    if (result.code !== 0) throw new Error(`ADD failed: ${result.stdout} ${this.#log}`);
+    // The plugin's answer, in CNI's own shape.
+    const { ips } = JSON.parse(result.stdout) as { ips: readonly { readonly address: string }[] };
+    const address = ips[0]?.address.replace('/32', '') ?? '';
+    return { ...place, address, containerId };
+  }
+
+  callPlugin(
+    command: string,
+    call: { readonly containerId: string; readonly namespacePath: string },
+  ): Promise<CommandResult> {
+    return runCommand(path.join(cniPaths(this.settings.dataDir).binDir, 'coracle'), [], {
+      input: JSON.stringify({ cniVersion: '1.0.0', name: 'test', type: 'coracle' }),
+      env: {
+        ...process.env,
+        CNI_COMMAND: command,
+        CNI_CONTAINERID: call.containerId,
+        CNI_NETNS: call.namespacePath,
+        CNI_IFNAME: 'eth0',
+        CNI_ARGS: `K8S_POD_NAMESPACE=default;K8S_POD_NAME=${call.containerId}`,
+      },
+      signal,
+      timeoutMs: limits.commandMs,
+    });
+  }
+
+  /** Runs a program in a namespace. */
+  run(place: Place, command: string, args: readonly string[]): Promise<CommandResult> {
+    const all = [`--net=${place.path}`, command, ...args];
+    return runCommand('nsenter', all, { signal, timeoutMs: limits.commandMs });
+  }
+
+  async ip(place: Place, lines: readonly string[]): Promise<void> {
+    const input = `${lines.join('\n')}\n`;
+    const args = [`--net=${place.path}`, 'ip', '-batch', '-'];
+    await mustRun('nsenter', args, { input, signal, timeoutMs: limits.commandMs });
+  }
+
+  /** A server on TCP and UDP port 8080 of a namespace (`network-peer.ts serve`), until the end. */
+  async startServer(place: Place): Promise<void> {
+    const args = [`--net=${place.path}`, process.execPath, peerPath, 'serve'];
+    const child = spawn('nsenter', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#processes.push(child);
+    await spoken(child);
+  }
+
+  /** Runs a client of `network-peer.ts` in a namespace; what it prints. */
+  async peer(
+    place: Place,
+    command: string,
+    ...args: readonly (string | number)[]
+  ): Promise<unknown> {
+    const all = [peerPath, command, ...args.map(String)];
+    const { code, stdout, stderr } = await this.run(place, process.execPath, all);
+    if (code !== 0) throw new Error(`${command} ${args.join(' ')}: ${stderr}`);
+    return JSON.parse(stdout);
+  }
+
+  /** Waits until the check holds. */
+  async until(check: () => Promise<boolean>, what: string): Promise<void> {
+    for (let attempt = 0; attempt < 100; attempt++) {
+      if (await check()) return;
+      await clock.sleep(50, { signal });
+    }
+    throw new Error(`never happened: ${what}\n${this.#log}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.killAgent();
+    await Promise.all(this.#processes.map(ended));
+    rmSync(this.settings.dataDir, { recursive: true, force: true });
+  }
+}
+
+async function openPlace(): Promise<ChildProcess> {
+  const script = `echo ready; exec sleep ${limits.holdS}`;
+  const child = spawn('unshare', ['--net', 'sh', '-c', script], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  await spoken(child);
+  return child;
+}
+
+/** Waits for the first output. */
+function spoken(child: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    child.stdout?.once('data', () => resolve());
+    child.once('exit', () => reject(new Error(`${child.spawnargs.join(' ')} ended at once`)));
+  });
+}
+
+function placeOf({ pid = 0 }: ChildProcess): Place {
+  return { pid, path: `/proc/${pid}/ns/net` };
+}
+
+async function ended(child: ChildProcess | undefined): Promise<void> {
+  if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  const exit = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  child.kill('SIGKILL');
+  await exit;
+}
