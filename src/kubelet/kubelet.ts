@@ -266,7 +266,10 @@ function assemble(
   });
   scope.spawn((ending) => recorder.run(ending));
   const spawn = (task: () => Promise<void>): void => scope.spawn(task);
-  const objects = new WatchedObjects({ client, clock, log }, { spawn, onChange });
+  const objects = new WatchedObjects(
+    { client, clock, log },
+    { spawn: (task) => scope.spawn(task), onChange },
+  );
   mkdirSync(options.dataDir, { recursive: true });
   const facts = readMachineFacts(machine, options.dataDir);
   const amounts = nodeAmounts(facts, options.maxPods ?? limits.maxPods);

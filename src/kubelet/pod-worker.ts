@@ -136,7 +136,7 @@ export class PodWorker {
   }
 
   async #sleep(untilMs: number, signal: AbortSignal): Promise<void> {
-    if (this.#isDirty) return;
+    if (this.#isDirty || signal.aborted) return;
     const { clock } = this.#parts;
     const restMs = untilMs - clock.now();
     const onAbort = (): void => this.#wake?.();
@@ -327,13 +327,13 @@ export class PodWorker {
 
   async #removeTraces({ runtime: facts }: PodFacts, signal: AbortSignal): Promise<void> {
     const { runtime, volumes, machine, node, paths, statuses, images, owners } = this.#parts;
+    await volumes.remove(this.#pod, { signal });
     for (const { id } of facts.sandboxes) {
       await runtime.removePodSandbox(id, { signal }).catch((error: unknown) => {
         if (!isGrpcCode(error, 'NOT_FOUND')) throw error;
       });
     }
     for (const { id } of [...facts.sandboxes, ...facts.containers]) owners.delete(id);
-    await volumes.remove(this.#pod, { signal });
     rmSync(podPaths(paths, this.#pod).logs, { recursive: true, force: true });
     machine.cgroups.remove(podCgroupPath(node.cgroupRoot, this.#pod));
     images.release(this.#uid);

@@ -29,14 +29,14 @@ const retryMs = 1000;
 export class WatchedObjects {
   readonly #deps: WatchedObjectsDeps;
   readonly #entries = new Map<string, Entry>();
-  readonly #spawn: (task: () => Promise<void>) => void;
+  readonly #spawn: (task: (signal: AbortSignal) => Promise<void>) => void;
   readonly #onChange: (owners: Iterable<string>) => void;
 
   constructor(
     deps: WatchedObjectsDeps,
     options: {
       /** Runs a task in the kubelet's scope. */
-      readonly spawn: (task: () => Promise<void>) => void;
+      readonly spawn: (task: (signal: AbortSignal) => Promise<void>) => void;
       readonly onChange: (owners: Iterable<string>) => void;
     },
   ) {
@@ -85,7 +85,10 @@ export class WatchedObjects {
       }),
     };
     this.#entries.set(key, entry);
-    this.#spawn(async () => {
+    this.#spawn(async (signal) => {
+      const onAbort = (): void => stop.abort(signal.reason);
+      if (signal.aborted) onAbort();
+      signal.addEventListener('abort', onAbort, { once: true });
       try {
         const { resourceVersion } = await listed;
         await entry.first;
@@ -94,6 +97,8 @@ export class WatchedObjects {
         // The asker sees why; the next question tries again.
         if (this.#entries.get(key) === entry) this.#entries.delete(key);
         if (!stop.signal.aborted) this.#deps.log.warn('cannot read an object', { key, error });
+      } finally {
+        signal.removeEventListener('abort', onAbort);
       }
     });
     return entry;
