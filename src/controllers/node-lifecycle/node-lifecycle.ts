@@ -127,7 +127,7 @@ class NodeLifecycleController {
       of.some((taint) => isEviction(taint.key, taint.effect));
     if (isEvicted(taints) && !isEvicted(before) && speed !== 'stop') {
       this.#nextEvictionMs.set(zone, now + speed);
-    } else if (speed !== 'stop' && readyStatus(node) !== 'True' && !isEvicted(taints)) {
+    } else if (speed !== 'stop' && nextMs > now && readyStatus(node) !== 'True') {
       this.queue.addAfter(nameOf(node), nextMs - now);
     }
     if (isSameValue(taints, before)) return;

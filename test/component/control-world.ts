@@ -1,0 +1,175 @@
+/**
+ * A control plane without nodes' programs, for component tests: a real API server in memory, the
+ * controllers, and a stand-in for scheduler and kubelet that binds each pod to a node, makes it
+ * ready, and ends it when it is deleted. Everything runs under one virtual clock.
+ */
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import { isReason } from '#api/errors.ts';
+import type { KindOf } from '#api/kind-of.ts';
+import type { KubeObject } from '#api/object.ts';
+import { type Client, openClient, openInformers } from '#client';
+import { runControllers } from '#controllers';
+import { formatMicroTime, formatTime } from '#kit/clock.ts';
+import { type Logger, silentLog } from '#kit/log.ts';
+import { seededRandom } from '#kit/random.ts';
+import { Scope } from '#kit/scope.ts';
+import { VirtualClock } from '#kit/virtual-clock.ts';
+import { leases, nodes, pods } from '#resources/kinds.ts';
+import type { Node, Pod } from '#resources/types/core-v1.ts';
+import { openTestServer, type TestServer } from '#test/fixtures.ts';
+
+export interface World {
+  readonly clock: VirtualClock;
+  readonly client: Client;
+  readonly server: TestServer;
+  readonly signal: AbortSignal;
+  /** Pods for which this answers false never become ready. */
+  becomesReady: (pod: Pod) => boolean;
+  /** Nodes whose kubelet still lives. */
+  readonly living: Set<string>;
+  addNode(name: string): Promise<void>;
+  list<T extends KubeObject>(kind: KindOf<T>, namespace?: string): Promise<readonly T[]>;
+  /** Lets time pass. */
+  pass(ms: number): Promise<void>;
+  /** Lets time pass in steps of 100 ms until the check holds. */
+  until(what: string, check: () => Promise<boolean>): Promise<void>;
+}
+
+/** Opens it and ends it with the test. */
+export async function openWorld(context: TestContext): Promise<World> {
+  const clock = new VirtualClock();
+  const server = await openTestServer({ clock });
+  const client = openClient({ transport: server.transport, clock });
+  const random = seededRandom(3);
+  const log: Logger = silentLog;
+  const informers = openInformers({ client, clock, random, log }, { freeze: true });
+  const scope = new Scope(new AbortController().signal);
+  scope.spawn((signal) => informers.run(signal));
+  const onBug = (error: Error): void => {
+    throw error;
+  };
+  scope.spawn((signal) =>
+    runControllers(
+      { client, informers, clock, random, log, onBug },
+      { clusterCIDR: '10.42.0.0/16', rootCA: 'the certificate', signal },
+    ),
+  );
+  const world = new ControlWorld({ clock, client, server, signal: scope.signal });
+  scope.spawn((signal) => world.live(signal));
+  context.after(async () => {
+    scope.abort(new Error('the test is over'));
+    await scope.join();
+    await server[Symbol.asyncDispose]();
+  });
+  await clock.advance(0);
+  return world;
+}
+
+class ControlWorld implements World {
+  readonly clock: VirtualClock;
+  readonly client: Client;
+  readonly server: TestServer;
+  readonly signal: AbortSignal;
+  readonly living = new Set<string>();
+  becomesReady: (pod: Pod) => boolean = () => true;
+  #addresses = 0;
+
+  constructor(parts: Pick<World, 'clock' | 'client' | 'server' | 'signal'>) {
+    this.clock = parts.clock;
+    this.client = parts.client;
+    this.server = parts.server;
+    this.signal = parts.signal;
+  }
+
+  async addNode(name: string): Promise<void> {
+    const { signal } = this;
+    const labels = { 'topology.kubernetes.io/zone': `zone-of-${name}` };
+    const node: Node = { apiVersion: 'v1', kind: 'Node', metadata: { name, labels } };
+    await this.client.create(nodes, node, { signal });
+    this.living.add(name);
+    await this.#beat(name);
+  }
+
+  async list<T extends KubeObject>(kind: KindOf<T>, namespace?: string): Promise<readonly T[]> {
+    const { items } = await this.client.list(kind, { namespace, signal: this.signal });
+    return items;
+  }
+
+  pass(ms: number): Promise<void> {
+    return this.clock.advance(ms);
+  }
+
+  async until(what: string, check: () => Promise<boolean>): Promise<void> {
+    for (let turn = 0; turn < 600; turn++) {
+      if (await check()) return;
+      await this.clock.advance(100);
+    }
+    assert.fail(`${what} did not happen within a minute`);
+  }
+
+  /** Scheduler and kubelets, as far as controllers can see them. */
+  async live(signal: AbortSignal): Promise<void> {
+    for (let turn = 0; ; turn++) {
+      if (turn % 100 === 0) for (const name of this.living) await this.#beat(name);
+      for (const pod of await this.list(pods)) {
+        await this.#step(pod).catch((error: unknown) => {
+          if (!isReason(error, 'NotFound') && !isReason(error, 'Conflict')) throw error;
+        });
+      }
+      await this.clock.sleep(100, { signal });
+    }
+  }
+
+  async #step(pod: Pod): Promise<void> {
+    const { signal } = this;
+    const { namespace, name = '', deletionTimestamp } = pod.metadata;
+    const { nodeName } = pod.spec ?? {};
+    if (nodeName === undefined) {
+      const [target] = this.living;
+      if (target === undefined || deletionTimestamp !== undefined) return;
+      const body = {
+        apiVersion: 'v1',
+        kind: 'Binding',
+        metadata: { namespace, name },
+        target: { kind: 'Node', name: target },
+      };
+      await this.client.createSubresource(pods, { namespace, name }, 'binding', body, { signal });
+    } else if (!this.living.has(nodeName)) {
+      return;
+    } else if (deletionTimestamp !== undefined) {
+      await this.client.delete(pods, { namespace, name }, { gracePeriodSeconds: 0, signal });
+    } else if (pod.status?.phase !== 'Running' && this.becomesReady(pod)) {
+      this.#addresses += 1;
+      const podIP = `10.42.0.${this.#addresses}`;
+      const lastTransitionTime = formatTime(this.clock.now());
+      const conditions = [{ type: 'Ready', status: 'True', lastTransitionTime }];
+      const status = { phase: 'Running', podIP, podIPs: [{ ip: podIP }], conditions };
+      await this.client.update(pods, { ...pod, status }, { subresource: 'status', signal });
+    }
+  }
+
+  /** Posts the status once and renews the lease. */
+  async #beat(name: string): Promise<void> {
+    const { client, clock, signal } = this;
+    const node = await client.get(nodes, { name }, { signal });
+    if (
+      !node.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True')
+    ) {
+      const now = formatTime(clock.now());
+      const times = { lastHeartbeatTime: now, lastTransitionTime: now };
+      const conditions = [{ type: 'Ready', status: 'True', ...times }];
+      const options = { type: 'merge', subresource: 'status', signal } as const;
+      await client.patch(nodes, { name }, { status: { conditions } }, options);
+    }
+    const at = { namespace: 'kube-node-lease', name };
+    const spec = { holderIdentity: name, renewTime: formatMicroTime(clock.now()) };
+    const lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: at, spec };
+    try {
+      await client.patch(leases, at, { spec }, { type: 'merge', signal });
+    } catch (error) {
+      if (!isReason(error, 'NotFound')) throw error;
+      await client.create(leases, lease, { signal });
+    }
+  }
+}

@@ -1,0 +1,247 @@
+/** Deployments, from a POST to ready pods, through rollouts and back, over a real API server. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { deployments, events, pods, replicaSets } from '#resources/kinds.ts';
+import type { Deployment } from '#resources/types/apps-v1.ts';
+import { covers } from '#test/covers.ts';
+import { openWorld, type World } from './control-world.ts';
+
+const at = { namespace: 'default', name: 'web' } as const;
+const revision = 'deployment.kubernetes.io/revision';
+
+function web(image: string, spec: object = {}): Deployment {
+  const labels = { app: 'web' };
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: at,
+    spec: {
+      replicas: 3,
+      selector: { matchLabels: labels },
+      template: { metadata: { labels }, spec: { containers: [{ name: 'web', image }] } },
+      ...spec,
+    },
+  };
+}
+
+const setImage = (image: string) => ({
+  spec: { template: { spec: { containers: [{ name: 'web', image }] } } },
+});
+
+async function get(world: World): Promise<Deployment> {
+  return world.client.get(deployments, at, { signal: world.signal });
+}
+
+async function patch(world: World, change: object): Promise<void> {
+  await world.client.patch(deployments, at, change, { type: 'merge', signal: world.signal });
+}
+
+/** What `kubectl rollout status` waits for. */
+async function rolledOut(world: World): Promise<void> {
+  await world.until('the rollout', async () => {
+    const { metadata, spec, status } = await get(world);
+    const replicas = spec?.replicas ?? 0;
+    const { observedGeneration = 0, updatedReplicas = 0, availableReplicas = 0 } = status ?? {};
+    return (
+      observedGeneration >= (metadata.generation ?? 0) &&
+      updatedReplicas === replicas &&
+      (status?.replicas ?? 0) === replicas &&
+      availableReplicas === replicas
+    );
+  });
+  // What is written behind the last counter: revision and history.
+  await world.pass(1_000);
+}
+
+async function sizes(world: World): Promise<Record<string, number>> {
+  const sets = await world.list(replicaSets, 'default');
+  return Object.fromEntries(
+    sets.map(({ metadata, spec }) => [metadata.annotations?.[revision] ?? '', spec?.replicas ?? 0]),
+  );
+}
+
+async function start(context: Parameters<typeof openWorld>[0], deployment: Deployment) {
+  const world = await openWorld(context);
+  await world.addNode('n1');
+  await world.client.create(deployments, deployment, { signal: world.signal });
+  await rolledOut(world);
+  return world;
+}
+
+test('a deployment gets a replica set and pods, with names and labels', async (t) => {
+  covers('WRK-043', 'WRK-045', 'WRK-147');
+  const world = await start(t, web('web:1'));
+  const [set] = await world.list(replicaSets, 'default');
+  const hash = set?.metadata.labels?.['pod-template-hash'];
+  assert.equal(set?.metadata.name, `web-${hash}`);
+  assert.equal(set?.spec?.selector.matchLabels?.['pod-template-hash'], hash);
+  assert.equal(set?.metadata.ownerReferences?.[0]?.kind, 'Deployment');
+  const running = await world.list(pods, 'default');
+  assert.equal(running.length, 3);
+  for (const { metadata } of running) {
+    assert.match(metadata.name ?? '', new RegExp(`^web-${hash}-[a-z0-9]{5}$`));
+    assert.equal(metadata.labels?.['pod-template-hash'], hash);
+    assert.equal(metadata.ownerReferences?.[0]?.name, set?.metadata.name);
+  }
+  const deployment = await get(world);
+  assert.equal(deployment.metadata.annotations?.[revision], '1');
+  const conditions = deployment.status?.conditions?.map(
+    ({ type, status, reason }) => `${type}=${status} ${reason}`,
+  );
+  assert.deepEqual(conditions?.toSorted(), [
+    'Available=True MinimumReplicasAvailable',
+    'Progressing=True NewReplicaSetAvailable',
+  ]);
+});
+
+test('a rollout keeps between floor and ceiling, and undo goes back', async (t) => {
+  covers('WRK-046', 'WRK-047', 'WRK-060', 'WRK-173');
+  const world = await start(t, web('web:1', { replicas: 4 }));
+  await patch(world, setImage('web:2'));
+  let done = false;
+  for (let turn = 0; turn < 200 && !done; turn++) {
+    await world.pass(50);
+    const all = await world.list(pods, 'default');
+    const ready = all.filter(
+      ({ metadata, status }) =>
+        metadata.deletionTimestamp === undefined && status?.conditions?.[0]?.status === 'True',
+    );
+    const alive = all.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+    assert.ok(ready.length >= 3, `${ready.length} ready pods are below the floor`);
+    assert.ok(alive.length <= 5, `${alive.length} pods are above the ceiling`);
+    const { status } = await get(world);
+    done = status?.updatedReplicas === 4 && status.replicas === 4;
+  }
+  await rolledOut(world);
+  assert.deepEqual(await sizes(world), { 1: 0, 2: 4 });
+  await patch(world, setImage('web:1'));
+  await rolledOut(world);
+  assert.deepEqual(await sizes(world), { 2: 0, 3: 4 });
+  const sets = await world.list(replicaSets, 'default');
+  assert.equal(sets.length, 2, 'the old set is used again');
+  const back = sets.find(({ metadata }) => metadata.annotations?.[revision] === '3');
+  assert.equal(back?.metadata.annotations?.['deployment.kubernetes.io/revision-history'], '1');
+});
+
+test('scaling changes the number of pods and nothing else', async (t) => {
+  covers('WRK-169', 'WRK-175');
+  const world = await start(t, web('web:1'));
+  const before = (await world.list(pods, 'default')).map(({ metadata }) => metadata.name);
+  await patch(world, { spec: { replicas: 5 } });
+  await rolledOut(world);
+  const after = (await world.list(pods, 'default')).map(({ metadata }) => metadata.name);
+  assert.equal(after.length, 5);
+  for (const name of before) assert.ok(after.includes(name));
+  assert.deepEqual(await sizes(world), { 1: 5 });
+  await patch(world, { spec: { replicas: 0 } });
+  await rolledOut(world);
+  await world.until('an empty list', async () => (await world.list(pods, 'default')).length === 0);
+});
+
+test('a bad rollout stops by itself, is told as failed, and can be scaled and taken back', async (t) => {
+  covers('WRK-053', 'WRK-055', 'WRK-061');
+  const rollingUpdate = { maxSurge: 3, maxUnavailable: 2 };
+  const strategy = { type: 'RollingUpdate', rollingUpdate };
+  const spec = { replicas: 10, strategy, progressDeadlineSeconds: 30 };
+  const world = await start(t, web('web:1', spec));
+  world.becomesReady = (pod) => pod.spec?.containers[0]?.image !== 'web:bad';
+  await patch(world, setImage('web:bad'));
+  await world.until('the stop', async () => (await sizes(world))['2'] === 5);
+  await world.pass(2_000);
+  assert.deepEqual(await sizes(world), { 1: 8, 2: 5 });
+  await patch(world, { spec: { replicas: 15 } });
+  await world.pass(2_000);
+  assert.deepEqual(await sizes(world), { 1: 11, 2: 7 });
+  await world.pass(45_000);
+  const { status } = await get(world);
+  const progressing = status?.conditions?.find(({ type }) => type === 'Progressing');
+  assert.deepEqual(
+    [progressing?.status, progressing?.reason],
+    ['False', 'ProgressDeadlineExceeded'],
+  );
+  await patch(world, setImage('web:1'));
+  await rolledOut(world);
+  assert.deepEqual(await sizes(world), { 2: 0, 3: 15 });
+});
+
+test('Recreate stops all old pods before it starts a new one', async (t) => {
+  covers('WRK-064', 'WRK-198');
+  const world = await start(t, web('web:1', { strategy: { type: 'Recreate' } }));
+  await patch(world, setImage('web:2'));
+  for (let turn = 0; turn < 60; turn++) {
+    await world.pass(50);
+    const images = (await world.list(pods, 'default')).map(
+      ({ spec }) => spec?.containers[0]?.image,
+    );
+    assert.ok(new Set(images).size <= 1, `old and new run together: ${images}`);
+  }
+  await rolledOut(world);
+  assert.deepEqual(await sizes(world), { 1: 0, 2: 3 });
+});
+
+test('a paused deployment rolls nothing out until it is resumed', async (t) => {
+  covers('WRK-056');
+  const world = await start(t, web('web:1'));
+  await patch(world, { spec: { paused: true } });
+  await patch(world, setImage('web:2'));
+  await world.pass(5_000);
+  assert.deepEqual(await sizes(world), { 1: 3 });
+  const paused = (await get(world)).status?.conditions?.find(({ type }) => type === 'Progressing');
+  assert.equal(paused?.reason, 'DeploymentPaused');
+  await patch(world, { spec: { paused: null } });
+  await rolledOut(world);
+  assert.deepEqual(await sizes(world), { 1: 0, 2: 3 });
+});
+
+test('only as much history is kept as the limit says', async (t) => {
+  covers('WRK-063');
+  const world = await start(t, web('web:1', { revisionHistoryLimit: 1 }));
+  for (const image of ['web:2', 'web:3', 'web:4']) {
+    await patch(world, setImage(image));
+    await rolledOut(world);
+  }
+  await world.pass(5_000);
+  assert.deepEqual(await sizes(world), { 3: 0, 4: 3 });
+});
+
+test('an update in the middle of a rollout starts over at once', async (t) => {
+  covers('WRK-049');
+  const world = await start(t, web('web:1', { replicas: 5 }));
+  world.becomesReady = (pod) => pod.spec?.containers[0]?.image !== 'web:2';
+  await patch(world, setImage('web:2'));
+  await world.until('the second set', async () => ((await sizes(world))['2'] ?? 0) > 0);
+  await patch(world, setImage('web:3'));
+  await rolledOut(world);
+  assert.deepEqual(await sizes(world), { 1: 0, 2: 0, 3: 5 });
+});
+
+test('events tell each step of a rollout', async (t) => {
+  covers('WRK-048');
+  const world = await start(t, web('web:1'));
+  await patch(world, setImage('web:2'));
+  await rolledOut(world);
+  const [old, next] = (await world.list(replicaSets, 'default')).toSorted(
+    (a, b) =>
+      Number(a.metadata.annotations?.[revision]) - Number(b.metadata.annotations?.[revision]),
+  );
+  const told = (await world.list(events, 'default'))
+    .filter(({ reason }) => reason === 'ScalingReplicaSet')
+    .map(({ note }) => note);
+  const [a, b] = [old?.metadata.name, next?.metadata.name];
+  assert.deepEqual(
+    told.toSorted(),
+    [
+      `Scaled down replica set ${a} from 1 to 0`,
+      `Scaled down replica set ${a} from 2 to 1`,
+      `Scaled down replica set ${a} from 3 to 2`,
+      `Scaled up replica set ${a} from 0 to 3`,
+      `Scaled up replica set ${b} from 0 to 1`,
+      `Scaled up replica set ${b} from 1 to 2`,
+      `Scaled up replica set ${b} from 2 to 3`,
+    ].toSorted(),
+  );
+  const created = (await world.list(events, 'default')).filter(
+    ({ reason, regarding }) => reason === 'SuccessfulCreate' && regarding?.name === b,
+  );
+  assert.equal(created.length, 3);
+});

@@ -1,0 +1,277 @@
+/** What namespaces get and lose, which endpoints Services have, and what happens when nodes go. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isReason } from '#api/errors.ts';
+import {
+  configMaps,
+  deployments,
+  endpointSlices,
+  namespaces,
+  nodes,
+  pods,
+  serviceAccounts,
+  services,
+} from '#resources/kinds.ts';
+import type { Endpoint } from '#resources/types/discovery-v1.ts';
+import { covers } from '#test/covers.ts';
+import { openWorld, type World } from './control-world.ts';
+
+const podSpec = { containers: [{ name: 'web', image: 'web:1' }] };
+
+async function createNamespace(world: World, name: string): Promise<void> {
+  const { client, signal } = world;
+  const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name } };
+  await client.create(namespaces, namespace, { signal });
+  await world.pass(500);
+}
+
+async function createPod(world: World, namespace: string, name: string, spec: object = {}) {
+  const labels = { app: 'web' };
+  const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { namespace, name, labels } };
+  await world.client.create(pods, { ...pod, spec: { ...podSpec, ...spec } }, world);
+}
+
+test('every namespace has an account and the root certificate, also after they are deleted', async (t) => {
+  covers('WRK-118');
+  const world = await openWorld(t);
+  const { client, signal } = world;
+  await createNamespace(world, 'shop');
+  const account = { namespace: 'shop', name: 'default' };
+  const certificate = { namespace: 'shop', name: 'kube-root-ca.crt' };
+  for (let round = 0; round < 2; round++) {
+    await client.get(serviceAccounts, account, { signal });
+    const { data } = await client.get(configMaps, certificate, { signal });
+    assert.deepEqual(data, { 'ca.crt': 'the certificate' });
+    await client.delete(serviceAccounts, account, { signal });
+    await client.delete(configMaps, certificate, { signal });
+    await world.pass(500);
+  }
+  const change = { data: { 'ca.crt': 'forged' } };
+  await client.patch(configMaps, certificate, change, { type: 'merge', signal });
+  await world.pass(500);
+  const { data } = await client.get(configMaps, certificate, { signal });
+  assert.deepEqual(data, { 'ca.crt': 'the certificate' });
+});
+
+test('a deleted namespace takes everything in it along', async (t) => {
+  covers('WRK-117');
+  const world = await openWorld(t);
+  const { client, signal } = world;
+  await world.addNode('n1');
+  await createNamespace(world, 'shop');
+  const labels = { app: 'web' };
+  const template = { metadata: { labels }, spec: podSpec };
+  await client.create(
+    deployments,
+    {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { namespace: 'shop', name: 'web' },
+      spec: { replicas: 2, selector: { matchLabels: labels }, template },
+    },
+    { signal },
+  );
+  await world.until('pods', async () => (await world.list(pods, 'shop')).length === 2);
+  await client.delete(namespaces, { name: 'shop' }, { signal });
+  await world.until('the end', async () => {
+    const all = await world.list(namespaces);
+    return !all.some(({ metadata }) => metadata.name === 'shop');
+  });
+  for (const kind of [pods, deployments, configMaps, serviceAccounts]) {
+    const { items } = await client.list<never>(kind as never, { namespace: 'shop', signal });
+    assert.equal(items.length, 0, kind.plural);
+  }
+});
+
+test('a namespace that cannot be emptied says why', async (t) => {
+  const world = await openWorld(t);
+  const { client, signal } = world;
+  await createNamespace(world, 'shop');
+  const metadata = { namespace: 'shop', name: 'kept', finalizers: ['example.com/keep'] };
+  await client.create(configMaps, { apiVersion: 'v1', kind: 'ConfigMap', metadata }, { signal });
+  await client.delete(namespaces, { name: 'shop' }, { signal });
+  await world.pass(5_000);
+  const { status } = await client.get(namespaces, { name: 'shop' }, { signal });
+  assert.equal(status?.phase, 'Terminating');
+  const messages = status?.conditions
+    ?.filter((condition) => condition.status === 'True')
+    .map(({ type, message }) => `${type}: ${message}`);
+  assert.deepEqual(messages, [
+    'NamespaceContentRemaining: Some resources are remaining: configmaps. has 1 resource instances',
+    'NamespaceFinalizersRemaining: Some content in the namespace has finalizers remaining: ' +
+      'example.com/keep in 1 resource instances',
+  ]);
+  const free = { metadata: { finalizers: null } };
+  const at = { namespace: 'shop', name: 'kept' };
+  await client.patch(configMaps, at, free, { type: 'merge', signal });
+  await world.pass(15_000);
+  await assert.rejects(client.get(namespaces, { name: 'shop' }, { signal }), (error) =>
+    isReason(error, 'NotFound'),
+  );
+});
+
+test('endpoints follow pods: ready, ending, gone', async (t) => {
+  covers('SVC-017', 'SVC-019', 'SVC-078');
+  const world = await openWorld(t);
+  const { client, signal } = world;
+  await world.addNode('n1');
+  await client.create(
+    services,
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { namespace: 'default', name: 'web' },
+      spec: { selector: { app: 'web' }, ports: [{ port: 80, targetPort: 8080 }] },
+    },
+    { signal },
+  );
+  const endpoints = async (): Promise<readonly Endpoint[]> => {
+    const slices = (await world.list(endpointSlices, 'default')).filter(
+      ({ metadata }) => metadata.labels?.['kubernetes.io/service-name'] === 'web',
+    );
+    assert.ok(slices.length <= 1);
+    return slices[0]?.endpoints ?? [];
+  };
+  await world.pass(500);
+  assert.deepEqual(await endpoints(), []);
+  world.becomesReady = (pod) => pod.metadata.name !== 'slow';
+  await createPod(world, 'default', 'quick');
+  await createPod(world, 'default', 'slow');
+  await world.pass(1_000);
+  const [only, ...others] = await endpoints();
+  assert.equal(others.length, 0, 'a pod without address is no endpoint');
+  assert.deepEqual(only?.conditions, { ready: true, serving: true, terminating: false });
+  assert.equal(only?.nodeName, 'n1');
+  assert.equal(only?.zone, 'zone-of-n1');
+  assert.equal(only?.targetRef?.name, 'quick');
+  world.living.delete('n1');
+  await client.delete(pods, { namespace: 'default', name: 'quick' }, { signal });
+  await world.pass(500);
+  const [ending] = await endpoints();
+  assert.deepEqual(ending?.conditions, { ready: false, serving: true, terminating: true });
+  world.living.add('n1');
+  await world.pass(1_000);
+  assert.deepEqual(await endpoints(), []);
+  await client.delete(services, { namespace: 'default', name: 'web' }, { signal });
+  await world.pass(1_000);
+  const left = (await world.list(endpointSlices, 'default')).filter(
+    ({ metadata }) => metadata.labels?.['kubernetes.io/service-name'] === 'web',
+  );
+  assert.deepEqual(left, []);
+});
+
+test('each node gets its own block of pod addresses', async (t) => {
+  covers('WRK-005');
+  const world = await openWorld(t);
+  for (const name of ['n1', 'n2', 'n3']) await world.addNode(name);
+  await world.pass(500);
+  const blocks = (await world.list(nodes)).map(({ spec }) => spec?.podCIDR);
+  assert.deepEqual(blocks, ['10.42.0.0/24', '10.42.1.0/24', '10.42.2.0/24']);
+  await world.client.delete(nodes, { name: 'n2' }, { signal: world.signal });
+  world.living.delete('n2');
+  await world.addNode('n4');
+  await world.pass(500);
+  const { spec } = await world.client.get(nodes, { name: 'n4' }, { signal: world.signal });
+  assert.equal(spec?.podCIDR, '10.42.1.0/24', 'a free block is used again');
+});
+
+test('a node that falls silent is Unknown, tainted, and loses its pods after five minutes', async (t) => {
+  covers('WRK-006', 'WRK-011');
+  const world = await openWorld(t);
+  const { client, signal } = world;
+  await world.addNode('n1');
+  await createPod(world, 'default', 'web');
+  await world.pass(1_000);
+  await world.addNode('n2');
+  world.living.delete('n1');
+  const node = () => client.get(nodes, { name: 'n1' }, { signal });
+  const ready = async () =>
+    (await node()).status?.conditions?.find(({ type }) => type === 'Ready')?.status;
+  await world.pass(40_000);
+  assert.equal(await ready(), 'True', 'the grace is not over');
+  await world.pass(25_000);
+  assert.equal(await ready(), 'Unknown');
+  const taints = (await node()).spec?.taints?.map(({ key, effect }) => `${key}:${effect}`);
+  assert.deepEqual(taints?.toSorted(), [
+    'node.kubernetes.io/unreachable:NoExecute',
+    'node.kubernetes.io/unreachable:NoSchedule',
+  ]);
+  const pod = () => client.get(pods, { namespace: 'default', name: 'web' }, { signal });
+  const podReady = (await pod()).status?.conditions?.find(({ type }) => type === 'Ready');
+  assert.equal(podReady?.status, 'False');
+  assert.equal((await pod()).metadata.deletionTimestamp, undefined);
+  await world.pass(300_000);
+  const evicted = await pod();
+  assert.ok(evicted.metadata.deletionTimestamp, 'the toleration is over');
+  const why = evicted.status?.conditions?.find(({ type }) => type === 'DisruptionTarget');
+  assert.equal(why?.reason, 'DeletionByTaintManager');
+});
+
+test('a node that comes back in time keeps its pods and loses its taints', async (t) => {
+  const world = await openWorld(t);
+  const { client, signal } = world;
+  await world.addNode('n1');
+  await createPod(world, 'default', 'web');
+  await world.pass(1_000);
+  await world.addNode('n2');
+  world.living.delete('n1');
+  await world.pass(120_000);
+  world.living.add('n1');
+  await world.pass(400_000);
+  const { metadata } = await client.get(pods, { namespace: 'default', name: 'web' }, { signal });
+  assert.equal(metadata.deletionTimestamp, undefined);
+  const { spec } = await client.get(nodes, { name: 'n1' }, { signal });
+  assert.deepEqual(spec?.taints ?? [], []);
+});
+
+test('while every node is silent nothing is driven away', async (t) => {
+  covers('WRK-022');
+  const world = await openWorld(t);
+  const { client, signal } = world;
+  await world.addNode('n1');
+  await createPod(world, 'default', 'web');
+  await world.pass(1_000);
+  world.living.clear();
+  await world.pass(600_000);
+  const { metadata } = await client.get(pods, { namespace: 'default', name: 'web' }, { signal });
+  assert.equal(metadata.deletionTimestamp, undefined);
+  const { spec } = await client.get(nodes, { name: 'n1' }, { signal });
+  const effects = spec?.taints?.map(({ effect }) => effect);
+  assert.deepEqual(effects, ['NoSchedule']);
+});
+
+test('a NoExecute taint set by hand deletes the pods that do not tolerate it', async (t) => {
+  covers('WRK-023');
+  const world = await openWorld(t);
+  const { client, signal } = world;
+  await world.addNode('n1');
+  const key = 'maintenance';
+  await createPod(world, 'default', 'plain');
+  await createPod(world, 'default', 'tough', { tolerations: [{ key, operator: 'Exists' }] });
+  await createPod(world, 'default', 'patient', {
+    tolerations: [{ key, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 60 }],
+  });
+  await world.pass(1_000);
+  const taints = [{ key, value: 'now', effect: 'NoExecute' }];
+  await client.patch(nodes, { name: 'n1' }, { spec: { taints } }, { type: 'merge', signal });
+  const names = async () => (await world.list(pods)).map(({ metadata }) => metadata.name);
+  await world.pass(5_000);
+  assert.deepEqual(await names(), ['patient', 'tough']);
+  await world.pass(60_000);
+  assert.deepEqual(await names(), ['tough']);
+});
+
+test('pods of a deleted node are removed', async (t) => {
+  covers('WRK-016');
+  const world = await openWorld(t);
+  const { client, signal } = world;
+  await world.addNode('n1');
+  await createPod(world, 'default', 'web');
+  await world.pass(1_000);
+  world.living.clear();
+  await client.delete(nodes, { name: 'n1' }, { signal });
+  await world.pass(30_000);
+  assert.equal((await world.list(pods)).length, 1, 'the node may come back');
+  await world.pass(60_000);
+  assert.equal((await world.list(pods)).length, 0);
+});
