@@ -251,12 +251,8 @@ export class RealNode implements AsyncDisposable {
     await this.server[Symbol.asyncDispose]();
     await unmountBelow(this.dataDir, options);
     removeCgroups();
-    for (const table of ['coracle-pods', 'coracle_pods']) {
-      await runCommand('nft', ['delete', 'table', 'ip', `${table}-${clusterId}`], {
-        ...options,
-        timeoutMs: 5000,
-      });
-    }
+    const table = ['delete', 'table', 'ip', `coracle-${clusterId}-pods`];
+    await runCommand('nft', table, { ...options, timeoutMs: 5000 });
     rmSync(this.dataDir, { recursive: true, force: true });
   }
 }
