@@ -166,6 +166,7 @@ class LabelParser {
     for (;;) {
       const token = this.#take();
       if (token.type === 'text') {
+        if (current !== '') throw refuse(`found '${token.text}', expected: ',', or ')'`);
         current = token.text;
       } else if (token.text === ',') {
         values.add(current);

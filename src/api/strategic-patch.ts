@@ -195,6 +195,7 @@ export class StrategicPatch {
     const kept = Object.entries(value).filter(
       ([key, member]) =>
         member !== null &&
+        !(isMembers(member) && member[directive] === 'delete') &&
         key !== directive &&
         key !== retainKeys &&
         !key.startsWith(orderPrefix) &&
@@ -203,7 +204,7 @@ export class StrategicPatch {
     return Object.fromEntries(
       kept.map(([key, member]) => [
         key,
-        Array.isArray(member) ? member.map((item) => this.#stripped(item)) : this.#stripped(member),
+        Array.isArray(member) ? this.#withoutListDirectives(member, {}) : this.#stripped(member),
       ]),
     );
   }
