@@ -156,13 +156,17 @@ function applyTo(state: Map<string, string>, event: StoreEvent): void {
   else state.set(key, `${Buffer.from(value).toString()}@${event.revision}`);
 }
 
+async function openAgain(file: string): Promise<Store> {
+  return await openSqliteStore({ clock: new VirtualClock(), log: silentLog }, { file });
+}
+
 async function runRounds(file: string, rounds: number, random: Random): Promise<number> {
   let state = new Map<string, string>();
   let since = 0;
   let acknowledged = 0;
   for (let round = 1; round <= rounds; round++) {
     const told = await writeAndKill({ file, round, afterMs: random.integer(150) });
-    const store = await openSqliteStore({ clock: new VirtualClock(), log: silentLog }, { file });
+    await using store = await openAgain(file);
     checkKeys(store, round, told);
     const newest = Math.max(since, ...[...told.values()].map(({ revision }) => revision));
     ok(store.revision >= newest, 'the revision did not go back');
@@ -173,7 +177,6 @@ async function runRounds(file: string, rounds: number, random: Random): Promise<
     state.set('/probe', `${Buffer.from(entry.value).toString()}@${entry.revision}`);
     since = probe.revision;
     acknowledged += told.size;
-    await store[Symbol.asyncDispose]();
   }
   return acknowledged;
 }
