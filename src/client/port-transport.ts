@@ -114,7 +114,7 @@ class Answer {
   async #pass({ status, headers, body }: PlainResponse, signal: AbortSignal): Promise<void> {
     const head = { do: 'answer', id: this.#id, status, headers } as const;
     if (body instanceof Uint8Array && body.byteLength <= portLimits.wholeBytesMax) {
-      const bytes = body.slice();
+      const bytes = new Uint8Array(body);
       this.#post({ ...head, body: bytes }, bytes);
       return;
     }
@@ -123,7 +123,7 @@ class Answer {
       while (this.#credit <= 0 && !signal.aborted) await this.#moreCredit();
       if (signal.aborted) return;
       this.#credit -= part.byteLength;
-      const bytes = part.slice();
+      const bytes = new Uint8Array(part);
       this.#post({ do: 'chunk', id: this.#id, bytes }, bytes);
     }
     this.#post({ do: 'end', id: this.#id });
@@ -174,7 +174,8 @@ class PortTransport implements Transport, Disposable {
     if (this.#closed) return Promise.reject(new ConnectionLost('the port is closed'));
     this.#lastId += 1;
     const id = this.#lastId;
-    const body = request.body?.slice();
+    // A copy of its own: a Buffer's `slice` is a view of a pool that cannot be handed over.
+    const body = request.body === undefined ? undefined : new Uint8Array(request.body);
     const asked = new Asked({
       signal,
       onCredit: (bytes) => this.#post({ do: 'credit', id, bytes }),
