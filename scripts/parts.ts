@@ -33,8 +33,8 @@ export interface Part {
 const minute = 60_000;
 const limits = {
   checkMs: 2 * minute,
-  unitMs: 3 * minute,
-  unitTestMs: 30_000,
+  unitMs: 2 * minute,
+  unitTestMs: 10_000,
   fuzzMs: 2 * minute,
   simulationMs: 4 * minute,
   lockMs: 5 * minute,
