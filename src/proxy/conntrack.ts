@@ -75,7 +75,7 @@ export function parseFlows(text: string): readonly UdpFlow[] {
 }
 
 /** Empty where the tool is missing: then flows end by their time. */
-export async function listUdpFlows(options: {
+async function listUdpFlows(options: {
   readonly signal: AbortSignal;
 }): Promise<readonly UdpFlow[]> {
   const { signal } = options;
@@ -91,8 +91,21 @@ function where({ address, port }: UdpPlace): { address?: string; port: number } 
   return address === undefined ? { port } : { address, port };
 }
 
+/** The kernel's flows as the proxy needs them. */
+export interface FlowTable {
+  list(options: { readonly signal: AbortSignal }): Promise<readonly UdpFlow[]>;
+  forget(stale: readonly StaleFlows[], options: { readonly signal: AbortSignal }): Promise<void>;
+}
+
+export function kernelFlows(deps: { readonly log: Logger }): FlowTable {
+  return {
+    list: listUdpFlows,
+    forget: (stale, options) => forgetFlows(deps, stale, options),
+  };
+}
+
 /** Forgets these flows; that there are none is fine. */
-export async function forgetFlows(
+async function forgetFlows(
   { log }: { readonly log: Logger },
   stale: readonly StaleFlows[],
   { signal }: { readonly signal: AbortSignal },

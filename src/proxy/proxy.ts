@@ -16,8 +16,8 @@ import { endpointSlices, services } from '#resources/kinds.ts';
 import type { Service } from '#resources/types/core-v1.ts';
 import type { EndpointSlice } from '#resources/types/discovery-v1.ts';
 import {
-  forgetFlows,
-  listUdpFlows,
+  type FlowTable,
+  kernelFlows,
   planStale,
   planStaleFlows,
   type StaleFlows,
@@ -47,6 +47,8 @@ export interface ServiceProxyDeps {
   readonly log: Logger;
   /** How transactions reach the kernel; `nft -f` unless a test looks on. */
   readonly nft?: ApplyNft | undefined;
+  /** The kernel's table of flows, unless a test has its own. */
+  readonly flows?: FlowTable | undefined;
 }
 
 export interface ServiceProxyOptions {
@@ -57,6 +59,8 @@ export interface ServiceProxyOptions {
   /** Called once the kernel has the rules of everything that exists. */
   readonly onReady?: (() => void) | undefined;
 }
+
+export type { Item, Rule } from './item.ts';
 
 /** Keeps the rules right until the signal aborts; leaves them in place then. */
 export async function runServiceProxy(
@@ -88,6 +92,7 @@ class ServiceProxy {
   readonly #services: Informer<Service>;
   readonly #slices: Informer<EndpointSlice>;
   readonly #apply: ApplyNft;
+  readonly #flows: FlowTable;
   readonly #table: string;
   readonly #node: NodeFacts;
   readonly #ruleset = new Ruleset();
@@ -105,6 +110,7 @@ class ServiceProxy {
     this.#deps = deps;
     this.#options = options;
     this.#node = { nodeName, clusterCIDR };
+    this.#flows = deps.flows ?? kernelFlows(deps);
     this.#apply = deps.nft ?? nftApplier({ clusterId });
     this.#table = serviceTableName(clusterId);
     this.#services = deps.informers.of(services);
@@ -192,12 +198,12 @@ class ServiceProxy {
       log.info('service proxy ready', { services: keys.length, tookMs });
       this.#options.onReady?.();
       // What happened to endpoints while nobody watched shows in the flows that are there.
-      const flows = await listUdpFlows({ signal });
+      const flows = await this.#flows.list({ signal });
       this.#stale = [...planStaleFlows(flows, [...this.#udpOf.values()].flat())];
     }
     const stale = this.#stale;
     this.#stale = [];
-    await forgetFlows(this.#deps, stale, { signal });
+    await this.#flows.forget(stale, { signal });
   }
 
   /** Plans one service anew; answers the flows that its change makes stale. */

@@ -14,7 +14,7 @@ export class FakeInformers implements Informers {
     return this.#informer(kind.plural) as unknown as Informer<T>;
   }
 
-  put(kind: { readonly plural: string }, object: KubeObject): void {
+  put<T extends KubeObject>(kind: Pick<KindOf<T>, 'plural'>, object: T): void {
     this.#informer(kind.plural).put(object);
   }
 

@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { silentLog } from '#kit/log.ts';
+import { answer, type CniCall, type CniCalls } from './cni-server.ts';
+
+function ask(calls: Partial<CniCalls>, variables: Readonly<Record<string, string>>, body = '{}') {
+  const never = (): never => assert.fail('not called');
+  const all: CniCalls = { add: never, delete: never, check: never, ...calls };
+  const lines = Object.entries(variables).map(([name, value]) => `CNI_${name}=${value}\n`);
+  return answer({ log: silentLog, calls: all }, `${lines.join('')}\n${body}`);
+}
+
+const variables = {
+  COMMAND: 'ADD',
+  CONTAINERID: 'c0ffee',
+  NETNS: '/run/netns/x',
+  IFNAME: 'eth0',
+  ARGS: 'IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web-1',
+};
+
+test('ADD is answered in the version of the configuration', async () => {
+  const seen: CniCall[] = [];
+  const add: CniCalls['add'] = async (call) => {
+    seen.push(call);
+    return { hostName: 'cx7k2mabc', address: '10.42.0.7' };
+  };
+  const [code, text = ''] = (await ask({ add }, variables, '{"cniVersion":"1.0.0"}')).split('\n');
+  assert.equal(code, '0');
+  assert.deepEqual(JSON.parse(text), {
+    cniVersion: '1.0.0',
+    interfaces: [{ name: 'cx7k2mabc' }, { name: 'eth0', sandbox: '/run/netns/x' }],
+    ips: [{ address: '10.42.0.7/32', interface: 1 }],
+    routes: [{ dst: '0.0.0.0/0' }],
+    dns: {},
+  });
+  assert.deepEqual(seen, [
+    {
+      containerId: 'c0ffee',
+      namespacePath: '/run/netns/x',
+      interfaceName: 'eth0',
+      pod: 'default/web-1',
+    },
+  ]);
+  const old = await ask({ add }, variables, '{"cniVersion":"0.4.0"}');
+  assert.match(old, /"cniVersion":"0\.4\.0".*"version":"4"/);
+});
+
+test('a failing call is an error object and exit code 1', async () => {
+  const add = async (): Promise<never> => {
+    throw new Error('every pod address of this node is in use');
+  };
+  const text = await ask({ add }, variables, '{"cniVersion":"1.0.0"}');
+  const msg = 'every pod address of this node is in use';
+  assert.equal(text, `1\n${JSON.stringify({ cniVersion: '1.0.0', code: 100, msg })}`);
+});
+
+test('VERSION, DEL and what nobody knows', async () => {
+  assert.match(await ask({}, { COMMAND: 'VERSION' }), /^0\n.*"supportedVersions":\[.*"1\.0\.0"\]/);
+  assert.equal(await ask({ delete: async () => {} }, { ...variables, COMMAND: 'DEL' }), '0\n');
+  assert.equal(await ask({ check: async () => {} }, { ...variables, COMMAND: 'CHECK' }), '0\n');
+  assert.match(await ask({}, { COMMAND: 'DANCE' }), /^1\n.*"code":4/);
+  const nothing = await answer({ log: silentLog, calls: { ...noCalls } }, '');
+  assert.match(nothing, /^1\n/);
+});
+
+const noCalls: CniCalls = {
+  add: async () => assert.fail('not called'),
+  delete: async () => {},
+  check: async () => {},
+};

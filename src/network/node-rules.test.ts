@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { formatPodTable, planRoutes } from './node-rules.ts';
+import { hostLinkName, nodeBatch, podBatch } from './pod-link.ts';
+
+test('routes become those wanted, and only differences are applied', () => {
+  const ownPodCIDR = '10.42.0.0/24';
+  const wanted = [
+    { podCIDR: '10.42.0.0/24', nodeIP: '192.0.2.1' },
+    { podCIDR: '10.42.1.0/24', nodeIP: '192.0.2.2' },
+    { podCIDR: '10.42.2.0/24', nodeIP: '192.0.2.3' },
+  ];
+  const first = planRoutes({ ownPodCIDR, wanted, present: [] });
+  assert.deepEqual(first, [
+    'route replace unreachable 10.42.0.0/24 proto 73',
+    'route replace 10.42.1.0/24 via 192.0.2.2 proto 73',
+    'route replace 10.42.2.0/24 via 192.0.2.3 proto 73',
+  ]);
+  const present = [
+    { dst: '10.42.0.0/24', type: 'unreachable' },
+    { dst: '10.42.1.0/24', gateway: '192.0.2.2' },
+    { dst: '10.42.2.0/24', gateway: '192.0.2.9' },
+    { dst: '10.42.7.0/24', gateway: '192.0.2.7' },
+    { dst: '10.42.8.0/24', type: 'unreachable' },
+  ];
+  assert.deepEqual(planRoutes({ ownPodCIDR, wanted, present }), [
+    'route replace 10.42.2.0/24 via 192.0.2.3 proto 73',
+    'route del 10.42.7.0/24 proto 73',
+    'route del unreachable 10.42.8.0/24 proto 73',
+  ]);
+});
+
+test('the table hides pods from the world, and loopback from everybody', () => {
+  const text = formatPodTable({
+    clusterId: 'x7k2m',
+    podCIDR: '10.42.0.0/24',
+    clusterCIDR: '10.42.0.0/16',
+  });
+  assert.match(text, /^table ip coracle-x7k2m-pods\ndelete table ip coracle-x7k2m-pods\n/);
+  assert.match(text, /ip saddr 10\.42\.0\.0\/24 ip daddr != 10\.42\.0\.0\/16 masquerade/);
+  assert.match(text, /iifname != "lo" ip daddr 127\.0\.0\.0\/8 drop/);
+});
+
+test('interface names fit the kernel, carry the cluster and differ', () => {
+  const name = (containerId: string) => hostLinkName({ clusterId: 'x7k2m', containerId });
+  assert.match(name('a'), /^cx7k2m[0-9a-f]{9}$/);
+  assert.equal(name('a'), name('a'));
+  assert.notEqual(name('a'), name('b'));
+  const link = {
+    ...{ hostName: name('a'), podName: 'eth0', namespacePath: '/run/netns/x' },
+    ...{ address: '10.42.0.7', mtu: 1450 },
+  };
+  assert.match(
+    nodeBatch(link),
+    /mtu 1450 type veth peer name eth0 mtu 1450 netns \/run\/netns\/x\n/,
+  );
+  assert.match(podBatch(link), /route add default via 169\.254\.1\.1 dev eth0\n/);
+});
