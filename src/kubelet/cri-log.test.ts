@@ -1,0 +1,37 @@
+/** Records of the runtime's log format. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseLogLine } from './cri-log.ts';
+import { LogFormatter } from './log-reader.ts';
+
+const time = '2026-01-01T00:00:00.123456789Z';
+const line = (rest: string): Buffer => Buffer.from(`${time} ${rest}`);
+
+test('full and partial records, also empty ones', () => {
+  const record = parseLogLine(line('stderr P some text '));
+  assert.deepEqual(
+    [record?.time, record?.stream, record?.isPartial, record?.content.toString()],
+    [time, 'stderr', true, 'some text '],
+  );
+  assert.equal(parseLogLine(line('stdout F '))?.content.length, 0);
+  assert.equal(parseLogLine(line('stdout F'))?.content.length, 0);
+  assert.equal(parseLogLine(Buffer.from('garbage')), undefined);
+  assert.equal(parseLogLine(line('stdin F x')), undefined);
+});
+
+test('pieces of a long line are joined, with one time in front', () => {
+  const formatter = new LogFormatter({ follow: false, timestamps: true });
+  const texts = ['stdout P abc', 'stderr F other', 'stdout F def'].map((rest) =>
+    formatter.format(line(rest))?.toString(),
+  );
+  assert.deepEqual(texts, [`${time} abc`, `${time} other\n`, 'def\n']);
+});
+
+test('older records and other streams are left out', () => {
+  const sinceMs = Date.parse('2026-01-01T00:00:01Z');
+  const late = new LogFormatter({ follow: false, timestamps: false, sinceMs });
+  assert.equal(late.format(line('stdout F old')), undefined);
+  const errors = new LogFormatter({ follow: false, timestamps: false, stream: 'stderr' });
+  assert.equal(errors.format(line('stdout F x')), undefined);
+  assert.equal(errors.format(line('stderr F x'))?.toString(), 'x\n');
+});

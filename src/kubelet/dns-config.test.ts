@@ -1,0 +1,76 @@
+/** resolv.conf and hosts file of pods. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Pod, PodSpec } from '#resources/types/core-v1.ts';
+import { covers } from '#test/covers.ts';
+import {
+  dnsConfigOf,
+  formatHostNetworkHostsFile,
+  formatHostsFile,
+  hostnameOf,
+} from './dns-config.ts';
+
+const options = {
+  clusterDNS: ['10.43.0.10'],
+  clusterDomain: 'cluster.local',
+  nodeResolvConf: 'search corp.example.\nnameserver 192.0.2.53\noptions timeout:1\n',
+};
+
+function podOf(spec: Partial<PodSpec> = {}): Pod {
+  const metadata = { name: 'web-0', namespace: 'shop' };
+  return { apiVersion: 'v1', kind: 'Pod', metadata, spec: { containers: [], ...spec } };
+}
+
+test('by default the cluster is asked, and searched first', () => {
+  covers('POD-212');
+  assert.deepEqual(dnsConfigOf(podOf(), options), {
+    servers: ['10.43.0.10'],
+    searches: ['shop.svc.cluster.local', 'svc.cluster.local', 'cluster.local', 'corp.example'],
+    options: ['ndots:5'],
+  });
+});
+
+test('policies choose between the node, the cluster and nothing', () => {
+  const servers = (spec: Partial<PodSpec>) => dnsConfigOf(podOf(spec), options).servers;
+  assert.deepEqual(servers({ dnsPolicy: 'Default' }), ['192.0.2.53']);
+  assert.deepEqual(servers({ dnsPolicy: 'ClusterFirst', hostNetwork: true }), ['192.0.2.53']);
+  const withNet = { dnsPolicy: 'ClusterFirstWithHostNet', hostNetwork: true };
+  assert.deepEqual(servers(withNet), ['10.43.0.10']);
+  const dnsConfig = {
+    nameservers: ['198.51.100.1'],
+    searches: ['x.test'],
+    options: [{ name: 'ndots', value: '2' }, { name: 'edns0' }],
+  };
+  assert.deepEqual(dnsConfigOf(podOf({ dnsPolicy: 'None', dnsConfig }), options), {
+    servers: ['198.51.100.1'],
+    searches: ['x.test'],
+    options: ['ndots:2', 'edns0'],
+  });
+  const merged = dnsConfigOf(podOf({ dnsConfig }), options);
+  assert.deepEqual(merged.servers, ['10.43.0.10', '198.51.100.1']);
+  assert.deepEqual(merged.options, ['ndots:2', 'edns0']);
+});
+
+test('the hosts file names the pod', () => {
+  covers('POD-135');
+  const lines = formatHostsFile(podOf({ subdomain: 'db' }), ['10.42.0.9'], 'cluster.local').split(
+    '\n',
+  );
+  assert.equal(lines[0], '# Kubernetes-managed hosts file.');
+  assert.equal(lines[1], '127.0.0.1\tlocalhost');
+  assert.equal(lines[7], '10.42.0.9\tweb-0.db.shop.svc.cluster.local\tweb-0');
+  const hostAliases = [{ ip: '127.0.0.1', hostnames: ['foo.local', 'bar.local'] }];
+  const aliased = formatHostsFile(podOf({ hostAliases }), ['10.42.0.9'], 'cluster.local');
+  assert.match(
+    aliased,
+    /\n# Entries added by HostAliases\.\n127\.0\.0\.1\tfoo\.local\tbar\.local\n$/,
+  );
+  const host = formatHostNetworkHostsFile(podOf({ hostAliases }), '127.0.0.1 me\n');
+  assert.match(host, /\n127\.0\.0\.1 me\n\n# Entries/);
+});
+
+test('long names are cut to what a host may be called', () => {
+  const pod = { ...podOf(), metadata: { name: `${'a'.repeat(62)}-b`, namespace: 'x' } };
+  assert.equal(hostnameOf(pod), 'a'.repeat(62));
+  assert.equal(hostnameOf(podOf({ hostname: 'custom' })), 'custom');
+});

@@ -1,0 +1,70 @@
+/** The Node object of this machine. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { covers } from '#test/covers.ts';
+import { isSameStatus, type MachineFacts, newNode, nodeStatus } from './node-status.ts';
+
+const machine: MachineFacts = {
+  cpus: 2,
+  memoryBytes: 4 * 1024 ** 3,
+  memoryAvailableBytes: 2 * 1024 ** 3,
+  storageBytes: 100 * 1024,
+  storageFreeBytes: 50 * 1024,
+  kernelVersion: '6.1.0',
+  osImage: 'Debian',
+  architecture: 'amd64',
+  machineID: 'm',
+  systemUUID: 's',
+  bootID: 'b',
+};
+const options = {
+  nodeName: 'n1',
+  nodeIPs: ['192.0.2.1'],
+  port: 10250,
+  maxPods: 110,
+  labels: { tier: 'test' },
+};
+const runtime = { name: 'containerd', version: '1.6.20', problem: '' };
+const first = nodeStatus({ machine, runtime, images: [], old: undefined }, options, 0);
+
+test('a node says what it is and has', () => {
+  covers('POD-050', 'POD-221', 'POD-282');
+  const node = newNode(options, first);
+  assert.equal(node.metadata.labels?.['kubernetes.io/hostname'], 'n1');
+  assert.equal(node.metadata.labels?.['kubernetes.io/arch'], 'amd64');
+  assert.equal(node.metadata.labels?.['tier'], 'test');
+  assert.deepEqual(first.capacity, {
+    cpu: '2',
+    'ephemeral-storage': '100Ki',
+    memory: '4194304Ki',
+    pods: '110',
+  });
+  assert.equal(first.nodeInfo?.containerRuntimeVersion, 'containerd://1.6.20');
+  assert.deepEqual(first.addresses?.[0], { type: 'InternalIP', address: '192.0.2.1' });
+  assert.equal(first.daemonEndpoints?.kubeletEndpoint?.Port, 10250);
+});
+
+test('it is ready when the runtime is, and short of what is short', () => {
+  const conditions = (given: Partial<MachineFacts>, problem = '') => {
+    const facts = { machine: { ...machine, ...given }, runtime: { ...runtime, problem } };
+    const status = nodeStatus({ ...facts, images: [], old: undefined }, options, 0);
+    const entries = (status.conditions ?? []).map((each) => [each.type, each.status]);
+    return Object.fromEntries(entries);
+  };
+  const healthy = { MemoryPressure: 'False', DiskPressure: 'False', PIDPressure: 'False' };
+  assert.deepEqual(conditions({}), { ...healthy, Ready: 'True' });
+  assert.equal(conditions({}, 'no network')['Ready'], 'False');
+  assert.equal(conditions({ storageFreeBytes: 1024 })['DiskPressure'], 'True');
+  assert.equal(conditions({ memoryAvailableBytes: 1024 })['MemoryPressure'], 'True');
+});
+
+test('heartbeat times alone are no change; a transition keeps its time', () => {
+  const later = nodeStatus({ machine, runtime, images: [], old: first }, options, 60_000);
+  assert.equal(isSameStatus(first, later), true);
+  const [condition] = later.conditions ?? [];
+  assert.equal(condition?.lastHeartbeatTime, '1970-01-01T00:01:00Z');
+  assert.equal(condition?.lastTransitionTime, '1970-01-01T00:00:00Z');
+  const down = { ...runtime, problem: 'down' };
+  const lost = nodeStatus({ machine, runtime: down, images: [], old: first }, options, 60_000);
+  assert.equal(isSameStatus(first, lost), false);
+});

@@ -1,0 +1,205 @@
+/** The decisions of one pod's worker, as a table of situations. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Container, Pod, PodSpec } from '#resources/types/core-v1.ts';
+import { covers } from '#test/covers.ts';
+import { type Action, containerHash, planPod } from './plan.ts';
+import type { ContainerFact, PodFacts, SandboxFact } from './pod-facts.ts';
+
+const nowMs = 1_000_000;
+const web: Container = { name: 'web', image: 'nginx:1' };
+
+function podOf(spec: Partial<PodSpec> = {}): Pod {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'p', namespace: 'default', uid: 'u1' },
+    spec: { containers: [web], restartPolicy: 'Always', ...spec },
+  };
+}
+
+const sandbox: SandboxFact = {
+  ...{ id: 's1', attempt: 0, ready: true, createdAtMs: 1, ips: ['10.0.0.1'] },
+};
+
+function fact(name: string, more: Partial<ContainerFact> = {}): ContainerFact {
+  const container = { name, image: 'nginx:1' };
+  return {
+    ...{ id: `${name}-0`, sandboxId: 's1', name, attempt: 0, state: 'running', createdAtMs: 2 },
+    ...{ startedAtMs: 3, finishedAtMs: 0, exitCode: 0, reason: '', message: '' },
+    ...{ image: 'nginx:1', imageRef: 'sha256:1', hash: containerHash(container) },
+    ...more,
+  };
+}
+
+function exited(name: string, exitCode: number, more: Partial<ContainerFact> = {}): ContainerFact {
+  return fact(name, { state: 'exited', exitCode, finishedAtMs: nowMs - 1000, ...more });
+}
+
+function facts(given: {
+  readonly pod?: Pod;
+  readonly sandboxes?: readonly SandboxFact[];
+  readonly containers?: readonly ContainerFact[];
+  readonly more?: Partial<PodFacts>;
+}): PodFacts {
+  return {
+    pod: given.pod ?? podOf(),
+    runtime: { sandboxes: given.sandboxes ?? [sandbox], containers: given.containers ?? [] },
+    verdicts: new Map(),
+    backoffs: new Map(),
+    failures: new Map(),
+    ...given.more,
+  };
+}
+
+/** `startContainer web#1`, `stopContainer web 30s`, … */
+function say(action: Action): string {
+  switch (action.do) {
+    case 'startContainer':
+      return `start ${action.container.name}#${action.attempt}`;
+    case 'stopContainer':
+      return `stop ${action.container.name} ${action.graceSeconds}s`;
+    case 'createSandbox':
+      return `sandbox#${action.attempt}`;
+    case 'wait':
+      return `wait ${action.untilMs - nowMs}`;
+    default:
+      return `${action.do} ${action.id}`;
+  }
+}
+
+function plan(given: Parameters<typeof facts>[0]): readonly string[] {
+  return planPod(facts(given), nowMs).actions.map(say);
+}
+
+test('a new pod gets a sandbox, then its containers in order', () => {
+  const two = podOf({ containers: [web, { name: 'log', image: 'nginx:1' }] });
+  assert.deepEqual(plan({ pod: two, sandboxes: [] }), ['sandbox#0']);
+  assert.deepEqual(plan({ pod: two }), ['start web#0', 'start log#0']);
+  assert.deepEqual(plan({ pod: two, containers: [fact('web')] }), ['start log#0']);
+  assert.deepEqual(plan({ pod: two, containers: [fact('web'), fact('log')] }), []);
+});
+
+test('a sandbox that is lost takes its containers with it and comes back', () => {
+  covers('POD-117', 'POD-322');
+  const lost = { ...sandbox, ready: false };
+  assert.deepEqual(plan({ sandboxes: [lost], containers: [fact('web')] }), [
+    'stop web 0s',
+    'sandbox#1',
+  ]);
+  const init = [{ name: 'prepare', image: 'nginx:1' }];
+  const renewed = { ...sandbox, id: 's2', attempt: 1, createdAtMs: 9 };
+  const before = [exited('web', 137), exited('prepare', 0)];
+  assert.deepEqual(
+    plan({ pod: podOf({ initContainers: init }), sandboxes: [renewed, lost], containers: before }),
+    ['start prepare#1'],
+  );
+});
+
+test('init containers run one after the other, and containers wait for them', () => {
+  covers('POD-027');
+  const initContainers = ['a', 'b'].map((name) => ({ name, image: 'nginx:1' }));
+  const pod = podOf({ initContainers });
+  assert.deepEqual(plan({ pod }), ['start a#0']);
+  assert.deepEqual(plan({ pod, containers: [fact('a')] }), []);
+  assert.deepEqual(plan({ pod, containers: [exited('a', 0)] }), ['start b#0']);
+  assert.deepEqual(plan({ pod, containers: [exited('a', 1)] }), ['start a#1']);
+  assert.deepEqual(plan({ pod, containers: [exited('b', 0), exited('a', 0)] }), ['start web#0']);
+  assert.deepEqual(plan({ pod, containers: [fact('web')] }), [], 'old init containers may be gone');
+  const never = podOf({ initContainers, restartPolicy: 'Never' });
+  assert.deepEqual(plan({ pod: never, containers: [exited('a', 1)] }), ['stopSandbox s1']);
+});
+
+test('a sidecar must have started before what follows, and starts again by itself', () => {
+  const initContainers = [{ name: 'proxy', image: 'nginx:1', restartPolicy: 'Always' }];
+  const pod = podOf({ initContainers, restartPolicy: 'Never' });
+  const containers = [fact('proxy')];
+  assert.deepEqual(plan({ pod, containers }), []);
+  const verdicts = new Map([['proxy-0', { started: true, ready: true }]]);
+  assert.deepEqual(plan({ pod, containers, more: { verdicts } }), ['start web#0']);
+  const later = [fact('web'), exited('proxy', 1)];
+  assert.deepEqual(plan({ pod, containers: later }), ['start proxy#1']);
+  const over = [exited('web', 0), fact('proxy')];
+  assert.deepEqual(plan({ pod, containers: over }), ['stop proxy 30s'], 'it does not keep the pod');
+});
+
+test('the restart policy decides what happens after an end', () => {
+  covers('POD-099');
+  const after = (restartPolicy: string, exitCode: number) =>
+    plan({ pod: podOf({ restartPolicy }), containers: [exited('web', exitCode)] });
+  assert.deepEqual(after('Always', 0), ['start web#1']);
+  assert.deepEqual(after('Always', 1), ['start web#1']);
+  assert.deepEqual(after('OnFailure', 1), ['start web#1']);
+  assert.deepEqual(after('OnFailure', 0), ['stopSandbox s1']);
+  assert.deepEqual(after('Never', 1), ['stopSandbox s1']);
+});
+
+test('restarts wait for their back-off and say so', () => {
+  const backoffs = new Map([['web', { delayMs: 10_000, raisedAtMs: nowMs - 5000 }]]);
+  const given = facts({ containers: [exited('web', 1, { attempt: 2 })], more: { backoffs } });
+  const { actions, waiting } = planPod(given, nowMs);
+  assert.deepEqual(actions.map(say), ['wait 9000']);
+  assert.deepEqual(waiting.get('web'), {
+    reason: 'CrashLoopBackOff',
+    message: 'back-off 10s restarting failed container=web pod=p_default(u1)',
+  });
+  const later = planPod(given, nowMs + 9001).actions.map(say);
+  assert.deepEqual(later, ['start web#3']);
+});
+
+test('an image that cannot be had is waited for', () => {
+  const waiting = { reason: 'ErrImagePull', message: 'not found' };
+  const failures = new Map([['web', { waiting, untilMs: nowMs + 500 }]]);
+  const planned = planPod(facts({ more: { failures } }), nowMs);
+  assert.deepEqual(planned.actions.map(say), ['wait 500']);
+  assert.deepEqual(planned.waiting.get('web'), {
+    reason: 'ImagePullBackOff',
+    message: 'Back-off pulling image "nginx:1": ErrImagePull: not found',
+  });
+});
+
+test('a condemned or changed container is stopped, with the grace it is due', () => {
+  const unhealthy = { message: 'Container web failed liveness probe', graceSeconds: 5 };
+  const verdicts = new Map([['web-0', { started: true, ready: false, unhealthy }]]);
+  const containers = [fact('web')];
+  assert.deepEqual(plan({ containers, more: { verdicts } }), ['stop web 5s']);
+  const changed = podOf({ containers: [{ name: 'web', image: 'nginx:2' }] });
+  assert.deepEqual(plan({ pod: changed, containers }), ['stop web 30s']);
+});
+
+test('ending stops containers, then sidecars from the last, then the sandbox', () => {
+  covers('POD-118');
+  const sidecars = ['one', 'two'].map((name) => ({ name, restartPolicy: 'Always' }));
+  const pod = podOf({ initContainers: sidecars });
+  const more = { ending: { graceSeconds: 7 } };
+  const all = [fact('web'), fact('two'), fact('one')];
+  assert.deepEqual(plan({ pod, containers: all, more }), ['stop web 7s']);
+  const [, ...rest] = all;
+  assert.deepEqual(plan({ pod, containers: [exited('web', 0), ...rest], more }), ['stop two 7s']);
+  assert.deepEqual(plan({ pod, containers: [fact('one')], more }), ['stop one 7s']);
+  assert.deepEqual(plan({ pod, containers: [exited('one', 0)], more }), ['stopSandbox s1']);
+  const ended = planPod(facts({ pod, sandboxes: [{ ...sandbox, ready: false }], more }), nowMs);
+  assert.deepEqual([ended.actions, ended.ended], [[], true]);
+});
+
+test('of the dead containers the newest of each name is kept', () => {
+  covers('POD-139');
+  const older = exited('web', 1, { id: 'old', attempt: 0, createdAtMs: 1 });
+  const dead = exited('web', 1, { id: 'dead', attempt: 1, createdAtMs: 2 });
+  const running = fact('web', { id: 'new', attempt: 2, createdAtMs: 3 });
+  assert.deepEqual(plan({ containers: [running, dead, older] }), ['removeContainer old']);
+});
+
+test('a restart count survives the loss of the runtime’s containers', () => {
+  const status = {
+    containerStatuses: [
+      { name: 'web', image: '', imageID: '', ready: true, restartCount: 4, containerID: 'x://1' },
+    ],
+  };
+  assert.deepEqual(plan({ pod: { ...podOf(), status } }), ['start web#5']);
+});
+
+test('a container that was made but never started is made again', () => {
+  const created = fact('web', { state: 'created', attempt: 3 });
+  assert.deepEqual(plan({ containers: [created] }), ['removeContainer web-0', 'start web#3']);
+});
