@@ -1,21 +1,47 @@
 /**
- * The disk below the simulated store. It outlives crashes of the API server.
+ * The disk below the simulated store: slow by chance, failing by chance, and outliving crashes of the
+ * API server. After a crash the store is opened anew from what was durable; the commit that was
+ * under way is there or is lost.
+ * A commit that failed may have reached the disk all the same, and shows after the next crash.
  */
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
-import { openMemoryStore, type Store } from '#store';
+import { type FaultyDisk, openFaultyDisk, openStoreOver, type Store } from '#store';
 import type { DiskRates } from './options.ts';
 
+export interface DiskDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
 export class Disk {
-  #store: Store | undefined;
+  readonly #deps: DiskDeps;
+  readonly #rates: DiskRates;
+  #disk: FaultyDisk | undefined;
 
-  constructor(_deps: { readonly clock: Clock; readonly random: Random }, _rates: DiskRates) {}
-
-  async open(deps: { readonly clock: Clock; readonly log: Logger }): Promise<Store> {
-    this.#store ??= openMemoryStore(deps);
-    return this.#store;
+  constructor(deps: DiskDeps, rates: DiskRates) {
+    this.#deps = deps;
+    this.#rates = rates;
   }
 
-  async crash(_store: Store): Promise<void> {}
+  async open(deps: { readonly clock: Clock; readonly log: Logger }): Promise<Store> {
+    this.#disk ??= await openFaultyDisk(this.#deps, this.#calm);
+    return openStoreOver(deps, { backing: this.#disk.connect() });
+  }
+
+  /** As the loss of power: what was not durable is gone, or has just become so. */
+  crash(): void {
+    this.#disk?.crash();
+  }
+
+  /** Called when faults begin and end. */
+  setFaults(areOn: boolean): void {
+    if (this.#disk === undefined) return;
+    this.#disk.rates = areOn ? { ...this.#calm, failRate: this.#rates.fail } : this.#calm;
+  }
+
+  get #calm(): FaultyDisk['rates'] {
+    return { delayMsMax: this.#rates.delayMsMax, failRate: 0, lingerRate: 0.5 };
+  }
 }

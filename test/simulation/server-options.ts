@@ -14,5 +14,6 @@ export function serverOptions(): ApiServerOptions {
     serviceAccountKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
     serviceAccountIssuer: 'https://kubernetes.default.svc.cluster.local',
     legacyVersions: true,
+    rethrowBugs: true,
   };
 }

@@ -57,7 +57,7 @@ export async function simulate(seed: number, run: SimulationRun = {}): Promise<S
   await world.perform((signal) => workload.createAll(signal));
   await world.until(() => isConverged(world, workload), startMs);
   await world.clock.advance(quietMs);
-  world.faultsOn = true;
+  world.setFaults(true);
   for (let step = 0; step < simulation.rollingSteps && ok(world); step++) {
     await world.perform((signal) => workload.rollingStep(signal));
     await pause(30_000);
@@ -66,8 +66,7 @@ export async function simulate(seed: number, run: SimulationRun = {}): Promise<S
     await world.perform((signal) => workload.mixedStep(signal));
     await pause(30_000);
   }
-  world.faultsOn = false;
-  world.note('faults end');
+  world.setFaults(false);
   const converged = await world.until(
     () => world.isHealthy && isConverged(world, workload),
     convergeMsMax,

@@ -56,7 +56,6 @@ export class World {
   readonly nodes: readonly string[];
   /** What can crash besides nodes. */
   readonly components: readonly string[];
-  faultsOn = false;
   /** The first thing that went wrong. */
   violation: string | undefined;
   readonly #options: WorldOptions;
@@ -67,6 +66,7 @@ export class World {
   readonly #parts = new Map<string, Component>();
   #store: Store | undefined;
   #seenRevision = 0;
+  #faultsOn = false;
 
   constructor(options: WorldOptions) {
     const { simulation, intruder } = options;
@@ -89,6 +89,13 @@ export class World {
 
   get isHealthy(): boolean {
     return [...this.#parts.values()].every(({ isUp }) => isUp);
+  }
+
+  /** Faults of network and disk; crashes are the workload's. */
+  setFaults(areOn: boolean): void {
+    this.note(areOn ? 'faults begin' : 'faults end');
+    this.#faultsOn = areOn;
+    this.#disk.setFaults(areOn);
   }
 
   /** A random whose numbers depend on the seed and on how many were forked before. */
@@ -156,7 +163,7 @@ export class World {
   }
 
   async close(): Promise<void> {
-    this.faultsOn = false;
+    this.setFaults(false);
     for (const part of [...this.#parts.values()].reverse()) await part.crash();
     await this.#scope[Symbol.asyncDispose]();
   }
@@ -184,7 +191,7 @@ export class World {
       scope.spawn((inner) => informers.run(inner));
       scope.spawn((inner) =>
         runControllers(
-          { ...deps, informers },
+          { ...deps, informers, onBug: rethrow },
           { signal: inner, clusterCIDR: '10.42.0.0/16', rootCA: 'no certificate' },
         ),
       );
@@ -215,7 +222,8 @@ export class World {
   /** What a component is given: its own view of the world, with nothing behind it. */
   #depsOf(name: string, random: Random): IntruderDeps {
     const { clock } = this;
-    const transport = this.#faulty(this.#gateway.transport(admin), random);
+    const identity = identities[name] ?? admin;
+    const transport = this.#faulty(this.#gateway.transport(identity), random);
     const client = openClient({ transport, clock, userAgent: name });
     const print = this.#options.print;
     return { client, clock, random, log: worldLog({ world: this, component: name, print }) };
@@ -227,7 +235,7 @@ export class World {
         clock: this.clock,
         random,
         scope: this.#scope,
-        areOn: () => this.faultsOn,
+        areOn: () => this.#faultsOn,
         note: (text) => this.note(text),
       },
       inner,
@@ -246,6 +254,8 @@ export class World {
       { prefix: '', afterRevision: this.#seenRevision },
       { onEvents: (events) => this.#onCommit(events), onEnd: () => {} },
     );
+    if (watch === undefined)
+      throw new Error(`the store has lost its history: ${store.oldestRevision}`);
     const catalog = openCatalog();
     const deps = { store, catalog, clock, random, log };
     const server: ApiServer = await openApiServer(deps, serverOptions());
@@ -254,9 +264,10 @@ export class World {
       await aborted(signal);
     }
     this.#gateway.close();
-    watch?.cancel();
+    watch.cancel();
+    this.#disk.crash();
     await server[Symbol.asyncDispose]();
-    await this.#disk.crash(store);
+    await store[Symbol.asyncDispose]();
   }
 
   #onCommit(events: readonly StoreEvent[]): void {
@@ -274,6 +285,12 @@ const admin: Identity = {
   groups: ['system:masters', 'system:authenticated'],
 };
 
+/** As in a real cluster; hollow nodes may do anything. */
+const identities: Readonly<Record<string, Identity>> = {
+  controllers: { name: 'system:kube-controller-manager', groups: ['system:authenticated'] },
+  scheduler: { name: 'system:kube-scheduler', groups: ['system:authenticated'] },
+};
+
 /** Objects only: the server may keep other things (address bitmaps) beside them. */
 function parseObject(bytes: Uint8Array): KubeObject | undefined {
   // The store's bytes were written by the API server: JSON, and an object where it has a kind.
@@ -281,6 +298,11 @@ function parseObject(bytes: Uint8Array): KubeObject | undefined {
   return object.kind === undefined || object.metadata === undefined
     ? undefined
     : (object as KubeObject);
+}
+
+/** A broken assertion ends the component, which ends the simulation. */
+function rethrow(error: Error): never {
+  throw error;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -1,0 +1,115 @@
+/** The simulated network: what each fault does to a request, and that a seed repeats it. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { seededRandom } from '#kit/random.ts';
+import { Scope } from '#kit/scope.ts';
+import type { PlainRequest, PlainResponse, Transport } from '#kit/transport.ts';
+import { VirtualClock } from '#kit/virtual-clock.ts';
+import { ConnectionLost, type FaultRates, FaultyTransport } from './faults.ts';
+
+const none: FaultRates = { lose: 0, loseAnswer: 0, late: 0, delay: 0, repeat: 0, breakWatch: 0 };
+const post: PlainRequest = { method: 'POST', path: '/api/v1/pods', headers: {} };
+
+async function outcomeOf(
+  rates: Partial<FaultRates>,
+  options: { areOn?: boolean; seed?: number } = {},
+) {
+  const clock = new VirtualClock();
+  await using scope = new Scope(new AbortController().signal);
+  let carriedOut = 0;
+  const inner: Transport = {
+    send: async () => {
+      carriedOut += 1;
+      return { status: 200, headers: {}, body: new Uint8Array() };
+    },
+  };
+  const notes: string[] = [];
+  const deps = {
+    clock,
+    scope,
+    random: seededRandom(options.seed ?? 1),
+    areOn: () => options.areOn ?? true,
+    note: (text: string) => notes.push(text),
+  };
+  const transport = new FaultyTransport(deps, inner, { ...none, ...rates });
+  const caller = new AbortController();
+  let answer: number | 'lost' | 'aborted' | undefined;
+  let answeredMs = 0;
+  let carriedOutAtAnswer = 0;
+  const sending = transport
+    .send(post, { signal: caller.signal })
+    .then(({ status }: PlainResponse) => status)
+    .catch((error: unknown) => (error instanceof ConnectionLost ? 'lost' : 'aborted'))
+    .then((outcome) => {
+      answer = outcome;
+      answeredMs = clock.monotonic();
+      carriedOutAtAnswer = carriedOut;
+    });
+  await clock.advance(60_000);
+  caller.abort(new Error('the limit of the caller'));
+  await sending;
+  return { carriedOut: carriedOutAtAnswer, later: carriedOut, answer, answeredMs, notes };
+}
+
+test('each fault does what its name says', async () => {
+  const brief = async (rates: Partial<FaultRates>) => {
+    const { carriedOut, later, answer } = await outcomeOf(rates);
+    return [carriedOut, later, answer];
+  };
+  assert.deepEqual(await brief({}), [1, 1, 200]);
+  // Nobody tells the sender: its own limit ends it. With another seed it hears of it.
+  assert.deepEqual(await brief({ lose: 1 }), [0, 0, 'aborted']);
+  assert.equal((await outcomeOf({ lose: 1 }, { seed: 2 })).answer, 'lost');
+  assert.deepEqual(await brief({ loseAnswer: 1 }), [1, 1, 'lost']);
+  assert.deepEqual(await brief({ late: 1 }), [0, 1, 'lost']);
+  assert.deepEqual(await brief({ delay: 1 }), [1, 1, 200]);
+  assert.deepEqual(await brief({ repeat: 1 }), [2, 2, 200]);
+});
+
+test('a fault is noted, a delay is longer than latency, and faults can be off', async () => {
+  const { notes } = await outcomeOf({ lose: 1 });
+  assert.deepEqual(notes, ['fault: lost: POST /api/v1/pods']);
+  assert.ok((await outcomeOf({ delay: 1 })).answeredMs > 10);
+  assert.ok((await outcomeOf({})).answeredMs < 10);
+  assert.equal((await outcomeOf({ lose: 1 }, { areOn: false })).answer, 200);
+});
+
+test('the same seed, the same outcome', async () => {
+  const rates = { lose: 0.3, late: 0.3, delay: 0.3 };
+  const all = async () => {
+    const outcomes: Awaited<ReturnType<typeof outcomeOf>>[] = [];
+    for (let seed = 0; seed < 20; seed++) outcomes.push(await outcomeOf(rates, { seed }));
+    return outcomes;
+  };
+  const first = await all();
+  assert.deepEqual(await all(), first);
+  assert.ok(new Set(first.map(({ answer }) => answer)).size > 1);
+});
+
+test('a watch breaks off in the middle', async () => {
+  const clock = new VirtualClock();
+  await using scope = new Scope(new AbortController().signal);
+  const inner: Transport = {
+    send: async (_request, { signal }) => ({ status: 200, headers: {}, body: ticks(signal) }),
+  };
+  async function* ticks(signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    for (let index = 0; ; index++) {
+      yield Uint8Array.of(index);
+      await clock.sleep(1_000, { signal });
+    }
+  }
+  const deps = { clock, scope, random: seededRandom(3), areOn: () => true, note: () => {} };
+  const transport = new FaultyTransport(deps, inner, { ...none, breakWatch: 1 });
+  const seen: number[] = [];
+  const reading = (async () => {
+    const watch = { method: 'GET', path: '/api/v1/pods?watch=true', headers: {} };
+    const { body } = await transport.send(watch, { signal: new AbortController().signal });
+    assert.ok(!(body instanceof Uint8Array));
+    for await (const part of body) seen.push(part[0] ?? -1);
+  })();
+  const outcome = assert.rejects(reading, ConnectionLost);
+  await clock.advance(61_000);
+  await outcome;
+  assert.ok(seen.length > 0 && seen.length <= 60);
+  assert.deepEqual(seen, [...seen.keys()]);
+});
