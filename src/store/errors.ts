@@ -5,7 +5,11 @@
  * `StoreUnavailable`, 413 for `ValueTooLarge`.
  */
 
-/** A write whose outcome could not be made durable (disk full, log closed). Nothing was stored. */
+/**
+ * A write that could not be made durable (disk full, log closed). Nothing was stored. Only when the
+ * process is lost before the store could commit again may it come back, wholly: a disk that
+ * reports an error does not say what it kept.
+ */
 export class StoreUnavailable extends Error {
   override readonly name = 'StoreUnavailable';
 }

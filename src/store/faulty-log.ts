@@ -50,12 +50,16 @@ export class FaultyDisk {
 
   /** What was under way is settled by chance; the process that had the disk gets only errors. */
   crash(): void {
-    const underWay = this.#connection?.end();
-    // A commit that came through has removed what an earlier one had left.
-    const isThrough = underWay !== undefined && this.happens(this.rates.lingerRate);
-    const kept = isThrough ? underWay : this.lingering;
-    if (kept !== undefined && (isThrough || this.happens(0.5))) this.store(kept);
+    this.settle(this.#connection?.end());
+  }
+
+  /** The next process finds one of two: a commit that came through, or what a failed one left. */
+  settle(underWay: Batch | undefined): void {
+    const { lingering } = this;
     this.lingering = undefined;
+    // A commit that came through has removed what an earlier one had left.
+    if (underWay !== undefined && this.happens(this.rates.lingerRate)) this.store(underWay);
+    else if (lingering !== undefined && this.happens(0.5)) this.store(lingering);
   }
 
   store(batch: Batch): void {
@@ -139,6 +143,7 @@ class Connection implements Log {
     if (this.isOver) return;
     this.isOver = true;
     if (this.#disk.lingering === undefined) this.#disk.reserved = revision;
+    this.#disk.settle(undefined);
   }
 
   /** Returns what was under way. */

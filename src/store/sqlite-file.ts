@@ -104,8 +104,8 @@ function prepareFormat(database: DatabaseSync, file: string): void {
   const found = numberOf(database, 'pragma user_version');
   if (found > formatVersion) {
     throw new StoreRefused(
-      `${file} has format ${found}; this version of Coracle reads formats up to ${formatVersion}. ` +
-        'Use the version that wrote it, or a newer one',
+      `${file} has format ${found}; this version of Coracle reads formats up to ` +
+        `${formatVersion}. Use the version that wrote it, or a newer one`,
     );
   }
   for (let version = found; version < formatVersion; version++) {

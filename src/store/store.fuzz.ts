@@ -14,7 +14,6 @@ import { type Random, seededRandom } from '#kit/random.ts';
 import { settle, VirtualClock } from '#kit/virtual-clock.ts';
 import { type FaultRates, FaultyDisk } from './faulty-log.ts';
 import type { Batch } from './log.ts';
-import { isMet, isSame, Model } from './model.ts';
 import { Record } from './store.contract.ts';
 import {
   type Entry,
@@ -22,12 +21,69 @@ import {
   openMemoryStore,
   openStoreOver,
   type Store,
+  type StoreEvent,
   StoreUnavailable,
   type WriteResult,
 } from './store.ts';
 
 const limits = { historyBytesMax: 3000, batchWritesMax: 3, revisionsReserved: 8 };
 const prefixes = ['', '/a/', '/b/', '/b', '/none/'];
+
+/** A store as one would write it without a thought for speed: every event, and nothing else. */
+class Model {
+  readonly events: StoreEvent[] = [];
+
+  get revision(): number {
+    return this.events.at(-1)?.revision ?? 0;
+  }
+
+  stateAt(revision: number): ReadonlyMap<string, Entry> {
+    const state = new Map<string, Entry>();
+    for (const event of this.events) {
+      if (event.revision > revision) break;
+      const { key, value } = event;
+      const createRevision = state.get(key)?.createRevision ?? event.revision;
+      if (value === undefined) state.delete(key);
+      else state.set(key, { key, value, revision: event.revision, createRevision });
+    }
+    return state;
+  }
+
+  listAt(revision: number, prefix: string): readonly Entry[] {
+    const entries = [...this.stateAt(revision).values()];
+    return entries
+      .filter(({ key }) => key.startsWith(prefix))
+      .sort((a, b) => (a.key < b.key ? -1 : 1));
+  }
+
+  eventsAfter(revision: number, prefix: string): readonly StoreEvent[] {
+    return this.events.filter((event) => event.revision > revision && event.key.startsWith(prefix));
+  }
+
+  /** Takes an event that a store told of, which has to fit what was before. */
+  add(event: StoreEvent): void {
+    assert(event.revision > this.revision, 'events come in order of revision, once each');
+    const before = this.stateAt(this.revision).get(event.key);
+    assert(isSame(before, event.previous), `event ${event.revision} says what was there before`);
+    assert(event.value !== undefined || before !== undefined, 'only what is there is deleted');
+    this.events.push(event);
+  }
+}
+
+function isSame(a: Entry | undefined, b: Entry | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return (
+    a.key === b.key &&
+    a.revision === b.revision &&
+    a.createRevision === b.createRevision &&
+    Buffer.compare(a.value, b.value) === 0
+  );
+}
+
+function isMet(expect: Expectation, current: Entry | undefined): boolean {
+  if (expect === 'any') return true;
+  return expect === 'absent' ? current === undefined : current?.revision === expect.revision;
+}
 
 interface Write {
   readonly key: string;
@@ -51,6 +107,8 @@ class World {
   readonly #ground: Ground;
   readonly #model = new Model();
   readonly #deadlines = new Map<number, number>();
+  /** Writes without a good answer: a crash may bring back what a bad disk has kept of them. */
+  #unanswered: Write[] = [];
   #store: Store;
   #all: Record;
 
@@ -112,6 +170,7 @@ class World {
       return { ...write, result };
     } catch (error) {
       ok(error instanceof StoreUnavailable, `${error}`);
+      this.#unanswered.push(write);
       return { ...write, result: undefined };
     }
   }
@@ -147,9 +206,7 @@ class World {
   #takeEvents(): void {
     for (const event of this.#all.events.splice(0)) {
       if (event.value === undefined && event.previous !== undefined) {
-        const endsMs = this.#deadlines.get(event.previous.revision);
         this.#deadlines.delete(event.previous.revision);
-        assert(endsMs === undefined || endsMs > 0, 'a deadline is a time');
       }
       this.#model.add(event);
     }
@@ -210,7 +267,7 @@ class World {
     const { rates } = this.#ground.disk ?? { rates: { failRate: 0 } };
     if (rates.failRate > 0) return;
     for (const [revision, endsMs] of this.#deadlines) {
-      if (endsMs + 5000 > this.#clock.now()) continue;
+      if (endsMs === 0 || endsMs + 5000 > this.#clock.now()) continue;
       const isThere = this.#model
         .listAt(this.#model.revision, '')
         .some((entry) => entry.revision === revision);
@@ -234,7 +291,7 @@ class World {
     if (this.#ground.disk === undefined) return;
     await this.#drive(this.#store[Symbol.asyncDispose]());
     this.#takeEvents();
-    await this.#openAgain([]);
+    await this.#openAgain();
   }
 
   /** The process is lost in the middle of a burst. */
@@ -248,25 +305,36 @@ class World {
     await this.#drive(this.#store[Symbol.asyncDispose]());
     await settle();
     this.#takeEvents();
-    const results = await started;
-    await this.#openAgain(results.filter(({ result }) => result === undefined));
+    for (const written of await started) this.#checkAfterCrash(written);
+    await this.#openAgain();
   }
 
   /** Goes on with a new process; of what had no answer, some may have happened. */
-  async #openAgain(unanswered: readonly Written[]): Promise<void> {
+  async #openAgain(): Promise<void> {
     const before = this.#store.revision;
     this.#store = await this.#ground.open(this.#clock);
     ok(this.#store.revision >= before, 'revisions do not go back');
-    ok(this.#store.oldestRevision <= this.#model.revision, 'the last revision can be watched');
-    this.#all = Record.open(this.#store, this.#model.revision);
+    ok(this.#store.oldestRevision <= before, 'what was the present can still be watched');
+    this.#all = Record.open(this.#store, before);
     await settle();
     for (const event of this.#all.events) {
       const isKnown =
-        unanswered.some(({ key, value }) => key === event.key && isSameBytes(value, event.value)) ||
-        this.#isEnding(event.previous);
+        this.#unanswered.some(
+          ({ key, value }) => key === event.key && isSameBytes(value, event.value),
+        ) || this.#isEnding(event.previous);
       assert(isKnown, 'what a crash left behind was being written');
+      // It may have had a time to live.
+      this.#deadlines.set(event.revision, 0);
     }
+    this.#unanswered = [];
     this.#takeEvents();
+  }
+
+  /** What was acknowledged before the crash has happened. */
+  #checkAfterCrash({ key, result }: Written): void {
+    if (!result?.ok) return;
+    const event = this.#model.events.find(({ revision }) => revision === result.revision);
+    assert(event?.key === key, 'an acknowledged write is an event');
   }
 
   #isEnding(entry: Entry | undefined): boolean {
