@@ -103,7 +103,10 @@ function withAllowedChanges(before: PodSpec, spec: PodSpec): PodSpec {
     tolerations: spec.tolerations,
     schedulingGates: spec.schedulingGates,
     // A pod that waits at a gate may still be narrowed down to fewer nodes.
-    nodeSelector: gated ? { ...spec.nodeSelector, ...before.nodeSelector } : before.nodeSelector,
+    nodeSelector:
+      gated && spec.nodeSelector !== undefined
+        ? { ...spec.nodeSelector, ...before.nodeSelector }
+        : before.nodeSelector,
     affinity: gated && before.affinity === undefined ? spec.affinity : before.affinity,
     terminationGracePeriodSeconds:
       negative && spec.terminationGracePeriodSeconds === 1

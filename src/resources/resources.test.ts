@@ -1,0 +1,74 @@
+/** The catalog of built-in kinds: complete, consistent, and cheap to open. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Definitions, Schema } from '#api/schema.ts';
+import { openDefinitions } from './definitions.ts';
+import * as kinds from './kinds.ts';
+import { builtinResources, openCatalog } from './resources.ts';
+
+test('every view has a definition, and everything it refers to is there', () => {
+  const definitions = openDefinitions();
+  for (const { views } of builtinResources()) {
+    for (const { definition, schema } of views) {
+      assert.ok(definitions.get(definition), definition);
+      follow(schema, definitions, new Set());
+    }
+  }
+});
+
+function follow(schema: Schema, definitions: Definitions, seen: Set<string>): void {
+  if (schema.ref !== undefined) {
+    if (seen.has(schema.ref)) return;
+    seen.add(schema.ref);
+    const target = definitions.get(schema.ref);
+    assert.ok(target, schema.ref);
+    follow(target, definitions, seen);
+  }
+  for (const part of [...Object.values(schema.fields ?? {}), schema.values, schema.items]) {
+    if (part !== undefined) follow(part, definitions, seen);
+  }
+}
+
+test('the constants that components use name kinds that are served', () => {
+  const catalog = openCatalog();
+  for (const [name, kind] of Object.entries(kinds)) {
+    const served = catalog.findPlural(kind, kind.plural);
+    assert.equal(served?.resource.kind, kind.kind, name);
+    assert.equal(served?.resource.namespaced, kind.namespaced, name);
+    assert.equal(catalog.findKind(kind, kind.kind)?.view, served?.view, name);
+  }
+});
+
+test('the storage version is a hub, and no legacy version comes before a current one', () => {
+  for (const { kind, views } of builtinResources()) {
+    assert.equal(views[0]?.toHub, undefined, kind);
+    const legacy = views.map((view) => view.legacy === true);
+    assert.deepEqual(legacy, legacy.toSorted(), kind);
+  }
+});
+
+test('a definition is parsed when asked for, and only once', () => {
+  const definitions = openDefinitions();
+  const pod = definitions.get('io.k8s.api.core.v1.Pod');
+  assert.equal(pod?.fields?.['spec']?.ref, 'io.k8s.api.core.v1.PodSpec');
+  assert.equal(definitions.get('io.k8s.api.core.v1.Pod'), pod);
+  assert.equal(definitions.get('io.k8s.api.core.v1.Pond'), undefined);
+});
+
+test('kinds can be added and removed while the catalog is in use', () => {
+  const catalog = openCatalog();
+  const [resource] = builtinResources();
+  assert.ok(resource);
+  const before = catalog.generation;
+  catalog.remove(resource);
+  assert.equal(
+    catalog.findPlural({ group: '', version: 'v1' }, resource.plural)?.resource.kind,
+    undefined,
+  );
+  catalog.add(resource);
+  assert.equal(
+    catalog.findPlural({ group: '', version: 'v1' }, resource.plural)?.resource,
+    resource,
+  );
+  assert.ok(catalog.generation > before + 1);
+});
