@@ -3,7 +3,7 @@
  * everything else through `forward.ts`. Knows nothing of sockets; `server.ts` calls it.
  */
 
-import type { Forwarder, Via } from './forward.ts';
+import type { Via } from './forward.ts';
 import { authorityRecord, lookUp, type RecordSource, type Zone } from './records.ts';
 import {
   type Answer,
@@ -22,10 +22,20 @@ import {
 const aliasesMax = 8;
 const classInternet = 1;
 
+/** Other name servers, as `Forwarder` asks them. */
+export interface Elsewhere {
+  /** The query is one of ours that has come back. */
+  isOwn(query: Query): boolean;
+  ask(
+    question: Question,
+    options: { readonly via: Via; readonly signal: AbortSignal },
+  ): Promise<Buffer | undefined>;
+}
+
 export interface ResolverDeps {
   readonly source: RecordSource;
   readonly zone: Zone;
-  readonly forwarder: Forwarder;
+  readonly forwarder: Elsewhere;
 }
 
 /** The bytes to send back. */
