@@ -53,7 +53,9 @@ export async function simulate(seed: number, run: SimulationRun = {}): Promise<S
 
   world.note(`options ${JSON.stringify(simulation)}`);
   world.start();
-  await world.until(() => readyNodes(world) === simulation.nodes, startMs);
+  if (!(await world.until(() => countNodes(world) === simulation.nodes, startMs))) {
+    world.fail(`only ${countNodes(world)} nodes came up`);
+  }
   await world.perform((signal) => workload.createAll(signal));
   await world.until(() => isConverged(world, workload), startMs);
   await world.clock.advance(quietMs);
@@ -90,7 +92,7 @@ function ok(world: World): boolean {
   return world.violation === undefined;
 }
 
-function readyNodes(world: World): number {
+function countNodes(world: World): number {
   return world.store.count('/registry/minions/');
 }
 

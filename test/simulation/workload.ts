@@ -4,12 +4,13 @@
  *
  * The user's own requests are repeated until they are answered, so every wish counts in the end.
  */
-import { isReason } from '#api/errors.ts';
+import { ApiError, isReason } from '#api/errors.ts';
 import type { Client } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import type { Random } from '#kit/random.ts';
 import { deployments } from '#resources/kinds.ts';
 import type { Deployment } from '#resources/types/apps-v1.ts';
+import { ConnectionLost } from './faults.ts';
 import { oneOf, type SimulationOptions } from './options.ts';
 
 export interface WorkloadDeps {
@@ -128,7 +129,8 @@ export class Workload {
         return;
       } catch (error) {
         signal.throwIfAborted();
-        this.#deps.note(`user: again after ${error instanceof Error ? error.message : error}`);
+        if (!(error instanceof ConnectionLost) && !(error instanceof ApiError)) throw error;
+        this.#deps.note(`user: again after ${error.message}`);
         await this.#deps.clock.sleep(1_000, { signal });
       }
     }
