@@ -27,6 +27,14 @@ export function availableOf(replicaSet: ReplicaSet): number {
   return replicaSet.status?.availableReplicas ?? 0;
 }
 
+/**
+ * Available pods that a set is going to keep. Its status may be older than its size and count pods
+ * that are being removed; taking those for spare ones would remove as many again.
+ */
+function keptOf(replicaSet: ReplicaSet): number {
+  return Math.min(availableOf(replicaSet), wantedOf(replicaSet));
+}
+
 export function sum(
   replicaSets: readonly ReplicaSet[],
   count: (replicaSet: ReplicaSet) => number,
@@ -75,7 +83,7 @@ export function planOld(
     sizes.set(replicaSet, replicas - dropped);
     left -= dropped;
   }
-  left = availableOf(current) + sum(old, availableOf) - floor;
+  left = keptOf(current) + sum(old, keptOf) - floor;
   for (const [replicaSet, replicas] of sizes) {
     const dropped = Math.min(Math.max(0, left), replicas);
     sizes.set(replicaSet, replicas - dropped);
