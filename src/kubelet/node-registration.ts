@@ -133,9 +133,8 @@ export class NodeRegistration {
     const { client } = this.#deps;
     const wanted = newNode(this.#options, status);
     try {
-      const created = await client.create(nodes, wanted, { signal });
-      this.#sentAtMs = this.#deps.clock.monotonic();
-      return { ...created, status };
+      // Whether the server keeps the status of a new node shows in its answer.
+      return await client.create(nodes, wanted, { signal });
     } catch (error) {
       if (!isReason(error, 'AlreadyExists')) throw error;
     }

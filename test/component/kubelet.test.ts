@@ -1,0 +1,233 @@
+/**
+ * The kubelet against a real API server, with containers in memory and time moved by hand: what a
+ * pod's life looks like to those who watch it through the API.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { events, leases, nodes, pods } from '#resources/kinds.ts';
+import { covers } from '#test/covers.ts';
+import { KubeletBench, testImage } from '#test/kubelet-bench.ts';
+
+test('the node registers, is ready and keeps its lease', async () => {
+  covers('POD-003', 'POD-051', 'POD-044');
+  await using bench = await KubeletBench.open();
+  const { client, signal } = bench;
+  await bench.advance(1000);
+  const node = await bench.while(client.get(nodes, { name: 'node-1' }, { signal }));
+  const ready = node.status?.conditions?.find(({ type }) => type === 'Ready');
+  assert.deepEqual([ready?.status, ready?.reason], ['True', 'KubeletReady']);
+  const at = { namespace: 'kube-node-lease', name: 'node-1' };
+  const first = await bench.while(client.get(leases, at, { signal }));
+  assert.equal(first.spec?.leaseDurationSeconds, 40);
+  await bench.advance(10_500);
+  const second = await bench.while(client.get(leases, at, { signal }));
+  const passed = Date.parse(second.spec?.renewTime ?? '') - Date.parse(first.spec?.renewTime ?? '');
+  assert.ok(passed >= 10_000 && passed < 11_000, `renewed after ${passed} ms`);
+});
+
+test('a pod becomes ready, tells how, and its deletion is final', async () => {
+  covers('POD-087', 'POD-193');
+  await using bench = await KubeletBench.open();
+  const { client, runtime, signal } = bench;
+  await bench.create('web');
+  const pod = await bench.untilReady('web');
+  assert.equal(pod.status?.phase, 'Running');
+  assert.equal(pod.status?.podIP, '10.88.0.2');
+  await bench.advance(1500);
+  const list = await bench.while(client.list(events, { namespace: 'default', signal }));
+  const reasons = list.items.map(({ reason }) => reason).toSorted();
+  assert.deepEqual(reasons, ['Created', 'Pulled', 'Started']);
+  const at = { namespace: 'default', name: 'web' };
+  await bench.while(client.delete(pods, at, { signal }));
+  await bench.untilGone('web');
+  await bench.advance(100);
+  assert.deepEqual(runtime.running(), []);
+  assert.equal(runtime.sandboxCount, 0);
+  assert.ok(runtime.calls.includes('stopContainer web 30s'));
+});
+
+test('restarts back off as documented', async () => {
+  covers('POD-025', 'POD-100');
+  await using bench = await KubeletBench.open();
+  const { runtime, clock } = bench;
+  await bench.create('crash');
+  const waits: number[] = [];
+  for (let restart = 1; restart <= 4; restart++) {
+    await bench.until('crash', ({ state }) => state?.running !== undefined);
+    runtime.exit('web', 1);
+    const endedMs = clock.now();
+    await bench.until('crash', ({ restartCount }) => restartCount === restart);
+    waits.push(Math.floor((clock.now() - endedMs) / 1000));
+  }
+  assert.deepEqual(waits, [0, 10, 20, 40]);
+  runtime.exit('web', 1);
+  const pod = await bench.until(
+    'crash',
+    ({ state }) => state?.waiting?.reason === 'CrashLoopBackOff',
+  );
+  const [status] = pod.status?.containerStatuses ?? [];
+  assert.equal(status?.lastState?.terminated?.exitCode, 1);
+  assert.match(status?.state?.waiting?.message ?? '', /^back-off 1m20s restarting/);
+});
+
+test('an image that is not there is tried again, and found when it comes', async () => {
+  covers('POD-211');
+  await using bench = await KubeletBench.open();
+  const { runtime } = bench;
+  await bench.create('web', { containers: [bench.container({ image: 'example.com/late:1' })] });
+  await bench.until('web', ({ state }) => state?.waiting?.reason === 'ErrImagePull');
+  await bench.until('web', ({ state }) => state?.waiting?.reason === 'ImagePullBackOff');
+  runtime.registry.add('example.com/late:1');
+  await bench.untilReady('web');
+  const pulls = runtime.calls.filter((call) => call.startsWith('pullImage'));
+  assert.equal(pulls.length, 2);
+});
+
+test('pull policies: present is enough, always asks, never does not', async () => {
+  covers('POD-031', 'POD-061', 'POD-062');
+  await using bench = await KubeletBench.open();
+  const { runtime } = bench;
+  const pulls = () => runtime.calls.filter((call) => call.startsWith('pullImage')).length;
+  const of = (imagePullPolicy: string, image = testImage) => {
+    return { containers: [bench.container({ imagePullPolicy, image })] };
+  };
+  await bench.create('present', of('IfNotPresent'));
+  await bench.untilReady('present');
+  assert.equal(pulls(), 0);
+  await bench.create('always', of('Always'));
+  await bench.untilReady('always');
+  assert.equal(pulls(), 1);
+  await bench.create('never', of('Never', 'example.com/absent:1'));
+  await bench.until('never', ({ state }) => state?.waiting?.reason === 'ErrImageNeverPull');
+  assert.equal(pulls(), 1);
+});
+
+test('readiness follows its probe, with its thresholds', async () => {
+  covers('POD-092', 'POD-097', 'POD-301');
+  await using bench = await KubeletBench.open();
+  const { runtime } = bench;
+  let code = 1;
+  runtime.onExec = () => ({ code, text: 'not yet' });
+  const readinessProbe = {
+    exec: { command: ['check'] },
+    periodSeconds: 2,
+    failureThreshold: 2,
+    successThreshold: 2,
+  };
+  await bench.create('web', { containers: [bench.container({ readinessProbe })] });
+  await bench.until('web', ({ started }) => started === true);
+  await bench.advance(10_000);
+  assert.equal((await bench.get('web')).status?.containerStatuses?.[0]?.ready, false);
+  code = 0;
+  await bench.advance(2100);
+  assert.equal((await bench.get('web')).status?.containerStatuses?.[0]?.ready, false);
+  await bench.advance(2100);
+  assert.equal((await bench.get('web')).status?.containerStatuses?.[0]?.ready, true);
+  code = 1;
+  await bench.until('web', ({ ready }) => !ready);
+  const [status] = (await bench.get('web')).status?.containerStatuses ?? [];
+  assert.equal(status?.restartCount, 0, 'a readiness probe restarts nothing');
+});
+
+test('liveness waits for startup, then restarts what is dead', async () => {
+  covers('POD-096', 'POD-171');
+  await using bench = await KubeletBench.open();
+  const { runtime, client, signal } = bench;
+  const codes: Record<string, number> = { startup: 1, liveness: 1 };
+  runtime.onExec = ([command = '']) => ({ code: codes[command] ?? 0, text: 'dead' });
+  const probe = (name: string) => ({ exec: { command: [name] }, periodSeconds: 1 });
+  await bench.create('web', {
+    containers: [
+      bench.container({
+        startupProbe: { ...probe('startup'), failureThreshold: 30 },
+        livenessProbe: { ...probe('liveness'), failureThreshold: 3 },
+      }),
+    ],
+  });
+  await bench.until('web', ({ state }) => state?.running !== undefined);
+  await bench.advance(10_000);
+  assert.equal(runtime.calls.includes('execSync liveness'), false);
+  codes['startup'] = 0;
+  await bench.until('web', ({ restartCount }) => restartCount === 1);
+  await bench.advance(1500);
+  const list = await bench.while(client.list(events, { namespace: 'default', signal }));
+  const unhealthy = list.items.filter(({ reason }) => reason === 'Unhealthy');
+  const notes = unhealthy.map(({ note }) => note);
+  assert.ok(notes.includes('Liveness probe failed: dead'), notes.join());
+  const killing = list.items.find(({ reason }) => reason === 'Killing');
+  assert.equal(killing?.note, 'Container web failed liveness probe, will be restarted');
+});
+
+test('a shorter grace period overtakes a longer one', async () => {
+  covers('POD-084', 'POD-197');
+  await using bench = await KubeletBench.open();
+  const { runtime, client, signal, clock } = bench;
+  runtime.stubborn.add('web');
+  const preStop = { exec: { command: ['quit'] } };
+  await bench.create('web', { containers: [bench.container({ lifecycle: { preStop } })] });
+  await bench.untilReady('web');
+  const at = { namespace: 'default', name: 'web' };
+  await bench.while(client.delete(pods, at, { signal }));
+  await bench.advance(2000);
+  assert.deepEqual(runtime.running(), ['web']);
+  await bench.while(client.delete(pods, at, { signal, gracePeriodSeconds: 3 }));
+  const askedMs = clock.now();
+  await bench.untilGone('web');
+  const passedMs = clock.now() - askedMs;
+  assert.ok(passedMs >= 2900 && passedMs < 4000, `gone after ${passedMs} ms`);
+  const hooks = runtime.calls.filter((call) => call === 'execSync quit');
+  assert.equal(hooks.length, 1, 'the hook is called once');
+});
+
+test('a pod whose sandbox is lost gets a new one, with a new address', async () => {
+  covers('POD-322');
+  await using bench = await KubeletBench.open();
+  const { runtime } = bench;
+  await bench.create('web');
+  const before = await bench.untilReady('web');
+  runtime.loseSandbox('web');
+  const after = await bench.until('web', ({ ready, restartCount }) => ready && restartCount === 1);
+  assert.notEqual(after.status?.podIP, before.status?.podIP);
+});
+
+test('a deadline ends a pod and fails it', async () => {
+  covers('POD-114');
+  await using bench = await KubeletBench.open();
+  await bench.create('slow', { activeDeadlineSeconds: 10 });
+  await bench.untilReady('slow');
+  const pod = await bench.until('slow', (_, { status }) => status?.phase === 'Failed');
+  assert.equal(pod.status?.reason, 'DeadlineExceeded');
+  assert.deepEqual(bench.runtime.running(), []);
+});
+
+test('a kubelet that comes back keeps containers, counts and readiness', async () => {
+  await using bench = await KubeletBench.open();
+  const { runtime } = bench;
+  const readinessProbe = { exec: { command: ['check'] }, periodSeconds: 60 };
+  await bench.create('web', { containers: [bench.container({ readinessProbe })] });
+  const before = await bench.untilReady('web');
+  await bench.stop();
+  const calls = runtime.calls.length;
+  bench.start();
+  await bench.advance(5000);
+  const after = await bench.get('web');
+  assert.deepEqual(after.status?.containerStatuses, before.status?.containerStatuses);
+  const made = runtime.calls.slice(calls).filter((call) => !call.startsWith('execSync'));
+  assert.deepEqual(made, []);
+});
+
+test('a missing ConfigMap holds a container back until it comes', async () => {
+  covers('POD-131');
+  await using bench = await KubeletBench.open();
+  const envFrom = [{ configMapRef: { name: 'late' } }];
+  await bench.create('web', { containers: [bench.container({ envFrom })] });
+  const isHeld = 'CreateContainerConfigError';
+  const pod = await bench.until('web', ({ state }) => state?.waiting?.reason === isHeld);
+  const [status] = pod.status?.containerStatuses ?? [];
+  assert.equal(status?.state?.waiting?.message, 'configmap "late" not found');
+  const created = bench.server.request('POST', '/api/v1/namespaces/default/configmaps', {
+    ...{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'late' }, data: {} },
+  });
+  assert.equal((await bench.while(created)).status, 201);
+  await bench.untilReady('web');
+});

@@ -1,0 +1,357 @@
+/**
+ * A container runtime in memory, for tests of the kubelet without containers.
+ *
+ * Calls answer at once with what was asked; the test is the world: it ends containers (`exit`),
+ * decides what commands answer (`onExec`), which images exist, and which calls fail. Containers live
+ * in maps that survive a "restart" of the kubelet, as they do in the real one.
+ */
+import type { Received, Runtime, RuntimeEvent, Sent } from '#cri';
+import { GrpcError } from '#cri';
+import type { Clock } from '#kit/clock.ts';
+
+interface FakeSandbox {
+  readonly id: string;
+  readonly config: Sent<'PodSandboxConfig'>;
+  readonly createdAt: number;
+  readonly ip: string;
+  ready: boolean;
+}
+
+interface FakeContainer {
+  readonly id: string;
+  readonly podSandboxId: string;
+  readonly config: Sent<'ContainerConfig'>;
+  readonly createdAt: number;
+  state: 'CONTAINER_CREATED' | 'CONTAINER_RUNNING' | 'CONTAINER_EXITED';
+  startedAt: number;
+  finishedAt: number;
+  exitCode: number;
+  reason: string;
+}
+
+const millisecond = 1_000_000;
+
+export class FakeRuntime implements Runtime {
+  readonly images = new Set<string>();
+  /** Images that are not here and can be pulled. */
+  readonly registry = new Set<string>();
+  /** Names of calls in order, with what they were about: `startContainer web`. */
+  readonly calls: string[] = [];
+  /** Exit code and output of a command; default 0. */
+  onExec: (cmd: readonly string[]) => { readonly code: number; readonly text?: string } = () => ({
+    code: 0,
+  });
+  /** Containers for which TERM does not help until their grace is over. */
+  readonly stubborn = new Set<string>();
+  readonly #clock: Clock;
+  readonly #sandboxes = new Map<string, FakeSandbox>();
+  readonly #containers = new Map<string, FakeContainer>();
+  readonly #listeners = new Set<(event: RuntimeEvent) => void>();
+  #nextId = 1;
+
+  constructor(deps: { readonly clock: Clock }) {
+    this.#clock = deps.clock;
+  }
+
+  /** Names of containers that run, in the order of their start. */
+  running(): readonly string[] {
+    return [...this.#containers.values()]
+      .filter(({ state }) => state === 'CONTAINER_RUNNING')
+      .map(({ config }) => config.metadata?.name ?? '');
+  }
+
+  idOf(name: string): string {
+    const found = [...this.#containers.values()].findLast(
+      ({ config }) => config.metadata?.name === name,
+    );
+    if (found === undefined) throw new Error(`there is no container ${name}`);
+    return found.id;
+  }
+
+  get sandboxCount(): number {
+    return this.#sandboxes.size;
+  }
+
+  /** The newest container of this name ends by itself. */
+  exit(name: string, exitCode: number, reason = ''): void {
+    const container = this.#container(this.idOf(name));
+    this.#end(container, exitCode, reason);
+  }
+
+  /** As if the process that holds the pod's namespaces was killed. */
+  loseSandbox(podName: string): void {
+    for (const sandbox of this.#sandboxes.values()) {
+      if (sandbox.config.metadata?.name !== podName) continue;
+      sandbox.ready = false;
+      this.#tell({ type: 'exit', id: sandbox.id });
+    }
+  }
+
+  #end(container: FakeContainer, exitCode: number, reason: string): void {
+    if (container.state !== 'CONTAINER_RUNNING') return;
+    container.state = 'CONTAINER_EXITED';
+    container.finishedAt = this.#now();
+    container.exitCode = exitCode;
+    container.reason = reason;
+    this.#tell({ type: 'exit', id: container.id });
+  }
+
+  #tell(event: RuntimeEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  #now(): number {
+    return this.#clock.now() * millisecond;
+  }
+
+  #id(kind: string): string {
+    return `${kind}-${this.#nextId++}`;
+  }
+
+  #container(id: string): FakeContainer {
+    const found = this.#containers.get(id);
+    if (found === undefined) throw notFound(id);
+    return found;
+  }
+
+  #sandbox(id: string): FakeSandbox {
+    const found = this.#sandboxes.get(id);
+    if (found === undefined) throw notFound(id);
+    return found;
+  }
+
+  async version(): Promise<Received<'VersionResponse'>> {
+    return { version: 'v1', runtimeName: 'fake', runtimeVersion: '1.0', runtimeApiVersion: 'v1' };
+  }
+
+  async status(): Promise<Received<'StatusResponse'>> {
+    const conditions = ['RuntimeReady', 'NetworkReady'].map((type) => {
+      return { type, status: true, reason: '', message: '' };
+    });
+    return { status: { conditions }, info: {}, runtimeHandlers: [] };
+  }
+
+  async runPodSandbox({ config = {} }: Sent<'RunPodSandboxRequest'>): Promise<string> {
+    const id = this.#id('sandbox');
+    this.calls.push(`runPodSandbox ${config.metadata?.name}`);
+    const ip = `10.88.0.${this.#nextId}`;
+    this.#sandboxes.set(id, { id, config, createdAt: this.#now(), ip, ready: true });
+    return id;
+  }
+
+  async stopPodSandbox(id: string): Promise<void> {
+    const sandbox = this.#sandboxes.get(id);
+    if (sandbox === undefined) return;
+    this.calls.push(`stopPodSandbox ${sandbox.config.metadata?.name}`);
+    for (const container of this.#containers.values()) {
+      if (container.podSandboxId === id) this.#end(container, 137, 'Error');
+    }
+    sandbox.ready = false;
+  }
+
+  async removePodSandbox(id: string): Promise<void> {
+    await this.stopPodSandbox(id);
+    for (const container of [...this.#containers.values()]) {
+      if (container.podSandboxId === id) this.#containers.delete(container.id);
+    }
+    this.#sandboxes.delete(id);
+  }
+
+  async podSandboxStatus(id: string): Promise<Received<'PodSandboxStatus'>> {
+    const sandbox = this.#sandbox(id);
+    return { ...this.#describe(sandbox), network: { ip: sandbox.ip, additionalIps: [] } };
+  }
+
+  #describe(sandbox: FakeSandbox): Received<'PodSandbox'> {
+    const { id, config, createdAt, ready } = sandbox;
+    const { name = '', uid = '', namespace = '', attempt = 0 } = config.metadata ?? {};
+    return {
+      ...{ id, createdAt, metadata: { name, uid, namespace, attempt } },
+      state: ready ? 'SANDBOX_READY' : 'SANDBOX_NOTREADY',
+      labels: config.labels ?? {},
+      annotations: config.annotations ?? {},
+      runtimeHandler: '',
+    };
+  }
+
+  async listPodSandboxes(
+    filter: Sent<'PodSandboxFilter'>,
+  ): Promise<readonly Received<'PodSandbox'>[]> {
+    return [...this.#sandboxes.values()]
+      .map((sandbox) => this.#describe(sandbox))
+      .filter(({ labels }) => matches(labels, filter.labelSelector));
+  }
+
+  async createContainer(request: Sent<'CreateContainerRequest'>): Promise<string> {
+    const { podSandboxId = '', config = {} } = request;
+    this.calls.push(`createContainer ${config.metadata?.name}`);
+    const id = this.#id('container');
+    this.#containers.set(id, {
+      ...{ id, podSandboxId, config, createdAt: this.#now(), state: 'CONTAINER_CREATED' },
+      ...{ startedAt: 0, finishedAt: 0, exitCode: 0, reason: '' },
+    });
+    return id;
+  }
+
+  async startContainer(id: string): Promise<void> {
+    const container = this.#container(id);
+    this.calls.push(`startContainer ${container.config.metadata?.name}`);
+    container.state = 'CONTAINER_RUNNING';
+    container.startedAt = this.#now();
+  }
+
+  async stopContainer(
+    id: string,
+    { signal, graceSeconds }: { readonly signal: AbortSignal; readonly graceSeconds: number },
+  ): Promise<void> {
+    const container = this.#container(id);
+    const name = container.config.metadata?.name ?? '';
+    this.calls.push(`stopContainer ${name} ${graceSeconds}s`);
+    if (this.stubborn.has(name)) {
+      await this.#clock.sleep(graceSeconds * 1000, { signal });
+      this.#end(container, 137, 'Error');
+    } else {
+      this.#end(container, 0, 'Completed');
+    }
+  }
+
+  async removeContainer(id: string): Promise<void> {
+    this.#containers.delete(id);
+  }
+
+  async containerStatus(id: string): Promise<Received<'ContainerStatus'>> {
+    const { config, ...container } = this.#container(id);
+    const image = imageSpec(config.image?.userSpecifiedImage ?? config.image?.image ?? '');
+    const { name = '', attempt = 0 } = config.metadata ?? {};
+    return {
+      ...container,
+      metadata: { name, attempt },
+      image,
+      imageRef: `sha256:${image.image}`,
+      imageId: '',
+      message: '',
+      labels: config.labels ?? {},
+      annotations: config.annotations ?? {},
+      mounts: [],
+      logPath: config.logPath ?? '',
+    };
+  }
+
+  async listContainers(filter: Sent<'ContainerFilter'>): Promise<readonly Received<'Container'>[]> {
+    const all = await Promise.all(
+      [...this.#containers.values()].map(async ({ id, podSandboxId }) => {
+        return { ...(await this.containerStatus(id)), podSandboxId };
+      }),
+    );
+    return all.filter(
+      ({ labels, state }) =>
+        matches(labels, filter.labelSelector) &&
+        (filter.state === undefined || filter.state.state === state),
+    );
+  }
+
+  async updateContainerResources(): Promise<void> {}
+
+  async reopenContainerLog(): Promise<void> {}
+
+  async execSync({
+    cmd,
+  }: {
+    readonly cmd: readonly string[];
+  }): Promise<Received<'ExecSyncResponse'>> {
+    this.calls.push(`execSync ${cmd.join(' ')}`);
+    const { code, text = '' } = this.onExec(cmd);
+    return { exitCode: code, stdout: Buffer.from(text), stderr: Buffer.alloc(0) };
+  }
+
+  async exec(): Promise<string> {
+    return 'http://127.0.0.1:1/exec';
+  }
+
+  async attach(): Promise<string> {
+    return 'http://127.0.0.1:1/attach';
+  }
+
+  async portForward(): Promise<string> {
+    return 'http://127.0.0.1:1/portforward';
+  }
+
+  async containerStats(id: string): Promise<Received<'ContainerStats'>> {
+    throw notFound(id);
+  }
+
+  async listContainerStats(): Promise<readonly Received<'ContainerStats'>[]> {
+    return [];
+  }
+
+  async pullImage({ image }: Sent<'PullImageRequest'>): Promise<string> {
+    this.calls.push(`pullImage ${image?.image}`);
+    const name = image?.image ?? '';
+    if (!this.images.has(name) && !this.registry.has(name)) throw notFound(name);
+    this.images.add(name);
+    return `sha256:${name}`;
+  }
+
+  async listImages(): Promise<readonly Received<'Image'>[]> {
+    return [...this.images].map(imageOf);
+  }
+
+  async imageStatus(name: string): Promise<Received<'Image'> | undefined> {
+    return this.images.has(name) ? imageOf(name) : undefined;
+  }
+
+  async removeImage(name: string): Promise<void> {
+    this.images.delete(name);
+  }
+
+  async imageFsInfo(): Promise<Received<'ImageFsInfoResponse'>> {
+    return { imageFilesystems: [], containerFilesystems: [] };
+  }
+
+  async *events({ signal }: { readonly signal: AbortSignal }): AsyncIterable<RuntimeEvent> {
+    const queue: RuntimeEvent[] = [];
+    let wake: (() => void) | undefined;
+    const listener = (event: RuntimeEvent): void => {
+      queue.push(event);
+      wake?.();
+    };
+    const onAbort = (): void => wake?.();
+    this.#listeners.add(listener);
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      while (!signal.aborted) {
+        const event = queue.shift();
+        if (event !== undefined) yield event;
+        else {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+        }
+      }
+      throw signal.reason;
+    } finally {
+      this.#listeners.delete(listener);
+    }
+  }
+
+  [Symbol.dispose](): void {}
+}
+
+function notFound(id: string): GrpcError {
+  return new GrpcError('/fake', 'NOT_FOUND', `"${id}": not found`);
+}
+
+function matches(
+  labels: Readonly<Record<string, string>>,
+  selector: Readonly<Record<string, string>> | undefined,
+): boolean {
+  return Object.entries(selector ?? {}).every(([key, value]) => labels[key] === value);
+}
+
+function imageSpec(image: string): Received<'ImageSpec'> {
+  return { image, annotations: {}, userSpecifiedImage: '', runtimeHandler: '', imageRef: '' };
+}
+
+function imageOf(name: string): Received<'Image'> {
+  return { id: name, repoTags: [name], repoDigests: [], size: 1, username: '', pinned: false };
+}

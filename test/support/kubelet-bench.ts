@@ -1,0 +1,167 @@
+/**
+ * One kubelet under a virtual clock: real API server in memory, runtime in memory, folders below a
+ * temporary one. `until` moves the clock in small steps until something holds.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Client, openClient, openInformers } from '#client';
+import { silentLog } from '#kit/log.ts';
+import { seededRandom } from '#kit/random.ts';
+import { settle, VirtualClock } from '#kit/virtual-clock.ts';
+import { runKubelet } from '#kubelet';
+import { configMaps, pods, serviceAccounts } from '#resources/kinds.ts';
+import type { Container, ContainerStatus, Pod, PodSpec } from '#resources/types/core-v1.ts';
+import { FakeRuntime } from './fake-runtime.ts';
+import { admin, openTestServer, type TestServer } from './fixtures.ts';
+
+export const testImage = 'example.com/app:1';
+const stepMs = 10;
+const stepsMax = 100_000;
+
+export class KubeletBench implements AsyncDisposable {
+  readonly clock = new VirtualClock();
+  readonly runtime = new FakeRuntime({ clock: this.clock });
+  readonly dataDir = mkdtempSync(join(tmpdir(), 'coracle-kubelet-'));
+  readonly server: TestServer;
+  readonly client: Client;
+  readonly signal = new AbortController().signal;
+  #kubelet: { readonly stop: AbortController; readonly ended: Promise<unknown> } | undefined;
+
+  private constructor(server: TestServer, clock: VirtualClock) {
+    this.clock = clock;
+    this.runtime = new FakeRuntime({ clock });
+    this.server = server;
+    this.client = openClient({ transport: server.server.direct(admin), clock });
+    this.runtime.images.add(testImage);
+  }
+
+  static async open(): Promise<KubeletBench> {
+    const clock = new VirtualClock();
+    const bench = new KubeletBench(await openTestServer({ clock }), clock);
+    const namespace = 'default';
+    const { signal } = bench;
+    await bench.while(
+      bench.client.create(
+        serviceAccounts,
+        { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { namespace, name: 'default' } },
+        { signal },
+      ),
+    );
+    await bench.while(
+      bench.client.create(
+        configMaps,
+        {
+          apiVersion: 'v1',
+          kind: 'ConfigMap',
+          metadata: { namespace, name: 'kube-root-ca.crt' },
+          data: { 'ca.crt': 'x' },
+        },
+        { signal },
+      ),
+    );
+    bench.start();
+    return bench;
+  }
+
+  start(): void {
+    const stop = new AbortController();
+    const { clock, runtime, client, dataDir } = this;
+    const deps = { clock, random: seededRandom(1), log: silentLog };
+    const informers = openInformers({ client, ...deps });
+    const machine = {
+      cgroups: { create: () => {}, remove: () => true, children: () => [] },
+      isMounted: () => true,
+      mountTmpfs: async () => {},
+      unmountBelow: async () => {},
+      readFile: () => '',
+    };
+    const kubelet = runKubelet(
+      { client, informers, runtime, machine, ...deps },
+      {
+        ...{ nodeName: 'node-1', nodeIP: '192.0.2.1', dataDir, clusterId: 'test' },
+        ...{ clusterDNS: '10.43.0.10', clusterDomain: 'cluster.local', port: 10250 },
+        signal: stop.signal,
+      },
+    );
+    const ended = Promise.allSettled([kubelet, informers.run(stop.signal)]);
+    this.#kubelet = { stop, ended };
+  }
+
+  async stop(): Promise<void> {
+    this.#kubelet?.stop.abort(new Error('the kubelet is stopped'));
+    if (this.#kubelet !== undefined) await this.while(this.#kubelet.ended);
+    this.#kubelet = undefined;
+  }
+
+  /** Waits for a promise while virtual time goes on. */
+  async while<T>(work: Promise<T>): Promise<T> {
+    let isDone = false;
+    const ended = work.finally(() => {
+      isDone = true;
+    });
+    ended.catch(() => {});
+    for (let step = 0; step < stepsMax && !isDone; step++) {
+      await settle();
+      if (!isDone) await this.clock.advance(stepMs);
+    }
+    return ended;
+  }
+
+  async advance(ms: number): Promise<void> {
+    for (let passed = 0; passed < ms; passed += stepMs) {
+      await this.clock.advance(stepMs);
+      await settle();
+    }
+  }
+
+  async create(name: string, spec: Partial<PodSpec> = {}): Promise<Pod> {
+    const pod: Pod = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { namespace: 'default', name },
+      spec: { containers: [this.container()], nodeName: 'node-1', ...spec },
+    };
+    return this.while(this.client.create(pods, pod, { signal: this.signal }));
+  }
+
+  container(more: Partial<Container> = {}): Container {
+    return { name: 'web', image: testImage, ...more };
+  }
+
+  get(name: string): Promise<Pod> {
+    const at = { namespace: 'default', name };
+    return this.while(this.client.get(pods, at, { signal: this.signal }));
+  }
+
+  async until(name: string, wanted: (status: ContainerStatus, pod: Pod) => boolean): Promise<Pod> {
+    for (let step = 0; step < 2000; step++) {
+      const pod = await this.get(name);
+      const [status] = pod.status?.containerStatuses ?? [];
+      if (status !== undefined && wanted(status, pod)) return pod;
+      await this.advance(50);
+    }
+    const pod = await this.get(name);
+    throw new Error(`it never came true; the status is ${JSON.stringify(pod.status)}`);
+  }
+
+  untilReady(name: string): Promise<Pod> {
+    return this.until(name, ({ ready }) => ready);
+  }
+
+  /** Until the API has no such pod. */
+  async untilGone(name: string): Promise<void> {
+    for (let step = 0; step < 2000; step++) {
+      const path = `/api/v1/namespaces/default/pods/${name}`;
+      if ((await this.while(this.server.request('GET', path))).status === 404) return;
+      await this.advance(50);
+    }
+    throw new Error(`${name} is still there`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    await this.while(Promise.resolve(this.server[Symbol.asyncDispose]()));
+    rmSync(this.dataDir, { recursive: true, force: true });
+  }
+}
