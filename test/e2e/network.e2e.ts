@@ -239,8 +239,15 @@ test("client affinity, policy Local and a load balancer's ranges", { timeout }, 
 const ask = (network: NetworkNode, from: Place, name: string, type = 'A') =>
   network.peer(from, 'resolve', name, type, '10.43.0.10', 53);
 
-test('names of services are answered over UDP and TCP', { timeout }, async () => {
-  await using network = await NetworkNode.open();
+test('names of services are answered over UDP and TCP, others asked elsewhere', {
+  timeout,
+}, async () => {
+  const upstreams = [
+    { address: outsideAddress, port: 9 },
+    { address: outsideAddress, port: 5353 },
+  ];
+  await using network = await NetworkNode.open({ upstreams });
+  await network.startServer(network.outside, 'serve-dns', '5353', '198.51.100.80');
   const dns = service('kube-dns', {
     clusterIP: '10.43.0.10',
     ports: [
@@ -273,6 +280,9 @@ test('names of services are answered over UDP and TCP', { timeout }, async () =>
   assert.equal(await ask(network, pod, name, 'AAAA'), 'ENODATA');
   assert.equal(await ask(network, pod, 'nobody.default.svc.cluster.local'), 'ENOTFOUND');
   assert.deepEqual(await ask(network, pod, '7.0.43.10.in-addr.arpa', 'PTR'), [name]);
+  assert.deepEqual(await ask(network, pod, 'www.example.org'), ['198.51.100.80']);
+  const overTcp = ['resolve-tcp', 'tcp.example.org', '10.43.0.10', 53] as const;
+  assert.deepEqual(await network.peer(pod, ...overTcp), ['198.51.100.80']);
   const direct = ['resolve', name, 'A', '192.168.77.2', 10_053] as const;
   assert.deepEqual(await network.peer(network.node, ...direct), ['10.43.0.7']);
   const stranger = await network.peer(network.outside, ...direct);

@@ -201,9 +201,9 @@ export class NetworkNode implements AsyncDisposable {
     await mustRun('nsenter', args, { input, signal, timeoutMs: limits.commandMs });
   }
 
-  /** A server on TCP and UDP port 8080 of a namespace (`network-peer.ts serve`), until the end. */
-  async startServer(place: Place): Promise<void> {
-    const args = [`--net=${place.path}`, process.execPath, peerPath, 'serve'];
+  /** A server of `network-peer.ts`, by default on TCP and UDP port 8080, until the end. */
+  async startServer(place: Place, command = 'serve', ...more: readonly string[]): Promise<void> {
+    const args = [`--net=${place.path}`, process.execPath, peerPath, command, ...more];
     const child = spawn('nsenter', args, { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#processes.push(child);
     await spoken(child);

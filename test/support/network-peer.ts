@@ -3,6 +3,7 @@
  * servers that say who they are and whom they see, and clients that print what they got as JSON.
  *
  *     serve                             TCP and UDP on port 8080, until killed
+ *     serve-dns PORT ADDRESS            answers every question with this address, until killed
  *     call ADDRESS PORT COUNT [FROM]    [{ server, client } | "refused" | "silent", …]
  *     send ADDRESS PORT FROMPORT        the UDP server's address, or "silent"
  *     resolve NAME TYPE SERVER PORT     records, or the error's code
@@ -28,6 +29,9 @@ const [first = '', second = '', third = '', fourth = ''] = args;
 switch (command) {
   case 'serve':
     await serve();
+    break;
+  case 'serve-dns':
+    await serveDns(Number(first), second);
     break;
   case 'call':
     print(await callOften(first, Number(second), Number(third), fourth));
@@ -62,6 +66,29 @@ async function serve(): Promise<void> {
   udp.on('message', (_, from) => udp.send(name, from.port, from.address));
   await new Promise<void>((done) => udp.bind(serverPort, () => done()));
   await new Promise<void>((done) => tcp.listen(serverPort, () => done()));
+  process.stdout.write('ready\n');
+}
+
+/** Copies the question and adds one A record to it. */
+async function serveDns(port: number, address: string): Promise<void> {
+  const record = [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, ...address.split('.').map(Number)];
+  const answer = (query: Buffer): Buffer => {
+    const end = query.indexOf(0, 12) + 5;
+    const head = Buffer.from(query.subarray(0, end));
+    head.set([0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0], 2);
+    return Buffer.concat([head, Buffer.from(record)]);
+  };
+  const udp = createSocket('udp4');
+  udp.on('message', (query, from) => udp.send(answer(query), from.port, from.address));
+  const tcp = createServer((socket) => {
+    socket.on('error', () => socket.destroy());
+    socket.on('data', (query: Buffer) => {
+      const bytes = answer(query.subarray(2));
+      socket.end(Buffer.concat([Buffer.from([0, bytes.length]), bytes]));
+    });
+  });
+  await new Promise<void>((done) => udp.bind(port, () => done()));
+  await new Promise<void>((done) => tcp.listen(port, () => done()));
   process.stdout.write('ready\n');
 }
 
