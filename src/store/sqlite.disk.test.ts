@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
+import type { Worker } from 'node:worker_threads';
 import { silentLog } from '#kit/log.ts';
 import { settle, VirtualClock } from '#kit/virtual-clock.ts';
 import { applicationId, formatVersion, openFile } from './sqlite-file.ts';
@@ -21,7 +22,7 @@ import {
   storeContract,
   text,
 } from './store.contract.ts';
-import { openSqliteStore, StoreRefused, StoreUnavailable } from './store.ts';
+import { type Expectation, openSqliteStore, StoreRefused, StoreUnavailable } from './store.ts';
 
 function temporaryFolder(): { readonly path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), 'coracle-store-'));
@@ -273,6 +274,41 @@ test('the file stays locked for as long as it is open', () => {
     database.close();
     openFile(options).close();
   } finally {
+    folder.remove();
+  }
+});
+
+test('when the thread of the database ends, another one takes its place', async () => {
+  const folder = temporaryFolder();
+  const workers: Worker[] = [];
+  const onWorker = (worker: Worker): void => {
+    workers.push(worker);
+  };
+  process.on('worker', onWorker);
+  try {
+    const file = join(folder.path, 'state.db');
+    await using store = await openAt(file);
+    const put = (key: string, value: string, expect: Expectation = 'any') =>
+      store.put({ key, value: bytes(value), expect });
+    const first = await put('/a', '1');
+    ok(first.ok);
+    for (let round = 1; round <= 3; round++) {
+      const writing = Promise.allSettled([put('/a', 'lost'), put(`/b/${round}`, 'lost')]);
+      await Promise.resolve();
+      await workers.at(-1)?.terminate();
+      for (const result of await writing) {
+        ok(result.status === 'rejected' && result.reason instanceof StoreUnavailable);
+      }
+      equal(store.get('/a')?.revision, first.revision);
+      ok((await put(`/c/${round}`, 'kept', 'absent')).ok);
+    }
+    equal(workers.length, 4);
+    await store[Symbol.asyncDispose]();
+    await using again = await openAt(file);
+    deepEqual(pairs(again.list({ prefix: '' })), ['/a=1', '/c/1=kept', '/c/2=kept', '/c/3=kept']);
+    equal(again.revision, store.revision);
+  } finally {
+    process.off('worker', onWorker);
     folder.remove();
   }
 });
