@@ -1,0 +1,73 @@
+/** When a pod has to leave, by taints and tolerations; and what the pod collector takes. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Pod, Taint, Toleration } from '#resources/types/core-v1.ts';
+import { limits, planPodGC } from '../pod-gc/plan.ts';
+import { planEviction } from './plan.ts';
+
+const nowMs = Date.UTC(2026, 0, 1);
+const at = (seconds: number): string => new Date(nowMs + seconds * 1000).toISOString();
+
+function pod(name: string, spec: object = {}, status: object = {}, metadata: object = {}): Pod {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { namespace: 'default', name, creationTimestamp: at(0), ...metadata },
+    spec: { containers: [], ...spec },
+    status,
+  };
+}
+
+test('when a pod leaves', () => {
+  const away: Taint = { key: 'away', effect: 'NoExecute', timeAdded: at(-100) };
+  const hot: Taint = { key: 'hot', value: 'very', effect: 'NoExecute', timeAdded: at(-10) };
+  const soft: Taint = { key: 'soft', effect: 'NoSchedule' };
+  const leaves = (tolerations: readonly Toleration[], ...taints: readonly Taint[]) => {
+    const leaveMs = planEviction(pod('p', { tolerations }), taints, nowMs);
+    return leaveMs === undefined ? 'never' : (leaveMs - nowMs) / 1000;
+  };
+  const exists = { operator: 'Exists' };
+  assert.equal(leaves([]), 'never');
+  assert.equal(leaves([], soft), 'never');
+  assert.equal(leaves([], away), 0);
+  assert.equal(leaves([exists], away, hot), 'never');
+  assert.equal(leaves([{ ...exists, key: 'away' }], away), 'never');
+  assert.equal(leaves([{ ...exists, key: 'away', effect: 'NoSchedule' }], away), 0);
+  assert.equal(leaves([{ ...exists, key: 'away', tolerationSeconds: 300 }], away), 200);
+  assert.equal(leaves([{ ...exists, key: 'away', tolerationSeconds: 0 }], away), 0);
+  assert.equal(leaves([{ key: 'hot', value: 'very' }], hot), 'never');
+  assert.equal(leaves([{ key: 'hot', value: 'mild' }], hot), 0);
+  const both = [
+    { ...exists, key: 'away', tolerationSeconds: 300 },
+    { ...exists, key: 'hot', tolerationSeconds: 60 },
+  ];
+  assert.equal(leaves(both, away, hot), 50, 'the earliest counts');
+});
+
+test('which pods nobody else will clean up', () => {
+  const list = [
+    pod('running', { nodeName: 'here' }, { phase: 'Running' }),
+    pod('lost', { nodeName: 'gone' }, { phase: 'Running' }),
+    pod('pending', {}, { phase: 'Pending' }),
+    pod('ending', {}, { phase: 'Pending' }, { deletionTimestamp: at(0) }),
+    pod('done', { nodeName: 'here' }, { phase: 'Succeeded' }),
+  ];
+  const collected = planPodGC(list, (nodeName) => nodeName === 'gone');
+  assert.deepEqual(
+    collected.map(({ pod: one, why }) => `${one.metadata.name} ${why}`),
+    ['lost orphaned', 'ending unscheduled'],
+  );
+  const many = Array.from({ length: limits.terminatedMax + 2 }, (_, index) =>
+    pod(
+      `old-${index}`,
+      { nodeName: 'here' },
+      { phase: 'Failed' },
+      { creationTimestamp: at(index) },
+    ),
+  );
+  const surplus = planPodGC(many.toReversed(), () => false);
+  assert.deepEqual(
+    surplus.map(({ pod: one }) => one.metadata.name),
+    ['old-0', 'old-1'],
+  );
+});
