@@ -41,7 +41,7 @@ export class FakeInformers implements Informers {
 class FakeInformer<T extends KubeObject> implements Informer<T> {
   readonly #objects = new Map<string, T>();
   readonly #handlers: InformerHandler<T>[] = [];
-  readonly #indexes = new Map<string, (object: T) => readonly string[]>();
+  readonly #indexes = new Map<string, FakeIndex<T>>();
   readonly #synced = Promise.withResolvers<void>();
   hasSynced = false;
 
@@ -59,16 +59,17 @@ class FakeInformer<T extends KubeObject> implements Informer<T> {
     }
   }
 
-  *byIndex(index: string, value: string): Iterable<T> {
-    const values = this.#indexes.get(index);
-    if (values === undefined) throw new Error(`there is no index ${index}`);
-    for (const object of this.#objects.values()) {
-      if (values(object).includes(value)) yield object;
-    }
+  byIndex(index: string, value: string): Iterable<T> {
+    const found = this.#indexes.get(index);
+    if (found === undefined) throw new Error(`there is no index ${index}`);
+    return found.byValue.get(value) ?? [];
   }
 
   addIndex(name: string, values: (object: T) => readonly string[]): void {
-    if (!this.#indexes.has(name)) this.#indexes.set(name, values);
+    if (this.#indexes.has(name)) return;
+    const index: FakeIndex<T> = { values, byValue: new Map() };
+    this.#indexes.set(name, index);
+    for (const object of this.#objects.values()) enter(index, object);
   }
 
   addHandler(handler: InformerHandler<T>): void {
@@ -89,6 +90,10 @@ class FakeInformer<T extends KubeObject> implements Informer<T> {
     const key = objectKey(object);
     const old = this.#objects.get(key);
     this.#objects.set(key, object);
+    for (const index of this.#indexes.values()) {
+      if (old !== undefined) leave(index, old);
+      enter(index, object);
+    }
     for (const handler of this.#handlers) {
       if (old === undefined) handler.onAdd?.(object);
       else handler.onUpdate?.(object, old);
@@ -99,6 +104,24 @@ class FakeInformer<T extends KubeObject> implements Informer<T> {
     const old = this.#objects.get(key);
     if (old === undefined) return;
     this.#objects.delete(key);
+    for (const index of this.#indexes.values()) leave(index, old);
     for (const handler of this.#handlers) handler.onDelete?.(old);
   }
+}
+
+interface FakeIndex<T> {
+  readonly values: (object: T) => readonly string[];
+  readonly byValue: Map<string, Set<T>>;
+}
+
+function enter<T>({ values, byValue }: FakeIndex<T>, object: T): void {
+  for (const value of values(object)) {
+    const same = byValue.get(value) ?? new Set();
+    same.add(object);
+    byValue.set(value, same);
+  }
+}
+
+function leave<T>({ values, byValue }: FakeIndex<T>, object: T): void {
+  for (const value of values(object)) byValue.get(value)?.delete(object);
 }
