@@ -45,13 +45,13 @@ interface Registered {
   readonly state: ClusterState;
 }
 
-/** Clusters of this machine that still have their data dir. */
+/** Clusters of this machine whose data dir is still theirs. */
 export function registeredClusters(): readonly Registered[] {
   if (!existsSync(registerDir)) return [];
   return readdirSync(registerDir)
     .filter((name) => name.endsWith('.json'))
     .map((name): Registered => JSON.parse(readFileSync(join(registerDir, name), 'utf8')))
-    .filter(({ dataDir }) => existsSync(statePath(dataDir)));
+    .filter(({ dataDir, state }) => readState(dataDir)?.id === state.id);
 }
 
 /** Makes the cluster known to later ones on this machine. Without root it stays private. */
