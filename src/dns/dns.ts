@@ -1,9 +1,9 @@
 /**
- * Cluster DNS: answers for Services, their endpoints and pods out of the API, and passes every other
- * name to the node's own name servers.
+ * Cluster DNS: answers for Services, their endpoints and pods out of the API, and passes every
+ * other name to the node's own name servers.
  *
- *     pod ──► 10.43.0.10:53 ──proxy──► server.ts ──► resolver.ts ──► records.ts (names of the cluster)
- *                                                                └─► forward.ts (all other names)
+ *     pod ──► 10.43.0.10:53 ──proxy──► server.ts ──► resolver.ts ──► records.ts (our names)
+ *                                                                └─► forward.ts (all others)
  *
  * It reads nothing but the informers and its options, so the same role runs in the node's process
  * today and in a pod tomorrow. Records are not kept: each question is looked up in the informers'
@@ -43,7 +43,7 @@ export interface DnsDeps {
 }
 
 export interface DnsOptions {
-  /** Where to listen. The node's address, not 0.0.0.0: answers must come from where questions go. */
+  /** The node's address, not 0.0.0.0: answers must come from where questions went. */
   readonly address: string;
   /** 0 chooses a free one. */
   readonly port: number;

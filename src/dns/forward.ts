@@ -1,10 +1,11 @@
 /**
- * Questions about the rest of the world, handed to the node's own name servers, one after the other
- * until one answers. Each question goes out from a port of its own with an id of its own, and only an
- * answer from the asked server with the same id and question counts.
+ * Questions about the rest of the world, handed to the node's own name servers, one after the
+ * other until one answers. Each question goes out from a port of its own with an id of its own,
+ * and only an answer from the asked server with the same id and question counts.
  *
- * A name server that leads back to us (a node that uses cluster DNS itself) shows by our own question
- * coming in; `isOwn` recognises it, and `server.ts` answers with a failure instead of going round.
+ * A name server that leads back to us (a node that uses cluster DNS itself) shows by our own
+ * question coming in; `isOwn` recognises it, and `server.ts` answers with a failure instead of
+ * going round.
  */
 import { createSocket } from 'node:dgram';
 import { connect, isIPv6 } from 'node:net';

@@ -1,3 +1,4 @@
+/** What each name of the cluster answers, over a handful of services and endpoints. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { contains } from '#kit/ip.ts';

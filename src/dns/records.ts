@@ -203,7 +203,7 @@ class ServiceNames {
     return [...new Set(all)];
   }
 
-  /** One per port, and per endpoint where there is no cluster address; all ports when none is named. */
+  /** One per port, without a cluster address one per endpoint and port. */
   services(wanted?: PortName): readonly ServiceRecord[] {
     const own = serviceName(this.#service, this.#zone);
     const matches = (name: string | undefined, protocol: string | undefined): boolean =>

@@ -1,3 +1,4 @@
+/** Aliases, other name servers and the cache, with bytes in and bytes out. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { VirtualClock } from '#kit/virtual-clock.ts';

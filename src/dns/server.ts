@@ -1,9 +1,9 @@
 /**
  * The sockets of the DNS server: one for UDP, one for TCP, on the same port.
  *
- * Only the cluster is served: pods, this machine, and nobody else, since a resolver open to the world
- * is a weapon in the hands of others. A stranger's datagram is dropped without a word, a stranger's
- * connection closed. What a question means is in `resolver.ts`.
+ * Only the cluster is served: pods, this machine, and nobody else, since a resolver open to the
+ * world is a weapon in the hands of others. A stranger's datagram is dropped without a word, a
+ * stranger's connection closed. What a question means is in `resolver.ts`.
  */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { createServer, type Server, type Socket } from 'node:net';

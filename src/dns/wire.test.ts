@@ -1,3 +1,4 @@
+/** DNS messages there and back, what does not fit, and what is not one. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {

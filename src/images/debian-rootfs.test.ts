@@ -1,3 +1,4 @@
+/** Which packages are needed, from the text that apt-cache prints. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { packageClosure, parseDepends } from './debian-rootfs.ts';

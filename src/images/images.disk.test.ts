@@ -1,3 +1,4 @@
+/** Images on disk: digests, repeatable bytes, and a pause that the kernel runs. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -1,6 +1,6 @@
 /**
- * Images without a registry and without a daemon: from a folder, from Debian packages, or by recipe,
- * to one tar file that `ctr -n k8s.io images import` takes.
+ * Images without a registry and without a daemon: from a folder, from Debian packages, or by
+ * recipe, to one tar file that `ctr -n k8s.io images import` takes.
  *
  *     coracle image build ──► buildImage / buildExampleImages ──► x.tar ──► importImages ──► pods
  *
@@ -79,7 +79,7 @@ export async function buildPackageImage(
   }
 }
 
-/** The sandbox image, a kilobyte of tar; written anew each time since that is cheaper than asking. */
+/** The sandbox image, a few kilobytes. */
 export async function buildPauseImage(options: {
   readonly outputDir: string;
   readonly architecture?: Architecture;

@@ -115,7 +115,7 @@ function layoutEntries(index: object, blobs: ReadonlyMap<string, Uint8Array>): E
   ];
 }
 
-/** Everything below the folder; owners become root, since images are built from unpacked packages. */
+/** Everything below the folder; all of it belongs to root. */
 async function readFolder(root: string): Promise<Entry[]> {
   const entries: Entry[] = [];
   const visit = async (relative: string): Promise<void> => {

@@ -1,3 +1,4 @@
+/** Tar archives, read back by a reader of the test's own. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Entry, formatTar } from './tar.ts';

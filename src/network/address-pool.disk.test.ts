@@ -1,3 +1,4 @@
+/** Pod addresses in files: once each, round the range, across restarts. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

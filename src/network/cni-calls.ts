@@ -1,9 +1,9 @@
 /**
  * What a CNI call does on this machine: take an address and make the pod's link, or undo both.
  *
- * A pod costs two short processes, `ip -batch` on the node and one inside the pod's namespace. Calls
- * for the same container wait for each other, whatever order the runtime sends them in; adding what
- * is there and deleting what is gone both succeed. `cni-server.ts` calls this.
+ * A pod costs two short processes, `ip -batch` on the node and one inside the pod's namespace.
+ * Calls for the same container wait for each other, whatever order the runtime sends them in;
+ * adding what is there and deleting what is gone both succeed. `cni-server.ts` calls this.
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import type { Logger } from '#kit/log.ts';

@@ -38,7 +38,7 @@ export function cniPaths(dataDir: string): CniPaths {
   };
 }
 
-/** Writes both executables, then the configuration: with it, the runtime calls the network ready. */
+/** Writes both executables, then the configuration: with it the runtime says it is ready. */
 export function writePlugin(paths: CniPaths, options: { readonly clusterId: string }): void {
   const { socketPath } = paths;
   if (Buffer.byteLength(socketPath) > socketPathBytesMax) {

@@ -1,3 +1,4 @@
+/** The words of CNI: results, errors and versions. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLog } from '#kit/log.ts';

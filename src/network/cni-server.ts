@@ -2,8 +2,8 @@
  * Takes the calls of the container runtime from a unix socket, one connection per call, in the
  * protocol of `cni-plugin.ts`, and answers them in CNI's own words.
  *
- * Outside input is parsed here, once; what a call does is in `cni-calls.ts`. Errors become CNI error
- * objects: the runtime shows their text in the pod's events.
+ * Outside input is parsed here, once; what a call does is in `cni-calls.ts`. Errors become CNI
+ * error objects: the runtime shows their text in the pod's events.
  */
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';

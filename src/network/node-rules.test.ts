@@ -1,3 +1,4 @@
+/** Routes, rules and link batches as text. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatPodTable, planRoutes } from './node-rules.ts';

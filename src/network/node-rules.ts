@@ -1,11 +1,11 @@
 /**
- * What the node itself needs to be a router for its pods: kernel settings, one small nftables table,
- * and routes. Text and plans are pure; `network.ts` applies them.
+ * What the node itself needs to be a router for its pods: kernel settings, one small nftables
+ * table, and routes. Text and plans are pure; `network.ts` applies them.
  *
- * The table does two things. Packets of pods that leave the cluster get the node's address, because
- * nobody out there knows a way back to a pod. And since node ports are reachable through 127.0.0.1,
- * which takes the kernel's `route_localnet`, packets from elsewhere with a loopback address as their
- * destination are dropped before anything else looks at them.
+ * The table does two things. Packets of pods that leave the cluster get the node's address,
+ * because nobody out there knows a way back to a pod. And since node ports are reachable through
+ * 127.0.0.1, which takes the kernel's `route_localnet`, packets from elsewhere with a loopback
+ * address as their destination are dropped before anything else looks at them.
  */
 export interface NodeNetwork {
   readonly clusterId: string;

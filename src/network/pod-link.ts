@@ -43,8 +43,9 @@ export function hostLinkPrefix(clusterId: string): string {
 /** Makes the pair with the pod's end already inside, and leads the pod's address to it. */
 export function nodeBatch(link: PodLink): string {
   const { hostName, podName, namespacePath, address, mtu } = link;
+  const peer = `peer name ${podName} mtu ${mtu} netns ${namespacePath}`;
   return [
-    `link add ${hostName} mtu ${mtu} type veth peer name ${podName} mtu ${mtu} netns ${namespacePath}`,
+    `link add ${hostName} mtu ${mtu} type veth ${peer}`,
     `link set ${hostName} up`,
     `route replace ${address}/32 dev ${hostName} scope link`,
     '',

@@ -1,3 +1,4 @@
+/** Which UDP flows are stale, and how they are named to conntrack. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { conntrackArguments, parseFlows, planStale, planStaleFlows } from './conntrack.ts';
@@ -15,11 +16,26 @@ test('flows of endpoints that left are stale, and untranslated ones of a place t
   assert.deepEqual(gone, ['10.42.0.1', '10.42.0.2']);
 });
 
+const flow = (sent: string, answered: string, note = '') =>
+  `udp 17 28 ${sent} ${note} ${answered} mark=0 use=1`;
 const listing = [
-  'udp 17 28 src=10.42.0.7 dst=10.43.0.10 sport=4711 dport=53 src=10.42.0.1 dst=10.42.0.7 sport=53 dport=4711 mark=0 use=1',
-  'udp 17 28 src=10.42.0.7 dst=10.43.0.10 sport=4712 dport=53 src=10.42.0.2 dst=10.42.0.7 sport=53 dport=4712 mark=0 use=1',
-  'udp 17 9 src=10.42.0.7 dst=10.43.0.10 sport=4713 dport=53 [UNREPLIED] src=10.43.0.10 dst=10.42.0.7 sport=53 dport=4713 mark=0',
-  'udp 17 9 src=10.42.0.7 dst=192.0.2.1 sport=4713 dport=53 src=192.0.2.1 dst=10.42.0.7 sport=53 dport=4713 mark=0',
+  flow(
+    'src=10.42.0.7 dst=10.43.0.10 sport=4711 dport=53',
+    'src=10.42.0.1 dst=10.42.0.7 sport=53 dport=4711',
+  ),
+  flow(
+    'src=10.42.0.7 dst=10.43.0.10 sport=4712 dport=53',
+    'src=10.42.0.2 dst=10.42.0.7 sport=53 dport=4712',
+  ),
+  flow(
+    'src=10.42.0.7 dst=10.43.0.10 sport=4713 dport=53',
+    'src=10.43.0.10 dst=10.42.0.7 sport=53 dport=4713',
+    '[UNREPLIED]',
+  ),
+  flow(
+    'src=10.42.0.7 dst=192.0.2.1 sport=4713 dport=53',
+    'src=192.0.2.1 dst=10.42.0.7 sport=53 dport=4713',
+  ),
 ].join('\n');
 
 test('after a restart the flows themselves tell which are stale', () => {

@@ -1,10 +1,10 @@
 /**
  * UDP flows that still follow a translation which is no longer right.
  *
- * The kernel decides once per flow where packets go. A UDP flow has no end, so a client that keeps
- * its socket would send to a dead endpoint for ever; and one that asked before there was any endpoint
- * would go on without translation. Such flows are forgotten, and the next packet is decided anew.
- * TCP needs none of this: its connections break and are opened again.
+ * The kernel decides once per flow where packets go. A UDP flow has no end, so a client that
+ * keeps its socket would send to a dead endpoint for ever; and one that asked before there was
+ * any endpoint would go on without translation. Such flows are forgotten, and the next packet is
+ * decided anew. TCP needs none of this: its connections break and are opened again.
  *
  * `planStale` is pure; `proxy.ts` runs the result after the new rules are in place.
  */

@@ -1,9 +1,9 @@
 /**
  * Which endpoints a port of a Service has right now, from the EndpointSlices that carry its name.
  *
- * Ready endpoints serve. Where there is none, those that are shutting down but still serve are better
- * than nobody, so that a rollout of a single replica loses no connection. Both for the whole cluster
- * and for this node alone. Pure; called by `service-plan.ts`.
+ * Ready endpoints serve. Where there is none, those that are shutting down but still serve are
+ * better than nobody, so that a rollout of a single replica loses no connection. Both for the
+ * whole cluster and for this node alone. Pure; called by `service-plan.ts`.
  *
  * Behaviour: kubernetes.io, "Virtual IPs and Service Proxies", "Traffic policies" and "Traffic to
  * terminating endpoints".

@@ -1,6 +1,7 @@
 /**
  * The proxy's table in the kernel, as text for `nft -f`. Each file is one transaction: the kernel
- * takes all of it or nothing, and packets see the old rules or the new ones, never something between.
+ * takes all of it or nothing, and packets see the old rules or the new ones, never something
+ * between.
  *
  * `formatLoad` replaces the table whatever was in it (start, or after a failed change);
  * `formatChanges` touches single elements and chains. `NftTable` writes the file and runs `nft`.

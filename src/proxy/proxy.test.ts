@@ -1,3 +1,4 @@
+/** The loop around the rules: when it loads, what it changes, how it recovers. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLog } from '#kit/log.ts';

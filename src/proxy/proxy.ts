@@ -1,11 +1,11 @@
 /**
  * The service proxy: makes the stable address of a Service lead to its endpoints, on this node.
  *
- * It moves no packet itself. It watches Services and EndpointSlices, plans what each of them means
- * (`service-plan.ts`, pure), collects that in a `Ruleset` and hands the difference to the kernel's
- * packet filter as one transaction (`nft.ts`). Changes that come while a transaction runs go into the
- * next. When we stop or die, the rules stay and services go on working; the next start replaces them
- * in one step, after it has seen everything, so nothing is interrupted.
+ * It moves no packet itself. It watches Services and EndpointSlices, plans what each of them
+ * means (`service-plan.ts`, pure), collects that in a `Ruleset` and hands the difference to the
+ * kernel's packet filter as one transaction (`nft.ts`). Changes that come while a transaction
+ * runs go into the next. When we stop or die, the rules stay and services go on working; the next
+ * start replaces them in one step, after it has seen everything, so nothing is interrupted.
  *
  * README.md in this folder explains the way of a packet. Next in the walk: `dns/records.ts`.
  */

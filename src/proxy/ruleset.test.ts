@@ -1,3 +1,4 @@
+/** Differences between claims and kernel, and the transactions they become. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Item, itemContent, itemId } from './item.ts';

@@ -1,10 +1,10 @@
 /**
  * The desired content of the proxy's table, and how it differs from what the kernel holds. Pure.
  *
- * Every Service claims items. Several may claim the same one: chains are shared, and two services may
- * name the same external address by mistake; then the first to claim it wins until it lets go. Only
- * what a changed Service claims or claimed is looked at, so one change costs the same among ten
- * services and ten thousand.
+ * Every Service claims items. Several may claim the same one: chains are shared, and two services
+ * may name the same external address by mistake; then the first to claim it wins until it lets
+ * go. Only what a changed Service claims or claimed is looked at, so one change costs the same
+ * among ten services and ten thousand.
  *
  * `proxy.ts` feeds plans in; `nft.ts` turns `Changes` into one transaction.
  */

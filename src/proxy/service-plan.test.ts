@@ -1,3 +1,6 @@
+/**
+ * Where packets end, traced through the items of one service; see `test/support/packet-tracer.ts`.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Service, ServiceSpec } from '#resources/types/core-v1.ts';

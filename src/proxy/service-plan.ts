@@ -11,8 +11,8 @@
  *     tcp-service-endpoints  10.43.0.7 . 80 . 0   : 10.42.0.3 . 8080
  *     tcp-service-endpoints  10.43.0.7 . 80 . 1   : 10.42.0.4 . 8080
  *
- * Services with client affinity have chains of their own, since each endpoint remembers its clients.
- * `ruleset.ts` collects the items of all services.
+ * Services with client affinity have chains of their own, since each endpoint remembers its
+ * clients. `ruleset.ts` collects the items of all services.
  */
 import { createHash } from 'node:crypto';
 import { parseCIDR, parseIPv4 } from '#kit/ip.ts';

@@ -172,7 +172,7 @@ test('a service leads to its ready endpoints, whoever asks', { timeout }, async 
   assert.deepEqual(await servers(network, network.node, '127.0.0.1:30080', 4), [two.address]);
   superseded('SVC-027', {
     by: 'v1.33',
-    now: 'the rules are nftables; they go on without the proxy, and pods see the address of the caller',
+    now: 'the rules are nftables; they go on without the proxy, and pods see the caller',
   });
   network.put(endpointSlices, slice('web', [one], tcp));
   await network.startAgent();
@@ -307,7 +307,7 @@ test('UDP flows follow when their endpoint goes', { timeout }, async () => {
     }),
   );
   network.put(endpointSlices, slice('talk', [one], udp));
-  // The same source port each time: without forgetting it, the kernel goes on with the first choice.
+  // The same source port each time: left alone, the kernel goes on with its first choice.
   const said = () => network.peer(client, 'send', '10.43.0.11', 80, 5555);
   await network.until(async () => (await said()) === one.address, 'the first endpoint answers');
   network.put(endpointSlices, slice('talk', [two], udp));

@@ -1,7 +1,7 @@
 /**
  * A node without containers, for tests of the network: a namespace with an uplink, pods that are
- * empty namespaces connected by the real CNI plugin, and the real pod network, service proxy and DNS
- * in a process (`network-agent.ts`) that can be killed and started again.
+ * empty namespaces connected by the real CNI plugin, and the real pod network, service proxy and
+ * DNS in a process (`network-agent.ts`) that can be killed and started again.
  *
  * Each namespace belongs to a sleeping process, so nothing is left once the processes have ended.
  */

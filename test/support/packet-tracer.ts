@@ -1,8 +1,8 @@
 /**
- * Follows a packet through the items of the service proxy, as the kernel would follow it through the
- * table that they become: dispatch by address, dispatch by node port, chains, and what happens to
- * packets that nobody took. For unit tests of the proxy; `test/e2e/network.e2e.ts` compares the same
- * cases with the real kernel.
+ * Follows a packet through the items of the service proxy, as the kernel would follow it through
+ * the table that they become: dispatch by address, dispatch by node port, chains, and what
+ * happens to packets that nobody took. For unit tests of the proxy; `test/e2e/network.e2e.ts`
+ * compares the same cases with the real kernel.
  */
 import { contains } from '#kit/ip.ts';
 import type { Item, Rule } from '#proxy';
