@@ -229,6 +229,7 @@ class Kubelet {
       await runtime.stopPodSandbox(id, { signal });
       await runtime.removePodSandbox(id, { signal });
     }
+    await removeLeftovers(this.#parts, { known: this.#workers, signal });
   }
 
   async #housekeep(signal: AbortSignal): Promise<void> {

@@ -28,6 +28,7 @@ import {
 import { podPaths } from './pod-paths.ts';
 import { PodProbes } from './pod-probes.ts';
 import { podCgroupPath } from './qos.ts';
+import { refusalOf } from './refusal.ts';
 import { podStatus } from './status.ts';
 import { TerminationMessages } from './termination-message.ts';
 
@@ -123,6 +124,7 @@ export class PodWorker {
   /** Resolves when nothing of the pod is left on the node and in the API. */
   async run(signal: AbortSignal): Promise<void> {
     if (this.#pod.metadata.deletionTimestamp !== undefined) this.update(this.#pod);
+    else this.#refuse();
     try {
       for (;;) {
         signal.throwIfAborted();
@@ -133,6 +135,13 @@ export class PodWorker {
     } finally {
       this.#probes.stop();
     }
+  }
+
+  #refuse(): void {
+    const failure = refusalOf(this.#pod);
+    if (failure === undefined || isOver(this.#pod)) return;
+    this.#ending = { graceSeconds: 0, failure };
+    this.#parts.recorder.record(this.#pod, { type: 'Warning', ...failure });
   }
 
   async #sleep(untilMs: number, signal: AbortSignal): Promise<void> {
@@ -237,7 +246,7 @@ export class PodWorker {
     const seconds = spec?.activeDeadlineSeconds;
     const startedAt = status?.startTime;
     if (seconds === undefined || startedAt === undefined || this.#ending !== undefined) return;
-    if (status?.phase === 'Succeeded' || status?.phase === 'Failed') return;
+    if (isOver(this.#pod)) return;
     if (this.#parts.clock.now() < Date.parse(startedAt) + seconds * 1000) return;
     this.#ending = {
       graceSeconds: graceSecondsOf(this.#pod),
@@ -345,6 +354,10 @@ export class PodWorker {
     const runtime = await readRuntime(this.#parts.runtime, this.#uid, { signal });
     return { runtime, latest: latestOf(runtime, name) };
   }
+}
+
+function isOver({ status }: Pod): boolean {
+  return status?.phase === 'Succeeded' || status?.phase === 'Failed';
 }
 
 /** What we said last counts, except for conditions that others own. */

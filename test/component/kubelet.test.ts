@@ -231,3 +231,26 @@ test('a missing ConfigMap holds a container back until it comes', async () => {
   assert.equal((await bench.while(created)).status, 201);
   await bench.untilReady('web');
 });
+
+test('a pod that asks for what the node cannot give fails at once', async () => {
+  await using bench = await KubeletBench.open();
+  await bench.create('apart', { hostUsers: false });
+  const pod = await bench.until('apart', (_, { status }) => status?.phase === 'Failed');
+  assert.equal(pod.status?.reason, 'UserNamespaces');
+  assert.equal(bench.runtime.sandboxCount, 0);
+});
+
+test('a finished pod is left alone, also by a kubelet that comes back', async () => {
+  await using bench = await KubeletBench.open();
+  const { runtime } = bench;
+  await bench.create('once', { restartPolicy: 'Never' });
+  await bench.untilReady('once');
+  runtime.exit('web', 0, 'Completed');
+  await bench.until('once', (_, { status }) => status?.phase === 'Succeeded');
+  await bench.stop();
+  const calls = runtime.calls.length;
+  bench.start();
+  await bench.advance(5000);
+  assert.equal((await bench.get('once')).status?.phase, 'Succeeded');
+  assert.deepEqual(runtime.calls.slice(calls), []);
+});

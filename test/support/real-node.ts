@@ -5,7 +5,15 @@
  * `RealNode.open()` makes it, disposing takes down every pod, process, mount and cgroup that came of
  * it. The only image is a busybox, built from the machine's own.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Client, openClient, openInformers } from '#client';
@@ -296,15 +304,13 @@ function servingPair(issuer: KeyPair): KeyPair {
 /** The kubelet keeps its own parents for the next pod; after the test nothing may be left. */
 function removeCgroups(): void {
   const trees = readMounts().filter(({ type }) => type === 'cgroup' || type === 'cgroup2');
-  for (const { mountPoint } of trees) {
-    const root = join(mountPoint, `coracle-${clusterId}`);
-    for (const below of ['kubepods/besteffort', 'kubepods/burstable', 'kubepods', '.']) {
-      try {
-        rmdirSync(join(root, below));
-      } catch (error) {
-        // Not every tree has every folder.
-        if (!(error instanceof Error)) throw error;
-      }
-    }
+  for (const { mountPoint } of trees) removeTree(join(mountPoint, `coracle-${clusterId}`));
+}
+
+function removeTree(folder: string): void {
+  if (!existsSync(folder)) return;
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (entry.isDirectory()) removeTree(join(folder, entry.name));
   }
+  rmdirSync(folder);
 }

@@ -1,0 +1,75 @@
+/** Cgroup files, with folders that stand for the kernel's trees. */
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { silentLog } from '#kit/log.ts';
+import { type Mount, parseMountInfo } from '#kit/mounts.ts';
+import { openCgroups } from './cgroups.ts';
+
+function rootOf(context: TestContext): string {
+  const root = mkdtempSync(join(tmpdir(), 'coracle-cgroups-'));
+  context.after(() => rmSync(root, { recursive: true, force: true }));
+  return root;
+}
+
+const resources = {
+  cpuShares: 1024,
+  cpuPeriod: 100_000,
+  cpuQuota: 50_000,
+  memoryLimitBytes: 1_048_576,
+  pidsMax: 100,
+};
+
+test('version 1: a file in the tree of each controller', (context) => {
+  const root = rootOf(context);
+  const mounts = ['cpu', 'memory', 'pids'].map((controller): Mount => {
+    const mountPoint = join(root, controller);
+    mkdirSync(mountPoint);
+    return { mountPoint, type: 'cgroup', options: ['rw', controller] };
+  });
+  const cgroups = openCgroups({ log: silentLog }, mounts);
+  cgroups.create('/c/kubepods/podu1', resources);
+  const read = (path: string) => readFileSync(join(root, path), 'utf8');
+  assert.equal(read('cpu/c/kubepods/podu1/cpu.shares'), '1024');
+  assert.equal(read('cpu/c/kubepods/podu1/cpu.cfs_quota_us'), '50000');
+  assert.equal(read('memory/c/kubepods/podu1/memory.limit_in_bytes'), '1048576');
+  assert.equal(read('pids/c/kubepods/podu1/pids.max'), '100');
+  assert.deepEqual(cgroups.children('/c/kubepods'), ['podu1']);
+});
+
+test('version 2: one tree, controllers switched on along the way', (context) => {
+  const mountPoint = rootOf(context);
+  const mounts: readonly Mount[] = [{ mountPoint, type: 'cgroup2', options: ['rw'] }];
+  const cgroups = openCgroups({ log: silentLog }, mounts);
+  cgroups.create('/c/podu1', resources);
+  const read = (path: string) => readFileSync(join(mountPoint, path), 'utf8');
+  assert.equal(read('c/cgroup.subtree_control'), '+cpu +memory +pids');
+  assert.equal(read('c/podu1/cpu.weight'), '39');
+  assert.equal(read('c/podu1/cpu.max'), '50000 100000');
+  assert.equal(read('c/podu1/memory.max'), '1048576');
+});
+
+test('removal takes empty cgroups below along, and says when one is busy', (context) => {
+  const mountPoint = rootOf(context);
+  const mounts: readonly Mount[] = [{ mountPoint, type: 'cgroup2', options: ['rw'] }];
+  const cgroups = openCgroups({ log: silentLog }, mounts);
+  mkdirSync(join(mountPoint, 'c/podu1/container'), { recursive: true });
+  assert.equal(cgroups.remove('/c/podu1'), true);
+  assert.equal(existsSync(join(mountPoint, 'c/podu1')), false);
+  assert.equal(cgroups.remove('/c/podu1'), true);
+  // An ordinary folder with a file in it cannot be removed, as a cgroup with a process cannot.
+  cgroups.create('/c/podu2', resources);
+  assert.equal(cgroups.remove('/c/podu2'), false);
+});
+
+test('the kernel’s table of mounts is understood', () => {
+  const text =
+    '36 35 98:0 / /mnt/with\\040space rw,noatime shared:1 - tmpfs tmpfs rw,size=1024k\n' +
+    '40 35 0:30 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n';
+  assert.deepEqual(parseMountInfo(text), [
+    { mountPoint: '/mnt/with space', type: 'tmpfs', options: ['rw', 'size=1024k'] },
+    { mountPoint: '/sys/fs/cgroup/memory', type: 'cgroup', options: ['rw', 'memory'] },
+  ]);
+});

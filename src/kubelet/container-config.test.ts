@@ -1,0 +1,123 @@
+/** What the runtime is asked to make of a pod. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Container, Pod, PodSpec } from '#resources/types/core-v1.ts';
+import { containerConfig, rootProblem } from './container-config.ts';
+import { sandboxConfig } from './sandbox-config.ts';
+
+const web: Container = { name: 'web', image: 'nginx:1', args: ['--name=$(NAME)', '$(NOPE)'] };
+
+function podOf(spec: Partial<PodSpec> = {}): Pod {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'p', namespace: 'default', uid: 'u1', labels: { app: 'x' } },
+    spec: { containers: [web], ...spec },
+  };
+}
+
+const options = {
+  attempt: 2,
+  imageRef: 'sha256:1',
+  environment: new Map([['NAME', 'value']]),
+  mounts: [],
+  terminationFile: '/t',
+  nodeMemoryBytes: 1024 ** 3,
+  seccompDir: '/seccomp',
+};
+
+test('labels are those by which a kubelet finds its containers again', () => {
+  const { labels, annotations, args, logPath } = containerConfig(podOf(), web, options);
+  assert.deepEqual(labels, {
+    'io.kubernetes.container.name': 'web',
+    'io.kubernetes.pod.name': 'p',
+    'io.kubernetes.pod.namespace': 'default',
+    'io.kubernetes.pod.uid': 'u1',
+  });
+  assert.equal(annotations?.['io.kubernetes.container.restartCount'], '2');
+  assert.deepEqual(args, ['--name=value', '$(NOPE)']);
+  assert.equal(logPath, 'web/2.log');
+});
+
+test('an ordinary container gets no more than it asked for', () => {
+  const { linux } = containerConfig(podOf(), web, options);
+  assert.equal(linux?.securityContext?.privileged, false);
+  assert.ok(linux?.securityContext?.maskedPaths?.includes('/proc/kcore'));
+  assert.ok(linux?.securityContext?.readonlyPaths?.includes('/proc/sys'));
+  assert.deepEqual(linux?.securityContext?.seccomp, { profileType: 'Unconfined' });
+  assert.equal(linux?.resources?.oomScoreAdj, 1000);
+});
+
+test('security settings: the container’s over the pod’s', () => {
+  const securityContext = {
+    runAsUser: 1000,
+    runAsGroup: 3000,
+    fsGroup: 2000,
+    supplementalGroups: [4000],
+    seccompProfile: { type: 'RuntimeDefault' },
+  };
+  const own: Container = {
+    ...web,
+    securityContext: {
+      runAsUser: 7,
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { add: ['NET_BIND_SERVICE'], drop: ['ALL'] },
+    },
+  };
+  const config = containerConfig(podOf({ securityContext }), own, options);
+  const security = config.linux?.securityContext;
+  assert.deepEqual(security?.runAsUser, { value: 7 });
+  assert.deepEqual(security?.runAsGroup, { value: 3000 });
+  assert.deepEqual(security?.supplementalGroups, [4000, 2000]);
+  assert.deepEqual(security?.seccomp, { profileType: 'RuntimeDefault' });
+  assert.equal(security?.noNewPrivs, true);
+  assert.equal(security?.readonlyRootfs, true);
+  assert.deepEqual(security?.capabilities, {
+    addCapabilities: ['NET_BIND_SERVICE'],
+    dropCapabilities: ['ALL'],
+  });
+});
+
+test('privileged means privileged, in the sandbox as well', () => {
+  const own: Container = { ...web, securityContext: { privileged: true } };
+  const pod = podOf({ containers: [own] });
+  const security = containerConfig(pod, own, options).linux?.securityContext;
+  assert.deepEqual([security?.privileged, security?.maskedPaths], [true, []]);
+  assert.equal(sandboxOf(pod).linux?.securityContext?.privileged, true);
+});
+
+function sandboxOf(pod: Pod) {
+  const dns = { servers: [], searches: [], options: [] };
+  return sandboxConfig(pod, { cgroupRoot: '/r', dns, logDirectory: '/l', attempt: 1 });
+}
+
+test('namespaces of the host are shared only when asked for', () => {
+  const own = sandboxOf(podOf());
+  assert.equal(own.hostname, 'p');
+  assert.equal(own.linux?.cgroupParent, '/r/kubepods/besteffort/podu1');
+  assert.deepEqual(own.linux?.securityContext?.namespaceOptions, {
+    network: 'POD',
+    pid: 'CONTAINER',
+    ipc: 'POD',
+  });
+  const shared = sandboxOf(podOf({ hostNetwork: true, hostPID: true, hostIPC: true }));
+  assert.equal(shared.hostname, '', 'the host keeps its name');
+  assert.deepEqual(shared.linux?.securityContext?.namespaceOptions, {
+    network: 'NODE',
+    pid: 'NODE',
+    ipc: 'NODE',
+  });
+  const together = sandboxOf(podOf({ shareProcessNamespace: true }));
+  assert.equal(together.linux?.securityContext?.namespaceOptions?.pid, 'POD');
+});
+
+test('who must not run as root, does not', () => {
+  const pod = podOf({ securityContext: { runAsNonRoot: true } });
+  assert.match(rootProblem(pod, web, { username: '' }) ?? '', /image will run as root/);
+  assert.match(rootProblem(pod, web, { username: 'nginx' }) ?? '', /non-numeric user \(nginx\)/);
+  assert.equal(rootProblem(pod, web, { username: '', uid: { value: 33 } }), undefined);
+  const zero = { ...web, securityContext: { runAsUser: 0 } };
+  assert.match(rootProblem(pod, zero, { username: '' }) ?? '', /breaks non-root policy/);
+  assert.equal(rootProblem(podOf(), web, { username: '' }), undefined);
+});

@@ -1,0 +1,88 @@
+/** Reading, following and rotating log files. */
+import assert from 'node:assert/strict';
+import {
+  appendFileSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { open } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { systemClock } from '#kit/clock.ts';
+import { type LogOptions, readLog, tailOffset } from './log-reader.ts';
+import { removeOldLogs } from './log-rotation.ts';
+
+const { signal } = new AbortController();
+const whole: LogOptions = { follow: false, timestamps: false };
+
+function fileOf(context: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'coracle-logs-'));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  return join(folder, '0.log');
+}
+
+function lines(from: number, to: number): string {
+  let text = '';
+  for (let index = from; index <= to; index++) {
+    text += `2026-01-01T00:00:00.${String(index).padStart(9, '0')}Z stdout F line ${index}\n`;
+  }
+  return text;
+}
+
+async function read(path: string, options: LogOptions): Promise<string> {
+  const deps = { clock: systemClock(), isRunning: async () => false };
+  let text = '';
+  for await (const part of readLog(deps, path, options, signal)) text += part.toString();
+  return text;
+}
+
+test('the end of a log, over several blocks', async (context) => {
+  const path = fileOf(context);
+  writeFileSync(path, lines(1, 5000));
+  assert.equal(await read(path, { ...whole, tailLines: 2 }), 'line 4999\nline 5000\n');
+  assert.equal((await read(path, { ...whole, tailLines: 4000 })).split('\n').length, 4001);
+  assert.equal((await read(path, { ...whole, tailLines: 9999 })).split('\n').length, 5001);
+  assert.equal(await read(path, { ...whole, tailLines: 0 }), '');
+  assert.equal(await read(path, { ...whole, limitBytes: 10 }), 'line 1\nlin');
+});
+
+test('a last line without its line break counts as a line', async (context) => {
+  const path = fileOf(context);
+  writeFileSync(path, lines(1, 3).slice(0, -1));
+  assert.equal(await read(path, { ...whole, tailLines: 1 }), 'line 3\n');
+  await using file = await open(path);
+  assert.equal(await tailOffset(file, 3), 0);
+});
+
+test('following goes on with what is appended and with the next file', async (context) => {
+  const path = fileOf(context);
+  writeFileSync(path, lines(1, 1));
+  let isRunning = true;
+  const deps = { clock: systemClock(), isRunning: async () => isRunning };
+  let text = '';
+  for await (const part of readLog(deps, path, { ...whole, follow: true }, signal)) {
+    text += part.toString();
+    if (text.endsWith('line 1\n')) appendFileSync(path, lines(2, 2));
+    else if (text.endsWith('line 2\n')) {
+      renameSync(path, `${path}.20260101`);
+      writeFileSync(path, lines(3, 3));
+    } else isRunning = false;
+  }
+  assert.equal(text, 'line 1\nline 2\nline 3\n');
+});
+
+test('of rotated logs the newest stay', (context) => {
+  const path = fileOf(context);
+  for (const stamp of ['20260101', '20260102', '20260103']) writeFileSync(`${path}.${stamp}`, '');
+  writeFileSync(path, '');
+  removeOldLogs(path, 3);
+  assert.deepEqual(readdirSync(join(path, '..')).toSorted(), [
+    '0.log',
+    '0.log.20260102',
+    '0.log.20260103',
+  ]);
+});

@@ -1,0 +1,100 @@
+/** HTTP and TCP tries against real sockets of this process. */
+import assert from 'node:assert/strict';
+import { createServer, type IncomingMessage } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { systemClock } from '#kit/clock.ts';
+import { systemRandom } from '#kit/random.ts';
+import { settle, VirtualClock } from '#kit/virtual-clock.ts';
+import { issueCertificate } from '#kit/x509.ts';
+import { covers } from '#test/covers.ts';
+import { httpProbe, tcpProbe } from './http-probe.ts';
+import { portOf } from './try.ts';
+
+const { signal } = new AbortController();
+const host = '127.0.0.1';
+const limits = { clock: systemClock(), timeoutMs: 10_000, signal };
+
+async function listen(context: TestContext, server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
+  context.after(() => server.close());
+  // It listens on TCP.
+  return (server.address() as AddressInfo).port;
+}
+
+test('HTTP: 200 to 399 is success, the request is as asked', async (context) => {
+  covers('POD-094', 'POD-101');
+  let status = 200;
+  const requests: IncomingMessage[] = [];
+  const server = createServer((request, response) => {
+    requests.push(request);
+    response.writeHead(status);
+    response.end('body');
+  });
+  const port = await listen(context, server);
+  const httpHeaders = [
+    { name: 'X-Custom-Header', value: 'Awesome' },
+    { name: 'Host', value: 'example.com' },
+  ];
+  const action = { port, path: '/healthz?x=1', httpHeaders };
+  const probe = () => httpProbe(action, { host, port }, limits);
+  assert.deepEqual(await probe(), { result: 'success', message: '' });
+  const [request] = requests;
+  assert.equal(request?.url, '/healthz?x=1');
+  assert.equal(request?.headers['x-custom-header'], 'Awesome');
+  assert.equal(request?.headers.host, 'example.com');
+  status = 302;
+  assert.equal((await probe()).result, 'success');
+  for (status of [404, 500]) {
+    const message = `HTTP probe failed with statuscode: ${status}`;
+    assert.deepEqual(await probe(), { result: 'failure', message });
+  }
+});
+
+test('HTTPS: the certificate is not looked at', async (context) => {
+  covers('POD-172');
+  const request = { commonName: 'x', role: 'server', notBeforeMs: 0, notAfterMs: 1e12 } as const;
+  const pair = issueCertificate({ random: systemRandom() }, request);
+  const port = await listen(
+    context,
+    createSecureServer(pair, (_, response) => response.end()),
+  );
+  const result = await httpProbe({ port, scheme: 'HTTPS' }, { host, port }, limits);
+  assert.equal(result.result, 'success');
+});
+
+test('TCP: an open port is success, a closed one is named', async (context) => {
+  covers('POD-093', 'POD-168');
+  const server = createTcpServer();
+  const port = await listen(context, server);
+  assert.equal((await tcpProbe({ host, port }, limits)).result, 'success');
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  assert.deepEqual(await tcpProbe({ host, port }, limits), {
+    result: 'failure',
+    message: `dial tcp 127.0.0.1:${port}: connect: connection refused`,
+  });
+  const refused = await httpProbe({ port }, { host, port }, limits);
+  assert.match(refused.message, /^Get "http:\/\/127.*": dial tcp .*: connection refused$/);
+});
+
+test('a server that says nothing fails the probe when its time is over', async (context) => {
+  const port = await listen(
+    context,
+    createServer(() => {}),
+  );
+  const clock = new VirtualClock();
+  const waiting = httpProbe({ port }, { host, port }, { clock, timeoutMs: 1000, signal });
+  await settle();
+  await clock.advance(1000);
+  assert.match((await waiting).message, /context deadline exceeded/);
+});
+
+test('ports are found by number and by name', () => {
+  covers('POD-169');
+  const container = { name: 'c', ports: [{ name: 'live', containerPort: 8080 }] };
+  assert.deepEqual(
+    [portOf(container, 80), portOf(container, 'live'), portOf(container, 'none')],
+    [80, 8080, undefined],
+  );
+});

@@ -1,0 +1,184 @@
+/** Files of volumes on a real file system, below a temporary folder. */
+import assert from 'node:assert/strict';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { ConfigMap, Pod, Secret, Volume } from '#resources/types/core-v1.ts';
+import { covers } from '#test/covers.ts';
+import { ConfigError } from '../env.ts';
+import { type Payload, writePayload } from './atomic-files.ts';
+import { mountsOf, resolveSubPath } from './mounts.ts';
+import { type PayloadSources, payloadOf, VolumeError } from './payload.ts';
+
+function folderOf(context: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'coracle-volumes-'));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  return realpathSync(folder);
+}
+
+function payload(files: Readonly<Record<string, string>>, mode = 0o644): Payload {
+  return new Map(
+    Object.entries(files).map(([path, text]) => [path, { data: Buffer.from(text), mode }]),
+  );
+}
+
+test('a payload appears through links and changes all at once', (context) => {
+  const folder = join(folderOf(context), 'v');
+  assert.equal(writePayload(folder, payload({ a: '1', 'sub/b': '2' }), { stamp: '1' }), true);
+  assert.equal(readFileSync(join(folder, 'sub/b'), 'utf8'), '2');
+  assert.equal(readlinkSync(join(folder, 'a')), '..data/a');
+  assert.equal(readlinkSync(join(folder, '..data')), '..1');
+  assert.equal(writePayload(folder, payload({ a: '1', 'sub/b': '2' }), { stamp: '2' }), false);
+  assert.equal(readlinkSync(join(folder, '..data')), '..1', 'nothing is touched without a change');
+  assert.equal(writePayload(folder, payload({ a: 'new' }, 0o400), { stamp: '3' }), true);
+  assert.equal(readFileSync(join(folder, 'a'), 'utf8'), 'new');
+  assert.equal(statSync(join(folder, 'a')).mode & 0o777, 0o400);
+  assert.deepEqual(readdirSync(folder).toSorted(), ['..3', '..data', 'a']);
+});
+
+const pod: Pod = {
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'p', namespace: 'default', labels: { app: 'x' } },
+  spec: { containers: [{ name: 'c', resources: { limits: { cpu: '2' } } }] },
+};
+
+const configMap: ConfigMap = {
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name: 'settings' },
+  data: { colour: 'green' },
+  binaryData: { raw: 'AAE=' },
+};
+const secret: Secret = {
+  apiVersion: 'v1',
+  kind: 'Secret',
+  metadata: { name: 'key' },
+  data: { word: 'cGFzcw==' },
+};
+
+const sources: PayloadSources = {
+  configMap: async (name) => (name === 'settings' ? configMap : undefined),
+  secret: async (name) => (name === 'key' ? secret : undefined),
+  token: async ({ audience = 'default' }) => `token for ${audience}`,
+  addresses: { podIPs: [], hostIPs: [] },
+  allocatable: { cpu: '4' },
+};
+
+async function textsOf(volume: Omit<Volume, 'name'>): Promise<Readonly<Record<string, string>>> {
+  const files = await payloadOf(pod, { name: 'v', ...volume }, sources);
+  assert.ok(files !== undefined);
+  return Object.fromEntries(
+    [...files].map(([path, { data, mode }]) => [
+      path,
+      `${mode.toString(8)} ${Buffer.from(data).toString()}`,
+    ]),
+  );
+}
+
+test('ConfigMaps and Secrets, whole or key by key', async () => {
+  assert.deepEqual(await textsOf({ configMap: { name: 'settings' } }), {
+    colour: '644 green',
+    raw: '644 \0\u0001',
+  });
+  const items = [{ key: 'word', path: 'deep/word', mode: 0o400 }];
+  assert.deepEqual(await textsOf({ secret: { secretName: 'key', items } }), {
+    'deep/word': '400 pass',
+  });
+  assert.deepEqual(await textsOf({ configMap: { name: 'nope', optional: true } }), {});
+});
+
+test('a projected volume is what Kubernetes mounts for the API', async () => {
+  const texts = await textsOf({
+    projected: {
+      sources: [
+        { serviceAccountToken: { path: 'token', audience: 'vault' } },
+        { configMap: { name: 'settings', items: [{ key: 'colour', path: 'ca.crt' }] } },
+        {
+          downwardAPI: {
+            items: [
+              { path: 'namespace', fieldRef: { fieldPath: 'metadata.namespace' } },
+              { path: 'cpu', resourceFieldRef: { containerName: 'c', resource: 'limits.cpu' } },
+            ],
+          },
+        },
+      ],
+    },
+  });
+  assert.deepEqual(texts, {
+    token: '644 token for vault',
+    'ca.crt': '644 green',
+    namespace: '644 default',
+    cpu: '644 2',
+  });
+});
+
+test('a downward API volume formats labels', async () => {
+  covers('POD-186');
+  const items = [{ path: 'labels', fieldRef: { fieldPath: 'metadata.labels' } }];
+  assert.deepEqual(await textsOf({ downwardAPI: { items } }), { labels: '644 app="x"' });
+});
+
+test('what is missing or leads outside is refused', async () => {
+  const refused = async (volume: Omit<Volume, 'name'>, text: RegExp) => {
+    const isRefusal = (error: unknown) => error instanceof VolumeError && text.test(error.message);
+    await assert.rejects(textsOf(volume), isRefusal);
+  };
+  await refused({ configMap: { name: 'nope' } }, /configmap "nope" not found/);
+  await refused({ secret: { secretName: 'nope' } }, /secret "nope" not found/);
+  const items = [{ key: 'size', path: 'size' }];
+  await refused({ configMap: { name: 'settings', items } }, /non-existent key: size/);
+  const outside = [{ key: 'colour', path: '../x' }];
+  await refused({ configMap: { name: 'settings', items: outside } }, /invalid path/);
+});
+
+test('sub-paths are made, and must stay inside', (context) => {
+  const volume = join(folderOf(context), 'volume');
+  mkdirSync(volume);
+  assert.equal(resolveSubPath(volume, 'a/b'), join(volume, 'a/b'));
+  symlinkSync('/etc', join(volume, 'out'));
+  assert.throws(() => resolveSubPath(volume, 'out'), ConfigError);
+  assert.throws(() => resolveSubPath(volume, 'out/new'), ConfigError);
+  assert.equal(statSync('/etc/new', { throwIfNoEntry: false }), undefined);
+});
+
+test('a container sees its volumes, a hosts file and its last words', (context) => {
+  const folder = folderOf(context);
+  const options = {
+    volumes: new Map([['data', folder]]),
+    environment: new Map([['POD', 'web-0']]),
+    hostsFile: '/hosts',
+    terminationFile: join(folder, 'last'),
+  };
+  const volumeMounts = [
+    { name: 'data', mountPath: 'data', readOnly: true },
+    { name: 'data', mountPath: '/own', subPathExpr: '$(POD)' },
+  ];
+  const mounts = mountsOf({ name: 'c', volumeMounts }, options);
+  assert.deepEqual(
+    mounts.map(({ containerPath, hostPath, readonly }) => [
+      containerPath,
+      hostPath,
+      readonly === true,
+    ]),
+    [
+      ['/data', folder, true],
+      ['/own', join(folder, 'web-0'), false],
+      ['/etc/hosts', '/hosts', false],
+      ['/dev/termination-log', join(folder, 'last'), false],
+    ],
+  );
+  const outside = [{ name: 'data', mountPath: '/x', subPath: 'a/../../b' }];
+  assert.throws(() => mountsOf({ name: 'c', volumeMounts: outside }, options), ConfigError);
+});
