@@ -22,6 +22,7 @@ import type { Parts } from './parts.ts';
 import { ProtobufBodies } from './protobuf-body.ts';
 import { decodeEntry, registryRoot } from './registry.ts';
 import { ServiceAllocator } from './services/service-allocator.ts';
+import { withAuthenticatedGroup } from './stages/authenticate.ts';
 import { KubeletProxy } from './subresources/kubelet-proxy.ts';
 import { WatchHub } from './watch/watch-hub.ts';
 
@@ -59,6 +60,8 @@ export interface ApiServerOptions {
 export interface ApiServer extends AsyncDisposable {
   /** A transport on this thread whose requests come from `identity`. */
   direct(identity: Identity): Transport;
+  /** The same for requests whose sender proves itself with a token, or not at all. */
+  unbound(): Transport;
   /** Serves HTTPS; resolves when listening. Port 0 picks one. */
   listen(options: {
     readonly host: string;
@@ -88,7 +91,8 @@ export async function openApiServer(
     get bugs() {
       return parts.metrics.bugs;
     },
-    direct: (identity) => directTransport(parts, identity, closing.signal),
+    direct: (identity) => directTransport(parts, withAuthenticatedGroup(identity), closing.signal),
+    unbound: () => directTransport(parts, undefined, closing.signal),
     listen: async (where) => {
       const { listenHttp } = await import('./http.ts');
       server = await listenHttp(parts, where);

@@ -5,10 +5,12 @@
 import type { Identity, PlainRequest, PlainResponse, Transport } from '#kit/transport.ts';
 import { handle } from './lifecycle.ts';
 import type { Parts } from './parts.ts';
-import { withAuthenticatedGroup } from './stages/authenticate.ts';
 
-export function directTransport(parts: Parts, identity: Identity, closing: AbortSignal): Transport {
-  const peer = withAuthenticatedGroup(identity);
+export function directTransport(
+  parts: Parts,
+  peer: Identity | undefined,
+  closing: AbortSignal,
+): Transport {
   return {
     send: async (
       request: PlainRequest,

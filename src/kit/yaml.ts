@@ -10,7 +10,7 @@ const aliasesMax = 100;
 /** The value of a text with one document. Throws `YamlError` with the parser's words. */
 export function parseYaml(text: string): unknown {
   try {
-    return parse(text, { maxAliasCount: aliasesMax, logLevel: 'silent' });
+    return parse(text, { maxAliasCount: aliasesMax, logLevel: 'error' });
   } catch (error) {
     throw new YamlError(error instanceof Error ? error.message : String(error), { cause: error });
   }

@@ -54,6 +54,12 @@ export interface TestServer extends AsyncDisposable {
     body?: unknown,
     options?: RequestOptions,
   ): Promise<TestAnswer>;
+  /** A request over a connection that stands for nobody. */
+  unbound(
+    method: string,
+    path: string,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<TestAnswer>;
   /** Starts a watch; `next()` gives its events one by one, as JSON. */
   watch(path: string, options?: RequestOptions): Promise<TestWatch>;
 }
@@ -100,6 +106,8 @@ export async function openTestServer(given: TestServerOptions = {}): Promise<Tes
     transport: transportOf(admin),
     request: (method, path, body, options = {}) =>
       send(transportOf(options.as ?? admin), { method, path, body, headers: options.headers }),
+    unbound: (method, path, headers = {}) =>
+      send(server.unbound(), { method, path, body: undefined, headers }),
     watch: (path, options = {}) => openWatch(transportOf(options.as ?? admin), path, options),
     [Symbol.asyncDispose]: async () => {
       await server[Symbol.asyncDispose]();

@@ -71,7 +71,7 @@ function finish(
   encoding: Output['encoding'],
 ): ServerResponse | Promise<ServerResponse> {
   if (encoding === 'yaml') return finishYaml(status, headers, body);
-  headers['content-type'] = 'application/json';
+  headers['content-type'] ??= 'application/json';
   return { status, headers, body };
 }
 

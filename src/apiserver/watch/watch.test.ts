@@ -1,0 +1,207 @@
+/** Watches through the whole lifecycle, and the hub's promises: no gap, no repeat, bounded memory. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { VirtualClock } from '#kit/virtual-clock.ts';
+import { covers } from '#test/covers.ts';
+import { openTestServer, type TestServer } from '#test/fixtures.ts';
+import { watcherLimits } from './watcher.ts';
+
+const configMaps = '/api/v1/namespaces/default/configmaps';
+
+function create(server: TestServer, name: string, labels: object = {}) {
+  return server.request('POST', configMaps, { metadata: { name, labels } });
+}
+
+function short(event: { readonly type: string; readonly object: unknown }): string {
+  const { metadata } = event.object as { metadata: { name?: string } };
+  return `${event.type} ${metadata.name ?? ''}`;
+}
+
+test('a watch without a revision begins with what is there', async () => {
+  await using server = await openTestServer();
+  await create(server, 'a');
+  const watch = await server.watch(`${configMaps}?watch=true`);
+  assert.equal(short(await watch.next()), 'ADDED a');
+  await create(server, 'b');
+  assert.equal(short(await watch.next()), 'ADDED b');
+  await server.request('PATCH', `${configMaps}/a`, { data: { x: 'y' } });
+  const changed = await watch.next();
+  assert.equal(short(changed), 'MODIFIED a');
+  const gone = await server.request('DELETE', `${configMaps}/a`);
+  assert.equal(gone.status, 200);
+  const deleted = await watch.next();
+  assert.equal(short(deleted), 'DELETED a');
+  assert.ok(
+    Number(deleted.object.metadata.resourceVersion) >
+      Number(changed.object.metadata.resourceVersion),
+  );
+  assert.equal(deleted.object.data.x, 'y');
+  watch.stop();
+});
+
+test('a watch from an older revision replays history without gap or repeat', async () => {
+  await using server = await openTestServer();
+  const { body } = await create(server, 'a');
+  for (const name of ['b', 'c']) await create(server, name);
+  const watch = await server.watch(
+    `${configMaps}?watch=true&resourceVersion=${body.metadata.resourceVersion}`,
+  );
+  await create(server, 'd');
+  const seen = [];
+  for (let index = 0; index < 3; index++) seen.push(short(await watch.next()));
+  assert.deepEqual(seen, ['ADDED b', 'ADDED c', 'ADDED d']);
+  await create(server, 'e');
+  assert.equal(short(await watch.next()), 'ADDED e');
+  watch.stop();
+});
+
+test('a revision that history no longer covers is 410', async () => {
+  await using server = await openTestServer();
+  const { body } = await create(server, 'a');
+  for (const name of ['b', 'c']) await create(server, name);
+  await server.store.compact(server.store.revision);
+  const path = `${configMaps}?watch=true&resourceVersion=${body.metadata.resourceVersion}`;
+  const watch = await server.watch(path);
+  assert.equal(watch.status, 410);
+  const status = await watch.next();
+  assert.equal(status.reason, 'Expired');
+});
+
+test('selectors turn changes into ADDED and DELETED', async () => {
+  covers('API-041');
+  await using server = await openTestServer();
+  const watch = await server.watch(`${configMaps}?watch=true&labelSelector=app%3Dweb`);
+  await create(server, 'other', { app: 'db' });
+  await create(server, 'mine', { app: 'web' });
+  assert.equal(short(await watch.next()), 'ADDED mine');
+  const relabel = (name: string, app: string) =>
+    server.request('PATCH', `${configMaps}/${name}`, { metadata: { labels: { app } } });
+  await relabel('mine', 'db');
+  const left = await watch.next();
+  assert.equal(short(left), 'DELETED mine');
+  assert.equal(left.object.metadata.labels.app, 'web');
+  await relabel('other', 'web');
+  assert.equal(short(await watch.next()), 'ADDED other');
+  await server.request('PATCH', `${configMaps}/other`, { data: { a: 'b' } });
+  assert.equal(short(await watch.next()), 'MODIFIED other');
+  watch.stop();
+});
+
+test('a watch of one object and one of a namespace see only that', async () => {
+  await using server = await openTestServer();
+  const one = await server.watch('/api/v1/watch/namespaces/default/configmaps/b');
+  const named = await server.watch(`${configMaps}?watch=1&fieldSelector=metadata.name%3Db`);
+  const space = await server.watch('/api/v1/namespaces/kube-system/configmaps?watch=1');
+  await create(server, 'a');
+  await create(server, 'b');
+  await server.request('POST', '/api/v1/namespaces/kube-system/configmaps', {
+    metadata: { name: 'c' },
+  });
+  assert.equal(short(await one.next()), 'ADDED b');
+  assert.equal(short(await named.next()), 'ADDED b');
+  assert.equal(short(await space.next()), 'ADDED c');
+  for (const watch of [one, named, space]) watch.stop();
+});
+
+test('a watch by node follows pods as they are bound', async () => {
+  await using server = await openTestServer();
+  const pods = '/api/v1/namespaces/default/pods';
+  await server.request('POST', '/api/v1/namespaces/default/serviceaccounts', {
+    metadata: { name: 'default' },
+  });
+  const watch = await server.watch('/api/v1/pods?watch=1&fieldSelector=spec.nodeName%3Dn1');
+  for (const name of ['p', 'q']) {
+    await server.request('POST', pods, {
+      metadata: { name },
+      spec: { containers: [{ name: 'main', image: 'nginx:1' }] },
+    });
+  }
+  const bind = (name: string, node: string) =>
+    server.request('POST', `${pods}/${name}/binding`, {
+      metadata: { name },
+      target: { kind: 'Node', name: node },
+    });
+  await bind('p', 'n2');
+  await bind('q', 'n1');
+  const event = await watch.next();
+  assert.equal(short(event), 'ADDED q');
+  assert.equal(event.object.spec.nodeName, 'n1');
+  await server.request('DELETE', `${pods}/q?gracePeriodSeconds=0`);
+  assert.equal(short(await watch.next()), 'DELETED q');
+  watch.stop();
+});
+
+test('sendInitialEvents marks the end of the initial state', async () => {
+  await using server = await openTestServer();
+  await create(server, 'a');
+  const query =
+    'watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true';
+  const watch = await server.watch(`${configMaps}?${query}`);
+  assert.equal(short(await watch.next()), 'ADDED a');
+  const end = await watch.next();
+  assert.equal(end.type, 'BOOKMARK');
+  assert.equal(end.object.metadata.annotations['k8s.io/initial-events-end'], 'true');
+  watch.stop();
+  const refused = await server.watch(`${configMaps}?watch=1&sendInitialEvents=true`);
+  assert.equal(refused.status, 422);
+});
+
+test('bookmarks tell how far a quiet watch has come', async () => {
+  const clock = new VirtualClock();
+  await using server = await openTestServer({ clock });
+  const watch = await server.watch(
+    `${configMaps}?watch=1&allowWatchBookmarks=true&resourceVersion=${server.store.revision}`,
+  );
+  await server.request('POST', '/api/v1/namespaces', { metadata: { name: 'elsewhere' } });
+  const { revision } = server.store;
+  await clock.advance(61_000);
+  const bookmark = await watch.next();
+  assert.equal(bookmark.type, 'BOOKMARK');
+  assert.equal(bookmark.object.kind, 'ConfigMap');
+  assert.equal(bookmark.object.metadata.resourceVersion, String(revision));
+  watch.stop();
+});
+
+test('a watch ends after timeoutSeconds', async () => {
+  const clock = new VirtualClock();
+  await using server = await openTestServer({ clock });
+  const watch = await server.watch(`${configMaps}?watch=1&timeoutSeconds=5`);
+  const ended = watch.next();
+  await clock.advance(5_000);
+  assert.equal(await ended, undefined);
+});
+
+test('a client that does not read is told 410 and let go', async () => {
+  await using server = await openTestServer();
+  const watch = await server.watch(
+    `${configMaps}?watch=1&resourceVersion=${server.store.revision}`,
+  );
+  const fat = 'x'.repeat(900_000);
+  const count = Math.ceil(watcherLimits.bufferBytesMax / fat.length) + 1;
+  for (let index = 0; index < count; index++) {
+    await server.request('POST', configMaps, { metadata: { name: `c${index}` }, data: { fat } });
+  }
+  const error = await watch.next();
+  assert.equal(error.type, 'ERROR');
+  assert.equal(error.object.code, 410);
+  assert.equal(await watch.next(), undefined);
+});
+
+test('table watches send rows', async () => {
+  await using server = await openTestServer();
+  const headers = { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' };
+  const watch = await server.watch(`${configMaps}?watch=1`, { headers });
+  await create(server, 'a');
+  const event = await watch.next();
+  assert.equal(event.object.kind, 'Table');
+  assert.equal(event.object.rows[0].cells[0], 'a');
+  watch.stop();
+});
+
+test('closing the server ends its watches', async () => {
+  const server = await openTestServer();
+  const watch = await server.watch(`${configMaps}?watch=1`);
+  const ended = watch.next();
+  await server[Symbol.asyncDispose]();
+  assert.equal(await ended, undefined);
+});
