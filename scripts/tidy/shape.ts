@@ -31,9 +31,10 @@ export function checkSizes(tree: Tree): readonly Problem[] {
   });
 }
 
-/** One word, string or pattern that fills the line by itself; the formatter leaves such lines. */
+/** One word or a long string, which the formatter cannot break; prose in comments can be. */
 function isUnbreakable(line: string): boolean {
-  return /^\s*(\S{80,}|.*(['"`/]).{60,}\2\S{0,12})$/.test(line) || /^import\b/.test(line);
+  if (/^\s*(\/\/|\*|\/\*)/.test(line)) return /^\s*\S+ \S{80,}$/.test(line);
+  return /^\s*\S{80,}$|(['"`]).{50,}\1|^import\b/.test(line);
 }
 
 /** What a file is, the idea, who calls it, what comes next: before anything else. */
