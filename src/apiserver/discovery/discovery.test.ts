@@ -1,0 +1,228 @@
+/** Discovery, OpenAPI, health, metrics; and a kind that is added while the server runs. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { KubeObject } from '#api/object.ts';
+import { defineResource, type Resource } from '#api/resource.ts';
+import { covers } from '#test/covers.ts';
+import { openTestServer } from '#test/fixtures.ts';
+
+interface Boat extends KubeObject {
+  readonly spec?: { readonly crew?: number };
+  readonly status?: { readonly afloat?: boolean };
+}
+
+/** A kind that nobody has heard of, as a custom resource would be. */
+function boatResource(): Resource {
+  return defineResource<Boat>({
+    kind: 'Boat',
+    plural: 'boats',
+    singular: 'boat',
+    shortNames: ['bt'],
+    categories: ['all'],
+    namespaced: true,
+    storagePrefix: 'river.example.com/boats',
+    views: [
+      {
+        group: 'river.example.com',
+        version: 'v1',
+        definition: 'com.example.river.v1.Boat',
+        schema: {
+          type: 'object',
+          fields: {
+            apiVersion: { type: 'string' },
+            kind: { type: 'string' },
+            metadata: { ref: 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta' },
+            spec: { type: 'object', fields: { crew: { type: 'integer', format: 'int32' } } },
+            status: { type: 'object', fields: { afloat: { type: 'boolean' } } },
+          },
+        },
+        setDefaults: (object) => ({ ...object, spec: { crew: 1, ...(object as Boat).spec } }),
+      },
+    ],
+    hasStatus: true,
+    validate: (boat) =>
+      (boat.spec?.crew ?? 0) > 1
+        ? [{ type: 'FieldValueInvalid', field: 'spec.crew', badValue: 2, detail: 'one person only' }]
+        : [],
+    columns: [
+      {
+        name: 'Name',
+        type: 'string',
+        format: 'name',
+        description: '',
+        priority: 0,
+        cell: (boat) => boat.metadata.name ?? '',
+      },
+    ],
+  });
+}
+
+test('a kind added to the running server is usable at once', async () => {
+  await using server = await openTestServer();
+  const boats = '/apis/river.example.com/v1/namespaces/default/boats';
+  assert.equal((await server.request('GET', boats)).status, 404);
+  assert.equal((await server.request('GET', '/apis/river.example.com/v1')).status, 404);
+  const resource = boatResource();
+  server.catalog.add(resource);
+  const watch = await server.watch(`${boats}?watch=1`);
+  const made = await server.request('POST', boats, { metadata: { name: 'a' } });
+  assert.equal(made.status, 201);
+  assert.equal(made.body.spec.crew, 1);
+  assert.equal(made.body.metadata.generation, 1);
+  assert.equal((await watch.next()).type, 'ADDED');
+  watch.stop();
+  const full = await server.request('POST', boats, { metadata: { name: 'b' }, spec: { crew: 2 } });
+  assert.equal(
+    full.body.message,
+    'Boat.river.example.com "b" is invalid: spec.crew: Invalid value: 2: one person only',
+  );
+  const status = await server.request('PATCH', `${boats}/a/status`, { status: { afloat: true } });
+  assert.equal(status.body.status.afloat, true);
+  const list = await server.request('GET', '/apis/river.example.com/v1');
+  assert.deepEqual(
+    list.body.resources.map(({ name }: { name: string }) => name),
+    ['boats', 'boats/status'],
+  );
+  assert.deepEqual(list.body.resources[0].shortNames, ['bt']);
+  const index = await server.request('GET', '/openapi/v3');
+  const { serverRelativeURL } = index.body.paths['apis/river.example.com/v1'];
+  const openApi = await server.request('GET', serverRelativeURL);
+  const schema = openApi.body.components.schemas['com.example.river.v1.Boat'];
+  assert.equal(schema.properties.spec.properties.crew.type, 'integer');
+  server.catalog.remove(resource);
+  assert.equal((await server.request('GET', `${boats}/a`)).status, 404);
+  assert.equal((await server.request('GET', '/apis/river.example.com')).status, 404);
+});
+
+test('/api and /apis', async () => {
+  covers('API-116', 'API-136', 'API-051');
+  await using server = await openTestServer();
+  const api = await server.request('GET', '/api');
+  assert.deepEqual(api.body, {
+    kind: 'APIVersions',
+    versions: ['v1'],
+    serverAddressByClientCIDRs: [{ clientCIDR: '0.0.0.0/0', serverAddress: '192.0.2.1:6443' }],
+  });
+  const apis = await server.request('GET', '/apis');
+  const apps = apis.body.groups.find(({ name }: { name: string }) => name === 'apps');
+  assert.deepEqual(apps.preferredVersion, { groupVersion: 'apps/v1', version: 'v1' });
+  const group = await server.request('GET', '/apis/apps');
+  assert.equal(group.body.kind, 'APIGroup');
+  const core = await server.request('GET', '/api/v1');
+  const pods = core.body.resources.find(({ name }: { name: string }) => name === 'pods');
+  assert.deepEqual(pods.shortNames, ['po']);
+  assert.deepEqual(pods.categories, ['all']);
+  assert.deepEqual(pods.verbs, [
+    'create',
+    'delete',
+    'deletecollection',
+    'get',
+    'list',
+    'patch',
+    'update',
+    'watch',
+  ]);
+  const token = core.body.resources.find(
+    ({ name }: { name: string }) => name === 'serviceaccounts/token',
+  );
+  assert.equal(token.group, 'authentication.k8s.io');
+});
+
+test('aggregated discovery says the same in two documents', async () => {
+  await using server = await openTestServer();
+  const accept =
+    'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json';
+  const named = await server.request('GET', '/apis', undefined, { headers: { accept } });
+  assert.equal(named.body.kind, 'APIGroupDiscoveryList');
+  assert.match(named.headers['content-type'] ?? '', /as=APIGroupDiscoveryList/);
+  const apps = named.body.items.find(
+    ({ metadata }: { metadata: { name: string } }) => metadata.name === 'apps',
+  );
+  const deployments = apps.versions[0].resources.find(
+    ({ resource }: { resource: string }) => resource === 'deployments',
+  );
+  assert.equal(deployments.scope, 'Namespaced');
+  assert.deepEqual(
+    deployments.subresources.map(({ subresource }: { subresource: string }) => subresource),
+    ['scale', 'status'],
+  );
+  const core = await server.request('GET', '/api', undefined, { headers: { accept } });
+  assert.equal(core.body.items.length, 1);
+});
+
+test('legacy versions show only where they are switched on, and last', async () => {
+  await using plain = await openTestServer();
+  const groups = async (server: typeof plain): Promise<string[]> => {
+    const { body } = await server.request('GET', '/apis');
+    return body.groups.map(({ name }: { name: string }) => name);
+  };
+  assert.equal((await groups(plain)).includes('extensions'), false);
+  await using legacy = await openTestServer({ options: { legacyVersions: true } });
+  assert.equal((await groups(legacy)).at(-1), 'extensions');
+  const { body } = await legacy.request('GET', '/apis/extensions/v1beta1');
+  assert.equal(body.resources[0].shortNames, undefined);
+});
+
+test('OpenAPI documents are complete: every reference leads somewhere', async () => {
+  await using server = await openTestServer();
+  const index = await server.request('GET', '/openapi/v3');
+  for (const { serverRelativeURL } of Object.values<{ serverRelativeURL: string }>(index.body.paths)) {
+    assert.match(serverRelativeURL, /\?hash=[0-9A-F]{64}$/);
+    const document = await server.request('GET', serverRelativeURL);
+    const known = new Set(Object.keys(document.body.components.schemas));
+    for (const [, name = ''] of document.text.matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)) {
+      assert.ok(known.has(name), `${serverRelativeURL} lacks ${name}`);
+    }
+  }
+});
+
+test('OpenAPI has what kubectl explain and strategic patches read', async () => {
+  await using server = await openTestServer();
+  const { body } = await server.request('GET', '/openapi/v3/apis/apps/v1');
+  const { schemas } = body.components;
+  const deployment = schemas['io.k8s.api.apps.v1.Deployment'];
+  assert.deepEqual(deployment['x-kubernetes-group-version-kind'], [
+    { group: 'apps', kind: 'Deployment', version: 'v1' },
+  ]);
+  assert.equal(
+    deployment.properties.spec.allOf[0].$ref,
+    '#/components/schemas/io.k8s.api.apps.v1.DeploymentSpec',
+  );
+  const { containers } = schemas['io.k8s.api.core.v1.PodSpec'].properties;
+  assert.equal(containers['x-kubernetes-patch-merge-key'], 'name');
+});
+
+test('health: plain, verbose, one check, left out, unknown; readyz fails when draining', async () => {
+  await using server = await openTestServer();
+  const get = (path: string) => server.request('GET', path);
+  assert.equal((await get('/healthz')).text, 'ok');
+  assert.match((await get('/livez?verbose')).text, /^\[\+\]ping ok\n[^]*livez check passed\n$/);
+  assert.equal((await get('/readyz/etcd')).text, 'ok');
+  assert.equal((await get('/readyz/none')).status, 404);
+  const left = await get('/readyz?verbose&exclude=etcd&exclude=none');
+  assert.match(left.text, /\[\+\]etcd excluded: ok/);
+  assert.match(left.text, /no matches for "none"/);
+  server.server.drain();
+  const failing = await get('/readyz');
+  assert.equal(failing.status, 500);
+  assert.match(failing.text, /\[-\]shutdown failed: reason withheld/);
+  assert.equal((await get('/livez')).status, 200);
+});
+
+test('metrics count requests and objects under upstream names', async () => {
+  await using server = await openTestServer();
+  await server.request('GET', '/api/v1/namespaces/none');
+  const { text } = await server.request('GET', '/metrics');
+  assert.match(text, /apiserver_request_total\{code="404",resource="namespaces",verb="GET"\} 1\n/);
+  assert.match(text, /apiserver_storage_objects\{resource="namespaces"\} 4\n/);
+  assert.match(text, /apiserver_request_duration_seconds_bucket\{[^}]*le="\+Inf"\} 1\n/);
+  assert.match(text, /bugs_total 0\n/);
+});
+
+test('/version names the API that is spoken', async () => {
+  await using server = await openTestServer();
+  const { body } = await server.request('GET', '/version');
+  assert.equal(body.major, '1');
+  assert.equal(body.minor, '36');
+  assert.match(body.gitVersion, /^v1\.36\.\d+\+coracle$/);
+});

@@ -1,0 +1,219 @@
+/** Scale, binding, graceful deletion, eviction, admission of pods. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { VirtualClock } from '#kit/virtual-clock.ts';
+import { covers } from '#test/covers.ts';
+import { openTestServer, type TestServer } from '#test/fixtures.ts';
+
+const space = '/api/v1/namespaces/default';
+const pods = `${space}/pods`;
+const deployments = '/apis/apps/v1/namespaces/default/deployments';
+
+async function account(server: TestServer, fields: object = {}): Promise<void> {
+  const made = await server.request('POST', `${space}/serviceaccounts`, {
+    metadata: { name: 'default' },
+    ...fields,
+  });
+  assert.equal(made.status, 201);
+}
+
+function pod(name: string, spec: object = {}): object {
+  return { metadata: { name }, spec: { containers: [{ name: 'main', image: 'nginx:1' }], ...spec } };
+}
+
+async function runningPod(server: TestServer, name: string): Promise<void> {
+  assert.equal((await server.request('POST', pods, pod(name))).status, 201);
+  const target = { kind: 'Node', name: 'n1' };
+  const bound = await server.request('POST', `${pods}/${name}/binding`, { metadata: { name }, target });
+  assert.equal(bound.status, 201);
+}
+
+test('scale: read, replace, patch', async () => {
+  covers('API-113');
+  await using server = await openTestServer();
+  await server.request('POST', deployments, {
+    metadata: { name: 'web' },
+    spec: {
+      replicas: 3,
+      selector: { matchLabels: { app: 'web' } },
+      template: {
+        metadata: { labels: { app: 'web' } },
+        spec: { containers: [{ name: 'main', image: 'nginx:1' }] },
+      },
+    },
+  });
+  const path = `${deployments}/web/scale`;
+  const { body } = await server.request('GET', path);
+  assert.equal(body.kind, 'Scale');
+  assert.equal(body.apiVersion, 'autoscaling/v1');
+  assert.equal(body.spec.replicas, 3);
+  assert.equal(body.status.selector, 'app=web');
+  const replaced = await server.request('PUT', path, { ...body, spec: { replicas: 5 } });
+  assert.equal(replaced.body.spec.replicas, 5);
+  const stale = await server.request('PUT', path, { ...body, spec: { replicas: 6 } });
+  assert.equal(stale.status, 409);
+  const patched = await server.request('PATCH', path, { spec: { replicas: 0 } });
+  assert.equal(patched.body.spec.replicas, undefined);
+  const after = await server.request('GET', `${deployments}/web`);
+  assert.equal(after.body.spec.replicas, 0);
+  assert.equal(after.body.metadata.generation, 3);
+  const negative = await server.request('PATCH', path, { spec: { replicas: -1 } });
+  assert.equal(negative.status, 422);
+  assert.equal((await server.request('GET', `${deployments}/none/scale`)).status, 404);
+});
+
+test('a pod is bound once', async () => {
+  await using server = await openTestServer();
+  await account(server);
+  await runningPod(server, 'p');
+  const { body } = await server.request('GET', `${pods}/p`);
+  assert.equal(body.spec.nodeName, 'n1');
+  assert.equal(body.metadata.generation, 1);
+  const condition = body.status.conditions.find(({ type }: { type: string }) => type === 'PodScheduled');
+  assert.equal(condition.status, 'True');
+  const again = await server.request('POST', `${pods}/p/binding`, {
+    metadata: { name: 'p' },
+    target: { name: 'n2' },
+  });
+  assert.equal(again.status, 409);
+  assert.match(again.body.message, /pod p is already assigned to node "n1"/);
+  await server.request('POST', pods, pod('q'));
+  const empty = await server.request('POST', `${pods}/q/binding`, { metadata: { name: 'q' } });
+  assert.equal(empty.status, 422);
+});
+
+test('deleting a running pod marks it; a shorter grace pulls the end forward; zero ends it', async () => {
+  covers('API-059', 'API-060');
+  const clock = new VirtualClock();
+  await using server = await openTestServer({ clock });
+  await account(server);
+  await runningPod(server, 'p');
+  const first = await server.request('DELETE', `${pods}/p`);
+  assert.equal(first.body.metadata.deletionGracePeriodSeconds, 30);
+  const end = Date.parse(first.body.metadata.deletionTimestamp);
+  assert.equal(end, clock.now() + 30_000);
+  assert.equal(first.body.metadata.generation, 2);
+  const same = await server.request('DELETE', `${pods}/p?gracePeriodSeconds=60`);
+  assert.equal(same.body.metadata.resourceVersion, first.body.metadata.resourceVersion);
+  const shorter = await server.request('DELETE', `${pods}/p`, { gracePeriodSeconds: 5 });
+  assert.equal(Date.parse(shorter.body.metadata.deletionTimestamp), end - 25_000);
+  const gone = await server.request('DELETE', `${pods}/p?gracePeriodSeconds=0`);
+  assert.equal(gone.status, 200);
+  assert.equal((await server.request('GET', `${pods}/p`)).status, 404);
+});
+
+test('a pod that nobody runs goes at once', async () => {
+  await using server = await openTestServer();
+  await account(server);
+  await server.request('POST', pods, pod('p'));
+  await server.request('DELETE', `${pods}/p`);
+  assert.equal((await server.request('GET', `${pods}/p`)).status, 404);
+  await runningPod(server, 'q');
+  await server.request('PATCH', `${pods}/q/status`, { status: { phase: 'Succeeded' } });
+  await server.request('DELETE', `${pods}/q`);
+  assert.equal((await server.request('GET', `${pods}/q`)).status, 404);
+});
+
+test('eviction is a delete with the options it brings', async () => {
+  covers('API-152');
+  await using server = await openTestServer();
+  await account(server);
+  await runningPod(server, 'p');
+  const evicted = await server.request('POST', `${pods}/p/eviction`, {
+    kind: 'Eviction',
+    apiVersion: 'policy/v1',
+    metadata: { name: 'p' },
+    deleteOptions: { gracePeriodSeconds: 7 },
+  });
+  assert.equal(evicted.status, 201);
+  const { body } = await server.request('GET', `${pods}/p`);
+  assert.equal(body.metadata.deletionGracePeriodSeconds, 7);
+});
+
+test('a pod gets its service account, its token volume and what the account adds', async () => {
+  covers('AUT-040', 'AUT-044', 'ADM-007', 'ADM-035');
+  await using server = await openTestServer();
+  const orphan = await server.request('POST', pods, pod('p'));
+  assert.equal(orphan.status, 403);
+  assert.match(orphan.body.message, /service account default\/default: serviceaccount "default" not found/);
+  await account(server, { imagePullSecrets: [{ name: 'pull' }] });
+  const { body } = await server.request('POST', pods, pod('p'));
+  assert.equal(body.spec.serviceAccountName, 'default');
+  assert.deepEqual(body.spec.imagePullSecrets, [{ name: 'pull' }]);
+  const [volume] = body.spec.volumes;
+  assert.match(volume.name, /^kube-api-access-[a-z0-9]{5}$/);
+  assert.deepEqual(volume.projected.sources, [
+    { serviceAccountToken: { expirationSeconds: 3607, path: 'token' } },
+    { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
+    {
+      downwardAPI: {
+        items: [
+          { path: 'namespace', fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.namespace' } },
+        ],
+      },
+    },
+  ]);
+  assert.deepEqual(body.spec.containers[0].volumeMounts, [
+    {
+      name: volume.name,
+      readOnly: true,
+      mountPath: '/var/run/secrets/kubernetes.io/serviceaccount',
+    },
+  ]);
+});
+
+test('account and pod can say no to the token; the pod has the last word', async () => {
+  covers('AUT-034', 'AUT-042', 'AUT-043');
+  await using server = await openTestServer();
+  await account(server, { automountServiceAccountToken: false });
+  const quiet = await server.request('POST', pods, pod('p'));
+  assert.equal(quiet.body.spec.volumes, undefined);
+  const loud = pod('q', { automountServiceAccountToken: true });
+  assert.equal((await server.request('POST', pods, loud)).body.spec.volumes.length, 1);
+  const no = pod('r', { automountServiceAccountToken: false });
+  assert.equal((await server.request('POST', pods, no)).body.spec.volumes, undefined);
+});
+
+test('priority comes from the class, tolerations from the cluster', async () => {
+  covers('ADM-011');
+  await using server = await openTestServer();
+  await account(server);
+  const { body } = await server.request('POST', pods, pod('p'));
+  assert.equal(body.spec.priority, 0);
+  assert.equal(body.spec.preemptionPolicy, 'PreemptLowerPriority');
+  assert.deepEqual(
+    body.spec.tolerations,
+    ['not-ready', 'unreachable'].map((name) => ({
+      key: `node.kubernetes.io/${name}`,
+      operator: 'Exists',
+      effect: 'NoExecute',
+      tolerationSeconds: 300,
+    })),
+  );
+  const critical = pod('q', { priorityClassName: 'system-node-critical' });
+  assert.equal((await server.request('POST', pods, critical)).body.spec.priority, 2_000_001_000);
+  const unknown = pod('r', { priorityClassName: 'none' });
+  assert.equal((await server.request('POST', pods, unknown)).status, 403);
+  const chosen = pod('s', { priority: 7 });
+  assert.equal((await server.request('POST', pods, chosen)).status, 403);
+  const all = pod('t', { tolerations: [{ operator: 'Exists' }] });
+  assert.equal((await server.request('POST', pods, all)).body.spec.tolerations.length, 1);
+});
+
+test('a new node is tainted until it is ready', async () => {
+  await using server = await openTestServer();
+  const { body } = await server.request('POST', '/api/v1/nodes', { metadata: { name: 'n1' } });
+  assert.deepEqual(body.spec.taints, [
+    { key: 'node.kubernetes.io/not-ready', effect: 'NoSchedule' },
+  ]);
+});
+
+test('streams need a connection of their own', async () => {
+  await using server = await openTestServer();
+  for (const name of ['exec', 'attach', 'portforward']) {
+    const answer = await server.request('POST', `${pods}/p/${name}?command=ls`);
+    assert.equal(answer.status, 400);
+    assert.equal(answer.body.message, 'Upgrade request required');
+  }
+  assert.equal((await server.request('GET', `${pods}/p/log`)).status, 404);
+});
