@@ -115,10 +115,10 @@ export class PodWorker {
   }
 
   #end(graceSeconds: number): void {
+    this.wake();
     if (this.#ending !== undefined && this.#ending.graceSeconds <= graceSeconds) return;
     this.#ending = { ...this.#ending, graceSeconds };
     this.#interrupt.abort(new Error('the pod is to end'));
-    this.wake();
   }
 
   /** Resolves when nothing of the pod is left on the node and in the API. */

@@ -198,6 +198,9 @@ test('a deadline ends a pod and fails it', async () => {
   const pod = await bench.until('slow', (_, { status }) => status?.phase === 'Failed');
   assert.equal(pod.status?.reason, 'DeadlineExceeded');
   assert.deepEqual(bench.runtime.running(), []);
+  const at = { namespace: 'default', name: 'slow' };
+  await bench.while(bench.client.delete(pods, at, { signal: bench.signal }));
+  await bench.untilGone('slow');
 });
 
 test('a kubelet that comes back keeps containers, counts and readiness', async () => {
