@@ -1,6 +1,6 @@
 /**
- * What an answer that is an error stands for: always an `ApiError`, whether the body is a Status, as
- * the API server writes it, or the words of something in between. Used by `client.ts`.
+ * What an answer that is an error stands for: always an `ApiError`, whether the body is a Status,
+ * as the API server writes it, or the words of something in between. Used by `client.ts`.
  */
 import { type ApiError, fromStatus, type Status, type StatusReason } from '#api/errors.ts';
 

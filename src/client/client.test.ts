@@ -95,7 +95,7 @@ test('a Status becomes an ApiError, and so does the word of something in between
   });
 });
 
-test('a watch gives events however its bytes are cut, and throws what the server says', async () => {
+test('a watch gives events however its bytes are cut, and throws its ERROR', async () => {
   const object = (name: string) => ({ metadata: { name, resourceVersion: '1' } });
   const text = [
     { type: 'ADDED', object: object('ä') },

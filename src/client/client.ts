@@ -110,8 +110,10 @@ export const limits = {
 } as const;
 
 const acceptWhole = 'application/json';
-const acceptMetadata = `application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,${acceptWhole}`;
-const acceptMetadataList = `application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,${acceptWhole}`;
+const metadataOf = (kind: string): string =>
+  `application/json;as=${kind};g=meta.k8s.io;v=v1,${acceptWhole}`;
+const acceptMetadata = metadataOf('PartialObjectMetadata');
+const acceptMetadataList = metadataOf('PartialObjectMetadataList');
 
 const patchMediaTypes: Readonly<Record<PatchType, string>> = {
   json: 'application/json-patch+json',

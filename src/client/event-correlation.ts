@@ -1,10 +1,11 @@
 /**
  * What becomes of an event: a new object, a higher count on an old one, or nothing.
  *
- * Three steps with upstream's numbers. *Combine*: the eleventh different text within ten minutes for
- * one object and reason is told as one "combined" event. *Count*: an event that was written before,
- * text and all, only raises the count of that object. *Silence*: one object may cause 25 events at
- * once and one more per five minutes. Memory is bounded: the least recently seen is forgotten.
+ * Three steps with upstream's numbers. *Combine*: the eleventh different text within ten minutes
+ * for one object and reason is told as one "combined" event. *Count*: an event that was written
+ * before, text and all, only raises the count of that object. *Silence*: one object may cause 25
+ * events at once and one more per five minutes. Memory is bounded: the least recently seen is
+ * forgotten.
  */
 import type { Clock } from '#kit/clock.ts';
 import type { Event } from '#resources/types/core-v1.ts';

@@ -1,5 +1,6 @@
 /**
- * The copy that an informer keeps: objects by key, found by index, with handlers told of each change.
+ * The copy that an informer keeps: objects by key, found by index, with handlers told of each
+ * change.
  *
  * Changes come in one at a time from `reflector.ts`; handlers are called synchronously, in order,
  * after the copy and its indexes show the change. Indexes hold keys, not objects, and follow only

@@ -2,9 +2,10 @@
  * Requests over a MessagePort, between a worker and the thread of the API server.
  *
  * `servePort` answers on the server's side with any transport (the server's `direct`, so that the
- * identity is bound there); `openPortTransport` is what the worker's client sends through. Bytes are
- * copied once and then handed over, never shared. Streams have credit: the server's side sends no
- * further than the reader has made room for, so a slow reader slows its own watch and nobody else.
+ * identity is bound there); `openPortTransport` is what the worker's client sends through. Bytes
+ * are copied once and then handed over, never shared. Streams have credit: the server's side sends
+ * no further than the reader has made room for, so a slow reader slows its own watch and nobody
+ * else.
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { PlainRequest, PlainResponse, Transport } from '#kit/transport.ts';

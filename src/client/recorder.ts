@@ -1,5 +1,6 @@
 /**
- * Records Events: what a component tells people about an object (`kubectl describe`, `kubectl events`).
+ * Records Events: what a component tells people about an object (`kubectl describe`, `kubectl
+ * events`).
  *
  * `record` only notes the event and returns at once; `run` writes what was noted, in order, and
  * drops what it cannot write. The same event again raises a count instead of making another object;

@@ -1,8 +1,8 @@
 /**
  * Keeps an `IndexedCopy` true: list, watch from there, and begin again where the watch was lost.
  *
- * A watch that ends or breaks is taken up at the last revision seen (an event's or a bookmark's), so
- * nothing is missed or repeated. Only when that revision has expired (410), or the server knows
+ * A watch that ends or breaks is taken up at the last revision seen (an event's or a bookmark's),
+ * so nothing is missed or repeated. Only when that revision has expired (410), or the server knows
  * nothing so new (it was restored), is everything listed again, after a delay that grows; what is
  * missing from the new list is told as deleted. Called by `informer.ts`.
  */

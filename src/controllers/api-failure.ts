@@ -1,4 +1,7 @@
-/** What controllers read out of errors that the server answered. */
+/**
+ * What controllers read out of errors that the server answered: some are no failure at all, because
+ * what was wanted is so already or has become pointless. Everything else is thrown on to the loop.
+ */
 import { ApiError, isReason } from '#api/errors.ts';
 
 /** The namespace is being deleted: creating in it is pointless, and failing is no news. */

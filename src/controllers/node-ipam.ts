@@ -1,6 +1,6 @@
 /**
- * Gives each node a /24 of the cluster's pod addresses (`spec.podCIDR`). The first free one in order;
- * a node keeps what it has. What was given and is not in the cache yet counts as taken.
+ * Gives each node a /24 of the cluster's pod addresses (`spec.podCIDR`). The first free one in
+ * order; a node keeps what it has. What was given and is not in the cache yet counts as taken.
  */
 
 import { formatIPv4, parseCIDR, rangeSize } from '#kit/ip.ts';

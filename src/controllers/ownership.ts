@@ -1,10 +1,10 @@
 /**
  * Who manages what: the owner reference with `controller: true`, adopting and releasing.
  *
- * A controller manages what refers to it. What matches its selector and belongs to nobody it adopts;
- * what is its own and no longer matches it releases. `planClaims` decides, purely; `performClaims`
- * writes, after asking the server itself (not the cache) whether the owner still lives.
- * Behaviour: kubernetes.io, "Owners and Dependents", and the ControllerRef design proposal.
+ * A controller manages what refers to it. What matches its selector and belongs to nobody it
+ * adopts; what is its own and no longer matches it releases. `planClaims` decides, purely;
+ * `performClaims` writes, after asking the server itself (not the cache) whether the owner still
+ * lives. Behaviour: kubernetes.io, "Owners and Dependents", and the ControllerRef design proposal.
  */
 import type { KindOf } from '#api/kind-of.ts';
 import {

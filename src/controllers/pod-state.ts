@@ -1,4 +1,9 @@
-/** What controllers ask about a pod: does it count, is it ready, and for long enough? Pure. */
+/**
+ * What controllers ask about a pod: does it count, is it ready, and for long enough? Pure.
+ *
+ * A pod is active while it has neither ended nor begun to; ready by its condition Ready; available
+ * once it has been ready for `minReadySeconds` without a break.
+ */
 import type { Pod, PodCondition } from '#resources/types/core-v1.ts';
 
 export function isTerminated(pod: Pod): boolean {

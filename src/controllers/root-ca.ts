@@ -1,6 +1,7 @@
 /**
- * Every namespace has a ConfigMap `kube-root-ca.crt` with the certificate authority that pods verify
- * the API server with. It is mounted next to each service-account token. Changes are put right.
+ * Every namespace has a ConfigMap `kube-root-ca.crt` with the certificate authority that pods
+ * verify the API server with. It is mounted next to each service-account token. Changes are put
+ * right.
  */
 import { isReason } from '#api/errors.ts';
 import { WorkQueue } from '#kit/work-queue.ts';

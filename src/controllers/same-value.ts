@@ -1,7 +1,7 @@
 /**
- * Whether two values of the API mean the same: the order of keys does not count, and what is absent,
- * null or an empty list is all the same nothing; so is an empty map of labels or the like. An empty
- * object elsewhere is something (`emptyDir: {}`).
+ * Whether two values of the API mean the same: the order of keys does not count, and what is
+ * absent, null or an empty list is all the same nothing; so is an empty map of labels or the like.
+ * An empty object elsewhere is something (`emptyDir: {}`).
  *
  * Used to find the ReplicaSet of a template and to leave out writes that would change nothing.
  */

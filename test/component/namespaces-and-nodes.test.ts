@@ -31,7 +31,7 @@ async function createPod(world: World, namespace: string, name: string, spec: ob
   await world.client.create(pods, { ...pod, spec: { ...podSpec, ...spec } }, world);
 }
 
-test('every namespace has an account and the root certificate, also after they are deleted', async (t) => {
+test('every namespace has an account and the root certificate, made again if need be', async (t) => {
   covers('WRK-118');
   const world = await openWorld(t);
   const { client, signal } = world;
@@ -175,7 +175,7 @@ test('each node gets its own block of pod addresses', async (t) => {
   assert.equal(spec?.podCIDR, '10.42.1.0/24', 'a free block is used again');
 });
 
-test('a node that falls silent is Unknown, tainted, and loses its pods after five minutes', async (t) => {
+test('a silent node is Unknown, tainted, and loses its pods after five minutes', async (t) => {
   covers('WRK-006', 'WRK-011');
   const world = await openWorld(t);
   const { client, signal } = world;

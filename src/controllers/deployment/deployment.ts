@@ -1,9 +1,10 @@
 /**
  * Deployments: a replica set per pod template, sized so that a rollout stays within its bounds.
  *
- * Gathers the facts (the deployment, its replica sets, their pods), asks `plan.ts`, which is next in
- * the walk, and performs what it says, in order. Every write of a set or status carries the
- * resourceVersion of the cached object: a plan made from stale facts meets a conflict and is made anew.
+ * Gathers the facts (the deployment, its replica sets, their pods), asks `plan.ts`, which is next
+ * in the walk, and performs what it says, in order. Every write of a set or status carries the
+ * resourceVersion of the cached object: a plan made from stale facts meets a conflict and is made
+ * anew.
  */
 import { isReason } from '#api/errors.ts';
 import { controllerOf, objectKey } from '#api/object.ts';

@@ -1,10 +1,10 @@
 /**
  * What a Deployment needs next. Pure: no clock, no client.
  *
- * Given the deployment, its replica sets, whether old pods still run, and the time: create a set for
- * a new template, size the sets (`rolling.ts` has the arithmetic and worked examples), drop history,
- * write the status. `deployment.ts` gathers the facts and performs the actions in order; what they
- * cause comes back as events and leads to the next plan. Each new set is the work of
+ * Given the deployment, its replica sets, whether old pods still run, and the time: create a set
+ * for a new template, size the sets (`rolling.ts` has the arithmetic and worked examples), drop
+ * history, write the status. `deployment.ts` gathers the facts and performs the actions in order;
+ * what they cause comes back as events and leads to the next plan. Each new set is the work of
  * `replica-set/replica-set.ts`, next in the walk.
  */
 
@@ -267,7 +267,7 @@ function isSaturated(deployment: Deployment, current: ReplicaSet): boolean {
   );
 }
 
-/** Pausing and resuming show as reasons of Progressing, so that a pause is not taken for a stall. */
+/** Pausing and resuming show as reasons of Progressing: a pause is not taken for a stall. */
 function planPause(deployment: Deployment, nowMs: number): readonly DeploymentCondition[] {
   const conditions = deployment.status?.conditions ?? [];
   if (!hasDeadline(deployment)) return conditions;

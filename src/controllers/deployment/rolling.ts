@@ -1,12 +1,12 @@
 /**
  * Rolling update of a Deployment, as arithmetic. Pure.
  *
- * Old and new sets together may have `replicas + surge` pods, and `replicas - unavailable` must stay
- * available. The new set grows into the room that is left; old sets shrink by what is above the
- * floor, pods that are not available first.
+ * Old and new sets together may have `replicas + surge` pods, and `replicas - unavailable` must
+ * stay available. The new set grows into the room that is left; old sets shrink by what is above
+ * the floor, pods that are not available first.
  *
- * Example: 6 wanted, surge 2, unavailable 1, so ceiling 8 and floor 5. Old 6, new 0: new may grow to
- * 2. While those 2 are unready, 8 - 5 - 2 = 1 may go: old 5. Then new 3, and so on.
+ * Example: 6 wanted, surge 2, unavailable 1, so ceiling 8 and floor 5. Old 6, new 0: new may grow
+ * to 2. While those 2 are unready, 8 - 5 - 2 = 1 may go: old 5. Then new 3, and so on.
  *
  * Behaviour: kubernetes.io, Deployments, "Rolling Update Deployment" and "Proportional scaling".
  */
@@ -66,7 +66,7 @@ export function planNew(deployment: Deployment, old: readonly ReplicaSet[], size
   return room <= 0 ? size : size + Math.min(room, wanted - size);
 }
 
-/** Smaller sizes of old sets, unhealthy pods first; only sets that change. `old` is oldest first. */
+/** Smaller sizes of old sets (oldest first), unhealthy pods first; only sets that change. */
 export function planOld(
   deployment: Deployment,
   current: ReplicaSet,

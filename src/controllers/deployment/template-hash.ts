@@ -1,9 +1,9 @@
 /**
  * Which ReplicaSet belongs to a pod template, and what a new one is called. Pure.
  *
- * The name ends in a hash of the template (FNV-1a over its canonical JSON), written with the letters
- * of generated names. Should a foreign set have that name already, the Deployment's collision count
- * goes into the hash as well, so that the next attempt gets another name.
+ * The name ends in a hash of the template (FNV-1a over its canonical JSON), written with the
+ * letters of generated names. Should a foreign set have that name already, the Deployment's
+ * collision count goes into the hash as well, so that the next attempt gets another name.
  */
 import type { PodTemplateSpec } from '#resources/types/core-v1.ts';
 import { isSameValue } from '../same-value.ts';

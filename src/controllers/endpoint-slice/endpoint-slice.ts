@@ -89,7 +89,7 @@ class EndpointSliceController {
 
   async reconcile(key: string, { signal }: { readonly signal: AbortSignal }): Promise<void> {
     const service = this.services.get(key);
-    // Slices of a deleted service are the garbage collector's; those of one without selector users'.
+    // Slices of a deleted service are the garbage collector's, those without selector users'.
     if (service === undefined || service.metadata.deletionTimestamp !== undefined) return;
     const { selector } = service.spec ?? {};
     if (selector === undefined || Object.keys(selector).length === 0) return;

@@ -1,10 +1,10 @@
 /**
  * What becomes of an object whose owners are gone or going. Pure.
  *
- * An object lives as long as one of its owners does. `solid` owners live; `waiting` owners are being
- * deleted in the foreground and wait for their dependants; `absent` owners are gone, which the
- * server itself has confirmed. `garbage-collector.ts` finds out and performs.
- * Behaviour: kubernetes.io, "Garbage Collection".
+ * An object lives as long as one of its owners does. `solid` owners live; `waiting` owners are
+ * being deleted in the foreground and wait for their dependants; `absent` owners are gone, which
+ * the server itself has confirmed. `garbage-collector.ts` finds out and performs. Behaviour:
+ * kubernetes.io, "Garbage Collection".
  */
 import type { KubeObject, OwnerReference } from '#api/object.ts';
 

@@ -1,10 +1,10 @@
 /**
  * Empties namespaces that are being deleted, then lets them go.
  *
- * A deleted namespace stays, as Terminating, until its finalizer `kubernetes` is removed. Everything
- * of every namespaced kind in it is deleted (pods with their grace), what remains is told in the
- * status, and looked at again after a while or as soon as one of its pods is gone. When nothing is
- * left the namespace is finalized. Behaviour: kubernetes.io, "Namespaces Walkthrough".
+ * A deleted namespace stays, as Terminating, until its finalizer `kubernetes` is removed.
+ * Everything of every namespaced kind in it is deleted (pods with their grace), what remains is
+ * told in the status, and looked at again after a while or as soon as one of its pods is gone. When
+ * nothing is left the namespace is finalized. Behaviour: kubernetes.io, "Namespaces Walkthrough".
  */
 import type { KindOf } from '#api/kind-of.ts';
 import type { KubeObject } from '#api/object.ts';

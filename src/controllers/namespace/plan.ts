@@ -68,7 +68,8 @@ const removed = 'All content successfully removed';
 const finished = 'All content-preserving finalizers finished';
 
 function failedText(failures: readonly string[]): string {
-  return `Failed to delete all resource types, ${failures.length} remaining: ${failures.join(', ')}`;
+  const list = failures.join(', ');
+  return `Failed to delete all resource types, ${failures.length} remaining: ${list}`;
 }
 
 function leftText(left: readonly string[]): string {

@@ -1,5 +1,6 @@
 /**
- * Notices nodes that are gone, and says so: conditions, taints, and pods that are not ready any more.
+ * Notices nodes that are gone, and says so: conditions, taints, and pods that are not ready any
+ * more.
  *
  * Signs of life (a renewed Lease, a posted status) are timed by this process's own clock when they
  * are seen, so that clocks of nodes do not matter. There is no polling: each node has one timer for

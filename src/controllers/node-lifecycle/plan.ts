@@ -4,11 +4,12 @@
  * A kubelet shows that it lives by renewing its Lease and by posting its status. When neither has
  * changed for the grace time, the node's conditions become Unknown. Taints mirror conditions: the
  * scheduler reads those with NoSchedule; NoExecute drives pods away (`taint-eviction/`), and is put
- * on with care (`pace`): not at all while every node is away, for then the fault is more likely here.
+ * on with care (`pace`): not at all while every node is away, for then the fault is more likely
+ * here.
  *
- * Example: last sign of life at 0 s, grace 50 s. At 49 s nothing; at 51 s Ready turns Unknown, taints
- * `unreachable` follow; with the default tolerations pods are deleted at 351 s.
- * Behaviour: kubernetes.io, "Nodes", "Node controller"; numbers from conventions of v1.36.
+ * Example: last sign of life at 0 s, grace 50 s. At 49 s nothing; at 51 s Ready turns Unknown,
+ * taints `unreachable` follow; with the default tolerations pods are deleted at 351 s. Behaviour:
+ * kubernetes.io, "Nodes", "Node controller"; numbers from conventions of v1.36.
  */
 import { formatTime } from '#kit/clock.ts';
 import type { Node, NodeCondition, Taint } from '#resources/types/core-v1.ts';

@@ -1,9 +1,9 @@
 /**
  * Which pods nobody will clean up but the control plane. Pure.
  *
- * Three sorts: pods of a node that does not exist any more, pods that are ending and were never given
- * a node, and pods that ended long ago, where there are more of them than the threshold (oldest
- * first). Behaviour: kubernetes.io, "Pod Lifecycle", "Garbage collection of Pods".
+ * Three sorts: pods of a node that does not exist any more, pods that are ending and were never
+ * given a node, and pods that ended long ago, where there are more of them than the threshold
+ * (oldest first). Behaviour: kubernetes.io, "Pod Lifecycle", "Garbage collection of Pods".
  */
 import { objectKey } from '#api/object.ts';
 import type { Pod } from '#resources/types/core-v1.ts';

@@ -1,6 +1,7 @@
 /**
  * Removes pods that no kubelet will ever remove. Every 20 seconds `plan.ts` looks over all pods; a
- * node that is missing is asked for once more, live, after a quarantine, before its pods are given up.
+ * node that is missing is asked for once more, live, after a quarantine, before its pods are given
+ * up.
  */
 import { isReason } from '#api/errors.ts';
 import { formatTime } from '#kit/clock.ts';

@@ -19,11 +19,16 @@ function pod(name: string, spec: object = {}, status: object = {}, metadata: obj
 }
 
 test('when a pod leaves', () => {
-  const away: Taint = { key: 'away', effect: 'NoExecute', timeAdded: at(-100) };
-  const hot: Taint = { key: 'hot', value: 'very', effect: 'NoExecute', timeAdded: at(-10) };
+  const away: Taint = { key: 'away', effect: 'NoExecute' };
+  const hot: Taint = { key: 'hot', value: 'very', effect: 'NoExecute' };
   const soft: Taint = { key: 'soft', effect: 'NoSchedule' };
   const leaves = (tolerations: readonly Toleration[], ...taints: readonly Taint[]) => {
-    const leaveMs = planEviction(pod('p', { tolerations }), taints, nowMs);
+    const ages: Readonly<Record<string, number>> = { away: 100, hot: 10 };
+    const dated = taints.map((taint) => ({
+      taint,
+      sinceMs: nowMs - (ages[taint.key] ?? 0) * 1000,
+    }));
+    const leaveMs = planEviction(pod('p', { tolerations }), dated, nowMs);
     return leaveMs === undefined ? 'never' : (leaveMs - nowMs) / 1000;
   };
   const exists = { operator: 'Exists' };

@@ -4,25 +4,30 @@
  * A NoExecute taint drives away a pod that does not tolerate it: at once, or after the
  * `tolerationSeconds` of the toleration that matches. Of several taints the earliest counts.
  *
- * Example: taint `unreachable` added at 100 s, tolerated for 300 s: the pod leaves at 400 s. A second
- * taint that it does not tolerate: at once.
- * Behaviour: kubernetes.io, "Taints and Tolerations".
+ * Example: taint `unreachable` added at 100 s, tolerated for 300 s: the pod leaves at 400 s. A
+ * second taint that it does not tolerate: at once. Behaviour: kubernetes.io, "Taints and
+ * Tolerations".
  */
 import type { Pod, Taint, Toleration } from '#resources/types/core-v1.ts';
+
+/** A taint, and since when it has been there. */
+export interface DatedTaint {
+  readonly taint: Taint;
+  readonly sinceMs: number;
+}
 
 /** The moment to delete the pod; `undefined`: it may stay. */
 export function planEviction(
   pod: Pod,
-  taints: readonly Taint[],
+  taints: readonly DatedTaint[],
   nowMs: number,
 ): number | undefined {
   let leaveMs: number | undefined;
-  for (const taint of taints) {
+  for (const { taint, sinceMs } of taints) {
     if (taint.effect !== 'NoExecute') continue;
-    const fromMs = taint.timeAdded === undefined ? nowMs : Date.parse(taint.timeAdded);
     const seconds = toleratedSeconds(pod.spec?.tolerations ?? [], taint);
     if (seconds === Number.POSITIVE_INFINITY) continue;
-    const untilMs = seconds <= 0 ? nowMs : fromMs + seconds * 1000;
+    const untilMs = seconds <= 0 ? nowMs : sinceMs + seconds * 1000;
     leaveMs = Math.min(leaveMs ?? untilMs, untilMs);
   }
   return leaveMs;

@@ -15,7 +15,7 @@ import type { Controller, ControllerDeps } from '../controller.ts';
 import { podsByNode } from '../node-lifecycle/node-lifecycle.ts';
 import { isTerminating } from '../pod-state.ts';
 import { isSameValue } from '../same-value.ts';
-import { planEviction } from './plan.ts';
+import { type DatedTaint, planEviction } from './plan.ts';
 
 export function openTaintEvictionController(deps: ControllerDeps): Controller {
   const { client, clock, informers } = deps;
@@ -26,15 +26,36 @@ export function openTaintEvictionController(deps: ControllerDeps): Controller {
   pods.addIndex(podsByNode, (pod) => [pod.spec?.nodeName ?? '']);
   const drives = (node: Node | undefined): boolean =>
     node?.spec?.taints?.some(({ effect }) => effect === 'NoExecute') ?? false;
+  /** When a taint was first seen that does not say itself since when it is there. */
+  const seenMs = new Map<string, ReadonlyMap<string, number>>();
+  const remember = (node: Node): void => {
+    const { name = '' } = node.metadata;
+    const before = seenMs.get(name);
+    const taints = node.spec?.taints?.filter(({ effect }) => effect === 'NoExecute') ?? [];
+    const dated = taints.map(({ key }) => [key, before?.get(key) ?? clock.now()] as const);
+    if (dated.length === 0) seenMs.delete(name);
+    else seenMs.set(name, new Map(dated));
+  };
+  const taintsOf = (nodeName: string): readonly DatedTaint[] =>
+    (nodes.get(nodeName)?.spec?.taints ?? []).map((taint) => {
+      const { key, timeAdded } = taint;
+      const seen = seenMs.get(nodeName)?.get(key) ?? clock.now();
+      return { taint, sinceMs: timeAdded === undefined ? seen : Date.parse(timeAdded) };
+    });
   const wakePods = (node: Node): void => {
     for (const pod of pods.byIndex(podsByNode, node.metadata.name ?? '')) queue.add(objectKey(pod));
   };
   nodes.addHandler({
     onAdd: (node) => {
+      remember(node);
       if (drives(node)) wakePods(node);
     },
     onUpdate: (node, old) => {
+      remember(node);
       if (drives(node) && !isSameValue(node.spec?.taints, old.spec?.taints)) wakePods(node);
+    },
+    onDelete: ({ metadata }) => {
+      seenMs.delete(metadata.name ?? '');
     },
   });
   const wake = (pod: Pod): void => {
@@ -67,7 +88,7 @@ export function openTaintEvictionController(deps: ControllerDeps): Controller {
     reconcile: async (key, { signal }) => {
       const pod = pods.get(key);
       if (pod === undefined || isTerminating(pod)) return;
-      const taints = nodes.get(pod.spec?.nodeName ?? '')?.spec?.taints ?? [];
+      const taints = taintsOf(pod.spec?.nodeName ?? '');
       const leaveMs = planEviction(pod, taints, clock.now());
       if (leaveMs === undefined) return;
       if (leaveMs > clock.now()) queue.addAfter(key, leaveMs - clock.now());
