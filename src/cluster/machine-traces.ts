@@ -104,12 +104,24 @@ function removeCgroup(folder: string): void {
   }
 }
 
-/** Processes whose command line names the data dir: containerd, its shims, our own. */
+/** Processes whose command line names the data dir: containerd, its shims, a hanging `up`. */
 function processesMentioning(dataDir: string): Traces['processes'] {
+  const own = ownFamily();
   return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .filter((name) => /^\d+$/.test(name) && !own.has(Number(name)))
     .map((name) => ({ pid: Number(name), command: commandOf(name) }))
     .filter(({ command }) => command.split(/[ =]/).some((word) => isBelow(word, dataDir)));
+}
+
+/** We and those who started us: they name the data dir too, in `reset --data-dir …`. */
+function ownFamily(): ReadonlySet<number> {
+  const family = new Set<number>();
+  for (let pid = process.pid; pid > 1 && !family.has(pid); ) {
+    family.add(pid);
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    pid = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+  }
+  return family;
 }
 
 function isBelow(word: string, dataDir: string): boolean {
