@@ -6,8 +6,9 @@
  * us on purpose: pods go on while we restart, and are adopted. `supervise` starts it again when it
  * dies; `stop` ends it. After a reboot the state directory is stale and is emptied first.
  *
- * Files, all in `<dataDir>/agent`: `containerd/{config.toml,containerd.log,containerd.pid,root,state}`,
- * `cni/{bin,conf}` (written by the network agent), `registries/` (hosts.toml per registry).
+ * Files, all in `<dataDir>/agent`:
+ * `containerd/{config.toml,containerd.log,containerd.pid,root,state}`, `cni/{bin,conf}` (written
+ * by the network agent), `registries/` (hosts.toml per registry).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';

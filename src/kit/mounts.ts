@@ -1,5 +1,6 @@
 /**
- * The machine's mounts: the table of the kernel, tmpfs, and taking down what is left below a folder.
+ * The machine's mounts: the table of the kernel, tmpfs, and taking down what is left below a
+ * folder.
  *
  * Parsing is pure (`parseMountInfo`); mounting goes through the `mount` and `umount` programs,
  * because Node has no such system call. The kubelet uses it for memory-backed volumes, the runtime

@@ -2,10 +2,11 @@
  * The protobuf wire format, driven by tables instead of generated code.
  *
  * A table says for each message which field has which number and type, in the words of a .proto
- * file: `{ Pod: { id: [1, 'string'], ports: [2, 'repeated int32'], labels: [3, 'map<string,string>'] } }`.
- * A type that is none of the scalars names another message of the table, or an enum (`'enum State'`:
- * `{ READY: 0 }`), which is written and read by its names. The table is also the type: `Message<T, N>`
- * is what `decode` returns and `MessageInput<T, N>` what `encode` takes, checked by the compiler.
+ * file: `{ Pod: { id: [1, 'string'], ports: [2, 'repeated int32'], labels: [3,
+ * 'map<string,string>'] } }`. A type that is none of the scalars names another message of the
+ * table, or an enum (`'enum State'`: `{ READY: 0 }`), which is written and read by its names. The
+ * table is also the type: `Message<T, N>` is what `decode` returns and `MessageInput<T, N>` what
+ * `encode` takes, checked by the compiler.
  *
  * 64-bit integers become JavaScript numbers: exact up to 2^53, and beyond that (times in
  * nanoseconds) rounded to the nearest number, 256 ns off at most in this century.

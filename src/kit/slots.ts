@@ -1,6 +1,6 @@
 /**
- * At most so many at a time: `use` waits for a free slot, runs, and gives the slot back. First come,
- * first served.
+ * At most so many at a time: `use` waits for a free slot, runs, and gives the slot back. First
+ * come, first served.
  */
 export class Slots {
   #free: number;

@@ -1,9 +1,10 @@
 /**
- * Performs what `plan.ts` decided for a pod, one action after the other; stops of containers together.
+ * Performs what `plan.ts` decided for a pod, one action after the other; stops of containers
+ * together.
  *
  * Failures that are the user's to see (an image that is not there, a bad command) become notes in
- * the pod's state, which the next plan and the status read; everything else is thrown to the worker,
- * which tries again. `start-container.ts` has the longest of the actions.
+ * the pod's state, which the next plan and the status read; everything else is thrown to the
+ * worker, which tries again. `start-container.ts` has the longest of the actions.
  */
 import { isGrpcCode } from '#cri';
 import type { Container } from '#resources/types/core-v1.ts';

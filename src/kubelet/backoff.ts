@@ -1,9 +1,9 @@
 /**
  * Delays between restarts of a container, and between pulls of an image: 10 s, 20 s, 40 s, … 5 min.
  *
- * The delay counts from the moment that the last attempt ended. The first restart waits for nothing.
- * After ten quiet minutes (twice the longest delay) counting starts anew. Pure; `plan.ts` asks, and
- * the worker stores what `nextBackoff` returns with each restart.
+ * The delay counts from the moment that the last attempt ended. The first restart waits for
+ * nothing. After ten quiet minutes (twice the longest delay) counting starts anew. Pure; `plan.ts`
+ * asks, and the worker stores what `nextBackoff` returns with each restart.
  */
 export interface Backoff {
   readonly delayMs: number;

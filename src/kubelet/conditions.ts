@@ -1,6 +1,6 @@
 /**
- * The conditions of a pod's status: PodReadyToStartContainers, Initialized, Ready, ContainersReady and
- * PodScheduled, with upstream's reasons and texts. Pure; `status.ts` calls it.
+ * The conditions of a pod's status: PodReadyToStartContainers, Initialized, Ready, ContainersReady
+ * and PodScheduled, with upstream's reasons and texts. Pure; `status.ts` calls it.
  *
  * A condition's transition time changes only with its status. Conditions that others own (readiness
  * gates, DisruptionTarget) are kept as they are.

@@ -1,9 +1,9 @@
 /**
  * Images of this node: present or pulled, with a back-off for those that cannot be had.
  *
- * Answers the id to create a container from, or a `PullFailure` that becomes the container's waiting
- * reason. An image seen once is remembered for a while, so that starting the tenth pod of a kind
- * does not ask the runtime again. Two pods that need the same image share one pull.
+ * Answers the id to create a container from, or a `PullFailure` that becomes the container's
+ * waiting reason. An image seen once is remembered for a while, so that starting the tenth pod of
+ * a kind does not ask the runtime again. Two pods that need the same image share one pull.
  */
 import type { Received, Runtime } from '#cri';
 import { isGrpcCode } from '#cri';

@@ -1,10 +1,10 @@
 /**
  * Reads a container's log file: from the end, from a time, with or without what comes next.
  *
- * Yields pieces of text ready to be sent. `tailOffset` finds where the last n lines begin by reading
- * backwards in blocks; following waits for the file to grow (the kernel's notice, or a look each
- * second), goes on with the new file when the log is rotated, and ends when the container has ended
- * and everything is read.
+ * Yields pieces of text ready to be sent. `tailOffset` finds where the last n lines begin by
+ * reading backwards in blocks; following waits for the file to grow (the kernel's notice, or a
+ * look each second), goes on with the new file when the log is rotated, and ends when the
+ * container has ended and everything is read.
  */
 import { type FSWatcher, watch } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';

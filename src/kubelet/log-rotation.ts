@@ -1,8 +1,9 @@
 /**
  * Keeps container logs from filling the disk: a log over its limit is renamed and begun anew.
  *
- * `0.log` becomes `0.log.<time>`, the runtime is told to open its file again, and of the old ones the
- * newest few stay. They are not compressed: the reader of logs and log collectors take them as they are.
+ * `0.log` becomes `0.log.<time>`, the runtime is told to open its file again, and of the old ones
+ * the newest few stay. They are not compressed: the reader of logs and log collectors take them as
+ * they are.
  */
 import { readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';

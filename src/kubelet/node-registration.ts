@@ -1,9 +1,10 @@
 /**
  * Registers this machine as a Node and keeps saying that it lives.
  *
- * The Lease in kube-node-lease is renewed every 10 s (that is the heartbeat); the status is looked at
- * every 10 s and written when something changed, at the latest every 5 minutes. Until the runtime
- * and its network are ready it looks four times a second, because people wait for the node.
+ * The Lease in kube-node-lease is renewed every 10 s (that is the heartbeat); the status is looked
+ * at every 10 s and written when something changed, at the latest every 5 minutes. Until the
+ * runtime and its network are ready it looks four times a second, because people wait for the
+ * node.
  */
 
 import { statfsSync } from 'node:fs';

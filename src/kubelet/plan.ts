@@ -6,8 +6,9 @@
  * restart policy says, after its back-off; one that a probe condemned is stopped first. When the
  * pod is to end, containers are stopped before sidecars, then the sandbox, then nothing is left.
  *
- * Example: two init containers, the first done, the second ended with 1 twice, policy Always, back-off
- * 10 s since it ended 4 s ago. The plan is one action: wait 6 s; its status is CrashLoopBackOff.
+ * Example: two init containers, the first done, the second ended with 1 twice, policy Always,
+ * back-off 10 s since it ended 4 s ago. The plan is one action: wait 6 s; its status is
+ * CrashLoopBackOff.
  *
  * Next in the flow: `act.ts`, then `status.ts`. Behaviour: kubernetes.io, Pod Lifecycle.
  */
@@ -278,7 +279,7 @@ class Draft {
     this.#untilMs = Math.min(this.#untilMs, untilMs);
   }
 
-  /** Containers of the runtime may be gone; the pod's status then still knows how many there were. */
+  /** The runtime's containers may be gone; the status then still knows how many there were. */
   #nextAttempt(name: string, earlier: ContainerFact | undefined): number {
     if (earlier !== undefined) return earlier.attempt + 1;
     const { containerStatuses = [], initContainerStatuses = [] } = this.facts.pod.status ?? {};

@@ -2,8 +2,9 @@
  * Where the kubelet keeps what belongs to a pod. Pure.
  *
  * `<dataDir>/agent/kubelet/pods/<uid>/…` holds volumes, the hosts file and termination messages;
- * `memory/<uid>` (a tmpfs, mounted once) holds Secrets and tokens, which never touch the disk; logs
- * are in `<podLogsDir>/<namespace>_<name>_<uid>/<container>/<restarts>.log`, as log collectors expect.
+ * `memory/<uid>` (a tmpfs, mounted once) holds Secrets and tokens, which never touch the disk;
+ * logs are in `<podLogsDir>/<namespace>_<name>_<uid>/<container>/<restarts>.log`, as log
+ * collectors expect.
  */
 import { join } from 'node:path';
 import type { Pod } from '#resources/types/core-v1.ts';

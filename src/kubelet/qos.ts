@@ -1,10 +1,11 @@
 /**
  * Quality-of-service class of a pod, and the cgroup figures that follow from requests and limits.
  *
- * Guaranteed: every container has limits for CPU and memory, and requests equal to them. BestEffort:
- * nobody asks for anything. Burstable: the rest. The class decides the cgroup's place and how early
- * the kernel's out-of-memory killer looks at a process. Pure; `sandbox-config.ts`, `container-config.ts`
- * and `status.ts` use it. Numbers: kubernetes.io, "Node-pressure Eviction", oom_score_adj table.
+ * Guaranteed: every container has limits for CPU and memory, and requests equal to them.
+ * BestEffort: nobody asks for anything. Burstable: the rest. The class decides the cgroup's place
+ * and how early the kernel's out-of-memory killer looks at a process. Pure; `sandbox-config.ts`,
+ * `container-config.ts` and `status.ts` use it. Numbers: kubernetes.io, "Node-pressure Eviction",
+ * oom_score_adj table.
  */
 import { quantityMilliValue, quantityValue } from '#api/quantity.ts';
 import type { Container, Pod, ResourceRequirements } from '#resources/types/core-v1.ts';

@@ -1,5 +1,6 @@
 /**
- * Makes a pod's sandbox: volumes first, then the pod's cgroup and log folder, then the runtime's part.
+ * Makes a pod's sandbox: volumes first, then the pod's cgroup and log folder, then the runtime's
+ * part.
  */
 import { mkdirSync } from 'node:fs';
 import type { Sent } from '#cri';

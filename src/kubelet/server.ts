@@ -3,8 +3,9 @@
  *
  * Only a client certificate of the cluster's authority with the API server's name or the group
  * system:masters is let in; authorization of the user happened before, at the API server. Logs are
- * read by `log-reader.ts`; the streaming requests are handed through to the runtime by `streaming.ts`.
- * Paths are upstream's: `/containerLogs/NS/POD/CONTAINER`, `/exec/…`, `/attach/…`, `/portForward/NS/POD`.
+ * read by `log-reader.ts`; the streaming requests are handed through to the runtime by
+ * `streaming.ts`. Paths are upstream's: `/containerLogs/NS/POD/CONTAINER`, `/exec/…`, `/attach/…`,
+ * `/portForward/NS/POD`.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';

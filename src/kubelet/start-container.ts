@@ -1,9 +1,9 @@
 /**
  * Starts one container: image, environment, mounts, create, start, post-start hook.
  *
- * Each step that can fail by what the user wrote leaves a note with upstream's reason (ErrImagePull,
- * CreateContainerConfigError, CreateContainerError, RunContainerError, PostStartHookError) and the
- * time of the next try; the pod's other containers go on.
+ * Each step that can fail by what the user wrote leaves a note with upstream's reason
+ * (ErrImagePull, CreateContainerConfigError, CreateContainerError, RunContainerError,
+ * PostStartHookError) and the time of the next try; the pod's other containers go on.
  */
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';

@@ -1,5 +1,6 @@
 /**
- * `/stats/summary`: what pods use, from the runtime's figures, in the form that metrics collectors ask for.
+ * `/stats/summary`: what pods use, from the runtime's figures, in the form that metrics collectors
+ * ask for.
  */
 import type { ServerResponse } from 'node:http';
 import type { Received } from '#cri';

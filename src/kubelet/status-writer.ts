@@ -1,5 +1,6 @@
 /**
- * Sends pod statuses to the API: per pod one request at a time, always the newest, only what changed.
+ * Sends pod statuses to the API: per pod one request at a time, always the newest, only what
+ * changed.
  *
  * The worker sets a status and goes on; a slow API server never holds up containers. What differs
  * from the object last seen is sent as a merge patch of the status sub-resource, with the uid, so

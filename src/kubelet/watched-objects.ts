@@ -1,5 +1,6 @@
 /**
- * The ConfigMaps and Secrets that pods of this node use: each watched alone, as long as a pod needs it.
+ * The ConfigMaps and Secrets that pods of this node use: each watched alone, as long as a pod
+ * needs it.
  *
  * A node must not read other people's Secrets, so there is no informer for all of them. The first
  * question for an object lists it and starts its watch; a change calls back with the owners (pods)

@@ -2,8 +2,8 @@
  * A container runtime in memory, for tests of the kubelet without containers.
  *
  * Calls answer at once with what was asked; the test is the world: it ends containers (`exit`),
- * decides what commands answer (`onExec`), which images exist, and which calls fail. Containers live
- * in maps that survive a "restart" of the kubelet, as they do in the real one.
+ * decides what commands answer (`onExec`), which images exist, and which calls fail. Containers
+ * live in maps that survive a "restart" of the kubelet, as they do in the real one.
  */
 import type { Received, Runtime, RuntimeEvent, Sent } from '#cri';
 import { GrpcError } from '#cri';

@@ -2,8 +2,8 @@
  * One real node for a test: own containerd and pod network in a data directory of its own, an API
  * server in memory, and a kubelet that can be stopped and started again in between.
  *
- * `RealNode.open()` makes it, disposing takes down every pod, process, mount and cgroup that came of
- * it. The only image is a busybox, built from the machine's own.
+ * `RealNode.open()` makes it, disposing takes down every pod, process, mount and cgroup that came
+ * of it. The only image is a busybox, built from the machine's own.
  */
 import {
   existsSync,

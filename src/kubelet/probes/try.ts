@@ -2,7 +2,8 @@
  * One try of a probe, or one call of a lifecycle hook: exec, HTTP, TCP, gRPC or sleep.
  *
  * Chooses by what the action holds, finds the port by number or name, and says how it went. Probes
- * that cannot be made at all (the runtime does not answer) are `unknown`: nobody is condemned for it.
+ * that cannot be made at all (the runtime does not answer) are `unknown`: nobody is condemned for
+ * it.
  */
 import type { Runtime } from '#cri';
 import { isGrpcCode } from '#cri';
