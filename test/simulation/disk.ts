@@ -5,14 +5,22 @@
  * A commit that failed may have reached the disk all the same, and shows after the next crash.
  */
 import type { Clock } from '#kit/clock.ts';
-import type { Logger } from '#kit/log.ts';
-import type { Random } from '#kit/random.ts';
+import { type Logger, silentLog } from '#kit/log.ts';
+import { type Random, seededRandom } from '#kit/random.ts';
+import { VirtualClock } from '#kit/virtual-clock.ts';
 import { type FaultyDisk, openFaultyDisk, openStoreOver, type Store } from '#store';
 import type { DiskRates } from './options.ts';
 
 export interface DiskDeps {
   readonly clock: Clock;
   readonly random: Random;
+}
+
+/** Loads the modules that opening needs: loading takes real time, which a simulation must not. */
+export async function loadDisk(): Promise<void> {
+  const deps = { clock: new VirtualClock(), random: seededRandom(0), log: silentLog };
+  const disk = await openFaultyDisk(deps, { delayMsMax: 0, failRate: 0, lingerRate: 0 });
+  await using _ = await openStoreOver(deps, { backing: disk.connect() });
 }
 
 export class Disk {

@@ -8,7 +8,9 @@ import type { Checker } from './checkers/checker.ts';
 import { missing } from './checkers/convergence.ts';
 import { DeploymentFloor, quietMs } from './checkers/deployment-floor.ts';
 import { NoPodOnTwoNodes } from './checkers/no-pod-on-two-nodes.ts';
+import { loadDisk } from './disk.ts';
 import { planOptions, type SimulationOptions } from './options.ts';
+import { OutsideWork } from './outside-work.ts';
 import { Workload } from './workload.ts';
 import { type Intruder, World } from './world.ts';
 
@@ -32,6 +34,7 @@ const startMs = 120_000;
 const convergeMsMax = 30 * 60_000;
 
 export async function simulate(seed: number, run: SimulationRun = {}): Promise<SimulationResult> {
+  await loadDisk();
   const simulation = run.simulation ?? planOptions(seed);
   const floor = new DeploymentFloor();
   const checkers: readonly Checker[] = [new NoPodOnTwoNodes(), floor];
@@ -49,7 +52,8 @@ export async function simulate(seed: number, run: SimulationRun = {}): Promise<S
     },
     simulation,
   );
-  const pause = (mostMs: number) => world.clock.advance(random.integer(mostMs));
+  using outside = new OutsideWork();
+  const pause = (mostMs: number) => world.pass(random.integer(mostMs));
 
   world.note(`options ${JSON.stringify(simulation)}`);
   world.start();
@@ -58,7 +62,7 @@ export async function simulate(seed: number, run: SimulationRun = {}): Promise<S
   }
   await world.perform((signal) => workload.createAll(signal));
   await world.until(() => isConverged(world, workload), startMs);
-  await world.clock.advance(quietMs);
+  await world.pass(quietMs);
   world.setFaults(true);
   for (let step = 0; step < simulation.rollingSteps && ok(world); step++) {
     await world.perform((signal) => workload.rollingStep(signal));
@@ -78,6 +82,7 @@ export async function simulate(seed: number, run: SimulationRun = {}): Promise<S
     world.fail(`not converged: ${missing(objectsOf(world), workload.deployments).join('; ')}`);
   }
   await world.close();
+  if (outside.found.length > 0) world.fail(`work outside the virtual clock: ${outside.found}`);
   return {
     seed,
     hash: world.trace.digest(),

@@ -63,6 +63,7 @@ export class World {
   readonly #scope = new Scope(new AbortController().signal);
   readonly #gateway = new Gateway();
   readonly #disk: Disk;
+  readonly #serverOptions = serverOptions();
   readonly #parts = new Map<string, Component>();
   #store: Store | undefined;
   #seenRevision = 0;
@@ -131,6 +132,14 @@ export class World {
       if (condition()) return true;
     }
     return false;
+  }
+
+  /** Lets time pass, unless something has gone wrong. */
+  async pass(deltaMs: number): Promise<void> {
+    const endMs = this.clock.monotonic() + deltaMs;
+    while (this.violation === undefined && this.clock.monotonic() < endMs) {
+      await this.clock.advance(Math.min(100, endMs - this.clock.monotonic()));
+    }
   }
 
   /** Runs a task of the user's; time passes until it is done. */
@@ -258,7 +267,7 @@ export class World {
       throw new Error(`the store has lost its history: ${store.oldestRevision}`);
     const catalog = openCatalog();
     const deps = { store, catalog, clock, random, log };
-    const server: ApiServer = await openApiServer(deps, serverOptions());
+    const server: ApiServer = await openApiServer(deps, this.#serverOptions);
     if (!signal.aborted) {
       this.#gateway.open(server);
       await aborted(signal);
