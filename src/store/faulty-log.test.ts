@@ -4,7 +4,7 @@
  */
 import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
 import { test } from 'node:test';
-import { silentLog } from '#kit/log.ts';
+import { openLog, silentLog } from '#kit/log.ts';
 import { seededRandom } from '#kit/random.ts';
 import { settle, VirtualClock } from '#kit/virtual-clock.ts';
 import { FaultyDisk } from './faulty-log.ts';
@@ -171,4 +171,23 @@ test('a restore has only to raise what is reserved', async () => {
   bench.store = await bench.harness.open({ clock: bench.clock, again: true });
   equal(bench.store.revision, last + 1_000_000_000);
   equal(await bench.put('/a', '2', { revision: last }), last + 1_000_000_001);
+});
+
+test('a disk that hangs is reported, and closing does not wait for it for ever', async () => {
+  const clock = new VirtualClock();
+  const lines: string[] = [];
+  const log = openLog({ clock, level: 'info', format: 'text', write: (line) => lines.push(line) });
+  const rates = { ...steady, delayMsMax: 0 };
+  const disk = new FaultyDisk({ clock, random: seededRandom(1) }, rates);
+  const store = await openStoreOver({ clock, log }, { backing: disk.connect() });
+  const put = (key: string) => store.put({ key, value: bytes('1'), expect: 'any' });
+  await drive(clock, put('/a'));
+  disk.isHanging = true;
+  const outcome = Promise.allSettled([put('/b'), settle().then(() => put('/c'))]);
+  await clock.advance(40_000);
+  ok(lines.some((line) => line.includes('store waits for a commit')));
+  await drive(clock, store[Symbol.asyncDispose]());
+  ok(lines.some((line) => line.includes('store closes without its last writes')));
+  const [hanging, queued] = await drive(clock, outcome);
+  deepEqual([hanging.status, queued.status], ['rejected', 'rejected']);
 });

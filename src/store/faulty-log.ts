@@ -33,6 +33,8 @@ export class FaultyDisk {
   lingering: Batch | undefined;
   reserved = 0;
   compacted = 0;
+  /** Commits that begin now get no answer before the process ends. */
+  isHanging = false;
   #connection: Connection | undefined;
 
   constructor(deps: { readonly clock: Clock; readonly random: Random }, rates: FaultRates) {
@@ -96,6 +98,7 @@ class Connection implements Log {
     const { clock, random, rates } = this.#disk;
     return new Promise((resolve, reject) => {
       this.#underWay = { batch, fail: reject };
+      if (this.#disk.isHanging) return;
       clock.after(Math.floor(random.fraction() * (rates.delayMsMax + 1)), () => {
         if (this.isOver) return;
         this.#underWay = undefined;
@@ -142,8 +145,10 @@ class Connection implements Log {
   async close(revision: number): Promise<void> {
     if (this.isOver) return;
     this.isOver = true;
-    if (this.#disk.lingering === undefined) this.#disk.reserved = revision;
-    this.#disk.settle(undefined);
+    this.#underWay?.fail(new Error('the disk is gone'));
+    const isUncertain = this.#underWay !== undefined || this.#disk.lingering !== undefined;
+    if (!isUncertain) this.#disk.reserved = revision;
+    this.#disk.settle(this.#underWay?.batch);
   }
 
   /** Returns what was under way. */

@@ -41,6 +41,9 @@ export interface LoggedStoreDeps {
 const removalRetryMs = 1000;
 /** Ended keys that are removed in one go. */
 const removalsMax = 1000;
+/** A commit that takes longer is reported; one that is under way when the store closes, left. */
+const slowCommitMs = 10_000;
+const closeLimitMs = 10_000;
 
 type Phase = 'open' | 'closing' | 'closed';
 
@@ -60,6 +63,7 @@ export class LoggedStore implements Store {
   #reserved: number;
   #compacted: number;
   #committing = false;
+  #commitStartedMs = 0;
   #isDispatchScheduled = false;
   #failures = 0;
   #cancelDeadline: (() => void) | undefined;
@@ -67,7 +71,7 @@ export class LoggedStore implements Store {
   #whenIdle: (() => void) | undefined;
   #compaction: Promise<void> = Promise.resolve();
 
-  /** With what `load` gave; `rows` must already be durable. Use `openLoggedStore` with a real log. */
+  /** Starts from what the log held; `openLoggedStore` loads it. */
   constructor(
     deps: LoggedStoreDeps,
     options: { backing: Log; limits: Limits; loaded: LoadedState },
@@ -178,15 +182,28 @@ export class LoggedStore implements Store {
     this.#phase = 'closing';
     this.#cancelDeadline?.();
     this.#cancelTick?.();
-    if (this.#committing || this.#queue.length > 0) {
-      await new Promise<void>((resolve) => {
-        this.#whenIdle = resolve;
-      });
-    }
+    await this.#idle();
     this.#phase = 'closed';
+    this.#reject(this.#queue.takeAll(), new StoreUnavailable('the store is closed'));
     this.#hub.close();
     await this.#compaction.catch(() => {});
     await this.#backing.close(this.#assigned);
+  }
+
+  /** Waits until everything is committed, but not for ever. */
+  async #idle(): Promise<void> {
+    if (!this.#committing && this.#queue.length === 0) return;
+    const { clock, log } = this.#deps;
+    await new Promise<void>((resolve) => {
+      const cancel = clock.after(closeLimitMs, () => {
+        log.error('store closes without its last writes', { waiting: this.#queue.length });
+        resolve();
+      });
+      this.#whenIdle = () => {
+        cancel();
+        resolve();
+      };
+    });
   }
 
   #write(write: Omit<Write, 'resolve' | 'reject'>): Promise<WriteResult> {
@@ -238,6 +255,7 @@ export class LoggedStore implements Store {
 
   #append(decided: Decided): void {
     this.#committing = true;
+    this.#commitStartedMs = this.#deps.clock.monotonic();
     this.#assigned += decided.rows.length;
     const ahead = this.#limits.revisionsReserved;
     const isLow = this.#reserved - this.#assigned < ahead / 2;
@@ -276,8 +294,12 @@ export class LoggedStore implements Store {
     const unavailable = new StoreUnavailable('the write could not be made durable', {
       cause: error,
     });
-    for (const write of refused) write.reject(unavailable);
+    this.#reject(refused, unavailable);
     this.#dispatch();
+  }
+
+  #reject(writes: readonly Write[], error: StoreUnavailable): void {
+    for (const write of writes) write.reject(error);
   }
 
   #scheduleDeadline(): void {
@@ -307,8 +329,15 @@ export class LoggedStore implements Store {
   #scheduleTick(): void {
     this.#cancelTick = this.#deps.clock.after(this.#limits.historyAgeMs / 10, () => {
       this.#scheduleTick();
+      this.#reportSlowCommit();
       this.#expireHistory();
     });
+  }
+
+  #reportSlowCommit(): void {
+    const tookMs = this.#deps.clock.monotonic() - this.#commitStartedMs;
+    if (!this.#committing || tookMs < slowCommitMs) return;
+    this.#deps.log.warn('store waits for a commit', { tookMs, waiting: this.#queue.length });
   }
 
   #expireHistory(): void {

@@ -28,6 +28,8 @@ export const applicationId = 0x436f7261;
 export const formatVersion = 2;
 
 const pageBytes = 4096;
+/** What the write-ahead log is cut back to when it had to grow. */
+const journalBytesMax = 32 * 1024 * 1024;
 /** SQLite's codes for "another has it locked" and "this is no database". */
 const busyCode = 5;
 const notDatabaseCode = 26;
@@ -82,6 +84,7 @@ export function openFile(options: {
       pragma journal_mode = wal;
       pragma synchronous = full;
       pragma wal_autocheckpoint = 0;
+      pragma journal_size_limit = ${journalBytesMax};
       pragma max_page_count = ${Math.ceil(fileBytesMax / pageBytes)};
       begin immediate;
       commit;

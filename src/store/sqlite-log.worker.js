@@ -2,4 +2,5 @@
 import { enableCompileCache } from 'node:module';
 
 enableCompileCache(process.env.CORACLE_COMPILE_CACHE);
-await import('./sqlite-worker.ts');
+const { runLogWorker } = await import('./sqlite-worker.ts');
+runLogWorker();

@@ -96,8 +96,13 @@ export class SqliteRows {
   /** Called after the answer, so that no writer waits for it. */
   checkpointWhenDue(): void {
     if (this.#unmovedBytes < checkpointBytes) return;
-    this.#unmovedBytes = 0;
-    this.#use().database.exec('pragma wal_checkpoint(passive)');
+    try {
+      this.#use().database.exec('pragma wal_checkpoint(passive)');
+      this.#unmovedBytes = 0;
+    } catch {
+      // Everything is safe where it is, so this can wait; the next append tries again, and when the
+      // disk is full or broken that append says so.
+    }
   }
 
   changesAfter(range: ChangeRange): ChangePage | 'compacted' {

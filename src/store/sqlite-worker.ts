@@ -5,29 +5,41 @@
  * Between two requests it moves what is in the write-ahead log into the file, once enough has
  * gathered, and goes on with a compaction in small steps.
  */
-import { parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { present } from '#kit/assert.ts';
 import { StoreRefused } from './errors.ts';
 import type { Answer, Doing, Request, Requests, WorkerOptions } from './sqlite-messages.ts';
 import { SqliteRows } from './sqlite-rows.ts';
 
-const port = present(parentPort, 'this file is the entry of a worker');
-// What `sqlite-log.ts` started the worker with.
-const rows = new SqliteRows(workerData as WorkerOptions);
+export function runLogWorker(): void {
+  const port = present(parentPort, 'this runs on a worker');
+  // What `sqlite-log.ts` started the worker with.
+  const rows = new SqliteRows(workerData as WorkerOptions);
+  port.on('message', (request: Request) => {
+    serve(request, { port, rows });
+    if (request.do === 'append') rows.checkpointWhenDue();
+    if (request.do === 'close') port.close();
+  });
+}
 
-port.on('message', (request: Request) => {
+interface Place {
+  readonly port: MessagePort;
+  readonly rows: SqliteRows;
+}
+
+function serve(request: Request, place: Place): void {
   try {
-    const answer = perform(request);
-    if (request.do === 'compact') step(request.id, request.ask.revision);
-    else succeed(request.id, answer);
+    if (request.do === 'compact') compactOn(request, place);
+    else succeed(request.id, perform(request, place.rows), place.port);
   } catch (error) {
-    fail(request.id, error);
+    fail(request.id, error, place.port);
   }
-  if (request.do === 'append') rows.checkpointWhenDue();
-  if (request.do === 'close') port.close();
-});
+}
 
-function perform(request: Request): Requests[Doing]['answer'] {
+function perform(
+  request: Exclude<Request, Request<'compact'>>,
+  rows: SqliteRows,
+): Requests[Doing]['answer'] {
   switch (request.do) {
     case 'open':
       return rows.open();
@@ -35,8 +47,6 @@ function perform(request: Request): Requests[Doing]['answer'] {
       return { packed: rows.next() };
     case 'append':
       rows.append(request.ask);
-      return {};
-    case 'compact':
       return {};
     case 'changes':
       return { page: rows.changesAfter(request.ask) };
@@ -50,28 +60,20 @@ function perform(request: Request): Requests[Doing]['answer'] {
   }
 }
 
-/** One step of a compaction; requests that came meanwhile go before the next. */
-function step(id: number, revision: number): void {
-  try {
-    if (!rows.compactStep(revision)) {
-      succeed(id, {});
-      return;
-    }
-  } catch (error) {
-    fail(id, error);
-    return;
-  }
-  setImmediate(() => step(id, revision));
+/** A compaction goes on step by step; requests that came meanwhile go before the next one. */
+function compactOn(request: Request<'compact'>, place: Place): void {
+  if (!place.rows.compactStep(request.ask.revision)) succeed(request.id, {}, place.port);
+  else setImmediate(() => serve(request, place));
 }
 
-function succeed(id: number, answer: Requests[Doing]['answer']): void {
+function succeed(id: number, answer: Requests[Doing]['answer'], port: MessagePort): void {
   const message: Answer = { id, ok: true, answer };
   const packed = 'packed' in answer ? answer.packed : undefined;
   const bytes = packed?.buffer;
   port.postMessage(message, bytes instanceof ArrayBuffer ? [bytes] : []);
 }
 
-function fail(id: number, error: unknown): void {
+function fail(id: number, error: unknown, port: MessagePort): void {
   const message = error instanceof Error ? error.message : String(error);
   const answer: Answer = { id, ok: false, refused: error instanceof StoreRefused, message };
   port.postMessage(answer);
