@@ -42,7 +42,14 @@ function boatResource(): Resource {
     hasStatus: true,
     validate: (boat) =>
       (boat.spec?.crew ?? 0) > 1
-        ? [{ type: 'FieldValueInvalid', field: 'spec.crew', badValue: 2, detail: 'one person only' }]
+        ? [
+            {
+              type: 'FieldValueInvalid',
+              field: 'spec.crew',
+              badValue: 2,
+              detail: 'one person only',
+            },
+          ]
         : [],
     columns: [
       {
@@ -166,11 +173,15 @@ test('legacy versions show only where they are switched on, and last', async () 
 test('OpenAPI documents are complete: every reference leads somewhere', async () => {
   await using server = await openTestServer();
   const index = await server.request('GET', '/openapi/v3');
-  for (const { serverRelativeURL } of Object.values<{ serverRelativeURL: string }>(index.body.paths)) {
+  for (const { serverRelativeURL } of Object.values<{ serverRelativeURL: string }>(
+    index.body.paths,
+  )) {
     assert.match(serverRelativeURL, /\?hash=[0-9A-F]{64}$/);
     const document = await server.request('GET', serverRelativeURL);
     const known = new Set(Object.keys(document.body.components.schemas));
-    for (const [, name = ''] of document.text.matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)) {
+    for (const [, name = ''] of document.text.matchAll(
+      /"\$ref":"#\/components\/schemas\/([^"]+)"/g,
+    )) {
       assert.ok(known.has(name), `${serverRelativeURL} lacks ${name}`);
     }
   }

@@ -18,13 +18,19 @@ async function account(server: TestServer, fields: object = {}): Promise<void> {
 }
 
 function pod(name: string, spec: object = {}): object {
-  return { metadata: { name }, spec: { containers: [{ name: 'main', image: 'nginx:1' }], ...spec } };
+  return {
+    metadata: { name },
+    spec: { containers: [{ name: 'main', image: 'nginx:1' }], ...spec },
+  };
 }
 
 async function runningPod(server: TestServer, name: string): Promise<void> {
   assert.equal((await server.request('POST', pods, pod(name))).status, 201);
   const target = { kind: 'Node', name: 'n1' };
-  const bound = await server.request('POST', `${pods}/${name}/binding`, { metadata: { name }, target });
+  const bound = await server.request('POST', `${pods}/${name}/binding`, {
+    metadata: { name },
+    target,
+  });
   assert.equal(bound.status, 201);
 }
 
@@ -69,7 +75,9 @@ test('a pod is bound once', async () => {
   const { body } = await server.request('GET', `${pods}/p`);
   assert.equal(body.spec.nodeName, 'n1');
   assert.equal(body.metadata.generation, 1);
-  const condition = body.status.conditions.find(({ type }: { type: string }) => type === 'PodScheduled');
+  const condition = body.status.conditions.find(
+    ({ type }: { type: string }) => type === 'PodScheduled',
+  );
   assert.equal(condition.status, 'True');
   const again = await server.request('POST', `${pods}/p/binding`, {
     metadata: { name: 'p' },
@@ -135,7 +143,10 @@ test('a pod gets its service account, its token volume and what the account adds
   await using server = await openTestServer();
   const orphan = await server.request('POST', pods, pod('p'));
   assert.equal(orphan.status, 403);
-  assert.match(orphan.body.message, /service account default\/default: serviceaccount "default" not found/);
+  assert.match(
+    orphan.body.message,
+    /service account default\/default: serviceaccount "default" not found/,
+  );
   await account(server, { imagePullSecrets: [{ name: 'pull' }] });
   const { body } = await server.request('POST', pods, pod('p'));
   assert.equal(body.spec.serviceAccountName, 'default');

@@ -1,0 +1,302 @@
+/** The one test that opens sockets: TLS, both HTTP versions, streams, upgrades, closing. */
+import assert from 'node:assert/strict';
+import { connect as connectH2 } from 'node:http2';
+import { createServer as createKubelet, request as httpsRequest } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { after, before, test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
+import { gunzipSync } from 'node:zlib';
+import { systemClock } from '#kit/clock.ts';
+import { systemRandom } from '#kit/random.ts';
+import { issueCertificate, type KeyPair } from '#kit/x509.ts';
+import { covers } from '#test/covers.ts';
+import { openTestServer, type TestServer } from '#test/fixtures.ts';
+
+const random = systemRandom();
+const nowMs = systemClock().now();
+const validity = { notBeforeMs: nowMs - 60_000, notAfterMs: nowMs + 3_600_000 };
+const configMaps = '/api/v1/namespaces/default/configmaps';
+
+function issue(
+  commonName: string,
+  role: 'server' | 'client',
+  issuer: KeyPair,
+  groups: string[] = [],
+) {
+  const ipAddresses = role === 'server' ? ['127.0.0.1'] : [];
+  const given = { commonName, organizations: groups, role, ipAddresses, issuer, ...validity };
+  return issueCertificate({ random }, given);
+}
+
+interface World {
+  readonly server: TestServer;
+  readonly port: number;
+  readonly ca: KeyPair;
+  readonly admin: KeyPair;
+  readonly serving: KeyPair;
+}
+
+let world: World;
+
+before(async () => {
+  const ca = issueCertificate({ random }, { commonName: 'ca', role: 'ca', ...validity });
+  const admin = issue('admin', 'client', ca, ['system:masters']);
+  const serving = issue('kubernetes', 'server', ca);
+  const kubeletClient = { ca: ca.cert, ...admin };
+  const server = await openTestServer({ options: { kubeletClient } });
+  const listen = { host: '127.0.0.1', port: 0, ...serving, clientCA: ca.cert };
+  const { port } = await server.server.listen(listen);
+  world = { server, port, ca, admin, serving };
+});
+
+after(async () => {
+  await world.server[Symbol.asyncDispose]();
+});
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: Buffer;
+}
+
+interface Ask {
+  readonly method?: string;
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Buffer;
+  readonly as?: KeyPair | undefined;
+}
+
+function ask({ method = 'GET', path, headers = {}, body, as }: Ask): Promise<Answer> {
+  const { port, ca } = world;
+  return new Promise((resolve, reject) => {
+    const options = {
+      host: '127.0.0.1',
+      port,
+      path,
+      method,
+      headers,
+      ca: ca.cert,
+      agent: false,
+      ...as,
+    };
+    const sent = httpsRequest(options, (answer) => {
+      const parts: Buffer[] = [];
+      answer.on('data', (part: Buffer) => parts.push(part));
+      answer.on('end', () =>
+        resolve({
+          status: answer.statusCode ?? 0,
+          headers: answer.headers,
+          body: Buffer.concat(parts),
+        }),
+      );
+    });
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
+
+test('a client certificate names user and groups; without one there is only public information', async () => {
+  covers('AUT-003', 'API-019');
+  const path = '/apis/authentication.k8s.io/v1/selfsubjectreviews';
+  const self = await ask({ method: 'POST', path, as: world.admin, body: '{}' });
+  const { userInfo } = JSON.parse(self.body.toString()).status;
+  assert.equal(userInfo.username, 'admin');
+  assert.deepEqual(userInfo.groups, ['system:masters', 'system:authenticated']);
+  assert.equal((await ask({ path: configMaps })).status, 403);
+  assert.equal((await ask({ path: '/readyz' })).body.toString(), 'ok');
+  const strangerCa = issueCertificate({ random }, { commonName: 'other', role: 'ca', ...validity });
+  const stranger = issue('admin', 'client', strangerCa, ['system:masters']);
+  assert.equal((await ask({ path: configMaps, as: stranger })).status, 403);
+});
+
+test('HTTP/2 carries many requests on one connection', async () => {
+  const { port, ca, admin } = world;
+  const session = connectH2(`https://127.0.0.1:${port}`, { ca: ca.cert, ...admin });
+  const get = (path: string) =>
+    new Promise<string>((resolve, reject) => {
+      const stream = session.request({ ':path': path });
+      let text = '';
+      stream.setEncoding('utf8');
+      stream.on('data', (part: string) => {
+        text += part;
+      });
+      stream.on('end', () => resolve(text));
+      stream.on('error', reject);
+    });
+  const answers = await Promise.all(Array.from({ length: 20 }, () => get(configMaps)));
+  for (const text of answers) assert.equal(JSON.parse(text).kind, 'ConfigMapList');
+  session.close();
+});
+
+test('bodies are bounded', async () => {
+  const { length } = { length: 3 * 1024 * 1024 + 1 };
+  const headers = { 'content-type': 'application/json' };
+  const body = Buffer.alloc(length, 0x20);
+  const large = await ask({ method: 'POST', path: configMaps, headers, body, as: world.admin });
+  assert.equal(large.status, 413);
+  assert.equal(JSON.parse(large.body.toString()).reason, 'RequestEntityTooLarge');
+  const long = await ask({ path: `${configMaps}?a=${'x'.repeat(14_000)}`, as: world.admin });
+  assert.equal(long.status, 200);
+});
+
+test('large answers are compressed for those who take it, small ones are not', async () => {
+  const data = { fat: 'x'.repeat(200_000) };
+  const body = JSON.stringify({ metadata: { name: 'fat' }, data });
+  await ask({ method: 'POST', path: configMaps, body, as: world.admin });
+  const headers = { 'accept-encoding': 'gzip' };
+  const packed = await ask({ path: `${configMaps}/fat`, headers, as: world.admin });
+  assert.equal(packed.headers['content-encoding'], 'gzip');
+  assert.equal(JSON.parse(gunzipSync(packed.body).toString()).data.fat.length, 200_000);
+  const plain = await ask({ path: `${configMaps}/fat`, as: world.admin });
+  assert.equal(plain.headers['content-encoding'], undefined);
+  const small = await ask({ path: '/version', headers, as: world.admin });
+  assert.equal(small.headers['content-encoding'], undefined);
+});
+
+test('a watch streams, and ends on the server when its client goes', async () => {
+  const { port, ca, admin, server } = world;
+  const path = `${configMaps}?watch=1&resourceVersion=${server.store.revision}`;
+  const options = { host: '127.0.0.1', port, path, ca: ca.cert, agent: false as const, ...admin };
+  const sent = httpsRequest(options);
+  const answer = await new Promise<import('node:http').IncomingMessage>((resolve, reject) => {
+    sent.on('response', resolve);
+    sent.on('error', reject);
+    sent.end();
+  });
+  const next = () => new Promise<Buffer>((resolve) => answer.once('data', resolve));
+  for (const name of ['w1', 'w2']) {
+    const line = next();
+    await server.request('POST', configMaps, { metadata: { name } });
+    const event = JSON.parse((await line).toString());
+    assert.equal(event.object.metadata.name, name);
+  }
+  const open = async (): Promise<string> => (await server.request('GET', '/metrics')).text;
+  assert.match(await open(), /longrunning_requests\{verb="WATCH"\} 1\n/);
+  answer.on('error', () => {});
+  sent.destroy();
+  while (!(await open()).includes('longrunning_requests{verb="WATCH"} 0\n')) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+});
+
+/** A stand-in for a kubelet: says what it was asked, and echoes upgraded bytes. */
+async function withKubelet(run: (port: number, seen: string[]) => Promise<void>): Promise<void> {
+  const { ca, serving, server } = world;
+  const seen: string[] = [];
+  const options = { ...serving, ca: ca.cert, requestCert: true, rejectUnauthorized: true };
+  const kubelet = createKubelet(options, (request, response) => {
+    seen.push(`${request.method} ${request.url}`);
+    response.writeHead(request.url?.includes('broken') ? 400 : 200);
+    response.end('line one\nline two\n');
+  });
+  kubelet.on('upgrade', (request, socket, head) => {
+    seen.push(`${request.method} ${request.url} ${request.headers['authorization'] ?? 'no token'}`);
+    socket.write(
+      'HTTP/1.1 101 Switching Protocols\r\nUpgrade: SPDY/3.1\r\nConnection: Upgrade\r\n\r\n',
+    );
+    socket.write(head);
+    socket.pipe(socket);
+    socket.on('error', () => socket.destroy());
+  });
+  await new Promise<void>((resolve) => kubelet.listen(0, '127.0.0.1', resolve));
+  const { port } = kubelet.address() as AddressInfo;
+  const status = {
+    addresses: [{ type: 'InternalIP', address: '127.0.0.1' }],
+    daemonEndpoints: { kubeletEndpoint: { Port: port } },
+  };
+  await server.request('POST', '/api/v1/nodes', { metadata: { name: 'n1' } });
+  await server.request('PATCH', '/api/v1/nodes/n1/status', { status });
+  const space = '/api/v1/namespaces/default';
+  await server.request('POST', `${space}/serviceaccounts`, { metadata: { name: 'default' } });
+  await server.request('POST', `${space}/pods`, {
+    metadata: { name: 'p' },
+    spec: { containers: [{ name: 'main', image: 'nginx:1' }] },
+  });
+  const target = { kind: 'Node', name: 'n1' };
+  await server.request('POST', `${space}/pods/p/binding`, { metadata: { name: 'p' }, target });
+  try {
+    await run(port, seen);
+  } finally {
+    await new Promise((resolve) => kubelet.close(resolve));
+  }
+}
+
+test('logs, node paths and exec pass through to the kubelet', async () => {
+  covers('AUT-017');
+  await withKubelet(async (_port, seen) => {
+    const pod = '/api/v1/namespaces/default/pods/p';
+    const log = await ask({ path: `${pod}/log?tailLines=2`, as: world.admin });
+    assert.equal(log.body.toString(), 'line one\nline two\n');
+    const wrong = await ask({ path: `${pod}/log?container=none`, as: world.admin });
+    assert.equal(
+      JSON.parse(wrong.body.toString()).message,
+      'container none is not valid for pod p',
+    );
+    const refused = await ask({ path: `${pod}/log?sinceTime=broken`, as: world.admin });
+    assert.equal(refused.status, 400);
+    const stats = await ask({ path: '/api/v1/nodes/n1/proxy/stats/summary?a=b', as: world.admin });
+    assert.equal(stats.status, 200);
+    const echoed = await upgrade(`${pod}/exec?command=ls&command=-l&stdout=true`, 'SPDY/3.1');
+    assert.match(echoed, /^HTTP\/1\.1 101 /);
+    assert.match(echoed, /hello$/);
+    assert.deepEqual(seen, [
+      'GET /containerLogs/default/p/main?tailLines=2',
+      'GET /containerLogs/default/p/main?sinceTime=broken',
+      'GET /stats/summary?a=b',
+      'POST /exec/default/p/main?command=ls&command=-l&output=1 no token',
+    ]);
+    assert.match(await upgrade(`${pod}/exec?command=ls`, 'websocket'), /^HTTP\/1\.1 400 /);
+    assert.match(await upgrade(`${pod}/exec?command=ls`, 'SPDY/3.1', 'nobody'), /^HTTP\/1\.1 403 /);
+    assert.match(await upgrade(`${pod}/log`, 'SPDY/3.1'), /^HTTP\/1\.1 404 /);
+    assert.equal(seen.length, 4);
+  });
+});
+
+/** Asks for an upgrade, says hello, and gives back everything received until `hello` or the end. */
+function upgrade(
+  path: string,
+  protocol: string,
+  who: 'admin' | 'nobody' = 'admin',
+): Promise<string> {
+  const { port, ca, admin } = world;
+  const identity = who === 'admin' ? admin : {};
+  return new Promise((resolve, reject) => {
+    const socket = connectTls({
+      host: '127.0.0.1',
+      port,
+      ca: ca.cert,
+      ...identity,
+      ALPNProtocols: ['http/1.1'],
+    });
+    let text = '';
+    socket.on('secureConnect', () => {
+      socket.write(
+        `POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n\r\n`,
+      );
+    });
+    socket.setEncoding('utf8');
+    socket.on('data', (part: string) => {
+      if (text === '' && part.includes(' 101 ')) socket.write('hello');
+      text += part;
+      if (text.endsWith('hello')) socket.destroy();
+    });
+    socket.on('close', () => resolve(text));
+    socket.on('error', reject);
+  });
+}
+
+test('closing lets go of idle connections and ends watches', async () => {
+  const server = await openTestServer();
+  const { serving, ca, admin } = world;
+  const listen = { host: '127.0.0.1', port: 0, ...serving, clientCA: ca.cert };
+  const { port } = await server.server.listen(listen);
+  const session = connectH2(`https://127.0.0.1:${port}`, { ca: ca.cert, ...admin });
+  const stream = session.request({ ':path': `${configMaps}?watch=1` });
+  await new Promise((resolve) => stream.once('response', resolve));
+  const ended = new Promise((resolve) => stream.once('close', resolve));
+  stream.resume();
+  await server[Symbol.asyncDispose]();
+  await ended;
+  session.destroy();
+});
