@@ -161,7 +161,6 @@ export class LoggedStore implements Store {
   }
 
   watch(options: WatchOptions, listener: WatchListener): Watch | undefined {
-    assert(this.#phase !== 'closed', 'a closed store is not watched');
     return this.#hub.watch(options, listener);
   }
 

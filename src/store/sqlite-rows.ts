@@ -18,7 +18,7 @@ const chunkBytes = 1024 * 1024;
 const rowsPerChunkMin = 16;
 const rowsPerChunkMax = 2048;
 /** Rows that are looked at in one go, so that a commit does not wait long. */
-const rowsPerStep = 2000;
+const rowsPerStep = 1000;
 /** Bytes in the write-ahead log after which they are moved into the file. */
 const checkpointBytes = 8 * 1024 * 1024;
 /** What a row costs in the write-ahead log beside its value. */

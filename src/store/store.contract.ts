@@ -406,6 +406,9 @@ function watches(it: It): void {
     await bench.done(bench.store[Symbol.asyncDispose]());
     ok((await writing).ok);
     equal(record.ended, 'closed');
+    const late = Record.open(bench.store, bench.store.revision);
+    await settle();
+    equal(late.ended, 'closed', 'a watch of a closed store ends at once');
     await rejects(
       bench.store.put({ key: '/a', value: bytes('1'), expect: 'any' }),
       StoreUnavailable,

@@ -12,6 +12,7 @@ import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import type { FaultRates, FaultyDisk } from './faulty-log.ts';
+import { openLoggedStore } from './load.ts';
 import type { Log } from './log.ts';
 import { openMemory } from './memory.ts';
 
@@ -170,7 +171,6 @@ export async function openStoreOver(
   deps: StoreDeps & { readonly log: Logger },
   options: Partial<Limits> & { readonly backing: Log },
 ): Promise<Store> {
-  const { openLoggedStore } = await import('./load.ts');
   const { backing, ...chosen } = options;
   return await openLoggedStore(deps, { backing, limits: { ...limits, ...chosen } });
 }

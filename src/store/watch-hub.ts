@@ -68,6 +68,7 @@ export class WatchHub {
   readonly #deps: WatchHubDeps;
   readonly #watchers = new Set<Watcher>();
   #scheduled = false;
+  #isClosed = false;
 
   constructor(deps: WatchHubDeps) {
     this.#deps = deps;
@@ -80,7 +81,10 @@ export class WatchHub {
   watch(options: WatchOptions, listener: WatchListener): Watch | undefined {
     if (options.afterRevision < this.#deps.oldest()) return undefined;
     const watcher = new Watcher(this.#watchers, options, listener);
-    queueMicrotask(() => this.#serve(watcher));
+    queueMicrotask(() => {
+      if (this.#isClosed) watcher.end('closed');
+      else this.#serve(watcher);
+    });
     return watcher;
   }
 
@@ -97,6 +101,7 @@ export class WatchHub {
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const watcher of [...this.#watchers]) watcher.end('closed');
   }
 
