@@ -31,7 +31,7 @@ const keysPerWriter = 3;
 function stateAfter(key: string, step: number): Uint8Array | undefined {
   if (step === 0 || step % 7 === 0) return undefined;
   const line = Buffer.from(`${key} ${step} `);
-  return new Uint8Array(Buffer.alloc(line.length * ((step * 31) % 200) + 1, line));
+  return new Uint8Array(Buffer.alloc(line.length * ((step * 31) % 1500) + 1, line));
 }
 
 function keysOf(round: number, writer: number): readonly string[] {
