@@ -6,6 +6,7 @@ import { methodNotSupported, unknownResource } from '#api/errors.ts';
 import { parseAccept } from '../output/negotiate.ts';
 import type { Parts } from '../parts.ts';
 import type { Answer, Arrival, PathInfo } from '../request.ts';
+import { openApiV2 } from './openapi-v2.ts';
 import { versionDocument } from './version.ts';
 
 export async function answerPath(
@@ -24,7 +25,7 @@ export async function answerPath(
     case 'apis':
       return answerApis(parts, segments, accept);
     case 'openapi':
-      return answerOpenApi(parts, segments);
+      return answerOpenApi(parts, segments, accept);
     case 'version':
       return value(versionDocument());
     case 'healthz':
@@ -64,8 +65,12 @@ function answerApis({ discovery }: Parts, segments: readonly string[], accept: s
   return orUnknown(discovery.resourceList(group, version));
 }
 
-function answerOpenApi({ openApi }: Parts, segments: readonly string[]): Answer {
+function answerOpenApi({ openApi }: Parts, segments: readonly string[], accept: string): Answer {
   const [, v3 = '', root = '', ...rest] = segments;
+  if (v3 === 'v2' && root === '') {
+    const { type, body } = openApiV2(accept, versionDocument().gitVersion);
+    return { type: 'plain', response: { status: 200, headers: { 'content-type': type }, body } };
+  }
   if (v3 !== 'v3') throw unknownResource();
   if (root === '') return value(openApi.index());
   const [group = '', version = ''] = root === 'api' ? ['', rest[0]] : rest;
@@ -122,6 +127,7 @@ function rootPaths({ discovery }: Parts): readonly string[] {
     '/healthz',
     '/livez',
     '/metrics',
+    '/openapi/v2',
     '/openapi/v3',
     '/readyz',
     '/version',

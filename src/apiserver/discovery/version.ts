@@ -1,7 +1,22 @@
-/** `/version`: which Kubernetes this speaks, and what it is. */
+/**
+ * `/version`: which Kubernetes this speaks, and what it is. Clients compare the numbers with their
+ * own; people read the rest.
+ */
 import { arch, platform, version } from 'node:process';
 
-export function versionDocument(): object {
+export interface VersionDocument {
+  readonly major: string;
+  readonly minor: string;
+  readonly gitVersion: string;
+  readonly gitCommit: string;
+  readonly gitTreeState: string;
+  readonly buildDate: string;
+  readonly goVersion: string;
+  readonly compiler: string;
+  readonly platform: string;
+}
+
+export function versionDocument(): VersionDocument {
   return {
     major: '1',
     minor: '36',
