@@ -1,6 +1,6 @@
 /**
- * The API server: requests in, objects out. `openApiServer` assembles it; `lifecycle.ts` is the walk
- * of one request; `http.ts` is the only file that knows Node's HTTP.
+ * The API server: requests in, objects out. `openApiServer` assembles it; `lifecycle.ts` is the
+ * walk of one request; `http.ts` is the only file that knows Node's HTTP.
  */
 import type { Catalog } from '#api/catalog.ts';
 import type { Clock } from '#kit/clock.ts';
@@ -39,7 +39,10 @@ export interface ApiServerOptions {
   readonly serviceCIDR: string;
   /** Inclusive. */
   readonly nodePortRange: { readonly first: number; readonly last: number };
-  /** Address and port under which clients in the cluster reach this server (Endpoints of `kubernetes`). */
+  /**
+   * Address and port under which clients in the cluster reach this server (Endpoints of
+   * `kubernetes`).
+   */
   readonly advertise: { readonly address: string; readonly port: number };
   /** PEM of the EC P-256 key that signs service-account tokens, and their issuer. */
   readonly serviceAccountKey: string;

@@ -1,9 +1,10 @@
 /**
  * The walk of one request, top to bottom: each stage is one line here and one file in `stages/`.
  *
- * Stages throw `ApiError` to answer with a Status. An assertion that fails breaks this request only:
- * it is logged, counted in `bugs_total` and answered with 500, so that one malformed object cannot
- * stop the control plane; where `options.rethrowBugs` is set (tests, simulation) it goes on upwards.
+ * Stages throw `ApiError` to answer with a Status. An assertion that fails breaks this request
+ * only: it is logged, counted in `bugs_total` and answered with 500, so that one malformed object
+ * cannot stop the control plane; where `options.rethrowBugs` is set (tests, simulation) it goes on
+ * upwards.
  *
  * Called by `http.ts` and by the direct transport. Next: `stages/read-request-info.ts`.
  */

@@ -3,9 +3,9 @@
  *
  * Generated clients (and so `kubectl create …`) send their objects this way and accept JSON in
  * return. An envelope names the kind; inside, fields are numbers, whose names and types come from
- * upstream's published tables. What Go writes as an embedded struct is lifted into its holder; times,
- * quantities and the like take their JSON spelling. Go also writes every field that is no pointer,
- * empty or not, so zero values are dropped unless the field is one where zero is a wish.
+ * upstream's published tables. What Go writes as an embedded struct is lifted into its holder;
+ * times, quantities and the like take their JSON spelling. Go also writes every field that is no
+ * pointer, empty or not, so zero values are dropped unless the field is one where zero is a wish.
  */
 
 import { badRequest } from '#api/errors.ts';

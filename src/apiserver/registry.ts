@@ -2,9 +2,9 @@
  * Objects ↔ keys and bytes. An object is encoded once, when it is written.
  *
  * A stored value is the JSON of the storage version without `metadata.resourceVersion`, and always
- * begins `{"kind":K,"apiVersion":V,"metadata":{`. To show it, that known prefix is exchanged for the
- * prefix of the wanted version and `"resourceVersion":"N",` is put behind it: no parsing, no second
- * encoding. Only versions of another shape (`fromHub`), selectors and tables look inside.
+ * begins `{"kind":K,"apiVersion":V,"metadata":{`. To show it, that known prefix is exchanged for
+ * the prefix of the wanted version and `"resourceVersion":"N",` is put behind it: no parsing, no
+ * second encoding. Only versions of another shape (`fromHub`), selectors and tables look inside.
  *
  * Keys are upstream's: `/registry/<storagePrefix>/[namespace/]name`.
  * Verbs call this; below it is only the store.
@@ -63,7 +63,9 @@ export function encodeStored(resource: Resource, hub: KubeObject): Uint8Array {
   return Buffer.from(text);
 }
 
-/** The object on the hub shape, with its resourceVersion. A fresh copy that the caller may change. */
+/**
+ * The object on the hub shape, with its resourceVersion. A fresh copy that the caller may change.
+ */
 export function decodeStored(value: Uint8Array, revision: number): KubeObject {
   // Parse boundary: what is stored was validated when it was written.
   const object = JSON.parse(textOf(value)) as KubeObject & {

@@ -13,7 +13,10 @@ import type { Entry } from '#store';
 
 export interface Arrival {
   readonly request: PlainRequest;
-  /** Bound to the connection (direct transport, client certificate); a bearer token may replace none. */
+  /**
+   * Bound to the connection (direct transport, client certificate); a bearer token may replace
+   * none.
+   */
   readonly peer: Identity | undefined;
   /** Aborts when the client goes away or the server closes. */
   readonly signal: AbortSignal;

@@ -2,8 +2,8 @@
  * A connection that wants to become something else (SPDY for exec, attach and port-forward).
  *
  * The first stages of the lifecycle run as for any request; only who is allowed is joined with the
- * node. WebSocket is answered with a plain 400, on which kubectl turns to SPDY. Everything refused is
- * answered as plain HTTP and closed.
+ * node. WebSocket is answered with a plain 400, on which kubectl turns to SPDY. Everything refused
+ * is answered as plain HTTP and closed.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';

@@ -1,8 +1,8 @@
 /**
  * Numbers and types of the protobuf fields of the API's types, as upstream publishes them.
  *
- * The file has one package a line; a package is parsed when one of its messages is first needed, and
- * the file is not even opened by a server that nobody speaks protobuf to. `scripts/generate.ts`
+ * The file has one package a line; a package is parsed when one of its messages is first needed,
+ * and the file is not even opened by a server that nobody speaks protobuf to. `scripts/generate.ts`
  * writes it; the server's reader of protobuf bodies uses it.
  */
 import { readFileSync } from 'node:fs';

@@ -1,8 +1,9 @@
 /**
  * Admission: what the cluster as a whole adds to, or refuses in, a write; in a fixed order.
  *
- * Each step is a plain function that answers with the object, changed or not, or throws. They read the
- * store's newest state and never wait. Called by create and update between defaults and validation.
+ * Each step is a plain function that answers with the object, changed or not, or throws. They read
+ * the store's newest state and never wait. Called by create and update between defaults and
+ * validation.
  */
 import type { KubeObject } from '#api/object.ts';
 import type { Resource } from '#api/resource.ts';

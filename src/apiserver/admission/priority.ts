@@ -1,8 +1,8 @@
 /**
  * The priority of a pod: a number that comes from the name of its class.
  *
- * The two classes that the system itself needs are known here; other names are refused until classes
- * are objects. A client cannot choose the number.
+ * The two classes that the system itself needs are known here; other names are refused until
+ * classes are objects. A client cannot choose the number.
  */
 import { forbidden } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';

@@ -1,9 +1,9 @@
 /**
- * Gives a pod its service account, and the files with which it talks to this server: a token that the
- * kubelet renews, the certificate authority, the namespace.
+ * Gives a pod its service account, and the files with which it talks to this server: a token that
+ * the kubelet renews, the certificate authority, the namespace.
  *
- * The volume is `kube-api-access-xxxxx`, mounted into every container that mounts nothing of its own
- * there, unless the account or the pod says no. Mirror pods (of static pods) get nothing.
+ * The volume is `kube-api-access-xxxxx`, mounted into every container that mounts nothing of its
+ * own there, unless the account or the pod says no. Mirror pods (of static pods) get nothing.
  */
 import { forbidden } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';

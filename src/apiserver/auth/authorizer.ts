@@ -4,7 +4,8 @@
  * Administrators and the control plane's own components may do what they are for; a node may touch
  * itself, its pods and what these refer to; a service account may read its own namespace except
  * Secrets; everybody authenticated may read discovery and ask about themselves; anybody may ask
- * whether the server lives. Everything else is a no. Called by `stages/authorize.ts` and the reviews.
+ * whether the server lives. Everything else is a no. Called by `stages/authorize.ts` and the
+ * reviews.
  */
 import type { Identity } from '#kit/transport.ts';
 import type { NodeGraph } from './node-graph.ts';

@@ -2,7 +2,8 @@
  * Which pods run on which node, and which objects those pods refer to: what a node may read.
  *
  * Kept up to date from the watch hub, so that the authorizer answers from memory: a node sees the
- * Secrets and ConfigMaps of its own pods and no others. Rebuilt from the store when the server opens.
+ * Secrets and ConfigMaps of its own pods and no others. Rebuilt from the store when the server
+ * opens.
  */
 import type { KubeObject } from '#api/object.ts';
 import type { Pod, PodSpec } from '#resources/types/core-v1.ts';

@@ -1,9 +1,10 @@
 /**
  * Service-account tokens: made and checked here, with one EC P-256 key (JWS, ES256).
  *
- * A token is bound to its service account and, for those that pods get, to the pod: it holds only as
- * long as both exist with the same uid. Signing is synchronous, so that the simulator's order never
- * depends on another thread. Claims are upstream's. Checked tokens are remembered for a short while.
+ * A token is bound to its service account and, for those that pods get, to the pod: it holds only
+ * as long as both exist with the same uid. Signing is synchronous, so that the simulator's order
+ * never depends on another thread. Claims are upstream's. Checked tokens are remembered for a short
+ * while.
  */
 import {
   createHash,

@@ -3,8 +3,8 @@
  *
  * Plain (`/api`, `/apis`, `/apis/G/V`) and aggregated (everything in one document, asked for by
  * Accept). Documents are made when first asked for and again after the catalog has changed, so that
- * a kind that was just added is there at once. Legacy versions show only where they are switched on,
- * come last, are never preferred, and carry no short names or categories.
+ * a kind that was just added is there at once. Legacy versions show only where they are switched
+ * on, come last, are never preferred, and carry no short names or categories.
  */
 import { createHash } from 'node:crypto';
 import type { Catalog } from '#api/catalog.ts';

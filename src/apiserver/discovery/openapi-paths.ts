@@ -1,6 +1,6 @@
 /**
- * The paths of one kind in OpenAPI v3: for each, its operations with the marks by which kubectl finds
- * the kind (`x-kubernetes-group-version-kind`) and knows what an operation accepts.
+ * The paths of one kind in OpenAPI v3: for each, its operations with the marks by which kubectl
+ * finds the kind (`x-kubernetes-group-version-kind`) and knows what an operation accepts.
  */
 import { formatGroupVersion } from '#api/object.ts';
 import type { Resource, ResourceView } from '#api/resource.ts';

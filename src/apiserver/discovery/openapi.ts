@@ -3,8 +3,8 @@
  * `kubectl explain`, for validation before `apply`, and for clients that read types.
  *
  * Schemas are written from the catalog's definitions with everything they refer to. The index names
- * each document with a hash of its content, so that clients may keep it for good. Made on demand and
- * kept until the catalog changes.
+ * each document with a hash of its content, so that clients may keep it for good. Made on demand
+ * and kept until the catalog changes.
  */
 import { createHash } from 'node:crypto';
 import type { Catalog } from '#api/catalog.ts';

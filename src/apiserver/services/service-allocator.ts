@@ -42,7 +42,9 @@ interface Held {
   readonly ports: readonly number[];
 }
 
-/** The part of a range that is handed out last: a sixteenth, but 16 to 256 of it (ports: half that). */
+/**
+ * The part of a range that is handed out last: a sixteenth, but 16 to 256 of it (ports: half that).
+ */
 function bandOf(size: number, divisor: number, most: number): number {
   return size < 32 ? 0 : Math.min(Math.max(16, Math.floor(size / divisor)), most);
 }

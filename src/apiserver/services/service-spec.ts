@@ -1,9 +1,9 @@
 /**
  * The fields of a Service that hang together: type, addresses, families, node ports.
  *
- * Pure. Fills in what follows from other fields, keeps on an update what the server had allocated and
- * the client left out, and drops what the type no longer needs. `service-allocator.ts` then takes
- * addresses and ports from their ranges.
+ * Pure. Fills in what follows from other fields, keeps on an update what the server had allocated
+ * and the client left out, and drops what the type no longer needs. `service-allocator.ts` then
+ * takes addresses and ports from their ranges.
  */
 import type { ServicePort, ServiceSpec } from '#resources/types/core-v1.ts';
 

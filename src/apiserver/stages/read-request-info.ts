@@ -2,8 +2,9 @@
  * First stage: what does the path ask for?
  *
  * `/api/v1/…` is the core group, `/apis/GROUP/VERSION/…` all others; then an optional
- * `namespaces/NAMESPACE`, the plural, the name, the sub-resource. The method (and `watch=true`) gives
- * the verb. What does not look like this is a plain path (discovery, health). Next: authenticate.
+ * `namespaces/NAMESPACE`, the plural, the name, the sub-resource. The method (and `watch=true`)
+ * gives the verb. What does not look like this is a plain path (discovery, health). Next:
+ * authenticate.
  */
 import type { PlainRequest } from '#kit/transport.ts';
 import type { RequestInfo, RequestVerb } from '../request.ts';
@@ -47,7 +48,8 @@ function splitResource(segments: readonly string[]): ResourceParts {
   if (segments[0] === 'namespaces' && segments.length > 1) {
     namespace = segments[1] ?? '';
     const third = segments[2];
-    // `/namespaces/x`, `/namespaces/x/status`, `/namespaces/x/finalize` speak of the namespace itself.
+    // `/namespaces/x`, `/namespaces/x/status`, `/namespaces/x/finalize` speak of the namespace
+    // itself.
     if (third !== undefined && third !== 'status' && third !== 'finalize') from = 2;
   }
   const plural = segments[from] ?? '';

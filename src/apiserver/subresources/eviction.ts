@@ -1,6 +1,6 @@
 /**
- * `pods/NAME/eviction`: a delete that asks politely. Without disruption budgets nothing objects, so it
- * is a delete with the options of the Eviction.
+ * `pods/NAME/eviction`: a delete that asks politely. Without disruption budgets nothing objects, so
+ * it is a delete with the options of the Eviction.
  */
 import { badRequest, success } from '#api/errors.ts';
 import type { Parts } from '../parts.ts';

@@ -1,6 +1,6 @@
 /**
- * `namespaces/NAME/finalize`: changes `spec.finalizers` and nothing else. When the last one goes from
- * a namespace that is being deleted, the namespace goes with it.
+ * `namespaces/NAME/finalize`: changes `spec.finalizers` and nothing else. When the last one goes
+ * from a namespace that is being deleted, the namespace goes with it.
  */
 import { badRequest } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';

@@ -1,10 +1,11 @@
 /**
- * The way through this server to a node: logs, exec, attach, port-forward, and the node's own paths.
+ * The way through this server to a node: logs, exec, attach, port-forward, and the node's own
+ * paths.
  *
- * Authorized first (by the lifecycle), then bytes pass as they are. A log is a streamed HTTPS answer;
- * exec and its kin are an upgraded connection whose request line is rebuilt for the kubelet and which
- * is then piped both ways, whatever is spoken inside. The kubelet is found from the Node object: its
- * InternalIP and the port that it reports.
+ * Authorized first (by the lifecycle), then bytes pass as they are. A log is a streamed HTTPS
+ * answer; exec and its kin are an upgraded connection whose request line is rebuilt for the kubelet
+ * and which is then piped both ways, whatever is spoken inside. The kubelet is found from the Node
+ * object: its InternalIP and the port that it reports.
  */
 import type { IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';

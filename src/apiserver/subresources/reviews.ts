@@ -2,7 +2,8 @@
  * Questions about identities and permissions: objects that are answered and never stored.
  *
  * TokenReview (who is this token?), SelfSubjectReview (who am I?), SubjectAccessReview and
- * SelfSubjectAccessReview (may they? may I?). Routed by plural, since they are no kinds of the catalog.
+ * SelfSubjectAccessReview (may they? may I?). Routed by plural, since they are no kinds of the
+ * catalog.
  */
 import { badRequest } from '#api/errors.ts';
 import type { Identity } from '#kit/transport.ts';

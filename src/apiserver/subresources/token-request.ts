@@ -17,7 +17,10 @@ import { groupResource } from '../verbs/write.ts';
 const secondsDefault = 3600;
 const secondsMin = 600;
 const secondsMax = 2 ** 32;
-/** What is added by the server to pods asks for this; such tokens outlive the request for old clients. */
+/**
+ * What is added by the server to pods asks for this; such tokens outlive the request for old
+ * clients.
+ */
 const addedByServerSeconds = 3607;
 const extendedSeconds = 365 * 24 * 3600;
 

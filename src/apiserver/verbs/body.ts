@@ -1,9 +1,9 @@
 /**
  * The body of a write → an object of the requested view.
  *
- * JSON, YAML or protobuf by Content-Type; decoded along the kind's schema. `fieldValidation` says what happens
- * to unknown and duplicate fields: `Strict` refuses, `Warn` (the default) answers with warnings,
- * `Ignore` says nothing. Called by create, update and the sub-resources.
+ * JSON, YAML or protobuf by Content-Type; decoded along the kind's schema. `fieldValidation` says
+ * what happens to unknown and duplicate fields: `Strict` refuses, `Warn` (the default) answers with
+ * warnings, `Ignore` says nothing. Called by create, update and the sub-resources.
  */
 import type { Served } from '#api/catalog.ts';
 import { decodeObject, parseJson, refusal } from '#api/decode.ts';

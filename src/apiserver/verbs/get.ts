@@ -1,4 +1,7 @@
-/** GET of one object: the newest state, from memory. */
+/**
+ * GET of one object: the newest state, from memory, synchronously unless the store must first catch
+ * up with others. The stored bytes go out as they are (`registry.ts`, `stages/respond.ts`).
+ */
 import { notFound } from '#api/errors.ts';
 import type { Parts } from '../parts.ts';
 import { keyOf } from '../registry.ts';

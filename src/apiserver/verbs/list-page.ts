@@ -2,9 +2,9 @@
  * Which objects a list shows: the newest state, an exact older one, or the next page of one begun
  * before.
  *
- * A continue token carries the revision of the first page and the last key shown, so that it works on
- * every server and after a restart. Where that revision is gone the answer is 410 with a token that
- * goes on at the same key in the newest state (revision -1).
+ * A continue token carries the revision of the first page and the last key shown, so that it works
+ * on every server and after a restart. Where that revision is gone the answer is 410 with a token
+ * that goes on at the same key in the newest state (revision -1).
  */
 import type { Served } from '#api/catalog.ts';
 import { ApiError, badRequest, expired, invalid, timeout } from '#api/errors.ts';

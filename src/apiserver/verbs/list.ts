@@ -1,4 +1,7 @@
-/** GET of a collection: which objects (`list-page.ts`) and their bytes (`output/list-body.ts`). */
+/**
+ * GET of a collection: which objects (`list-page.ts`) and their bytes (`output/list-body.ts`).
+ * What a selector means is in `selection.ts`.
+ */
 import { notAcceptable } from '#api/errors.ts';
 import { listBody } from '../output/list-body.ts';
 import { includeObjectOf } from '../output/table.ts';

@@ -9,8 +9,8 @@ import type { Parts } from '../parts.ts';
 import { encodeStored } from '../registry.ts';
 
 /**
- * The object as it was when it went, with the revision of its deletion; undefined when somebody else
- * changed it meanwhile.
+ * The object as it was when it went, with the revision of its deletion; undefined when somebody
+ * else changed it meanwhile.
  */
 export async function removeEntry(
   parts: Parts,

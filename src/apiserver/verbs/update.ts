@@ -1,7 +1,7 @@
 /**
- * PUT, and the loop that every change of a stored object goes through (`changeObject`): read, let the
- * caller make the next object, prepare, validate, put if unchanged; try again where somebody else
- * was faster and the caller did not insist on a revision.
+ * PUT, and the loop that every change of a stored object goes through (`changeObject`): read, let
+ * the caller make the next object, prepare, validate, put if unchanged; try again where somebody
+ * else was faster and the caller did not insist on a revision.
  *
  * An object that says the same as before is not written again. One that is being deleted and loses
  * its last finalizer is removed. Patch, status, scale and binding use the same loop.

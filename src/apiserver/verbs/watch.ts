@@ -1,9 +1,10 @@
 /**
  * Watch: the changes of a selection as they happen, one JSON object a line.
  *
- * From a resourceVersion: what happened since. Without one (or with 0): first everything that is there
- * as ADDED, then what happens. `sendInitialEvents` does the same and marks the end of the initial
- * state with a bookmark. History that is gone is answered with 410 so that the client lists again.
+ * From a resourceVersion: what happened since. Without one (or with 0): first everything that is
+ * there as ADDED, then what happens. `sendInitialEvents` does the same and marks the end of the
+ * initial state with a bookmark. History that is gone is answered with 410 so that the client lists
+ * again.
  */
 import { expired, invalid, notAcceptable } from '#api/errors.ts';
 import { forbidden } from '#api/field-error.ts';

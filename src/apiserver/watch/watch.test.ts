@@ -1,4 +1,6 @@
-/** Watches through the whole lifecycle, and the hub's promises: no gap, no repeat, bounded memory. */
+/**
+ * Watches through the whole lifecycle, and the hub's promises: no gap, no repeat, bounded memory.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { VirtualClock } from '#kit/virtual-clock.ts';
