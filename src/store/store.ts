@@ -128,7 +128,7 @@ export const limits = {
   /** Age after which replaced values may be forgotten. */
   historyAgeMs: 5 * 60 * 1000,
   /** Bytes of replaced values kept in a durable log; once reached, what is younger goes too. */
-  logHistoryBytesMax: 1024 * 1024 * 1024,
+  logHistoryBytesMax: 256 * 1024 * 1024,
   /** Size of a durable log's file; when it is full, writes fail until history was compacted. */
   fileBytesMax: 16 * 1024 * 1024 * 1024,
   /** Largest value. */
