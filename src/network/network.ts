@@ -67,10 +67,12 @@ export async function runPodNetwork(
   for (const [name, value] of Object.entries(nodeSettings)) {
     writeFileSync(`/proc/sys/net/ipv4/${name}`, value);
   }
-  await loadTable(formatPodTable({ clusterId, podCIDR, clusterCIDR }), { dataDir, signal });
-  await setNodeRoutes([], { ownPodCIDR: podCIDR, clusterCIDR, signal, keepOthers: true });
-  await reclaim(pool, { clusterId, log, signal });
-  const mtu = await uplinkMtu(options.nodeIP, { signal });
+  const [mtu] = await Promise.all([
+    uplinkMtu(options.nodeIP, { signal }),
+    loadTable(formatPodTable({ clusterId, podCIDR, clusterCIDR }), { dataDir, signal }),
+    setNodeRoutes([], { ownPodCIDR: podCIDR, clusterCIDR, signal, keepOthers: true }),
+    reclaim(pool, { clusterId, log, signal }),
+  ]);
   const calls = new LinkCalls({ log, pool }, { clusterId, mtu, signal });
   const server = await listenForCalls({ log, calls }, { socketPath: paths.socketPath });
   try {

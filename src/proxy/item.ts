@@ -51,7 +51,7 @@ export type Protocol = (typeof protocols)[number];
 /**
  * The endpoints of all places by number, for each protocol:
  * - `service`: address . port . index → endpoint address . port
- * - `service-local`: the same, only endpoints on this node, for external addresses with policy Local
+ * - `service-local`: the same, endpoints on this node, for external addresses with policy Local
  * - `node` and `node-local`: port . index → endpoint address . port, for node ports
  */
 export const endpointPlaces = ['service', 'service-local', 'node', 'node-local'] as const;

@@ -3,7 +3,9 @@
  * real packets. Servers (`network-peer.ts`) say who they are and whom they see.
  */
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { test } from 'node:test';
+import { cniPaths } from '#network';
 import { endpointSlices, namespaces, services } from '#resources/kinds.ts';
 import type { Service, ServiceSpec } from '#resources/types/core-v1.ts';
 import type { EndpointSlice } from '#resources/types/discovery-v1.ts';
@@ -123,6 +125,41 @@ test('calls of the runtime may come twice, at once and too late', { timeout }, a
   await network.startAgent();
   const third = await network.addPod('three');
   assert.notEqual(third.address, again.address, 'addresses in use survive a restart');
+
+  await network.killAgent();
+  const links = await network.run(network.node, 'ip', ['-o', 'route', 'show', again.address]);
+  const link = /dev (\S+)/.exec(links.stdout)?.[1] ?? '';
+  await network.ip(network.node, [`link del ${link}`]);
+  await network.startAgent();
+  const lost = await network.callPlugin('CHECK', callOf(again));
+  assert.match(lost.stdout, /no address/, 'an address without a link is free again');
+  assert.equal((await network.callPlugin('CHECK', callOf(third))).code, 0);
+});
+
+test('leaving takes everything off the node', { timeout }, async () => {
+  await using network = await NetworkNode.open();
+  const said = async (command: string, ...args: readonly string[]): Promise<string> =>
+    (await network.run(network.node, command, args)).stdout.trim();
+  const state = async () => ({
+    links: (await said('ip', '-o', 'link')).match(/^\d+: \S+/gm),
+    routes: await said('ip', 'route'),
+    tables: await said('nft', 'list', 'tables'),
+  });
+  const before = await state();
+  await network.startAgent();
+  await network.addPod('one');
+  await network.addPod('two');
+  const { dataDir, clusterId } = network.settings;
+  const during = await state();
+  assert.match(during.routes, /unreachable 10\.42\.0\.0\/24/);
+  assert.equal(during.tables.match(new RegExp(`coracle-${clusterId}`, 'g'))?.length, 2);
+  const own = during.links?.filter((name) => name.includes(` c${clusterId}`));
+  assert.equal(own?.length, 2);
+  await network.killAgent();
+  await network.leave();
+  assert.deepEqual(await state(), before);
+  assert.equal(existsSync(cniPaths(dataDir).confDir), false);
+  await network.leave();
 });
 
 test('a service leads to its ready endpoints, whoever asks', { timeout }, async () => {
@@ -314,5 +351,7 @@ test('UDP flows follow when their endpoint goes', { timeout }, async () => {
   await network.until(async () => (await said()) === two.address, 'the second one takes over');
   covers('SVC-021');
 });
+
+const callOf = (pod: TestPod) => ({ containerId: pod.containerId, namespacePath: pod.path });
 
 const pod0 = { containerId: 'none', namespacePath: '/proc/0/ns/net' };

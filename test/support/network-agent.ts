@@ -7,8 +7,8 @@ import { runDNS } from '#dns';
 import { systemClock } from '#kit/clock.ts';
 import { openLog } from '#kit/log.ts';
 import { Scope } from '#kit/scope.ts';
-import { runPodNetwork } from '#network';
-import { runServiceProxy } from '#proxy';
+import { removePodNetwork, runPodNetwork } from '#network';
+import { removeServiceProxy, runServiceProxy } from '#proxy';
 import { FakeInformers } from './fake-informers.ts';
 import type { AgentCommand, AgentReport, AgentSettings } from './network-node.ts';
 
@@ -49,10 +49,19 @@ async function run(settings: AgentSettings): Promise<void> {
   await scope.join();
 }
 
+async function leave({ clusterId, clusterCIDR, dataDir }: AgentSettings): Promise<void> {
+  const { signal } = stop;
+  await removePodNetwork({ log }, { clusterId, clusterCIDR, dataDir, signal });
+  await removeServiceProxy({ clusterId, signal });
+  report({ ready: 'left' });
+}
+
 process.on('message', (command: AgentCommand) => {
   if (command.do === 'put') informers.put(command.kind, command.object);
   else if (command.do === 'remove') informers.remove(command.kind, command.key);
-  else {
+  else if (command.do === 'leave') {
+    leave(command.settings).catch((error: unknown) => log.error('not left', { error }));
+  } else {
     run(command.settings).catch((error: unknown) => {
       if (error !== ended) log.error('network agent failed', { error });
     });

@@ -30,10 +30,12 @@ export interface AgentSettings {
 export type AgentCommand =
   | { readonly do: 'put'; readonly kind: { readonly plural: string }; readonly object: KubeObject }
   | { readonly do: 'remove'; readonly kind: { readonly plural: string }; readonly key: string }
-  | { readonly do: 'start'; readonly settings: AgentSettings };
+  | { readonly do: 'start'; readonly settings: AgentSettings }
+  /** Instead of `start`: takes everything of the cluster off the node. */
+  | { readonly do: 'leave'; readonly settings: AgentSettings };
 
 export interface AgentReport {
-  readonly ready: 'network' | 'proxy' | 'dns';
+  readonly ready: 'network' | 'proxy' | 'dns' | 'left';
 }
 
 /** A network namespace, held by a process. */
@@ -110,6 +112,19 @@ export class NetworkNode implements AsyncDisposable {
 
   /** Starts the agent, gives it every object, and waits until all its parts are ready. */
   async startAgent(): Promise<void> {
+    await this.#spawnAgent('start', ['network', 'proxy', 'dns']);
+  }
+
+  /** In place of an agent: what `down` does. */
+  async leave(): Promise<void> {
+    await this.#spawnAgent('leave', ['left']);
+    await this.killAgent();
+  }
+
+  async #spawnAgent(
+    action: 'start' | 'leave',
+    until: readonly AgentReport['ready'][],
+  ): Promise<void> {
     const child = spawn('nsenter', [`--net=${this.node.path}`, process.execPath, agentPath], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
@@ -119,7 +134,7 @@ export class NetworkNode implements AsyncDisposable {
         this.#log += text;
       });
     }
-    const waiting = new Set(['network', 'proxy', 'dns']);
+    const waiting = new Set(until);
     const ready = new Promise<void>((resolve, reject) => {
       const cancel = clock.after(limits.readyMs, () =>
         reject(new Error(`not ready: ${this.#log}`)),
@@ -136,7 +151,7 @@ export class NetworkNode implements AsyncDisposable {
       });
     });
     for (const command of this.#objects.values()) child.send(command);
-    child.send({ do: 'start', settings: this.settings } satisfies AgentCommand);
+    child.send({ do: action, settings: this.settings } satisfies AgentCommand);
     await ready;
   }
 
