@@ -338,5 +338,11 @@ export {
   type InformersDeps,
   openInformers,
 } from './informer.ts';
+export {
+  type LeaderDeps,
+  type LeaderOptions,
+  LeadershipLost,
+  runAsLeader,
+} from './leader-election.ts';
 export { openPortTransport, servePort } from './port-transport.ts';
 export { openRecorder, type Recorder, type RecorderDeps } from './recorder.ts';
