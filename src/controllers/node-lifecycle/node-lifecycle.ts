@@ -11,7 +11,7 @@ import { formatTime } from '#kit/clock.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import { leases as leaseKind, nodes as nodeKind, pods as podKind } from '#resources/kinds.ts';
 import type { Lease } from '#resources/types/coordination-v1.ts';
-import type { Node, NodeCondition, Pod } from '#resources/types/core-v1.ts';
+import type { Node, NodeCondition, Pod, Taint } from '#resources/types/core-v1.ts';
 import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { conditionOf } from '../pod-state.ts';
@@ -70,12 +70,12 @@ class NodeLifecycleController {
       onUpdate: (node, old) => {
         if (!isSameValue(heartbeats(node), heartbeats(old))) this.#heard(nameOf(node));
         // Whether pods may be driven off a node depends on how the others are.
-        if (readyStatus(node) !== readyStatus(old)) this.#wakeAll();
-        else this.queue.add(nameOf(node));
+        if (readyStatus(node) !== readyStatus(old)) this.#wakeUnhealthy();
+        this.queue.add(nameOf(node));
       },
       onDelete: (node) => {
         this.#heardMs.delete(nameOf(node));
-        this.#wakeAll();
+        this.#wakeUnhealthy();
       },
     });
     this.leases.addHandler({
@@ -115,22 +115,8 @@ class NodeLifecycleController {
   }
 
   async #taint(node: Node, { signal }: Cancel): Promise<void> {
-    const zones = this.#zones();
-    const zone = zoneOf(node);
-    const speed = pace(zones.values(), zones.get(zone) ?? { nodes: 0, unhealthy: 0 });
-    const now = this.#deps.clock.monotonic();
-    const nextMs = this.#nextEvictionMs.get(zone) ?? now;
-    const mayEvict = speed !== 'stop' && nextMs <= now;
     const before = node.spec?.taints ?? [];
-    const planned = planTaints(node, { mayEvict }, this.#deps.clock.now()) ?? before;
-    const taints = speed === 'stop' && this.#isAllDown(zones) ? withoutEviction(planned) : planned;
-    const isEvicted = (of: typeof taints) =>
-      of.some((taint) => isEviction(taint.key, taint.effect));
-    if (isEvicted(taints) && !isEvicted(before) && speed !== 'stop') {
-      this.#nextEvictionMs.set(zone, now + speed);
-    } else if (speed !== 'stop' && nextMs > now && readyStatus(node) !== 'True') {
-      this.queue.addAfter(nameOf(node), nextMs - now);
-    }
+    const taints = this.#planTaints(node) ?? before;
     if (isSameValue(taints, before)) return;
     const { resourceVersion } = node.metadata;
     const patch = { metadata: { resourceVersion }, spec: { taints } };
@@ -138,6 +124,28 @@ class NodeLifecycleController {
     await this.#deps.client
       .patch(nodeKind, { name: nameOf(node) }, patch, options)
       .catch(ignoreNotFound);
+  }
+
+  #planTaints(node: Node): readonly Taint[] | undefined {
+    const { clock } = this.#deps;
+    // A healthy node is driven away from in no case: how the others are does not matter.
+    if (readyStatus(node) === 'True') return planTaints(node, { mayEvict: false }, clock.now());
+    const zones = this.#zones();
+    const zone = zoneOf(node);
+    const speed = pace(zones.values(), zones.get(zone) ?? { nodes: 0, unhealthy: 0 });
+    if (speed === 'stop') {
+      const planned = planTaints(node, { mayEvict: false }, clock.now());
+      if (!isAllDown(zones)) return planned;
+      return withoutEviction(planned ?? node.spec?.taints ?? []);
+    }
+    const now = clock.monotonic();
+    const nextMs = this.#nextEvictionMs.get(zone) ?? now;
+    const planned = planTaints(node, { mayEvict: nextMs <= now }, clock.now());
+    const wasEvicted = (node.spec?.taints ?? []).some(isEviction);
+    const isEvicted = planned === undefined ? wasEvicted : planned.some(isEviction);
+    if (isEvicted && !wasEvicted) this.#nextEvictionMs.set(zone, now + speed);
+    else if (!isEvicted && nextMs > now) this.queue.addAfter(nameOf(node), nextMs - now);
+    return planned;
   }
 
   /** Pods of a node that is not heard of are not ready either: Services must leave them out. */
@@ -168,17 +176,14 @@ class NodeLifecycleController {
     return zones;
   }
 
-  #isAllDown(zones: Map<string, Zone>): boolean {
-    for (const { nodes, unhealthy } of zones.values()) if (unhealthy < nodes) return false;
-    return true;
-  }
-
   #heard(name: string): void {
     this.#heardMs.set(name, this.#deps.clock.monotonic());
   }
 
-  #wakeAll(): void {
-    for (const node of this.nodes.list()) this.queue.add(nameOf(node));
+  #wakeUnhealthy(): void {
+    for (const node of this.nodes.list()) {
+      if (readyStatus(node) !== 'True') this.queue.add(nameOf(node));
+    }
   }
 }
 
@@ -195,7 +200,12 @@ function zoneOf(node: Node): string {
   return `${labels['topology.kubernetes.io/region']} ${labels['topology.kubernetes.io/zone']}`;
 }
 
-function isEviction(key: string, effect: string): boolean {
+function isAllDown(zones: ReadonlyMap<string, Zone>): boolean {
+  for (const { nodes, unhealthy } of zones.values()) if (unhealthy < nodes) return false;
+  return true;
+}
+
+function isEviction({ key, effect }: Taint): boolean {
   if (effect !== 'NoExecute') return false;
   return key === 'node.kubernetes.io/not-ready' || key === 'node.kubernetes.io/unreachable';
 }
