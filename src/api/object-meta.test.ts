@@ -13,7 +13,8 @@ function errors(meta: ObjectMeta, rules: Partial<Parameters<typeof validateObjec
 }
 
 const subdomain =
-  "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', " +
+  'a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, ' +
+  "'-' or '.', " +
   'and must start and end with an alphanumeric character (e.g. ' +
   "'example.com', regex used for validation is " +
   "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";

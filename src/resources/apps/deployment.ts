@@ -136,11 +136,12 @@ function fromHub(
 ): KubeObject {
   const wish = hub.metadata.annotations?.[rollbackAnnotation];
   if (wish === undefined || !hasRollback) return { ...hub, apiVersion };
-  const { [rollbackAnnotation]: _, ...annotations } = hub.metadata.annotations ?? {};
+  const { annotations, ...metadata } = hub.metadata;
+  const { [rollbackAnnotation]: _, ...others } = annotations ?? {};
   const legacy: LegacyDeployment = {
     ...hub,
     apiVersion,
-    metadata: { ...hub.metadata, annotations },
+    metadata: Object.keys(others).length > 0 ? { ...metadata, annotations: others } : metadata,
     spec: {
       ...(hub.spec ?? { selector: {}, template: {} }),
       rollbackTo: { revision: Number(wish) },

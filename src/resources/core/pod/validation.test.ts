@@ -269,7 +269,8 @@ test('of a pod that exists only little may change', () => {
     'spec: Forbidden: pod updates may not change fields other than ' +
       '`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,' +
       '`spec.tolerations` (only additions to existing tolerations),' +
-      '`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)' +
+      '`spec.terminationGracePeriodSeconds` ' +
+      '(allow it to be set to 1 if it was previously negative)' +
       '\nspec.containers[0].command: null -> ["sh"]',
   );
 });
