@@ -28,7 +28,7 @@ export interface World {
   becomesReady: (pod: Pod) => boolean;
   /** Nodes whose kubelet still lives. */
   readonly living: Set<string>;
-  addNode(name: string): Promise<void>;
+  addNode(name: string, zone?: string): Promise<void>;
   list<T extends KubeObject>(kind: KindOf<T>, namespace?: string): Promise<readonly T[]>;
   /** Lets time pass. */
   pass(ms: number): Promise<void>;
@@ -82,9 +82,9 @@ class ControlWorld implements World {
     this.signal = parts.signal;
   }
 
-  async addNode(name: string): Promise<void> {
+  async addNode(name: string, zone = `zone-of-${name}`): Promise<void> {
     const { signal } = this;
-    const labels = { 'topology.kubernetes.io/zone': `zone-of-${name}` };
+    const labels = { 'topology.kubernetes.io/zone': zone };
     const node: Node = { apiVersion: 'v1', kind: 'Node', metadata: { name, labels } };
     await this.client.create(nodes, node, { signal });
     this.living.add(name);

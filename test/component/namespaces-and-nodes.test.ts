@@ -240,6 +240,36 @@ test('while every node is silent nothing is driven away', async (t) => {
   assert.deepEqual(effects, ['NoSchedule']);
 });
 
+/** When each silent node of a zone of ten got the taint that drives pods away, in seconds. */
+async function evictionTimes(world: World, silent: number): Promise<readonly number[]> {
+  for (let index = 0; index < 10; index++) await world.addNode(`n${index}`, 'one-zone');
+  await world.pass(1_000);
+  const startMs = world.clock.now();
+  for (let index = 0; index < silent; index++) world.living.delete(`n${index}`);
+  await world.pass(150_000);
+  return (await world.list(nodes))
+    .flatMap(({ spec }) => spec?.taints?.filter(({ effect }) => effect === 'NoExecute') ?? [])
+    .map(({ timeAdded = '' }) => (Date.parse(timeAdded) - startMs) / 1000)
+    .toSorted((a, b) => a - b);
+}
+
+test('nodes of a zone are given up one by one, ten seconds apart', async (t) => {
+  covers('WRK-020');
+  const world = await openWorld(t);
+  const [first = 0, second = 0, third = 0, ...more] = await evictionTimes(world, 3);
+  assert.equal(more.length, 0);
+  assert.ok(first >= 39 && first <= 61, `${first}`);
+  assert.ok(Math.abs(second - first - 10) <= 1, `${first} ${second}`);
+  assert.ok(Math.abs(third - second - 10) <= 1, `${second} ${third}`);
+});
+
+test('in a small zone that is mostly silent nothing is driven away', async (t) => {
+  const world = await openWorld(t);
+  const times = await evictionTimes(world, 6);
+  // Nodes fall silent one after the other: the first two are not yet "most of the zone".
+  assert.ok(times.length < 6, `${times}`);
+});
+
 test('a NoExecute taint set by hand deletes the pods that do not tolerate it', async (t) => {
   covers('WRK-023');
   const world = await openWorld(t);
