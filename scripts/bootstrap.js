@@ -242,7 +242,7 @@ function warmCompileCache(node) {
 
 // --- handing over -------------------------------------------------------------------------------
 
-/** Replaces this process where Node can do that; else stands in front of the child and passes on. */
+/** Replaces this process where Node can do that, else stands in front and passes signals on. */
 function replaceBy(program, args) {
   if (typeof process.execve === 'function') {
     process.removeAllListeners('warning');

@@ -33,7 +33,7 @@ export default async function* report(source: AsyncIterable<TestEvent>): AsyncGe
   }
 }
 
-/** The finished tests of a stream, in its order. Suites count only where they fail by themselves. */
+/** The finished tests of a stream, in order. Suites count only where they fail by themselves. */
 export async function* results(source: AsyncIterable<TestEvent>): AsyncGenerator<TestResult> {
   const names: string[] = [];
   let last: TestResult | undefined;

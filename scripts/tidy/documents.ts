@@ -72,7 +72,7 @@ interface Lock {
   >;
 }
 
-/** npm drops other platforms' packages where a registry lacks them; `npm ci` then refuses the file. */
+/** npm leaves out other platforms' packages that a registry lacks; npm ci refuses such a file. */
 export function checkLockFile(tree: Tree): readonly Problem[] {
   const path = 'package-lock.json';
   // Parse boundary: npm's own file.
