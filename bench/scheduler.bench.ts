@@ -13,7 +13,7 @@ import { systemClock } from '#kit/clock.ts';
 import { silentLog } from '#kit/log.ts';
 import { systemRandom } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
-import { namespaces, pods } from '#resources/kinds.ts';
+import { namespaces, pods, serviceAccounts } from '#resources/kinds.ts';
 import { openCatalog } from '#resources/resources.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import { runScheduler } from '#scheduler';
@@ -72,6 +72,10 @@ async function createPods(
 ): Promise<void> {
   const metadata = { name: 'bench' };
   await client.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata }, { signal });
+  // The controllers, which would make it, do not run here.
+  const account = { name: 'default', namespace: 'bench' };
+  const serviceAccount = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: account };
+  await client.create(serviceAccounts, serviceAccount, { signal });
   const requests = { cpu: '10m', memory: '16Mi' };
   for (let first = 0; first < podCount; first += 100) {
     const some = Array.from({ length: Math.min(100, podCount - first) }, (_, index) => {
@@ -79,7 +83,11 @@ async function createPods(
         apiVersion: 'v1',
         kind: 'Pod',
         metadata: { name: `pod-${first + index}`, namespace: 'bench' },
-        spec: { containers: [{ name: 'c', image: 'web:1', resources: { requests } }] },
+        spec: {
+          containers: [{ name: 'c', image: 'web:1', resources: { requests } }],
+          // Nor does the one that removes the taint of a new node.
+          tolerations: [{ operator: 'Exists' }],
+        },
       };
       return client.create(pods, pod, { signal });
     });
