@@ -14,6 +14,7 @@ import { formatMicroTime, formatTime } from '#kit/clock.ts';
 import { type Logger, silentLog } from '#kit/log.ts';
 import { seededRandom } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
+import type { Transport } from '#kit/transport.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
 import { leases, nodes, pods } from '#resources/kinds.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
@@ -36,14 +37,22 @@ export interface World {
   until(what: string, check: () => Promise<boolean>): Promise<void>;
 }
 
+export interface WorldOptions {
+  /** The controllers hear of pods this much later than they happen. */
+  readonly podDelayMs?: number;
+}
+
 /** Opens it and ends it with the test. */
-export async function openWorld(context: TestContext): Promise<World> {
+export async function openWorld(context: TestContext, options: WorldOptions = {}): Promise<World> {
   const clock = new VirtualClock();
   const server = await openTestServer({ clock });
   const client = openClient({ transport: server.transport, clock });
+  const controllersTransport = delayed(server.transport, clock, options.podDelayMs ?? 0);
+  const controllersClient = openClient({ transport: controllersTransport, clock });
   const random = seededRandom(3);
   const log: Logger = silentLog;
-  const informers = openInformers({ client, clock, random, log }, { freeze: true });
+  const deps = { client: controllersClient, clock, random, log };
+  const informers = openInformers(deps, { freeze: true });
   const scope = new Scope(new AbortController().signal);
   scope.spawn((signal) => informers.run(signal));
   const onBug = (error: Error): void => {
@@ -51,7 +60,7 @@ export async function openWorld(context: TestContext): Promise<World> {
   };
   scope.spawn((signal) =>
     runControllers(
-      { client, informers, clock, random, log, onBug },
+      { ...deps, informers, onBug },
       { clusterCIDR: '10.42.0.0/16', rootCA: 'the certificate', signal },
     ),
   );
@@ -64,6 +73,26 @@ export async function openWorld(context: TestContext): Promise<World> {
   });
   await clock.advance(0);
   return world;
+}
+
+/** The same transport, with watches of pods that lag behind. */
+function delayed(transport: Transport, clock: VirtualClock, delayMs: number): Transport {
+  if (delayMs === 0) return transport;
+  return {
+    send: async (request, options) => {
+      const response = await transport.send(request, options);
+      const { body } = response;
+      const isWatch = request.path.startsWith('/api/v1/pods?watch=true');
+      if (!isWatch || body instanceof Uint8Array) return response;
+      const late = (async function* () {
+        for await (const chunk of body) {
+          await clock.sleep(delayMs, options);
+          yield chunk;
+        }
+      })();
+      return { ...response, body: late };
+    },
+  };
 }
 
 class ControlWorld implements World {

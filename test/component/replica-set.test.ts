@@ -72,6 +72,33 @@ test('a deleted pod is replaced; there are never more than wanted', async (t) =>
   await settled(world, 1);
 });
 
+test('a cache that lags neither makes too many pods nor deletes too many', async (t) => {
+  const world = await openWorld(t, { podDelayMs: 2_000 });
+  await world.addNode('n1');
+  const { client, signal } = world;
+  await client.create(replicaSets, set(4), { signal });
+  const at = { namespace, name: 'web' };
+  const label = async (turn: number): Promise<void> => {
+    // Each change of the set makes its controller look again, at pods as they were.
+    const change = { metadata: { labels: { turn: String(turn) } } };
+    await client.patch(replicaSets, at, change, { type: 'merge', signal });
+    await world.pass(100);
+  };
+  for (let turn = 0; turn < 40; turn++) {
+    await label(turn);
+    const made = (await world.list(pods, namespace)).length;
+    assert.ok(made <= 4, `${made} pods were made`);
+  }
+  await settled(world, 4);
+  await client.patch(replicaSets, at, { spec: { replicas: 2 } }, { type: 'merge', signal });
+  for (let turn = 0; turn < 40; turn++) {
+    await label(turn);
+    const left = (await owned(world)).filter((pod) => !pod.metadata.deletionTimestamp);
+    assert.ok(left.length >= 2, `only ${left.length} pods are left`);
+  }
+  await settled(world, 2);
+});
+
 test('matching pods without owner are adopted, surplus ones are deleted', async (t) => {
   covers('WRK-033', 'WRK-084');
   const world = await start(t);
