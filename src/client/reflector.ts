@@ -32,6 +32,8 @@ export const reflectorLimits = {
   /** First delay; doubles with each failure in a row. */
   retryMs: 50,
   retryMsMax: 30_000,
+  /** Failures in a row before they are told. */
+  quietFailures: 3,
   /** A watch that held this long was a good one: the next failure starts with a short delay. */
   goodWatchMs: 5_000,
 } as const;
@@ -70,7 +72,9 @@ export class Reflector<T extends KubeObject> {
         signal.throwIfAborted();
         if (this.#handlerFailed) throw error;
         if (losesPlace(error)) this.#resourceVersion = undefined;
-        this.#deps.log.debug('watch was lost', { kind: this.#kind.kind, error });
+        // A watch breaks now and then; only one that does not come back is worth a line.
+        const level = failures < reflectorLimits.quietFailures ? 'debug' : 'warn';
+        this.#deps.log[level]('watch was lost', { kind: this.#kind.kind, error });
       }
       if (this.#deps.clock.monotonic() - begunMs >= reflectorLimits.goodWatchMs) failures = 0;
       await this.#pause(failures, signal);
