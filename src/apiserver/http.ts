@@ -7,8 +7,8 @@
  * connections (exec, attach, port-forward) leave from here to the node, after the lifecycle's first
  * stages have allowed them. Next: `lifecycle.ts`.
  */
-import { createSecureServer, type Http2SecureServer } from 'node:http2';
-import type { AddressInfo, Socket } from 'node:net';
+import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { requestEntityTooLarge } from '#api/errors.ts';
 import { present } from '#kit/assert.ts';
@@ -49,7 +49,12 @@ export async function listenHttp(parts: Parts, options: ListenOptions): Promise<
     allowHTTP1: true,
     settings: { maxConcurrentStreams: serverLimits.streamsMax, initialWindowSize: 1024 * 1024 },
   });
-  const sockets = new Set<Socket>();
+  const sockets = new Set<TLSSocket>();
+  const sessions = new Set<ServerHttp2Session>();
+  server.on('session', (session) => {
+    sessions.add(session);
+    session.once('close', () => sessions.delete(session));
+  });
   const identities = new WeakMap<object, { readonly identity: Identity | undefined }>();
   const identityFor = (socket: TLSSocket): Identity | undefined => {
     let known = identities.get(socket);
@@ -86,7 +91,7 @@ export async function listenHttp(parts: Parts, options: ListenOptions): Promise<
   const { port } = server.address() as AddressInfo;
   return {
     port,
-    [Symbol.asyncDispose]: () => close(parts, server, sockets),
+    [Symbol.asyncDispose]: () => close(parts, server, { sockets, sessions }),
   };
 }
 
@@ -232,24 +237,32 @@ function refuseBody(request: Incoming, response: Outgoing): void {
   request.resume();
 }
 
-/** Lets what is in flight finish, for a while; then cuts. */
+interface Connections {
+  readonly sockets: ReadonlySet<TLSSocket>;
+  readonly sessions: ReadonlySet<ServerHttp2Session>;
+}
+
+/** Takes nothing new, lets what is in flight finish for a while, then cuts. */
 async function close(
   { clock }: Parts,
   server: Http2SecureServer,
-  sockets: ReadonlySet<Socket>,
+  { sockets, sessions }: Connections,
 ): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   const cancel = clock.after(serverLimits.closeLimitMs, () => {
     for (const socket of sockets) socket.destroy();
   });
-  // Connections that serve nothing now end at once.
-  for (const socket of sockets) endIfIdle(socket);
+  for (const session of sessions) session.close();
+  for (const socket of sockets) {
+    if (socket.alpnProtocol !== 'h2') endWhenIdle(socket);
+  }
   await closed;
   cancel();
 }
 
-function endIfIdle(socket: Socket): void {
+function endWhenIdle(socket: TLSSocket): void {
   // Node marks the socket of an HTTP/1 connection with the answer that it is writing.
-  const { _httpMessage: busy } = socket as Socket & { readonly _httpMessage?: unknown };
-  if (busy === undefined || busy === null) socket.destroySoon();
+  const { _httpMessage: answer } = socket as TLSSocket & { readonly _httpMessage?: Outgoing };
+  if (answer === undefined || answer === null) socket.destroySoon();
+  else answer.once('finish', () => socket.destroySoon());
 }

@@ -17,6 +17,7 @@ import { type Arrival, limits, type ServerResponse } from './request.ts';
 import { auditHeaders } from './stages/audit.ts';
 import { authenticate } from './stages/authenticate.ts';
 import { authorize } from './stages/authorize.ts';
+import { impersonate } from './stages/impersonate.ts';
 import { readRequestInfo } from './stages/read-request-info.ts';
 import { respond, respondError } from './stages/respond.ts';
 import { route } from './stages/route.ts';
@@ -33,7 +34,8 @@ export async function handle(parts: Parts, arrival: Arrival): Promise<ServerResp
     const info = readRequestInfo(request);
     verb = info.verb;
     if (info.type === 'resource') resource = info.plural;
-    const identity = authenticate(parts, arrival);
+    const caller = authenticate(parts, arrival);
+    const identity = impersonate(parts, caller, request);
     await authorize(parts, identity, info);
     const output = negotiate(request.headers['accept'], info);
     const answer = await route(parts, { info, identity, output, arrival });

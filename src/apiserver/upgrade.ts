@@ -13,6 +13,7 @@ import type { Parts } from './parts.ts';
 import type { ResourceInfo } from './request.ts';
 import { authenticate } from './stages/authenticate.ts';
 import { authorize } from './stages/authorize.ts';
+import { impersonate } from './stages/impersonate.ts';
 import { readRequestInfo } from './stages/read-request-info.ts';
 
 export interface Upgrade {
@@ -43,7 +44,8 @@ async function allow(parts: Parts, { request, peer }: Upgrade): Promise<Resource
   const plain: PlainRequest = { method, path: url, headers };
   const info = readRequestInfo(plain);
   const signal = new AbortController().signal;
-  const identity = authenticate(parts, { request: plain, peer, signal });
+  const caller = authenticate(parts, { request: plain, peer, signal });
+  const identity = impersonate(parts, caller, plain);
   await authorize(parts, identity, info);
   if (info.type !== 'resource' || !upgradable.has(info.subresource)) throw unknownResource();
   if (headers['upgrade']?.toLowerCase() === 'websocket') {

@@ -230,3 +230,22 @@ test('reviews answer about oneself and about others', async () => {
   assert.equal(other.body.status.allowed, true);
   assert.equal((await server.request('POST', mayThey, { spec }, { as })).status, 403);
 });
+
+test('impersonation: who may, becomes the user; who may not, is refused', async () => {
+  await using server = await openTestServer();
+  const path = '/apis/authentication.k8s.io/v1/selfsubjectreviews';
+  const headers = { 'impersonate-user': 'jane', 'impersonate-group': 'dev, ops' };
+  const put = await server.request('POST', path, {}, { headers });
+  assert.deepEqual(put.body.status.userInfo, {
+    username: 'jane',
+    groups: ['dev', 'ops', 'system:authenticated'],
+  });
+  const seen = await server.request('GET', '/api/v1/pods', undefined, { headers });
+  assert.match(seen.body.message, /User "jane" cannot list resource "pods"/);
+  const as: Identity = { name: 'joe', groups: [] };
+  const refused = await server.request('POST', path, {}, { as, headers });
+  assert.equal(refused.status, 403);
+  assert.match(refused.body.message, /User "joe" cannot impersonate resource "users"/);
+  const groupOnly = { 'impersonate-group': 'system:masters' };
+  assert.equal((await server.request('POST', path, {}, { headers: groupOnly })).status, 400);
+});

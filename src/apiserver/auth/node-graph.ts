@@ -24,8 +24,12 @@ export class NodeGraph {
 
   observe(event: HubEvent): void {
     if (event.resource.storagePrefix !== 'pods') return;
-    this.forget(`${event.namespace}/${event.name}`);
-    const next = event.next();
+    const key = `${event.namespace}/${event.name}`;
+    const { value } = event.source;
+    // Most events of a busy scheduler are about pods without a node: no need to look inside.
+    const placed = value && Buffer.from(value.buffer, value.byteOffset, value.length);
+    const next = placed?.includes('"nodeName":"') ? event.next() : undefined;
+    this.forget(key);
     if (next !== undefined) this.add(next);
   }
 

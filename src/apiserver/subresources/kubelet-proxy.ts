@@ -214,7 +214,7 @@ function renameStreams(query: URLSearchParams): void {
 }
 
 /** Credentials are for this server, not for the kubelet. */
-const ownHeaders = /^(host|authorization|content-length|transfer-encoding)$/i;
+const ownHeaders = /^(host|authorization|content-length|transfer-encoding|impersonate-.*)$/i;
 
 function requestHead(target: KubeletTarget, { method, rawHeaders }: UpgradeRequest): string {
   let head = `${method} ${target.path} HTTP/1.1\r\n`;

@@ -3,6 +3,7 @@
  * Answers with the list of what was there.
  */
 import { isReason } from '#api/errors.ts';
+import type { Entry } from '#store';
 import { listBody } from '../output/list-body.ts';
 import type { Parts } from '../parts.ts';
 import { parseKey } from '../registry.ts';
@@ -12,13 +13,15 @@ import { readDeleteOptions } from './delete-options.ts';
 import { readPage } from './list-page.ts';
 import { readSelection } from './selection.ts';
 
+const batchSize = 50;
+
 export async function deleteCollection(parts: Parts, call: Call): Promise<Answer> {
   const { served, info } = call;
   const { store, clock } = parts;
   const options = await readDeleteOptions(parts, call);
   const selection = readSelection(served, info);
   const { entries, metadata } = await readPage(store, served, selection, info.query);
-  for (const { key } of entries) {
+  const remove = async ({ key }: Entry): Promise<void> => {
     const { namespace, name } = parseKey(served.resource, key);
     try {
       await deleteObject(parts, { served, namespace, name, options });
@@ -26,6 +29,10 @@ export async function deleteCollection(parts: Parts, call: Call): Promise<Answer
       // Somebody else was faster, which is just as well.
       if (!isReason(error, 'NotFound')) throw error;
     }
+  };
+  // Together, so that they share commits; not all at once, so that others get their turn.
+  for (let from = 0; from < entries.length; from += batchSize) {
+    await Promise.all(entries.slice(from, from + batchSize).map(remove));
   }
   const body = listBody({
     served,

@@ -6,7 +6,7 @@
  * initial state with a bookmark. History that is gone is answered with 410 so that the client lists
  * again.
  */
-import { expired, invalid, notAcceptable } from '#api/errors.ts';
+import { expired, invalid, notAcceptable, tooManyRequests } from '#api/errors.ts';
 import { forbidden } from '#api/field-error.ts';
 import type { Entry } from '#store';
 import { bookmarkLine, eventEncoder, eventLine } from '../output/event-encoder.ts';
@@ -22,6 +22,8 @@ import { readSelection } from './selection.ts';
 
 /** A watch ends after this long, give or take as much again, so that clients spread out anew. */
 const watchSecondsMin = 1800;
+/** Watches open at once; each costs a buffer and a connection's share. */
+const watchesMax = 20_000;
 
 export async function watch(parts: Parts, call: Call): Promise<Answer> {
   const { served, info, output, signal } = call;
@@ -29,6 +31,7 @@ export async function watch(parts: Parts, call: Call): Promise<Answer> {
   if (output.encoding !== 'json') throw notAcceptable(['application/json']);
   const waiting = store.fresh();
   if (waiting !== undefined) await waiting;
+  if (hub.size >= watchesMax) throw tooManyRequests('too many open watches', 5);
   const selection = readSelection(served, info);
   const includeObject = includeObjectOf(info.query);
   const encoder = eventEncoder(served, output.form, includeObject, clock);
