@@ -23,7 +23,7 @@ const known: Readonly<Record<string, Schema>> = {
       name: { type: 'string' },
       labels: { type: 'object', values: { type: 'string' } },
       parts: { type: 'array', items: { ref: 'x.v1.Part' } },
-      needed: { type: 'array', items: { type: 'string' } },
+      box: { ref: 'x.v1.Box' },
       cpu: { type: 'string', format: 'quantity' },
       at: { type: 'string', format: 'date-time' },
       data: { type: 'string', format: 'byte' },
@@ -31,8 +31,18 @@ const known: Readonly<Record<string, Schema>> = {
       raw: { type: 'object', opaque: true },
       empty: { type: 'object', fields: {} },
     },
-    required: ['needed'],
   },
+  'x.v1.Box': {
+    type: 'object',
+    fields: {
+      needed: { type: 'array', items: { type: 'string' } },
+      size: { type: 'integer' },
+      part: { ref: 'x.v1.Part' },
+      selector: { ref: 'meta.v1.LabelSelector' },
+    },
+    required: ['needed', 'size', 'part', 'selector'],
+  },
+  'meta.v1.LabelSelector': { type: 'object', fields: {} },
   'x.v1.Part': { type: 'object', fields: { size: { type: 'integer' }, name: { type: 'string' } } },
 };
 const definitions: Definitions = { get: (name) => known[name] };
@@ -65,19 +75,24 @@ test('unknown fields are dropped and reported with their place', () => {
   assert.deepEqual(problems, ['unknown field "spec.foo"', 'unknown field "spec.parts[1].bar"']);
 });
 
-test('nulls and empty lists and maps vanish, empty objects and required lists stay', () => {
+test('nulls and empty lists and maps vanish, empty objects stay', () => {
   const { object, problems } = decode({
     count: null,
     labels: {},
     parts: [],
-    needed: [],
     empty: {},
   });
-  assert.deepEqual(object['spec'], { needed: [], empty: {} });
+  assert.deepEqual(object['spec'], { empty: {} });
   assert.deepEqual(problems, []);
   assert.deepEqual(decode({ labels: { a: null }, parts: [null] }).object['spec'], {
     labels: { a: '' },
     parts: [{}],
+  });
+});
+
+test('what a type cannot be without is there, if only empty; selectors stay absent', () => {
+  assert.deepEqual(decode({ box: {} }).object['spec'], {
+    box: { needed: [], size: 0, part: {} },
   });
 });
 

@@ -2,8 +2,9 @@
  * JSON values → an object that fits its schema.
  *
  * Wrong types are refused with the words that Go's decoder uses (clients show them), unknown fields
- * are dropped and reported, nulls vanish, and values with several spellings (times, quantities)
- * get the one that is stored. Whatever needs no change is passed through, not copied.
+ * are dropped and reported, nulls vanish, required values that are missing become empty ones, and
+ * values with several spellings (times, quantities) get the one that is stored. Whatever needs no
+ * change is passed through, not copied.
  *
  * Called by the server for each body and each patched object; `parseJson` comes before it, the
  * view's defaults come after it.
@@ -113,7 +114,39 @@ class Decoder {
         changed[key] = after;
       }
     }
-    return changed ?? value;
+    return this.#withRequired(changed ?? value, schema);
+  }
+
+  /**
+   * What a type cannot be without is there, if only empty, as in a Go struct: what comes after need
+   * not ask. Selectors stay absent, since an empty one means something else than none.
+   */
+  #withRequired(
+    value: Readonly<Record<string, unknown>>,
+    { required, fields = {} }: Schema,
+  ): Readonly<Record<string, unknown>> {
+    if (required === undefined) return value;
+    let filled: Record<string, unknown> | undefined;
+    for (const key of required) {
+      const field = fields[key];
+      if (field === undefined || value[key] !== undefined) continue;
+      const empty = this.#emptyValue(field);
+      if (empty === undefined) continue;
+      filled ??= { ...value };
+      filled[key] = empty;
+    }
+    return filled ?? value;
+  }
+
+  #emptyValue(schema: Schema): unknown {
+    if (schema.ref !== undefined) {
+      const target = this.#definitions.get(schema.ref);
+      if (target?.fields === undefined || schema.ref.endsWith('.LabelSelector')) return undefined;
+      return this.#withRequired({}, target);
+    }
+    if (schema.format === 'int-or-string') return 0;
+    if (schema.format === 'quantity' || schema.format?.endsWith('-time')) return undefined;
+    return schema.type === 'object' || schema.type === undefined ? undefined : zero(schema);
   }
 
   #map(value: unknown, schema: Schema, values: Schema, place: Place): unknown {
@@ -122,7 +155,7 @@ class Decoder {
     for (const key of Object.keys(value)) {
       const before = value[key];
       const at = { ...place, path: join(place.path, key), depth: place.depth + 1 };
-      const after = before === null ? zero(values) : this.#value(before, values, at);
+      const after = this.#value(before === null ? zero(values) : before, values, at);
       if (after === before) continue;
       changed ??= { ...value };
       Object.defineProperty(changed, key, {
@@ -141,7 +174,7 @@ class Decoder {
     for (let index = 0; index < value.length; index++) {
       const before: unknown = value[index];
       const at = { ...place, path: `${place.path}[${index}]`, depth: place.depth + 1 };
-      const after = before === null ? zero(items) : this.#value(before, items, at);
+      const after = this.#value(before === null ? zero(items) : before, items, at);
       if (after === before) continue;
       changed ??= [...value];
       changed[index] = after;
@@ -231,6 +264,8 @@ function step(place: Place, key: string): Place {
 
 /** What a null inside a list or map stands for. */
 function zero(schema: Schema): unknown {
+  if (schema.format === 'quantity') return '0';
+  if (schema.format?.endsWith('-time')) return '0001-01-01T00:00:00Z';
   switch (schema.type) {
     case 'string':
       return '';
