@@ -17,7 +17,7 @@ const set = (replicas: number): ReplicaSet => ({
   metadata: { namespace, name: 'web' },
   spec: {
     replicas,
-    selector: { matchLabels: labels },
+    selector: { matchExpressions: [{ key: 'app', operator: 'In', values: ['web'] }] },
     template: { metadata: { labels }, spec: podSpec },
   },
 });
