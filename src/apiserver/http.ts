@@ -35,6 +35,8 @@ export interface ListenOptions {
 const serverLimits = {
   /** Requests in flight on one HTTP/2 connection. */
   streamsMax: 1000,
+  /** How long a body may take to arrive. */
+  bodyLimitMs: 60_000,
   /** How long requests in flight may take to finish when the server closes. */
   closeLimitMs: 5_000,
 } as const;
@@ -102,7 +104,7 @@ function serve(
   identityFor: (socket: TLSSocket) => Identity | undefined,
 ): void {
   const exchange = new Exchange(request, response, identityFor(tlsSocketOf(request)));
-  readBody(request, (body) => {
+  readBody(parts, request, (body) => {
     if (body === 'too large') refuseBody(request, response);
     else if (body !== 'gone') exchange.run(parts, body);
   });
@@ -191,6 +193,7 @@ export function certificateIdentity(socket: TLSSocket): Identity | undefined {
 }
 
 function readBody(
+  { clock }: Parts,
   request: Incoming,
   done: (body: Uint8Array | undefined | 'too large' | 'gone') => void,
 ): void {
@@ -212,8 +215,13 @@ function readBody(
   const finish = (result: Uint8Array | undefined | 'too large' | 'gone'): void => {
     if (over) return;
     over = true;
+    cancel();
     done(result);
   };
+  const cancel = clock.after(serverLimits.bodyLimitMs, () => {
+    finish('gone');
+    request.destroy();
+  });
   request.on('data', (part: Buffer) => {
     size += part.length;
     if (size > limits.bodyBytesMax) finish('too large');

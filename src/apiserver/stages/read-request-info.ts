@@ -81,7 +81,9 @@ function verbOf(
       return name === '' ? 'deletecollection' : 'delete';
     default: {
       const watch = query.get('watch');
-      const wanted = forcedWatch || watch === 'true' || watch === '1';
+      const asked = forcedWatch || watch === 'true' || watch === '1';
+      // Only the head of a stream that never ends would be no answer.
+      const wanted = asked && method !== 'HEAD';
       if (wanted && subresource === '') return 'watch';
       return name === '' ? 'list' : 'get';
     }

@@ -219,6 +219,21 @@ test('a new node is tainted until it is ready', async () => {
   ]);
 });
 
+test('what a sub-resource is not for, it does not do', async () => {
+  await using server = await openTestServer();
+  await account(server);
+  await runningPod(server, 'p');
+  const change = { spec: { containers: [{ name: 'main', image: 'other:1' }] } };
+  const ephemeral = await server.request('PATCH', `${pods}/p/ephemeralcontainers`, change);
+  assert.equal(ephemeral.status, 404);
+  await server.request('PATCH', `${pods}/p/status`, { ...change, status: { phase: 'Running' } });
+  const { body } = await server.request('GET', `${pods}/p`);
+  assert.equal(body.spec.containers[0].image, 'nginx:1');
+  assert.equal(body.status.phase, 'Running');
+  assert.equal((await server.request('DELETE', `${pods}/p/status`)).status, 405);
+  assert.equal((await server.request('PUT', `${pods}/p/binding`, {})).status, 405);
+});
+
 test('streams need a connection of their own', async () => {
   await using server = await openTestServer();
   for (const name of ['exec', 'attach', 'portforward']) {

@@ -15,6 +15,8 @@ export interface DeleteOptions {
     | { readonly uid?: string | undefined; readonly resourceVersion?: string | undefined }
     | undefined;
   readonly dryRun: boolean;
+  /** The oldest way to ask for the dependants' end: an object that only waits is answered 202. */
+  readonly accepted: boolean;
 }
 
 interface Body {
@@ -41,6 +43,7 @@ export function deleteOptionsFrom(body: Body, query: URLSearchParams): DeleteOpt
     gracePeriodSeconds: grace === undefined ? undefined : wholeNumber(grace),
     propagation: propagationOf(policy, orphan),
     preconditions: body.preconditions ?? undefined,
+    accepted: orphan === false || orphan === 'false',
     dryRun: isDryRun([...(body.dryRun ?? []), ...query.getAll('dryRun')]),
   };
 }

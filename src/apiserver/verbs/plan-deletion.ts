@@ -27,7 +27,7 @@ export function planDeletion(
   if (isNamespace(hub)) return planNamespaceDeletion(hub, options, nowMs);
   const finalizers = finalizersFor(resource, hub, options);
   const graceSeconds = graceFor(resource, hub, options);
-  const status = options.propagation === undefined ? 200 : 202;
+  const status = options.accepted ? 202 : 200;
   const { deletionTimestamp } = hub.metadata;
   if (deletionTimestamp !== undefined) {
     return planSecondDelete(resource, hub, { finalizers, graceSeconds, deletionTimestamp });
@@ -162,6 +162,6 @@ function planNamespaceDeletion(
   return {
     do: 'mark',
     hub: terminating,
-    status: options.propagation === undefined ? 200 : 202,
+    status: options.accepted ? 202 : 200,
   };
 }

@@ -274,13 +274,15 @@ test('the propagation policy becomes a finalizer', async () => {
     return server.request('DELETE', `${deployments}/${name}`, body);
   };
   const foreground = await remove('a', 'Foreground');
-  assert.equal(foreground.status, 202);
+  assert.equal(foreground.status, 200);
   assert.deepEqual(foreground.body.metadata.finalizers, ['foregroundDeletion']);
   const orphan = await remove('b', 'Orphan');
   assert.deepEqual(orphan.body.metadata.finalizers, ['orphan']);
   const background = await remove('c', 'Background');
   assert.equal(background.body.status, 'Success');
   assert.equal((await remove('d', 'Sometimes')).status, 400);
+  const old = await server.request('DELETE', `${deployments}/a`, { orphanDependents: true });
+  assert.deepEqual(old.body.metadata.finalizers, ['orphan']);
 });
 
 test('delete honours preconditions', async () => {
