@@ -30,6 +30,7 @@ async function outcomeOf(
     random: seededRandom(options.seed ?? 1),
     areOn: () => options.areOn ?? true,
     note: (text: string) => notes.push(text),
+    onAmbiguous: () => {},
   };
   const transport = new FaultyTransport(deps, inner, { ...none, ...rates });
   const caller = new AbortController();
@@ -98,7 +99,14 @@ test('a watch breaks off in the middle', async () => {
       await clock.sleep(1_000, { signal });
     }
   }
-  const deps = { clock, scope, random: seededRandom(3), areOn: () => true, note: () => {} };
+  const deps = {
+    clock,
+    scope,
+    random: seededRandom(3),
+    areOn: () => true,
+    note: () => {},
+    onAmbiguous: () => {},
+  };
   const transport = new FaultyTransport(deps, inner, { ...none, breakWatch: 1 });
   const seen: number[] = [];
   const reading = (async () => {

@@ -34,6 +34,8 @@ export interface FaultDeps {
   readonly scope: Scope;
   readonly areOn: () => boolean;
   readonly note: (text: string) => void;
+  /** Told of each request that is carried out late or twice: its sender cannot know. */
+  readonly onAmbiguous: (request: PlainRequest) => void;
 }
 
 export class ConnectionLost extends Error {
@@ -73,6 +75,7 @@ export class FaultyTransport implements Transport {
         throw new ConnectionLost('connection reset before the answer came');
       case 'late':
         this.#note('late', request);
+        this.#deps.onAmbiguous(request);
         this.#carryOutLater(request);
         throw new ConnectionLost('connection reset');
       case 'delay':
@@ -80,6 +83,7 @@ export class FaultyTransport implements Transport {
         break;
       case 'repeat':
         this.#note('repeated', request);
+        this.#deps.onAmbiguous(request);
         await this.#carryOut(request, signal);
         break;
       case undefined:

@@ -22,6 +22,8 @@ export type WorldEvent =
       readonly node: string;
     }
   | { readonly what: 'nodeDown' | 'nodeUp'; readonly node: string }
+  /** A pod's creation or deletion will be carried out late, or twice. */
+  | { readonly what: 'ambiguousPodWrite' }
   /** The user, the simulator and its faults. */
   | { readonly what: 'note'; readonly text: string };
 
@@ -48,6 +50,9 @@ export function describe(event: WorldEvent): string | undefined {
   switch (event.what) {
     case 'note':
       return event.text;
+    case 'ambiguousPodWrite':
+      // The fault itself has its line.
+      return undefined;
     case 'nodeDown':
     case 'nodeUp':
       return `${event.what} ${event.node}`;

@@ -246,6 +246,10 @@ export class World {
         scope: this.#scope,
         areOn: () => this.#faultsOn,
         note: (text) => this.note(text),
+        onAmbiguous: ({ method, path }) => {
+          const isPod = /\/pods(\/[^/?]+)?(\?|$)/.test(path);
+          if (isPod && method !== 'GET') this.observe({ what: 'ambiguousPodWrite' });
+        },
       },
       inner,
       this.#options.simulation.network,

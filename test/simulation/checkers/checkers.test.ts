@@ -119,6 +119,7 @@ test('floor: dead nodes, failing pods and changed wishes are no fault of the rol
   ];
   const excuses: readonly WorldEvent[] = [
     { what: 'nodeDown', node: 'node-2' },
+    { what: 'ambiguousPodWrite' },
     put(node('False')),
     put(pod('c', { ready: false })),
     put(deployment(2, 1)),

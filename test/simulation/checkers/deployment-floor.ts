@@ -4,12 +4,14 @@
  *
  * "Nothing but roll" needs care, since other things may rightly take pods away. A Deployment is
  * under watch when, for `quietMs`, no node was down or not ready, no pod of it became unready
- * without being deleted, and nobody changed its replicas or maxUnavailable; and the floor was
- * reached. The time is longer than any delay that the simulator's faults make, so nobody acts on
- * news from before. From then on, each removal of a ready pod (its deletion begins) must leave the
- * floor standing; any of those other things ends the watch until all is quiet again.
+ * without being deleted, no creation or deletion of a pod was carried out late or twice (a late
+ * deletion takes a pod that its controller has long replaced by another choice), and nobody changed
+ * its replicas or maxUnavailable; and the floor was reached. Lost requests, lost answers, delays,
+ * broken watches and crashes are no excuse. The time is longer than any delay that faults make, so
+ * nobody acts on news from before.
  *
- * Counted is the truth of the store, not what a controller believes.
+ * From then on each removal of a ready pod (its deletion begins) must leave the floor standing; any
+ * of those other things ends the watch until all is quiet again. Counted is the truth of the store, not what a controller believes.
  */
 import { controllerOf } from '#api/object.ts';
 import type { Deployment, ReplicaSet } from '#resources/types/apps-v1.ts';
@@ -37,7 +39,8 @@ export class DeploymentFloor implements Checker {
   /** Replica set uid → deployment uid. */
   readonly #owners = new Map<string, string>();
   readonly #nodesAway = new Set<string>();
-  #nodesQuietSinceMs = 0;
+  /** Of all Deployments together: nodes away, and writes that nobody can know of. */
+  #quietSinceMs = 0;
 
   onEvent(event: WorldEvent, nowMs: number): string | undefined {
     switch (event.what) {
@@ -46,7 +49,10 @@ export class DeploymentFloor implements Checker {
         return undefined;
       case 'nodeUp':
         this.#nodesAway.delete(`down ${event.node}`);
-        this.#nodesQuietSinceMs = nowMs;
+        this.#quietSinceMs = nowMs;
+        return undefined;
+      case 'ambiguousPodWrite':
+        this.#quietSinceMs = nowMs;
         return undefined;
       case 'put':
       case 'delete':
@@ -82,7 +88,7 @@ export class DeploymentFloor implements Checker {
   #seeNode(node: Node, what: 'put' | 'delete', nowMs: number): void {
     const name = `unready ${node.metadata.name}`;
     if (what === 'put' && isNodeReady(node)) {
-      if (this.#nodesAway.delete(name)) this.#nodesQuietSinceMs = nowMs;
+      if (this.#nodesAway.delete(name)) this.#quietSinceMs = nowMs;
     } else {
       this.#nodesAway.add(name);
     }
@@ -134,7 +140,7 @@ export class DeploymentFloor implements Checker {
     deployment: Watched,
     { before, nowMs }: { readonly before: number; readonly nowMs: number },
   ): string | undefined {
-    const quietSinceMs = Math.max(deployment.quietSinceMs, this.#nodesQuietSinceMs);
+    const quietSinceMs = Math.max(deployment.quietSinceMs, this.#quietSinceMs);
     const isQuiet = this.#nodesAway.size === 0 && nowMs - quietSinceMs >= quietMs;
     // Below the floor already: whatever broke it was excused above, or reported.
     if (!isQuiet || before < deployment.floor) return undefined;
