@@ -36,7 +36,7 @@ export function decodeObject(json: unknown, schema: Schema, definitions: Definit
   }
 }
 
-/** `Pod in version "v1" cannot be handled as a Pod: …`: how the server words a body it cannot use. */
+/** `Pod in version "v1" cannot be handled as a Pod: …`: how a body that is no use is refused. */
 export function refusal(json: unknown, why: string): string {
   const { kind, apiVersion } = isObject(json) ? json : {};
   if (typeof kind !== 'string' || typeof apiVersion !== 'string') return why;

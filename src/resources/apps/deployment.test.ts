@@ -1,9 +1,11 @@
 /** Deployments in all the versions that serve them: defaults, conversion, validation, columns. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { applyStrategicPatch } from '#api/patch.ts';
 import { present } from '#kit/assert.ts';
 import { covers, superseded } from '#test/covers.ts';
 import { shown, updated, written } from '#test/descriptor.ts';
+import { openCatalog } from '../resources.ts';
 import type { Deployment } from '../types/apps-v1.ts';
 
 const labels = { app: 'web' };
@@ -24,7 +26,7 @@ function body(spec: object, apiVersion = 'apps/v1') {
 const create = (spec: object, apiVersion?: string) => written<Deployment>(body(spec, apiVersion));
 
 test('defaults of apps/v1', () => {
-  covers('WRK-047', 'WRK-064', 'WRK-211');
+  covers('WRK-211');
   superseded('API-158', { by: 'v1.9', now: 'apps/v1: 25 % surge and unavailable, ten revisions' });
   superseded('WRK-063', { by: 'v1.9', now: 'apps/v1 keeps ten old ReplicaSets by default' });
   const { hub, errors } = create({});
@@ -162,8 +164,25 @@ test('the generation counts spec and annotations, not labels or status', () => {
   assert.equal(changed(create({ replicas: 2 }).hub), true);
 });
 
+test('the published merge keys steer strategic patches', () => {
+  covers('API-108', 'API-157');
+  const catalog = openCatalog();
+  const { hub, view } = create({});
+  const patch = {
+    spec: {
+      strategy: { $retainKeys: ['type'], type: 'Recreate' },
+      template: { spec: { containers: [{ name: 'redis', image: 'redis:1' }] } },
+    },
+  };
+  const patched = Object(applyStrategicPatch(hub, patch, view.schema, catalog));
+  assert.deepEqual(patched.spec.strategy, { type: 'Recreate' });
+  assert.deepEqual(
+    patched.spec.template.spec.containers.map(({ name }: { name: string }) => name),
+    ['redis', 'web'],
+  );
+});
+
 test('scale reads and writes the count', () => {
-  covers('API-113');
   const { hub, resource } = create({ replicas: 3 });
   const scale = present(resource.scale, 'deployments scale');
   assert.equal(scale.specReplicas(hub), 3);

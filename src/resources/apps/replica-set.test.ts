@@ -1,7 +1,6 @@
 /** ReplicaSets: defaults, old versions, validation, columns. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { covers } from '#test/covers.ts';
 import { shown, updated, written } from '#test/descriptor.ts';
 import type { ReplicaSet } from '../types/apps-v1.ts';
 
@@ -14,7 +13,6 @@ function body(spec: object, apiVersion = 'apps/v1') {
 }
 
 test('one replica by default, and a selector that must fit', () => {
-  covers('WRK-032');
   const selector = { matchExpressions: [{ key: 'tier', operator: 'In', values: ['frontend'] }] };
   const { hub, errors } = written<ReplicaSet>(body({ selector }));
   assert.deepEqual(errors, []);

@@ -3,7 +3,6 @@
  * Stored as autoscaling/v2; `v1-view.ts` shows it as autoscaling/v1.
  */
 import { defineResource, type Resource } from '#api/resource.ts';
-import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { fillIn } from '../fill-in.ts';
 import type {
@@ -35,7 +34,7 @@ export function horizontalPodAutoscalerResource(): Resource {
       autoscalingV1View(),
     ],
     hasStatus: true,
-    specChanged: (next, old) => !jsonEqual(next.spec, old.spec),
+    specChanged: () => false,
     prepareForCreate: (autoscaler) => ({
       ...autoscaler,
       status: { desiredReplicas: 0, currentReplicas: 0 },

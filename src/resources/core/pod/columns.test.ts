@@ -106,7 +106,6 @@ test('a pod on its way out is terminating until it has ended', () => {
 });
 
 test('init containers count up before the others start', () => {
-  covers('POD-292');
   const init = [{ name: 'i' }, { name: 'j' }];
   const states = (...initContainerStatuses: ContainerStatus[]) =>
     row(

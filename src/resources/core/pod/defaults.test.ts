@@ -77,7 +77,7 @@ test('the tag decides whether an image is pulled again', () => {
 });
 
 test('probes get timings and handlers', () => {
-  covers('POD-171', 'POD-101');
+  covers('POD-171');
   const probed = pod({
     containers: [
       {

@@ -144,8 +144,16 @@ test('resources', () => {
   ]);
 });
 
+test('what is counted whole is not given in parts', () => {
+  covers('API-085');
+  const dongles = (amount: string) =>
+    containerErrors({ resources: { limits: { 'example.com/dongle': amount } } });
+  for (const amount of ['3', '3000m', '3Ki']) assert.deepEqual(dongles(amount), [], amount);
+  for (const amount of ['0.5', '1500m']) assert.match(dongles(amount).join(), /must be an integer/);
+});
+
 test('probes and hooks', () => {
-  covers('POD-171', 'POD-172');
+  covers('POD-171');
   assert.deepEqual(containerErrors({ livenessProbe: {} }), [
     'livenessProbe: Required value: must specify a handler type',
   ]);
@@ -233,7 +241,7 @@ function change(spec: (old: PodSpec) => object): readonly string[] {
 }
 
 test('of a pod that exists only little may change', () => {
-  covers('API-076', 'POD-180');
+  covers('API-076');
   const first = (spec: PodSpec, fields: object) => ({
     ...spec,
     containers: [{ ...spec.containers[0], ...fields }],
@@ -308,7 +316,6 @@ test('plain writes keep the status, status writes keep the rest', () => {
 });
 
 test('how long a pod may take to stop', () => {
-  covers('POD-084');
   const { hub, resource } = written<Pod>(body({ containers: [container] }));
   const grace = (pod: Pod) => resource.gracePeriodSeconds?.(pod);
   const bound: Pod = { ...hub, spec: { ...hub.spec, nodeName: 'n', containers: [] } };

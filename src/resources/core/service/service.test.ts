@@ -14,7 +14,7 @@ const create = (spec: unknown) => written<Service>(body(spec));
 const http = { port: 80 };
 
 test('a service that only names a port gets everything else', () => {
-  covers('SVC-020', 'SVC-021', 'SVC-026', 'SVC-034', 'SVC-081', 'API-125');
+  covers('SVC-081');
   const { hub, errors } = create({ selector: { app: 'web' }, ports: [http] });
   assert.deepEqual(errors, []);
   assert.deepEqual(hub.spec, {
@@ -28,7 +28,6 @@ test('a service that only names a port gets everything else', () => {
 });
 
 test('types and affinity bring defaults of their own', () => {
-  covers('SVC-055');
   const spec = (fields: object) => create({ ports: [http], ...fields }).hub.spec ?? {};
   assert.equal(spec({ type: 'NodePort' }).externalTrafficPolicy, 'Cluster');
   assert.equal(spec({ externalIPs: ['1.2.3.4'] }).externalTrafficPolicy, 'Cluster');
@@ -146,7 +145,6 @@ test('a node port set anew is kept, and never given to two ports', () => {
 });
 
 test('an address may not change once given out', () => {
-  covers('SVC-030');
   assert.deepEqual(update({ type: 'NodePort', clusterIP: '10.43.0.8', ports: [http] }).errors, [
     'spec.clusterIPs[0]: Invalid value: ["10.43.0.8"]: may not change once set',
   ]);
@@ -164,8 +162,8 @@ test('a change of type drops what only the old type had', () => {
 });
 
 test('services in a list', () => {
-  covers('SVC-069', 'SVC-051');
-  superseded('SVC-007', { by: 'v1.8', now: 'EXTERNAL-IP of a NodePort service shows <none>' });
+  covers('SVC-069');
+  superseded('SVC-007', { by: 'v1.9', now: 'EXTERNAL-IP of a NodePort service shows <none>' });
   const cells = (spec: object, status?: object) => {
     const { resource, hub } = create(spec);
     const shown: Service = { ...hub, ...(status ? { status } : {}) };

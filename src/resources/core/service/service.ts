@@ -4,7 +4,6 @@
  */
 import { defineResource, type Resource } from '#api/resource.ts';
 import { formatLabelSelector } from '#api/selectors.ts';
-import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, nameColumn } from '#resources/columns.ts';
 import type { Service } from '#resources/types/core-v1.ts';
 import { hubView } from '#resources/view.ts';
@@ -30,7 +29,7 @@ export function serviceResource(): Resource {
     ],
     hasStatus: true,
     nameRule: 'label1035',
-    specChanged: (next, old) => !jsonEqual(next.spec, old.spec),
+    specChanged: () => false,
     prepareForCreate: (service) => ({
       ...service,
       spec: agreeClusterIPs(service.spec ?? {}, undefined),
