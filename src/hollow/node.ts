@@ -1,8 +1,8 @@
 /**
  * What a hollow node says about itself: its Node object, its status and its Lease. Pure.
  *
- * Addresses follow from the node's number n: 192.168.x.y for the node and a block 10.(128 + n / 256).
- * (n mod 256).0/24 for its pods, so that no two nodes of a cluster share any.
+ * Addresses follow from the node's number n: 192.168.x.y for the node and a block 10.(128 + n /
+ * 256). (n mod 256).0/24 for its pods, so that no two nodes of a cluster share any.
  */
 import { formatMicroTime, formatTime } from '#kit/clock.ts';
 import type { Lease } from '#resources/types/coordination-v1.ts';

@@ -1,4 +1,7 @@
-/** A hollow pod's life as a table: what is planned at each moment, and what its status then says. */
+/**
+ * A hollow pod's life as a table: what is planned at each moment, and what its status then
+ * says.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Pod, PodStatus } from '#resources/types/core-v1.ts';

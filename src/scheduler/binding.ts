@@ -1,10 +1,10 @@
 /**
  * Tells the API server where a pod goes, many pods at a time, while the next ones are decided.
  *
- * The place was reserved before. A refusal gives it back and the pod tries again after its back-off.
- * When no answer came at all the pod may be bound or not: the place stays reserved through the
- * back-off, and by then the informer has told, or the pod is decided anew. The API server binds a
- * pod once only, so a late first binding and a second one cannot both succeed.
+ * The place was reserved before. A refusal gives it back and the pod tries again after its
+ * back-off. When no answer came at all the pod may be bound or not: the place stays reserved
+ * through the back-off, and by then the informer has told, or the pod is decided anew. The API
+ * server binds a pod once only, so a late first binding and a second one cannot both succeed.
  */
 import { ApiError, isReason } from '#api/errors.ts';
 import type { Client } from '#client';

@@ -1,9 +1,10 @@
 /**
  * The scheduler's picture of all nodes and the pods on them, changed pod by pod as events come.
  *
- * A decision places its pod here at once (`assume`), so that the next decision sees the room taken
- * long before the API server has answered; the informer's event later confirms it, or `forget` gives
- * the place back. Decisions run in one synchronous stretch, so they read this live: no snapshot.
+ * A decision places its pod here at once (`assume`), so that the next decision sees the room
+ * taken long before the API server has answered; the informer's event later confirms it, or
+ * `forget` gives the place back. Decisions run in one synchronous stretch, so they read this
+ * live: no snapshot.
  */
 import { assert } from '#kit/assert.ts';
 import type { Node } from '#resources/types/core-v1.ts';

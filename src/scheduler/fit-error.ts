@@ -1,11 +1,11 @@
 /**
  * Why no node was good enough, in the words that people grep for.
  *
- * `0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu. preemption: 0/3
- * nodes are available: 1 Preemption is not helpful for scheduling, 2 No preemption victims found for
- * incoming pod.` Counts first, sorted as text. The part after `preemption:` says on how many nodes
- * removing pods could not help at all, and on how many nothing was found to remove. Preempting
- * lower-priority pods is not part of this scheduler yet, so nothing is ever found.
+ * `0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu. preemption:
+ * 0/3 nodes are available: 1 Preemption is not helpful for scheduling, 2 No preemption victims
+ * found for incoming pod.` Counts first, sorted as text. The part after `preemption:` says on how
+ * many nodes removing pods could not help at all, and on how many nothing was found to remove.
+ * Preempting lower-priority pods is not part of this scheduler yet, so nothing is ever found.
  */
 import type { Objection } from '#scheduling';
 

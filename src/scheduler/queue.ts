@@ -1,10 +1,10 @@
 /**
  * Pods that wait for a node.
  *
- * `active`: to be tried next, by priority, then by age. `waiting`: no node fitted; woken by a change
- * that the rules which turned it away say could help, and after five minutes in any case. A woken
- * pod whose last try was too recent goes to `backoff` first: 1 s after the first try, then 2, 4, 8,
- * at most 10. Pods whose binding failed go to `backoff` at once.
+ * `active`: to be tried next, by priority, then by age. `waiting`: no node fitted; woken by a
+ * change that the rules which turned it away say could help, and after five minutes in any case.
+ * A woken pod whose last try was too recent goes to `backoff` first: 1 s after the first try,
+ * then 2, 4, 8, at most 10. Pods whose binding failed go to `backoff` at once.
  *
  * `scheduler.ts` fills it from the informers and takes pods out, one at a time.
  */

@@ -1,6 +1,7 @@
 /**
- * The running scheduler against informers filled by hand and a client that notes what it is asked:
- * which pods it takes, what it writes when nothing fits, and what it does when a binding goes wrong.
+ * The running scheduler against informers filled by hand and a client that notes what it is
+ * asked: which pods it takes, what it writes when nothing fits, and what it does when a binding
+ * goes wrong.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

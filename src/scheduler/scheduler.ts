@@ -2,9 +2,10 @@
  * The scheduler: gives each pod without a node the best node that takes it.
  *
  * Informers fill `queue.ts` (pods that wait) and `cache.ts` (nodes and what is on them). The loop
- * below takes one pod at a time: `cycle.ts` decides (filter → score → choose), the place is reserved
- * in the cache, and `binding.ts` tells the API server while the loop goes on with the next pod. Next
- * in the walk: the API server's binding sub-resource, then the kubelet of the chosen node.
+ * below takes one pod at a time: `cycle.ts` decides (filter → score → choose), the place is
+ * reserved in the cache, and `binding.ts` tells the API server while the loop goes on with the
+ * next pod. Next in the walk: the API server's binding sub-resource, then the kubelet of the
+ * chosen node.
  *
  * A pod that fits nowhere waits with the reasons in its PodScheduled condition. Making room by
  * removing pods of lower priority (preemption) is not part of this scheduler yet.

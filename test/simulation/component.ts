@@ -1,7 +1,7 @@
 /**
- * A component that can crash and come back. Crashing is aborting its signal: everything in flight is
- * dropped where it stands, and what it remembered is gone. It must then end by itself without any
- * time passing; one that lingers, or that ends with an error of its own, has failed.
+ * A component that can crash and come back. Crashing is aborting its signal: everything in flight
+ * is dropped where it stands, and what it remembered is gone. It must then end by itself without
+ * any time passing; one that lingers, or that ends with an error of its own, has failed.
  */
 export class Component {
   readonly name: string;

@@ -1,8 +1,8 @@
 /**
- * The disk below the simulated store: slow by chance, failing by chance, and outliving crashes of the
- * API server. After a crash the store is opened anew from what was durable; the commit that was
- * under way is there or is lost.
- * A commit that failed may have reached the disk all the same, and shows after the next crash.
+ * The disk below the simulated store: slow by chance, failing by chance, and outliving crashes of
+ * the API server. After a crash the store is opened anew from what was durable; the commit that
+ * was under way is there or is lost. A commit that failed may have reached the disk all the same,
+ * and shows after the next crash.
  */
 import type { Clock } from '#kit/clock.ts';
 import { type Logger, silentLog } from '#kit/log.ts';

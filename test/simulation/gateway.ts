@@ -1,6 +1,6 @@
 /**
- * How components reach the API server of the moment: a server that crashes takes all its connections
- * with it, and until the next one is there, nobody answers.
+ * How components reach the API server of the moment: a server that crashes takes all its
+ * connections with it, and until the next one is there, nobody answers.
  */
 import type { ApiServer } from '#apiserver';
 import type { Identity, PlainRequest, PlainResponse, Transport } from '#kit/transport.ts';

@@ -1,7 +1,8 @@
 /**
  * Watches for work that the virtual clock does not govern: real timers, file and network access,
- * anything on the thread pool. Its outcome arrives when the machine pleases, so a trace that depends
- * on it cannot be repeated. A simulation in which any is begun has failed, whatever its trace says.
+ * anything on the thread pool. Its outcome arrives when the machine pleases, so a trace that
+ * depends on it cannot be repeated. A simulation in which any is begun has failed, whatever its
+ * trace says.
  */
 import { type AsyncHook, createHook } from 'node:async_hooks';
 

@@ -1,7 +1,7 @@
 /**
- * One simulated life of a cluster, from a seed: start, roll under faults, anything under faults, and
- * then, faults over and everything back, it has to converge. The result is a trace and its hash;
- * the same seed gives the same trace, on any machine and under any load.
+ * One simulated life of a cluster, from a seed: start, roll under faults, anything under faults,
+ * and then, faults over and everything back, it has to converge. The result is a trace and its
+ * hash; the same seed gives the same trace, on any machine and under any load.
  */
 import type { KubeObject } from '#api/object.ts';
 import type { Checker } from './checkers/checker.ts';

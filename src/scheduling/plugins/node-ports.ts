@@ -1,4 +1,7 @@
-/** A host port can be taken once per address and protocol; `0.0.0.0` means every address. */
+/**
+ * A host port can be taken once per address and protocol, where `0.0.0.0` means every address. So
+ * 8080 on one address and 8080 on another go together, and neither goes with 8080 on all.
+ */
 import { fits, type Plugin, type Verdict } from '../plugin.ts';
 
 const taken: Verdict = {

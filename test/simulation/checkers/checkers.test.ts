@@ -1,4 +1,7 @@
-/** Each checker against event streams made by hand: what it must catch and what it must let pass. */
+/**
+ * Each checker against event streams made by hand: what it must catch and what it must let
+ * pass.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { KubeObject } from '#api/object.ts';

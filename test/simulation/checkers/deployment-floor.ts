@@ -10,8 +10,9 @@
  * broken watches and crashes are no excuse. The time is longer than any delay that faults make, so
  * nobody acts on news from before.
  *
- * From then on each removal of a ready pod (its deletion begins) must leave the floor standing; any
- * of those other things ends the watch until all is quiet again. Counted is the truth of the store, not what a controller believes.
+ * From then on each removal of a ready pod (its deletion begins) must leave the floor standing;
+ * any of those other things ends the watch until all is quiet again. Counted is the truth of the
+ * store, not what a controller believes.
  */
 import { controllerOf } from '#api/object.ts';
 import type { Deployment, ReplicaSet } from '#resources/types/apps-v1.ts';
