@@ -43,6 +43,8 @@ const limits = {
   lookSoonMs: 100,
   statusMs: 300_000,
   retryMs: 500,
+  /** Given to a runtime that starts together with us before a Ready node is called unready. */
+  settleMs: 5_000,
 } as const;
 
 const leaseNamespace = 'kube-node-lease';
@@ -72,10 +74,12 @@ export class NodeRegistration {
   #node: Node | undefined;
   #runtime: Pick<RuntimeCondition, 'name' | 'version'> | undefined;
   #sentAtMs = Number.NEGATIVE_INFINITY;
+  readonly #startedAtMs: number;
 
   constructor(deps: RegistrationDeps, options: NodeOptions & { readonly dataDir: string }) {
     this.#deps = deps;
     this.#options = options;
+    this.#startedAtMs = deps.clock.monotonic();
   }
 
   /** Creates the Node or takes over the one of this name, then keeps its status. */
@@ -109,6 +113,7 @@ export class NodeRegistration {
       this.#node = await this.#register(status, signal);
       log.info('node registered', { node: this.#options.nodeName });
     }
+    if (this.#isSettling(runtime.problem)) return false;
     const isDue = clock.monotonic() - this.#sentAtMs >= limits.statusMs;
     if (isDue || !isSameStatus(this.#node.status, status)) {
       const { nodeName } = this.#options;
@@ -128,6 +133,13 @@ export class NodeRegistration {
       if (wasReady !== readyOf(status)) log.info('node readiness', { ready: readyOf(status) });
     }
     return runtime.problem === '';
+  }
+
+  /** After a restart: saying `not ready` for a moment would take every pod out of its services. */
+  #isSettling(problem: string): boolean {
+    const wasReady = readyOf(this.#node?.status) === 'True';
+    const forMs = this.#deps.clock.monotonic() - this.#startedAtMs;
+    return problem !== '' && wasReady && this.#sentAtMs < 0 && forMs < limits.settleMs;
   }
 
   async #register(status: NodeStatus, signal: AbortSignal): Promise<Node> {

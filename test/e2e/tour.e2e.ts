@@ -57,10 +57,21 @@ const page = /nginx|Welcome|coracle/i;
 
 test('the tour of the README', { timeout: 300_000 }, async (t) => {
   await using cluster = await ClusterProcess.open();
-  t.after(() => {
-    if (!t.passed) console.error(cluster.logs());
-  });
-  const step = (name: string, run: () => Promise<void>) => t.test(name, run);
+  // What a failed step leaves behind says more than its message.
+  const step = async (name: string, run: () => Promise<void>): Promise<void> => {
+    let failure: { readonly error: unknown } | undefined;
+    await t.test(name, async () => {
+      try {
+        await run();
+      } catch (error) {
+        failure = { error };
+        const state = await cluster.tryKubectl('get', 'pods,services,endpointslices,events', '-A');
+        console.error(`${state.stdout}\n${cluster.logs()}`);
+        throw error;
+      }
+    });
+    if (failure !== undefined) throw failure.error;
+  };
   const allReady = (count: number) =>
     cluster.until(
       async () => {
