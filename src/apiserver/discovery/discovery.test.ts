@@ -135,6 +135,20 @@ test('/api and /apis', async () => {
   assert.equal(token.group, 'authentication.k8s.io');
 });
 
+test('reviews are in discovery, and not in OpenAPI', async () => {
+  await using server = await openTestServer();
+  const { body } = await server.request('GET', '/apis/authentication.k8s.io/v1');
+  assert.deepEqual(body.resources[1], {
+    name: 'tokenreviews',
+    singularName: 'tokenreview',
+    namespaced: false,
+    kind: 'TokenReview',
+    verbs: ['create'],
+  });
+  const index = await server.request('GET', '/openapi/v3');
+  assert.equal('apis/authentication.k8s.io/v1' in index.body.paths, false);
+});
+
 test('aggregated discovery says the same in two documents', async () => {
   await using server = await openTestServer();
   const accept =

@@ -10,6 +10,7 @@ import { createHash } from 'node:crypto';
 import type { Catalog } from '#api/catalog.ts';
 import { formatGroupVersion } from '#api/object.ts';
 import type { Resource, ResourceView } from '#api/resource.ts';
+import { type ReviewFacts, reviewFacts } from '../subresources/reviews.ts';
 import { type SubresourceFacts, subresourcesOf } from '../subresources/subresources.ts';
 
 export interface DiscoveryOptions {
@@ -21,6 +22,8 @@ export interface DiscoveryOptions {
 interface VersionKinds {
   readonly version: string;
   readonly kinds: { readonly resource: Resource; readonly view: ResourceView }[];
+  /** Questions that this version answers and that are no kinds. */
+  readonly reviews: ReviewFacts[];
   legacy: boolean;
 }
 
@@ -89,7 +92,10 @@ export class Discovery {
       kind: 'APIResourceList',
       ...(group === '' ? {} : { apiVersion: 'v1' }),
       groupVersion,
-      resources: found.kinds.flatMap(({ resource, view }) => plainResources(resource, view)),
+      resources: [
+        ...found.kinds.flatMap(({ resource, view }) => plainResources(resource, view)),
+        ...found.reviews.map(plainReview),
+      ],
     }));
   }
 
@@ -105,10 +111,12 @@ export class Discovery {
     }));
   }
 
-  /** Group versions, for OpenAPI and `/`. */
+  /** Group versions that have kinds, for OpenAPI and `/`. */
   groupVersions(): readonly { readonly group: string; readonly version: string }[] {
     return this.#all().flatMap(({ name, versions }) =>
-      versions.map(({ version }) => ({ group: name, version })),
+      versions
+        .filter(({ kinds }) => kinds.length > 0)
+        .map(({ version }) => ({ group: name, version })),
     );
   }
 
@@ -148,23 +156,24 @@ export class Discovery {
 /** Groups in order of first appearance; today's versions before legacy ones. */
 function groupsOf(catalog: Catalog, { legacyVersions }: DiscoveryOptions): readonly Group[] {
   const groups = new Map<string, Map<string, VersionKinds>>();
+  const versionOf = (group: string, version: string, legacy: boolean): VersionKinds => {
+    const versions = groups.get(group) ?? new Map<string, VersionKinds>();
+    groups.set(group, versions);
+    const found = versions.get(version) ?? { version, kinds: [], reviews: [], legacy };
+    versions.set(version, found);
+    return found;
+  };
   for (const resource of catalog.resources) {
     for (const view of resource.views) {
       const legacy = view.legacy === true;
       if (legacy && !legacyVersions) continue;
-      let versions = groups.get(view.group);
-      if (versions === undefined) {
-        versions = new Map();
-        groups.set(view.group, versions);
-      }
-      let version = versions.get(view.version);
-      if (version === undefined) {
-        version = { version: view.version, kinds: [], legacy };
-        versions.set(view.version, version);
-      }
-      version.legacy &&= legacy;
-      version.kinds.push({ resource, view });
+      const found = versionOf(view.group, view.version, legacy);
+      found.legacy &&= legacy;
+      found.kinds.push({ resource, view });
     }
+  }
+  for (const review of reviewFacts) {
+    versionOf(review.group, review.version, false).reviews.push(review);
   }
   const isLegacy = (versions: readonly VersionKinds[]): boolean =>
     versions.every(({ legacy }) => legacy);
@@ -217,6 +226,22 @@ function plainResources(resource: Resource, view: ResourceView): readonly object
   return [main, ...rest];
 }
 
+function plainReview({ kind }: ReviewFacts): object {
+  const singularName = kind.toLowerCase();
+  return { name: `${singularName}s`, singularName, namespaced: false, kind, verbs: ['create'] };
+}
+
+function aggregatedReview({ group, version, kind }: ReviewFacts): object {
+  const singularResource = kind.toLowerCase();
+  return {
+    resource: `${singularResource}s`,
+    responseKind: { group, version, kind },
+    scope: 'Cluster',
+    singularResource,
+    verbs: ['create'],
+  };
+}
+
 function namesOf(resource: Resource, view: ResourceView): object {
   if (view.legacy === true) return {};
   const { shortNames, categories } = resource;
@@ -236,10 +261,13 @@ function storageVersionHash(resource: Resource): string {
 function aggregatedGroup({ name, versions }: Group): object {
   return {
     metadata: { name, creationTimestamp: null },
-    versions: versions.map(({ version, kinds }) => ({
+    versions: versions.map(({ version, kinds, reviews }) => ({
       version,
       freshness: 'Current',
-      resources: kinds.map(({ resource, view }) => aggregatedResource(resource, view)),
+      resources: [
+        ...kinds.map(({ resource, view }) => aggregatedResource(resource, view)),
+        ...reviews.map(aggregatedReview),
+      ],
     })),
   };
 }

@@ -34,6 +34,16 @@ const reviews: Readonly<Record<string, Review>> = {
   'authorization.k8s.io/v1/selfsubjectaccessreviews': reviewOwnAccess,
 };
 
+/** What discovery says of them: created, never stored, not namespaced. */
+export const reviewFacts = [
+  { group: 'authentication.k8s.io', version: 'v1', kind: 'SelfSubjectReview' },
+  { group: 'authentication.k8s.io', version: 'v1', kind: 'TokenReview' },
+  { group: 'authorization.k8s.io', version: 'v1', kind: 'SelfSubjectAccessReview' },
+  { group: 'authorization.k8s.io', version: 'v1', kind: 'SubjectAccessReview' },
+] as const;
+
+export type ReviewFacts = (typeof reviewFacts)[number];
+
 export function findReview({ group, version, plural }: ResourceInfo): Review | undefined {
   return reviews[`${group}/${version}/${plural}`];
 }
