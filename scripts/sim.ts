@@ -30,8 +30,13 @@ const { values, positionals } = parseArgs({
 
 const [only] = positionals;
 if (values.check) await runMany(checkSeeds, { twice: true });
-else if (values.seeds !== undefined) await runMany(Number(values.seeds), { twice: values.twice });
-else await runOne(Number(only ?? 1));
+else if (values.seeds !== undefined) await runMany(whole(values.seeds), { twice: values.twice });
+else await runOne(whole(only ?? '1'));
+
+function whole(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new Error(`not a whole number: ${text}`);
+  return Number(text);
+}
 
 async function runOne(seed: number): Promise<void> {
   const result = await simulate(seed, {
@@ -46,7 +51,7 @@ async function runOne(seed: number): Promise<void> {
 }
 
 async function runMany(count: number, { twice }: { readonly twice: boolean }): Promise<void> {
-  const from = Number(values.from);
+  const from = whole(values.from);
   const seeds = Array.from({ length: count }, (_, index) => from + index);
   const again = twice ? underLoad(seeds) : undefined;
   const bad = new Set<number>();

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { seededRandom } from '#kit/random.ts';
 import type { Node, Pod, PodSpec } from '#resources/types/core-v1.ts';
 import { podFacts } from '#scheduling';
-import { covers, superseded } from '#test/covers.ts';
+import { superseded } from '#test/covers.ts';
 import { SchedulerCache } from './cache.ts';
 import { enoughNodes, SchedulingCycle } from './cycle.ts';
 import { fitMessage, rejectingPlugins } from './fit-error.ts';
@@ -36,7 +36,6 @@ function clusterOf(...nodes: readonly Node[]) {
 }
 
 test('a decision reserves its place for the next one', () => {
-  covers('SCH-023');
   const { cache, cycle } = clusterOf(node('a'), node('b'), node('c'));
   const places = ['1', '2', '3'].map((name) => {
     const facts = podFacts(pod(name, '500m'));
