@@ -2,7 +2,8 @@
  * Turns the published facts of the Kubernetes API into the dull files nobody should write by hand:
  * `src/resources/openapi/v1.36.json` (every definition, as the compact `Schema` of
  * `src/api/schema.ts`), `src/resources/types/<group>-<version>.ts` (the same as TypeScript) and
- * `src/resources/openapi/protobuf-v1.36.json` (numbers and types of protobuf fields, a package a line).
+ * `src/resources/openapi/protobuf-v1.36.json` (numbers and types of protobuf fields, a package a
+ * line).
  *
  * Run with `npm run generate -- FOLDER`, where FOLDER holds `openapi-definitions-v1.36.json` and
  * `protobuf-fields-v1.36.json`.
@@ -171,7 +172,9 @@ function typeFiles(definitions: Readonly<Record<string, Definition>>): Map<strin
   return files;
 }
 
-/** The packages of the API itself, one a line, so that a reader can parse just the lines it needs. */
+/**
+ * The packages of the API itself, one a line, so that a reader can parse just the lines it needs.
+ */
 function protobufText(folder: string): string {
   const source = join(folder, 'protobuf-fields-v1.36.json');
   const packages: Record<string, unknown> = JSON.parse(readFileSync(source, 'utf8'));

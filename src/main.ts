@@ -1,6 +1,6 @@
 /**
- * The command line: the only file that reads arguments and environment, installs signal handlers and
- * exits. Each command loads only its own modules.
+ * The command line: the only file that reads arguments and environment, installs signal handlers
+ * and exits. Each command loads only its own modules.
  *
  * `up` → `cluster/cluster.ts`. Bad settings end with one clear line and code 1.
  */

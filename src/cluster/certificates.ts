@@ -1,8 +1,9 @@
 /**
- * The certificates of a cluster, below `<data-dir>/server/tls`, every file readable by its owner only.
+ * The certificates of a cluster, below `<data-dir>/server/tls`, every file readable by its owner
+ * only.
  *
- * One authority signs everything. At each start what is missing, near its end or lacks a wanted name
- * is issued anew; the authority and the key of service-account tokens are made once and kept.
+ * One authority signs everything. At each start what is missing, near its end or lacks a wanted
+ * name is issued anew; the authority and the key of service-account tokens are made once and kept.
  */
 import { X509Certificate } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';

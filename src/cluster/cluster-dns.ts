@@ -1,6 +1,7 @@
 /**
- * The Service `kube-system/kube-dns` and the EndpointSlice behind it. The DNS server is a role of the
- * node process, so the Service has no selector; when DNS moves into pods, only this file goes away.
+ * The Service `kube-system/kube-dns` and the EndpointSlice behind it. The DNS server is a role of
+ * the node process, so the Service has no selector; when DNS moves into pods, only this file goes
+ * away.
  */
 import { isReason } from '#api/errors.ts';
 import type { KindOf } from '#api/kind-of.ts';

@@ -1,4 +1,6 @@
-/** Where the cluster's own log goes: `<data-dir>/logs/coracle.log`, appended, owner only. */
+/**
+ * Where the cluster's own log goes: `<data-dir>/logs/coracle.log`, appended, owner only.
+ */
 import { mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '#kit/clock.ts';

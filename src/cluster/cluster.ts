@@ -1,9 +1,9 @@
 /**
  * Composition root: which roles run here, how they are wired, and how all of it stops.
  *
- * `runCluster` is `coracle up` and `coracle server`: keep the state, open the control plane, start the
- * node's process beside it, report progress, and take everything down again when the signal aborts.
- * Next in the walk: `apiserver/http.ts`.
+ * `runCluster` is `coracle up` and `coracle server`: keep the state, open the control plane, start
+ * the node's process beside it, report progress, and take everything down again when the signal
+ * aborts. Next in the walk: `apiserver/http.ts`.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * The settings of a cluster, read once from the command line and a YAML file of the same names, with
- * every default explicit. Nothing below this reads flags or environment.
+ * The settings of a cluster, read once from the command line and a YAML file of the same names,
+ * with every default explicit. Nothing below this reads flags or environment.
  */
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';

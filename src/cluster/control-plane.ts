@@ -1,5 +1,6 @@
 /**
- * The control plane of one cluster: store, API server, and the worker with controllers and scheduler.
+ * The control plane of one cluster: store, API server, and the worker with controllers and
+ * scheduler.
  *
  * The API server has the main thread to itself; the store's log and the control worker have threads
  * of their own. The order below is the start-up path, so what can wait comes after `listen`.

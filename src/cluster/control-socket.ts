@@ -1,7 +1,7 @@
 /**
- * How `coracle down`, `status` and a second `up` talk to a running cluster: one JSON request and one
- * JSON answer over a Unix socket in the data dir. Whoever can listen there is the running one, so
- * there is no pid file that could lie after a crash.
+ * How `coracle down`, `status` and a second `up` talk to a running cluster: one JSON request and
+ * one JSON answer over a Unix socket in the data dir. Whoever can listen there is the running one,
+ * so there is no pid file that could lie after a crash.
  */
 import { rmSync } from 'node:fs';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';

@@ -1,6 +1,6 @@
 /**
- * The inside of the worker `control`: controllers, scheduler and (where asked for) hollow nodes, each
- * with an identity of its own, over message ports to the API server. Informers are shared.
+ * The inside of the worker `control`: controllers, scheduler and (where asked for) hollow nodes,
+ * each with an identity of its own, over message ports to the API server. Informers are shared.
  *
  * `control.ts` starts this worker and hands it the ports; it ends when it is told to stop.
  */

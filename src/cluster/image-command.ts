@@ -1,4 +1,6 @@
-/** `coracle image build|load|ls`: images without a registry, through `#images`. */
+/**
+ * `coracle image build|load|ls`: images without a registry, through `#images`.
+ */
 import { existsSync, renameSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { containerdLayout } from '#cri';

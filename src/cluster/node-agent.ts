@@ -1,9 +1,9 @@
 /**
  * The inside of the node's process: containerd, images, pod network, service proxy, DNS, kubelet.
  *
- * Started by `node-process.ts`, which sends the settings and later the order to stop. When the other
- * end of the channel is gone the process ends at once: pods and rules live on in containerd and the
- * kernel, and the next start adopts them. Next in the walk: `kubelet/kubelet.ts`.
+ * Started by `node-process.ts`, which sends the settings and later the order to stop. When the
+ * other end of the channel is gone the process ends at once: pods and rules live on in containerd
+ * and the kernel, and the next start adopts them. Next in the walk: `kubelet/kubelet.ts`.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 /**
- * The node's process, seen from the one that runs the cluster: started with its settings over an IPC
- * channel (keys never appear on a command line), restarted when it dies, stopped on request. When we
- * die, its channel closes and it ends as well; the pods go on.
+ * The node's process, seen from the one that runs the cluster: started with its settings over an
+ * IPC channel (keys never appear on a command line), restarted when it dies, stopped on request.
+ * When we die, its channel closes and it ends as well; the pods go on.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';

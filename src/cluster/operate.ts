@@ -1,4 +1,6 @@
-/** `coracle down`, `status` and `reset`: the commands that speak to a running cluster, or clean up. */
+/**
+ * `coracle down`, `status` and `reset`: the commands that speak to a running cluster, or clean up.
+ */
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { systemClock } from '#kit/clock.ts';

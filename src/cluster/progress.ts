@@ -1,4 +1,6 @@
-/** What `coracle up` prints: one line per component with the time since start, then what to type. */
+/**
+ * What `coracle up` prints: one line per component with the time since start, then what to type.
+ */
 import type { Clock } from '#kit/clock.ts';
 import type { Progress } from './cluster.ts';
 

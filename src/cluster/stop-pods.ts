@@ -1,7 +1,7 @@
 /**
- * Stops every pod of a container runtime: containers get TERM and their time, then the sandboxes go.
- * Used when a cluster stops for good; the objects stay in the store, and the next start makes the
- * pods anew.
+ * Stops every pod of a container runtime: containers get TERM and their time, then the sandboxes
+ * go. Used when a cluster stops for good; the objects stay in the store, and the next start makes
+ * the pods anew.
  */
 import type { Runtime } from '#cri';
 import type { Logger } from '#kit/log.ts';

@@ -10,7 +10,10 @@ export interface Clock {
   now(): number;
   /** Milliseconds since some fixed moment; never goes back. Use it for durations. */
   monotonic(): number;
-  /** Calls back once after `delayMs` (at once, but never synchronously, for 0). Returns a function that cancels. */
+  /**
+   * Calls back once after `delayMs` (at once, but never synchronously, for 0). Returns a function
+   * that cancels.
+   */
   after(delayMs: number, callback: () => void): () => void;
   /** Resolves after `delayMs`; rejects with the signal's reason when it aborts first. */
   sleep(delayMs: number, options: { readonly signal: AbortSignal }): Promise<void>;

@@ -1,4 +1,6 @@
-/** IPv4 addresses and ranges as numbers: parse, format, contain, overlap. */
+/**
+ * IPv4 addresses and ranges as numbers: parse, format, contain, overlap.
+ */
 import { isIPv4 } from 'node:net';
 
 export interface Range {

@@ -79,9 +79,9 @@ export class VirtualClock implements Clock {
 }
 
 /**
- * Lets every promise that can run, run: one turn of the event loop, before which chains of promises,
- * however long, have come to their end. Work on the event loop itself (timers, I/O, setImmediate) is
- * not waited for; the simulator checks that there is none.
+ * Lets every promise that can run, run: one turn of the event loop, before which chains of
+ * promises, however long, have come to their end. Work on the event loop itself (timers, I/O,
+ * setImmediate) is not waited for; the simulator checks that there is none.
  */
 export function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));

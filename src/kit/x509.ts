@@ -1,6 +1,7 @@
 /**
- * X.509 certificates, written: just enough DER to issue the certificates of a cluster (a CA, servers
- * and clients, EC P-256 with SHA-256). Reading and verifying are Node's (`X509Certificate`, TLS).
+ * X.509 certificates, written: just enough DER to issue the certificates of a cluster (a CA,
+ * servers and clients, EC P-256 with SHA-256). Reading and verifying are Node's (`X509Certificate`,
+ * TLS).
  *
  * Synchronous on purpose: nothing completes on another thread, so a simulated cluster may use it.
  * Decision 0003 says why this is not a library. Format: RFC 5280, RFC 5480, X.690.

@@ -1,7 +1,7 @@
 /**
- * The README's tour with the real kubectl on real containers, step by step: apply, look, talk to it,
- * scale, roll, crash; then our processes are killed, then containerd as well, and `up` goes on with
- * the same pods.
+ * The README's tour with the real kubectl on real containers, step by step: apply, look, talk to
+ * it, scale, roll, crash; then our processes are killed, then containerd as well, and `up` goes on
+ * with the same pods.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

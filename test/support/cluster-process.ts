@@ -1,5 +1,6 @@
 /**
- * A cluster as a user runs it: `npm run up` in a process of its own, and the real kubectl beside it.
+ * A cluster as a user runs it: `npm run up` in a process of its own, and the real kubectl beside
+ * it.
  *
  * Everything lives below a temporary folder, HOME included, so nothing of the user's is touched.
  * `await using` resets the cluster, also when the test failed; processes are ended by their id.
