@@ -24,8 +24,19 @@ export interface SchedulingFailure {
   readonly message: string;
 }
 
+/** Conditions written at the same time; more wait, the newest of each pod. */
+const writesMax = 16;
+
+interface Note {
+  readonly pod: Pod;
+  readonly condition: PodCondition;
+}
+
 export class Reporter {
   readonly #deps: ReporterDeps;
+  /** By pod uid. */
+  readonly #waiting = new Map<string, Note>();
+  #writers = 0;
 
   constructor(deps: ReporterDeps) {
     this.#deps = deps;
@@ -41,14 +52,33 @@ export class Reporter {
   }
 
   failed(pod: Pod, failure: SchedulingFailure): void {
-    const { recorder, scope } = this.#deps;
-    recorder.record(pod, {
+    this.#deps.recorder.record(pod, {
       type: 'Warning',
       reason: 'FailedScheduling',
       message: failure.message,
     });
     const condition = this.#conditionOf(pod, failure);
-    if (condition !== undefined) scope.spawn((signal) => this.#write(pod, condition, signal));
+    if (condition === undefined) return;
+    this.#waiting.set(pod.metadata.uid ?? '', { pod, condition });
+    if (this.#writers >= writesMax) return;
+    this.#writers += 1;
+    this.#deps.scope.spawn(async (signal) => {
+      try {
+        await this.#writeWaiting(signal);
+      } finally {
+        this.#writers -= 1;
+      }
+    });
+  }
+
+  async #writeWaiting(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const [next] = this.#waiting;
+      if (next === undefined) return;
+      const [uid, { pod, condition }] = next;
+      this.#waiting.delete(uid);
+      await this.#write(pod, condition, signal);
+    }
   }
 
   /** Undefined where the pod says so already. */

@@ -31,6 +31,8 @@ class World implements AsyncDisposable {
   readonly written: Written[] = [];
   /** What the next bindings are answered; then: bound. */
   readonly answers: Answer[] = [];
+  /** Patches are answered when this is. */
+  patchHolds: Promise<void> | undefined;
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
 
@@ -102,6 +104,7 @@ class World implements AsyncDisposable {
       },
       patch: async (_kind, { name }, body) => {
         note('patch', name, body);
+        await this.patchHolds;
         return { metadata: { name } } as never;
       },
       create: async <T extends KubeObject>(_kind: unknown, object: T) => {
@@ -201,6 +204,20 @@ test('a pod is scheduled as soon as its node is uncordoned or its taint is gone'
   world.node('n1', {});
   await settle();
   assert.deepEqual(world.bindings, ['a → n1']);
+});
+
+test('of many pods that fit nowhere all conditions are written, a few at a time', async () => {
+  await using world = new World();
+  const held = Promise.withResolvers<void>();
+  world.patchHolds = held.promise;
+  for (let index = 0; index < 100; index++) world.add(`p${index}`);
+  await settle();
+  const patched = (): readonly string[] =>
+    world.written.filter(({ verb }) => verb === 'patch').map(({ name }) => name);
+  assert.equal(patched().length, 16);
+  held.resolve();
+  await settle();
+  assert.equal(new Set(patched().filter((name) => /^p\d+$/.test(name))).size, 100);
 });
 
 test('without any node the pod waits for the first', async () => {
