@@ -194,9 +194,12 @@ test('a restart count survives the loss of the runtime’s containers', () => {
   const status = {
     containerStatuses: [
       { name: 'web', image: '', imageID: '', ready: true, restartCount: 4, containerID: 'x://1' },
-    ],
+    ] as const,
   };
   assert.deepEqual(plan({ pod: { ...podOf(), status } }), ['start web#5']);
+  const [{ containerID: _, ...counted }] = status.containerStatuses;
+  const told = { containerStatuses: [counted] };
+  assert.deepEqual(plan({ pod: { ...podOf(), status: told } }), ['start web#4']);
 });
 
 test('a container that was made but never started is made again', () => {

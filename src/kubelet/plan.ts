@@ -286,8 +286,9 @@ class Draft {
     const known = [...containerStatuses, ...initContainerStatuses].find(
       (status) => status.name === name,
     );
-    if (known?.containerID === undefined || known.containerID === '') return 0;
-    return known.restartCount + 1;
+    // A status without a container has counted the lost one already (see status.ts).
+    const wasMade = known?.containerID !== undefined && known.containerID !== '';
+    return (known?.restartCount ?? 0) + (wasMade ? 1 : 0);
   }
 }
 

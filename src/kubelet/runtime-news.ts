@@ -73,15 +73,26 @@ async function waitUntilEnded(
 ): Promise<void> {
   for (let passedMs = 0; passedMs < limits.agreeMs; passedMs += limits.agreeStepMs) {
     try {
-      const { state } = await runtime.containerStatus(id, { signal });
-      if (state !== 'CONTAINER_RUNNING') return;
+      if (!(await stillRuns(runtime, id, signal))) return;
     } catch (error) {
       signal.throwIfAborted();
-      // A sandbox, or gone already; trouble with the runtime itself shows in the next round.
+      // Gone already; trouble with the runtime itself shows in the next round.
       if (isGrpcCode(error, 'NOT_FOUND')) return;
     }
     await clock.sleep(limits.agreeStepMs, { signal });
   }
+}
+
+async function stillRuns(runtime: Runtime, id: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    const { state } = await runtime.containerStatus(id, { signal });
+    return state === 'CONTAINER_RUNNING';
+  } catch (error) {
+    if (!isGrpcCode(error, 'NOT_FOUND')) throw error;
+  }
+  // Not a container: a sandbox has the same kind of id.
+  const { state } = await runtime.podSandboxStatus(id, { signal });
+  return state === 'SANDBOX_READY';
 }
 
 async function relistForever(

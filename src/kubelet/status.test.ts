@@ -177,6 +177,20 @@ test('before its containers run, a pod is initialising or creating', () => {
   assert.equal(conditionsOf(status)['Initialized'], 'False');
 });
 
+test('a container that the runtime lost counts as ended, once', () => {
+  const running = { running: { startedAt: now } };
+  const known = { name: 'web', image: 'nginx:1', imageID: '', ready: true, state: running };
+  const containerStatuses = [{ ...known, restartCount: 2, containerID: 'containerd://old' }];
+  const first = podStatus(facts(podOf({}, { containerStatuses }), []), nowMs);
+  const [status] = first.containerStatuses ?? [];
+  assert.equal(status?.restartCount, 3);
+  assert.equal(status?.containerID, undefined);
+  assert.equal(status?.lastState?.terminated?.reason, 'ContainerStatusUnknown');
+  const second = podStatus(facts(podOf({}, first), []), nowMs);
+  assert.equal(second.containerStatuses?.[0]?.restartCount, 3);
+  assert.deepEqual(second.containerStatuses?.[0]?.lastState, status?.lastState);
+});
+
 test('a deadline fails the pod', () => {
   covers('POD-114');
   const failure = { reason: 'DeadlineExceeded', message: 'too long' };

@@ -124,15 +124,11 @@ function withoutContainer(
   place: Place,
   known: ContainerStatus | undefined,
 ): ContainerStatus {
-  const hadRun = known?.state?.terminated ?? known?.lastState?.terminated;
-  const lost = known?.containerID !== undefined && known.containerID !== '';
-  if (lost && facts.ending !== undefined) {
-    const gone = known.state?.terminated ?? {
-      exitCode: 137,
-      reason: 'ContainerStatusUnknown',
-      message: 'The container could not be located when the pod was terminated',
-    };
-    return { ...known, ready: false, started: false, state: { terminated: gone } };
+  const wasMade = known?.containerID !== undefined && known.containerID !== '';
+  const end = known?.state?.terminated ?? (wasMade ? unknownEnd : known?.lastState?.terminated);
+  if (wasMade && facts.ending !== undefined) {
+    const terminated = known.state?.terminated ?? unknownEnd;
+    return { ...known, ready: false, started: false, state: { terminated } };
   }
   // Init containers that have run may be removed while the pod goes on.
   if (place.init && known?.state?.terminated?.exitCode === 0) return known;
@@ -141,13 +137,21 @@ function withoutContainer(
     name: container.name,
     image: container.image ?? '',
     imageID: '',
-    restartCount: known?.restartCount ?? 0,
+    // The next one counts as a restart of the one that is lost.
+    restartCount: (known?.restartCount ?? 0) + (wasMade ? 1 : 0),
     ready: false,
     started: false,
     state: { waiting },
-    lastState: hadRun === undefined ? {} : { terminated: hadRun },
+    lastState: end === undefined ? {} : { terminated: end },
   };
 }
+
+/** For a container that ran, and of which the runtime knows nothing any more. */
+const unknownEnd = {
+  exitCode: 137,
+  reason: 'ContainerStatusUnknown',
+  message: 'The container could not be located when the pod was looked at',
+} as const;
 
 function firstReason({ pod, runtime }: StatusFacts, { init, index }: Place): string {
   const before = initContainersOf(pod);

@@ -257,3 +257,17 @@ test('a finished pod is left alone, also by a kubelet that comes back', async ()
   assert.equal((await bench.get('once')).status?.phase, 'Succeeded');
   assert.deepEqual(runtime.calls.slice(calls), []);
 });
+
+test('a pod whose containers vanished with the machine starts again and counts it', async () => {
+  await using bench = await KubeletBench.open();
+  const { runtime } = bench;
+  await bench.create('web');
+  await bench.untilReady('web');
+  await bench.stop();
+  for (const { id } of await runtime.listPodSandboxes({})) await runtime.removePodSandbox(id);
+  bench.start();
+  const pod = await bench.until('web', ({ ready, restartCount }) => ready && restartCount === 1);
+  assert.equal(pod.status?.containerStatuses?.[0]?.restartCount, 1);
+  const sandboxes = await runtime.listPodSandboxes({});
+  assert.equal(sandboxes.length, 1);
+});
