@@ -2,7 +2,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { codeOnly } from './tidy/code-only.ts';
-import { checkDependencies, checkLimits, checkLinks, checkLockFile } from './tidy/documents.ts';
+import {
+  checkDecisions,
+  checkDependencies,
+  checkLimits,
+  checkLinks,
+  checkLockFile,
+} from './tidy/documents.ts';
 import { checkCycles, checkDeadFiles } from './tidy/graph.ts';
 import { checkFaces, checkLayers } from './tidy/layers.ts';
 import {
@@ -213,6 +219,14 @@ test('links: every document leads somewhere', () => {
     'README.md:1 dead link docs/two.md',
     'docs/one.md:1 names src/kit/gone.ts, which is not there',
   ]);
+});
+
+test('decisions: those that are named exist', () => {
+  const found = problems(checkDecisions, {
+    'docs/decisions/0003-yaml.md': '# 0003 Dependency: yaml',
+    'src/kit/yaml.ts': '/** Decision 0003 says why,\n * and decision 9999 not. */',
+  });
+  assert.deepEqual(found, ['src/kit/yaml.ts:2 there is no decision 9999']);
 });
 
 test('dependencies: one importing file and a record each', () => {

@@ -5,7 +5,13 @@
  *
  * Prints `file:line text` for each problem and fails when there is one. The rules are in `tidy/`.
  */
-import { checkDependencies, checkLimits, checkLinks, checkLockFile } from './tidy/documents.ts';
+import {
+  checkDecisions,
+  checkDependencies,
+  checkLimits,
+  checkLinks,
+  checkLockFile,
+} from './tidy/documents.ts';
 import { checkCycles, checkDeadFiles } from './tidy/graph.ts';
 import { checkFaces, checkLayers } from './tidy/layers.ts';
 import {
@@ -30,6 +36,7 @@ const rules: readonly Rule[] = [
   checkPurity,
   checkSurroundings,
   checkLinks,
+  checkDecisions,
   checkLimits,
   checkDependencies,
   checkLockFile,

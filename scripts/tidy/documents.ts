@@ -66,6 +66,20 @@ export function checkDependencies(tree: Tree): readonly Problem[] {
   return problems;
 }
 
+/** "Decision 0012" in a comment or document is a record that exists. */
+export function checkDecisions(tree: Tree): readonly Problem[] {
+  const paths = [...tree.files.keys()];
+  return [...tree.files.values()].flatMap(({ path, text }) =>
+    [...text.matchAll(/\bdecision (\d{4})\b/gi)]
+      .filter(([, number]) => !paths.some((one) => one.startsWith(`docs/decisions/${number}-`)))
+      .map((match) => ({
+        path,
+        line: lineAt(text, match.index),
+        text: `there is no ${match[0].toLowerCase()}`,
+      })),
+  );
+}
+
 interface Lock {
   readonly packages?: Readonly<
     Record<string, { readonly optionalDependencies?: Readonly<Record<string, string>> }>

@@ -1,4 +1,4 @@
 /**
- * The one file that knows the command-line library (decision 0006).
+ * The one file that knows the command-line library (decision 0005).
  */
 export { Command, Option } from 'commander';

@@ -4,7 +4,7 @@
  * TLS).
  *
  * Synchronous on purpose: nothing completes on another thread, so a simulated cluster may use it.
- * Decision 0003 says why this is not a library. Format: RFC 5280, RFC 5480, X.690.
+ * Decision 0006 says why this is not a library. Format: RFC 5280, RFC 5480, X.690.
  */
 import {
   createHash,
