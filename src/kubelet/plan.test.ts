@@ -202,6 +202,18 @@ test('a restart count survives the loss of the runtime’s containers', () => {
   assert.deepEqual(plan({ pod: { ...podOf(), status: told } }), ['start web#4']);
 });
 
+test('what is over stays over, also when the runtime has forgotten it', () => {
+  for (const phase of ['Succeeded', 'Failed']) {
+    const pod = { ...podOf(), status: { phase } };
+    const { actions, ended } = planPod(facts({ pod, sandboxes: [] }), nowMs);
+    assert.deepEqual([actions, ended], [[], true]);
+  }
+  const ran = { name: 'web', image: '', imageID: '', ready: true, restartCount: 0 };
+  const status = { phase: 'Running', containerStatuses: [{ ...ran, containerID: 'x://1' }] };
+  const never = { ...podOf({ restartPolicy: 'Never' }), status };
+  assert.equal(planPod(facts({ pod: never, sandboxes: [] }), nowMs).ended, true);
+});
+
 test('a container that was made but never started is made again', () => {
   const created = fact('web', { state: 'created', attempt: 3 });
   assert.deepEqual(plan({ containers: [created] }), ['removeContainer web-0', 'start web#3']);

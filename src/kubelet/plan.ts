@@ -100,7 +100,8 @@ function stopOf(container: ContainerFact, message: string, graceSeconds: number)
 
 /** All containers have ended, and none is to start again. */
 function isOver({ pod, runtime }: PodFacts): boolean {
-  if (runtime.containers.length === 0) return false;
+  const { phase, containerStatuses = [] } = pod.status ?? {};
+  if (phase === 'Succeeded' || phase === 'Failed') return true;
   const failedInit = initContainersOf(pod).some((container) => {
     const latest = latestOf(runtime, container.name);
     return (
@@ -113,7 +114,10 @@ function isOver({ pod, runtime }: PodFacts): boolean {
   if (failedInit) return true;
   return containersOf(pod).every((container) => {
     const latest = latestOf(runtime, container.name);
-    return latest?.state === 'exited' && !restarts(pod, latest);
+    if (latest !== undefined) return latest.state === 'exited' && !restarts(pod, latest);
+    // The runtime has lost it: it ran, and is not to run twice.
+    const known = containerStatuses.find(({ name }) => name === container.name);
+    return pod.spec?.restartPolicy === 'Never' && known?.containerID !== undefined;
   });
 }
 

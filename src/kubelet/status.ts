@@ -126,7 +126,8 @@ function withoutContainer(
 ): ContainerStatus {
   const wasMade = known?.containerID !== undefined && known.containerID !== '';
   const end = known?.state?.terminated ?? (wasMade ? unknownEnd : known?.lastState?.terminated);
-  if (wasMade && facts.ending !== undefined) {
+  const isLast = facts.ending !== undefined || facts.pod.spec?.restartPolicy === 'Never';
+  if (wasMade && isLast) {
     const terminated = known.state?.terminated ?? unknownEnd;
     return { ...known, ready: false, started: false, state: { terminated } };
   }

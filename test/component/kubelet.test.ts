@@ -271,3 +271,17 @@ test('a pod whose containers vanished with the machine starts again and counts i
   const sandboxes = await runtime.listPodSandboxes({});
   assert.equal(sandboxes.length, 1);
 });
+
+test('a pod that may not run twice fails when its containers vanish', async () => {
+  await using bench = await KubeletBench.open();
+  const { runtime } = bench;
+  await bench.create('once', { restartPolicy: 'Never' });
+  await bench.untilReady('once');
+  await bench.stop();
+  for (const { id } of await runtime.listPodSandboxes({})) await runtime.removePodSandbox(id);
+  bench.start();
+  const pod = await bench.until('once', (_, { status }) => status?.phase === 'Failed');
+  const [status] = pod.status?.containerStatuses ?? [];
+  assert.equal(status?.state?.terminated?.reason, 'ContainerStatusUnknown');
+  assert.equal(runtime.sandboxCount, 0);
+});
