@@ -25,6 +25,7 @@ test('bad settings name the flag', () => {
     [{ node: 'containerd' }, laptop, /containers need Linux, this is darwin/],
     [{ store: 'files' }, server, /--store files: must be sqlite or memory/],
     [{ nodes: '3' }, server, /--nodes 3: one containerd node/],
+    [{ serviceNodePortRange: '9-' }, server, /--service-node-port-range 9-: must be two ports/],
   ];
   for (const [flags, machine, message] of cases) {
     assert.throws(() => readConfig(flags, machine), message);

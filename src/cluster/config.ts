@@ -19,6 +19,8 @@ export interface ClusterConfig {
   readonly nodeIP: string | undefined;
   readonly clusterCIDR: string | undefined;
   readonly serviceCIDR: string | undefined;
+  /** Inclusive; absent: what the cluster kept, or a range that no other cluster here has. */
+  readonly nodePortRange: { readonly first: number; readonly last: number } | undefined;
   readonly tlsSAN: readonly string[];
   /** Merge a context into the user's kubeconfig. */
   readonly kubeconfig: boolean;
@@ -43,6 +45,7 @@ export interface Flags {
   readonly nodeIp?: string;
   readonly clusterCidr?: string;
   readonly serviceCidr?: string;
+  readonly serviceNodePortRange?: string;
   readonly tlsSan?: readonly string[];
   readonly kubeconfig?: boolean;
   readonly leavePods?: boolean;
@@ -95,6 +98,7 @@ export function readConfig(flags: Flags, machine: Machine): ClusterConfig {
     nodeIP: flags.nodeIp,
     clusterCIDR: flags.clusterCidr,
     serviceCIDR: flags.serviceCidr,
+    nodePortRange: portRange(flags.serviceNodePortRange),
     tlsSAN: flags.tlsSan ?? [],
     kubeconfig: flags.kubeconfig ?? true,
     leavePods: flags.leavePods ?? false,
@@ -113,6 +117,19 @@ export function whyNoContainers(machine: Machine): string {
   if (machine.platform !== 'linux') return `containers need Linux, this is ${machine.platform}`;
   if (!machine.isRoot) return 'containers need root';
   return `not installed: ${machine.missing.join(', ')}`;
+}
+
+function portRange(text: string | undefined): ClusterConfig['nodePortRange'] {
+  if (text === undefined) return undefined;
+  const [first, last] = text.split('-').map(Number);
+  if (
+    first === undefined ||
+    last === undefined ||
+    !(first >= 1 && first <= last && last <= 65535)
+  ) {
+    throw new ConfigError(`--service-node-port-range ${text}: must be two ports, as 30000-32767`);
+  }
+  return { first, last };
 }
 
 function legacyVersions(runtimeConfig: string | undefined): boolean {

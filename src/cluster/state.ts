@@ -91,7 +91,11 @@ export async function openState(
   if (kept !== undefined) {
     refuseChange('--cluster-cidr', config.clusterCIDR, kept.clusterCIDR);
     refuseChange('--service-cidr', config.serviceCIDR, kept.serviceCIDR);
-    return { ...kept, apiPort: config.apiPort ?? kept.apiPort };
+    return {
+      ...kept,
+      apiPort: config.apiPort ?? kept.apiPort,
+      nodePortRange: config.nodePortRange ?? kept.nodePortRange,
+    };
   }
   const state = await decideState(deps, config);
   const path = statePath(config.dataDir);
@@ -135,7 +139,8 @@ async function decideState(
     serviceCIDR,
     clusterDNS: nthAddress(serviceCIDR, 10),
     clusterDomain: 'cluster.local',
-    nodePortRange: freeNodePorts(others.map((other) => other.nodePortRange)),
+    nodePortRange:
+      config.nodePortRange ?? freeNodePorts(others.map((other) => other.nodePortRange)),
   };
 }
 

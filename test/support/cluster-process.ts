@@ -57,7 +57,9 @@ export class ClusterProcess {
   }
 
   get #upArguments(): readonly string[] {
-    const own = ['--data-dir', this.dataDir, '--api-port', String(this.apiPort)];
+    // The examples name a port of the usual range, whatever else runs on this machine.
+    const ports = ['--api-port', String(this.apiPort), '--service-node-port-range', '30000-32767'];
+    const own = ['--data-dir', this.dataDir, ...ports];
     return [join(root, 'scripts/bootstrap.js'), 'up', ...own, ...this.#flags];
   }
 
