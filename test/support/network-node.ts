@@ -92,6 +92,10 @@ export class NetworkNode implements AsyncDisposable {
       [await openPlace(), await openPlace()],
     );
     const { outside, node } = network;
+    // New namespaces copy the machine's settings, which a cluster may have changed already.
+    for (const name of ['ip_forward', 'conf/all/route_localnet', 'conf/default/route_localnet']) {
+      await network.run(node, 'sh', ['-c', `echo 0 > /proc/sys/net/ipv4/${name}`]);
+    }
     const link = `link add up0 type veth peer name up0 netns ${node.path}`;
     await network.ip(outside, [link, `addr add ${outsideAddress}/24 dev up0`, 'link set up0 up']);
     await network.ip(node, [
