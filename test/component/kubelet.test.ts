@@ -285,3 +285,29 @@ test('a pod that may not run twice fails when its containers vanish', async () =
   assert.equal(status?.state?.terminated?.reason, 'ContainerStatusUnknown');
   assert.equal(runtime.sandboxCount, 0);
 });
+
+test('a probe that cannot be made harms nobody', async () => {
+  covers('POD-095');
+  await using bench = await KubeletBench.open();
+  const { runtime } = bench;
+  runtime.onExec = () => {
+    throw new Error('the runtime has no time');
+  };
+  const odd = { httpGet: { path: '/a b', port: 80 }, periodSeconds: 1 };
+  const broken = { exec: { command: ['check'] }, periodSeconds: 1 };
+  const containers = [
+    bench.container({ livenessProbe: odd }),
+    bench.container({ name: 'side', livenessProbe: broken }),
+  ];
+  await bench.create('web', { containers });
+  await bench.untilReady('web');
+  await bench.advance(10_000);
+  await bench.create('next');
+  const pod = await bench.untilReady('next');
+  assert.equal(pod.status?.phase, 'Running', 'the kubelet goes on');
+  const statuses = (await bench.get('web')).status?.containerStatuses ?? [];
+  assert.deepEqual(
+    statuses.map(({ restartCount }) => restartCount),
+    [0, 0],
+  );
+});

@@ -34,15 +34,35 @@ export function tryProbe(
   subject: Subject,
   { signal }: { readonly signal: AbortSignal },
 ): Promise<ProbeResult> {
-  const timeoutSeconds = probe.timeoutSeconds ?? timeoutSecondsDefault;
-  if (probe.grpc !== undefined) {
-    const limits = { clock: deps.clock, timeoutMs: timeoutSeconds * 1000, signal };
-    return grpcProbe(probe.grpc, subject.podIP, limits);
-  }
-  return tryHandler(deps, probe, subject, { signal, timeoutSeconds });
+  const { grpc, timeoutSeconds = timeoutSecondsDefault } = probe;
+  if (grpc === undefined) return tryHandler(deps, probe, subject, { signal, timeoutSeconds });
+  const limits = { clock: deps.clock, timeoutMs: timeoutSeconds * 1000, signal };
+  return orUnknown(() => grpcProbe(grpc, subject.podIP, limits), signal);
 }
 
 export function tryHandler(
+  deps: TryDeps,
+  handler: LifecycleHandler,
+  subject: Subject,
+  options: { readonly signal: AbortSignal; readonly timeoutSeconds: number },
+): Promise<ProbeResult> {
+  return orUnknown(() => perform(deps, handler, subject, options), options.signal);
+}
+
+/** What cannot even be asked (a path that is none, say) is nobody's failure and ends nothing. */
+async function orUnknown(
+  work: () => Promise<ProbeResult>,
+  signal: AbortSignal,
+): Promise<ProbeResult> {
+  try {
+    return await work();
+  } catch (error) {
+    signal.throwIfAborted();
+    return { result: 'unknown', message: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+function perform(
   deps: TryDeps,
   handler: LifecycleHandler,
   subject: Subject,
@@ -95,11 +115,8 @@ async function tryExec(
     const output = Buffer.concat([stdout, stderr]).toString().slice(0, outputCharactersMax);
     return { result: 'failure', message: output };
   } catch (error) {
-    if (options.signal.aborted) throw error;
-    if (isGrpcCode(error, 'DEADLINE_EXCEEDED')) {
-      const message = `command timed out: "${cmd.join(' ')}" timed out after ${options.timeoutSeconds}s`;
-      return { result: 'failure', message };
-    }
-    return { result: 'unknown', message: error instanceof Error ? error.message : String(error) };
+    if (options.signal.aborted || !isGrpcCode(error, 'DEADLINE_EXCEEDED')) throw error;
+    const message = `command timed out: "${cmd.join(' ')}" timed out after ${options.timeoutSeconds}s`;
+    return { result: 'failure', message };
   }
 }
