@@ -1,10 +1,12 @@
 /**
  * `npm run bench [-- name …]`: runs `bench/<name>.bench.ts`, all when none is named, one after
  * another. Each exports `default run({ small })`, measures, prints its figures, and throws where a
- * goal is missed; `--small` is what `npm test` uses.
+ * goal is missed; `--small` is what `npm test` uses. As root it takes the machine lock, since
+ * benchmarks run clusters and measure best alone.
  */
 import { basename, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { takeMachineLock } from './machine-lock.ts';
 import { findFiles } from './parts.ts';
 
 interface Bench {
@@ -19,6 +21,10 @@ const chosen = files.filter((file) => wanted.length === 0 || wanted.includes(nam
 if (chosen.length === 0) {
   throw new Error(`no such benchmark; there are ${files.map(nameOf).join(', ')}`);
 }
+const lockLimitMs = 10 * 60_000;
+const { signal } = new AbortController();
+const root = process.platform === 'linux' && process.getuid?.() === 0;
+await using _lock = root ? await takeMachineLock({ limitMs: lockLimitMs, signal }) : undefined;
 for (const file of chosen) {
   console.log(`${nameOf(file)}:`);
   // Parse boundary: every file in bench/ has this shape.

@@ -8,9 +8,9 @@
  */
 import { globSync, rmSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { runChild } from './child-process.ts';
+import { type ChildOptions, runChild } from './child-process.ts';
 import { newSince, readMachineState, removeStaleProcesses, staleDataDirs } from './leftovers.ts';
-import { takeMachineLock } from './machine-lock.ts';
+import { lockHeld, takeMachineLock } from './machine-lock.ts';
 import type { TestResult } from './reporter.ts';
 import { failure, runTestFiles } from './run-tests.ts';
 
@@ -180,7 +180,11 @@ async function runBench(options: PartOptions): Promise<readonly TestResult[]> {
     const name = basename(file, '.bench.ts');
     const limitMs = Math.min(limits.benchMs, options.limitMs);
     results.push(
-      await runProgram(name, ['scripts/bench.ts', '--small', name], { ...options, limitMs }),
+      await runProgram(name, ['scripts/bench.ts', '--small', name], {
+        ...options,
+        limitMs,
+        env: lockHeld,
+      }),
     );
   }
   return results;
@@ -190,7 +194,7 @@ async function runBench(options: PartOptions): Promise<readonly TestResult[]> {
 async function runProgram(
   name: string,
   args: readonly string[],
-  options: PartOptions & { readonly quiet?: boolean },
+  options: PartOptions & Pick<ChildOptions, 'quiet' | 'env'>,
 ): Promise<TestResult> {
   const started = performance.now();
   const { problem, output } = await runChild(process.execPath, args, options);
