@@ -5,7 +5,7 @@
  * `parts.ts` reads the state before and after the end-to-end tests while it holds the machine lock;
  * anything new is a failure with its name. Processes are known by the variable CORACLE_TEST_RUN,
  * which all descendants of the run inherit, so those of other people do not count. A run that was
- * killed half-way is cleaned up by the next one: `staleDataDirs` for `coracle reset`, then
+ * killed half-way is cleaned up by the next one: `staleClusters` for `coracle reset`, then
  * `removeStaleProcesses`.
  */
 import { spawnSync } from 'node:child_process';
@@ -42,17 +42,26 @@ export function newSince(before: MachineState, after: MachineState): readonly st
   );
 }
 
-/** Where earlier runs that were killed left a cluster: the register of this machine names them. */
-export function staleDataDirs(): readonly string[] {
+/** A cluster that an earlier run left: the register of this machine names its data dir. */
+export interface StaleCluster {
+  readonly registerPath: string;
+  readonly dataDir: string;
+  /** Its data dir is still there, so it can be reset. */
+  readonly exists: boolean;
+}
+
+/** Only while holding the machine lock: a run under way has clusters of this form too. */
+export function staleClusters(): readonly StaleCluster[] {
   return names(registerFolder)
     .filter((name) => name.endsWith('.json'))
     .map((name) => readRegister(join(registerFolder, name)))
-    .filter((dataDir): dataDir is string => dataDir !== undefined && ofTests.test(dataDir));
+    .filter(({ dataDir }) => ofTests.test(dataDir));
 }
 
-function readRegister(path: string): string | undefined {
-  const { dataDir }: { dataDir?: unknown } = JSON.parse(readFileSync(path, 'utf8'));
-  return typeof dataDir === 'string' ? dataDir : undefined;
+function readRegister(registerPath: string): StaleCluster {
+  const { dataDir }: { dataDir?: unknown } = JSON.parse(readFileSync(registerPath, 'utf8'));
+  const folder = typeof dataDir === 'string' ? dataDir : '';
+  return { registerPath, dataDir: folder, exists: folder !== '' && existsSync(folder) };
 }
 
 /** Ends processes of earlier runs that were killed; only while holding the machine lock. */

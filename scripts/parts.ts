@@ -9,7 +9,7 @@
 import { globSync, rmSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { type ChildOptions, runChild } from './child-process.ts';
-import { newSince, readMachineState, removeStaleProcesses, staleDataDirs } from './leftovers.ts';
+import { newSince, readMachineState, removeStaleProcesses, staleClusters } from './leftovers.ts';
 import { lockHeld, takeMachineLock } from './machine-lock.ts';
 import type { TestResult } from './reporter.ts';
 import { failure, runTestFiles } from './run-tests.ts';
@@ -145,11 +145,14 @@ async function runEndToEnd(options: PartOptions): Promise<readonly TestResult[]>
 }
 
 async function removeWhatAKilledRunLeft(run: string, options: PartOptions): Promise<void> {
-  for (const dataDir of staleDataDirs()) {
-    console.log(`  removing the cluster that an earlier run left in ${dataDir}`);
-    const args = ['bin/coracle.js', 'reset', '--yes', '--data-dir', dataDir];
-    await runProgram('reset', args, { ...options, limitMs: 2 * minute, quiet: true });
-    rmSync(dirname(dataDir), { recursive: true, force: true });
+  for (const { dataDir, registerPath, exists } of staleClusters()) {
+    if (exists) {
+      console.log(`  removing the cluster that an earlier run left in ${dataDir}`);
+      const args = ['bin/coracle.js', 'reset', '--yes', '--data-dir', dataDir];
+      await runProgram('reset', args, { ...options, limitMs: 2 * minute, quiet: true });
+      rmSync(dirname(dataDir), { recursive: true, force: true });
+    }
+    rmSync(registerPath, { force: true });
   }
   for (const line of removeStaleProcesses(run)) {
     console.log(`  ended a process of an earlier run: ${line}`);
