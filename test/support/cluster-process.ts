@@ -80,7 +80,7 @@ export class ClusterProcess {
     child.stderr.on('data', append);
     await this.until(
       () => {
-        assert.equal(child.exitCode, null, `up ended early:\n${this.#output}`);
+        assert.ok(isRunning(child), `up ended early:\n${this.#output}`);
         return /^\+ cluster .*ready$/m.test(this.#output);
       },
       { what: () => `up is ready; it said:\n${this.#output}`, limitMs: options.limitMs ?? 30_000 },
@@ -199,7 +199,7 @@ export class ClusterProcess {
   /** SIGTERM to `up`, as Ctrl-C or a service manager would. */
   async stop(): Promise<void> {
     const child = this.#up;
-    if (child === undefined || child.exitCode !== null) return;
+    if (child === undefined || !isRunning(child)) return;
     const ended = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGTERM');
     await ended;
@@ -227,6 +227,11 @@ export class ClusterProcess {
       .map((path) => `--- ${path}\n${readFileSync(path, 'utf8').split('\n').slice(-60).join('\n')}`)
       .join('\n');
   }
+}
+
+/** A process that a signal ended has no exit code. */
+function isRunning(child: ChildProcess): boolean {
+  return child.exitCode === null && child.signalCode === null;
 }
 
 export function freePort(): Promise<number> {
