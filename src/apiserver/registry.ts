@@ -7,7 +7,7 @@
  * second encoding. Only versions of another shape (`fromHub`), selectors and tables look inside.
  *
  * Keys are upstream's: `/registry/<storagePrefix>/[namespace/]name`.
- * Verbs call this; below it is only the store.
+ * Verbs call this; below it, and next in the walk, is only the store.
  */
 import type { Catalog, Served } from '#api/catalog.ts';
 import { formatGroupVersion, type KubeObject } from '#api/object.ts';

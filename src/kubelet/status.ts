@@ -3,7 +3,8 @@
  *
  * The worker computes it after every round and the status writer sends what changed, so that the
  * rest of the cluster (endpoints, rollouts, people) sees the pod through the API only.
- * `conditions.ts` next to it makes the conditions. Behaviour: kubernetes.io, Pod Lifecycle.
+ * `conditions.ts` next to it makes the conditions. Next in the walk: `controllers/endpoint-slice`.
+ * Behaviour: kubernetes.io, Pod Lifecycle.
  */
 import { formatTime } from '#kit/clock.ts';
 import type {

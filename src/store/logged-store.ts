@@ -7,7 +7,8 @@
  * `StoreUnavailable`; its revisions are spent all the same.
  *
  * Between two awaits everything happens in one synchronous stretch, so there are no locks. The log
- * may be SQLite (`sqlite.ts`), nothing at all (`memory.ts`) or a bad one (`faulty-log.ts`).
+ * may be SQLite (`sqlite.ts`), nothing at all (`memory.ts`) or a bad one (`faulty-log.ts`). Next in
+ * the walk: `watch-hub.ts`.
  */
 import { assert } from '#kit/assert.ts';
 import type { Clock } from '#kit/clock.ts';

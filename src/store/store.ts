@@ -6,7 +6,7 @@
  * then. Every write has a revision of its own; a revision is never used twice, also after a failed
  * commit, a crash or a restore. The store knows keys, bytes and revisions; it does not know
  * Kubernetes. `sqlite.ts` opens the durable one, `memory.ts` the one for tests; both satisfy
- * `store.contract.ts`.
+ * `store.contract.ts`. Next in the walk: `logged-store.ts`.
  */
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';

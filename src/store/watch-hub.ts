@@ -8,7 +8,7 @@
  *
  * Calls to listeners come from a microtask of their own: after the writer whose commit it was, and
  * never inside `watch`. Nothing is buffered for a listener; one that is slow (a connection) buffers
- * by itself and gives up by itself.
+ * by itself and gives up by itself. Next in the walk: `client/informer.ts`, at the other end.
  */
 import type { Clock } from '#kit/clock.ts';
 import type { History } from './history.ts';

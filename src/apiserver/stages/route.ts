@@ -3,7 +3,7 @@
  *
  * `/apis/apps/v1/namespaces/x/deployments` finds the descriptor in the catalog (kinds added at run
  * time are there at once), then the verb in `verbs/` or the sub-resource in `subresources/`. Plain
- * paths go to `discovery/`.
+ * paths go to `discovery/`. Next in the walk: a kind, as `resources/apps/deployment.ts`.
  */
 import { badRequest, methodNotSupported, unknownResource } from '#api/errors.ts';
 import type { Resource } from '#api/resource.ts';

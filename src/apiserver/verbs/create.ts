@@ -3,7 +3,8 @@
  *
  * Read this file as the order of a write: decode strictly → defaults → stamp → mutating admission →
  * what the kind prepares → validate → store. `createObject` is also what PUT uses for the kinds
- * that may be created that way. Next: the store; then `stages/respond.ts` shows the stored bytes.
+ * that may be created that way. Next: `registry.ts` and the store;
+ * then `stages/respond.ts` shows the stored bytes.
  */
 import type { Served } from '#api/catalog.ts';
 import { alreadyExists, badRequest, generateNameConflict } from '#api/errors.ts';
