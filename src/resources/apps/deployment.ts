@@ -1,7 +1,7 @@
 /**
  * Deployment: a pod template, a count, and how to get from one template to the next. Stored as
- * apps/v1; extensions/v1beta1, apps/v1beta1 and apps/v1beta2 are old views of the same object. Next in the
- * walk: `apiserver/verbs/create.ts`.
+ * apps/v1; extensions/v1beta1, apps/v1beta1 and apps/v1beta2 are old views of the same object.
+ * Next in the walk: `apiserver/verbs/create.ts`.
  */
 import type { KubeObject } from '#api/object.ts';
 import { defineResource, type Resource, type ResourceView } from '#api/resource.ts';
