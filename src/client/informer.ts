@@ -6,8 +6,10 @@
  * and only metadata where that was asked for. Handlers put keys on a queue (`#kit/work-queue.ts`),
  * and the loop in `controllers/controller.ts`, next in the walk, takes them from there.
  */
+
 import type { KindOf } from '#api/kind-of.ts';
 import type { KubeObject } from '#api/object.ts';
+import { aborted } from '#kit/aborted.ts';
 import { Scope } from '#kit/scope.ts';
 import { IndexedCopy } from './indexed-copy.ts';
 import { Reflector, type ReflectorDeps } from './reflector.ts';
@@ -110,13 +112,6 @@ class SharedInformers implements Informers {
     const reflector = new Reflector(this.#deps, kind, options, { copy, shrink });
     return { copy, run: (signal) => reflector.run(signal) };
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
 
 function withoutManagedFields(object: KubeObject): KubeObject {

@@ -8,6 +8,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
+import { aborted } from '#kit/aborted.ts';
 import { formatTime } from '#kit/clock.ts';
 import { type Certificates, openCertificates } from './certificates.ts';
 import { type ClusterConfig, ConfigError } from './config.ts';
@@ -246,13 +247,6 @@ function machineAddress(): string {
       family === 'IPv4' && !internal && !address.startsWith('169.254.'),
   );
   return usable?.address ?? '127.0.0.1';
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
 
 /** What each component last said, for `coracle status` and the progress display. */

@@ -11,6 +11,7 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:net';
 import path from 'node:path';
+import { aborted } from '#kit/aborted.ts';
 import { assert } from '#kit/assert.ts';
 import type { Clock } from '#kit/clock.ts';
 import { overlaps, parseCIDR } from '#kit/ip.ts';
@@ -222,13 +223,6 @@ function tool(
 
 function checkClusterId(clusterId: string): void {
   assert(/^[a-z0-9]{3,8}$/.test(clusterId), `"${clusterId}" cannot be part of interface names`);
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
 
 function closed(server: Server): Promise<void> {

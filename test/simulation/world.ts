@@ -6,11 +6,13 @@
  * not what some component believes. Every component draws from a random of its own, seeded in a
  * fixed order, so that one of them drawing more does not change the others.
  */
+
 import type { KubeObject } from '#api/object.ts';
 import { type ApiServer, openApiServer } from '#apiserver';
 import { type Client, openClient, openInformers } from '#client';
 import { runControllers } from '#controllers';
 import { runHollowNodes } from '#hollow';
+import { aborted } from '#kit/aborted.ts';
 import type { Logger } from '#kit/log.ts';
 import { type Random, seededRandom } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
@@ -316,11 +318,4 @@ function parseObject(bytes: Uint8Array): KubeObject | undefined {
 /** A broken assertion ends the component, which ends the simulation. */
 function rethrow(error: Error): never {
   throw error;
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

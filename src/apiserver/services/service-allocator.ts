@@ -14,15 +14,14 @@ import type { Resource } from '#api/resource.ts';
 import { assert, present } from '#kit/assert.ts';
 import { formatIPv4, parseCIDR, parseIPv4, rangeSize } from '#kit/ip.ts';
 import type { Random } from '#kit/random.ts';
+import {
+  needsClusterIP,
+  needsHealthCheckNodePort,
+  needsNodePort,
+} from '#resources/core/service/defaults.ts';
 import type { Service, ServiceSpec } from '#resources/types/core-v1.ts';
 import { NumberRange } from './address-range.ts';
-import {
-  keepAllocated,
-  needsClusterIP,
-  needsHealthCheckPort,
-  needsNodePort,
-  normalizeFamilies,
-} from './service-spec.ts';
+import { normalizeFamilies } from './service-spec.ts';
 
 export interface Reservation {
   /** The Service with its addresses and ports. */
@@ -86,7 +85,7 @@ export class ServiceAllocator {
     if (!isService(served.resource)) return undefined;
     const before = old === undefined ? undefined : asService(old).spec;
     const allocation = new Allocation(this.#random, this.#addresses, this.#ports, this.#options);
-    const given = normalizeFamilies(keepAllocated(asService(next).spec ?? {}, before));
+    const given = normalizeFamilies(asService(next).spec ?? {});
     const spec = allocation.fill(given, heldBy(before));
     if (allocation.errors.length > 0) {
       allocation.rollBack();
@@ -141,7 +140,7 @@ class Allocation {
   fill(spec: ServiceSpec, held: Held): ServiceSpec {
     let filled = needsClusterIP(spec) ? this.#fillAddress(spec, held) : spec;
     if (needsNodePort(filled)) filled = this.#fillPorts(filled, held);
-    if (needsHealthCheckPort(filled)) filled = this.#fillHealthCheckPort(filled, held);
+    if (needsHealthCheckNodePort(filled)) filled = this.#fillHealthCheckPort(filled, held);
     return filled;
   }
 
@@ -235,7 +234,7 @@ function heldBy(spec: ServiceSpec | undefined): Held {
   if (needsNodePort(spec)) {
     for (const { nodePort = 0 } of spec.ports ?? []) if (nodePort !== 0) ports.push(nodePort);
   }
-  if (needsHealthCheckPort(spec) && (spec.healthCheckNodePort ?? 0) !== 0) {
+  if (needsHealthCheckNodePort(spec) && (spec.healthCheckNodePort ?? 0) !== 0) {
     ports.push(present(spec.healthCheckNodePort, 'checked just before'));
   }
   return { addresses, ports };
