@@ -1,4 +1,8 @@
-/** Resolves when the signal aborts, at once when it has. For what runs until it is told to stop. */
+/**
+ * Waiting for an abort, for what runs until it is told to stop.
+ *
+ * Resolves when the signal aborts, at once when it has; the reason is the signal's to tell.
+ */
 export function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();

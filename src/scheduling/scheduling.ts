@@ -3,8 +3,7 @@
  *
  * `filterNode` asks the rules in order and stops at the first that objects; `scoreNodes` weighs the
  * nodes that passed. The rules are one file each in `plugins/`; the list below is their order. The
- * scheduler (`scheduler/cycle.ts`) calls this for each pending pod; a hollow kubelet asks the same
- * rules whether it can admit a pod; the API server's reviews may ask too.
+ * scheduler (`scheduler/cycle.ts`) calls this for each pending pod.
  */
 import type { NodeInfo } from './node-info.ts';
 import type { ClusterChange, Plugin, ScoreContext, Verdict } from './plugin.ts';
