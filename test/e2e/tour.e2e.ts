@@ -86,6 +86,7 @@ test('the tour of the README', { timeout: 300_000 }, async (t) => {
     await cluster.up({ limitMs: 60_000 });
     const nodes = await cluster.kubectl('get', 'nodes');
     assert.match(nodes, / Ready /);
+    assert.equal(await cluster.userContext(), 'coracle', 'the context of the user kubeconfig');
   });
   await step('a second up says so and exits 0', async () => {
     const again = await cluster.upAgain();
@@ -107,13 +108,12 @@ test('the tour of the README', { timeout: 300_000 }, async (t) => {
     covers('WRK-003');
   });
   await step('logs', async () => {
-    const [pod] = await pods(cluster, 'app=web');
-    const name = pod?.metadata.name ?? '';
-    await cluster.until(async () => /GET \//.test(await cluster.kubectl('logs', name)), {
+    const logs = ['logs', 'deployment/web'];
+    await cluster.until(async () => /GET \//.test(await cluster.kubectl(...logs)), {
       what: 'the access log shows the probes',
       limitMs: 10_000,
     });
-    const tail = await cluster.kubectl('logs', name, '--tail=1');
+    const tail = await cluster.kubectl(...logs, '--tail=1');
     assert.equal(tail.trim().split('\n').length, 1);
   });
   await step('exec, with exit code and standard input', async () => {
@@ -135,7 +135,7 @@ test('the tour of the README', { timeout: 300_000 }, async (t) => {
   });
   await step('port-forward', async () => {
     const port = await freePort();
-    const forward = cluster.spawnKubectl('port-forward', 'deployment/web', `${port}:80`);
+    const forward = cluster.spawnKubectl('port-forward', 'service/web', `${port}:80`);
     await cluster.until(() => forward.text().includes('Forwarding from'), {
       what: () => `port-forward is up: ${forward.text()}`,
       limitMs: 10_000,
@@ -180,7 +180,7 @@ test('the tour of the README', { timeout: 300_000 }, async (t) => {
     await allReady(3);
   });
   await step('a crashed container restarts', async () => {
-    await cluster.kubectl('exec', 'client', '--', 'sh', '-c', 'kill -TERM 1');
+    await cluster.kubectl('exec', 'client', '--', 'kill', '-TERM', '1');
     await cluster.until(
       async () => {
         const text = await cluster.kubectl('get', 'pod', 'client', '-o', 'json');
@@ -205,6 +205,20 @@ test('the tour of the README', { timeout: 300_000 }, async (t) => {
     await cluster.up();
     await allReady(3);
     assert.deepEqual(await running(cluster), before);
+    const byName = await cluster.kubectl('exec', 'client', '--', 'wget', '-qO-', 'http://web');
+    assert.match(byName, page);
+  });
+  await step('stopped and started again: the same objects, the pods anew', async () => {
+    const objects = ['get', 'deployment/web', 'service/web', 'pod/client'];
+    const identity = [...objects, '-o', 'jsonpath={.items[*].metadata.uid}'];
+    const before = await cluster.kubectl(...identity);
+    await cluster.stop();
+    assert.deepEqual(await cluster.processes(), []);
+    assert.notEqual(await cluster.userContext(), 'coracle');
+    await cluster.up();
+    await allReady(3);
+    assert.equal(await cluster.kubectl(...identity), before);
+    await cluster.kubectl('wait', '--for=condition=Ready', 'pod/client', '--timeout=30s');
     const byName = await cluster.kubectl('exec', 'client', '--', 'wget', '-qO-', 'http://web');
     assert.match(byName, page);
   });

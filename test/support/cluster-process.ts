@@ -108,6 +108,16 @@ export class ClusterProcess {
     return this.kubectlWith({}, ...args);
   }
 
+  /** The current context of the kubeconfig that `up` merges into; empty when there is none. */
+  async userContext(): Promise<string> {
+    const result = await runCommand('kubectl', ['config', 'current-context'], {
+      signal: never,
+      timeoutMs: 10_000,
+      env: this.#environment,
+    });
+    return result.stdout.trim();
+  }
+
   kubectlWith(
     options: { readonly input?: string; readonly timeoutMs?: number },
     ...args: readonly string[]
