@@ -156,6 +156,6 @@ function makeParts(
     ]),
     metrics: new Metrics(),
     protobuf: new ProtobufBodies(catalog),
-    kubelet: new KubeletProxy({ store, log }, { client: options.kubeletClient }),
+    kubelet: new KubeletProxy({ store, random, log }, { client: options.kubeletClient }),
   };
 }

@@ -31,8 +31,8 @@ export function passUpgrade(parts: Parts, upgrade: Upgrade): void {
   socket.on('error', () => socket.destroy());
   allow(parts, upgrade)
     .then((info) => {
-      const { method = 'POST', rawHeaders } = request;
-      parts.kubelet.upgrade(parts.kubelet.target(info), { method, rawHeaders, head, socket });
+      const { method = 'POST', rawHeaders, url = '/' } = request;
+      parts.kubelet.upgrade(parts.kubelet.target(info, url), { method, rawHeaders, head, socket });
     })
     .catch((error: unknown) => refuse(parts, socket, error));
 }

@@ -54,10 +54,10 @@ const actions: Readonly<Record<string, Perform>> = {
   finalize,
   scale,
   token: requestToken,
-  log: (parts, { info, signal }) =>
-    plain(parts.kubelet.log(parts.kubelet.target(info), { signal })),
+  log: (parts, { info, request, signal }) =>
+    plain(parts.kubelet.log(parts.kubelet.target(info, request.path), { signal })),
   proxy: (parts, { info, request, signal }) =>
-    plain(parts.kubelet.fetch(parts.kubelet.target(info), { method: request.method, signal })),
+    plain(parts.kubelet.fetch(info, request, { signal })),
   exec: upgradeOnly,
   attach: upgradeOnly,
   portforward: upgradeOnly,

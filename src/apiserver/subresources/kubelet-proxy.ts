@@ -1,25 +1,31 @@
 /**
- * The way through this server to a node: logs, exec, attach, port-forward, and the node's own
- * paths.
+ * The way through this server to a node: logs, exec, attach, port-forward, the node's own paths,
+ * and to pods and Services by `proxy`.
  *
  * Authorized first (by the lifecycle), then bytes pass as they are. A log is a streamed HTTPS
  * answer; exec and its kin are an upgraded connection whose request line is rebuilt for the kubelet
  * and which is then piped both ways, whatever is spoken inside. The kubelet is found from the Node
  * object: its InternalIP and the port that it reports.
  */
-import type { IncomingMessage } from 'node:http';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { connect as connectPlain } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect } from 'node:tls';
 import { badRequest, internalError, notFound, serviceUnavailable } from '#api/errors.ts';
 import type { Logger } from '#kit/log.ts';
+import type { Random } from '#kit/random.ts';
+import type { PlainRequest } from '#kit/transport.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
 import type { Store } from '#store';
 import { decodeEntry, registryRoot } from '../registry.ts';
-import type { ResourceInfo, ServerResponse } from '../request.ts';
+import { limits, type ResourceInfo, type ServerResponse } from '../request.ts';
+import { rewriteLink, rewritePage } from './proxied-page.ts';
+import { findProxyTarget, splitProxyPath } from './proxy-target.ts';
 
 export interface KubeletProxyDeps {
   readonly store: Store;
+  readonly random: Random;
   readonly log: Logger;
 }
 
@@ -27,11 +33,19 @@ export interface KubeletProxyOptions {
   readonly client: { readonly ca: string; readonly cert: string; readonly key: string } | undefined;
 }
 
-/** Where on which kubelet a request goes. */
+/** Where a request goes: to a kubelet, or, with a scheme, to what a pod or a Service offers. */
 export interface KubeletTarget {
+  readonly scheme?: 'http' | 'https';
   readonly host: string;
   readonly port: number;
   readonly path: string;
+}
+
+interface Sending {
+  readonly method: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array | undefined;
+  readonly signal: AbortSignal;
 }
 
 export interface UpgradeRequest {
@@ -63,12 +77,16 @@ export class KubeletProxy {
     this.#client = client;
   }
 
-  /** Where a request for a sub-resource of a pod, or below a node's `proxy`, is served. */
-  target(info: ResourceInfo): KubeletTarget {
-    const search = info.query.size === 0 ? '' : `?${info.query}`;
+  /** Where a request for a sub-resource of a pod, or below a `proxy`, is served. */
+  target(info: ResourceInfo, rawPath: string): KubeletTarget {
     if (info.plural === 'nodes') {
-      return { ...this.#address(info.name), path: `/${info.rest}${search}` };
+      const { rest } = splitProxyPath(rawPath);
+      const path = rest.startsWith('/') ? rest : `/${rest}`;
+      const [, name = '', port = ''] = /^(?:https:)?([^:]*)(?::(\d*))?$/.exec(info.name) ?? [];
+      const address = this.#address(name);
+      return port === '' ? { ...address, path } : { ...address, port: Number(port), path };
     }
+    if (info.subresource === 'proxy') return findProxyTarget(this.#deps, info, rawPath);
     const pod = this.#pod(info.namespace, info.name);
     const node = pod.spec?.nodeName ?? '';
     if (node === '') throw badRequest(`pod ${info.name} does not have a host assigned`);
@@ -83,15 +101,23 @@ export class KubeletProxy {
     return { ...this.#address(node), path };
   }
 
-  /** Asks the kubelet and passes its answer on as it comes. */
+  /** Passes a request below `proxy` on, and the answer back as it comes. */
   async fetch(
-    target: KubeletTarget,
-    options: { readonly method: string; readonly signal: AbortSignal },
+    info: ResourceInfo,
+    request: PlainRequest,
+    { signal }: { readonly signal: AbortSignal },
   ): Promise<ServerResponse> {
-    const answer = await this.#send(target, options);
-    const status = answer.statusCode ?? 500;
-    const type = answer.headers['content-type'] ?? 'text/plain';
-    return { status, headers: { 'content-type': type }, body: answer, live: true };
+    const { method, path, body } = request;
+    const { prefix, rest } = splitProxyPath(path);
+    const isRead = method === 'GET' || method === 'HEAD';
+    if (isRead && !rest.startsWith('/') && info.plural !== 'nodes') {
+      // Without the slash at the end the links of a page would lead one level too high.
+      return { status: 301, headers: { location: `${prefix}/${rest}` }, body: new Uint8Array() };
+    }
+    const target = this.target(info, path);
+    const headers = { ...passedHeaders(request), 'x-forwarded-uri': path };
+    const answer = await this.#send(target, { method, headers, body, signal });
+    return passedAnswer(answer, { prefix, host: `${target.host}:${target.port}` });
   }
 
   /** A log: what the kubelet refuses becomes a Status. */
@@ -112,11 +138,15 @@ export class KubeletProxy {
   /** Connects to the kubelet, repeats the client's request there, and joins the two connections. */
   upgrade(target: KubeletTarget, request: UpgradeRequest): void {
     const { socket, head } = request;
-    const upstream = connect({ ...this.#tls(), host: target.host, port: target.port });
+    const { host, port, scheme } = target;
+    const upstream =
+      scheme === 'http'
+        ? connectPlain({ host, port })
+        : connect({ ...this.#tlsFor(scheme), host, port });
     upstream.setTimeout(connectLimitMs, () => upstream.destroy(new Error('connect timed out')));
     upstream.setNoDelay(true);
     let joined = false;
-    upstream.once('secureConnect', () => {
+    upstream.once(scheme === 'http' ? 'connect' : 'secureConnect', () => {
       joined = true;
       upstream.setTimeout(0);
       upstream.write(requestHead(target, request));
@@ -136,22 +166,32 @@ export class KubeletProxy {
 
   #send(
     target: KubeletTarget,
-    { method, signal }: { readonly method: string; readonly signal: AbortSignal },
+    { method, headers, body, signal }: Sending,
   ): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
-      const { host, port, path } = target;
-      const options = { ...this.#tls(), host, port, path, method, signal, agent: false as const };
-      const sent = httpsRequest(options, resolve);
+      const { host, port, path, scheme } = target;
+      const options = { host, port, path, method, headers, signal, agent: false as const };
+      const sent =
+        scheme === 'http'
+          ? httpRequest(options, resolve)
+          : httpsRequest({ ...options, ...this.#tlsFor(scheme) }, resolve);
       // The limit is for connecting; a followed log may stay silent for as long as it likes.
       sent.setTimeout(connectLimitMs, () => {
         if (sent.socket?.connecting !== false) sent.destroy(new Error('connect timed out'));
       });
       sent.once('error', (error) => {
         if (signal.aborted) reject(signal.reason);
-        else reject(serviceUnavailable(`error trying to reach node: ${error.message}`));
+        else if (scheme === undefined) {
+          reject(serviceUnavailable(`error trying to reach node: ${error.message}`));
+        } else reject(serviceUnavailable(`error trying to reach service: ${error.message}`));
       });
-      sent.end();
+      sent.end(body);
     });
+  }
+
+  /** Pods show certificates of their own making; only kubelets are known to us. */
+  #tlsFor(scheme: KubeletTarget['scheme']): object {
+    return scheme === 'https' ? { rejectUnauthorized: false } : this.#tls();
   }
 
   #tls(): { readonly ca: string; readonly cert: string; readonly key: string } {
@@ -211,6 +251,61 @@ function renameStreams(query: URLSearchParams): void {
   }
   const tty = query.get('tty');
   if (tty !== null) query.set('tty', tty === 'true' || tty === '1' ? '1' : '0');
+}
+
+/** These speak of one connection, or of what the two ends of it agreed on. */
+const connectionHeaders =
+  /^(:.*|host|authorization|connection|keep-alive|te|trailer|transfer-encoding|upgrade|proxy-.*|impersonate-.*|accept-encoding)$/i;
+
+/** What the server behind a proxy is told. */
+function passedHeaders({ headers, body }: PlainRequest): Readonly<Record<string, string>> {
+  const passed: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (!connectionHeaders.test(name) && name !== 'content-length') passed[name] = value;
+  }
+  if (body !== undefined) passed['content-length'] = String(body.length);
+  return passed;
+}
+
+/** As it is, but for links and redirections of web pages. */
+async function passedAnswer(
+  answer: IncomingMessage,
+  place: { readonly prefix: string; readonly host: string },
+): Promise<ServerResponse> {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(answer.headers)) {
+    if (value === undefined || connectionHeaders.test(name)) continue;
+    headers[name] = typeof value === 'string' ? value : value.join(', ');
+  }
+  const status = answer.statusCode ?? 500;
+  const { location } = headers;
+  if (location !== undefined) headers['location'] = rewriteLink(location, place);
+  const type = headers['content-type'] ?? '';
+  const length = Number(headers['content-length'] ?? 0);
+  if (!type.startsWith('text/html') || length > limits.bodyBytesMax) {
+    return { status, headers, body: answer, live: true };
+  }
+  delete headers['content-length'];
+  return { status, headers, body: rewriteParts(answer, place), live: true };
+}
+
+/** A page is rewritten whole, so that no link is cut in two; a very long one as it comes. */
+async function* rewriteParts(
+  parts: AsyncIterable<Buffer>,
+  place: { readonly prefix: string; readonly host: string },
+): AsyncGenerator<Uint8Array> {
+  let held: Buffer[] = [];
+  let size = 0;
+  const page = (): Buffer => Buffer.from(rewritePage(Buffer.concat(held).toString('utf8'), place));
+  for await (const part of parts) {
+    held.push(part);
+    size += part.length;
+    if (size < limits.bodyBytesMax) continue;
+    yield page();
+    held = [];
+    size = 0;
+  }
+  yield page();
 }
 
 /** Credentials are for this server, not for the kubelet. */

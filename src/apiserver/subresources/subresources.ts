@@ -13,6 +13,7 @@ export interface SubresourceFacts {
 
 const objectVerbs = ['get', 'patch', 'update'] as const;
 const streamVerbs = ['create', 'get'] as const;
+const proxyVerbs = ['create', 'delete', 'get', 'patch', 'update'] as const;
 
 function core(kind: string): SubresourceFacts['kind'] {
   return { group: '', version: 'v1', kind };
@@ -29,12 +30,14 @@ const podSubresources: readonly SubresourceFacts[] = [
   { name: 'exec', kind: core('PodExecOptions'), verbs: streamVerbs },
   { name: 'log', kind: core('Pod'), verbs: ['get'] },
   { name: 'portforward', kind: core('PodPortForwardOptions'), verbs: streamVerbs },
+  { name: 'proxy', kind: core('PodProxyOptions'), verbs: proxyVerbs },
 ];
 
 const extra: Readonly<Record<string, readonly SubresourceFacts[]>> = {
   '/v1/pods': podSubresources,
   '/v1/namespaces': [{ name: 'finalize', kind: core('Namespace'), verbs: ['update'] }],
-  '/v1/nodes': [{ name: 'proxy', kind: core('NodeProxyOptions'), verbs: ['create', 'get'] }],
+  '/v1/nodes': [{ name: 'proxy', kind: core('NodeProxyOptions'), verbs: proxyVerbs }],
+  '/v1/services': [{ name: 'proxy', kind: core('ServiceProxyOptions'), verbs: proxyVerbs }],
   '/v1/serviceaccounts': [
     {
       name: 'token',
