@@ -47,18 +47,28 @@ interface Registered {
 
 /** Clusters of this machine whose data dir is still theirs. */
 export function registeredClusters(): readonly Registered[] {
-  if (!existsSync(registerDir)) return [];
-  return readdirSync(registerDir)
-    .filter((name) => name.endsWith('.json'))
-    .map((name): Registered => JSON.parse(readFileSync(join(registerDir, name), 'utf8')))
-    .filter(({ dataDir, state }) => readState(dataDir)?.id === state.id);
+  return readRegister().filter(isCurrent);
 }
 
 /** Makes the cluster known to later ones on this machine. Without root it stays private. */
 export function registerCluster(dataDir: string, state: ClusterState): void {
   if (process.getuid?.() !== 0) return;
   mkdirSync(registerDir, { recursive: true });
-  writeFileSync(join(registerDir, `${state.id}.json`), JSON.stringify({ dataDir, state }));
+  for (const other of readRegister()) {
+    if (!isCurrent(other)) rmSync(registerPath(other.state.id), { force: true });
+  }
+  writeFileSync(registerPath(state.id), JSON.stringify({ dataDir, state }));
+}
+
+function readRegister(): readonly Registered[] {
+  if (!existsSync(registerDir)) return [];
+  return readdirSync(registerDir)
+    .filter((name) => name.endsWith('.json'))
+    .map((name): Registered => JSON.parse(readFileSync(join(registerDir, name), 'utf8')));
+}
+
+function isCurrent({ dataDir, state }: Registered): boolean {
+  return readState(dataDir)?.id === state.id;
 }
 
 export function registerPath(id: string): string {
