@@ -4,7 +4,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { compare, parseJUnit, runConformance } from './conformance.ts';
+import { commandLine, compare, parseJUnit, runConformance } from './conformance.ts';
 
 const report = `<?xml version="1.0" encoding="UTF-8"?>
 <testsuites><testsuite name="Kubernetes e2e suite">
@@ -17,6 +17,8 @@ const report = `<?xml version="1.0" encoding="UTF-8"?>
 <testcase name="[It] [sig-storage] Volumes" status="skipped"><skipped message="x">
   </skipped></testcase>
 <testcase name="[It] [sig-cli] pending" status="pending"/>
+<testcase name="[It] [sig-cli] no nodes" status="skipped">
+  <skipped message="skipped - needs two nodes"></skipped></testcase>
 </testsuite></testsuites>`;
 
 test('a JUnit report is read as Ginkgo writes it', () => {
@@ -24,26 +26,51 @@ test('a JUnit report is read as Ginkgo writes it', () => {
     { name: '[sig-apps] Deployment should "roll" & end', status: 'passed' },
     { name: '[sig-node] Pods should run', status: 'failed' },
     { name: '[sig-node] Pods timed out', status: 'failed' },
-    { name: '[sig-storage] Volumes', status: 'skipped' },
-    { name: '[sig-cli] pending', status: 'skipped' },
+    { name: '[sig-storage] Volumes', status: 'not chosen' },
+    { name: '[sig-cli] pending', status: 'not chosen' },
+    { name: '[sig-cli] no nodes', status: 'skipped' },
   ]);
 });
 
 test('the list only grows and a listed failure is a regression', () => {
-  const list = ['b', 'c', 'z'];
+  const list = ['b', 'c', 'y', 'z'];
   const cases = [
     { name: 'a', status: 'passed' },
     { name: 'b', status: 'passed' },
     { name: 'c', status: 'failed' },
     { name: 'd', status: 'failed' },
-    { name: 'z', status: 'skipped' },
+    { name: 'x', status: 'skipped' },
+    { name: 'y', status: 'skipped' },
+    { name: 'z', status: 'not chosen' },
   ] as const;
   assert.deepEqual(compare(list, cases), {
-    list: ['a', 'b', 'c', 'z'],
+    list: ['a', 'b', 'c', 'y', 'z'],
     added: ['a'],
-    regressions: ['c'],
+    regressions: ['c', 'y'],
     otherFailures: ['d'],
   });
+});
+
+test('several tests at a time run through ginkgo, with a limit', () => {
+  const options = { suite: '/s/e2e.test', focus: 'Pods', skip: 'Slow', kubeconfig: '/k' };
+  const alone = commandLine({ ...options, limit: '9m' }, '/r/junit.xml');
+  assert.equal(alone.command, '/s/e2e.test');
+  assert.ok(alone.args.includes('--ginkgo.timeout=9m'));
+  const parallel = { ginkgo: '/g/ginkgo', procs: '3' };
+  const { command, args } = commandLine({ ...options, parallel }, '/r/junit.xml');
+  assert.equal(command, '/g/ginkgo');
+  assert.deepEqual(args, [
+    '--no-color',
+    '--focus=Pods',
+    '--skip=Slow',
+    '--procs=3',
+    '--output-dir=/r',
+    '--junit-report=junit.xml',
+    '/s/e2e.test',
+    '--',
+    '--kubeconfig=/k',
+    '--provider=skeleton',
+  ]);
 });
 
 test('a run of the suite adds what passes and fails on what passed before', async (t) => {

@@ -3,13 +3,17 @@
  * given build of Kubernetes' own end-to-end suite (`e2e.test`, a Ginkgo program) against a cluster
  * that runs already, and keeps the list of tests that pass, `test/conformance/passing.txt`.
  *
- * The list is sorted and only grows: new passes are added; a listed test that fails now is a
- * regression, and the command fails. Tests outside the focus are left as they are.
+ * The list is sorted and only grows: new passes are added; a listed test that fails now, or says
+ * now that it cannot run here, is a regression, and the command fails. Tests outside the focus are
+ * left as they are.
+ *
+ * `--ginkgo PATH --procs N` runs several tests at a time through the `ginkgo` program, since most
+ * of them wait most of the time; `--limit 10m` ends a run that takes longer.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 export interface SuiteOptions {
@@ -17,18 +21,23 @@ export interface SuiteOptions {
   readonly focus: string;
   readonly skip: string | undefined;
   readonly kubeconfig: string;
+  /** The `ginkgo` program, and how many tests it runs at a time. */
+  readonly parallel?: { readonly ginkgo: string; readonly procs: string } | undefined;
+  /** As Ginkgo writes durations: `10m`. */
+  readonly limit?: string | undefined;
 }
 
 export interface TestCase {
   readonly name: string;
-  readonly status: 'passed' | 'failed' | 'skipped';
+  /** 'skipped': it was chosen, and found that it cannot run here. */
+  readonly status: 'passed' | 'failed' | 'skipped' | 'not chosen';
 }
 
 export interface Comparison {
   /** The list to keep. */
   readonly list: readonly string[];
   readonly added: readonly string[];
-  /** Listed, and failed now. */
+  /** Listed, and failed or skipped itself now. */
   readonly regressions: readonly string[];
   /** Failed, but never listed. */
   readonly otherFailures: readonly string[];
@@ -49,7 +58,9 @@ export function parseJUnit(xml: string): readonly TestCase[] {
 
 function statusOf(attributes: string, body: string): TestCase['status'] {
   const status = /\bstatus="([^"]*)"/.exec(attributes)?.[1];
-  if (/<skipped\b/.test(body) || status === 'skipped' || status === 'pending') return 'skipped';
+  // Only a test that skipped itself gives a reason.
+  if (/<skipped message="skipped - /.test(body)) return 'skipped';
+  if (/<skipped\b/.test(body) || status === 'skipped' || status === 'pending') return 'not chosen';
   if (/<(failure|error)\b/.test(body)) return 'failed';
   return status === undefined || status === 'passed' ? 'passed' : 'failed';
 }
@@ -80,25 +91,40 @@ export function compare(list: readonly string[], cases: readonly TestCase[]): Co
   return {
     list: [...known, ...added].sort(),
     added,
-    regressions: failed.filter((name) => known.has(name)),
+    regressions: [...failed, ...names('skipped')].filter((name) => known.has(name)),
     otherFailures: failed.filter((name) => !known.has(name)),
   };
+}
+
+/** One by one the suite runs itself; in parallel, `ginkgo` starts it several times. */
+export function commandLine(
+  options: SuiteOptions,
+  report: string,
+): { readonly command: string; readonly args: readonly string[] } {
+  const { suite, focus, skip, limit, kubeconfig, parallel } = options;
+  const ofSuite = [`--kubeconfig=${kubeconfig}`, '--provider=skeleton'];
+  const ofGinkgo = [
+    'no-color',
+    `focus=${focus}`,
+    ...(skip === undefined ? [] : [`skip=${skip}`]),
+    ...(limit === undefined ? [] : [`timeout=${limit}`]),
+  ];
+  if (parallel === undefined) {
+    const args = [...ofGinkgo, `junit-report=${report}`].map((flag) => `--ginkgo.${flag}`);
+    return { command: suite, args: [...ofSuite, ...args] };
+  }
+  const place = [`output-dir=${dirname(report)}`, `junit-report=${basename(report)}`];
+  const args = [...ofGinkgo, `procs=${parallel.procs}`, ...place].map((flag) => `--${flag}`);
+  return { command: parallel.ginkgo, args: [...args, suite, '--', ...ofSuite] };
 }
 
 /** Runs the suite to its end, with its output on ours. Undefined when it left no report. */
 export async function runSuite(options: SuiteOptions): Promise<readonly TestCase[] | undefined> {
   const folder = mkdtempSync(join(tmpdir(), 'coracle-conformance-'));
   const report = join(folder, 'junit.xml');
-  const args = [
-    `--kubeconfig=${options.kubeconfig}`,
-    '--provider=skeleton',
-    '--ginkgo.no-color',
-    `--ginkgo.focus=${options.focus}`,
-    ...(options.skip === undefined ? [] : [`--ginkgo.skip=${options.skip}`]),
-    `--ginkgo.junit-report=${report}`,
-  ];
+  const { command, args } = commandLine(options, report);
   try {
-    const child = spawn(options.suite, args, { stdio: 'inherit' });
+    const child = spawn(command, args, { stdio: 'inherit' });
     await new Promise((resolve, reject) => child.once('error', reject).once('close', resolve));
     return existsSync(report) ? parseJUnit(readFileSync(report, 'utf8')) : undefined;
   } finally {
@@ -108,14 +134,16 @@ export async function runSuite(options: SuiteOptions): Promise<readonly TestCase
 
 /** True when nothing that passed before fails now. */
 export async function runConformance(options: SuiteOptions, path: URL | string): Promise<boolean> {
+  const cases = await runSuite(options);
+  if (cases === undefined) throw new Error('the suite ended without a report');
+  // Read only now: another run may have ended meanwhile.
   const list = readFileSync(path, 'utf8')
     .split('\n')
     .filter((line) => line !== '');
-  const cases = await runSuite(options);
-  if (cases === undefined) throw new Error('the suite ended without a report');
   const { list: next, added, regressions, otherFailures } = compare(list, cases);
   if (added.length > 0) writeFileSync(path, `${next.join('\n')}\n`);
-  const ran = cases.filter(({ status }) => status !== 'skipped').length;
+  const ran = cases.filter(({ status }) => status === 'passed' || status === 'failed').length;
+  for (const name of otherFailures) console.log(`does not pass yet: ${name}`);
   for (const name of regressions) console.log(`passed before and fails now: ${name}`);
   console.log(
     `${ran} ran, ${added.length} newly pass, ${otherFailures.length} do not pass yet, ` +
@@ -132,14 +160,19 @@ async function main(): Promise<void> {
       suite: { type: 'string' },
       focus: { type: 'string', default: '\\[Conformance\\]' },
       skip: { type: 'string' },
+      limit: { type: 'string' },
+      ginkgo: { type: 'string' },
+      procs: { type: 'string', default: '4' },
       kubeconfig: { type: 'string', default: join(dataDir, 'admin.kubeconfig') },
     },
   });
-  const { suite, focus, skip, kubeconfig } = values;
+  const { suite, focus, skip, limit, ginkgo, procs, kubeconfig } = values;
   if (suite === undefined) {
     throw new Error('usage: npm run conformance -- --suite PATH [--focus REGEX] [--kubeconfig F]');
   }
-  const fine = await runConformance({ suite, focus, skip, kubeconfig }, listPath);
+  const parallel = ginkgo === undefined ? undefined : { ginkgo, procs };
+  const options = { suite, focus, skip, limit, parallel, kubeconfig };
+  const fine = await runConformance(options, listPath);
   process.exitCode = fine ? 0 : 1;
 }
 
