@@ -55,8 +55,17 @@ export interface Log {
   compact(revision: number): Promise<void>;
   /** Reading back; a log without it shows no more than memory does. */
   readonly reader?: LogReader | undefined;
+  /** Copies what is durable now to a new file; a log without it has nothing to copy. */
+  backup?(to: string): Promise<Copied>;
   /** Notes the exact end of the revisions and lets go. No append is under way. */
   close(revision: number): Promise<void>;
+}
+
+/** A copy that was made whole. */
+export interface Copied {
+  /** It has every write up to this revision, and none behind it. */
+  readonly revision: number;
+  readonly bytes: number;
 }
 
 export interface LogReader {

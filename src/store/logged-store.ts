@@ -14,8 +14,8 @@ import { assert } from '#kit/assert.ts';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Deadlines } from './deadlines.ts';
-import { StoreUnavailable, ValueTooLarge } from './errors.ts';
-import type { Batch, Loaded, Log, LogRow } from './log.ts';
+import { StoreRefused, StoreUnavailable, ValueTooLarge } from './errors.ts';
+import type { Batch, Copied, Loaded, Log, LogRow } from './log.ts';
 import { listOlder, readOlderEvents } from './older.ts';
 import type { Retention } from './retention.ts';
 import type { Page, State } from './state.ts';
@@ -174,6 +174,14 @@ export class LoggedStore implements Store {
     const earlier = this.#compaction.catch(() => {});
     this.#compaction = earlier.then(() => this.#backing.compact(target));
     await this.#compaction;
+  }
+
+  async backup(file: string): Promise<Copied> {
+    if (this.#phase !== 'open') throw new StoreUnavailable('the store is closed');
+    if (this.#backing.backup === undefined) {
+      throw new StoreRefused('this store keeps nothing on disk, so there is nothing to copy');
+    }
+    return await this.#backing.backup(file);
   }
 
   /** Commits what waits, then ends the watches and lets go of the log. */

@@ -96,6 +96,32 @@ export function openFile(options: {
   }
 }
 
+/** A new file of today's format to be filled in one go; it is not synced before it is closed. */
+export function createFile(file: string): DatabaseSync {
+  closeSync(openSync(file, 'wx', 0o600));
+  const database = new DatabaseSync(file);
+  database.exec(`pragma journal_mode = off; pragma synchronous = off; ${schema}`);
+  return database;
+}
+
+/** Opens a file that must be one of ours, as it is: for reading it once while nobody else has it. */
+export function openExisting(file: string): DatabaseSync {
+  if (!existsSync(file)) throw new StoreRefused(`there is no store at ${file}`);
+  const database = new DatabaseSync(file, { timeout: lockWaitMs });
+  try {
+    database.exec('pragma locking_mode = exclusive; begin immediate; commit');
+    const [owner, version] = [numberOf(database, 'pragma application_id'), versionOf(database)];
+    if (owner !== applicationId) throw new StoreRefused(`${file} is not one of Coracle's stores`);
+    if (version !== formatVersion) {
+      throw new StoreRefused(`${file} has format ${version}; start this version on it once first`);
+    }
+    return database;
+  } catch (error) {
+    database.close();
+    throw refusal(error, file);
+  }
+}
+
 function prepareFormat(database: DatabaseSync, file: string): void {
   if (numberOf(database, 'pragma page_count') === 0) {
     database.exec(`begin exclusive; ${schema} commit;`);
@@ -104,7 +130,7 @@ function prepareFormat(database: DatabaseSync, file: string): void {
   if (numberOf(database, 'pragma application_id') !== applicationId) {
     throw new StoreRefused(`${file} is a database, but not one of Coracle's stores`);
   }
-  const found = numberOf(database, 'pragma user_version');
+  const found = versionOf(database);
   if (found > formatVersion) {
     throw new StoreRefused(
       `${file} has format ${found}; this version of Coracle reads formats up to ` +
@@ -146,6 +172,10 @@ function refusal(error: unknown, file: string): unknown {
     return new StoreRefused(`${file} is not a database`, { cause: error });
   }
   return error;
+}
+
+function versionOf(database: DatabaseSync): number {
+  return numberOf(database, 'pragma user_version');
 }
 
 export function numberOf(database: DatabaseSync, sql: string): number {

@@ -10,7 +10,16 @@ import { assert } from '#kit/assert.ts';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import { StoreRefused } from './errors.ts';
-import type { Batch, ChangePage, ChangeRange, LoadSink, Log, LogReader, LogRow } from './log.ts';
+import type {
+  Batch,
+  ChangePage,
+  ChangeRange,
+  Copied,
+  LoadSink,
+  Log,
+  LogReader,
+  LogRow,
+} from './log.ts';
 import { packRows, unpackRows } from './packed-rows.ts';
 import type { Answer, Doing, Requests, WorkerOptions } from './sqlite-messages.ts';
 
@@ -68,6 +77,10 @@ export class SqliteLog implements Log {
 
   async compact(revision: number): Promise<void> {
     await this.#ask('compact', { revision });
+  }
+
+  async backup(to: string): Promise<Copied> {
+    return await this.#ask('backup', { to, through: this.#durable });
   }
 
   readonly reader: LogReader = {

@@ -2,7 +2,7 @@
  * What the store's thread and the worker that has the database say to one another. Every request
  * gets one answer with its `id`; they are worked on in order. Rows travel packed.
  */
-import type { ChangePage, ChangeRange, Loaded } from './log.ts';
+import type { ChangePage, ChangeRange, Copied, Loaded } from './log.ts';
 
 export interface Requests {
   open: { readonly ask: object; readonly answer: Loaded };
@@ -26,6 +26,11 @@ export interface Requests {
     readonly ask: { readonly revisions: readonly number[] };
     /** Undefined when one of them was compacted. */
     readonly answer: { readonly packed: Uint8Array | undefined };
+  };
+  /** Copies what is there up to a revision to a new file; appends go on in between. */
+  backup: {
+    readonly ask: { readonly to: string; readonly through: number };
+    readonly answer: Copied;
   };
   close: { readonly ask: { readonly reserve: number | undefined }; readonly answer: object };
 }

@@ -10,6 +10,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { assert, present } from '#kit/assert.ts';
 import type { ChangePage, ChangeRange, Loaded, LogRow } from './log.ts';
 import { packRows, unpackRows } from './packed-rows.ts';
+import { FileCopy } from './sqlite-copy.ts';
 import { numberOf, openFile } from './sqlite-file.ts';
 import type { Requests, WorkerOptions } from './sqlite-messages.ts';
 
@@ -161,6 +162,11 @@ export class SqliteRows {
     });
     this.#compacted = through;
     return through < target;
+  }
+
+  /** A copy of everything up to a revision, to be made step by step. */
+  copyTo(target: Requests['backup']['ask']): FileCopy {
+    return new FileCopy(this.#use().database, target);
   }
 
   close(reserve: number | undefined): void {

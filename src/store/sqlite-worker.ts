@@ -3,11 +3,13 @@
  * and answers each; so a wait for the disk never holds up the store's own thread.
  *
  * Between two requests it moves what is in the write-ahead log into the file, once enough has
- * gathered, and goes on with a compaction in small steps.
+ * gathered, and goes on with a compaction or a copy in small steps. A compaction waits while a copy
+ * is made, because a copy reads rows that it would drop.
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { present } from '#kit/assert.ts';
 import { StoreRefused } from './errors.ts';
+import type { FileCopy } from './sqlite-copy.ts';
 import type { Answer, Doing, Request, Requests, WorkerOptions } from './sqlite-messages.ts';
 import { SqliteRows } from './sqlite-rows.ts';
 
@@ -15,8 +17,9 @@ export function runLogWorker(): void {
   const port = present(parentPort, 'this runs on a worker');
   // What `sqlite-log.ts` started the worker with.
   const rows = new SqliteRows(workerData as WorkerOptions);
+  const place: Place = { port, rows, parked: [], copies: new Set() };
   port.on('message', (request: Request) => {
-    serve(request, { port, rows });
+    serve(request, place);
     if (request.do === 'append') rows.checkpointWhenDue();
     if (request.do === 'close') port.close();
   });
@@ -25,11 +28,15 @@ export function runLogWorker(): void {
 interface Place {
   readonly port: MessagePort;
   readonly rows: SqliteRows;
+  readonly copies: Set<FileCopy>;
+  /** Compactions that wait for the end of the copies. */
+  readonly parked: Request<'compact'>[];
 }
 
 function serve(request: Request, place: Place): void {
   try {
     if (request.do === 'compact') compactOn(request, place);
+    else if (request.do === 'backup') startCopy(request, place);
     else succeed(request.id, perform(request, place.rows), place.port);
   } catch (error) {
     fail(request.id, error, place.port);
@@ -37,7 +44,7 @@ function serve(request: Request, place: Place): void {
 }
 
 function perform(
-  request: Exclude<Request, Request<'compact'>>,
+  request: Exclude<Request, Request<'compact' | 'backup'>>,
   rows: SqliteRows,
 ): Requests[Doing]['answer'] {
   switch (request.do) {
@@ -62,8 +69,47 @@ function perform(
 
 /** A compaction goes on step by step; requests that came meanwhile go before the next one. */
 function compactOn(request: Request<'compact'>, place: Place): void {
+  if (place.copies.size > 0) {
+    place.parked.push(request);
+    return;
+  }
   if (!place.rows.compactStep(request.ask.revision)) succeed(request.id, {}, place.port);
   else setImmediate(() => serve(request, place));
+}
+
+function startCopy(request: Request<'backup'>, place: Place): void {
+  const copy = place.rows.copyTo(request.ask);
+  place.copies.add(copy);
+  copyOn(request, copy, place);
+}
+
+/** The same for a copy. */
+function copyOn(request: Request<'backup'>, copy: FileCopy, place: Place): void {
+  const end = (): void => {
+    place.copies.delete(copy);
+    for (const waiting of place.parked.splice(0)) serve(waiting, place);
+  };
+  const broken = (error: unknown): void => {
+    copy.discard();
+    fail(request.id, error, place.port);
+    end();
+  };
+  try {
+    if (copy.step()) {
+      setImmediate(() => copyOn(request, copy, place));
+      return;
+    }
+    // The file is synced elsewhere, so that commits do not wait for it.
+    copy.finish((error, copied) => {
+      if (copied === undefined) broken(error);
+      else {
+        succeed(request.id, copied, place.port);
+        end();
+      }
+    });
+  } catch (error) {
+    broken(error);
+  }
 }
 
 function succeed(id: number, answer: Requests[Doing]['answer'], port: MessagePort): void {

@@ -13,11 +13,12 @@ import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import type { FaultRates, FaultyDisk } from './faulty-log.ts';
 import { openLoggedStore } from './load.ts';
-import type { Log } from './log.ts';
+import type { Copied, Log } from './log.ts';
 import { openMemory } from './memory.ts';
 
 export { StoreRefused, StoreUnavailable, ValueTooLarge } from './errors.ts';
 export type { FaultRates, FaultyDisk } from './faulty-log.ts';
+export type { Copied } from './log.ts';
 
 export interface Entry {
   readonly key: string;
@@ -120,6 +121,11 @@ export interface Store extends AsyncDisposable {
   watch(options: WatchOptions, listener: WatchListener): Watch | undefined;
   /** Forgets what was replaced before this revision. */
   compact(revision: number): Promise<void>;
+  /**
+   * Copies the newest durable state, with its history, to a new file that a store can be restored
+   * from; writes go on meanwhile. Rejects with `StoreRefused` where nothing is kept on disk.
+   */
+  backup(file: string): Promise<Copied>;
 }
 
 export const limits = {
@@ -146,6 +152,14 @@ export const limits = {
 
 export type Limits = { readonly [Name in keyof typeof limits]: number };
 
+export interface Restored {
+  /** Newest revision of the copy, and the one that the store goes on behind. */
+  readonly revision: number;
+  readonly goesOnBehind: number;
+  /** What was replaced; undefined when there was nothing. */
+  readonly kept: string | undefined;
+}
+
 export interface StoreDeps {
   readonly clock: Clock;
   readonly log?: Logger | undefined;
@@ -164,6 +178,29 @@ export async function openSqliteStore(
   const { openSqlite } = await import('./sqlite.ts');
   const { file, ...chosen } = options;
   return await openSqlite(deps, { file, limits: { ...limits, ...chosen } });
+}
+
+/** Copies the file of a store that nobody has open. */
+export async function backupSqliteFile(options: {
+  readonly file: string;
+  readonly to: string;
+}): Promise<Copied> {
+  const { copyFile } = await import('./sqlite-copy.ts');
+  return await copyFile(options);
+}
+
+/**
+ * Puts a copy in the place of a store's file that nobody has open, and keeps what was there.
+ * Revisions go on far behind all that either file has given out.
+ */
+export async function restoreSqliteFile(options: {
+  readonly from: string;
+  readonly file: string;
+  /** Where the replaced file is kept. */
+  readonly keepAs: string;
+}): Promise<Restored> {
+  const { restoreFile } = await import('./sqlite-restore.ts');
+  return restoreFile(options);
 }
 
 /** A store over any log: what a simulator opens, again and again, over its faulty disk. */
