@@ -4,7 +4,13 @@
  */
 import type { KindOf } from '#api/kind-of.ts';
 import type { KubeObject } from '#api/object.ts';
-import type { Deployment, ReplicaSet } from './types/apps-v1.ts';
+import type {
+  ControllerRevision,
+  DaemonSet,
+  Deployment,
+  ReplicaSet,
+  StatefulSet,
+} from './types/apps-v1.ts';
 import type { HorizontalPodAutoscaler } from './types/autoscaling-v2.ts';
 import type { Lease } from './types/coordination-v1.ts';
 import type {
@@ -51,6 +57,13 @@ export const endpointSlices = kindOf<EndpointSlice>(
 );
 export const deployments = kindOf<Deployment>('apps/v1', 'Deployment', 'deployments');
 export const replicaSets = kindOf<ReplicaSet>('apps/v1', 'ReplicaSet', 'replicasets');
+export const statefulSets = kindOf<StatefulSet>('apps/v1', 'StatefulSet', 'statefulsets');
+export const daemonSets = kindOf<DaemonSet>('apps/v1', 'DaemonSet', 'daemonsets');
+export const controllerRevisions = kindOf<ControllerRevision>(
+  'apps/v1',
+  'ControllerRevision',
+  'controllerrevisions',
+);
 export const horizontalPodAutoscalers = kindOf<HorizontalPodAutoscaler>(
   'autoscaling/v2',
   'HorizontalPodAutoscaler',

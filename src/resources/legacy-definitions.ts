@@ -49,6 +49,34 @@ const replicaSetSpec: Schema = {
   },
 };
 
+const daemonSetSpec: Schema = {
+  type: 'object',
+  fields: {
+    minReadySeconds: int32,
+    revisionHistoryLimit: int32,
+    selector: { ref: `${meta}.LabelSelector` },
+    template: { ref: 'io.k8s.api.core.v1.PodTemplateSpec' },
+    templateGeneration: { type: 'integer', format: 'int64' },
+    updateStrategy: { ref: `${apps}.DaemonSetUpdateStrategy` },
+  },
+  required: ['template'],
+};
+
+/** Today's shape under an older name; what it required was less, and is validated anyway. */
+const sameAs = (name: string): Schema => kind({ ref: `${name}Spec` }, { ref: `${name}Status` });
+
+const controllerRevision: Schema = {
+  type: 'object',
+  fields: {
+    apiVersion: string,
+    data: { opaque: true },
+    kind: string,
+    metadata: { ref: `${meta}.ObjectMeta` },
+    revision: { type: 'integer', format: 'int64' },
+  },
+  required: ['revision'],
+};
+
 const deployment = (spec: string): Schema =>
   kind({ ref: spec }, { ref: `${apps}.DeploymentStatus` });
 
@@ -68,4 +96,14 @@ export const legacyDefinitions: Readonly<Record<string, Schema>> = {
     { ref: `${apps}.ReplicaSetSpec` },
     { ref: `${apps}.ReplicaSetStatus` },
   ),
+  'io.k8s.api.apps.v1beta1.StatefulSet': sameAs(`${apps}.StatefulSet`),
+  'io.k8s.api.apps.v1beta2.StatefulSet': sameAs(`${apps}.StatefulSet`),
+  'io.k8s.api.apps.v1beta2.DaemonSet': sameAs(`${apps}.DaemonSet`),
+  'io.k8s.api.extensions.v1beta1.DaemonSetSpec': daemonSetSpec,
+  'io.k8s.api.extensions.v1beta1.DaemonSet': kind(
+    { ref: 'io.k8s.api.extensions.v1beta1.DaemonSetSpec' },
+    { ref: `${apps}.DaemonSetStatus` },
+  ),
+  'io.k8s.api.apps.v1beta1.ControllerRevision': controllerRevision,
+  'io.k8s.api.apps.v1beta2.ControllerRevision': controllerRevision,
 };

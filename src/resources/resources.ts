@@ -4,8 +4,11 @@
  */
 import { Catalog } from '#api/catalog.ts';
 import type { Resource } from '#api/resource.ts';
+import { controllerRevisionResource } from './apps/controller-revision.ts';
+import { daemonSetResource } from './apps/daemon-set.ts';
 import { deploymentResource } from './apps/deployment.ts';
 import { replicaSetResource } from './apps/replica-set.ts';
+import { statefulSetResource } from './apps/stateful-set.ts';
 import { horizontalPodAutoscalerResource } from './autoscaling/horizontal-pod-autoscaler.ts';
 import { leaseResource } from './coordination/lease.ts';
 import { configMapResource } from './core/config-map.ts';
@@ -29,8 +32,11 @@ export function builtinResources(): readonly Resource[] {
     secretResource(),
     serviceResource(),
     serviceAccountResource(),
+    controllerRevisionResource(),
+    daemonSetResource(),
     deploymentResource(),
     replicaSetResource(),
+    statefulSetResource(),
     horizontalPodAutoscalerResource(),
     leaseResource(),
     endpointSliceResource(),

@@ -3,9 +3,8 @@
  * strategy that can work, and a status that does not contradict itself.
  */
 import { type FieldError, forbidden, invalid, notSupported, required } from '#api/field-error.ts';
-import { type IntOrString, parsePercent } from '#api/int-or-string.ts';
-import { patternText } from '#api/names.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
+import { amountOf, validateAtMostAll, validateCountOrPercent } from '../count-or-percent.ts';
 import type { Deployment, DeploymentSpec, DeploymentStrategy } from '../types/apps-v1.ts';
 import { validateNotNegative } from '../value-validation.ts';
 import { validateSelectedTemplate } from './workload-validation.ts';
@@ -14,7 +13,7 @@ export function validateDeployment({ spec }: Deployment): FieldError[] {
   if (spec === undefined) return [required('spec.selector'), required('spec.template')];
   const errors: FieldError[] = [
     ...validateNotNegative(spec.replicas, 'spec.replicas'),
-    ...validateSelectedTemplate(spec, 'deployment'),
+    ...validateSelectedTemplate(spec, 'Deployment'),
     ...validateStrategy(spec.strategy ?? {}, 'spec.strategy'),
     ...validateNotNegative(spec.minReadySeconds, 'spec.minReadySeconds'),
     ...validateNotNegative(spec.revisionHistoryLimit, 'spec.revisionHistoryLimit'),
@@ -61,29 +60,11 @@ function validateRollingUpdate(
     ...validateCountOrPercent(maxUnavailable, `${field}.maxUnavailable`),
     ...validateCountOrPercent(maxSurge, `${field}.maxSurge`),
   ];
-  const amount = (value: IntOrString): number =>
-    typeof value === 'number' ? value : (parsePercent(value) ?? 0);
-  if (amount(maxUnavailable) === 0 && amount(maxSurge) === 0) {
+  if (amountOf(maxUnavailable) === 0 && amountOf(maxSurge) === 0) {
     const detail = 'may not be 0 when `maxSurge` is 0';
     errors.push(invalid(`${field}.maxUnavailable`, maxUnavailable, detail));
   }
-  if ((parsePercent(maxUnavailable) ?? 0) > 100) {
-    errors.push(
-      invalid(`${field}.maxUnavailable`, maxUnavailable, 'must not be greater than 100%'),
-    );
-  }
-  return errors;
-}
-
-function validateCountOrPercent(value: IntOrString, field: string): FieldError[] {
-  if (typeof value === 'number') return validateNotNegative(value, field);
-  if (/^[0-9]+%$/.test(value)) return [];
-  const text = patternText(
-    "a valid percent string must be a numeric string followed by an ending '%'",
-    '[0-9]+%',
-    ['1%', '93%'],
-  );
-  return [invalid(field, value, text)];
+  return [...errors, ...validateAtMostAll(maxUnavailable, `${field}.maxUnavailable`)];
 }
 
 export function validateDeploymentUpdate(next: Deployment, old: Deployment): FieldError[] {

@@ -124,7 +124,7 @@ function validateReplicaSet({ spec }: ReplicaSet): FieldError[] {
   return [
     ...validateNotNegative(spec?.replicas, 'spec.replicas'),
     ...validateNotNegative(spec?.minReadySeconds, 'spec.minReadySeconds'),
-    ...validateSelectedTemplate(spec ?? {}, 'replicaset'),
+    ...validateSelectedTemplate(spec ?? {}, 'ReplicaSet'),
   ];
 }
 

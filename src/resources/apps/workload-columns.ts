@@ -49,3 +49,10 @@ export function templateColumns<Hub extends Workload>(): readonly Column<Hub>[] 
     },
   ];
 }
+
+/** `a=b,c=d`, keys in order; `<none>` without labels. */
+export function formatPlainLabels(labels: Readonly<Record<string, string>> | undefined): string {
+  const entries = Object.entries(labels ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+  if (entries.length === 0) return '<none>';
+  return entries.map(([key, value]) => `${key}=${value}`).join(',');
+}

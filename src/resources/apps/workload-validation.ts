@@ -8,12 +8,14 @@ import { validatePodTemplate } from '../core/pod/spec-validation.ts';
 import { validateLabelSelector } from '../label-selector-validation.ts';
 import type { PodTemplateSpec } from '../types/core-v1.ts';
 
+export type WorkloadKind = 'DaemonSet' | 'Deployment' | 'ReplicaSet' | 'StatefulSet';
+
 export function validateSelectedTemplate(
   spec: {
     readonly selector?: LabelSelector | undefined;
     readonly template?: PodTemplateSpec | undefined;
   },
-  word: string,
+  kind: WorkloadKind,
 ): FieldError[] {
   const { selector, template } = spec;
   const errors: FieldError[] = [];
@@ -22,7 +24,9 @@ export function validateSelectedTemplate(
   } else {
     errors.push(...validateLabelSelector(selector, 'spec.selector'));
     if (isEmptySelector(selector)) {
-      errors.push(invalid('spec.selector', selector, `empty selector is invalid for ${word}`));
+      errors.push(
+        invalid('spec.selector', selector, `empty selector is invalid for ${kind.toLowerCase()}`),
+      );
     }
   }
   if (template === undefined) return [...errors, required('spec.template')];
@@ -34,23 +38,21 @@ export function validateSelectedTemplate(
     }
   }
   errors.push(...validatePodTemplate(template, 'spec.template'));
-  errors.push(...validateLongRunning(template));
+  errors.push(...validateLongRunning(template, kind));
   return errors;
 }
 
 /** Pods of these kinds are meant to run for ever. */
-function validateLongRunning({ spec }: PodTemplateSpec): FieldError[] {
+function validateLongRunning({ spec }: PodTemplateSpec, kind: WorkloadKind): FieldError[] {
   const errors: FieldError[] = [];
   if (spec?.restartPolicy !== undefined && spec.restartPolicy !== 'Always') {
     errors.push(notSupported('spec.template.spec.restartPolicy', spec.restartPolicy, ['Always']));
   }
   if (spec?.activeDeadlineSeconds !== undefined) {
-    errors.push(
-      forbidden(
-        'spec.template.spec.activeDeadlineSeconds',
-        'activeDeadlineSeconds in ReplicaSet is not Supported',
-      ),
-    );
+    // What is said of Deployments is what their ReplicaSets would say.
+    const owner = kind === 'Deployment' ? 'ReplicaSet' : kind;
+    const detail = `activeDeadlineSeconds in ${owner} is not Supported`;
+    errors.push(forbidden('spec.template.spec.activeDeadlineSeconds', detail));
   }
   return errors;
 }

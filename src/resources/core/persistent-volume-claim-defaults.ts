@@ -1,0 +1,17 @@
+/**
+ * Defaults of claims for volumes, also of those that a StatefulSet has templates for.
+ */
+import { changeMember, fillIn } from '../fill-in.ts';
+import type { PersistentVolumeClaim, PersistentVolumeClaimSpec } from '../types/core-v1.ts';
+
+export function setPersistentVolumeClaimDefaults(
+  claim: PersistentVolumeClaim,
+): PersistentVolumeClaim {
+  const next = changeMember(claim, 'spec', setClaimSpecDefaults);
+  const status = fillIn(next.status ?? {}, { phase: 'Pending' });
+  return status === next.status ? next : { ...next, status };
+}
+
+export function setClaimSpecDefaults(spec: PersistentVolumeClaimSpec): PersistentVolumeClaimSpec {
+  return fillIn(spec, { volumeMode: 'Filesystem' });
+}
