@@ -246,10 +246,39 @@ test('logs, node paths and exec pass through to the kubelet', async () => {
       'GET /stats/summary?a=b',
       'POST /exec/default/p/main?command=ls&command=-l&output=1 no token',
     ]);
-    assert.match(await upgrade(`${pod}/exec?command=ls`, 'websocket'), /^HTTP\/1\.1 400 /);
+    const newest = 'websocket\r\nSec-WebSocket-Protocol: v5.channel.k8s.io';
+    assert.match(await upgrade(`${pod}/exec?command=ls`, newest), /^HTTP\/1\.1 400 /);
     assert.match(await upgrade(`${pod}/exec?command=ls`, 'SPDY/3.1', 'nobody'), /^HTTP\/1\.1 403 /);
     assert.match(await upgrade(`${pod}/log`, 'SPDY/3.1'), /^HTTP\/1\.1 404 /);
     assert.equal(seen.length, 4);
+    const older = 'websocket\r\nSec-WebSocket-Protocol: v4.channel.k8s.io, channel.k8s.io';
+    assert.match(await upgrade(`${pod}/exec?command=ls`, older), /^HTTP\/1\.1 101 .*hello$/s);
+    assert.equal(seen.at(-1), 'POST /exec/default/p/main?command=ls no token');
+  });
+});
+
+test('a log can be read over WebSocket', async () => {
+  await withKubelet(async (_port, seen) => {
+    const path = '/api/v1/namespaces/default/pods/p/log?container=main';
+    /** The first frame behind the head of the answer. */
+    const read = async (protocol: string, sentBytes: number): Promise<string> => {
+      const asked = `websocket\r\nSec-WebSocket-Key: k\r\nSec-WebSocket-Protocol: ${protocol}`;
+      const text = await upgrade(path, asked, 'admin', '');
+      assert.match(
+        text,
+        new RegExp(`^HTTP/1\\.1 101 .*Sec-WebSocket-Protocol: ${protocol}\r\n`, 's'),
+      );
+      const [, frames = ''] = text.split('\r\n\r\n');
+      assert.equal(frames.charCodeAt(1), sentBytes);
+      return frames.slice(2, 2 + sentBytes);
+    };
+    assert.equal(await read('binary.k8s.io', 18), 'line one\nline two\n');
+    const encoded = Buffer.from('line one\nline two\n').toString('base64');
+    assert.equal(await read('base64.binary.k8s.io', encoded.length), encoded);
+    assert.deepEqual(seen, [
+      'GET /containerLogs/default/p/main',
+      'GET /containerLogs/default/p/main',
+    ]);
   });
 });
 
@@ -258,6 +287,7 @@ function upgrade(
   path: string,
   protocol: string,
   who: 'admin' | 'nobody' = 'admin',
+  said = 'hello',
 ): Promise<string> {
   const { port, ca, admin } = world;
   const identity = who === 'admin' ? admin : {};
@@ -275,9 +305,9 @@ function upgrade(
         `POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n\r\n`,
       );
     });
-    socket.setEncoding('utf8');
+    socket.setEncoding('latin1');
     socket.on('data', (part: string) => {
-      if (text === '' && part.includes(' 101 ')) socket.write('hello');
+      if (said !== '' && text === '' && part.includes(' 101 ')) socket.write(said);
       text += part;
       if (text.endsWith('hello')) socket.destroy();
     });

@@ -1,14 +1,17 @@
 /**
- * A connection that wants to become something else (SPDY for exec, attach and port-forward).
+ * A connection that wants to become something else: SPDY or WebSocket for exec, attach,
+ * port-forward, logs and what is behind a proxy.
  *
  * The first stages of the lifecycle run as for any request; only who is allowed is joined with the
- * node. WebSocket is answered with a plain 400, on which kubectl turns to SPDY. Everything refused
- * is answered as plain HTTP and closed.
+ * node or the pod, and what is spoken then is their business. A log over WebSocket is sent from
+ * here. The newest WebSocket protocols, which runtimes do not know, are answered with a plain 400,
+ * on which clients turn to SPDY. Everything refused is answered as plain HTTP and closed.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { ApiError, badRequest, unknownResource } from '#api/errors.ts';
 import type { Identity, PlainRequest } from '#kit/transport.ts';
+import { acceptWebSocket } from '#kit/websocket.ts';
 import type { Parts } from './parts.ts';
 import type { ResourceInfo } from './request.ts';
 import { authenticate } from './stages/authenticate.ts';
@@ -23,7 +26,10 @@ export interface Upgrade {
   readonly peer: Identity | undefined;
 }
 
-const upgradable: ReadonlySet<string> = new Set(['exec', 'attach', 'portforward', 'proxy']);
+const upgradable: ReadonlySet<string> = new Set(['exec', 'attach', 'portforward', 'proxy', 'log']);
+/** WebSocket protocols that runtimes speak. */
+const runtimeProtocols =
+  /^(|v4\.channel\.k8s\.io|channel\.k8s\.io|(v4\.)?base64\.channel\.k8s\.io)$/;
 
 export function passUpgrade(parts: Parts, upgrade: Upgrade): void {
   const { request, socket, head } = upgrade;
@@ -31,8 +37,10 @@ export function passUpgrade(parts: Parts, upgrade: Upgrade): void {
   socket.on('error', () => socket.destroy());
   allow(parts, upgrade)
     .then((info) => {
+      if (info.subresource === 'log') return sendLog(parts, info, upgrade);
       const { method = 'POST', rawHeaders, url = '/' } = request;
       parts.kubelet.upgrade(parts.kubelet.target(info, url), { method, rawHeaders, head, socket });
+      return undefined;
     })
     .catch((error: unknown) => refuse(parts, socket, error));
 }
@@ -48,10 +56,48 @@ async function allow(parts: Parts, { request, peer }: Upgrade): Promise<Resource
   const identity = impersonate(parts, caller, plain);
   await authorize(parts, identity, info);
   if (info.type !== 'resource' || !upgradable.has(info.subresource)) throw unknownResource();
-  if (headers['upgrade']?.toLowerCase() === 'websocket') {
-    throw badRequest('this server speaks SPDY/3.1 for streams, not WebSocket');
+  const isWebSocket = headers['upgrade']?.toLowerCase() === 'websocket';
+  if (info.subresource === 'log' && !isWebSocket) throw unknownResource();
+  if (isWebSocket && /^(exec|attach|portforward)$/.test(info.subresource)) {
+    const offered = protocolsOf(request);
+    if (!offered.some((name) => runtimeProtocols.test(name))) {
+      throw badRequest(`none of the protocols is spoken here: ${offered.join(', ')}`);
+    }
   }
   return info;
+}
+
+function protocolsOf({ headers }: IncomingMessage): readonly string[] {
+  return (headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
+}
+
+/** Each part of the log is a message; base64 text where the client asks for it. */
+async function sendLog(
+  parts: Parts,
+  info: ResourceInfo,
+  { request, socket, head }: Upgrade,
+): Promise<void> {
+  const protocol = protocolsOf(request).find((name) => /^(base64\.)?binary\.k8s\.io$/.test(name));
+  const gone = new AbortController();
+  socket.once('close', () => gone.abort());
+  const { signal } = gone;
+  const { body } = await parts.kubelet.log(parts.kubelet.target(info, request.url ?? '/'), {
+    signal,
+  });
+  const key = String(request.headers['sec-websocket-key'] ?? '');
+  const peer = acceptWebSocket(socket, { key, protocol: protocol ?? '', head });
+  peer.listen({ onMessage: () => {}, onClose: () => gone.abort() });
+  const text = protocol?.startsWith('base64') === true;
+  const messages = body instanceof Uint8Array ? [body] : body;
+  try {
+    for await (const part of messages) {
+      await peer.send(text ? Buffer.from(Buffer.from(part).toString('base64')) : part, { text });
+    }
+    peer.close();
+  } catch (error) {
+    if (!signal.aborted) parts.log.warn('a log broke off', { pod: info.name, error });
+    peer.close(1011);
+  }
 }
 
 function refuse(parts: Parts, socket: Duplex, error: unknown): void {

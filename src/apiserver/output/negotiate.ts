@@ -20,8 +20,8 @@ export const acceptedTypes = ['application/json', 'application/yaml'] as const;
 export function negotiate(accept: string | undefined, info: RequestInfo): Output {
   if (accept === undefined || accept === '' || accept === '*/*') return plainJson;
   if (accept === 'application/json') return plainJson;
-  // Plain text (health, metrics, logs) and discovery look at the header themselves; what is behind a
-  // proxy does too.
+  // Plain text (health, metrics, logs) and discovery look at the header themselves; what is
+  // behind a proxy does too.
   if (info.type === 'path' || /^(log|proxy)$/.test(info.subresource)) return lenient(accept);
   for (const range of parseAccept(accept)) {
     const output = outputFor(range);
