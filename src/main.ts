@@ -39,6 +39,10 @@ async function runCommandLine(args: readonly string[]): Promise<void> {
     status: async (flags) => (await import('./cluster/operate.ts')).status(await settings(flags)),
     reset: async (flags, yes) =>
       (await import('./cluster/operate.ts')).reset(await settings(flags), { yes }),
+    backup: async (flags, file) =>
+      (await import('./cluster/backup-command.ts')).backup(await settings(flags), file),
+    restore: async (flags, file) =>
+      (await import('./cluster/backup-command.ts')).restore(await settings(flags), file),
     imageBuild: async (options) => (await import('./cluster/image-command.ts')).build(options),
     imageLoad: async (flags, files) =>
       (await import('./cluster/image-command.ts')).load(await settings(flags), files),

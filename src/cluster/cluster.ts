@@ -55,15 +55,21 @@ export async function runCluster(
   const status = new StatusBoard(deps, options);
   let leavePods = config.leavePods;
   const stopped = Promise.withResolvers<{ stopped: true }>();
+  const opened: Opened = { controlPlane: undefined };
   const socket = await openControlSocket(config.dataDir, async (request) => {
     if (request.do === 'status') return status.snapshot();
+    if (request.do === 'backup') {
+      if (opened.controlPlane === undefined) throw new Error('the cluster is not started yet');
+      return opened.controlPlane.backup(request.file);
+    }
     leavePods ||= request.leavePods;
     stopping.abort(new Error('asked to stop'));
     return stopped.promise;
   });
   if (socket === undefined) return 'running';
   try {
-    await runOpened(deps, options, status, { signal, leavePods: () => leavePods });
+    const stop = { signal, leavePods: () => leavePods };
+    await runOpened(deps, options, { status, opened, stop });
   } finally {
     stopped.resolve({ stopped: true });
     await socket[Symbol.asyncDispose]();
@@ -71,13 +77,22 @@ export async function runCluster(
   return 'stopped';
 }
 
+/** What the control socket reaches once it is there. */
+interface Opened {
+  controlPlane: ControlPlane | undefined;
+}
+
 async function runOpened(
   deps: ClusterDeps,
   options: RunOptions,
-  status: StatusBoard,
-  stop: { readonly signal: AbortSignal; readonly leavePods: () => boolean },
+  run: {
+    readonly status: StatusBoard;
+    readonly opened: Opened;
+    readonly stop: { readonly signal: AbortSignal; readonly leavePods: () => boolean };
+  },
 ): Promise<void> {
   const { config } = options;
+  const { status, opened, stop } = run;
   const state = await openState(deps, config);
   await requireFreePort(deps, config, state);
   const nodeIP = config.nodeIP ?? machineAddress();
@@ -96,12 +111,14 @@ async function runOpened(
   let controlPlane: ControlPlane | undefined;
   try {
     controlPlane = await openControlPlane(deps, parts);
+    opened.controlPlane = controlPlane;
     status.ready('control plane', `https://127.0.0.1:${controlPlane.port}`);
     await serve(deps, options, { ...parts, controlPlane, signal: stop.signal });
   } catch (error) {
     if (!stop.signal.aborted) throw error;
   } finally {
     const leavePods = stop.leavePods();
+    await controlPlane?.drain().catch(() => {});
     await node?.stop({ leavePods });
     await controlPlane?.[Symbol.asyncDispose]();
     if (node !== undefined && !leavePods) await removeMachineTraces(deps, config.dataDir, state);

@@ -18,6 +18,8 @@ export interface Commands {
   down(flags: Flags): Promise<void>;
   status(flags: Flags): Promise<void>;
   reset(flags: Flags, yes: boolean): Promise<void>;
+  backup(flags: Flags, file: string): Promise<void>;
+  restore(flags: Flags, file: string): Promise<void>;
   imageBuild(options: ImageBuildOptions): Promise<void>;
   imageLoad(flags: Flags, files: readonly string[]): Promise<void>;
   imageList(flags: Flags): Promise<void>;
@@ -45,6 +47,12 @@ export function openCommandLine(commands: Commands): Command {
     .action((flags: Flags & { readonly yes?: boolean }) =>
       commands.reset(flags, flags.yes ?? false),
     );
+  addDataDir(program.command('backup').description('copy the store to a new file'))
+    .argument('<file>')
+    .action((file: string, flags: Flags) => commands.backup(flags, file));
+  addDataDir(program.command('restore').description('put a copy in the place of the store'))
+    .argument('<file>')
+    .action((file: string, flags: Flags) => commands.restore(flags, file));
   addImageCommands(program, commands);
   return program;
 }
@@ -68,6 +76,9 @@ function addClusterFlags(command: Command): Command {
     .option('--tls-san <name...>', 'more names and addresses in the API certificate')
     .option('--runtime-config <list>', 'api/legacy=false hides the group versions of old manifests')
     .option('--images <dir...>', 'more folders of image archives to load at start')
+    .option('--backup-interval <time>', 'time between copies of the store, 0 for none (24h)')
+    .option('--backup-keep <n>', 'copies of the store that are kept (7)')
+    .option('--shutdown-delay-duration <time>', 'serve on for this long when stopping (0s)')
     .option('--no-kubeconfig', 'leave the kubeconfig of the user alone')
     .option('--leave-pods', 'leave the pods running when the cluster stops')
     .option('-v <n>', 'log level; 2 and more: debug');

@@ -25,11 +25,22 @@ test('bad settings name the flag', () => {
     [{ node: 'containerd' }, laptop, /containers need Linux, this is darwin/],
     [{ store: 'files' }, server, /--store files: must be sqlite or memory/],
     [{ nodes: '3' }, server, /--nodes 3: one containerd node/],
+    [{ backupInterval: '1d' }, server, /--backup-interval 1d: must be a duration, as 30s or 24h/],
+    [{ backupInterval: '1s' }, server, /--backup-interval 1s: must be 0 or at least 1m/],
+    [{ backupKeep: '0' }, server, /--backup-keep 0: must be a whole number from 1/],
+    [{ shutdownDelayDuration: '-1s' }, server, /--shutdown-delay-duration -1s: must be a duration/],
     [{ serviceNodePortRange: '9-' }, server, /--service-node-port-range 9-: must be two ports/],
   ];
   for (const [flags, machine, message] of cases) {
     assert.throws(() => readConfig(flags, machine), message);
   }
+});
+
+test('copies are daily and seven, and a stop waits for nothing, unless told', () => {
+  const { backupIntervalMs, backupKeep, shutdownDelayMs } = readConfig({}, server);
+  assert.deepEqual([backupIntervalMs, backupKeep, shutdownDelayMs], [86_400_000, 7, 0]);
+  const told = readConfig({ backupInterval: '0', shutdownDelayDuration: '1m10s' }, server);
+  assert.deepEqual([told.backupIntervalMs, told.shutdownDelayMs], [0, 70_000]);
 });
 
 test('the switch of legacy versions is upstream runtime-config', () => {

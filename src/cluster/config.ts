@@ -4,6 +4,7 @@
  */
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { parseDuration } from '#kit/duration.ts';
 import type { Level } from '#kit/log.ts';
 
 export interface ClusterConfig {
@@ -31,6 +32,11 @@ export interface ClusterConfig {
   /** Folders whose `*.tar` images are loaded at start. */
   readonly imageDirs: readonly string[];
   readonly logLevel: Level;
+  /** Between two copies of the store in the data dir; 0 for none. */
+  readonly backupIntervalMs: number;
+  readonly backupKeep: number;
+  /** How long the server goes on serving, not ready any more, before it closes. */
+  readonly shutdownDelayMs: number;
 }
 
 /** As the command line gives them: names in camel case, unset where the user said nothing. */
@@ -52,6 +58,9 @@ export interface Flags {
   readonly runtimeConfig?: string;
   readonly images?: readonly string[];
   readonly v?: string;
+  readonly backupInterval?: string;
+  readonly backupKeep?: string;
+  readonly shutdownDelayDuration?: string;
 }
 
 export interface Machine {
@@ -60,6 +69,9 @@ export interface Machine {
   /** Programs that a containerd node needs and that are not here. */
   readonly missing: readonly string[];
 }
+
+const durationMsMax = 366 * 24 * 3_600_000;
+const backupIntervalMsMin = 60_000;
 
 /** A setting that cannot be used; the message names the flag. */
 export class ConfigError extends Error {
@@ -105,6 +117,9 @@ export function readConfig(flags: Flags, machine: Machine): ClusterConfig {
     legacyVersions: legacyVersions(flags.runtimeConfig),
     imageDirs: flags.images ?? [],
     logLevel: Number(flags.v ?? 0) >= 2 ? 'debug' : 'info',
+    backupIntervalMs: backupInterval(flags.backupInterval ?? '24h'),
+    backupKeep: integer('--backup-keep', flags.backupKeep ?? '7', 1, 1000),
+    shutdownDelayMs: duration('--shutdown-delay-duration', flags.shutdownDelayDuration ?? '0s'),
   };
 }
 
@@ -135,6 +150,18 @@ function portRange(text: string | undefined): ClusterConfig['nodePortRange'] {
 function legacyVersions(runtimeConfig: string | undefined): boolean {
   const setting = runtimeConfig?.split(',').find((part) => part.startsWith('api/legacy'));
   return setting === undefined || !setting.endsWith('=false');
+}
+
+function duration(flag: string, text: string): number {
+  const value = parseDuration(text);
+  if (value !== undefined && value >= 0 && value <= durationMsMax) return value;
+  throw new ConfigError(`${flag} ${text}: must be a duration, as 30s or 24h`);
+}
+
+function backupInterval(text: string): number {
+  const value = duration('--backup-interval', text);
+  if (value === 0 || value >= backupIntervalMsMin) return value;
+  throw new ConfigError(`--backup-interval ${text}: must be 0 or at least 1m`);
 }
 
 function integer(flag: string, text: string, min: number, max: number): number {

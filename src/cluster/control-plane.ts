@@ -6,14 +6,15 @@
  * of their own. The order below is the start-up path, so what can wait comes after `listen`.
  */
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname } from 'node:path';
 import { type ApiServer, openApiServer } from '#apiserver';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import { openCatalog } from '#resources/resources.ts';
-import { openMemoryStore, openSqliteStore, type Store } from '#store';
+import { type Copied, openMemoryStore, openSqliteStore, type Store } from '#store';
+import { backupFolder, runBackups, storePath } from './backups.ts';
 import type { Certificates } from './certificates.ts';
 import type { ClusterConfig } from './config.ts';
 import { runControl } from './control.ts';
@@ -38,6 +39,10 @@ export interface ControlPlane extends AsyncDisposable {
   readonly port: number;
   /** Rejects when a part of it has failed for good. */
   readonly ended: Promise<void>;
+  /** Copies the store to a new file. */
+  backup(file: string): Promise<Copied>;
+  /** Not ready any more, but serving for a while, so that clients turn away before it closes. */
+  drain(): Promise<void>;
 }
 
 export async function openControlPlane(
@@ -67,9 +72,22 @@ export async function openControlPlane(
     clientCA: certificates.ca.cert,
   });
   scope.spawn((signal) => runControl({ ...deps, server }, controlOptions(options), signal));
+  if (config.store === 'sqlite' && config.backupIntervalMs > 0) {
+    const { backupIntervalMs: intervalMs, backupKeep: keep } = config;
+    const copies = { folder: backupFolder(config.dataDir), intervalMs, keep };
+    scope.spawn((signal) => runBackups({ ...deps, store }, copies, signal));
+  }
   return {
     server,
     port,
+    backup: (file) => store.backup(file),
+    drain: async () => {
+      server.drain();
+      const { shutdownDelayMs } = config;
+      if (shutdownDelayMs === 0) return;
+      deps.log.info('control plane stops soon', { afterMs: shutdownDelayMs });
+      await deps.clock.sleep(shutdownDelayMs, { signal: scope.signal });
+    },
     ended: scope.join(),
     [Symbol.asyncDispose]: async () => {
       scope.abort(new Error('the control plane stops'));
@@ -82,9 +100,9 @@ export async function openControlPlane(
 
 async function openClusterStore(deps: ClusterDeps, config: ClusterConfig): Promise<Store> {
   if (config.store === 'memory') return openMemoryStore(deps);
-  const folder = join(config.dataDir, 'server/db');
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  return openSqliteStore(deps, { file: join(folder, 'state.db') });
+  const file = storePath(config.dataDir);
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  return openSqliteStore(deps, { file });
 }
 
 function controlOptions({ config, state, certificates, nodeIP }: ControlPlaneOptions) {

@@ -24,10 +24,23 @@ export interface ComponentStatus {
 
 export type ControlRequest =
   | { readonly do: 'status' }
+  /** Copies the store to a file; answered when the copy is whole. */
+  | { readonly do: 'backup'; readonly file: string }
   /** Answered when the cluster has stopped. */
   | { readonly do: 'stop'; readonly leavePods: boolean };
 
-const limits = { requestBytesMax: 4096, answerMs: 5_000, stopMs: 120_000 } as const;
+const limits = {
+  requestBytesMax: 8192,
+  answerMs: 5_000,
+  stopMs: 300_000,
+  backupMs: 1_800_000,
+} as const;
+
+/** How long an answer may take. */
+function limitOf(request: ControlRequest): number {
+  if (request.do === 'stop') return limits.stopMs;
+  return request.do === 'backup' ? limits.backupMs : limits.answerMs;
+}
 
 export function controlSocketPath(dataDir: string): string {
   return join(dataDir, 'control.sock');
@@ -53,14 +66,17 @@ export async function openControlSocket(
   return undefined;
 }
 
-/** Sends one request; undefined when no cluster runs from this data dir. */
+/**
+ * Sends one request; undefined when no cluster runs from this data dir. What the cluster could not
+ * do is thrown.
+ */
 export async function askCluster(
   clock: Clock,
   dataDir: string,
   request: ControlRequest,
 ): Promise<unknown | undefined> {
   const socket = createConnection(controlSocketPath(dataDir));
-  const limitMs = request.do === 'stop' ? limits.stopMs : limits.answerMs;
+  const limitMs = limitOf(request);
   const cancel = clock.after(limitMs, () =>
     socket.destroy(new Error(`the running cluster did not answer within ${limitMs / 1000} s`)),
   );
@@ -79,7 +95,11 @@ function exchange(socket: Socket, request: ControlRequest): Promise<unknown | un
     socket.on('data', (chunk) => {
       text += chunk.toString('utf8');
     });
-    socket.once('end', () => resolve(text === '' ? undefined : JSON.parse(text)));
+    socket.once('end', () => {
+      const answer = text === '' ? undefined : JSON.parse(text);
+      if (typeof answer?.failed === 'string') reject(new Error(answer.failed));
+      else resolve(answer);
+    });
     socket.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined);
       else reject(error);
@@ -100,7 +120,10 @@ function listen(
       if (!text.endsWith('\n')) return;
       answer(JSON.parse(text)).then(
         (value) => socket.end(JSON.stringify(value)),
-        () => socket.destroy(),
+        (error: unknown) => {
+          const failed = error instanceof Error ? error.message : String(error);
+          socket.end(JSON.stringify({ failed }));
+        },
       );
     });
   });

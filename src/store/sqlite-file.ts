@@ -104,7 +104,7 @@ export function createFile(file: string): DatabaseSync {
   return database;
 }
 
-/** Opens a file that must be one of ours, as it is: for reading it once while nobody else has it. */
+/** Opens a file that must be one of ours, as it is, for reading it once while nobody has it. */
 export function openExisting(file: string): DatabaseSync {
   if (!existsSync(file)) throw new StoreRefused(`there is no store at ${file}`);
   const database = new DatabaseSync(file, { timeout: lockWaitMs });

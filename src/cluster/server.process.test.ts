@@ -1,0 +1,111 @@
+/**
+ * The control plane as a process: copies while it serves, a restore while it is stopped, and how it
+ * leaves when it is told to.
+ */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { covers } from '#test/covers.ts';
+import { configMap, ServerProcess } from '#test/server-process.ts';
+import { storePath } from './backups.ts';
+
+const maps = '/api/v1/namespaces/default/configmaps';
+const limit = { timeout: 60_000 };
+
+async function create(server: ServerProcess, name: string): Promise<void> {
+  const answer = await server.request('POST', maps, configMap(name, 2000));
+  assert.equal(answer.status, 201, answer.text);
+}
+
+async function names(server: ServerProcess): Promise<readonly string[]> {
+  const { text } = await server.request('GET', maps);
+  const list: { items: { metadata: { name: string } }[] } = JSON.parse(text);
+  return list.items.map(({ metadata }) => metadata.name).filter((name) => name.startsWith('c'));
+}
+
+async function revisionNow(server: ServerProcess): Promise<string> {
+  const { text } = await server.request('GET', `${maps}?limit=1`);
+  return JSON.parse(text).metadata.resourceVersion;
+}
+
+test('backup while it runs, restore while it does not, and everything is back', limit, async () => {
+  covers('DAT-008', 'DAT-011', 'DAT-017', 'DAT-023', 'DAT-055');
+  await using server = await ServerProcess.open();
+  await server.start();
+  for (const name of ['c1', 'c2', 'c3']) await create(server, name);
+  const file = join(server.folder, 'copy.db');
+  const made = await server.coracle('backup', file);
+  assert.equal(made.code, 0, made.stderr);
+  const sha256 = createHash('sha256').update(readFileSync(file)).digest('hex');
+  assert.match(made.stdout, new RegExp(`path +${file}\n`));
+  assert.match(made.stdout, new RegExp(`sha256 +${sha256}\n`));
+  assert.match(made.stdout, new RegExp(`size +${statSync(file).size}\n`));
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+  const again = await server.coracle('backup', file);
+  assert.deepEqual([again.code, again.stderr.includes('exists already')], [1, true]);
+
+  await create(server, 'c4');
+  const old = await revisionNow(server);
+  const refused = await server.coracle('restore', file);
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /the cluster is running; stop it first/);
+  server.signal('SIGTERM');
+  assert.equal(await server.ended(), 0);
+
+  const stopped = await server.coracle('backup', join(server.folder, 'stopped.db'));
+  assert.equal(stopped.code, 0, stopped.stderr);
+  const restored = await server.coracle('restore', file);
+  assert.equal(restored.code, 0, restored.stderr);
+  const [, kept = ''] = /replaced +(\S+)/.exec(restored.stdout) ?? [];
+  assert.ok(existsSync(kept), restored.stdout);
+  await server.start();
+  assert.deepEqual(await names(server), ['c1', 'c2', 'c3']);
+  const watched = await server.request('GET', `${maps}?watch=true&resourceVersion=${old}`);
+  assert.match(watched.text, /"code":410/);
+  assert.ok(Number(await revisionNow(server)) > Number(old) + 1e9);
+  server.signal('SIGTERM');
+  await server.ended();
+
+  // The disk is lost; the other copy brings all four back.
+  rmSync(storePath(server.dataDir));
+  assert.equal((await server.coracle('restore', join(server.folder, 'stopped.db'))).code, 0);
+  await server.start();
+  assert.deepEqual(await names(server), ['c1', 'c2', 'c3', 'c4']);
+});
+
+test('a stop makes it unready first, serves on, ends watches and leaves', limit, async () => {
+  await using server = await ServerProcess.open([
+    ...['--store', 'memory'],
+    ...['--shutdown-delay-duration', '3s'],
+  ]);
+  await server.start();
+  const watch = await server.send('GET', `${maps}?watch=true`);
+  let ending: 'whole' | 'cut' | undefined;
+  let seen = '';
+  watch.setEncoding('utf8').on('data', (part: string) => {
+    seen += part;
+  });
+  watch.once('end', () => {
+    ending = watch.complete ? 'whole' : 'cut';
+  });
+  watch.once('error', () => {
+    ending = 'cut';
+  });
+  server.signal('SIGTERM');
+  await server.until(
+    async () => (await server.request('GET', '/readyz')).status === 500,
+    'it is not ready any more',
+  );
+  const ready = await server.request('GET', '/readyz?verbose');
+  assert.match(ready.text, /\[-\]shutdown failed/);
+  assert.equal((await server.request('GET', '/livez')).status, 200);
+  await create(server, 'c-late');
+  await server.until(() => seen.includes('c-late'), 'the watch goes on meanwhile');
+  assert.equal(ending, undefined);
+  assert.equal(await server.ended(), 0);
+  await server.until(() => ending !== undefined, 'the watch has ended');
+  assert.equal(ending, 'whole');
+  assert.equal(await server.tryRequest('GET', '/livez'), undefined);
+});
