@@ -77,6 +77,9 @@ const controllerRevision: Schema = {
   required: ['revision'],
 };
 
+/** A kind that has not changed at all since. */
+const wholly = (name: string): Schema => ({ ref: name });
+
 const deployment = (spec: string): Schema =>
   kind({ ref: spec }, { ref: `${apps}.DeploymentStatus` });
 
@@ -106,4 +109,8 @@ export const legacyDefinitions: Readonly<Record<string, Schema>> = {
   ),
   'io.k8s.api.apps.v1beta1.ControllerRevision': controllerRevision,
   'io.k8s.api.apps.v1beta2.ControllerRevision': controllerRevision,
+  'io.k8s.api.rbac.v1beta1.ClusterRole': wholly('io.k8s.api.rbac.v1.ClusterRole'),
+  'io.k8s.api.rbac.v1beta1.ClusterRoleBinding': wholly('io.k8s.api.rbac.v1.ClusterRoleBinding'),
+  'io.k8s.api.rbac.v1beta1.Role': wholly('io.k8s.api.rbac.v1.Role'),
+  'io.k8s.api.rbac.v1beta1.RoleBinding': wholly('io.k8s.api.rbac.v1.RoleBinding'),
 };

@@ -21,6 +21,8 @@ import { serviceResource } from './core/service/service.ts';
 import { serviceAccountResource } from './core/service-account.ts';
 import { openDefinitions } from './definitions.ts';
 import { endpointSliceResource } from './discovery/endpoint-slice.ts';
+import { clusterRoleResource, roleResource } from './rbac/role.ts';
+import { clusterRoleBindingResource, roleBindingResource } from './rbac/role-binding.ts';
 
 export function builtinResources(): readonly Resource[] {
   return [
@@ -40,6 +42,10 @@ export function builtinResources(): readonly Resource[] {
     horizontalPodAutoscalerResource(),
     leaseResource(),
     endpointSliceResource(),
+    clusterRoleResource(),
+    roleResource(),
+    clusterRoleBindingResource(),
+    roleBindingResource(),
   ];
 }
 
