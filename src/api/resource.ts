@@ -87,6 +87,11 @@ export interface Resource<Hub extends KubeObject = KubeObject> {
   readonly validate: (hub: Hub) => readonly FieldError[];
   readonly validateUpdate?: (next: Hub, old: Hub) => readonly FieldError[];
   readonly validateStatusUpdate?: (next: Hub, old: Hub) => readonly FieldError[];
+  /**
+   * Sub-resources that show the whole object and change one part of it: `pods/ephemeralcontainers`,
+   * `pods/resize`.
+   */
+  readonly partialUpdates?: Readonly<Record<string, PartialUpdate<Hub>>>;
   /** How `metadata.name` must look; default `subdomain` (DNS-1123 subdomain). */
   readonly nameRule?: 'subdomain' | 'label' | 'label1035' | 'pathSegment';
   readonly columns: readonly Column<Hub>[];
@@ -117,6 +122,12 @@ export type Verb =
   | 'watch';
 
 /** Declares a kind; exists so that the compiler checks callbacks against the kind's type. */
+export interface PartialUpdate<Hub extends KubeObject = KubeObject> {
+  /** `old` with that part of `next`. */
+  readonly prepare: (next: Hub, old: Hub) => Hub;
+  readonly validate: (next: Hub, old: Hub) => readonly FieldError[];
+}
+
 export function defineResource<Hub extends KubeObject>(resource: Resource<Hub>): Resource {
   // The catalog handles kinds without knowing their types; only the kind's own views produce hubs.
   return resource as unknown as Resource;

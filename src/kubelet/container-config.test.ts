@@ -121,3 +121,14 @@ test('who must not run as root, does not', () => {
   assert.match(rootProblem(pod, zero, { username: '' }) ?? '', /breaks non-root policy/);
   assert.equal(rootProblem(podOf(), web, { username: '' }), undefined);
 });
+
+test('an ephemeral container sees the processes of its target, unless the pod shares them', () => {
+  const of = (pod: Pod) =>
+    containerConfig(pod, web, { ...options, targetId: 'c1' }).linux?.securityContext
+      ?.namespaceOptions;
+  assert.equal(of(podOf())?.pid, 'TARGET');
+  assert.equal(of(podOf())?.targetId, 'c1');
+  assert.equal(of(podOf({ shareProcessNamespace: true }))?.pid, 'POD');
+  const alone = containerConfig(podOf(), web, options).linux?.securityContext?.namespaceOptions;
+  assert.equal(alone?.pid, 'CONTAINER');
+});

@@ -23,6 +23,8 @@ export interface ContainerOptions {
   readonly terminationFile: string;
   readonly nodeMemoryBytes: number;
   readonly seccompDir: string;
+  /** The container whose processes this one joins. */
+  readonly targetId?: string | undefined;
 }
 
 const maskedPaths = [
@@ -100,7 +102,7 @@ function resources(
 function security(
   pod: Pod,
   container: Container,
-  { seccompDir }: ContainerOptions,
+  { seccompDir, targetId }: ContainerOptions,
 ): Sent<'LinuxContainerSecurityContext'> {
   const own = container.securityContext;
   const shared = pod.spec?.securityContext;
@@ -108,7 +110,7 @@ function security(
   const masked = !privileged && own?.procMount !== 'Unmasked';
   return {
     privileged,
-    namespaceOptions: namespaceOptions(pod),
+    namespaceOptions: withTarget(namespaceOptions(pod), targetId),
     capabilities: {
       addCapabilities: own?.capabilities?.add,
       dropCapabilities: own?.capabilities?.drop,
@@ -122,6 +124,14 @@ function security(
     readonlyPaths: masked ? readonlyPaths : [],
     seccomp: seccompProfile(own?.seccompProfile ?? shared?.seccompProfile, privileged, seccompDir),
   };
+}
+
+function withTarget(
+  options: Sent<'NamespaceOption'>,
+  targetId: string | undefined,
+): Sent<'NamespaceOption'> {
+  if (targetId === undefined || options.pid !== 'CONTAINER') return options;
+  return { ...options, pid: 'TARGET', targetId };
 }
 
 function seccompProfile(

@@ -5,7 +5,12 @@ import { readdirSync, statSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { basename, dirname, join } from 'node:path';
 import { type LogOptions, readLog } from './log-reader.ts';
-import { type ContainerFact, containersOf, initContainersOf } from './pod-facts.ts';
+import {
+  type ContainerFact,
+  containersOf,
+  ephemeralContainersOf,
+  initContainersOf,
+} from './pod-facts.ts';
 import { containerLogPath, podPaths } from './pod-paths.ts';
 import type { PodWorker } from './pod-worker.ts';
 import type { ServerParts } from './server.ts';
@@ -29,7 +34,12 @@ export async function answerLogs(
     say(response, 404, `pod "${name}" does not exist`);
     return;
   }
-  const containers = [...containersOf(worker.pod), ...initContainersOf(worker.pod)];
+  const { pod } = worker;
+  const containers = [
+    ...containersOf(pod),
+    ...initContainersOf(pod),
+    ...ephemeralContainersOf(pod),
+  ];
   if (!containers.some((each) => each.name === container)) {
     say(response, 404, `container ${container} is not valid for pod ${name}`);
     return;

@@ -218,3 +218,36 @@ test('a container that was made but never started is made again', () => {
   const created = fact('web', { state: 'created', attempt: 3 });
   assert.deepEqual(plan({ containers: [created] }), ['removeContainer web-0', 'start web#3']);
 });
+
+test('an ephemeral container starts beside the others, and only once', () => {
+  const pod = podOf({
+    initContainers: [{ name: 'init', image: 'nginx:1' }],
+    ephemeralContainers: [{ name: 'debug', image: 'nginx:1' }],
+  });
+  const begun = [exited('init', 0), fact('web')];
+  assert.deepEqual(planPod(facts({ pod }), nowMs).actions.map(say), [
+    'start debug#0',
+    'start init#0',
+  ]);
+  const added = planPod(facts({ pod, containers: begun }), nowMs);
+  assert.deepEqual(added.actions.map(say), ['start debug#0']);
+  const ended = planPod(facts({ pod, containers: [...begun, exited('debug', 1)] }), nowMs);
+  assert.deepEqual(ended.actions, []);
+  const lost = {
+    ...pod,
+    status: {
+      ephemeralContainerStatuses: [
+        {
+          ...{ name: 'debug', image: 'nginx:1', imageID: '', ready: false, restartCount: 0 },
+          containerID: 'containerd://gone',
+        },
+      ],
+    },
+  };
+  assert.deepEqual(planPod(facts({ pod: lost, containers: begun }), nowMs).actions, []);
+  const stopped = planPod(
+    facts({ pod, containers: [...begun, fact('debug')], more: { ending: { graceSeconds: 5 } } }),
+    nowMs,
+  );
+  assert.deepEqual(stopped.actions.map(say), ['stop web 5s', 'stop debug 5s']);
+});

@@ -17,6 +17,7 @@ import { backoffUntilMs, formatDelay } from './backoff.ts';
 import {
   type ContainerFact,
   containersOf,
+  ephemeralContainersOf,
   initContainersOf,
   isSidecar,
   latestOf,
@@ -151,6 +152,7 @@ function planContainers(facts: PodFacts, sandbox: SandboxFact, nowMs: number): P
   if (isOver(facts)) return planEnd(facts, graceSecondsOf(facts.pod));
   const draft = new Draft(facts, sandbox, nowMs);
   draft.removeOld();
+  for (const container of ephemeralContainersOf(facts.pod)) draft.startOnce(container);
   const initialized = planInit(draft);
   if (initialized) {
     for (const container of containersOf(facts.pod)) draft.keep(container, { init: false });
@@ -218,6 +220,17 @@ class Draft {
       if (containers.some(({ sandboxId }) => sandboxId === sandbox.id)) continue;
       this.#actions.push({ do: 'removeSandbox', id: sandbox.id });
     }
+  }
+
+  /** For ephemeral containers: whatever becomes of it, it is not started again. */
+  startOnce(container: Container): void {
+    const latest = latestOf(this.facts.runtime, container.name);
+    if (latest !== undefined && latest.state !== 'created') return;
+    const known = this.facts.pod.status?.ephemeralContainerStatuses?.find(
+      ({ name }) => name === container.name,
+    );
+    if ((known?.containerID ?? '') !== '') return;
+    this.#start(container, false, latest);
   }
 
   /** Starts, restarts, stops or leaves one container; true when it runs and has started. */

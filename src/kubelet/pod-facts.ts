@@ -100,6 +100,11 @@ export function containersOf(pod: Pod): readonly Container[] {
   return pod.spec?.containers ?? [];
 }
 
+/** Added to a pod that runs, to look into it; never started twice. */
+export function ephemeralContainersOf(pod: Pod): readonly Container[] {
+  return pod.spec?.ephemeralContainers ?? [];
+}
+
 export function isSidecar(container: Container): boolean {
   return container.restartPolicy === 'Always';
 }

@@ -18,7 +18,7 @@ import { ConfigError, makeEnvironment } from './env.ts';
 import type { Image } from './images.ts';
 import type { ActOptions, KubeletParts, PodState } from './parts.ts';
 import type { Action } from './plan.ts';
-import type { PodFacts, SandboxFact } from './pod-facts.ts';
+import { latestOf, type PodFacts, type RuntimeFacts, type SandboxFact } from './pod-facts.ts';
 import { podPaths, terminationFile } from './pod-paths.ts';
 import { tryHandler } from './probes/try.ts';
 import { sandboxConfigOf } from './sandbox.ts';
@@ -42,7 +42,7 @@ export async function startContainer(
   assert(sandbox !== undefined, 'a container is started in a sandbox');
   const { pod } = facts;
   const { container } = action;
-  const starter = new Starter(parts, state, pod, container, options);
+  const starter = new Starter(parts, state, facts, container, options);
   const image = await starter.image();
   if (image === undefined) return;
   if (action.restart) {
@@ -66,19 +66,21 @@ class Starter {
   readonly #parts: KubeletParts;
   readonly #state: PodState;
   readonly #pod: Pod;
+  readonly #runtime: RuntimeFacts;
   readonly #container: Container;
   readonly #options: ActOptions;
 
   constructor(
     parts: KubeletParts,
     state: PodState,
-    pod: Pod,
+    { pod, runtime }: PodFacts,
     container: Container,
     options: ActOptions,
   ) {
     this.#parts = parts;
     this.#state = state;
     this.#pod = pod;
+    this.#runtime = runtime;
     this.#container = container;
     this.#options = options;
   }
@@ -161,6 +163,7 @@ class Starter {
         terminationFile: message,
         nodeMemoryBytes: node.memoryBytes,
         seccompDir: `${paths.root}/seccomp`,
+        targetId: this.#targetId(),
       });
       const request = {
         podSandboxId: sandbox.id,
@@ -173,6 +176,18 @@ class Starter {
       this.failed('CreateContainerConfigError', error.message, configRetryMs);
       return undefined;
     }
+  }
+
+  /** The container whose processes an ephemeral container is to see. */
+  #targetId(): string | undefined {
+    const own = this.#pod.spec?.ephemeralContainers?.find(
+      ({ name }) => name === this.#container.name,
+    );
+    const target = own?.targetContainerName ?? '';
+    if (target === '') return undefined;
+    const found = latestOf(this.#runtime, target);
+    if (found?.state === 'running') return found.id;
+    throw new ConfigError(`unable to find target container ${target} running`);
   }
 
   #environment(sandbox: SandboxFact): Promise<ReadonlyMap<string, string>> {

@@ -19,6 +19,7 @@ import { podConditions } from './conditions.ts';
 import {
   type ContainerFact,
   containersOf,
+  ephemeralContainersOf,
   initContainersOf,
   isSidecar,
   latestOf,
@@ -43,6 +44,9 @@ export function podStatus(facts: StatusFacts, nowMs: number): PodStatus {
   const containerStatuses = containersOf(pod).map((container, index) =>
     containerStatus(facts, container, { init: false, index }),
   );
+  const ephemeralContainerStatuses = ephemeralContainersOf(pod).map((container, index) =>
+    containerStatus(facts, container, { init: false, index }),
+  );
   const phase = podPhase(pod, initContainerStatuses, containerStatuses, ending?.failure);
   const ips = addressesOf(facts);
   const failure = ending?.failure;
@@ -58,6 +62,7 @@ export function podStatus(facts: StatusFacts, nowMs: number): PodStatus {
     startTime: old.startTime ?? formatTime(nowMs),
     ...(initContainerStatuses.length === 0 ? {} : { initContainerStatuses }),
     containerStatuses,
+    ...(ephemeralContainerStatuses.length === 0 ? {} : { ephemeralContainerStatuses }),
     qosClass: old.qosClass ?? qosClassOf(pod),
   };
   return { ...status, conditions: podConditions(facts, status, nowMs) };
@@ -114,8 +119,13 @@ function waitingOf(facts: StatusFacts, name: string): ContainerStateWaiting | un
 }
 
 function knownStatus(pod: Pod, name: string): ContainerStatus | undefined {
-  const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
-  return [...containerStatuses, ...initContainerStatuses].find((each) => each.name === name);
+  const {
+    containerStatuses = [],
+    initContainerStatuses = [],
+    ephemeralContainerStatuses = [],
+  } = pod.status ?? {};
+  const all = [...containerStatuses, ...initContainerStatuses, ...ephemeralContainerStatuses];
+  return all.find((each) => each.name === name);
 }
 
 /** The runtime has none of this name: it has not been created yet, or is gone for good. */
@@ -127,7 +137,9 @@ function withoutContainer(
 ): ContainerStatus {
   const wasMade = known?.containerID !== undefined && known.containerID !== '';
   const end = known?.state?.terminated ?? (wasMade ? unknownEnd : known?.lastState?.terminated);
-  const isLast = facts.ending !== undefined || facts.pod.spec?.restartPolicy === 'Never';
+  const isEphemeral = ephemeralContainersOf(facts.pod).includes(container);
+  const isLast =
+    facts.ending !== undefined || isEphemeral || facts.pod.spec?.restartPolicy === 'Never';
   if (wasMade && isLast) {
     const terminated = known.state?.terminated ?? unknownEnd;
     return { ...known, ready: false, started: false, state: { terminated } };

@@ -311,3 +311,34 @@ test('a probe that cannot be made harms nobody', async () => {
     [0, 0],
   );
 });
+
+test('an ephemeral container runs beside the others and shows in the status', async () => {
+  await using bench = await KubeletBench.open();
+  const { client, runtime, signal } = bench;
+  await bench.create('web');
+  await bench.untilReady('web');
+  const at = { namespace: 'default', name: 'web' };
+  const debug = { name: 'debug', image: testImage, targetContainerName: 'web' };
+  const added = client.patch(
+    pods,
+    at,
+    { spec: { ephemeralContainers: [debug] } },
+    { type: 'strategic', subresource: 'ephemeralcontainers', signal },
+  );
+  await bench.while(added);
+  const read = async () => {
+    await bench.advance(500);
+    const pod = await bench.while(client.get(pods, at, { signal }));
+    return pod.status?.ephemeralContainerStatuses?.[0];
+  };
+  const running = await read();
+  assert.notEqual(running?.state?.running, undefined);
+  runtime.exit('debug', 3);
+  const ended = await read();
+  assert.equal(ended?.state?.terminated?.exitCode, 3);
+  await bench.advance(60_000);
+  assert.equal((await read())?.restartCount, 0);
+  assert.deepEqual(runtime.running(), ['web']);
+  const pod = await bench.while(client.get(pods, at, { signal }));
+  assert.equal(pod.status?.phase, 'Running');
+});

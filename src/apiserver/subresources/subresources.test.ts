@@ -224,8 +224,8 @@ test('what a sub-resource is not for, it does not do', async () => {
   await account(server);
   await runningPod(server, 'p');
   const change = { spec: { containers: [{ name: 'main', image: 'other:1' }] } };
-  const ephemeral = await server.request('PATCH', `${pods}/p/ephemeralcontainers`, change);
-  assert.equal(ephemeral.status, 404);
+  const unknown = await server.request('PATCH', `${pods}/p/nothing`, change);
+  assert.equal(unknown.status, 404);
   await server.request('PATCH', `${pods}/p/status`, { ...change, status: { phase: 'Running' } });
   const { body } = await server.request('GET', `${pods}/p`);
   assert.equal(body.spec.containers[0].image, 'nginx:1');
@@ -242,4 +242,40 @@ test('streams need a connection of their own', async () => {
     assert.equal(answer.body.message, 'Upgrade request required');
   }
   assert.equal((await server.request('GET', `${pods}/p/log`)).status, 404);
+});
+
+test('ephemeral containers are added on a way of their own, and stay as they are', async () => {
+  await using server = await openTestServer();
+  await account(server);
+  await runningPod(server, 'p');
+  const path = `${pods}/p/ephemeralcontainers`;
+  const debug = { name: 'debug', image: 'busybox:1', targetContainerName: 'main' };
+  const patch = (body: object) =>
+    server.request('PATCH', path, body, {
+      headers: { 'content-type': 'application/strategic-merge-patch+json' },
+    });
+  const added = await patch({
+    metadata: { labels: { not: 'changed' } },
+    spec: { ephemeralContainers: [debug], hostNetwork: true },
+  });
+  assert.equal(added.status, 200);
+  assert.equal(added.body.metadata.generation, 2);
+  assert.equal(added.body.metadata.labels, undefined);
+  assert.equal(added.body.spec.hostNetwork, undefined);
+  assert.equal(
+    added.body.spec.ephemeralContainers[0].terminationMessagePath,
+    '/dev/termination-log',
+  );
+  assert.equal((await server.request('GET', path)).body.kind, 'Pod');
+  const changed = await patch({ spec: { ephemeralContainers: [{ name: 'debug', image: 'x' }] } });
+  assert.equal(changed.status, 422);
+  assert.match(changed.body.message, /existing ephemeral containers "debug" may not be changed/);
+  const { body } = added;
+  const less = { ...body, spec: { ...body.spec, ephemeralContainers: [] } };
+  const removed = await server.request('PUT', path, less);
+  assert.match(removed.body.message, /existing ephemeral containers "debug" may not be removed/);
+  const plain = await server.request('PUT', `${pods}/p`, less);
+  assert.equal(plain.status, 422);
+  const unknown = { ...debug, name: 'other', targetContainerName: 'none' };
+  assert.equal((await patch({ spec: { ephemeralContainers: [unknown] } })).status, 422);
 });

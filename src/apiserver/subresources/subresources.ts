@@ -22,6 +22,7 @@ function core(kind: string): SubresourceFacts['kind'] {
 const podSubresources: readonly SubresourceFacts[] = [
   { name: 'attach', kind: core('PodAttachOptions'), verbs: streamVerbs },
   { name: 'binding', kind: core('Binding'), verbs: ['create'] },
+  { name: 'ephemeralcontainers', kind: core('Pod'), verbs: objectVerbs },
   {
     name: 'eviction',
     kind: { group: 'policy', version: 'v1', kind: 'Eviction' },

@@ -196,6 +196,8 @@ function prepare(
   }
   // Other sub-resources (scale, binding, finalize) change what they are for and nothing else.
   if (subresource === 'scale') return bumpGeneration(resource, next, old);
+  const partial = resource.partialUpdates?.[subresource];
+  if (partial !== undefined) return bumpGeneration(resource, partial.prepare(next, old), old);
   if (subresource !== '') return next;
   const admitted = admitUpdate(parts, { resource, hub: next, old, identity });
   const kept = resource.hasStatus ? withStatusOf(admitted, old) : admitted;
@@ -217,8 +219,11 @@ function validate({ served, subresource }: ChangeOptions, hub: KubeObject, old: 
     throwInvalid(served, name, [...metadata, ...(resource.validateStatusUpdate?.(hub, old) ?? [])]);
     return;
   }
-  const own = subresource === '' || subresource === 'scale' ? resource.validate(hub) : [];
-  const change = subresource === '' ? (resource.validateUpdate?.(hub, old) ?? []) : [];
+  const partial = resource.partialUpdates?.[subresource];
+  const isWhole = subresource === '' || subresource === 'scale' || partial !== undefined;
+  const own = isWhole ? resource.validate(hub) : [];
+  const judge = subresource === '' ? resource.validateUpdate : partial?.validate;
+  const change = judge?.(hub, old) ?? [];
   throwInvalid(served, name, [...metadata, ...own, ...change]);
 }
 

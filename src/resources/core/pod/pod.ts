@@ -8,6 +8,7 @@ import type { Pod } from '#resources/types/core-v1.ts';
 import { hubView } from '#resources/view.ts';
 import { podColumns } from './columns.ts';
 import { mirrorServiceAccount, setPodDefaults } from './defaults.ts';
+import { ephemeralContainersUpdate } from './ephemeral-containers.ts';
 import { qosClassOf } from './qos-class.ts';
 import { validatePod } from './spec-validation.ts';
 import { validatePodStatusUpdate, validatePodUpdate } from './update-validation.ts';
@@ -50,6 +51,7 @@ export function podResource(): Resource {
     validate: validatePod,
     validateUpdate: validatePodUpdate,
     validateStatusUpdate: validatePodStatusUpdate,
+    partialUpdates: { ephemeralcontainers: ephemeralContainersUpdate },
     warnings: podWarnings,
     columns: podColumns(),
     selectableFields: {
