@@ -32,6 +32,7 @@ const scripts = {
   'coverage:spec': ['scripts/coverage.ts'],
   generate: ['scripts/generate.ts'],
   rows: ['scripts/rows.ts'],
+  pack: ['scripts/pack.ts'],
 };
 
 /** Commands that run containers here: they need the machine's tools and the example images. */

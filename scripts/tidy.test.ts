@@ -122,6 +122,14 @@ test('dead files: a file that only its own test imports is dead', () => {
     'src/store/log.contract.ts': '',
     'src/store/log.test.ts': "import { contract } from './log.contract.ts';\n",
   });
+
+  test('dead files: what other packages import is alive', () => {
+    const texts = new Map([
+      ['package.json', '{"exports":{"./testing":"./src/testing/testing.ts"}}'],
+      ['src/testing/testing.ts', ''],
+    ]);
+    assert.deepEqual(checkDeadFiles(makeTree(texts)), []);
+  });
   assert.deepEqual(found, ['src/store/old.ts:0 nothing imports this file']);
 });
 

@@ -42,9 +42,9 @@ function findCycles(edges: ReadonlyMap<string, readonly string[]>): readonly str
   return cycles;
 }
 
-/** A file that only its own tests import is as dead as one that nobody does. */
+/** A file that only its own tests import is as dead as one that nobody does; exported ones live. */
 export function checkDeadFiles(tree: Tree): readonly Problem[] {
-  const used = new Set<string>();
+  const used = new Set<string>(tree.exports);
   for (const { path, imports } of codeFiles(tree)) {
     for (const { from } of imports) {
       const target = resolveImport(tree, path, from);

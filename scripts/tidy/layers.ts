@@ -38,7 +38,7 @@ export const layers: Readonly<Record<string, readonly string[] | 'everything'>> 
   hollow: ['scheduling', ...component],
   addons: component,
   cluster: 'everything',
-  testing: ['cluster', ...component],
+  testing: ['store', 'apiserver', 'controllers', 'scheduler', 'hollow', ...component],
   main: ['cluster', 'kit'],
 };
 

@@ -29,6 +29,8 @@ export interface Tree {
   /** Every path that exists, files and folders, also those whose text nobody needs. */
   readonly exists: (path: string) => boolean;
   readonly imports: Readonly<Record<string, string>>;
+  /** What other packages may import, once packed. */
+  readonly exports: readonly string[];
   readonly dependencies: readonly string[];
 }
 
@@ -42,6 +44,7 @@ export type Rule = (tree: Tree) => readonly Problem[];
 
 interface Manifest {
   readonly imports?: Readonly<Record<string, string>>;
+  readonly exports?: Readonly<Record<string, string>>;
   readonly dependencies?: Readonly<Record<string, string>>;
 }
 
@@ -75,8 +78,14 @@ export function makeTree(
   }
   // Parse boundary: the project's own package.json.
   const manifest = JSON.parse(texts.get('package.json') ?? '{}') as Manifest;
-  const { imports = {}, dependencies = {} } = manifest;
-  return { files, exists, imports, dependencies: Object.keys(dependencies) };
+  const { imports = {}, exports = {}, dependencies = {} } = manifest;
+  return {
+    files,
+    exists,
+    imports,
+    exports: Object.values(exports).map((target) => target.replace('./', '')),
+    dependencies: Object.keys(dependencies),
+  };
 }
 
 export function isCode(path: string): boolean {

@@ -338,6 +338,7 @@ export {
   type InformersDeps,
   openInformers,
 } from './informer.ts';
+export { type Access, clusterEntry, kubeconfigText, userEntry } from './kubeconfig-text.ts';
 export {
   type LeaderDeps,
   type LeaderOptions,

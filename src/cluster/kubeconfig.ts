@@ -16,50 +16,14 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { KeyPair } from '#kit/x509.ts';
+import { type Access, clusterEntry, userEntry } from '#client';
 import type { EditableYaml } from '#kit/yaml.ts';
 
-export interface Access {
-  readonly server: string;
-  readonly caCert: string;
-  readonly client: KeyPair;
-}
+export { type Access, kubeconfigText } from '#client';
 
 interface NamedEntry {
   readonly name: string;
   readonly [field: string]: unknown;
-}
-
-const base64 = (text: string): string => Buffer.from(text, 'utf8').toString('base64');
-
-function clusterEntry(name: string, access: Access) {
-  return {
-    name,
-    cluster: { server: access.server, 'certificate-authority-data': base64(access.caCert) },
-  };
-}
-
-function userEntry(name: string, access: Access) {
-  return {
-    name,
-    user: {
-      'client-certificate-data': base64(access.client.cert),
-      'client-key-data': base64(access.client.key),
-    },
-  };
-}
-
-/** A whole kubeconfig with one context. JSON is YAML, so no library is loaded for it. */
-export function kubeconfigText(name: string, access: Access): string {
-  const config = {
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [clusterEntry(name, access)],
-    users: [userEntry(name, access)],
-    contexts: [{ name, context: { cluster: name, user: name } }],
-    'current-context': name,
-  };
-  return `${JSON.stringify(config, undefined, 2)}\n`;
 }
 
 /** The file that new entries go to: the first existing one of `$KUBECONFIG`, else the first. */
