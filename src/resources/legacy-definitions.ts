@@ -3,6 +3,7 @@
  * They are today's types with the few fields of their time added; `refs` point at today's.
  */
 import type { Schema } from '#api/schema.ts';
+import { ingressV1beta1Schema } from './networking/ingress-v1beta1-schema.ts';
 
 const apps = 'io.k8s.api.apps.v1';
 const meta = 'io.k8s.apimachinery.pkg.apis.meta.v1';
@@ -113,4 +114,13 @@ export const legacyDefinitions: Readonly<Record<string, Schema>> = {
   'io.k8s.api.rbac.v1beta1.ClusterRoleBinding': wholly('io.k8s.api.rbac.v1.ClusterRoleBinding'),
   'io.k8s.api.rbac.v1beta1.Role': wholly('io.k8s.api.rbac.v1.Role'),
   'io.k8s.api.rbac.v1beta1.RoleBinding': wholly('io.k8s.api.rbac.v1.RoleBinding'),
+  'io.k8s.api.extensions.v1beta1.Ingress': ingressV1beta1Schema,
+  'io.k8s.api.networking.v1beta1.Ingress': ingressV1beta1Schema,
+  'io.k8s.api.networking.v1beta1.IngressClass': wholly('io.k8s.api.networking.v1.IngressClass'),
+  'io.k8s.api.extensions.v1beta1.NetworkPolicy': wholly('io.k8s.api.networking.v1.NetworkPolicy'),
+  'io.k8s.api.batch.v1beta1.CronJob': sameAs('io.k8s.api.batch.v1.CronJob'),
+  'io.k8s.api.batch.v2alpha1.CronJob': sameAs('io.k8s.api.batch.v1.CronJob'),
+  'io.k8s.api.policy.v1beta1.PodDisruptionBudget': sameAs(
+    'io.k8s.api.policy.v1.PodDisruptionBudget',
+  ),
 };

@@ -10,8 +10,11 @@ import { deploymentResource } from './apps/deployment.ts';
 import { replicaSetResource } from './apps/replica-set.ts';
 import { statefulSetResource } from './apps/stateful-set.ts';
 import { horizontalPodAutoscalerResource } from './autoscaling/horizontal-pod-autoscaler.ts';
+import { cronJobResource } from './batch/cron-job.ts';
+import { jobResource } from './batch/job.ts';
 import { leaseResource } from './coordination/lease.ts';
 import { configMapResource } from './core/config-map.ts';
+import { endpointsResource } from './core/endpoints.ts';
 import { eventResource } from './core/event.ts';
 import { namespaceResource } from './core/namespace.ts';
 import { nodeResource } from './core/node.ts';
@@ -21,12 +24,18 @@ import { serviceResource } from './core/service/service.ts';
 import { serviceAccountResource } from './core/service-account.ts';
 import { openDefinitions } from './definitions.ts';
 import { endpointSliceResource } from './discovery/endpoint-slice.ts';
+import { ingressResource } from './networking/ingress.ts';
+import { ingressClassResource } from './networking/ingress-class.ts';
+import { ipAddressResource, serviceCIDRResource } from './networking/ip-address.ts';
+import { networkPolicyResource } from './networking/network-policy.ts';
+import { podDisruptionBudgetResource } from './policy/pod-disruption-budget.ts';
 import { clusterRoleResource, roleResource } from './rbac/role.ts';
 import { clusterRoleBindingResource, roleBindingResource } from './rbac/role-binding.ts';
 
 export function builtinResources(): readonly Resource[] {
   return [
     configMapResource(),
+    endpointsResource(),
     eventResource(),
     namespaceResource(),
     nodeResource(),
@@ -40,12 +49,20 @@ export function builtinResources(): readonly Resource[] {
     replicaSetResource(),
     statefulSetResource(),
     horizontalPodAutoscalerResource(),
+    cronJobResource(),
+    jobResource(),
     leaseResource(),
     endpointSliceResource(),
+    podDisruptionBudgetResource(),
     clusterRoleResource(),
     roleResource(),
     clusterRoleBindingResource(),
     roleBindingResource(),
+    ingressResource(),
+    ingressClassResource(),
+    ipAddressResource(),
+    serviceCIDRResource(),
+    networkPolicyResource(),
   ];
 }
 
