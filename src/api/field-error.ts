@@ -25,6 +25,8 @@ export interface FieldError {
   /** Values that would be allowed, for `FieldValueNotSupported`. */
   readonly supported?: readonly string[];
   readonly detail: string;
+  /** The text says nothing of the value, where it would be long or is many values at once. */
+  readonly omitValue?: true;
 }
 
 const words: Readonly<Record<FieldErrorType, string>> = {
@@ -54,6 +56,11 @@ export function required(field: string, detail = ''): FieldError {
 
 export function invalid(field: string, badValue: unknown, detail: string): FieldError {
   return { type: 'FieldValueInvalid', field, badValue, detail };
+}
+
+/** An error of a whole, whose value is not shown. */
+export function invalidWhole(field: string, detail: string): FieldError {
+  return { type: 'FieldValueInvalid', field, detail, omitValue: true };
 }
 
 export function duplicate(field: string, badValue: unknown): FieldError {
@@ -91,7 +98,8 @@ export function tooMany(field: string, actual: number, itemsMax: number): FieldE
 /** The error without its field: `Invalid value: -1: must be greater than or equal to 0`. */
 export function formatFieldErrorBody(error: FieldError): string {
   let text = words[error.type];
-  if (!silent.has(error.type)) text += `: ${formatValue(error.badValue)}`;
+  if (!silent.has(error.type) && error.omitValue !== true)
+    text += `: ${formatValue(error.badValue)}`;
   return error.detail === '' ? text : `${text}: ${error.detail}`;
 }
 

@@ -12,9 +12,11 @@ import type {
   StatefulSet,
 } from './types/apps-v1.ts';
 import type { HorizontalPodAutoscaler } from './types/autoscaling-v2.ts';
+import type { CronJob, Job } from './types/batch-v1.ts';
 import type { Lease } from './types/coordination-v1.ts';
 import type {
   ConfigMap,
+  Endpoints,
   Namespace,
   Node,
   Pod,
@@ -24,6 +26,7 @@ import type {
 } from './types/core-v1.ts';
 import type { EndpointSlice } from './types/discovery-v1.ts';
 import type { Event } from './types/events-v1.ts';
+import type { PodDisruptionBudget } from './types/policy-v1.ts';
 
 function kindOf<T extends KubeObject>(
   apiVersion: string,
@@ -68,4 +71,12 @@ export const horizontalPodAutoscalers = kindOf<HorizontalPodAutoscaler>(
   'autoscaling/v2',
   'HorizontalPodAutoscaler',
   'horizontalpodautoscalers',
+);
+export const endpoints = kindOf<Endpoints>('v1', 'Endpoints', 'endpoints');
+export const jobs = kindOf<Job>('batch/v1', 'Job', 'jobs');
+export const cronJobs = kindOf<CronJob>('batch/v1', 'CronJob', 'cronjobs');
+export const podDisruptionBudgets = kindOf<PodDisruptionBudget>(
+  'policy/v1',
+  'PodDisruptionBudget',
+  'poddisruptionbudgets',
 );

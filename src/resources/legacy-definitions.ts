@@ -123,4 +123,5 @@ export const legacyDefinitions: Readonly<Record<string, Schema>> = {
   'io.k8s.api.policy.v1beta1.PodDisruptionBudget': sameAs(
     'io.k8s.api.policy.v1.PodDisruptionBudget',
   ),
+  ),
 };

@@ -63,6 +63,7 @@ export function builtinResources(): readonly Resource[] {
     ipAddressResource(),
     serviceCIDRResource(),
     networkPolicyResource(),
+    volumeAttributesClassResource(),
   ];
 }
 

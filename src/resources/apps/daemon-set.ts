@@ -123,7 +123,7 @@ function withGenerationField(hub: DaemonSet, apiVersion: string): KubeObject {
   return shown;
 }
 
-/** The first version updated pods only when they were deleted, and took labels from the template. */
+/** The first version updated pods only on delete, and took labels from the template. */
 function setDaemonSetDefaults(daemonSet: DaemonSet, first: boolean): DaemonSet {
   if (daemonSet.spec === undefined) return daemonSet;
   const template = setPodTemplateDefaults(daemonSet.spec.template ?? {});

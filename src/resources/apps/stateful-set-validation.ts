@@ -75,7 +75,7 @@ function validateRetention({ persistentVolumeClaimRetentionPolicy: policy }: Sta
   });
 }
 
-/** The template as its pods will be: with the volumes of the claims, and named by the controller. */
+/** The template as its pods will be: with volumes of the claims, named by the controller. */
 function templateWithClaims({ template, volumeClaimTemplates = [] }: StatefulSetSpec) {
   if (template?.spec === undefined) return template;
   const { subdomain: _subdomain, hostname: _hostname, ...spec } = template.spec;

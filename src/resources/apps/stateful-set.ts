@@ -95,7 +95,7 @@ function legacyView(version: Version): ResourceView<StatefulSet> {
   };
 }
 
-/** The first version updated pods only when they were deleted, and took labels from the template. */
+/** The first version updated pods only on delete, and took labels from the template. */
 function setStatefulSetDefaults(statefulSet: StatefulSet, version: Version): StatefulSet {
   if (statefulSet.spec === undefined) return statefulSet;
   const first = version === 'v1beta1';
