@@ -123,5 +123,11 @@ export const legacyDefinitions: Readonly<Record<string, Schema>> = {
   'io.k8s.api.policy.v1beta1.PodDisruptionBudget': sameAs(
     'io.k8s.api.policy.v1.PodDisruptionBudget',
   ),
+  'io.k8s.api.storage.v1beta1.CSIDriver': wholly('io.k8s.api.storage.v1.CSIDriver'),
+  'io.k8s.api.storage.v1beta1.CSINode': wholly('io.k8s.api.storage.v1.CSINode'),
+  'io.k8s.api.storage.v1beta1.CSIStorageCapacity': wholly(
+    'io.k8s.api.storage.v1.CSIStorageCapacity',
   ),
+  'io.k8s.api.storage.v1beta1.StorageClass': wholly('io.k8s.api.storage.v1.StorageClass'),
+  'io.k8s.api.storage.v1beta1.VolumeAttachment': wholly('io.k8s.api.storage.v1.VolumeAttachment'),
 };

@@ -31,6 +31,10 @@ import { networkPolicyResource } from './networking/network-policy.ts';
 import { podDisruptionBudgetResource } from './policy/pod-disruption-budget.ts';
 import { clusterRoleResource, roleResource } from './rbac/role.ts';
 import { clusterRoleBindingResource, roleBindingResource } from './rbac/role-binding.ts';
+import { csiDriverResource } from './storage/csi-driver.ts';
+import { csiNodeResource, csiStorageCapacityResource } from './storage/csi-node.ts';
+import { storageClassResource, volumeAttributesClassResource } from './storage/storage-class.ts';
+import { volumeAttachmentResource } from './storage/volume-attachment.ts';
 
 export function builtinResources(): readonly Resource[] {
   return [
@@ -63,7 +67,12 @@ export function builtinResources(): readonly Resource[] {
     ipAddressResource(),
     serviceCIDRResource(),
     networkPolicyResource(),
+    csiDriverResource(),
+    csiNodeResource(),
+    csiStorageCapacityResource(),
+    storageClassResource(),
     volumeAttributesClassResource(),
+    volumeAttachmentResource(),
   ];
 }
 
