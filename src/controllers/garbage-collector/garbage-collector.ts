@@ -19,6 +19,7 @@ import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { Dependents, type Identity, identityOf } from './dependents.ts';
 import {
+  type Action,
   awaits,
   foregroundFinalizer,
   type OwnerState,
@@ -87,37 +88,51 @@ class GarbageCollector {
   }
 
   async #collect(identity: Identity, object: KubeObject, { signal }: Cancel): Promise<void> {
-    const { ownerReferences = [], deletionTimestamp, namespace, resourceVersion } = object.metadata;
+    const { ownerReferences = [], deletionTimestamp, namespace } = object.metadata;
     if (ownerReferences.length === 0 || deletionTimestamp !== undefined) return;
     const states = new Map<string, OwnerState>();
     for (const owner of ownerReferences) {
       states.set(owner.uid, await this.#ownerState(owner, namespace, { signal }));
     }
+    const dependents = this.#dependents.of(identity.uid);
     const action = planCollection({
       object,
       stateOf: (owner) => states.get(owner.uid) ?? 'solid',
-      hasDependents: this.#dependents.has(identity.uid),
+      hasDependents: dependents.length > 0,
+      hasWaitingDependents: dependents.some((one) => awaits(this.#find(one)) === 'foreground'),
     });
-    const { name = '' } = object.metadata;
     switch (action.do) {
       case 'nothing':
         return;
       case 'drop-references':
         await this.#writeReferences(identity.kind, object, action.kept, { signal });
         return;
-      case 'delete': {
-        this.#deps.log.debug('collecting', { kind: identity.kind.kind, object: identity.key });
-        const { uid } = identity;
-        const preconditions = resourceVersion === undefined ? { uid } : { uid, resourceVersion };
-        const options = { propagationPolicy: action.propagation, preconditions, signal };
-        await this.#deps.client
-          .delete(identity.kind, { namespace, name }, options)
-          .catch(ignoreNotFound);
+      case 'delete':
+        await this.#delete(identity, object, action, { signal });
         return;
-      }
       default:
         action satisfies never;
     }
+  }
+
+  async #delete(
+    identity: Identity,
+    object: KubeObject,
+    action: Extract<Action, { do: 'delete' }>,
+    { signal }: Cancel,
+  ): Promise<void> {
+    const { kind, key, uid } = identity;
+    this.#deps.log.debug('collecting', { kind: kind.kind, object: key });
+    const { namespace, name = '', ownerReferences = [] } = object.metadata;
+    let next: KubeObject | undefined = object;
+    if (action.unblock) {
+      const freed = ownerReferences.map((owner) => ({ ...owner, blockOwnerDeletion: false }));
+      next = await this.#writeReferences(kind, object, freed, { signal });
+    }
+    const resourceVersion = next?.metadata.resourceVersion;
+    const preconditions = resourceVersion === undefined ? { uid } : { uid, resourceVersion };
+    const options = { propagationPolicy: action.propagation, preconditions, signal };
+    await this.#deps.client.delete(kind, { namespace, name }, options).catch(ignoreNotFound);
   }
 
   async #ownerState(
@@ -163,12 +178,11 @@ class GarbageCollector {
   async #finishForeground(owner: Identity, object: KubeObject, { signal }: Cancel): Promise<void> {
     let isBlocked = false;
     for (const identity of this.#dependents.of(owner.uid)) {
-      const references = this.#find(identity)?.metadata.ownerReferences ?? [];
-      const blocks = references.some(
-        ({ uid, blockOwnerDeletion }) => uid === owner.uid && blockOwnerDeletion === true,
-      );
-      isBlocked ||= blocks;
-      this.#enqueue(identity);
+      const dependent = this.#find(identity);
+      isBlocked ||= blockedBy(dependent).includes(owner.uid);
+      // One that is deleted already wakes the owner when it is gone; in a circle of owners, to ask
+      // again and again would never end.
+      if (dependent?.metadata.deletionTimestamp === undefined) this.#enqueue(identity);
     }
     if (!isBlocked) {
       await this.#removeFinalizer(owner.kind, object, foregroundFinalizer, { signal });
@@ -180,10 +194,10 @@ class GarbageCollector {
     object: KubeObject,
     ownerReferences: readonly OwnerReference[],
     { signal }: Cancel,
-  ): Promise<void> {
+  ): Promise<KubeObject | undefined> {
     const { namespace, name = '', uid, resourceVersion } = object.metadata;
     const patch = { metadata: { uid, resourceVersion, ownerReferences } };
-    await this.#deps.client
+    return await this.#deps.client
       .patch(kind, { namespace, name }, patch, { type: 'merge', signal })
       .catch(ignoreNotFound);
   }
@@ -206,7 +220,9 @@ class GarbageCollector {
     const identity = identityOf(kind, object);
     const dropped = this.#dependents.replace(identity, old, object);
     // An owner that waits may have waited for this one.
-    for (const uid of dropped) this.#wakeOwner(old, uid);
+    const blocked = blockedBy(object);
+    const freed = blockedBy(old).filter((uid) => !blocked.includes(uid));
+    for (const uid of new Set([...dropped, ...freed])) this.#wakeOwner(old, uid);
     if (awaits(object) !== undefined && awaits(old) === undefined) {
       this.#enqueue(identity);
       for (const dependent of this.#dependents.of(identity.uid)) this.#enqueue(dependent);
@@ -273,6 +289,14 @@ class GarbageCollector {
     assert(kind !== undefined, 'only known kinds are put on the queue');
     return { kind, key, uid };
   }
+}
+
+/** The uids of the owners that may not go before the object does. */
+function blockedBy(object: KubeObject | undefined): readonly string[] {
+  const references = object?.metadata.ownerReferences ?? [];
+  return references
+    .filter(({ blockOwnerDeletion }) => blockOwnerDeletion === true)
+    .map(({ uid }) => uid);
 }
 
 function nameOf(group: string, kind: string): string {

@@ -16,7 +16,8 @@ test('by the state of the owners', () => {
   const stateOf = ({ uid }: { readonly uid: string }): OwnerState =>
     uid.split(' ')[0] as OwnerState;
   const plan = (owners: readonly string[], hasDependents = false, more: object = {}): string => {
-    const action = planCollection({ object: object(owners, more), stateOf, hasDependents });
+    const facts = { object: object(owners, more), stateOf, hasDependents };
+    const action = planCollection({ ...facts, hasWaitingDependents: false });
     if (action.do === 'delete') return action.propagation;
     return action.do === 'drop-references' ? `keep ${action.kept.length}` : 'nothing';
   };
@@ -32,6 +33,17 @@ test('by the state of the owners', () => {
   assert.equal(plan(['absent'], false, { finalizers: ['orphan'] }), 'Orphan');
   assert.equal(plan(['absent'], false, { finalizers: ['foregroundDeletion'] }), 'Foreground');
   assert.equal(plan(['absent'], false, { deletionTimestamp: '2026-01-01T00:00:00Z' }), 'nothing');
+});
+
+test('one whose dependants are being deleted already frees its owners first', () => {
+  const stateOf = (): OwnerState => 'waiting';
+  const facts = { object: object(['a']), stateOf, hasDependents: true };
+  const unblocks = (hasWaitingDependents: boolean): boolean => {
+    const action = planCollection({ ...facts, hasWaitingDependents });
+    return action.do === 'delete' && action.unblock;
+  };
+  assert.equal(unblocks(false), false);
+  assert.equal(unblocks(true), true);
 });
 
 test('what an object that is being deleted waits for', () => {

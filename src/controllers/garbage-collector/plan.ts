@@ -17,25 +17,35 @@ export type Action =
   | { readonly do: 'nothing' }
   /** Some owners live: forget the others. */
   | { readonly do: 'drop-references'; readonly kept: readonly OwnerReference[] }
-  | { readonly do: 'delete'; readonly propagation: 'Background' | 'Foreground' | 'Orphan' };
+  | {
+      readonly do: 'delete';
+      readonly propagation: 'Background' | 'Foreground' | 'Orphan';
+      /** First say that no owner need wait for it: they may wait for one another in a circle. */
+      readonly unblock: boolean;
+    };
 
 export interface Facts {
   readonly object: KubeObject;
   readonly stateOf: (owner: OwnerReference) => OwnerState;
   readonly hasDependents: boolean;
+  /** A dependant is being deleted in the foreground itself. */
+  readonly hasWaitingDependents: boolean;
 }
 
-export function planCollection({ object, stateOf, hasDependents }: Facts): Action {
+export function planCollection(facts: Facts): Action {
+  const { object, stateOf, hasDependents, hasWaitingDependents } = facts;
   const { ownerReferences = [], finalizers = [], deletionTimestamp } = object.metadata;
   if (deletionTimestamp !== undefined || ownerReferences.length === 0) return { do: 'nothing' };
   const kept = ownerReferences.filter((owner) => stateOf(owner) === 'solid');
   if (kept.length === ownerReferences.length) return { do: 'nothing' };
   if (kept.length > 0) return { do: 'drop-references', kept };
   const isAwaited = ownerReferences.some((owner) => stateOf(owner) === 'waiting');
-  if (isAwaited && hasDependents) return { do: 'delete', propagation: 'Foreground' };
-  if (finalizers.includes(orphanFinalizer)) return { do: 'delete', propagation: 'Orphan' };
-  const inForeground = finalizers.includes(foregroundFinalizer);
-  return { do: 'delete', propagation: inForeground ? 'Foreground' : 'Background' };
+  if (isAwaited && hasDependents) {
+    return { do: 'delete', propagation: 'Foreground', unblock: hasWaitingDependents };
+  }
+  const asked = finalizers.includes(foregroundFinalizer) ? 'Foreground' : 'Background';
+  const propagation = finalizers.includes(orphanFinalizer) ? 'Orphan' : asked;
+  return { do: 'delete', propagation, unblock: false };
 }
 
 /** Whether the object is being deleted and waits for its dependants to go, or to be let go. */
