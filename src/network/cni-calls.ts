@@ -10,6 +10,7 @@ import type { Logger } from '#kit/log.ts';
 import { type CommandResult, runCommand } from '#kit/run-command.ts';
 import type { AddressPool } from './address-pool.ts';
 import type { CniCall, CniCalls, CniResult } from './cni-server.ts';
+import type { HostPorts } from './host-ports.ts';
 import { hostLinkName, nodeBatch, nodeLinkSettings, type PodLink, podBatch } from './pod-link.ts';
 
 const toolTimeoutMs = 10_000;
@@ -23,13 +24,18 @@ interface Options {
 export class LinkCalls implements CniCalls {
   readonly #log: Logger;
   readonly #pool: AddressPool;
+  readonly #hostPorts: HostPorts;
   readonly #options: Options;
   /** The last call for each container that is still running. */
   readonly #busy = new Map<string, Promise<unknown>>();
 
-  constructor(deps: { readonly log: Logger; readonly pool: AddressPool }, options: Options) {
+  constructor(
+    deps: { readonly log: Logger; readonly pool: AddressPool; readonly hostPorts: HostPorts },
+    options: Options,
+  ) {
     this.#log = deps.log;
     this.#pool = deps.pool;
+    this.#hostPorts = deps.hostPorts;
     this.#options = options;
   }
 
@@ -67,6 +73,7 @@ export class LinkCalls implements CniCalls {
     const link: PodLink = { hostName, podName: interfaceName, namespacePath, address, mtu };
     try {
       await this.#make(link);
+      await this.#hostPorts.add(containerId, { address, ports: call.ports });
     } catch (error) {
       await this.#delete(containerId);
       throw error;
@@ -103,6 +110,7 @@ export class LinkCalls implements CniCalls {
     if (result.code !== 0 && !/Cannot find device|does not exist/.test(result.stderr)) {
       expectSuccess(result);
     }
+    await this.#hostPorts.remove(containerId);
     this.#pool.release(containerId);
   }
 

@@ -25,6 +25,8 @@ export interface CniPaths {
   /** For the runtime's `bin_dir`. */
   readonly binDir: string;
   readonly addressDir: string;
+  /** Which ports of the node lead to which pod. */
+  readonly portDir: string;
   readonly socketPath: string;
 }
 
@@ -34,6 +36,7 @@ export function cniPaths(dataDir: string): CniPaths {
     confDir: path.join(base, 'conf'),
     binDir: path.join(base, 'bin'),
     addressDir: path.join(base, 'addresses'),
+    portDir: path.join(base, 'ports'),
     socketPath: path.join(base, 'cni.sock'),
   };
 }
@@ -53,7 +56,7 @@ export function writePlugin(paths: CniPaths, options: { readonly clusterId: stri
   const configuration = JSON.stringify({
     cniVersion,
     name: `coracle-${options.clusterId}`,
-    plugins: [{ type: pluginName }],
+    plugins: [{ type: pluginName, capabilities: { portMappings: true } }],
   });
   writeWhole(path.join(paths.confDir, '10-coracle.conflist'), `${configuration}\n`, 0o644);
 }

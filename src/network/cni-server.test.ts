@@ -40,10 +40,31 @@ test('ADD is answered in the version of the configuration', async () => {
       namespacePath: '/run/netns/x',
       interfaceName: 'eth0',
       pod: 'default/web-1',
+      ports: [],
     },
   ]);
   const old = await ask({ add }, variables, '{"cniVersion":"0.4.0"}');
   assert.match(old, /"cniVersion":"0\.4\.0".*"version":"4"/);
+});
+
+test('ports of the node come with the configuration, as far as they are ports', async () => {
+  const seen: CniCall[] = [];
+  const add: CniCalls['add'] = async (call) => {
+    seen.push(call);
+    return { hostName: 'cx7k2mabc', address: '10.42.0.7' };
+  };
+  const portMappings = [
+    { hostPort: 8080, containerPort: 80, protocol: 'TCP', hostIP: '127.0.0.1' },
+    { hostPort: 53, containerPort: 53, protocol: 'udp' },
+    { hostPort: 0, containerPort: 80 },
+    { hostPort: '8 9', containerPort: 80 },
+  ];
+  const body = JSON.stringify({ cniVersion: '1.0.0', runtimeConfig: { portMappings } });
+  await ask({ add }, variables, body);
+  assert.deepEqual(seen[0]?.ports, [
+    { protocol: 'tcp', hostIP: '127.0.0.1', hostPort: 8080, containerPort: 80 },
+    { protocol: 'udp', hostIP: '', hostPort: 53, containerPort: 53 },
+  ]);
 });
 
 test('a failing call is an error object and exit code 1', async () => {

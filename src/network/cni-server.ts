@@ -10,6 +10,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import path from 'node:path';
 import type { Logger } from '#kit/log.ts';
 import { cniVersion, supportedVersions } from './cni-plugin.ts';
+import type { PortMapping } from './host-ports.ts';
 
 const requestBytesMax = 64 * 1024;
 
@@ -19,6 +20,8 @@ export interface CniCall {
   readonly interfaceName: string;
   /** `K8S_POD_NAMESPACE/K8S_POD_NAME` for logs; empty outside Kubernetes. */
   readonly pod: string;
+  /** Ports of the node that are to lead to the pod. */
+  readonly ports: readonly PortMapping[];
 }
 
 export interface CniResult {
@@ -73,9 +76,9 @@ export async function answer(
   { log, calls }: { readonly log: Logger; readonly calls: CniCalls },
   request: string,
 ): Promise<string> {
-  const { variables, version } = parseRequest(request);
+  const { variables, version, ports } = parseRequest(request);
   const command = variables.get('CNI_COMMAND') ?? '';
-  const call = callFrom(variables);
+  const call = callFrom(variables, ports);
   try {
     switch (command) {
       case 'VERSION':
@@ -101,6 +104,7 @@ export async function answer(
 function parseRequest(request: string): {
   readonly variables: ReadonlyMap<string, string>;
   readonly version: string;
+  readonly ports: readonly PortMapping[];
 } {
   const split = request.indexOf('\n\n');
   const head = split < 0 ? request : request.slice(0, split);
@@ -110,10 +114,32 @@ function parseRequest(request: string): {
     if (equals > 0) variables.set(line.slice(0, equals), line.slice(equals + 1));
   }
   const body = split < 0 ? '' : request.slice(split + 2);
-  return { variables, version: /"cniVersion"\s*:\s*"([\d.]+)"/.exec(body)?.[1] ?? cniVersion };
+  const version = /"cniVersion"\s*:\s*"([\d.]+)"/.exec(body)?.[1] ?? cniVersion;
+  return { variables, version, ports: parsePorts(body) };
 }
 
-function callFrom(variables: ReadonlyMap<string, string>): CniCall {
+/** `runtimeConfig.portMappings` of the configuration; what is no port is left out. */
+function parsePorts(body: string): readonly PortMapping[] {
+  if (!body.includes('"portMappings"')) return [];
+  // Parse boundary: each field is checked below.
+  const { runtimeConfig } = JSON.parse(body) as {
+    readonly runtimeConfig?: { readonly portMappings?: readonly Partial<PortMapping>[] | null };
+  };
+  return (runtimeConfig?.portMappings ?? [])
+    .map(({ protocol, hostIP, hostPort, containerPort }) => ({
+      protocol: String(protocol ?? 'tcp').toLowerCase(),
+      hostIP: String(hostIP ?? ''),
+      hostPort: Number(hostPort),
+      containerPort: Number(containerPort),
+    }))
+    .filter(({ hostPort, containerPort }) => isPort(hostPort) && isPort(containerPort));
+}
+
+function isPort(value: number): boolean {
+  return Number.isInteger(value) && value > 0 && value < 65_536;
+}
+
+function callFrom(variables: ReadonlyMap<string, string>, ports: readonly PortMapping[]): CniCall {
   const more = new Map(
     (variables.get('CNI_ARGS') ?? '').split(';').map((pair): [string, string] => {
       const [key = '', value = ''] = pair.split('=', 2);
@@ -125,6 +151,7 @@ function callFrom(variables: ReadonlyMap<string, string>): CniCall {
     containerId: variables.get('CNI_CONTAINERID') ?? '',
     namespacePath: variables.get('CNI_NETNS') ?? '',
     interfaceName: variables.get('CNI_IFNAME') ?? '',
+    ports,
     pod: name === undefined ? '' : `${more.get('K8S_POD_NAMESPACE') ?? ''}/${name}`,
   };
 }

@@ -21,6 +21,7 @@ import { AddressPool } from './address-pool.ts';
 import { LinkCalls } from './cni-calls.ts';
 import { cniPaths, writePlugin } from './cni-plugin.ts';
 import { listenForCalls } from './cni-server.ts';
+import { HostPorts } from './host-ports.ts';
 import {
   formatPodTable,
   type NodeRoute,
@@ -74,7 +75,12 @@ export async function runPodNetwork(
     setNodeRoutes([], { ownPodCIDR: podCIDR, clusterCIDR, signal, keepOthers: true }),
     reclaim(pool, { clusterId, log, signal }),
   ]);
-  const calls = new LinkCalls({ log, pool }, { clusterId, mtu, signal });
+  const hostPorts = new HostPorts(
+    { log },
+    { folder: paths.portDir, tableName: podTableName(clusterId), signal },
+  );
+  await hostPorts.restore(pool.inUse());
+  const calls = new LinkCalls({ log, pool, hostPorts }, { clusterId, mtu, signal });
   const server = await listenForCalls({ log, calls }, { socketPath: paths.socketPath });
   try {
     writePlugin(paths, { clusterId });

@@ -40,6 +40,11 @@ test('the table hides pods from the world, and loopback from everybody', () => {
   assert.match(text, /^table ip coracle-x7k2m-pods\ndelete table ip coracle-x7k2m-pods\n/);
   assert.match(text, /ip saddr 10\.42\.0\.0\/24 ip daddr != 10\.42\.0\.0\/16 masquerade/);
   assert.match(text, /iifname != "lo" ip daddr 127\.0\.0\.0\/8 drop/);
+  assert.match(text, /fib daddr type local jump to-pods/);
+  assert.match(
+    text,
+    /ct status dnat ip saddr 127\.0\.0\.0\/8 ip daddr 10\.42\.0\.0\/24 masquerade/,
+  );
 });
 
 test('interface names fit the kernel, carry the cluster and differ', () => {

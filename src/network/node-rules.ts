@@ -2,10 +2,12 @@
  * What the node itself needs to be a router for its pods: kernel settings, one small nftables
  * table, and routes. Text and plans are pure; `network.ts` applies them.
  *
- * The table does two things. Packets of pods that leave the cluster get the node's address,
- * because nobody out there knows a way back to a pod. And since node ports are reachable through
+ * The table does three things. Packets of pods that leave the cluster get the node's address,
+ * because nobody out there knows a way back to a pod. Since node ports are reachable through
  * 127.0.0.1, which takes the kernel's `route_localnet`, packets from elsewhere with a loopback
- * address as their destination are dropped before anything else looks at them.
+ * address as their destination are dropped before anything else looks at them. And what comes to a
+ * port of the node that a pod has asked for goes to that pod (`host-ports.ts` fills the maps); the
+ * pod could not answer itself, nor 127.0.0.1, so those packets get the node's address.
  */
 export interface NodeNetwork {
   readonly clusterId: string;
@@ -34,8 +36,31 @@ export function formatPodTable({ clusterId, podCIDR, clusterCIDR }: NodeNetwork)
   return `table ip ${name}
 delete table ip ${name}
 table ip ${name} {
+  map host-ports {
+    type inet_proto . inet_service : ipv4_addr . inet_service
+  }
+  map host-ports-of {
+    type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
+  }
+  set own-ports {
+    type ipv4_addr . ipv4_addr
+  }
+  chain to-pods {
+    dnat ip to ip daddr . meta l4proto . th dport map @host-ports-of
+    dnat ip to meta l4proto . th dport map @host-ports
+  }
+  chain from-outside {
+    type nat hook prerouting priority -110; policy accept;
+    fib daddr type local jump to-pods
+  }
+  chain from-here {
+    type nat hook output priority -110; policy accept;
+    fib daddr type local jump to-pods
+  }
   chain leaving {
     type nat hook postrouting priority srcnat; policy accept;
+    ct status dnat ip saddr 127.0.0.0/8 ip daddr ${podCIDR} masquerade fully-random
+    ct status dnat ip saddr . ip daddr @own-ports masquerade fully-random
     ip saddr ${podCIDR} ip daddr != ${clusterCIDR} masquerade fully-random
   }
   chain arriving {

@@ -96,6 +96,46 @@ test('pods have addresses of their own and reach each other', { timeout }, async
   covers('NET-018', 'NET-033');
 });
 
+test('ports of the node lead to the pod that asked for them', { timeout }, async () => {
+  await using network = await NetworkNode.open();
+  await network.startAgent();
+  const { nodeIP } = network.settings;
+  const port = { hostPort: 8090, containerPort: 8080, protocol: 'TCP' };
+  const everywhere = await network.addPod('one', [port]);
+  const local = await network.addPod('two', [{ ...port, hostPort: 8091, hostIP: '127.0.0.1' }]);
+  const other = await network.addPod('three', [{ ...port, hostPort: 8091, hostIP: nodeIP }]);
+  for (const pod of [everywhere, local, other]) await network.startServer(pod);
+
+  const expectAll = async (): Promise<void> => {
+    const { node, outside } = network;
+    assert.deepEqual(await servers(network, outside, `${nodeIP}:8090`, 2), [everywhere.address]);
+    assert.deepEqual(await servers(network, node, `${nodeIP}:8090`, 2), [everywhere.address]);
+    assert.deepEqual(await servers(network, node, '127.0.0.1:8090', 2), [everywhere.address]);
+    assert.deepEqual(await servers(network, local, `${nodeIP}:8090`, 2), [everywhere.address]);
+    // A pod that calls itself by way of the node.
+    const itself = await servers(network, everywhere, `${nodeIP}:8090`, 2);
+    assert.deepEqual(itself, [everywhere.address]);
+    // The same port of two addresses.
+    assert.deepEqual(await servers(network, node, '127.0.0.1:8091', 2), [local.address]);
+    assert.deepEqual(await servers(network, outside, `${nodeIP}:8091`, 2), [other.address]);
+  };
+  await expectAll();
+  assert.equal(
+    await clientSeen(network, network.outside, `${nodeIP}:8090`),
+    outsideAddress,
+    'the pod sees who asks',
+  );
+  await network.killAgent();
+  await network.startAgent();
+  await expectAll();
+
+  const { containerId, path: namespacePath } = everywhere;
+  assert.equal((await network.callPlugin('DEL', { containerId, namespacePath })).code, 0);
+  assert.equal(await answers(network, network.node, `${nodeIP}:8090`), false);
+  assert.deepEqual(await servers(network, network.node, '127.0.0.1:8091', 2), [local.address]);
+  covers('NET-037');
+});
+
 test('calls of the runtime may come twice, at once and too late', { timeout }, async () => {
   await using network = await NetworkNode.open();
   await network.startAgent();

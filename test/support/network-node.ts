@@ -177,11 +177,12 @@ export class NetworkNode implements AsyncDisposable {
   }
 
   /** A namespace connected as the container runtime would. */
-  async addPod(containerId: string): Promise<TestPod> {
+  async addPod(containerId: string, portMappings: readonly object[] = []): Promise<TestPod> {
     const child = await openPlace();
     this.#processes.push(child);
     const place = placeOf(child);
-    const result = await this.callPlugin('ADD', { containerId, namespacePath: place.path });
+    const call = { containerId, namespacePath: place.path, portMappings };
+    const result = await this.callPlugin('ADD', call);
     if (result.code !== 0) throw new Error(`ADD failed: ${result.stdout} ${this.#log}`);
     // The plugin's answer, in CNI's own shape.
     const { ips } = JSON.parse(result.stdout) as { ips: readonly { readonly address: string }[] };
@@ -191,10 +192,16 @@ export class NetworkNode implements AsyncDisposable {
 
   callPlugin(
     command: string,
-    call: { readonly containerId: string; readonly namespacePath: string },
+    call: {
+      readonly containerId: string;
+      readonly namespacePath: string;
+      readonly portMappings?: readonly object[];
+    },
   ): Promise<CommandResult> {
+    const { portMappings = [] } = call;
+    const more = portMappings.length === 0 ? {} : { runtimeConfig: { portMappings } };
     return runCommand(path.join(cniPaths(this.settings.dataDir).binDir, 'coracle'), [], {
-      input: JSON.stringify({ cniVersion: '1.0.0', name: 'test', type: 'coracle' }),
+      input: JSON.stringify({ cniVersion: '1.0.0', name: 'test', type: 'coracle', ...more }),
       env: {
         ...process.env,
         CNI_COMMAND: command,
