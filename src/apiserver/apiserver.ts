@@ -151,7 +151,7 @@ function makeParts(
     tokens,
     openApi: new OpenApi({ catalog, discovery }),
     health: new Health([
-      { name: 'etcd', isHealthy: () => true },
+      { name: 'etcd', isHealthy: () => store.health.ok },
       { name: 'shutdown', only: 'readyz', isHealthy: () => !state.draining },
     ]),
     metrics: new Metrics(),

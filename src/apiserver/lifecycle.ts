@@ -65,7 +65,7 @@ function asApiError(parts: Parts, error: unknown, path: string): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof StoreUnavailable) {
     parts.log.warn('write refused by the store', { path, error });
-    return serviceUnavailable('the store cannot commit writes at the moment');
+    return serviceUnavailable(error.message);
   }
   if (error instanceof ValueTooLarge) return requestEntityTooLarge(error.message);
   if (error instanceof AssertionError) {

@@ -2,7 +2,7 @@
  * The contract of stores over a slow log, and what a store does when its log fails or the process
  * is lost: nothing acknowledged goes away, no number is used twice.
  */
-import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
+import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
 import { test } from 'node:test';
 import { openLog, silentLog } from '#kit/log.ts';
 import { seededRandom } from '#kit/random.ts';
@@ -72,6 +72,28 @@ test('a commit that fails rejects its writes, and its revisions are spent', asyn
   equal(await bench.put('/a', '3', { revision: first }), first + 3);
   await settle();
   deepEqual(record.lines, [`put /a=3 (1@${first})`]);
+});
+
+test('a store whose commits fail says so, and finds out by itself when they work again', async () => {
+  const { bench, disk, clock } = await openBench();
+  await bench.put('/a', '1');
+  deepEqual(bench.store.health, { ok: true });
+  disk.rates = { ...steady, failRate: 1 };
+  await rejects(bench.put('/a', '2'), /could not be made durable: ./);
+  equal(bench.store.health.ok, false);
+  await clock.advance(60_000);
+  equal(bench.store.health.ok, false, 'tried in vain');
+  equal(text(bench.store.get('/a')?.value), '1', 'reads go on');
+  disk.rates = steady;
+  await clock.advance(10_000);
+  deepEqual(bench.store.health, { ok: true });
+  ok((await bench.put('/a', '3')) > 2);
+  disk.isHanging = true;
+  bench.store.put({ key: '/a', value: bytes('4'), expect: 'any' }).catch(() => {});
+  await clock.advance(9000);
+  deepEqual(bench.store.health, { ok: true });
+  await clock.advance(2000);
+  match(bench.store.health.ok ? '' : bench.store.health.reason, /not ended after 10 s/);
 });
 
 test('a compare that waited for a write that failed is held against what is there', async () => {

@@ -25,6 +25,7 @@ import type {
   ListOptions,
   ListResult,
   Store,
+  StoreHealth,
   Watch,
   WatchListener,
   WatchOptions,
@@ -45,6 +46,8 @@ const removalsMax = 1000;
 /** A commit that takes longer is reported; one that is under way when the store closes, left. */
 const slowCommitMs = 10_000;
 const closeLimitMs = 10_000;
+/** How long after a failed commit, when nobody writes, a small one is tried. */
+const probeMs = 2000;
 
 type Phase = 'open' | 'closing' | 'closed';
 
@@ -67,6 +70,8 @@ export class LoggedStore implements Store {
   #commitStartedMs = 0;
   #isDispatchScheduled = false;
   #failures = 0;
+  #failure: unknown;
+  #cancelProbe: (() => void) | undefined;
   #cancelDeadline: (() => void) | undefined;
   #cancelTick: (() => void) | undefined;
   #whenIdle: (() => void) | undefined;
@@ -107,6 +112,14 @@ export class LoggedStore implements Store {
   get oldestRevision(): number {
     if (this.#backing.reader !== undefined) return this.#compacted;
     return Math.max(this.#compacted, this.#state.history.oldest);
+  }
+
+  get health(): StoreHealth {
+    if (this.#phase === 'closed') return { ok: false, reason: 'the store is closed' };
+    if (this.#failures > 0) return { ok: false, reason: reasonOf(this.#failure) };
+    const tookMs = this.#deps.clock.monotonic() - this.#commitStartedMs;
+    if (!this.#committing || tookMs < slowCommitMs) return { ok: true };
+    return { ok: false, reason: `a commit has not ended after ${slowCommitMs / 1000} s` };
   }
 
   fresh(): undefined {
@@ -190,6 +203,7 @@ export class LoggedStore implements Store {
     this.#phase = 'closing';
     this.#cancelDeadline?.();
     this.#cancelTick?.();
+    this.#cancelProbe?.();
     await this.#idle();
     this.#phase = 'closed';
     this.#reject(this.#queue.takeAll(), new StoreUnavailable('the store is closed'));
@@ -267,7 +281,8 @@ export class LoggedStore implements Store {
     this.#assigned += decided.rows.length;
     const ahead = this.#limits.revisionsReserved;
     const isLow = this.#reserved - this.#assigned < ahead / 2;
-    const reserve = isLow ? this.#assigned + ahead : undefined;
+    // A batch without rows is a probe of the disk, or wants revisions: it writes in both cases.
+    const reserve = isLow || decided.rows.length === 0 ? this.#assigned + ahead : undefined;
     const batch = { rows: decided.rows, reserve };
     this.#backing.append(batch).then(
       () => this.#onDurable(batch, decided.writes),
@@ -296,14 +311,24 @@ export class LoggedStore implements Store {
     this.#committing = false;
     if (this.#failures === 0) this.#deps.log.error('store cannot commit', { error });
     this.#failures += 1;
+    this.#failure = error;
+    this.#scheduleProbe();
     for (const write of writes) this.#queue.settle(write);
     // Without writes of its own it was about revisions, and nothing that waits can go on.
     const refused = writes.length > 0 ? writes : this.#queue.takeAll();
-    const unavailable = new StoreUnavailable('the write could not be made durable', {
-      cause: error,
-    });
+    const text = `the write could not be made durable: ${reasonOf(error)}`;
+    const unavailable = new StoreUnavailable(text, { cause: error });
     this.#reject(refused, unavailable);
     this.#dispatch();
+  }
+
+  /** A store that nobody writes to must still find out that its disk is well again. */
+  #scheduleProbe(): void {
+    this.#cancelProbe?.();
+    if (this.#phase !== 'open') return;
+    this.#cancelProbe = this.#deps.clock.after(probeMs, () => {
+      if (this.#failures > 0 && !this.#committing) this.#append({ rows: [], writes: [] });
+    });
   }
 
   #reject(writes: readonly Write[], error: StoreUnavailable): void {
@@ -374,6 +399,10 @@ export function applyRow(kept: Omit<LoadedState, keyof Loaded>, row: LogRow): vo
   if (expiresMs > 0) kept.deadlines.set({ key, revision, atMs: expiresMs });
   else kept.deadlines.delete(key);
   if (kept.retention.isMarkDue(writtenMs)) kept.retention.mark({ revision, atMs: writtenMs });
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** A value of its own memory: a view would keep alive the whole buffer that it is cut from. */

@@ -89,7 +89,12 @@ export interface Watch {
   cancel(): void;
 }
 
+/** Whether writes can be made durable at the moment, and if not, why. */
+export type StoreHealth = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+
 export interface Store extends AsyncDisposable {
+  /** As the last commit found it; while that failed, small ones are tried until one succeeds. */
+  readonly health: StoreHealth;
   /** Revision of the newest committed write. */
   readonly revision: number;
   /** Oldest revision that `listAt` and `watch` can still show. */

@@ -1,0 +1,81 @@
+/**
+ * A store on a disk that fills up: writes are refused with the disk's own reason, reads go on, the
+ * server says that it is not well, and all of it heals when there is space again. What was
+ * acknowledged is there after a kill, too.
+ *
+ * The disk is a small tmpfs; it is unmounted whatever happens.
+ */
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { test } from 'node:test';
+import { runCommand } from '#kit/run-command.ts';
+import { configMap, ServerProcess } from '#test/server-process.ts';
+
+const maps = '/api/v1/namespaces/default/configmaps';
+const mapBytes = 100_000;
+
+async function run(program: string, ...args: readonly string[]): Promise<void> {
+  const { signal } = new AbortController();
+  const result = await runCommand(program, args, { signal, timeoutMs: 20_000 });
+  assert.equal(result.code, 0, `${program} ${args.join(' ')}: ${result.stderr}`);
+}
+
+async function smallDisk(folder: string, size: string): Promise<AsyncDisposable> {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  await run('mount', '-t', 'tmpfs', '-o', `size=${size},mode=700`, 'coracle-test', folder);
+  return { [Symbol.asyncDispose]: () => run('umount', '--lazy', folder) };
+}
+
+test('a full disk refuses writes, serves reads, and heals', async () => {
+  await using server = await ServerProcess.open();
+  const folder = `${server.dataDir}/server/db`;
+  mkdirSync(dirname(folder), { recursive: true, mode: 0o700 });
+  await using _disk = await smallDisk(folder, '6m');
+  await server.start();
+  const kept: string[] = [];
+  const write = async (name: string): Promise<{ status: number; text: string }> => {
+    const answer = await server.request('POST', maps, configMap(name, mapBytes));
+    if (answer.status === 201) kept.push(name);
+    return answer;
+  };
+  let refused = { status: 201, text: '' };
+  for (let index = 0; refused.status === 201 && index < 200; index++) {
+    refused = await write(`before-${index}`);
+  }
+  assert.ok(kept.length > 5, 'some fit');
+  assert.equal(refused.status, 503, refused.text);
+  const status: Record<string, unknown> = JSON.parse(refused.text);
+  assert.deepEqual([status['kind'], status['reason']], ['Status', 'ServiceUnavailable']);
+  assert.match(String(status['message']), /could not be made durable: .*full/);
+
+  // Fill the rest, so that nothing at all fits any more.
+  await runCommand('dd', ['if=/dev/zero', `of=${folder}/filler`, 'bs=4k'], {
+    signal: new AbortController().signal,
+    timeoutMs: 20_000,
+  });
+  assert.equal((await write('full')).status, 503);
+  const ready = await server.request('GET', '/readyz?verbose');
+  assert.equal(ready.status, 500);
+  assert.match(ready.text, /\[-\]etcd failed/);
+  const list = await server.request('GET', maps);
+  assert.equal(list.status, 200);
+  for (const name of kept) assert.ok(list.text.includes(`"${name}"`), `${name} can be read`);
+  assert.ok(!list.text.includes('"full"'));
+
+  await run('mount', '-o', 'remount,size=64m', folder);
+  await server.until(
+    async () => (await server.request('GET', '/readyz')).status === 200,
+    'it is ready again by itself',
+  );
+  assert.equal((await write('after')).status, 201);
+
+  server.signal('SIGKILL');
+  await server.ended();
+  await server.start();
+  const names = await server.request('GET', maps);
+  for (const name of kept) assert.ok(names.text.includes(`"name":"${name}"`), `${name} is kept`);
+  assert.ok(!names.text.includes('"name":"full"'), 'what was refused is not');
+  server.signal('SIGTERM');
+  await server.ended();
+});
