@@ -130,4 +130,23 @@ export const legacyDefinitions: Readonly<Record<string, Schema>> = {
   ),
   'io.k8s.api.storage.v1beta1.StorageClass': wholly('io.k8s.api.storage.v1.StorageClass'),
   'io.k8s.api.storage.v1beta1.VolumeAttachment': wholly('io.k8s.api.storage.v1.VolumeAttachment'),
+  'io.k8s.api.node.v1beta1.RuntimeClass': wholly('io.k8s.api.node.v1.RuntimeClass'),
+  'io.k8s.api.node.v1alpha1.RuntimeClass': {
+    type: 'object',
+    fields: {
+      apiVersion: string,
+      kind: string,
+      metadata: { ref: `${meta}.ObjectMeta` },
+      spec: {
+        type: 'object',
+        fields: {
+          overhead: { ref: 'io.k8s.api.node.v1.Overhead' },
+          runtimeHandler: string,
+          scheduling: { ref: 'io.k8s.api.node.v1.Scheduling' },
+        },
+        required: ['runtimeHandler'],
+      },
+    },
+  },
+  'io.k8s.api.scheduling.v1beta1.PriorityClass': wholly('io.k8s.api.scheduling.v1.PriorityClass'),
 };

@@ -18,7 +18,11 @@ import { endpointsResource } from './core/endpoints.ts';
 import { eventResource } from './core/event.ts';
 import { namespaceResource } from './core/namespace.ts';
 import { nodeResource } from './core/node.ts';
+import { persistentVolumeResource } from './core/persistent-volume.ts';
+import { persistentVolumeClaimResource } from './core/persistent-volume-claim.ts';
 import { podResource } from './core/pod/pod.ts';
+import { podTemplateResource } from './core/pod-template.ts';
+import { replicationControllerResource } from './core/replication-controller.ts';
 import { secretResource } from './core/secret.ts';
 import { serviceResource } from './core/service/service.ts';
 import { serviceAccountResource } from './core/service-account.ts';
@@ -28,9 +32,11 @@ import { ingressResource } from './networking/ingress.ts';
 import { ingressClassResource } from './networking/ingress-class.ts';
 import { ipAddressResource, serviceCIDRResource } from './networking/ip-address.ts';
 import { networkPolicyResource } from './networking/network-policy.ts';
+import { runtimeClassResource } from './node/runtime-class.ts';
 import { podDisruptionBudgetResource } from './policy/pod-disruption-budget.ts';
 import { clusterRoleResource, roleResource } from './rbac/role.ts';
 import { clusterRoleBindingResource, roleBindingResource } from './rbac/role-binding.ts';
+import { priorityClassResource } from './scheduling/priority-class.ts';
 import { csiDriverResource } from './storage/csi-driver.ts';
 import { csiNodeResource, csiStorageCapacityResource } from './storage/csi-node.ts';
 import { storageClassResource, volumeAttributesClassResource } from './storage/storage-class.ts';
@@ -43,7 +49,11 @@ export function builtinResources(): readonly Resource[] {
     eventResource(),
     namespaceResource(),
     nodeResource(),
+    persistentVolumeResource(),
+    persistentVolumeClaimResource(),
     podResource(),
+    podTemplateResource(),
+    replicationControllerResource(),
     secretResource(),
     serviceResource(),
     serviceAccountResource(),
@@ -58,6 +68,7 @@ export function builtinResources(): readonly Resource[] {
     leaseResource(),
     endpointSliceResource(),
     podDisruptionBudgetResource(),
+    priorityClassResource(),
     clusterRoleResource(),
     roleResource(),
     clusterRoleBindingResource(),
@@ -73,6 +84,7 @@ export function builtinResources(): readonly Resource[] {
     storageClassResource(),
     volumeAttributesClassResource(),
     volumeAttachmentResource(),
+    runtimeClassResource(),
   ];
 }
 
