@@ -19,7 +19,11 @@ import type {
   Endpoints,
   Namespace,
   Node,
+  PersistentVolume,
+  PersistentVolumeClaim,
   Pod,
+  PodTemplate,
+  ReplicationController,
   Secret,
   Service,
   ServiceAccount,
@@ -27,6 +31,7 @@ import type {
 import type { EndpointSlice } from './types/discovery-v1.ts';
 import type { Event } from './types/events-v1.ts';
 import type { PodDisruptionBudget } from './types/policy-v1.ts';
+import type { PriorityClass } from './types/scheduling-v1.ts';
 
 function kindOf<T extends KubeObject>(
   apiVersion: string,
@@ -79,4 +84,27 @@ export const podDisruptionBudgets = kindOf<PodDisruptionBudget>(
   'policy/v1',
   'PodDisruptionBudget',
   'poddisruptionbudgets',
+);
+export const persistentVolumes = kindOf<PersistentVolume>(
+  'v1',
+  'PersistentVolume',
+  'persistentvolumes',
+  'cluster',
+);
+export const persistentVolumeClaims = kindOf<PersistentVolumeClaim>(
+  'v1',
+  'PersistentVolumeClaim',
+  'persistentvolumeclaims',
+);
+export const podTemplates = kindOf<PodTemplate>('v1', 'PodTemplate', 'podtemplates');
+export const replicationControllers = kindOf<ReplicationController>(
+  'v1',
+  'ReplicationController',
+  'replicationcontrollers',
+);
+export const priorityClasses = kindOf<PriorityClass>(
+  'scheduling.k8s.io/v1',
+  'PriorityClass',
+  'priorityclasses',
+  'cluster',
 );

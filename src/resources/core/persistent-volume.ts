@@ -1,0 +1,232 @@
+/**
+ * PersistentVolume: storage of the cluster, given to one claim at a time. Where it lies is fixed;
+ * what becomes of it when the claim goes may change.
+ */
+import { type FieldError, forbidden, invalid, notSupported, required } from '#api/field-error.ts';
+import { compareQuantities } from '#api/quantity.ts';
+import { defineResource, type Resource } from '#api/resource.ts';
+import { jsonEqual } from '#kit/json-equal.ts';
+import { ageColumn, nameColumn } from '../columns.ts';
+import { changeMember, fillIn } from '../fill-in.ts';
+import type { PersistentVolume, PersistentVolumeSpec } from '../types/core-v1.ts';
+import { validateLocalPath } from '../value-validation.ts';
+import { hubView } from '../view.ts';
+import {
+  classProblems,
+  validateAccessModes,
+  volumeModes,
+} from './persistent-volume-claim-validation.ts';
+import { formatAccessModes, volumeColumn } from './volume-columns.ts';
+
+const reclaimPolicies = ['Delete', 'Recycle', 'Retain'];
+
+export function persistentVolumeResource(): Resource {
+  return defineResource<PersistentVolume>({
+    kind: 'PersistentVolume',
+    plural: 'persistentvolumes',
+    singular: 'persistentvolume',
+    shortNames: ['pv'],
+    categories: [],
+    namespaced: false,
+    storagePrefix: 'persistentvolumes',
+    views: [
+      hubView<PersistentVolume>({
+        group: '',
+        version: 'v1',
+        definition: 'io.k8s.api.core.v1.PersistentVolume',
+        setDefaults: setVolumeDefaults,
+      }),
+    ],
+    hasStatus: true,
+    specChanged: () => false,
+    prepareForCreate: (volume, { now }) => ({
+      ...volume,
+      status: { phase: 'Pending', lastPhaseTransitionTime: now },
+    }),
+    prepareForUpdate: (next, old) => ({ ...next, status: old.status }),
+    prepareForStatusUpdate: (next, old, { now }) => ({
+      ...next,
+      spec: old.spec,
+      ...(next.status?.phase !== old.status?.phase &&
+      next.status?.lastPhaseTransitionTime === old.status?.lastPhaseTransitionTime
+        ? { status: { ...next.status, lastPhaseTransitionTime: now } }
+        : {}),
+    }),
+    validate: validateVolume,
+    validateUpdate: validateVolumeUpdate,
+    columns: [
+      nameColumn(),
+      volumeColumn('Capacity', 'Size.', ({ spec }) => spec?.capacity?.['storage'] ?? '0'),
+      volumeColumn('Access Modes', 'How it may be mounted.', ({ spec }) =>
+        formatAccessModes(spec?.accessModes),
+      ),
+      volumeColumn(
+        'Reclaim Policy',
+        'What happens to it when its claim is deleted.',
+        ({ spec }) => spec?.persistentVolumeReclaimPolicy ?? '',
+      ),
+      volumeColumn('Status', 'Available, Bound, Released or Failed.', ({ metadata, status }) =>
+        metadata.deletionTimestamp === undefined ? (status?.phase ?? '') : 'Terminating',
+      ),
+      volumeColumn('Claim', 'Claim that it is bound to.', ({ spec }) => {
+        const claim = spec?.claimRef;
+        return claim === undefined ? '' : `${claim.namespace ?? ''}/${claim.name ?? ''}`;
+      }),
+      volumeColumn(
+        'StorageClass',
+        'Class that it belongs to.',
+        ({ metadata, spec }) =>
+          metadata.annotations?.['volume.beta.kubernetes.io/storage-class'] ??
+          spec?.storageClassName ??
+          '',
+      ),
+      volumeColumn(
+        'VolumeAttributesClass',
+        'Class of its attributes.',
+        ({ spec }) => spec?.volumeAttributesClassName ?? '<unset>',
+      ),
+      volumeColumn('Reason', 'Why it failed.', ({ status }) => status?.reason ?? ''),
+      ageColumn(),
+      {
+        ...volumeColumn<PersistentVolume>(
+          'VolumeMode',
+          'Filesystem or Block.',
+          ({ spec }) => spec?.volumeMode ?? '<unset>',
+        ),
+        priority: 1,
+      },
+    ],
+    selectableFields: { name: ({ metadata }) => metadata.name ?? '' },
+  });
+}
+
+function setVolumeDefaults(volume: PersistentVolume): PersistentVolume {
+  const next = changeMember(volume, 'spec', (spec) =>
+    fillIn(
+      changeMember(spec, 'hostPath', (hostPath) =>
+        hostPath.type === undefined ? { ...hostPath, type: '' } : hostPath,
+      ),
+      { persistentVolumeReclaimPolicy: 'Retain', volumeMode: 'Filesystem' },
+    ),
+  );
+  const status = fillIn(next.status ?? {}, { phase: 'Pending' });
+  return status === next.status ? next : { ...next, status };
+}
+
+/** Fields of a spec that say where the storage is; one of them stands. */
+const sources = [
+  'hostPath',
+  'gcePersistentDisk',
+  'awsElasticBlockStore',
+  'glusterfs',
+  'flocker',
+  'nfs',
+  'rbd',
+  'quobyte',
+  'cephfs',
+  'iscsi',
+  'cinder',
+  'fc',
+  'flexVolume',
+  'azureFile',
+  'vsphereVolume',
+  'photonPersistentDisk',
+  'portworxVolume',
+  'azureDisk',
+  'scaleIO',
+  'local',
+  'storageos',
+  'csi',
+] as const;
+
+function validateVolume({ spec = {} }: PersistentVolume): FieldError[] {
+  const errors = validateAccessModes(spec.accessModes ?? [], 'spec.accessModes', { detail: '' });
+  errors.push(...validateCapacity(spec.capacity ?? {}));
+  const { persistentVolumeReclaimPolicy: policy, storageClassName, volumeMode } = spec;
+  if (policy && !reclaimPolicies.includes(policy)) {
+    const field = 'spec.persistentVolumeReclaimPolicy';
+    errors.push(notSupported(field, policy, reclaimPolicies));
+  }
+  errors.push(...validateSource(spec));
+  if (spec.hostPath?.path === '/' && policy === 'Recycle') {
+    const detail = "may not be 'recycle' for a hostPath mount of '/'";
+    errors.push(forbidden('spec.persistentVolumeReclaimPolicy', detail));
+  }
+  if (storageClassName) errors.push(...classProblems(storageClassName, 'spec.storageClassName'));
+  if (volumeMode !== undefined && !volumeModes.includes(volumeMode)) {
+    errors.push(notSupported('spec.volumeMode', volumeMode, volumeModes));
+  }
+  return errors;
+}
+
+function validateCapacity(capacity: Readonly<Record<string, string>>): FieldError[] {
+  const errors: FieldError[] = [];
+  const entries = Object.entries(capacity);
+  if (entries.length === 0) errors.push(required('spec.capacity'));
+  if (capacity['storage'] === undefined || entries.length > 1) {
+    errors.push(notSupported('spec.capacity', '', ['storage']));
+  }
+  for (const [name, amount] of entries) {
+    if (compareQuantities(amount, '0') > 0) continue;
+    errors.push(invalid(`spec.capacity[${name}]`, amount, 'must be greater than zero'));
+  }
+  return errors.map((error) =>
+    error.type === 'FieldValueNotSupported' ? { ...error, badValue: capacity } : error,
+  );
+}
+
+function validateSource(spec: PersistentVolumeSpec): FieldError[] {
+  const given = sources.filter((source) => spec[source] !== undefined);
+  if (given.length === 0) return [required('spec', 'must specify a volume type')];
+  const errors = given
+    .slice(1)
+    .map((source) => forbidden(`spec.${source}`, 'may not specify more than 1 volume type'));
+  const { hostPath, nfs, local, csi, nodeAffinity } = spec;
+  if (hostPath !== undefined) {
+    if (!hostPath.path) errors.push(required('spec.hostPath.path'));
+    else errors.push(...backsteps(hostPath.path, 'spec.hostPath.path'));
+  }
+  if (nfs !== undefined) {
+    if (!nfs.server) errors.push(required('spec.nfs.server'));
+    if (!nfs.path) errors.push(required('spec.nfs.path'));
+    else if (!nfs.path.startsWith('/')) {
+      errors.push(invalid('spec.nfs.path', nfs.path, 'must be an absolute path'));
+    }
+  }
+  if (local !== undefined) {
+    if (!local.path) errors.push(required('spec.local.path'));
+    else errors.push(...backsteps(local.path, 'spec.local.path'));
+    if (nodeAffinity?.required === undefined) {
+      errors.push(required('spec.nodeAffinity', 'Local volume requires node affinity'));
+    }
+  }
+  if (csi !== undefined) {
+    if (!csi.driver) errors.push(required('spec.csi.driver'));
+    if (!csi.volumeHandle) errors.push(required('spec.csi.volumeHandle'));
+  }
+  return errors;
+}
+
+/** `..` in a path, which may be absolute here. */
+function backsteps(path: string, field: string): FieldError[] {
+  return validateLocalPath(path.replace(/^\/+/, ''), field).map((error) => ({
+    ...error,
+    badValue: path,
+  }));
+}
+
+function validateVolumeUpdate(next: PersistentVolume, old: PersistentVolume): FieldError[] {
+  const errors: FieldError[] = [];
+  if (sources.some((source) => !jsonEqual(next.spec?.[source], old.spec?.[source]))) {
+    const detail = 'spec.persistentvolumesource is immutable after creation';
+    errors.push(forbidden('spec.persistentvolumesource', detail));
+  }
+  if (next.spec?.volumeMode !== old.spec?.volumeMode) {
+    errors.push(invalid('volumeMode', next.spec?.volumeMode, 'field is immutable'));
+  }
+  const before = old.spec?.nodeAffinity;
+  if (before !== undefined && !jsonEqual(next.spec?.nodeAffinity, before)) {
+    errors.push(invalid('nodeAffinity', next.spec?.nodeAffinity, 'field is immutable'));
+  }
+  return errors;
+}
