@@ -6,6 +6,7 @@
  * output, patch semantics and the typed client derive from it. Custom resources become descriptors
  * at run time (`Catalog.add`) and then take the very same path.
  */
+import type { Identity } from '#kit/transport.ts';
 import type { FieldError } from './field-error.ts';
 import type { KubeObject, ObjectMeta } from './object.ts';
 import type { Schema } from './schema.ts';
@@ -15,6 +16,8 @@ export interface WriteContext {
   /** RFC 3339, whole seconds. */
   readonly now: string;
   readonly user: string;
+  /** All that is known of the user; kinds that record who asked need it. */
+  readonly requester?: Identity;
   /** A random suffix, hash seed and the like come from here. */
   readonly random: { integer(below: number): number };
 }
@@ -121,13 +124,14 @@ export type Verb =
   | 'update'
   | 'watch';
 
-/** Declares a kind; exists so that the compiler checks callbacks against the kind's type. */
+/** An update through a sub-resource that changes one part of the object. */
 export interface PartialUpdate<Hub extends KubeObject = KubeObject> {
   /** `old` with that part of `next`. */
-  readonly prepare: (next: Hub, old: Hub) => Hub;
+  readonly prepare: (next: Hub, old: Hub, context: WriteContext) => Hub;
   readonly validate: (next: Hub, old: Hub) => readonly FieldError[];
 }
 
+/** Declares a kind; exists so that the compiler checks callbacks against the kind's type. */
 export function defineResource<Hub extends KubeObject>(resource: Resource<Hub>): Resource {
   // The catalog handles kinds without knowing their types; only the kind's own views produce hubs.
   return resource as unknown as Resource;

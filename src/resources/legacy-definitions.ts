@@ -149,4 +149,7 @@ export const legacyDefinitions: Readonly<Record<string, Schema>> = {
     },
   },
   'io.k8s.api.scheduling.v1beta1.PriorityClass': wholly('io.k8s.api.scheduling.v1.PriorityClass'),
+  'io.k8s.api.certificates.v1beta1.CertificateSigningRequest': wholly(
+    'io.k8s.api.certificates.v1.CertificateSigningRequest',
+  ),
 };

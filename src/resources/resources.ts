@@ -12,6 +12,7 @@ import { statefulSetResource } from './apps/stateful-set.ts';
 import { horizontalPodAutoscalerResource } from './autoscaling/horizontal-pod-autoscaler.ts';
 import { cronJobResource } from './batch/cron-job.ts';
 import { jobResource } from './batch/job.ts';
+import { certificateSigningRequestResource } from './certificates/certificate-signing-request.ts';
 import { leaseResource } from './coordination/lease.ts';
 import { configMapResource } from './core/config-map.ts';
 import { endpointsResource } from './core/endpoints.ts';
@@ -85,6 +86,7 @@ export function builtinResources(): readonly Resource[] {
     volumeAttributesClassResource(),
     volumeAttachmentResource(),
     runtimeClassResource(),
+    certificateSigningRequestResource(),
   ];
 }
 

@@ -34,8 +34,15 @@ const podSubresources: readonly SubresourceFacts[] = [
   { name: 'proxy', kind: core('PodProxyOptions'), verbs: proxyVerbs },
 ];
 
+function approvalOf(version: string): readonly SubresourceFacts[] {
+  const kind = { group: 'certificates.k8s.io', version, kind: 'CertificateSigningRequest' };
+  return [{ name: 'approval', kind, verbs: objectVerbs }];
+}
+
 const extra: Readonly<Record<string, readonly SubresourceFacts[]>> = {
   '/v1/pods': podSubresources,
+  'certificates.k8s.io/v1/certificatesigningrequests': approvalOf('v1'),
+  'certificates.k8s.io/v1beta1/certificatesigningrequests': approvalOf('v1beta1'),
   '/v1/namespaces': [{ name: 'finalize', kind: core('Namespace'), verbs: ['update'] }],
   '/v1/nodes': [{ name: 'proxy', kind: core('NodeProxyOptions'), verbs: proxyVerbs }],
   '/v1/services': [{ name: 'proxy', kind: core('ServiceProxyOptions'), verbs: proxyVerbs }],

@@ -197,7 +197,9 @@ function prepare(
   // Other sub-resources (scale, binding, finalize) change what they are for and nothing else.
   if (subresource === 'scale') return bumpGeneration(resource, next, old);
   const partial = resource.partialUpdates?.[subresource];
-  if (partial !== undefined) return bumpGeneration(resource, partial.prepare(next, old), old);
+  if (partial !== undefined) {
+    return bumpGeneration(resource, partial.prepare(next, old, context), old);
+  }
   if (subresource !== '') return next;
   const admitted = admitUpdate(parts, { resource, hub: next, old, identity });
   const kept = resource.hasStatus ? withStatusOf(admitted, old) : admitted;

@@ -21,7 +21,8 @@ const generatedNameLengthMax = 63;
 const suffixLength = 5;
 
 export function writeContext(parts: Parts, identity: Identity): WriteContext {
-  return { now: formatTime(parts.clock.now()), user: identity.name, random: parts.random };
+  const now = formatTime(parts.clock.now());
+  return { now, user: identity.name, requester: identity, random: parts.random };
 }
 
 export function generatedName(prefix: string, random: Random): string {
