@@ -12,6 +12,7 @@ import type { ActOptions, KubeletParts, PodState } from './parts.ts';
 import type { Action } from './plan.ts';
 import { containersOf, initContainersOf, type PodFacts } from './pod-facts.ts';
 import { tryHandler } from './probes/try.ts';
+import { resizeContainers } from './resize.ts';
 import { createSandbox } from './sandbox.ts';
 import { startContainer } from './start-container.ts';
 
@@ -57,6 +58,9 @@ async function perform(
       return;
     case 'startContainer':
       await startContainer(parts, state, facts, action, options);
+      return;
+    case 'resize':
+      await resizeContainers(parts, state, facts, action, options);
       return;
     case 'stopContainer':
     case 'wait':

@@ -14,13 +14,20 @@ import type { CgroupResources } from './qos.ts';
 export interface Cgroups {
   /** Creates the pod's cgroup with its limits; the runtime puts the containers below it. */
   create(path: string, resources: CgroupResources & { readonly pidsMax?: number }): void;
+  /** Sets limits of one that exists; an absent limit is taken away. */
+  update(path: string, resources: CgroupResources): void;
   /** Removes it everywhere, with empty ones below. True when nothing is left. */
   remove(path: string): boolean;
   /** Names directly below, in any tree. */
   children(path: string): readonly string[];
 }
 
-export const noCgroups: Cgroups = { create: () => {}, remove: () => true, children: () => [] };
+export const noCgroups: Cgroups = {
+  create: () => {},
+  update: () => {},
+  remove: () => true,
+  children: () => [],
+};
 
 export function openCgroups(
   { log }: { readonly log: Logger },
@@ -40,6 +47,16 @@ export function openCgroups(
       } catch (error) {
         // The runtime still applies each container's own limits.
         log.warn('cannot set limits of a pod', { path, error });
+      }
+    },
+    update: (path, resources) => {
+      try {
+        const { cpuQuota = -1, memoryLimitBytes = -1 } = resources;
+        const all = { ...resources, cpuQuota, memoryLimitBytes };
+        if (hasVersion1) createVersion1(treeOf, path, all);
+        else if (unified !== undefined) createVersion2(unified, path, resources);
+      } catch (error) {
+        log.warn('cannot change limits of a pod', { path, error });
       }
     },
     remove: (path) =>

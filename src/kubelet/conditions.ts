@@ -16,6 +16,8 @@ export const ownConditions: ReadonlySet<string> = new Set([
   'Ready',
   'ContainersReady',
   'PodScheduled',
+  'PodResizeInProgress',
+  'PodResizePending',
 ]);
 
 type Draft = Pick<PodCondition, 'type' | 'status' | 'reason' | 'message'>;
@@ -32,6 +34,7 @@ export function podConditions(
     readyCondition(facts.pod, containersReady),
     containersReady,
     { type: 'PodScheduled', status: 'True' },
+    ...resizeConditions(facts),
   ];
   const old = facts.pod.status?.conditions ?? [];
   const foreign = old.filter(({ type }) => !ownConditions.has(type));
@@ -55,6 +58,14 @@ function stamped(
     ...(draft.reason === undefined ? {} : { reason: draft.reason }),
     ...(draft.message === undefined ? {} : { message: draft.message }),
   };
+}
+
+/** Only while a resize does not succeed. */
+function resizeConditions({ resizeFailure }: PodFacts): readonly Draft[] {
+  if (resizeFailure === undefined) return [];
+  const { reason, message } = resizeFailure;
+  const type = reason === 'Infeasible' ? 'PodResizePending' : 'PodResizeInProgress';
+  return [{ type, status: 'True', reason, message }];
 }
 
 function sandboxCondition({ pod, runtime }: PodFacts): Draft {

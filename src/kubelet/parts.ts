@@ -7,10 +7,11 @@ import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Slots } from '#kit/slots.ts';
 import type { Service } from '#resources/types/core-v1.ts';
+import type { AppliedResources } from './applied-resources.ts';
 import type { Backoff } from './backoff.ts';
 import type { Images } from './images.ts';
 import type { Machine } from './machine.ts';
-import type { StartFailure } from './pod-facts.ts';
+import type { ResizeFailure, StartFailure } from './pod-facts.ts';
 import type { KubeletPaths } from './pod-paths.ts';
 import type { StatusWriter } from './status-writer.ts';
 import type { Volumes } from './volumes/volumes.ts';
@@ -54,6 +55,9 @@ export interface PodState {
   /** Container ids whose pre-stop hook has been called. */
   readonly preStopped: Set<string>;
   volumes: ReadonlyMap<string, string>;
+  readonly applied: AppliedResources;
+  /** The last resize was refused. */
+  resizeFailure?: ResizeFailure | undefined;
 }
 
 export interface ActOptions {

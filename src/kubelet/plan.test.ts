@@ -48,6 +48,7 @@ function facts(given: {
     verdicts: new Map(),
     backoffs: new Map(),
     failures: new Map(),
+    applied: new Map(),
     ...given.more,
   };
 }
@@ -63,6 +64,8 @@ function say(action: Action): string {
       return `sandbox#${action.attempt}`;
     case 'wait':
       return `wait ${action.untilMs - nowMs}`;
+    case 'resize':
+      return `resize ${action.containers.map(({ id }) => id).join(' ')}`;
     default:
       return `${action.do} ${action.id}`;
   }
@@ -250,4 +253,21 @@ test('an ephemeral container starts beside the others, and only once', () => {
     nowMs,
   );
   assert.deepEqual(stopped.actions.map(say), ['stop web 5s', 'stop debug 5s']);
+});
+
+test('other resources are applied in place, or by a restart where the policy says so', () => {
+  const has = { requests: { cpu: '1', memory: '1Gi' } };
+  const wants = { requests: { cpu: '2', memory: '1Gi' } };
+  const resizePolicy = [{ resourceName: 'memory', restartPolicy: 'RestartContainer' }];
+  const pod = podOf({ containers: [{ ...web, resources: wants, resizePolicy }] });
+  const containers = [fact('web')];
+  const applied = (resources: object) => ({ applied: new Map([['web', resources]]) });
+  assert.deepEqual(plan({ pod, containers, more: applied(has) }), ['resize web-0']);
+  assert.deepEqual(plan({ pod, containers, more: applied(wants) }), []);
+  assert.deepEqual(plan({ pod, containers }), []);
+  const more = { requests: { cpu: '2', memory: '512Mi' } };
+  assert.deepEqual(plan({ pod, containers, more: applied(more) }), ['stop web 30s']);
+  const resizeFailure = { reason: 'Error', message: 'no', untilMs: nowMs + 5000 } as const;
+  const refused = { ...applied(has), resizeFailure };
+  assert.deepEqual(plan({ pod, containers, more: refused }), ['wait 5000']);
 });

@@ -12,7 +12,13 @@
  *
  * Next in the flow: `act.ts`, then `status.ts`. Behaviour: kubernetes.io, Pod Lifecycle.
  */
-import type { Container, ContainerStateWaiting, Pod } from '#resources/types/core-v1.ts';
+import { jsonEqual } from '#kit/json-equal.ts';
+import type {
+  Container,
+  ContainerStateWaiting,
+  Pod,
+  ResourceRequirements,
+} from '#resources/types/core-v1.ts';
 import { backoffUntilMs, formatDelay } from './backoff.ts';
 import {
   type ContainerFact,
@@ -41,9 +47,15 @@ export type Action =
       readonly message: string;
       readonly graceSeconds: number;
     }
+  | { readonly do: 'resize'; readonly containers: readonly Resize[] }
   | { readonly do: 'removeContainer'; readonly id: string }
   | { readonly do: 'removeSandbox'; readonly id: string }
   | { readonly do: 'wait'; readonly untilMs: number };
+
+export interface Resize {
+  readonly id: string;
+  readonly resources: ResourceRequirements;
+}
 
 export interface Plan {
   readonly actions: readonly Action[];
@@ -183,6 +195,7 @@ class Draft {
   readonly #sandbox: SandboxFact;
   readonly #nowMs: number;
   readonly #actions: Action[] = [];
+  readonly #resizes: Resize[] = [];
   readonly #waiting = new Map<string, ContainerStateWaiting>();
   #untilMs = Number.POSITIVE_INFINITY;
 
@@ -199,6 +212,7 @@ class Draft {
   }
 
   finish(): Plan {
+    if (this.#resizes.length > 0) this.#actions.push({ do: 'resize', containers: this.#resizes });
     if (Number.isFinite(this.#untilMs)) {
       this.#actions.push({ do: 'wait', untilMs: this.#untilMs });
     }
@@ -260,7 +274,25 @@ class Draft {
       this.#actions.push(stopOf(current, message, grace));
       return false;
     }
+    if (!this.#resize(container, current)) return false;
     return verdict?.started === true;
+  }
+
+  /** False when the container is stopped, to begin anew with other resources. */
+  #resize(container: Container, current: ContainerFact): boolean {
+    const { applied, pod, resizeFailure } = this.facts;
+    const has = applied.get(container.name);
+    const resources = container.resources ?? {};
+    if (has === undefined || jsonEqual(has, resources)) return true;
+    if (resizeNeedsRestart(container, has)) {
+      const message = `Container ${container.name} resize requires restart`;
+      this.#actions.push(stopOf(current, message, graceSecondsOf(pod)));
+      return false;
+    }
+    if (resizeFailure !== undefined && resizeFailure.untilMs > this.#nowMs) {
+      this.#untilMs = Math.min(this.#untilMs, resizeFailure.untilMs);
+    } else this.#resizes.push({ id: current.id, resources });
+    return true;
   }
 
   #start(container: Container, init: boolean, created: ContainerFact | undefined): void {
@@ -307,6 +339,16 @@ class Draft {
     const wasMade = known?.containerID !== undefined && known.containerID !== '';
     return (known?.restartCount ?? 0) + (wasMade ? 1 : 0);
   }
+}
+
+/** Whether a resource changes for which the container is to be restarted. */
+function resizeNeedsRestart(container: Container, has: ResourceRequirements): boolean {
+  return (container.resizePolicy ?? []).some(
+    ({ resourceName, restartPolicy }) =>
+      restartPolicy === 'RestartContainer' &&
+      (has.requests?.[resourceName] !== container.resources?.requests?.[resourceName] ||
+        has.limits?.[resourceName] !== container.resources?.limits?.[resourceName]),
+  );
 }
 
 function crashLoop(pod: Pod, container: Container, delayMs: number): ContainerStateWaiting {

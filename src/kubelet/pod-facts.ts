@@ -7,7 +7,12 @@
  */
 import type { Cancel, Received, Runtime } from '#cri';
 import { isGrpcCode } from '#cri';
-import type { Container, ContainerStateWaiting, Pod } from '#resources/types/core-v1.ts';
+import type {
+  Container,
+  ContainerStateWaiting,
+  Pod,
+  ResourceRequirements,
+} from '#resources/types/core-v1.ts';
 import type { Backoff } from './backoff.ts';
 
 export const podLabels = {
@@ -77,8 +82,18 @@ export interface PodFacts {
   readonly failures: ReadonlyMap<string, StartFailure>;
   /** The sandbox or the volumes could not be made ready; tried again after `untilMs`. */
   readonly podFailure?: { readonly untilMs: number } | undefined;
+  /** By container name: CPU and memory of running containers, as far as noted. */
+  readonly applied: ReadonlyMap<string, ResourceRequirements>;
+  readonly resizeFailure?: ResizeFailure | undefined;
   /** The pod is to end: deleted, out of time, evicted. */
   readonly ending?: Ending | undefined;
+}
+
+export interface ResizeFailure {
+  /** `Infeasible`: the node is too small for it. `Error`: the kernel refused it. */
+  readonly reason: 'Infeasible' | 'Error';
+  readonly message: string;
+  readonly untilMs: number;
 }
 
 export interface StartFailure {

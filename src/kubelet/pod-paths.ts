@@ -31,6 +31,8 @@ export interface PodPaths {
   readonly volumes: string;
   readonly memoryVolumes: string;
   readonly hostsFile: string;
+  /** What containers have of CPU and memory. */
+  readonly resources: string;
   readonly logs: string;
 }
 
@@ -42,6 +44,7 @@ export function podPaths(paths: KubeletPaths, pod: Pod): PodPaths {
     volumes: join(dir, 'volumes'),
     memoryVolumes: join(paths.memory, uid),
     hostsFile: join(dir, 'etc-hosts'),
+    resources: join(dir, 'resources.json'),
     logs: join(paths.podLogs, `${namespace}_${name}_${uid}`),
   };
 }

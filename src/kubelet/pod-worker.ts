@@ -15,6 +15,7 @@ import type { Scope } from '#kit/scope.ts';
 import { pods } from '#resources/kinds.ts';
 import type { ContainerStateWaiting, Pod, PodStatus } from '#resources/types/core-v1.ts';
 import { performActions } from './act.ts';
+import { AppliedResources } from './applied-resources.ts';
 import { ownConditions } from './conditions.ts';
 import type { KubeletParts, PodState } from './parts.ts';
 import { graceSecondsOf, type Plan, planPod } from './plan.ts';
@@ -42,12 +43,7 @@ export class PodWorker {
   readonly #parts: KubeletParts;
   readonly #probes: PodProbes;
   readonly #messages: TerminationMessages;
-  readonly #state: PodState = {
-    failures: new Map(),
-    backoffs: new Map(),
-    preStopped: new Set(),
-    volumes: new Map(),
-  };
+  readonly #state: PodState;
   #pod: Pod;
   /** As last published; the API may still show an older one. */
   #status: PodStatus | undefined;
@@ -70,6 +66,13 @@ export class PodWorker {
       onChange: () => this.wake(),
     });
     this.#messages = new TerminationMessages(parts);
+    this.#state = {
+      failures: new Map(),
+      backoffs: new Map(),
+      preStopped: new Set(),
+      volumes: new Map(),
+      applied: new AppliedResources(podPaths(parts.paths, pod).resources),
+    };
   }
 
   get pod(): Pod {
@@ -236,6 +239,8 @@ export class PodWorker {
       backoffs: this.#state.backoffs,
       failures: this.#state.failures,
       podFailure: this.#podFailure,
+      applied: this.#state.applied.current(runtime.containers),
+      resizeFailure: this.#state.resizeFailure,
       ending: this.#ending,
     };
   }

@@ -170,7 +170,9 @@ class Starter {
         config,
         sandboxConfig: sandboxConfigOf(this.#parts, this.#pod, sandbox.attempt),
       };
-      return await runtime.createContainer(request, { signal });
+      const id = await runtime.createContainer(request, { signal });
+      this.#state.applied.set(id, this.#container.resources ?? {});
+      return id;
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       this.failed('CreateContainerConfigError', error.message, configRetryMs);

@@ -45,7 +45,7 @@ export function podStatus(facts: StatusFacts, nowMs: number): PodStatus {
     containerStatus(facts, container, { init: false, index }),
   );
   const ephemeralContainerStatuses = ephemeralContainersOf(pod).map((container, index) =>
-    containerStatus(facts, container, { init: false, index }),
+    containerStatus(facts, container, { init: false, index, ephemeral: true }),
   );
   const phase = podPhase(pod, initContainerStatuses, containerStatuses, ending?.failure);
   const ips = addressesOf(facts);
@@ -87,6 +87,7 @@ function addressesOf({ pod, runtime, hostIPs }: StatusFacts): readonly string[] 
 interface Place {
   readonly init: boolean;
   readonly index: number;
+  readonly ephemeral?: boolean;
 }
 
 function containerStatus(facts: StatusFacts, container: Container, place: Place): ContainerStatus {
@@ -111,7 +112,18 @@ function containerStatus(facts: StatusFacts, container: Container, place: Place)
     started,
     state: wait === undefined ? stateOf(facts, latest) : { waiting: wait },
     lastState: last ?? {},
+    ...(place.ephemeral === true ? {} : resourcesOf(facts, container)),
   };
+}
+
+/** What the container was given, and what it has of it. */
+function resourcesOf(
+  { applied }: StatusFacts,
+  container: Container,
+): Pick<ContainerStatus, 'resources' | 'allocatedResources'> {
+  const resources = applied.get(container.name) ?? container.resources ?? {};
+  const allocated = container.resources?.requests;
+  return { resources, ...(allocated === undefined ? {} : { allocatedResources: allocated }) };
 }
 
 function waitingOf(facts: StatusFacts, name: string): ContainerStateWaiting | undefined {

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { events, leases, nodes, pods } from '#resources/kinds.ts';
+import type { Pod } from '#resources/types/core-v1.ts';
 import { covers } from '#test/covers.ts';
 import { KubeletBench, testImage } from '#test/kubelet-bench.ts';
 
@@ -341,4 +342,38 @@ test('an ephemeral container runs beside the others and shows in the status', as
   assert.deepEqual(runtime.running(), ['web']);
   const pod = await bench.while(client.get(pods, at, { signal }));
   assert.equal(pod.status?.phase, 'Running');
+});
+
+test('a resize reaches the container without a restart, and the status tells', async () => {
+  await using bench = await KubeletBench.open();
+  const { client, runtime, signal } = bench;
+  const resources = (cpu: string) => ({ requests: { cpu }, limits: { cpu } });
+  const containers = [{ name: 'web', image: testImage, resources: resources('100m') }];
+  await bench.create('web', { containers });
+  const pod = await bench.untilReady('web');
+  assert.deepEqual(pod.status?.containerStatuses?.[0]?.resources, resources('100m'));
+  const at = { namespace: 'default', name: 'web' };
+  const resize = (cpu: string) => {
+    const body = { spec: { containers: [{ name: 'web', resources: resources(cpu) }] } };
+    return client.patch(pods, at, body, { type: 'strategic', subresource: 'resize', signal });
+  };
+  await bench.while(resize('200m'));
+  const wanted = JSON.stringify(resources('200m'));
+  const resized = await bench.until('web', (one) => JSON.stringify(one.resources) === wanted);
+  assert.deepEqual(resized.status?.containerStatuses?.[0]?.allocatedResources, { cpu: '200m' });
+  assert.equal(resized.status?.containerStatuses?.[0]?.restartCount, 0);
+  assert.ok(runtime.calls.includes('updateContainerResources web quota 20000'));
+  // A kubelet that starts anew still knows what the container has.
+  await bench.stop();
+  await bench.while(resize('300m'));
+  bench.start();
+  const later = JSON.stringify(resources('300m'));
+  await bench.until('web', (one) => JSON.stringify(one.resources) === later);
+  assert.ok(runtime.calls.includes('updateContainerResources web quota 30000'));
+  // More than the node has.
+  await bench.while(resize('9999'));
+  const pending = (one: Pod) =>
+    one.status?.conditions?.find(({ type }) => type === 'PodResizePending')?.reason;
+  await bench.until('web', (_, one) => pending(one) === 'Infeasible');
+  assert.ok(!runtime.calls.some((call) => call.includes('999900000')));
 });

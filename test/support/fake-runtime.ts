@@ -250,7 +250,13 @@ export class FakeRuntime implements Runtime {
     );
   }
 
-  async updateContainerResources(): Promise<void> {}
+  async updateContainerResources({
+    containerId = '',
+    linux,
+  }: Sent<'UpdateContainerResourcesRequest'>): Promise<void> {
+    const name = this.#containers.get(containerId)?.config.metadata?.name;
+    this.calls.push(`updateContainerResources ${name} quota ${linux?.cpuQuota}`);
+  }
 
   async reopenContainerLog(): Promise<void> {}
 

@@ -70,7 +70,7 @@ export class KubeletBench implements AsyncDisposable {
     const deps = { clock, random: seededRandom(1), log: silentLog };
     const informers = openInformers({ client, ...deps });
     const machine = {
-      cgroups: { create: () => {}, remove: () => true, children: () => [] },
+      cgroups: { create: () => {}, update: () => {}, remove: () => true, children: () => [] },
       isMounted: () => true,
       mountTmpfs: async () => {},
       unmountBelow: async () => {},

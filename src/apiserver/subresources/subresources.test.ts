@@ -279,3 +279,34 @@ test('ephemeral containers are added on a way of their own, and stay as they are
   const unknown = { ...debug, name: 'other', targetContainerName: 'none' };
   assert.equal((await patch({ spec: { ephemeralContainers: [unknown] } })).status, 422);
 });
+
+test('a pod is resized on a way of its own, within its class', async () => {
+  await using server = await openTestServer();
+  await account(server);
+  const resources = (cpu: string, memory = '64Mi') => ({ requests: { cpu, memory } });
+  const containers = [{ name: 'main', image: 'nginx:1', resources: resources('100m') }];
+  await server.request('POST', pods, { metadata: { name: 'p' }, spec: { containers } });
+  const resize = (given: object) =>
+    server.request(
+      'PATCH',
+      `${pods}/p/resize`,
+      { spec: { hostNetwork: true, containers: [{ name: 'main', image: 'x', resources: given }] } },
+      { headers: { 'content-type': 'application/strategic-merge-patch+json' } },
+    );
+  const done = await resize(resources('200m'));
+  assert.equal(done.status, 200);
+  assert.equal(done.body.metadata.generation, 2);
+  assert.deepEqual(done.body.spec.containers[0].resources, resources('200m'));
+  assert.equal(done.body.spec.containers[0].image, 'nginx:1');
+  assert.equal(done.body.spec.hostNetwork, undefined);
+  const other = await resize({ limits: { cpu: '200m', memory: '64Mi' } });
+  assert.equal(other.status, 422);
+  assert.match(other.body.message, /Pod QOS Class may not change as a result of resizing/);
+  const removed = await resize({ requests: { cpu: null } });
+  assert.match(removed.body.message, /resource requests cannot be removed/);
+  const storage = await resize({ requests: { 'ephemeral-storage': '1Gi' } });
+  assert.match(storage.body.message, /only cpu and memory resources are mutable/);
+  const plain = { spec: { containers: [{ name: 'main', resources: resources('300m') }] } };
+  const strategic = { headers: { 'content-type': 'application/strategic-merge-patch+json' } };
+  assert.equal((await server.request('PATCH', `${pods}/p`, plain, strategic)).status, 422);
+});

@@ -32,6 +32,7 @@ const podSubresources: readonly SubresourceFacts[] = [
   { name: 'log', kind: core('Pod'), verbs: ['get'] },
   { name: 'portforward', kind: core('PodPortForwardOptions'), verbs: streamVerbs },
   { name: 'proxy', kind: core('PodProxyOptions'), verbs: proxyVerbs },
+  { name: 'resize', kind: core('Pod'), verbs: objectVerbs },
 ];
 
 function approvalOf(version: string): readonly SubresourceFacts[] {

@@ -10,6 +10,7 @@ import { podColumns } from './columns.ts';
 import { mirrorServiceAccount, setPodDefaults } from './defaults.ts';
 import { ephemeralContainersUpdate } from './ephemeral-containers.ts';
 import { qosClassOf } from './qos-class.ts';
+import { resizeUpdate } from './resize.ts';
 import { validatePod } from './spec-validation.ts';
 import { validatePodStatusUpdate, validatePodUpdate } from './update-validation.ts';
 import { podWarnings } from './warnings.ts';
@@ -51,7 +52,7 @@ export function podResource(): Resource {
     validate: validatePod,
     validateUpdate: validatePodUpdate,
     validateStatusUpdate: validatePodStatusUpdate,
-    partialUpdates: { ephemeralcontainers: ephemeralContainersUpdate },
+    partialUpdates: { ephemeralcontainers: ephemeralContainersUpdate, resize: resizeUpdate },
     warnings: podWarnings,
     columns: podColumns(),
     selectableFields: {

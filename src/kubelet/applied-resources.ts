@@ -1,0 +1,68 @@
+/**
+ * Which CPU and memory the containers of a pod have at the moment, as opposed to what the pod's
+ * specification wants by now: the difference is a resize that is still to be done.
+ *
+ * The runtime does not tell this in every version, so it is noted beside the pod's files when a
+ * container is made and when it is resized; a kubelet that starts reads the note. A container of
+ * which nothing is noted has what the specification says.
+ */
+import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Pod, ResourceRequirements } from '#resources/types/core-v1.ts';
+import { type ContainerFact, containersOf, initContainersOf, isSidecar } from './pod-facts.ts';
+
+export class AppliedResources {
+  readonly #file: string;
+  /** By container id. */
+  readonly #known: Map<string, ResourceRequirements>;
+
+  constructor(file: string) {
+    this.#file = file;
+    this.#known = new Map(Object.entries(read(file)));
+  }
+
+  of(containerId: string): ResourceRequirements | undefined {
+    return this.#known.get(containerId);
+  }
+
+  set(containerId: string, resources: ResourceRequirements): void {
+    this.#known.set(containerId, resources);
+    mkdirSync(dirname(this.#file), { recursive: true });
+    const partial = `${this.#file}.partial`;
+    writeFileSync(partial, JSON.stringify(Object.fromEntries(this.#known)));
+    renameSync(partial, this.#file);
+  }
+
+  /** What of this pod's running containers has, by name; forgets containers that are gone. */
+  current(facts: readonly ContainerFact[]): ReadonlyMap<string, ResourceRequirements> {
+    const ids = new Set(facts.map(({ id }) => id));
+    for (const id of this.#known.keys()) if (!ids.has(id)) this.#known.delete(id);
+    const current = new Map<string, ResourceRequirements>();
+    for (const { id, name, state } of facts) {
+      const resources = this.#known.get(id);
+      if (state === 'running' && resources !== undefined) current.set(name, resources);
+    }
+    return current;
+  }
+}
+
+/** The pod as it runs: containers that can be resized with what they have. */
+export function asApplied(pod: Pod, applied: ReadonlyMap<string, ResourceRequirements>): Pod {
+  if (pod.spec === undefined) return pod;
+  const containers = containersOf(pod).map((container) => ({
+    ...container,
+    resources: applied.get(container.name) ?? container.resources,
+  }));
+  const initContainers = initContainersOf(pod).map((container) =>
+    isSidecar(container)
+      ? { ...container, resources: applied.get(container.name) ?? container.resources }
+      : container,
+  );
+  return { ...pod, spec: { ...pod.spec, containers, initContainers } };
+}
+
+function read(file: string): Readonly<Record<string, ResourceRequirements>> {
+  if (statSync(file, { throwIfNoEntry: false }) === undefined) return {};
+  // Written above; renamed into place, so never half a file.
+  return JSON.parse(readFileSync(file, 'utf8')) as Record<string, ResourceRequirements>;
+}

@@ -1,0 +1,88 @@
+/**
+ * Gives running containers other CPU and memory, in place.
+ *
+ * A container's limits must fit into those of its pod's cgroup at every moment. So the pod's cgroup
+ * is first widened to the larger of old and new, then each container is changed, then the pod's
+ * cgroup gets what it is to have. What the kernel refuses (less memory than is in use) is noted,
+ * shows in the pod's conditions and is tried again. `plan.ts` decides that it is needed.
+ */
+import { quantityMilliValue } from '#api/quantity.ts';
+import { GrpcError } from '#cri';
+import type { Pod } from '#resources/types/core-v1.ts';
+import { asApplied } from './applied-resources.ts';
+import type { ActOptions, KubeletParts, PodState } from './parts.ts';
+import type { Action } from './plan.ts';
+import { containersOf, initContainersOf, isSidecar, type PodFacts } from './pod-facts.ts';
+import { type CgroupResources, containerCgroup, podCgroup, podCgroupPath } from './qos.ts';
+
+/** Pause before a resize that was refused is tried again. */
+const retryMs = 10_000;
+
+export async function resizeContainers(
+  { clock, log, machine, node, runtime }: KubeletParts,
+  state: PodState,
+  { pod, applied }: PodFacts,
+  action: Extract<Action, { do: 'resize' }>,
+  { signal }: ActOptions,
+): Promise<void> {
+  const shortage = shortageOf(pod, node.allocatable());
+  if (shortage !== undefined) {
+    const untilMs = clock.now() + retryMs;
+    state.resizeFailure = { reason: 'Infeasible', message: shortage, untilMs };
+    return;
+  }
+  const path = podCgroupPath(node.cgroupRoot, pod);
+  const wanted = podCgroup(pod);
+  machine.cgroups.update(path, widest(podCgroup(asApplied(pod, applied)), wanted));
+  try {
+    for (const { id, resources } of action.containers) {
+      const { memoryLimitBytes, ...cpu } = containerCgroup(resources);
+      const linux = { ...cpu, memoryLimitInBytes: memoryLimitBytes };
+      await runtime.updateContainerResources({ containerId: id, linux }, { signal });
+      state.applied.set(id, resources);
+    }
+    state.resizeFailure = undefined;
+  } catch (error) {
+    if (signal.aborted || !(error instanceof GrpcError)) throw error;
+    log.warn('a container cannot be resized', { pod: pod.metadata.name, error });
+    state.resizeFailure = {
+      reason: 'Error',
+      message: error.message,
+      untilMs: clock.now() + retryMs,
+    };
+    return;
+  }
+  machine.cgroups.update(path, wanted);
+}
+
+/** What the node could not give even if it had nothing else to do. */
+export function shortageOf(
+  pod: Pod,
+  allocatable: Readonly<Record<string, string>>,
+): string | undefined {
+  const running = [...containersOf(pod), ...initContainersOf(pod).filter(isSidecar)];
+  for (const name of ['cpu', 'memory'] as const) {
+    const requested = running.reduce(
+      (sum, { resources }) => sum + quantityMilliValue(resources?.requests?.[name] ?? '0'),
+      0,
+    );
+    const capacity = quantityMilliValue(allocatable[name] ?? '0');
+    if (requested <= capacity) continue;
+    const scale = name === 'cpu' ? 1 : 1000;
+    const figures = `requested: ${requested / scale}, capacity: ${capacity / scale}`;
+    return `Node didn't have enough capacity: ${name}, ${figures}`;
+  }
+  return undefined;
+}
+
+/** The larger of each; no limit is larger than any. */
+export function widest(a: CgroupResources, b: CgroupResources): CgroupResources {
+  const larger = (one: number | undefined, other: number | undefined): number | undefined =>
+    one === undefined || other === undefined ? undefined : Math.max(one, other);
+  return {
+    cpuShares: Math.max(a.cpuShares, b.cpuShares),
+    cpuPeriod: b.cpuPeriod,
+    cpuQuota: larger(a.cpuQuota, b.cpuQuota),
+    memoryLimitBytes: larger(a.memoryLimitBytes, b.memoryLimitBytes),
+  };
+}
