@@ -18,6 +18,7 @@ import { Health } from './discovery/health.ts';
 import { Metrics } from './discovery/metrics.ts';
 import { OpenApi } from './discovery/openapi.ts';
 import type { HttpServer } from './http.ts';
+import { ProtobufOutput } from './output/protobuf.ts';
 import type { Parts } from './parts.ts';
 import { ProtobufBodies } from './protobuf-body.ts';
 import { decodeEntry, registryRoot } from './registry.ts';
@@ -156,6 +157,7 @@ function makeParts(
     ]),
     metrics: new Metrics(),
     protobuf: new ProtobufBodies(catalog),
+    protobufOutput: new ProtobufOutput(catalog),
     kubelet: new KubeletProxy({ store, random, log }, { client: options.kubeletClient }),
   };
 }

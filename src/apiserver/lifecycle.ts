@@ -10,10 +10,11 @@
  */
 import { AssertionError } from 'node:assert';
 import { ApiError, internalError, requestEntityTooLarge, serviceUnavailable } from '#api/errors.ts';
+import { formatGroupVersion } from '#api/object.ts';
 import { StoreUnavailable, ValueTooLarge } from '#store';
 import { negotiate } from './output/negotiate.ts';
 import type { Parts } from './parts.ts';
-import { type Arrival, limits, type ServerResponse } from './request.ts';
+import { type Arrival, limits, type ResourceInfo, type ServerResponse } from './request.ts';
 import { auditHeaders } from './stages/audit.ts';
 import { authenticate } from './stages/authenticate.ts';
 import { authorize } from './stages/authorize.ts';
@@ -37,11 +38,11 @@ export async function handle(parts: Parts, arrival: Arrival): Promise<ServerResp
     const caller = authenticate(parts, arrival);
     const identity = impersonate(parts, caller, request);
     await authorize(parts, identity, info);
-    const output = negotiate(request.headers['accept'], info);
+    const output = negotiate(request.headers['accept'], info, (asked) => hasProtobuf(parts, asked));
     const answer = await route(parts, { info, identity, output, arrival });
     response = await respond(parts, { answer, output, info, headers: audit });
   } catch (error) {
-    response = await respondError(asApiError(parts, error, request.path), {
+    response = await respondError(parts, asApiError(parts, error, request.path), {
       accept: request.headers['accept'],
       headers: audit,
     });
@@ -49,6 +50,15 @@ export async function handle(parts: Parts, arrival: Arrival): Promise<ServerResp
   const tookMs = parts.clock.monotonic() - startedMs;
   parts.metrics.countRequest({ verb, resource, code: response.status, tookMs });
   return response;
+}
+
+/** Whether the kind of this path can be written in protobuf. */
+function hasProtobuf({ catalog, protobufOutput }: Parts, info: ResourceInfo): boolean {
+  const served = catalog.findPlural(info, info.plural);
+  return (
+    served !== undefined &&
+    protobufOutput.knows(formatGroupVersion(served.view), served.resource.kind)
+  );
 }
 
 function checkLimits({ request }: Arrival): void {

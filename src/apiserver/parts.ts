@@ -13,6 +13,7 @@ import type { Discovery } from './discovery/discovery.ts';
 import type { Health } from './discovery/health.ts';
 import type { Metrics } from './discovery/metrics.ts';
 import type { OpenApi } from './discovery/openapi.ts';
+import type { ProtobufOutput } from './output/protobuf.ts';
 import type { ProtobufBodies } from './protobuf-body.ts';
 import type { ServiceAllocator } from './services/service-allocator.ts';
 import type { KubeletProxy } from './subresources/kubelet-proxy.ts';
@@ -34,5 +35,6 @@ export interface Parts {
   readonly health: Health;
   readonly metrics: Metrics;
   readonly protobuf: ProtobufBodies;
+  readonly protobufOutput: ProtobufOutput;
   readonly kubelet: KubeletProxy;
 }

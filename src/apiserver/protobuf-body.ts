@@ -17,8 +17,8 @@ import { openProtobufFacts, type ProtobufFacts } from '#resources/protobuf-facts
 type JsonObject = Record<string, unknown>;
 
 /** `k8s`, then a zero byte. */
-const magic = Buffer.from([0x6b, 0x38, 0x73, 0x00]);
-const metaPackage = 'k8s.io.apimachinery.pkg.apis.meta.v1';
+export const magic = Buffer.from([0x6b, 0x38, 0x73, 0x00]);
+export const metaPackage = 'k8s.io.apimachinery.pkg.apis.meta.v1';
 const depthMax = 100;
 
 /** Numbers and booleans where zero and absent differ (pointers in Go). */
@@ -140,7 +140,7 @@ class Decoding {
     const byNumber = new Map(
       Object.entries(fields).map(([field, [number, type]]) => [number, { field, type }]),
     );
-    const names = this.#jsonNames(packageName, name);
+    const names = jsonNames(this.#definitions, packageName, name);
     const object: JsonObject = {};
     while (reader.offset < end) {
       const tag = reader.whole();
@@ -162,13 +162,13 @@ class Decoding {
       readonly type: string;
       readonly packageName: string;
       readonly depth: number;
-      readonly names: ((field: string) => string | undefined) | undefined;
+      readonly names: (field: string) => string | undefined;
     },
     reader: Reader,
     wire: number,
   ): void {
     const { field, type, packageName, depth, names } = at;
-    const key = names === undefined ? field : names(field);
+    const key = names(field);
     if (type.startsWith('repeated ')) {
       const item = this.#value(reader, type.slice('repeated '.length), packageName, depth, wire);
       const list = object[key ?? field];
@@ -233,24 +233,32 @@ class Decoding {
       }
     }
   }
+}
 
-  /** Protobuf name → JSON name; undefined for a struct that is embedded. */
-  #jsonNames(
-    packageName: string,
-    name: string,
-  ): ((field: string) => string | undefined) | undefined {
-    const definition = `io.k8s.${packageName.slice('k8s.io.'.length)}.${name}`;
-    const fields = this.#definitions.get(definition)?.fields;
-    if (fields === undefined) return undefined;
-    return (field) => {
-      if (Object.hasOwn(fields, field)) return field;
-      return Object.keys(fields).find((key) => key.toLowerCase() === field.toLowerCase());
-    };
+/** Where messages without a definition (those of legacy versions) differ from their JSON. */
+const undefinedNames: Readonly<Record<string, string | undefined>> = {
+  ingressRuleValue: undefined,
+  aPIGroup: 'apiGroup',
+};
+
+/** Protobuf name → JSON name; undefined for a struct that is embedded. */
+export function jsonNames(
+  definitions: Definitions,
+  packageName: string,
+  name: string,
+): (field: string) => string | undefined {
+  const definition = `io.k8s.${packageName.slice('k8s.io.'.length)}.${name}`;
+  const fields = definitions.get(definition)?.fields;
+  if (fields === undefined) {
+    return (field) => (field in undefinedNames ? undefinedNames[field] : field);
   }
+  const byLower = new Map(Object.keys(fields).map((key) => [key.toLowerCase(), key]));
+  return (field) => (Object.hasOwn(fields, field) ? field : byLower.get(field.toLowerCase()));
 }
 
 /** `apps/v1` → `k8s.io.api.apps.v1`; the options of the machinery are nobody's group. */
-function packageOf(apiVersion: string, kind: string): string {
+export function packageOf(apiVersion: string, kind: string): string {
+  if (apiVersion.startsWith('meta.k8s.io/')) return metaPackage;
   if (kind === 'DeleteOptions' || kind === 'Status') return metaPackage;
   const [first = '', second] = apiVersion.split('/');
   const group = second === undefined ? 'core' : (first.split('.')[0] ?? '');

@@ -62,7 +62,7 @@ export type RequestInfo = ResourceInfo | PathInfo;
 
 /** What the client accepts, in order of its preference. */
 export interface Output {
-  readonly encoding: 'json' | 'yaml';
+  readonly encoding: 'json' | 'yaml' | 'protobuf';
   readonly form: 'object' | 'table' | 'partial';
 }
 

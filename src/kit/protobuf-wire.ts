@@ -5,8 +5,12 @@
  * a RangeError, because it came from outside.
  */
 export class Writer {
-  #buffer = Buffer.allocUnsafe(256);
+  #buffer: Buffer;
   #length = 0;
+
+  constructor(bytesExpected = 256) {
+    this.#buffer = Buffer.allocUnsafe(bytesExpected);
+  }
 
   finish(): Uint8Array {
     return new Uint8Array(this.#buffer.subarray(0, this.#length));
@@ -53,13 +57,26 @@ export class Writer {
     this.#length += value.length;
   }
 
-  /** Writes a length-delimited block; its length is put in front once it is known. */
+  /**
+   * Writes a length-delimited block; its length is put in front once it is known. One byte is kept
+   * free for it, which is enough for most; of a longer block the content moves up.
+   */
   nested(body: () => void): void {
-    const start = this.#length;
-    body();
-    const block = Buffer.from(this.#buffer.subarray(start, this.#length));
+    this.#reserve(1);
+    const start = this.#length + 1;
     this.#length = start;
-    this.bytes(block);
+    body();
+    const length = this.#length - start;
+    if (length < 128) {
+      this.#buffer[start - 1] = length;
+      return;
+    }
+    const moved = length < 2 ** 14 ? 1 : length < 2 ** 21 ? 2 : length < 2 ** 28 ? 3 : 4;
+    this.#reserve(moved);
+    this.#buffer.copyWithin(start + moved, start, this.#length);
+    this.#length = start - 1;
+    this.whole(length);
+    this.#length += length;
   }
 
   double(value: number): void {

@@ -1,12 +1,14 @@
 /**
  * Which form of answer does the client want? Reads `Accept`.
  *
- * Understood: JSON and YAML, and of JSON the forms Table and PartialObjectMetadata of meta.k8s.io
- * (`application/json;as=Table;v=v1;g=meta.k8s.io`). The first acceptable one by preference wins;
- * none: 406, on which clients fall back to JSON. The lifecycle calls it before routing.
+ * Understood: JSON, YAML and protobuf, and of these the forms Table (not in protobuf, as upstream)
+ * and PartialObjectMetadata of meta.k8s.io (`application/json;as=Table;v=v1;g=meta.k8s.io`). The
+ * first acceptable one by preference wins; none: 406. Kinds without a form in protobuf, as custom
+ * resources are, skip it. The lifecycle calls it before routing.
  */
 import { notAcceptable } from '#api/errors.ts';
-import type { Output, RequestInfo } from '../request.ts';
+import type { Output, RequestInfo, ResourceInfo } from '../request.ts';
+import { protobufType } from './protobuf.ts';
 
 export interface MediaRange {
   readonly type: string;
@@ -15,9 +17,13 @@ export interface MediaRange {
 }
 
 const plainJson: Output = { encoding: 'json', form: 'object' };
-export const acceptedTypes = ['application/json', 'application/yaml'] as const;
+export const acceptedTypes = ['application/json', 'application/yaml', protobufType] as const;
 
-export function negotiate(accept: string | undefined, info: RequestInfo): Output {
+export function negotiate(
+  accept: string | undefined,
+  info: RequestInfo,
+  hasProtobuf: (info: ResourceInfo) => boolean,
+): Output {
   if (accept === undefined || accept === '' || accept === '*/*') return plainJson;
   if (accept === 'application/json') return plainJson;
   // Plain text (health, metrics, logs) and discovery look at the header themselves; what is
@@ -25,7 +31,9 @@ export function negotiate(accept: string | undefined, info: RequestInfo): Output
   if (info.type === 'path' || /^(log|proxy)$/.test(info.subresource)) return lenient(accept);
   for (const range of parseAccept(accept)) {
     const output = outputFor(range);
-    if (output !== undefined) return output;
+    if (output === undefined) continue;
+    const isMade = output.encoding !== 'protobuf' || output.form === 'partial' || hasProtobuf(info);
+    if (isMade) return output;
   }
   throw notAcceptable(acceptedTypes);
 }
@@ -33,9 +41,19 @@ export function negotiate(accept: string | undefined, info: RequestInfo): Output
 function lenient(accept: string): Output {
   for (const range of parseAccept(accept)) {
     const encoding = encodingOf(range.type);
-    if (encoding !== undefined) return { encoding, form: 'object' };
+    if (encoding !== undefined && encoding !== 'protobuf') return { encoding, form: 'object' };
   }
   return plainJson;
+}
+
+/** In which encoding the client reads errors: the one that it would have read the answer in. */
+export function errorEncoding(accept: string | undefined): Output['encoding'] {
+  if (accept === undefined || accept === '' || accept === 'application/json') return 'json';
+  for (const { type } of parseAccept(accept)) {
+    const encoding = encodingOf(type);
+    if (encoding !== undefined) return encoding;
+  }
+  return 'json';
 }
 
 function outputFor({ type, parameters }: MediaRange): Output | undefined {
@@ -44,7 +62,7 @@ function outputFor({ type, parameters }: MediaRange): Output | undefined {
   const { as, g: group, v: version } = parameters;
   if (as === undefined) return encoding === 'json' ? plainJson : { encoding, form: 'object' };
   if (group !== 'meta.k8s.io' || (version !== 'v1' && version !== 'v1beta1')) return undefined;
-  if (as === 'Table') return { encoding, form: 'table' };
+  if (as === 'Table') return encoding === 'protobuf' ? undefined : { encoding, form: 'table' };
   if (as === 'PartialObjectMetadata' || as === 'PartialObjectMetadataList') {
     return { encoding, form: 'partial' };
   }
@@ -53,6 +71,7 @@ function outputFor({ type, parameters }: MediaRange): Output | undefined {
 
 function encodingOf(type: string): Output['encoding'] | undefined {
   if (type === 'application/json' || type === '*/*' || type === 'application/*') return 'json';
+  if (type === protobufType) return 'protobuf';
   return type === 'application/yaml' ? 'yaml' : undefined;
 }
 

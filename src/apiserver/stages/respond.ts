@@ -3,7 +3,9 @@
  * knows how a stored object becomes JSON, YAML, a Table or metadata alone.
  */
 import type { ApiError } from '#api/errors.ts';
-import type { KubeObject } from '#api/object.ts';
+import { formatGroupVersion, type KubeObject } from '#api/object.ts';
+import { errorEncoding } from '../output/negotiate.ts';
+import { envelope, protobufType } from '../output/protobuf.ts';
 import { includeObjectOf, partialObject, table, tableRow } from '../output/table.ts';
 import type { Parts } from '../parts.ts';
 import { decodeEntry, encodeView, textOf, viewObject } from '../registry.ts';
@@ -20,8 +22,10 @@ export interface RespondOptions {
 
 const plainJson: Output = { encoding: 'json', form: 'object' };
 
+type RespondParts = Pick<Parts, 'clock' | 'protobufOutput'>;
+
 export function respond(
-  parts: Pick<Parts, 'clock'>,
+  parts: RespondParts,
   { answer, output = plainJson, info, headers }: RespondOptions,
 ): ServerResponse | Promise<ServerResponse> {
   if (answer.type === 'plain') {
@@ -30,24 +34,54 @@ export function respond(
   }
   if (answer.warnings !== undefined) addWarnings(headers, answer.warnings);
   if (answer.type === 'value') Object.assign(headers, answer.headers);
+  if (output.encoding === 'protobuf') {
+    const message = protobufOf(parts, answer, output);
+    if (message !== undefined) return finishProtobuf(answer.status, headers, message);
+  }
   const body = bodyOf(parts, answer, output, info);
   return finish(answer.status, headers, body, output.encoding);
 }
 
 export function respondError(
+  { protobufOutput }: Pick<Parts, 'protobufOutput'>,
   { status }: ApiError,
   { accept, headers }: { readonly accept: string | undefined; readonly headers: Headers },
 ): ServerResponse | Promise<ServerResponse> {
   const seconds = status.details?.retryAfterSeconds;
   if (seconds !== undefined) headers['retry-after'] = String(seconds);
   if (status.code === 401) headers['www-authenticate'] = 'Bearer realm="kubernetes"';
-  const encoding = accept === 'application/yaml' ? 'yaml' : 'json';
+  const encoding = errorEncoding(accept);
+  const message = encoding === 'protobuf' ? protobufOutput.object({ ...status }) : undefined;
+  if (message !== undefined) return finishProtobuf(status.code, headers, message);
   return finish(status.code, headers, json(status), encoding);
+}
+
+/** The same in protobuf; undefined for a value that has no such form, which goes out as JSON. */
+function protobufOf(
+  { protobufOutput }: RespondParts,
+  answer: Exclude<Answer, { type: 'plain' }>,
+  { form }: Output,
+): Uint8Array | undefined {
+  if (answer.type === 'value') return protobufOutput.object({ ...answer.value });
+  if (form === 'partial') {
+    const hub = answer.type === 'hub' ? answer.hub : decodeEntry(answer.entry);
+    return protobufOutput.object({ ...partialObject(hub) });
+  }
+  const { served } = answer;
+  if (answer.type === 'hub') return protobufOutput.object({ ...viewObject(served, answer.hub) });
+  const { value, revision } = answer.entry;
+  const message = protobufOutput.message(served, value, revision);
+  return envelope(formatGroupVersion(served.view), served.resource.kind, message);
+}
+
+function finishProtobuf(status: number, headers: Headers, body: Uint8Array): ServerResponse {
+  headers['content-type'] = protobufType;
+  return { status, headers, body };
 }
 
 /** The JSON bytes of an answer. */
 function bodyOf(
-  { clock }: Pick<Parts, 'clock'>,
+  { clock }: RespondParts,
   answer: Exclude<Answer, { type: 'plain' }>,
   { form }: Output,
   info: RequestInfo,

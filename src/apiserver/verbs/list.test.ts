@@ -156,9 +156,9 @@ test('what nobody speaks is 406, what somebody else speaks falls through', async
   await using server = await openTestServer();
   const get = (accept: string) =>
     server.request('GET', configMaps, undefined, { headers: { accept } });
-  assert.equal((await get('application/vnd.kubernetes.protobuf')).status, 406);
+  assert.equal((await get('application/cbor')).status, 406);
   assert.equal((await get('text/html')).status, 406);
-  assert.equal((await get('application/vnd.kubernetes.protobuf,application/json')).status, 200);
+  assert.equal((await get('application/cbor,application/json')).status, 200);
   assert.equal((await get('text/html;q=0.9, */*;q=0.1')).status, 200);
 });
 

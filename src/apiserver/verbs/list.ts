@@ -4,6 +4,8 @@
  */
 import { notAcceptable } from '#api/errors.ts';
 import { listBody } from '../output/list-body.ts';
+import { protobufType } from '../output/protobuf.ts';
+import { protobufList } from '../output/protobuf-list.ts';
 import { includeObjectOf } from '../output/table.ts';
 import type { Parts } from '../parts.ts';
 import { textOf } from '../registry.ts';
@@ -17,6 +19,13 @@ export async function list(parts: Parts, call: Call): Promise<Answer> {
   const selection = readSelection(served, info);
   const includeObject = includeObjectOf(info.query);
   const { entries, metadata } = await readPage(store, served, selection, info.query);
+  if (output.encoding === 'protobuf') {
+    const { protobufOutput } = parts;
+    const { form } = output;
+    const body = await protobufList({ protobufOutput, clock, served, entries, metadata, form });
+    const headers = { 'content-type': protobufType };
+    return { type: 'plain', response: { status: 200, headers, body } };
+  }
   const body = listBody({ served, entries, metadata, form: output.form, includeObject, clock });
   if (output.encoding === 'yaml') return yamlAnswer(body);
   const headers = { 'content-type': 'application/json' };

@@ -1,5 +1,6 @@
 /**
- * Watch: the changes of a selection as they happen, one JSON object a line.
+ * Watch: the changes of a selection as they happen, one JSON object a line (or one frame of
+ * protobuf).
  *
  * From a resourceVersion: what happened since. Without one (or with 0): first everything that is
  * there as ADDED, then what happens. `sendInitialEvents` does the same and marks the end of the
@@ -9,8 +10,9 @@
 import { expired, invalid, notAcceptable, tooManyRequests } from '#api/errors.ts';
 import { forbidden } from '#api/field-error.ts';
 import type { Entry } from '#store';
-import { bookmarkLine, eventEncoder, eventLine } from '../output/event-encoder.ts';
+import { watchOutput } from '../output/event-encoder.ts';
 import { nextTurn, sliceMs } from '../output/list-body.ts';
+import { protobufType } from '../output/protobuf.ts';
 import { includeObjectOf } from '../output/table.ts';
 import type { Parts } from '../parts.ts';
 import { decodeEntry, prefixOf } from '../registry.ts';
@@ -27,18 +29,19 @@ const watchesMax = 20_000;
 
 export async function watch(parts: Parts, call: Call): Promise<Answer> {
   const { served, info, output, signal } = call;
-  const { store, clock, hub } = parts;
-  if (output.encoding !== 'json') throw notAcceptable(['application/json']);
+  const { store, hub } = parts;
+  if (output.encoding === 'yaml') throw notAcceptable(['application/json', protobufType]);
   const waiting = store.fresh();
   if (waiting !== undefined) await waiting;
   if (hub.size >= watchesMax) throw tooManyRequests('too many open watches', 5);
   const selection = readSelection(served, info);
   const includeObject = includeObjectOf(info.query);
-  const encoder = eventEncoder(served, output.form, includeObject, clock);
+  const frames = watchOutput(parts, { served, output, includeObject });
+  const { encoder } = frames;
   const start = readStart(info.query);
   const bookmarks = isTrue(info.query.get('allowWatchBookmarks'));
   const line = (revision: number, initialEventsEnd: boolean): Uint8Array =>
-    bookmarkLine(served, output.form, revision, { initialEventsEnd });
+    frames.bookmark(revision, { initialEventsEnd });
   const initial = start.initial
     ? store.list({ prefix: prefixOf(served.resource, info.namespace) })
     : undefined;
@@ -49,7 +52,7 @@ export async function watch(parts: Parts, call: Call): Promise<Answer> {
       encoder,
       afterRevision,
       bookmark: bookmarks ? (revision) => line(revision, false) : undefined,
-      expired: () => expiredLine(),
+      expired: () => frames.error(tooSlow()),
     },
     { signal },
   );
@@ -60,7 +63,7 @@ export async function watch(parts: Parts, call: Call): Promise<Answer> {
     initial === undefined
       ? watcher
       : withInitial({ entries: initial.entries, selection, encoder, ending, watcher, parts });
-  const headers = { 'content-type': 'application/json' };
+  const headers = { 'content-type': frames.contentType };
   return { type: 'plain', response: { status: 200, headers, body, live: true } };
 }
 
@@ -141,9 +144,8 @@ function limitTime({ clock, random }: Parts, query: URLSearchParams, watcher: Wa
   watcher.onEnd(clock.after(seconds * 1000, () => watcher.end()));
 }
 
-function expiredLine(): Uint8Array {
-  const { status } = expired('the watch was too slow and has lost events');
-  return eventLine('ERROR', Buffer.from(JSON.stringify(status)));
+function tooSlow(): object {
+  return expired('the watch was too slow and has lost events').status;
 }
 
 function tooOld(revision: number, oldest: number): string {
