@@ -1,6 +1,6 @@
 /**
- * What every cluster has from the first moment: four namespaces, and the Service `kubernetes` with
- * the address of this server. Written when the server opens; what is there already stays, except
+ * What every cluster has from the first moment: four namespaces, the two priority classes of the
+ * system, and the Service `kubernetes` with the address of this server. Written when the server opens; what is there already stays, except
  * the server's own address, which may have changed.
  */
 import type { Served } from '#api/catalog.ts';
@@ -8,6 +8,7 @@ import { isReason } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
 import { present } from '#kit/assert.ts';
 import type { Identity } from '#kit/transport.ts';
+import { systemPriorityClasses } from '#resources/scheduling/priority-class.ts';
 import type { Parts } from './parts.ts';
 import { keyOf } from './registry.ts';
 import { createObject } from './verbs/create.ts';
@@ -21,11 +22,15 @@ const self: Identity = { name: 'system:apiserver', groups: ['system:masters'] };
 export async function bootstrap(parts: Parts): Promise<void> {
   const namespaceKind = find(parts, '', 'namespaces');
   if (namespaceKind === undefined) return;
-  await Promise.all(
-    namespaces.map((name) =>
+  const classKind = find(parts, 'scheduling.k8s.io', 'priorityclasses');
+  await Promise.all([
+    ...namespaces.map((name) =>
       ensure(parts, namespaceKind, { kind: 'Namespace', apiVersion: 'v1', metadata: { name } }, ''),
     ),
-  );
+    ...(classKind === undefined ? [] : priorityClasses()).map((object) =>
+      ensure(parts, present(classKind, 'there are classes'), object, ''),
+    ),
+  ]);
   const serviceKind = find(parts, '', 'services');
   if (serviceKind !== undefined)
     await ensure(parts, serviceKind, kubernetesService(parts), 'default');
@@ -51,6 +56,19 @@ async function ensure(
     // Another server on the same store was faster.
     if (!isReason(error, 'AlreadyExists')) throw error;
   }
+}
+
+function priorityClasses(): KubeObject[] {
+  return systemPriorityClasses.map(({ name, ...fields }) => {
+    const object = {
+      kind: 'PriorityClass',
+      apiVersion: 'scheduling.k8s.io/v1',
+      metadata: { name },
+      preemptionPolicy: 'PreemptLowerPriority',
+      ...fields,
+    };
+    return object;
+  });
 }
 
 const labels = { component: 'apiserver', provider: 'kubernetes' };

@@ -12,7 +12,7 @@ import type { Parts } from '../parts.ts';
 import { addDefaultTolerations } from './default-tolerations.ts';
 import { checkNamespaceAccepts } from './namespace-lifecycle.ts';
 import { taintNewNode } from './node-taint.ts';
-import { resolvePriority } from './priority.ts';
+import { checkDefaultClass, keepPriority, resolvePriority } from './priority.ts';
 import { addServiceAccount } from './service-account.ts';
 
 export interface Admission {
@@ -37,6 +37,9 @@ export function admitCreate(parts: Parts, admission: Admission): KubeObject {
       return admitPod(parts, admission);
     case 'minions':
       return taintNewNode(admission.hub);
+    case 'priorityclasses':
+      checkDefaultClass(parts, admission.hub);
+      return admission.hub;
     default:
       return admission.hub;
   }
@@ -45,11 +48,13 @@ export function admitCreate(parts: Parts, admission: Admission): KubeObject {
 function admitPod(parts: Parts, admission: Admission): KubeObject {
   let { hub } = admission;
   hub = addServiceAccount(parts, { ...admission, hub });
-  hub = resolvePriority(hub);
+  hub = resolvePriority(parts, hub);
   return addDefaultTolerations(hub);
 }
 
-export function admitUpdate(_parts: Parts, admission: UpdateAdmission): KubeObject {
-  const { resource, hub } = admission;
-  return resource.storagePrefix === 'pods' ? addDefaultTolerations(hub) : hub;
+export function admitUpdate(parts: Parts, admission: UpdateAdmission): KubeObject {
+  const { resource, hub, old } = admission;
+  if (resource.storagePrefix === 'priorityclasses') checkDefaultClass(parts, hub);
+  if (resource.storagePrefix !== 'pods') return hub;
+  return addDefaultTolerations(keepPriority(hub, old));
 }

@@ -1,33 +1,88 @@
 /**
- * The priority of a pod: a number that comes from the name of its class.
+ * The priority of a pod: a number that comes from the name of its class, or from the class that is
+ * the default. A client cannot choose the number.
  *
- * The two classes that the system itself needs are known here; other names are refused until
- * classes are objects. A client cannot choose the number.
+ * Reads the classes from the store; the two that the system itself needs are objects too, made when
+ * the server starts (`bootstrap.ts`). A cluster has at most one default class.
  */
 import { forbidden } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
+import type { PriorityClass } from '#resources/types/scheduling-v1.ts';
+import type { Store } from '#store';
+import { decodeEntry, registryRoot } from '../registry.ts';
 
-const systemClasses: ReadonlyMap<string, number> = new Map([
-  ['system-node-critical', 2_000_001_000],
-  ['system-cluster-critical', 2_000_000_000],
-]);
+const prefix = `${registryRoot}priorityclasses/`;
+const usualPolicy = 'PreemptLowerPriority';
 
-export function resolvePriority(hub: KubeObject): KubeObject {
+export function resolvePriority({ store }: { readonly store: Store }, hub: KubeObject): KubeObject {
   // The caller has checked the kind.
   const { spec } = hub as unknown as Pod;
   if (spec === undefined) return hub;
-  const { priorityClassName = '' } = spec;
   const of = { group: '', resource: 'pods' };
   const { name = '' } = hub.metadata;
-  const priority = priorityClassName === '' ? 0 : systemClasses.get(priorityClassName);
-  if (priority === undefined) {
-    throw forbidden(of, name, `no PriorityClass with name ${priorityClassName} was found`);
+  const found = spec.priorityClassName
+    ? namedClass(store, spec.priorityClassName)
+    : defaultClass(store);
+  if (found === undefined && spec.priorityClassName) {
+    const why = `no PriorityClass with name ${spec.priorityClassName} was found`;
+    throw forbidden(of, name, why);
   }
+  const priority = found?.value ?? 0;
   if (spec.priority !== undefined && spec.priority !== priority) {
     const why = `the integer value of priority (${spec.priority}) must not be provided in pod spec; priority admission controller computed ${priority} from the given PriorityClass name`;
     throw forbidden(of, name, why);
   }
-  const preemptionPolicy = spec.preemptionPolicy ?? 'PreemptLowerPriority';
+  const preemptionPolicy = found?.preemptionPolicy ?? usualPolicy;
+  if (spec.preemptionPolicy !== undefined && spec.preemptionPolicy !== preemptionPolicy) {
+    const why = `the string value of PreemptionPolicy (${spec.preemptionPolicy}) must not be provided in pod spec; priority admission controller computed ${preemptionPolicy} from the given PriorityClass name`;
+    throw forbidden(of, name, why);
+  }
+  const chosen = found === undefined ? {} : { priorityClassName: found.metadata.name };
+  return { ...hub, spec: { ...spec, ...chosen, priority, preemptionPolicy } } as KubeObject;
+}
+
+/** What the server had computed need not be said again in an update. */
+export function keepPriority(hub: KubeObject, old: KubeObject): KubeObject {
+  // The caller has checked the kind of both.
+  const [{ spec }, { spec: before }] = [hub as Pod, old as Pod];
+  if (spec === undefined || before === undefined) return hub;
+  const { priority = before.priority } = spec;
+  const { preemptionPolicy = before.preemptionPolicy } = spec;
+  if (priority === spec.priority && preemptionPolicy === spec.preemptionPolicy) return hub;
   return { ...hub, spec: { ...spec, priority, preemptionPolicy } } as KubeObject;
+}
+
+function namedClass(store: Store, name: string): PriorityClass | undefined {
+  const entry = store.get(`${prefix}${name}`);
+  // What is stored under this prefix has this shape.
+  return entry === undefined ? undefined : (decodeEntry(entry) as PriorityClass);
+}
+
+const mark = '"globalDefault":true';
+
+/** If a race has made two, the one of lower priority. */
+function defaultClass(store: Store): PriorityClass | undefined {
+  let found: PriorityClass | undefined;
+  for (const entry of store.list({ prefix }).entries) {
+    const { buffer, byteOffset, length } = entry.value;
+    // Looks into the object only where the bytes make it worth while.
+    if (!Buffer.from(buffer, byteOffset, length).includes(mark)) continue;
+    // What is stored under this prefix has this shape.
+    const one = decodeEntry(entry) as PriorityClass;
+    if (one.globalDefault !== true) continue;
+    if (found === undefined || (one.value ?? 0) < (found.value ?? 0)) found = one;
+  }
+  return found;
+}
+
+/** Refuses a second default. */
+export function checkDefaultClass({ store }: { readonly store: Store }, hub: KubeObject): void {
+  // The caller has checked the kind.
+  if ((hub as PriorityClass).globalDefault !== true) return;
+  const { name = '' } = hub.metadata;
+  const present = defaultClass(store)?.metadata.name;
+  if (present === undefined || present === name) return;
+  const why = `PriorityClass ${present} is already marked as default. Only one default can exist`;
+  throw forbidden({ group: 'scheduling.k8s.io', resource: 'priorityclasses' }, name, why);
 }
