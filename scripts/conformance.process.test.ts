@@ -13,7 +13,7 @@ const report = `<?xml version="1.0" encoding="UTF-8"?>
   <system-err>with &lt;failure&gt; in its text</system-err></testcase>
 <testcase name="[It] [sig-node] Pods should run" status="failed" time="2">
   <failure message="no" type="failed">text</failure></testcase>
-<testcase name="[It] [sig-node] Pods timed out" status="timedout" time="2"></testcase>
+<testcase name="[It] [sig-node] Pods timed out [sig-node, Conformance]" status="timedout" time="2"></testcase>
 <testcase name="[It] [sig-storage] Volumes" status="skipped"><skipped message="x">
   </skipped></testcase>
 <testcase name="[It] [sig-cli] pending" status="pending"/>

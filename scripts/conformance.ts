@@ -51,7 +51,9 @@ export function parseJUnit(xml: string): readonly TestCase[] {
     const [, attributes = '', body = ''] = match;
     const name = unescapeXml(/\bname="([^"]*)"/.exec(attributes)?.[1] ?? '');
     if (!name.startsWith('[It] ')) continue; // Set-up and tear-down of the suite.
-    cases.push({ name: name.slice('[It] '.length), status: statusOf(attributes, body) });
+    // Ginkgo adds the labels, `[sig-auth, Conformance]`, which say nothing new.
+    const plain = name.slice('[It] '.length).replace(/ \[sig-[^\]]*\]$/, '');
+    cases.push({ name: plain, status: statusOf(attributes, body) });
   }
   return cases;
 }
