@@ -231,6 +231,43 @@ test('reviews answer about oneself and about others', async () => {
   assert.equal((await server.request('POST', mayThey, { spec }, { as })).status, 403);
 });
 
+test('a review of one namespace answers for that namespace only', async () => {
+  await using server = await openTestServer();
+  const group = '/apis/authorization.k8s.io/v1';
+  const path = `${group}/namespaces/default/localsubjectaccessreviews`;
+  const ask = (namespace: string, user: object) => {
+    const resourceAttributes = { verb: 'list', resource: 'pods', namespace };
+    return server.request('POST', path, { spec: { ...user, resourceAttributes } });
+  };
+  const allowed = await ask('default', { user: 'x', groups: ['system:masters'] });
+  assert.equal(allowed.body.kind, 'LocalSubjectAccessReview');
+  assert.equal(allowed.body.status.allowed, true);
+  const account = 'system:serviceaccount:default:robot';
+  const groups = ['system:serviceaccounts', 'system:serviceaccounts:default'];
+  const own = await ask('default', { user: account, groups });
+  const sameAnswer = await server.request('POST', `${group}/subjectaccessreviews`, {
+    spec: own.body.spec,
+  });
+  assert.equal(own.body.status.allowed, sameAnswer.body.status.allowed);
+  assert.equal((await ask('kube-system', { user: 'x' })).status, 400);
+  const nowhere = await server.request('POST', `${group}/localsubjectaccessreviews`, {});
+  assert.equal(nowhere.status, 404);
+  const { body } = await server.request('GET', group);
+  const named = body.resources.filter(({ namespaced }: { namespaced: boolean }) => namespaced);
+  assert.deepEqual(
+    named.map(({ name }: { name: string }) => name),
+    ['localsubjectaccessreviews'],
+  );
+});
+
+test('a review is no table', async () => {
+  await using server = await openTestServer();
+  const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
+  const spec = { nonResourceAttributes: { verb: 'get', path: '/' } };
+  const headers = { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' };
+  assert.equal((await server.request('POST', path, { spec }, { headers })).status, 406);
+});
+
 test('impersonation: who may, becomes the user; who may not, is refused', async () => {
   await using server = await openTestServer();
   const path = '/apis/authentication.k8s.io/v1/selfsubjectreviews';

@@ -226,17 +226,17 @@ function plainResources(resource: Resource, view: ResourceView): readonly object
   return [main, ...rest];
 }
 
-function plainReview({ kind }: ReviewFacts): object {
+function plainReview({ kind, namespaced }: ReviewFacts): object {
   const singularName = kind.toLowerCase();
-  return { name: `${singularName}s`, singularName, namespaced: false, kind, verbs: ['create'] };
+  return { name: `${singularName}s`, singularName, namespaced, kind, verbs: ['create'] };
 }
 
-function aggregatedReview({ group, version, kind }: ReviewFacts): object {
+function aggregatedReview({ group, version, kind, namespaced }: ReviewFacts): object {
   const singularResource = kind.toLowerCase();
   return {
     resource: `${singularResource}s`,
     responseKind: { group, version, kind },
-    scope: 'Cluster',
+    scope: namespaced ? 'Namespaced' : 'Cluster',
     singularResource,
     verbs: ['create'],
   };

@@ -71,7 +71,7 @@ export function route(parts: Parts, routed: Routed): Promise<Answer> {
   if (served === undefined) {
     const review = findReview(info);
     if (review === undefined || info.verb !== 'create') throw unknownResource();
-    return answerReview(parts, review, { info, identity, arrival });
+    return answerReview(parts, review, { info, identity, output, arrival });
   }
   checkShape(served.resource, info);
   const call: Call = { info, served, identity, output, request, signal };

@@ -1,21 +1,23 @@
 /**
  * Questions about identities and permissions: objects that are answered and never stored.
  *
- * TokenReview (who is this token?), SelfSubjectReview (who am I?), SubjectAccessReview and
- * SelfSubjectAccessReview (may they? may I?). Routed by plural, since they are no kinds of the
+ * TokenReview (who is this token?), SelfSubjectReview (who am I?), SubjectAccessReview,
+ * LocalSubjectAccessReview (of one namespace) and SelfSubjectAccessReview (may they? may I?). Routed by plural, since they are no kinds of the
  * catalog.
  */
-import { badRequest } from '#api/errors.ts';
+import { badRequest, notAcceptable, unknownResource } from '#api/errors.ts';
 import type { Identity } from '#kit/transport.ts';
 import { type Attributes, decide } from '../auth/authorizer.ts';
+import { acceptedTypes } from '../output/negotiate.ts';
 import type { Parts } from '../parts.ts';
-import type { Answer, Arrival, ResourceInfo } from '../request.ts';
+import type { Answer, Arrival, Output, ResourceInfo } from '../request.ts';
 import { withAuthenticatedGroup } from '../stages/authenticate.ts';
 import { readJson } from '../verbs/body.ts';
 
 export interface ReviewCall {
   readonly info: ResourceInfo;
   readonly identity: Identity;
+  readonly output: Output;
   readonly arrival: Arrival;
 }
 
@@ -32,17 +34,27 @@ const reviews: Readonly<Record<string, Review>> = {
   'authentication.k8s.io/v1/selfsubjectreviews': reviewSelf,
   'authorization.k8s.io/v1/subjectaccessreviews': reviewAccess,
   'authorization.k8s.io/v1/selfsubjectaccessreviews': reviewOwnAccess,
+  'authorization.k8s.io/v1/localsubjectaccessreviews': reviewLocalAccess,
 };
 
-/** What discovery says of them: created, never stored, not namespaced. */
-export const reviewFacts = [
-  { group: 'authentication.k8s.io', version: 'v1', kind: 'SelfSubjectReview' },
-  { group: 'authentication.k8s.io', version: 'v1', kind: 'TokenReview' },
-  { group: 'authorization.k8s.io', version: 'v1', kind: 'SelfSubjectAccessReview' },
-  { group: 'authorization.k8s.io', version: 'v1', kind: 'SubjectAccessReview' },
-] as const;
+export interface ReviewFacts {
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+  readonly namespaced: boolean;
+}
 
-export type ReviewFacts = (typeof reviewFacts)[number];
+const authentication = { group: 'authentication.k8s.io', version: 'v1', namespaced: false };
+const authorization = { group: 'authorization.k8s.io', version: 'v1', namespaced: false };
+
+/** What discovery says of them: created, never stored. */
+export const reviewFacts: readonly ReviewFacts[] = [
+  { ...authentication, kind: 'SelfSubjectReview' },
+  { ...authentication, kind: 'TokenReview' },
+  { ...authorization, kind: 'LocalSubjectAccessReview', namespaced: true },
+  { ...authorization, kind: 'SelfSubjectAccessReview' },
+  { ...authorization, kind: 'SubjectAccessReview' },
+];
 
 export function findReview({ group, version, plural }: ResourceInfo): Review | undefined {
   return reviews[`${group}/${version}/${plural}`];
@@ -53,6 +65,9 @@ export async function answerReview(
   review: Review,
   call: ReviewCall,
 ): Promise<Answer> {
+  // An answer has no metadata of its own that a table or a cache could show.
+  if (call.output.form !== 'object') throw notAcceptable(acceptedTypes);
+  if ((review === reviewLocalAccess) !== (call.info.namespace !== '')) throw unknownResource();
   const { body } = call.arrival.request;
   const empty = body === undefined || body.length === 0;
   const { json } = empty
@@ -108,6 +123,22 @@ function reviewOwnAccess(parts: Parts, call: ReviewCall, body: Body): object {
 }
 
 function reviewAccess(parts: Parts, call: ReviewCall, body: Body): object {
+  return answerOf(call, 'SubjectAccessReview', body, accessOf(parts, body));
+}
+
+/** As much, of a namespace that the path and the question name alike. */
+function reviewLocalAccess(parts: Parts, call: ReviewCall, body: Body): object {
+  const { resourceAttributes } = body.spec ?? {};
+  if (!isRecord(resourceAttributes)) {
+    throw badRequest('spec.resourceAttributes is required: only a namespace is asked about');
+  }
+  if (text(resourceAttributes.namespace) !== call.info.namespace) {
+    throw badRequest('spec.resourceAttributes.namespace must match the namespace of the request');
+  }
+  return answerOf(call, 'LocalSubjectAccessReview', body, accessOf(parts, body));
+}
+
+function accessOf(parts: Parts, body: Body): object {
   const { user, groups, uid } = body.spec ?? {};
   const names = Array.isArray(groups) ? groups.map(String) : [];
   if (typeof user !== 'string' && names.length === 0) {
@@ -118,7 +149,7 @@ function reviewAccess(parts: Parts, call: ReviewCall, body: Body): object {
     groups: names,
     ...(typeof uid === 'string' ? { uid } : {}),
   };
-  return answerOf(call, 'SubjectAccessReview', body, access(parts, identity, body));
+  return access(parts, identity, body);
 }
 
 function access(parts: Parts, identity: Identity, { spec = {} }: Body): object {
