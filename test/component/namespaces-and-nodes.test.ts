@@ -83,6 +83,33 @@ test('a deleted namespace takes everything in it along', async (t) => {
   }
 });
 
+test('while a pod of an ending namespace is there, what it may need stays', async (t) => {
+  const world = await openWorld(t);
+  const { client, signal } = world;
+  await createNamespace(world, 'shop');
+  const metadata = { namespace: 'shop', name: 'settings' };
+  await client.create(configMaps, { apiVersion: 'v1', kind: 'ConfigMap', metadata }, { signal });
+  const pod = { namespace: 'shop', name: 'slow', finalizers: ['example.com/keep'] };
+  await client.create(
+    pods,
+    { apiVersion: 'v1', kind: 'Pod', metadata: pod, spec: podSpec },
+    { signal },
+  );
+  await client.delete(namespaces, { name: 'shop' }, { signal });
+  await world.pass(5_000);
+  const { metadata: ending } = await client.get(pods, pod, { signal });
+  assert.notEqual(ending.deletionTimestamp, undefined);
+  await client.get(configMaps, metadata, { signal });
+  const { status } = await client.get(namespaces, { name: 'shop' }, { signal });
+  assert.ok(status?.conditions?.some(({ type }) => type === 'NamespaceDeletionContentFailure'));
+  const free = { metadata: { finalizers: null } };
+  await client.patch(pods, pod, free, { type: 'merge', signal });
+  await world.pass(15_000);
+  await assert.rejects(client.get(namespaces, { name: 'shop' }, { signal }), (error) =>
+    isReason(error, 'NotFound'),
+  );
+});
+
 test('a namespace that cannot be emptied says why', async (t) => {
   const world = await openWorld(t);
   const { client, signal } = world;

@@ -2,9 +2,10 @@
  * Empties namespaces that are being deleted, then lets them go.
  *
  * A deleted namespace stays, as Terminating, until its finalizer `kubernetes` is removed.
- * Everything of every namespaced kind in it is deleted (pods with their grace), what remains is
- * told in the status, and looked at again after a while or as soon as one of its pods is gone. When
- * nothing is left the namespace is finalized. Behaviour: kubernetes.io, "Namespaces Walkthrough".
+ * Its pods are deleted first, with their grace, so that none outlives what guards it (a network
+ * policy, say); once they are gone, everything of every other kind. What remains is told in the
+ * status, and looked at again after a while or as soon as one of its pods is gone. When nothing is
+ * left the namespace is finalized. Behaviour: kubernetes.io, "Namespaces Walkthrough".
  */
 import type { KindOf } from '#api/kind-of.ts';
 import type { KubeObject } from '#api/object.ts';
@@ -90,16 +91,23 @@ class NamespaceController {
   async #empty(namespace: string, { signal }: Cancel): Promise<Emptied> {
     const remaining: Remaining[] = [];
     const failures: string[] = [];
-    for (const kind of this.#kinds()) {
-      if (!kind.namespaced) continue;
-      try {
-        const left = await this.#emptyOf(kind, namespace, { signal });
-        if (left.count > 0) remaining.push(left);
-      } catch (error) {
-        signal.throwIfAborted();
-        failures.push(`${kind.plural}: ${messageOf(error)}`);
+    const emptyAll = async (kinds: readonly KindOf<KubeObject>[]): Promise<void> => {
+      for (const kind of kinds) {
+        try {
+          const left = await this.#emptyOf(kind, namespace, { signal });
+          if (left.count > 0) remaining.push(left);
+        } catch (error) {
+          signal.throwIfAborted();
+          failures.push(`${kind.plural}: ${messageOf(error)}`);
+        }
       }
-    }
+    };
+    const isPods = ({ group, plural }: KindOf<KubeObject>): boolean =>
+      group === podKind.group && plural === podKind.plural;
+    const kinds = this.#kinds().filter(({ namespaced }) => namespaced);
+    await emptyAll(kinds.filter(isPods));
+    const podsRemain = remaining.length > 0 || failures.length > 0;
+    if (!podsRemain) await emptyAll(kinds.filter((kind) => !isPods(kind)));
     return { remaining, failures };
   }
 
