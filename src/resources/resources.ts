@@ -4,6 +4,18 @@
  */
 import { Catalog } from '#api/catalog.ts';
 import type { Resource } from '#api/resource.ts';
+import {
+  mutatingAdmissionPolicyResource,
+  validatingAdmissionPolicyResource,
+} from './admission-registration/admission-policy.ts';
+import {
+  mutatingAdmissionPolicyBindingResource,
+  validatingAdmissionPolicyBindingResource,
+} from './admission-registration/admission-policy-binding.ts';
+import {
+  mutatingWebhookConfigurationResource,
+  validatingWebhookConfigurationResource,
+} from './admission-registration/webhook-configuration.ts';
 import { controllerRevisionResource } from './apps/controller-revision.ts';
 import { daemonSetResource } from './apps/daemon-set.ts';
 import { deploymentResource } from './apps/deployment.ts';
@@ -87,6 +99,12 @@ export function builtinResources(): readonly Resource[] {
     volumeAttachmentResource(),
     runtimeClassResource(),
     certificateSigningRequestResource(),
+    mutatingAdmissionPolicyResource(),
+    validatingAdmissionPolicyResource(),
+    mutatingAdmissionPolicyBindingResource(),
+    validatingAdmissionPolicyBindingResource(),
+    mutatingWebhookConfigurationResource(),
+    validatingWebhookConfigurationResource(),
   ];
 }
 
