@@ -55,7 +55,8 @@ test('ports of the node come with the configuration, as far as they are ports', 
   };
   const portMappings = [
     { hostPort: 8080, containerPort: 80, protocol: 'TCP', hostIP: '127.0.0.1' },
-    { hostPort: 53, containerPort: 53, protocol: 'udp' },
+    // As containerd writes them.
+    { HostPort: 53, ContainerPort: 53, Protocol: 'udp', HostIP: '' },
     { hostPort: 0, containerPort: 80 },
     { hostPort: '8 9', containerPort: 80 },
   ];

@@ -118,20 +118,28 @@ function parseRequest(request: string): {
   return { variables, version, ports: parsePorts(body) };
 }
 
-/** `runtimeConfig.portMappings` of the configuration; what is no port is left out. */
+/**
+ * `runtimeConfig.portMappings` of the configuration; what is no port is left out. Some runtimes
+ * write the names of the fields with a capital first letter.
+ */
 function parsePorts(body: string): readonly PortMapping[] {
   if (!body.includes('"portMappings"')) return [];
   // Parse boundary: each field is checked below.
   const { runtimeConfig } = JSON.parse(body) as {
-    readonly runtimeConfig?: { readonly portMappings?: readonly Partial<PortMapping>[] | null };
+    readonly runtimeConfig?: { readonly portMappings?: readonly object[] | null };
   };
   return (runtimeConfig?.portMappings ?? [])
-    .map(({ protocol, hostIP, hostPort, containerPort }) => ({
-      protocol: String(protocol ?? 'tcp').toLowerCase(),
-      hostIP: String(hostIP ?? ''),
-      hostPort: Number(hostPort),
-      containerPort: Number(containerPort),
-    }))
+    .map((given) => {
+      const fields = new Map<string, unknown>(
+        Object.entries(given).map(([name, value]) => [name.toLowerCase(), value]),
+      );
+      return {
+        protocol: String(fields.get('protocol') ?? 'tcp').toLowerCase(),
+        hostIP: String(fields.get('hostip') ?? ''),
+        hostPort: Number(fields.get('hostport')),
+        containerPort: Number(fields.get('containerport')),
+      };
+    })
     .filter(({ hostPort, containerPort }) => isPort(hostPort) && isPort(containerPort));
 }
 
