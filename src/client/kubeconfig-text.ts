@@ -31,15 +31,25 @@ export function userEntry(name: string, access: Access) {
   };
 }
 
-/** A whole kubeconfig with one context. JSON is YAML, so no library is loaded for it. */
+/** A whole kubeconfig with one context, as plain YAML: people look into it with grep and sed. */
 export function kubeconfigText(name: string, access: Access): string {
-  const config = {
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [clusterEntry(name, access)],
-    users: [userEntry(name, access)],
-    contexts: [{ name, context: { cluster: name, user: name } }],
-    'current-context': name,
-  };
-  return `${JSON.stringify(config, undefined, 2)}\n`;
+  return `apiVersion: v1
+kind: Config
+clusters:
+  - name: ${name}
+    cluster:
+      server: ${access.server}
+      certificate-authority-data: ${base64(access.caCert)}
+users:
+  - name: ${name}
+    user:
+      client-certificate-data: ${base64(access.client.cert)}
+      client-key-data: ${base64(access.client.key)}
+contexts:
+  - name: ${name}
+    context:
+      cluster: ${name}
+      user: ${name}
+current-context: ${name}
+`;
 }
