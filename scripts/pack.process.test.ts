@@ -188,11 +188,16 @@ function ended(child: ChildProcess): Promise<number | null> {
 }
 
 async function nodesOf(kubeconfig: string): Promise<string> {
-  const config = JSON.parse(readFileSync(kubeconfig, 'utf8'));
-  const bytes = (text: string): Buffer => Buffer.from(text, 'base64');
-  const { server, 'certificate-authority-data': ca } = config.clusters[0].cluster;
-  const { 'client-certificate-data': cert, 'client-key-data': key } = config.users[0].user;
-  const options = { ca: bytes(ca), cert: bytes(cert), key: bytes(key), agent: false };
+  const text = readFileSync(kubeconfig, 'utf8');
+  const field = (name: string): string => new RegExp(`${name}: (\\S+)`).exec(text)?.[1] ?? '';
+  const bytes = (name: string): Buffer => Buffer.from(field(name), 'base64');
+  const server = field('server');
+  const options = {
+    ca: bytes('certificate-authority-data'),
+    cert: bytes('client-certificate-data'),
+    key: bytes('client-key-data'),
+    agent: false,
+  };
   return await new Promise((resolve, reject) => {
     request(`${server}/api/v1/nodes`, options, (answer) => {
       let text = '';
