@@ -1,7 +1,7 @@
 /**
  * What every cluster has from the first moment: four namespaces, the two priority classes of the
- * system, and the Service `kubernetes` with the address of this server. Written when the server opens; what is there already stays, except
- * the server's own address, which may have changed.
+ * system, and the Service `kubernetes` with the address of this server. Written when the server
+ * opens; what is there already stays, except the server's own address, which may have changed.
  */
 import type { Served } from '#api/catalog.ts';
 import { isReason } from '#api/errors.ts';

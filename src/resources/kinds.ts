@@ -17,6 +17,7 @@ import type { Lease } from './types/coordination-v1.ts';
 import type {
   ConfigMap,
   Endpoints,
+  LimitRange,
   Namespace,
   Node,
   PersistentVolume,
@@ -108,3 +109,4 @@ export const priorityClasses = kindOf<PriorityClass>(
   'priorityclasses',
   'cluster',
 );
+export const limitRanges = kindOf<LimitRange>('v1', 'LimitRange', 'limitranges');

@@ -29,6 +29,7 @@ import { leaseResource } from './coordination/lease.ts';
 import { configMapResource } from './core/config-map.ts';
 import { endpointsResource } from './core/endpoints.ts';
 import { eventResource } from './core/event.ts';
+import { limitRangeResource } from './core/limit-range.ts';
 import { namespaceResource } from './core/namespace.ts';
 import { nodeResource } from './core/node.ts';
 import { persistentVolumeResource } from './core/persistent-volume.ts';
@@ -60,6 +61,7 @@ export function builtinResources(): readonly Resource[] {
     configMapResource(),
     endpointsResource(),
     eventResource(),
+    limitRangeResource(),
     namespaceResource(),
     nodeResource(),
     persistentVolumeResource(),

@@ -10,6 +10,7 @@ import type { Resource } from '#api/resource.ts';
 import type { Identity } from '#kit/transport.ts';
 import type { Parts } from '../parts.ts';
 import { addDefaultTolerations } from './default-tolerations.ts';
+import { limitClaim, limitPod } from './limit-ranger.ts';
 import { checkNamespaceAccepts } from './namespace-lifecycle.ts';
 import { taintNewNode } from './node-taint.ts';
 import { checkDefaultClass, keepPriority, resolvePriority } from './priority.ts';
@@ -37,6 +38,9 @@ export function admitCreate(parts: Parts, admission: Admission): KubeObject {
       return admitPod(parts, admission);
     case 'minions':
       return taintNewNode(admission.hub);
+    case 'persistentvolumeclaims':
+      limitClaim(parts, admission);
+      return admission.hub;
     case 'priorityclasses':
       checkDefaultClass(parts, admission.hub);
       return admission.hub;
@@ -46,7 +50,7 @@ export function admitCreate(parts: Parts, admission: Admission): KubeObject {
 }
 
 function admitPod(parts: Parts, admission: Admission): KubeObject {
-  let { hub } = admission;
+  let hub = limitPod(parts, admission);
   hub = addServiceAccount(parts, { ...admission, hub });
   hub = resolvePriority(parts, hub);
   return addDefaultTolerations(hub);
@@ -55,6 +59,11 @@ function admitPod(parts: Parts, admission: Admission): KubeObject {
 export function admitUpdate(parts: Parts, admission: UpdateAdmission): KubeObject {
   const { resource, hub, old } = admission;
   if (resource.storagePrefix === 'priorityclasses') checkDefaultClass(parts, hub);
+  if (resource.storagePrefix === 'persistentvolumeclaims') {
+    // One that goes away is asked nothing any more.
+    const { namespace = '', deletionTimestamp } = old.metadata;
+    if (deletionTimestamp === undefined) limitClaim(parts, { hub, namespace });
+  }
   if (resource.storagePrefix !== 'pods') return hub;
   return addDefaultTolerations(keepPriority(hub, old));
 }

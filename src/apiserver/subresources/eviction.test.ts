@@ -1,4 +1,4 @@
-/** Evictions and disruption budgets: who may go, who may not, and that two cannot share one leave. */
+/** Evictions and disruption budgets: who may go, who may not, and what two may not share. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { covers } from '#test/covers.ts';

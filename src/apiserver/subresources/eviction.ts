@@ -1,7 +1,7 @@
 /**
  * `pods/NAME/eviction`: a delete that asks politely. The pod's disruption budget may refuse it with
- * 429, to be tried again later (`disruption-budget.ts`); where it agrees, the pod gets the condition
- * DisruptionTarget and is deleted with the options of the Eviction.
+ * 429, to be tried again later (`disruption-budget.ts`); where it agrees, the pod gets the
+ * condition DisruptionTarget and is deleted with the options of the Eviction.
  */
 import type { Served } from '#api/catalog.ts';
 import { badRequest, conflict, isReason, notFound, success } from '#api/errors.ts';
