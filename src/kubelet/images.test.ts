@@ -54,3 +54,29 @@ test('failures back off per pod', async () => {
   const other = await images.ensure({ image: 'x:1', policy: 'Always', owner: 'b' }, options);
   assert.ok(!other.ok && other.untilMs - clock.now() === 10_000);
 });
+
+test('logins are tried one after the other, and only when something is pulled', async () => {
+  const { runtime, images } = open();
+  runtime.registry.add('private:1');
+  runtime.logins.set('private:1', 'good');
+  const login = (username: string) => ({ username, password: 'p', identityToken: '' });
+  let asked = 0;
+  const wanted = (...names: readonly string[]) => ({
+    ...{ image: 'private:1', policy: 'IfNotPresent', owner: 'a' },
+    logins: async () => {
+      asked += 1;
+      return names.map(login);
+    },
+  });
+  assert.equal((await images.ensure(wanted(), options)).ok, false);
+  assert.equal((await images.ensure(wanted('bad'), options)).ok, false);
+  assert.equal((await images.ensure(wanted('bad', 'good', 'never'), options)).ok, true);
+  assert.deepEqual(runtime.calls, [
+    'pullImage private:1',
+    'pullImage private:1 as bad:p',
+    'pullImage private:1 as bad:p',
+    'pullImage private:1 as good:p',
+  ]);
+  assert.equal((await images.ensure(wanted('bad'), options)).ok, true);
+  assert.equal(asked, 3);
+});

@@ -6,10 +6,11 @@
  * a kind does not ask the runtime again. Two pods that need the same image share one pull.
  */
 import type { Received, Runtime } from '#cri';
-import { isGrpcCode } from '#cri';
+import { GrpcError, isGrpcCode } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import type { ContainerStateWaiting } from '#resources/types/core-v1.ts';
 import { type Backoff, nextBackoff } from './backoff.ts';
+import type { RegistryLogin } from './pull-secrets.ts';
 
 export type Image = Received<'Image'>;
 
@@ -22,6 +23,8 @@ interface Wanted {
   readonly policy: string;
   /** Whose back-off counts: the pod's uid. */
   readonly owner: string;
+  /** What registries may be shown; asked only when there is something to pull. */
+  readonly logins?: () => Promise<readonly RegistryLogin[]>;
 }
 
 /** How long "it is there" is believed without asking. */
@@ -82,14 +85,15 @@ export class Images {
   }
 
   async #pull(
-    { image, owner }: Wanted,
+    { image, owner, logins }: Wanted,
     { signal, onPull }: { readonly signal: AbortSignal; readonly onPull: () => void },
   ): Promise<ImageResult> {
     const key = `${owner}/${image}`;
     const startedMs = this.#clock.monotonic();
     onPull();
     try {
-      const reference = await unlessAborted(this.#pullShared(image), signal);
+      const known = (await logins?.()) ?? [];
+      const reference = await unlessAborted(this.#pullShared(image, known), signal);
       this.#known.delete(image);
       const found =
         (await this.#find(image, { signal })) ?? (await this.#find(reference, { signal }));
@@ -107,14 +111,29 @@ export class Images {
   }
 
   /** Goes on when one of those who wait for it gives up. */
-  #pullShared(image: string): Promise<string> {
-    const running = this.#pulls.get(image);
+  #pullShared(image: string, logins: readonly RegistryLogin[]): Promise<string> {
+    // Those who may show different things do not share.
+    const key = JSON.stringify([image, logins]);
+    const running = this.#pulls.get(key);
     if (running !== undefined) return running;
-    const pull = this.#runtime
-      .pullImage({ image: { image } }, { signal: this.#signal })
-      .finally(() => this.#pulls.delete(image));
-    this.#pulls.set(image, pull);
+    const pull = this.#pullWith(image, logins).finally(() => this.#pulls.delete(key));
+    this.#pulls.set(key, pull);
     return pull;
+  }
+
+  /** With each login in turn, until one is good; the last refusal counts. */
+  async #pullWith(image: string, logins: readonly RegistryLogin[]): Promise<string> {
+    const options = { signal: this.#signal };
+    for (const auth of logins.slice(0, -1)) {
+      try {
+        return await this.#runtime.pullImage({ image: { image }, auth }, options);
+      } catch (error) {
+        if (this.#signal.aborted || !(error instanceof GrpcError)) throw error;
+      }
+    }
+    const auth = logins.at(-1);
+    const request = auth === undefined ? { image: { image } } : { image: { image }, auth };
+    return this.#runtime.pullImage(request, options);
   }
 }
 

@@ -10,7 +10,7 @@ import { dirname } from 'node:path';
 import { GrpcError } from '#cri';
 import { assert } from '#kit/assert.ts';
 import { configMaps, secrets } from '#resources/kinds.ts';
-import type { Container, ContainerStateWaiting, Pod } from '#resources/types/core-v1.ts';
+import type { Container, ContainerStateWaiting, Pod, Secret } from '#resources/types/core-v1.ts';
 import { nextBackoff } from './backoff.ts';
 import { containerConfig, rootProblem } from './container-config.ts';
 import { formatHostNetworkHostsFile, formatHostsFile } from './dns-config.ts';
@@ -21,6 +21,7 @@ import type { Action } from './plan.ts';
 import { latestOf, type PodFacts, type RuntimeFacts, type SandboxFact } from './pod-facts.ts';
 import { podPaths, terminationFile } from './pod-paths.ts';
 import { tryHandler } from './probes/try.ts';
+import { loginsFor, type RegistryLogin } from './pull-secrets.ts';
 import { sandboxConfigOf } from './sandbox.ts';
 import { mountsOf } from './volumes/mounts.ts';
 
@@ -105,7 +106,7 @@ class Starter {
     const policy = imagePullPolicy ?? 'IfNotPresent';
     const owner = this.#pod.metadata.uid ?? '';
     const result = await this.#parts.images.ensure(
-      { image, policy, owner },
+      { image, policy, owner, logins: () => this.#logins(image) },
       {
         signal: this.#options.interrupt,
         onPull: () => this.say('Normal', 'Pulling', `Pulling image "${image}"`),
@@ -122,6 +123,24 @@ class Starter {
     }
     this.#sayPulled(image, result.pulled?.ms, result.image.size);
     return result.image;
+  }
+
+  /** From the pod's `imagePullSecrets`; one that is missing is told, and the pull goes on. */
+  async #logins(image: string): Promise<readonly RegistryLogin[]> {
+    const { namespace = '', uid = '' } = this.#pod.metadata;
+    const options = { signal: this.#options.interrupt };
+    const found: Secret[] = [];
+    for (const { name = '' } of this.#pod.spec?.imagePullSecrets ?? []) {
+      const secret = await this.#parts.objects.get(secrets, { namespace, name }, uid, options);
+      if (secret !== undefined) found.push(secret);
+      else {
+        const message =
+          `Unable to retrieve some image pull secrets (${name}); ` +
+          'attempting to pull the image may not succeed.';
+        this.say('Warning', 'FailedToRetrieveImagePullSecret', message);
+      }
+    }
+    return loginsFor(image, found);
   }
 
   #sayPulled(image: string, pullMs: number | undefined, size: number): void {

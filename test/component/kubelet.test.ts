@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { events, leases, nodes, pods } from '#resources/kinds.ts';
+import { events, leases, nodes, pods, secrets } from '#resources/kinds.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import { covers } from '#test/covers.ts';
 import { KubeletBench, testImage } from '#test/kubelet-bench.ts';
@@ -376,4 +376,28 @@ test('a resize reaches the container without a restart, and the status tells', a
     one.status?.conditions?.find(({ type }) => type === 'PodResizePending')?.reason;
   await bench.until('web', (_, one) => pending(one) === 'Infeasible');
   assert.ok(!runtime.calls.some((call) => call.includes('999900000')));
+});
+
+test('a private image is pulled with the login of a pull secret', async () => {
+  covers('CFG-003');
+  await using bench = await KubeletBench.open();
+  const { client, runtime, signal } = bench;
+  const image = 'r.example.com/team/app:1';
+  runtime.registry.add(image);
+  runtime.logins.set(image, 'me');
+  const auths = { 'r.example.com': { username: 'me', password: 'pw' } };
+  const secret = {
+    ...{ apiVersion: 'v1', kind: 'Secret', type: 'kubernetes.io/dockerconfigjson' },
+    metadata: { namespace: 'default', name: 'login' },
+    data: { '.dockerconfigjson': Buffer.from(JSON.stringify({ auths })).toString('base64') },
+  };
+  await bench.while(client.create(secrets, secret, { signal }));
+  const imagePullSecrets = [{ name: 'missing' }, { name: 'login' }];
+  await bench.create('web', { containers: [{ name: 'web', image }], imagePullSecrets });
+  await bench.untilReady('web');
+  assert.ok(runtime.calls.includes(`pullImage ${image} as me:pw`));
+  await bench.advance(1500);
+  const list = await bench.while(client.list(events, { namespace: 'default', signal }));
+  const missing = list.items.find(({ reason }) => reason === 'FailedToRetrieveImagePullSecret');
+  assert.match(missing?.note ?? '', /\(missing\)/);
 });

@@ -35,6 +35,8 @@ export class FakeRuntime implements Runtime {
   readonly images = new Set<string>();
   /** Images that are not here and can be pulled. */
   readonly registry = new Set<string>();
+  /** By image: the user name without which the registry does not give it. */
+  readonly logins = new Map<string, string>();
   /** Names of calls in order, with what they were about: `startContainer web`. */
   readonly calls: string[] = [];
   /** Exit code and output of a command; default 0. */
@@ -290,8 +292,11 @@ export class FakeRuntime implements Runtime {
     return [];
   }
 
-  async pullImage({ image }: Sent<'PullImageRequest'>): Promise<string> {
-    this.calls.push(`pullImage ${image?.image}`);
+  async pullImage({ image, auth }: Sent<'PullImageRequest'>): Promise<string> {
+    const as = auth === undefined ? '' : ` as ${auth.username}:${auth.password}`;
+    this.calls.push(`pullImage ${image?.image}${as}`);
+    const needed = this.logins.get(image?.image ?? '');
+    if (needed !== undefined && needed !== auth?.username) throw notFound(image?.image ?? '');
     const name = image?.image ?? '';
     if (!this.images.has(name) && !this.registry.has(name)) throw notFound(name);
     this.images.add(name);
