@@ -25,6 +25,7 @@ import type {
   Pod,
   PodTemplate,
   ReplicationController,
+  ResourceQuota,
   Secret,
   Service,
   ServiceAccount,
@@ -110,3 +111,4 @@ export const priorityClasses = kindOf<PriorityClass>(
   'cluster',
 );
 export const limitRanges = kindOf<LimitRange>('v1', 'LimitRange', 'limitranges');
+export const resourceQuotas = kindOf<ResourceQuota>('v1', 'ResourceQuota', 'resourcequotas');

@@ -37,6 +37,7 @@ import { persistentVolumeClaimResource } from './core/persistent-volume-claim.ts
 import { podResource } from './core/pod/pod.ts';
 import { podTemplateResource } from './core/pod-template.ts';
 import { replicationControllerResource } from './core/replication-controller.ts';
+import { resourceQuotaResource } from './core/resource-quota.ts';
 import { secretResource } from './core/secret.ts';
 import { serviceResource } from './core/service/service.ts';
 import { serviceAccountResource } from './core/service-account.ts';
@@ -69,6 +70,7 @@ export function builtinResources(): readonly Resource[] {
     podResource(),
     podTemplateResource(),
     replicationControllerResource(),
+    resourceQuotaResource(),
     secretResource(),
     serviceResource(),
     serviceAccountResource(),
