@@ -5,6 +5,14 @@
 import type { KindOf } from '#api/kind-of.ts';
 import type { KubeObject } from '#api/object.ts';
 import type {
+  MutatingAdmissionPolicy,
+  MutatingAdmissionPolicyBinding,
+  MutatingWebhookConfiguration,
+  ValidatingAdmissionPolicy,
+  ValidatingAdmissionPolicyBinding,
+  ValidatingWebhookConfiguration,
+} from './types/admissionregistration-v1.ts';
+import type {
   ControllerRevision,
   DaemonSet,
   Deployment,
@@ -13,6 +21,7 @@ import type {
 } from './types/apps-v1.ts';
 import type { HorizontalPodAutoscaler } from './types/autoscaling-v2.ts';
 import type { CronJob, Job } from './types/batch-v1.ts';
+import type { CertificateSigningRequest } from './types/certificates-v1.ts';
 import type { Lease } from './types/coordination-v1.ts';
 import type {
   ConfigMap,
@@ -32,8 +41,26 @@ import type {
 } from './types/core-v1.ts';
 import type { EndpointSlice } from './types/discovery-v1.ts';
 import type { Event } from './types/events-v1.ts';
+import type { FlowSchema, PriorityLevelConfiguration } from './types/flowcontrol-v1.ts';
+import type {
+  Ingress,
+  IngressClass,
+  IPAddress,
+  NetworkPolicy,
+  ServiceCIDR,
+} from './types/networking-v1.ts';
+import type { RuntimeClass } from './types/node-v1.ts';
 import type { PodDisruptionBudget } from './types/policy-v1.ts';
+import type { ClusterRole, ClusterRoleBinding, Role, RoleBinding } from './types/rbac-v1.ts';
 import type { PriorityClass } from './types/scheduling-v1.ts';
+import type {
+  CSIDriver,
+  CSINode,
+  CSIStorageCapacity,
+  StorageClass,
+  VolumeAttachment,
+  VolumeAttributesClass,
+} from './types/storage-v1.ts';
 
 function kindOf<T extends KubeObject>(
   apiVersion: string,
@@ -110,5 +137,137 @@ export const priorityClasses = kindOf<PriorityClass>(
   'priorityclasses',
   'cluster',
 );
+export const roles = kindOf<Role>('rbac.authorization.k8s.io/v1', 'Role', 'roles');
+export const roleBindings = kindOf<RoleBinding>(
+  'rbac.authorization.k8s.io/v1',
+  'RoleBinding',
+  'rolebindings',
+);
+export const clusterRoles = kindOf<ClusterRole>(
+  'rbac.authorization.k8s.io/v1',
+  'ClusterRole',
+  'clusterroles',
+  'cluster',
+);
+export const clusterRoleBindings = kindOf<ClusterRoleBinding>(
+  'rbac.authorization.k8s.io/v1',
+  'ClusterRoleBinding',
+  'clusterrolebindings',
+  'cluster',
+);
+export const ingresses = kindOf<Ingress>('networking.k8s.io/v1', 'Ingress', 'ingresses');
+export const networkPolicies = kindOf<NetworkPolicy>(
+  'networking.k8s.io/v1',
+  'NetworkPolicy',
+  'networkpolicies',
+);
+export const ingressClasses = kindOf<IngressClass>(
+  'networking.k8s.io/v1',
+  'IngressClass',
+  'ingressclasses',
+  'cluster',
+);
+export const ipAddresses = kindOf<IPAddress>(
+  'networking.k8s.io/v1',
+  'IPAddress',
+  'ipaddresses',
+  'cluster',
+);
+export const serviceCIDRs = kindOf<ServiceCIDR>(
+  'networking.k8s.io/v1',
+  'ServiceCIDR',
+  'servicecidrs',
+  'cluster',
+);
+export const storageClasses = kindOf<StorageClass>(
+  'storage.k8s.io/v1',
+  'StorageClass',
+  'storageclasses',
+  'cluster',
+);
+export const csiDrivers = kindOf<CSIDriver>(
+  'storage.k8s.io/v1',
+  'CSIDriver',
+  'csidrivers',
+  'cluster',
+);
+export const csiNodes = kindOf<CSINode>('storage.k8s.io/v1', 'CSINode', 'csinodes', 'cluster');
+export const csiStorageCapacities = kindOf<CSIStorageCapacity>(
+  'storage.k8s.io/v1',
+  'CSIStorageCapacity',
+  'csistoragecapacities',
+);
+export const volumeAttachments = kindOf<VolumeAttachment>(
+  'storage.k8s.io/v1',
+  'VolumeAttachment',
+  'volumeattachments',
+  'cluster',
+);
+export const volumeAttributesClasses = kindOf<VolumeAttributesClass>(
+  'storage.k8s.io/v1',
+  'VolumeAttributesClass',
+  'volumeattributesclasses',
+  'cluster',
+);
+export const runtimeClasses = kindOf<RuntimeClass>(
+  'node.k8s.io/v1',
+  'RuntimeClass',
+  'runtimeclasses',
+  'cluster',
+);
+export const certificateSigningRequests = kindOf<CertificateSigningRequest>(
+  'certificates.k8s.io/v1',
+  'CertificateSigningRequest',
+  'certificatesigningrequests',
+  'cluster',
+);
+export const mutatingWebhookConfigurations = kindOf<MutatingWebhookConfiguration>(
+  'admissionregistration.k8s.io/v1',
+  'MutatingWebhookConfiguration',
+  'mutatingwebhookconfigurations',
+  'cluster',
+);
+export const validatingWebhookConfigurations = kindOf<ValidatingWebhookConfiguration>(
+  'admissionregistration.k8s.io/v1',
+  'ValidatingWebhookConfiguration',
+  'validatingwebhookconfigurations',
+  'cluster',
+);
+export const validatingAdmissionPolicies = kindOf<ValidatingAdmissionPolicy>(
+  'admissionregistration.k8s.io/v1',
+  'ValidatingAdmissionPolicy',
+  'validatingadmissionpolicies',
+  'cluster',
+);
+export const validatingAdmissionPolicyBindings = kindOf<ValidatingAdmissionPolicyBinding>(
+  'admissionregistration.k8s.io/v1',
+  'ValidatingAdmissionPolicyBinding',
+  'validatingadmissionpolicybindings',
+  'cluster',
+);
+export const mutatingAdmissionPolicies = kindOf<MutatingAdmissionPolicy>(
+  'admissionregistration.k8s.io/v1',
+  'MutatingAdmissionPolicy',
+  'mutatingadmissionpolicies',
+  'cluster',
+);
+export const mutatingAdmissionPolicyBindings = kindOf<MutatingAdmissionPolicyBinding>(
+  'admissionregistration.k8s.io/v1',
+  'MutatingAdmissionPolicyBinding',
+  'mutatingadmissionpolicybindings',
+  'cluster',
+);
 export const limitRanges = kindOf<LimitRange>('v1', 'LimitRange', 'limitranges');
+export const flowSchemas = kindOf<FlowSchema>(
+  'flowcontrol.apiserver.k8s.io/v1',
+  'FlowSchema',
+  'flowschemas',
+  'cluster',
+);
+export const priorityLevelConfigurations = kindOf<PriorityLevelConfiguration>(
+  'flowcontrol.apiserver.k8s.io/v1',
+  'PriorityLevelConfiguration',
+  'prioritylevelconfigurations',
+  'cluster',
+);
 export const resourceQuotas = kindOf<ResourceQuota>('v1', 'ResourceQuota', 'resourcequotas');

@@ -39,6 +39,15 @@ test('the constants that components use name kinds that are served', () => {
   }
 });
 
+test('every kind that is served has a constant, so that nothing is left in a deleted namespace', () => {
+  const named = new Set(Object.values(kinds).map(({ plural }) => plural));
+  const unnamed = builtinResources().filter(({ plural }) => !named.has(plural));
+  assert.deepEqual(
+    unnamed.map(({ plural }) => plural),
+    [],
+  );
+});
+
 test('the storage version is a hub, and no legacy version comes before a current one', () => {
   for (const { kind, views } of builtinResources()) {
     assert.equal(views[0]?.toHub, undefined, kind);

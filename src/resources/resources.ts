@@ -43,6 +43,8 @@ import { serviceResource } from './core/service/service.ts';
 import { serviceAccountResource } from './core/service-account.ts';
 import { openDefinitions } from './definitions.ts';
 import { endpointSliceResource } from './discovery/endpoint-slice.ts';
+import { flowSchemaResource } from './flow-control/flow-schema.ts';
+import { priorityLevelConfigurationResource } from './flow-control/priority-level.ts';
 import { ingressResource } from './networking/ingress.ts';
 import { ingressClassResource } from './networking/ingress-class.ts';
 import { ipAddressResource, serviceCIDRResource } from './networking/ip-address.ts';
@@ -109,6 +111,8 @@ export function builtinResources(): readonly Resource[] {
     validatingAdmissionPolicyBindingResource(),
     mutatingWebhookConfigurationResource(),
     validatingWebhookConfigurationResource(),
+    flowSchemaResource(),
+    priorityLevelConfigurationResource(),
   ];
 }
 
