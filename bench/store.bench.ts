@@ -32,9 +32,38 @@ export default async function run({ small }: { readonly small: boolean }): Promi
     await measureLists(sizes);
     await measureWrites(folder, sizes);
     await measureLoad(folder, sizes);
+    await measureBackup(folder, sizes);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** What writers notice of a copy that is made meanwhile. */
+async function measureBackup(folder: string, sizes: Sizes): Promise<void> {
+  await using store = await openSqliteStore(
+    { clock, log: silentLog },
+    { file: join(folder, 'copied.db') },
+  );
+  const put: Put = async (key, value) => await store.put({ key, value, expect: 'any' });
+  const value = new Uint8Array(valueBytes);
+  await Promise.all(
+    Array.from({ length: sizes.objects }, (_, index) => put(`/base/${index}`, value)),
+  );
+  const [alone, meanwhile] = [new Latencies(), new Latencies()];
+  await closedLoop(put, { writers: 16, forMs: sizes.writeMs, round: 0, into: alone });
+  const startMs = clock.monotonic();
+  let tookMs = 0;
+  const copying = store.backup(join(folder, 'copy.db')).then((copied) => {
+    tookMs = clock.monotonic() - startMs;
+    return copied;
+  });
+  await closedLoop(put, { writers: 16, forMs: sizes.writeMs, round: 1, into: meanwhile });
+  const { bytes } = await copying;
+  const ratio = (meanwhile.perSecond / alone.perSecond).toFixed(2);
+  print(
+    `copy of ${(bytes / 1e6).toFixed(0)} MB in ${tookMs.toFixed(0)} ms`,
+    `puts meanwhile ${meanwhile} (without: ${alone}, ratio ${ratio})`,
+  );
 }
 
 type Put = (key: string, value: Uint8Array) => Promise<unknown>;

@@ -23,8 +23,8 @@ import type { Copied } from './log.ts';
 import { createFile, numberOf, openExisting } from './sqlite-file.ts';
 
 /** Rows and bytes that are copied in one go, so that a commit does not wait long. */
-const rowsPerStep = 500;
-const bytesPerStep = 512 * 1024;
+const rowsPerStep = 100;
+const bytesPerStep = 128 * 1024;
 
 export class FileCopy {
   readonly #through: number;

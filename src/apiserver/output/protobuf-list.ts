@@ -8,7 +8,6 @@
 import type { Served } from '#api/catalog.ts';
 import { formatGroupVersion } from '#api/object.ts';
 import type { Clock } from '#kit/clock.ts';
-import { Writer } from '#kit/protobuf-wire.ts';
 import type { Entry } from '#store';
 import type { Output } from '../request.ts';
 import { type ListMeta, nextTurn, sliceMs } from './list-body.ts';
@@ -34,44 +33,64 @@ export async function protobufList(
   const isPartial = form === 'partial';
   const apiVersion = isPartial ? 'meta.k8s.io/v1' : formatGroupVersion(served.view);
   const kind = isPartial ? 'PartialObjectMetadataList' : `${served.resource.kind}List`;
-  const parts: Uint8Array[] = [fieldHead(1, protobufOutput.listMeta(metadata))];
+  const items: Uint8Array[] = [];
+  const meta = protobufOutput.listMeta(metadata);
+  let length = headBytes(meta.length) + meta.length;
   let startedMs = clock.monotonic();
   for (const [index, { value, revision }] of entries.entries()) {
     const item = isPartial
       ? protobufOutput.partialMessage(value, revision)
       : protobufOutput.message(served, value, revision);
-    parts.push(head(2, item.length), item);
+    items.push(item);
+    length += headBytes(item.length) + item.length;
     if (index % entriesPerCheck !== 0 || clock.monotonic() - startedMs < sliceMs) continue;
     await nextTurn();
     startedMs = clock.monotonic();
   }
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
   const ends = envelopeEnds(apiVersion, kind, length);
-  parts.unshift(ends.head);
-  parts.push(ends.tail);
-  return length <= pieceBytes ? Buffer.concat(parts) : pieces(parts);
+  const first = Buffer.concat([ends.head, joined(1, [meta])]);
+  if (length <= pieceBytes) return Buffer.concat([first, joined(2, items), ends.tail]);
+  return pieces(first, items, ends.tail);
 }
 
-/** A few parts at a time; whoever reads says when it wants the next ones. */
-async function* pieces(parts: readonly Uint8Array[]): AsyncGenerator<Uint8Array, void> {
+/** A few items at a time; whoever reads says when it wants the next ones. */
+async function* pieces(
+  first: Uint8Array,
+  items: readonly Uint8Array[],
+  last: Uint8Array,
+): AsyncGenerator<Uint8Array, void> {
+  yield first;
   let from = 0;
-  while (from < parts.length) {
+  while (from < items.length) {
     let bytes = 0;
     let to = from;
-    for (; to < parts.length && bytes < pieceBytes; to++) bytes += parts[to]?.length ?? 0;
-    yield Buffer.concat(parts.slice(from, to));
+    for (; to < items.length && bytes < pieceBytes; to++) bytes += items[to]?.length ?? 0;
+    yield joined(2, items.slice(from, to));
     await nextTurn();
     from = to;
   }
+  yield last;
 }
 
-function head(number: number, length: number): Uint8Array {
-  const writer = new Writer(16);
-  writer.tag(number, 2);
-  writer.whole(length);
-  return writer.finish();
+/** Messages as fields of one number (below 16), each with its length in front. */
+function joined(number: number, messages: readonly Uint8Array[]): Uint8Array {
+  const total = messages.reduce((sum, { length }) => sum + headBytes(length) + length, 0);
+  const bytes = Buffer.allocUnsafe(total);
+  let at = 0;
+  for (const message of messages) {
+    bytes[at++] = number * 8 + 2;
+    let rest = message.length;
+    for (; rest > 127; rest >>>= 7) bytes[at++] = (rest & 127) | 128;
+    bytes[at++] = rest;
+    bytes.set(message, at);
+    at += message.length;
+  }
+  return bytes;
 }
 
-function fieldHead(number: number, message: Uint8Array): Uint8Array {
-  return Buffer.concat([head(number, message.length), message]);
+/** Bytes of a tag and of a length. */
+function headBytes(length: number): number {
+  let bytes = 2;
+  for (let rest = length >>> 7; rest > 0; rest >>>= 7) bytes += 1;
+  return bytes;
 }
