@@ -52,6 +52,12 @@ import type {
 import type { RuntimeClass } from './types/node-v1.ts';
 import type { PodDisruptionBudget } from './types/policy-v1.ts';
 import type { ClusterRole, ClusterRoleBinding, Role, RoleBinding } from './types/rbac-v1.ts';
+import type {
+  DeviceClass,
+  ResourceClaim,
+  ResourceClaimTemplate,
+  ResourceSlice,
+} from './types/resource-v1.ts';
 import type { PriorityClass } from './types/scheduling-v1.ts';
 import type {
   CSIDriver,
@@ -271,3 +277,25 @@ export const priorityLevelConfigurations = kindOf<PriorityLevelConfiguration>(
   'cluster',
 );
 export const resourceQuotas = kindOf<ResourceQuota>('v1', 'ResourceQuota', 'resourcequotas');
+export const resourceClaims = kindOf<ResourceClaim>(
+  'resource.k8s.io/v1',
+  'ResourceClaim',
+  'resourceclaims',
+);
+export const resourceClaimTemplates = kindOf<ResourceClaimTemplate>(
+  'resource.k8s.io/v1',
+  'ResourceClaimTemplate',
+  'resourceclaimtemplates',
+);
+export const deviceClasses = kindOf<DeviceClass>(
+  'resource.k8s.io/v1',
+  'DeviceClass',
+  'deviceclasses',
+  'cluster',
+);
+export const resourceSlices = kindOf<ResourceSlice>(
+  'resource.k8s.io/v1',
+  'ResourceSlice',
+  'resourceslices',
+  'cluster',
+);

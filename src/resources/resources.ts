@@ -53,6 +53,8 @@ import { runtimeClassResource } from './node/runtime-class.ts';
 import { podDisruptionBudgetResource } from './policy/pod-disruption-budget.ts';
 import { clusterRoleResource, roleResource } from './rbac/role.ts';
 import { clusterRoleBindingResource, roleBindingResource } from './rbac/role-binding.ts';
+import { resourceClaimResource, resourceClaimTemplateResource } from './resource/resource-claim.ts';
+import { deviceClassResource, resourceSliceResource } from './resource/resource-slice.ts';
 import { priorityClassResource } from './scheduling/priority-class.ts';
 import { csiDriverResource } from './storage/csi-driver.ts';
 import { csiNodeResource, csiStorageCapacityResource } from './storage/csi-node.ts';
@@ -113,6 +115,10 @@ export function builtinResources(): readonly Resource[] {
     validatingWebhookConfigurationResource(),
     flowSchemaResource(),
     priorityLevelConfigurationResource(),
+    deviceClassResource(),
+    resourceSliceResource(),
+    resourceClaimResource(),
+    resourceClaimTemplateResource(),
   ];
 }
 

@@ -16,6 +16,7 @@ const groups = [
   'events.k8s.io',
   'admissionregistration.k8s.io',
   'flowcontrol.apiserver.k8s.io',
+  'resource.k8s.io',
 ];
 
 interface Shown extends Omit<UpstreamResource, 'kind' | 'subresources'> {

@@ -65,8 +65,8 @@ export function validateRequest({ spec, status }: Request): FieldError[] {
 /** A PEM block of that type whose content is a DER sequence. */
 function isRequest(base64: string): boolean {
   const text = Buffer.from(base64, 'base64').toString('latin1');
-  const block =
-    /-----BEGIN (?:NEW )?CERTIFICATE REQUEST-----([A-Za-z0-9+/=\s]+)-----END (?:NEW )?CERTIFICATE REQUEST-----/;
+  const type = '(?:NEW )?CERTIFICATE REQUEST';
+  const block = new RegExp(`-----BEGIN ${type}-----([A-Za-z0-9+/=\\s]+)-----END ${type}-----`);
   const der = Buffer.from(block.exec(text)?.[1] ?? '', 'base64');
   return der[0] === 0x30;
 }

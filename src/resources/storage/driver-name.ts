@@ -1,6 +1,6 @@
 /**
- * How a CSI driver must be called, wherever one is named: as its CSIDriver object, so that a name in
- * a class, an attachment or on a node always leads to one.
+ * How a CSI driver must be called, wherever one is named: as its CSIDriver object, so that a name
+ * in a class, an attachment or on a node always leads to one.
  */
 import { type FieldError, invalid, required, tooLong } from '#api/field-error.ts';
 import { subdomainProblems } from '#api/names.ts';

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { KubeObject } from '#api/object.ts';
+import { covers } from '#test/covers.ts';
 import { updated, written } from '#test/descriptor.ts';
 import type {
   CSIDriver,
@@ -30,12 +31,16 @@ test('a class deletes and binds at once unless it says otherwise, in old and new
 });
 
 test('the default class is marked in lists', () => {
-  const annotations = { 'storageclass.kubernetes.io/is-default-class': 'true' };
-  const { cells } = create<StorageClass>('StorageClass', {
-    metadata: { name: 'fast', annotations },
-    provisioner: 'x',
-  });
-  assert.equal(cells(0)['Name'], 'fast (default)');
+  covers('VOL-126');
+  const shown = (annotations: object) =>
+    create<StorageClass>('StorageClass', {
+      metadata: { name: 'fast', annotations },
+      provisioner: 'x',
+    }).cells(0)['Name'];
+  const key = 'storageclass.kubernetes.io/is-default-class';
+  assert.equal(shown({ [key]: 'true' }), 'fast (default)');
+  assert.equal(shown({ [key]: 'yes' }), 'fast');
+  assert.equal(shown({}), 'fast');
 });
 
 test('classes that are refused, and what stays', () => {

@@ -1,0 +1,124 @@
+/** Devices: classes, slices, claims and templates; defaults, refusals, what stays. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { KubeObject } from '#api/object.ts';
+import { updated, written } from '#test/descriptor.ts';
+import type {
+  DeviceClass,
+  ResourceClaim,
+  ResourceClaimTemplate,
+  ResourceSlice,
+} from '../types/resource-v1.ts';
+
+function create<T extends KubeObject>(kind: string, spec: object) {
+  const metadata = { name: 'one', namespace: 'default' };
+  return written<T>({ apiVersion: 'resource.k8s.io/v1', kind, metadata, spec });
+}
+
+const exactly = { deviceClassName: 'gpu' };
+const devices = { requests: [{ name: 'a', exactly }] };
+const full = { ...exactly, allocationMode: 'ExactCount', count: 1 };
+
+test('a claim asks for one device unless it says otherwise, and so does a template', () => {
+  const claim = create<ResourceClaim>('ResourceClaim', { devices });
+  assert.deepEqual(claim.errors, []);
+  assert.deepEqual(claim.hub.spec.devices?.requests, [{ name: 'a', exactly: full }]);
+  assert.deepEqual(claim.hub.status, {});
+  const template = create<ResourceClaimTemplate>('ResourceClaimTemplate', { spec: { devices } });
+  assert.deepEqual(template.errors, []);
+  assert.deepEqual(template.hub.spec.spec.devices?.requests, [{ name: 'a', exactly: full }]);
+  const choices = [{ name: 'x', deviceClassName: 'gpu', tolerations: [{ key: 'a' }] }];
+  const first = create<ResourceClaim>('ResourceClaim', {
+    devices: {
+      requests: [{ name: 'a', firstAvailable: choices }],
+      constraints: [{ requests: ['a/x'], matchAttribute: 'example.com/model' }],
+    },
+  });
+  assert.deepEqual(first.errors, []);
+  assert.deepEqual(first.hub.spec.devices?.requests?.[0]?.firstAvailable, [
+    { name: 'x', ...full, tolerations: [{ key: 'a', operator: 'Equal' }] },
+  ]);
+});
+
+test('claims that are refused', () => {
+  const at = 'spec.devices.requests[0]';
+  const cases: readonly [object, string][] = [
+    [
+      { requests: [{ name: 'a' }] },
+      `${at}: Required value: exactly one of \`exactly\` or \`firstAvailable\` must be specified`,
+    ],
+    [
+      { requests: [{ name: '', exactly: {} }] },
+      `${at}.name: Required value|${at}.exactly.deviceClassName: Required value`,
+    ],
+    [
+      { requests: [{ name: 'a', exactly: { ...exactly, allocationMode: 'Some' } }] },
+      `${at}.exactly.allocationMode: Unsupported value: "Some": supported values: "All", "ExactCount"`,
+    ],
+    [
+      { requests: [{ name: 'a', exactly: { ...exactly, allocationMode: 'All', count: 2 } }] },
+      `${at}.exactly.count: Invalid value: 2: must not be specified when allocationMode is 'All'`,
+    ],
+    [
+      { requests: [{ name: 'a', exactly: { ...exactly, selectors: [{}] } }] },
+      `${at}.exactly.selectors[0].cel: Required value`,
+    ],
+    [
+      { ...devices, config: [{ requests: ['b'] }] },
+      'spec.devices.config[0].requests[0]: Invalid value: "b": must be the name of a request in the claim or the name of a request and a subrequest separated by \'/\'',
+    ],
+  ];
+  for (const [given, text] of cases) {
+    assert.equal(create('ResourceClaim', { devices: given }).errors.join('|'), text);
+  }
+});
+
+test('a claim keeps its wish, and its devices once it has them', () => {
+  const { hub, cells } = create<ResourceClaim>('ResourceClaim', { devices });
+  assert.equal(cells(0)['State'], 'pending');
+  const other = { ...hub, spec: { devices: { requests: [{ name: 'b', exactly }] } } };
+  assert.match(updated(other, hub).errors.join(), /^spec: Invalid value: .* field is immutable$/);
+  const results = [{ request: 'a', driver: 'd', pool: 'p', device: '1' }];
+  const allocation = { devices: { results } };
+  const user = { resource: 'pods', name: 'x', uid: '1' };
+  const status = (given: object, old: ResourceClaim) =>
+    updated<ResourceClaim>({ ...hub, status: given }, old, 'status');
+  const given = status({ allocation, reservedFor: [user] }, hub);
+  assert.deepEqual(given.errors, []);
+  assert.equal(given.cells(0)['State'], 'allocated,reserved');
+  const swapped = { devices: { results: [{ ...results[0], device: '2' }] } };
+  assert.match(status({ allocation: swapped }, given.hub).errors.join(), /^status.allocation: /);
+  assert.deepEqual(status({ reservedFor: [user] }, hub).errors, [
+    'status.reservedFor: Forbidden: may not be specified when `allocated` is not set',
+  ]);
+});
+
+test('slices hold the devices of one driver in one place', () => {
+  const pool = { name: 'n1', generation: 1, resourceSliceCount: 1 };
+  const spec = { driver: 'gpu.example.com', pool, nodeName: 'n1', devices: [{ name: 'a' }] };
+  const { hub, errors, cells } = create<ResourceSlice>('ResourceSlice', spec);
+  assert.deepEqual(errors, []);
+  const row = cells(0);
+  assert.deepEqual([row['Node'], row['Driver'], row['Pool']], ['n1', 'gpu.example.com', 'n1']);
+  const next = { ...hub, spec: { ...spec, driver: 'other.example.com' } };
+  assert.deepEqual(updated(next, hub).errors, [
+    'spec.driver: Invalid value: "other.example.com": field is immutable',
+  ]);
+  const broken = { ...spec, allNodes: true, pool: { ...pool, resourceSliceCount: 0 } };
+  assert.deepEqual(create('ResourceSlice', broken).errors, [
+    'spec.pool.resourceSliceCount: Invalid value: 0: must be greater than zero',
+    'spec: Invalid value: "{nodeName, allNodes}": exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required',
+  ]);
+  const twice = { ...spec, devices: [{ name: 'a' }, { name: 'a' }] };
+  assert.deepEqual(create('ResourceSlice', twice).errors, [
+    'spec.devices[1].name: Duplicate value: "a"',
+  ]);
+});
+
+test('classes select by expressions', () => {
+  const selectors = [{ cel: { expression: 'true' } }];
+  assert.deepEqual(create<DeviceClass>('DeviceClass', { selectors }).errors, []);
+  assert.deepEqual(create<DeviceClass>('DeviceClass', { selectors: [{}] }).errors, [
+    'spec.selectors[0].cel: Required value',
+  ]);
+});
