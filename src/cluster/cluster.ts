@@ -29,7 +29,12 @@ export const contextName = 'coracle';
 /** What the user sees while a cluster starts; all of it optional to look at. */
 export interface Progress {
   component(status: ComponentStatus): void;
-  ready(access: { readonly kubeconfig: string; readonly isCurrentContext: boolean }): void;
+  ready(access: {
+    readonly kubeconfig: string;
+    readonly isCurrentContext: boolean;
+    /** Whether the store survives the process. */
+    readonly keepsObjects: boolean;
+  }): void;
 }
 
 export interface RunOptions {
@@ -146,7 +151,8 @@ async function serve(
   writeFileSync(kubeconfig, kubeconfigText(contextName, access), { mode: 0o600 });
   await waitUntilUsable(deps, parts);
   const isCurrentContext = await mergeUserContext(deps, options.userKubeconfig, access);
-  options.progress.ready({ kubeconfig, isCurrentContext });
+  const keepsObjects = config.store !== 'memory';
+  options.progress.ready({ kubeconfig, isCurrentContext, keepsObjects });
   await Promise.race([controlPlane.ended, aborted(signal)]);
 }
 

@@ -15,7 +15,8 @@ export function openProgress(deps: {
   return {
     component: ({ name, state, detail }) => line(state === 'failed' ? '!' : '+', name, detail),
     note: (text) => deps.write(`coracle: ${text}\n`),
-    ready: ({ kubeconfig, isCurrentContext }) => {
+    ready: ({ kubeconfig, isCurrentContext, keepsObjects }) => {
+      const fate = keepsObjects ? 'kept for the next start' : 'in memory only, and then gone';
       line('+', 'cluster', 'ready');
       const prefix = isCurrentContext ? 'kubectl' : `kubectl --kubeconfig ${kubeconfig}`;
       deps.write(
@@ -24,7 +25,7 @@ export function openProgress(deps: {
           'Now type, in another terminal:',
           `  ${prefix} apply -f examples/web/`,
           `  ${prefix} get pods -o wide -w`,
-          'Ctrl-C stops the cluster and its pods; its objects are kept for the next start.',
+          `Ctrl-C stops the cluster and its pods; its objects are ${fate}.`,
           '',
         ].join('\n'),
       );
