@@ -4,6 +4,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import type { Sent } from '#cri';
+import { runtimeClasses } from '#resources/kinds.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import { dnsConfigOf } from './dns-config.ts';
 import type { ActOptions, KubeletParts, PodState } from './parts.ts';
@@ -37,8 +38,8 @@ export async function createSandbox(
     pidsMax === undefined ? podCgroup(pod) : { ...podCgroup(pod), pidsMax },
   );
   const config = sandboxConfigOf(parts, pod, attempt);
-  const runtimeHandler = pod.spec?.runtimeClassName ?? '';
   try {
+    const runtimeHandler = await handlerOf(parts, pod, interrupt);
     await parts.slots.use(() => runtime.runPodSandbox({ config, runtimeHandler }, { signal }), {
       signal,
     });
@@ -46,6 +47,13 @@ export async function createSandbox(
     note(parts, pod, 'FailedCreatePodSandBox', error, signal, 'Failed to create pod sandbox: ');
     throw error;
   }
+}
+
+/** The runtime's own name for the pod's RuntimeClass; empty for the usual one. */
+async function handlerOf({ client }: KubeletParts, pod: Pod, signal: AbortSignal): Promise<string> {
+  const name = pod.spec?.runtimeClassName ?? '';
+  if (name === '') return '';
+  return (await client.get(runtimeClasses, { name }, { signal })).handler;
 }
 
 function note(

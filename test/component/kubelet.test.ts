@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { events, leases, nodes, pods, secrets } from '#resources/kinds.ts';
+import { events, leases, nodes, pods, runtimeClasses, secrets } from '#resources/kinds.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import { covers } from '#test/covers.ts';
 import { KubeletBench, testImage } from '#test/kubelet-bench.ts';
@@ -400,4 +400,15 @@ test('a private image is pulled with the login of a pull secret', async () => {
   const list = await bench.while(client.list(events, { namespace: 'default', signal }));
   const missing = list.items.find(({ reason }) => reason === 'FailedToRetrieveImagePullSecret');
   assert.match(missing?.note ?? '', /\(missing\)/);
+});
+
+test('the runtime is told its own name of a RuntimeClass', async () => {
+  await using bench = await KubeletBench.open();
+  const { client, runtime, signal } = bench;
+  const kind = { apiVersion: 'node.k8s.io/v1', kind: 'RuntimeClass' };
+  const vm = { ...kind, metadata: { name: 'vm' }, handler: 'kata' };
+  await bench.while(client.create(runtimeClasses, vm, { signal }));
+  await bench.create('web', { runtimeClassName: 'vm' });
+  await bench.untilReady('web');
+  assert.ok(runtime.calls.includes('runPodSandbox web kata'));
 });

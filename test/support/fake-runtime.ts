@@ -133,9 +133,12 @@ export class FakeRuntime implements Runtime {
     return { status: { conditions }, info: {}, runtimeHandlers: [] };
   }
 
-  async runPodSandbox({ config = {} }: Sent<'RunPodSandboxRequest'>): Promise<string> {
+  async runPodSandbox({
+    config = {},
+    runtimeHandler = '',
+  }: Sent<'RunPodSandboxRequest'>): Promise<string> {
     const id = this.#id('sandbox');
-    this.calls.push(`runPodSandbox ${config.metadata?.name}`);
+    this.calls.push(`runPodSandbox ${config.metadata?.name} ${runtimeHandler}`.trimEnd());
     const ip = `10.88.0.${this.#nextId}`;
     this.#sandboxes.set(id, { id, config, createdAt: this.#now(), ip, ready: true });
     return id;

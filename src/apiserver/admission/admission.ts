@@ -14,6 +14,7 @@ import { limitClaim, limitPod } from './limit-ranger.ts';
 import { checkNamespaceAccepts } from './namespace-lifecycle.ts';
 import { taintNewNode } from './node-taint.ts';
 import { checkDefaultClass, keepPriority, resolvePriority } from './priority.ts';
+import { applyRuntimeClass } from './runtime-class.ts';
 import { addServiceAccount } from './service-account.ts';
 
 export interface Admission {
@@ -53,6 +54,7 @@ function admitPod(parts: Parts, admission: Admission): KubeObject {
   let hub = limitPod(parts, admission);
   hub = addServiceAccount(parts, { ...admission, hub });
   hub = resolvePriority(parts, hub);
+  hub = applyRuntimeClass(parts, hub);
   return addDefaultTolerations(hub);
 }
 

@@ -24,6 +24,7 @@ import { validateVolumes } from './volume-validation.ts';
 
 const restartPolicies = ['Always', 'OnFailure', 'Never'];
 const dnsPolicies = ['ClusterFirstWithHostNet', 'ClusterFirst', 'Default', 'None'];
+const sysctlName = /^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$/;
 const int32Max = 2 ** 31 - 1;
 
 export function validatePod(pod: Pod): FieldError[] {
@@ -104,7 +105,11 @@ function validateSecurityContext(
   const names = new Set<string>();
   for (const [index, { name }] of sysctls.entries()) {
     if (!name) errors.push(required(`${field}.sysctls[${index}].name`));
-    else if (names.has(name)) errors.push(duplicate(`${field}.sysctls[${index}].name`, name));
+    else if (name.length > 253 || !sysctlName.test(name)) {
+      const detail = `must have at most 253 characters and match regex ${sysctlName.source}`;
+      errors.push(invalid(`${field}.sysctls[${index}].name`, name, detail));
+    }
+    if (name && names.has(name)) errors.push(duplicate(`${field}.sysctls[${index}].name`, name));
     names.add(name);
   }
   return errors;
