@@ -6,9 +6,11 @@ import {
   configMaps,
   deployments,
   endpointSlices,
+  ingresses,
   namespaces,
   nodes,
   pods,
+  roles,
   serviceAccounts,
   services,
 } from '#resources/kinds.ts';
@@ -51,6 +53,43 @@ test('every namespace has an account and the root certificate, made again if nee
   await world.pass(500);
   const { data } = await client.get(configMaps, certificate, { signal });
   assert.deepEqual(data, { 'ca.crt': 'the certificate' });
+});
+
+test('roles and Ingresses go with their namespace, and with their owner', async (t) => {
+  const world = await openWorld(t);
+  const { client, signal } = world;
+  await createNamespace(world, 'shop');
+  const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'Role' };
+  const owner = await client.create(
+    roles,
+    { ...role, metadata: { namespace: 'shop', name: 'owner' } },
+    { signal },
+  );
+  const ownerReferences = [
+    { apiVersion: role.apiVersion, kind: 'Role', name: 'owner', uid: owner.metadata.uid ?? '' },
+  ];
+  const ingress = { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress' };
+  const spec = { defaultBackend: { service: { name: 'web', port: { number: 80 } } } };
+  for (const [name, metadata] of [
+    ['owned', { ownerReferences }],
+    ['free', {}],
+  ] as const) {
+    const named = { ...metadata, namespace: 'shop', name };
+    await client.create(ingresses, { ...ingress, metadata: named, spec }, { signal });
+  }
+  const left = async (): Promise<readonly unknown[]> => {
+    const { items } = await client.list(ingresses, { namespace: 'shop', signal });
+    return items.map(({ metadata }) => metadata.name);
+  };
+  await client.delete(roles, { namespace: 'shop', name: 'owner' }, { signal });
+  await world.pass(5_000);
+  assert.deepEqual(await left(), ['free']);
+  await client.delete(namespaces, { name: 'shop' }, { signal });
+  await world.pass(30_000);
+  assert.deepEqual(await left(), []);
+  await assert.rejects(client.get(namespaces, { name: 'shop' }, { signal }), (error) =>
+    isReason(error, 'NotFound'),
+  );
 });
 
 test('a deleted namespace takes everything in it along', async (t) => {
