@@ -17,6 +17,7 @@ import { type Controller, type ControllerDeps, runController } from './controlle
 import { openDeploymentController } from './deployment/deployment.ts';
 import { openEndpointSliceController } from './endpoint-slice/endpoint-slice.ts';
 import { openGarbageCollector } from './garbage-collector/garbage-collector.ts';
+import { openJobController } from './job/job.ts';
 import { knownKinds } from './known-kinds.ts';
 import { openNamespaceController } from './namespace/namespace.ts';
 import { openNodeIpamController } from './node-ipam.ts';
@@ -71,6 +72,7 @@ function openAll(deps: ControllerDeps, options: ControllersOptions): readonly Co
   return [
     openDeploymentController(deps),
     openReplicaSetController(deps),
+    openJobController(deps),
     openEndpointSliceController(deps),
     openNamespaceController(deps, { kinds }),
     openServiceAccountController(deps),

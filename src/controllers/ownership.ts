@@ -91,25 +91,30 @@ export function planClaims<T extends KubeObject>(
   return { owned, adopt, release };
 }
 
-/** Performs the claims; gives everything that the owner manages from now on. */
+/**
+ * Performs the claims; gives everything that the owner manages from now on. The `finalizer` comes
+ * with adoption and goes with release.
+ */
 export async function performClaims<Owner extends KubeObject, T extends KubeObject>(
   client: Client,
   kinds: { readonly owner: KindOf<Owner>; readonly object: KindOf<T> },
   owner: Owner,
   claims: Claims<T>,
-  { signal }: { readonly signal: AbortSignal },
+  options: { readonly signal: AbortSignal; readonly finalizer?: string },
 ): Promise<readonly T[]> {
+  const { signal, finalizer } = options;
   const { adopt, release } = claims;
   const owned = [...claims.owned];
-  const write = async (object: T, ownerReferences: readonly OwnerReference[]) => {
+  const write = async (object: T, ownerReferences: readonly OwnerReference[], keep: boolean) => {
     const { namespace, name = '', uid, resourceVersion } = object.metadata;
-    const patch = { metadata: { uid, resourceVersion, ownerReferences } };
+    const finalizers = finalizersFor(object, finalizer, keep);
+    const patch = { metadata: { uid, resourceVersion, ownerReferences, finalizers } };
     return client.patch(kinds.object, { namespace, name }, patch, { type: 'merge', signal });
   };
   for (const object of release) {
     const others = object.metadata.ownerReferences ?? [];
     const kept = others.filter((reference) => reference.uid !== owner.metadata.uid);
-    await write(object, kept).catch(ignoreNotFound);
+    await write(object, kept, false).catch(ignoreNotFound);
   }
   if (adopt.length === 0) return owned;
   const { namespace, name = '', uid } = owner.metadata;
@@ -118,8 +123,18 @@ export async function performClaims<Owner extends KubeObject, T extends KubeObje
   for (const object of adopt) {
     const others = object.metadata.ownerReferences ?? [];
     const reference = controllerReference(owner, kinds.owner);
-    const adopted = await write(object, [...others, reference]).catch(ignoreNotFound);
+    const adopted = await write(object, [...others, reference], true).catch(ignoreNotFound);
     if (adopted !== undefined) owned.push(adopted);
   }
   return owned;
+}
+
+function finalizersFor(
+  object: KubeObject,
+  finalizer: string | undefined,
+  keep: boolean,
+): readonly string[] | undefined {
+  if (finalizer === undefined) return undefined;
+  const others = (object.metadata.finalizers ?? []).filter((one) => one !== finalizer);
+  return keep ? [...others, finalizer] : others;
 }

@@ -1,0 +1,285 @@
+/**
+ * Jobs: pods that run until so many have succeeded. Gathers the facts, asks `plan.ts` and
+ * `counting.ts`, and performs.
+ *
+ * A turn makes or deletes pods, writes what ended into the status, takes the finalizers of the
+ * counted pods off, and writes the counters. It begins only with a Job at least as new as the one
+ * written last: from an older status, pods whose finalizer is gone would be missing from every
+ * count. Pods whose Job is gone or over lose their finalizer under a key of their own.
+ * `ttl-after-finished` is what deletes Jobs in the end.
+ */
+import { isReason } from '#api/errors.ts';
+import { controllerOf, objectKey } from '#api/object.ts';
+import { labelSelectorMatches } from '#api/selectors.ts';
+import type { Informer, Recorder } from '#client';
+import { WorkQueue } from '#kit/work-queue.ts';
+import { jobs as jobKind, pods as podKind } from '#resources/kinds.ts';
+import type { Job, JobStatus } from '#resources/types/batch-v1.ts';
+import type { Pod } from '#resources/types/core-v1.ts';
+import type { Controller, ControllerDeps } from '../controller.ts';
+import {
+  claimable,
+  controllerIndex,
+  controllerIndexValues,
+  ownerIn,
+  performClaims,
+  planClaims,
+} from '../ownership.ts';
+import { isReady, isTerminated } from '../pod-state.ts';
+import { isSameValue } from '../same-value.ts';
+import { type Backoff, noBackoff } from './backoff.ts';
+import { type Outcome, planCounting, settle, stillTracked } from './counting.ts';
+import { factsOf, type JobFacts } from './facts.ts';
+import { JobPods } from './job-pods.ts';
+import {
+  completionOf,
+  type Ending,
+  isSuspended,
+  type JobPlan,
+  planJob,
+  trueCondition,
+} from './plan.ts';
+import { isTracked, trackingFinalizer } from './pod-facts.ts';
+
+const kinds = { owner: jobKind, object: podKind };
+const ownName = 'kubernetes.io/job-controller';
+const orphanPrefix = 'pod ';
+
+export function openJobController(deps: ControllerDeps): Controller {
+  const controller = new JobController(deps);
+  return {
+    name: 'job-controller',
+    queue: controller.queue,
+    reconcile: (key, options) => controller.reconcile(key, options.signal),
+    workers: 5,
+    sources: [controller.jobs, controller.pods],
+  };
+}
+
+class JobController {
+  readonly queue: WorkQueue;
+  readonly jobs: Informer<Job>;
+  readonly pods: Informer<Pod>;
+  readonly #deps: ControllerDeps;
+  readonly #recorder: Recorder;
+  readonly #actor: JobPods;
+  readonly #backoffs = new Map<string, Backoff>();
+  /** What was written last: no turn begins with an older object. */
+  readonly #written = new Map<string, Job>();
+
+  constructor(deps: ControllerDeps) {
+    this.#deps = deps;
+    this.#recorder = deps.recorderFor('job-controller');
+    this.#actor = new JobPods({ ...deps, recorder: this.#recorder });
+    this.queue = new WorkQueue(deps);
+    this.jobs = deps.informers.of(jobKind);
+    this.pods = deps.informers.of(podKind);
+    this.pods.addIndex(controllerIndex, controllerIndexValues);
+    const enqueue = (job: Job): void => this.queue.add(objectKey(job));
+    this.jobs.addHandler({ onAdd: enqueue, onUpdate: enqueue, onDelete: (job) => this.#gone(job) });
+    this.pods.addHandler({
+      onAdd: (pod) => {
+        const job = ownerIn(this.jobs, jobKind, pod);
+        if (job !== undefined) this.#actor.expectations.sawCreation(objectKey(job));
+        this.#wake(pod);
+      },
+      onUpdate: (pod, old) => {
+        this.#actor.saw(pod);
+        if (controllerOf(old)?.uid !== controllerOf(pod)?.uid) this.#wake(old);
+        this.#wake(pod);
+      },
+      onDelete: (pod) => {
+        this.#actor.sawDeletion(pod);
+        this.#wake(pod);
+      },
+    });
+  }
+
+  async reconcile(key: string, signal: AbortSignal): Promise<void> {
+    if (key.startsWith(orphanPrefix)) {
+      await this.#releaseOrphan(key.slice(orphanPrefix.length), signal);
+      return;
+    }
+    const job = this.jobs.get(key);
+    if (job === undefined || !isManagedHere(job) || this.#isStale(key, job)) return;
+    if (isOver(job)) {
+      this.#backoffs.delete(key);
+      for (const pod of this.#podsOf(job)) this.#wakeOrphan(pod);
+      return;
+    }
+    // Asked before the pods are gathered: what is seen in between is in the cache already.
+    const mayAct = this.#actor.expectations.areMet(key);
+    // A copy of the same moment as the pods: one whose finalizer is seen to go meanwhile is in
+    // these pods still with it, and would be counted again.
+    const removing = new Set(this.#actor.removing);
+    const pods = await this.#claim(job, signal);
+    const backoff = this.#backoffs.get(key) ?? noBackoff;
+    const facts = factsOf({ job, pods, removing, backoff });
+    const { clock } = this.#deps;
+    const plan = planJob(facts, mayAct, clock.now());
+    const { outcome, error } = await this.#act(key, facts, plan, mayAct, signal);
+    await this.#count(key, facts, outcome, signal);
+    if (plan.againAtMs !== undefined) this.queue.addAfter(key, plan.againAtMs - clock.now());
+    if (error !== undefined) throw error;
+  }
+
+  async #claim(job: Job, signal: AbortSignal): Promise<readonly Pod[]> {
+    const claims = planClaims(job, claimable(this.pods, job), (pod) =>
+      labelSelectorMatches(job.spec?.selector, pod.metadata.labels),
+    );
+    const options = { signal, finalizer: trackingFinalizer };
+    return performClaims(this.#deps.client, kinds, job, claims, options);
+  }
+
+  async #act(
+    key: string,
+    facts: JobFacts,
+    plan: JobPlan,
+    mayAct: boolean,
+    signal: AbortSignal,
+  ): Promise<{ readonly outcome: Outcome; readonly error: unknown }> {
+    const { job } = facts;
+    const { removed, created, error } = await this.#actor.perform(key, job, plan, signal);
+    const active = facts.active.length + created - removed.length;
+    const counts = {
+      active,
+      ready: facts.ready - removed.filter(isReady).length,
+      terminating: facts.terminating + removed.length,
+    };
+    const managed = mayAct && job.metadata.deletionTimestamp === undefined;
+    let ending: Ending | undefined = plan.ending;
+    if (ending === undefined) ending = completionOf(facts, active);
+    // There may be pods that the cache does not show yet, or that could not be deleted.
+    else if (!mayAct || active > 0) ending = undefined;
+    return { outcome: { ...counts, ending, managed }, error };
+  }
+
+  async #count(key: string, facts: JobFacts, outcome: Outcome, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#deps;
+    const { job } = facts;
+    const { status, release, more } = planCounting(facts, outcome, clock.now());
+    const noted = await this.#writeStatus(key, job, status, signal);
+    this.#backoffs.set(key, facts.backoff);
+    const results = await Promise.allSettled(
+      release.map((pod) => this.#actor.untrack(pod, signal)),
+    );
+    const left = new Set(stillTracked(facts));
+    for (const [index, pod] of release.entries()) {
+      if (results[index]?.status === 'fulfilled') left.delete(pod.metadata.uid ?? '');
+    }
+    const settled = settle(noted.status ?? {}, left, outcome.ending, clock.now());
+    await this.#writeStatus(key, noted, settled, signal);
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
+    if (more) this.queue.add(key);
+  }
+
+  /** Gives the Job as the server has it; writes nothing where nothing changes. */
+  async #writeStatus(key: string, job: Job, status: JobStatus, signal: AbortSignal): Promise<Job> {
+    if (isSameStatus(status, job.status ?? {})) return job;
+    const options = { subresource: 'status', signal };
+    const written = await this.#deps.client.update(jobKind, { ...job, status }, options);
+    this.#written.set(key, written);
+    this.#announce(job, written);
+    return written;
+  }
+
+  #announce(before: Job, after: Job): void {
+    const isNew = (type: string): boolean =>
+      trueCondition(after, type) !== undefined && trueCondition(before, type) === undefined;
+    const say = (type: 'Normal' | 'Warning', reason: string, message: string): void =>
+      this.#recorder.record(after, { type, reason, message });
+    if (isNew('Suspended')) say('Normal', 'Suspended', 'Job suspended');
+    if (trueCondition(before, 'Suspended') !== undefined && !isSuspended(after)) {
+      if (trueCondition(after, 'Suspended') === undefined) say('Normal', 'Resumed', 'Job resumed');
+    }
+    if (isNew('Complete')) say('Normal', 'Completed', 'Job completed');
+    if (isNew('Failed')) {
+      const { reason = '', message = '' } = trueCondition(after, 'Failed') ?? {};
+      say('Warning', reason, message);
+    }
+  }
+
+  #isStale(key: string, job: Job): boolean {
+    const written = this.#written.get(key);
+    if (written === undefined) return false;
+    const isOlder =
+      written.metadata.uid === job.metadata.uid &&
+      Number(job.metadata.resourceVersion) < Number(written.metadata.resourceVersion);
+    if (!isOlder) this.#written.delete(key);
+    return isOlder;
+  }
+
+  /** Its Job is gone or over, so nobody will count it. */
+  async #releaseOrphan(key: string, signal: AbortSignal): Promise<void> {
+    const pod = this.pods.get(key);
+    if (pod === undefined || !isTracked(pod)) return;
+    const job = ownerIn(this.jobs, jobKind, pod);
+    if (job !== undefined && !(isOver(job) && isManagedHere(job))) return;
+    if (job === undefined && (await this.#ownerLives(pod, signal))) return;
+    await this.#actor.untrack(pod, signal);
+  }
+
+  /** The cache may not have it yet. */
+  async #ownerLives(pod: Pod, signal: AbortSignal): Promise<boolean> {
+    const owner = controllerOf(pod);
+    if (owner?.kind !== jobKind.kind) return false;
+    const at = { namespace: pod.metadata.namespace, name: owner.name };
+    try {
+      const live = await this.#deps.client.get(jobKind, at, { signal });
+      return live.metadata.uid === owner.uid;
+    } catch (error) {
+      if (!isReason(error, 'NotFound')) throw error;
+      return false;
+    }
+  }
+
+  #podsOf(job: Job): Iterable<Pod> {
+    return this.pods.byIndex(controllerIndex, job.metadata.uid ?? '');
+  }
+
+  #gone(job: Job): void {
+    const key = objectKey(job);
+    this.#actor.expectations.forget(key);
+    this.#backoffs.delete(key);
+    this.#written.delete(key);
+    for (const pod of this.#podsOf(job)) this.#wakeOrphan(pod);
+  }
+
+  #wakeOrphan(pod: Pod): void {
+    if (isTracked(pod)) this.queue.add(orphanPrefix + objectKey(pod));
+  }
+
+  #wake(pod: Pod): void {
+    const job = ownerIn(this.jobs, jobKind, pod);
+    if (job !== undefined) {
+      this.queue.add(objectKey(job));
+      return;
+    }
+    this.#wakeOrphan(pod);
+    if (controllerOf(pod) !== undefined || isTerminated(pod)) return;
+    for (const other of this.jobs.listNamespace(pod.metadata.namespace ?? '')) {
+      const { selector } = other.spec ?? {};
+      if (labelSelectorMatches(selector, pod.metadata.labels)) this.queue.add(objectKey(other));
+    }
+  }
+}
+
+/** Another program says by `managedBy` that it looks after this Job. */
+function isManagedHere(job: Job): boolean {
+  return (job.spec?.managedBy ?? ownName) === ownName;
+}
+
+function isOver(job: Job): boolean {
+  return trueCondition(job, 'Complete') !== undefined || trueCondition(job, 'Failed') !== undefined;
+}
+
+/** Zero and absent are the same counter; no uids are no list. */
+function isSameStatus(a: JobStatus, b: JobStatus): boolean {
+  const counted = (status: JobStatus): JobStatus => ({
+    ...status,
+    active: status.active ?? 0,
+    succeeded: status.succeeded ?? 0,
+    failed: status.failed ?? 0,
+  });
+  return isSameValue(counted(a), counted(b));
+}
