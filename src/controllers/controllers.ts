@@ -27,6 +27,7 @@ import { openReplicaSetController } from './replica-set/replica-set.ts';
 import { openRootCAController } from './root-ca.ts';
 import { openServiceAccountController } from './service-account.ts';
 import { openTaintEvictionController } from './taint-eviction/taint-eviction.ts';
+import { openTTLAfterFinishedController } from './ttl-after-finished/ttl-after-finished.ts';
 
 export interface ControllersDeps {
   readonly client: Client;
@@ -73,6 +74,7 @@ function openAll(deps: ControllerDeps, options: ControllersOptions): readonly Co
     openDeploymentController(deps),
     openReplicaSetController(deps),
     openJobController(deps),
+    openTTLAfterFinishedController(deps),
     openEndpointSliceController(deps),
     openNamespaceController(deps, { kinds }),
     openServiceAccountController(deps),

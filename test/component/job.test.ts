@@ -348,3 +348,20 @@ test('pods of a deleted Job lose their finalizer; a new one may adopt them', asy
   await end(world, pod, 0);
   await world.until('done', async () => has(await client.get(jobs, other, { signal }), 'Complete'));
 });
+
+test('a finished Job goes with its pods when its time is over, not before', async (t) => {
+  const world = await start(t, { ttlSecondsAfterFinished: 60 });
+  const { client, signal } = world;
+  const [pod] = await running(world, 1);
+  await world.pass(70_000);
+  await end(world, pod, 0);
+  await over(world, 'Complete');
+  await world.pass(50_000);
+  const more = { spec: { ttlSecondsAfterFinished: 100 } };
+  await client.patch(jobs, at, more, { type: 'merge', signal });
+  await world.pass(30_000);
+  assert.ok(has(await read(world), 'Complete'), 'it was given more time');
+  await world.pass(25_000);
+  await assert.rejects(read(world), (error) => isReason(error, 'NotFound'));
+  assert.equal((await world.list(pods, namespace)).length, 0);
+});
