@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Deployment, ReplicaSet } from '#resources/types/apps-v1.ts';
 import { type Action, planDeployment, planFailedCreation } from './plan.ts';
-import { currentAnnotations } from './revision.ts';
+import { compareRevision, currentAnnotations, highestRevision } from './revision.ts';
 import { isSameTemplate, templateHash } from './template-hash.ts';
 
 const nowMs = Date.UTC(2026, 0, 1);
@@ -132,7 +132,7 @@ test('annotations of the deployment are passed on, but not its own book-keeping'
       },
     },
   };
-  assert.deepEqual(currentAnnotations(of, undefined, 7), {
+  assert.deepEqual(currentAnnotations(of, undefined, 7n), {
     'kubernetes.io/change-cause': 'why not',
     'deployment.kubernetes.io/revision': '8',
   });
@@ -146,9 +146,21 @@ test('a set that becomes current again gets a new revision and keeps its old one
   });
   const revision = 'deployment.kubernetes.io/revision';
   const history = 'deployment.kubernetes.io/revision-history';
-  const once = currentAnnotations(deployment(), set({ [revision]: '1' }), 2);
+  const once = currentAnnotations(deployment(), set({ [revision]: '1' }), 2n);
   assert.deepEqual(once, { [revision]: '3', [history]: '1' });
-  const twice = currentAnnotations(deployment(), set(once), 4);
+  const twice = currentAnnotations(deployment(), set(once), 4n);
   assert.deepEqual(twice, { [revision]: '5', [history]: '1,3' });
-  assert.deepEqual(currentAnnotations(deployment(), set(once), 2), once, 'the highest stays');
+  assert.deepEqual(currentAnnotations(deployment(), set(once), 2n), once, 'the highest stays');
+});
+
+test('revisions are exact beyond what a number is, and at most 64 bits wide', () => {
+  const old = (revision: string): ReplicaSet => ({
+    apiVersion: 'apps/v1',
+    kind: 'ReplicaSet',
+    metadata: { name: 'old', annotations: { 'deployment.kubernetes.io/revision': revision } },
+  });
+  const next = 3546343826724305833n;
+  assert.equal(highestRevision([old('1'), old('3546343826724305832'), old('7')]) + 1n, next);
+  assert.equal(highestRevision([old('9223372036854775808'), old('x')]), 0n);
+  assert.equal(compareRevision(old('3546343826724305832'), old('3546343826724305833')), -1);
 });

@@ -20,9 +20,10 @@ import { controllerReference } from '../ownership.ts';
 import { isSameValue } from '../same-value.ts';
 import {
   annotations,
+  compareRevision,
   currentAnnotations,
+  highestRevision,
   numberIn,
-  revisionOf,
   sizeAnnotations,
 } from './revision.ts';
 import {
@@ -172,7 +173,7 @@ function newReplicaSet(deployment: Deployment, old: readonly ReplicaSet[]): Repl
   const { selector, minReadySeconds, template = {} } = deployment.spec ?? {};
   const hash = templateHash(template, deployment.status?.collisionCount);
   const hashed = withHash(template, hash);
-  const revisionMax = Math.max(0, ...old.map(revisionOf));
+  const revisionMax = highestRevision(old);
   const replicas = planNew(deployment, old, 0);
   const wanted = wantedOf(deployment);
   return {
@@ -200,7 +201,7 @@ function newReplicaSet(deployment: Deployment, old: readonly ReplicaSet[]): Repl
 /** The current set with today's annotations and minReadySeconds. */
 function revise(deployment: Deployment, { current, old }: Sets): ReplicaSet | undefined {
   if (current === undefined) return undefined;
-  const revisionMax = Math.max(0, ...old.map(revisionOf));
+  const revisionMax = highestRevision(old);
   const next = currentAnnotations(deployment, current, revisionMax);
   const { minReadySeconds } = deployment.spec ?? {};
   const isSame = (current.spec?.minReadySeconds ?? 0) === (minReadySeconds ?? 0);
@@ -288,7 +289,7 @@ function planHistory(deployment: Deployment, old: readonly ReplicaSet[]): readon
   if (limit === undefined) return [];
   const alive = old.filter((set) => set.metadata.deletionTimestamp === undefined);
   const surplus = alive
-    .toSorted((a, b) => revisionOf(a) - revisionOf(b) || compareCreation(a, b))
+    .toSorted((a, b) => compareRevision(a, b) || compareCreation(a, b))
     .slice(0, Math.max(0, alive.length - limit));
   const removable = surplus.filter(
     (set) =>

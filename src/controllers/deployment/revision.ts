@@ -26,8 +26,22 @@ const keptBack: ReadonlySet<string> = new Set([
 
 type Annotations = Readonly<Record<string, string>>;
 
-export function revisionOf(object: Deployment | ReplicaSet): number {
-  return numberIn(object, annotations.revision) ?? 0;
+/** Revisions are 64 bits wide, wider than a number is exact. */
+export function revisionOf(object: Deployment | ReplicaSet): bigint {
+  const text = object.metadata.annotations?.[annotations.revision] ?? '';
+  if (!/^\d{1,19}$/.test(text)) return 0n;
+  const revision = BigInt(text);
+  return BigInt.asIntN(64, revision) === revision ? revision : 0n;
+}
+
+export function compareRevision(one: ReplicaSet, other: ReplicaSet): number {
+  const difference = revisionOf(one) - revisionOf(other);
+  return difference < 0n ? -1 : difference > 0n ? 1 : 0;
+}
+
+export function highestRevision(sets: readonly ReplicaSet[]): bigint {
+  const highest = sets.toSorted(compareRevision).at(-1);
+  return highest === undefined ? 0n : revisionOf(highest);
 }
 
 export function numberIn(object: Deployment | ReplicaSet, name: string): number | undefined {
@@ -39,16 +53,16 @@ export function numberIn(object: Deployment | ReplicaSet, name: string): number 
 export function currentAnnotations(
   deployment: Deployment,
   current: ReplicaSet | undefined,
-  oldRevisionMax: number,
+  oldRevisionMax: bigint,
 ): Annotations {
   const next: Record<string, string> = { ...current?.metadata.annotations };
   for (const [name, value] of Object.entries(deployment.metadata.annotations ?? {})) {
     if (!keptBack.has(name)) next[name] = value;
   }
-  const before = current === undefined ? 0 : revisionOf(current);
+  const before = current === undefined ? 0n : revisionOf(current);
   if (before > oldRevisionMax) return next;
-  next[annotations.revision] = String(oldRevisionMax + 1);
-  if (before > 0) {
+  next[annotations.revision] = String(oldRevisionMax + 1n);
+  if (before > 0n) {
     const history = next[annotations.history];
     next[annotations.history] = shortened(
       history === undefined ? `${before}` : `${history},${before}`,
