@@ -1,4 +1,6 @@
-/** Deciding about a certificate request through the server, as `kubectl certificate approve` does. */
+/**
+ * Deciding about a certificate request through the server, as `kubectl certificate approve` does.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openTestServer } from '#test/fixtures.ts';
