@@ -150,6 +150,11 @@ export function conflict(
   return failure(409, 'Conflict', message, about(of, name));
 }
 
+/** A server-side apply that would change what other managers own. */
+export function applyConflict(message: string, causes: readonly StatusCause[]): ApiError {
+  return failure(409, 'Conflict', message, { causes });
+}
+
 export function invalid(of: GroupKind, name: string, errors: readonly FieldError[]): ApiError {
   const causes = errors.map((error) => ({
     reason: error.type,
@@ -187,6 +192,11 @@ export function methodNotSupported(of: GroupResource, verb: string): ApiError {
 /** The resource version or continue token asked for is older than the history kept. */
 export function expired(message: string): ApiError {
   return failure(410, 'Expired', message);
+}
+
+/** An applied configuration that does not fit the schema; upstream gives no reason. */
+export function untypedPatch(message: string): ApiError {
+  return failure(500, '', message);
 }
 
 export function gone(message: string): ApiError {

@@ -11,6 +11,17 @@ export interface OwnerReference {
   readonly blockOwnerDeletion?: boolean | undefined;
 }
 
+/** What one manager owns; `field-ownership.ts` knows the rest. */
+export interface ManagedFieldsEntry {
+  readonly apiVersion?: string | undefined;
+  readonly fieldsType?: string | undefined;
+  readonly fieldsV1?: unknown;
+  readonly manager?: string | undefined;
+  readonly operation?: string | undefined;
+  readonly subresource?: string | undefined;
+  readonly time?: string | undefined;
+}
+
 export interface ObjectMeta {
   readonly annotations?: Readonly<Record<string, string>> | undefined;
   readonly creationTimestamp?: string | undefined;
@@ -20,6 +31,7 @@ export interface ObjectMeta {
   readonly generateName?: string | undefined;
   readonly generation?: number | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly managedFields?: readonly ManagedFieldsEntry[] | undefined;
   readonly name?: string | undefined;
   readonly namespace?: string | undefined;
   readonly ownerReferences?: readonly OwnerReference[] | undefined;

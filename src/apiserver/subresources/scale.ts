@@ -10,6 +10,7 @@ import type { Parts } from '../parts.ts';
 import { decodeEntry, keyOf, viewObject } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
 import { isDryRun, readJson } from '../verbs/body.ts';
+import { managerOf } from '../verbs/managed-fields.ts';
 import { type ApplyPatch, readPatch } from '../verbs/patch.ts';
 import { changeObject } from '../verbs/update.ts';
 import { groupResource, throwInvalid } from '../verbs/write.ts';
@@ -40,6 +41,7 @@ export async function scale(parts: Parts, call: Call): Promise<Answer> {
     identity,
     subresource: 'scale',
     dryRun: isDryRun(info.query.getAll('dryRun')),
+    manager: managerOf(call),
     get insists() {
       return insists;
     },

@@ -18,6 +18,7 @@ import type { Parts } from '../parts.ts';
 import { encodeStored, hubObject, keyOf } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
 import { isDryRun, readObject } from './body.ts';
+import { managerOf, ownedFromStart } from './managed-fields.ts';
 import {
   generatedName,
   groupResource,
@@ -40,6 +41,7 @@ export async function create(parts: Parts, call: Call): Promise<Answer> {
     namespace: info.namespace,
     identity,
     dryRun: isDryRun(info.query.getAll('dryRun')),
+    manager: managerOf(call),
   });
   return { ...result, status: 201, warnings: [...warnings, ...(result.warnings ?? [])] };
 }
@@ -51,6 +53,8 @@ export interface CreateOptions {
   readonly namespace: string;
   readonly identity: Identity;
   readonly dryRun: boolean;
+  /** Who comes to own the fields; absent: the object says so itself, or nobody does. */
+  readonly manager?: string;
 }
 
 type Written = Extract<Answer, { type: 'entry' | 'hub' }>;
@@ -65,7 +69,8 @@ export async function createObject(parts: Parts, options: CreateOptions): Promis
   const defaulted = hubObject(served, view.setDefaults(object, context));
   const { random } = parts;
   const generated = (object.metadata.name ?? '') === '';
-  const stamped = stampNew(defaulted, { namespace, resource, random, now: context.now });
+  const fresh = stampNew(defaulted, { namespace, resource, random, now: context.now });
+  const stamped = ownedFromStart(parts, { served, hub: fresh, manager: options.manager });
   const admitted = admitCreate(parts, { resource, hub: stamped, namespace, identity });
   const prepared = prepare(served, admitted, context);
   const reservation = parts.services.reserve(served, prepared, undefined);

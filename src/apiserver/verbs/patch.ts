@@ -3,7 +3,7 @@
  *
  * The patch is applied to the object as the requested view shows it, the result is decoded like a
  * body, and then it is an update. A patch that names no resourceVersion is applied anew when it
- * loses a race. Apply patches (server-side apply) are refused with 415.
+ * loses a race. Apply patches (server-side apply) go to `apply.ts`.
  */
 import { parseJson } from '#api/decode.ts';
 import { badRequest, unsupportedMediaType } from '#api/errors.ts';
@@ -13,6 +13,7 @@ import type { Parts } from '../parts.ts';
 import { viewObject } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
 import { decodeFor, fieldValidationOf, isDryRun, mediaTypeOf } from './body.ts';
+import { managerOf } from './managed-fields.ts';
 import { changeObject } from './update.ts';
 
 const patchTypes = [
@@ -21,10 +22,16 @@ const patchTypes = [
   'application/strategic-merge-patch+json',
 ] as const;
 
+const applyType = 'application/apply-patch+yaml';
+
 export type ApplyPatch = (target: unknown) => unknown;
 
 export async function patch(parts: Parts, call: Call): Promise<Answer> {
   const { served, info, identity } = call;
+  if (mediaTypeOf(call.request) === applyType) {
+    const { apply: applyConfiguration } = await import('./apply.ts');
+    return applyConfiguration(parts, call);
+  }
   const apply = readPatch(parts, call);
   const validation = fieldValidationOf(info.query);
   let warnings: readonly string[] = [];
@@ -43,6 +50,7 @@ export async function patch(parts: Parts, call: Call): Promise<Answer> {
     subresource: info.subresource,
     dryRun: isDryRun(info.query.getAll('dryRun')),
     insists,
+    manager: managerOf(call),
     next,
   });
   return { ...result, warnings: [...warnings, ...(result.warnings ?? [])] };

@@ -19,6 +19,7 @@ import { decodeEntry, encodeStored, hubObject, keyOf } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
 import { isDryRun, readObject } from './body.ts';
 import { checkNamespace, createObject } from './create.ts';
+import { managerOf, ownedAfterUpdate } from './managed-fields.ts';
 import { removeEntry } from './remove.ts';
 import {
   bumpGeneration,
@@ -47,6 +48,8 @@ export interface ChangeOptions {
    * revision along (a patched copy of what was read), a lost race is tried again.
    */
   readonly insists: boolean;
+  /** Who comes to own what changes. Absent: the object that `next` makes says so already. */
+  readonly manager?: string;
   /** The next object in the requested view. Called again after a lost race. */
   readonly next: (hub: KubeObject) => KubeObject;
 }
@@ -68,6 +71,7 @@ export async function update(parts: Parts, call: Call): Promise<Answer> {
         namespace,
         identity,
         dryRun,
+        manager: managerOf(call),
       });
       return { ...made, status: 201, warnings };
     }
@@ -80,6 +84,7 @@ export async function update(parts: Parts, call: Call): Promise<Answer> {
     subresource,
     dryRun,
     insists: revisionOf(named) !== '',
+    manager: managerOf(call),
     next: () => named,
   });
   return { ...result, warnings: [...warnings, ...(result.warnings ?? [])] };
@@ -150,9 +155,10 @@ async function tryChange(
   options: ChangeOptions,
   { entry, old, object }: Attempt,
 ): Promise<Written | undefined> {
-  const { served, dryRun } = options;
+  const { served, dryRun, manager, subresource } = options;
   const { resource } = served;
-  const prepared = prepare(parts, options, object, old);
+  const wanted = prepare(parts, options, object, old);
+  const prepared = ownedAfterUpdate(parts, { served, hub: wanted, old, manager, subresource });
   const reservation =
     options.subresource === '' ? parts.services.reserve(served, prepared, old) : undefined;
   try {

@@ -1,0 +1,254 @@
+/**
+ * The fields of an object along its schema: which ones it has, and which ones two versions of it
+ * have added, removed or changed.
+ *
+ * `listType` and `mapType` say what counts as one field: an atomic value is one, a `map` list has
+ * one per key (`k:{"name":"web"}`), a `set` one per value. Untyped parts count as maps, their lists
+ * as atomic. `field-ownership.ts` and `field-merge.ts` walk with the same rules (`shapeOf`).
+ */
+import { jsonEqual } from '#kit/json-equal.ts';
+import { type FieldSet, isEmptySet, leaf, self, stepText } from './field-set.ts';
+import type { Definitions, Schema } from './schema.ts';
+
+export type Members = Readonly<Record<string, unknown>>;
+
+export type Shape =
+  | { readonly is: 'leaf' }
+  | {
+      readonly is: 'map';
+      readonly fields: Readonly<Record<string, Schema>>;
+      readonly values: Schema | undefined;
+      readonly required: readonly string[];
+    }
+  | { readonly is: 'list'; readonly keys: readonly string[]; readonly items: Schema }
+  | { readonly is: 'set' };
+
+const leafShape: Shape = { is: 'leaf' };
+const setShape: Shape = { is: 'set' };
+const untyped: Schema = { opaque: true };
+const untypedShape: Shape = { is: 'map', fields: {}, values: untyped, required: [] };
+const noFields: Readonly<Record<string, Schema>> = {};
+
+/** Structs that are there in every object, set or not: nobody comes to own them by filling them. */
+const alwaysThere: ReadonlySet<string> = new Set([
+  'metadata',
+  'resources',
+  'spec',
+  'status',
+  'strategy',
+  'template',
+  'updateStrategy',
+]);
+
+export function shapeOf(schema: Schema, definitions: Definitions): Shape {
+  const target = schema.ref === undefined ? schema : definitions.get(schema.ref);
+  if (target === undefined || target.opaque === true) return untypedShape;
+  if (schema.mapType === 'atomic' || target.mapType === 'atomic') return leafShape;
+  if (target.items !== undefined) {
+    const listType = schema.listType ?? target.listType;
+    if (listType === 'set') return setShape;
+    const keys = schema.listMapKeys ?? target.listMapKeys;
+    if (listType === 'map' && keys !== undefined) return { is: 'list', keys, items: target.items };
+    return leafShape;
+  }
+  if (target.fields !== undefined || target.values !== undefined) {
+    const { fields = noFields, values, required = [] } = target;
+    return { is: 'map', fields, values, required };
+  }
+  const plain = (target.type ?? 'object') === 'object' && target.format === undefined;
+  return plain ? untypedShape : leafShape;
+}
+
+export function fieldSchema(shape: Extract<Shape, { is: 'map' }>, key: string): Schema {
+  const named = Object.hasOwn(shape.fields, key) ? shape.fields[key] : undefined;
+  return named ?? shape.values ?? untyped;
+}
+
+export function isMembers(value: unknown): value is Members {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** `k:{"containerPort":80,"protocol":"TCP"}`; the one key that has a default gets it. */
+export function keyStep(item: unknown, keys: readonly string[]): string {
+  const key: Record<string, unknown> = {};
+  const members = isMembers(item) ? item : {};
+  for (const name of keys.length === 1 ? keys : [...keys].sort()) {
+    const value = members[name] ?? (name === 'protocol' ? 'TCP' : undefined);
+    if (value !== undefined && value !== null) key[name] = value;
+  }
+  return `k:${JSON.stringify(key)}`;
+}
+
+export function valueStep(item: unknown): string {
+  return `v:${JSON.stringify(item)}`;
+}
+
+/** The items of a keyed list by step; undefined where a key occurs twice or there is no list. */
+export function itemsByStep(
+  list: unknown,
+  shape: Extract<Shape, { is: 'list' | 'set' }>,
+): ReadonlyMap<string, unknown> | undefined {
+  if (!Array.isArray(list)) return undefined;
+  const items = new Map<string, unknown>();
+  for (const item of list) {
+    items.set(shape.is === 'set' ? valueStep(item) : keyStep(item, shape.keys), item);
+  }
+  return items.size === list.length ? items : undefined;
+}
+
+function isHollow(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length === 0;
+  return isMembers(value) && Object.keys(value).length === 0;
+}
+
+/** All fields that an applied configuration speaks of. */
+export function fieldsOf(value: unknown, schema: Schema, definitions: Definitions): FieldSet {
+  const shape = shapeOf(schema, definitions);
+  const set: Record<string, FieldSet> = {};
+  if (shape.is === 'map' && isMembers(value)) {
+    for (const key of Object.keys(value)) {
+      const below = value[key];
+      if (below === undefined) continue;
+      const inner = fieldsOf(below, fieldSchema(shape, key), definitions);
+      const named = isEmptySet(inner) || isHollow(below);
+      const known = Object.hasOwn(shape.fields, key);
+      set[`f:${key}`] = named ? leaf : known ? inner : { [self]: leaf, ...inner };
+    }
+    return set;
+  }
+  if (shape.is !== 'list' && shape.is !== 'set') return set;
+  for (const [step, item] of itemsByStep(value, shape) ?? []) {
+    const inner = shape.is === 'set' ? leaf : fieldsOf(item, shape.items, definitions);
+    set[step] = isEmptySet(inner) ? leaf : { [self]: leaf, ...inner };
+  }
+  return set;
+}
+
+export interface FieldChanges {
+  /** Fields that are new or have another value. */
+  readonly set: FieldSet;
+  readonly removed: FieldSet;
+}
+
+type Tree = Record<string, FieldSet>;
+
+/** What `next` has that `old` had not or had otherwise, and what it no longer has. */
+export function compareFields(
+  old: unknown,
+  next: unknown,
+  schema: Schema,
+  definitions: Definitions,
+): FieldChanges {
+  const set: Tree = {};
+  const removed: Tree = {};
+  new Comparison(definitions).value(old, next, schema, set, removed);
+  return { set, removed };
+}
+
+class Comparison {
+  readonly #definitions: Definitions;
+
+  constructor(definitions: Definitions) {
+    this.#definitions = definitions;
+  }
+
+  /** True where the value itself, and not only something below it, has changed. */
+  value(old: unknown, next: unknown, schema: Schema, set: Tree, removed: Tree): boolean {
+    if (old === next) return false;
+    const shape = shapeOf(schema, this.#definitions);
+    if (shape.is === 'map') {
+      const mapped =
+        (old === undefined || isMembers(old)) && (next === undefined || isMembers(next));
+      if (!mapped || ((!old || isHollow(old)) && (!next || isHollow(next)))) {
+        return !jsonEqual(old, next);
+      }
+      this.#map(old ?? {}, next ?? {}, shape, set, removed);
+      return false;
+    }
+    if (shape.is === 'leaf') return !jsonEqual(old, next);
+    const before = old === undefined ? new Map<string, unknown>() : itemsByStep(old, shape);
+    const after = next === undefined ? new Map<string, unknown>() : itemsByStep(next, shape);
+    if (before === undefined || after === undefined || before.size + after.size === 0) {
+      return !jsonEqual(old, next);
+    }
+    const items = shape.is === 'list' ? shape.items : untyped;
+    for (const [step, item] of after)
+      this.#child(step, before.get(step), item, items, set, removed);
+    for (const [step, item] of before) {
+      if (!after.has(step)) this.#child(step, item, undefined, items, set, removed);
+    }
+    return false;
+  }
+
+  #map(
+    old: Members,
+    next: Members,
+    shape: Extract<Shape, { is: 'map' }>,
+    set: Tree,
+    removed: Tree,
+  ): void {
+    for (const key in next) {
+      const value = next[key];
+      if (value === undefined || value === old[key]) continue;
+      const implied = alwaysThere.has(key) || shape.required.includes(key);
+      const schema = fieldSchema(shape, key);
+      this.#child(`f:${key}`, old[key], value, schema, set, removed, implied);
+    }
+    for (const key in old) {
+      if (old[key] === undefined || next[key] !== undefined) continue;
+      this.#child(`f:${key}`, old[key], undefined, fieldSchema(shape, key), set, removed);
+    }
+  }
+
+  #child(
+    step: string,
+    old: unknown,
+    next: unknown,
+    schema: Schema,
+    set: Tree,
+    removed: Tree,
+    implied = false,
+  ): void {
+    const below: Tree = {};
+    const gone: Tree = {};
+    const whole = this.value(old, next, schema, below, gone);
+    const bare = isEmptySet(below);
+    const added = next !== undefined && (whole || (old === undefined && !implied));
+    if (bare ? added : true) {
+      set[step] = bare ? leaf : added ? { [self]: leaf, ...below } : below;
+    }
+    const lost = next === undefined && old !== undefined;
+    if (isEmptySet(gone)) {
+      if (lost) removed[step] = leaf;
+    } else {
+      removed[step] = lost ? { [self]: leaf, ...gone } : gone;
+    }
+  }
+}
+
+/** Says where a configuration names one item twice: `.a: duplicate entries for key [name="c"]`. */
+export function duplicateSteps(
+  value: unknown,
+  schema: Schema,
+  definitions: Definitions,
+  path = '',
+): string | undefined {
+  const shape = shapeOf(schema, definitions);
+  if (shape.is === 'map' && isMembers(value)) {
+    for (const [key, below] of Object.entries(value)) {
+      const found = duplicateSteps(below, fieldSchema(shape, key), definitions, `${path}.${key}`);
+      if (found !== undefined) return found;
+    }
+  }
+  if ((shape.is !== 'list' && shape.is !== 'set') || !Array.isArray(value)) return undefined;
+  const seen = new Set<string>();
+  for (const item of value as readonly unknown[]) {
+    const step = shape.is === 'set' ? valueStep(item) : keyStep(item, shape.keys);
+    if (seen.has(step)) return `${path}: duplicate entries for key ${stepText(step)}`;
+    seen.add(step);
+    if (shape.is === 'set') continue;
+    const found = duplicateSteps(item, shape.items, definitions, path + stepText(step));
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}

@@ -1,0 +1,237 @@
+/**
+ * PATCH with `application/apply-patch+yaml`: server-side apply.
+ *
+ * The configuration is laid over the live object, what this manager applied before and now leaves
+ * out goes (unless somebody else owns it), and then it is an update. Where nothing is there yet,
+ * the configuration is created. Loaded with the first such request.
+ * Next: `api/field-merge.ts` for the merge, `api/field-ownership.ts` for conflicts.
+ */
+
+import { decodeObject } from '#api/decode.ts';
+import {
+  alreadyExists,
+  badRequest,
+  conflict,
+  invalid,
+  isReason,
+  notFound,
+  untypedPatch,
+} from '#api/errors.ts';
+import { mergeFields, pruneFields } from '#api/field-merge.ts';
+import {
+  type Manager,
+  type Ownership,
+  ownAfterApply,
+  ownAfterUpdate,
+  ownable,
+  parseManagedFields,
+  sameManager,
+} from '#api/field-ownership.ts';
+import { type FieldSet, unionOf } from '#api/field-set.ts';
+import { duplicateSteps, fieldsOf, isMembers, type Members } from '#api/field-structure.ts';
+import { formatGroupVersion, type KubeObject } from '#api/object.ts';
+import { formatTime } from '#kit/clock.ts';
+import type { Parts } from '../parts.ts';
+import { hubObject, keyOf, textOf, viewObject } from '../registry.ts';
+import type { Answer, Call } from '../request.ts';
+import { decodeFor, isDryRun } from './body.ts';
+import { checkNamespace, createObject } from './create.ts';
+import { changesBetween, withManagedFields } from './managed-fields.ts';
+import { changeObject } from './update.ts';
+import { groupResource, withStatusOf } from './write.ts';
+
+/** Owns what was there before anybody applied and no managers were recorded. */
+const firstManager = 'before-first-apply';
+
+interface Configuration {
+  readonly json: Members;
+  readonly fields: FieldSet;
+  readonly writer: Manager;
+  readonly force: boolean;
+  readonly dryRun: boolean;
+}
+
+export async function apply(parts: Parts, call: Call): Promise<Answer> {
+  const configuration = await readConfiguration(parts, call);
+  const { served, info } = call;
+  const found = parts.store.get(keyOf(served.resource, info.namespace, info.name));
+  if (found !== undefined) return change(parts, call, configuration);
+  try {
+    return await createByApply(parts, call, configuration);
+  } catch (error) {
+    // Somebody else created it meanwhile.
+    if (!isReason(error, 'AlreadyExists')) throw error;
+    return change(parts, call, configuration);
+  }
+}
+
+async function readConfiguration(parts: Parts, call: Call): Promise<Configuration> {
+  const { served, info, request } = call;
+  const manager = info.query.get('fieldManager') ?? '';
+  if (manager === '') {
+    throw invalid({ group: 'meta.k8s.io', kind: 'PatchOptions' }, '', [
+      {
+        type: 'FieldValueRequired',
+        field: 'fieldManager',
+        badValue: '',
+        detail: 'is required for apply patch',
+      },
+    ]);
+  }
+  const { parseYaml, YamlError } = await import('#kit/yaml.ts');
+  let json: unknown;
+  try {
+    json = parseYaml(textOf(request.body ?? new Uint8Array()));
+  } catch (error) {
+    if (!(error instanceof YamlError)) throw error;
+    throw badRequest(`error decoding YAML: ${error.message}`);
+  }
+  if (!isMembers(json)) throw badRequest('error decoding YAML: the patch must be an object');
+  const apiVersion = formatGroupVersion(served.view);
+  checkConfiguration(parts, call, json, apiVersion);
+  const said = ownPart(call, json);
+  return {
+    json: said,
+    fields: ownable(fieldsOf(said, served.view.schema, parts.catalog)),
+    writer: { manager, operation: 'Apply', apiVersion, subresource: info.subresource },
+    force: info.query.get('force') === 'true',
+    dryRun: isDryRun(info.query.getAll('dryRun')),
+  };
+}
+
+function checkConfiguration(parts: Parts, call: Call, json: Members, apiVersion: string): void {
+  const { served, info } = call;
+  if (json['apiVersion'] !== apiVersion) {
+    throw badRequest(
+      'Incorrect version specified in apply patch. ' +
+        `Specified patch version: ${String(json['apiVersion'] ?? '')}, expected: ${apiVersion}`,
+    );
+  }
+  if (json['kind'] !== served.resource.kind) {
+    throw badRequest(
+      `the kind in the data (${String(json['kind'] ?? '')}) does not match the expected kind (${served.resource.kind})`,
+    );
+  }
+  const metadata = isMembers(json['metadata']) ? json['metadata'] : {};
+  const entries = metadata['managedFields'];
+  if (Array.isArray(entries) && entries.length > 0) {
+    throw badRequest('metadata.managedFields must be nil');
+  }
+  const name = metadata['name'] ?? info.name;
+  if (name !== info.name) {
+    throw badRequest(
+      `the name of the object (${String(name)}) does not match the name on the URL (${info.name})`,
+    );
+  }
+  const { problems } = decodeObject(json, served.view.schema, parts.catalog);
+  const [problem] = problems;
+  const field = problem === undefined ? undefined : /^unknown field "(.*)"$/.exec(problem)?.[1];
+  const place = info.namespace === '' ? info.name : `${info.namespace}/${info.name}`;
+  const what = `failed to create typed patch object (${place}; ${apiVersion}, Kind=${served.resource.kind})`;
+  if (field !== undefined) throw untypedPatch(`${what}: .${field}: field not declared in schema`);
+  const twice = duplicateSteps(json, served.view.schema, parts.catalog);
+  if (twice !== undefined) throw untypedPatch(`${what}: ${twice}`);
+}
+
+/** Only the part that this path writes: the status on its own, or everything but it. */
+function ownPart({ served, info }: Call, json: Members): Members {
+  if (!served.resource.hasStatus) return json;
+  const { status, ...rest } = json;
+  if (info.subresource !== 'status') return rest;
+  const { apiVersion, kind, metadata } = rest;
+  return { apiVersion, kind, metadata, ...(status === undefined ? {} : { status }) };
+}
+
+async function createByApply(
+  parts: Parts,
+  call: Call,
+  { json, fields, writer, dryRun }: Configuration,
+): Promise<Answer> {
+  const { served, info, identity } = call;
+  const of = groupResource(served);
+  if (info.subresource !== '') throw notFound(of, info.name);
+  const decoded = decodeFor(parts, served, json, { validation: 'Ignore', problems: [] }).object;
+  const { uid = '' } = decoded.metadata;
+  if (uid !== '') {
+    const why = `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`;
+    throw conflict(of, info.name, why);
+  }
+  checkNamespace(served, decoded, info.namespace);
+  const owner: Ownership = { ...writer, time: formatTime(parts.clock.now()), fields };
+  const named = { ...decoded, metadata: { ...decoded.metadata, name: info.name } };
+  const object = withManagedFields(named, [owner]);
+  const { namespace } = info;
+  const made = await createObject(parts, { served, object, namespace, identity, dryRun });
+  if (made.status !== 201) throw alreadyExists(of, info.name);
+  return made;
+}
+
+function change(parts: Parts, call: Call, configuration: Configuration): Promise<Answer> {
+  const { served, info, identity } = call;
+  const { json, dryRun } = configuration;
+  const metadata = isMembers(json['metadata']) ? json['metadata'] : {};
+  return changeObject(parts, {
+    served,
+    namespace: info.namespace,
+    name: info.name,
+    identity,
+    subresource: info.subresource,
+    dryRun,
+    insists: (metadata['resourceVersion'] ?? '') !== '',
+    next: (hub) => applied(parts, call, configuration, hub),
+  });
+}
+
+/** The live object with the configuration in it, and with the owners that follow. */
+function applied(
+  parts: Parts,
+  { served, info }: Call,
+  { json, fields, writer, force }: Configuration,
+  hub: KubeObject,
+): KubeObject {
+  const { catalog } = parts;
+  const { schema } = served.view;
+  const owners = ownersOf(parts, served, hub);
+  const live = viewObject(served, hub);
+  const merged = mergeFields(live, json, schema, catalog);
+  const before = owners.find((owner) => sameManager(owner, writer));
+  const others = owners.filter((owner) => owner !== before);
+  const keep = others.reduce((all, owner) => unionOf(all, owner.fields), fields);
+  const sameVersion = before?.apiVersion === writer.apiVersion;
+  const pruned =
+    before === undefined || !sameVersion
+      ? merged
+      : pruneFields(merged, { last: before.fields, keep }, schema, catalog);
+  const { object } = decodeFor(parts, served, pruned, { validation: 'Ignore', problems: [] });
+  checkNamespace(served, object, info.namespace);
+  const next = hubObject(served, object);
+  const seen = info.subresource === '' ? withStatusOfLive(served, next, hub) : next;
+  const after = ownAfterApply(owners, {
+    writer,
+    fields,
+    force,
+    now: formatTime(parts.clock.now()),
+    changesIn: changesBetween(parts, served, hub, seen),
+  });
+  if (after === owners && hub.metadata.managedFields !== undefined) return object;
+  return withManagedFields(object, after);
+}
+
+function withStatusOfLive({ resource }: Call['served'], next: KubeObject, live: KubeObject) {
+  return resource.hasStatus ? withStatusOf(next, live) : next;
+}
+
+function ownersOf(parts: Parts, served: Call['served'], hub: KubeObject): readonly Ownership[] {
+  const owners = parseManagedFields(hub.metadata.managedFields, { stored: true }) ?? [];
+  if (owners.length > 0) return owners;
+  return ownAfterUpdate(owners, {
+    writer: {
+      manager: firstManager,
+      operation: 'Update',
+      apiVersion: formatGroupVersion(served.view),
+      subresource: '',
+    },
+    now: formatTime(parts.clock.now()),
+    changesIn: changesBetween(parts, served, undefined, hub),
+  });
+}
