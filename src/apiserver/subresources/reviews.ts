@@ -2,8 +2,8 @@
  * Questions about identities and permissions: objects that are answered and never stored.
  *
  * TokenReview (who is this token?), SelfSubjectReview (who am I?), SubjectAccessReview,
- * LocalSubjectAccessReview (of one namespace) and SelfSubjectAccessReview (may they? may I?). Routed by plural, since they are no kinds of the
- * catalog.
+ * LocalSubjectAccessReview and SelfSubjectAccessReview (may they? in this namespace? may I?).
+ * Routed by plural, since they are no kinds of the catalog.
  */
 import { badRequest, notAcceptable, unknownResource } from '#api/errors.ts';
 import type { Identity } from '#kit/transport.ts';
