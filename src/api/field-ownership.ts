@@ -207,14 +207,16 @@ export function ownable(fields: FieldSet): FieldSet {
 export interface Applying extends Writing {
   readonly fields: FieldSet;
   readonly force: boolean;
+  /** What the applier may take without a conflict. */
+  readonly allowed?: FieldSet;
 }
 
 /** Throws the 409 that names every field which somebody else owns and which would change. */
 export function ownAfterApply(
   owners: readonly Ownership[],
-  { writer, now, changesIn, fields, force }: Applying,
+  { writer, now, changesIn, fields, force, allowed = {} }: Applying,
 ): readonly Ownership[] {
-  if (!force) refuseConflicts(owners, writer, changesIn);
+  if (!force) refuseConflicts(owners, { writer, now, changesIn }, allowed);
   const before = owners.find((owner) => sameManager(owner, writer));
   const others = yielding(owners, { writer, now, changesIn });
   return settled(owners, [...others, keptOrNew(before, { ...writer, time: now, fields })]);
@@ -227,15 +229,15 @@ interface Clash {
 
 function refuseConflicts(
   owners: readonly Ownership[],
-  writer: Manager,
-  changesIn: ChangesIn,
+  { writer, changesIn }: Writing,
+  allowed: FieldSet,
 ): void {
   const clashes: Clash[] = [];
   for (const owner of owners) {
     if (sameManager(owner, writer)) continue;
     const changes = changesIn(owner.apiVersion);
     if (changes === undefined) continue;
-    for (const path of pathsOf(intersectionOf(owner.fields, changes.set))) {
+    for (const path of pathsOf(differenceOf(intersectionOf(owner.fields, changes.set), allowed))) {
       clashes.push({ with: managerText(owner), path });
     }
   }

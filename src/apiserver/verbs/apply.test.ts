@@ -198,3 +198,23 @@ test('configurations that make no sense are refused', async () => {
   const stale = await apply(server, path, configMap({ x: '2' }, { resourceVersion: '1' }));
   assert.equal(stale.status, 409);
 });
+
+test('kubectl goes on from the server with what it applied from the client', async () => {
+  await using server = await openTestServer();
+  const annotation = 'kubectl.kubernetes.io/last-applied-configuration';
+  const annotations = { [annotation]: JSON.stringify(configMap({ x: '1' })) };
+  const byHand = 'fieldManager=kubectl-client-side-apply';
+  const before = configMap({ x: '1', y: '1' }, { annotations });
+  await server.request('POST', `${configMaps}?${byHand}`, before);
+  const path = `${configMaps}/a`;
+  const other = await apply(server, path, configMap({ x: '2' }), 'fieldManager=other');
+  assert.equal(other.status, 409);
+  const beyond = await apply(server, path, configMap({ y: '2' }), 'fieldManager=kubectl');
+  assert.equal(beyond.status, 409);
+  const taken = await apply(server, path, configMap({ x: '2' }), 'fieldManager=kubectl');
+  assert.equal(taken.status, 200);
+  assert.deepEqual(taken.body.data, { x: '2', y: '1' });
+  await server.request('PATCH', `${path}?fieldManager=hand`, { data: { x: '3' } });
+  const changed = await apply(server, path, configMap({ x: '4' }), 'fieldManager=kubectl');
+  assert.equal(changed.status, 409);
+});

@@ -27,8 +27,14 @@ import {
   parseManagedFields,
   sameManager,
 } from '#api/field-ownership.ts';
-import { type FieldSet, unionOf } from '#api/field-set.ts';
-import { duplicateSteps, fieldsOf, isMembers, type Members } from '#api/field-structure.ts';
+import { differenceOf, type FieldSet, unionOf } from '#api/field-set.ts';
+import {
+  compareFields,
+  duplicateSteps,
+  fieldsOf,
+  isMembers,
+  type Members,
+} from '#api/field-structure.ts';
 import { formatGroupVersion, type KubeObject } from '#api/object.ts';
 import { formatTime } from '#kit/clock.ts';
 import type { Parts } from '../parts.ts';
@@ -210,11 +216,32 @@ function applied(
     writer,
     fields,
     force,
+    allowed: writer.manager === 'kubectl' ? lastApplied(parts, served, hub) : {},
     now: formatTime(parts.clock.now()),
     changesIn: changesBetween(parts, served, hub, seen),
   });
   if (after === owners && hub.metadata.managedFields !== undefined) return object;
   return withManagedFields(object, after);
+}
+
+/**
+ * What kubectl wrote from the client, by its own annotation, and what is still as it wrote it: it
+ * may go on with that from the server without conflicts, under its usual name only.
+ */
+function lastApplied({ catalog }: Parts, served: Call['served'], hub: KubeObject): FieldSet {
+  const { annotations } = hub.metadata;
+  const text = annotations?.['kubectl.kubernetes.io/last-applied-configuration'] ?? '';
+  const { view } = served;
+  let json: unknown;
+  try {
+    json = text === '' ? undefined : JSON.parse(text);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  if (!isMembers(json) || json['apiVersion'] !== formatGroupVersion(view)) return {};
+  const { set, removed } = compareFields(json, viewObject(served, hub), view.schema, catalog);
+  const said = fieldsOf(json, view.schema, catalog);
+  return differenceOf(differenceOf(said, set), removed);
 }
 
 function withStatusOfLive({ resource }: Call['served'], next: KubeObject, live: KubeObject) {
