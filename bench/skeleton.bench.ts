@@ -72,9 +72,11 @@ async function readyMs(start: Start): Promise<{ readonly ms: number; readonly ps
     await clock.sleep(start.idleMs ?? 300, { signal: never });
     return { ms, pssMiB: pssMiB(child) };
   } finally {
-    const ended = new Promise((resolve) => child.once('exit', resolve));
-    child.kill('SIGTERM');
-    await ended;
+    if (child.exitCode === null && child.signalCode === null) {
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGTERM');
+      await ended;
+    }
   }
 }
 

@@ -109,7 +109,8 @@ async function runOpened(
     clusterDomain: state.clusterDomain,
     extraNames: config.tlsSAN,
   });
-  registerCluster(config.dataDir, state);
+  // Only a real node makes things outside the data dir.
+  if (config.node === 'containerd') registerCluster(config.dataDir, state);
   const parts = { config, state, certificates, nodeIP, status };
   // The node's process loads its modules and starts containerd while the control plane opens.
   const node = config.node === 'containerd' ? startNode(deps, parts) : undefined;
@@ -202,7 +203,9 @@ async function waitUntilUsable(
     await deps.clock.sleep(limits.nodePollMs, { signal });
   }
   status.ready('node', config.node === 'hollow' ? `${config.nodes} hollow` : state.nodeName);
-  if (config.node === 'containerd') await status.waitFor('dns', signal);
+  if (config.node !== 'containerd') return;
+  await status.waitFor('dns', signal);
+  await status.waitFor('images', signal);
 }
 
 /** Looks for a Ready condition that is True, in a Node or a list of Nodes. */

@@ -97,7 +97,13 @@ async function runComponents(
   const client = openClient({ transport, clock, userAgent: 'kubelet' });
   const informers = openInformers({ client, clock, random, log });
   const scope = new Scope(signal);
-  await loadImages(deps, { settings, containerd, signal });
+  const images = new ImageLoader(deps, { settings, containerd, signal });
+  // No pod starts without it; all others load while the node makes itself ready.
+  await images.loadPause();
+  scope.spawn(async () => {
+    const loaded = await images.loadArchives();
+    report({ ready: 'images', detail: `${loaded} loaded` });
+  });
   const podCIDR = Promise.withResolvers<string>();
   const ownNode = informers.of(nodes, { fieldSelector: `metadata.name=${state.nodeName}` });
   ownNode.addHandler({
@@ -157,40 +163,65 @@ async function runComponents(
   await scope.join();
 }
 
-/** Loads the pause image and every archive that was not loaded before, by name, size and date. */
-async function loadImages(
-  deps: Deps,
-  options: {
-    readonly settings: NodeSettings;
-    readonly containerd: Containerd;
-    readonly signal: AbortSignal;
-  },
-): Promise<void> {
-  const { settings, containerd, signal } = options;
-  const folder = join(settings.dataDir, 'agent/images');
-  mkdirSync(folder, { recursive: true });
-  const pause = join(folder, 'pause.tar');
-  if (!existsSync(pause)) await buildPauseImage({ outputDir: folder });
-  const recordPath = join(folder, 'loaded.json');
-  const loaded: Record<string, string> = existsSync(recordPath)
-    ? JSON.parse(readFileSync(recordPath, 'utf8'))
-    : {};
-  const archives = [pause, ...settings.imageDirs.flatMap(archivesIn)].filter(
-    (path) => loaded[path] !== identityOf(path),
-  );
-  const results = await Promise.allSettled(
-    archives.map(async (path) => {
-      await containerd.importImage(path, { signal });
-      loaded[path] = identityOf(path);
-      deps.log.info('image archive loaded', { path });
-    }),
-  );
-  for (const result of results) {
-    if (result.status === 'rejected') {
-      deps.log.error('image archive not loaded', { error: result.reason });
-    }
+/** Loads each archive once: what was loaded is known by its name, size and date. */
+class ImageLoader {
+  readonly #deps: Deps;
+  readonly #folder: string;
+  readonly #imageDirs: readonly string[];
+  readonly #containerd: Containerd;
+  readonly #signal: AbortSignal;
+  readonly #loaded: Record<string, string>;
+
+  constructor(
+    deps: Deps,
+    options: {
+      readonly settings: NodeSettings;
+      readonly containerd: Containerd;
+      readonly signal: AbortSignal;
+    },
+  ) {
+    this.#deps = deps;
+    this.#folder = join(options.settings.dataDir, 'agent/images');
+    this.#imageDirs = options.settings.imageDirs;
+    this.#containerd = options.containerd;
+    this.#signal = options.signal;
+    mkdirSync(this.#folder, { recursive: true });
+    this.#loaded = existsSync(this.#recordPath)
+      ? JSON.parse(readFileSync(this.#recordPath, 'utf8'))
+      : {};
   }
-  if (archives.length > 0) writeFileSync(recordPath, JSON.stringify(loaded));
+
+  get #recordPath(): string {
+    return join(this.#folder, 'loaded.json');
+  }
+
+  async loadPause(): Promise<void> {
+    const path = join(this.#folder, 'pause.tar');
+    if (!existsSync(path)) await buildPauseImage({ outputDir: this.#folder });
+    await this.#load([path]);
+  }
+
+  /** The archives of all folders; the number that was new. */
+  loadArchives(): Promise<number> {
+    return this.#load(this.#imageDirs.flatMap(archivesIn));
+  }
+
+  async #load(paths: readonly string[]): Promise<number> {
+    const wanted = paths.filter((path) => this.#loaded[path] !== identityOf(path));
+    const results = await Promise.allSettled(
+      wanted.map(async (path) => {
+        await this.#containerd.importImage(path, { signal: this.#signal });
+        this.#loaded[path] = identityOf(path);
+        this.#deps.log.info('image archive loaded', { path });
+      }),
+    );
+    const failures = results.filter((result) => result.status === 'rejected');
+    for (const { reason } of failures) {
+      this.#deps.log.error('image archive not loaded', { error: reason });
+    }
+    if (wanted.length > 0) writeFileSync(this.#recordPath, JSON.stringify(this.#loaded));
+    return wanted.length - failures.length;
+  }
 }
 
 function archivesIn(folder: string): readonly string[] {

@@ -33,7 +33,10 @@ export type NodeCommand =
 
 /** From the node's process. */
 export type NodeReport =
-  | { readonly ready: 'runtime' | 'network' | 'proxy' | 'dns' | 'kubelet'; readonly detail: string }
+  | {
+      readonly ready: 'runtime' | 'images' | 'network' | 'proxy' | 'dns' | 'kubelet';
+      readonly detail: string;
+    }
   | { readonly failed: string };
 
 const limits = { restartDelayMs: 500, restartDelayMsMax: 30_000, stopMs: 90_000 } as const;

@@ -21,6 +21,7 @@ test('node ports: the known range first, then thousands below it', () => {
   const second = freeNodePorts([first]);
   assert.deepEqual(second, { first: 29000, last: 29999 });
   assert.deepEqual(freeNodePorts([first, second]), { first: 28000, last: 28999 });
+  assert.deepEqual(freeNodePorts([{ first: 1, last: 65535 }]), first, 'better shared than none');
 });
 
 test('the API has the first address of the range, DNS the tenth', () => {
