@@ -7,7 +7,7 @@
  * and so only its owner may read it.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, mkdirSync } from 'node:fs';
+import { createReadStream, existsSync, mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Clock, systemClock } from '#kit/clock.ts';
 import { backupSqliteFile, type Copied, restoreSqliteFile } from '#store';
@@ -45,14 +45,21 @@ export async function restore(config: ClusterConfig, given: string): Promise<voi
   }
   try {
     const file = storePath(dataDir);
-    const keepAs = `${file}.replaced-${backupName(systemClock().now()).slice(6, -3)}`;
-    const restored = await restoreSqliteFile({ from, file, keepAs });
+    const replaced = `${file}.replaced-${backupName(systemClock().now()).slice(6, -3)}`;
+    const restored = await restoreSqliteFile({ from, file, keepAs: freeName(replaced) });
     console.log(`restored  ${from}, revision ${restored.revision}`);
     console.log(`goes on   behind revision ${restored.goesOnBehind}`);
     console.log(`replaced  ${restored.kept ?? 'nothing'}`);
   } finally {
     await socket[Symbol.asyncDispose]();
   }
+}
+
+/** Two restores may fall into one second. */
+function freeName(wanted: string): string {
+  let name = wanted;
+  for (let count = 2; existsSync(name); count++) name = `${wanted}-${count}`;
+  return name;
 }
 
 async function sha256Of(file: string): Promise<string> {

@@ -70,7 +70,8 @@ test('backup while it runs, restore while it does not, and everything is back', 
 
   // The disk is lost; the other copy brings all four back.
   rmSync(storePath(server.dataDir));
-  assert.equal((await server.coracle('restore', join(server.folder, 'stopped.db'))).code, 0);
+  const second = await server.coracle('restore', join(server.folder, 'stopped.db'));
+  assert.equal(second.code, 0, second.stderr);
   await server.start();
   assert.deepEqual(await names(server), ['c1', 'c2', 'c3', 'c4']);
 });
