@@ -74,7 +74,6 @@ interface Banned {
 const words: readonly Banned[] = [
   { pattern: /\bFIXME\b|\bXXX\b/g, text: 'repair it or describe it as it is' },
   { pattern: /\bTODO\b(?!\(#\d+\))/g, text: 'TODO needs an issue: TODO(#12)' },
-  { pattern: /(?<![\w.])\/work\//g, text: 'a path of one machine' },
   {
     pattern: /\bclaude\b|\banthropic\b|\bchatgpt\b|\bcopilot\b/gi,
     text: 'not part of the subject',
