@@ -74,10 +74,6 @@ interface Banned {
 const words: readonly Banned[] = [
   { pattern: /\bFIXME\b|\bXXX\b/g, text: 'repair it or describe it as it is' },
   { pattern: /\bTODO\b(?!\(#\d+\))/g, text: 'TODO needs an issue: TODO(#12)' },
-  {
-    pattern: /\bclaude\b|\banthropic\b|\bchatgpt\b|\bcopilot\b/gi,
-    text: 'not part of the subject',
-  },
 ];
 
 /** The rules' own texts and samples name what they forbid. */
