@@ -145,7 +145,7 @@ test('a work queue is done when one has succeeded and all have ended', async (t)
 });
 
 test('failures wait longer each time, up to the limit', async (t) => {
-  covers('WRK-094', 'WRK-096');
+  covers('WRK-094');
   const world = await start(t, { backoffLimit: 2 });
   const waits: number[] = [];
   for (let failure = 0; failure < 3; failure++) {
@@ -165,7 +165,6 @@ test('failures wait longer each time, up to the limit', async (t) => {
 });
 
 test('a deleted pod is replaced, and counts as failed', async (t) => {
-  covers('WRK-088', 'WRK-153');
   const world = await start(t, {});
   const [pod] = await running(world, 1);
   const name = pod?.metadata.name ?? '';

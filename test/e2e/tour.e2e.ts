@@ -7,7 +7,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runCommand } from '#kit/run-command.ts';
 import { ClusterProcess, freePort } from '#test/cluster-process.ts';
-import { covers } from '#test/covers.ts';
 
 interface PodView {
   readonly metadata: { readonly name: string; readonly uid: string };
@@ -105,7 +104,6 @@ test('the tour of the README', { timeout: 300_000 }, async (t) => {
       limitMs: 10_000,
     });
     watch.kill();
-    covers('WRK-003');
   });
   await step('logs', async () => {
     const logs = ['logs', 'deployment/web'];
