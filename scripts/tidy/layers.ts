@@ -30,7 +30,7 @@ export const layers: Readonly<Record<string, readonly string[] | 'everything'>> 
   scheduling: objects,
   client: objects,
   apiserver: ['store', 'scheduling', ...objects],
-  controllers: component,
+  controllers: ['scheduling', ...component],
   scheduler: ['scheduling', ...component],
   proxy: component,
   dns: component,

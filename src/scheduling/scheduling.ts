@@ -20,7 +20,9 @@ import type { PodFacts } from './pod-facts.ts';
 
 export { NodeInfo } from './node-info.ts';
 export type { ClusterChange, ScoreContext, Verdict } from './plugin.ts';
+export { matchesRequired } from './plugins/node-affinity.ts';
 export { hasEnded, type PodFacts, podFacts } from './pod-facts.ts';
+export { toleratesAll } from './tolerations.ts';
 
 /** In the order in which they are asked; the first objection is the one that is reported. */
 const plugins: readonly Plugin[] = [

@@ -42,7 +42,8 @@ export const nodeAffinity: Plugin = {
   },
 };
 
-function matchesRequired({ spec }: Pod, node: Selectable): boolean {
+/** The node selector and what the affinity requires; also asked for the pods of DaemonSets. */
+export function matchesRequired({ spec }: Pick<Pod, 'spec'>, node: Selectable): boolean {
   for (const [key, value] of Object.entries(spec?.nodeSelector ?? {})) {
     if (node.labels[key] !== value) return false;
   }
