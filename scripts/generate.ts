@@ -6,11 +6,14 @@
  * line).
  *
  * Run with `npm run generate -- FOLDER`, where FOLDER holds `openapi-definitions-v1.36.json` and
- * `protobuf-fields-v1.36.json`.
+ * `protobuf-fields-v1.36.json`. `npm run generate -- kinds` writes what servers know of each kind
+ * before they load its descriptor (`src/resources/openapi/kinds.json`).
  * `--check` writes nothing and fails when the files differ. Behaviour is never generated.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { formatKindFacts } from '../src/resources/kind-facts.ts';
+import { loadDescriptors } from '../src/resources/resources.ts';
 
 interface Definition {
   readonly type?: string;
@@ -186,10 +189,17 @@ function protobufText(folder: string): string {
 
 function main(): void {
   const [folder, flag] = process.argv.slice(2);
+  if (folder === 'kinds') {
+    write(
+      new Map([['src/resources/openapi/kinds.json', formatKindFacts(loadDescriptors())]]),
+      flag,
+    );
+    return;
+  }
   const source = join(folder ?? '.', 'openapi-definitions-v1.36.json');
   if (folder === undefined || !existsSync(source)) {
     console.error(
-      'usage: npm run generate -- FOLDER [--check]  (no openapi-definitions-v1.36.json there)',
+      'usage: npm run generate -- FOLDER|kinds [--check]  (no openapi-definitions-v1.36.json there)',
     );
     process.exit(2);
   }
@@ -202,6 +212,10 @@ function main(): void {
     );
   files.set('src/resources/openapi/v1.36.json', `{\n${entries.join(',\n')}\n}\n`);
   files.set('src/resources/openapi/protobuf-v1.36.json', protobufText(folder));
+  write(files, flag);
+}
+
+function write(files: ReadonlyMap<string, string>, flag: string | undefined): void {
   let stale = 0;
   for (const [path, text] of files) {
     if (existsSync(path) && readFileSync(path, 'utf8') === text) continue;

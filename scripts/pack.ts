@@ -101,7 +101,7 @@ function toJavaScript(text: string, { hasTypes }: { readonly hasTypes: boolean }
 /** Relative imports name the built files; those by `#name` go through package.json. */
 function withBuiltNames(code: string): string {
   return code.replaceAll(
-    /(\bfrom\s+|\bimport\s*\(\s*|\bimport\s+)(['"])(\.{1,2}\/[^'"]+)\.ts\2/g,
+    /(\bfrom\s+|\b(?:import|require)\s*\(\s*|\bimport\s+)(['"])(\.{1,2}\/[^'"]+)\.ts\2/g,
     '$1$2$3.js$2',
   );
 }

@@ -108,7 +108,7 @@ export function lineAt(text: string, index: number): number {
 }
 
 const staticImport = /^(?:import|export)\s+(type\s)?([^'";]*?)\s*from\s+'([^']+)'/gm;
-const otherImport = /(?:^import\s+|\bimport\(\s*)'([^']+)'/gm;
+const otherImport = /(?:^import\s+|\b(?:import|require)\(\s*)'([^']+)'/gm;
 const startedFile = /\bnew URL\(\s*'([^']+\.[jt]s)'/g;
 
 function parseImports(text: string): readonly Import[] {

@@ -33,10 +33,10 @@ export interface ResourceView<Hub extends KubeObject = KubeObject> {
   /** Fills in this version's defaults, on the version's own shape. Returns a new object. */
   readonly setDefaults: (object: KubeObject, context: WriteContext) => KubeObject;
   /** Absent where the view has the hub's shape. */
-  readonly toHub?: (object: KubeObject) => Hub;
-  readonly fromHub?: (hub: Hub) => KubeObject;
+  readonly toHub?: ((object: KubeObject) => Hub) | undefined;
+  readonly fromHub?: ((hub: Hub) => KubeObject) | undefined;
   /** Not in discovery unless legacy versions are switched on (`--runtime-config=api/legacy`). */
-  readonly legacy?: boolean;
+  readonly legacy?: boolean | undefined;
 }
 
 export interface Column<Hub extends KubeObject = KubeObject> {
@@ -71,47 +71,49 @@ export interface Resource<Hub extends KubeObject = KubeObject> {
   /** The first is the storage version; the order is the order of preference within a group. */
   readonly views: readonly ResourceView<Hub>[];
   /** Standard verbs served; default: all of them. */
-  readonly verbs?: readonly Verb[];
+  readonly verbs?: readonly Verb[] | undefined;
   /** Where the kind has a `status` sub-resource; then plain writes keep the old status. */
   readonly hasStatus: boolean;
-  readonly scale?: ScaleBinding<Hub>;
+  readonly scale?: ScaleBinding<Hub> | undefined;
   /** Drops what a creator may not set (status, generated fields) and sets what the server sets. */
-  readonly prepareForCreate?: (hub: Hub, context: WriteContext) => Hub;
+  readonly prepareForCreate?: ((hub: Hub, context: WriteContext) => Hub) | undefined;
   /** The same for an update through the main resource. `old` is what is stored. */
-  readonly prepareForUpdate?: (next: Hub, old: Hub, context: WriteContext) => Hub;
+  readonly prepareForUpdate?: ((next: Hub, old: Hub, context: WriteContext) => Hub) | undefined;
   /** The same for an update through `status`: keep everything but the status from `old`. */
-  readonly prepareForStatusUpdate?: (next: Hub, old: Hub, context: WriteContext) => Hub;
+  readonly prepareForStatusUpdate?:
+    | ((next: Hub, old: Hub, context: WriteContext) => Hub)
+    | undefined;
   /**
    * Whether the two differ in what `metadata.generation` counts. Default: anything outside
    * metadata and status. Kinds without a generation answer false.
    */
-  readonly specChanged?: (next: Hub, old: Hub) => boolean;
+  readonly specChanged?: ((next: Hub, old: Hub) => boolean) | undefined;
   /** Errors with upstream's field paths and texts; metadata is validated by the server itself. */
   readonly validate: (hub: Hub) => readonly FieldError[];
-  readonly validateUpdate?: (next: Hub, old: Hub) => readonly FieldError[];
-  readonly validateStatusUpdate?: (next: Hub, old: Hub) => readonly FieldError[];
+  readonly validateUpdate?: ((next: Hub, old: Hub) => readonly FieldError[]) | undefined;
+  readonly validateStatusUpdate?: ((next: Hub, old: Hub) => readonly FieldError[]) | undefined;
   /**
    * Sub-resources that show the whole object and change one part of it: `pods/ephemeralcontainers`,
    * `pods/resize`.
    */
-  readonly partialUpdates?: Readonly<Record<string, PartialUpdate<Hub>>>;
+  readonly partialUpdates?: Readonly<Record<string, PartialUpdate<Hub>>> | undefined;
   /** How `metadata.name` must look; default `subdomain` (DNS-1123 subdomain). */
-  readonly nameRule?: 'subdomain' | 'label' | 'label1035' | 'pathSegment';
+  readonly nameRule?: ('subdomain' | 'label' | 'label1035' | 'pathSegment') | undefined;
   readonly columns: readonly Column<Hub>[];
   /** Fields usable in field selectors besides metadata.name and metadata.namespace. */
-  readonly selectableFields?: Readonly<Record<string, (hub: Hub) => string>>;
+  readonly selectableFields?: Readonly<Record<string, (hub: Hub) => string>> | undefined;
   /** Seconds of grace that a delete gives when the request says nothing; absent: none (at once). */
-  readonly gracePeriodSeconds?: (hub: Hub) => number | undefined;
+  readonly gracePeriodSeconds?: ((hub: Hub) => number | undefined) | undefined;
   /** What happens to dependants when a delete says nothing; default background. */
-  readonly defaultPropagation?: 'background' | 'orphan' | 'foreground';
+  readonly defaultPropagation?: ('background' | 'orphan' | 'foreground') | undefined;
   /** Milliseconds after which a stored object disappears by itself (Events). */
-  readonly ttlMs?: number;
+  readonly ttlMs?: number | undefined;
   /** May an update come without a resourceVersion? Default true. */
-  readonly allowUnconditionalUpdate?: boolean;
+  readonly allowUnconditionalUpdate?: boolean | undefined;
   /** May PUT create the object? Default false. */
-  readonly allowCreateOnUpdate?: boolean;
+  readonly allowCreateOnUpdate?: boolean | undefined;
   /** Warnings for the client (`Warning: 299 - …`), on the hub shape. */
-  readonly warnings?: (hub: Hub, old: Hub | undefined) => readonly string[];
+  readonly warnings?: ((hub: Hub, old: Hub | undefined) => readonly string[]) | undefined;
 }
 
 export type Verb =

@@ -1,10 +1,45 @@
 /** The catalog of built-in kinds: complete, consistent, and cheap to open. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { Definitions, Schema } from '#api/schema.ts';
 import { openDefinitions } from './definitions.ts';
+import { formatKindFacts } from './kind-facts.ts';
 import * as kinds from './kinds.ts';
-import { builtinResources, openCatalog } from './resources.ts';
+import { builtinResources, loadDescriptors, openCatalog } from './resources.ts';
+
+test('what is known of a kind before its descriptor is loaded agrees with the descriptor', () => {
+  const written = readFileSync(new URL('./openapi/kinds.json', import.meta.url), 'utf8');
+  const stale = 'write it again with: npm run generate -- kinds';
+  assert.equal(written, formatKindFacts(loadDescriptors()), stale);
+});
+
+test('a deferred kind shows all that its descriptor has', () => {
+  const descriptors = loadDescriptors();
+  for (const [index, deferred] of builtinResources().entries()) {
+    const whole = descriptors[index];
+    assert.ok(whole);
+    assert.deepEqual(shapeOf(whole, deferred), shapeOf(whole, whole), whole.kind);
+    for (const [at, view] of whole.views.entries()) {
+      assert.deepEqual(shapeOf(view, deferred.views[at] ?? {}), shapeOf(view, view), whole.kind);
+    }
+  }
+});
+
+/** Values of `source` for the members of `whole`; functions, which are made anew, as their sort. */
+function shapeOf(whole: object, source: object): object {
+  const values: Readonly<Record<string, unknown>> = { ...pick(source, Object.keys(whole)) };
+  return JSON.parse(
+    JSON.stringify(values, (key, value) => {
+      if (key === 'views') return undefined;
+      return typeof value === 'function' ? 'function' : value;
+    }),
+  );
+}
+
+function pick(source: object, keys: readonly string[]): object {
+  return Object.fromEntries(keys.map((key) => [key, Reflect.get(source, key)]));
+}
 
 test('every view has a definition, and everything it refers to is there', () => {
   const definitions = openDefinitions();

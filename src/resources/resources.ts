@@ -1,125 +1,115 @@
 /**
- * All built-in kinds. `openCatalog` is what a server starts from; it reads one file and parses none
- * of its schemas, so that it costs a few milliseconds and little memory.
+ * All built-in kinds, in order of discovery: the file of each descriptor and the function in it.
+ * `openCatalog` is what a server starts from; it reads the facts of all kinds and parses no schema,
+ * and a descriptor is loaded when its kind is first written or shown, so that opening costs a few
+ * milliseconds and little memory. A kind that is new here, or has new names or versions, needs
+ * `npm run generate -- kinds`.
  */
+import { createRequire } from 'node:module';
 import { Catalog } from '#api/catalog.ts';
 import type { Resource } from '#api/resource.ts';
-import {
-  mutatingAdmissionPolicyResource,
-  validatingAdmissionPolicyResource,
-} from './admission-registration/admission-policy.ts';
-import {
-  mutatingAdmissionPolicyBindingResource,
-  validatingAdmissionPolicyBindingResource,
-} from './admission-registration/admission-policy-binding.ts';
-import {
-  mutatingWebhookConfigurationResource,
-  validatingWebhookConfigurationResource,
-} from './admission-registration/webhook-configuration.ts';
-import { controllerRevisionResource } from './apps/controller-revision.ts';
-import { daemonSetResource } from './apps/daemon-set.ts';
-import { deploymentResource } from './apps/deployment.ts';
-import { replicaSetResource } from './apps/replica-set.ts';
-import { statefulSetResource } from './apps/stateful-set.ts';
-import { horizontalPodAutoscalerResource } from './autoscaling/horizontal-pod-autoscaler.ts';
-import { cronJobResource } from './batch/cron-job.ts';
-import { jobResource } from './batch/job.ts';
-import { certificateSigningRequestResource } from './certificates/certificate-signing-request.ts';
-import { leaseResource } from './coordination/lease.ts';
-import { configMapResource } from './core/config-map.ts';
-import { endpointsResource } from './core/endpoints.ts';
-import { eventResource } from './core/event.ts';
-import { limitRangeResource } from './core/limit-range.ts';
-import { namespaceResource } from './core/namespace.ts';
-import { nodeResource } from './core/node.ts';
-import { persistentVolumeResource } from './core/persistent-volume.ts';
-import { persistentVolumeClaimResource } from './core/persistent-volume-claim.ts';
-import { podResource } from './core/pod/pod.ts';
-import { podTemplateResource } from './core/pod-template.ts';
-import { replicationControllerResource } from './core/replication-controller.ts';
-import { resourceQuotaResource } from './core/resource-quota.ts';
-import { secretResource } from './core/secret.ts';
-import { serviceResource } from './core/service/service.ts';
-import { serviceAccountResource } from './core/service-account.ts';
+import { present } from '#kit/assert.ts';
+import { deferResource } from './deferred-resource.ts';
 import { openDefinitions } from './definitions.ts';
-import { endpointSliceResource } from './discovery/endpoint-slice.ts';
-import { flowSchemaResource } from './flow-control/flow-schema.ts';
-import { priorityLevelConfigurationResource } from './flow-control/priority-level.ts';
-import { ingressResource } from './networking/ingress.ts';
-import { ingressClassResource } from './networking/ingress-class.ts';
-import { ipAddressResource, serviceCIDRResource } from './networking/ip-address.ts';
-import { networkPolicyResource } from './networking/network-policy.ts';
-import { runtimeClassResource } from './node/runtime-class.ts';
-import { podDisruptionBudgetResource } from './policy/pod-disruption-budget.ts';
-import { clusterRoleResource, roleResource } from './rbac/role.ts';
-import { clusterRoleBindingResource, roleBindingResource } from './rbac/role-binding.ts';
-import { resourceClaimResource, resourceClaimTemplateResource } from './resource/resource-claim.ts';
-import { deviceClassResource, resourceSliceResource } from './resource/resource-slice.ts';
-import { priorityClassResource } from './scheduling/priority-class.ts';
-import { csiDriverResource } from './storage/csi-driver.ts';
-import { csiNodeResource, csiStorageCapacityResource } from './storage/csi-node.ts';
-import { storageClassResource, volumeAttributesClassResource } from './storage/storage-class.ts';
-import { volumeAttachmentResource } from './storage/volume-attachment.ts';
+import { readKindFacts } from './kind-facts.ts';
+
+type Make = () => Resource;
+
+// Each file exports functions that make descriptors, and maybe more; a test calls them all.
+const require = createRequire(import.meta.url) as (file: string) => Readonly<Record<string, Make>>;
+
+const descriptors: Readonly<Record<string, () => Make | undefined>> = {
+  ConfigMap: () => require('./core/config-map.ts').configMapResource,
+  Endpoints: () => require('./core/endpoints.ts').endpointsResource,
+  Event: () => require('./core/event.ts').eventResource,
+  LimitRange: () => require('./core/limit-range.ts').limitRangeResource,
+  Namespace: () => require('./core/namespace.ts').namespaceResource,
+  Node: () => require('./core/node.ts').nodeResource,
+  PersistentVolume: () => require('./core/persistent-volume.ts').persistentVolumeResource,
+  PersistentVolumeClaim: () =>
+    require('./core/persistent-volume-claim.ts').persistentVolumeClaimResource,
+  Pod: () => require('./core/pod/pod.ts').podResource,
+  PodTemplate: () => require('./core/pod-template.ts').podTemplateResource,
+  ReplicationController: () =>
+    require('./core/replication-controller.ts').replicationControllerResource,
+  ResourceQuota: () => require('./core/resource-quota.ts').resourceQuotaResource,
+  Secret: () => require('./core/secret.ts').secretResource,
+  Service: () => require('./core/service/service.ts').serviceResource,
+  ServiceAccount: () => require('./core/service-account.ts').serviceAccountResource,
+  ControllerRevision: () => require('./apps/controller-revision.ts').controllerRevisionResource,
+  DaemonSet: () => require('./apps/daemon-set.ts').daemonSetResource,
+  Deployment: () => require('./apps/deployment.ts').deploymentResource,
+  ReplicaSet: () => require('./apps/replica-set.ts').replicaSetResource,
+  StatefulSet: () => require('./apps/stateful-set.ts').statefulSetResource,
+  HorizontalPodAutoscaler: () =>
+    require('./autoscaling/horizontal-pod-autoscaler.ts').horizontalPodAutoscalerResource,
+  CronJob: () => require('./batch/cron-job.ts').cronJobResource,
+  Job: () => require('./batch/job.ts').jobResource,
+  Lease: () => require('./coordination/lease.ts').leaseResource,
+  EndpointSlice: () => require('./discovery/endpoint-slice.ts').endpointSliceResource,
+  PodDisruptionBudget: () =>
+    require('./policy/pod-disruption-budget.ts').podDisruptionBudgetResource,
+  PriorityClass: () => require('./scheduling/priority-class.ts').priorityClassResource,
+  ClusterRole: () => require('./rbac/role.ts').clusterRoleResource,
+  Role: () => require('./rbac/role.ts').roleResource,
+  ClusterRoleBinding: () => require('./rbac/role-binding.ts').clusterRoleBindingResource,
+  RoleBinding: () => require('./rbac/role-binding.ts').roleBindingResource,
+  Ingress: () => require('./networking/ingress.ts').ingressResource,
+  IngressClass: () => require('./networking/ingress-class.ts').ingressClassResource,
+  IPAddress: () => require('./networking/ip-address.ts').ipAddressResource,
+  ServiceCIDR: () => require('./networking/ip-address.ts').serviceCIDRResource,
+  NetworkPolicy: () => require('./networking/network-policy.ts').networkPolicyResource,
+  CSIDriver: () => require('./storage/csi-driver.ts').csiDriverResource,
+  CSINode: () => require('./storage/csi-node.ts').csiNodeResource,
+  CSIStorageCapacity: () => require('./storage/csi-node.ts').csiStorageCapacityResource,
+  StorageClass: () => require('./storage/storage-class.ts').storageClassResource,
+  VolumeAttributesClass: () => require('./storage/storage-class.ts').volumeAttributesClassResource,
+  VolumeAttachment: () => require('./storage/volume-attachment.ts').volumeAttachmentResource,
+  RuntimeClass: () => require('./node/runtime-class.ts').runtimeClassResource,
+  CertificateSigningRequest: () =>
+    require('./certificates/certificate-signing-request.ts').certificateSigningRequestResource,
+  MutatingAdmissionPolicy: () =>
+    require('./admission-registration/admission-policy.ts').mutatingAdmissionPolicyResource,
+  ValidatingAdmissionPolicy: () =>
+    require('./admission-registration/admission-policy.ts').validatingAdmissionPolicyResource,
+  MutatingAdmissionPolicyBinding: () =>
+    require('./admission-registration/admission-policy-binding.ts')
+      .mutatingAdmissionPolicyBindingResource,
+  ValidatingAdmissionPolicyBinding: () =>
+    require('./admission-registration/admission-policy-binding.ts')
+      .validatingAdmissionPolicyBindingResource,
+  MutatingWebhookConfiguration: () =>
+    require('./admission-registration/webhook-configuration.ts')
+      .mutatingWebhookConfigurationResource,
+  ValidatingWebhookConfiguration: () =>
+    require('./admission-registration/webhook-configuration.ts')
+      .validatingWebhookConfigurationResource,
+  FlowSchema: () => require('./flow-control/flow-schema.ts').flowSchemaResource,
+  PriorityLevelConfiguration: () =>
+    require('./flow-control/priority-level.ts').priorityLevelConfigurationResource,
+  DeviceClass: () => require('./resource/resource-slice.ts').deviceClassResource,
+  ResourceSlice: () => require('./resource/resource-slice.ts').resourceSliceResource,
+  ResourceClaim: () => require('./resource/resource-claim.ts').resourceClaimResource,
+  ResourceClaimTemplate: () =>
+    require('./resource/resource-claim.ts').resourceClaimTemplateResource,
+};
+
+/** The descriptors themselves, all loaded. */
+export function loadDescriptors(): readonly Resource[] {
+  return Object.values(descriptors).map(make);
+}
+
+function make(find: () => Make | undefined): Resource {
+  return present(find(), 'the file of a kind has the function that makes its descriptor')();
+}
 
 export function builtinResources(): readonly Resource[] {
-  return [
-    configMapResource(),
-    endpointsResource(),
-    eventResource(),
-    limitRangeResource(),
-    namespaceResource(),
-    nodeResource(),
-    persistentVolumeResource(),
-    persistentVolumeClaimResource(),
-    podResource(),
-    podTemplateResource(),
-    replicationControllerResource(),
-    resourceQuotaResource(),
-    secretResource(),
-    serviceResource(),
-    serviceAccountResource(),
-    controllerRevisionResource(),
-    daemonSetResource(),
-    deploymentResource(),
-    replicaSetResource(),
-    statefulSetResource(),
-    horizontalPodAutoscalerResource(),
-    cronJobResource(),
-    jobResource(),
-    leaseResource(),
-    endpointSliceResource(),
-    podDisruptionBudgetResource(),
-    priorityClassResource(),
-    clusterRoleResource(),
-    roleResource(),
-    clusterRoleBindingResource(),
-    roleBindingResource(),
-    ingressResource(),
-    ingressClassResource(),
-    ipAddressResource(),
-    serviceCIDRResource(),
-    networkPolicyResource(),
-    csiDriverResource(),
-    csiNodeResource(),
-    csiStorageCapacityResource(),
-    storageClassResource(),
-    volumeAttributesClassResource(),
-    volumeAttachmentResource(),
-    runtimeClassResource(),
-    certificateSigningRequestResource(),
-    mutatingAdmissionPolicyResource(),
-    validatingAdmissionPolicyResource(),
-    mutatingAdmissionPolicyBindingResource(),
-    validatingAdmissionPolicyBindingResource(),
-    mutatingWebhookConfigurationResource(),
-    validatingWebhookConfigurationResource(),
-    flowSchemaResource(),
-    priorityLevelConfigurationResource(),
-    deviceClassResource(),
-    resourceSliceResource(),
-    resourceClaimResource(),
-    resourceClaimTemplateResource(),
-  ];
+  const facts = readKindFacts();
+  return Object.entries(descriptors).map(([kind, find]) =>
+    deferResource(present(facts[kind], `${kind} has facts: npm run generate -- kinds`), () =>
+      make(find),
+    ),
+  );
 }
 
 export function openCatalog(): Catalog {
