@@ -246,8 +246,8 @@ test('logs, node paths and exec pass through to the kubelet', async () => {
       'GET /stats/summary?a=b',
       'POST /exec/default/p/main?command=ls&command=-l&output=1 no token',
     ]);
-    const newest = 'websocket\r\nSec-WebSocket-Protocol: v5.channel.k8s.io';
-    assert.match(await upgrade(`${pod}/exec?command=ls`, newest), /^HTTP\/1\.1 400 /);
+    const unknown = 'websocket\r\nSec-WebSocket-Protocol: v9.channel.k8s.io';
+    assert.match(await upgrade(`${pod}/exec?command=ls`, unknown), /^HTTP\/1\.1 400 /);
     assert.match(await upgrade(`${pod}/exec?command=ls`, 'SPDY/3.1', 'nobody'), /^HTTP\/1\.1 403 /);
     assert.match(await upgrade(`${pod}/log`, 'SPDY/3.1'), /^HTTP\/1\.1 404 /);
     assert.equal(seen.length, 4);

@@ -3,9 +3,9 @@
  * port-forward, logs and what is behind a proxy.
  *
  * The first stages of the lifecycle run as for any request; only who is allowed is joined with the
- * node or the pod, and what is spoken then is their business. A log over WebSocket is sent from
- * here. The newest WebSocket protocols, which runtimes do not know, are answered with a plain 400,
- * on which clients turn to SPDY. Everything refused is answered as plain HTTP and closed.
+ * node or the pod, and what is spoken then is their business. Three things end here: a log over
+ * WebSocket, and the newest WebSocket protocols of streams and of port-forward, which runtimes do
+ * not know (`streams/`). Everything refused is answered as plain HTTP and closed.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -18,6 +18,13 @@ import { authenticate } from './stages/authenticate.ts';
 import { authorize } from './stages/authorize.ts';
 import { impersonate } from './stages/impersonate.ts';
 import { readRequestInfo } from './stages/read-request-info.ts';
+import {
+  kubeletStreamProtocol,
+  readStreamWishes,
+  serveStreams,
+  streamProtocol,
+} from './streams/websocket-streams.ts';
+import { serveTunnel, tunnelPrefix } from './streams/websocket-tunnel.ts';
 
 export interface Upgrade {
   readonly request: IncomingMessage;
@@ -27,6 +34,7 @@ export interface Upgrade {
 }
 
 const upgradable: ReadonlySet<string> = new Set(['exec', 'attach', 'portforward', 'proxy', 'log']);
+const isStream = /^(exec|attach)$/;
 /** WebSocket protocols that runtimes speak. */
 const runtimeProtocols =
   /^(|v4\.channel\.k8s\.io|channel\.k8s\.io|(v4\.)?base64\.channel\.k8s\.io)$/;
@@ -38,6 +46,15 @@ export function passUpgrade(parts: Parts, upgrade: Upgrade): void {
   allow(parts, upgrade)
     .then((info) => {
       if (info.subresource === 'log') return sendLog(parts, info, upgrade);
+      const offered = isWebSocket(request) ? protocolsOf(request) : [];
+      if (isStream.test(info.subresource) && offered.includes(streamProtocol)) {
+        return joinStreams(parts, info, upgrade);
+      }
+      const tunnel = offered.find((name) => name.startsWith(tunnelPrefix));
+      if (info.subresource === 'portforward' && tunnel !== undefined) {
+        return joinTunnel(parts, info, upgrade, tunnel);
+      }
+      if (offered.length > 0 && info.subresource !== 'proxy') assertSpoken(offered);
       const { method = 'POST', rawHeaders, url = '/' } = request;
       parts.kubelet.upgrade(parts.kubelet.target(info, url), { method, rawHeaders, head, socket });
       return undefined;
@@ -56,15 +73,53 @@ async function allow(parts: Parts, { request, peer }: Upgrade): Promise<Resource
   const identity = impersonate(parts, caller, plain);
   await authorize(parts, identity, info);
   if (info.type !== 'resource' || !upgradable.has(info.subresource)) throw unknownResource();
-  const isWebSocket = headers['upgrade']?.toLowerCase() === 'websocket';
-  if (info.subresource === 'log' && !isWebSocket) throw unknownResource();
-  if (isWebSocket && /^(exec|attach|portforward)$/.test(info.subresource)) {
-    const offered = protocolsOf(request);
-    if (!offered.some((name) => runtimeProtocols.test(name))) {
-      throw badRequest(`none of the protocols is spoken here: ${offered.join(', ')}`);
-    }
-  }
+  if (info.subresource === 'log' && !isWebSocket(request)) throw unknownResource();
   return info;
+}
+
+function assertSpoken(offered: readonly string[]): void {
+  if (offered.some((name) => runtimeProtocols.test(name))) return;
+  throw badRequest(`none of the protocols is spoken here: ${offered.join(', ')}`);
+}
+
+function isWebSocket({ headers }: IncomingMessage): boolean {
+  return headers.upgrade?.toLowerCase() === 'websocket';
+}
+
+async function joinStreams(
+  { kubelet }: Parts,
+  info: ResourceInfo,
+  { request, socket, head }: Upgrade,
+): Promise<void> {
+  const streams = await kubelet.openStreams(kubelet.target(info, request.url ?? '/'), {
+    protocol: kubeletStreamProtocol,
+    signal: goneSignal(socket),
+  });
+  const wishes = readStreamWishes(new URLSearchParams(info.query));
+  serveStreams(socket, { key: keyOf(request), head }, { streams, wishes });
+}
+
+async function joinTunnel(
+  { kubelet }: Parts,
+  info: ResourceInfo,
+  { request, socket, head }: Upgrade,
+  protocol: string,
+): Promise<void> {
+  const streams = await kubelet.openStreams(kubelet.target(info, request.url ?? '/'), {
+    protocol: protocol.slice(tunnelPrefix.length),
+    signal: goneSignal(socket),
+  });
+  serveTunnel(socket, { key: keyOf(request), protocol, head }, streams);
+}
+
+function goneSignal(socket: Duplex): AbortSignal {
+  const gone = new AbortController();
+  socket.once('close', () => gone.abort(new Error('the client is gone')));
+  return gone.signal;
+}
+
+function keyOf({ headers }: IncomingMessage): string {
+  return String(headers['sec-websocket-key'] ?? '');
 }
 
 function protocolsOf({ headers }: IncomingMessage): readonly string[] {
@@ -84,8 +139,7 @@ async function sendLog(
   const { body } = await parts.kubelet.log(parts.kubelet.target(info, request.url ?? '/'), {
     signal,
   });
-  const key = String(request.headers['sec-websocket-key'] ?? '');
-  const peer = acceptWebSocket(socket, { key, protocol: protocol ?? '', head });
+  const peer = acceptWebSocket(socket, { key: keyOf(request), protocol: protocol ?? '', head });
   peer.listen({ onMessage: () => {}, onClose: () => gone.abort() });
   const text = protocol?.startsWith('base64') === true;
   const messages = body instanceof Uint8Array ? [body] : body;

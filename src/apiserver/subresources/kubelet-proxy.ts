@@ -9,7 +9,7 @@
  */
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { connect as connectPlain } from 'node:net';
+import { connect as connectPlain, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect } from 'node:tls';
 import { badRequest, internalError, notFound, serviceUnavailable } from '#api/errors.ts';
@@ -55,6 +55,12 @@ export interface UpgradeRequest {
   /** What the client had already sent behind its request. */
   readonly head: Uint8Array;
   readonly socket: Duplex;
+}
+
+export interface Streams {
+  readonly socket: Duplex;
+  /** What came behind the answer. */
+  readonly head: Uint8Array;
 }
 
 const kubeletPortDefault = 10250;
@@ -138,15 +144,9 @@ export class KubeletProxy {
   /** Connects to the kubelet, repeats the client's request there, and joins the two connections. */
   upgrade(target: KubeletTarget, request: UpgradeRequest): void {
     const { socket, head } = request;
-    const { host, port, scheme } = target;
-    const upstream =
-      scheme === 'http'
-        ? connectPlain({ host, port })
-        : connect({ ...this.#tlsFor(scheme), host, port });
-    upstream.setTimeout(connectLimitMs, () => upstream.destroy(new Error('connect timed out')));
-    upstream.setNoDelay(true);
+    const upstream = this.#connect(target);
     let joined = false;
-    upstream.once(scheme === 'http' ? 'connect' : 'secureConnect', () => {
+    upstream.once(target.scheme === 'http' ? 'connect' : 'secureConnect', () => {
       joined = true;
       upstream.setTimeout(0);
       upstream.write(requestHead(target, request));
@@ -162,6 +162,56 @@ export class KubeletProxy {
     socket.once('error', () => upstream.destroy());
     socket.once('close', () => upstream.destroy());
     upstream.once('close', () => socket.end());
+  }
+
+  /** SPDY streams of a pod, by a request of our own; what the kubelet refuses becomes a Status. */
+  openStreams(
+    target: KubeletTarget,
+    { protocol, signal }: { readonly protocol: string; readonly signal: AbortSignal },
+  ): Promise<Streams> {
+    const sent = httpsRequest({
+      ...this.#tls(),
+      host: target.host,
+      port: target.port,
+      path: target.path,
+      method: 'POST',
+      headers: {
+        connection: 'Upgrade',
+        upgrade: 'SPDY/3.1',
+        'x-stream-protocol-version': protocol,
+      },
+      agent: false,
+      signal,
+    });
+    sent.setTimeout(connectLimitMs, () => sent.destroy(new Error('connect timed out')));
+    return new Promise((resolve, reject) => {
+      sent.once('upgrade', (_answer, socket, head) => {
+        socket.setTimeout(0);
+        socket.setNoDelay(true);
+        resolve({ socket, head });
+      });
+      sent.once('response', (answer) => {
+        const isOurs = answer.statusCode === 400 || answer.statusCode === 404;
+        const refuse = (why: string): void => reject(isOurs ? badRequest(why) : internalError(why));
+        readText(answer).then(refuse, reject);
+      });
+      sent.once('error', (error) => {
+        this.#deps.log.warn('connection to a kubelet failed', { host: target.host, error });
+        reject(serviceUnavailable(`error dialing backend: ${error.message}`));
+      });
+      sent.end();
+    });
+  }
+
+  #connect(target: KubeletTarget): Socket {
+    const { host, port, scheme } = target;
+    const upstream =
+      scheme === 'http'
+        ? connectPlain({ host, port })
+        : connect({ ...this.#tlsFor(scheme), host, port });
+    upstream.setTimeout(connectLimitMs, () => upstream.destroy(new Error('connect timed out')));
+    upstream.setNoDelay(true);
+    return upstream;
   }
 
   #send(
