@@ -35,7 +35,9 @@ export async function bootstrap(parts: Parts): Promise<void> {
   if (serviceKind !== undefined)
     await ensure(parts, serviceKind, kubernetesService(parts), 'default');
   const sliceKind = find(parts, 'discovery.k8s.io', 'endpointslices');
-  if (sliceKind !== undefined) await publish(parts, sliceKind);
+  if (sliceKind !== undefined) await publish(parts, sliceKind, kubernetesSlice(parts));
+  const endpointsKind = find(parts, '', 'endpoints');
+  if (endpointsKind !== undefined) await publish(parts, endpointsKind, kubernetesEndpoints(parts));
 }
 
 function find({ catalog }: Parts, group: string, plural: string): Served | undefined {
@@ -91,8 +93,8 @@ function kubernetesService({ services, options }: Parts): KubeObject {
 }
 
 /** The endpoint of `kubernetes`, which no controller makes because the Service has no selector. */
-async function publish(parts: Parts, served: Served): Promise<void> {
-  const { address, port } = parts.options.advertise;
+function kubernetesSlice({ options }: Parts): KubeObject {
+  const { address, port } = options.advertise;
   const slice = {
     kind: 'EndpointSlice',
     apiVersion: 'discovery.k8s.io/v1',
@@ -105,7 +107,28 @@ async function publish(parts: Parts, served: Served): Promise<void> {
     endpoints: [{ addresses: [address], conditions: { ready: true } }],
     ports: [{ name: 'https', port, protocol: 'TCP' }],
   };
-  await ensure(parts, served, slice, 'default');
+  return slice;
+}
+
+/** The same for readers of the older form; not mirrored, since the slice is there already. */
+function kubernetesEndpoints({ options }: Parts): KubeObject {
+  const { address, port } = options.advertise;
+  const endpoints = {
+    kind: 'Endpoints',
+    apiVersion: 'v1',
+    metadata: {
+      name: 'kubernetes',
+      namespace: 'default',
+      labels: { 'endpointslice.kubernetes.io/skip-mirror': 'true' },
+    },
+    subsets: [{ addresses: [{ ip: address }], ports: [{ name: 'https', port, protocol: 'TCP' }] }],
+  };
+  return endpoints;
+}
+
+/** Made, or put right after the address has changed. */
+async function publish(parts: Parts, served: Served, object: KubeObject): Promise<void> {
+  await ensure(parts, served, object, 'default');
   await changeObject(parts, {
     served,
     namespace: 'default',
@@ -114,6 +137,6 @@ async function publish(parts: Parts, served: Served): Promise<void> {
     subresource: '',
     dryRun: false,
     insists: false,
-    next: (hub) => ({ ...slice, metadata: { ...hub.metadata, ...slice.metadata } }),
+    next: (hub) => ({ ...object, metadata: { ...hub.metadata, ...object.metadata } }),
   });
 }

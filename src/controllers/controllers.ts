@@ -28,6 +28,7 @@ import { openRootCAController } from './root-ca.ts';
 import { openServiceAccountController } from './service-account.ts';
 import { openTaintEvictionController } from './taint-eviction/taint-eviction.ts';
 import { openTTLAfterFinishedController } from './ttl-after-finished/ttl-after-finished.ts';
+import { openUpkeepControllers } from './upkeep.ts';
 
 export interface ControllersDeps {
   readonly client: Client;
@@ -76,6 +77,7 @@ function openAll(deps: ControllerDeps, options: ControllersOptions): readonly Co
     openJobController(deps),
     openTTLAfterFinishedController(deps),
     openEndpointSliceController(deps),
+    ...openUpkeepControllers(deps),
     openNamespaceController(deps, { kinds }),
     openServiceAccountController(deps),
     openRootCAController(deps, { rootCA: options.rootCA }),

@@ -6,7 +6,7 @@
  */
 import { objectKey } from '#api/object.ts';
 import { mapMatches } from '#api/selectors.ts';
-import type { Informer } from '#client';
+import type { Informer, Recorder } from '#client';
 import { WorkQueue } from '#kit/work-queue.ts';
 import {
   nodes as nodeKind,
@@ -20,7 +20,10 @@ import { ignoreNotFound, isNamespaceEnding } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { Expectations } from '../expectations.ts';
 import { isSameValue } from '../same-value.ts';
+import { ChangeTimes, changeTimeAnnotation } from './change-times.ts';
+import { wantsAutomaticHints } from './hints.ts';
 import { type Action, labels, managerName, planSlices } from './plan.ts';
+import { isRelevant, selectorOf, servicesOf } from './pod-endpoints.ts';
 
 const serviceIndex = 'managed slices of service';
 const zoneLabel = 'topology.kubernetes.io/zone';
@@ -44,10 +47,15 @@ class EndpointSliceController {
   readonly nodes: Informer<Node>;
   readonly #deps: ControllerDeps;
   readonly #expectations: Expectations;
+  readonly #recorder: Recorder;
+  readonly #changeTimes = new ChangeTimes();
+  /** Services with hints by CPU: why they have none, or nothing. */
+  readonly #hinted = new Map<string, string>();
 
   constructor(deps: ControllerDeps) {
     this.#deps = deps;
     this.#expectations = new Expectations(deps);
+    this.#recorder = deps.recorderFor('endpoint-slice-controller');
     this.queue = new WorkQueue(deps);
     this.services = deps.informers.of(serviceKind);
     this.pods = deps.informers.of(podKind);
@@ -61,7 +69,11 @@ class EndpointSliceController {
     this.services.addHandler({
       onAdd: wake,
       onUpdate: wake,
-      onDelete: (service) => this.#expectations.forget(objectKey(service)),
+      onDelete: (service) => {
+        this.#expectations.forget(objectKey(service));
+        this.#changeTimes.forget(objectKey(service));
+        this.#hinted.delete(objectKey(service));
+      },
     });
     this.pods.addHandler({
       onAdd: (pod) => this.#wakeSelecting(pod),
@@ -83,7 +95,9 @@ class EndpointSliceController {
       onAdd: () => this.#wakeAll(),
       onUpdate: (node, old) => {
         if (zoneOf(node) !== zoneOf(old)) this.#wakeAll();
+        else if (!isSameValue(weightOf(node), weightOf(old))) this.#wakeHinted();
       },
+      onDelete: () => this.#wakeAll(),
     });
   }
 
@@ -91,23 +105,30 @@ class EndpointSliceController {
     const service = this.services.get(key);
     // Slices of a deleted service are the garbage collector's, those without selector users'.
     if (service === undefined || service.metadata.deletionTimestamp !== undefined) return;
-    const { selector } = service.spec ?? {};
-    if (selector === undefined || Object.keys(selector).length === 0) return;
+    const selector = selectorOf(service);
+    if (selector === undefined) return;
     if (!this.#expectations.areMet(key)) return;
     const pods: Pod[] = [];
     for (const pod of this.pods.listNamespace(service.metadata.namespace ?? '')) {
       if (mapMatches(selector, pod.metadata.labels)) pods.push(pod);
     }
     const slices = [...this.slices.byIndex(serviceIndex, key)];
-    const zone = (nodeName: string): string | undefined => zoneOf(this.nodes.get(nodeName));
-    const actions = planSlices({ service, pods, zoneOf: zone, slices });
+    const { actions, refusals } = planSlices({
+      service,
+      pods,
+      nodeOf: (nodeName) => this.nodes.get(nodeName),
+      nodes: () => this.nodes.list(),
+      slices,
+    });
+    this.#tellHints(service, refusals);
+    const changedAt = this.#changeTimes.of(service, pods);
     const created = actions.filter((action) => action.do === 'create').length;
     const deletions = actions
       .filter((action) => action.do === 'delete')
       .map(({ slice }) => slice.metadata.uid ?? '');
     this.#expectations.expect(key, { creations: created, deletions });
     try {
-      for (const action of actions) await this.#perform(action, { signal });
+      for (const action of actions) await this.#perform(action, changedAt, { signal });
     } catch (error) {
       // The next attempt starts from what the cache then shows.
       this.#expectations.forget(key);
@@ -115,15 +136,23 @@ class EndpointSliceController {
     }
   }
 
-  async #perform(action: Action, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+  async #perform(
+    action: Action,
+    changedAt: string | undefined,
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<void> {
     const { client } = this.#deps;
     const { namespace, name = '' } = action.slice.metadata;
+    const { [changeTimeAnnotation]: _, ...others } = action.slice.metadata.annotations ?? {};
+    const annotations =
+      changedAt === undefined ? others : { ...others, [changeTimeAnnotation]: changedAt };
+    const slice = { ...action.slice, metadata: { ...action.slice.metadata, annotations } };
     switch (action.do) {
       case 'create':
-        await client.create(sliceKind, action.slice, { signal });
+        await client.create(sliceKind, slice, { signal });
         break;
       case 'update':
-        await client.update(sliceKind, action.slice, { signal });
+        await client.update(sliceKind, slice, { signal });
         break;
       case 'delete':
         await client.delete(sliceKind, { namespace, name }, { signal }).catch(ignoreNotFound);
@@ -142,11 +171,42 @@ class EndpointSliceController {
   }
 
   #wakeSelecting(pod: Pod): void {
-    for (const service of this.services.listNamespace(pod.metadata.namespace ?? '')) {
-      const { selector } = service.spec ?? {};
-      if (selector !== undefined && mapMatches(selector, pod.metadata.labels)) {
-        this.queue.add(objectKey(service));
-      }
+    const services = this.services.listNamespace(pod.metadata.namespace ?? '');
+    for (const service of servicesOf(pod, services)) this.queue.add(objectKey(service));
+  }
+
+  /** Events about hints by zone, as each begins and ends. */
+  #tellHints(service: Service, refusals: readonly string[]): void {
+    const key = objectKey(service);
+    const before = this.#hinted.get(key);
+    if (!wantsAutomaticHints(service)) {
+      if (before !== undefined) this.#hinted.delete(key);
+      if (before === '') this.#tellDisabled(service, 'Topology Aware Hints has been disabled');
+      return;
+    }
+    const now = refusals.join('; ');
+    if (now === before) return;
+    this.#hinted.set(key, now);
+    if (now !== '') {
+      this.#tellDisabled(service, now);
+      return;
+    }
+    const message = 'Topology Aware Hints has been enabled';
+    this.#recorder.record(service, {
+      type: 'Normal',
+      reason: 'TopologyAwareHintsEnabled',
+      message,
+    });
+  }
+
+  #tellDisabled(service: Service, message: string): void {
+    const reason = 'TopologyAwareHintsDisabled';
+    this.#recorder.record(service, { type: 'Warning', reason, message });
+  }
+
+  #wakeHinted(): void {
+    for (const service of this.services.list()) {
+      if (wantsAutomaticHints(service)) this.queue.add(objectKey(service));
     }
   }
 
@@ -166,17 +226,8 @@ function zoneOf(node: Node | undefined): string | undefined {
   return node?.metadata.labels?.[zoneLabel];
 }
 
-/** Whether an endpoint could have changed; most updates of a pod are about something else. */
-function isRelevant(pod: Pod, old: Pod): boolean {
-  const ready = (of: Pod) =>
-    of.status?.conditions?.find((condition) => condition.type === 'Ready')?.status;
-  return (
-    ready(pod) !== ready(old) ||
-    pod.status?.phase !== old.status?.phase ||
-    pod.spec?.nodeName !== old.spec?.nodeName ||
-    pod.metadata.deletionTimestamp !== old.metadata.deletionTimestamp ||
-    !isSameValue(pod.status?.podIPs, old.status?.podIPs) ||
-    pod.status?.podIP !== old.status?.podIP ||
-    !isSameValue(pod.metadata.labels, old.metadata.labels)
-  );
+/** What hints by CPU are made from. */
+function weightOf({ status }: Node): unknown {
+  const ready = status?.conditions?.find(({ type }) => type === 'Ready')?.status;
+  return [ready, status?.allocatable?.['cpu']];
 }

@@ -1,7 +1,7 @@
 /** Slices from pods: conditions, ports, and how few writes a change takes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Pod, Service } from '#resources/types/core-v1.ts';
+import type { Node, Pod, Service } from '#resources/types/core-v1.ts';
 import type { EndpointSlice } from '#resources/types/discovery-v1.ts';
 import { type Action, planSlices } from './plan.ts';
 
@@ -32,12 +32,21 @@ function pod(index: number, more: { readonly ready?: boolean; readonly spec?: ob
 const pods = (from: number, to: number): Pod[] =>
   Array.from({ length: to - from }, (_, index) => pod(from + index));
 
+const nodeOf = (name: string): Node | undefined =>
+  name === 'gone' || name === ''
+    ? undefined
+    : {
+        apiVersion: 'v1',
+        kind: 'Node',
+        metadata: { name, labels: { 'topology.kubernetes.io/zone': `zone-of-${name}` } },
+      };
+
 const plan = (
   list: readonly Pod[],
   slices: readonly EndpointSlice[] = [],
   of = service(),
 ): readonly Action[] =>
-  planSlices({ service: of, pods: list, slices, zoneOf: (node) => `zone of ${node}` });
+  planSlices({ service: of, pods: list, slices, nodeOf, nodes: () => [] }).actions;
 
 /** What is stored after the plan was performed. */
 function perform(actions: readonly Action[], slices: readonly EndpointSlice[]): EndpointSlice[] {

@@ -9,13 +9,14 @@
  *
  * Example: slices A (100) and B (40), 30 pods go from A and 60 come: A 70 + 30, B 40 + 30.
  */
-import { isIPv6 } from 'node:net';
 import { services as serviceKind } from '#resources/kinds.ts';
-import type { Container, Pod, Service, ServicePort } from '#resources/types/core-v1.ts';
+import type { Node, Pod, Service } from '#resources/types/core-v1.ts';
 import type { Endpoint, EndpointPort, EndpointSlice } from '#resources/types/discovery-v1.ts';
 import { controllerReference } from '../ownership.ts';
 import { isReady, isTerminated, isTerminating } from '../pod-state.ts';
 import { isSameValue } from '../same-value.ts';
+import { planHints, wantsAutomaticHints } from './hints.ts';
+import { addressOf, hostnameOf, portsOf } from './pod-endpoints.ts';
 
 export const limits = { endpointsPerSlice: 100 } as const;
 
@@ -32,7 +33,8 @@ export interface Facts {
   readonly service: Service;
   /** Pods in the service's namespace that match its selector. */
   readonly pods: readonly Pod[];
-  readonly zoneOf: (nodeName: string) => string | undefined;
+  readonly nodeOf: (nodeName: string) => Node | undefined;
+  readonly nodes: () => Iterable<Node>;
   /** Those of this service that this controller manages. */
   readonly slices: readonly EndpointSlice[];
 }
@@ -43,15 +45,23 @@ interface Group {
   readonly endpoints: Map<string, Endpoint>;
 }
 
-export function planSlices(facts: Facts): readonly Action[] {
+export interface Planned {
+  readonly actions: readonly Action[];
+  /** What to say about hints by zone, for each family where they were refused. */
+  readonly refusals: readonly string[];
+}
+
+export function planSlices(facts: Facts): Planned {
   const { service } = facts;
   const groups = groupEndpoints(facts);
+  const refusals = addHints(facts, groups);
   const actions: Action[] = [];
   const used = new Set<EndpointSlice>();
   for (const group of groups) {
     const own = facts.slices.filter(
       (slice) =>
         !used.has(slice) &&
+        isOwned(slice, service) &&
         slice.addressType === group.addressType &&
         (isSameValue(slice.ports, group.ports) || (slice.endpoints?.length ?? 0) === 0),
     );
@@ -62,11 +72,32 @@ export function planSlices(facts: Facts): readonly Action[] {
     actions.push(...planGroup(service, group, candidates));
   }
   for (const slice of facts.slices) if (!used.has(slice)) actions.push({ do: 'delete', slice });
-  return actions;
+  return { actions, refusals };
+}
+
+/** Not of an earlier Service of the same name. */
+function isOwned({ metadata }: EndpointSlice, service: Service): boolean {
+  return metadata.ownerReferences?.some(({ uid }) => uid === service.metadata.uid) ?? false;
+}
+
+/** Hints are shared out among all endpoints of a family, whatever their ports. */
+function addHints({ service, nodes }: Facts, groups: readonly Group[]): readonly string[] {
+  const refusals: string[] = [];
+  for (const addressType of new Set(groups.map((group) => group.addressType))) {
+    const family = groups.filter((group) => group.addressType === addressType);
+    const before = family.flatMap(({ endpoints }) => [...endpoints.values()]);
+    const { endpoints: after, refusal } = planHints(service, before, nodes);
+    const hinted = new Map(before.map((endpoint, index) => [endpoint, after[index] ?? endpoint]));
+    for (const { endpoints } of family) {
+      for (const [key, endpoint] of endpoints) endpoints.set(key, hinted.get(endpoint) ?? endpoint);
+    }
+    if (refusal !== undefined) refusals.push(`${refusal}, addressType: ${addressType}`);
+  }
+  return wantsAutomaticHints(service) ? refusals : [];
 }
 
 /** Endpoints by address type and by ports: a named port may have another number in each pod. */
-function groupEndpoints({ service, pods, zoneOf }: Facts): readonly Group[] {
+function groupEndpoints({ service, pods, nodeOf }: Facts): readonly Group[] {
   const groups = new Map<string, Group>();
   const families =
     service.spec?.type === 'ExternalName' ? [] : (service.spec?.ipFamilies ?? ['IPv4']);
@@ -75,12 +106,15 @@ function groupEndpoints({ service, pods, zoneOf }: Facts): readonly Group[] {
     for (const pod of pods) {
       const address = addressOf(pod, addressType);
       if (address === undefined || isTerminated(pod)) continue;
+      const node = nodeOf(pod.spec?.nodeName ?? '');
+      // A node that is gone takes its pods along, unless all that there is shall be published.
+      if (node === undefined && service.spec?.publishNotReadyAddresses !== true) continue;
       isEmpty = false;
       const ports = portsOf(service, pod);
       const name = `${addressType} ${JSON.stringify(ports)}`;
       const group = groups.get(name) ?? { addressType, ports, endpoints: new Map() };
       groups.set(name, group);
-      group.endpoints.set(pod.metadata.uid ?? address, endpointOf(service, pod, address, zoneOf));
+      group.endpoints.set(pod.metadata.uid ?? address, endpointOf(service, pod, address, node));
     }
     // Without pods there still is a slice, so that readers know that there are none.
     if (isEmpty) groups.set(addressType, { addressType, ports: [], endpoints: new Map() });
@@ -148,14 +182,15 @@ function sliceOf(
   before: EndpointSlice | undefined,
 ): EndpointSlice {
   const { namespace, name = '' } = service.metadata;
-  const isHeadless = service.spec?.clusterIP === 'None';
+  const isHeadless = !service.spec?.clusterIP || service.spec.clusterIP === 'None';
+  const { [labels.headless]: _, ...others } = service.metadata.labels ?? {};
   const metadata = before?.metadata ?? { namespace, generateName: `${name}-` };
   return {
     ...(before ?? { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice' }),
     metadata: {
       ...metadata,
       labels: {
-        ...service.metadata.labels,
+        ...others,
         [labels.serviceName]: name,
         [labels.managedBy]: managerName,
         ...(isHeadless ? { [labels.headless]: '' } : {}),
@@ -168,57 +203,20 @@ function sliceOf(
   };
 }
 
-function endpointOf(
-  service: Service,
-  pod: Pod,
-  address: string,
-  zoneOf: Facts['zoneOf'],
-): Endpoint {
+function endpointOf(service: Service, pod: Pod, address: string, node: Node | undefined): Endpoint {
   const { namespace, name, uid } = pod.metadata;
-  const { nodeName, hostname, subdomain } = pod.spec ?? {};
+  const { nodeName } = pod.spec ?? {};
+  const hostname = hostnameOf(pod, service);
   const serving = isReady(pod);
   const terminating = isTerminating(pod);
   const ready = service.spec?.publishNotReadyAddresses === true || (serving && !terminating);
-  const zone = nodeName === undefined ? undefined : zoneOf(nodeName);
+  const zone = node?.metadata.labels?.['topology.kubernetes.io/zone'];
   return {
     addresses: [address],
     conditions: { ready, serving, terminating },
-    ...(hostname && subdomain === service.metadata.name ? { hostname } : {}),
+    ...(hostname === undefined ? {} : { hostname }),
     ...(nodeName === undefined ? {} : { nodeName }),
     ...(zone === undefined ? {} : { zone }),
     targetRef: { kind: 'Pod', namespace, name, uid },
   };
-}
-
-function addressOf(pod: Pod, addressType: string): string | undefined {
-  const { podIP, podIPs } = pod.status ?? {};
-  const addresses = podIPs?.map(({ ip }) => ip) ?? (podIP === undefined ? [] : [podIP]);
-  return addresses.find((address) => isIPv6(address) === (addressType === 'IPv6'));
-}
-
-function portsOf(service: Service, pod: Pod): readonly EndpointPort[] {
-  const ports: EndpointPort[] = [];
-  for (const servicePort of service.spec?.ports ?? []) {
-    const port = targetPortOf(servicePort, pod);
-    // A pod without a port of that name serves the others all the same.
-    if (port === undefined) continue;
-    const { name = '', protocol = 'TCP', appProtocol } = servicePort;
-    ports.push({ name, port, protocol, ...(appProtocol === undefined ? {} : { appProtocol }) });
-  }
-  return ports;
-}
-
-function targetPortOf(servicePort: ServicePort, pod: Pod): number | undefined {
-  const { targetPort, port, protocol = 'TCP' } = servicePort;
-  if (targetPort === undefined || targetPort === 0 || targetPort === '') return port;
-  if (typeof targetPort === 'number') return targetPort;
-  const { containers = [], initContainers = [] } = pod.spec ?? {};
-  const sidecars = initContainers.filter(({ restartPolicy }) => restartPolicy === 'Always');
-  const serving: readonly Container[] = [...containers, ...sidecars];
-  for (const container of serving) {
-    for (const { name, containerPort, protocol: other = 'TCP' } of container.ports ?? []) {
-      if (name === targetPort && other === protocol) return containerPort;
-    }
-  }
-  return undefined;
 }
