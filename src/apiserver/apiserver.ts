@@ -8,6 +8,7 @@ import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import type { Identity, Transport } from '#kit/transport.ts';
 import type { Store } from '#store';
+import { QuotaLedger } from './admission/resource-quota.ts';
 import { currentSubjects } from './auth/current-subjects.ts';
 import { NodeGraph } from './auth/node-graph.ts';
 import { Tokens } from './auth/tokens.ts';
@@ -17,6 +18,7 @@ import { Discovery } from './discovery/discovery.ts';
 import { Health } from './discovery/health.ts';
 import { Metrics } from './discovery/metrics.ts';
 import { OpenApi } from './discovery/openapi.ts';
+import { versionDocument } from './discovery/version.ts';
 import type { HttpServer } from './http.ts';
 import { ProtobufOutput } from './output/protobuf.ts';
 import type { Parts } from './parts.ts';
@@ -148,9 +150,10 @@ function makeParts(
     hub,
     nodeGraph,
     services,
+    quotas: new QuotaLedger({ store, catalog, clock }),
     discovery,
     tokens,
-    openApi: new OpenApi({ catalog, discovery }),
+    openApi: new OpenApi({ catalog, discovery, clock }, { version: versionDocument().gitVersion }),
     health: new Health([
       { name: 'etcd', isHealthy: () => store.health.ok },
       { name: 'shutdown', only: 'readyz', isHealthy: () => !state.draining },

@@ -6,6 +6,7 @@ import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import type { Store } from '#store';
+import type { QuotaLedger } from './admission/resource-quota.ts';
 import type { ApiServerOptions } from './apiserver.ts';
 import type { NodeGraph } from './auth/node-graph.ts';
 import type { Tokens } from './auth/tokens.ts';
@@ -30,6 +31,7 @@ export interface Parts {
   readonly tokens: Tokens;
   readonly nodeGraph: NodeGraph;
   readonly services: ServiceAllocator;
+  readonly quotas: QuotaLedger;
   readonly discovery: Discovery;
   readonly openApi: OpenApi;
   readonly health: Health;

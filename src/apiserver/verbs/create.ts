@@ -14,6 +14,7 @@ import { assert } from '#kit/assert.ts';
 import type { Identity } from '#kit/transport.ts';
 import type { Entry } from '#store';
 import { admitCreate } from '../admission/admission.ts';
+import { checkNamespaceAccepts } from '../admission/namespace-lifecycle.ts';
 import type { Parts } from '../parts.ts';
 import { encodeStored, hubObject, keyOf } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
@@ -77,6 +78,7 @@ export async function createObject(parts: Parts, options: CreateOptions): Promis
   try {
     const hub = reservation?.hub ?? prepared;
     validate(served, hub);
+    await charge(parts, { served, hub, namespace, dryRun });
     const warnings = resource.warnings?.(hub, undefined);
     if (dryRun) {
       reservation?.rollBack();
@@ -89,6 +91,32 @@ export async function createObject(parts: Parts, options: CreateOptions): Promis
     reservation?.rollBack();
     throw error;
   }
+}
+
+interface Charged {
+  readonly served: Served;
+  readonly hub: KubeObject;
+  readonly namespace: string;
+  readonly dryRun: boolean;
+}
+
+/** Counts the object in the quotas of its namespace, if it can be stored. */
+async function charge(parts: Parts, { served, hub, namespace, dryRun }: Charged): Promise<void> {
+  const { resource } = served;
+  const { name = '' } = hub.metadata;
+  const isTaken = parts.store.get(keyOf(resource, namespace, name)) !== undefined;
+  const charging = parts.quotas.charge({
+    resource,
+    subresource: '',
+    namespace,
+    next: hub,
+    old: undefined,
+    dryRun: dryRun || isTaken,
+  });
+  if (charging === undefined) return;
+  await charging;
+  // What was true before the wait need not be true after it.
+  checkNamespaceAccepts(parts, { resource, hub, namespace });
 }
 
 function prepare(

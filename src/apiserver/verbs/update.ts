@@ -164,8 +164,13 @@ async function tryChange(
   try {
     const hub = reservation?.hub ?? prepared;
     validate(options, hub, old);
+    const { namespace } = options;
+    const unchanged = jsonEqual(hub, old);
+    if (!unchanged && !isOver(hub)) {
+      await parts.quotas.charge({ resource, subresource, namespace, next: hub, old, dryRun });
+    }
     const warnings = resource.warnings?.(hub, old);
-    if (dryRun || jsonEqual(hub, old)) {
+    if (dryRun || unchanged) {
       reservation?.rollBack();
       if (dryRun) return { type: 'hub', status: 200, served, hub, warnings };
       return { type: 'entry', status: 200, served, entry, warnings };
