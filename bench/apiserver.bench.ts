@@ -218,7 +218,7 @@ async function startApi({ ca, serving }: Certificates): Promise<Running> {
     {
       serviceCIDR: '10.43.0.0/16',
       nodePortRange: { first: 30_000, last: 32_767 },
-      advertise: { address: '127.0.0.1', port: 6443 },
+      advertise: { address: '192.0.2.1', port: 6443 },
       serviceAccountKey: createPrivateKeyPem(),
       serviceAccountIssuer: 'https://kubernetes.default.svc',
       legacyVersions: false,

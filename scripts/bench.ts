@@ -6,6 +6,7 @@
  */
 import { basename, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
 import { takeMachineLock } from './machine-lock.ts';
 import { findFiles } from './parts.ts';
 
@@ -14,7 +15,14 @@ interface Bench {
 }
 
 const args = process.argv.slice(2);
-const wanted = args.filter((arg) => !arg.startsWith('-'));
+// Flags with a value, which benchmarks read for themselves: it is not the name of one.
+const value = { type: 'string' } as const;
+const flags = { 'upstream-apiserver': value, etcd: value, rounds: value, only: value, json: value };
+const { positionals: wanted } = parseArgs({
+  strict: false,
+  allowPositionals: true,
+  options: flags,
+});
 const nameOf = (file: string): string => basename(file, '.bench.ts');
 const files = findFiles('bench/**/*.bench.ts');
 const chosen = files.filter((file) => wanted.length === 0 || wanted.includes(nameOf(file)));

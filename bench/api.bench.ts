@@ -1,0 +1,204 @@
+/**
+ * The API server alone on its SQLite store, under the workloads of the goals: TLS with a client
+ * certificate, a cheap client in this process, the server in another. `npm run bench -- api`.
+ *
+ * `--upstream-apiserver PATH --etcd PATH` runs upstream's programs beside it, each workload by
+ * turns, and prints ratios: only these mean something on a machine that others use. `--rounds N`
+ * takes the best of N; `--only TEXT` the workloads whose name has it; `--json FILE` writes figures.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { better, type Figure, formatMeasured, type Measured, measured } from './api/figures.ts';
+import { type Program, startOurs, startUpstream } from './api/programs.ts';
+import { fanOut, idleWatches } from './api/watching.ts';
+import { creates, gets, lists, patches, seed, virtualClusters } from './api/workloads.ts';
+
+interface Sizes {
+  readonly seconds: number;
+  readonly pods: number;
+  readonly configMaps: number;
+  readonly watchers: number;
+  readonly idle: number;
+  readonly patchSeconds: number;
+  readonly secrets: number;
+}
+
+const full: Sizes = {
+  seconds: 3,
+  pods: 10_000,
+  configMaps: 50_000,
+  watchers: 100,
+  idle: 10_000,
+  patchSeconds: 300,
+  secrets: 500,
+};
+const smallest: Sizes = {
+  seconds: 0.3,
+  pods: 200,
+  configMaps: 200,
+  watchers: 10,
+  idle: 100,
+  patchSeconds: 0.5,
+  secrets: 2,
+};
+
+interface Workload {
+  readonly name: string;
+  /** `round` makes names that are new in each. */
+  readonly run: (program: Program, round: number) => Promise<Figure>;
+  /** What takes long, or changes what later ones find, runs in the first round only. */
+  readonly once?: boolean;
+}
+
+export default async function run({ small }: { readonly small: boolean }): Promise<void> {
+  const options = readOptions();
+  const sizes = small ? smallest : full;
+  const cache = mkdtempSync(join(tmpdir(), 'coracle-bench-cache-'));
+  const results: Record<string, Measured> = {};
+  const tell = (name: string, ours: Figure, upstream: Figure | undefined): void => {
+    results[name] = measured(ours, upstream);
+    console.log(formatMeasured(name, results[name]));
+  };
+  try {
+    // The first start fills the compile cache.
+    await (await startOurs(cache))[Symbol.asyncDispose]();
+    await using ours = await startOurs(cache);
+    await using upstream = options.upstream && (await startUpstream(options.upstream));
+    const start = (program: Program): Figure => ({ value: program.startMs, unit: 'ms' });
+    tell('start to readyz, warm', start(ours), upstream && start(upstream));
+    const memory = (program: Program): Figure => ({ value: program.memoryMiB(), unit: 'MiB' });
+    tell('memory at start', memory(ours), upstream && memory(upstream));
+    for (const { name, run: measure, once } of workloads(sizes)) {
+      if (options.only !== undefined && !name.includes(options.only)) continue;
+      let [best, besides]: [Figure | undefined, Figure | undefined] = [undefined, undefined];
+      for (let round = 0; round < (once === true || small ? 1 : options.rounds); round++) {
+        best = better(best, await measure(ours, round));
+        if (upstream !== undefined) besides = better(besides, await measure(upstream, round));
+      }
+      if (best !== undefined) tell(name, best, besides);
+    }
+  } finally {
+    rmSync(cache, { recursive: true, force: true });
+  }
+  const text = JSON.stringify(results);
+  if (options.json === undefined) console.log(text);
+  else writeFileSync(options.json, `${text}\n`);
+}
+
+function readOptions() {
+  const { values } = parseArgs({
+    strict: false,
+    options: {
+      'upstream-apiserver': { type: 'string' },
+      etcd: { type: 'string' },
+      rounds: { type: 'string', default: '3' },
+      only: { type: 'string' },
+      json: { type: 'string' },
+    },
+  });
+  const text = (value: unknown): string | undefined =>
+    typeof value === 'string' ? value : undefined;
+  const [apiServer, etcd] = [text(values['upstream-apiserver']), text(values['etcd'])];
+  return {
+    upstream: apiServer === undefined || etcd === undefined ? undefined : { apiServer, etcd },
+    rounds: Number(values['rounds']),
+    only: text(values['only']),
+    json: text(values['json']),
+  };
+}
+
+function workloads(sizes: Sizes): readonly Workload[] {
+  const { seconds } = sizes;
+  const base = { clients: 16, seconds };
+  const place = (namespace: string, round: number) => ({ namespace, prefix: `r${round}-` });
+  const streams = { ...base, http2: true };
+  return [
+    {
+      name: 'create ConfigMap of 1 KiB, 16 clients',
+      run: ({ target }, round) =>
+        creates(target, { ...base, kind: 'configmaps', place: place('create', round) }),
+    },
+    {
+      name: 'create Pod, 16 clients',
+      run: ({ target }, round) =>
+        creates(target, { ...base, kind: 'pods', place: place('create', round) }),
+    },
+    {
+      name: 'get ConfigMap, 16 clients',
+      run: ({ target }) => gets(target, { ...base, kind: 'configmaps', place: place('get', 0) }),
+    },
+    {
+      name: 'merge patch ConfigMap, 16 clients',
+      run: ({ target }) =>
+        patches(target, { ...base, kind: 'configmaps', place: place('patch', 0) }),
+    },
+    {
+      name: 'get Pod, 16 streams on one connection',
+      run: ({ target }) => gets(target, { ...streams, kind: 'pods', place: place('get', 0) }),
+    },
+    {
+      name: 'create ConfigMap, 16 streams on one connection',
+      run: ({ target }, round) =>
+        creates(target, { ...streams, kind: 'configmaps', place: place('create-h2', round) }),
+    },
+    {
+      name: `watch fan-out to ${sizes.watchers} watchers, 4 writers`,
+      run: ({ target }, round) =>
+        fanOut(target, {
+          ...{ watchers: sizes.watchers, writers: 4, seconds },
+          place: { namespace: 'watch', prefix: `w${round}-` },
+        }),
+    },
+    {
+      name: 'virtual clusters: Secrets at 200/s, mean',
+      once: true,
+      run: ({ target }) =>
+        virtualClusters(target, { prefix: 'vc', secrets: sizes.secrets, rate: 200, burst: 300 }),
+    },
+    ...listWorkloads(sizes),
+    ...memoryWorkloads(sizes),
+  ];
+}
+
+function listWorkloads({ pods }: Sizes): readonly Workload[] {
+  const place = { namespace: 'list', prefix: 's' };
+  return (['json', 'protobuf', 'table'] as const).map((form) => ({
+    name: `list ${pods} Pods as ${form}`,
+    run: ({ target }: Program) => lists(target, { place, count: pods, repeat: 7, form }),
+  }));
+}
+
+function memoryWorkloads(sizes: Sizes): readonly Workload[] {
+  const memory = (program: Program): Figure => ({ value: program.memoryMiB(), unit: 'MiB' });
+  return [
+    {
+      name: `memory with ${sizes.pods} Pods and ${sizes.configMaps} ConfigMaps`,
+      once: true,
+      run: async (program) => {
+        const place = { namespace: 'fill', prefix: 'f' };
+        await seed(program.target, { place, kind: 'configmaps', count: sizes.configMaps });
+        return memory(program);
+      },
+    },
+    {
+      name: `memory after ${sizes.patchSeconds} s of patches`,
+      once: true,
+      run: async (program) => {
+        const place = { namespace: 'patch', prefix: 'r0-' };
+        const before = program.memoryMiB();
+        await patches(program.target, {
+          ...{ clients: 16, seconds: sizes.patchSeconds },
+          ...{ kind: 'configmaps', place },
+        });
+        return { ...memory(program), beside: { before } };
+      },
+    },
+    ...[false, true].map((http2) => ({
+      name: `memory of an idle watch, ${http2 ? 'HTTP/2 streams' : 'own TLS connections'}`,
+      once: true,
+      run: (program: Program) => idleWatches(program, { count: sizes.idle, http2 }),
+    })),
+  ];
+}
