@@ -1,6 +1,7 @@
 /** ResourceQuotas: what they count, refuse and say, and that no race gets past them. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { covers } from '#test/covers.ts';
 import { openTestServer, type TestServer } from '#test/fixtures.ts';
 
 const space = '/api/v1/namespaces/default';
@@ -197,4 +198,138 @@ test('events are never counted, and other namespaces are others', async () => {
   assert.equal((await server.request('POST', `${space}/events`, event)).status, 201);
   const elsewhere = '/api/v1/namespaces/kube-system/configmaps';
   assert.equal((await server.request('POST', elsewhere, { metadata: { name: 'a' } })).status, 201);
+});
+
+test('memory: the tutorial of quotas, word for word', async () => {
+  covers('QUO-008', 'QUO-032', 'QUO-035');
+  await using server = await openWithAccount();
+  const hard = {
+    'requests.cpu': '1',
+    'requests.memory': '1Gi',
+    'limits.cpu': '2',
+    'limits.memory': '2Gi',
+  };
+  await quota(server, 'mem-cpu-demo', { hard });
+  const make = (name: string, resources: object) =>
+    server.request('POST', `${space}/pods`, pod(name, resources));
+  const first = {
+    limits: { memory: '800Mi', cpu: '800m' },
+    requests: { memory: '600Mi', cpu: '400m' },
+  };
+  assert.equal((await make('quota-mem-cpu-demo', first)).status, 201);
+  assert.deepEqual(await used(server, 'mem-cpu-demo'), {
+    'requests.cpu': '400m',
+    'requests.memory': '600Mi',
+    'limits.cpu': '800m',
+    'limits.memory': '800Mi',
+  });
+  const second = {
+    limits: { memory: '1Gi', cpu: '800m' },
+    requests: { memory: '700Mi', cpu: '400m' },
+  };
+  const refused = await make('quota-mem-cpu-demo-2', second);
+  assert.equal(refused.status, 403);
+  assert.equal(
+    refused.body.message,
+    'pods "quota-mem-cpu-demo-2" is forbidden: exceeded quota: mem-cpu-demo, requested: requests.memory=700Mi, used: requests.memory=600Mi, limited: requests.memory=1Gi',
+  );
+  const partly = await make('c', {
+    limits: { memory: '1Mi', cpu: '1m' },
+    requests: { memory: '1Mi' },
+  });
+  // What is limited and not requested is requested as much.
+  assert.equal(partly.status, 201);
+  const without = await make('d', { requests: { memory: '1Mi', cpu: '1m' } });
+  assert.equal(without.status, 403);
+  assert.match(without.body.message, /must specify limits.cpu for: main; limits.memory for: main$/);
+});
+
+test('a LimitRange can say for a container what the quota wants said', async () => {
+  covers('QUO-022');
+  await using server = await openWithAccount();
+  await quota(server, 'q', { hard: { 'limits.cpu': '2', 'limits.memory': '2Gi' } });
+  const make = (name: string) => server.request('POST', `${space}/pods`, pod(name));
+  assert.equal((await make('a')).status, 403);
+  const limits = [{ type: 'Container', default: { cpu: '1', memory: '512Mi' } }];
+  const range = { metadata: { name: 'r' }, spec: { limits } };
+  assert.equal((await server.request('POST', `${space}/limitranges`, range)).status, 201);
+  assert.equal((await make('a')).status, 201);
+  assert.deepEqual(await used(server, 'q'), { 'limits.cpu': '1', 'limits.memory': '512Mi' });
+});
+
+const claimSpec = (storage: string): object => ({
+  accessModes: ['ReadWriteOnce'],
+  resources: { requests: { storage } },
+});
+
+test('claims: by number and by storage together', async () => {
+  covers('QUO-010', 'QUO-039', 'QUO-041');
+  await using server = await openTestServer();
+  const claim = (name: string, storage: string) =>
+    server.request('POST', `${space}/persistentvolumeclaims`, {
+      metadata: { name },
+      spec: claimSpec(storage),
+    });
+  await quota(server, 'storage', {
+    hard: { persistentvolumeclaims: '5', 'requests.storage': '5Gi' },
+  });
+  assert.equal((await claim('a', '2Gi')).status, 201);
+  assert.equal((await claim('b', '2Gi')).status, 201);
+  const third = await claim('c', '2Gi');
+  assert.equal(
+    third.body.message,
+    'persistentvolumeclaims "c" is forbidden: exceeded quota: storage, requested: requests.storage=2Gi, used: requests.storage=4Gi, limited: requests.storage=5Gi',
+  );
+  for (const name of ['c', 'd', 'e']) assert.equal((await claim(name, '1Mi')).status, 201);
+  assert.equal((await claim('f', '1Mi')).status, 403);
+  await server.request('DELETE', `${quotas}/storage`);
+  await quota(server, 'object-quota-demo', { hard: { persistentvolumeclaims: '1' } });
+  assert.equal((await claim('pvc-quota-demo', '1Mi')).status, 201);
+  assert.equal(
+    (await claim('pvc-quota-demo-2', '1Mi')).body.message,
+    'persistentvolumeclaims "pvc-quota-demo-2" is forbidden: exceeded quota: object-quota-demo, requested: persistentvolumeclaims=1, used: persistentvolumeclaims=1, limited: persistentvolumeclaims=1',
+  );
+});
+
+test('every name that can be counted is counted and refused', async () => {
+  covers('QUO-013', 'QUO-037', 'QUO-038');
+  await using server = await openWithAccount();
+  const ports = [{ port: 80 }];
+  const template = {
+    metadata: { labels: { a: 'b' } },
+    spec: { containers: [{ name: 'main', image: 'x:1' }] },
+  };
+  const bodies: Record<string, readonly [string, object]> = {
+    pods: ['pods', pod('x')],
+    configmaps: ['configmaps', {}],
+    secrets: ['secrets', {}],
+    persistentvolumeclaims: ['persistentvolumeclaims', { spec: claimSpec('1Mi') }],
+    replicationcontrollers: [
+      'replicationcontrollers',
+      { spec: { selector: { a: 'b' }, template } },
+    ],
+    resourcequotas: ['resourcequotas', { spec: { hard: { pods: '99' } } }],
+    services: ['services', { spec: { ports } }],
+    'services.loadbalancers': ['services', { spec: { ports, type: 'LoadBalancer' } }],
+    'services.nodeports': ['services', { spec: { ports, type: 'NodePort' } }],
+  };
+  for (const [name, [plural, body]] of Object.entries(bodies)) {
+    await quota(server, 'q', { hard: { [name]: '1' } });
+    const make = (word: string) =>
+      server.request('POST', `${space}/${plural}`, { ...body, metadata: { name: `${word}` } });
+    const id = name.replace('.', '-');
+    assert.equal((await make(`${id}-a`)).status, 201, name);
+    assert.equal((await used(server, 'q'))[name], '1');
+    const { status, body: refused } = await make(`${id}-b`);
+    assert.equal(status, 403, name);
+    assert.equal(
+      refused.message,
+      `${plural} "${id}-b" is forbidden: exceeded quota: q, requested: ${name}=1, used: ${name}=1, limited: ${name}=1`,
+    );
+    await server.request('DELETE', `${quotas}/q`);
+    await server.request('DELETE', `${space}/${plural}/${id}-a`);
+  }
+  await quota(server, 'none', { hard: { 'services.nodeports': '0' } });
+  const forbidden = { metadata: { name: 'n' }, spec: { ports, type: 'NodePort' } };
+  assert.equal((await server.request('POST', `${space}/services`, forbidden)).status, 403);
 });
