@@ -77,7 +77,7 @@ function openAll(deps: ControllerDeps, options: ControllersOptions): readonly Co
     openJobController(deps),
     openTTLAfterFinishedController(deps),
     openEndpointSliceController(deps),
-    ...openUpkeepControllers(deps),
+    ...openUpkeepControllers(deps, { ...options, kinds }),
     openNamespaceController(deps, { kinds }),
     openServiceAccountController(deps),
     openRootCAController(deps, { rootCA: options.rootCA }),

@@ -5,10 +5,25 @@
  * `controllers.ts` runs them with the others. The order is of no importance, but for what shares
  * informers: a kind that is kept whole is named before those who want its metadata alone.
  */
+import type { KindOf } from '#api/kind-of.ts';
+import type { KubeObject } from '#api/object.ts';
 import type { Controller, ControllerDeps } from './controller.ts';
 import { openEndpointSliceMirroringController } from './endpoint-slice-mirroring/endpoint-slice-mirroring.ts';
 import { openEndpointsController } from './endpoints/endpoints.ts';
+import { openResourceQuotaController } from './resource-quota/resource-quota.ts';
 
-export function openUpkeepControllers(deps: ControllerDeps): readonly Controller[] {
-  return [openEndpointsController(deps), openEndpointSliceMirroringController(deps)];
+export interface UpkeepOptions {
+  /** Every kind that is served. */
+  readonly kinds: () => readonly KindOf<KubeObject>[];
+}
+
+export function openUpkeepControllers(
+  deps: ControllerDeps,
+  { kinds }: UpkeepOptions,
+): readonly Controller[] {
+  return [
+    openEndpointsController(deps),
+    openEndpointSliceMirroringController(deps),
+    openResourceQuotaController(deps, { kinds }),
+  ];
 }
