@@ -26,6 +26,7 @@ import { openPodGCController } from './pod-gc/pod-gc.ts';
 import { openReplicaSetController } from './replica-set/replica-set.ts';
 import { openRootCAController } from './root-ca.ts';
 import { openServiceAccountController } from './service-account.ts';
+import { openStatefulSetController } from './stateful-set/stateful-set.ts';
 import { openTaintEvictionController } from './taint-eviction/taint-eviction.ts';
 import { openTTLAfterFinishedController } from './ttl-after-finished/ttl-after-finished.ts';
 import { openUpkeepControllers } from './upkeep.ts';
@@ -74,6 +75,7 @@ function openAll(deps: ControllerDeps, options: ControllersOptions): readonly Co
   return [
     openDeploymentController(deps),
     openReplicaSetController(deps),
+    openStatefulSetController(deps),
     openJobController(deps),
     openTTLAfterFinishedController(deps),
     openEndpointSliceController(deps),

@@ -136,10 +136,11 @@ test('most of the spec is fixed', () => {
   ]);
 });
 
-test('rolling several pods at a time is dropped, as the feature is off upstream', () => {
+test('rolling several pods at a time is kept, though the feature is off upstream', () => {
   const updateStrategy = { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 2 } };
   const { hub } = create({ updateStrategy });
-  assert.deepEqual(hub.spec?.updateStrategy?.rollingUpdate, { partition: 0 });
+  const rollingUpdate = { partition: 0, maxUnavailable: 2 };
+  assert.deepEqual(hub.spec?.updateStrategy?.rollingUpdate, rollingUpdate);
 });
 
 test('a status that contradicts itself is refused; the collision count only grows', () => {

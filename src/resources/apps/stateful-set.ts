@@ -9,7 +9,7 @@ import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { setPersistentVolumeClaimDefaults } from '../core/persistent-volume-claim-defaults.ts';
 import { setPodTemplateDefaults } from '../core/pod/defaults.ts';
-import { changeMember, fillIn, mapItems, without } from '../fill-in.ts';
+import { changeMember, fillIn, mapItems } from '../fill-in.ts';
 import type { StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy } from '../types/apps-v1.ts';
 import {
   statefulSetWarnings,
@@ -41,15 +41,10 @@ export function statefulSetResource(): Resource {
     },
     specChanged: (next, old) => !jsonEqual(next.spec, old.spec),
     prepareForCreate: (statefulSet) => ({
-      ...withoutMaxUnavailable(statefulSet),
+      ...statefulSet,
       status: { replicas: 0, availableReplicas: 0 },
     }),
-    prepareForUpdate: (next, old) => ({
-      ...(old.spec?.updateStrategy?.rollingUpdate?.maxUnavailable === undefined
-        ? withoutMaxUnavailable(next)
-        : next),
-      status: old.status,
-    }),
+    prepareForUpdate: (next, old) => ({ ...next, status: old.status }),
     prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
     nameRule: 'label',
     validate: validateStatefulSet,
@@ -144,13 +139,4 @@ function setStrategyDefaults(
   }
   if (next.type !== 'RollingUpdate') return next;
   return changeMember(next, 'rollingUpdate', (rolling) => fillIn(rolling, { partition: 0 }));
-}
-
-/** Rolling several pods at a time is a feature that upstream leaves off. */
-function withoutMaxUnavailable(statefulSet: StatefulSet): StatefulSet {
-  return changeMember(statefulSet, 'spec', (spec) =>
-    changeMember(spec, 'updateStrategy', (strategy) =>
-      changeMember(strategy, 'rollingUpdate', (rolling) => without(rolling, 'maxUnavailable')),
-    ),
-  );
 }
