@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '#kit/clock.ts';
 import { systemRandom } from '#kit/random.ts';
-import { createPrivateKeyPem, issueCertificate, type KeyPair } from '#kit/x509.ts';
+import { issueCertificate, type KeyPair } from '#kit/x509.ts';
 import { freePort } from '#test/cluster-process.ts';
 import { Connection, type Target } from './connection.ts';
 import type { ServerSettings } from './server.ts';
@@ -73,7 +73,7 @@ export async function startUpstream({ apiServer, etcd }: Upstream): Promise<Prog
   const [port, etcdPort, peerPort] = [await freePort(), await freePort(), await freePort()];
   const etcdURL = `http://127.0.0.1:${etcdPort}`;
   const peerURL = `http://127.0.0.1:${peerPort}`;
-  const tokenKey = file('sa.key', createPrivateKeyPem());
+  const [cert, key] = [file('tls.crt', serving.cert), file('tls.key', serving.key)];
   const startedMs = clock.monotonic();
   const store = spawn(
     etcd,
@@ -91,9 +91,8 @@ export async function startUpstream({ apiServer, etcd }: Upstream): Promise<Prog
       ...['--etcd-servers', etcdURL, '--secure-port', String(port)],
       ...['--bind-address', '127.0.0.1', '--service-cluster-ip-range', '10.43.0.0/16'],
       ...['--client-ca-file', file('ca.crt', ca.cert)],
-      ...['--tls-cert-file', file('tls.crt', serving.cert)],
-      ...['--tls-private-key-file', file('tls.key', serving.key)],
-      ...['--service-account-key-file', tokenKey, '--service-account-signing-key-file', tokenKey],
+      ...['--tls-cert-file', cert, '--tls-private-key-file', key],
+      ...['--service-account-key-file', cert, '--service-account-signing-key-file', key],
       ...['--service-account-issuer', 'https://kubernetes.default.svc'],
       ...['--authorization-mode', 'Node,RBAC', '--cert-dir', folder],
     ],
