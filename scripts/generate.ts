@@ -23,6 +23,7 @@ interface Definition {
   readonly additionalProperties?: Definition;
   readonly items?: Definition;
   readonly required?: readonly string[];
+  readonly enum?: readonly string[];
   readonly 'x-kubernetes-list-type'?: string;
   readonly 'x-kubernetes-list-map-keys'?: readonly string[];
   readonly 'x-kubernetes-map-type'?: string;
@@ -187,6 +188,26 @@ function protobufText(folder: string): string {
   return `{\n${lines.join(',\n')}\n}\n`;
 }
 
+/**
+ * The words that fields take, definition → field → words, out of a server's `/openapi/v2`. The
+ * definitions alone do not say them.
+ */
+function enumText(source: string): string {
+  const { definitions }: { definitions: Record<string, Definition> } = JSON.parse(
+    readFileSync(source, 'utf8'),
+  );
+  const lines: string[] = [];
+  for (const [name, { properties = {} }] of Object.entries(definitions).sort()) {
+    const fields = Object.entries(properties).flatMap(([field, value]) => {
+      const words = value.enum ?? value.items?.enum;
+      return words === undefined ? [] : [[field, words]];
+    });
+    if (fields.length === 0) continue;
+    lines.push(`  ${JSON.stringify(name)}: ${JSON.stringify(Object.fromEntries(fields))}`);
+  }
+  return `{\n${lines.join(',\n')}\n}\n`;
+}
+
 function main(): void {
   const [folder, flag] = process.argv.slice(2);
   if (folder === 'kinds') {
@@ -212,6 +233,8 @@ function main(): void {
     );
   files.set('src/resources/openapi/v1.36.json', `{\n${entries.join(',\n')}\n}\n`);
   files.set('src/resources/openapi/protobuf-v1.36.json', protobufText(folder));
+  const swagger = join(folder, 'swagger-v1.36.json');
+  if (existsSync(swagger)) files.set('src/resources/openapi/enums-v1.36.json', enumText(swagger));
   write(files, flag);
 }
 

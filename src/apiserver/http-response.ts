@@ -50,7 +50,8 @@ export async function writeResponse(
     return;
   }
   if (body instanceof Uint8Array) {
-    const large = body.length > gzipBytesMin && acceptsGzip(request);
+    const isPacked = headers['content-encoding'] !== undefined;
+    const large = !isPacked && body.length > gzipBytesMin && acceptsGzip(request);
     if (!large) {
       response.writeHead(status, { ...headers, 'content-length': body.length });
       response.end(body);

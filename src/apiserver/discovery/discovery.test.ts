@@ -135,7 +135,7 @@ test('/api and /apis', async () => {
   assert.equal(token.group, 'authentication.k8s.io');
 });
 
-test('reviews are in discovery, and not in OpenAPI', async () => {
+test('reviews are in discovery and in OpenAPI', async () => {
   await using server = await openTestServer();
   const { body } = await server.request('GET', '/apis/authentication.k8s.io/v1');
   assert.deepEqual(body.resources[1], {
@@ -145,8 +145,13 @@ test('reviews are in discovery, and not in OpenAPI', async () => {
     kind: 'TokenReview',
     verbs: ['create'],
   });
-  const index = await server.request('GET', '/openapi/v3');
-  assert.equal('apis/authentication.k8s.io/v1' in index.body.paths, false);
+  const openApi = await server.request('GET', '/openapi/v3/apis/authentication.k8s.io/v1');
+  const { post } = openApi.body.paths['/apis/authentication.k8s.io/v1/tokenreviews'];
+  assert.equal(post['x-kubernetes-group-version-kind'].kind, 'TokenReview');
+  const name = 'io.k8s.api.authentication.v1.TokenReview';
+  assert.deepEqual(openApi.body.components.schemas[name]['x-kubernetes-group-version-kind'], [
+    { group: 'authentication.k8s.io', kind: 'TokenReview', version: 'v1' },
+  ]);
 });
 
 test('aggregated discovery says the same in two documents', async () => {
@@ -190,7 +195,7 @@ test('OpenAPI documents are complete: every reference leads somewhere', async ()
   for (const { serverRelativeURL } of Object.values<{ serverRelativeURL: string }>(
     index.body.paths,
   )) {
-    assert.match(serverRelativeURL, /\?hash=[0-9A-F]{64}$/);
+    assert.match(serverRelativeURL, /\?hash=[0-9A-F]{128}$/);
     const document = await server.request('GET', serverRelativeURL);
     const known = new Set(Object.keys(document.body.components.schemas));
     for (const [, name = ''] of document.text.matchAll(

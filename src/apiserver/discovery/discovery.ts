@@ -27,6 +27,14 @@ interface VersionKinds {
   legacy: boolean;
 }
 
+/** One group version as the published documents describe it. */
+export interface GroupVersionKinds {
+  readonly group: string;
+  readonly version: string;
+  readonly kinds: VersionKinds['kinds'];
+  readonly reviews: VersionKinds['reviews'];
+}
+
 interface Group {
   readonly name: string;
   readonly versions: readonly VersionKinds[];
@@ -111,18 +119,11 @@ export class Discovery {
     }));
   }
 
-  /** Group versions that have kinds, for OpenAPI and `/`. */
-  groupVersions(): readonly { readonly group: string; readonly version: string }[] {
+  /** Group versions and what is in them, for OpenAPI and `/`. */
+  groupVersions(): readonly GroupVersionKinds[] {
     return this.#all().flatMap(({ name, versions }) =>
-      versions
-        .filter(({ kinds }) => kinds.length > 0)
-        .map(({ version }) => ({ group: name, version })),
+      versions.map(({ version, kinds, reviews }) => ({ group: name, version, kinds, reviews })),
     );
-  }
-
-  kindsOf(group: string, version: string): readonly { resource: Resource; view: ResourceView }[] {
-    const found = this.#all().find(({ name }) => name === group);
-    return found?.versions.find((candidate) => candidate.version === version)?.kinds ?? [];
   }
 
   #document(key: string, make: () => object): object {

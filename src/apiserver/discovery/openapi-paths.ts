@@ -1,57 +1,131 @@
 /**
- * The paths of one kind in OpenAPI v3: for each, its operations with the marks by which kubectl
- * finds the kind (`x-kubernetes-group-version-kind`) and knows what an operation accepts.
+ * Paths with their operations in the words of both editions of OpenAPI, from the facts of
+ * `openapi-operations.ts`.
+ *
+ * Where an edition keeps bodies, answers and parameters differs; what is said is the same.
+ * Parameters stand where they are used, since kubectl looks for them there.
  */
-import { formatGroupVersion } from '#api/object.ts';
-import type { Resource, ResourceView } from '#api/resource.ts';
+import { type Operation, parameterTypes, patchBody, patchTypes } from './openapi-operations.ts';
 
-const patchTypes = [
-  'application/json-patch+json',
-  'application/merge-patch+json',
-  'application/strategic-merge-patch+json',
+export type PathDocument = Readonly<Record<string, object>>;
+
+const answerTypes = [
+  'application/json',
+  'application/yaml',
+  'application/vnd.kubernetes.protobuf',
 ] as const;
 
-export function pathsOf(resource: Resource, view: ResourceView): Record<string, object> {
-  const groupVersion = formatGroupVersion(view);
-  const root = view.group === '' ? `/api/${groupVersion}` : `/apis/${groupVersion}`;
-  const base = resource.namespaced ? `${root}/namespaces/{namespace}` : root;
-  const collection = `${base}/${resource.plural}`;
-  const operation = (action: string, content: readonly string[]): object => ({
-    'x-kubernetes-action': action,
-    'x-kubernetes-group-version-kind': {
-      group: view.group,
-      version: view.version,
-      kind: resource.kind,
-    },
-    parameters: parametersOf(action),
-    ...(content.length === 0 ? {} : { requestBody: { content: contentOf(view, content) } }),
-    responses: { 200: { description: 'OK', content: contentOf(view, ['application/json']) } },
-  });
-  const json = ['application/json', 'application/yaml'];
+/** Operations by path, in the order in which the paths first come. */
+export function byPath(
+  operations: readonly Operation[],
+): ReadonlyMap<string, readonly [Operation, ...Operation[]]> {
+  const paths = new Map<string, [Operation, ...Operation[]]>();
+  for (const operation of operations) {
+    const found = paths.get(operation.path);
+    if (found === undefined) paths.set(operation.path, [operation]);
+    else found.push(operation);
+  }
+  return paths;
+}
+
+export function pathV2(operations: readonly [Operation, ...Operation[]]): PathDocument {
+  const [{ path }] = operations;
   return {
-    [collection]: {
-      get: operation('list', []),
-      post: operation('post', json),
-      delete: operation('deletecollection', []),
-    },
-    [`${collection}/{name}`]: {
-      get: operation('get', []),
-      put: operation('put', json),
-      patch: operation('patch', patchTypes),
-      delete: operation('delete', []),
-    },
+    ...Object.fromEntries(
+      operations.map((operation) => [operation.method, operationV2(operation)]),
+    ),
+    ...inPath(path, (name) => ({
+      ...{ uniqueItems: true, type: 'string', name, in: 'path', required: true },
+    })),
   };
 }
 
-function contentOf(view: ResourceView, types: readonly string[]): object {
-  const schema = { $ref: `#/components/schemas/${view.definition}` };
-  return Object.fromEntries(types.map((type) => [type, { schema }]));
+function operationV2({ method, action, id, tag, mark, body, answer, query }: Operation): object {
+  const inBody =
+    body === undefined
+      ? []
+      : [{ name: 'body', in: 'body', required: method !== 'delete', schema: refV2(body) }];
+  const inQuery = query.map((name) => ({
+    ...{ uniqueItems: true, type: parameterTypes[name] ?? 'string', name, in: 'query' },
+  }));
+  const content = answer === undefined ? {} : { schema: refV2(answer) };
+  return {
+    consumes: method === 'patch' && body === patchBody ? patchTypes : ['*/*'],
+    produces: answer === undefined ? ['*/*'] : answerTypes,
+    schemes: ['https'],
+    tags: [tag],
+    operationId: id,
+    ...(inBody.length + inQuery.length === 0 ? {} : { parameters: [...inBody, ...inQuery] }),
+    responses: {
+      ...Object.fromEntries(
+        codesOf(method).map(([code, description]) => [code, { description, ...content }]),
+      ),
+      401: { description: 'Unauthorized' },
+    },
+    'x-kubernetes-action': action,
+    'x-kubernetes-group-version-kind': mark,
+  };
 }
 
-/** kubectl looks for `dryRun` and `fieldValidation` before it uses them. */
-function parametersOf(action: string): readonly object[] {
-  const query = (name: string): object => ({ name, in: 'query', schema: { type: 'string' } });
-  const writes = action === 'post' || action === 'put' || action === 'patch';
-  if (writes) return ['dryRun', 'fieldManager', 'fieldValidation'].map(query);
-  return action === 'delete' ? ['dryRun', 'propagationPolicy'].map(query) : [];
+export function pathV3(operations: readonly [Operation, ...Operation[]]): PathDocument {
+  const [{ path }] = operations;
+  return {
+    ...Object.fromEntries(
+      operations.map((operation) => [operation.method, operationV3(operation)]),
+    ),
+    ...inPath(path, (name) => ({
+      ...{ name, in: 'path', required: true, schema: { type: 'string', uniqueItems: true } },
+    })),
+  };
+}
+
+function operationV3({ method, action, id, tag, mark, body, answer, query }: Operation): object {
+  const isPatch = method === 'patch' && body === patchBody;
+  const parameters = query.map((name) => ({
+    ...{ name, in: 'query' },
+    schema: { type: parameterTypes[name] ?? 'string', uniqueItems: true },
+  }));
+  const content = answer === undefined ? {} : { content: contentV3(answer, answerTypes) };
+  const asked =
+    body === undefined
+      ? {}
+      : { requestBody: { content: contentV3(body, isPatch ? patchTypes : ['*/*']) } };
+  return {
+    tags: [tag],
+    operationId: id,
+    ...(parameters.length === 0 ? {} : { parameters }),
+    ...asked,
+    responses: {
+      ...Object.fromEntries(
+        codesOf(method).map(([code, description]) => [code, { description, ...content }]),
+      ),
+      401: { description: 'Unauthorized' },
+    },
+    'x-kubernetes-action': action,
+    'x-kubernetes-group-version-kind': mark,
+  };
+}
+
+const ok = ['200', 'OK'] as const;
+const created = ['201', 'Created'] as const;
+const accepted = ['202', 'Accepted'] as const;
+
+function codesOf(method: Operation['method']): readonly (readonly [string, string])[] {
+  if (method === 'get') return [ok];
+  if (method === 'delete') return [ok, accepted];
+  return method === 'post' ? [ok, created, accepted] : [ok, created];
+}
+
+function inPath(path: string, parameter: (name: string) => object): { parameters?: object[] } {
+  const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name);
+  return names.length === 0 ? {} : { parameters: names.map(parameter) };
+}
+
+function refV2(definition: string): object {
+  return { $ref: `#/definitions/${definition}` };
+}
+
+function contentV3(definition: string, types: readonly string[]): object {
+  const schema = { $ref: `#/components/schemas/${definition}` };
+  return Object.fromEntries(types.map((type) => [type, { schema }]));
 }

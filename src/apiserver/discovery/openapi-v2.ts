@@ -1,51 +1,75 @@
 /**
- * OpenAPI v2 for clients older than v3 (kubectl before v1.27, such as Debian 12's): a valid
- * document that describes no types.
+ * OpenAPI v2: all group versions in one document, as JSON and in the protobuf form that kubectl
+ * before v1.27 asks for. Such a client checks manifests against it before each `apply`, and
+ * explains fields from it.
  *
- * Such a client asks for it before each `apply`, and gives up without one. A kind that the document
- * does not describe it leaves to the server to validate, and merges by what it knows itself. Types
- * are described in v3 (`openapi.ts`). Called by `paths.ts`.
+ * Written a definition at a time, so that other requests run in between. `openapi.ts` keeps what
+ * comes out, compressed.
  */
-import { Writer } from '#kit/protobuf-wire.ts';
-
-export const openApiV2Types = {
-  // Asked for with an @, which media types must not have: Go's parser refuses it in an answer.
-  protobuf: 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf',
-  json: 'application/json',
-} as const;
+import type { GroupVersionKinds } from './discovery.ts';
+import type { OpenApiV2Form } from './openapi.ts';
+import { operationsIn, schemasIn } from './openapi-contents.ts';
+import { byPath, pathV2 } from './openapi-paths.ts';
+import type { SchemaDocument, SchemaWriter } from './openapi-schemas.ts';
+import { encodeDefinition, encodeHead, encodePath } from './openapi-v2-protobuf.ts';
 
 const title = 'Kubernetes';
 
-export interface OpenApiV2 {
-  readonly type: string;
-  readonly body: Uint8Array;
+export interface OpenApiV2Options {
+  readonly writer: SchemaWriter;
+  readonly groups: readonly GroupVersionKinds[];
+  readonly version: string;
+  readonly form: OpenApiV2Form;
 }
 
-/** In protobuf where the client asks for it, else as JSON. */
-export function openApiV2(accept: string, version: string): OpenApiV2 {
-  const { json, protobuf } = openApiV2Types;
-  // The older and the newer name of the same form.
-  if (/proto-openapi\.spec\.v2[@.]v1\.0\+protobuf/.test(accept)) {
-    return { type: protobuf, body: encode(version) };
+/** The bytes of the document, in pieces. */
+export function* openApiV2({
+  writer,
+  groups,
+  version,
+  form,
+}: OpenApiV2Options): Generator<Uint8Array, void> {
+  const schemas = new Map<string, SchemaDocument>();
+  for (const group of groups) {
+    schemasIn(writer, group, schemas);
+    yield empty;
   }
-  const document = { swagger: '2.0', info: { title, version }, paths: {}, definitions: {} };
-  return { type: json, body: Buffer.from(JSON.stringify(document)) };
+  const isJson = form === 'json';
+  if (isJson)
+    yield bytes(`{"swagger":"2.0","info":${JSON.stringify({ title, version })},"paths":{`);
+  else yield encodeHead(title, version);
+  let between = '';
+  for (const group of groups) {
+    for (const [path, operations] of byPath(operationsIn(group))) {
+      const document = pathV2(operations);
+      yield isJson ? member(between, path, document) : encodePath(path, document);
+      between = ',';
+    }
+  }
+  if (isJson) yield bytes('},"definitions":{');
+  between = '';
+  for (const [name, schema] of [...schemas].sort(byName)) {
+    yield isJson ? member(between, name, schema) : encodeDefinition(name, schema);
+    between = ',';
+  }
+  if (isJson) yield bytes(`},${security}}\n`);
 }
 
-/** Fields 1 (swagger), 2 (info: 1 title, 2 version) and 8 (paths, empty). */
-function encode(version: string): Uint8Array {
-  const writer = new Writer();
-  const text = (number: number, value: string): void => {
-    writer.tag(number, 2);
-    writer.text(value);
-  };
-  text(1, '2.0');
-  writer.tag(2, 2);
-  writer.nested(() => {
-    text(1, title);
-    text(2, version);
-  });
-  writer.tag(8, 2);
-  writer.nested(() => {});
-  return writer.finish();
+const empty = new Uint8Array();
+
+const security = JSON.stringify({
+  securityDefinitions: { BearerToken: { type: 'apiKey', name: 'authorization', in: 'header' } },
+  security: [{ BearerToken: [] }],
+}).slice(1, -1);
+
+function member(between: string, name: string, value: object): Uint8Array {
+  return bytes(`${between}${JSON.stringify(name)}:${JSON.stringify(value)}`);
+}
+
+function byName([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+  return a < b ? -1 : 1;
+}
+
+function bytes(text: string): Uint8Array {
+  return Buffer.from(text);
 }

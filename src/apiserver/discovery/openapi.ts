@@ -1,143 +1,131 @@
 /**
- * OpenAPI v3, one document per group version, derived from the descriptors' schemas: enough for
- * `kubectl explain`, for validation before `apply`, and for clients that read types.
+ * The published documents of the API: OpenAPI v3, one for each group version, and v2, one for all.
  *
- * Schemas are written from the catalog's definitions with everything they refer to. The index names
- * each document with a hash of its content, so that clients may keep it for good. Made on demand
- * and kept until the catalog changes.
+ * Made from the catalog when first asked for, in slices of a few milliseconds, and then kept
+ * compressed (a tenth of their size) until the catalog changes. Each is named by a hash of its
+ * content: clients that have it already are told so with 304, and v3 with the hash in its address
+ * may be kept for good.
+ *
+ * `openapi-answer.ts` asks. The writers, `openapi-v3.ts` and `openapi-v2.ts`, are loaded only then.
  */
 import { createHash } from 'node:crypto';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
 import type { Catalog } from '#api/catalog.ts';
 import { formatGroupVersion } from '#api/object.ts';
-import type { Resource, ResourceView } from '#api/resource.ts';
-import type { Schema } from '#api/schema.ts';
+import type { Clock } from '#kit/clock.ts';
+import { nextTurn, sliceMs } from '../output/list-body.ts';
 import type { Discovery } from './discovery.ts';
-import { pathsOf } from './openapi-paths.ts';
+import type { SchemaWriter } from './openapi-schemas.ts';
 
-interface Document {
-  readonly text: string;
+export const openApiV2Types = {
+  // Asked for with an @, which media types must not have: Go's parser refuses it in an answer.
+  protobuf: 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf',
+  json: 'application/json',
+} as const;
+
+export type OpenApiV2Form = keyof typeof openApiV2Types;
+
+export interface Published {
+  readonly type: string;
+  /** Hash of the content, in capital hexadecimal digits. */
   readonly hash: string;
+  /** The document, compressed. */
+  readonly packed: Uint8Array;
 }
 
-export class OpenApi {
-  readonly #catalog: Catalog;
-  readonly #discovery: Discovery;
-  #generation = -1;
-  #documents = new Map<string, Document>();
+export interface OpenApiDeps {
+  readonly catalog: Catalog;
+  readonly discovery: Discovery;
+  readonly clock: Pick<Clock, 'monotonic'>;
+}
 
-  constructor(deps: { readonly catalog: Catalog; readonly discovery: Discovery }) {
-    this.#catalog = deps.catalog;
-    this.#discovery = deps.discovery;
+const pack = promisify<Uint8Array, { level: number }, Buffer>(gzip);
+const packOptions = { level: 6 } as const;
+
+export class OpenApi {
+  readonly #deps: OpenApiDeps;
+  readonly #version: string;
+  #generation = -1;
+  #documents = new Map<string, Promise<Published>>();
+
+  constructor(deps: OpenApiDeps, { version }: { readonly version: string }) {
+    this.#deps = deps;
+    this.#version = version;
   }
 
   /** `/openapi/v3`. */
-  index(): object {
+  async index(): Promise<object> {
     const paths: Record<string, object> = {};
-    for (const { group, version } of this.#discovery.groupVersions()) {
+    for (const { group, version } of this.#deps.discovery.groupVersions()) {
       const path = group === '' ? `api/${version}` : `apis/${group}/${version}`;
-      const hash = this.#document(group, version)?.hash ?? '';
+      const hash = (await this.group(group, version))?.hash ?? '';
       paths[path] = { serverRelativeURL: `/openapi/v3/${path}?hash=${hash}` };
     }
     return { paths };
   }
 
-  /** `/openapi/v3/api/v1`, `/openapi/v3/apis/G/V`: JSON text, or undefined. */
-  group(group: string, version: string): string | undefined {
-    return this.#document(group, version)?.text;
+  /** `/openapi/v3/api/v1`, `/openapi/v3/apis/G/V`; undefined where there is no such version. */
+  async group(group: string, version: string): Promise<Published | undefined> {
+    const found = this.#deps.discovery.groupVersions().find((candidate) => {
+      return candidate.group === group && candidate.version === version;
+    });
+    if (found === undefined) return undefined;
+    return await this.#document(formatGroupVersion(found), 'application/json', async (facts) => {
+      const { openApiV3 } = await import('./openapi-v3.ts');
+      return openApiV3({ ...facts, edition: 'v3' }, found, this.#version);
+    });
   }
 
-  #document(group: string, version: string): Document | undefined {
-    if (this.#generation !== this.#catalog.generation) {
+  /** `/openapi/v2`. */
+  v2(form: OpenApiV2Form): Promise<Published> {
+    const groups = this.#deps.discovery.groupVersions();
+    return this.#document(`v2 ${form}`, openApiV2Types[form], async (facts) => {
+      const { openApiV2 } = await import('./openapi-v2.ts');
+      const writer = { ...facts, edition: 'v2' } as const;
+      return openApiV2({ writer, groups, version: this.#version, form });
+    });
+  }
+
+  #document(key: string, type: string, write: Write): Promise<Published> {
+    const { catalog } = this.#deps;
+    if (this.#generation !== catalog.generation) {
       this.#documents = new Map();
-      this.#generation = this.#catalog.generation;
+      this.#generation = catalog.generation;
     }
-    const key = formatGroupVersion({ group, version });
     let document = this.#documents.get(key);
-    if (document !== undefined) return document;
-    const kinds = this.#discovery.kindsOf(group, version);
-    if (kinds.length === 0) return undefined;
-    const text = JSON.stringify(openApiDocument(this.#catalog, kinds));
-    const hash = createHash('sha256').update(text).digest('hex').toUpperCase();
-    document = { text, hash };
-    this.#documents.set(key, document);
+    if (document === undefined) {
+      document = this.#publish(type, write);
+      this.#documents.set(key, document);
+    }
     return document;
   }
-}
 
-function openApiDocument(
-  catalog: Catalog,
-  kinds: readonly { readonly resource: Resource; readonly view: ResourceView }[],
-): object {
-  const schemas: Record<string, object> = {};
-  const paths: Record<string, object> = {};
-  for (const { resource, view } of kinds) {
-    const { ref } = view.schema;
-    const schema = (ref === undefined ? undefined : catalog.get(ref)) ?? view.schema;
-    const mark = { group: view.group, kind: resource.kind, version: view.version };
-    schemas[view.definition] = {
-      ...schemaDocument(schema),
-      'x-kubernetes-group-version-kind': [mark],
-    };
-    collect(catalog, schema, schemas);
-    Object.assign(paths, pathsOf(resource, view));
-  }
-  return {
-    openapi: '3.0.0',
-    info: { title: 'Kubernetes', version: 'v1.36.0' },
-    paths,
-    components: { schemas },
-  };
-}
-
-/** Adds everything that a schema refers to. */
-function collect(catalog: Catalog, schema: Schema, schemas: Record<string, object>): void {
-  const pending: Schema[] = [schema];
-  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    pending.push(...Object.values(next.fields ?? {}));
-    if (next.values !== undefined) pending.push(next.values);
-    if (next.items !== undefined) pending.push(next.items);
-    const { ref } = next;
-    if (ref === undefined || schemas[ref] !== undefined) continue;
-    const target = catalog.get(ref);
-    if (target === undefined) continue;
-    schemas[ref] = schemaDocument(target);
-    pending.push(target);
+  /** The texts are read anew for every document and not kept: it is asked for seldom. */
+  async #publish(type: string, write: Write): Promise<Published> {
+    const { catalog, clock } = this.#deps;
+    const { openExplanations } = await import('#resources/explanations.ts');
+    const explanations = openExplanations();
+    return await publish(clock, type, await write({ definitions: catalog, explanations }));
   }
 }
 
-function schemaDocument(schema: Schema): Record<string, unknown> {
-  if (schema.ref !== undefined) {
-    return { allOf: [{ $ref: `#/components/schemas/${schema.ref}` }], ...extensions(schema) };
-  }
-  const { type, format, fields, values, items, required } = schema;
-  if (format === 'quantity' || format === 'int-or-string') {
-    return { oneOf: [{ type: 'string' }, { type: format === 'quantity' ? 'number' : 'integer' }] };
-  }
-  return {
-    ...(type === undefined ? (fields === undefined ? {} : { type: 'object' }) : { type }),
-    ...(format === undefined ? {} : { format: format === 'micro-time' ? 'date-time' : format }),
-    ...(fields === undefined ? {} : { properties: properties(fields) }),
-    ...(values === undefined ? {} : { additionalProperties: schemaDocument(values) }),
-    ...(items === undefined ? {} : { items: schemaDocument(items) }),
-    ...(required === undefined || required.length === 0 ? {} : { required }),
-    ...extensions(schema),
-  };
-}
+type Write = (facts: Omit<SchemaWriter, 'edition'>) => Promise<Iterable<Uint8Array>>;
 
-function properties(fields: Readonly<Record<string, Schema>>): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(fields).map(([name, schema]) => [name, schemaDocument(schema)]),
-  );
-}
-
-function extensions(schema: Schema): Record<string, unknown> {
-  const { opaque, listType, listMapKeys, mapType, patchMergeKey, patchStrategy } = schema;
-  return {
-    ...(opaque === true ? { 'x-kubernetes-preserve-unknown-fields': true } : {}),
-    ...(listType === undefined ? {} : { 'x-kubernetes-list-type': listType }),
-    ...(listMapKeys === undefined ? {} : { 'x-kubernetes-list-map-keys': listMapKeys }),
-    ...(mapType === undefined ? {} : { 'x-kubernetes-map-type': mapType }),
-    ...(patchMergeKey === undefined ? {} : { 'x-kubernetes-patch-merge-key': patchMergeKey }),
-    ...(patchStrategy === undefined ? {} : { 'x-kubernetes-patch-strategy': patchStrategy }),
-  };
+async function publish(
+  clock: OpenApiDeps['clock'],
+  type: string,
+  pieces: Iterable<Uint8Array>,
+): Promise<Published> {
+  const parts: Uint8Array[] = [];
+  let startedMs = clock.monotonic();
+  for (const piece of pieces) {
+    parts.push(piece);
+    if (clock.monotonic() - startedMs < sliceMs) continue;
+    await nextTurn();
+    startedMs = clock.monotonic();
+  }
+  const whole = Buffer.concat(parts);
+  const hash = createHash('sha512').update(whole).digest('hex').toUpperCase();
+  return { type, hash, packed: await pack(whole, packOptions) };
 }

@@ -6,14 +6,15 @@ import { methodNotSupported, unknownResource } from '#api/errors.ts';
 import { parseAccept } from '../output/negotiate.ts';
 import type { Parts } from '../parts.ts';
 import type { Answer, Arrival, PathInfo } from '../request.ts';
-import { openApiV2 } from './openapi-v2.ts';
+import { answerOpenApi } from './openapi-answer.ts';
 import { versionDocument } from './version.ts';
 
 export async function answerPath(
   parts: Parts,
-  { path, query }: PathInfo,
+  info: PathInfo,
   { request }: Arrival,
 ): Promise<Answer> {
+  const { path, query } = info;
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     throw methodNotSupported({ group: '', resource: '' }, request.method);
   }
@@ -25,7 +26,7 @@ export async function answerPath(
     case 'apis':
       return answerApis(parts, segments, accept);
     case 'openapi':
-      return answerOpenApi(parts, segments, accept);
+      return await answerOpenApi(parts, info, request);
     case 'version':
       return value(versionDocument());
     case 'healthz':
@@ -63,21 +64,6 @@ function answerApis({ discovery }: Parts, segments: readonly string[], accept: s
   }
   if (segments.length === 2) return orUnknown(discovery.group(group));
   return orUnknown(discovery.resourceList(group, version));
-}
-
-function answerOpenApi({ openApi }: Parts, segments: readonly string[], accept: string): Answer {
-  const [, v3 = '', root = '', ...rest] = segments;
-  if (v3 === 'v2' && root === '') {
-    const { type, body } = openApiV2(accept, versionDocument().gitVersion);
-    return { type: 'plain', response: { status: 200, headers: { 'content-type': type }, body } };
-  }
-  if (v3 !== 'v3') throw unknownResource();
-  if (root === '') return value(openApi.index());
-  const [group = '', version = ''] = root === 'api' ? ['', rest[0]] : rest;
-  const text = openApi.group(group, version);
-  if (text === undefined) throw unknownResource();
-  const headers = { 'content-type': 'application/json', 'cache-control': 'public, immutable' };
-  return { type: 'plain', response: { status: 200, headers, body: Buffer.from(text) } };
 }
 
 function answerOpenId({ tokens }: Parts, path: string): Answer {

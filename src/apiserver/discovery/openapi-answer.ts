@@ -1,0 +1,68 @@
+/**
+ * Answers to `/openapi/…`: which document, in which form, and whether the client has it already.
+ */
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import { notAcceptable, unknownResource } from '#api/errors.ts';
+import type { PlainRequest } from '#kit/transport.ts';
+import type { Parts } from '../parts.ts';
+import type { Answer, PathInfo } from '../request.ts';
+import type { OpenApiV2Form, Published } from './openapi.ts';
+
+const unpack = promisify<Uint8Array, Buffer>(gunzip);
+
+export async function answerOpenApi(
+  { openApi }: Pick<Parts, 'openApi'>,
+  { path, query }: PathInfo,
+  request: PlainRequest,
+): Promise<Answer> {
+  const [, edition = '', root = '', ...rest] = path.split('/').filter((part) => part !== '');
+  const accept = request.headers['accept'] ?? '';
+  if (edition === 'v2' && root === '') {
+    return await published(await openApi.v2(openApiV2Form(accept)), request);
+  }
+  if (edition !== 'v3') throw unknownResource();
+  if (root === '') {
+    return { type: 'value', status: 200, value: await openApi.index(), headers: {} };
+  }
+  const [group = '', version = ''] = root === 'api' ? ['', rest[0]] : rest;
+  const document = await openApi.group(group, version);
+  if (document === undefined) throw unknownResource();
+  if (!/json|\*|^$/.test(accept)) throw notAcceptable(['application/json']);
+  const asked = query.get('hash') ?? '';
+  if (asked === '') return await published(document, request);
+  if (asked !== document.hash) return movedTo(`${path}?hash=${document.hash}`);
+  return await published(document, request, { 'cache-control': 'public, immutable' });
+}
+
+/** Protobuf where the client asks for it, by its older or its newer name; else JSON. */
+function openApiV2Form(accept: string): OpenApiV2Form {
+  return /proto-openapi\.spec\.v2[@.]v1\.0\+protobuf/.test(accept) ? 'protobuf' : 'json';
+}
+
+/** The address names a content that is no longer there. */
+function movedTo(location: string): Answer {
+  const body = new Uint8Array();
+  return { type: 'plain', response: { status: 301, headers: { location }, body } };
+}
+
+async function published(
+  { type, hash, packed }: Published,
+  { headers: asked }: PlainRequest,
+  more: Readonly<Record<string, string>> = {},
+): Promise<Answer> {
+  const etag = `"${hash}"`;
+  const headers = { ...more, 'content-type': type, etag, vary: 'Accept, Accept-Encoding' };
+  if (listed(asked['if-none-match'], etag)) {
+    return { type: 'plain', response: { status: 304, headers, body: new Uint8Array() } };
+  }
+  if (!listed(asked['accept-encoding'], 'gzip')) {
+    return { type: 'plain', response: { status: 200, headers, body: await unpack(packed) } };
+  }
+  const packedHeaders = { ...headers, 'content-encoding': 'gzip' };
+  return { type: 'plain', response: { status: 200, headers: packedHeaders, body: packed } };
+}
+
+function listed(header: string | undefined, word: string): boolean {
+  return (header ?? '').split(',').some((part) => part.trim().split(';')[0] === word);
+}
