@@ -3,8 +3,8 @@
  *
  * `namedSchema` gives one definition and says which others it refers to; `collectSchemas` follows
  * these to the end. What a field means (`resources/openapi/explain-*.json`) and which words it
- * takes (`enums-v1.36.json`) is laid over the definitions here and kept nowhere else: both files are read
- * when a document is made. `openapi.ts` and `openapi-v2.ts` call it.
+ * takes (`enums-v1.36.json`) is laid over the definitions here and kept nowhere else.
+ * `openapi-contents.ts` calls it.
  */
 import type { Definitions, Schema } from '#api/schema.ts';
 import type { Explanations } from '#resources/explanations.ts';
