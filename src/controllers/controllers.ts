@@ -24,6 +24,7 @@ import { openNodeIpamController } from './node-ipam.ts';
 import { openNodeLifecycleController } from './node-lifecycle/node-lifecycle.ts';
 import { openPodGCController } from './pod-gc/pod-gc.ts';
 import { openReplicaSetController } from './replica-set/replica-set.ts';
+import { openReplicationController } from './replica-set/replication-controller.ts';
 import { openRootCAController } from './root-ca.ts';
 import { openServiceAccountController } from './service-account.ts';
 import { openStatefulSetController } from './stateful-set/stateful-set.ts';
@@ -75,6 +76,7 @@ function openAll(deps: ControllerDeps, options: ControllersOptions): readonly Co
   return [
     openDeploymentController(deps),
     openReplicaSetController(deps),
+    openReplicationController(deps),
     openStatefulSetController(deps),
     openJobController(deps),
     openTTLAfterFinishedController(deps),

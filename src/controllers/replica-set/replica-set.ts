@@ -1,72 +1,92 @@
 /**
  * ReplicaSets: as many pods as wanted. Gathers the facts, asks `plan.ts`, and performs.
  *
- * Pods are created in growing batches (1, 2, 4, …), so that a template which the server refuses
- * costs one request and not hundreds. What was asked for and not yet seen is remembered
- * (`expectations.ts`): until the cache shows it, nothing is created or deleted. The scheduler takes
- * the pods from here: `scheduler/scheduler.ts` is next in the walk.
+ * Pods are made and deleted by `pod-requests.ts`; until the cache shows what was asked for, nothing
+ * is created or deleted. ReplicationControllers are the same with a plainer selector: the loop sees
+ * them as ReplicaSets (`replication-controller.ts` says how). The scheduler takes the pods from
+ * here: `scheduler/scheduler.ts` is next in the walk.
  */
 import { isReason } from '#api/errors.ts';
-import { controllerOf, objectKey } from '#api/object.ts';
+import type { KindOf } from '#api/kind-of.ts';
+import { controllerOf, type KubeObject, objectKey } from '#api/object.ts';
 import { labelSelectorMatches } from '#api/selectors.ts';
-import type { Informer, Recorder } from '#client';
-import { present } from '#kit/assert.ts';
+import type { Informer } from '#client';
 import { WorkQueue } from '#kit/work-queue.ts';
 import { pods as podKind, replicaSets as replicaSetKind } from '#resources/kinds.ts';
-import type { ReplicaSet } from '#resources/types/apps-v1.ts';
+import type { ReplicaSet, ReplicaSetStatus } from '#resources/types/apps-v1.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
-import { isNamespaceEnding, messageOf } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
-import { Expectations } from '../expectations.ts';
 import {
   claimable,
   controllerIndex,
   controllerIndexValues,
-  controllerReference,
   ownerIn,
   performClaims,
   planClaims,
 } from '../ownership.ts';
+import { podFromTemplate } from '../pod-from-template.ts';
+import { type Failed, type PodChanges, PodRequests } from '../pod-requests.ts';
 import { isActive, isTerminated, isTerminating } from '../pod-state.ts';
 import { isSameValue } from '../same-value.ts';
-import { type Failure, planScale, planStatus, type ScaleAction } from './plan.ts';
+import { planScale, planStatus, type ScaleAction } from './plan.ts';
 
-const kinds = { owner: replicaSetKind, object: podKind };
+/** A kind that keeps a number of equal pods. */
+export interface ReplicaKeeper<T extends KubeObject> {
+  readonly kind: KindOf<T>;
+  /** The controller's name, in logs and Events. */
+  readonly name: string;
+  /** The same object in the words of a ReplicaSet. */
+  readonly asReplicaSet: (object: T) => ReplicaSet;
+  readonly withStatus: (object: T, status: ReplicaSetStatus) => T;
+}
 
 export function openReplicaSetController(deps: ControllerDeps): Controller {
-  const controller = new ReplicaSetController(deps);
-  return {
+  return openReplicaController<ReplicaSet>(deps, {
+    kind: replicaSetKind,
     name: 'replicaset-controller',
+    asReplicaSet: (set) => set,
+    withStatus: (set, status) => ({ ...set, status }),
+  });
+}
+
+export function openReplicaController<T extends KubeObject>(
+  deps: ControllerDeps,
+  keeper: ReplicaKeeper<T>,
+): Controller {
+  const controller = new ReplicaController(deps, keeper);
+  return {
+    name: keeper.name,
     queue: controller.queue,
     reconcile: (key, options) => controller.reconcile(key, options),
     workers: 5,
-    sources: [controller.replicaSets, controller.pods],
+    sources: [controller.owners, controller.pods],
   };
 }
 
-class ReplicaSetController {
+class ReplicaController<T extends KubeObject> {
   readonly queue: WorkQueue;
-  readonly replicaSets: Informer<ReplicaSet>;
+  readonly owners: Informer<T>;
   readonly pods: Informer<Pod>;
   readonly #deps: ControllerDeps;
-  readonly #recorder: Recorder;
-  readonly #expectations: Expectations;
+  readonly #keeper: ReplicaKeeper<T>;
+  readonly #requests: PodRequests;
 
-  constructor(deps: ControllerDeps) {
+  constructor(deps: ControllerDeps, keeper: ReplicaKeeper<T>) {
     this.#deps = deps;
-    this.#recorder = deps.recorderFor('replicaset-controller');
-    this.#expectations = new Expectations(deps);
+    this.#keeper = keeper;
+    this.#requests = new PodRequests({ ...deps, recorder: deps.recorderFor(keeper.name) });
     this.queue = new WorkQueue(deps);
-    this.replicaSets = deps.informers.of(replicaSetKind);
+    this.owners = deps.informers.of(keeper.kind);
     this.pods = deps.informers.of(podKind);
-    this.replicaSets.addIndex(controllerIndex, controllerIndexValues);
+    this.owners.addIndex(controllerIndex, controllerIndexValues);
     this.pods.addIndex(controllerIndex, controllerIndexValues);
-    this.replicaSets.addHandler({
-      onAdd: (set) => this.queue.add(objectKey(set)),
-      onUpdate: (set) => this.queue.add(objectKey(set)),
-      onDelete: (set) => {
-        this.#expectations.forget(objectKey(set));
-        this.queue.add(objectKey(set));
+    const enqueue = (owner: T): void => this.queue.add(objectKey(owner));
+    this.owners.addHandler({
+      onAdd: enqueue,
+      onUpdate: enqueue,
+      onDelete: (owner) => {
+        this.#requests.expectations.forget(objectKey(owner));
+        enqueue(owner);
       },
     });
     this.pods.addHandler({
@@ -77,160 +97,83 @@ class ReplicaSetController {
   }
 
   async reconcile(key: string, { signal }: { readonly signal: AbortSignal }): Promise<void> {
-    const replicaSet = this.replicaSets.get(key);
-    if (replicaSet === undefined) return;
+    const owner = this.owners.get(key);
+    if (owner === undefined) return;
+    const replicaSet = this.#keeper.asReplicaSet(owner);
     // Asked before the pods are gathered: what is seen in between is in the cache already.
-    const mayScale = this.#expectations.areMet(key);
-    const pods = await this.#claim(replicaSet, signal);
-    const related = (): readonly Pod[] => this.#related(replicaSet);
+    const mayScale = this.#requests.expectations.areMet(key);
+    const pods = await this.#claim(owner, replicaSet, signal);
+    const related = (): readonly Pod[] => this.#related(owner);
     const now = this.#deps.clock.now();
     const action: ScaleAction = mayScale
       ? planScale({ replicaSet, pods, related }, now)
       : { do: 'nothing' };
-    const outcome = await this.#perform(key, replicaSet, action, signal);
-    await this.#writeStatus(key, replicaSet, pods, outcome.failure, signal);
-    if (outcome.error !== undefined) throw outcome.error;
+    const changes = this.#changes(owner, replicaSet, action);
+    const failed = await this.#requests.perform(key, owner, changes, signal);
+    await this.#writeStatus(key, owner, pods, failed, signal);
+    if (failed !== undefined) throw failed.error;
   }
 
-  async #claim(replicaSet: ReplicaSet, signal: AbortSignal): Promise<readonly Pod[]> {
-    const { uid } = replicaSet.metadata;
+  async #claim(owner: T, replicaSet: ReplicaSet, signal: AbortSignal): Promise<readonly Pod[]> {
+    const { uid } = owner.metadata;
     const candidates: Pod[] = [];
-    for (const pod of claimable(this.pods, replicaSet)) {
+    for (const pod of claimable(this.pods, owner)) {
       // A pod that has ended is nobody's any more, but the set's own still count as terminating.
       if (!isTerminated(pod) || controllerOf(pod)?.uid === uid) candidates.push(pod);
     }
     const selector = replicaSet.spec?.selector;
-    const claims = planClaims(replicaSet, candidates, (pod) =>
+    const claims = planClaims(owner, candidates, (pod) =>
       labelSelectorMatches(selector, pod.metadata.labels),
     );
-    return performClaims(this.#deps.client, kinds, replicaSet, claims, { signal });
+    const kinds = { owner: this.#keeper.kind, object: podKind };
+    return performClaims(this.#deps.client, kinds, owner, claims, { signal });
   }
 
-  #related(replicaSet: ReplicaSet): readonly Pod[] {
-    const owner = controllerOf(replicaSet);
-    const sets =
-      owner === undefined ? [replicaSet] : this.replicaSets.byIndex(controllerIndex, owner.uid);
+  /** Active pods of all that have the same owner. */
+  #related(owner: T): readonly Pod[] {
+    const above = controllerOf(owner);
+    const siblings =
+      above === undefined ? [owner] : this.owners.byIndex(controllerIndex, above.uid);
     const related: Pod[] = [];
-    for (const set of sets) {
-      const pods = this.pods.byIndex(controllerIndex, set.metadata.uid ?? '');
+    for (const sibling of siblings) {
+      const pods = this.pods.byIndex(controllerIndex, sibling.metadata.uid ?? '');
       for (const pod of pods) if (isActive(pod)) related.push(pod);
     }
     return related;
   }
 
-  async #perform(
-    key: string,
-    replicaSet: ReplicaSet,
-    action: ScaleAction,
-    signal: AbortSignal,
-  ): Promise<{ readonly failure?: Failure; readonly error?: unknown }> {
-    try {
-      switch (action.do) {
-        case 'create':
-          await this.#createPods(key, replicaSet, action.count, signal);
-          break;
-        case 'delete':
-          await this.#deletePods(key, replicaSet, action.pods, signal);
-          break;
-        case 'nothing':
-          break;
-        default:
-          action satisfies never;
+  #changes(owner: T, replicaSet: ReplicaSet, action: ScaleAction): PodChanges {
+    switch (action.do) {
+      case 'create': {
+        const pod = podFromTemplate(replicaSet.spec?.template, owner, this.#keeper.kind);
+        return { create: Array.from({ length: action.count }, () => pod) };
       }
-      return {};
-    } catch (error) {
-      signal.throwIfAborted();
-      const reason = action.do === 'create' ? 'FailedCreate' : 'FailedDelete';
-      return { failure: { reason, message: messageOf(error) }, error };
-    }
-  }
-
-  async #createPods(
-    key: string,
-    replicaSet: ReplicaSet,
-    count: number,
-    signal: AbortSignal,
-  ): Promise<void> {
-    this.#expectations.expect(key, { creations: count });
-    const pod = podOf(replicaSet);
-    let created = 0;
-    for (let batch = 1; created < count; batch *= 2) {
-      const size = Math.min(batch, count - created);
-      const creating = Array.from({ length: size }, () => this.#createPod(replicaSet, pod, signal));
-      const results = await Promise.allSettled(creating);
-      const failed = results.filter((result) => result.status === 'rejected');
-      created += size - failed.length;
-      if (failed[0] === undefined) continue;
-      // What failed and what was not tried will never be seen.
-      this.#expectations.sawCreation(key, count - created);
-      if (failed.every(({ reason }) => isNamespaceEnding(reason))) return;
-      throw failed[0].reason;
-    }
-  }
-
-  async #createPod(replicaSet: ReplicaSet, pod: Pod, signal: AbortSignal): Promise<void> {
-    try {
-      const created = await this.#deps.client.create(podKind, pod, { signal });
-      const message = `Created pod: ${created.metadata.name}`;
-      this.#recorder.record(replicaSet, { type: 'Normal', reason: 'SuccessfulCreate', message });
-    } catch (error) {
-      if (!signal.aborted && !isNamespaceEnding(error)) {
-        const message = `Error creating: ${messageOf(error)}`;
-        this.#recorder.record(replicaSet, { type: 'Warning', reason: 'FailedCreate', message });
-      }
-      throw error;
-    }
-  }
-
-  async #deletePods(
-    key: string,
-    replicaSet: ReplicaSet,
-    pods: readonly Pod[],
-    signal: AbortSignal,
-  ): Promise<void> {
-    const deletions = pods.map((pod) => present(pod.metadata.uid, 'a stored pod has a uid'));
-    this.#expectations.expect(key, { deletions });
-    const deleting = pods.map((pod) => this.#deletePod(key, replicaSet, pod, signal));
-    const results = await Promise.allSettled(deleting);
-    for (const result of results) if (result.status === 'rejected') throw result.reason;
-  }
-
-  async #deletePod(
-    key: string,
-    replicaSet: ReplicaSet,
-    pod: Pod,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { namespace, name = '', uid = '' } = pod.metadata;
-    try {
-      await this.#deps.client.delete(podKind, { namespace, name }, { signal });
-      const message = `Deleted pod: ${name}`;
-      this.#recorder.record(replicaSet, { type: 'Normal', reason: 'SuccessfulDelete', message });
-    } catch (error) {
-      this.#expectations.sawDeletion(key, uid);
-      if (isReason(error, 'NotFound')) return;
-      if (!signal.aborted) {
-        const message = `Error deleting: ${messageOf(error)}`;
-        this.#recorder.record(replicaSet, { type: 'Warning', reason: 'FailedDelete', message });
-      }
-      throw error;
+      case 'delete':
+        return { remove: action.pods };
+      case 'nothing':
+        return {};
+      default:
+        return action satisfies never;
     }
   }
 
   async #writeStatus(
     key: string,
-    replicaSet: ReplicaSet,
+    owner: T,
     pods: readonly Pod[],
-    failure: Failure | undefined,
+    failed: Failed | undefined,
     signal: AbortSignal,
   ): Promise<void> {
     const now = this.#deps.clock.now();
+    const replicaSet = this.#keeper.asReplicaSet(owner);
+    const failure = failed && { reason: failed.reason, message: failed.message };
     const { status, againAtMs } = planStatus(replicaSet, pods, failure, now);
     if (againAtMs !== undefined) this.queue.addAfter(key, againAtMs - now);
-    if (isSameValue(status, replicaSet.status)) return;
+    const next = this.#keeper.withStatus(owner, status);
+    if (isSameValue(this.#keeper.asReplicaSet(next).status, replicaSet.status)) return;
     const options = { subresource: 'status', signal };
     try {
-      await this.#deps.client.update(replicaSetKind, { ...replicaSet, status }, options);
+      await this.#deps.client.update(this.#keeper.kind, next, options);
     } catch (error) {
       if (!isReason(error, 'NotFound')) throw error;
     }
@@ -245,10 +188,10 @@ class ReplicaSetController {
       this.#wakeMatching(pod);
       return;
     }
-    const replicaSet = ownerIn(this.replicaSets, replicaSetKind, pod);
-    if (replicaSet === undefined) return;
-    this.#expectations.sawCreation(objectKey(replicaSet));
-    this.queue.add(objectKey(replicaSet));
+    const owner = ownerIn(this.owners, this.#keeper.kind, pod);
+    if (owner === undefined) return;
+    this.#requests.expectations.sawCreation(objectKey(owner));
+    this.queue.add(objectKey(owner));
   }
 
   #podUpdated(pod: Pod, old: Pod): void {
@@ -262,41 +205,22 @@ class ReplicaSetController {
   }
 
   #podGone(pod: Pod): void {
-    const replicaSet = ownerIn(this.replicaSets, replicaSetKind, pod);
-    if (replicaSet === undefined) return;
-    this.#expectations.sawDeletion(objectKey(replicaSet), pod.metadata.uid ?? '');
-    this.queue.add(objectKey(replicaSet));
+    const owner = ownerIn(this.owners, this.#keeper.kind, pod);
+    if (owner === undefined) return;
+    this.#requests.expectations.sawDeletion(objectKey(owner), pod.metadata.uid ?? '');
+    this.queue.add(objectKey(owner));
   }
 
   #wakeOwner(pod: Pod): void {
-    const replicaSet = ownerIn(this.replicaSets, replicaSetKind, pod);
-    if (replicaSet !== undefined) this.queue.add(objectKey(replicaSet));
+    const owner = ownerIn(this.owners, this.#keeper.kind, pod);
+    if (owner !== undefined) this.queue.add(objectKey(owner));
   }
 
-  /** An orphan may be adopted by any set that selects it. */
+  /** An orphan may be adopted by any owner that selects it. */
   #wakeMatching(pod: Pod): void {
-    for (const replicaSet of this.replicaSets.listNamespace(pod.metadata.namespace ?? '')) {
-      if (labelSelectorMatches(replicaSet.spec?.selector, pod.metadata.labels)) {
-        this.queue.add(objectKey(replicaSet));
-      }
+    for (const owner of this.owners.listNamespace(pod.metadata.namespace ?? '')) {
+      const { selector } = this.#keeper.asReplicaSet(owner).spec ?? {};
+      if (labelSelectorMatches(selector, pod.metadata.labels)) this.queue.add(objectKey(owner));
     }
   }
-}
-
-function podOf(replicaSet: ReplicaSet): Pod {
-  const template = replicaSet.spec?.template;
-  const { labels, annotations, finalizers } = template?.metadata ?? {};
-  return {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: {
-      namespace: replicaSet.metadata.namespace,
-      generateName: `${replicaSet.metadata.name}-`,
-      labels,
-      annotations,
-      finalizers,
-      ownerReferences: [controllerReference(replicaSet, replicaSetKind)],
-    },
-    spec: template?.spec,
-  };
 }

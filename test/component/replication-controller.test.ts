@@ -1,0 +1,120 @@
+/** ReplicationControllers over a real API server: the older words for what ReplicaSets do. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { events, pods, replicationControllers } from '#resources/kinds.ts';
+import type { Pod, ReplicationController } from '#resources/types/core-v1.ts';
+import { covers } from '#test/covers.ts';
+import { openWorld, type World } from './control-world.ts';
+
+const namespace = 'default';
+const at = { namespace, name: 'nginx' };
+
+/** As `replication.yaml` of the documents, here without a selector. */
+const nginx: ReplicationController = {
+  apiVersion: 'v1',
+  kind: 'ReplicationController',
+  metadata: at,
+  spec: {
+    replicas: 3,
+    template: {
+      metadata: { labels: { app: 'nginx' } },
+      spec: { containers: [{ name: 'nginx', image: 'nginx', ports: [{ containerPort: 80 }] }] },
+    },
+  },
+};
+
+async function start(t: Parameters<typeof openWorld>[0]): Promise<World> {
+  const world = await openWorld(t);
+  await world.addNode('n1');
+  await world.client.create(replicationControllers, nginx, { signal: world.signal });
+  await ready(world, 3);
+  return world;
+}
+
+const get = (world: World) =>
+  world.client.get(replicationControllers, at, { signal: world.signal });
+
+async function ready(world: World, count: number): Promise<void> {
+  await world.until(`${count} ready pods`, async () => {
+    const { status } = await get(world);
+    return status?.replicas === count && (status.readyReplicas ?? 0) === count;
+  });
+}
+
+async function mine(world: World): Promise<readonly Pod[]> {
+  const { uid } = (await get(world)).metadata;
+  const all = await world.list(pods, namespace);
+  return all.filter(({ metadata }) => metadata.ownerReferences?.[0]?.uid === uid);
+}
+
+test('three pods are kept, by the labels of the template', async (t) => {
+  covers('WRK-004', 'WRK-131');
+  const world = await start(t);
+  const { spec, status } = await get(world);
+  assert.deepEqual(spec?.selector, { app: 'nginx' });
+  assert.deepEqual(status, {
+    replicas: 3,
+    fullyLabeledReplicas: 3,
+    readyReplicas: 3,
+    availableReplicas: 3,
+    observedGeneration: 1,
+  });
+  const [first] = await mine(world);
+  assert.match(first?.metadata.name ?? '', /^nginx-[a-z0-9]{5}$/);
+  assert.equal(first?.metadata.ownerReferences?.[0]?.kind, 'ReplicationController');
+  const name = first?.metadata.name ?? '';
+  await world.client.delete(pods, { namespace, name }, { signal: world.signal });
+  await world.until('another in its place', async () => {
+    const names = (await mine(world)).map(({ metadata }) => metadata.name);
+    return names.length === 3 && !names.includes(name);
+  });
+  const told = (await world.list(events, namespace)).filter(
+    ({ regarding }) => regarding?.kind === 'ReplicationController',
+  );
+  const created = told.filter(({ reason }) => reason === 'SuccessfulCreate');
+  assert.equal(created.length, 4);
+  assert.equal(created[0]?.reportingController, 'replication-controller');
+});
+
+test('a pod too many is ended, one too few made, and an ended one does not count', async (t) => {
+  covers('WRK-039');
+  const world = await start(t);
+  const extra: Pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { namespace, name: 'extra', labels: { app: 'nginx' } },
+    spec: { containers: [{ name: 'c', image: 'other:9' }] },
+  };
+  world.becomesReady = ({ metadata }) => metadata.name !== 'extra';
+  await world.client.create(pods, extra, { signal: world.signal });
+  await world.until('the newcomer to go', async () => {
+    const names = (await world.list(pods, namespace)).map(({ metadata }) => metadata.name);
+    return names.length === 3 && !names.includes('extra');
+  });
+  const [first] = await mine(world);
+  const name = first?.metadata.name ?? '';
+  const options = { type: 'merge', subresource: 'status', signal: world.signal } as const;
+  await world.client.patch(pods, { namespace, name }, { status: { phase: 'Failed' } }, options);
+  await world.until('a replacement', async () => (await mine(world)).length === 4);
+  await ready(world, 3);
+});
+
+test('a changed template is for new pods only; a changed label sets a pod free', async (t) => {
+  covers('WRK-025', 'WRK-036', 'WRK-037');
+  const world = await start(t);
+  const containers = [{ name: 'nginx', image: 'nginx:2' }];
+  const change = { spec: { template: { spec: { containers } }, replicas: 4 } };
+  const merge = { type: 'merge', signal: world.signal } as const;
+  await world.client.patch(replicationControllers, at, change, merge);
+  await ready(world, 4);
+  const images = async () =>
+    (await mine(world)).map(({ spec }) => spec?.containers[0]?.image).toSorted();
+  assert.deepEqual(await images(), ['nginx', 'nginx', 'nginx', 'nginx:2']);
+  const old = (await mine(world)).find(({ spec }) => spec?.containers[0]?.image === 'nginx');
+  const name = old?.metadata.name ?? '';
+  const label = { metadata: { labels: { app: 'debug' } } };
+  await world.client.patch(pods, { namespace, name }, label, merge);
+  await world.until('a replacement', async () => (await images())[2] === 'nginx:2');
+  const freed = await world.client.get(pods, { namespace, name }, { signal: world.signal });
+  assert.deepEqual(freed.metadata.ownerReferences ?? [], []);
+});
