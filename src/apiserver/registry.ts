@@ -93,6 +93,26 @@ export function encodeView(served: Served, value: Uint8Array, revision: number):
   return bytes;
 }
 
+/**
+ * The bytes of one object in a list of its kind. The list says kind and version for all, so that
+ * typed items go without; those of custom resources have them all the same.
+ */
+export function encodeItem(served: Served, value: Uint8Array, revision: number): Uint8Array {
+  const { resource, view } = served;
+  if (resource.itemsNameTheirKind === true) return encodeView(served, value, revision);
+  if (view.fromHub !== undefined) {
+    const shown = viewObject(served, decodeStored(value, revision));
+    const { kind: _kind, apiVersion: _version, ...item } = shown;
+    return Buffer.from(JSON.stringify(item));
+  }
+  const before = headOf(resource, storageView(resource)).length;
+  const head = `{"metadata":{"resourceVersion":"${revision}",`;
+  const bytes = Buffer.allocUnsafe(head.length + value.length - before);
+  bytes.write(head, 0, 'latin1');
+  bytes.set(value.subarray(before), head.length);
+  return bytes;
+}
+
 /** The object as the view shows it. */
 export function viewObject(served: Served, hub: KubeObject): KubeObject {
   const shown = served.view.fromHub === undefined ? hub : served.view.fromHub(hub);

@@ -9,7 +9,7 @@ import type { Served } from '#api/catalog.ts';
 import { formatGroupVersion } from '#api/object.ts';
 import type { Clock } from '#kit/clock.ts';
 import type { Entry } from '#store';
-import { decodeEntry, encodeView } from '../registry.ts';
+import { decodeEntry, encodeItem } from '../registry.ts';
 import type { Output } from '../request.ts';
 import { columnDefinitions, type IncludeObject, partialObject, tableRow } from './table.ts';
 
@@ -79,7 +79,7 @@ function itemEncoder(options: ListBodyOptions): (entry: Entry) => Uint8Array {
   const { served, form, includeObject, clock } = options;
   switch (form) {
     case 'object':
-      return (entry) => encodeView(served, entry.value, entry.revision);
+      return (entry) => encodeItem(served, entry.value, entry.revision);
     case 'partial':
       return (entry) => json(partialObject(decodeEntry(entry)));
     case 'table': {

@@ -176,3 +176,31 @@ test('a long list comes in slices that together are the same JSON', async () => 
   const answer = await server.request('GET', configMaps);
   assert.equal(answer.body.items.length, 300);
 });
+
+test('items leave out what the list says of all: kind and version', async () => {
+  await using server = await openTestServer({ options: { legacyVersions: true } });
+  await fill(server, 1);
+  const { body } = await server.request('GET', configMaps);
+  assert.equal(body.kind, 'ConfigMapList');
+  assert.deepEqual(Object.keys(body.items[0]), ['metadata']);
+  assert.equal(Object.keys(body.items[0].metadata)[0], 'resourceVersion');
+  const accept = 'application/yaml';
+  const yaml = await server.request('GET', configMaps, undefined, { headers: { accept } });
+  assert.doesNotMatch(yaml.text, /kind: ConfigMap$/m);
+  const partial = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1';
+  const metadata = await server.request('GET', configMaps, undefined, {
+    headers: { accept: partial },
+  });
+  assert.equal(metadata.body.items[0].kind, 'PartialObjectMetadata');
+  const deployments = '/apis/extensions/v1beta1/namespaces/default/deployments';
+  const template = {
+    metadata: { labels: { app: 'a' } },
+    spec: { containers: [{ name: 'a', image: 'a' }] },
+  };
+  await server.request('POST', deployments, { metadata: { name: 'a' }, spec: { template } });
+  const old = await server.request('GET', deployments);
+  assert.equal(old.body.kind, 'DeploymentList');
+  assert.equal('kind' in old.body.items[0] || 'apiVersion' in old.body.items[0], false);
+  const one = await server.request('GET', `${deployments}/a`);
+  assert.equal(one.body.kind, 'Deployment');
+});
