@@ -55,10 +55,12 @@ async function runMany(count: number, { twice }: { readonly twice: boolean }): P
   const seeds = Array.from({ length: count }, (_, index) => from + index);
   const again = twice ? underLoad(seeds) : undefined;
   const bad = new Set<number>();
-  let judged = 0;
+  const judged = new Map<string, number>();
   for (const seed of seeds) {
     const result = await simulate(seed);
-    judged += result.judged;
+    for (const [name, count] of Object.entries(result.judged)) {
+      judged.set(name, (judged.get(name) ?? 0) + count);
+    }
     console.log(summary(result));
     if (result.violation !== undefined) bad.add(seed);
     const other = await again?.hashOf(seed);
@@ -69,13 +71,14 @@ async function runMany(count: number, { twice }: { readonly twice: boolean }): P
   await again?.end();
   for (const seed of bad) console.log(`see it again: npm run sim -- ${seed} --verbose`);
   const runs = twice ? `${count} seeds, each twice, once under load` : `${count} seeds`;
-  console.log(`${runs}: ${bad.size} failed; the floor was judged ${judged} times`);
+  console.log(`${runs}: ${bad.size} failed`);
+  for (const [name, count] of judged) console.log(`  ${name}: judged ${count} times`);
   if (bad.size > 0) process.exitCode = 1;
 }
 
 function summary(result: SimulationResult): string {
-  const { seed, lines, judged, virtualMs, violation, hash } = result;
-  const facts = `${lines} lines, ${Math.round(virtualMs / 1000)} s, ${judged} removals judged`;
+  const { seed, lines, virtualMs, violation, hash } = result;
+  const facts = `${lines} lines, ${Math.round(virtualMs / 1000)} s`;
   return `seed ${seed}: ${violation ?? 'ok'} (${facts}) ${hash.slice(0, 16)}`;
 }
 

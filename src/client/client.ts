@@ -22,6 +22,8 @@ export interface ListOptions {
   readonly limit?: number | undefined;
   readonly continue?: string | undefined;
   readonly resourceVersion?: string | undefined;
+  /** `Exact`: as things were at that revision; `NotOlderThan` (the default): then or later. */
+  readonly resourceVersionMatch?: 'Exact' | 'NotOlderThan' | undefined;
   /** Asks for metadata alone (PartialObjectMetadata); a server may still send whole objects. */
   readonly metadataOnly?: boolean | undefined;
 }
@@ -314,6 +316,7 @@ function selection(options: ListOptions): Record<string, string | number | undef
     limit: options.limit,
     continue: options.continue,
     resourceVersion: options.resourceVersion,
+    resourceVersionMatch: options.resourceVersionMatch,
   };
 }
 

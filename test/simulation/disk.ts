@@ -27,6 +27,8 @@ export class Disk {
   readonly #deps: DiskDeps;
   readonly #rates: DiskRates;
   #disk: FaultyDisk | undefined;
+  #areOn = false;
+  #isFull = false;
 
   constructor(deps: DiskDeps, rates: DiskRates) {
     this.#deps = deps;
@@ -45,8 +47,21 @@ export class Disk {
 
   /** Called when faults begin and end. */
   setFaults(areOn: boolean): void {
+    this.#areOn = areOn;
+    this.#setRates();
+  }
+
+  /** A full disk takes no commit at all. */
+  fill(isFull: boolean): void {
+    this.#isFull = isFull;
+    this.#setRates();
+  }
+
+  #setRates(): void {
     if (this.#disk === undefined) return;
-    this.#disk.rates = areOn ? { ...this.#calm, failRate: this.#rates.fail } : this.#calm;
+    const failRate = this.#isFull ? 1 : this.#areOn ? this.#rates.fail : 0;
+    const lingerRate = this.#isFull ? 0 : this.#calm.lingerRate;
+    this.#disk.rates = { ...this.#calm, failRate, lingerRate };
   }
 
   get #calm(): FaultyDisk['rates'] {

@@ -5,9 +5,8 @@ import { seededRandom } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import type { PlainRequest, PlainResponse, Transport } from '#kit/transport.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
-import { ConnectionLost, type FaultRates, FaultyTransport } from './faults.ts';
+import { ConnectionLost, type FaultRates, FaultyTransport, noFaults } from './faults.ts';
 
-const none: FaultRates = { lose: 0, loseAnswer: 0, late: 0, delay: 0, repeat: 0, breakWatch: 0 };
 const post: PlainRequest = { method: 'POST', path: '/api/v1/pods', headers: {} };
 
 async function outcomeOf(
@@ -24,15 +23,18 @@ async function outcomeOf(
     },
   };
   const notes: string[] = [];
+  const faults: string[] = [];
   const deps = {
     clock,
     scope,
     random: seededRandom(options.seed ?? 1),
     areOn: () => options.areOn ?? true,
     note: (text: string) => notes.push(text),
-    onAmbiguous: () => {},
+    onFault: (fault: string) => faults.push(fault),
+    onDeath: () => notes.push('dead'),
+    onSend: () => {},
   };
-  const transport = new FaultyTransport(deps, inner, { ...none, ...rates });
+  const transport = new FaultyTransport(deps, inner, { ...noFaults, ...rates });
   const caller = new AbortController();
   let answer: number | 'lost' | 'aborted' | undefined;
   let answeredMs = 0;
@@ -49,7 +51,7 @@ async function outcomeOf(
   await clock.advance(60_000);
   caller.abort(new Error('the limit of the caller'));
   await sending;
-  return { carriedOut: carriedOutAtAnswer, later: carriedOut, answer, answeredMs, notes };
+  return { carriedOut: carriedOutAtAnswer, later: carriedOut, answer, answeredMs, notes, faults };
 }
 
 test('each fault does what its name says', async () => {
@@ -65,11 +67,15 @@ test('each fault does what its name says', async () => {
   assert.deepEqual(await brief({ late: 1 }), [0, 1, 'lost']);
   assert.deepEqual(await brief({ delay: 1 }), [1, 1, 200]);
   assert.deepEqual(await brief({ repeat: 1 }), [2, 2, 200]);
+  assert.deepEqual(await brief({ die: 1 }), [1, 1, 'lost']);
 });
 
 test('a fault is noted, a delay is longer than latency, and faults can be off', async () => {
-  const { notes } = await outcomeOf({ lose: 1 });
+  const { notes, faults } = await outcomeOf({ lose: 1 });
   assert.deepEqual(notes, ['fault: lost: POST /api/v1/pods']);
+  assert.deepEqual(faults, ['lose']);
+  const death = await outcomeOf({ die: 1 });
+  assert.deepEqual(death.notes, ['fault: sender dies: POST /api/v1/pods', 'dead']);
   assert.ok((await outcomeOf({ delay: 1 })).answeredMs > 10);
   assert.ok((await outcomeOf({})).answeredMs < 10);
   assert.equal((await outcomeOf({ lose: 1 }, { areOn: false })).answer, 200);
@@ -105,9 +111,11 @@ test('a watch breaks off in the middle', async () => {
     random: seededRandom(3),
     areOn: () => true,
     note: () => {},
-    onAmbiguous: () => {},
+    onFault: () => {},
+    onDeath: () => {},
+    onSend: () => {},
   };
-  const transport = new FaultyTransport(deps, inner, { ...none, breakWatch: 1 });
+  const transport = new FaultyTransport(deps, inner, { ...noFaults, breakWatch: 1 });
   const seen: number[] = [];
   const reading = (async () => {
     const watch = { method: 'GET', path: '/api/v1/pods?watch=true', headers: {} };

@@ -25,7 +25,19 @@ export interface FaultRates {
   readonly repeat: number;
   /** A watch ends in the middle within a minute. */
   readonly breakWatch: number;
+  /** A write is carried out, and its sender dies before it hears of it. */
+  readonly die: number;
 }
+
+export const noFaults: FaultRates = {
+  lose: 0,
+  loseAnswer: 0,
+  late: 0,
+  delay: 0,
+  repeat: 0,
+  breakWatch: 0,
+  die: 0,
+};
 
 export interface FaultDeps {
   readonly clock: Clock;
@@ -34,8 +46,11 @@ export interface FaultDeps {
   readonly scope: Scope;
   readonly areOn: () => boolean;
   readonly note: (text: string) => void;
-  /** Told of each request that is carried out late or twice: its sender cannot know. */
-  readonly onAmbiguous: (request: PlainRequest) => void;
+  readonly onFault: (fault: keyof FaultRates, request: PlainRequest) => void;
+  /** The sender's process ends. */
+  readonly onDeath: () => void;
+  /** Of each request as it reaches the server in the sender's own time. */
+  readonly onSend: (request: PlainRequest) => void;
 }
 
 export class ConnectionLost extends Error {
@@ -44,7 +59,6 @@ export class ConnectionLost extends Error {
 
 const delayMsMax = 5_000;
 const breakMsMax = 60_000;
-const none: FaultRates = { lose: 0, loseAnswer: 0, late: 0, delay: 0, repeat: 0, breakWatch: 0 };
 
 export class FaultyTransport implements Transport {
   readonly #deps: FaultDeps;
@@ -61,10 +75,10 @@ export class FaultyTransport implements Transport {
     request: PlainRequest,
     { signal }: { readonly signal: AbortSignal },
   ): Promise<PlainResponse> {
-    const rates = this.#deps.areOn() ? this.#rates : none;
+    const rates = this.#deps.areOn() ? this.#rates : noFaults;
     await this.#latency(signal);
     if (/[?&]watch=(1|true)/.test(request.path)) return this.#watch(request, signal, rates);
-    switch (this.#draw(rates)) {
+    switch (this.#draw(rates, request)) {
       case 'lose':
         this.#note('lost', request);
         await this.#silence(signal);
@@ -75,7 +89,6 @@ export class FaultyTransport implements Transport {
         throw new ConnectionLost('connection reset before the answer came');
       case 'late':
         this.#note('late', request);
-        this.#deps.onAmbiguous(request);
         this.#carryOutLater(request);
         throw new ConnectionLost('connection reset');
       case 'delay':
@@ -83,21 +96,33 @@ export class FaultyTransport implements Transport {
         break;
       case 'repeat':
         this.#note('repeated', request);
-        this.#deps.onAmbiguous(request);
         await this.#carryOut(request, signal);
         break;
+      case 'die':
+        this.#note('sender dies', request);
+        await this.#carryOut(request, signal);
+        this.#deps.onDeath();
+        throw new ConnectionLost('the sender is dead');
       case undefined:
         break;
     }
+    this.#deps.onSend(request);
     const response = await this.#inner.send(request, { signal });
     await this.#latency(signal);
     return response;
   }
 
-  #draw(rates: FaultRates): Exclude<keyof FaultRates, 'breakWatch'> | undefined {
+  #draw(
+    rates: FaultRates,
+    request: PlainRequest,
+  ): Exclude<keyof FaultRates, 'breakWatch'> | undefined {
     let chance = this.#deps.random.fraction();
-    for (const fault of ['lose', 'loseAnswer', 'late', 'delay', 'repeat'] as const) {
-      if (chance < rates[fault]) return fault;
+    for (const fault of ['lose', 'loseAnswer', 'late', 'delay', 'repeat', 'die'] as const) {
+      if (chance < rates[fault]) {
+        if (fault === 'die' && request.method === 'GET') return undefined;
+        this.#deps.onFault(fault, request);
+        return fault;
+      }
       chance -= rates[fault];
     }
     return undefined;
@@ -116,6 +141,7 @@ export class FaultyTransport implements Transport {
     const cancel = breaks
       ? clock.after(random.integer(breakMsMax), () => {
           this.#note('broken off', request);
+          this.#deps.onFault('breakWatch', request);
           connection.abort(new ConnectionLost('connection reset'));
         })
       : (): void => {};

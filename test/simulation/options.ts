@@ -15,10 +15,15 @@ export interface SimulationOptions {
   readonly mixedSteps: number;
   readonly delays: { readonly startMs: number; readonly readyMs: number; readonly stopMs: number };
   readonly failedStarts: number;
+  readonly capacity: Readonly<Record<string, string>>;
   readonly network: FaultRates;
   readonly disk: DiskRates;
   /** Longest time that a crashed component stays away. */
   readonly crashMsMax: number;
+  /** How many copies of controllers and scheduler there are, of which one of each leads. */
+  readonly copies: number;
+  /** What happens besides Deployments, by name (`workload/workload.ts`). */
+  readonly actors: readonly string[];
 }
 
 export interface DiskRates {
@@ -27,6 +32,9 @@ export interface DiskRates {
   /** Longest commit. */
   readonly delayMsMax: number;
 }
+
+/** Everything that can be chosen. */
+export const actorNames = ['adoptions', 'jobs', 'owners', 'namespaces', 'registers'] as const;
 
 export function planOptions(seed: number): SimulationOptions {
   const random = seededRandom(seed);
@@ -37,13 +45,14 @@ export function planOptions(seed: number): SimulationOptions {
     nodes: between(3, between(3, 20)),
     deploymentsMax: between(1, 4),
     rollingSteps: between(3, 6),
-    mixedSteps: between(4, 10),
+    mixedSteps: between(6, 16),
     delays: {
       startMs: between(50, 5_000),
       readyMs: oneOf(random, [0, between(0, 5_000)]),
       stopMs: between(10, 3_000),
     },
     failedStarts: oneOf(random, [0, 0, share(0.1)]),
+    capacity: { cpu: oneOf(random, ['4', '8']) },
     network: {
       lose: share(0.03),
       loseAnswer: share(0.03),
@@ -51,14 +60,21 @@ export function planOptions(seed: number): SimulationOptions {
       delay: share(0.1),
       repeat: share(0.03),
       breakWatch: share(0.5),
+      die: oneOf(random, [0, share(0.005)]),
     },
     disk: { fail: oneOf(random, [0, share(0.02)]), delayMsMax: between(1, 50) },
     crashMsMax: between(100, 30_000),
+    copies: oneOf(random, [1, 1, 2]),
+    actors: someOf(random, actorNames),
   };
 }
 
 export function oneOf<T>(random: Random, choices: readonly T[]): T {
-  const choice = choices[random.integer(choices.length)];
-  if (choice === undefined) throw new Error('nothing to choose from');
-  return choice;
+  if (choices.length === 0) throw new Error('nothing to choose from');
+  // Not empty, so there is one at this index; undefined may be among the choices.
+  return choices[random.integer(choices.length)] as T;
+}
+
+function someOf<T>(random: Random, choices: readonly T[]): readonly T[] {
+  return choices.filter(() => random.fraction() < 0.5);
 }

@@ -3,15 +3,17 @@
  * and then, faults over and everything back, it has to converge. The result is a trace and its
  * hash; the same seed gives the same trace, on any machine and under any load.
  */
-import type { KubeObject } from '#api/object.ts';
-import type { Checker } from './checkers/checker.ts';
-import { missing } from './checkers/convergence.ts';
-import { DeploymentFloor, quietMs } from './checkers/deployment-floor.ts';
-import { NoPodOnTwoNodes } from './checkers/no-pod-on-two-nodes.ts';
+import { type Checkers, openCheckers } from './checkers/checkers.ts';
+import { quietMs } from './checkers/deployment-floor.ts';
 import { loadDisk } from './disk.ts';
 import { planOptions, type SimulationOptions } from './options.ts';
 import { OutsideWork } from './outside-work.ts';
-import { Workload } from './workload.ts';
+import { Truth } from './truth.ts';
+import { follower, Observer } from './watchers.ts';
+import { Chaos } from './workload/chaos.ts';
+import { registerClient } from './workload/registers.ts';
+import { User } from './workload/user.ts';
+import { Workload } from './workload/workload.ts';
 import { type Intruder, World } from './world.ts';
 
 export interface SimulationRun {
@@ -25,62 +27,22 @@ export interface SimulationResult {
   readonly hash: string;
   readonly lines: number;
   readonly violation: string | undefined;
-  /** How many removals of ready pods the floor was checked at. */
-  readonly judged: number;
+  /** How often each checker had something to judge. */
+  readonly judged: Readonly<Record<string, number>>;
+  readonly faults: Readonly<Record<string, number>>;
   readonly virtualMs: number;
 }
 
 const startMs = 120_000;
-const convergeMsMax = 30 * 60_000;
+const convergeMsMax = 60 * 60_000;
 
 export async function simulate(seed: number, run: SimulationRun = {}): Promise<SimulationResult> {
   await loadDisk();
   const simulation = run.simulation ?? planOptions(seed);
-  const floor = new DeploymentFloor();
-  const checkers: readonly Checker[] = [new NoPodOnTwoNodes(), floor];
-  const world = new World({ simulation, checkers, intruder: run.intruder, print: run.print });
-  const random = world.fork();
-  const workload = new Workload(
-    {
-      clock: world.clock,
-      random,
-      user: world.user,
-      note: (text) => world.note(text),
-      components: world.components,
-      nodes: world.nodes,
-      crash: (name, awayMs) => world.crash(name, awayMs),
-    },
-    simulation,
-  );
+  const life = new Life(simulation, run);
   using outside = new OutsideWork();
-  const pause = (mostMs: number) => world.pass(random.integer(mostMs));
-
-  world.note(`options ${JSON.stringify(simulation)}`);
-  world.start();
-  if (!(await world.until(() => countNodes(world) === simulation.nodes, startMs))) {
-    world.fail(`only ${countNodes(world)} nodes came up`);
-  }
-  await world.perform((signal) => workload.createAll(signal));
-  await world.until(() => isConverged(world, workload), startMs);
-  await world.pass(quietMs);
-  world.setFaults(true);
-  for (let step = 0; step < simulation.rollingSteps && ok(world); step++) {
-    await world.perform((signal) => workload.rollingStep(signal));
-    await pause(30_000);
-  }
-  for (let step = 0; step < simulation.mixedSteps && ok(world); step++) {
-    await world.perform((signal) => workload.mixedStep(signal));
-    await pause(30_000);
-  }
-  world.setFaults(false);
-  const converged = await world.until(
-    () => world.isHealthy && isConverged(world, workload),
-    convergeMsMax,
-    2_000,
-  );
-  if (!converged && ok(world)) {
-    world.fail(`not converged: ${missing(objectsOf(world), workload.deployments).join('; ')}`);
-  }
+  await life.live();
+  const { world, checkers } = life;
   await world.close();
   if (outside.found.length > 0) world.fail(`work outside the virtual clock: ${outside.found}`);
   return {
@@ -88,29 +50,94 @@ export async function simulate(seed: number, run: SimulationRun = {}): Promise<S
     hash: world.trace.digest(),
     lines: world.trace.lines.length,
     violation: world.violation,
-    judged: floor.judged,
+    judged: Object.fromEntries(checkers.all.map((checker) => [checker.name, checker.judged])),
+    faults: Object.fromEntries(world.faults),
     virtualMs: world.clock.monotonic(),
   };
 }
 
-function ok(world: World): boolean {
-  return world.violation === undefined;
-}
+class Life {
+  readonly world: World;
+  readonly checkers: Checkers;
+  readonly #simulation: SimulationOptions;
+  readonly #truth = new Truth();
+  readonly #observer = new Observer(this.#truth);
+  readonly #user: User;
+  readonly #workload: Workload;
 
-function countNodes(world: World): number {
-  return world.store.count('/registry/minions/');
-}
+  constructor(simulation: SimulationOptions, { intruder, print }: SimulationRun) {
+    this.#simulation = simulation;
+    const truth = this.#truth;
+    this.checkers = openCheckers(truth);
+    const observe: World['observe'] = (event) => this.world.observe(event);
+    const registers = simulation.actors.includes('registers') ? ['client-1', 'client-2'] : [];
+    const clients = Object.fromEntries(registers.map((name) => [name, registerClient(observe)]));
+    const world = new World({
+      simulation,
+      checkers: this.checkers,
+      truth,
+      clients: { ...clients, observer: this.#observer.run },
+      follower: follower(observe),
+      intruder,
+      print,
+    });
+    this.world = world;
+    const { clock } = world;
+    this.#user = new User({ client: world.user, clock, random: world.fork(), truth, observe });
+    const chaos = new Chaos(
+      {
+        user: this.#user,
+        components: world.components,
+        nodes: world.nodes,
+        mistakes: world.mistakes,
+        crash: (name, awayMs, meanwhile) => world.crash(name, awayMs, meanwhile),
+        startByMistake: (name, forMs) => world.startByMistake(name, forMs),
+        fillDisk: (forMs) => world.fillDisk(forMs),
+        jumpClock: (name, byMs) => world.jumpClock(name, byMs),
+      },
+      simulation,
+    );
+    this.#workload = new Workload(this.#user, chaos, simulation);
+  }
 
-function isConverged(world: World, workload: Workload): boolean {
-  return missing(objectsOf(world), workload.deployments).length === 0;
-}
+  async live(): Promise<void> {
+    const simulation = this.#simulation;
+    const { world } = this;
+    const workload = this.#workload;
+    world.note(`options ${JSON.stringify(simulation)}`);
+    world.start();
+    if (!(await world.until(() => this.#countNodes() === simulation.nodes, startMs))) {
+      world.fail(`only ${this.#countNodes()} nodes came up`);
+    }
+    await world.perform((signal) => workload.begin(signal));
+    await world.until(() => workload.missing().length === 0, startMs);
+    await world.pass(quietMs);
+    world.setFaults(true);
+    await this.#steps(simulation.rollingSteps, (signal) => workload.rollingStep(signal));
+    await this.#steps(simulation.mixedSteps, (signal) => workload.mixedStep(signal));
+    world.setFaults(false);
+    await world.until(() => world.isHealthy, convergeMsMax);
+    await world.perform((signal) => workload.settle(signal));
+    const converged = await world.until(() => this.#missing().length === 0, convergeMsMax, 2_000);
+    if (!converged && world.violation === undefined) {
+      world.fail(`not converged: ${this.#missing().join('; ')}`);
+    }
+  }
 
-function objectsOf(world: World): readonly KubeObject[] {
-  const prefixes = ['minions', 'deployments', 'replicasets', 'pods'];
-  return prefixes.flatMap((name) =>
-    world.store.list({ prefix: `/registry/${name}/` }).entries.map(
-      // The API server writes JSON of the kind that the key names.
-      ({ value }) => JSON.parse(Buffer.from(value).toString('utf8')) as KubeObject,
-    ),
-  );
+  async #steps(count: number, step: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const { world } = this;
+    for (let index = 0; index < count && world.violation === undefined; index++) {
+      await world.perform(step);
+      await world.pass(this.#user.random.integer(30_000));
+    }
+  }
+
+  #countNodes(): number {
+    return [...this.#truth.of('Node')].length;
+  }
+
+  #missing(): readonly string[] {
+    if (!this.world.isHealthy) return ['not everything is back'];
+    return [...this.#workload.missing(), ...this.#observer.missing()];
+  }
 }

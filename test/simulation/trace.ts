@@ -14,6 +14,8 @@ export type WorldEvent =
       readonly what: 'put' | 'delete';
       readonly object: KubeObject;
       readonly revision: number;
+      /** What was there before, of what the truth keeps. */
+      readonly before?: KubeObject | undefined;
     }
   /** A node began or ended running a pod. */
   | {
@@ -24,8 +26,48 @@ export type WorldEvent =
   | { readonly what: 'nodeDown' | 'nodeUp'; readonly node: string }
   /** A pod's creation or deletion will be carried out late, or twice. */
   | { readonly what: 'ambiguousPodWrite' }
+  /** Something went wrong that components may rightly notice: a request, a component, a disk. */
+  | Disturbance
+  /** The user takes the finalizer off that only the user knows. */
+  | { readonly what: 'released'; readonly namespace: string; readonly name: string }
+  /** A copy of a component that only one copy may be sends a write. */
+  | { readonly what: 'acted'; readonly copy: string; readonly request: string }
+  /** A client of the registers was answered. */
+  | Answered
+  /** A watch that nothing disturbs delivered this. */
+  | {
+      readonly what: 'watched';
+      readonly kind: string;
+      /** `LISTED` and how many, or the type of the event. */
+      readonly did: string;
+      readonly revision: number;
+    }
   /** The user, the simulator and its faults. */
   | { readonly what: 'note'; readonly text: string };
+
+export interface Disturbance {
+  readonly what: 'disturbed';
+  /** Of a request, the fault; else what it is that happens. */
+  readonly by: string;
+  readonly component: string;
+  readonly method?: string | undefined;
+  readonly path?: string | undefined;
+}
+
+export interface Answered {
+  readonly what: 'answered';
+  readonly did: 'read' | 'create' | 'update' | 'delete' | 'list';
+  readonly startMs: number;
+  readonly name: string;
+  /** Of the object answered; undefined: there is none. */
+  readonly revision: number | undefined;
+  readonly value: string | undefined;
+  /** What the write was to replace; undefined: nothing. */
+  readonly expected?: number | undefined;
+  readonly listed?:
+    | { readonly revision: number; readonly shown: ReadonlyMap<string, string> }
+    | undefined;
+}
 
 export class Trace {
   readonly #hash: Hash = createHash('sha256');
@@ -51,8 +93,15 @@ export function describe(event: WorldEvent): string | undefined {
     case 'note':
       return event.text;
     case 'ambiguousPodWrite':
-      // The fault itself has its line.
+    case 'disturbed':
+    case 'acted':
+    case 'watched':
+      // The fault itself has its line; the rest follows from what is printed.
       return undefined;
+    case 'released':
+      return `released ${event.namespace}/${event.name}`;
+    case 'answered':
+      return `answered ${event.did} ${event.name} ${event.revision ?? event.listed?.revision}`;
     case 'nodeDown':
     case 'nodeUp':
       return `${event.what} ${event.node}`;

@@ -9,31 +9,37 @@
 
 import type { KubeObject } from '#api/object.ts';
 import { type ApiServer, openApiServer } from '#apiserver';
-import { type Client, openClient, openInformers } from '#client';
-import { runControllers } from '#controllers';
-import { runHollowNodes } from '#hollow';
+import { type Client, openClient } from '#client';
 import { aborted } from '#kit/aborted.ts';
+import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import { type Random, seededRandom } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import type { Identity, Transport } from '#kit/transport.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
 import { openCatalog } from '#resources/resources.ts';
-import { runScheduler } from '#scheduler';
 import type { Store, StoreEvent } from '#store';
-import type { Checker } from './checkers/checker.ts';
+import type { Checkers } from './checkers/checkers.ts';
+import { controllersOf, hollowNode, schedulerOf } from './cluster-parts.ts';
 import { Component } from './component.ts';
 import { Disk } from './disk.ts';
-import { FaultyTransport } from './faults.ts';
+import { FaultyTransport, noFaults } from './faults.ts';
 import { Gateway } from './gateway.ts';
 import type { SimulationOptions } from './options.ts';
 import { serverOptions } from './server-options.ts';
+import { SkewedClock } from './skewed-clock.ts';
 import { describe, formatSeconds, Trace, type WorldEvent } from './trace.ts';
+import type { Truth } from './truth.ts';
 import { worldLog } from './world-log.ts';
 
 export interface WorldOptions {
   readonly simulation: SimulationOptions;
-  readonly checkers: readonly Checker[];
+  readonly checkers: Checkers;
+  readonly truth: Truth;
+  /** Components that only ask and look, by name. */
+  readonly clients?: Readonly<Record<string, Intruder>> | undefined;
+  /** A component over a connection without faults. */
+  readonly follower?: Intruder | undefined;
   /** Beside the usual components: made to break an invariant on purpose. */
   readonly intruder?: Intruder | undefined;
   /** Gets every line of the trace as it is made, and what components log. */
@@ -44,12 +50,14 @@ export type Intruder = (deps: IntruderDeps, signal: AbortSignal) => Promise<void
 
 export interface IntruderDeps {
   readonly client: Client;
-  readonly clock: VirtualClock;
+  readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
 }
 
 const apiserver = 'apiserver';
+/** Asked to run by mistake only. */
+const mistakes = ['controllers-mistake', 'scheduler-mistake'] as const;
 
 export class World {
   readonly clock = new VirtualClock();
@@ -58,8 +66,12 @@ export class World {
   readonly nodes: readonly string[];
   /** What can crash besides nodes. */
   readonly components: readonly string[];
+  /** Second copies that nobody should start. */
+  readonly mistakes: readonly string[] = mistakes;
   /** The first thing that went wrong. */
   violation: string | undefined;
+  /** How often each fault happened. */
+  readonly faults = new Map<string, number>();
   readonly #options: WorldOptions;
   readonly #random: Random;
   readonly #scope = new Scope(new AbortController().signal);
@@ -67,21 +79,26 @@ export class World {
   readonly #disk: Disk;
   readonly #serverOptions = serverOptions();
   readonly #parts = new Map<string, Component>();
+  readonly #clocks = new Map<string, SkewedClock>();
   #store: Store | undefined;
   #seenRevision = 0;
   #faultsOn = false;
 
   constructor(options: WorldOptions) {
-    const { simulation, intruder } = options;
+    const { simulation, intruder, clients = {}, follower } = options;
     this.#options = options;
     this.#random = seededRandom(simulation.seed);
     this.#disk = new Disk({ clock: this.clock, random: this.#fork() }, simulation.disk);
     this.nodes = Array.from({ length: simulation.nodes }, (_, index) => `node-${index + 1}`);
     this.#add(apiserver, (signal, random) => this.#runServer(signal, random));
-    this.#addControl();
-    for (const [index, name] of this.nodes.entries()) this.#addNode(name, index);
-    this.components = [apiserver, 'controllers', 'scheduler'];
-    if (intruder !== undefined) this.#addIntruder(intruder);
+    const control = this.#addControl(simulation.copies);
+    for (const [index, name] of this.nodes.entries()) {
+      this.#addComponent(name, hollowNode(simulation, name, index));
+    }
+    this.components = [apiserver, ...control];
+    for (const [name, client] of Object.entries(clients)) this.#addComponent(name, client);
+    if (follower !== undefined) this.#addFollower(follower);
+    if (intruder !== undefined) this.#addComponent('intruder', intruder);
     this.user = openClient({ transport: this.#gateway.transport(admin), clock: this.clock });
   }
 
@@ -91,14 +108,15 @@ export class World {
   }
 
   get isHealthy(): boolean {
-    return [...this.#parts.values()].every(({ isUp }) => isUp);
+    return [...this.#parts].every(([name, { isUp }]) => isUp !== isMistake(name));
   }
 
-  /** Faults of network and disk; crashes are the workload's. */
+  /** Faults of network and disk, and wrong clocks; crashes are the workload's. */
   setFaults(areOn: boolean): void {
     this.note(areOn ? 'faults begin' : 'faults end');
     this.#faultsOn = areOn;
     this.#disk.setFaults(areOn);
+    if (!areOn) for (const clock of this.#clocks.values()) clock.offsetMs = 0;
   }
 
   /** A random whose numbers depend on the seed and on how many were forked before. */
@@ -107,23 +125,65 @@ export class World {
   }
 
   start(): void {
-    for (const part of this.#parts.values()) part.start();
+    for (const [name, part] of this.#parts) if (!isMistake(name)) part.start();
   }
 
-  /** Takes a component away and, after the time, brings it back. */
-  crash(name: string, awayMs: number): void {
+  /** Takes a component away and, after the time, brings it back; what happens meanwhile first. */
+  crash(name: string, awayMs: number, meanwhile?: (signal: AbortSignal) => Promise<void>): void {
     const part = this.#parts.get(name);
     if (part === undefined || !part.isUp) return;
     this.note(`crash: ${name} for ${awayMs} ms`);
+    this.disturbed('crash', name);
     const isNode = this.nodes.includes(name);
     if (isNode) this.observe({ what: 'nodeDown', node: name });
     this.#scope.spawn(async (signal) => {
       await part.crash();
       await this.clock.sleep(awayMs, { signal });
+      await meanwhile?.(signal);
       this.note(`back: ${name}`);
       if (isNode) this.observe({ what: 'nodeUp', node: name });
       part.start();
     });
+  }
+
+  startByMistake(name: string, forMs: number): void {
+    const part = this.#parts.get(name);
+    if (part === undefined || part.isUp) return;
+    this.note(`mistake: ${name} for ${forMs} ms`);
+    this.disturbed('mistake', name);
+    part.start();
+    this.#scope.spawn(async (signal) => {
+      await this.clock.sleep(forMs, { signal });
+      await part.crash();
+      this.note(`mistake over: ${name}`);
+      this.disturbed('mistake', name);
+    });
+  }
+
+  /** Nothing can be written until then. */
+  fillDisk(forMs: number): void {
+    this.note(`disk full for ${forMs} ms`);
+    this.disturbed('disk', apiserver);
+    this.#disk.fill(true);
+    this.#scope.spawn(async (signal) => {
+      await this.clock.sleep(forMs, { signal });
+      this.#disk.fill(false);
+      this.note('disk has room');
+      this.disturbed('disk', apiserver);
+    });
+  }
+
+  jumpClock(name: string, byMs: number): void {
+    const clock = this.#clocks.get(name);
+    if (clock === undefined) return;
+    this.note(`clock of ${name} jumps by ${byMs} ms`);
+    this.disturbed('clock', name);
+    clock.offsetMs += byMs;
+  }
+
+  disturbed(by: string, component: string, more: { method?: string; path?: string } = {}): void {
+    this.faults.set(by, (this.faults.get(by) ?? 0) + 1);
+    this.observe({ what: 'disturbed', by, component, ...more });
   }
 
   /** Lets time pass until the condition holds; false when the limit came first. */
@@ -148,7 +208,12 @@ export class World {
   async perform(task: (signal: AbortSignal) => Promise<void>): Promise<void> {
     let done = false;
     this.#scope.spawn(async (signal) => {
-      await task(signal);
+      try {
+        await task(signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        this.fail(`the user failed: ${error instanceof Error ? error.stack : error}`);
+      }
       done = true;
     });
     if (!(await this.until(() => done, 10 * 60_000, 50))) this.fail('the user got no answer');
@@ -158,15 +223,12 @@ export class World {
     this.observe({ what: 'note', text });
   }
 
-  observe(event: WorldEvent): void {
+  readonly observe = (event: WorldEvent): void => {
     const nowMs = this.clock.monotonic();
     const text = describe(event);
     if (text !== undefined) this.#print(`${formatSeconds(nowMs)} ${text}`);
-    for (const checker of this.#options.checkers) {
-      const problem = checker.onEvent(event, nowMs);
-      if (problem !== undefined) this.fail(`${checker.name}: ${problem}`);
-    }
-  }
+    for (const problem of this.#options.checkers.onEvent(event, nowMs)) this.fail(problem);
+  };
 
   fail(text: string): void {
     this.#print(`${formatSeconds(this.clock.monotonic())} VIOLATION ${text}`);
@@ -194,53 +256,50 @@ export class World {
     this.#parts.set(name, new Component(name, { run: (signal) => run(signal, random), onFailure }));
   }
 
-  #addControl(): void {
-    this.#add('controllers', async (signal, random) => {
-      const deps = this.#depsOf('controllers', random);
-      const informers = openInformers(deps);
-      const scope = new Scope(signal);
-      scope.spawn((inner) => informers.run(inner));
-      scope.spawn((inner) =>
-        runControllers(
-          { ...deps, informers, onBug: rethrow },
-          { signal: inner, clusterCIDR: '10.42.0.0/16', rootCA: 'no certificate' },
-        ),
-      );
-      await scope.join();
-    });
-    this.#add('scheduler', async (signal, random) => {
-      const deps = this.#depsOf('scheduler', random);
-      const informers = openInformers(deps);
-      const scope = new Scope(signal);
-      scope.spawn((inner) => informers.run(inner));
-      scope.spawn((inner) => runScheduler({ ...deps, informers }, { signal: inner }));
-      await scope.join();
-    });
+  /** Gives the names of what it made that can crash. */
+  #addControl(copies: number): readonly string[] {
+    const names: string[] = [];
+    for (let copy = 1; copy <= copies; copy++) {
+      for (const [what, make] of [
+        ['controllers', controllersOf],
+        ['scheduler', schedulerOf],
+      ] as const) {
+        const name = copy === 1 ? what : `${what}-${copy}`;
+        names.push(name);
+        this.#addComponent(name, make(copies > 1 ? { lease: what, identity: name } : undefined));
+      }
+    }
+    this.#addComponent(mistakes[0], controllersOf(undefined));
+    this.#addComponent(mistakes[1], schedulerOf(undefined));
+    return names;
   }
 
-  #addNode(name: string, firstIndex: number): void {
-    const { delays, failedStarts } = this.#options.simulation;
+  #addComponent(name: string, run: Intruder): void {
+    const clock = new SkewedClock(this.clock);
+    this.#clocks.set(name, clock);
     this.#add(name, (signal, random) => {
-      const options = { names: [name], firstIndex, delays, failedStarts, signal };
-      return runHollowNodes(this.#depsOf(name, random), options);
+      const transport = this.#faulty(name, this.#gateway.transport(identityOf(name)), random);
+      return run(this.#depsOf(name, mortal(transport, signal), clock, random), signal);
     });
   }
 
-  #addIntruder(intruder: Intruder): void {
-    this.#add('intruder', (signal, random) => intruder(this.#depsOf('intruder', random), signal));
+  #addFollower(run: Intruder): void {
+    this.#add('follower', (signal, random) =>
+      run(this.#depsOf('follower', this.#gateway.transport(admin), this.clock, random), signal),
+    );
   }
 
   /** What a component is given: its own view of the world, with nothing behind it. */
-  #depsOf(name: string, random: Random): IntruderDeps {
-    const { clock } = this;
-    const identity = identities[name] ?? admin;
-    const transport = this.#faulty(this.#gateway.transport(identity), random);
+  #depsOf(name: string, transport: Transport, clock: Clock, random: Random): IntruderDeps {
     const client = openClient({ transport, clock, userAgent: name });
     const print = this.#options.print;
     return { client, clock, random, log: worldLog({ world: this, component: name, print }) };
   }
 
-  #faulty(inner: Transport, random: Random): Transport {
+  #faulty(name: string, inner: Transport, random: Random): Transport {
+    const { network, crashMsMax } = this.#options.simulation;
+    // A node that dies at a write leaves its pods for long: those deaths are the workload's.
+    const mayDie = this.components.includes(name);
     return new FaultyTransport(
       {
         clock: this.clock,
@@ -248,21 +307,29 @@ export class World {
         scope: this.#scope,
         areOn: () => this.#faultsOn,
         note: (text) => this.note(text),
-        onAmbiguous: ({ method, path }) => {
+        onFault: (fault, { method, path }) => {
+          this.disturbed(fault, name, { method, path });
           const isPod = /\/pods(\/[^/?]+)?(\?|$)/.test(path);
-          if (isPod && method !== 'GET') this.observe({ what: 'ambiguousPodWrite' });
+          const isLateOrTwice = fault === 'late' || fault === 'repeat';
+          if (isPod && isLateOrTwice && method !== 'GET')
+            this.observe({ what: 'ambiguousPodWrite' });
+        },
+        onDeath: () => this.crash(name, random.integer(crashMsMax)),
+        onSend: ({ method, path }) => {
+          if (method !== 'GET') this.observe({ what: 'acted', copy: name, request: path });
         },
       },
       inner,
-      this.#options.simulation.network,
+      mayDie ? network : { ...network, die: noFaults.die },
     );
   }
 
   /** The API server and the store below it, from opening to crash. */
   async #runServer(signal: AbortSignal, random: Random): Promise<void> {
-    const { clock } = this;
     const print = this.#options.print;
     const log = worldLog({ world: this, component: apiserver, print });
+    const clock = new SkewedClock(this.clock);
+    this.#clocks.set(apiserver, clock);
     const store = await this.#disk.open({ clock, log });
     this.#store = store;
     const watch = store.watch(
@@ -290,7 +357,9 @@ export class World {
       this.#seenRevision = revision;
       const bytes = type === 'put' ? value : previous?.value;
       const object = bytes === undefined ? undefined : parseObject(bytes);
-      if (object !== undefined) this.observe({ what: type, object, revision });
+      if (object === undefined) continue;
+      const before = this.#options.truth.see({ what: type, object, revision });
+      this.observe({ what: type, object, revision, before });
     }
   }
 }
@@ -300,11 +369,27 @@ const admin: Identity = {
   groups: ['system:masters', 'system:authenticated'],
 };
 
+/** Who has crashed sends nothing more, not even a farewell. */
+function mortal(inner: Transport, life: AbortSignal): Transport {
+  return {
+    send: async (request, options) => {
+      life.throwIfAborted();
+      return inner.send(request, options);
+    },
+  };
+}
+
 /** As in a real cluster; hollow nodes may do anything. */
-const identities: Readonly<Record<string, Identity>> = {
-  controllers: { name: 'system:kube-controller-manager', groups: ['system:authenticated'] },
-  scheduler: { name: 'system:kube-scheduler', groups: ['system:authenticated'] },
-};
+function identityOf(name: string): Identity {
+  const groups = ['system:authenticated'];
+  if (name.startsWith('controllers')) return { name: 'system:kube-controller-manager', groups };
+  if (name.startsWith('scheduler')) return { name: 'system:kube-scheduler', groups };
+  return admin;
+}
+
+function isMistake(name: string): boolean {
+  return name.endsWith('-mistake');
+}
 
 /** Objects only: the server may keep other things (address bitmaps) beside them. */
 function parseObject(bytes: Uint8Array): KubeObject | undefined {
@@ -313,9 +398,4 @@ function parseObject(bytes: Uint8Array): KubeObject | undefined {
   return object.kind === undefined || object.metadata === undefined
     ? undefined
     : (object as KubeObject);
-}
-
-/** A broken assertion ends the component, which ends the simulation. */
-function rethrow(error: Error): never {
-  throw error;
 }

@@ -7,6 +7,8 @@ import type { WorldEvent } from '../trace.ts';
 
 export interface Checker {
   readonly name: string;
+  /** How often there was something to judge: a checker that never looks proves nothing. */
+  readonly judged: number;
   /** What is violated, in a sentence; undefined while all is well. */
   onEvent(event: WorldEvent, nowMs: number): string | undefined;
 }

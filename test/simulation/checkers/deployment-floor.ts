@@ -25,6 +25,7 @@ export const quietMs = 90_000;
 
 interface Watched {
   readonly name: string;
+  readonly namespace: string | undefined;
   readonly ready: Set<string>;
   replicas: number;
   floor: number;
@@ -70,6 +71,9 @@ export class DeploymentFloor implements Checker {
     const { what, object } = event;
     // The kind says the type of what the store holds.
     switch (object.kind) {
+      case 'Namespace':
+        if (object.metadata.deletionTimestamp !== undefined) this.#forget(object.metadata.name);
+        return undefined;
       case 'Node':
         this.#seeNode(object as Node, what, nowMs);
         return undefined;
@@ -83,6 +87,13 @@ export class DeploymentFloor implements Checker {
         return this.#seePod(object as Pod, what, nowMs);
       default:
         return undefined;
+    }
+  }
+
+  /** In a namespace that ends, pods go before their Deployments. */
+  #forget(namespace: string | undefined): void {
+    for (const [uid, known] of this.#deployments) {
+      if (known.namespace === namespace) this.#deployments.delete(uid);
     }
   }
 
@@ -105,8 +116,15 @@ export class DeploymentFloor implements Checker {
     const floor = spec?.strategy?.type === 'Recreate' ? 0 : floorOf(spec, replicas);
     const known = this.#deployments.get(uid);
     if (known === undefined) {
-      const name = metadata.name ?? '';
-      const fresh = { name, ready: new Set<string>(), replicas, floor, quietSinceMs: nowMs };
+      const { name = '', namespace } = metadata;
+      const fresh = {
+        name,
+        namespace,
+        ready: new Set<string>(),
+        replicas,
+        floor,
+        quietSinceMs: nowMs,
+      };
       this.#deployments.set(uid, fresh);
       return;
     }

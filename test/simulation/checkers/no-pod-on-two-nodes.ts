@@ -8,6 +8,7 @@ import type { Checker } from './checker.ts';
 
 export class NoPodOnTwoNodes implements Checker {
   readonly name = 'no pod on two nodes';
+  judged = 0;
   readonly #bound = new Map<string, string>();
   readonly #ran = new Map<string, string>();
 
@@ -17,6 +18,7 @@ export class NoPodOnTwoNodes implements Checker {
       return this.#see(event.object as Pod);
     }
     if (event.what !== 'podStarted') return undefined;
+    this.judged += 1;
     const ran = this.#ran.get(event.uid);
     if (ran !== undefined && ran !== event.node) {
       return `pod ${event.uid} runs on ${event.node} and ran on ${ran}`;

@@ -1,0 +1,34 @@
+/**
+ * What checkers may have to excuse: when something last happened that makes a component act on old
+ * news or twice, without any fault of its own. Not an invariant; checkers ask it.
+ *
+ * A lost answer, a request carried out late or twice, a crash: the sender cannot know what has
+ * become of its write, and neither can the next copy of it.
+ */
+import type { WorldEvent } from '../trace.ts';
+
+const uncertain = new Set(['loseAnswer', 'late', 'repeat', 'crash', 'mistake', 'disk']);
+
+export class Disturbances {
+  #lastMs = Number.NEGATIVE_INFINITY;
+  readonly #lastOf = new Map<string, number>();
+
+  onEvent(event: WorldEvent, nowMs: number): void {
+    if (event.what !== 'disturbed' || !uncertain.has(event.by)) return;
+    if (event.method === 'GET') return;
+    this.#lastMs = nowMs;
+    this.#lastOf.set(event.component, nowMs);
+  }
+
+  /** Nobody's writes have been uncertain for so long. */
+  quietFor(ms: number, nowMs: number): boolean {
+    return nowMs - this.#lastMs >= ms;
+  }
+
+  /** None of these components' writes. */
+  quietOf(components: readonly string[], ms: number, nowMs: number): boolean {
+    return components.every(
+      (one) => nowMs - (this.#lastOf.get(one) ?? Number.NEGATIVE_INFINITY) >= ms,
+    );
+  }
+}

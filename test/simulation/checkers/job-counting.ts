@@ -1,0 +1,92 @@
+/**
+ * Each pod of a Job counts exactly once. A finished pod keeps its finalizer until its Job has noted
+ * its uid; the uid is noted once; and what has been counted is never more than what has ended.
+ */
+import { controllerOf } from '#api/object.ts';
+import type { Job } from '#resources/types/batch-v1.ts';
+import type { Pod } from '#resources/types/core-v1.ts';
+import type { WorldEvent } from '../trace.ts';
+import type { Truth } from '../truth.ts';
+import type { Checker } from './checker.ts';
+
+const finalizer = 'batch.kubernetes.io/job-tracking';
+
+interface Count {
+  readonly succeeded: Set<string>;
+  readonly failed: Set<string>;
+}
+
+export class JobCounting implements Checker {
+  readonly name = 'job counting';
+  judged = 0;
+  readonly #truth: Truth;
+  /** Job → uids noted in its status, ever. */
+  readonly #noted = new Map<string, Count>();
+
+  constructor(truth: Truth) {
+    this.#truth = truth;
+  }
+
+  onEvent(event: WorldEvent): string | undefined {
+    if (event.what !== 'put') return undefined;
+    // The kind says the type of what the store holds.
+    if (event.object.kind === 'Job') {
+      return this.#seeJob(event.object as Job, event.before as Job | undefined);
+    }
+    if (event.object.kind !== 'Pod') return undefined;
+    return this.#seePod(event.object as Pod, event.before as Pod | undefined);
+  }
+
+  #seeJob(job: Job, before: Job | undefined): string | undefined {
+    const { uid = '', name } = job.metadata;
+    const noted = this.#noted.get(uid) ?? { succeeded: new Set(), failed: new Set() };
+    this.#noted.set(uid, noted);
+    for (const sort of ['succeeded', 'failed'] as const) {
+      const now = job.status?.uncountedTerminatedPods?.[sort] ?? [];
+      const then = before?.status?.uncountedTerminatedPods?.[sort] ?? [];
+      for (const pod of now) {
+        if (then.includes(pod)) continue;
+        this.judged += 1;
+        if (noted[sort].has(pod)) return `job ${name} notes pod ${pod} again`;
+        noted[sort].add(pod);
+      }
+      const counted = (job.status?.[sort] ?? 0) + now.length;
+      const isIndexed = job.spec?.completionMode === 'Indexed' && sort === 'succeeded';
+      if (isIndexed || counted === noted[sort].size) continue;
+      return `job ${name} counts ${counted} ${sort}; ${noted[sort].size} were noted`;
+    }
+    return this.#judgeEnd(job);
+  }
+
+  #judgeEnd({ metadata, spec, status }: Job): string | undefined {
+    const { conditions = [], succeeded = 0 } = status ?? {};
+    const complete = conditions.find(
+      ({ type, status: is }) => type === 'Complete' && is === 'True',
+    );
+    if (complete?.reason !== 'CompletionsReached') return undefined;
+    const { completions = 1 } = spec ?? {};
+    if (succeeded >= completions) return undefined;
+    return `job ${metadata.name} is complete with ${succeeded} of ${completions}`;
+  }
+
+  #seePod(pod: Pod, before: Pod | undefined): string | undefined {
+    if (!before?.metadata.finalizers?.includes(finalizer)) return undefined;
+    if (pod.metadata.finalizers?.includes(finalizer)) return undefined;
+    const { phase } = before.status ?? {};
+    if (phase !== 'Succeeded' && phase !== 'Failed') return undefined;
+    const job = this.#truth.get<Job>('Job', controllerOf(before)?.uid);
+    if (job === undefined || isOver(job)) return undefined;
+    const { uid = '', name } = pod.metadata;
+    this.judged += 1;
+    const { succeeded = [], failed = [] } = job.status?.uncountedTerminatedPods ?? {};
+    if (succeeded.includes(uid) || failed.includes(uid)) return undefined;
+    if (job.spec?.completionMode === 'Indexed' && phase === 'Succeeded') return undefined;
+    return `pod ${name} (${phase}) lost its finalizer before job ${job.metadata.name} counted it`;
+  }
+}
+
+function isOver({ status }: Job): boolean {
+  return (status?.conditions ?? []).some(
+    ({ type, status: is }) => (type === 'Complete' || type === 'Failed') && is === 'True',
+  );
+}

@@ -1,0 +1,65 @@
+/**
+ * The components of a simulated cluster: those of production, wired as the cluster does it. Where
+ * there are several copies of the controllers or the scheduler, the one that has the Lease works.
+ */
+import { openInformers, runAsLeader } from '#client';
+import { runControllers } from '#controllers';
+import { runHollowNodes } from '#hollow';
+import { Scope } from '#kit/scope.ts';
+import { runScheduler } from '#scheduler';
+import type { SimulationOptions } from './options.ts';
+import type { Intruder, IntruderDeps } from './world.ts';
+
+export const leaseNamespace = 'kube-system';
+
+/** Of one among several copies: what they compete for, and who this one is. */
+interface Election {
+  readonly lease: string;
+  readonly identity: string;
+}
+
+export function controllersOf(election: Election | undefined): Intruder {
+  const options = { clusterCIDR: '10.42.0.0/16', rootCA: 'no certificate' };
+  return electedOf(election, async (deps, signal) => {
+    const informers = openInformers(deps);
+    const scope = new Scope(signal);
+    scope.spawn((inner) => informers.run(inner));
+    scope.spawn((inner) =>
+      runControllers({ ...deps, informers, onBug: rethrow }, { ...options, signal: inner }),
+    );
+    await scope.join();
+  });
+}
+
+export function schedulerOf(election: Election | undefined): Intruder {
+  return electedOf(election, async (deps, signal) => {
+    const informers = openInformers(deps);
+    const scope = new Scope(signal);
+    scope.spawn((inner) => informers.run(inner));
+    scope.spawn((inner) => runScheduler({ ...deps, informers }, { signal: inner }));
+    await scope.join();
+  });
+}
+
+export function hollowNode(
+  { delays, failedStarts, capacity }: SimulationOptions,
+  name: string,
+  firstIndex: number,
+): Intruder {
+  const options = { names: [name], firstIndex, delays, failedStarts, capacity };
+  return (deps, signal) => runHollowNodes(deps, { ...options, signal });
+}
+
+function electedOf(election: Election | undefined, work: Intruder): Intruder {
+  if (election === undefined) return work;
+  const { lease, identity } = election;
+  return (deps: IntruderDeps, signal: AbortSignal) =>
+    runAsLeader(deps, { namespace: leaseNamespace, name: lease, identity, signal }, (inner) =>
+      work(deps, inner),
+    );
+}
+
+/** A broken assertion ends the component, which ends the simulation. */
+function rethrow(error: Error): never {
+  throw error;
+}

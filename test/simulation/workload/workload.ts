@@ -1,0 +1,63 @@
+/**
+ * What the people and the machines of a simulated cluster do: first they roll Deployments while
+ * components crash, then anything may happen to everything that the seed has chosen. Next: one file
+ * for each sort of thing (`deployments.ts`, `jobs.ts`, …), and `chaos.ts` for the machines.
+ */
+import type { SimulationOptions } from '../options.ts';
+import { Adoptions } from './adoptions.ts';
+import type { Chaos } from './chaos.ts';
+import { Deployments } from './deployments.ts';
+import { Jobs } from './jobs.ts';
+import { Namespaces } from './namespaces.ts';
+import { Owners } from './owners.ts';
+import { registersNamespace } from './registers.ts';
+import type { Actor, User } from './user.ts';
+
+const actorsOf: Readonly<Record<string, (user: User) => Actor>> = {
+  adoptions: (user) => new Adoptions(user),
+  jobs: (user) => new Jobs(user),
+  owners: (user) => new Owners(user),
+  namespaces: (user) => new Namespaces(user),
+  registers: (user) => ({
+    begin: (signal) => user.createNamespace(registersNamespace, signal),
+    step: async () => {},
+    missing: () => [],
+  }),
+};
+
+export class Workload {
+  readonly #user: User;
+  readonly #chaos: Chaos;
+  readonly #deployments: Deployments;
+  readonly #actors: readonly Actor[];
+
+  constructor(user: User, chaos: Chaos, options: SimulationOptions) {
+    this.#user = user;
+    this.#chaos = chaos;
+    this.#deployments = new Deployments(user, options.deploymentsMax);
+    const others = options.actors.flatMap((name) => actorsOf[name]?.(user) ?? []);
+    this.#actors = [this.#deployments, ...others];
+  }
+
+  async begin(signal: AbortSignal): Promise<void> {
+    for (const actor of this.#actors) await actor.begin(signal);
+  }
+
+  async rollingStep(signal: AbortSignal): Promise<void> {
+    if (this.#user.happens(2 / 3)) await this.#deployments.roll(signal);
+    else this.#chaos.crashComponent();
+  }
+
+  async mixedStep(signal: AbortSignal): Promise<void> {
+    if (this.#user.happens(0.3)) this.#chaos.step();
+    else await this.#user.choose(this.#actors).step(signal);
+  }
+
+  async settle(signal: AbortSignal): Promise<void> {
+    for (const actor of this.#actors) await actor.settle?.(signal);
+  }
+
+  missing(): readonly string[] {
+    return this.#actors.flatMap((actor) => actor.missing());
+  }
+}
