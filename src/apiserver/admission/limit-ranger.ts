@@ -2,7 +2,8 @@
  * LimitRanger: gives containers the default requests and limits of their namespace, and refuses
  * pods and claims that ask for more, less, or in another proportion than its LimitRanges allow.
  *
- * Called by admission for new pods (defaults, then bounds) and for new or changed claims (bounds).
+ * Called by admission for new pods (defaults, then, when they are valid, bounds), and for pods that
+ * are resized and new or changed claims (bounds).
  */
 import { forbidden } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
@@ -33,7 +34,8 @@ export interface Limited {
   readonly namespace: string;
 }
 
-export function limitPod(
+/** The pod with the defaults of its namespace. */
+export function defaultPod(
   { store }: { readonly store: Store },
   { hub, namespace }: Limited,
 ): KubeObject {
@@ -42,14 +44,19 @@ export function limitPod(
   // The caller has checked the kind.
   let pod = hub as Pod;
   for (const range of ranges) pod = withDefaults(pod, range);
-  for (const range of ranges) {
-    const problems = (range.spec?.limits ?? []).flatMap((item) => podProblems(pod, item));
-    if (problems.length > 0) refuse('pods', pod, problems);
-  }
   return pod;
 }
 
-export function limitClaim(
+export function boundPod({ store }: { readonly store: Store }, { hub, namespace }: Limited): void {
+  // The caller has checked the kind.
+  const pod = hub as Pod;
+  for (const range of rangesOf(store, namespace)) {
+    const problems = (range.spec?.limits ?? []).flatMap((item) => podProblems(pod, item));
+    if (problems.length > 0) refuse('pods', pod, problems);
+  }
+}
+
+export function boundClaim(
   { store }: { readonly store: Store },
   { hub, namespace }: Limited,
 ): void {

@@ -1,22 +1,20 @@
 /**
  * Nothing is created in a namespace that does not exist or is going away.
  */
-import { ApiError, forbidden, notFound } from '#api/errors.ts';
-import type { KubeObject } from '#api/object.ts';
-import type { Resource } from '#api/resource.ts';
+import { ApiError, notFound } from '#api/errors.ts';
 import type { Store } from '#store';
 import { decodeEntry, registryRoot } from '../registry.ts';
+import { type Judged, refusal } from './refusal.ts';
 
-export interface NamespaceCheck {
-  readonly resource: Resource;
-  readonly hub: KubeObject;
+export interface NamespaceCheck extends Judged {
   readonly namespace: string;
 }
 
 export function checkNamespaceAccepts(
   { store }: { readonly store: Store },
-  { resource, hub, namespace }: NamespaceCheck,
+  check: NamespaceCheck,
 ): void {
+  const { namespace } = check;
   const entry = store.get(`${registryRoot}namespaces/${namespace}`);
   if (entry === undefined) throw notFound({ group: '', resource: 'namespaces' }, namespace);
   // Looks into the object only where the bytes make it worth while.
@@ -24,16 +22,15 @@ export function checkNamespaceAccepts(
     return;
   }
   if (decodeEntry(entry).metadata.deletionTimestamp === undefined) return;
-  throw terminating(resource, hub, namespace);
+  throw terminating(check);
 }
 
 const mark = '"deletionTimestamp"';
 
-function terminating(resource: Resource, hub: KubeObject, namespace: string): ApiError {
-  const group = resource.views[0]?.group ?? '';
-  const { name = '' } = hub.metadata;
+function terminating(check: NamespaceCheck): ApiError {
+  const { namespace } = check;
   const why = `unable to create new content in namespace ${namespace} because it is being terminated`;
-  const { status } = forbidden({ group, resource: resource.plural }, name, why);
+  const { status } = refusal(check, why);
   const cause = {
     reason: 'NamespaceTerminating',
     message: `namespace ${namespace} is being terminated`,

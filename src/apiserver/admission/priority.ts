@@ -11,32 +11,32 @@ import type { Pod } from '#resources/types/core-v1.ts';
 import type { PriorityClass } from '#resources/types/scheduling-v1.ts';
 import type { Store } from '#store';
 import { decodeEntry, registryRoot } from '../registry.ts';
+import { type Judged, refusal } from './refusal.ts';
 
 const prefix = `${registryRoot}priorityclasses/`;
 const usualPolicy = 'PreemptLowerPriority';
 
-export function resolvePriority({ store }: { readonly store: Store }, hub: KubeObject): KubeObject {
+export function resolvePriority({ store }: { readonly store: Store }, judged: Judged): KubeObject {
+  const { hub } = judged;
   // The caller has checked the kind.
   const { spec } = hub as unknown as Pod;
   if (spec === undefined) return hub;
-  const of = { group: '', resource: 'pods' };
-  const { name = '' } = hub.metadata;
   const found = spec.priorityClassName
     ? namedClass(store, spec.priorityClassName)
     : defaultClass(store);
   if (found === undefined && spec.priorityClassName) {
     const why = `no PriorityClass with name ${spec.priorityClassName} was found`;
-    throw forbidden(of, name, why);
+    throw refusal(judged, why);
   }
   const priority = found?.value ?? 0;
   if (spec.priority !== undefined && spec.priority !== priority) {
     const why = `the integer value of priority (${spec.priority}) must not be provided in pod spec; priority admission controller computed ${priority} from the given PriorityClass name`;
-    throw forbidden(of, name, why);
+    throw refusal(judged, why);
   }
   const preemptionPolicy = found?.preemptionPolicy ?? usualPolicy;
   if (spec.preemptionPolicy !== undefined && spec.preemptionPolicy !== preemptionPolicy) {
     const why = `the string value of PreemptionPolicy (${spec.preemptionPolicy}) must not be provided in pod spec; priority admission controller computed ${preemptionPolicy} from the given PriorityClass name`;
-    throw forbidden(of, name, why);
+    throw refusal(judged, why);
   }
   const chosen = found === undefined ? {} : { priorityClassName: found.metadata.name };
   return { ...hub, spec: { ...spec, ...chosen, priority, preemptionPolicy } } as KubeObject;

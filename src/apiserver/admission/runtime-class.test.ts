@@ -27,7 +27,7 @@ test('a RuntimeClass adds its cost and its nodes; one that is not there is refus
   const { body } = await create('b', { runtimeClassName: 'vm', nodeSelector: { disk: 'ssd' } });
   assert.deepEqual(body.spec.overhead, { cpu: '10m', memory: '1Mi' });
   assert.deepEqual(body.spec.nodeSelector, { vm: 'yes', disk: 'ssd' });
-  assert.deepEqual(body.spec.tolerations[0], toleration);
+  assert.deepEqual(body.spec.tolerations.at(-1), toleration);
   const other = await create('c', { runtimeClassName: 'vm', nodeSelector: { vm: 'no' } });
   assert.equal(other.status, 403);
   const cheaper = await create('d', { runtimeClassName: 'vm', overhead: { cpu: '1m' } });

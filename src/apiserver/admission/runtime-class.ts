@@ -4,23 +4,23 @@
  *
  * Behaviour: kubernetes.io, "Runtime Class" and "Pod Overhead".
  */
-import { forbidden } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import type { Pod, PodSpec } from '#resources/types/core-v1.ts';
 import type { RuntimeClass } from '#resources/types/node-v1.ts';
 import type { Store } from '#store';
 import { decodeEntry, registryRoot } from '../registry.ts';
+import { type Judged, refusal } from './refusal.ts';
 
 export function applyRuntimeClass(
   { store }: { readonly store: Store },
-  hub: KubeObject,
+  judged: Judged,
 ): KubeObject {
+  const { hub } = judged;
   // The caller has checked the kind.
   const { spec } = hub as unknown as Pod;
   if (spec === undefined) return hub;
-  const refuse = (why: string): Error =>
-    forbidden({ group: '', resource: 'pods' }, hub.metadata.name ?? '', `pod rejected: ${why}`);
+  const refuse = (why: string): Error => refusal(judged, `pod rejected: ${why}`);
   const name = spec.runtimeClassName ?? '';
   if (name === '') {
     if (spec.overhead === undefined) return hub;

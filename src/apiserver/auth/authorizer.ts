@@ -8,7 +8,7 @@
  * reviews.
  */
 import type { Identity } from '#kit/transport.ts';
-import type { NodeGraph } from './node-graph.ts';
+import { type NodeAuthorizerDeps, nodeMay } from './node-authorizer.ts';
 
 export type Attributes =
   | { readonly type: 'path'; readonly verb: string; readonly path: string }
@@ -24,15 +24,13 @@ export type Attributes =
       readonly fieldSelector?: string;
     };
 
-type ResourceAttributes = Extract<Attributes, { type: 'resource' }>;
+export type ResourceAttributes = Extract<Attributes, { type: 'resource' }>;
 
 export type Verdict =
   | { readonly allowed: true; readonly reason: string }
   | { readonly allowed: false; readonly reason: string };
 
-export interface AuthorizerDeps {
-  readonly nodeGraph: NodeGraph;
-}
+export type AuthorizerDeps = NodeAuthorizerDeps;
 
 const publicPaths: ReadonlySet<string> = new Set(['/healthz', '/livez', '/readyz', '/version']);
 const discoveryRoots = ['/api', '/apis', '/openapi', '/version', '/.well-known', '/openid'];
@@ -57,7 +55,8 @@ export function decide(deps: AuthorizerDeps, identity: Identity, attributes: Att
   if (name === 'system:node-proxy') return verdict(isNodeProxy(attributes), name);
   if (groups.includes('system:nodes') && name.startsWith('system:node:')) {
     const node = name.slice('system:node:'.length);
-    return verdict(nodeMay(deps, node, attributes), name);
+    const may = networkMay(attributes) || nodeMay(deps, node, attributes);
+    return verdict(may, name);
   }
   return verdict(serviceAccountMay(identity, attributes), 'own namespace');
 }
@@ -128,68 +127,6 @@ function networkMay(attributes: ResourceAttributes): boolean {
   const { verb, group, resource } = attributes;
   if (readVerbs.has(verb)) return networkResources.has(`${group}/${resource}`);
   return isEventWrite(attributes);
-}
-
-function nodeMay(deps: AuthorizerDeps, node: string, attributes: ResourceAttributes): boolean {
-  if (networkMay(attributes)) return true;
-  const { verb, group, resource, namespace, name } = attributes;
-  if (isLease(attributes)) {
-    const own = namespace === 'kube-node-lease' && (name === node || verb === 'create');
-    return own && (verb === 'get' || writeVerbs.has(verb));
-  }
-  const reads = verb === 'get' || verb === 'list' || verb === 'watch';
-  if (group === 'node.k8s.io' && resource === 'runtimeclasses') return reads;
-  if (group === 'authentication.k8s.io' && resource === 'tokenreviews') return verb === 'create';
-  if (group === 'authorization.k8s.io' && resource === 'subjectaccessreviews') {
-    return verb === 'create';
-  }
-  if (group !== '') return false;
-  switch (resource) {
-    case 'nodes':
-      return nodeObjectMay(node, attributes);
-    case 'pods':
-      return nodePodsMay(deps, node, attributes);
-    case 'secrets':
-    case 'configmaps':
-      return reads && refersByName(deps, node, attributes, resource);
-    case 'serviceaccounts': {
-      const token = attributes.subresource === 'token' && verb === 'create';
-      const get = attributes.subresource === '' && verb === 'get';
-      return (token || get) && deps.nodeGraph.refers(node, 'serviceaccounts', namespace, name);
-    }
-    default:
-      return false;
-  }
-}
-
-/** A node makes, reads and reports on itself. */
-function nodeObjectMay(node: string, { verb, subresource, name }: ResourceAttributes): boolean {
-  if (subresource !== '' && subresource !== 'status') return false;
-  if (verb === 'create') return subresource === '';
-  return (verb === 'update' || verb === 'patch') && name === node;
-}
-
-function nodePodsMay(deps: AuthorizerDeps, node: string, attributes: ResourceAttributes): boolean {
-  const { verb, subresource, namespace, name, fieldSelector = '' } = attributes;
-  if (verb === 'list' || verb === 'watch') {
-    return subresource === '' && fieldSelector.split(',').includes(`spec.nodeName=${node}`);
-  }
-  const own = deps.nodeGraph.refers(node, 'pods', namespace, name);
-  if (subresource === 'status') return own && (verb === 'update' || verb === 'patch');
-  if (subresource === 'eviction') return own && verb === 'create';
-  return subresource === '' && own && (verb === 'get' || verb === 'delete');
-}
-
-/** One Secret or ConfigMap by name, also as list or watch of just that name. */
-function refersByName(
-  { nodeGraph }: AuthorizerDeps,
-  node: string,
-  { namespace, name, fieldSelector = '' }: ResourceAttributes,
-  kind: 'secrets' | 'configmaps',
-): boolean {
-  const prefix = 'metadata.name=';
-  const selected = fieldSelector.startsWith(prefix) ? fieldSelector.slice(prefix.length) : '';
-  return nodeGraph.refers(node, kind, namespace, name === '' ? selected : name);
 }
 
 /** Reads its own namespace, except Secrets. */

@@ -9,7 +9,15 @@ import type { KubeObject } from '#api/object.ts';
 import type { Pod, PodSpec } from '#resources/types/core-v1.ts';
 import type { HubEvent } from '../watch/hub-event.ts';
 
-export type ReferenceKind = 'secrets' | 'configmaps' | 'serviceaccounts' | 'pods';
+export type ReferenceKind =
+  | 'secrets'
+  | 'configmaps'
+  | 'serviceaccounts'
+  | 'persistentvolumeclaims'
+  | 'resourceclaims'
+  | 'pods';
+
+const mirrorAnnotation = 'kubernetes.io/config.mirror';
 
 interface Known {
   readonly node: string;
@@ -40,7 +48,7 @@ export class NodeGraph {
     const { namespace = '', name = '' } = object.metadata;
     if (node === '') return;
     const references = [`pods/${namespace}/${name}`];
-    for (const reference of referencesOf(pod.spec)) {
+    for (const reference of referencesOf(pod)) {
       const [kind, ...rest] = reference.split('/');
       references.push(`${kind}/${namespace}/${rest.join('/')}`);
     }
@@ -73,12 +81,21 @@ export class NodeGraph {
   }
 }
 
-/** `secrets/name`, `configmaps/name`, `serviceaccounts/name` that a pod needs to run. */
-function referencesOf(spec: PodSpec | undefined): ReadonlySet<string> {
+/**
+ * `secrets/name`, `configmaps/name`, … that a pod needs to run. A mirror pod, which its node has
+ * made, gives that node nothing.
+ */
+function referencesOf({ spec, status, metadata }: Pod): ReadonlySet<string> {
   const found = new Set<string>();
-  if (spec === undefined) return found;
+  if (spec === undefined || metadata.annotations?.[mirrorAnnotation] !== undefined) return found;
   found.add(`serviceaccounts/${spec.serviceAccountName ?? 'default'}`);
   for (const { name } of spec.imagePullSecrets ?? []) found.add(`secrets/${name ?? ''}`);
+  for (const { resourceClaimName } of [
+    ...(spec.resourceClaims ?? []),
+    ...(status?.resourceClaimStatuses ?? []),
+  ]) {
+    if (resourceClaimName !== undefined) found.add(`resourceclaims/${resourceClaimName}`);
+  }
   const containers = [
     ...(spec.initContainers ?? []),
     ...(spec.containers ?? []),
@@ -95,14 +112,24 @@ function referencesOf(spec: PodSpec | undefined): ReadonlySet<string> {
       if (configMapKeyRef !== undefined) found.add(`configmaps/${configMapKeyRef.name ?? ''}`);
     }
   }
-  for (const volume of spec.volumes ?? []) addVolume(found, volume);
+  const { name = '' } = metadata;
+  for (const volume of spec.volumes ?? []) addVolume(found, volume, name);
   return found;
 }
 
-function addVolume(found: Set<string>, volume: NonNullable<PodSpec['volumes']>[number]): void {
-  const { secret, configMap, projected } = volume;
+function addVolume(
+  found: Set<string>,
+  volume: NonNullable<PodSpec['volumes']>[number],
+  podName: string,
+): void {
+  const { secret, configMap, projected, persistentVolumeClaim, ephemeral } = volume;
   if (secret !== undefined) found.add(`secrets/${secret.secretName ?? ''}`);
   if (configMap !== undefined) found.add(`configmaps/${configMap.name ?? ''}`);
+  const claim = persistentVolumeClaim?.claimName;
+  if (claim !== undefined) found.add(`persistentvolumeclaims/${claim}`);
+  if (ephemeral !== undefined) found.add(`persistentvolumeclaims/${podName}-${volume.name}`);
+  const others = [volume.csi?.nodePublishSecretRef?.name, volume.azureFile?.secretName];
+  for (const name of others) if (name !== undefined) found.add(`secrets/${name}`);
   for (const source of projected?.sources ?? []) {
     if (source.secret !== undefined) found.add(`secrets/${source.secret.name ?? ''}`);
     if (source.configMap !== undefined) found.add(`configmaps/${source.configMap.name ?? ''}`);

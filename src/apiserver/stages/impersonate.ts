@@ -14,7 +14,7 @@ import { forbiddenFor } from './authorize.ts';
 const prefix = 'impersonate-';
 
 export function impersonate(
-  parts: Pick<Parts, 'nodeGraph'>,
+  parts: Pick<Parts, 'nodeGraph' | 'store'>,
   identity: Identity,
   { headers }: PlainRequest,
 ): Identity {
@@ -38,7 +38,7 @@ export function impersonate(
 }
 
 function check(
-  parts: Pick<Parts, 'nodeGraph'>,
+  parts: Pick<Parts, 'nodeGraph' | 'store'>,
   identity: Identity,
   resource: 'users' | 'groups' | 'uids',
   name: string,

@@ -37,6 +37,7 @@ import {
 } from '#api/field-structure.ts';
 import { formatGroupVersion, type KubeObject } from '#api/object.ts';
 import { formatTime } from '#kit/clock.ts';
+import { awaitDefaultAccount } from '../admission/default-account-wait.ts';
 import type { Parts } from '../parts.ts';
 import { hubObject, keyOf, textOf, viewObject } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
@@ -167,6 +168,7 @@ async function createByApply(
   const named = { ...decoded, metadata: { ...decoded.metadata, name: info.name } };
   const object = withManagedFields(named, [owner]);
   const { namespace } = info;
+  await awaitDefaultAccount(parts, { served, object, namespace, signal: call.signal });
   const made = await createObject(parts, { served, object, namespace, identity, dryRun });
   if (made.status !== 201) throw alreadyExists(of, info.name);
   return made;

@@ -13,7 +13,8 @@ import { validateObjectMeta } from '#api/object-meta.ts';
 import { assert } from '#kit/assert.ts';
 import type { Identity } from '#kit/transport.ts';
 import type { Entry } from '#store';
-import { admitCreate } from '../admission/admission.ts';
+import { admitCreate, confirmCreate } from '../admission/admission.ts';
+import { awaitDefaultAccount } from '../admission/default-account-wait.ts';
 import { checkNamespaceAccepts } from '../admission/namespace-lifecycle.ts';
 import type { Parts } from '../parts.ts';
 import { encodeStored, hubObject, keyOf } from '../registry.ts';
@@ -35,11 +36,13 @@ const generatedNamesMax = 8;
 export async function create(parts: Parts, call: Call): Promise<Answer> {
   const { served, info, identity } = call;
   const { object, warnings } = await readObject(parts, call);
-  checkNamespace(served, object, info.namespace);
+  const { namespace } = info;
+  checkNamespace(served, object, namespace);
+  await awaitDefaultAccount(parts, { served, object, namespace, signal: call.signal });
   const result = await createObject(parts, {
     served,
     object,
-    namespace: info.namespace,
+    namespace,
     identity,
     dryRun: isDryRun(info.query.getAll('dryRun')),
     manager: managerOf(call),
@@ -72,12 +75,14 @@ export async function createObject(parts: Parts, options: CreateOptions): Promis
   const generated = (object.metadata.name ?? '') === '';
   const fresh = stampNew(defaulted, { namespace, resource, random, now: context.now });
   const stamped = ownedFromStart(parts, { served, hub: fresh, manager: options.manager });
-  const admitted = admitCreate(parts, { resource, hub: stamped, namespace, identity });
+  const admission = { resource, namespace, identity, generated };
+  const admitted = admitCreate(parts, { ...admission, hub: stamped });
   const prepared = prepare(served, admitted, context);
   const reservation = parts.services.reserve(served, prepared, undefined);
   try {
     const hub = reservation?.hub ?? prepared;
     validate(served, hub);
+    confirmCreate(parts, { ...admission, hub, generated: false });
     await charge(parts, { served, hub, namespace, dryRun });
     const warnings = resource.warnings?.(hub, undefined);
     if (dryRun) {

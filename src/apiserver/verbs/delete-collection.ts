@@ -24,7 +24,7 @@ export async function deleteCollection(parts: Parts, call: Call): Promise<Answer
   const remove = async ({ key }: Entry): Promise<void> => {
     const { namespace, name } = parseKey(served.resource, key);
     try {
-      await deleteObject(parts, { served, namespace, name, options });
+      await deleteObject(parts, { served, namespace, name, options, identity: call.identity });
     } catch (error) {
       // Somebody else was faster, which is just as well.
       if (!isReason(error, 'NotFound')) throw error;

@@ -9,7 +9,9 @@
 import type { Served } from '#api/catalog.ts';
 import { conflict, forbidden, notFound, type Status, success } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
+import type { Identity } from '#kit/transport.ts';
 import type { Entry } from '#store';
+import { restrictNode } from '../admission/node-restriction.ts';
 import type { Parts } from '../parts.ts';
 import { decodeEntry, keyOf } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
@@ -27,7 +29,8 @@ const immortalNamespaces: ReadonlySet<string> = new Set(['default', 'kube-system
 export async function deleteOne(parts: Parts, call: Call): Promise<Answer> {
   const { served, info } = call;
   const options = await readDeleteOptions(parts, call);
-  return deleteObject(parts, { served, namespace: info.namespace, name: info.name, options });
+  const { namespace, name } = info;
+  return deleteObject(parts, { served, namespace, name, options, identity: call.identity });
 }
 
 export interface DeleteTarget {
@@ -35,10 +38,12 @@ export interface DeleteTarget {
   readonly namespace: string;
   readonly name: string;
   readonly options: DeleteOptions;
+  /** Who asks; absent where somebody may do so on behalf of another (eviction). */
+  readonly identity?: Identity;
 }
 
 export async function deleteObject(parts: Parts, target: DeleteTarget): Promise<Answer> {
-  const { served, namespace, name, options } = target;
+  const { served, namespace, name, options, identity } = target;
   const { resource } = served;
   const key = keyOf(resource, namespace, name);
   for (let attempt = 0; attempt < attemptsMax; attempt++) {
@@ -46,6 +51,10 @@ export async function deleteObject(parts: Parts, target: DeleteTarget): Promise<
     if (entry === undefined) throw notFound(groupResource(served), name);
     const hub = decodeEntry(entry);
     checkPreconditions(served, hub, options);
+    if (identity !== undefined) {
+      const write = { resource, identity, namespace, name, subresource: '', old: hub };
+      restrictNode(parts, { ...write, operation: 'delete' });
+    }
     const plan = planDeletion(resource, hub, options, parts.clock.now());
     if (options.dryRun) return { type: 'hub', status: 200, served, hub };
     switch (plan.do) {

@@ -13,7 +13,7 @@ import { validateObjectMeta, validateObjectMetaUpdate } from '#api/object-meta.t
 import { jsonEqual } from '#kit/json-equal.ts';
 import type { Identity } from '#kit/transport.ts';
 import type { Entry } from '#store';
-import { admitUpdate } from '../admission/admission.ts';
+import { admitUpdate, confirmUpdate } from '../admission/admission.ts';
 import type { Parts } from '../parts.ts';
 import { decodeEntry, encodeStored, hubObject, keyOf } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
@@ -164,7 +164,8 @@ async function tryChange(
   try {
     const hub = reservation?.hub ?? prepared;
     validate(options, hub, old);
-    const { namespace } = options;
+    const { namespace, identity } = options;
+    confirmUpdate(parts, { resource, hub, old, identity, subresource });
     const unchanged = jsonEqual(hub, old);
     if (!unchanged && !isOver(hub)) {
       await parts.quotas.charge({ resource, subresource, namespace, next: hub, old, dryRun });
@@ -198,7 +199,8 @@ function prepare(
 ): KubeObject {
   const { resource, view } = served;
   const context = writeContext(parts, identity);
-  const next = keepSystemMetadata(hubObject(served, view.setDefaults(object, context)), old);
+  const given = keepSystemMetadata(hubObject(served, view.setDefaults(object, context)), old);
+  const next = admitUpdate(parts, { resource, hub: given, old, identity, subresource });
   if (subresource === 'status') {
     if (resource.prepareForStatusUpdate !== undefined) {
       return resource.prepareForStatusUpdate(next, old, context);
@@ -212,8 +214,7 @@ function prepare(
     return bumpGeneration(resource, partial.prepare(next, old, context), old);
   }
   if (subresource !== '') return next;
-  const admitted = admitUpdate(parts, { resource, hub: next, old, identity });
-  const kept = resource.hasStatus ? withStatusOf(admitted, old) : admitted;
+  const kept = resource.hasStatus ? withStatusOf(next, old) : next;
   const prepared = resource.prepareForUpdate?.(kept, old, context) ?? kept;
   return bumpGeneration(resource, prepared, old);
 }
