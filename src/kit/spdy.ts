@@ -171,7 +171,8 @@ export class SpdyConnection {
 
 /**
  * Names and values, each behind its length, in stored blocks: five bytes of head (not the last one;
- * the length, and its complement), then the bytes as they are. The first has the stream's head.
+ * the length, and its complement), then the bytes as they are. The first has the stream's head. An
+ * empty block ends it: it tells the peer to hand out what it has.
  */
 function headerBlock(
   headers: Readonly<Record<string, string>>,
@@ -186,13 +187,16 @@ function headerBlock(
   const plain = Buffer.concat(parts);
   const blocks: Buffer[] = isFirst ? [Buffer.from([0x78, 0x01])] : [];
   for (let at = 0; at < plain.length; at += storedBlockBytesMax) {
-    const part = plain.subarray(at, at + storedBlockBytesMax);
-    const head = Buffer.alloc(5);
-    head.writeUInt16LE(part.length, 1);
-    head.writeUInt16LE(part.length ^ 0xffff, 3);
-    blocks.push(head, part);
+    blocks.push(storedBlock(plain.subarray(at, at + storedBlockBytesMax)));
   }
-  return Buffer.concat(blocks);
+  return Buffer.concat([...blocks, storedBlock(Buffer.alloc(0))]);
+}
+
+function storedBlock(bytes: Buffer): Buffer {
+  const head = Buffer.alloc(5);
+  head.writeUInt16LE(bytes.length, 1);
+  head.writeUInt16LE(bytes.length ^ 0xffff, 3);
+  return Buffer.concat([head, bytes]);
 }
 
 function uint32(value: number): Buffer {
