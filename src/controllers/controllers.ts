@@ -14,6 +14,7 @@ import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import { type Controller, type ControllerDeps, runController } from './controller.ts';
+import { openDaemonSetController } from './daemon-set/daemon-set.ts';
 import { openDeploymentController } from './deployment/deployment.ts';
 import { openEndpointSliceController } from './endpoint-slice/endpoint-slice.ts';
 import { openGarbageCollector } from './garbage-collector/garbage-collector.ts';
@@ -78,6 +79,7 @@ function openAll(deps: ControllerDeps, options: ControllersOptions): readonly Co
     openReplicaSetController(deps),
     openReplicationController(deps),
     openStatefulSetController(deps),
+    openDaemonSetController(deps),
     openJobController(deps),
     openTTLAfterFinishedController(deps),
     openEndpointSliceController(deps),

@@ -155,8 +155,9 @@ class ControlWorld implements World {
     const { namespace, name = '', deletionTimestamp } = pod.metadata;
     const { nodeName } = pod.spec ?? {};
     if (nodeName === undefined) {
-      const [target] = this.living;
-      if (target === undefined || deletionTimestamp !== undefined) return;
+      const target = namedNode(pod) ?? this.living.values().next().value;
+      if (target === undefined || !this.living.has(target)) return;
+      if (deletionTimestamp !== undefined) return;
       const body = {
         apiVersion: 'v1',
         kind: 'Binding',
@@ -201,4 +202,10 @@ class ControlWorld implements World {
       await client.create(leases, lease, { signal });
     }
   }
+}
+
+/** Where a pod of a DaemonSet insists to go. */
+function namedNode({ spec }: Pod): string | undefined {
+  const required = spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
+  return required?.nodeSelectorTerms[0]?.matchFields?.[0]?.values?.[0];
 }

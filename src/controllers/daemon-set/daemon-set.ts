@@ -1,0 +1,267 @@
+/**
+ * DaemonSets: a pod on every node that suits. Gathers the facts, asks `plan.ts` and `status.ts`,
+ * and performs.
+ *
+ * Pods are pinned to their node by affinity; the scheduler still checks that they fit. A change of
+ * a node wakes only the sets for which it changes something: with thousands of nodes most do not.
+ */
+
+import { isReason } from '#api/errors.ts';
+import { controllerOf, objectKey } from '#api/object.ts';
+import { labelSelectorMatches } from '#api/selectors.ts';
+import type { Informer, Recorder } from '#client';
+import { WorkQueue } from '#kit/work-queue.ts';
+import {
+  nodes as nodeKind,
+  pods as podKind,
+  controllerRevisions as revisionKind,
+  daemonSets as setKind,
+} from '#resources/kinds.ts';
+import type { ControllerRevision, DaemonSet, DaemonSetStatus } from '#resources/types/apps-v1.ts';
+import type { Node, Pod } from '#resources/types/core-v1.ts';
+import type { Controller, ControllerDeps } from '../controller.ts';
+import {
+  claimable,
+  controllerIndex,
+  controllerIndexValues,
+  ownerIn,
+  performClaims,
+  planClaims,
+} from '../ownership.ts';
+import { PodRequests } from '../pod-requests.ts';
+import { isTerminating } from '../pod-state.ts';
+import { isSameValue } from '../same-value.ts';
+import { hasExpired, type NodeBackoff, nextBackoff } from './backoff.ts';
+import { planHistory, remove, settleHistory } from './history.ts';
+import { suits } from './nodes.ts';
+import { planDaemonSet } from './plan.ts';
+import { newPod, nodeOf } from './pod.ts';
+import { planStatus } from './status.ts';
+
+const daemonIndex = 'daemon pods by owner and node';
+
+export function openDaemonSetController(deps: ControllerDeps): Controller {
+  const controller = new DaemonSetController(deps);
+  return {
+    name: 'daemonset-controller',
+    queue: controller.queue,
+    reconcile: (key, options) => controller.reconcile(key, options.signal),
+    workers: 2,
+    sources: [controller.sets, controller.pods, controller.nodes, controller.revisions],
+  };
+}
+
+class DaemonSetController {
+  readonly queue: WorkQueue;
+  readonly sets: Informer<DaemonSet>;
+  readonly pods: Informer<Pod>;
+  readonly nodes: Informer<Node>;
+  readonly revisions: Informer<ControllerRevision>;
+  readonly #deps: ControllerDeps;
+  readonly #recorder: Recorder;
+  readonly #requests: PodRequests;
+  /** By uid of the set, then by node. */
+  readonly #backoffs = new Map<string, Map<string, NodeBackoff>>();
+
+  constructor(deps: ControllerDeps) {
+    this.#deps = deps;
+    this.#recorder = deps.recorderFor('daemonset-controller');
+    this.#requests = new PodRequests({ ...deps, recorder: this.#recorder });
+    this.queue = new WorkQueue(deps);
+    this.sets = deps.informers.of(setKind);
+    this.pods = deps.informers.of(podKind);
+    this.nodes = deps.informers.of(nodeKind);
+    this.revisions = deps.informers.of(revisionKind);
+    this.pods.addIndex(controllerIndex, controllerIndexValues);
+    this.pods.addIndex(daemonIndex, daemonIndexValues);
+    this.revisions.addIndex(controllerIndex, controllerIndexValues);
+    const enqueue = (set: DaemonSet): void => this.queue.add(objectKey(set));
+    this.sets.addHandler({
+      onAdd: enqueue,
+      onUpdate: enqueue,
+      onDelete: (set) => {
+        this.#requests.expectations.forget(objectKey(set));
+        this.#backoffs.delete(set.metadata.uid ?? '');
+      },
+    });
+    this.pods.addHandler({
+      onAdd: (pod) => this.#podAdded(pod),
+      onUpdate: (pod, old) => this.#podUpdated(pod, old),
+      onDelete: (pod) => this.#podGone(pod),
+    });
+    this.nodes.addHandler({
+      onAdd: (node) => this.#nodeChanged(node),
+      onUpdate: (node, old) => {
+        const isSame =
+          isSameValue(node.metadata.labels, old.metadata.labels, 'labels') &&
+          isSameValue(node.spec?.taints, old.spec?.taints);
+        if (!isSame) this.#nodeChanged(node);
+      },
+      onDelete: () => {
+        for (const set of this.sets.list()) enqueue(set);
+      },
+    });
+  }
+
+  async reconcile(key: string, signal: AbortSignal): Promise<void> {
+    const set = this.sets.get(key);
+    if (set === undefined || set.metadata.deletionTimestamp !== undefined) return;
+    if (selectsAll(set)) {
+      const message = 'This daemon set is selecting all pods. A non-empty selector is required.';
+      this.#recorder.record(set, { type: 'Warning', reason: 'SelectingAll', message });
+      return;
+    }
+    // Asked before the pods are gathered: what is seen in between is in the cache already.
+    const mayAct = this.#requests.expectations.areMet(key);
+    const { client, clock } = this.#deps;
+    const pods = await this.#claimPods(set, signal);
+    const revisions = await this.#claimRevisions(set, signal);
+    const history = await settleHistory(client, set, { revisions, pods }, signal);
+    if (history === undefined) return;
+    const backoffs = this.#backoffsOf(set);
+    const nodes = [...this.nodes.list()];
+    const now = clock.now();
+    const facts = { set, nodes, pods, hash: history.hash, backoffs };
+    let error: unknown;
+    if (mayAct) {
+      const plan = planDaemonSet(facts, now);
+      this.#noteEnded(set, plan.ended, backoffs, now);
+      if (plan.againAtMs !== undefined) this.queue.addAfter(key, plan.againAtMs - now);
+      const create = plan.create.map((nodeName) => newPod(set, nodeName, history.hash));
+      const changes = { create, remove: plan.remove };
+      error = (await this.#requests.perform(key, set, changes, signal))?.error;
+      if (error === undefined) await remove(client, planHistory(set, history.old, pods), signal);
+    }
+    const { status, againAtMs } = planStatus(facts, mayAct, now);
+    if (againAtMs !== undefined) this.queue.addAfter(key, againAtMs - now);
+    await this.#writeStatus(set, status, signal);
+    if (error !== undefined) throw error;
+  }
+
+  async #claimPods(set: DaemonSet, signal: AbortSignal): Promise<readonly Pod[]> {
+    const { selector } = set.spec ?? {};
+    const claims = planClaims(set, claimable(this.pods, set), (pod) =>
+      labelSelectorMatches(selector, pod.metadata.labels),
+    );
+    const kinds = { owner: setKind, object: podKind };
+    return performClaims(this.#deps.client, kinds, set, claims, { signal });
+  }
+
+  async #claimRevisions(
+    set: DaemonSet,
+    signal: AbortSignal,
+  ): Promise<readonly ControllerRevision[]> {
+    const { selector } = set.spec ?? {};
+    const claims = planClaims(set, claimable(this.revisions, set), (revision) =>
+      labelSelectorMatches(selector, revision.metadata.labels),
+    );
+    const kinds = { owner: setKind, object: revisionKind };
+    return performClaims(this.#deps.client, kinds, set, claims, { signal });
+  }
+
+  #backoffsOf(set: DaemonSet): Map<string, NodeBackoff> {
+    const { uid = '' } = set.metadata;
+    const key = `${uid} ${set.status?.observedGeneration ?? 0}`;
+    // What failed under an older template says nothing about this one.
+    for (const other of this.#backoffs.keys()) {
+      if (other.startsWith(`${uid} `) && other !== key) this.#backoffs.delete(other);
+    }
+    let found = this.#backoffs.get(key);
+    if (found === undefined) {
+      found = new Map();
+      this.#backoffs.set(key, found);
+    }
+    return found;
+  }
+
+  #noteEnded(
+    set: DaemonSet,
+    ended: readonly Pod[],
+    backoffs: Map<string, NodeBackoff>,
+    now: number,
+  ): void {
+    for (const [name, backoff] of backoffs) if (hasExpired(backoff, now)) backoffs.delete(name);
+    for (const pod of ended) {
+      const nodeName = nodeOf(pod) ?? '';
+      const where = `daemon pod ${objectKey(pod)} on node ${nodeName}`;
+      if (pod.status?.phase === 'Failed') {
+        backoffs.set(nodeName, nextBackoff(backoffs.get(nodeName), now));
+        const message = `Found failed ${where}, will try to kill it`;
+        this.#recorder.record(set, { type: 'Warning', reason: 'FailedDaemonPod', message });
+      } else {
+        const message = `Found succeeded ${where}, will try to delete it`;
+        this.#recorder.record(set, { type: 'Normal', reason: 'SucceededDaemonPod', message });
+      }
+    }
+  }
+
+  async #writeStatus(set: DaemonSet, status: DaemonSetStatus, signal: AbortSignal): Promise<void> {
+    const { conditions } = set.status ?? {};
+    const next = conditions === undefined ? status : { ...status, conditions };
+    if (isSameValue(next, set.status)) return;
+    const options = { subresource: 'status', signal };
+    try {
+      await this.#deps.client.update(setKind, { ...set, status: next }, options);
+    } catch (error) {
+      if (!isReason(error, 'NotFound')) throw error;
+    }
+  }
+
+  #nodeChanged(node: Node): void {
+    for (const set of this.sets.list()) {
+      const { shouldRun, mayStay } = suits(set, node);
+      const at = `${set.metadata.uid} ${node.metadata.name}`;
+      const [there] = this.pods.byIndex(daemonIndex, at);
+      const isThere = there !== undefined;
+      const recount = isThere && (set.status?.numberMisscheduled ?? 0) > 0;
+      const counts = shouldRun !== isThere || (isThere && !mayStay) || recount;
+      if (counts) this.queue.add(objectKey(set));
+    }
+  }
+
+  #podAdded(pod: Pod): void {
+    if (isTerminating(pod)) {
+      this.#podGone(pod);
+      return;
+    }
+    const set = ownerIn(this.sets, setKind, pod);
+    if (set !== undefined) this.#requests.expectations.sawCreation(objectKey(set));
+    this.#wake(pod);
+  }
+
+  #podUpdated(pod: Pod, old: Pod): void {
+    if (controllerOf(old)?.uid !== controllerOf(pod)?.uid) this.#wake(old);
+    if (isTerminating(pod)) this.#podGone(pod);
+    else this.#wake(pod);
+  }
+
+  #podGone(pod: Pod): void {
+    const set = ownerIn(this.sets, setKind, pod);
+    if (set === undefined) return;
+    this.#requests.expectations.sawDeletion(objectKey(set), pod.metadata.uid ?? '');
+    this.queue.add(objectKey(set));
+  }
+
+  /** The set that manages it, or, for an orphan, those that may adopt it. */
+  #wake(pod: Pod): void {
+    const owner = ownerIn(this.sets, setKind, pod);
+    if (owner !== undefined) this.queue.add(objectKey(owner));
+    if (controllerOf(pod) !== undefined) return;
+    for (const set of this.sets.listNamespace(pod.metadata.namespace ?? '')) {
+      const { selector } = set.spec ?? {};
+      if (labelSelectorMatches(selector, pod.metadata.labels)) this.queue.add(objectKey(set));
+    }
+  }
+}
+
+/** Only sets from before the check of selectors can be so. */
+function selectsAll({ spec }: DaemonSet): boolean {
+  const { matchLabels = {}, matchExpressions = [] } = spec?.selector ?? {};
+  return Object.keys(matchLabels).length + matchExpressions.length === 0;
+}
+
+function daemonIndexValues(pod: Pod): readonly string[] {
+  const owner = controllerOf(pod);
+  const nodeName = owner?.kind === setKind.kind ? nodeOf(pod) : undefined;
+  return nodeName === undefined ? [] : [`${owner?.uid} ${nodeName}`];
+}
