@@ -74,8 +74,9 @@ export default async function run({ small }: { readonly small: boolean }): Promi
       if (options.only !== undefined && !name.includes(options.only)) continue;
       let [best, besides]: [Figure | undefined, Figure | undefined] = [undefined, undefined];
       for (let round = 0; round < (once === true || small ? 1 : options.rounds); round++) {
-        best = better(best, await measure(ours, round));
-        if (upstream !== undefined) besides = better(besides, await measure(upstream, round));
+        best = better(best, await counted(ours, () => measure(ours, round)));
+        if (upstream === undefined) continue;
+        besides = better(besides, await counted(upstream, () => measure(upstream, round)));
       }
       if (best !== undefined) tell(name, best, besides);
     }
@@ -85,6 +86,19 @@ export default async function run({ small }: { readonly small: boolean }): Promi
   const text = JSON.stringify(results);
   if (options.json === undefined) console.log(text);
   else writeFileSync(options.json, `${text}\n`);
+}
+
+/**
+ * The figure with the processor time that the server used meanwhile: others on the machine make a
+ * server slower, but hardly change what it has to do.
+ */
+async function counted(program: Program, measure: () => Promise<Figure>): Promise<Figure> {
+  const beforeMs = program.processorMs();
+  const figure = await measure();
+  const processor = program.processorMs() - beforeMs;
+  if (figure.count === undefined) return figure;
+  const each = (processor * 1000) / figure.count;
+  return { ...figure, beside: { ...figure.beside, 'processor us each': each } };
 }
 
 function readOptions() {

@@ -9,6 +9,8 @@ export interface Figure {
   readonly unit: '/s' | 'ms' | 'MiB' | 'KiB';
   readonly p50Ms?: number;
   readonly p99Ms?: number;
+  /** Operations altogether, warming up included. */
+  readonly count?: number;
   /** What else was seen, as `get p99 meanwhile`. */
   readonly beside?: Readonly<Record<string, number>>;
 }

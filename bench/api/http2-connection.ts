@@ -32,6 +32,9 @@ export class Http2Connection implements Caller {
   #raw: RawHttp2 | undefined;
   #next = 1;
   #received = 0;
+  /** What the server still takes on this connection; bodies beyond that wait. */
+  #room = 65_535;
+  readonly #held: { readonly bytes: Buffer; readonly room: number }[] = [];
 
   static async open(target: Target): Promise<Http2Connection> {
     const connection = new Http2Connection();
@@ -63,8 +66,19 @@ export class Http2Connection implements Caller {
         : Buffer.concat([head, frameOf(frameType.data, flag.endStream, stream, data)]);
     return new Promise((resolve, reject) => {
       this.#running.set(stream, { ask, resolve, reject, status: 0, bytes: 0, parts: [] });
-      this.#raw?.socket.write(whole);
+      this.#held.push({ bytes: whole, room: data?.length ?? 0 });
+      this.#flush();
     });
+  }
+
+  #flush(): void {
+    for (;;) {
+      const [first] = this.#held;
+      if (first === undefined || first.room > this.#room) return;
+      this.#held.shift();
+      this.#room -= first.room;
+      this.#raw?.socket.write(first.bytes);
+    }
   }
 
   close(): void {
@@ -74,6 +88,10 @@ export class Http2Connection implements Caller {
 
   #onFrame({ type, flags, stream, payload }: Frame): void {
     if (type === frameType.data) this.#count(payload.length);
+    if (type === frameType.windowUpdate && stream === 0) {
+      this.#room += payload.readUInt32BE(0);
+      this.#flush();
+    }
     const running = this.#running.get(stream);
     if (running === undefined) return;
     if (type === frameType.resetStream) {

@@ -25,6 +25,8 @@ export interface Program extends AsyncDisposable {
   readonly startMs: number;
   /** Proportional memory of all its processes, in MiB. */
   memoryMiB(): number;
+  /** Processor time that they have used so far. */
+  processorMs(): number;
 }
 
 export interface Upstream {
@@ -136,6 +138,7 @@ async function started(
     target,
     startMs: clock.monotonic() - startedMs,
     memoryMiB: () => processes.reduce((sum, { pid }) => sum + pssMiB(pid), 0),
+    processorMs: () => processes.reduce((sum, { pid }) => sum + processorMs(pid), 0),
     [Symbol.asyncDispose]: end,
   };
 }
@@ -164,6 +167,13 @@ async function stop(child: ChildProcess): Promise<void> {
 function pssMiB(pid: number | undefined): number {
   const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
   return Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1] ?? 0) / 1024;
+}
+
+/** User and system time, in clock ticks of 10 ms behind the name in parentheses. */
+function processorMs(pid: number | undefined): number {
+  const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 function issueAll(): Certificates {

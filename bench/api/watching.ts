@@ -95,7 +95,8 @@ export async function fanOut(target: Target, options: FanOut): Promise<Figure> {
     }
     const tookSeconds = (clock.monotonic() - startedMs) / 1000;
     const beside = { 'writes a second': next / tookSeconds };
-    return { value: delivered / tookSeconds, unit: '/s', ...latencies(lastMs), beside };
+    const value = delivered / tookSeconds;
+    return { value, unit: '/s', ...latencies(lastMs), beside, count: delivered };
   } finally {
     for (const connection of open) connection.close();
   }

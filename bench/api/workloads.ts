@@ -39,7 +39,7 @@ async function drive(
       }
     }),
   );
-  return { value: timesMs.length / seconds, unit: '/s', ...latencies(timesMs) };
+  return { value: timesMs.length / seconds, unit: '/s', ...latencies(timesMs), count: next };
 }
 
 export function expectOk(ask: Ask, told: Told): Told {
@@ -189,7 +189,7 @@ export async function lists(
     await getting;
     const { p50Ms, p99Ms } = latencies(timesMs);
     const beside = { MB: bytes / 1e6, 'get p99 meanwhile': latencies(meanwhileMs).p99Ms };
-    return { value: p50Ms, unit: 'ms', p50Ms, p99Ms, beside };
+    return { value: p50Ms, unit: 'ms', p50Ms, p99Ms, beside, count: repeat };
   });
 }
 
@@ -236,5 +236,5 @@ export async function virtualClusters(
     connection.close();
   }
   const meanMs = timesMs.reduce((sum, ms) => sum + ms, 0) / timesMs.length;
-  return { value: meanMs, unit: 'ms', ...latencies(timesMs) };
+  return { value: meanMs, unit: 'ms', ...latencies(timesMs), count: timesMs.length };
 }

@@ -3,7 +3,7 @@
  *
  * Whole bodies go out in one write; streams with back-pressure. Large ones are compressed where the
  * client takes gzip. Live streams (watches, logs) are written at once when they were silent, else
- * gathered for two milliseconds, so that a busy watch costs one write for many events.
+ * in turns (`turns.ts`), so that a busy watch costs one write for many events.
  */
 
 import type { IncomingHttpHeaders } from 'node:http';
@@ -11,8 +11,8 @@ import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { createGzip, gzip } from 'node:zlib';
-import type { Clock } from '#kit/clock.ts';
 import type { ServerResponse } from './request.ts';
+import type { Turns } from './turns.ts';
 
 /** What HTTP/1 and HTTP/2 requests of Node have in common, as far as it is used. */
 export interface Incoming extends Readable {
@@ -33,12 +33,11 @@ export interface Outgoing extends Writable {
 /** As upstream: what is shorter is not worth it, and the fastest level is enough. */
 const gzipBytesMin = 128 * 1024;
 const gzipOptions = { level: 1 } as const;
-const gatherMs = 2;
 
 const compress = promisify<Uint8Array, { level: number }, Buffer>(gzip);
 
 export async function writeResponse(
-  deps: { readonly clock: Clock },
+  deps: { readonly turns: Turns },
   request: Incoming,
   response: Outgoing,
   answer: ServerResponse,
@@ -82,7 +81,7 @@ function acceptsGzip(request: Incoming): boolean {
 }
 
 async function writeLive(
-  { clock }: { readonly clock: Clock },
+  { turns }: { readonly turns: Turns },
   response: Outgoing,
   {
     status,
@@ -96,21 +95,12 @@ async function writeLive(
 ): Promise<void> {
   response.writeHead(status, headers);
   response.flushHeaders?.();
-  let writtenMs = Number.NEGATIVE_INFINITY;
   for await (const part of body) {
     if (response.destroyed) return;
-    const flowing = response.write(part);
-    const nowMs = clock.monotonic();
-    const busy = nowMs - writtenMs < gatherMs;
-    writtenMs = nowMs;
-    if (!flowing) await drained(response);
-    else if (busy) await pause(clock, gatherMs);
+    if (response.write(part)) await turns.rest();
+    else await drained(response);
   }
   response.end();
-}
-
-function pause(clock: Clock, ms: number): Promise<void> {
-  return new Promise((resolve) => clock.after(ms, resolve));
 }
 
 /** Resolves when the client has read enough, or has gone. */

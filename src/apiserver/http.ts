@@ -18,6 +18,7 @@ import { handle } from './lifecycle.ts';
 import type { Parts } from './parts.ts';
 import { type Arrival, limits } from './request.ts';
 import { withAuthenticatedGroup } from './stages/authenticate.ts';
+import { Turns } from './turns.ts';
 import { passUpgrade } from './upgrade.ts';
 
 export interface HttpServer extends AsyncDisposable {
@@ -35,13 +36,20 @@ export interface ListenOptions {
 const serverLimits = {
   /** Requests in flight on one HTTP/2 connection. */
   streamsMax: 1000,
+  /** What clients may send on one HTTP/2 connection before it was read. */
+  windowBytes: 1024 * 1024,
   /** How long a body may take to arrive. */
   bodyLimitMs: 60_000,
   /** How long requests in flight may take to finish when the server closes. */
   closeLimitMs: 5_000,
 } as const;
 
-export async function listenHttp(parts: Parts, options: ListenOptions): Promise<HttpServer> {
+interface HttpParts extends Parts {
+  readonly turns: Turns;
+}
+
+export async function listenHttp(given: Parts, options: ListenOptions): Promise<HttpServer> {
+  const parts: HttpParts = { ...given, turns: new Turns(given) };
   const server = createSecureServer({
     cert: options.cert,
     key: options.key,
@@ -49,11 +57,16 @@ export async function listenHttp(parts: Parts, options: ListenOptions): Promise<
     requestCert: true,
     rejectUnauthorized: false,
     allowHTTP1: true,
-    settings: { maxConcurrentStreams: serverLimits.streamsMax, initialWindowSize: 1024 * 1024 },
+    settings: {
+      maxConcurrentStreams: serverLimits.streamsMax,
+      initialWindowSize: serverLimits.windowBytes,
+    },
   });
   const sockets = new Set<TLSSocket>();
   const sessions = new Set<ServerHttp2Session>();
   server.on('session', (session) => {
+    // What bodies of all its requests may have under way; Node's own 64 KiB makes writers wait.
+    session.setLocalWindowSize(serverLimits.windowBytes);
     sessions.add(session);
     session.once('close', () => sessions.delete(session));
   });
@@ -98,7 +111,7 @@ export async function listenHttp(parts: Parts, options: ListenOptions): Promise<
 }
 
 function serve(
-  parts: Parts,
+  parts: HttpParts,
   request: Incoming,
   response: Outgoing,
   identityFor: (socket: TLSSocket) => Identity | undefined,
@@ -141,12 +154,12 @@ class Exchange implements Arrival {
     return this.#controller.signal;
   }
 
-  run(parts: Parts, body: Uint8Array | undefined): void {
+  run(parts: HttpParts, body: Uint8Array | undefined): void {
     const { method = 'GET', url = '/' } = this.#incoming;
     this.#plain = { method, path: url, headers: plainHeaders(this.#incoming), body };
     const outgoing = this.#outgoing;
     const done = handle(parts, this).then((answer) =>
-      writeResponse({ clock: parts.clock }, this.#incoming, outgoing, answer),
+      writeResponse(parts, this.#incoming, outgoing, answer),
     );
     done.catch((error: unknown) => {
       // The client left, or a stream broke after its head was sent: nobody is there to be told.
