@@ -349,4 +349,4 @@ export {
   runAsLeader,
 } from './leader-election.ts';
 export { openPortTransport, servePort } from './port-transport.ts';
-export { openRecorder, type Recorder, type RecorderDeps } from './recorder.ts';
+export { type EventText, openRecorder, type Recorder, type RecorderDeps } from './recorder.ts';

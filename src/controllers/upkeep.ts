@@ -7,10 +7,19 @@
  */
 import type { KindOf } from '#api/kind-of.ts';
 import type { KubeObject } from '#api/object.ts';
+import { openAttachDetachController } from './attach-detach/attach-detach.ts';
 import type { Controller, ControllerDeps } from './controller.ts';
 import { openEndpointSliceMirroringController } from './endpoint-slice-mirroring/endpoint-slice-mirroring.ts';
 import { openEndpointsController } from './endpoints/endpoints.ts';
+import { openEphemeralVolumeController } from './ephemeral-volume.ts';
+import { openPersistentVolumeController } from './persistent-volume/persistent-volume.ts';
 import { openResourceQuotaController } from './resource-quota/resource-quota.ts';
+import { openVolumeExpandController } from './volume-expand.ts';
+import {
+  openAttributesClassProtectionController,
+  openClaimProtectionController,
+  openVolumeProtectionController,
+} from './volume-protection/volume-protection.ts';
 
 export interface UpkeepOptions {
   /** Every kind that is served. */
@@ -24,6 +33,13 @@ export function openUpkeepControllers(
   return [
     openEndpointsController(deps),
     openEndpointSliceMirroringController(deps),
+    openPersistentVolumeController(deps),
+    openClaimProtectionController(deps),
+    openVolumeProtectionController(deps),
+    openAttributesClassProtectionController(deps),
+    openEphemeralVolumeController(deps),
+    openVolumeExpandController(deps),
+    openAttachDetachController(deps),
     openResourceQuotaController(deps, { kinds }),
   ];
 }

@@ -101,7 +101,7 @@ test('a quota of pods says 0 at once; deletion and a change of the quota are not
 });
 
 test('objects of any kind are counted; types that nobody uses are listed as 0', async (t) => {
-  covers('QUO-042');
+  covers('QUO-042', 'VOL-124');
   const world = await openWorld(t);
   const { client, signal } = world;
   const hard = {
@@ -129,7 +129,11 @@ test('objects of any kind are counted; types that nobody uses are listed as 0', 
       apiVersion: 'v1',
       kind: 'PersistentVolumeClaim',
       metadata,
-      spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '3Gi' } } },
+      spec: {
+        accessModes: ['ReadWriteOnce'],
+        storageClassName: 'manual',
+        resources: { requests: { storage: '3Gi' } },
+      },
     },
     { signal },
   );
@@ -154,6 +158,8 @@ test('objects of any kind are counted; types that nobody uses are listed as 0', 
     configmaps: '2',
     'count/deployments.apps': '1',
   });
+  const claim = await client.get(persistentVolumeClaims, metadata, { signal });
+  assert.equal(claim.status?.phase, 'Pending');
   await client.delete(configMaps, metadata, { signal });
   await world.pass(500);
   const { configmaps } = (await usedOf(world, 'object-quota-demo')) as { configmaps: string };

@@ -1,0 +1,127 @@
+/**
+ * What becomes of a volume whose claim is gone, by its reclaim policy. Pure.
+ *
+ * Retain: nothing. Delete: what an external provisioner made, or a CSI driver serves, is deleted by
+ * that; of what is left nobody here knows how, so the volume Failed. Recycle: a pod empties NFS and
+ * hostPath volumes, and the volume is free again. Behaviour: kubernetes.io, "Reclaiming".
+ */
+import type { EventText } from '#client';
+import type { PersistentVolume, Pod } from '#resources/types/core-v1.ts';
+import { volumeAnnotations } from '#resources/volumes/volume-matching.ts';
+
+export const limits = {
+  /** A recycling pod may run this long, and for every GiB of the volume this much longer. */
+  recycleSecondsMin: { nfs: 300, hostPath: 60 },
+  recycleSecondsPerGiB: 30,
+} as const;
+
+/** Recycling pods run here. */
+export const recyclerNamespace = 'default';
+const recyclerImage = 'registry.k8s.io/build-image/debian-base:bookworm-v1.0.6';
+
+export type ReclaimAction =
+  | { readonly do: 'fail'; readonly event: EventText }
+  | { readonly do: 'tell'; readonly event: EventText }
+  | { readonly do: 'start-recycler'; readonly pod: Pod }
+  /** Its pod has done its work: it goes, and the volume is free, or Failed. */
+  | { readonly do: 'end-recycler'; readonly failure: string | undefined };
+
+export interface ReclaimFacts {
+  readonly volume: PersistentVolume;
+  /** The pod that recycles this volume. */
+  readonly recycler: Pod | undefined;
+  /** Pods, by namespace and name, that still use the claim's volume. */
+  readonly users: readonly string[];
+}
+
+/** Undefined: nothing is to be done, or others do it. */
+export function planReclaim(facts: ReclaimFacts): ReclaimAction | undefined {
+  const { volume } = facts;
+  const { annotations = {} } = volume.metadata;
+  if (annotations[volumeAnnotations.migratedTo]) return undefined;
+  switch (volume.spec?.persistentVolumeReclaimPolicy) {
+    case 'Retain':
+      return undefined;
+    case 'Delete':
+      return planDelete(volume);
+    case 'Recycle':
+      return planRecycle(facts);
+    default: {
+      const message = 'Volume has unrecognized PersistentVolumeReclaimPolicy';
+      return failed('VolumeUnknownReclaimPolicy', message);
+    }
+  }
+}
+
+function failed(reason: string, message: string): ReclaimAction {
+  return { do: 'fail', event: { type: 'Warning', reason, message } };
+}
+
+function planDelete({ metadata, spec }: PersistentVolume): ReclaimAction | undefined {
+  const provisioner = metadata.annotations?.[volumeAnnotations.provisionedBy] ?? '';
+  if (provisioner !== '' && !provisioner.startsWith('kubernetes.io/')) return undefined;
+  if (provisioner !== '') return failed('VolumeFailedDelete', 'no deletable volume plugin matched');
+  if (spec?.csi !== undefined) return undefined;
+  if (spec?.hostPath !== undefined && !/^\/tmp\/.+/.test(spec.hostPath.path)) {
+    const why = `host_path deleter only supports /tmp/.+ but received provided`;
+    return failed('VolumeFailedDelete', `${why} ${spec.hostPath.path}`);
+  }
+  const what = `error getting deleter volume plugin for volume "${metadata.name}"`;
+  return failed('VolumeFailedDelete', `${what}: no deletable volume plugin matched`);
+}
+
+function planRecycle({ volume, recycler, users }: ReclaimFacts): ReclaimAction | undefined {
+  const reason = 'VolumeFailedRecycle';
+  if (volume.status?.phase === 'Failed' && recycler === undefined) return undefined;
+  if (users.length > 0) {
+    const message = `Volume is used by pods: ${users.join(',')}`;
+    return { do: 'tell', event: { type: 'Normal', reason, message } };
+  }
+  if (recycler === undefined) {
+    const pod = recyclerPod(volume);
+    if (pod !== undefined) return { do: 'start-recycler', pod };
+    return failed(reason, 'No recycler plugin found for the volume!');
+  }
+  switch (recycler.status?.phase) {
+    case 'Succeeded':
+      return { do: 'end-recycler', failure: undefined };
+    case 'Failed': {
+      const why = recycler.status.message ?? 'pod failed, pod.Status.Message unknown';
+      return { do: 'end-recycler', failure: `Recycle failed: failed to recycle volume: ${why}` };
+    }
+    default:
+      return undefined;
+  }
+}
+
+export function recyclerName(volumeName: string): string {
+  return `recycler-for-${volumeName}`;
+}
+
+function recyclerPod({ metadata, spec }: PersistentVolume): Pod | undefined {
+  const { nfs, hostPath, capacity } = spec ?? {};
+  const source = nfs !== undefined ? { nfs } : hostPath !== undefined ? { hostPath } : undefined;
+  if (source === undefined) return undefined;
+  const least = limits.recycleSecondsMin[nfs !== undefined ? 'nfs' : 'hostPath'];
+  const gibibytes = /^(\d+)Gi$/.exec(capacity?.['storage'] ?? '')?.[1] ?? '0';
+  const script = 'test -e /scrub && find /scrub -mindepth 1 -delete && test -z "$(ls -A /scrub)"';
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { namespace: recyclerNamespace, name: recyclerName(metadata.name ?? '') },
+    spec: {
+      activeDeadlineSeconds: Math.max(least, Number(gibibytes) * limits.recycleSecondsPerGiB),
+      restartPolicy: 'Never',
+      volumes: [{ name: 'vol', ...source }],
+      containers: [
+        {
+          name: 'pv-recycler',
+          image: recyclerImage,
+          command: ['/bin/sh'],
+          args: ['-c', `${script} || exit 1`],
+          volumeMounts: [{ name: 'vol', mountPath: '/scrub' }],
+        },
+      ],
+    },
+  };
+}
