@@ -1,38 +1,60 @@
 /**
- * Tells the API server where a pod goes, many pods at a time, while the next ones are decided.
+ * From a reserved place to a bound pod, many pods at a time, while the next ones are decided:
+ * permit (which may wait) → write what the pod needs (`bind-steps.ts`) → bind → tell.
  *
- * The place was reserved before. A refusal gives it back and the pod tries again after its
- * back-off. When no answer came at all the pod may be bound or not: the place stays reserved
- * through the back-off, and by then the informer has told, or the pod is decided anew. The API
- * server binds a pod once only, so a late first binding and a second one cannot both succeed.
+ * A refusal gives the place back and the pod tries again after its back-off. When no answer came
+ * at all the pod may be bound or not: the place stays reserved through the back-off, and by then
+ * the informer has told, or the pod is decided anew. The API server binds a pod once only, so a
+ * late first binding and a second one cannot both succeed.
  */
 import { ApiError, isReason } from '#api/errors.ts';
 import type { Client } from '#client';
+import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Scope } from '#kit/scope.ts';
 import { pods } from '#resources/kinds.ts';
 import type { Binding, Pod } from '#resources/types/core-v1.ts';
-import type { PodFacts } from '#scheduling';
-import type { SchedulerCache } from './cache.ts';
-import type { SchedulingQueue } from './queue.ts';
+import { type BindStep, type Cluster, fitMessage } from '#scheduling';
+import type { StepPerformer } from './bind-steps.ts';
+import type { ExtenderBinder } from './extender.ts';
+import type { Placement, SchedulerExtension } from './extension.ts';
+import type { SchedulerMetrics } from './metrics.ts';
+import type { QueuedPod, SchedulingQueue } from './queue.ts';
 import type { Reporter } from './report.ts';
 
 export interface BinderDeps {
   readonly client: Client;
+  readonly clock: Clock;
   readonly log: Logger;
-  readonly cache: SchedulerCache;
+  readonly cluster: Cluster;
   readonly queue: SchedulingQueue;
   readonly reporter: Reporter;
   readonly scope: Scope;
+  readonly metrics: SchedulerMetrics;
+  readonly steps: StepPerformer;
+  readonly extensions: readonly SchedulerExtension[];
+  readonly extenders: readonly ExtenderBinder[];
+}
+
+export interface BindOptions {
+  readonly steps: readonly BindStep[];
+  /** When the try began, by the monotonic clock. */
+  readonly startedMs: number;
 }
 
 export class Binder {
   readonly #deps: BinderDeps;
+  /** Pods on their way, by uid; aborting one gives its place up, if it is not too late. */
+  readonly #underWay = new Map<string, AbortController>();
   #inFlight = 0;
   #onRoom: (() => void) | undefined;
 
   constructor(deps: BinderDeps) {
     this.#deps = deps;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
   }
 
   /** Waits until fewer bindings than this are on their way. */
@@ -51,16 +73,29 @@ export class Binder {
     });
   }
 
+  /** Stops a pod that waits for its permit or preparation; false where it cannot be stopped. */
+  cancel(uid: string, reason: string): boolean {
+    const controller = this.#underWay.get(uid);
+    if (controller === undefined) return false;
+    controller.abort(new Cancelled(reason));
+    return true;
+  }
+
   /** Starts the binding and returns at once. */
-  bind(facts: PodFacts, nodeName: string, options: { readonly attempts: number }): void {
+  bind(queued: QueuedPod, nodeName: string, options: BindOptions): void {
+    const placement = { pod: queued.facts, nodeName };
+    const refusal = this.#reserve(placement);
+    if (refusal !== undefined) {
+      this.#rejected(queued, placement, { ...refusal, startedMs: options.startedMs });
+      return;
+    }
     this.#inFlight += 1;
     this.#deps.scope.spawn(async (signal) => {
       try {
-        await this.#send(facts, nodeName, signal);
-        this.#succeeded(facts, nodeName, options.attempts);
+        await this.#run(queued, placement, options, signal);
       } catch (error) {
         signal.throwIfAborted();
-        this.#failed(facts, error);
+        this.#failed(queued, placement, error);
       } finally {
         this.#inFlight -= 1;
         this.#onRoom?.();
@@ -68,8 +103,80 @@ export class Binder {
     });
   }
 
-  async #send(facts: PodFacts, nodeName: string, signal: AbortSignal): Promise<void> {
-    const { namespace, name = '', uid } = facts.pod.metadata;
+  async #run(
+    queued: QueuedPod,
+    placement: Placement,
+    { steps, startedMs }: BindOptions,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { extensions } = this.#deps;
+    const slow = steps.length > 0 || extensions.some((one) => one.permit ?? one.preBind);
+    if (slow && !(await this.#prepare(queued, placement, { steps, startedMs }, signal))) return;
+    await this.#send(placement, signal);
+    this.#succeeded(queued, placement, startedMs);
+  }
+
+  /** False where a permit was refused. */
+  async #prepare(
+    queued: QueuedPod,
+    placement: Placement,
+    { steps, startedMs }: BindOptions,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { extensions, reporter } = this.#deps;
+    const { pod, nodeName } = placement;
+    const controller = new AbortController();
+    this.#underWay.set(pod.uid, controller);
+    const both = { signal: AbortSignal.any([signal, controller.signal]) };
+    try {
+      reporter.expected(pod.pod, nodeName);
+      for (const extension of extensions) {
+        const refusal = await this.#permit(extension, placement, both);
+        if (refusal === undefined) continue;
+        this.#rejected(queued, placement, { by: extension.name, message: refusal, startedMs });
+        return false;
+      }
+      await this.#deps.steps.perform(placement, steps, both);
+      for (const extension of extensions) await extension.preBind?.(placement, both);
+      both.signal.throwIfAborted();
+      return true;
+    } finally {
+      this.#underWay.delete(pod.uid);
+    }
+  }
+
+  async #permit(
+    extension: SchedulerExtension,
+    placement: Placement,
+    options: { readonly signal: AbortSignal },
+  ): Promise<string | undefined> {
+    if (extension.permit === undefined) return undefined;
+    const { clock, metrics } = this.#deps;
+    const sinceMs = clock.monotonic();
+    const permission = await extension.permit(placement, options);
+    const result = permission.do === 'allow' ? 'Success' : 'Unschedulable';
+    metrics.permitWaited(result, (clock.monotonic() - sinceMs) / 1000);
+    return permission.do === 'allow' ? undefined : permission.message;
+  }
+
+  #reserve(placement: Placement): { readonly by: string; readonly message: string } | undefined {
+    for (const extension of this.#deps.extensions) {
+      const message = extension.reserve?.(placement);
+      if (message !== undefined) return { by: extension.name, message };
+    }
+    return undefined;
+  }
+
+  async #send({ pod, nodeName }: Placement, signal: AbortSignal): Promise<void> {
+    for (const extension of this.#deps.extensions) {
+      if (await extension.bind?.({ pod, nodeName }, { signal })) return;
+    }
+    for (const extender of this.#deps.extenders) {
+      if (!extender.isInterested(pod.pod)) continue;
+      await extender.bind(pod.pod, nodeName, { signal });
+      return;
+    }
+    const { namespace, name = '', uid } = pod.pod.metadata;
     const body: Binding = {
       apiVersion: 'v1',
       kind: 'Binding',
@@ -82,17 +189,42 @@ export class Binder {
     });
   }
 
-  #succeeded(facts: PodFacts, nodeName: string, attempts: number): void {
-    const { queue, log, reporter } = this.#deps;
+  #succeeded(queued: QueuedPod, placement: Placement, startedMs: number): void {
+    const { queue, log, reporter, metrics, clock } = this.#deps;
+    const { facts, attempts, profile, sinceMs } = queued;
     queue.remove(facts.uid);
-    log.info('pod bound', { pod: facts.key, node: nodeName, attempts });
-    reporter.scheduled(facts.pod, nodeName);
+    log.info('pod bound', { pod: facts.key, node: placement.nodeName, attempts });
+    reporter.scheduled(facts.pod, placement.nodeName, profile.schedulerName);
+    const nowMs = clock.monotonic();
+    metrics.attempt('scheduled', profile.schedulerName, (nowMs - startedMs) / 1000);
+    metrics.bound(attempts, (nowMs - sinceMs) / 1000);
+    for (const extension of this.#deps.extensions) extension.postBind?.(placement);
   }
 
-  #failed(facts: PodFacts, error: unknown): void {
-    const { cache, queue, log, reporter } = this.#deps;
+  /** Somebody who was asked does not want the pod there now. */
+  #rejected(
+    { facts, profile }: QueuedPod,
+    placement: Placement,
+    refusal: { readonly by: string; readonly message: string; readonly startedMs: number },
+  ): void {
+    const { cluster, queue, reporter, metrics, clock } = this.#deps;
+    this.#giveBack(placement);
+    if (cluster.forget(facts.uid)) queue.onChange({ what: 'podGone', pod: facts });
+    queue.park(facts.uid, new Set([refusal.by, 'Extender']));
+    const rejection = { fits: false, reasons: [refusal.message], unresolvable: false } as const;
+    const objections = new Map([[placement.nodeName, { plugin: refusal.by, verdict: rejection }]]);
+    const message = fitMessage({ nodeCount: 1, objections, narrowedBy: [] }, '');
+    reporter.failed(facts.pod, { reason: 'Unschedulable', message }, profile.schedulerName);
+    const seconds = (clock.monotonic() - refusal.startedMs) / 1000;
+    metrics.attempt('unschedulable', profile.schedulerName, seconds);
+  }
+
+  #failed({ facts, profile }: QueuedPod, placement: Placement, error: unknown): void {
+    const { cluster, queue, log, reporter, metrics } = this.#deps;
     log.warn('pod was not bound', { pod: facts.key, error });
-    if (error instanceof ApiError && cache.forget(facts.uid)) {
+    this.#giveBack(placement);
+    const certain = error instanceof ApiError || error instanceof Cancelled;
+    if (certain && cluster.forget(facts.uid)) {
       queue.onChange({ what: 'podGone', pod: facts });
     }
     if (isReason(error, 'NotFound')) {
@@ -100,9 +232,19 @@ export class Binder {
       return;
     }
     queue.backOff(facts.uid);
+    metrics.attempt('error', profile.schedulerName, 0);
     // A conflict means that somebody else placed or deleted the pod: nothing to tell its owner.
     if (isReason(error, 'Conflict')) return;
     const message = error instanceof Error ? error.message : String(error);
-    reporter.failed(facts.pod, { reason: 'SchedulerError', message });
+    reporter.failed(facts.pod, { reason: 'SchedulerError', message }, profile.schedulerName);
   }
+
+  #giveBack(placement: Placement): void {
+    for (const extension of this.#deps.extensions.toReversed()) extension.unreserve?.(placement);
+  }
+}
+
+/** A pod of higher priority needs the place of one that was not bound yet. */
+class Cancelled extends Error {
+  override readonly name = 'Cancelled';
 }

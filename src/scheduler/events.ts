@@ -1,104 +1,164 @@
 /**
- * What the informers see, told to the queue and the cache.
+ * What the informers see, told to the queue and the picture of the cluster.
  *
- * A pod of ours without a node goes to the queue; a pod on a node goes to the cache, whoever placed
- * it; a pod that has ended holds nothing. Each change of a node or of room on one may wake waiting
- * pods. Handlers stop when the signal aborts, since informers outlive a scheduler.
+ * A pod of ours without a node goes to the queue; a pod on a node goes to the cluster, whoever
+ * placed it; a pod that has ended holds nothing. Each change of a node or of room on one may wake
+ * waiting pods. Handlers stop when the signal aborts, since informers outlive a scheduler.
  */
+import { objectKey } from '#api/object.ts';
 import type { Informer } from '#client';
+import { jsonEqual } from '#kit/json-equal.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
-import { hasEnded, type PodFacts, podFacts } from '#scheduling';
-import type { SchedulerCache } from './cache.ts';
+import { type Cluster, hasEnded, type PodFacts, type Profile, podFacts } from '#scheduling';
 import type { SchedulingQueue } from './queue.ts';
 
 interface Followers {
-  readonly cache: SchedulerCache;
+  readonly cluster: Cluster;
   readonly queue: SchedulingQueue;
   readonly signal: AbortSignal;
 }
 
-export function followNodes(informer: Informer<Node>, { cache, queue, signal }: Followers): void {
+export function followNodes(informer: Informer<Node>, { cluster, queue, signal }: Followers): void {
   informer.addHandler({
     onAdd: (node) => {
       if (signal.aborted) return;
-      cache.setNode(node);
+      cluster.setNode(node);
       queue.onChange({ what: 'nodeAdded', node });
     },
     onUpdate: (node, old) => {
       if (signal.aborted) return;
-      cache.setNode(node);
+      cluster.setNode(node);
       queue.onChange({ what: 'nodeChanged', node, old });
     },
     onDelete: (node) => {
-      if (!signal.aborted) cache.removeNode(node.metadata.name ?? '');
+      if (signal.aborted) return;
+      cluster.removeNode(node.metadata.name ?? '');
+      queue.onChange({ what: 'nodeGone', node });
     },
   });
 }
 
-export function followPods(
-  informer: Informer<Pod>,
-  followers: Followers,
-  { schedulerName }: { readonly schedulerName: string },
-): void {
-  const { cache, queue, signal } = followers;
+export interface PodFollowers extends Followers {
+  /** By `spec.schedulerName`. */
+  readonly profiles: ReadonlyMap<string, Profile>;
+}
 
-  const drop = (pod: Pod): void => {
-    const uid = pod.metadata.uid ?? '';
-    queue.remove(uid);
-    const gone = cache.removePod(uid);
-    if (gone !== undefined) queue.onChange({ what: 'podGone', pod: gone });
-  };
-
-  const see = (pod: Pod, facts: PodFacts): void => {
-    if (pod.spec?.nodeName) {
-      queue.remove(facts.uid);
-      const assumedAt = cache.placeOf(facts.uid);
-      const left = cache.isAssumed(facts.uid) && assumedAt !== pod.spec.nodeName;
-      cache.setPod(facts, pod.spec.nodeName);
-      if (left) queue.onChange({ what: 'podGone', pod: facts });
-    } else if (isOurs(pod, schedulerName)) {
-      queue.put(facts);
-    } else {
-      queue.remove(facts.uid);
-    }
-  };
-
-  const onPod = (pod: Pod): void => {
-    if (signal.aborted) return;
-    if (hasEnded(pod)) drop(pod);
-    else see(pod, podFacts(pod));
-  };
-
+export function followPods(informer: Informer<Pod>, followers: PodFollowers): void {
+  const { signal } = followers;
+  const follower = new PodFollower(followers);
   informer.addHandler({
-    onAdd: onPod,
+    onAdd: (pod) => {
+      if (!signal.aborted) follower.see(pod, undefined);
+    },
     onUpdate: (pod, old) => {
       if (signal.aborted) return;
-      if (old.metadata.uid !== pod.metadata.uid) drop(old);
-      if (!isSettled(pod, old)) onPod(pod);
+      if (old.metadata.uid !== pod.metadata.uid) {
+        follower.drop(old);
+        follower.see(pod, undefined);
+      } else if (!isSettled(pod, old)) {
+        follower.see(pod, old);
+      }
     },
     onDelete: (pod) => {
-      if (!signal.aborted) drop(pod);
+      if (!signal.aborted) follower.drop(pod);
     },
   });
 }
 
-/** Pods that wait for this scheduler; gated ones come back when their last gate is removed. */
-function isOurs({ metadata, spec }: Pod, schedulerName: string): boolean {
-  return (
-    (spec?.schedulerName || 'default-scheduler') === schedulerName &&
-    (spec?.schedulingGates ?? []).length === 0 &&
-    metadata.deletionTimestamp === undefined
-  );
+class PodFollower {
+  readonly #followers: PodFollowers;
+
+  constructor(followers: PodFollowers) {
+    this.#followers = followers;
+  }
+
+  see(pod: Pod, old: Pod | undefined): void {
+    if (hasEnded(pod)) {
+      this.drop(pod);
+      return;
+    }
+    const facts = podFacts(pod);
+    const { queue, cluster } = this.#followers;
+    if (pod.spec?.nodeName) {
+      this.#place(facts, pod.spec.nodeName);
+      return;
+    }
+    const profile = this.#profileOf(pod);
+    if (profile === undefined) {
+      queue.remove(facts.uid);
+      cluster.nominations.remove(facts.uid);
+      return;
+    }
+    this.#nominate(facts, old);
+    queue.put(facts, profile);
+  }
+
+  drop(pod: Pod): void {
+    const { queue, cluster } = this.#followers;
+    const uid = pod.metadata.uid ?? '';
+    queue.remove(uid);
+    const nominated = cluster.nominations.nodeOf(uid) !== undefined;
+    cluster.nominations.remove(uid);
+    cluster.assumptions.giveBack(uid);
+    const gone = cluster.removePod(uid) ?? (nominated ? podFacts(pod) : undefined);
+    if (gone !== undefined) queue.onChange({ what: 'podGone', pod: gone });
+  }
+
+  #place(facts: PodFacts, nodeName: string): void {
+    const { queue, cluster } = this.#followers;
+    queue.remove(facts.uid);
+    cluster.nominations.remove(facts.uid);
+    const before = cluster.get(cluster.placeOf(facts.uid) ?? '')?.pods.get(facts.uid);
+    const left = cluster.isAssumed(facts.uid) && cluster.placeOf(facts.uid) !== nodeName;
+    const confirmed = cluster.isAssumed(facts.uid) && !left;
+    cluster.setPod(facts, nodeName);
+    if (left) queue.onChange({ what: 'podGone', pod: facts });
+    if (before === undefined || confirmed) queue.onChange({ what: 'podPlaced', pod: facts });
+    else if (!left) this.#changed(facts, before);
+  }
+
+  /** Only what rules could mind: other labels, or less asked for. */
+  #changed(facts: PodFacts, old: PodFacts): void {
+    const same = jsonEqual(facts.labels, old.labels) && jsonEqual(facts.requests, old.requests);
+    if (!same) this.#followers.queue.onChange({ what: 'placedPodChanged', pod: facts, old });
+  }
+
+  /** What the pod says of its nomination; silence keeps what was decided a moment ago. */
+  #nominate(facts: PodFacts, old: Pod | undefined): void {
+    const { nominations } = this.#followers.cluster;
+    const now = facts.pod.status?.nominatedNodeName;
+    if (now) nominations.set(facts, now);
+    else if (old?.status?.nominatedNodeName) nominations.remove(facts.uid);
+    else nominations.set(facts, nominations.nodeOf(facts.uid) ?? '');
+  }
+
+  /** Undefined where the pod is not for this scheduler, or on its way out. */
+  #profileOf({ metadata, spec }: Pod): Profile | undefined {
+    if (metadata.deletionTimestamp !== undefined) return undefined;
+    return this.#followers.profiles.get(spec?.schedulerName || 'default-scheduler');
+  }
 }
 
-/** A placed pod of which only the status moved on: nothing that the cache counts has changed. */
+/** A placed pod of which only the status moved on: nothing that the cluster counts has changed. */
 function isSettled(pod: Pod, old: Pod): boolean {
-  const { generation } = pod.metadata;
+  const { generation, deletionTimestamp } = pod.metadata;
   return (
     generation !== undefined &&
     generation === old.metadata.generation &&
     pod.metadata.uid === old.metadata.uid &&
+    deletionTimestamp === old.metadata.deletionTimestamp &&
     Boolean(old.spec?.nodeName) &&
-    hasEnded(pod) === hasEnded(old)
+    hasEnded(pod) === hasEnded(old) &&
+    jsonEqual(pod.metadata.labels, old.metadata.labels)
+  );
+}
+
+/** Whether the pod is still the same, and without a node, as far as the informer knows by now. */
+export function isStillWanted(informer: Informer<Pod>, facts: PodFacts): boolean {
+  const current = informer.get(objectKey(facts.pod));
+  return (
+    current?.metadata.uid === facts.uid &&
+    !current.spec?.nodeName &&
+    current.metadata.deletionTimestamp === undefined
   );
 }

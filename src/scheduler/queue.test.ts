@@ -3,12 +3,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { settle, VirtualClock } from '#kit/virtual-clock.ts';
 import type { PodSpec } from '#resources/types/core-v1.ts';
-import { type PodFacts, podFacts } from '#scheduling';
+import { Cluster, defaultProfile, type PodFacts, podFacts } from '#scheduling';
 import { covers } from '#test/covers.ts';
 import { backoffMs, SchedulingQueue } from './queue.ts';
 
 const signal = new AbortController().signal;
 const fit = new Set(['NodeResourcesFit']);
+const profile = defaultProfile();
+
+function openQueue(clock = new VirtualClock()): SchedulingQueue {
+  return new SchedulingQueue({ clock, cluster: new Cluster() });
+}
 
 function facts(name: string, spec: Partial<PodSpec> = {}): PodFacts {
   return podFacts({
@@ -26,31 +31,34 @@ async function names(queue: SchedulingQueue, count: number): Promise<readonly st
 }
 
 test('higher priority first, then first come first served', async () => {
-  const queue = new SchedulingQueue({ clock: new VirtualClock() });
-  queue.put(facts('a'));
-  queue.put(facts('b'));
-  queue.put(facts('c', { priority: 10 }));
-  queue.put(facts('a'));
+  const queue = openQueue();
+  queue.put(facts('a'), profile);
+  queue.put(facts('b'), profile);
+  queue.put(facts('c', { priority: 10 }), profile);
+  queue.put(facts('a'), profile);
   assert.deepEqual(await names(queue, 3), ['c', 'a', 'b']);
 });
 
 test('back-off doubles from one second to ten', () => {
-  assert.deepEqual([1, 2, 3, 4, 5, 6].map(backoffMs), [1000, 2000, 4000, 8000, 10_000, 10_000]);
+  assert.deepEqual(
+    [1, 2, 3, 4, 5, 6].map((attempts) => backoffMs(attempts)),
+    [1000, 2000, 4000, 8000, 10_000, 10_000],
+  );
 });
 
 test('a pod that fits nowhere waits for a change that helps, and for its back-off', async () => {
   covers('SCH-047');
   const clock = new VirtualClock();
-  const queue = new SchedulingQueue({ clock });
-  queue.put(facts('big'));
-  queue.put(facts('small'));
+  const queue = openQueue(clock);
+  queue.put(facts('big'), profile);
+  queue.put(facts('small'), profile);
   assert.deepEqual(await names(queue, 2), ['big', 'small']);
   queue.park('big', fit);
   queue.remove('small');
-  assert.deepEqual(queue.counts, { active: 0, backoff: 0, waiting: 1, taken: 0 });
+  assert.deepEqual(queue.counts, { active: 0, backoff: 0, waiting: 1, gated: 0, taken: 0 });
 
   queue.onChange({ what: 'podGone', pod: facts('other') });
-  assert.deepEqual(queue.counts, { active: 0, backoff: 1, waiting: 0, taken: 0 });
+  assert.deepEqual(queue.counts, { active: 0, backoff: 1, waiting: 0, gated: 0, taken: 0 });
   await clock.advance(999);
   assert.equal(queue.counts.active, 0);
   await clock.advance(1);
@@ -66,8 +74,8 @@ test('a pod that fits nowhere waits for a change that helps, and for its back-of
 
 test('a waiting pod is tried again after five minutes whatever happens', async () => {
   const clock = new VirtualClock();
-  const queue = new SchedulingQueue({ clock });
-  queue.put(facts('a'));
+  const queue = openQueue(clock);
+  queue.put(facts('a'), profile);
   await queue.take({ signal });
   queue.park('a', fit);
   await clock.advance(5 * 60_000 - 1);
@@ -78,40 +86,40 @@ test('a waiting pod is tried again after five minutes whatever happens', async (
 
 test('a changed pod is woken, a repeated one is not', async () => {
   const clock = new VirtualClock();
-  const queue = new SchedulingQueue({ clock });
-  queue.put(facts('a'));
+  const queue = openQueue(clock);
+  queue.put(facts('a'), profile);
   await queue.take({ signal });
   queue.park('a', new Set(['TaintToleration']));
   await clock.advance(2000);
-  queue.put(facts('a'));
+  queue.put(facts('a'), profile);
   assert.equal(queue.counts.waiting, 1);
-  queue.put(facts('a', { tolerations: [{ operator: 'Exists' }] }));
+  queue.put(facts('a', { tolerations: [{ operator: 'Exists' }] }), profile);
   assert.equal(queue.counts.active, 1);
 });
 
 test('a pod whose binding failed comes back by itself; one that is gone does not', async () => {
   const clock = new VirtualClock();
-  const queue = new SchedulingQueue({ clock });
-  queue.put(facts('a'));
-  queue.put(facts('b'));
+  const queue = openQueue(clock);
+  queue.put(facts('a'), profile);
+  queue.put(facts('b'), profile);
   await names(queue, 2);
   queue.backOff('a');
   queue.backOff('b');
   queue.remove('b');
   await clock.advance(1000);
-  assert.deepEqual(queue.counts, { active: 1, backoff: 0, waiting: 0, taken: 0 });
+  assert.deepEqual(queue.counts, { active: 1, backoff: 0, waiting: 0, gated: 0, taken: 0 });
 });
 
 test('who waits for a pod gets the next one at once, and stops waiting when aborted', async () => {
-  const queue = new SchedulingQueue({ clock: new VirtualClock() });
+  const queue = openQueue();
   const waiting = queue.take({ signal });
-  queue.put(facts('a'));
+  queue.put(facts('a'), profile);
   assert.equal((await waiting).facts.uid, 'a');
   const controller = new AbortController();
   const stopped = queue.take({ signal: controller.signal });
   controller.abort('enough');
   await assert.rejects(stopped, (error) => error === 'enough');
-  queue.put(facts('b'));
+  queue.put(facts('b'), profile);
   await settle();
   assert.equal(queue.counts.active, 1);
 });

@@ -1,58 +1,96 @@
 /**
  * Pods that wait for a node.
  *
- * `active`: to be tried next, by priority, then by age. `waiting`: no node fitted; woken by a
- * change that the rules which turned it away say could help, and after five minutes in any case.
- * A woken pod whose last try was too recent goes to `backoff` first: 1 s after the first try,
- * then 2, 4, 8, at most 10. Pods whose binding failed go to `backoff` at once.
+ * `active`: to be tried next, by priority, then by age. `gated`: not to be tried before the pod
+ * itself is changed. `waiting`: no node fitted; woken by a change that the rules which turned it
+ * away say could help, and after five minutes in any case. A woken pod whose last try was too
+ * recent goes to `backoff` first: 1 s after the first try, then 2, 4, 8, at most 10; but rather
+ * than have nothing to do the scheduler takes it before its time. Pods whose binding failed serve
+ * their back-off in full.
  *
  * `scheduler.ts` fills it from the informers and takes pods out, one at a time.
  */
 import type { Clock } from '#kit/clock.ts';
-import { type ClusterChange, changeHelps, type PodFacts } from '#scheduling';
+import {
+  type Cluster,
+  type ClusterChange,
+  changeHelps,
+  heldBack,
+  type PodFacts,
+  type Profile,
+} from '#scheduling';
+import type { SchedulerMetrics } from './metrics.ts';
+
+export interface QueueOptions {
+  readonly backoffMs: number;
+  readonly backoffMsMax: number;
+}
+
+export const queueDefaults: QueueOptions = { backoffMs: 1_000, backoffMsMax: 10_000 };
 
 export const limits = {
-  backoffMs: 1_000,
-  backoffMsMax: 10_000,
   /** A pod is tried again after this time even if nothing seems to have changed. */
   waitingMsMax: 5 * 60_000,
 } as const;
 
-type State = 'active' | 'backoff' | 'waiting' | 'taken';
+type State = 'active' | 'backoff' | 'waiting' | 'gated' | 'taken';
 
 export interface QueuedPod {
   readonly facts: PodFacts;
+  readonly profile: Profile;
   /** How often it has been taken, this time included. */
   readonly attempts: number;
+  /** When it was seen first, by the monotonic clock. */
+  readonly sinceMs: number;
 }
 
 interface Entry {
   facts: PodFacts;
+  profile: Profile;
   attempts: number;
   state: State;
+  readonly sinceMs: number;
   /** Before this moment it is not tried again. */
   backoffUntilMs: number;
+  /** Its last try ended with an error: it serves its back-off in full. */
+  failed: boolean;
   rejectedBy: ReadonlySet<string>;
+  /** Changes seen while it was being tried over a longer time. */
+  missed: ClusterChange[] | undefined;
+  /** Room is being made for it: it is not tried meanwhile, but may be wanted afterwards. */
+  held: boolean;
+  wanted: boolean;
   cancelTimer: (() => void) | undefined;
 }
 
 const nothing: ReadonlySet<string> = new Set();
 
+export interface QueueDeps {
+  readonly clock: Clock;
+  readonly cluster: Cluster;
+  readonly metrics?: SchedulerMetrics | undefined;
+}
+
 export class SchedulingQueue {
-  readonly #clock: Clock;
+  readonly #deps: QueueDeps;
+  readonly #options: QueueOptions;
   readonly #entries = new Map<string, Entry>();
   /** Priority → pods in order of arrival. */
   readonly #active = new Map<number, Set<Entry>>();
   readonly #waiting = new Set<Entry>();
+  readonly #backoff = new Set<Entry>();
+  /** Being tried over a longer time. */
+  readonly #watching = new Set<Entry>();
   #taker: ((entry: Entry) => void) | undefined;
 
-  constructor(deps: { readonly clock: Clock }) {
-    this.#clock = deps.clock;
+  constructor(deps: QueueDeps, options: QueueOptions = queueDefaults) {
+    this.#deps = deps;
+    this.#options = options;
   }
 
   /** How many pods are in each state; `taken` ones are being tried or bound. */
   get counts(): Readonly<Record<State, number>> {
-    const counts = { active: 0, backoff: 0, waiting: 0, taken: 0 };
+    const counts = { active: 0, backoff: 0, waiting: 0, gated: 0, taken: 0 };
     for (const { state } of this.#entries.values()) counts[state] += 1;
     return counts;
   }
@@ -62,29 +100,26 @@ export class SchedulingQueue {
   }
 
   /** A pod that needs a node, new or changed. */
-  put(facts: PodFacts): void {
+  put(facts: PodFacts, profile: Profile): void {
     const entry = this.#entries.get(facts.uid);
     if (entry === undefined) {
-      const fresh: Entry = {
-        facts,
-        attempts: 0,
-        state: 'active',
-        backoffUntilMs: 0,
-        rejectedBy: nothing,
-        cancelTimer: undefined,
-      };
-      this.#entries.set(facts.uid, fresh);
-      this.#activate(fresh);
+      this.#add(facts, profile);
       return;
     }
-    const changed = entry.state === 'waiting' && isDifferent(entry.facts, facts);
-    if (entry.state === 'active' && entry.facts.priority !== facts.priority) {
+    const { state, facts: old } = entry;
+    if (state === 'active' && old.priority !== facts.priority) {
       this.#leave(entry);
       entry.facts = facts;
-      this.#activate(entry);
+      this.#activate(entry, 'PodUpdate');
+      return;
     }
     entry.facts = facts;
-    if (changed && changeHelps({ what: 'podChanged' }, facts, entry.rejectedBy)) this.#wake(entry);
+    if (state === 'gated') {
+      if (heldBack(profile, facts) === undefined) this.#activate(entry, 'PodUpdate');
+      return;
+    }
+    if (state !== 'waiting' || !isDifferent(old, facts)) return;
+    if (this.#helps({ what: 'podChanged', old }, entry)) this.#wake(entry, 'PodUpdate');
   }
 
   /** The pod is gone, has a node, or is no longer ours. */
@@ -114,16 +149,30 @@ export class SchedulingQueue {
     });
   }
 
+  /** From now on changes are noted for a taken pod, since its try takes longer than a moment. */
+  watch(uid: string): void {
+    const entry = this.#entries.get(uid);
+    if (entry === undefined) return;
+    entry.missed = [];
+    this.#watching.add(entry);
+  }
+
   /** No node fitted; these rules turned it away. */
   park(uid: string, rejectedBy: ReadonlySet<string>): void {
     const entry = this.#entries.get(uid);
     if (entry === undefined) return;
+    const missed = entry.missed ?? [];
     this.#leave(entry);
     entry.state = 'waiting';
     entry.rejectedBy = rejectedBy;
-    entry.backoffUntilMs = this.#clock.monotonic() + backoffMs(entry.attempts);
+    entry.failed = false;
+    entry.backoffUntilMs = this.#deps.clock.monotonic() + this.#backoffMs(entry);
     this.#waiting.add(entry);
-    entry.cancelTimer = this.#clock.after(limits.waitingMsMax, () => this.#wake(entry));
+    this.#count(entry, 'unschedulable', 'ScheduleAttemptFailure');
+    entry.cancelTimer = this.#deps.clock.after(limits.waitingMsMax, () =>
+      this.#wake(entry, 'UnschedulableTimeout'),
+    );
+    if (missed.some((change) => this.#helps(change, entry))) this.#wake(entry, 'Missed');
   }
 
   /** Something went wrong that only time can mend; try again after the back-off. */
@@ -131,14 +180,32 @@ export class SchedulingQueue {
     const entry = this.#entries.get(uid);
     if (entry === undefined) return;
     this.#leave(entry);
-    entry.backoffUntilMs = this.#clock.monotonic() + backoffMs(entry.attempts);
-    this.#wake(entry);
+    entry.failed = true;
+    entry.backoffUntilMs = this.#deps.clock.monotonic() + this.#backoffMs(entry);
+    this.#wake(entry, 'ScheduleAttemptFailure');
+  }
+
+  /** Room is being made for it: it stays where it is until `release`. */
+  hold(uid: string): void {
+    const entry = this.#entries.get(uid);
+    if (entry === undefined) return;
+    entry.held = true;
+    entry.wanted = false;
+  }
+
+  /** `retry`: making room failed, so try again whatever has changed. */
+  release(uid: string, { retry }: { readonly retry: boolean }): void {
+    const entry = this.#entries.get(uid);
+    if (entry === undefined) return;
+    entry.held = false;
+    if ((entry.wanted || retry) && entry.state === 'waiting') this.#wake(entry, 'Preempted');
   }
 
   /** Wakes the waiting pods that the change could help. */
   onChange(change: ClusterChange): void {
+    for (const entry of this.#watching) entry.missed?.push(change);
     for (const entry of this.#waiting) {
-      if (changeHelps(change, entry.facts, entry.rejectedBy)) this.#wake(entry);
+      if (this.#helps(change, entry)) this.#wake(entry, change.what);
     }
   }
 
@@ -147,24 +214,60 @@ export class SchedulingQueue {
     this.#entries.clear();
     this.#active.clear();
     this.#waiting.clear();
+    this.#backoff.clear();
+    this.#watching.clear();
   }
 
-  #wake(entry: Entry): void {
+  #add(facts: PodFacts, profile: Profile): void {
+    const entry: Entry = {
+      facts,
+      profile,
+      attempts: 0,
+      state: 'gated',
+      sinceMs: this.#deps.clock.monotonic(),
+      backoffUntilMs: 0,
+      failed: false,
+      rejectedBy: nothing,
+      missed: undefined,
+      held: false,
+      wanted: false,
+      cancelTimer: undefined,
+    };
+    this.#entries.set(facts.uid, entry);
+    if (heldBack(profile, facts) === undefined) this.#activate(entry, 'PodAdd');
+    else this.#count(entry, 'gated', 'PodAdd');
+  }
+
+  #helps(change: ClusterChange, { facts, profile, rejectedBy }: Entry): boolean {
+    // A fault outside the rules, of an extender: any change may mend it.
+    if (rejectedBy.has('Extender')) return true;
+    const { cluster } = this.#deps;
+    return changeHelps(profile, change, { pod: facts, cluster, rejectedBy });
+  }
+
+  #wake(entry: Entry, event: string): void {
+    if (entry.held) {
+      entry.wanted = true;
+      return;
+    }
     this.#leave(entry);
-    const delayMs = entry.backoffUntilMs - this.#clock.monotonic();
-    if (delayMs <= 0) {
-      this.#activate(entry);
+    const delayMs = entry.backoffUntilMs - this.#deps.clock.monotonic();
+    if (delayMs <= 0 || (!entry.failed && this.#taker !== undefined)) {
+      this.#activate(entry, event);
       return;
     }
     entry.state = 'backoff';
-    entry.cancelTimer = this.#clock.after(delayMs, () => {
+    this.#backoff.add(entry);
+    this.#count(entry, 'backoff', event);
+    entry.cancelTimer = this.#deps.clock.after(delayMs, () => {
       this.#leave(entry);
-      this.#activate(entry);
+      this.#activate(entry, 'BackoffComplete');
     });
   }
 
-  #activate(entry: Entry): void {
+  #activate(entry: Entry, event: string): void {
     entry.state = 'active';
+    this.#count(entry, 'active', event);
     if (this.#taker !== undefined) {
       this.#taker(entry);
       return;
@@ -179,29 +282,50 @@ export class SchedulingQueue {
   #leave(entry: Entry): void {
     entry.cancelTimer?.();
     entry.cancelTimer = undefined;
+    entry.missed = undefined;
     this.#waiting.delete(entry);
+    this.#backoff.delete(entry);
+    this.#watching.delete(entry);
     const peers = this.#active.get(entry.facts.priority);
     peers?.delete(entry);
     if (peers?.size === 0) this.#active.delete(entry.facts.priority);
   }
 
   #next(): Entry | undefined {
-    if (this.#active.size === 0) return undefined;
+    if (this.#active.size === 0) return this.#nextOfBackoff();
     const highest = this.#active.get(Math.max(...this.#active.keys()));
     const { value } = (highest ?? new Set<Entry>()).values().next();
     return value;
+  }
+
+  #nextOfBackoff(): Entry | undefined {
+    let first: Entry | undefined;
+    for (const entry of this.#backoff) {
+      if (entry.failed) continue;
+      if (first === undefined || entry.backoffUntilMs < first.backoffUntilMs) first = entry;
+    }
+    return first;
   }
 
   #hand(entry: Entry): QueuedPod {
     this.#leave(entry);
     entry.state = 'taken';
     entry.attempts += 1;
-    return { facts: entry.facts, attempts: entry.attempts };
+    const { facts, profile, attempts, sinceMs } = entry;
+    return { facts, profile, attempts, sinceMs };
+  }
+
+  #backoffMs({ attempts }: Entry): number {
+    return backoffMs(attempts, this.#options);
+  }
+
+  #count(_: Entry, queue: string, event: string): void {
+    this.#deps.metrics?.queueIncoming(queue, event);
   }
 }
 
-export function backoffMs(attempts: number): number {
-  return Math.min(limits.backoffMs * 2 ** Math.max(0, attempts - 1), limits.backoffMsMax);
+export function backoffMs(attempts: number, options: QueueOptions = queueDefaults): number {
+  return Math.min(options.backoffMs * 2 ** Math.max(0, attempts - 1), options.backoffMsMax);
 }
 
 /** Whether anything but the status and bookkeeping of the pod has changed. */

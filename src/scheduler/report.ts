@@ -1,7 +1,8 @@
 /**
- * What the scheduler tells people: Events (`Scheduled`, `FailedScheduling`) and, for a pod that has
- * no node, the PodScheduled condition with the reason. Written beside the scheduling loop, never
- * waited for; a condition that says the same already is not written again.
+ * What the scheduler tells people: Events (`Scheduled`, `FailedScheduling`, `Preempted`), for a pod
+ * that has no node the PodScheduled condition with the reason, and the node that it is nominated
+ * to. Written beside the scheduling loop, never waited for; what the pod says already is not
+ * written again.
  */
 import { isReason } from '#api/errors.ts';
 import type { Client, Recorder } from '#client';
@@ -15,21 +16,28 @@ export interface ReporterDeps {
   readonly client: Client;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly recorder: Recorder;
+  /** One for each profile: events say which scheduler speaks. */
+  readonly recorders: ReadonlyMap<string, Recorder>;
   readonly scope: Scope;
 }
 
 export interface SchedulingFailure {
   readonly reason: 'Unschedulable' | 'SchedulerError';
   readonly message: string;
+  /** A node for which room is made; empty to end a nomination; undefined to leave it. */
+  readonly nominatedNodeName?: string | undefined;
 }
 
-/** Conditions written at the same time; more wait, the newest of each pod. */
+/** Statuses written at the same time; more wait, the newest of each pod. */
 const writesMax = 16;
+
+/** Longer texts are cut in events, as upstream does. */
+const eventLengthMax = 1024;
 
 interface Note {
   readonly pod: Pod;
-  readonly condition: PodCondition;
+  readonly condition: PodCondition | undefined;
+  readonly nominatedNodeName: string | undefined;
 }
 
 export class Reporter {
@@ -42,24 +50,52 @@ export class Reporter {
     this.#deps = deps;
   }
 
-  scheduled(pod: Pod, nodeName: string): void {
+  scheduled(pod: Pod, nodeName: string, scheduler: string): void {
     const { namespace, name } = pod.metadata;
-    this.#deps.recorder.record(pod, {
+    this.#waiting.delete(pod.metadata.uid ?? '');
+    this.#deps.recorders.get(scheduler)?.record(pod, {
       type: 'Normal',
       reason: 'Scheduled',
       message: `Successfully assigned ${namespace}/${name} to ${nodeName}`,
     });
   }
 
-  failed(pod: Pod, failure: SchedulingFailure): void {
-    this.#deps.recorder.record(pod, {
+  preempted(victim: Pod, message: string, scheduler: string): void {
+    const recorder = this.#deps.recorders.get(scheduler);
+    recorder?.record(victim, { type: 'Normal', reason: 'Preempted', message });
+  }
+
+  failed(pod: Pod, failure: SchedulingFailure, scheduler: string): void {
+    const { message } = failure;
+    this.#deps.recorders.get(scheduler)?.record(pod, {
       type: 'Warning',
       reason: 'FailedScheduling',
-      message: failure.message,
+      message: message.length <= eventLengthMax ? message : `${message.slice(0, 1020)} ...`,
     });
     const condition = this.#conditionOf(pod, failure);
-    if (condition === undefined) return;
-    this.#waiting.set(pod.metadata.uid ?? '', { pod, condition });
+    this.#note({ pod, condition, nominatedNodeName: nominationOf(pod, failure) });
+  }
+
+  /** Ends (empty) or sets a nomination, and says nothing else. */
+  nominated(pod: Pod, nodeName: string): void {
+    const nominatedNodeName = nominationOf(pod, { nominatedNodeName: nodeName });
+    this.#note({ pod, condition: undefined, nominatedNodeName });
+  }
+
+  /** The pod is about to be bound to the node, which may take a while. */
+  expected(pod: Pod, nodeName: string): void {
+    this.nominated(pod, nodeName);
+  }
+
+  #note(note: Note): void {
+    if (note.condition === undefined && note.nominatedNodeName === undefined) return;
+    const uid = note.pod.metadata.uid ?? '';
+    const before = this.#waiting.get(uid);
+    this.#waiting.set(uid, {
+      pod: note.pod,
+      condition: note.condition ?? before?.condition,
+      nominatedNodeName: note.nominatedNodeName ?? before?.nominatedNodeName,
+    });
     if (this.#writers >= writesMax) return;
     this.#writers += 1;
     this.#deps.scope.spawn(async (signal) => {
@@ -75,9 +111,9 @@ export class Reporter {
     for (;;) {
       const [next] = this.#waiting;
       if (next === undefined) return;
-      const [uid, { pod, condition }] = next;
+      const [uid, note] = next;
       this.#waiting.delete(uid);
-      await this.#write(pod, condition, signal);
+      await this.#write(note, signal);
     }
   }
 
@@ -98,10 +134,15 @@ export class Reporter {
     };
   }
 
-  async #write(pod: Pod, condition: PodCondition, signal: AbortSignal): Promise<void> {
+  async #write({ pod, condition, nominatedNodeName }: Note, signal: AbortSignal): Promise<void> {
     const { namespace, name = '', uid } = pod.metadata;
+    const status = {
+      ...(condition === undefined ? {} : { conditions: [condition] }),
+      // Null takes the field away.
+      ...(nominatedNodeName === undefined ? {} : { nominatedNodeName: nominatedNodeName || null }),
+    };
     // The uid makes the patch miss a pod that was made anew under the same name.
-    const patch = { metadata: { uid }, status: { conditions: [condition] } };
+    const patch = { metadata: { uid }, status };
     try {
       await this.#deps.client.patch(pods, { namespace, name }, patch, {
         type: 'strategic',
@@ -114,4 +155,13 @@ export class Reporter {
       this.#deps.log.warn('condition was not written', { pod: `${namespace}/${name}`, error });
     }
   }
+}
+
+/** Undefined where there is nothing to write. */
+function nominationOf(
+  pod: Pod,
+  { nominatedNodeName }: Pick<SchedulingFailure, 'nominatedNodeName'>,
+): string | undefined {
+  const known = pod.status?.nominatedNodeName ?? '';
+  return nominatedNodeName === known ? undefined : nominatedNodeName;
 }

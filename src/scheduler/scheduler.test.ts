@@ -162,8 +162,8 @@ test('what fits nowhere says why in condition and event, once, and is bound when
   await settle();
   assert.deepEqual(world.bindings, []);
   const message =
-    '0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: ' +
-    '1 No preemption victims found for incoming pod.';
+    '0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 ' +
+    'nodes are available: 1 No preemption victims found for incoming pod.';
   const patch = world.written.find(({ verb, name }) => verb === 'patch' && name === 'c');
   const condition = {
     type: 'PodScheduled',

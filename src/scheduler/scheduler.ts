@@ -1,30 +1,33 @@
 /**
  * The scheduler: gives each pod without a node the best node that takes it.
  *
- * Informers fill `queue.ts` (pods that wait) and `cache.ts` (nodes and what is on them). The loop
- * below takes one pod at a time: `cycle.ts` decides (filter → score → choose), the place is
- * reserved in the cache, and `binding.ts` tells the API server while the loop goes on with the
- * next pod. Next in the walk: the API server's binding sub-resource, then the kubelet of the
+ * Informers fill `queue.ts` (pods that wait) and the cluster (nodes and what is on them). The loop
+ * in `attempt.ts` takes one pod at a time: the rules of its profile decide (filter → score →
+ * choose), the place is reserved, and `binding.ts` tells the API server while the loop goes on with
+ * the next pod. Next in the walk: the API server's binding sub-resource, then the kubelet of the
  * chosen node.
  *
- * A pod that fits nowhere waits with the reasons in its PodScheduled condition. Making room by
- * removing pods of lower priority (preemption) is not part of this scheduler yet.
+ * A pod that fits nowhere waits with the reasons in its PodScheduled condition, and may make room
+ * by removing pods of lower priority (`preemptor.ts`). Several profiles, each with a scheduler name
+ * and rules of its own, share all this.
  */
-import type { Client, Informers } from '#client';
+import type { Client, Informers, Recorder } from '#client';
 import { openRecorder } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import { nodes, pods } from '#resources/kinds.ts';
-import type { Pod } from '#resources/types/core-v1.ts';
-import type { PodFacts } from '#scheduling';
+import { Cluster, defaultProfile, type Profile, SchedulingCycle } from '#scheduling';
+import { Attempts } from './attempt.ts';
+import { noSteps } from './bind-steps.ts';
 import { Binder } from './binding.ts';
-import { SchedulerCache } from './cache.ts';
-import { SchedulingCycle } from './cycle.ts';
 import { followNodes, followPods } from './events.ts';
-import { type FitFailure, fitMessage, rejectingPlugins } from './fit-error.ts';
-import { SchedulingQueue } from './queue.ts';
+import type { SchedulerExtension } from './extension.ts';
+import { FactInformers } from './fact-informers.ts';
+import { SchedulerMetrics } from './metrics.ts';
+import { Preemptor } from './preemptor.ts';
+import { type QueueOptions, queueDefaults, SchedulingQueue } from './queue.ts';
 import { Reporter } from './report.ts';
 
 export interface SchedulerDeps {
@@ -34,12 +37,18 @@ export interface SchedulerDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** Where somebody wants to read the figures. */
+  readonly metrics?: SchedulerMetrics | undefined;
 }
 
 export interface SchedulerOptions {
   readonly signal: AbortSignal;
   /** Takes the pods whose `spec.schedulerName` is this; default `default-scheduler`. */
   readonly schedulerName?: string | undefined;
+  /** Instead of one profile with the default rules. */
+  readonly profiles?: readonly Profile[] | undefined;
+  readonly queue?: QueueOptions | undefined;
+  readonly extensions?: readonly SchedulerExtension[] | undefined;
 }
 
 export const limits = {
@@ -50,79 +59,53 @@ export const limits = {
 } as const;
 
 export async function runScheduler(deps: SchedulerDeps, options: SchedulerOptions): Promise<void> {
-  const schedulerName = options.schedulerName ?? 'default-scheduler';
+  const profiles = profilesByName(options);
+  const metrics = deps.metrics ?? new SchedulerMetrics();
   const nodeInformer = deps.informers.of(nodes);
   const podInformer = deps.informers.of(pods);
-  const recorder = openRecorder({ ...deps, component: schedulerName });
-  const cache = new SchedulerCache();
-  using queue = new SchedulingQueue(deps);
-  const cycle = new SchedulingCycle({ cache, random: deps.random });
+  const follower = {
+    onFact: (change: Parameters<SchedulingQueue['onChange']>[0]) => queue.onChange(change),
+  };
+  const factInformers = new FactInformers(deps.informers, follower, options.signal);
+  const cluster = new Cluster(factInformers.facts);
+  using queue = new SchedulingQueue({ ...deps, cluster, metrics }, options.queue ?? queueDefaults);
+  const cycle = new SchedulingCycle({ cluster, random: deps.random });
 
-  followNodes(nodeInformer, { cache, queue, signal: options.signal });
-  await nodeInformer.synced(options);
-  followPods(podInformer, { cache, queue, signal: options.signal }, { schedulerName });
+  const { signal } = options;
+  followNodes(nodeInformer, { cluster, queue, signal });
+  await Promise.all([nodeInformer.synced(options), factInformers.synced()]);
+  followPods(podInformer, { cluster, queue, signal, profiles });
   await podInformer.synced(options);
 
-  const scope = new Scope(options.signal);
-  scope.spawn((signal) => recorder.run(signal));
-  const reporter = new Reporter({ ...deps, recorder, scope });
-  const binder = new Binder({ ...deps, cache, queue, reporter, scope });
-  scope.spawn(async (signal) => {
-    const turn = new Turn(deps.clock);
-    for (;;) {
-      await binder.room({ signal, inFlightMax: limits.bindingsMax });
-      const { facts, attempts } = await queue.take({ signal });
-      const current = podInformer.get(facts.key);
-      if (!isStillWanted(current, facts)) queue.remove(facts.uid);
-      else scheduleOne(facts, attempts);
-      await turn.yieldIfLong({ signal });
-    }
+  const scope = new Scope(signal);
+  const recorders = new Map<string, Recorder>();
+  for (const name of profiles.keys()) {
+    const recorder = openRecorder({ ...deps, component: name });
+    recorders.set(name, recorder);
+    scope.spawn((inner) => recorder.run(inner));
+  }
+  const shared = { ...deps, cluster, queue, metrics, scope };
+  const reporter = new Reporter({ ...shared, recorders });
+  const { extensions = [] } = options;
+  const binder = new Binder({ ...shared, reporter, steps: noSteps, extensions, extenders: [] });
+  const preemptor = new Preemptor({ ...shared, reporter, binder });
+  const attempts = new Attempts({
+    ...shared,
+    reporter,
+    binder,
+    preemptor,
+    cycle,
+    podInformer,
+    factInformers,
   });
-
-  function scheduleOne(facts: PodFacts, attempts: number): void {
-    // A binding whose answer was lost kept its place until now.
-    cache.forget(facts.uid);
-    const decision = cycle.decide(facts);
-    if (decision.chosen === undefined) {
-      turnAway(facts, decision.failure);
-      return;
-    }
-    cache.assume(facts, decision.chosen.name);
-    binder.bind(facts, decision.chosen.name, { attempts });
-  }
-
-  function turnAway(facts: PodFacts, failure: FitFailure): void {
-    queue.park(facts.uid, rejectingPlugins(failure));
-    const message = fitMessage(failure);
-    deps.log.info('pod fits no node', { pod: facts.key, message });
-    reporter.failed(facts.pod, { reason: 'Unschedulable', message });
-  }
-
+  scope.spawn((inner) => attempts.run({ ...limits, signal: inner }));
   await scope.join();
 }
 
-/** The same pod, and without a node, as far as the informer knows by now. */
-function isStillWanted(current: Pod | undefined, facts: PodFacts): boolean {
-  return (
-    current?.metadata.uid === facts.uid &&
-    !current.spec?.nodeName &&
-    current.metadata.deletionTimestamp === undefined
-  );
+function profilesByName(options: SchedulerOptions): ReadonlyMap<string, Profile> {
+  const profiles = options.profiles ?? [defaultProfile(options.schedulerName)];
+  return new Map(profiles.map((profile) => [profile.schedulerName, profile]));
 }
 
-/** Counts how long this thread has been busy in one go. */
-class Turn {
-  readonly #clock: Clock;
-  #sinceMs: number;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-    this.#sinceMs = clock.monotonic();
-  }
-
-  async yieldIfLong({ signal }: { readonly signal: AbortSignal }): Promise<void> {
-    if (this.#clock.monotonic() - this.#sinceMs < limits.turnMsMax) return;
-    await this.#clock.sleep(0, { signal });
-    this.#sinceMs = this.#clock.monotonic();
-  }
-}
+export type { Permission, Placement, SchedulerExtension } from './extension.ts';
+export { SchedulerMetrics } from './metrics.ts';

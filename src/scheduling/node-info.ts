@@ -15,6 +15,8 @@ export class NodeInfo {
   readonly pods = new Map<string, PodFacts>();
   readonly requested: Amounts = noAmounts();
   readonly nonZeroRequested: Amounts = noAmounts();
+  /** `namespace/name` of claims in use → by how many pods. */
+  readonly claims = new Map<string, number>();
   /** Host ports in use: `TCP/8080` → address → how many pods (one, unless forced by hand). */
   readonly #ports = new Map<string, Map<string, number>>();
   #node: Node | undefined;
@@ -73,6 +75,19 @@ export class NodeInfo {
     if (before?.status?.images !== node?.status?.images) this.#images = imagesOf(node);
   }
 
+  /** A copy to try things on, which nobody else sees. */
+  clone(): NodeInfo {
+    const copy = new NodeInfo(this.name);
+    copy.#node = this.#node;
+    copy.#allocatable = this.#allocatable;
+    copy.#allowedPods = this.#allowedPods;
+    copy.#hardTaints = this.#hardTaints;
+    copy.#softTaints = this.#softTaints;
+    copy.#images = this.#images;
+    for (const pod of this.pods.values()) copy.addPod(pod);
+    return copy;
+  }
+
   addPod(pod: PodFacts): void {
     this.pods.set(pod.uid, pod);
     this.#count(pod, 1);
@@ -96,6 +111,12 @@ export class NodeInfo {
   #count(pod: PodFacts, times: 1 | -1): void {
     addAmounts(this.requested, pod.requests, times);
     addAmounts(this.nonZeroRequested, pod.nonZeroRequests, times);
+    for (const { name } of pod.claims) {
+      const key = `${pod.namespace}/${name}`;
+      const users = (this.claims.get(key) ?? 0) + times;
+      if (users > 0) this.claims.set(key, users);
+      else this.claims.delete(key);
+    }
     for (const { protocol, ip, port } of pod.hostPorts) {
       const name = `${protocol}/${port}`;
       const addresses = this.#ports.get(name) ?? new Map<string, number>();

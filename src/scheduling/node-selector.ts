@@ -10,6 +10,7 @@ import type {
   NodeSelector,
   NodeSelectorRequirement,
   NodeSelectorTerm,
+  Pod,
 } from '#resources/types/core-v1.ts';
 
 export interface Selectable {
@@ -19,6 +20,15 @@ export interface Selectable {
 
 export function matchesSelector(selector: NodeSelector, node: Selectable): boolean {
   return selector.nodeSelectorTerms.some((term) => matchesTerm(term, node));
+}
+
+/** What a pod demands of its nodes: `nodeSelector` and required affinity must both hold. */
+export function matchesChoice({ spec }: Pod, node: Selectable): boolean {
+  for (const [key, value] of Object.entries(spec?.nodeSelector ?? {})) {
+    if (node.labels[key] !== value) return false;
+  }
+  const required = spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
+  return required === undefined || matchesSelector(required, node);
 }
 
 export function matchesTerm(term: NodeSelectorTerm, node: Selectable): boolean {

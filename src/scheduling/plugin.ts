@@ -1,60 +1,165 @@
 /**
  * What a scheduling rule looks like. Each rule is one file in `plugins/` and implements only the
- * moments that it cares about: may the pod run there (`filter`), how good would it be (`score`),
- * and which changes of the cluster could make a pod fit that this rule has turned away (`helps`).
+ * moments that it cares about.
  *
- * Rules are pure: facts about one pod and one node in, a verdict out. `scheduling.ts` runs them.
+ * For each pod a rule is asked once to get ready (`filter`, `score`), where it may look at the
+ * whole cluster, pass itself over or turn the pod away altogether; what it gives back is then asked
+ * for each node. `helps` says which changes of the cluster could turn a rejection around.
+ *
+ * Rules are pure: facts in, verdicts out. `framework.ts` runs them in the order of a profile.
  */
+import type { LabelSelector } from '#api/selectors.ts';
 import type { Node } from '#resources/types/core-v1.ts';
+import type { Cluster } from './cluster.ts';
 import type { NodeInfo } from './node-info.ts';
 import type { PodFacts } from './pod-facts.ts';
 
-export type Verdict =
-  | { readonly fits: true }
-  | {
-      readonly fits: false;
-      /** In upstream's words; they are counted over all nodes in the pod's condition. */
-      readonly reasons: readonly string[];
-      /** Removing other pods from the node would not help. */
-      readonly unresolvable: boolean;
-    };
-
-/** A change that may let a rejected pod fit. */
-export type ClusterChange =
-  | { readonly what: 'nodeAdded'; readonly node: Node }
-  | { readonly what: 'nodeChanged'; readonly node: Node; readonly old: Node }
-  /** A pod left its node: deleted, ended, or its place was given back. */
-  | { readonly what: 'podGone'; readonly pod: PodFacts }
-  /** The waiting pod itself was changed. */
-  | { readonly what: 'podChanged' };
-
-/** Facts about all nodes that a score may need. */
-export interface ScoreContext {
-  readonly nodeCount: number;
-  /** How many nodes have the image. */
-  readonly nodesWithImage: (image: string) => number;
+export interface Rejection {
+  readonly fits: false;
+  /** In upstream's words; they are counted over all nodes in the pod's condition. */
+  readonly reasons: readonly string[];
+  /** Removing other pods from the node would not help. */
+  readonly unresolvable: boolean;
 }
 
-export interface Score {
-  /** How much the rule counts against the others. */
-  readonly weight: number;
-  /** False: every node would score the same, so the rule is passed over. */
-  readonly applies: (pod: PodFacts) => boolean;
-  /** 0 (worst) to 100 (best), or any number where `scale` is set. */
-  readonly of: (pod: PodFacts, node: NodeInfo, context: ScoreContext) => number;
-  /** Stretch to 0..100 over the candidates: `up`: more is better; `down`: less is better. */
-  readonly scale?: 'up' | 'down';
+export type Verdict = { readonly fits: true } | Rejection;
+
+export const fits: Verdict = { fits: true };
+
+export function rejected(
+  reason: string,
+  { unresolvable }: { readonly unresolvable: boolean },
+): Rejection {
+  return { fits: false, reasons: [reason], unresolvable };
+}
+
+/** One rule, ready for one pod: asked for each node. */
+export interface NodeFilter {
+  check(node: NodeInfo): Verdict;
+  /**
+   * As though this pod were on the node too, or not any more: for trying what removing pods would
+   * bring. The node's own sums have been changed already. Rules that look at nothing but the node
+   * need neither.
+   */
+  podAdded?(pod: PodFacts, node: NodeInfo): void;
+  podRemoved?(pod: PodFacts, node: NodeInfo): void;
+  /** What would make the pod fit a node that this rule turned away, in a few words each. */
+  remedies?(node: NodeInfo): readonly string[];
+  /** What has to be written before the pod may be bound to the node. */
+  steps?(node: NodeInfo): readonly BindStep[];
+}
+
+export type Filtering =
+  /** The rule has nothing to say about this pod. */
+  | { readonly do: 'skip' }
+  /** The pod fits nowhere as things are. */
+  | { readonly do: 'reject'; readonly rejection: Rejection }
+  /** The rule cannot be asked: the facts contradict each other; tried again later. */
+  | { readonly do: 'fail'; readonly message: string }
+  | {
+      readonly do: 'ask';
+      readonly filter: NodeFilter;
+      /** The only nodes that can pass; undefined: any. */
+      readonly onlyNodes?: ReadonlySet<string> | undefined;
+    };
+
+export const skip: Filtering = { do: 'skip' };
+
+/** A write that makes ready what a pod needs on its node. Taken at once, written before binding. */
+export type BindStep =
+  /** The volume becomes the claim's. */
+  | { readonly do: 'bindVolume'; readonly volume: string; readonly claim: string }
+  /** Whoever provisions volumes learns the node. */
+  | { readonly do: 'selectNode'; readonly claim: string; readonly node: string }
+  /** Devices become the claim's, and the claim is reserved for the pod. */
+  | {
+      readonly do: 'allocateDevices';
+      readonly claim: string;
+      readonly allocation: DeviceAllocation | undefined;
+    };
+
+export interface AllocatedDevice {
+  readonly request: string;
+  readonly driver: string;
+  readonly pool: string;
+  readonly device: string;
+  readonly adminAccess?: boolean | undefined;
+}
+
+export interface DeviceAllocation {
+  readonly devices: readonly AllocatedDevice[];
+  /** The node of node-local devices; undefined where they are reachable from everywhere. */
+  readonly nodeName: string | undefined;
+  readonly config: readonly unknown[];
+}
+
+export interface NodeScorer {
+  /** 0 (worst) to 100 (best), or any number where `normalize` is there. */
+  score(node: NodeInfo): number;
+  /** Brings the scores of all candidates into 0 to 100, in place. */
+  normalize?(scores: Float64Array, nodes: readonly NodeInfo[]): void;
 }
 
 export interface Plugin {
   /** Upstream's name, as `NodeResourcesFit`. */
   readonly name: string;
-  readonly filter?: (pod: PodFacts, node: NodeInfo) => Verdict;
-  /** The only nodes that can pass, where the pod names them; undefined: any. */
-  readonly onlyNodes?: (pod: PodFacts) => ReadonlySet<string> | undefined;
-  readonly score?: Score;
+  /** Why the pod must not even be tried yet; undefined: it may. */
+  readonly holdsBack?: (pod: PodFacts) => string | undefined;
+  readonly filter?: (pod: PodFacts, cluster: Cluster) => Filtering;
+  /** Undefined: every node would score the same, so the rule is passed over. */
+  readonly score?: (
+    pod: PodFacts,
+    cluster: Cluster,
+    candidates: readonly NodeInfo[],
+  ) => NodeScorer | undefined;
   /** Whether the change could turn this rule's rejection around. */
-  readonly helps: (change: ClusterChange, pod: PodFacts) => boolean;
+  readonly helps: (change: ClusterChange, pod: PodFacts, cluster: Cluster) => boolean;
 }
 
-export const fits: Verdict = { fits: true };
+/** Kinds whose changes are told without their content: rules look into the cluster themselves. */
+export type FactKind =
+  | 'namespace'
+  | 'volume'
+  | 'claim'
+  | 'storageClass'
+  | 'csiNode'
+  | 'csiDriver'
+  | 'storageCapacity'
+  | 'volumeAttachment'
+  | 'deviceClaim'
+  | 'deviceSlice'
+  | 'deviceClass';
+
+/** A change that may let a rejected pod fit. */
+export type ClusterChange =
+  | { readonly what: 'nodeAdded'; readonly node: Node }
+  | { readonly what: 'nodeChanged'; readonly node: Node; readonly old: Node }
+  | { readonly what: 'nodeGone'; readonly node: Node }
+  /** A pod came to a node. */
+  | { readonly what: 'podPlaced'; readonly pod: PodFacts }
+  /** A pod on a node changed its labels or asks for less. */
+  | { readonly what: 'placedPodChanged'; readonly pod: PodFacts; readonly old: PodFacts }
+  /** A pod left its node: deleted, ended, or its place was given back. */
+  | { readonly what: 'podGone'; readonly pod: PodFacts }
+  /** The waiting pod itself was changed. */
+  | { readonly what: 'podChanged'; readonly old: PodFacts }
+  /** Something else that rules look at came or changed; `key` is `namespace/name` or `name`. */
+  | { readonly what: 'fact'; readonly kind: FactKind; readonly key: string };
+
+/** A budget that protects pods, as far as preemption minds it. */
+export interface Budget {
+  readonly namespace: string;
+  readonly selector: LabelSelector | undefined;
+  readonly allowed: number;
+  readonly disruptedPods: ReadonlySet<string>;
+}
+
+/** Stretches scores to 0..100 by the highest; `reverse` where less is better. */
+export function normalizeByMost(scores: Float64Array, { reverse }: { readonly reverse: boolean }) {
+  let most = 0;
+  for (const score of scores) if (score > most) most = score;
+  for (let index = 0; index < scores.length; index++) {
+    const points = most === 0 ? 0 : Math.floor(((scores[index] ?? 0) * 100) / most);
+    scores[index] = reverse ? 100 - points : points;
+  }
+}

@@ -3,9 +3,12 @@
  * with many nodes. The queue and the cache keep these instead of looking into the pod each time.
  */
 import { objectKey } from '#api/object.ts';
+import type { Labels } from '#api/selectors.ts';
 import { present } from '#kit/assert.ts';
 import type { Pod, Toleration } from '#resources/types/core-v1.ts';
+import { type AffinityTerms, affinityTerms } from './affinity-terms.ts';
 import { type Amounts, nonZeroRequests, podRequests } from './amounts.ts';
+import { type SpreadConstraints, spreadConstraints } from './spread-constraints.ts';
 
 export interface HostPort {
   readonly protocol: string;
@@ -19,7 +22,18 @@ export interface PodFacts {
   readonly uid: string;
   /** `namespace/name`. */
   readonly key: string;
+  readonly namespace: string;
+  readonly labels: Labels;
   readonly priority: number;
+  /** Asked to end; it still holds its place. */
+  readonly terminating: boolean;
+  readonly terms: AffinityTerms;
+  /** Undefined: the profile's defaults apply. */
+  readonly spread: SpreadConstraints | undefined;
+  /** Limited to certain nodes by selector or required affinity. */
+  readonly choosesNodes: boolean;
+  /** Claims of its volumes, by name; those of ephemeral volumes included. */
+  readonly claims: readonly PodClaim[];
   readonly requests: Readonly<Amounts>;
   readonly nonZeroRequests: Readonly<Amounts>;
   readonly hostPorts: readonly HostPort[];
@@ -32,6 +46,12 @@ export interface PodFacts {
   readonly containerCount: number;
 }
 
+export interface PodClaim {
+  readonly name: string;
+  /** Made for this pod, by the controller of ephemeral volumes. */
+  readonly ephemeral: boolean;
+}
+
 export function podFacts(pod: Pod): PodFacts {
   const { spec } = pod;
   const containers = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
@@ -41,7 +61,16 @@ export function podFacts(pod: Pod): PodFacts {
     pod,
     uid: present(pod.metadata.uid, 'a stored pod has a uid'),
     key: objectKey(pod),
+    namespace: pod.metadata.namespace ?? '',
+    labels: pod.metadata.labels,
     priority: spec?.priority ?? 0,
+    terminating: pod.metadata.deletionTimestamp !== undefined,
+    terms: affinityTerms(pod),
+    spread: spreadConstraints(pod),
+    choosesNodes:
+      spec?.nodeSelector !== undefined ||
+      spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution !== undefined,
+    claims: claimsOf(pod),
     requests: podRequests(bare),
     nonZeroRequests: nonZeroRequests(bare),
     hostPorts: hostPortsOf(pod),
@@ -55,6 +84,18 @@ export function podFacts(pod: Pod): PodFacts {
 /** Whether nothing of the pod runs any more: it holds no resources. */
 export function hasEnded(pod: Pod): boolean {
   return pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
+}
+
+function claimsOf(pod: Pod): readonly PodClaim[] {
+  const claims: PodClaim[] = [];
+  for (const volume of pod.spec?.volumes ?? []) {
+    const name = volume.persistentVolumeClaim?.claimName;
+    if (name !== undefined) claims.push({ name, ephemeral: false });
+    else if (volume.ephemeral !== undefined) {
+      claims.push({ name: `${pod.metadata.name}-${volume.name}`, ephemeral: true });
+    }
+  }
+  return claims;
 }
 
 function hostPortsOf(pod: Pod): readonly HostPort[] {

@@ -6,16 +6,20 @@ import { covers } from '#test/covers.ts';
 import { amountsOf, nonZeroRequests, podRequests } from './amounts.ts';
 import { matchesTerm } from './node-selector.ts';
 import {
+  Cluster,
+  type ClusterChange,
   changeHelps,
-  filterNode,
+  defaultProfile,
   NodeInfo,
-  onlyNodes,
+  type PodFacts,
   podFacts,
+  prepare,
   scoreNodes,
+  type Trial,
 } from './scheduling.ts';
 import { tolerates } from './tolerations.ts';
 
-const context = { nodeCount: 3, nodesWithImage: () => 1 };
+const profile = defaultProfile();
 
 function pod(spec: Partial<PodSpec> = {}, name = 'web'): Pod {
   return {
@@ -47,8 +51,22 @@ function info(of: Node, ...pods: readonly Pod[]): NodeInfo {
   return made;
 }
 
+function trialOf(of: Pod): Trial {
+  const prepared = prepare(profile, podFacts(of), new Cluster());
+  assert.ok(prepared.do === 'ask');
+  return prepared.trial;
+}
+
+function scores(pod: PodFacts, on: readonly NodeInfo[], cluster = new Cluster()) {
+  return [...scoreNodes(profile, { pod, cluster }, on)];
+}
+
+function helps(change: ClusterChange, pod: PodFacts, rejectedBy: ReadonlySet<string>): boolean {
+  return changeHelps(profile, change, { pod, cluster: new Cluster(), rejectedBy });
+}
+
 function objection(of: Pod, on: NodeInfo): readonly [string, ...(string | boolean)[]] | undefined {
-  const found = filterNode(podFacts(of), on);
+  const found = trialOf(of).objection(on);
   if (found === undefined) return undefined;
   return [found.plugin, ...found.verdict.reasons, found.verdict.unresolvable];
 }
@@ -261,9 +279,9 @@ test('affinity that names nodes narrows the search to them', () => {
       },
     },
   });
-  const only = onlyNodes(podFacts(named));
-  assert.deepEqual(only, { names: new Set(['n2']), plugins: ['NodeAffinity'] });
-  assert.equal(onlyNodes(podFacts(pod())), undefined);
+  const { onlyNodes, narrowedBy } = trialOf(named);
+  assert.deepEqual([onlyNodes, narrowedBy], [new Set(['n2']), ['NodeAffinity']]);
+  assert.equal(trialOf(pod()).onlyNodes, undefined);
   assert.equal(objection(named, info(node('n2'))), undefined);
   assert.equal(objection(named, info(node('n1')))?.[0], 'NodeAffinity');
 });
@@ -297,17 +315,17 @@ test('the emptier node scores higher, the balanced one too', () => {
   const empty = info(node('empty'));
   const half = info(node('half'), pod(asking({ cpu: '2', memory: '4Gi' }), 'other'));
   const facts = podFacts(pod(asking({ cpu: '1', memory: '2Gi' })));
-  const [a = 0, b = 0] = scoreNodes(facts, [empty, half], context);
-  // Free shares 75 and 25; both balanced (100); no soft taint (3 × 100).
-  assert.deepEqual([a, b], [75 + 100 + 300, 25 + 100 + 300]);
+  const [a = 0, b = 0] = scores(facts, [empty, half]);
+  // Free shares 75 and 25; both balanced as before (75); no soft taint (3 × 100).
+  assert.deepEqual([a, b], [75 + 75 + 300, 25 + 75 + 300]);
 
   const lopsided = info(node('lopsided'), pod(asking({ cpu: '2' }), 'other'));
-  const [, c] = scoreNodes(facts, [empty, lopsided], context);
-  // cpu 25 % free, memory about 72 % (the other pod counts as 200 MiB); spread (0.75 − 0.25) / 2.
+  const [, c] = scores(facts, [empty, lopsided]);
+  // cpu 25 % free, memory about 72 % (the other pod counts as 200 MiB); the spread stays 0.25.
   assert.equal(c, 48 + 75 + 300);
 
   const tainted = info(node('t', { spec: { taints: [{ key: 'k', effect: 'PreferNoSchedule' }] } }));
-  const [d = 0, e = 0] = scoreNodes(facts, [empty, tainted], context);
+  const [d = 0, e = 0] = scores(facts, [empty, tainted]);
   assert.equal(d - e, 300);
 });
 
@@ -326,19 +344,18 @@ test('preferred affinity adds its weights, stretched to the best node', () => {
       },
     }),
   );
-  const [a = 0, b = 0, c = 0] = scoreNodes(prefers, [zone('a'), zone('b'), zone('c')], context);
+  const [a = 0, b = 0, c = 0] = scores(prefers, [zone('a'), zone('b'), zone('c')]);
   assert.deepEqual([b - a, a - c], [100, 100]);
 });
 
 test('big images that a node has draw the pod there', () => {
   const images = [{ names: ['nginx:latest'], sizeBytes: 523 * 1024 * 1024 }];
-  const has = info(node('has', { status: { allocatable: { pods: '9' }, images } }));
-  const hasNot = info(node('hasnot', { status: { allocatable: { pods: '9' } } }));
-  const facts = podFacts(pod());
-  const all = { nodeCount: 1, nodesWithImage: () => 1 };
-  const [a = 0, b = 0] = scoreNodes(facts, [has, hasNot], all);
-  // (523 − 23) / (1000 − 23) = 51 %.
-  assert.equal(a - b, 51);
+  const cluster = new Cluster();
+  cluster.setNode(node('has', { status: { allocatable: { pods: '9' }, images } }));
+  cluster.setNode(node('hasnot', { status: { allocatable: { pods: '9' } } }));
+  const [a = 0, b = 0] = scores(podFacts(pod()), cluster.nodes, cluster);
+  // One node of two has it: (523 / 2 − 23) / (1000 − 23) = 24 %.
+  assert.equal(a - b, 24);
 });
 
 test('a rejected pod is woken by what could help it and by nothing else', () => {
@@ -351,16 +368,16 @@ test('a rejected pod is woken by what could help it and by nothing else', () => 
   const cordoned = node('n', { spec: { unschedulable: true } });
   const changed = (old: Node, now: Node) => ({ what: 'nodeChanged', node: now, old }) as const;
   const beat = node('n');
-  assert.equal(changeHelps(changed(node('n'), roomy), big, fit), true);
-  assert.equal(changeHelps(changed(node('n'), beat), plain, fit), false);
-  assert.equal(changeHelps({ what: 'nodeAdded', node: node('m') }, big, fit), false);
-  assert.equal(changeHelps({ what: 'nodeAdded', node: roomy }, big, fit), true);
-  assert.equal(changeHelps({ what: 'podGone', pod: plain }, big, fit), true);
+  assert.equal(helps(changed(node('n'), roomy), big, fit), true);
+  assert.equal(helps(changed(node('n'), beat), plain, fit), false);
+  assert.equal(helps({ what: 'nodeAdded', node: node('m') }, big, fit), false);
+  assert.equal(helps({ what: 'nodeAdded', node: roomy }, big, fit), true);
+  assert.equal(helps({ what: 'podGone', pod: plain }, big, fit), true);
   const taint = new Set(['TaintToleration']);
-  assert.equal(changeHelps(changed(tainted, node('n')), plain, taint), true);
-  assert.equal(changeHelps(changed(tainted, tainted), plain, taint), false);
-  assert.equal(changeHelps({ what: 'podGone', pod: big }, plain, taint), false);
+  assert.equal(helps(changed(tainted, node('n')), plain, taint), true);
+  assert.equal(helps(changed(tainted, tainted), plain, taint), false);
+  assert.equal(helps({ what: 'podGone', pod: big }, plain, taint), false);
   const cordon = new Set(['NodeUnschedulable']);
-  assert.equal(changeHelps(changed(cordoned, node('n')), plain, cordon), true);
-  assert.equal(changeHelps(changed(node('n'), cordoned), plain, cordon), false);
+  assert.equal(helps(changed(cordoned, node('n')), plain, cordon), true);
+  assert.equal(helps(changed(node('n'), cordoned), plain, cordon), false);
 });

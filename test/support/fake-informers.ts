@@ -8,6 +8,7 @@ import type { Informer, InformerHandler, Informers } from '#client';
 
 export class FakeInformers implements Informers {
   readonly #byPlural = new Map<string, FakeInformer<KubeObject>>();
+  #finished = false;
 
   of<T extends KubeObject>(kind: KindOf<T>): Informer<T> {
     // Each plural is only asked for with its own type.
@@ -22,8 +23,9 @@ export class FakeInformers implements Informers {
     this.#informer(kind.plural).remove(key);
   }
 
-  /** From now on the first list counts as delivered. */
+  /** From now on the first list counts as delivered, also of kinds that are asked for later. */
   finishList(): void {
+    this.#finished = true;
     for (const informer of this.#byPlural.values()) informer.finishList();
   }
 
@@ -32,9 +34,12 @@ export class FakeInformers implements Informers {
   }
 
   #informer(plural: string): FakeInformer<KubeObject> {
-    const found = this.#byPlural.get(plural) ?? new FakeInformer();
-    this.#byPlural.set(plural, found);
-    return found;
+    const known = this.#byPlural.get(plural);
+    if (known !== undefined) return known;
+    const fresh = new FakeInformer();
+    if (this.#finished) fresh.finishList();
+    this.#byPlural.set(plural, fresh);
+    return fresh;
   }
 }
 

@@ -1,28 +1,72 @@
 /**
- * Prefers nodes where cpu and memory would be used in like shares, so that neither runs out while
- * the other lies idle. The score is 100 less the spread of the two shares.
+ * Prefers nodes where the pod brings the shares of cpu and memory nearer together, so that neither
+ * runs out while the other lies idle.
  *
- * Example: cpu 60 % and memory 20 % used afterwards: deviation (0.6 − 0.2) / 2 = 0.2, score 80.
- * A pod that asks for neither changes no share and is passed over.
+ * The balance of a node is 100 less the spread of the used shares (their standard deviation, in
+ * hundredths). The score is 75 where the pod does not change it, up to 100 where it mends it, down
+ * to 50 where it makes it worse.
+ * Example: cpu 60 % and memory 20 % used: spread (0.6 − 0.2) / 2 = 0.2, balance 80; with the pod
+ * 60 % and 40 %: balance 90; score 50 + (50 + 90 − 80) / 2 = 80.
+ * A pod that asks for none of the resources changes no share and is passed over.
  */
 import type { NodeInfo } from '../node-info.ts';
 import type { Plugin } from '../plugin.ts';
-import type { PodFacts } from '../pod-facts.ts';
+import { amount, cpuAndMemory, type ResourceWeight } from './resource-scores.ts';
 
-export const balancedAllocation: Plugin = {
-  name: 'NodeResourcesBalancedAllocation',
-  score: {
-    weight: 1,
-    applies: ({ requests }) => requests.milliCPU > 0 || requests.memory > 0,
-    of: balance,
-  },
-  helps: () => false,
-};
+export interface BalancedAllocationArgs {
+  readonly resources: readonly ResourceWeight[];
+}
 
-function balance({ requests }: PodFacts, { allocatable, requested }: NodeInfo): number {
-  // With fewer than two resources to compare there is no spread.
-  if (allocatable.milliCPU === 0 || allocatable.memory === 0) return 100;
-  const cpu = Math.min(1, (requested.milliCPU + requests.milliCPU) / allocatable.milliCPU);
-  const memory = Math.min(1, (requested.memory + requests.memory) / allocatable.memory);
-  return Math.floor((1 - Math.abs(cpu - memory) / 2) * 100);
+export function balancedAllocation(
+  args: BalancedAllocationArgs = { resources: cpuAndMemory },
+): Plugin {
+  const names = args.resources.map(({ name }) => name);
+  return {
+    name: 'NodeResourcesBalancedAllocation',
+    score: ({ requests }) => {
+      const parts = names.map((name) => ({ name, wanted: amount(requests, name) }));
+      if (parts.every(({ wanted }) => wanted === 0)) return undefined;
+      return {
+        score: (node) => {
+          const after = balance(node, parts, 1);
+          const before = balance(node, parts, 0);
+          return 50 + Math.trunc((50 + after - before) / 2);
+        },
+      };
+    },
+    helps: () => false,
+  };
+}
+
+interface Part {
+  readonly name: string;
+  readonly wanted: number;
+}
+
+function balance(
+  { allocatable, requested }: NodeInfo,
+  parts: readonly Part[],
+  times: 0 | 1,
+): number {
+  let count = 0;
+  let sum = 0;
+  let squares = 0;
+  let difference = 0;
+  for (const { name, wanted } of parts) {
+    if (wanted === 0 && name !== 'cpu' && name !== 'memory') continue;
+    const total = amount(allocatable, name);
+    if (total === 0) continue;
+    const share = Math.min(1, (amount(requested, name) + times * wanted) / total);
+    count += 1;
+    difference = Math.abs(share - sum);
+    sum += share;
+    squares += share * share;
+  }
+  if (count < 2) return 100;
+  // Exactly, as for two the spread is half their difference.
+  if (count === 2) return Math.trunc((1 - difference / 2) * 100);
+  const mean = sum / count;
+  // Rounding may leave a tiny negative number under the root.
+  const spread = Math.sqrt(Math.max(0, squares / count - mean * mean));
+  return Math.trunc((1 - spread) * 100);
 }

@@ -12,21 +12,26 @@ const mostBytesPerContainer = 1000 * mebibyte;
 
 export const imageLocality: Plugin = {
   name: 'ImageLocality',
-  score: {
-    weight: 1,
-    applies: ({ images }) => images.length > 0,
-    of: ({ images, containerCount }, node, context) => {
-      if (node.images.size === 0) return 0;
-      let sum = 0;
-      for (const image of images) {
-        const bytes = node.images.get(image);
-        if (bytes === undefined) continue;
-        sum += Math.floor((bytes * context.nodesWithImage(image)) / context.nodeCount);
-      }
-      const most = mostBytesPerContainer * containerCount;
-      const counted = Math.min(Math.max(sum, leastBytes), most);
-      return Math.floor((100 * (counted - leastBytes)) / (most - leastBytes));
-    },
+  score: ({ images, containerCount }, cluster) => {
+    // An image that no node has gives every node the same.
+    const known = images.filter((image) => cluster.nodesWithImage(image) > 0);
+    if (known.length === 0) return undefined;
+    const shares = known.map((image) => cluster.nodesWithImage(image));
+    const nodeCount = cluster.nodes.length;
+    const most = mostBytesPerContainer * containerCount;
+    return {
+      score: (node) => {
+        if (node.images.size === 0) return 0;
+        let sum = 0;
+        for (let index = 0; index < known.length; index++) {
+          const bytes = node.images.get(known[index] ?? '');
+          if (bytes === undefined) continue;
+          sum += Math.floor((bytes * (shares[index] ?? 0)) / nodeCount);
+        }
+        const counted = Math.min(Math.max(sum, leastBytes), most);
+        return Math.floor((100 * (counted - leastBytes)) / (most - leastBytes));
+      },
+    };
   },
   helps: () => false,
 };

@@ -1,95 +1,152 @@
 /**
  * The node must have room: for one more pod, and for everything that the pod asks for, beside what
- * the pods already there asked for. Of the nodes with room the emptier ones score higher.
+ * the pods already there asked for. How full it may get is a matter of taste: `resource-scores.ts`.
  *
- * Requests count, not use. What is compared with is `status.allocatable`, not capacity.
- * Score: the free share of cpu and memory after placing the pod, in hundredths, and their mean.
- * Example: 4 cores, 1 asked for, pod asks 1: (4 − 2) / 4 → 50; memory likewise, say 70: score 60.
+ * Requests count, not use. What is compared with is `status.allocatable`, not capacity. A profile
+ * may leave extended resources out that somebody else looks after.
  */
 import type { Node } from '#resources/types/core-v1.ts';
 import { type Amounts, amountsOf, type ResourceList } from '../amounts.ts';
 import type { NodeInfo } from '../node-info.ts';
-import { fits, type Plugin, type Verdict } from '../plugin.ts';
+import { type ClusterChange, fits, type NodeFilter, type Plugin, type Verdict } from '../plugin.ts';
 import type { PodFacts } from '../pod-facts.ts';
+import { leastAllocated, type ScoringStrategy, strategyScore } from './resource-scores.ts';
 
-export const resourcesFit: Plugin = {
-  name: 'NodeResourcesFit',
-  filter: (pod, node) => {
-    const { requests } = pod;
+export interface ResourcesFitArgs {
+  readonly ignoredResources: readonly string[];
+  /** The part before the slash. */
+  readonly ignoredResourceGroups: readonly string[];
+  readonly scoringStrategy: ScoringStrategy;
+}
+
+export const resourcesFitDefaults: ResourcesFitArgs = {
+  ignoredResources: [],
+  ignoredResourceGroups: [],
+  scoringStrategy: leastAllocated,
+};
+
+interface Shortage {
+  readonly name: string;
+  readonly wanted: number;
+  readonly free: number;
+  readonly total: number;
+}
+
+export function resourcesFit(args: ResourcesFitArgs = resourcesFitDefaults): Plugin {
+  return {
+    name: 'NodeResourcesFit',
+    filter: (pod) => ({ do: 'ask', filter: new FitFilter(pod, args) }),
+    score: (pod) => ({ score: strategyScore(args.scoringStrategy, pod) }),
+    helps,
+  };
+}
+
+class FitFilter implements NodeFilter {
+  readonly #requests: Readonly<Amounts>;
+  readonly #others: readonly (readonly [string, number])[];
+
+  constructor({ requests }: PodFacts, args: ResourcesFitArgs) {
+    this.#requests = requests;
+    this.#others = [...(requests.others ?? [])].filter(([name, amount]) => {
+      if (amount === 0) return false;
+      const group = name.split('/')[0] ?? '';
+      return !args.ignoredResources.includes(name) && !args.ignoredResourceGroups.includes(group);
+    });
+  }
+
+  check(node: NodeInfo): Verdict {
+    const { milliCPU, memory, ephemeralStorage } = this.#requests;
     const { allocatable, requested } = node;
     const roomy =
       node.pods.size < node.allowedPods &&
-      requests.others === undefined &&
-      (requests.milliCPU === 0 || requests.milliCPU <= allocatable.milliCPU - requested.milliCPU) &&
-      (requests.memory === 0 || requests.memory <= allocatable.memory - requested.memory) &&
-      requests.ephemeralStorage === 0;
-    return roomy ? fits : explain(pod, node);
-  },
-  score: {
-    weight: 1,
-    applies: () => true,
-    of: leastAllocated,
-  },
-  helps: (change, pod) => {
-    switch (change.what) {
-      case 'podChanged':
-      case 'podGone':
-        return true;
-      case 'nodeAdded':
-        return couldHold(change.node, pod);
-      case 'nodeChanged':
-        return (
-          !sameAmounts(change.node.status?.allocatable, change.old.status?.allocatable) &&
-          couldHold(change.node, pod)
-        );
+      this.#others.length === 0 &&
+      (milliCPU === 0 || milliCPU <= allocatable.milliCPU - requested.milliCPU) &&
+      (memory === 0 || memory <= allocatable.memory - requested.memory) &&
+      ephemeralStorage === 0;
+    return roomy ? fits : this.#explain(node);
+  }
+
+  remedies(node: NodeInfo): readonly string[] {
+    const full = node.pods.size >= node.allowedPods;
+    return [
+      ...(full ? [`one pod less on ${node.name} (it allows ${node.allowedPods})`] : []),
+      ...this.#shortages(node).map(({ name, wanted, free }) => {
+        const less = formatAmount(name, wanted - Math.max(free, 0));
+        const most = formatAmount(name, Math.max(free, 0));
+        return `${less} less ${name} (asks ${formatAmount(name, wanted)}, ${most} are free)`;
+      }),
+    ];
+  }
+
+  /** The slower, complete comparison, which names all that is missing. */
+  #explain(node: NodeInfo): Verdict {
+    const shortages = this.#shortages(node);
+    const full = node.pods.size >= node.allowedPods;
+    if (!full && shortages.length === 0) return fits;
+    const missing = shortages.map(({ name }) => `Insufficient ${name}`);
+    return {
+      fits: false,
+      reasons: full ? ['Too many pods', ...missing] : missing,
+      unresolvable: shortages.some(({ wanted, total }) => wanted > total),
+    };
+  }
+
+  #shortages({ allocatable, requested }: NodeInfo): readonly Shortage[] {
+    const found: Shortage[] = [];
+    const compare = (name: string, wanted: number, total: number, used: number): void => {
+      const free = total - used;
+      if (wanted > 0 && wanted > free) found.push({ name, wanted, free, total });
+    };
+    const { milliCPU, memory, ephemeralStorage } = this.#requests;
+    compare('cpu', milliCPU, allocatable.milliCPU, requested.milliCPU);
+    compare('memory', memory, allocatable.memory, requested.memory);
+    const storage = [allocatable.ephemeralStorage, requested.ephemeralStorage] as const;
+    compare('ephemeral-storage', ephemeralStorage, ...storage);
+    for (const [name, wanted] of this.#others) {
+      compare(name, wanted, allocatable.others?.get(name) ?? 0, requested.others?.get(name) ?? 0);
     }
-  },
-};
+    return found;
+  }
+}
 
-/** The slower, complete comparison, which names all that is missing. */
-function explain({ requests }: PodFacts, node: NodeInfo): Verdict {
-  const reasons: string[] = [];
-  let unresolvable = false;
-  const compare = (name: string, wanted: number, total: number, used: number): void => {
-    if (wanted === 0 || wanted <= total - used) return;
-    reasons.push(`Insufficient ${name}`);
-    if (wanted > total) unresolvable = true;
-  };
-  const { allocatable, requested } = node;
-  if (node.pods.size >= node.allowedPods) reasons.push('Too many pods');
-  compare('cpu', requests.milliCPU, allocatable.milliCPU, requested.milliCPU);
-  compare('memory', requests.memory, allocatable.memory, requested.memory);
-  compare(
-    'ephemeral-storage',
-    requests.ephemeralStorage,
-    allocatable.ephemeralStorage,
-    requested.ephemeralStorage,
+function formatAmount(name: string, amount: number): string {
+  if (name === 'cpu') return amount % 1000 === 0 ? String(amount / 1000) : `${amount}m`;
+  if (name !== 'memory' && name !== 'ephemeral-storage') return String(amount);
+  for (const [unit, size] of [
+    ['Gi', 1024 ** 3],
+    ['Mi', 1024 ** 2],
+    ['Ki', 1024],
+  ] as const) {
+    if (amount >= size && amount % size === 0) return `${amount / size}${unit}`;
+  }
+  return String(amount);
+}
+
+function helps(change: ClusterChange, pod: PodFacts): boolean {
+  switch (change.what) {
+    case 'podChanged':
+    case 'podGone':
+      return true;
+    case 'placedPodChanged':
+      return asksLess(change.pod.requests, change.old.requests);
+    case 'nodeAdded':
+      return couldHold(change.node, pod);
+    case 'nodeChanged':
+      return (
+        !sameAmounts(change.node.status?.allocatable, change.old.status?.allocatable) &&
+        couldHold(change.node, pod)
+      );
+    default:
+      return false;
+  }
+}
+
+function asksLess(now: Readonly<Amounts>, before: Readonly<Amounts>): boolean {
+  return (
+    now.milliCPU < before.milliCPU ||
+    now.memory < before.memory ||
+    now.ephemeralStorage < before.ephemeralStorage
   );
-  for (const [name, wanted] of requests.others ?? []) {
-    compare(name, wanted, allocatable.others?.get(name) ?? 0, requested.others?.get(name) ?? 0);
-  }
-  return reasons.length === 0 ? fits : { fits: false, reasons, unresolvable };
-}
-
-function leastAllocated(pod: PodFacts, node: NodeInfo): number {
-  const used = node.nonZeroRequested;
-  const wanted = pod.nonZeroRequests;
-  let sum = 0;
-  let parts = 0;
-  const { milliCPU, memory } = node.allocatable;
-  if (milliCPU > 0) {
-    sum += freeShare(used.milliCPU + wanted.milliCPU, milliCPU);
-    parts += 1;
-  }
-  if (memory > 0) {
-    sum += freeShare(used.memory + wanted.memory, memory);
-    parts += 1;
-  }
-  return parts === 0 ? 0 : Math.floor(sum / parts);
-}
-
-function freeShare(used: number, total: number): number {
-  return used > total ? 0 : Math.floor(((total - used) * 100) / total);
 }
 
 /** Whether the pod would fit the node if the node were empty. */

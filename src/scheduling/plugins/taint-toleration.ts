@@ -4,35 +4,39 @@
  *
  * Behaviour: kubernetes.io, "Taints and Tolerations".
  */
-import type { Node } from '#resources/types/core-v1.ts';
-import { fits, type Plugin, type Verdict } from '../plugin.ts';
+import type { Node, Taint } from '#resources/types/core-v1.ts';
+import { fits, normalizeByMost, type Plugin, rejected } from '../plugin.ts';
 import { tolerates, toleratesAll } from '../tolerations.ts';
 
-const tainted: Verdict = {
-  fits: false,
-  reasons: ['node(s) had untolerated taint(s)'],
-  unresolvable: true,
-};
+const tainted = rejected('node(s) had untolerated taint(s)', { unresolvable: true });
 
 export const taintToleration: Plugin = {
   name: 'TaintToleration',
-  filter: ({ tolerations }, { hardTaints }) =>
-    hardTaints.length === 0 || toleratesAll(tolerations, hardTaints) ? fits : tainted,
-  score: {
-    weight: 3,
-    applies: () => true,
-    of: ({ softTolerations }, { softTaints }) => {
+  filter: ({ tolerations }) => ({
+    do: 'ask',
+    filter: {
+      check: ({ hardTaints }) =>
+        hardTaints.length === 0 || toleratesAll(tolerations, hardTaints) ? fits : tainted,
+      remedies: ({ hardTaints }) =>
+        hardTaints
+          .filter((taint) => !tolerations.some((toleration) => tolerates(toleration, taint)))
+          .map((taint) => `tolerate the taint ${formatTaint(taint)}`),
+    },
+  }),
+  score: ({ softTolerations }) => ({
+    score: ({ softTaints }) => {
+      if (softTaints.length === 0) return 0;
       let count = 0;
       for (const taint of softTaints) {
         if (!softTolerations.some((toleration) => tolerates(toleration, taint))) count += 1;
       }
       return count;
     },
-    scale: 'down',
-  },
+    normalize: (scores) => normalizeByMost(scores, { reverse: true }),
+  }),
   helps: (change, { tolerations }) => {
     if (change.what === 'podChanged') return true;
-    if (change.what === 'podGone') return false;
+    if (change.what !== 'nodeAdded' && change.what !== 'nodeChanged') return false;
     const bears = ({ spec }: Node): boolean =>
       toleratesAll(
         tolerations,
@@ -42,3 +46,7 @@ export const taintToleration: Plugin = {
     return bears(change.node);
   },
 };
+
+function formatTaint({ key, value, effect }: Taint): string {
+  return `${key}${value ? `=${value}` : ''}:${effect}`;
+}

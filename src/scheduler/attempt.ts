@@ -1,0 +1,171 @@
+/**
+ * The scheduling loop: takes the next pod, lets its profile's rules decide, and acts on the
+ * decision: reserve and bind, make room, or wait with the reasons told.
+ *
+ * A decision is one synchronous stretch; between two of them other work of this thread gets its
+ * turn when the last turn took long.
+ */
+import type { Informer } from '#client';
+import type { Clock } from '#kit/clock.ts';
+import type { Logger } from '#kit/log.ts';
+import type { Random } from '#kit/random.ts';
+import type { Pod } from '#resources/types/core-v1.ts';
+import {
+  type Cluster,
+  type Decision,
+  fitMessage,
+  planPreemption,
+  rejectingPlugins,
+  type SchedulingCycle,
+} from '#scheduling';
+import type { Binder } from './binding.ts';
+import { isStillWanted } from './events.ts';
+import type { FactInformers } from './fact-informers.ts';
+import type { SchedulerMetrics } from './metrics.ts';
+import type { Preemptor } from './preemptor.ts';
+import type { QueuedPod, SchedulingQueue } from './queue.ts';
+import type { Reporter } from './report.ts';
+
+export interface AttemptDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly cluster: Cluster;
+  readonly queue: SchedulingQueue;
+  readonly cycle: SchedulingCycle;
+  readonly binder: Binder;
+  readonly preemptor: Preemptor;
+  readonly reporter: Reporter;
+  readonly metrics: SchedulerMetrics;
+  readonly podInformer: Informer<Pod>;
+  readonly factInformers: FactInformers;
+}
+
+export interface LoopOptions {
+  readonly signal: AbortSignal;
+  readonly bindingsMax: number;
+  readonly turnMsMax: number;
+}
+
+type Rejected = Extract<Decision, { do: 'reject' }>;
+
+export class Attempts {
+  readonly #deps: AttemptDeps;
+
+  constructor(deps: AttemptDeps) {
+    this.#deps = deps;
+  }
+
+  async run({ signal, bindingsMax, turnMsMax }: LoopOptions): Promise<never> {
+    const { queue, binder, factInformers, podInformer } = this.#deps;
+    const turn = new Turn(this.#deps.clock, turnMsMax);
+    for (;;) {
+      await binder.room({ signal, inFlightMax: bindingsMax });
+      const queued = await queue.take({ signal });
+      const ready = factInformers.ready(queued.facts);
+      if (ready !== undefined) await ready;
+      if (isStillWanted(podInformer, queued.facts)) this.#attempt(queued);
+      else queue.remove(queued.facts.uid);
+      await turn.yieldIfLong({ signal });
+    }
+  }
+
+  #attempt(queued: QueuedPod): void {
+    const { clock, cluster, cycle, metrics } = this.#deps;
+    const { facts, profile } = queued;
+    const startedMs = clock.monotonic();
+    // A binding whose answer was lost kept its place until now.
+    cluster.forget(facts.uid);
+    const decision = cycle.decide(facts, profile);
+    metrics.algorithm((clock.monotonic() - startedMs) / 1000);
+    this.#act(queued, decision, startedMs);
+  }
+
+  #act(queued: QueuedPod, decision: Decision, startedMs: number): void {
+    const { cluster, binder } = this.#deps;
+    switch (decision.do) {
+      case 'place': {
+        const { node, steps } = decision;
+        cluster.nominations.remove(queued.facts.uid);
+        cluster.assume(queued.facts, node.name, steps);
+        binder.bind(queued, node.name, { steps, startedMs });
+        break;
+      }
+      case 'reject':
+        this.#turnAway(queued, decision, startedMs);
+        break;
+      case 'fail':
+        this.#fail(queued, decision.message);
+        break;
+      default:
+        decision satisfies never;
+    }
+  }
+
+  #turnAway(queued: QueuedPod, rejected: Rejected, startedMs: number): void {
+    const { clock, log, metrics, queue, reporter } = this.#deps;
+    const { facts, profile } = queued;
+    const { schedulerName } = profile;
+    queue.park(facts.uid, rejectingPlugins(rejected.failure));
+    const { afterwards, nominatedNodeName } = this.#makeRoom(queued, rejected);
+    const message = fitMessage(rejected.failure, afterwards);
+    log.info('pod fits no node', { pod: facts.key, message });
+    const failure = { reason: 'Unschedulable', message, nominatedNodeName } as const;
+    reporter.failed(facts.pod, failure, schedulerName);
+    const seconds = (clock.monotonic() - startedMs) / 1000;
+    metrics.attempt('unschedulable', schedulerName, seconds);
+  }
+
+  /** What the attempts to make room came to, in words, and the node that is being cleared. */
+  #makeRoom(
+    queued: QueuedPod,
+    { failure, trial }: Rejected,
+  ): { readonly afterwards: string; readonly nominatedNodeName?: string } {
+    const { cluster, random, clock, preemptor, metrics } = this.#deps;
+    const { facts, profile } = queued;
+    if (failure.nodeCount === 0) return { afterwards: '', nominatedNodeName: '' };
+    // Devices are asked first whether claims could be freed; they cannot tell about a pod that
+    // was turned away before they were asked.
+    if (profile.deallocates && failure.whole?.early === true) return { afterwards: 'not found' };
+    const before = profile.deallocates ? 'no new claims to deallocate, ' : '';
+    const { preemption: args } = profile;
+    if (args === undefined) return { afterwards: before.slice(0, -2) };
+    metrics.preemptionTried();
+    const nowMs = clock.now();
+    const plan = planPreemption({ cluster, pod: facts, failure, trial, args, random, nowMs });
+    if (plan.do === 'give up') {
+      if (plan.clears) cluster.nominations.remove(facts.uid);
+      const afterwards = `${before}preemption: ${plan.message}`;
+      return plan.clears ? { afterwards, nominatedNodeName: '' } : { afterwards };
+    }
+    preemptor.preempt(queued, plan.victims);
+    return { afterwards: '', nominatedNodeName: plan.victims.node.name };
+  }
+
+  #fail({ facts, profile }: QueuedPod, message: string): void {
+    const { log, metrics, queue, reporter } = this.#deps;
+    log.warn('pod could not be decided', { pod: facts.key, message });
+    queue.backOff(facts.uid);
+    reporter.failed(facts.pod, { reason: 'SchedulerError', message }, profile.schedulerName);
+    metrics.attempt('error', profile.schedulerName, 0);
+  }
+}
+
+/** Counts how long this thread has been busy in one go. */
+class Turn {
+  readonly #clock: Clock;
+  readonly #msMax: number;
+  #sinceMs: number;
+
+  constructor(clock: Clock, msMax: number) {
+    this.#clock = clock;
+    this.#msMax = msMax;
+    this.#sinceMs = clock.monotonic();
+  }
+
+  async yieldIfLong({ signal }: { readonly signal: AbortSignal }): Promise<void> {
+    if (this.#clock.monotonic() - this.#sinceMs < this.#msMax) return;
+    await this.#clock.sleep(0, { signal });
+    this.#sinceMs = this.#clock.monotonic();
+  }
+}

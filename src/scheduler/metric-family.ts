@@ -1,0 +1,90 @@
+/**
+ * One metric with its labels: a counter, a gauge or a histogram, and its text for Prometheus.
+ *
+ * Series appear when they are first counted. Used by `metrics.ts`.
+ */
+
+export interface FamilyOptions {
+  readonly name: string;
+  readonly help: string;
+  readonly labels: readonly string[];
+  /** Upper bounds, of a histogram. */
+  readonly buckets?: readonly number[] | undefined;
+}
+
+interface Series {
+  readonly labels: readonly string[];
+  value: number;
+  count: number;
+  readonly counts: number[];
+}
+
+export class Family {
+  readonly #type: 'counter' | 'gauge' | 'histogram';
+  readonly #options: FamilyOptions;
+  readonly #series = new Map<string, Series>();
+
+  constructor(type: 'counter' | 'gauge' | 'histogram', options: FamilyOptions) {
+    this.#type = type;
+    this.#options = options;
+  }
+
+  add(labels: readonly string[], times: number): void {
+    this.#of(labels).value += times;
+  }
+
+  set(labels: readonly string[], value: number): void {
+    this.#of(labels).value = value;
+  }
+
+  observe(labels: readonly string[], value: number): void {
+    const series = this.#of(labels);
+    const { buckets = [] } = this.#options;
+    series.value += value;
+    series.count += 1;
+    const index = buckets.findIndex((bound) => value <= bound);
+    if (index >= 0) series.counts[index] = (series.counts[index] ?? 0) + 1;
+  }
+
+  format(): string {
+    const { name, help } = this.#options;
+    let text = `# HELP ${name} ${help}\n# TYPE ${name} ${this.#type}\n`;
+    for (const series of this.#series.values()) text += this.#formatSeries(series);
+    return text;
+  }
+
+  #formatSeries({ labels, value, count, counts }: Series): string {
+    const { name, buckets = [] } = this.#options;
+    if (this.#type !== 'histogram') return `${name}${this.#labelText(labels)} ${value}\n`;
+    let text = '';
+    let sum = 0;
+    buckets.forEach((bound, index) => {
+      sum += counts[index] ?? 0;
+      text += `${name}_bucket${this.#labelText(labels, String(bound))} ${sum}\n`;
+    });
+    text += `${name}_bucket${this.#labelText(labels, '+Inf')} ${count}\n`;
+    const own = this.#labelText(labels);
+    return `${text}${name}_sum${own} ${value}\n${name}_count${own} ${count}\n`;
+  }
+
+  #labelText(values: readonly string[], le?: string): string {
+    const pairs = this.#options.labels.map((label, index) => [label, values[index] ?? '']);
+    if (le !== undefined) pairs.push(['le', le]);
+    if (pairs.length === 0) return '';
+    return `{${pairs.map(([label, value]) => `${label}=${JSON.stringify(value)}`).join(',')}}`;
+  }
+
+  #of(labels: readonly string[]): Series {
+    const key = labels.join('\n');
+    const known = this.#series.get(key);
+    if (known !== undefined) return known;
+    const fresh: Series = { labels, value: 0, count: 0, counts: [] };
+    this.#series.set(key, fresh);
+    return fresh;
+  }
+}
+
+/** Each bound `factor` times the one before. */
+export function exponential(first: number, factor: number, count: number): readonly number[] {
+  return Array.from({ length: count }, (_, index) => first * factor ** index);
+}

@@ -1,0 +1,185 @@
+/**
+ * Runs the rules of a profile for one pod: first each rule once (`prepare`), then node by node.
+ *
+ * A node for which others are nominated is tried twice: with the nominated pods of equal or higher
+ * priority on it, and without them, since they may or may not come.
+ *
+ * `cycle.ts` makes decisions of it, `preemption.ts` tries what removing pods would bring, and
+ * `explanation.ts` says why a pod waits; all three ask the same rules.
+ */
+import type { Cluster } from './cluster.ts';
+import type { NodeInfo } from './node-info.ts';
+import { type BindStep, fits, type NodeFilter, type Rejection, type Verdict } from './plugin.ts';
+import type { PodFacts } from './pod-facts.ts';
+import type { Profile } from './profile.ts';
+
+export interface Objection {
+  /** Name of the rule that objected. */
+  readonly plugin: string;
+  readonly verdict: Rejection;
+}
+
+interface ActiveFilter {
+  readonly plugin: string;
+  readonly filter: NodeFilter;
+}
+
+export type Preparation =
+  | { readonly do: 'ask'; readonly trial: Trial }
+  /** Turned away before any node was looked at. */
+  | {
+      readonly do: 'reject';
+      readonly rejection: Rejection;
+      readonly plugins: readonly string[];
+      /** The rules of devices had not been asked yet. */
+      readonly early: boolean;
+    }
+  | { readonly do: 'fail'; readonly message: string };
+
+/** All rules that have something to say about the pod, ready to be asked. */
+export function prepare(profile: Profile, pod: PodFacts, cluster: Cluster): Preparation {
+  const active: ActiveFilter[] = [];
+  const narrowedBy: string[] = [];
+  let onlyNodes: ReadonlySet<string> | undefined;
+  let turnedAway: Extract<Preparation, { do: 'reject' }> | undefined;
+  let devicesAsked = false;
+  for (const plugin of profile.filters) {
+    const filtering = plugin.filter?.(pod, cluster);
+    if (plugin.name === 'DynamicResources') devicesAsked = true;
+    switch (filtering?.do) {
+      case 'ask':
+        active.push({ plugin: plugin.name, filter: filtering.filter });
+        if (filtering.onlyNodes === undefined) break;
+        narrowedBy.push(plugin.name);
+        onlyNodes = onlyNodes?.intersection(filtering.onlyNodes) ?? filtering.onlyNodes;
+        if (onlyNodes.size === 0) return nowhere(narrowedBy);
+        break;
+      case 'fail':
+        return filtering;
+      case 'reject': {
+        const { rejection } = filtering;
+        turnedAway = { do: 'reject', rejection, plugins: [plugin.name], early: !devicesAsked };
+        if (rejection.unresolvable) return turnedAway;
+        break;
+      }
+      default:
+        break;
+    }
+  }
+  if (turnedAway !== undefined) return turnedAway;
+  return { do: 'ask', trial: new Trial({ pod, cluster, active, onlyNodes, narrowedBy }) };
+}
+
+function nowhere(narrowedBy: readonly string[]): Preparation {
+  const names = narrowedBy.toSorted();
+  const reason =
+    names.length === 1
+      ? `node(s) didn't satisfy plugin ${names[0]}`
+      : `node(s) didn't satisfy plugin(s) [${names.join(' ')}] simultaneously`;
+  const rejection: Rejection = { fits: false, reasons: [reason], unresolvable: true };
+  return { do: 'reject', rejection, plugins: names, early: true };
+}
+
+interface TrialParts {
+  readonly pod: PodFacts;
+  readonly cluster: Cluster;
+  readonly active: readonly ActiveFilter[];
+  readonly onlyNodes: ReadonlySet<string> | undefined;
+  readonly narrowedBy: readonly string[];
+}
+
+/** The rules, ready for one pod. */
+export class Trial {
+  readonly pod: PodFacts;
+  /** The only nodes worth asking; undefined: all. */
+  readonly onlyNodes: ReadonlySet<string> | undefined;
+  readonly narrowedBy: readonly string[];
+  readonly #cluster: Cluster;
+  readonly #active: readonly ActiveFilter[];
+
+  constructor({ pod, cluster, active, onlyNodes, narrowedBy }: TrialParts) {
+    this.pod = pod;
+    this.onlyNodes = onlyNodes;
+    this.narrowedBy = narrowedBy;
+    this.#cluster = cluster;
+    this.#active = active;
+  }
+
+  /** Nodes worth asking. */
+  get candidates(): readonly NodeInfo[] {
+    const { nodes } = this.#cluster;
+    const only = this.onlyNodes;
+    return only === undefined ? nodes : nodes.filter(({ name }) => only.has(name));
+  }
+
+  /** The first rule that objects to the pod on this node, or undefined. */
+  objection(node: NodeInfo): Objection | undefined {
+    const { nominations } = this.#cluster;
+    if (nominations.size === 0) return this.#first(node);
+    const expected = [...nominations.on(node.name)].filter(
+      ({ uid, priority }) => uid !== this.pod.uid && priority >= this.pod.priority,
+    );
+    if (expected.length === 0) return this.#first(node);
+    const crowded = node.clone();
+    for (const pod of expected) this.add(pod, crowded);
+    const objection = this.#first(crowded);
+    for (const pod of expected) this.remove(pod, crowded);
+    return objection ?? this.#first(node);
+  }
+
+  /** Every rule that objects, for saying why. */
+  objections(node: NodeInfo): readonly (Objection & { readonly remedies: readonly string[] })[] {
+    return this.#active.flatMap(({ plugin, filter }) => {
+      const verdict = filter.check(node);
+      if (verdict.fits) return [];
+      return [{ plugin, verdict, remedies: filter.remedies?.(node) ?? [] }];
+    });
+  }
+
+  /** What has to be written before the pod may run on the node. */
+  steps(node: NodeInfo): readonly BindStep[] {
+    return this.#active.flatMap(({ filter }) => filter.steps?.(node) ?? []);
+  }
+
+  /** As though the pod were on the node, which must be a copy. */
+  add(pod: PodFacts, node: NodeInfo): void {
+    node.addPod(pod);
+    for (const { filter } of this.#active) filter.podAdded?.(pod, node);
+  }
+
+  remove(pod: PodFacts, node: NodeInfo): void {
+    node.removePod(pod.uid);
+    for (const { filter } of this.#active) filter.podRemoved?.(pod, node);
+  }
+
+  #first(node: NodeInfo): Objection | undefined {
+    for (const { plugin, filter } of this.#active) {
+      const verdict: Verdict = filter.check(node);
+      if (verdict !== fits && !verdict.fits) return { plugin, verdict };
+    }
+    return undefined;
+  }
+}
+
+/** Weighted sum of all scores for each node, in the order given. */
+export function scoreNodes(
+  profile: Profile,
+  { pod, cluster }: { readonly pod: PodFacts; readonly cluster: Cluster },
+  nodes: readonly NodeInfo[],
+): Float64Array {
+  const totals = new Float64Array(nodes.length);
+  const scores = new Float64Array(nodes.length);
+  for (const { plugin, weight } of profile.scorers) {
+    const scorer = plugin.score?.(pod, cluster, nodes);
+    if (scorer === undefined) continue;
+    for (let index = 0; index < nodes.length; index++) {
+      const node = nodes[index];
+      if (node !== undefined) scores[index] = scorer.score(node);
+    }
+    scorer.normalize?.(scores, nodes);
+    for (let index = 0; index < totals.length; index++) {
+      totals[index] = (totals[index] ?? 0) + weight * (scores[index] ?? 0);
+    }
+  }
+  return totals;
+}
