@@ -94,23 +94,30 @@ export function encodeView(served: Served, value: Uint8Array, revision: number):
 }
 
 /**
- * The bytes of one object in a list of its kind. The list says kind and version for all, so that
- * typed items go without; those of custom resources have them all the same.
+ * Adds the bytes of one object in a list of its kind to others, as pieces of which the larger is
+ * the stored value itself. The list says kind and version for all, so that typed items go without;
+ * those of custom resources have them all the same.
  */
-export function encodeItem(served: Served, value: Uint8Array, revision: number): Uint8Array {
+export type ItemWriter = (entry: Entry, pieces: Uint8Array[]) => void;
+
+export function itemWriter(served: Served): ItemWriter {
   const { resource, view } = served;
-  if (resource.itemsNameTheirKind === true) return encodeView(served, value, revision);
+  const named = resource.itemsNameTheirKind === true;
   if (view.fromHub !== undefined) {
-    const shown = viewObject(served, decodeStored(value, revision));
-    const { kind: _kind, apiVersion: _version, ...item } = shown;
-    return Buffer.from(JSON.stringify(item));
+    return ({ value, revision }, pieces) => {
+      const shown = viewObject(served, decodeStored(value, revision));
+      const { kind: _kind, apiVersion: _version, ...item } = shown;
+      pieces.push(Buffer.from(JSON.stringify(named ? shown : item)));
+    };
   }
   const before = headOf(resource, storageView(resource)).length;
-  const head = `{"metadata":{"resourceVersion":"${revision}",`;
-  const bytes = Buffer.allocUnsafe(head.length + value.length - before);
-  bytes.write(head, 0, 'latin1');
-  bytes.set(value.subarray(before), head.length);
-  return bytes;
+  const head = named ? headOf(resource, view) : '{"metadata":{';
+  return ({ value, revision }, pieces) => {
+    pieces.push(
+      Buffer.from(`${head}"resourceVersion":"${revision}",`, 'latin1'),
+      value.subarray(before),
+    );
+  };
 }
 
 /** The object as the view shows it. */

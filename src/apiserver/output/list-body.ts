@@ -9,7 +9,7 @@ import type { Served } from '#api/catalog.ts';
 import { formatGroupVersion } from '#api/object.ts';
 import type { Clock } from '#kit/clock.ts';
 import type { Entry } from '#store';
-import { decodeEntry, encodeItem } from '../registry.ts';
+import { decodeEntry, type ItemWriter, itemWriter } from '../registry.ts';
 import type { Output } from '../request.ts';
 import { columnDefinitions, type IncludeObject, partialObject, tableRow } from './table.ts';
 
@@ -28,8 +28,12 @@ export interface ListBodyOptions {
   readonly clock: Pick<Clock, 'now' | 'monotonic'>;
 }
 
-/** How long one slice may keep the thread, checked every so many objects. */
+/**
+ * How long one slice may keep the thread, checked every so many objects, and how long it may be:
+ * encrypting it keeps the thread too.
+ */
 export const sliceMs = 4;
+const sliceBytes = 512 * 1024;
 const entriesPerCheck = 32;
 
 export function listBody(options: ListBodyOptions): Uint8Array | AsyncIterable<Uint8Array> {
@@ -59,32 +63,35 @@ export function nextTurn(): Promise<void> {
 
 function* sliceList(options: ListBodyOptions): Generator<Uint8Array, Uint8Array> {
   const { entries, clock } = options;
-  const encode = itemEncoder(options);
+  const write = entryWriter(options);
   const comma = Buffer.from(',');
-  let parts: Uint8Array[] = [listHead(options)];
+  let pieces: Uint8Array[] = [listHead(options)];
   let startedMs = clock.monotonic();
+  let bytes = 0;
   for (const [index, entry] of entries.entries()) {
-    if (index > 0) parts.push(comma);
-    parts.push(encode(entry));
-    if (index % entriesPerCheck !== 0 || clock.monotonic() - startedMs < sliceMs) continue;
-    yield Buffer.concat(parts);
-    parts = [];
+    if (index > 0) pieces.push(comma);
+    write(entry, pieces);
+    bytes += entry.value.length;
+    if (index % entriesPerCheck !== 0) continue;
+    if (bytes < sliceBytes && clock.monotonic() - startedMs < sliceMs) continue;
+    yield Buffer.concat(pieces);
+    pieces = [];
+    bytes = 0;
     startedMs = clock.monotonic();
   }
-  parts.push(Buffer.from(']}\n'));
-  return Buffer.concat(parts);
+  pieces.push(Buffer.from(']}\n'));
+  return Buffer.concat(pieces);
 }
 
-function itemEncoder(options: ListBodyOptions): (entry: Entry) => Uint8Array {
-  const { served, form, includeObject, clock } = options;
+function entryWriter({ served, form, includeObject, clock }: ListBodyOptions): ItemWriter {
   switch (form) {
     case 'object':
-      return (entry) => encodeItem(served, entry.value, entry.revision);
+      return itemWriter(served);
     case 'partial':
-      return (entry) => json(partialObject(decodeEntry(entry)));
+      return (entry, pieces) => pieces.push(json(partialObject(decodeEntry(entry))));
     case 'table': {
-      const nowMs = clock.now();
-      return (entry) => json(tableRow(served, decodeEntry(entry), { includeObject, nowMs }));
+      const options = { includeObject, nowMs: clock.now() };
+      return (entry, pieces) => pieces.push(json(tableRow(served, decodeEntry(entry), options)));
     }
     default:
       return form satisfies never;
