@@ -10,10 +10,15 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { present } from '#kit/assert.ts';
+import { systemClock } from '#kit/clock.ts';
 import { better, type Figure, formatMeasured, type Measured, measured } from './api/figures.ts';
 import { type Program, startOurs, startUpstream } from './api/programs.ts';
 import { fanOut, idleWatches } from './api/watching.ts';
 import { creates, gets, lists, patches, seed, virtualClusters } from './api/workloads.ts';
+
+const clock = systemClock();
+const never = new AbortController().signal;
 
 interface Sizes {
   readonly seconds: number;
@@ -22,6 +27,7 @@ interface Sizes {
   readonly watchers: number;
   readonly idle: number;
   readonly patchSeconds: number;
+  readonly idleSeconds: number;
   readonly secrets: number;
 }
 
@@ -32,6 +38,7 @@ const full: Sizes = {
   watchers: 100,
   idle: 10_000,
   patchSeconds: 300,
+  idleSeconds: 30,
   secrets: 500,
 };
 const smallest: Sizes = {
@@ -41,6 +48,7 @@ const smallest: Sizes = {
   watchers: 10,
   idle: 100,
   patchSeconds: 0.5,
+  idleSeconds: 0.5,
   secrets: 2,
 };
 
@@ -48,37 +56,53 @@ interface Workload {
   readonly name: string;
   /** `round` makes names that are new in each. */
   readonly run: (program: Program, round: number) => Promise<Figure>;
-  /** What takes long, or changes what later ones find, runs in the first round only. */
+  /** What takes long runs in the first round only. */
   readonly once?: boolean;
+  /** Memory is that of a server that has done nothing else. */
+  readonly fresh?: boolean;
 }
 
 export default async function run({ small }: { readonly small: boolean }): Promise<void> {
   const options = readOptions();
-  const sizes = small ? smallest : full;
   const cache = mkdtempSync(join(tmpdir(), 'coracle-bench-cache-'));
   const results: Record<string, Measured> = {};
   const tell = (name: string, ours: Figure, upstream: Figure | undefined): void => {
     results[name] = measured(ours, upstream);
     console.log(formatMeasured(name, results[name]));
   };
+  const startAll = async (): Promise<Programs> => ({
+    ours: await startOurs(cache),
+    upstream: options.upstream && (await startUpstream(options.upstream)),
+  });
   try {
     // The first start fills the compile cache.
-    await (await startOurs(cache))[Symbol.asyncDispose]();
-    await using ours = await startOurs(cache);
-    await using upstream = options.upstream && (await startUpstream(options.upstream));
-    const start = (program: Program): Figure => ({ value: program.startMs, unit: 'ms' });
-    tell('start to readyz, warm', start(ours), upstream && start(upstream));
-    const memory = (program: Program): Figure => ({ value: program.memoryMiB(), unit: 'MiB' });
-    tell('memory at start', memory(ours), upstream && memory(upstream));
-    for (const { name, run: measure, once } of workloads(sizes)) {
-      if (options.only !== undefined && !name.includes(options.only)) continue;
-      let [best, besides]: [Figure | undefined, Figure | undefined] = [undefined, undefined];
-      for (let round = 0; round < (once === true || small ? 1 : options.rounds); round++) {
-        best = better(best, await counted(ours, () => measure(ours, round)));
-        if (upstream === undefined) continue;
-        besides = better(besides, await counted(upstream, () => measure(upstream, round)));
+    const cold = await startOurs(cache);
+    tell('start to readyz, cold', startOf(cold), undefined);
+    await cold[Symbol.asyncDispose]();
+    const programs = await startAll();
+    tell(
+      'start to readyz, warm',
+      startOf(programs.ours),
+      programs.upstream && startOf(programs.upstream),
+    );
+    const chosen = workloads(small ? smallest : full).filter(({ name }) =>
+      name.includes(options.only ?? ''),
+    );
+    try {
+      for (const workload of chosen.filter(({ fresh }) => fresh !== true)) {
+        const rounds = small || workload.once === true ? 1 : options.rounds;
+        tell(workload.name, ...(await measureBoth(programs, workload, rounds)));
       }
-      if (best !== undefined) tell(name, best, besides);
+    } finally {
+      await stopAll(programs);
+    }
+    for (const workload of chosen.filter(({ fresh }) => fresh === true)) {
+      const others = await startAll();
+      try {
+        tell(workload.name, ...(await measureBoth(others, workload, 1)));
+      } finally {
+        await stopAll(others);
+      }
     }
   } finally {
     rmSync(cache, { recursive: true, force: true });
@@ -86,6 +110,35 @@ export default async function run({ small }: { readonly small: boolean }): Promi
   const text = JSON.stringify(results);
   if (options.json === undefined) console.log(text);
   else writeFileSync(options.json, `${text}\n`);
+}
+
+interface Programs {
+  readonly ours: Program;
+  readonly upstream: Program | undefined;
+}
+
+async function stopAll({ ours, upstream }: Programs): Promise<void> {
+  await ours[Symbol.asyncDispose]();
+  await upstream?.[Symbol.asyncDispose]();
+}
+
+function startOf({ startMs }: Program): Figure {
+  return { value: startMs, unit: 'ms' };
+}
+
+/** By turns, so that both see the same machine. */
+async function measureBoth(
+  { ours, upstream }: Programs,
+  { run: measure }: Workload,
+  rounds: number,
+): Promise<[Figure, Figure | undefined]> {
+  let [best, beside]: [Figure | undefined, Figure | undefined] = [undefined, undefined];
+  for (let round = 0; round < rounds; round++) {
+    best = better(best, await counted(ours, () => measure(ours, round)));
+    if (upstream === undefined) continue;
+    beside = better(beside, await counted(upstream, () => measure(upstream, round)));
+  }
+  return [present(best, 'there is a round'), beside];
 }
 
 /**
@@ -186,11 +239,33 @@ function listWorkloads({ pods }: Sizes): readonly Workload[] {
 
 function memoryWorkloads(sizes: Sizes): readonly Workload[] {
   const memory = (program: Program): Figure => ({ value: program.memoryMiB(), unit: 'MiB' });
+  const pods = {
+    place: { namespace: 'pods', prefix: 'f' },
+    kind: 'pods',
+    count: sizes.pods,
+  } as const;
   return [
     {
-      name: `memory with ${sizes.pods} Pods and ${sizes.configMaps} ConfigMaps`,
-      once: true,
+      name: `memory idle for ${sizes.idleSeconds} s`,
+      fresh: true,
       run: async (program) => {
+        await clock.sleep(sizes.idleSeconds * 1000, { signal: never });
+        return memory(program);
+      },
+    },
+    {
+      name: `memory with ${sizes.pods} Pods`,
+      fresh: true,
+      run: async (program) => {
+        await seed(program.target, pods);
+        return memory(program);
+      },
+    },
+    {
+      name: `memory with ${sizes.pods} Pods and ${sizes.configMaps} ConfigMaps`,
+      fresh: true,
+      run: async (program) => {
+        await seed(program.target, pods);
         const place = { namespace: 'fill', prefix: 'f' };
         await seed(program.target, { place, kind: 'configmaps', count: sizes.configMaps });
         return memory(program);
@@ -198,20 +273,23 @@ function memoryWorkloads(sizes: Sizes): readonly Workload[] {
     },
     {
       name: `memory after ${sizes.patchSeconds} s of patches`,
-      once: true,
+      fresh: true,
       run: async (program) => {
-        const place = { namespace: 'patch', prefix: 'r0-' };
-        const before = program.memoryMiB();
-        await patches(program.target, {
-          ...{ clients: 16, seconds: sizes.patchSeconds },
-          ...{ kind: 'configmaps', place },
+        const place = { namespace: 'patch', prefix: 'p' };
+        const options = { clients: 16, kind: 'configmaps', place } as const;
+        // By then the bounded history is nearly full, and only growth beyond it would show.
+        await patches(program.target, { ...options, seconds: sizes.patchSeconds / 5 });
+        const { value: before } = memory(program);
+        const { count = 0 } = await patches(program.target, {
+          ...options,
+          seconds: sizes.patchSeconds,
         });
-        return { ...memory(program), beside: { before } };
+        return { ...memory(program), beside: { before, patches: count } };
       },
     },
     ...[false, true].map((http2) => ({
       name: `memory of an idle watch, ${http2 ? 'HTTP/2 streams' : 'own TLS connections'}`,
-      once: true,
+      fresh: true,
       run: (program: Program) => idleWatches(program, { count: sizes.idle, http2 }),
     })),
   ];
