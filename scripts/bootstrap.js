@@ -29,6 +29,7 @@ const scripts = {
   bench: ['scripts/bench.ts'],
   sim: ['scripts/sim.ts'],
   conformance: ['scripts/conformance.ts'],
+  parity: ['scripts/parity.ts'],
   'coverage:spec': ['scripts/coverage.ts'],
   generate: ['scripts/generate.ts'],
   rows: ['scripts/rows.ts'],
