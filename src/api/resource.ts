@@ -67,7 +67,7 @@ export interface Resource<Hub extends KubeObject = KubeObject> {
   readonly categories: readonly string[];
   readonly namespaced: boolean;
   /** Whether items of its lists carry kind and apiVersion, as those of custom resources do. */
-  readonly itemsNameTheirKind?: boolean;
+  readonly itemsNameTheirKind?: boolean | undefined;
   /** Upstream's key in etcd below `/registry/`: `deployments`, `services/specs`, `minions`. */
   readonly storagePrefix: string;
   /** The first is the storage version; the order is the order of preference within a group. */

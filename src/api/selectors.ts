@@ -95,15 +95,19 @@ class LabelParser {
   parse(): readonly LabelRequirement[] {
     const requirements: LabelRequirement[] = [];
     if (this.#peek().type === 'end') return requirements;
+    const { type, text } = this.#peek();
+    if (type === 'symbol' && text !== '!') {
+      throw badRequest(`found '${text}', expected: !, identifier, or 'end of string'`);
+    }
     for (;;) {
       requirements.push(this.#requirement());
       const token = this.#take();
       if (token.type === 'end') break;
       if (token.text !== ',')
-        throw refuse(`found '${token.text}', expected: ',' or 'end of string'`);
+        throw badRequest(`found '${token.text}', expected: ',' or 'end of string'`);
       const after = this.#peek();
       if (after.type === 'end' || (after.type === 'symbol' && after.text !== '!')) {
-        throw refuse(`found '${after.text}', expected: identifier after ','`);
+        throw badRequest(`found '${after.text}', expected: identifier after ','`);
       }
     }
     return requirements.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));

@@ -7,6 +7,7 @@
  * connections (exec, attach, port-forward) leave from here to the node, after the lifecycle's first
  * stages have allowed them. Next: `lifecycle.ts`.
  */
+import { createHash } from 'node:crypto';
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -196,13 +197,20 @@ function tlsSocketOf(request: Incoming): TLSSocket {
 /** Who the certificate names: CN is the user, each O a group. Undefined without a valid one. */
 export function certificateIdentity(socket: TLSSocket): Identity | undefined {
   if (!socket.authorized) return undefined;
-  const { subject } = socket.getPeerCertificate();
+  const certificate = socket.getPeerCertificate();
+  const { subject } = certificate;
   const name = subject?.CN;
   if (typeof name !== 'string' || name === '') return undefined;
   // Node types one value; a certificate may have several, which come as a list.
   const organizations: unknown = subject.O ?? [];
   const groups = Array.isArray(organizations) ? organizations.map(String) : [String(organizations)];
-  return withAuthenticatedGroup({ name, groups });
+  const extra = { 'authentication.kubernetes.io/credential-id': [credentialId(certificate.raw)] };
+  return withAuthenticatedGroup({ name, groups, extra });
+}
+
+/** Which certificate it was, for reviews and audit. */
+function credentialId(certificate: Uint8Array): string {
+  return `X509SHA256=${createHash('sha256').update(certificate).digest('hex')}`;
 }
 
 function readBody(

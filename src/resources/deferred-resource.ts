@@ -26,6 +26,8 @@ class DeferredResource implements Whole<Resource> {
   readonly storagePrefix: string;
   readonly hasStatus: boolean;
   readonly verbs: Resource['verbs'];
+  /** Built-in kinds are typed: their lists say the kind once. */
+  readonly itemsNameTheirKind = undefined;
   readonly views: readonly ResourceView[];
   readonly #scales: boolean;
   readonly #load: () => Resource;

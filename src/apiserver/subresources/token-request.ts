@@ -35,7 +35,7 @@ export async function requestToken(parts: Parts, call: Call): Promise<Answer> {
   if (entry === undefined) throw notFound(groupResource(served), info.name);
   const { uid = '' } = decodeEntry(entry).metadata;
   const seconds = request.spec?.expirationSeconds ?? secondsDefault;
-  checkSeconds(info.name, seconds);
+  checkSeconds(seconds);
   const audiences = request.spec?.audiences ?? [];
   const wanted = audiences.length === 0 ? [parts.tokens.audience] : audiences;
   const subject: TokenSubject = {
@@ -71,7 +71,7 @@ export async function requestToken(parts: Parts, call: Call): Promise<Answer> {
   };
 }
 
-function checkSeconds(name: string, seconds: unknown): asserts seconds is number {
+function checkSeconds(seconds: unknown): asserts seconds is number {
   const field = 'spec.expirationSeconds';
   const error = (detail: string): FieldError => ({
     type: 'FieldValueInvalid',
@@ -84,10 +84,10 @@ function checkSeconds(name: string, seconds: unknown): asserts seconds is number
     throw badRequest(`${field} must be a whole number`);
   }
   if (seconds < secondsMin) {
-    throw invalid(of, name, [error('may not specify a duration less than 10 minutes')]);
+    throw invalid(of, '', [error('may not specify a duration less than 10 minutes')]);
   }
   if (seconds > secondsMax) {
-    throw invalid(of, name, [error('may not specify a duration larger than 2^32 seconds')]);
+    throw invalid(of, '', [error('may not specify a duration larger than 2^32 seconds')]);
   }
 }
 

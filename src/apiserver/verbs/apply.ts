@@ -134,7 +134,9 @@ function checkConfiguration(parts: Parts, call: Call, json: Members, apiVersion:
   const [problem] = problems;
   const field = problem === undefined ? undefined : /^unknown field "(.*)"$/.exec(problem)?.[1];
   const place = info.namespace === '' ? info.name : `${info.namespace}/${info.name}`;
-  const what = `failed to create typed patch object (${place}; ${apiVersion}, Kind=${served.resource.kind})`;
+  // As Go writes a kind of the core: an empty group, a slash, the version.
+  const kindPlace = apiVersion.includes('/') ? apiVersion : `/${apiVersion}`;
+  const what = `failed to create typed patch object (${place}; ${kindPlace}, Kind=${served.resource.kind})`;
   if (field !== undefined) throw untypedPatch(`${what}: .${field}: field not declared in schema`);
   const twice = duplicateSteps(json, served.view.schema, parts.catalog);
   if (twice !== undefined) throw untypedPatch(`${what}: ${twice}`);

@@ -47,7 +47,8 @@ export function decodeFor(
   options: { readonly validation: FieldValidation; readonly problems: readonly string[] },
 ): ReadObject {
   const decoded = decodeObject(json, served.view.schema, catalog);
-  const problems = [...options.problems, ...decoded.problems];
+  // Unknown names before repeated ones, as clients expect it of one text with both.
+  const problems = [...decoded.problems, ...options.problems];
   if (options.validation === 'Strict' && problems.length > 0) {
     throw badRequest(refusal(json, `strict decoding error: ${problems.join(', ')}`));
   }

@@ -86,16 +86,30 @@ export async function createObject(parts: Parts, options: CreateOptions): Promis
     await charge(parts, { served, hub, namespace, dryRun });
     const warnings = resource.warnings?.(hub, undefined);
     if (dryRun) {
-      reservation?.rollBack();
+      checkFree(parts, served, hub, { generated });
+      await reservation?.rollBack();
       return { type: 'hub', status: 201, served, hub, warnings };
     }
-    const entry = await store(parts, served, hub, { generated });
-    reservation?.commit();
+    const whole = (await reservation?.record()) ?? hub;
+    const entry = await store(parts, served, whole, { generated });
+    await reservation?.commit();
     return { type: 'entry', status: 201, served, entry, warnings };
   } catch (error) {
-    reservation?.rollBack();
+    await reservation?.rollBack();
     throw error;
   }
+}
+
+/** A rehearsal is refused where the write would be. */
+function checkFree(
+  parts: Parts,
+  { resource, view }: Served,
+  { metadata }: KubeObject,
+  { generated }: { readonly generated: boolean },
+): void {
+  const { name = '', namespace = '' } = metadata;
+  if (generated || parts.store.get(keyOf(resource, namespace, name)) === undefined) return;
+  throw alreadyExists(groupResource({ resource, view }), name);
 }
 
 interface Charged {

@@ -22,6 +22,8 @@ export interface Page {
 interface PageRequest {
   readonly limit: number;
   readonly after: string | undefined;
+  /** How many objects follow `after`, where a former page has counted them. */
+  readonly remaining: number | undefined;
   /** Undefined: the newest. */
   readonly revision: number | undefined;
 }
@@ -97,17 +99,31 @@ async function manyPage(
     if (limit === 0 || found.length >= limit) break;
   }
   const full = limit > 0 && found.length >= limit && more;
-  const total = full && matches === undefined && request.revision === undefined;
+  const total = full && matches === undefined ? countFrom(store, prefix, request) : undefined;
+  const rest = total === undefined ? undefined : total - found.length;
   return {
     entries: found,
     metadata: {
       resourceVersion: String(shown),
-      ...(full && after !== undefined ? { continue: formatToken(shown, after, prefix) } : {}),
-      ...(total && request.after === undefined
-        ? { remainingItemCount: store.count(prefix) - found.length }
+      ...(full && after !== undefined
+        ? { continue: formatToken({ revision: shown, after, remaining: rest }, prefix) }
         : {}),
+      ...(rest === undefined ? {} : { remainingItemCount: rest }),
     },
   };
+}
+
+/**
+ * How many objects a page is a part of, itself and those after it. A page that goes on at the same
+ * revision knows it from the one before.
+ */
+function countFrom(store: Store, prefix: string, request: PageRequest): number | undefined {
+  const { after, remaining, revision } = request;
+  if (remaining !== undefined) return remaining;
+  if (revision !== undefined) return undefined;
+  if (after === undefined) return store.count(prefix);
+  const rest = store.list({ prefix, after });
+  return rest.ok ? rest.entries.length : undefined;
 }
 
 function readRequest(store: Store, query: URLSearchParams, prefix: string): PageRequest {
@@ -118,19 +134,20 @@ function readRequest(store: Store, query: URLSearchParams, prefix: string): Page
   const match = query.get('resourceVersionMatch') ?? '';
   checkVersionMatch({ resourceVersion, match, token });
   if (token !== '') {
-    const { revision, after } = parseToken(token, prefix);
+    const { revision, after, remaining } = parseToken(token, prefix);
     // The newest state may well be the one that the token speaks of.
     const newest = revision === -1 || revision === store.revision;
-    return { limit, after, revision: newest ? undefined : revision };
+    return { limit, after, remaining, revision: newest ? undefined : revision };
   }
   if (resourceVersion === '' || resourceVersion === '0') {
-    return { limit, after: undefined, revision: undefined };
+    return { limit, after: undefined, remaining: undefined, revision: undefined };
   }
   const revision = parseRevision(resourceVersion);
   if (revision > store.revision) throw tooLarge(revision, store.revision);
   const exact = match === 'Exact' || (match === '' && limit > 0);
   const older = exact && revision !== store.revision;
-  return { limit, after: undefined, revision: older ? revision : undefined };
+  const wanted = older ? revision : undefined;
+  return { limit, after: undefined, remaining: undefined, revision: wanted };
 }
 
 function checkVersionMatch(given: {
@@ -203,21 +220,23 @@ function goneOrFuture(
       'results in an inconsistent list - objects that were created, modified, or deleted between ' +
       'the time the first chunk was returned and now may show up in the list.',
   );
-  const metadata = { continue: formatToken(-1, after, '') };
+  const token = { revision: -1, after, remaining: undefined };
+  const metadata = { continue: formatToken(token, '') };
   return new ApiError({ ...error.status, metadata });
 }
 
-function formatToken(revision: number, after: string, prefix: string): string {
+type Token = Pick<PageRequest, 'remaining'> & {
+  readonly revision: number;
+  readonly after: string;
+};
+
+function formatToken({ revision, after, remaining }: Token, prefix: string): string {
   const start = after.startsWith(prefix) ? after : prefix + after;
-  return Buffer.from(JSON.stringify({ v: tokenVersion, rv: revision, start })).toString(
-    'base64url',
-  );
+  const text = JSON.stringify({ v: tokenVersion, rv: revision, start, rest: remaining });
+  return Buffer.from(text).toString('base64url');
 }
 
-function parseToken(
-  token: string,
-  prefix: string,
-): { readonly revision: number; readonly after: string } {
+function parseToken(token: string, prefix: string): Token {
   let parsed: unknown;
   try {
     parsed = JSON.parse(Buffer.from(token, 'base64url').toString('utf8'));
@@ -225,8 +244,9 @@ function parseToken(
     if (!(error instanceof SyntaxError)) throw error;
   }
   // Parse boundary: the fields are checked below.
-  const { v, rv, start } = (parsed ?? {}) as Record<string, unknown>;
+  const { v, rv, start, rest } = (parsed ?? {}) as Record<string, unknown>;
   const sound = v === tokenVersion && typeof rv === 'number' && typeof start === 'string';
   if (!sound || !start.startsWith(prefix)) throw badRequest('continue key is not valid');
-  return { revision: rv, after: start };
+  const remaining = typeof rest === 'number' && Number.isSafeInteger(rest) ? rest : undefined;
+  return { revision: rv, after: start, remaining };
 }

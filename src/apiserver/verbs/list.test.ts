@@ -204,3 +204,40 @@ test('items leave out what the list says of all: kind and version', async () => 
   const one = await server.request('GET', `${deployments}/a`);
   assert.equal(one.body.kind, 'Deployment');
 });
+
+test('each page says how many objects follow, also one that goes on at the newest state', async () => {
+  await using server = await openTestServer();
+  await fill(server, 7);
+  const page = async (token: string) => {
+    const { body } = await server.request('GET', `${configMaps}?limit=2&continue=${token}`);
+    const { metadata } = body;
+    return { names: names({ body }), left: metadata.remainingItemCount, token: metadata.continue };
+  };
+  const first = await page('');
+  const second = await page(first.token);
+  assert.deepEqual([first.left, second.left], [5, 3]);
+  await server.request('DELETE', `${configMaps}/c006`);
+  const third = await page(second.token);
+  assert.deepEqual([third.names, third.left], [['c004', 'c005'], 1]);
+  const parsed = JSON.parse(Buffer.from(second.token, 'base64url').toString());
+  const newest = { ...parsed, rv: -1, rest: undefined };
+  const after = await page(Buffer.from(JSON.stringify(newest)).toString('base64url'));
+  assert.deepEqual([after.names, after.left], [['c004', 'c005'], undefined]);
+  const { token } = await page('');
+  const again = {
+    ...JSON.parse(Buffer.from(token, 'base64url').toString()),
+    rv: -1,
+    rest: undefined,
+  };
+  assert.equal((await page(Buffer.from(JSON.stringify(again)).toString('base64url'))).left, 2);
+});
+
+test('a rehearsed create is refused where the name is taken', async () => {
+  await using server = await openTestServer();
+  await fill(server, 1);
+  const again = await server.request('POST', `${configMaps}?dryRun=All`, {
+    metadata: { name: 'c000' },
+  });
+  assert.equal(again.body.reason, 'AlreadyExists');
+  assert.equal(again.body.message, 'configmaps "c000" already exists');
+});

@@ -5,7 +5,6 @@
 import type { Served } from '#api/catalog.ts';
 import { badRequest } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
-import { formatGroupVersion } from '#api/object.ts';
 import type { Resource } from '#api/resource.ts';
 import { type FieldSelector, parseFieldSelector, parseLabelSelector } from '#api/selectors.ts';
 import type { ResourceInfo } from '../request.ts';
@@ -51,13 +50,11 @@ function fieldReader(resource: Resource): (hub: KubeObject, field: string) => st
   };
 }
 
-function checkFields({ resource, view }: Served, fields: FieldSelector): void {
+function checkFields({ resource }: Served, fields: FieldSelector): void {
   for (const { field } of fields.requirements) {
     if (field === 'metadata.name') continue;
     if (field === 'metadata.namespace' && resource.namespaced) continue;
     if (resource.selectableFields?.[field] !== undefined) continue;
-    throw badRequest(
-      `Unable to find "${formatGroupVersion(view)}, Resource=${resource.plural}" that match label selector "", field selector "${field}": field label not supported: ${field}`,
-    );
+    throw badRequest(`field label not supported: ${field}`);
   }
 }

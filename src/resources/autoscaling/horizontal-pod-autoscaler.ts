@@ -37,7 +37,7 @@ export function horizontalPodAutoscalerResource(): Resource {
     specChanged: () => false,
     prepareForCreate: (autoscaler) => ({
       ...autoscaler,
-      status: { desiredReplicas: 0, currentReplicas: 0 },
+      status: { desiredReplicas: 0 },
     }),
     prepareForUpdate: (next, old) => ({ ...next, status: old.status }),
     prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),

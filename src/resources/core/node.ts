@@ -33,6 +33,8 @@ export function nodeResource(): Resource {
     ],
     hasStatus: true,
     specChanged: () => false,
+    // A node says what it is when it registers.
+    prepareForCreate: (node) => node,
     prepareForUpdate: (next, old) => ({ ...next, status: old.status }),
     prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
     validate: validateNode,

@@ -66,7 +66,7 @@ export function priorityClassResource(): Resource {
         name: 'PreemptionPolicy',
         type: 'string',
         description: 'Whether its pods push out less important ones.',
-        priority: 1,
+        priority: 0,
         cell: ({ preemptionPolicy }) => preemptionPolicy ?? '',
       },
     ],
