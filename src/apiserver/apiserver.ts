@@ -6,6 +6,7 @@ import type { Catalog } from '#api/catalog.ts';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
+import { Scope } from '#kit/scope.ts';
 import type { Identity, Transport } from '#kit/transport.ts';
 import type { Store } from '#store';
 import { QuotaLedger } from './admission/resource-quota.ts';
@@ -24,6 +25,7 @@ import { ProtobufOutput } from './output/protobuf.ts';
 import type { Parts } from './parts.ts';
 import { ProtobufBodies } from './protobuf-body.ts';
 import { decodeEntry, registryRoot } from './registry.ts';
+import { repairServices, runRepair } from './services/repair.ts';
 import { ServiceAllocator } from './services/service-allocator.ts';
 import { withAuthenticatedGroup } from './stages/authenticate.ts';
 import { KubeletProxy } from './subresources/kubelet-proxy.ts';
@@ -92,6 +94,9 @@ export async function openApiServer(
   const state = { draining: false };
   const parts = makeParts(deps, options, state);
   await bootstrap(parts);
+  const strays = await repairServices(parts);
+  const work = new Scope(closing.signal);
+  work.spawn((signal) => runRepair(parts, { signal, strays }));
   let server: HttpServer | undefined;
   return {
     get bugs() {
@@ -112,6 +117,7 @@ export async function openApiServer(
       parts.hub.close();
       await server?.[Symbol.asyncDispose]();
       closing.abort(new Error('the API server is closed'));
+      await work.join();
     },
   };
 }
@@ -127,10 +133,7 @@ function makeParts(
     nodeGraph.add(decodeEntry(entry));
   }
   hub.observe((event) => nodeGraph.observe(event));
-  const services = new ServiceAllocator({ random }, options);
-  for (const entry of store.list({ prefix: `${registryRoot}services/specs/` }).entries) {
-    services.restore(decodeEntry(entry));
-  }
+  const services = new ServiceAllocator({ store, catalog, clock, random }, options);
   const { address, port } = options.advertise;
   const discovery = new Discovery(
     { catalog },

@@ -1,14 +1,17 @@
 /**
  * What every cluster has from the first moment: four namespaces, the two priority classes of the
- * system, and the Service `kubernetes` with the address of this server. Written when the server
- * opens; what is there already stays, except the server's own address, which may have changed.
+ * system, the block of addresses for Services, and the Service `kubernetes` with the address of
+ * this server. Written when the server opens; what is there already stays, except the server's own
+ * address, which may have changed.
  */
 import type { Served } from '#api/catalog.ts';
 import { isReason } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
 import { present } from '#kit/assert.ts';
+import { formatTime } from '#kit/clock.ts';
 import type { Identity } from '#kit/transport.ts';
 import { systemPriorityClasses } from '#resources/scheduling/priority-class.ts';
+import type { ServiceCIDR } from '#resources/types/networking-v1.ts';
 import type { Parts } from './parts.ts';
 import { keyOf } from './registry.ts';
 import { createObject } from './verbs/create.ts';
@@ -18,11 +21,15 @@ const namespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease'] 
 const servicePort = 443;
 
 const self: Identity = { name: 'system:apiserver', groups: ['system:masters'] };
+/** Who owns the fields of what is written here. */
+const manager = 'kube-apiserver';
+const change = { identity: self, dryRun: false, insists: false, manager };
 
 export async function bootstrap(parts: Parts): Promise<void> {
   const namespaceKind = find(parts, '', 'namespaces');
   if (namespaceKind === undefined) return;
   const classKind = find(parts, 'scheduling.k8s.io', 'priorityclasses');
+  const rangeKind = find(parts, 'networking.k8s.io', 'servicecidrs');
   await Promise.all([
     ...namespaces.map((name) =>
       ensure(parts, namespaceKind, { kind: 'Namespace', apiVersion: 'v1', metadata: { name } }, ''),
@@ -30,14 +37,17 @@ export async function bootstrap(parts: Parts): Promise<void> {
     ...(classKind === undefined ? [] : priorityClasses()).map((object) =>
       ensure(parts, present(classKind, 'there are classes'), object, ''),
     ),
+    ...(rangeKind === undefined ? [] : [publishRange(parts, rangeKind)]),
   ]);
   const serviceKind = find(parts, '', 'services');
   if (serviceKind !== undefined)
     await ensure(parts, serviceKind, kubernetesService(parts), 'default');
   const sliceKind = find(parts, 'discovery.k8s.io', 'endpointslices');
-  if (sliceKind !== undefined) await publish(parts, sliceKind, kubernetesSlice(parts));
   const endpointsKind = find(parts, '', 'endpoints');
-  if (endpointsKind !== undefined) await publish(parts, endpointsKind, kubernetesEndpoints(parts));
+  await Promise.all([
+    ...(sliceKind === undefined ? [] : [publish(parts, sliceKind, ownSlice(parts))]),
+    ...(endpointsKind === undefined ? [] : [publish(parts, endpointsKind, ownEndpoints(parts))]),
+  ]);
 }
 
 function find({ catalog }: Parts, group: string, plural: string): Served | undefined {
@@ -53,7 +63,14 @@ async function ensure(
   const name = present(object.metadata.name, 'bootstrap objects have names');
   if (parts.store.get(keyOf(served.resource, namespace, name)) !== undefined) return;
   try {
-    await createObject(parts, { served, object, namespace, identity: self, dryRun: false });
+    await createObject(parts, {
+      served,
+      object,
+      namespace,
+      identity: self,
+      dryRun: false,
+      manager,
+    });
   } catch (error) {
     // Another server on the same store was faster.
     if (!isReason(error, 'AlreadyExists')) throw error;
@@ -92,8 +109,43 @@ function kubernetesService({ services, options }: Parts): KubeObject {
   return service;
 }
 
-/** The endpoint of `kubernetes`, which no controller makes because the Service has no selector. */
-function kubernetesSlice({ options }: Parts): KubeObject {
+/** The block that Services get their addresses from; once it is there, it stays as it is. */
+async function publishRange(parts: Parts, served: Served): Promise<void> {
+  const cidr = parts.options.serviceCIDR;
+  const object = {
+    kind: 'ServiceCIDR',
+    apiVersion: 'networking.k8s.io/v1',
+    metadata: { name: 'kubernetes' },
+    spec: { cidrs: [cidr] },
+  };
+  await ensure(parts, served, object, '');
+  const ready = {
+    type: 'Ready',
+    status: 'True',
+    reason: '',
+    message: 'Kubernetes default Service CIDR is ready',
+    lastTransitionTime: formatTime(parts.clock.now()),
+  };
+  await changeObject(parts, {
+    ...change,
+    served,
+    namespace: '',
+    name: 'kubernetes',
+    subresource: 'status',
+    next: (hub) => {
+      // The kind was looked up by its name.
+      const { spec, status, metadata } = hub as ServiceCIDR;
+      const { conditions = [] } = status ?? {};
+      const isOurs = spec?.cidrs?.length === 1 && spec.cidrs[0] === cidr;
+      const isJudged = conditions.some(({ type }) => type === 'Ready');
+      if (!isOurs || isJudged || metadata.deletionTimestamp !== undefined) return hub;
+      return { ...hub, status: { ...status, conditions: [...conditions, ready] } } as KubeObject;
+    },
+  });
+}
+
+/** The endpoints of `kubernetes`, which no controller makes because the Service has no selector. */
+function ownSlice({ options }: Parts): KubeObject {
   const { address, port } = options.advertise;
   const slice = {
     kind: 'EndpointSlice',
@@ -110,8 +162,8 @@ function kubernetesSlice({ options }: Parts): KubeObject {
   return slice;
 }
 
-/** The same for readers of the older form; not mirrored, since the slice is there already. */
-function kubernetesEndpoints({ options }: Parts): KubeObject {
+/** The same in the older form, which says that it needs no mirror. */
+function ownEndpoints({ options }: Parts): KubeObject {
   const { address, port } = options.advertise;
   const endpoints = {
     kind: 'Endpoints',
@@ -126,17 +178,15 @@ function kubernetesEndpoints({ options }: Parts): KubeObject {
   return endpoints;
 }
 
-/** Made, or put right after the address has changed. */
+/** Makes it, or brings it up to date where the server's address has changed. */
 async function publish(parts: Parts, served: Served, object: KubeObject): Promise<void> {
   await ensure(parts, served, object, 'default');
   await changeObject(parts, {
+    ...change,
     served,
     namespace: 'default',
     name: 'kubernetes',
-    identity: self,
     subresource: '',
-    dryRun: false,
-    insists: false,
     next: (hub) => ({ ...object, metadata: { ...hub.metadata, ...object.metadata } }),
   });
 }

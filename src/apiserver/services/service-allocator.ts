@@ -1,243 +1,336 @@
 /**
  * Cluster addresses and node ports of Services.
  *
- * The store is the truth: what is taken is rebuilt from the Services in it when the server opens.
- * Afterwards a write first reserves in memory (so that two creations cannot get the same number),
- * then stores, then commits; a write that fails gives back what it reserved. Called by create,
- * update and remove for every kind; does nothing for other kinds than Service.
+ * A write first takes what it needs in memory (`reserve`, without waiting, so that validation can
+ * look at the Service as it will be), then writes it down where other servers see it (`record`),
+ * then stores the Service, then gives back what the Service does not need any more (`commit`). A
+ * write that fails gives back what it took (`rollBack`); what a crash leaves is repaired.
+ *
+ * Called by create, update and remove for every kind; does nothing for other kinds than Service.
  */
 import type { Served } from '#api/catalog.ts';
 import { internalError, invalid } from '#api/errors.ts';
 import { type FieldError, invalid as invalidField } from '#api/field-error.ts';
 import type { KubeObject } from '#api/object.ts';
 import type { Resource } from '#api/resource.ts';
-import { assert, present } from '#kit/assert.ts';
-import { formatIPv4, parseCIDR, parseIPv4, rangeSize } from '#kit/ip.ts';
-import type { Random } from '#kit/random.ts';
+import { assert } from '#kit/assert.ts';
+import { formatIPv4 } from '#kit/ip.ts';
 import {
   needsClusterIP,
   needsHealthCheckNodePort,
   needsNodePort,
 } from '#resources/core/service/defaults.ts';
 import type { Service, ServiceSpec } from '#resources/types/core-v1.ts';
-import { NumberRange } from './address-range.ts';
-import { normalizeFamilies } from './service-spec.ts';
+import { Addresses, type AddressParts, type Owner, spanOf } from './addresses.ts';
+import { planFamilies } from './ip-families.ts';
+import { NodePorts, type PortRange } from './node-ports.ts';
 
 export interface Reservation {
   /** The Service with its addresses and ports. */
   readonly hub: KubeObject;
-  commit(): void;
-  rollBack(): void;
+  /**
+   * Writes down what was taken, before the Service is stored. Answers with the Service, which may
+   * have got another address where another server was faster.
+   */
+  record(): Promise<KubeObject>;
+  /** The Service is stored: what it does not hold any more is free. */
+  commit(): Promise<void>;
+  rollBack(): Promise<void>;
 }
 
 export interface ServiceAllocatorOptions {
   readonly serviceCIDR: string;
-  readonly nodePortRange: { readonly first: number; readonly last: number };
+  readonly nodePortRange: PortRange;
 }
 
 /** What a Service holds. */
-interface Held {
+export interface Held {
   readonly addresses: readonly string[];
   readonly ports: readonly number[];
 }
 
-/**
- * The part of a range that is handed out last: a sixteenth, but 16 to 256 of it (ports: half that).
- */
-function bandOf(size: number, divisor: number, most: number): number {
-  return size < 32 ? 0 : Math.min(Math.max(16, Math.floor(size / divisor)), most);
-}
+const nothing: Held = { addresses: [], ports: [] };
+
+/** Families that this cluster gives addresses of. */
+const configuredFamilies = ['IPv4'];
+/** How often another number is tried when another server was faster. */
+const attemptsMax = 100;
 
 export class ServiceAllocator {
-  readonly #random: Random;
+  readonly addresses: Addresses;
+  readonly ports: NodePorts;
   readonly #options: ServiceAllocatorOptions;
-  readonly #addresses: NumberRange;
-  readonly #ports: NumberRange;
 
-  constructor(deps: { readonly random: Random }, options: ServiceAllocatorOptions) {
-    this.#random = deps.random;
+  constructor(parts: AddressParts, options: ServiceAllocatorOptions) {
     this.#options = options;
-    const range = parseCIDR(options.serviceCIDR);
-    assert(range !== undefined, `service range ${options.serviceCIDR} is an IPv4 range`);
-    const size = Math.max(1, rangeSize(range) - 2);
-    this.#addresses = new NumberRange({ first: range.base + 1, size, band: bandOf(size, 16, 256) });
-    const { first, last } = options.nodePortRange;
-    const ports = last - first + 1;
-    this.#ports = new NumberRange({ first, size: ports, band: bandOf(ports, 32, 128) });
+    this.addresses = new Addresses(parts);
+    this.ports = new NodePorts(parts, options.nodePortRange);
   }
 
   /** The first address: the one of `default/kubernetes`. */
   get firstAddress(): string {
-    return formatIPv4(this.#addresses.first);
-  }
-
-  /** Takes what a stored Service holds. For the start. */
-  restore(hub: KubeObject): void {
-    const { addresses, ports } = heldBy(asService(hub).spec);
-    for (const address of addresses) {
-      const value = parseIPv4(address);
-      if (value !== undefined) this.#addresses.take(value);
-    }
-    for (const port of ports) this.#ports.take(port);
+    const span = spanOf(this.#options.serviceCIDR);
+    assert(span !== undefined, `service range ${this.#options.serviceCIDR} is an IPv4 range`);
+    return formatIPv4(span.first);
   }
 
   reserve(served: Served, next: KubeObject, old: KubeObject | undefined): Reservation | undefined {
     if (!isService(served.resource)) return undefined;
     const before = old === undefined ? undefined : asService(old).spec;
-    const allocation = new Allocation(this.#random, this.#addresses, this.#ports, this.#options);
-    const given = normalizeFamilies(asService(next).spec ?? {});
-    const spec = allocation.fill(given, heldBy(before));
-    if (allocation.errors.length > 0) {
-      allocation.rollBack();
-      const { name = '' } = next.metadata;
-      throw invalid({ group: '', kind: 'Service' }, name, allocation.errors);
-    }
-    const after = heldBy(spec);
-    const held = heldBy(before);
-    return {
-      hub: { ...next, spec } as KubeObject,
-      commit: () => this.#releaseDropped(held, after),
-      rollBack: () => allocation.rollBack(),
-    };
+    const allocation = new Allocation(this, next, before);
+    const plan = planFamilies(asService(next).spec ?? {}, before, configuredFamilies);
+    allocation.refuse(plan.errors);
+    allocation.fill(plan.spec);
+    allocation.refuse(allocation.errors);
+    return allocation;
   }
 
-  release(resource: Resource, hub: KubeObject): void {
+  async release(resource: Resource, hub: KubeObject): Promise<void> {
     if (!isService(resource)) return;
-    this.#releaseDropped(heldBy(asService(hub).spec), { addresses: [], ports: [] });
+    await this.erase(heldBy(asService(hub).spec), ownerOf(hub));
   }
 
-  #releaseDropped(before: Held, after: Held): void {
-    for (const address of before.addresses) {
-      const value = parseIPv4(address);
-      if (value !== undefined && !after.addresses.includes(address)) this.#addresses.release(value);
-    }
-    for (const port of before.ports) if (!after.ports.includes(port)) this.#ports.release(port);
+  async erase({ addresses, ports }: Held, owner: Owner): Promise<void> {
+    await Promise.all([
+      ...addresses.map((address) => this.addresses.erase(address, owner)),
+      ...ports.map((port) => this.ports.erase(port, owner)),
+    ]);
   }
 }
 
-/** What one write takes, so that it can be given back. */
-class Allocation {
+/** What one write takes, so that it can be written down or given back. */
+class Allocation implements Reservation {
   readonly errors: FieldError[] = [];
-  readonly #random: Random;
-  readonly #addresses: NumberRange;
-  readonly #ports: NumberRange;
-  readonly #options: ServiceAllocatorOptions;
-  readonly #takenAddresses: number[] = [];
-  readonly #takenPorts: number[] = [];
+  readonly #books: ServiceAllocator;
+  readonly #next: KubeObject;
+  readonly #before: Held;
+  readonly #isNew: boolean;
+  readonly #owner: Owner;
+  /** Taken by this write → whether the client wanted just that one. */
+  readonly #addresses = new Map<string, boolean>();
+  readonly #ports = new Map<number, boolean>();
+  readonly #recorded: { addresses: string[]; ports: number[] } = { addresses: [], ports: [] };
+  #spec: ServiceSpec = {};
 
-  constructor(
-    random: Random,
-    addresses: NumberRange,
-    ports: NumberRange,
-    options: ServiceAllocatorOptions,
-  ) {
-    this.#random = random;
-    this.#addresses = addresses;
-    this.#ports = ports;
-    this.#options = options;
+  constructor(books: ServiceAllocator, next: KubeObject, old: ServiceSpec | undefined) {
+    this.#books = books;
+    this.#next = next;
+    this.#before = heldBy(old);
+    this.#isNew = old === undefined;
+    this.#owner = ownerOf(next);
   }
 
-  fill(spec: ServiceSpec, held: Held): ServiceSpec {
-    let filled = needsClusterIP(spec) ? this.#fillAddress(spec, held) : spec;
-    if (needsNodePort(filled)) filled = this.#fillPorts(filled, held);
-    if (needsHealthCheckNodePort(filled)) filled = this.#fillHealthCheckPort(filled, held);
-    return filled;
+  get hub(): KubeObject {
+    return { ...this.#next, spec: this.#spec } as KubeObject;
   }
 
-  rollBack(): void {
-    for (const value of this.#takenAddresses) this.#addresses.release(value);
-    for (const port of this.#takenPorts) this.#ports.release(port);
-    this.#takenAddresses.length = 0;
-    this.#takenPorts.length = 0;
+  refuse(errors: readonly FieldError[]): void {
+    if (errors.length === 0) return;
+    this.#settle();
+    throw invalid({ group: '', kind: 'Service' }, this.#next.metadata.name ?? '', errors);
   }
 
-  #fillAddress(spec: ServiceSpec, held: Held): ServiceSpec {
-    const wanted = spec.clusterIP ?? '';
-    if (wanted === 'None' || (wanted !== '' && held.addresses.includes(wanted))) return spec;
+  fill(given: ServiceSpec): void {
+    let spec = given;
+    try {
+      if (needsClusterIP(spec)) spec = this.#fillAddresses(spec);
+      if (spec.type === 'NodePort' || spec.type === 'LoadBalancer') spec = this.#fillPorts(spec);
+      if (needsHealthCheckNodePort(spec)) spec = this.#fillHealthCheckPort(spec);
+    } catch (error) {
+      this.#settle();
+      throw error;
+    }
+    this.#spec = spec;
+  }
+
+  async record(): Promise<KubeObject> {
+    for (const [address, wanted] of this.#addresses) await this.#recordAddress(address, wanted);
+    for (const [port, wanted] of this.#ports) await this.#recordPort(port, wanted);
+    this.#settle();
+    return this.hub;
+  }
+
+  async commit(): Promise<void> {
+    const { addresses, ports } = heldBy(this.#spec);
+    const dropped = {
+      addresses: this.#before.addresses.filter((address) => !addresses.includes(address)),
+      ports: this.#before.ports.filter((port) => !ports.includes(port)),
+    };
+    await this.#books.erase(dropped, this.#owner);
+  }
+
+  async rollBack(): Promise<void> {
+    this.#settle();
+    const { addresses, ports } = this.#recorded;
+    const recorded = { addresses: addresses.splice(0), ports: ports.splice(0) };
+    await this.#books.erase(recorded, this.#owner);
+  }
+
+  #settle(): void {
+    for (const address of this.#addresses.keys()) this.#books.addresses.settle(address);
+    for (const port of this.#ports.keys()) this.#books.ports.settle(port);
+    this.#addresses.clear();
+    this.#ports.clear();
+  }
+
+  #fillAddresses(spec: ServiceSpec): ServiceSpec {
+    const given = spec.clusterIPs ?? (spec.clusterIP ? [spec.clusterIP] : []);
+    if (given[0] === 'None') return { ...spec, clusterIPs: given };
+    const count = Math.max(given.length, (spec.ipFamilies ?? []).length);
+    const clusterIPs = Array.from({ length: count }, (_, index) =>
+      this.#fillAddress(given[index] ?? '', given),
+    );
+    return { ...spec, clusterIP: clusterIPs[0], clusterIPs };
+  }
+
+  #fillAddress(wanted: string, given: readonly string[]): string {
     if (wanted === '') {
-      const value = this.#addresses.takeAny(this.#random);
-      if (value === undefined) {
-        throw internalError('failed to allocate a serviceIP: range is full');
-      }
-      this.#takenAddresses.push(value);
-      const clusterIP = formatIPv4(value);
-      return { ...spec, clusterIP, clusterIPs: [clusterIP] };
+      const address = this.#books.addresses.takeAny();
+      if (address === undefined) throw this.#full('serviceIP');
+      this.#addresses.set(address, false);
+      return address;
     }
-    const value = parseIPv4(wanted);
-    // Text that is no address is reported by the kind's own validation.
-    if (value === undefined) return spec;
-    const why = this.#takeAddress(value);
-    if (why !== undefined) {
-      const detail = `failed to allocate IP ${wanted}: ${why}`;
-      this.errors.push(invalidField('spec.clusterIPs', spec.clusterIPs ?? [wanted], detail));
-    }
-    return spec;
+    if (this.#before.addresses.includes(wanted)) return wanted;
+    const why = this.#books.addresses.take(wanted);
+    if (why === undefined) this.#addresses.set(wanted, true);
+    else
+      this.errors.push(taken('spec.clusterIPs', given, `failed to allocate IP ${wanted}: ${why}`));
+    return wanted;
   }
 
-  #takeAddress(value: number): string | undefined {
-    if (!this.#addresses.contains(value)) {
-      return `provided IP is not in the valid range. The range of valid IPs is ${this.#options.serviceCIDR}`;
-    }
-    if (!this.#addresses.take(value)) return 'provided IP is already allocated';
-    this.#takenAddresses.push(value);
-    return undefined;
+  #full(what: 'serviceIP' | 'nodePort'): Error {
+    const { name } = this.#owner;
+    const text =
+      what === 'nodePort'
+        ? 'failed to allocate a nodePort: range is full'
+        : `failed to allocate a serviceIP for Service ${JSON.stringify(name)}: range is full`;
+    return internalError(text);
   }
 
-  #fillPorts(spec: ServiceSpec, held: Held): ServiceSpec {
-    const own = new Set<number>();
-    const ports = (spec.ports ?? []).map((port, index) => {
-      const wanted = port.nodePort ?? 0;
-      // One number may serve TCP and UDP of the same Service.
-      if (wanted !== 0 && (held.ports.includes(wanted) || own.has(wanted))) {
-        own.add(wanted);
-        return port;
-      }
-      const nodePort = this.#takePort(wanted, `spec.ports[${index}].nodePort`);
-      own.add(nodePort);
+  /** The protocols of one port share a number when they are made, also where only one names it. */
+  #fillPorts(spec: ServiceSpec): ServiceSpec {
+    const own = new Map<number, number>();
+    const given = spec.ports ?? [];
+    const requested = (port: number): number =>
+      given.find((one) => one.port === port && (one.nodePort ?? 0) !== 0)?.nodePort ?? 0;
+    const ports = given.map((port, index) => {
+      const said = port.nodePort ?? 0;
+      if (said === 0 && !needsNodePort(spec)) return port;
+      const field = `spec.ports[${index}].nodePort`;
+      if (!this.#isNew) return { ...port, nodePort: this.#takePort(said, field) };
+      const known = own.get(port.port);
+      const shares = known !== undefined && (said === 0 || said === known);
+      const wanted = said === 0 ? requested(port.port) : said;
+      const nodePort = shares ? known : this.#takePort(wanted, field);
+      if (known === undefined) own.set(port.port, nodePort);
       return { ...port, nodePort };
     });
     return { ...spec, ports };
   }
 
-  #fillHealthCheckPort(spec: ServiceSpec, held: Held): ServiceSpec {
+  #fillHealthCheckPort(spec: ServiceSpec): ServiceSpec {
     const wanted = spec.healthCheckNodePort ?? 0;
-    if (wanted !== 0 && held.ports.includes(wanted)) return spec;
-    return { ...spec, healthCheckNodePort: this.#takePort(wanted, 'spec.healthCheckNodePort') };
+    if (wanted === 0) return { ...spec, healthCheckNodePort: this.#takePort(0, '') };
+    if (this.#before.ports.includes(wanted) || this.#ports.has(wanted)) return spec;
+    const why = this.#books.ports.take(wanted);
+    if (why !== undefined) {
+      const text = `failed to allocate requested HealthCheck NodePort ${wanted}: ${why}`;
+      throw internalError(text);
+    }
+    this.#ports.set(wanted, true);
+    return spec;
   }
 
   #takePort(wanted: number, field: string): number {
     if (wanted === 0) {
-      const port = this.#ports.takeAny(this.#random);
-      if (port === undefined) throw internalError('failed to allocate a nodePort: range is full');
-      this.#takenPorts.push(port);
+      const port = this.#books.ports.takeAny();
+      if (port === undefined) throw this.#full('nodePort');
+      this.#ports.set(port, false);
       return port;
     }
-    const { first, last } = this.#options.nodePortRange;
-    if (!this.#ports.contains(wanted)) {
-      const detail = `provided port is not in the valid range. The range of valid ports is ${first}-${last}`;
-      this.errors.push(invalidField(field, wanted, detail));
-    } else if (this.#ports.take(wanted)) {
-      this.#takenPorts.push(wanted);
-    } else {
-      this.errors.push(invalidField(field, wanted, 'provided port is already allocated'));
-    }
+    const isOwn = !this.#isNew && this.#ports.has(wanted);
+    if (isOwn || this.#before.ports.includes(wanted)) return wanted;
+    const why = this.#books.ports.take(wanted);
+    if (why === undefined) this.#ports.set(wanted, true);
+    else this.errors.push(taken(field, wanted, why));
     return wanted;
+  }
+
+  async #recordAddress(first: string, wanted: boolean): Promise<void> {
+    let address = first;
+    for (let attempt = 0; attempt < attemptsMax; attempt++) {
+      if (await this.#books.addresses.record(address, this.#owner)) {
+        this.#recorded.addresses.push(address);
+        this.#books.addresses.settle(address);
+        return;
+      }
+      this.#books.addresses.settle(address);
+      if (wanted) {
+        const why = `failed to allocate IP ${address}: provided IP is already allocated`;
+        this.refuse([taken('spec.clusterIPs', this.#spec.clusterIPs, why)]);
+      }
+      const other = this.#books.addresses.takeAny();
+      if (other === undefined) throw this.#full('serviceIP');
+      const replace = (one: string): string => (one === address ? other : one);
+      const clusterIPs = (this.#spec.clusterIPs ?? []).map(replace);
+      this.#spec = { ...this.#spec, clusterIPs, clusterIP: clusterIPs[0] };
+      address = other;
+    }
+    throw this.#full('serviceIP');
+  }
+
+  async #recordPort(first: number, wanted: boolean): Promise<void> {
+    let port = first;
+    for (let attempt = 0; attempt < attemptsMax; attempt++) {
+      if (await this.#books.ports.record(port, this.#owner)) {
+        this.#recorded.ports.push(port);
+        this.#books.ports.settle(port);
+        return;
+      }
+      this.#books.ports.settle(port);
+      if (wanted) {
+        const at = (this.#spec.ports ?? []).findIndex(({ nodePort }) => nodePort === port);
+        const field = at < 0 ? 'spec.healthCheckNodePort' : `spec.ports[${at}].nodePort`;
+        this.refuse([taken(field, port, 'provided port is already allocated')]);
+      }
+      const other = this.#books.ports.takeAny();
+      if (other === undefined) throw this.#full('nodePort');
+      this.#replacePort(port, other);
+      port = other;
+    }
+    throw this.#full('nodePort');
+  }
+
+  #replacePort(port: number, other: number): void {
+    const { ports = [], healthCheckNodePort } = this.#spec;
+    this.#spec = {
+      ...this.#spec,
+      ports: ports.map((one) => (one.nodePort === port ? { ...one, nodePort: other } : one)),
+      ...(healthCheckNodePort === port ? { healthCheckNodePort: other } : {}),
+    };
   }
 }
 
-function heldBy(spec: ServiceSpec | undefined): Held {
-  if (spec === undefined) return { addresses: [], ports: [] };
+function taken(field: string, value: unknown, detail: string): FieldError {
+  return invalidField(field, value, detail);
+}
+
+export function heldBy(spec: ServiceSpec | undefined): Held {
+  if (spec === undefined) return nothing;
   const addresses = needsClusterIP(spec)
     ? (spec.clusterIPs ?? []).filter((address) => address !== 'None' && address !== '')
     : [];
-  const ports: number[] = [];
-  if (needsNodePort(spec)) {
-    for (const { nodePort = 0 } of spec.ports ?? []) if (nodePort !== 0) ports.push(nodePort);
+  const ports = new Set<number>();
+  if (spec.type === 'NodePort' || spec.type === 'LoadBalancer') {
+    for (const { nodePort = 0 } of spec.ports ?? []) if (nodePort !== 0) ports.add(nodePort);
   }
-  if (needsHealthCheckNodePort(spec) && (spec.healthCheckNodePort ?? 0) !== 0) {
-    ports.push(present(spec.healthCheckNodePort, 'checked just before'));
-  }
-  return { addresses, ports };
+  const { healthCheckNodePort = 0 } = spec;
+  if (needsHealthCheckNodePort(spec) && healthCheckNodePort !== 0) ports.add(healthCheckNodePort);
+  return { addresses, ports: [...ports] };
+}
+
+export function ownerOf({ metadata: { namespace = '', name = '' } }: KubeObject): Owner {
+  return { namespace, name };
 }
 
 function isService(resource: Resource): boolean {

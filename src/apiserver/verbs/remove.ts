@@ -21,6 +21,6 @@ export async function removeEntry(
   const { key, revision, createRevision } = entry;
   const written = await parts.store.delete({ key, expect: { revision } });
   if (!written.ok) return undefined;
-  parts.services.release(resource, last);
+  await parts.services.release(resource, last);
   return { key, value: encodeStored(resource, last), revision: written.revision, createRevision };
 }

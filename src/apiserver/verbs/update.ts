@@ -172,21 +172,22 @@ async function tryChange(
     }
     const warnings = resource.warnings?.(hub, old);
     if (dryRun || unchanged) {
-      reservation?.rollBack();
+      await reservation?.rollBack();
       if (dryRun) return { type: 'hub', status: 200, served, hub, warnings };
       return { type: 'entry', status: 200, served, entry, warnings };
     }
-    const written = isOver(hub)
-      ? await removeEntry(parts, resource, entry, hub)
-      : await replace(parts, served, entry, hub);
+    const whole = (await reservation?.record()) ?? hub;
+    const written = isOver(whole)
+      ? await removeEntry(parts, resource, entry, whole)
+      : await replace(parts, served, entry, whole);
     if (written === undefined) {
-      reservation?.rollBack();
+      await reservation?.rollBack();
       return undefined;
     }
-    reservation?.commit();
+    await reservation?.commit();
     return { type: 'entry', status: 200, served, entry: written, warnings };
   } catch (error) {
-    reservation?.rollBack();
+    await reservation?.rollBack();
     throw error;
   }
 }

@@ -1,0 +1,161 @@
+/**
+ * Keeps the books of addresses and ports true: compares them with the Services when the server
+ * opens and every few minutes from then on (`plan-repair.ts` decides), mends what it finds and says
+ * so in events and in the log.
+ */
+import { isReason } from '#api/errors.ts';
+import type { KubeObject } from '#api/object.ts';
+import { formatTime } from '#kit/clock.ts';
+import { parseIPv4 } from '#kit/ip.ts';
+import { nameSuffix } from '#kit/random.ts';
+import type { Identity } from '#kit/transport.ts';
+import type { Service } from '#resources/types/core-v1.ts';
+import type { IPAddress } from '#resources/types/networking-v1.ts';
+import type { Store } from '#store';
+import type { Parts } from '../parts.ts';
+import { decodeEntry, registryRoot } from '../registry.ts';
+import { createObject } from '../verbs/create.ts';
+import { type Owner, serviceCIDRs, spanOf } from './addresses.ts';
+import { portOwner, portPrefix } from './node-ports.ts';
+import {
+  type Complaint,
+  planRepair,
+  type RepairAction,
+  type RepairFacts,
+  type StoredPort,
+} from './plan-repair.ts';
+
+const repairIntervalMs = 3 * 60_000;
+/** Objects that are read in one go. */
+const batchSize = 200;
+const self: Identity = { name: 'system:apiserver', groups: ['system:masters'] };
+
+/** Looks again and again until the signal aborts. */
+export async function runRepair(
+  parts: Parts,
+  { signal, strays }: { readonly signal: AbortSignal; readonly strays: ReadonlySet<number> },
+): Promise<void> {
+  let before = strays;
+  for (;;) {
+    await parts.clock.sleep(repairIntervalMs, { signal });
+    const pause = (): Promise<void> => parts.clock.sleep(0, { signal });
+    before = await repairServices(parts, { strayBefore: before, pause });
+  }
+}
+
+export interface RepairOptions {
+  /** Ports that had no Service at the last look. */
+  readonly strayBefore?: ReadonlySet<number>;
+  /** Lets others have their turn; absent while nobody else is there yet. */
+  readonly pause?: () => Promise<void>;
+}
+
+/** One look. Answers with the ports that have no Service, for the next. */
+export async function repairServices(
+  parts: Parts,
+  options: RepairOptions = {},
+): Promise<ReadonlySet<number>> {
+  const plan = planRepair(await gather(parts, options), parts.clock.now());
+  await Promise.all(plan.actions.map((action) => perform(parts, action)));
+  for (const complaint of plan.complaints) await tell(parts, complaint);
+  return plan.strays;
+}
+
+/** In batches, so that it is no snapshot: the plan leaves alone what is young. */
+async function gather(
+  parts: Parts,
+  { strayBefore = new Set(), pause }: RepairOptions,
+): Promise<RepairFacts> {
+  const { store } = parts;
+  const list = async (prefix: string): Promise<readonly KubeObject[]> => {
+    const objects: KubeObject[] = [];
+    for (const entry of store.list({ prefix: `${registryRoot}${prefix}/` }).entries) {
+      objects.push(decodeEntry(entry));
+      if (objects.length % batchSize === 0) await pause?.();
+    }
+    return objects;
+  };
+  const ports = store.list({ prefix: portPrefix }).entries.map(
+    ({ key, value }): StoredPort => ({
+      port: Number(key.slice(portPrefix.length)),
+      owner: portOwner(value),
+    }),
+  );
+  const spans = serviceCIDRs(parts)
+    .flatMap(({ spec }) => spec?.cidrs ?? [])
+    .flatMap((cidr) => spanOf(cidr) ?? []);
+  return {
+    // What is stored under these prefixes has these shapes.
+    services: (await list('services/specs')) as readonly Service[],
+    addresses: (await list('ipaddresses')) as readonly IPAddress[],
+    ports,
+    strayBefore,
+    isInRange: (address) => {
+      const value = parseIPv4(address);
+      return spans.some(
+        ({ first, size }) => value !== undefined && value >= first && value < first + size,
+      );
+    },
+  };
+}
+
+async function perform({ services, store }: Parts, action: RepairAction): Promise<void> {
+  // The Service may have gone since it was looked at.
+  if ('owner' in action && !isThere(store, action.owner)) return;
+  switch (action.do) {
+    case 'record address':
+      await services.addresses.record(action.address, action.owner);
+      return;
+    case 'replace address':
+      await store.delete({ key: `${registryRoot}ipaddresses/${action.address}`, expect: 'any' });
+      await services.addresses.record(action.address, action.owner);
+      return;
+    case 'remove address':
+      await store.delete({ key: `${registryRoot}ipaddresses/${action.address}`, expect: 'any' });
+      return;
+    case 'record port':
+      await services.ports.record(action.port, action.owner);
+      return;
+    case 'remove port':
+      await store.delete({ key: `${portPrefix}${action.port}`, expect: 'any' });
+      return;
+    default:
+      action satisfies never;
+  }
+}
+
+function isThere(store: Store, { namespace, name }: Owner): boolean {
+  return store.get(`${registryRoot}services/specs/${namespace}/${name}`) !== undefined;
+}
+
+/** As an event about the Service or the address. */
+async function tell(parts: Parts, { about, reason, message }: Complaint): Promise<void> {
+  const { catalog, clock, random, log } = parts;
+  const { name = '', namespace = 'default', uid = '' } = about.metadata;
+  log.warn('service books were wrong', { reason, message });
+  const served = catalog.findPlural({ group: '', version: 'v1' }, 'events');
+  if (served === undefined) return;
+  const now = formatTime(clock.now());
+  const { kind, apiVersion } = about;
+  const component = 'ipallocator-repair-controller';
+  const object = {
+    kind: 'Event',
+    apiVersion: 'v1',
+    metadata: { name: `${name}.${nameSuffix(random, 10)}`, namespace },
+    involvedObject: { kind, apiVersion, name, namespace, uid },
+    reason,
+    message,
+    type: 'Warning',
+    source: { component },
+    reportingComponent: component,
+    firstTimestamp: now,
+    lastTimestamp: now,
+    count: 1,
+  };
+  try {
+    await createObject(parts, { served, object, namespace, identity: self, dryRun: false });
+  } catch (error) {
+    // A namespace that goes away takes no events any more.
+    if (!isReason(error, 'Forbidden') && !isReason(error, 'NotFound')) throw error;
+  }
+}
