@@ -14,6 +14,7 @@ import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import { type Controller, type ControllerDeps, runController } from './controller.ts';
+import { openCronJobController } from './cron-job/cron-job.ts';
 import { openDaemonSetController } from './daemon-set/daemon-set.ts';
 import { openDeploymentController } from './deployment/deployment.ts';
 import { openEndpointSliceController } from './endpoint-slice/endpoint-slice.ts';
@@ -81,6 +82,7 @@ function openAll(deps: ControllerDeps, options: ControllersOptions): readonly Co
     openStatefulSetController(deps),
     openDaemonSetController(deps),
     openJobController(deps),
+    openCronJobController(deps),
     openTTLAfterFinishedController(deps),
     openEndpointSliceController(deps),
     ...openUpkeepControllers(deps, { ...options, kinds }),

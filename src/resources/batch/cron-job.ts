@@ -6,13 +6,13 @@ import { type FieldError, invalid, notSupported, required } from '#api/field-err
 import type { KubeObject } from '#api/object.ts';
 import { type Column, defineResource, type Resource, type ResourceView } from '#api/resource.ts';
 import { formatLabelSelector } from '#api/selectors.ts';
+import { cronProblem, isTimeZone } from '#kit/cron.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, formatAge, nameColumn } from '../columns.ts';
 import { setPodTemplateDefaults } from '../core/pod/defaults.ts';
 import { changeMember, fillIn } from '../fill-in.ts';
 import type { CronJob, CronJobSpec, JobTemplateSpec } from '../types/batch-v1.ts';
 import { validateNotNegative } from '../value-validation.ts';
-import { cronProblem } from './cron-expression.ts';
 import { setFailurePolicyDefaults } from './job.ts';
 import { jobSpecWarnings, nameWarnings, validateJobSpec } from './job-validation.ts';
 
@@ -149,17 +149,6 @@ function validateTimeZone(timeZone: string | undefined, field: string): FieldErr
     return [invalid(field, timeZone, detail)];
   }
   return isTimeZone(timeZone) ? [] : [unknown];
-}
-
-function isTimeZone(timeZone: string): boolean {
-  if (/^[+-]/.test(timeZone)) return false;
-  try {
-    new Intl.DateTimeFormat('en', { timeZone });
-    return true;
-  } catch (error) {
-    if (error instanceof RangeError) return false;
-    throw error;
-  }
 }
 
 function cronJobColumns(): readonly Column<CronJob>[] {
