@@ -155,6 +155,7 @@ async function runComponents(
         clusterDomain: state.clusterDomain,
         port: state.kubeletPort,
         serving: { ...settings.serving, clientCA: settings.caCert },
+        staticPods: { path: join(dataDir, 'agent/pod-manifests') },
         signal: ending,
       },
     ),

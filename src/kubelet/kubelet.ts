@@ -17,7 +17,7 @@ import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import { Slots } from '#kit/slots.ts';
-import { pods, services } from '#resources/kinds.ts';
+import { nodes, pods, services } from '#resources/kinds.ts';
 import type { Pod, Service } from '#resources/types/core-v1.ts';
 import { Images } from './images.ts';
 import { removeLeftovers } from './leftovers.ts';
@@ -30,6 +30,9 @@ import { kubeletPaths } from './pod-paths.ts';
 import { PodWorker } from './pod-worker.ts';
 import { followRuntime } from './runtime-news.ts';
 import { serveKubelet } from './server.ts';
+import type { ManifestSources } from './static-pods/manifests.ts';
+import { annotations, isMirror, isStatic } from './static-pods/static-pod.ts';
+import { StaticPods } from './static-pods/static-pods.ts';
 import { StatusWriter } from './status-writer.ts';
 import { Volumes } from './volumes/volumes.ts';
 import { WatchedObjects } from './watched-objects.ts';
@@ -66,6 +69,8 @@ export interface KubeletOptions {
   readonly cgroupRoot?: string | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
   readonly podCIDR?: string | undefined;
+  /** Where manifests of static pods are; default: nowhere. */
+  readonly staticPods?: ManifestSources | undefined;
   /** Called once, when pods can be started. */
   readonly onReady?: (() => void) | undefined;
   readonly signal: AbortSignal;
@@ -99,6 +104,8 @@ class Kubelet {
   /** By pod uid. */
   readonly #workers = new Map<string, PodWorker>();
   #hasSynced = false;
+  #statics: StaticPods | undefined;
+  #staticPods: readonly Pod[] = [];
 
   constructor(deps: KubeletDeps, options: KubeletOptions, scope: Scope) {
     this.#deps = deps;
@@ -137,19 +144,67 @@ class Kubelet {
       });
       scope.spawn((ending) => server.run(ending));
     }
+    const statics = this.#openStaticPods(podInformer);
+    // Without the API they run all the same.
+    await statics.read(signal);
+    scope.spawn((ending) => statics.run(ending));
+    scope.spawn((ending) => this.#followRuntime(ending));
     // Variables of Services go into containers when they start, so Services must be known first.
     await podInformer.synced({ signal });
     await this.#waitForServices(serviceInformer, signal);
     podInformer.addHandler({
-      onAdd: (pod) => this.#add(pod),
-      onUpdate: (pod) => this.#update(pod),
-      onDelete: (pod) => this.#workers.get(pod.metadata.uid ?? '')?.gone(),
+      onAdd: (pod) => (isMirror(pod) ? this.#mirrored(pod) : this.#add(pod)),
+      onUpdate: (pod) => (isMirror(pod) ? this.#mirrored(pod) : this.#update(pod)),
+      onDelete: (pod) => {
+        if (isMirror(pod)) this.#mirrored(pod, { isGone: true });
+        else this.#workers.get(pod.metadata.uid ?? '')?.gone();
+      },
     });
     this.#hasSynced = true;
     log.info('kubelet ready', { node: nodeName, pods: this.#workers.size });
     this.#options.onReady?.();
-    scope.spawn((ending) => this.#followRuntime(ending));
     scope.spawn((ending) => this.#housekeep(ending));
+  }
+
+  #openStaticPods(informer: Informer<Pod>): StaticPods {
+    const { nodeName, staticPods = {} } = this.#options;
+    const { client, clock, log, informers } = this.#deps;
+    const ownNode = informers.of(nodes, { fieldSelector: `metadata.name=${nodeName}` });
+    this.#statics = new StaticPods(
+      { client, clock, log, informer },
+      {
+        nodeName,
+        sources: staticPods,
+        node: () => ownNode.get(nodeName),
+        onPods: (wanted) => this.#setStaticPods(wanted),
+        isEnding: (uid) => this.#workers.has(uid),
+      },
+    );
+    return this.#statics;
+  }
+
+  #setStaticPods(wanted: readonly Pod[]): void {
+    this.#staticPods = wanted;
+    const uids = new Set(wanted.map(({ metadata }) => metadata.uid));
+    for (const worker of this.#workers.values()) {
+      if (isStatic(worker.pod) && !uids.has(worker.pod.metadata.uid)) worker.retire();
+    }
+    this.#startStaticPods();
+  }
+
+  /** One whose manifest was changed begins when the one before it has ended. */
+  #startStaticPods(): void {
+    for (const pod of this.#staticPods) {
+      const { namespace = '', name = '' } = pod.metadata;
+      if (this.#find(namespace, name) === undefined) this.#add(pod);
+    }
+  }
+
+  #mirrored(mirror: Pod, { isGone = false }: { readonly isGone?: boolean } = {}): void {
+    const uid = mirror.metadata.annotations?.[annotations.mirror] ?? '';
+    const isLeaving = isGone || mirror.metadata.deletionTimestamp !== undefined;
+    this.#parts.statuses.mirrored(uid, isLeaving ? undefined : mirror);
+    this.#statics?.changed();
   }
 
   #node(): { readonly registration: NodeRegistration } {
@@ -194,6 +249,8 @@ class Kubelet {
     this.#scope.spawn(async (signal) => {
       await worker.run(signal);
       this.#workers.delete(uid);
+      this.#startStaticPods();
+      this.#statics?.changed();
     });
   }
 

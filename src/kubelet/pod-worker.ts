@@ -49,6 +49,7 @@ export class PodWorker {
   #status: PodStatus | undefined;
   /** The API no longer has it. */
   #isGone = false;
+  #isRetired = false;
   #ending: Ending | undefined;
   #wake: (() => void) | undefined;
   #isDirty = true;
@@ -115,6 +116,12 @@ export class PodWorker {
     this.#isGone = true;
     this.#end(this.#ending?.graceSeconds ?? graceSecondsGone);
     this.wake();
+  }
+
+  /** The manifest of a static pod is gone: it ends as if it had been deleted. */
+  retire(): void {
+    this.#isRetired = true;
+    this.#end(graceSecondsOf(this.#pod));
   }
 
   #end(graceSeconds: number): void {
@@ -319,10 +326,10 @@ export class PodWorker {
   async #finish(facts: PodFacts, signal: AbortSignal): Promise<boolean> {
     this.#probes.stop();
     const isDeleted = this.#pod.metadata.deletionTimestamp !== undefined;
-    if (!isDeleted && !this.#isGone) return false;
+    if (!isDeleted && !this.#isGone && !this.#isRetired) return false;
     if (!this.#isGone) {
       await this.#parts.statuses.settled(this.#uid);
-      await this.#deleteObject(signal);
+      if (!this.#isRetired) await this.#deleteObject(signal);
     }
     await this.#removeTraces(facts, signal);
     return true;

@@ -14,6 +14,7 @@ import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import { pods } from '#resources/kinds.ts';
 import type { Pod, PodStatus } from '#resources/types/core-v1.ts';
+import { isStatic } from './static-pods/static-pod.ts';
 
 interface Entry {
   pod: Pod;
@@ -32,6 +33,8 @@ export class StatusWriter {
   readonly #signal: AbortSignal;
   readonly #spawn: (task: () => Promise<void>) => void;
   readonly #entries = new Map<string, Entry>();
+  /** By uid of a static pod: the mirror that its status is written to. */
+  readonly #mirrors = new Map<string, Pod>();
 
   constructor(
     deps: { readonly client: Client; readonly clock: Clock; readonly log: Logger },
@@ -56,9 +59,26 @@ export class StatusWriter {
     }
     entry.pod = pod;
     entry.wanted = status;
-    if (entry.running === undefined && statusPatch(entry.sent, status) !== undefined) {
-      this.#start(entry);
-    }
+    this.#startIfNeeded(entry);
+  }
+
+  /** A static pod's mirror came, changed or went; from now on its status counts as sent. */
+  mirrored(uid: string, mirror: Pod | undefined): void {
+    if (mirror === undefined) this.#mirrors.delete(uid);
+    else this.#mirrors.set(uid, mirror);
+    const entry = this.#entries.get(uid);
+    if (entry === undefined || mirror === undefined || entry.running !== undefined) return;
+    entry.sent = mirror.status ?? {};
+    this.#startIfNeeded(entry);
+  }
+
+  #startIfNeeded(entry: Entry): void {
+    if (entry.running !== undefined || this.#targetOf(entry.pod) === undefined) return;
+    if (statusPatch(entry.sent, entry.wanted) !== undefined) this.#start(entry);
+  }
+
+  #targetOf(pod: Pod): Pod | undefined {
+    return isStatic(pod) ? this.#mirrors.get(pod.metadata.uid ?? '') : pod;
   }
 
   /** The server's view of the pod changed: compare with that from now on. */
@@ -73,6 +93,7 @@ export class StatusWriter {
 
   forget(uid: string): void {
     this.#entries.delete(uid);
+    this.#mirrors.delete(uid);
   }
 
   #start(entry: Entry): void {
@@ -87,8 +108,9 @@ export class StatusWriter {
     for (;;) {
       const { pod, wanted, sent } = entry;
       const patch = statusPatch(sent, wanted);
-      if (patch === undefined) return;
-      const { namespace, name = '', uid } = pod.metadata;
+      const target = this.#targetOf(pod);
+      if (patch === undefined || target === undefined) return;
+      const { namespace, name = '', uid } = target.metadata;
       try {
         const body = { metadata: { uid }, status: patch };
         await this.#client.patch(pods, { namespace, name }, body, {

@@ -23,6 +23,8 @@ export class KubeletBench implements AsyncDisposable {
   readonly clock = new VirtualClock();
   readonly runtime = new FakeRuntime({ clock: this.clock });
   readonly dataDir = mkdtempSync(join(tmpdir(), 'coracle-kubelet-'));
+  /** Of static pods. */
+  readonly manifestDir = join(this.dataDir, 'manifests');
   readonly server: TestServer;
   readonly client: Client;
   readonly signal = new AbortController().signal;
@@ -64,9 +66,22 @@ export class KubeletBench implements AsyncDisposable {
     return bench;
   }
 
+  /** The kubelet does not reach the API; what it has open goes on. */
+  isCutOff = false;
+
   start(): void {
     const stop = new AbortController();
-    const { clock, runtime, client, dataDir } = this;
+    const { clock, runtime, dataDir } = this;
+    const direct = this.server.server.direct(admin);
+    const client = openClient({
+      clock,
+      transport: {
+        send: async (request, options) => {
+          if (this.isCutOff) throw new Error('connection refused');
+          return direct.send(request, options);
+        },
+      },
+    });
     const deps = { clock, random: seededRandom(1), log: silentLog };
     const informers = openInformers({ client, ...deps });
     const machine = {
@@ -81,6 +96,7 @@ export class KubeletBench implements AsyncDisposable {
       {
         ...{ nodeName: 'node-1', nodeIP: '192.0.2.1', dataDir, clusterId: 'test' },
         ...{ clusterDNS: '10.43.0.10', clusterDomain: 'cluster.local', port: 10250 },
+        staticPods: { path: this.manifestDir },
         signal: stop.signal,
       },
     );
