@@ -1,121 +1,270 @@
 /**
- * How many pods per second get a node: pending pods, 100 hollow nodes, the real API server in this
- * process, everything on one thread. The nodes run what they get, so their status writes are part
- * of the load, as they are in a cluster. `npm run bench -- scheduler`.
+ * How many pods per second get a node, in the shapes of upstream's scheduler_perf: nodes and pods
+ * are laid out first, then the scheduler starts and the time from the first binding to the last is
+ * taken. All writes are on disk before they are answered. `npm run bench -- scheduler`.
  *
- * Goal: 1,326 pods per second (three times upstream's raised figure) for 2,000 pods.
+ * Beside upstream in the same run: `-- scheduler --upstream-apiserver PATH --etcd PATH
+ * --upstream-scheduler PATH`, with its client limits raised. `--only NAME` runs one shape.
+ * Goal: three times upstream's rate, and each rate above upstream's own floor. While pods are being
+ * scheduled the API answers others within 100 ms (99 of 100).
  */
-import { generateKeyPairSync } from 'node:crypto';
-import { type ApiServer, openApiServer } from '#apiserver';
-import { type Client, openClient, openInformers } from '#client';
-import { runHollowNodes } from '#hollow';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { KindOf } from '#api/kind-of.ts';
+import type { KubeObject } from '#api/object.ts';
+import { openClient, openHttpTransport } from '#client';
 import { systemClock } from '#kit/clock.ts';
-import { silentLog } from '#kit/log.ts';
-import { systemRandom } from '#kit/random.ts';
-import { Scope } from '#kit/scope.ts';
-import { namespaces, pods, serviceAccounts } from '#resources/kinds.ts';
-import { openCatalog } from '#resources/resources.ts';
-import type { Pod } from '#resources/types/core-v1.ts';
-import { runScheduler } from '#scheduler';
-import { openMemoryStore, type Store } from '#store';
+import { namespaces, nodes, pods, priorityClasses, serviceAccounts } from '#resources/kinds.ts';
+import { type Program, startOurs, startUpstream } from './api/programs.ts';
+import { namespace, nodeOf, type Shape, shapesOf } from './scheduler/shapes.ts';
 
-const goal = 1_326;
-const nodeCount = 100;
-const deps = { clock: systemClock(), random: systemRandom(), log: silentLog };
-const identity = { name: 'system:admin', groups: ['system:masters', 'system:authenticated'] };
+const clock = systemClock();
+const limitMs = 5 * 60_000;
+const latencyMsMax = 100;
+
+interface Figures {
+  readonly perSecond: number;
+  /** 99 of 100 reads of others took no longer. */
+  readonly latencyMs: number;
+}
+
+interface Upstream {
+  readonly apiServer: string;
+  readonly etcd: string;
+  readonly scheduler: string;
+}
 
 export default async function run({ small }: { readonly small: boolean }): Promise<void> {
-  const podCount = small ? 500 : 2_000;
-  await using store = openMemoryStore(deps);
-  await using server = await openServer(store);
-  const clientOf = (userAgent: string): Client =>
-    openClient({ transport: server.direct(identity), clock: deps.clock, userAgent });
-  await using scope = new Scope(new AbortController().signal);
-  const { signal } = scope;
-  const hollow = { ...deps, client: clientOf('hollow') };
-  scope.spawn((inner) =>
-    runHollowNodes(hollow, { count: nodeCount, delays: { startMs: 0, stopMs: 0 }, signal: inner }),
-  );
-  await until(() => store.count('/registry/minions/') === nodeCount, signal);
-  await createPods(clientOf('user'), { podCount, signal });
-
-  const bound = countBound(store);
-  const client = clientOf('scheduler');
-  const informers = openInformers({ ...deps, client });
-  const startedMs = deps.clock.monotonic();
-  scope.spawn((inner) => informers.run(inner));
-  scope.spawn((inner) => runScheduler({ ...deps, client, informers }, { signal: inner }));
-  await until(() => bound.size === podCount, signal);
-  const seconds = (deps.clock.monotonic() - startedMs) / 1000;
-  const rate = Math.round(podCount / seconds);
-  console.log(`  ${podCount} pods on ${nodeCount} nodes: ${rate}/s (goal ${goal})`);
+  const { only, upstream } = readFlags();
+  const cache = mkdtempSync(join(tmpdir(), 'coracle-bench-cache-'));
+  try {
+    for (const shape of shapesOf({ small })) {
+      if (only !== undefined && shape.name !== only) continue;
+      const ours = await measureOurs(shape, cache);
+      const other = upstream === undefined ? undefined : await measureUpstream(shape, upstream);
+      report(shape, ours, other);
+      if (!small && ours.perSecond < shape.floor) throw new Error(`${shape.name}: below the floor`);
+    }
+  } finally {
+    rmSync(cache, { recursive: true, force: true });
+  }
 }
 
-function openServer(store: Store): Promise<ApiServer> {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  return openApiServer(
-    { ...deps, store, catalog: openCatalog() },
-    {
-      serviceCIDR: '10.43.0.0/16',
-      nodePortRange: { first: 30_000, last: 32_767 },
-      advertise: { address: '127.0.0.1', port: 6443 },
-      serviceAccountKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-      serviceAccountIssuer: 'https://kubernetes.default.svc.cluster.local',
-      legacyVersions: false,
-    },
-  );
+function readFlags(): {
+  readonly only: string | undefined;
+  readonly upstream: Upstream | undefined;
+} {
+  const value = { type: 'string' } as const;
+  const options = {
+    'upstream-apiserver': value,
+    'upstream-scheduler': value,
+    etcd: value,
+    only: value,
+  };
+  const { values } = parseArgs({ strict: false, allowPositionals: true, options });
+  const text = (name: keyof typeof options): string | undefined => {
+    const given = values[name];
+    return typeof given === 'string' ? given : undefined;
+  };
+  const [apiServer, scheduler] = [text('upstream-apiserver'), text('upstream-scheduler')];
+  const etcd = text('etcd');
+  const complete = apiServer !== undefined && scheduler !== undefined && etcd !== undefined;
+  return { only: text('only'), upstream: complete ? { apiServer, scheduler, etcd } : undefined };
 }
 
-async function createPods(
-  client: Client,
-  { podCount, signal }: { readonly podCount: number; readonly signal: AbortSignal },
-): Promise<void> {
-  const metadata = { name: 'bench' };
-  await client.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata }, { signal });
-  // The controllers, which would make it, do not run here.
-  const account = { name: 'default', namespace: 'bench' };
-  const serviceAccount = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: account };
-  await client.create(serviceAccounts, serviceAccount, { signal });
-  const requests = { cpu: '10m', memory: '16Mi' };
-  for (let first = 0; first < podCount; first += 100) {
-    const some = Array.from({ length: Math.min(100, podCount - first) }, (_, index) => {
-      const pod: Pod = {
-        apiVersion: 'v1',
-        kind: 'Pod',
-        metadata: { name: `pod-${first + index}`, namespace: 'bench' },
-        spec: {
-          containers: [{ name: 'c', image: 'web:1', resources: { requests } }],
-          // Nor does the one that removes the taint of a new node.
-          tolerations: [{ operator: 'Exists' }],
-        },
-      };
-      return client.create(pods, pod, { signal });
+function report(shape: Shape, ours: Figures, other: Figures | undefined): void {
+  const { name, nodes: nodeCount, measured, floor } = shape;
+  const rate = Math.round(ours.perSecond);
+  const latency = `p99 of reads ${ours.latencyMs.toFixed(1)} ms (goal ${latencyMsMax})`;
+  const compared =
+    other === undefined
+      ? ''
+      : `; upstream ${Math.round(other.perSecond)}/s, p99 ${other.latencyMs.toFixed(1)} ms: ` +
+        `${(ours.perSecond / other.perSecond).toFixed(1)} times (goal 3)`;
+  const what = `${measured} pods on ${nodeCount} nodes`;
+  console.log(`  ${name.padEnd(18)} ${what}: ${rate}/s (floor ${floor}), ${latency}${compared}`);
+}
+
+async function measureOurs(shape: Shape, cache: string): Promise<Figures> {
+  await using program = await startOurs(cache, new URL('./scheduler/server.ts', import.meta.url));
+  return await measure(shape, program, () => {
+    program.tell('SIGUSR2');
+    return async () => {};
+  });
+}
+
+async function measureUpstream(shape: Shape, upstream: Upstream): Promise<Figures> {
+  await using program = await startUpstream(upstream);
+  const folder = mkdtempSync(join(tmpdir(), 'coracle-bench-scheduler-'));
+  const { target } = program;
+  const kubeconfig = join(folder, 'kubeconfig');
+  const access = {
+    server: `https://127.0.0.1:${target.port}`,
+    ca: target.ca,
+    cert: target.cert,
+    key: target.key,
+  };
+  writeFileSync(kubeconfig, JSON.stringify(kubeconfigOf(access)), { mode: 0o600 });
+  try {
+    return await measure(shape, program, () => {
+      const child = spawn(
+        upstream.scheduler,
+        [
+          ...['--kubeconfig', kubeconfig, '--authentication-kubeconfig', kubeconfig],
+          ...['--authorization-kubeconfig', kubeconfig, '--leader-elect=false'],
+          ...['--kube-api-qps', '10000', '--kube-api-burst', '10000', '--secure-port', '0'],
+        ],
+        { stdio: 'ignore' },
+      );
+      return () => stop(child);
     });
-    await Promise.all(some);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** Fills with the keys of pods that have a node, as the store commits them. */
-function countBound(store: Store): ReadonlySet<string> {
-  const bound = new Set<string>();
-  store.watch(
-    { prefix: '/registry/pods/', afterRevision: store.revision },
-    {
-      onEvents: (events) => {
-        for (const { key, value } of events) {
-          if (value !== undefined && Buffer.from(value).includes('"nodeName":"')) bound.add(key);
-        }
-      },
-      onEnd: () => {},
+interface Access {
+  readonly server: string;
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+function kubeconfigOf({ server, ca, cert, key }: Access): unknown {
+  const base64 = (text: string): string => Buffer.from(text).toString('base64');
+  const cluster = { server, 'certificate-authority-data': base64(ca) };
+  const user = { 'client-certificate-data': base64(cert), 'client-key-data': base64(key) };
+  return {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'bench', cluster }],
+    users: [{ name: 'bench', user }],
+    contexts: [{ name: 'bench', context: { cluster: 'bench', user: 'bench' } }],
+    'current-context': 'bench',
+  };
+}
+
+async function measure(
+  shape: Shape,
+  { target }: Program,
+  start: () => () => Promise<void>,
+): Promise<Figures> {
+  const server = `https://127.0.0.1:${target.port}`;
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  using transport = openHttpTransport({ server, ...target });
+  const client = openClient({ transport, clock });
+  const create = async <T extends KubeObject>(
+    kind: KindOf<T>,
+    count: number,
+    of: (index: number) => T,
+  ): Promise<void> => {
+    let next = 0;
+    const worker = async (): Promise<void> => {
+      while (next < count) await client.create(kind, of(next++), { signal });
+    };
+    await Promise.all(Array.from({ length: 32 }, worker));
+  };
+  const meta = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } };
+  await create(namespaces, 1, () => meta);
+  const account = { name: 'default', namespace };
+  await create(serviceAccounts, 1, () => ({ ...meta, kind: 'ServiceAccount', metadata: account }));
+  await create(priorityClasses, 1, () => ({
+    apiVersion: 'scheduling.k8s.io/v1',
+    kind: 'PriorityClass',
+    metadata: { name: 'high' },
+    value: 10,
+  }));
+  await create(nodes, shape.nodes, nodeOf);
+  await create(pods, shape.placed, (index) => {
+    const pod = shape.placedPod(index);
+    const spec = { containers: [], ...pod.spec, nodeName: `node-${index % shape.nodes}` };
+    return { ...pod, spec };
+  });
+  await create(pods, shape.measured, (index) => shape.measuredPod(index));
+
+  const bound = new Bound(shape.measured);
+  const { resourceVersion } = await client.list(pods, { namespace, limit: 1, signal });
+  const watching = bound.follow(client.watch(pods, { namespace, resourceVersion, signal }));
+  const latencies: number[] = [];
+  const reading = readOften(
+    async () => {
+      const startedMs = clock.monotonic();
+      await client.get(namespaces, { name: namespace }, { signal });
+      latencies.push(clock.monotonic() - startedMs);
     },
+    { signal },
   );
-  return bound;
+  const end = start();
+  const cancel = clock.after(limitMs, () => stopping.abort(new Error('took too long')));
+  try {
+    await Promise.race([bound.done, watching]);
+    return { perSecond: bound.perSecond, latencyMs: percentile(latencies, 0.99) };
+  } finally {
+    cancel();
+    stopping.abort(new Error('measured'));
+    await Promise.allSettled([watching, reading]);
+    await end();
+  }
 }
 
-async function until(condition: () => boolean, signal: AbortSignal): Promise<void> {
-  const endMs = deps.clock.monotonic() + 60_000;
-  while (!condition()) {
-    if (deps.clock.monotonic() > endMs) throw new Error('not done within a minute');
-    await deps.clock.sleep(5, { signal });
+/** Notes when the first and the last pod got a node. */
+class Bound {
+  readonly done: Promise<void>;
+  readonly #wanted: number;
+  readonly #names = new Set<string>();
+  readonly #resolve: () => void;
+  #firstMs = 0;
+  #lastMs = 0;
+
+  constructor(wanted: number) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.done = promise;
+    this.#resolve = resolve;
+    this.#wanted = wanted;
   }
+
+  get perSecond(): number {
+    return ((this.#wanted - 1) * 1000) / (this.#lastMs - this.#firstMs);
+  }
+
+  async follow(
+    events: AsyncIterable<{ readonly type: string; readonly object?: KubeObject }>,
+  ): Promise<void> {
+    for await (const { object } of events) {
+      // A watch of pods gives pods.
+      const pod = object as { metadata: { name?: string }; spec?: { nodeName?: string } };
+      const name = pod?.metadata.name ?? '';
+      if (!pod?.spec?.nodeName || !/^(pod|high)-/.test(name) || this.#names.has(name)) continue;
+      this.#names.add(name);
+      this.#lastMs = clock.monotonic();
+      if (this.#names.size === 1) this.#firstMs = this.#lastMs;
+      if (this.#names.size === this.#wanted) this.#resolve();
+    }
+  }
+}
+
+async function readOften(
+  read: () => Promise<void>,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<void> {
+  while (!signal.aborted) {
+    await read();
+    await clock.sleep(20, { signal });
+  }
+}
+
+function percentile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((left, right) => left - right);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGKILL');
+  await ended;
 }

@@ -17,7 +17,14 @@ interface Bench {
 const args = process.argv.slice(2);
 // Flags with a value, which benchmarks read for themselves: it is not the name of one.
 const value = { type: 'string' } as const;
-const flags = { 'upstream-apiserver': value, etcd: value, rounds: value, only: value, json: value };
+const flags = {
+  'upstream-apiserver': value,
+  'upstream-scheduler': value,
+  etcd: value,
+  rounds: value,
+  only: value,
+  json: value,
+};
 const { positionals: wanted } = parseArgs({
   strict: false,
   allowPositionals: true,

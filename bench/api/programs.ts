@@ -27,6 +27,8 @@ export interface Program extends AsyncDisposable {
   memoryMiB(): number;
   /** Processor time that they have used so far. */
   processorMs(): number;
+  /** Sends a signal to the server. */
+  tell(signal: NodeJS.Signals): void;
 }
 
 export interface Upstream {
@@ -40,7 +42,11 @@ interface Certificates {
   readonly client: KeyPair;
 }
 
-export async function startOurs(cache: string): Promise<Program> {
+/** `module` serves what it is told on the command line, as `server.ts` does. */
+export async function startOurs(
+  cache: string,
+  module = new URL('./server.ts', import.meta.url),
+): Promise<Program> {
   const folder = mkdtempSync(join(tmpdir(), 'coracle-bench-api-'));
   const { ca, serving, client } = issueAll();
   const port = await freePort();
@@ -54,7 +60,7 @@ export async function startOurs(cache: string): Promise<Program> {
   const entry = `
     import { enableCompileCache } from 'node:module';
     enableCompileCache(${JSON.stringify(cache)});
-    const { serve } = await import(${JSON.stringify(new URL('./server.ts', import.meta.url).href)});
+    const { serve } = await import(${JSON.stringify(module.href)});
     await serve(JSON.parse(process.argv[1]));
   `;
   const startedMs = clock.monotonic();
@@ -139,6 +145,7 @@ async function started(
     startMs: clock.monotonic() - startedMs,
     memoryMiB: () => processes.reduce((sum, { pid }) => sum + pssMiB(pid), 0),
     processorMs: () => processes.reduce((sum, { pid }) => sum + processorMs(pid), 0),
+    tell: (signal) => processes[0]?.kill(signal),
     [Symbol.asyncDispose]: end,
   };
 }
