@@ -89,6 +89,8 @@ export interface Client {
     at: { readonly namespace?: string | undefined; readonly name: string },
     options: Cancel & DeleteOptions,
   ): Promise<void>;
+  /** GET of any path: sub-resources, and APIs that have no kinds here (metrics). */
+  getPath<Answer>(path: string, options: Cancel): Promise<Answer>;
   /** POST to a sub-resource: `binding`, `eviction`, `token`. */
   createSubresource<T extends KubeObject, Body extends KubeObject, Answer>(
     kind: KindOf<T>,
@@ -238,6 +240,10 @@ class TransportClient implements Client {
     await this.#ask({ method: 'DELETE', path: objectPath(kind, at), body }, signal);
   }
 
+  getPath<Answer>(path: string, { signal }: Cancel): Promise<Answer> {
+    return this.#ask<Answer>({ method: 'GET', path }, signal);
+  }
+
   createSubresource<T extends KubeObject, Body extends KubeObject, Answer>(
     kind: KindOf<T>,
     at: ObjectAddress,
@@ -350,3 +356,4 @@ export {
 } from './leader-election.ts';
 export { openPortTransport, servePort } from './port-transport.ts';
 export { type EventText, openRecorder, type Recorder, type RecorderDeps } from './recorder.ts';
+export { objectPath, withQuery } from './request-path.ts';

@@ -8,6 +8,7 @@
 import type { KindOf } from '#api/kind-of.ts';
 import type { KubeObject } from '#api/object.ts';
 import { openAttachDetachController } from './attach-detach/attach-detach.ts';
+import { openAutoscalingController } from './autoscaling/autoscaling.ts';
 import type { Controller, ControllerDeps } from './controller.ts';
 import { openEndpointSliceMirroringController } from './endpoint-slice-mirroring/endpoint-slice-mirroring.ts';
 import { openEndpointsController } from './endpoints/endpoints.ts';
@@ -40,6 +41,7 @@ export function openUpkeepControllers(
     openEphemeralVolumeController(deps),
     openVolumeExpandController(deps),
     openAttachDetachController(deps),
+    openAutoscalingController(deps, { kinds }),
     openResourceQuotaController(deps, { kinds }),
   ];
 }

@@ -40,6 +40,8 @@ export interface World {
 export interface WorldOptions {
   /** The controllers hear of pods this much later than they happen. */
   readonly podDelayMs?: number;
+  /** Stands in for the servers of metrics: the list for a path; undefined where there is none. */
+  readonly metrics?: (path: string) => readonly object[] | undefined;
 }
 
 /** Opens it and ends it with the test. */
@@ -47,7 +49,8 @@ export async function openWorld(context: TestContext, options: WorldOptions = {}
   const clock = new VirtualClock();
   const server = await openTestServer({ clock });
   const client = openClient({ transport: server.transport, clock });
-  const controllersTransport = delayed(server.transport, clock, options.podDelayMs ?? 0);
+  const late = delayed(server.transport, clock, options.podDelayMs ?? 0);
+  const controllersTransport = withMetrics(late, options.metrics);
   const controllersClient = openClient({ transport: controllersTransport, clock });
   const random = seededRandom(3);
   const log: Logger = silentLog;
@@ -91,6 +94,21 @@ function delayed(transport: Transport, clock: VirtualClock, delayMs: number): Tr
         }
       })();
       return { ...response, body: late };
+    },
+  };
+}
+
+/** The same transport, where requests for metrics are answered by the stand-in. */
+function withMetrics(transport: Transport, metrics: WorldOptions['metrics']): Transport {
+  if (metrics === undefined) return transport;
+  return {
+    send: (request, options) => {
+      const path = decodeURIComponent(request.path);
+      const isAsked = /^\/apis\/(custom\.|external\.)?metrics\.k8s\.io\//.test(path);
+      const items = isAsked ? metrics(path) : undefined;
+      if (items === undefined) return transport.send(request, options);
+      const body = new TextEncoder().encode(JSON.stringify({ items }));
+      return Promise.resolve({ status: 200, headers: {}, body });
     },
   };
 }
@@ -174,7 +192,8 @@ class ControlWorld implements World {
       const podIP = `10.42.0.${this.#addresses}`;
       const lastTransitionTime = formatTime(this.clock.now());
       const conditions = [{ type: 'Ready', status: 'True', lastTransitionTime }];
-      const status = { phase: 'Running', podIP, podIPs: [{ ip: podIP }], conditions };
+      const { startTime = lastTransitionTime } = pod.status ?? {};
+      const status = { phase: 'Running', startTime, podIP, podIPs: [{ ip: podIP }], conditions };
       await this.client.update(pods, { ...pod, status }, { subresource: 'status', signal });
     }
   }

@@ -1,11 +1,11 @@
 /**
  * Which volumes are to be attached to which nodes. Pure.
  *
- * Wanted is every volume of a CSI driver that needs attaching, on each node where a pod that uses it
- * runs. A volume for one node alone is not attached to a second while a first has it. What nobody
- * wants any more is detached once the kubelet says that it is not in use, or after six minutes of
- * waiting on a node that is not healthy; at once on a node that is out of service. `attach-detach.ts`
- * gathers and performs.
+ * Wanted is every volume of a CSI driver that needs attaching, on each node where a pod that uses
+ * it runs. A volume for one node alone is not attached to a second while a first has it. What
+ * nobody wants any more is detached once the kubelet says that it is not in use, or after six
+ * minutes of waiting on a node that is not healthy; at once on a node that is out of service.
+ * `attach-detach.ts` gathers and performs.
  */
 import { createHash } from 'node:crypto';
 import type { Node, PersistentVolume, Pod } from '#resources/types/core-v1.ts';

@@ -11,7 +11,8 @@ import { volumeAnnotations } from '#resources/volumes/volume-matching.ts';
 
 export const limits = {
   /** A recycling pod may run this long, and for every GiB of the volume this much longer. */
-  recycleSecondsMin: { nfs: 300, hostPath: 60 },
+  recycleSecondsMin: 60,
+  recycleSecondsMinNFS: 300,
   recycleSecondsPerGiB: 30,
 } as const;
 
@@ -102,7 +103,7 @@ function recyclerPod({ metadata, spec }: PersistentVolume): Pod | undefined {
   const { nfs, hostPath, capacity } = spec ?? {};
   const source = nfs !== undefined ? { nfs } : hostPath !== undefined ? { hostPath } : undefined;
   if (source === undefined) return undefined;
-  const least = limits.recycleSecondsMin[nfs !== undefined ? 'nfs' : 'hostPath'];
+  const least = nfs === undefined ? limits.recycleSecondsMin : limits.recycleSecondsMinNFS;
   const gibibytes = /^(\d+)Gi$/.exec(capacity?.['storage'] ?? '')?.[1] ?? '0';
   const script = 'test -e /scrub && find /scrub -mindepth 1 -delete && test -z "$(ls -A /scrub)"';
   return {

@@ -1,0 +1,377 @@
+/**
+ * Scales what HorizontalPodAutoscalers point at, every 15 seconds, by what is measured.
+ *
+ * The target is read and written through its `scale` sub-resource, so anything that has one can be
+ * scaled. Each metric proposes a number (`metric.ts`), the largest wins; `normalize.ts` says how
+ * much of it is done now. If some metrics fail, the others may scale up but not down. A target
+ * scaled to nothing is left alone. Behaviour: kubernetes.io, "Horizontal Pod Autoscaling".
+ */
+import type { KindOf } from '#api/kind-of.ts';
+import { type KubeObject, objectKey, parseGroupVersion } from '#api/object.ts';
+import { quantityMilliValue } from '#api/quantity.ts';
+import { parseLabelSelector } from '#api/selectors.ts';
+import { type Informer, objectPath, type Recorder } from '#client';
+import { formatTime } from '#kit/clock.ts';
+import { WorkQueue } from '#kit/work-queue.ts';
+import { horizontalPodAutoscalers as autoscalerKind, pods as podKind } from '#resources/kinds.ts';
+import type { Scale } from '#resources/types/autoscaling-v1.ts';
+import type {
+  CrossVersionObjectReference,
+  HorizontalPodAutoscaler,
+  MetricStatus,
+} from '#resources/types/autoscaling-v2.ts';
+import type { Pod } from '#resources/types/core-v1.ts';
+import { ignoreNotFound, messageOf } from '../api-failure.ts';
+import type { Controller, ControllerDeps } from '../controller.ts';
+import { isSameValue } from '../same-value.ts';
+import { weighMetric } from './metric.ts';
+import { type MetricsSource, openMetricsSource } from './metrics-source.ts';
+import { type Condition, type History, noHistory, normalize, withScaling } from './normalize.ts';
+
+export const limits = {
+  /** Between two looks at the same autoscaler. */
+  syncPeriodMs: 15_000,
+} as const;
+
+const defaultTolerance = 0.1;
+
+interface Cancel {
+  readonly signal: AbortSignal;
+}
+
+interface Target {
+  readonly kind: KindOf<KubeObject>;
+  readonly scale: Scale;
+}
+
+/** What one look at an autoscaler finds out and does, for its status. */
+interface Outcome {
+  readonly conditions: readonly Condition[];
+  readonly metrics: readonly MetricStatus[] | undefined;
+  readonly current: number;
+  readonly desired: number;
+  readonly isScaled: boolean;
+}
+
+export function openAutoscalingController(
+  deps: ControllerDeps,
+  options: { readonly kinds: () => readonly KindOf<KubeObject>[] },
+): Controller {
+  const controller = new AutoscalingController(deps, options.kinds);
+  return {
+    name: 'horizontal-pod-autoscaler-controller',
+    queue: controller.queue,
+    reconcile: (key, cancel) => controller.reconcile(key, cancel),
+    workers: 5,
+    sources: [controller.autoscalers, controller.pods],
+  };
+}
+
+class AutoscalingController {
+  readonly queue: WorkQueue;
+  readonly autoscalers: Informer<HorizontalPodAutoscaler>;
+  readonly pods: Informer<Pod>;
+  readonly #deps: ControllerDeps;
+  readonly #kinds: () => readonly KindOf<KubeObject>[];
+  readonly #recorder: Recorder;
+  readonly #source: MetricsSource;
+  readonly #histories = new Map<string, History>();
+  /** The selector of what each autoscaler scales, as last seen. */
+  readonly #selectors = new Map<string, string>();
+
+  constructor(deps: ControllerDeps, kinds: () => readonly KindOf<KubeObject>[]) {
+    this.#deps = deps;
+    this.#kinds = kinds;
+    this.#recorder = deps.recorderFor('horizontal-pod-autoscaler');
+    this.#source = openMetricsSource(deps.client);
+    this.queue = new WorkQueue(deps);
+    this.autoscalers = deps.informers.of(autoscalerKind);
+    this.pods = deps.informers.of(podKind);
+    this.autoscalers.addHandler({
+      onAdd: (autoscaler) => this.queue.addAfter(objectKey(autoscaler), limits.syncPeriodMs),
+      onDelete: (autoscaler) => {
+        this.#histories.delete(objectKey(autoscaler));
+        this.#selectors.delete(objectKey(autoscaler));
+      },
+    });
+  }
+
+  async reconcile(key: string, { signal }: Cancel): Promise<void> {
+    const autoscaler = this.autoscalers.get(key);
+    if (autoscaler === undefined) return;
+    // Whatever happens, the next look is at its time: failing sooner would help nobody.
+    this.queue.addAfter(key, limits.syncPeriodMs);
+    const { namespace } = autoscaler.metadata;
+    const { scaleTargetRef: reference } = autoscaler.spec;
+    const { currentReplicas = 0, desiredReplicas = 0 } = autoscaler.status ?? {};
+    let target: Target;
+    try {
+      target = await this.#targetOf(autoscaler, { signal });
+    } catch (error) {
+      signal.throwIfAborted();
+      const why = messageOf(error);
+      this.#warn(autoscaler, 'FailedGetScale', why);
+      const message = `the HPA controller was unable to get the target's current scale: ${why}`;
+      const condition = { type: 'AbleToScale', status: 'False', reason: 'FailedGetScale' } as const;
+      await this.#writeStatus(
+        autoscaler,
+        {
+          conditions: [{ ...condition, message }],
+          metrics: autoscaler.status?.currentMetrics,
+          current: currentReplicas,
+          desired: desiredReplicas,
+          isScaled: false,
+        },
+        { signal },
+      );
+      const what = `${reference.kind} ${namespace}/${reference.name}`;
+      this.#deps.log.debug('target cannot be scaled', { autoscaler: key, target: what, error });
+      return;
+    }
+    const outcome = await this.#scale(autoscaler, target, { signal });
+    await this.#writeStatus(autoscaler, outcome, { signal });
+  }
+
+  #kindOf({ apiVersion = '', kind }: CrossVersionObjectReference): KindOf<KubeObject> {
+    const { group } = parseGroupVersion(apiVersion);
+    const found = this.#kinds().find((one) => one.group === group && one.kind === kind);
+    if (found === undefined) throw new Error(`no matches for kind "${kind}" in group "${group}"`);
+    return found;
+  }
+
+  async #targetOf(autoscaler: HorizontalPodAutoscaler, { signal }: Cancel): Promise<Target> {
+    const { scaleTargetRef } = autoscaler.spec;
+    const kind = this.#kindOf(scaleTargetRef);
+    const { namespace } = autoscaler.metadata;
+    const path = objectPath(kind, { namespace, name: scaleTargetRef.name }, 'scale');
+    return { kind, scale: await this.#deps.client.getPath<Scale>(path, { signal }) };
+  }
+
+  async #scale(
+    autoscaler: HorizontalPodAutoscaler,
+    target: Target,
+    { signal }: Cancel,
+  ): Promise<Outcome> {
+    const key = objectKey(autoscaler);
+    const { minReplicas = 1, maxReplicas, behavior } = autoscaler.spec;
+    const { replicas: current = 0 } = target.scale.spec ?? {};
+    const conditions: Condition[] = [
+      {
+        type: 'AbleToScale',
+        status: 'True',
+        reason: 'SucceededGetScale',
+        message: "the HPA controller was able to get the target's current scale",
+      },
+    ];
+    const nowMs = this.#deps.clock.now();
+    if (!this.#histories.has(key)) {
+      const recommendations = [{ atMs: nowMs, replicas: current }];
+      this.#histories.set(key, { ...noHistory, recommendations });
+    }
+    const metrics = autoscaler.status?.currentMetrics;
+    const unchanged = { conditions, metrics, current, desired: current, isScaled: false };
+    if (current === 0) {
+      const message = 'scaling is disabled since the replica count of the target is zero';
+      const reason = 'ScalingDisabled';
+      conditions.push({ type: 'ScalingActive', status: 'False', reason, message });
+      return { ...unchanged, metrics: undefined };
+    }
+    if (current > maxReplicas) {
+      const why = 'Current number of replicas above Spec.MaxReplicas';
+      return this.#rescale(autoscaler, target, { ...unchanged, desired: maxReplicas }, why, {
+        signal,
+      });
+    }
+    if (current < minReplicas) {
+      const why = 'Current number of replicas below Spec.MinReplicas';
+      return this.#rescale(autoscaler, target, { ...unchanged, desired: minReplicas }, why, {
+        signal,
+      });
+    }
+    const weighed = await this.#weighAll(autoscaler, target, { signal });
+    conditions.push(weighed.condition);
+    if (weighed.replicas === undefined) {
+      const desired = autoscaler.status?.desiredReplicas ?? 0;
+      return { ...unchanged, metrics: weighed.metrics, desired };
+    }
+    const wish = { current, desired: weighed.replicas, minReplicas, maxReplicas, behavior };
+    const history = this.#histories.get(key) ?? noHistory;
+    const normalized = normalize(wish, history, this.#deps.clock.now());
+    this.#histories.set(key, normalized.history);
+    conditions.push(...normalized.conditions);
+    const outcome = { ...unchanged, metrics: weighed.metrics, desired: normalized.replicas };
+    if (normalized.replicas === current) return outcome;
+    const above = `${weighed.name} above target`;
+    const why = weighed.replicas > current ? above : 'All metrics below target';
+    return this.#rescale(autoscaler, target, outcome, why, { signal });
+  }
+
+  async #weighAll(
+    autoscaler: HorizontalPodAutoscaler,
+    { scale }: Target,
+    { signal }: Cancel,
+  ): Promise<{
+    readonly replicas: number | undefined;
+    readonly name: string;
+    readonly metrics: readonly MetricStatus[] | undefined;
+    readonly condition: Condition;
+  }> {
+    const { metrics: specs = [], behavior } = autoscaler.spec;
+    const { replicas: specReplicas = 0 } = scale.spec ?? {};
+    const { replicas: statusReplicas = 0, selector = '' } = scale.status ?? {};
+    const refused = this.#checkSelector(autoscaler, selector);
+    if (refused !== undefined) {
+      this.#warn(autoscaler, 'FailedComputeMetricsReplicas', refused.why);
+      return { ...refused, replicas: undefined, name: '', metrics: undefined };
+    }
+    const tolerance = (given: string | undefined): number =>
+      given === undefined ? defaultTolerance : quantityMilliValue(given) / 1000;
+    const facts = {
+      namespace: autoscaler.metadata.namespace ?? '',
+      selector,
+      pods: this.#podsOf(autoscaler, selector),
+      specReplicas,
+      statusReplicas,
+      tolerances: {
+        up: tolerance(behavior?.scaleUp?.tolerance),
+        down: tolerance(behavior?.scaleDown?.tolerance),
+      },
+      nowMs: this.#deps.clock.now(),
+      resourceOf: (reference: CrossVersionObjectReference): string => {
+        const { group, plural } = this.#kindOf(reference);
+        return group === '' ? plural : `${plural}.${group}`;
+      },
+    };
+    const deps = { source: this.#source, signal };
+    const all = await Promise.all(specs.map((spec) => weighMetric(deps, spec, facts)));
+    const good = all.filter((one) => one.ok);
+    const bad = all.filter((one) => !one.ok);
+    for (const { reason, why } of bad) this.#warn(autoscaler, reason, why);
+    let best = good[0];
+    for (const one of good) if (best === undefined || one.replicas > best.replicas) best = one;
+    const metrics = good.map(({ status }) => status);
+    const [first] = bad;
+    const isUnsure = first !== undefined && (best === undefined || best.replicas < specReplicas);
+    if (best === undefined || isUnsure) {
+      const reason = first?.reason ?? 'FailedGetMetrics';
+      const message = `the HPA was unable to compute the replica count: ${first?.why ?? ''}`;
+      const count = `${bad.length} invalid out of ${specs.length}`;
+      const sum = `invalid metrics (${count}), first error is: ${first?.message ?? ''}`;
+      this.#warn(autoscaler, 'FailedComputeMetricsReplicas', sum);
+      const condition = { type: 'ScalingActive', status: 'False', reason, message } as const;
+      return { replicas: undefined, name: '', metrics, condition };
+    }
+    const message = `the HPA was able to successfully calculate a replica count from ${best.name}`;
+    const reason = 'ValidMetricFound';
+    const condition = { type: 'ScalingActive', status: 'True', reason, message } as const;
+    return { replicas: best.replicas, name: best.name, metrics, condition };
+  }
+
+  #podsOf({ metadata }: HorizontalPodAutoscaler, selector: string): readonly Pod[] {
+    const { matches } = parseLabelSelector(selector);
+    const pods: Pod[] = [];
+    for (const pod of this.pods.listNamespace(metadata.namespace ?? '')) {
+      if (matches(pod.metadata.labels)) pods.push(pod);
+    }
+    return pods;
+  }
+
+  /** Why pods cannot be found by the selector, or are scaled by others too. */
+  #checkSelector(
+    autoscaler: HorizontalPodAutoscaler,
+    selector: string,
+  ): { readonly why: string; readonly condition: Condition } | undefined {
+    const key = objectKey(autoscaler);
+    const refuse = (reason: string, why: string, message = why) => {
+      this.#warn(autoscaler, reason === 'InvalidSelector' ? 'SelectorRequired' : reason, why);
+      const condition = { type: 'ScalingActive', status: 'False', reason, message } as const;
+      return { why, condition };
+    };
+    if (selector === '') {
+      const message = "the HPA target's scale is missing a selector";
+      return refuse('InvalidSelector', 'selector is required', message);
+    }
+    this.#selectors.set(key, selector);
+    const pods = this.#podsOf(autoscaler, selector);
+    const rivals: string[] = [];
+    for (const [other, text] of this.#selectors) {
+      if (!other.startsWith(`${autoscaler.metadata.namespace}/`)) continue;
+      const { matches } = parseLabelSelector(text);
+      if (pods.some(({ metadata }) => matches(metadata.labels))) rivals.push(other);
+    }
+    if (rivals.length <= 1) return undefined;
+    const list = `[${rivals.join(' ')}]`;
+    const why = `pods by selector ${selector} are controlled by multiple HPAs: ${list}`;
+    return refuse('AmbiguousSelector', why);
+  }
+
+  async #rescale(
+    autoscaler: HorizontalPodAutoscaler,
+    { kind, scale }: Target,
+    outcome: Outcome,
+    why: string,
+    { signal }: Cancel,
+  ): Promise<Outcome> {
+    const { current, desired, conditions } = outcome;
+    const news = `New size: ${desired}; reason: ${why}`;
+    const type = 'AbleToScale';
+    try {
+      const next = { ...scale, spec: { ...scale.spec, replicas: desired } };
+      const asScale = { ...kind } as KindOf<Scale & KubeObject>;
+      await this.#deps.client.update(asScale, next, { subresource: 'scale', signal });
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#warn(autoscaler, 'FailedRescale', `${news}; error: ${messageOf(error)}`);
+      const message = `the HPA controller was unable to update the target scale: ${messageOf(error)}`;
+      const failed = { type, status: 'False', reason: 'FailedUpdateScale', message } as const;
+      const before = autoscaler.status?.desiredReplicas ?? 0;
+      return { ...outcome, desired: before, conditions: [...conditions, failed] };
+    }
+    this.#recorder.record(autoscaler, {
+      type: 'Normal',
+      reason: 'SuccessfulRescale',
+      message: news,
+    });
+    const key = objectKey(autoscaler);
+    const { behavior } = autoscaler.spec;
+    const history = this.#histories.get(key) ?? noHistory;
+    const nowMs = this.#deps.clock.now();
+    this.#histories.set(key, withScaling(history, { current, behavior }, desired, nowMs));
+    const message = `the HPA controller was able to update the target scale to ${desired}`;
+    const done = { type, status: 'True', reason: 'SucceededRescale', message } as const;
+    return { ...outcome, isScaled: true, conditions: [...conditions, done] };
+  }
+
+  async #writeStatus(
+    autoscaler: HorizontalPodAutoscaler,
+    { conditions, metrics, current, desired, isScaled }: Outcome,
+    { signal }: Cancel,
+  ): Promise<void> {
+    const now = formatTime(this.#deps.clock.now());
+    const byType = new Map((autoscaler.status?.conditions ?? []).map((one) => [one.type, one]));
+    for (const next of conditions) {
+      const before = byType.get(next.type);
+      const isSame = before?.status === next.status;
+      const lastTransitionTime = isSame ? before.lastTransitionTime : now;
+      byType.set(next.type, { ...next, lastTransitionTime });
+    }
+    const { lastScaleTime } = autoscaler.status ?? {};
+    const status = {
+      ...autoscaler.status,
+      ...(isScaled ? { lastScaleTime: now } : lastScaleTime === undefined ? {} : { lastScaleTime }),
+      currentReplicas: current,
+      desiredReplicas: desired,
+      currentMetrics: metrics,
+      conditions: [...byType.values()],
+    };
+    if (isSameValue(status, autoscaler.status)) return;
+    const options = { subresource: 'status', signal };
+    await this.#deps.client
+      .update(autoscalerKind, { ...autoscaler, status }, options)
+      .catch(ignoreNotFound);
+  }
+
+  #warn(autoscaler: HorizontalPodAutoscaler, reason: string, message: string): void {
+    this.#recorder.record(autoscaler, { type: 'Warning', reason, message });
+  }
+}
