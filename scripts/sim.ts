@@ -6,6 +6,9 @@
  *   npm run sim -- --seeds 50       seeds 1 to 50: one line each; with `--from N` others
  *   npm run sim -- --seeds 50 --twice   each twice, the second time under load; hashes must agree
  *   npm run sim -- --check          the same, 50 seeds: what a release has to pass
+ *   npm run sim -- --hours 1        seeds until the time is over; `--for 20m` the same
+ *   npm run sim -- --seeds 50 --coverage   and which lines of controllers and scheduler they ran
+ *   npm run sim -- --canaries       every planted bug has to be noticed; with names only those
  *
  * Ends with 1 when an invariant was violated or two hashes differ, and says how to see it again.
  * The second runs are made in a worker thread, with another one that does nothing but keep a
@@ -13,29 +16,53 @@
  */
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
+import { parseDuration } from '../src/kit/duration.ts';
+import { findCanary, readCanaries } from '../test/simulation/canaries.ts';
 import { type SimulationResult, simulate } from '../test/simulation/simulation.ts';
+import { lineCoverage, startCoverage } from './line-coverage.ts';
 
 const checkSeeds = 50;
+const covered = ['src/controllers/', 'src/scheduler/', 'src/scheduling/'];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     verbose: { type: 'boolean', default: false },
     seeds: { type: 'string' },
+    hours: { type: 'string' },
+    for: { type: 'string' },
     from: { type: 'string', default: '1' },
     twice: { type: 'boolean', default: false },
     check: { type: 'boolean', default: false },
+    coverage: { type: 'boolean', default: false },
+    canaries: { type: 'boolean', default: false },
+    /** Stop at the first violation; with `expect`, at the first one by such a checker. */
+    first: { type: 'boolean', default: false },
+    expect: { type: 'string', multiple: true, default: [] },
   },
 });
-
-const [only] = positionals;
-if (values.check) await runMany(checkSeeds, { twice: true });
-else if (values.seeds !== undefined) await runMany(whole(values.seeds), { twice: values.twice });
-else await runOne(whole(only ?? '1'));
 
 function whole(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new Error(`not a whole number: ${text}`);
   return Number(text);
+}
+
+function timeOf({ hours, for: time }: { hours?: string; for?: string }): number | undefined {
+  if (hours !== undefined) return Number(hours) * 3_600_000;
+  if (time === undefined) return undefined;
+  const ms = parseDuration(time);
+  if (ms === undefined) throw new Error(`not a duration: ${time}`);
+  return ms;
+}
+
+function* firstSeeds(count: number): Generator<number> {
+  const from = whole(values.from);
+  for (let seed = from; seed < from + count; seed++) yield seed;
+}
+
+function* seedsFor(ms: number): Generator<number> {
+  const end = performance.now() + ms;
+  for (let seed = whole(values.from); performance.now() < end; seed++) yield seed;
 }
 
 async function runOne(seed: number): Promise<void> {
@@ -50,19 +77,26 @@ async function runOne(seed: number): Promise<void> {
   if (result.violation !== undefined) process.exitCode = 1;
 }
 
-async function runMany(count: number, { twice }: { readonly twice: boolean }): Promise<void> {
-  const from = whole(values.from);
-  const seeds = Array.from({ length: count }, (_, index) => from + index);
-  const again = twice ? underLoad(seeds) : undefined;
+async function runMany(
+  seeds: Iterable<number>,
+  { twice }: { readonly twice: boolean },
+): Promise<void> {
+  const all = twice ? [...seeds] : seeds;
+  const again = twice ? underLoad([...all]) : undefined;
   const bad = new Set<number>();
-  const judged = new Map<string, number>();
-  for (const seed of seeds) {
+  const sums = new Sums();
+  for (const seed of all) {
     const result = await simulate(seed);
-    for (const [name, count] of Object.entries(result.judged)) {
-      judged.set(name, (judged.get(name) ?? 0) + count);
-    }
+    sums.add(result);
     console.log(summary(result));
-    if (result.violation !== undefined) bad.add(seed);
+    if (result.violation !== undefined) {
+      if (isAwaited(result.violation)) {
+        console.log(`caught: seed ${seed}: ${result.violation}`);
+        await again?.end();
+        return;
+      }
+      bad.add(seed);
+    }
     const other = await again?.hashOf(seed);
     if (other === undefined || other === result.hash) continue;
     console.log(`seed ${seed}: two runs differ: ${result.hash} and ${other}`);
@@ -70,10 +104,58 @@ async function runMany(count: number, { twice }: { readonly twice: boolean }): P
   }
   await again?.end();
   for (const seed of bad) console.log(`see it again: npm run sim -- ${seed} --verbose`);
-  const runs = twice ? `${count} seeds, each twice, once under load` : `${count} seeds`;
-  console.log(`${runs}: ${bad.size} failed`);
-  for (const [name, count] of judged) console.log(`  ${name}: judged ${count} times`);
+  sums.print();
+  console.log(`${twice ? 'each seed twice, once under load; ' : ''}${bad.size} failed`);
   if (bad.size > 0) process.exitCode = 1;
+}
+
+function isAwaited(violation: string): boolean {
+  if (!values.first) return false;
+  return values.expect.length === 0 || values.expect.some((name) => violation.startsWith(name));
+}
+
+class Sums {
+  readonly #judged = new Map<string, number>();
+  readonly #faults = new Map<string, number>();
+  #seeds = 0;
+  #virtualMs = 0;
+
+  add({ judged, faults, virtualMs }: SimulationResult): void {
+    this.#seeds += 1;
+    this.#virtualMs += virtualMs;
+    for (const [into, from] of [
+      [this.#judged, judged],
+      [this.#faults, faults],
+    ] as const) {
+      for (const [name, count] of Object.entries(from))
+        into.set(name, (into.get(name) ?? 0) + count);
+    }
+  }
+
+  print(): void {
+    const hours = (this.#virtualMs / 3_600_000).toFixed(1);
+    console.log(`${this.#seeds} seeds, ${hours} simulated hours`);
+    console.log(`faults: ${textOf(this.#faults)}`);
+    console.log(`judged: ${textOf(this.#judged)}`);
+  }
+}
+
+function textOf(counts: ReadonlyMap<string, number>): string {
+  return Array.from(counts, ([name, count]) => `${name} ${count}`).join(', ');
+}
+
+async function runCanaries(names: readonly string[]): Promise<void> {
+  const { signal } = new AbortController();
+  let missed = 0;
+  for (const canary of readCanaries()) {
+    if (names.length > 0 && !names.includes(canary.name)) continue;
+    const found = await findCanary(canary, { signal });
+    if (found.ok) console.log(`${canary.name}: seed ${found.seed}: ${found.violation}`);
+    else console.log(`${canary.name}: MISSED: ${found.problem}`);
+    if (!found.ok) missed += 1;
+  }
+  console.log(missed === 0 ? 'every canary was noticed' : `${missed} canaries were missed`);
+  if (missed > 0) process.exitCode = 1;
 }
 
 function summary(result: SimulationResult): string {
@@ -102,4 +184,17 @@ function underLoad(seeds: readonly number[]): {
       await Promise.all([busy.terminate(), runner.terminate()]);
     },
   };
+}
+
+const [only] = positionals;
+const timeMs = timeOf(values);
+const coverage = values.coverage ? await startCoverage() : undefined;
+if (values.canaries) await runCanaries(positionals);
+else if (values.check) await runMany(firstSeeds(checkSeeds), { twice: true });
+else if (timeMs !== undefined) await runMany(seedsFor(timeMs), { twice: false });
+else if (values.seeds !== undefined) {
+  await runMany(firstSeeds(whole(values.seeds)), { twice: values.twice });
+} else await runOne(whole(only ?? '1'));
+if (coverage !== undefined) {
+  for (const line of lineCoverage(await coverage.stop(), covered)) console.log(line);
 }

@@ -7,14 +7,16 @@
 import { formatMicroTime, formatTime } from '#kit/clock.ts';
 import type { Lease } from '#resources/types/coordination-v1.ts';
 import type { Node, NodeCondition, NodeStatus } from '#resources/types/core-v1.ts';
+import type { HollowTaint } from './hollow.ts';
 
 export interface HollowNode {
   readonly name: string;
   readonly address: string;
-  /** First three numbers of its pods' addresses, with the dot. */
-  readonly podPrefix: string;
+  /** Its pods' addresses, unless the cluster gives it others. */
+  readonly podCIDR: string;
   readonly capacity: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
+  readonly taints: readonly HollowTaint[];
 }
 
 export interface NodesOptions {
@@ -22,12 +24,13 @@ export interface NodesOptions {
   readonly firstIndex: number;
   readonly capacity: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
+  readonly taints: readonly HollowTaint[];
 }
 
 export const leaseNamespace = 'kube-node-lease';
 
 export function planNodes(options: NodesOptions): ReadonlyMap<string, HollowNode> {
-  const { names, firstIndex, capacity } = options;
+  const { names, firstIndex, capacity, taints } = options;
   return new Map(
     names.map((name, offset) => {
       const high = (firstIndex + offset) >> 8;
@@ -39,7 +42,10 @@ export function planNodes(options: NodesOptions): ReadonlyMap<string, HollowNode
         ...options.labels,
       };
       const address = `192.168.${high}.${low}`;
-      return [name, { name, address, podPrefix: `10.${128 + high}.${low}.`, capacity, labels }];
+      return [
+        name,
+        { name, address, podCIDR: `10.${128 + high}.${low}.0/24`, capacity, labels, taints },
+      ];
     }),
   );
 }
@@ -49,6 +55,7 @@ export function nodeObject(node: HollowNode, nowMs: number): Node {
     apiVersion: 'v1',
     kind: 'Node',
     metadata: { name: node.name, labels: node.labels },
+    ...(node.taints.length === 0 ? {} : { spec: { taints: node.taints } }),
     status: nodeStatus(node, undefined, nowMs),
   };
 }

@@ -1,91 +1,113 @@
 /**
- * The life of a hollow pod, as decisions: what the API says and what "runs" here, in; actions, out.
+ * What a hollow node does next about a pod, as decisions: what the API says and what "runs" here,
+ * in; actions, out.
  *
- * Example, with the default delays: seen at 0 s → start; 0.2 s: running and ready → write the
- * status; deletion wished at 60 s → stop, wait; 60.2 s → delete for good. `pods.ts` performs this,
- * and asks again at the time of `wait` or when the pod changes.
+ * Example, with the default delays: seen at 0 s → start; 0.2 s: its container runs and is ready →
+ * write the status; deletion wished at 60 s → stop, wait; 60.2 s → write how it ended, delete for
+ * good. `pods.ts` performs this, and asks again at the time of `wait` or when the pod changes.
  */
 import { jsonEqual } from '#kit/json-equal.ts';
 import type { Pod, PodStatus } from '#resources/types/core-v1.ts';
+import {
+  containersOf,
+  type DueRun,
+  deadlineOf,
+  dueRuns,
+  initContainersOf,
+  nextChangeMs,
+  type PodLife,
+} from './life.ts';
 import { podStatus } from './status.ts';
-
-/** One attempt to run the containers of a pod. */
-export interface Attempt {
-  readonly seenMs: number;
-  readonly runningMs: number;
-  readonly readyMs: number;
-  /** When the containers end by themselves. */
-  readonly exit: { readonly atMs: number; readonly code: number } | undefined;
-}
-
-export interface RunningPod extends Attempt {
-  readonly uid: string;
-  readonly podIP: string;
-  readonly hostIP: string;
-  readonly restartCount: number;
-  /** How the attempt before this one ended. */
-  readonly before: Attempt | undefined;
-  /** The containers have been told to stop and will have by then. */
-  readonly stoppedMs: number | undefined;
-}
 
 export type Action =
   | { readonly do: 'start' }
-  | { readonly do: 'restart' }
+  /** Containers begin; what to say of it is planned again. */
+  | { readonly do: 'run'; readonly due: readonly DueRun[] }
   | { readonly do: 'stop'; readonly stoppedMs: number }
   | { readonly do: 'writeStatus'; readonly status: PodStatus }
   | { readonly do: 'delete' }
   | { readonly do: 'forget' }
   | { readonly do: 'wait'; readonly untilMs: number };
 
-export const restartDelayMs = { first: 10_000, max: 300_000 } as const;
-
 export interface PodView {
   readonly pod: Pod;
-  readonly running: RunningPod | undefined;
+  readonly life: PodLife | undefined;
   readonly stopMs: number;
 }
 
-export function planPod({ pod, running, stopMs }: PodView, nowMs: number): readonly Action[] {
-  if (pod.metadata.deletionTimestamp !== undefined) return planEnd({ pod, running, stopMs }, nowMs);
-  const phase = pod.status?.phase;
-  if (phase === 'Succeeded' || phase === 'Failed') {
-    return running === undefined ? [] : [{ do: 'forget' }];
-  }
-  if (running === undefined) return [{ do: 'start' }];
-  const restartMs = restartTime(pod, running);
-  if (restartMs !== undefined && restartMs <= nowMs) return [{ do: 'restart' }];
+export function planPod({ pod, life, stopMs }: PodView, nowMs: number): readonly Action[] {
+  if (pod.metadata.deletionTimestamp !== undefined) return planEnd({ pod, life, stopMs }, nowMs);
+  if (isOver(pod)) return life === undefined ? [] : [{ do: 'forget' }];
+  if (life === undefined) return wasLost(pod) ? [planLost(pod, nowMs)] : [{ do: 'start' }];
+  const due = dueRuns(pod, life, nowMs);
+  if (due.length > 0) return [{ do: 'run', due }];
+  const isLate = (deadlineOf(pod, life) ?? Number.POSITIVE_INFINITY) <= nowMs;
+  const status = podStatus(pod, life, { nowMs, ends: isLate ? 'late' : undefined });
   const actions: Action[] = [];
-  const status = podStatus(pod, running, { nowMs, restarts: restartMs !== undefined });
   if (!isShown(pod.status, status)) actions.push({ do: 'writeStatus', status });
-  const next = [running.runningMs, running.readyMs, running.exit?.atMs, restartMs]
-    .filter((atMs) => atMs !== undefined)
-    .filter((atMs) => atMs > nowMs);
-  if (next.length > 0) actions.push({ do: 'wait', untilMs: Math.min(...next) });
+  const untilMs = nextChangeMs(pod, life, nowMs);
+  if (untilMs !== undefined) actions.push({ do: 'wait', untilMs });
   return actions;
 }
 
-function planEnd({ pod, running, stopMs }: PodView, nowMs: number): readonly Action[] {
-  const ended = running === undefined || (running.exit?.atMs ?? Infinity) <= nowMs;
-  if (ended || (running.stoppedMs !== undefined && running.stoppedMs <= nowMs)) {
-    return [{ do: 'delete' }];
-  }
-  const graceMs = (pod.metadata.deletionGracePeriodSeconds ?? 30) * 1000;
-  const stoppedMs = Math.min(running.stoppedMs ?? Infinity, nowMs + Math.min(stopMs, graceMs));
-  if (running.stoppedMs === stoppedMs) return [{ do: 'wait', untilMs: stoppedMs }];
-  return [
-    { do: 'stop', stoppedMs },
-    { do: 'wait', untilMs: stoppedMs },
-  ];
+function isOver({ status }: Pod): boolean {
+  return status?.phase === 'Succeeded' || status?.phase === 'Failed';
 }
 
-/** When containers that end are started again; undefined: never. */
-function restartTime(pod: Pod, running: RunningPod): number | undefined {
-  if (running.exit === undefined) return undefined;
-  const policy = pod.spec?.restartPolicy ?? 'Always';
-  if (policy === 'Never' || (policy === 'OnFailure' && running.exit.code === 0)) return undefined;
-  const { first, max } = restartDelayMs;
-  return running.exit.atMs + Math.min(first * 2 ** running.restartCount, max);
+/** It ran before this process began, and is not to be started twice. */
+function wasLost({ spec, status }: Pod): boolean {
+  if (spec?.restartPolicy !== 'Never') return false;
+  const all = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+  return all.some(({ state }) => state?.running !== undefined || state?.terminated !== undefined);
+}
+
+function planLost(pod: Pod, nowMs: number): Action {
+  return { do: 'writeStatus', status: podStatus(pod, nobody(pod, nowMs), { nowMs, ends: 'gone' }) };
+}
+
+/** The life of a pod of which nothing is known here. */
+function nobody({ metadata, status }: Pod, nowMs: number): PodLife {
+  return {
+    uid: metadata.uid ?? '',
+    podIP: status?.podIP ?? '',
+    hostIP: status?.hostIP ?? '',
+    seenMs: nowMs,
+    sandboxMs: nowMs,
+    pullMs: nowMs,
+    containers: new Map(),
+    earlier: new Map(),
+    stoppedMs: nowMs,
+  };
+}
+
+function planEnd({ pod, life, stopMs }: PodView, nowMs: number): readonly Action[] {
+  const graceSeconds = pod.metadata.deletionGracePeriodSeconds ?? 30;
+  if (life === undefined && isOver(pod)) {
+    // Deleted for good already, and still there: somebody's finalizer holds it.
+    return graceSeconds === 0 ? [] : [{ do: 'delete' }];
+  }
+  const runs = life !== undefined && isRunning(pod, life, nowMs);
+  if (runs && (life.stoppedMs === undefined || life.stoppedMs > nowMs)) {
+    const stoppedMs = Math.min(
+      life.stoppedMs ?? Number.POSITIVE_INFINITY,
+      nowMs + Math.min(stopMs, graceSeconds * 1000),
+    );
+    if (life.stoppedMs === stoppedMs) return [{ do: 'wait', untilMs: stoppedMs }];
+    return [
+      { do: 'stop', stoppedMs },
+      { do: 'wait', untilMs: stoppedMs },
+    ];
+  }
+  const status = podStatus(pod, life ?? nobody(pod, nowMs), { nowMs, ends: 'gone' });
+  const write: Action = { do: 'writeStatus', status };
+  return isOver(pod) ? [{ do: 'delete' }] : [write, { do: 'delete' }];
+}
+
+function isRunning(pod: Pod, life: PodLife, nowMs: number): boolean {
+  return [...initContainersOf(pod), ...containersOf(pod)].some(({ name }) => {
+    const run = life.containers.get(name)?.run;
+    return run !== undefined && (run.exit?.atMs ?? Number.POSITIVE_INFINITY) > nowMs;
+  });
 }
 
 /** Whether the API shows what we would write; others' conditions and fields do not matter. */

@@ -5,19 +5,34 @@
  * another pod; what ran under the old uid is stopped when the new one is seen.
  */
 import { isReason } from '#api/errors.ts';
-import { objectKey } from '#api/object.ts';
+import { controllerOf, objectKey } from '#api/object.ts';
 import type { Informer, Informers } from '#client';
 import type { Scope } from '#kit/scope.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
-import { pods as podKind } from '#resources/kinds.ts';
-import type { Pod, PodStatus } from '#resources/types/core-v1.ts';
-import type { HollowDelays, HollowDeps } from './hollow.ts';
+import { nodes as nodeKind, pods as podKind } from '#resources/kinds.ts';
+import type { Container, Node, Pod, PodStatus } from '#resources/types/core-v1.ts';
+import { PodAddresses } from './addresses.ts';
+import { endOf } from './command.ts';
+import type { HollowDelays, HollowDeps, HollowFailures } from './hollow.ts';
+import {
+  type ContainerLife,
+  type DueRun,
+  type Exit,
+  initContainersOf,
+  isSidecar,
+  type PodLife,
+  type Run,
+} from './life.ts';
 import type { HollowNode } from './node.ts';
-import { type Action, type Attempt, planPod, type RunningPod } from './plan.ts';
+import { type Action, planPod } from './plan.ts';
 
 export const podLimits = {
   /** Pods worked on at the same time. */
   writesMax: 32,
+  /** How long a failed pull is tried again after. */
+  pullRetryMs: 15_000,
+  /** How long a container that flaps is not ready. */
+  flapMs: 5_000,
 } as const;
 
 export interface PodsDeps extends HollowDeps {
@@ -29,7 +44,8 @@ export interface PodsOptions {
   readonly nodes: ReadonlyMap<string, HollowNode>;
   readonly only: string | undefined;
   readonly delays: HollowDelays;
-  readonly failedStarts: number;
+  readonly failures: HollowFailures;
+  readonly jobSeconds: number | undefined;
 }
 
 export function runPods(deps: PodsDeps, options: PodsOptions): void {
@@ -38,7 +54,9 @@ export function runPods(deps: PodsDeps, options: PodsOptions): void {
   const selection = only === undefined ? {} : { fieldSelector: `spec.nodeName=${only}` };
   const informer = informers.of(podKind, selection);
   const queue = new WorkQueue(deps, { retryDelayMs: 100, retryDelayMsMax: 10_000 });
-  const runner = new PodRunner(deps, options, { informer, queue });
+  const nodeSelection = only === undefined ? {} : { fieldSelector: `metadata.name=${only}` };
+  const known = informers.of(nodeKind, nodeSelection);
+  const runner = new PodRunner(deps, options, { informer, queue, known });
   const see = (pod: Pod): void => {
     if (nodes.has(pod.spec?.nodeName ?? '')) queue.add(objectKey(pod));
   };
@@ -67,24 +85,32 @@ class PodRunner {
   readonly #options: PodsOptions;
   readonly #informer: Informer<Pod>;
   readonly #queue: WorkQueue;
-  readonly #running = new Map<string, RunningPod>();
-  /** Last address given, by node. */
-  readonly #addresses = new Map<string, number>();
+  readonly #nodes: Informer<Node>;
+  readonly #lives = new Map<string, PodLife>();
+  readonly #addresses = new Map<string, PodAddresses>();
 
   constructor(
     deps: PodsDeps,
     options: PodsOptions,
-    sources: { readonly informer: Informer<Pod>; readonly queue: WorkQueue },
+    sources: {
+      readonly informer: Informer<Pod>;
+      readonly queue: WorkQueue;
+      readonly known: Informer<Node>;
+    },
   ) {
     this.#deps = deps;
     this.#options = options;
     this.#informer = sources.informer;
     this.#queue = sources.queue;
+    this.#nodes = sources.known;
   }
 
   forget({ metadata, spec }: Pod): void {
-    if (!this.#running.delete(metadata.uid ?? '')) return;
-    this.#deps.log.info('pod stopped', { uid: metadata.uid, node: spec?.nodeName });
+    const { uid = '' } = metadata;
+    if (!this.#lives.delete(uid)) return;
+    const nodeName = spec?.nodeName ?? '';
+    this.#addresses.get(nodeName)?.giveBack(uid);
+    this.#deps.log.info('pod stopped', { uid, node: nodeName });
   }
 
   async reconcile(key: string, signal: AbortSignal): Promise<void> {
@@ -103,12 +129,12 @@ class PodRunner {
       const pod = this.#informer.get(key);
       const node = this.#options.nodes.get(pod?.spec?.nodeName ?? '');
       if (pod === undefined || node === undefined) return;
-      const running = this.#running.get(pod.metadata.uid ?? '');
+      const life = this.#lives.get(pod.metadata.uid ?? '');
       const { stopMs } = this.#options.delays;
-      const actions = planPod({ pod, running, stopMs }, this.#deps.clock.now());
+      const actions = planPod({ pod, life, stopMs }, this.#deps.clock.now());
       for (const action of actions) await this.#perform(action, { pod, node, signal });
-      // A start is only remembered; what to say of it is planned again.
-      if (!actions.some((action) => action.do === 'start' || action.do === 'restart')) return;
+      // What begins is only remembered; what to say of it is planned again.
+      if (!actions.some((action) => action.do === 'start' || action.do === 'run')) return;
     }
   }
 
@@ -125,13 +151,12 @@ class PodRunner {
       case 'start':
         this.#start(pod, node);
         return;
-      case 'restart':
-        this.#restart(pod, uid);
+      case 'run':
+        for (const due of action.due) this.#run(pod, due);
         return;
       case 'stop': {
-        const running = this.#running.get(uid);
-        if (running !== undefined)
-          this.#running.set(uid, { ...running, stoppedMs: action.stoppedMs });
+        const life = this.#lives.get(uid);
+        if (life !== undefined) this.#lives.set(uid, { ...life, stoppedMs: action.stoppedMs });
         return;
       }
       case 'writeStatus':
@@ -153,45 +178,90 @@ class PodRunner {
   }
 
   #start(pod: Pod, node: HollowNode): void {
-    const uid = pod.metadata.uid ?? '';
-    const last = ((this.#addresses.get(node.name) ?? 0) % 253) + 1;
-    this.#addresses.set(node.name, last);
-    // What the API shows of an earlier run (before this process began) counts as a restart.
-    const shown = pod.status?.containerStatuses?.[0];
-    const ranBefore =
-      shown?.state?.running !== undefined || shown?.lastState?.terminated !== undefined;
-    this.#running.set(uid, {
-      uid,
-      podIP: `${node.podPrefix}${last + 1}`,
-      hostIP: node.address,
-      restartCount: ranBefore ? shown.restartCount + 1 : 0,
-      before: undefined,
-      stoppedMs: undefined,
-      ...this.#attempt(pod),
-    });
-    this.#deps.log.info('pod started', { pod: objectKey(pod), uid, node: node.name });
-  }
-
-  #restart(pod: Pod, uid: string): void {
-    const ended = this.#running.get(uid);
-    if (ended === undefined) return;
-    const restartCount = ended.restartCount + 1;
-    this.#running.set(uid, { ...ended, ...this.#attempt(pod), before: ended, restartCount });
-  }
-
-  #attempt(pod: Pod): Attempt {
-    const { clock, random } = this.#deps;
-    const { delays, failedStarts } = this.#options;
+    const { clock, random, log } = this.#deps;
+    const { delays, failures } = this.#options;
+    const { uid = '' } = pod.metadata;
     const seenMs = clock.now();
-    const runningMs = seenMs + delays.startMs;
-    const fails = failedStarts > 0 && random.fraction() < failedStarts;
+    const sandboxMs = seenMs + delays.startMs;
+    const fails = failures.pulls > 0 && random.fraction() < failures.pulls;
+    this.#lives.set(uid, {
+      uid,
+      podIP: pod.spec?.hostNetwork === true ? node.address : this.#addressFor(uid, node),
+      hostIP: node.address,
+      seenMs,
+      sandboxMs,
+      pullMs: fails ? sandboxMs + podLimits.pullRetryMs : sandboxMs,
+      containers: new Map(),
+      earlier: earlierRestarts(pod),
+      stoppedMs: undefined,
+    });
+    log.info('pod started', { pod: objectKey(pod), uid, node: node.name });
+  }
+
+  #addressFor(uid: string, node: HollowNode): string {
+    const addresses = this.#addresses.get(node.name) ?? new PodAddresses();
+    this.#addresses.set(node.name, addresses);
+    const block = this.#nodes.get(node.name)?.spec?.podCIDR ?? '';
+    const isIPv4 = block.includes('.');
+    return addresses.take(uid, isIPv4 ? block : node.podCIDR) ?? '';
+  }
+
+  #run(pod: Pod, { container, atMs }: DueRun): void {
+    const uid = pod.metadata.uid ?? '';
+    const life = this.#lives.get(uid);
+    if (life === undefined) return;
+    const { name } = container;
+    const known = life.containers.get(name);
+    const restartCount =
+      known === undefined ? (life.earlier.get(name) ?? 0) : known.restartCount + 1;
+    const run = this.#draw(pod, container, atMs);
+    const next: ContainerLife = { run, last: known?.run, restartCount };
+    const containers = new Map(life.containers).set(name, next);
+    this.#lives.set(uid, { ...life, containers });
+  }
+
+  /** How this run goes, as far as chance has a say. */
+  #draw(pod: Pod, container: Container, startedMs: number): Run {
+    const { random } = this.#deps;
+    const { delays, failures } = this.#options;
+    const isInit = initContainersOf(pod).includes(container) && !isSidecar(container);
+    const readyMs = startedMs + delays.readyMs;
+    const failed = { atMs: startedMs, code: 1 };
+    if (!isInit && failures.starts > 0 && random.fraction() < failures.starts) {
+      return { startedMs, readyMs, exit: failed, flap: undefined };
+    }
+    const ownExit = this.#exitOf(pod, container, { startedMs, isInit });
+    const { crashesPerHour, flapsPerHour } = failures;
+    let exit = ownExit;
+    if (!isInit && crashesPerHour > 0) {
+      // Crashes come without memory: the time to the next one is exponentially distributed.
+      const afterMs = (-Math.log(1 - random.fraction()) * 3_600_000) / crashesPerHour;
+      const crash = { atMs: startedMs + Math.round(afterMs), code: 1 };
+      if (exit === undefined || crash.atMs < exit.atMs) exit = crash;
+    }
+    const everyMs = flapsPerHour > 0 ? Math.round(3_600_000 / flapsPerHour) : 0;
+    const flap = everyMs > podLimits.flapMs ? { everyMs, forMs: podLimits.flapMs } : undefined;
+    return { startedMs, readyMs, exit, flap };
+  }
+
+  #exitOf(
+    pod: Pod,
+    container: Container,
+    { startedMs, isInit }: { readonly startedMs: number; readonly isInit: boolean },
+  ): Exit | undefined {
+    const end = endOf(container);
+    if (end !== undefined) return { atMs: startedMs + end.afterMs, code: end.code };
+    // An init container of which nothing is known has nothing to do.
+    if (isInit) return { atMs: startedMs, code: 0 };
+    if (isSidecar(container)) return undefined;
     const annotations = pod.metadata.annotations ?? {};
-    const seconds = annotations['hollow.coracle.dev/run-seconds'];
+    const isOfJob = controllerOf(pod)?.kind === 'Job';
+    const seconds =
+      annotations['hollow.coracle.dev/run-seconds'] ??
+      (isOfJob ? this.#options.jobSeconds : undefined);
+    if (seconds === undefined) return undefined;
     const code = Number(annotations['hollow.coracle.dev/exit-code'] ?? 0);
-    const ends =
-      seconds === undefined ? undefined : { atMs: runningMs + Number(seconds) * 1000, code };
-    const exit = fails ? { atMs: runningMs, code: 1 } : ends;
-    return { seenMs, runningMs, readyMs: runningMs + delays.readyMs, exit };
+    return { atMs: startedMs + Number(seconds) * 1000, code };
   }
 
   async #writeStatus(pod: Pod, status: PodStatus, signal: AbortSignal): Promise<void> {
@@ -215,4 +285,15 @@ class PodRunner {
       if (!isReason(error, 'NotFound') && !isReason(error, 'Conflict')) throw error;
     }
   }
+}
+
+/** What the API shows of an earlier run (before this process began) counts as a restart. */
+function earlierRestarts({ status }: Pod): ReadonlyMap<string, number> {
+  const all = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+  return new Map(
+    all.map(({ name, state, lastState, restartCount }) => {
+      const ran = state?.running !== undefined || lastState?.terminated !== undefined;
+      return [name, ran ? restartCount + 1 : restartCount];
+    }),
+  );
 }

@@ -46,7 +46,8 @@ export function hollowNode(
   name: string,
   firstIndex: number,
 ): Intruder {
-  const options = { names: [name], firstIndex, delays, failedStarts, capacity };
+  const failures = { starts: failedStarts };
+  const options = { names: [name], firstIndex, delays, failures, capacity };
   return (deps, signal) => runHollowNodes(deps, { ...options, signal });
 }
 

@@ -57,6 +57,7 @@ function bound(client: Client): Client {
   return {
     transport: client.transport,
     get: client.get.bind(client),
+    getPath: client.getPath.bind(client),
     list: client.list.bind(client),
     watch: client.watch.bind(client),
     create: client.create.bind(client),

@@ -32,6 +32,8 @@ export function missing(
   const counts = new Map<string, number>();
   for (const pod of pods) {
     const { name } = pod.metadata;
+    // One that has ended is history: others have taken its place.
+    if (hasEnded(pod)) continue;
     const deployment = ownerOf(replicaSets.get(ownerOf(pod) ?? '') ?? pod);
     counts.set(deployment ?? '', (counts.get(deployment ?? '') ?? 0) + 1);
     if (!isPodReady(pod)) problems.push(`pod ${name} is not ready`);
@@ -45,6 +47,10 @@ export function missing(
   }
   for (const owner of counts.keys()) problems.push(`pods are left of ${owner || 'nobody'}`);
   return problems;
+}
+
+function hasEnded({ status }: Pod): boolean {
+  return status?.phase === 'Failed' || status?.phase === 'Succeeded';
 }
 
 function missingOf({ metadata, spec, status }: Deployment): readonly string[] {

@@ -13,6 +13,8 @@ export class Garbage implements Checker {
   readonly name = 'garbage';
   judged = 0;
   readonly #truth: Truth;
+  /** Owners that have waited for their dependants, as some may still do when they are judged. */
+  readonly #haveWaited = new Set<string>();
 
   constructor(truth: Truth) {
     this.#truth = truth;
@@ -21,6 +23,7 @@ export class Garbage implements Checker {
   onEvent(event: WorldEvent): string | undefined {
     if (event.what !== 'put' && event.what !== 'delete') return undefined;
     const { object, before } = event;
+    if (waits(object)) this.#haveWaited.add(object.metadata.uid ?? '');
     if (object.metadata.namespace !== ownersNamespace || object.kind !== 'ConfigMap') {
       return undefined;
     }
@@ -33,7 +36,8 @@ export class Garbage implements Checker {
     this.judged += 1;
     const living = ownerReferences
       .map(({ uid }) => this.#truth.byUid(uid))
-      .filter((owner) => owner !== undefined && !waits(owner));
+      .filter((owner) => owner !== undefined)
+      .filter((owner) => !this.#haveWaited.has(owner.metadata.uid ?? ''));
     if (living.length === 0) return undefined;
     return `${name} is collected, and its owner ${living[0]?.metadata.name} lives`;
   }

@@ -169,7 +169,7 @@ export class Owners implements Actor {
     // Whose other owner is gone is not kept either; who shares with a felled tree is uncertain.
     for (const other of this.#trees)
       if (other.shared !== undefined) this.#kept.delete(other.shared);
-    if (tree.shared !== undefined && !orphans) this.#kept.delete(tree.shared);
+    if (tree.shared !== undefined) this.#kept.delete(tree.shared);
   }
 
   async #release(signal: AbortSignal): Promise<void> {

@@ -1,0 +1,116 @@
+/**
+ * Bugs planted on purpose: each patch of `test/simulation/canaries/` breaks the program in one way,
+ * and the simulator has to notice within so many seeds, by a checker that the patch names. A
+ * simulator that lets one pass proves nothing by its silence.
+ *
+ * A patch is applied to a copy of the sources in a folder of its own, never to the tree itself, and
+ * the seeds run there in a process of their own. `sim.ts` and the simulator's tests call this.
+ */
+import { execFile } from 'node:child_process';
+import {
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { applyHunks, parsePatch } from './unified-diff.ts';
+
+export const limits = {
+  /** Seeds within which a canary has to be noticed. */
+  seeds: 300,
+  /** For all of them. */
+  runMs: 15 * 60_000,
+} as const;
+
+const root = join(import.meta.dirname, '..', '..');
+const folder = join(root, 'test/simulation/canaries');
+/** What the simulator needs of the tree. */
+const copied = ['src', 'scripts', 'test/simulation', 'test/support', 'package.json'];
+
+export interface Canary {
+  readonly name: string;
+  /** Names of checkers, of which one has to notice. */
+  readonly caughtBy: readonly string[];
+  /** Sources as they are with the bug in them. */
+  readonly files: ReadonlyMap<string, string>;
+  /** Why the patch does not fit the tree any more. */
+  readonly problem: string | undefined;
+}
+
+export type Found =
+  | { readonly ok: true; readonly seed: number; readonly violation: string }
+  | { readonly ok: false; readonly problem: string };
+
+export function readCanaries(): readonly Canary[] {
+  const names = readdirSync(folder).filter((name) => name.endsWith('.patch'));
+  return names.sort().map((file) => readCanary(file.replace(/\.patch$/, '')));
+}
+
+function readCanary(name: string): Canary {
+  const { heading, files } = parsePatch(readFileSync(join(folder, `${name}.patch`), 'utf8'));
+  const caughtBy = /^Caught by: (.+)$/m.exec(heading)?.[1]?.split(', ') ?? [];
+  const texts = new Map<string, string>();
+  let problem =
+    caughtBy.length === 0 ? 'says nothing like "Caught by: deployment floor"' : undefined;
+  if (files.length === 0) problem = 'changes nothing';
+  for (const file of files) {
+    const applied = applyHunks(readSource(file.path), file);
+    if (applied.ok) texts.set(file.path, applied.text);
+    else problem ??= `does not apply any more: ${applied.problem}`;
+  }
+  return { name, caughtBy, files: texts, problem };
+}
+
+function readSource(path: string): string {
+  try {
+    return readFileSync(join(root, path), 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** Runs seeds on a copy of the tree with the bug in it until one is violated. */
+export async function findCanary(
+  canary: Canary,
+  options: { readonly signal: AbortSignal; readonly seeds?: number; readonly from?: number },
+): Promise<Found> {
+  if (canary.problem !== undefined) return { ok: false, problem: canary.problem };
+  const copy = mkdtempSync(join(tmpdir(), 'coracle-canary-'));
+  try {
+    for (const path of copied) cpSync(join(root, path), join(copy, path), { recursive: true });
+    symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
+    for (const [path, text] of canary.files) writeFileSync(join(copy, path), text);
+    const seeds = String(options.seeds ?? limits.seeds);
+    const args = [
+      join(copy, 'scripts/sim.ts'),
+      '--seeds',
+      seeds,
+      '--from',
+      String(options.from ?? 1),
+      '--first',
+      ...canary.caughtBy.flatMap((name) => ['--expect', name]),
+    ];
+    const output = await outputOf(args, options.signal);
+    const [, seed, violation] = /^caught: seed (\d+): (.*)$/m.exec(output) ?? [];
+    if (seed !== undefined && violation !== undefined) {
+      return { ok: true, seed: Number(seed), violation };
+    }
+    const last = output.trimEnd().split('\n').slice(-3).join('\n');
+    return { ok: false, problem: `not noticed within ${seeds} seeds: ${last}` };
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+/** Everything that the run says; how it ends is seen from that. */
+function outputOf(args: readonly string[], signal: AbortSignal): Promise<string> {
+  const options = { timeout: limits.runMs, signal, maxBuffer: 64 * 1024 * 1024 };
+  return new Promise((resolve) => {
+    execFile(process.execPath, args, options, (_error, stdout, stderr) => resolve(stdout + stderr));
+  });
+}
