@@ -17,6 +17,7 @@ import { type Controller, type ControllerDeps, runController } from './controlle
 import { openCronJobController } from './cron-job/cron-job.ts';
 import { openDaemonSetController } from './daemon-set/daemon-set.ts';
 import { openDeploymentController } from './deployment/deployment.ts';
+import { openDisruptionController } from './disruption/disruption.ts';
 import { openEndpointSliceController } from './endpoint-slice/endpoint-slice.ts';
 import { openGarbageCollector } from './garbage-collector/garbage-collector.ts';
 import { openJobController } from './job/job.ts';
@@ -83,6 +84,7 @@ function openAll(deps: ControllerDeps, options: ControllersOptions): readonly Co
     openDaemonSetController(deps),
     openJobController(deps),
     openCronJobController(deps),
+    openDisruptionController(deps, { kinds }),
     openTTLAfterFinishedController(deps),
     openEndpointSliceController(deps),
     ...openUpkeepControllers(deps, { ...options, kinds }),
