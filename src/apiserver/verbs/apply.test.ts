@@ -214,6 +214,10 @@ test('kubectl goes on from the server with what it applied from the client', asy
   const taken = await apply(server, path, configMap({ x: '2' }), 'fieldManager=kubectl');
   assert.equal(taken.status, 200);
   assert.deepEqual(taken.body.data, { x: '2', y: '1' });
+  const kept = `${JSON.stringify({ apiVersion: 'v1', data: { x: '2' }, kind: 'ConfigMap' })}\n`;
+  const applied = JSON.parse(taken.body.metadata.annotations[annotation]);
+  assert.deepEqual(applied, { ...JSON.parse(kept), metadata: applied.metadata });
+  assert.match(taken.body.metadata.annotations[annotation], /^\{"apiVersion":.*\}\n$/);
   await server.request('PATCH', `${path}?fieldManager=hand`, { data: { x: '3' } });
   const changed = await apply(server, path, configMap({ x: '4' }), 'fieldManager=kubectl');
   assert.equal(changed.status, 409);

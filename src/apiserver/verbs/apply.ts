@@ -43,6 +43,7 @@ import { hubObject, keyOf, textOf, viewObject } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
 import { decodeFor, isDryRun } from './body.ts';
 import { checkNamespace, createObject } from './create.ts';
+import { lastAppliedAnnotation, withLastApplied } from './last-applied.ts';
 import { changesBetween, withManagedFields } from './managed-fields.ts';
 import { changeObject } from './update.ts';
 import { groupResource, withStatusOf } from './write.ts';
@@ -213,6 +214,7 @@ function applied(
       ? merged
       : pruneFields(merged, { last: before.fields, keep }, schema, catalog);
   const { object } = decodeFor(parts, served, pruned, { validation: 'Ignore', problems: [] });
+  const isKubectl = writer.manager === 'kubectl';
   checkNamespace(served, object, info.namespace);
   const next = hubObject(served, object);
   const seen = info.subresource === '' ? withStatusOfLive(served, next, hub) : next;
@@ -220,12 +222,14 @@ function applied(
     writer,
     fields,
     force,
-    allowed: writer.manager === 'kubectl' ? lastApplied(parts, served, hub) : {},
+    allowed: isKubectl ? lastApplied(parts, served, hub) : {},
     now: formatTime(parts.clock.now()),
     changesIn: changesBetween(parts, served, hub, seen),
   });
-  if (after === owners && hub.metadata.managedFields !== undefined) return object;
-  return withManagedFields(object, after);
+  // The annotation is kubectl's own note, whoever owns it: it changes without conflict.
+  const noted = isKubectl ? withLastApplied(object, json) : object;
+  if (after === owners && hub.metadata.managedFields !== undefined) return noted;
+  return withManagedFields(noted, after);
 }
 
 /**
@@ -234,7 +238,7 @@ function applied(
  */
 function lastApplied({ catalog }: Parts, served: Call['served'], hub: KubeObject): FieldSet {
   const { annotations } = hub.metadata;
-  const text = annotations?.['kubectl.kubernetes.io/last-applied-configuration'] ?? '';
+  const text = annotations?.[lastAppliedAnnotation] ?? '';
   const { view } = served;
   let json: unknown;
   try {

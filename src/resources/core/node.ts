@@ -47,12 +47,22 @@ export function nodeResource(): Resource {
 }
 
 /** A node that says nothing of what pods may use offers all that it has. */
-function setNodeDefaults(node: Node): Node {
+function setNodeDefaults(given: Node): Node {
+  const node = withPodCIDRs(given);
   const { status } = node;
   if (status?.capacity === undefined) return node;
   const allocatable = { ...status.capacity, ...status.allocatable };
   if (jsonEqual(allocatable, status.allocatable)) return node;
   return { ...node, status: { ...status, allocatable } };
+}
+
+/** The list of ranges begins with the one range of old clients, and each fills the other in. */
+function withPodCIDRs(node: Node): Node {
+  const { podCIDR = '', podCIDRs = [] } = node.spec ?? {};
+  const [first = ''] = podCIDRs;
+  if (podCIDR === first) return node;
+  if (first === '') return { ...node, spec: { ...node.spec, podCIDRs: [podCIDR] } };
+  return podCIDR === '' ? { ...node, spec: { ...node.spec, podCIDR: first } } : node;
 }
 
 function validateNode({ metadata, spec, status }: Node): FieldError[] {
@@ -168,7 +178,11 @@ const nodeColumns = [
     type: 'string',
     description: 'Version of the kernel.',
     priority: 1,
-    cell: ({ status }: Node) => status?.nodeInfo?.kernelVersion || '<unknown>',
+    cell: ({ status }: Node) => {
+      const { kernelVersion = '', architecture = '' } = status?.nodeInfo ?? {};
+      const kernel = kernelVersion === '' ? '<unknown>' : kernelVersion;
+      return architecture === '' ? kernel : `${kernel} (${architecture})`;
+    },
   },
   {
     name: 'Container-Runtime',
