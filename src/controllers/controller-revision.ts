@@ -93,14 +93,16 @@ export function highestOf(revisions: readonly ControllerRevision[]): number {
   return revisions.reduce((highest, { revision }) => Math.max(highest, revision), 0);
 }
 
-/** As Go writes JSON: keys in order, nothing that is absent, `<`, `>` and `&` as code points. */
+/** As Go writes JSON: keys in order, nothing that is absent or null, `<`, `>` and `&` as code points. */
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
   if (typeof value !== 'object' || value === null) {
     const text = JSON.stringify(value) ?? 'null';
     return text.replaceAll(/[<>&\u2028\u2029]/g, codePoint);
   }
-  const entries = Object.entries(value).filter(([, inner]) => inner !== undefined);
+  const entries = Object.entries(value).filter(
+    ([, inner]) => inner !== undefined && inner !== null,
+  );
   entries.sort(([a], [b]) => (a < b ? -1 : 1));
   const parts = entries.map(([key, inner]) => `${canonicalJson(key)}:${canonicalJson(inner)}`);
   return `{${parts.join(',')}}`;

@@ -245,3 +245,52 @@ test('events tell each step of a rollout', async (t) => {
   );
   assert.equal(created.length, 3);
 });
+
+test('an old client goes back by the annotation, and the event says so', async (t) => {
+  covers('WRK-052', 'WRK-054');
+  const world = await start(t, web('web:1'));
+  await patch(world, { metadata: { annotations: { 'kubernetes.io/change-cause': 'first' } } });
+  await world.pass(1_000);
+  const second = { 'kubernetes.io/change-cause': 'second' };
+  await patch(world, { metadata: { annotations: second }, ...setImage('web:2') });
+  await rolledOut(world);
+  await patch(world, { spec: { replicas: 5 } });
+  await rolledOut(world);
+  const wish = 'deprecated.deployment.rollback.to';
+  await patch(world, { metadata: { annotations: { [wish]: '1' } } });
+  await world.until('the wish to be granted', async () => {
+    return (await get(world)).metadata.annotations?.[wish] === undefined;
+  });
+  await rolledOut(world);
+  const { metadata, spec } = await get(world);
+  assert.equal(spec?.template?.spec?.containers[0]?.image, 'web:1');
+  assert.equal(spec?.template?.metadata?.labels?.['pod-template-hash'], undefined);
+  assert.equal(spec?.replicas, 5);
+  assert.equal(metadata.annotations?.['kubernetes.io/change-cause'], 'first');
+  assert.deepEqual(await sizes(world), { 2: 0, 3: 5 });
+  await patch(world, { metadata: { annotations: { [wish]: '9' } } });
+  await world.pass(2_000);
+  const told = (await world.list(events, 'default')).filter(
+    ({ reason }) => reason?.startsWith('DeploymentRollback') ?? false,
+  );
+  assert.deepEqual(told.map(({ note }) => note).toSorted(), [
+    'Rolled back deployment "web" to revision 1',
+    'Unable to find the revision to rollback to.',
+  ]);
+});
+
+test('the first API version asks for a rollback in its spec', async (t) => {
+  const world = await start(t, web('web:1'));
+  await patch(world, setImage('web:2'));
+  await rolledOut(world);
+  const path = '/apis/extensions/v1beta1/namespaces/default/deployments/web';
+  const { body } = await world.server.request('GET', path);
+  const spec = { ...body.spec, rollbackTo: { revision: 0 } };
+  const answer = await world.server.request('PUT', path, { ...body, spec });
+  assert.equal(answer.status, 200, answer.text);
+  await world.until('the old image', async () => {
+    return (await get(world)).spec?.template?.spec?.containers[0]?.image === 'web:1';
+  });
+  await rolledOut(world);
+  assert.deepEqual(await sizes(world), { 2: 0, 3: 3 });
+});

@@ -8,7 +8,7 @@
  */
 import { isReason } from '#api/errors.ts';
 import { controllerOf, objectKey } from '#api/object.ts';
-import { labelSelectorMatches } from '#api/selectors.ts';
+import { type LabelSelector, labelSelectorMatches } from '#api/selectors.ts';
 import type { Informer, Recorder } from '#client';
 import { WorkQueue } from '#kit/work-queue.ts';
 import {
@@ -92,6 +92,11 @@ class DeploymentController {
     const deployment = this.deployments.get(key);
     if (deployment === undefined) return;
     const { selector } = deployment.spec ?? {};
+    if (selectsAll(selector)) {
+      const message = 'This deployment is selecting all pods. A non-empty selector is required.';
+      this.#recorder.record(deployment, { type: 'Warning', reason: 'SelectingAll', message });
+      return;
+    }
     const claims = planClaims(deployment, claimable(this.replicaSets, deployment), (set) =>
       labelSelectorMatches(selector, set.metadata.labels),
     );
@@ -129,6 +134,12 @@ class DeploymentController {
           .delete(replicaSetKind, { namespace, name: removed }, options)
           .catch(ignoreNotFound);
         return deployment;
+      }
+      case 'roll-back': {
+        const { deployment: next, note } = action.rollback;
+        const written = await client.update(deploymentKind, next, { signal });
+        this.#recorder.record(deployment, note);
+        return written;
       }
       case 'set-revision': {
         const patch = { metadata: { annotations: { [annotations.revision]: action.revision } } };
@@ -216,4 +227,10 @@ class DeploymentController {
     const deployment = set && ownerIn(this.deployments, deploymentKind, set);
     if (deployment?.spec?.strategy?.type === 'Recreate') this.queue.add(objectKey(deployment));
   }
+}
+
+/** Only objects from before the check of selectors can be so. */
+function selectsAll(selector: LabelSelector | undefined): boolean {
+  const { matchLabels = {}, matchExpressions = [] } = selector ?? {};
+  return Object.keys(matchLabels).length + matchExpressions.length === 0;
 }

@@ -26,6 +26,7 @@ import {
   numberIn,
   sizeAnnotations,
 } from './revision.ts';
+import { planRollback, type Rollback } from './rollback.ts';
 import {
   availableOf,
   bounds,
@@ -52,6 +53,8 @@ export type Action =
   /** New size, annotations or minReadySeconds; `from` is the size that it had. */
   | { readonly do: 'update'; readonly replicaSet: ReplicaSet; readonly from: number }
   | { readonly do: 'remove'; readonly replicaSet: ReplicaSet }
+  /** Another template, as an old client wished; `note` is told. */
+  | { readonly do: 'roll-back'; readonly rollback: Rollback }
   | { readonly do: 'set-revision'; readonly revision: string }
   | { readonly do: 'set-status'; readonly status: DeploymentStatus }
   | { readonly do: 'wait'; readonly untilMs: number };
@@ -71,11 +74,15 @@ export function planDeployment(facts: Facts, nowMs: number): readonly Action[] {
     isSameTemplate(set.spec?.template, deployment.spec?.template),
   );
   const sets = { current: found, old: ordered.filter((set) => set !== found) };
-  const conditions = planPause(deployment, nowMs);
+  const conditions = withFound(deployment, found, planPause(deployment, nowMs), nowMs);
   if (deployment.metadata.deletionTimestamp !== undefined) {
     return finish(deployment, sets, countStatus(deployment, sets, conditions, nowMs));
   }
   const revised = { ...sets, current: revise(deployment, sets) };
+  const rollback = deployment.spec?.paused ? undefined : planRollback(deployment, ordered);
+  if (rollback !== undefined && found !== undefined) {
+    return [...changes(sets, revised), { do: 'roll-back', rollback }];
+  }
   const isScaling = [...sets.old, ...(found === undefined ? [] : [found])].some((set) => {
     const desired = numberIn(set, annotations.desired);
     return wantedOf(set) > 0 && desired !== undefined && desired !== wantedOf(deployment);
@@ -83,7 +90,9 @@ export function planDeployment(facts: Facts, nowMs: number): readonly Action[] {
   if (deployment.spec?.paused || isScaling) {
     const scaled = planScaling(deployment, revised);
     const status = countStatus(deployment, scaled, conditions, nowMs);
-    const history = deployment.spec?.paused ? planHistory(deployment, scaled.old) : [];
+    const wishes = deployment.metadata.annotations?.[annotations.rollback] !== undefined;
+    const cleans = deployment.spec?.paused && !wishes;
+    const history = cleans ? planHistory(deployment, scaled.old) : [];
     return [...changes(sets, scaled), ...history, ...finish(deployment, scaled, status)];
   }
   return deployment.spec?.strategy?.type === 'Recreate'
@@ -281,6 +290,24 @@ function planPause(deployment: Deployment, nowMs: number): readonly DeploymentCo
     ? { reason: 'DeploymentPaused', message: 'Deployment is paused' }
     : { reason: 'DeploymentResumed', message: 'Deployment is resumed' };
   return withCondition(conditions, { type: 'Progressing', status: 'Unknown', ...next }, nowMs);
+}
+
+/** A set that somebody else made, or a deadline that came later: progress counts from now on. */
+function withFound(
+  deployment: Deployment,
+  found: ReplicaSet | undefined,
+  conditions: readonly DeploymentCondition[],
+  nowMs: number,
+): readonly DeploymentCondition[] {
+  const type = 'Progressing';
+  if (found === undefined || !hasDeadline(deployment)) return conditions;
+  if (conditionOf(conditions, type) !== undefined) return conditions;
+  const message = `Found new replica set "${found.metadata.name}"`;
+  return withCondition(
+    conditions,
+    { type, status: 'True', reason: 'FoundNewReplicaSet', message },
+    nowMs,
+  );
 }
 
 /** Old sets beyond `revisionHistoryLimit`, lowest revision first; never one that has pods. */

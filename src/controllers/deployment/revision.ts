@@ -13,15 +13,16 @@ export const annotations = {
   history: 'deployment.kubernetes.io/revision-history',
   desired: 'deployment.kubernetes.io/desired-replicas',
   max: 'deployment.kubernetes.io/max-replicas',
+  /** Of the Deployment alone: the revision that an old client wishes to go back to. */
+  rollback: 'deprecated.deployment.rollback.to',
 } as const;
 
 const historyLengthMax = 2000;
 
 /** Not passed on from a Deployment to its ReplicaSets. */
-const keptBack: ReadonlySet<string> = new Set([
+export const keptBack: ReadonlySet<string> = new Set([
   ...Object.values(annotations),
   'kubectl.kubernetes.io/last-applied-configuration',
-  'deprecated.deployment.rollback.to',
 ]);
 
 type Annotations = Readonly<Record<string, string>>;
