@@ -34,7 +34,7 @@ export const layers: Readonly<Record<string, readonly string[] | 'everything'>> 
   scheduler: ['scheduling', ...component],
   proxy: component,
   dns: component,
-  kubelet: ['cri', 'network', ...component],
+  kubelet: ['cri', 'network', 'scheduling', ...component],
   hollow: ['scheduling', ...component],
   addons: component,
   cluster: 'everything',

@@ -35,9 +35,11 @@ export function podConditions(
     containersReady,
     { type: 'PodScheduled', status: 'True' },
     ...resizeConditions(facts),
+    ...disruptionCondition(facts),
   ];
   const old = facts.pod.status?.conditions ?? [];
-  const foreign = old.filter(({ type }) => !ownConditions.has(type));
+  const set = new Set(own.map(({ type }) => type));
+  const foreign = old.filter(({ type }) => !ownConditions.has(type) && !set.has(type));
   return [...own.map((draft) => stamped(facts.pod, draft, old, nowMs)), ...foreign];
 }
 
@@ -66,6 +68,12 @@ function resizeConditions({ resizeFailure }: PodFacts): readonly Draft[] {
   const { reason, message } = resizeFailure;
   const type = reason === 'Infeasible' ? 'PodResizePending' : 'PodResizeInProgress';
   return [{ type, status: 'True', reason, message }];
+}
+
+function disruptionCondition({ ending }: PodFacts): readonly Draft[] {
+  if (ending?.disruption === undefined) return [];
+  const message = ending.disruption;
+  return [{ type: 'DisruptionTarget', status: 'True', reason: 'TerminationByKubelet', message }];
 }
 
 function sandboxCondition({ pod, runtime }: PodFacts): Draft {

@@ -18,7 +18,8 @@ import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import { Slots } from '#kit/slots.ts';
 import { nodes, pods, services } from '#resources/kinds.ts';
-import type { Pod, Service } from '#resources/types/core-v1.ts';
+import type { Node, Pod, Service } from '#resources/types/core-v1.ts';
+import { type Admission, planAdmission } from './admission.ts';
 import { Images } from './images.ts';
 import { removeLeftovers } from './leftovers.ts';
 import { rotateLogs } from './log-rotation.ts';
@@ -105,6 +106,8 @@ class Kubelet {
   readonly #workers = new Map<string, PodWorker>();
   #hasSynced = false;
   #statics: StaticPods | undefined;
+  #node: Informer<Node> | undefined;
+  #pods: Informer<Pod> | undefined;
   #staticPods: readonly Pod[] = [];
 
   constructor(deps: KubeletDeps, options: KubeletOptions, scope: Scope) {
@@ -130,8 +133,9 @@ class Kubelet {
     const { nodeName, serving, port } = this.#options;
     const scope = this.#scope;
     const podInformer = informers.of(pods, { fieldSelector: `spec.nodeName=${nodeName}` });
+    this.#pods = podInformer;
     const serviceInformer = informers.of(services);
-    const { registration } = this.#node();
+    const { registration } = this.#register();
     scope.spawn((ending) => registration.run(ending));
     scope.spawn((ending) => runNodeLease(this.#deps, { nodeName, signal: ending }));
     if (serving !== undefined) {
@@ -151,6 +155,7 @@ class Kubelet {
     scope.spawn((ending) => this.#followRuntime(ending));
     // Variables of Services go into containers when they start, so Services must be known first.
     await podInformer.synced({ signal });
+    await this.#node?.synced({ signal });
     await this.#waitForServices(serviceInformer, signal);
     podInformer.addHandler({
       onAdd: (pod) => (isMirror(pod) ? this.#mirrored(pod) : this.#add(pod)),
@@ -170,6 +175,7 @@ class Kubelet {
     const { nodeName, staticPods = {} } = this.#options;
     const { client, clock, log, informers } = this.#deps;
     const ownNode = informers.of(nodes, { fieldSelector: `metadata.name=${nodeName}` });
+    this.#node = ownNode;
     this.#statics = new StaticPods(
       { client, clock, log, informer },
       {
@@ -207,7 +213,7 @@ class Kubelet {
     this.#statics?.changed();
   }
 
-  #node(): { readonly registration: NodeRegistration } {
+  #register(): { readonly registration: NodeRegistration } {
     const { nodeName, nodeIP, port, dataDir, labels, podCIDR } = this.#options;
     const registration = new NodeRegistration(this.#parts, {
       nodeName,
@@ -244,14 +250,74 @@ class Kubelet {
       this.#update(pod);
       return;
     }
-    const worker = new PodWorker(this.#parts, pod, this.#scope);
+    const admission = this.#admit(pod, this.#ownNode());
+    const isDoubtful = admission.do === 'reject' && admission.refusal.reason === 'NodeAffinity';
+    if (isDoubtful && !isStatic(pod)) this.#askAgain(pod);
+    else this.#start(pod, admission);
+  }
+
+  #start(pod: Pod, admission: Admission): void {
+    const { uid = '' } = pod.metadata;
+    const preempt = admission.do === 'admit' ? admission.preempt : [];
+    const victims = [...this.#workers.values()].filter((worker) => preempt.includes(worker.pod));
+    const refusal = admission.do === 'reject' ? admission.refusal : undefined;
+    const worker = new PodWorker(this.#parts, pod, this.#scope, refusal);
     this.#workers.set(uid, worker);
     this.#scope.spawn(async (signal) => {
+      await Promise.all(victims.map((victim) => this.#preempt(victim)));
       await worker.run(signal);
       this.#workers.delete(uid);
       this.#startStaticPods();
       this.#statics?.changed();
     });
+  }
+
+  /** Asked once: what has begun, or has ended, was taken before. */
+  #admit(pod: Pod, node: Node): Admission {
+    const { status = {}, metadata } = pod;
+    const isKnown = status.startTime !== undefined || metadata.deletionTimestamp !== undefined;
+    if (isKnown || status.phase === 'Succeeded' || status.phase === 'Failed') {
+      return { do: 'admit', preempt: [] };
+    }
+    const active = [...this.#workers.values()].filter(({ isActive }) => isActive);
+    return planAdmission(pod, { node, others: active.map((worker) => worker.pod) });
+  }
+
+  /** A label that the scheduler saw may not have come here yet. */
+  #askAgain(pod: Pod): void {
+    const { client, log } = this.#deps;
+    const { namespace, name, uid = '' } = pod.metadata;
+    this.#scope.spawn(async (signal) => {
+      const fresh = await client
+        .get(nodes, { name: this.#options.nodeName }, { signal })
+        .catch((error: unknown) => log.warn('cannot read the own node', { error }));
+      const latest = this.#pods?.get(`${namespace}/${name}`);
+      if (latest?.metadata.uid !== uid || this.#workers.has(uid)) return;
+      this.#start(latest, this.#admit(latest, fresh ?? this.#ownNode()));
+    });
+  }
+
+  /** As the API has it; before that, as it is going to be registered. */
+  #ownNode(): Node {
+    const { nodeName, labels = {} } = this.#options;
+    const known = this.#node?.get(nodeName);
+    if (known?.status?.allocatable !== undefined) return known;
+    return {
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name: nodeName, labels: { ...labels, ...known?.metadata.labels } },
+      status: { allocatable: this.#parts.node.allocatable() },
+    };
+  }
+
+  #preempt(worker: PodWorker): Promise<void> {
+    const failure = {
+      reason: 'Preempting',
+      message: 'Preempted in order to admit critical pod',
+    };
+    this.#parts.recorder.record(worker.pod, { type: 'Warning', ...failure });
+    const disruption = 'Pod was preempted by Kubelet to accommodate a critical pod.';
+    return worker.evict(failure, { disruption });
   }
 
   #update(pod: Pod): void {

@@ -105,6 +105,10 @@ export interface Ending {
   readonly graceSeconds: number;
   /** Set where the pod fails by this, as for a deadline: becomes the status. */
   readonly failure?: { readonly reason: string; readonly message: string } | undefined;
+  /** It was never begun: its status says that, and nothing of containers. */
+  readonly isRefused?: boolean | undefined;
+  /** Set where this node ends a healthy pod for the sake of others: text of the condition. */
+  readonly disruption?: string | undefined;
 }
 
 export function initContainersOf(pod: Pod): readonly Container[] {

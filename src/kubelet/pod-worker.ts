@@ -15,6 +15,7 @@ import type { Scope } from '#kit/scope.ts';
 import { pods } from '#resources/kinds.ts';
 import type { ContainerStateWaiting, Pod, PodStatus } from '#resources/types/core-v1.ts';
 import { performActions } from './act.ts';
+import type { Refusal } from './admission.ts';
 import { AppliedResources } from './applied-resources.ts';
 import { ownConditions } from './conditions.ts';
 import type { KubeletParts, PodState } from './parts.ts';
@@ -29,7 +30,6 @@ import {
 import { podPaths } from './pod-paths.ts';
 import { PodProbes } from './pod-probes.ts';
 import { podCgroupPath } from './qos.ts';
-import { refusalOf } from './refusal.ts';
 import { podStatus } from './status.ts';
 import { TerminationMessages } from './termination-message.ts';
 
@@ -58,9 +58,12 @@ export class PodWorker {
   #podFailure: { readonly untilMs: number } | undefined;
   #interrupt = new AbortController();
   #said = new Map<string, string>();
+  readonly #stopped = Promise.withResolvers<void>();
 
-  constructor(parts: KubeletParts, pod: Pod, scope: Scope) {
+  /** A pod that is refused fails without having begun. */
+  constructor(parts: KubeletParts, pod: Pod, scope: Scope, refusal?: Refusal) {
     this.#parts = parts;
+    if (refusal !== undefined) this.#refuse(pod, refusal);
     this.#pod = pod;
     this.#probes = new PodProbes(parts, scope, {
       pod: () => this.#pod,
@@ -134,7 +137,6 @@ export class PodWorker {
   /** Resolves when nothing of the pod is left on the node and in the API. */
   async run(signal: AbortSignal): Promise<void> {
     if (this.#pod.metadata.deletionTimestamp !== undefined) this.update(this.#pod);
-    else this.#refuse();
     try {
       for (;;) {
         signal.throwIfAborted();
@@ -144,14 +146,30 @@ export class PodWorker {
       }
     } finally {
       this.#probes.stop();
+      this.#stopped.resolve();
     }
   }
 
-  #refuse(): void {
-    const failure = refusalOf(this.#pod);
-    if (failure === undefined || isOver(this.#pod)) return;
-    this.#ending = { graceSeconds: 0, failure };
-    this.#parts.recorder.record(this.#pod, { type: 'Warning', ...failure });
+  #refuse(pod: Pod, failure: Refusal): void {
+    this.#ending = { graceSeconds: 0, failure, isRefused: true };
+    this.#parts.recorder.record(pod, { type: 'Warning', ...failure });
+  }
+
+  /** It takes room on the node: it has been taken, and its end has not come. */
+  get isActive(): boolean {
+    return !isOver(this.#pod) && this.#ending?.isRefused !== true;
+  }
+
+  /** This node ends the pod, which fails. Resolves when nothing of it runs any more. */
+  async evict(
+    failure: Refusal,
+    { graceSeconds, disruption }: { readonly graceSeconds?: number; readonly disruption: string },
+  ): Promise<void> {
+    const grace = graceSeconds ?? graceSecondsOf(this.#pod);
+    this.#ending = { graceSeconds: grace, ...this.#ending, failure, disruption };
+    this.#interrupt.abort(new Error('the pod is to end'));
+    this.wake();
+    await this.#stopped.promise;
   }
 
   async #sleep(untilMs: number, signal: AbortSignal): Promise<void> {
@@ -205,6 +223,7 @@ export class PodWorker {
       const plan = planPod(facts, clock.now());
       this.#publish(facts, plan.waiting);
       if (plan.ended) {
+        if (this.#ending !== undefined) this.#stopped.resolve();
         const removed = await this.#finish(facts, signal);
         return removed ? 'done' : Number.POSITIVE_INFINITY;
       }

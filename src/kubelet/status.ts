@@ -19,6 +19,7 @@ import { podConditions } from './conditions.ts';
 import {
   type ContainerFact,
   containersOf,
+  type Ending,
   ephemeralContainersOf,
   initContainersOf,
   isSidecar,
@@ -38,6 +39,7 @@ export interface StatusFacts extends PodFacts {
 export function podStatus(facts: StatusFacts, nowMs: number): PodStatus {
   const { pod, ending } = facts;
   const old = pod.status ?? {};
+  if (ending?.isRefused === true) return refusedStatus(pod, ending, nowMs);
   const initContainerStatuses = initContainersOf(pod).map((container, index) =>
     containerStatus(facts, container, { init: true, index }),
   );
@@ -66,6 +68,18 @@ export function podStatus(facts: StatusFacts, nowMs: number): PodStatus {
     qosClass: old.qosClass ?? qosClassOf(pod),
   };
   return { ...status, conditions: podConditions(facts, status, nowMs) };
+}
+
+function refusedStatus(pod: Pod, { failure }: Ending, nowMs: number): PodStatus {
+  const { generation } = pod.metadata;
+  return {
+    ...(generation === undefined ? {} : { observedGeneration: generation }),
+    phase: 'Failed',
+    reason: failure?.reason,
+    message: `Pod was rejected: ${failure?.message}`,
+    startTime: pod.status?.startTime ?? formatTime(nowMs),
+    qosClass: pod.status?.qosClass ?? qosClassOf(pod),
+  };
 }
 
 function keptReason(old: PodStatus, phase: string): Pick<PodStatus, 'reason' | 'message'> {

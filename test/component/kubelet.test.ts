@@ -239,8 +239,9 @@ test('a missing ConfigMap holds a container back until it comes', async () => {
 test('a pod that asks for what the node cannot give fails at once', async () => {
   await using bench = await KubeletBench.open();
   await bench.create('apart', { hostUsers: false });
-  const pod = await bench.until('apart', (_, { status }) => status?.phase === 'Failed');
-  assert.equal(pod.status?.reason, 'UserNamespaces');
+  await bench.advance(2000);
+  const { status } = await bench.get('apart');
+  assert.deepEqual([status?.phase, status?.reason], ['Failed', 'UserNamespaces']);
   assert.equal(bench.runtime.sandboxCount, 0);
 });
 
@@ -411,4 +412,58 @@ test('the runtime is told its own name of a RuntimeClass', async () => {
   await bench.create('web', { runtimeClassName: 'vm' });
   await bench.untilReady('web');
   assert.ok(runtime.calls.includes('runPodSandbox web kata'));
+});
+
+test('a pod that does not fit is refused, and says why', async () => {
+  await using bench = await KubeletBench.open();
+  const { client, runtime, signal } = bench;
+  await bench.advance(1000);
+  const resources = { requests: { cpu: '100k' } };
+  await bench.create('huge', { containers: [bench.container({ resources })] });
+  await bench.advance(2000);
+  const { status } = await bench.get('huge');
+  assert.equal(status?.phase, 'Failed');
+  assert.equal(status?.reason, 'OutOfcpu');
+  assert.match(status?.message ?? '', /^Pod was rejected: Node didn't have enough resource: cpu, /);
+  assert.equal(status?.containerStatuses, undefined);
+  const list = await bench.while(client.list(events, { namespace: 'default', signal }));
+  assert.deepEqual(
+    list.items.map(({ reason }) => reason),
+    ['OutOfcpu'],
+  );
+  assert.equal(runtime.sandboxCount, 0);
+});
+
+test('a label that has just come is not missed', async () => {
+  await using bench = await KubeletBench.open();
+  const { client, signal } = bench;
+  await bench.advance(1000);
+  await bench.create('choosy', { nodeSelector: { 'example.com/disk': 'ssd' } });
+  await bench.advance(2000);
+  assert.equal((await bench.get('choosy')).status?.reason, 'NodeAffinity');
+  const labels = { metadata: { labels: { 'example.com/disk': 'ssd' } } };
+  await bench.while(client.patch(nodes, { name: 'node-1' }, labels, { type: 'merge', signal }));
+  await bench.create('happy', { nodeSelector: { 'example.com/disk': 'ssd' } });
+  await bench.untilReady('happy');
+});
+
+test('a critical pod begins when those who make room for it have ended', async () => {
+  await using bench = await KubeletBench.open();
+  const { client, runtime, signal } = bench;
+  await bench.advance(1000);
+  const node = await bench.while(client.get(nodes, { name: 'node-1' }, { signal }));
+  const cpu = node.status?.allocatable?.['cpu'] ?? '1';
+  const resources = { requests: { cpu } };
+  await bench.create('humble', { containers: [bench.container({ resources })] });
+  await bench.untilReady('humble');
+  await bench.create('critical', {
+    priorityClassName: 'system-node-critical',
+    containers: [bench.container({ name: 'main', resources })],
+  });
+  await bench.untilReady('critical');
+  const { status } = await bench.get('humble');
+  assert.deepEqual([status?.phase, status?.reason], ['Failed', 'Preempting']);
+  const target = status?.conditions?.find(({ type }) => type === 'DisruptionTarget');
+  assert.deepEqual([target?.status, target?.reason], ['True', 'TerminationByKubelet']);
+  assert.deepEqual(runtime.running(), ['main']);
 });
