@@ -188,7 +188,6 @@ export async function lists(
     unit: 'ms',
     ...latencies(timesMs),
     beside,
-    count: repeat,
   };
 }
 

@@ -82,7 +82,7 @@ test('each error says what upstream says', () => {
       requestEntityTooLarge('limit is 3'),
       413,
       'RequestEntityTooLarge',
-      'Request entity is too large: limit is 3',
+      'Request entity too large: limit is 3',
     ],
   ];
   for (const [error, code, reason, message] of cases) {

@@ -184,6 +184,11 @@ export function forbidden(of: GroupResource, name: string, why: string): ApiErro
   return failure(403, 'Forbidden', `${subject}forbidden: ${why}`, about(of, name));
 }
 
+export function methodNotAllowed(): ApiError {
+  const message = 'the server does not allow this method on the requested resource';
+  return failure(405, 'MethodNotAllowed', message, {});
+}
+
 export function methodNotSupported(of: GroupResource, verb: string): ApiError {
   const message = `${verb} is not supported on resources of kind "${qualified(of.resource, of.group)}"`;
   return failure(405, 'MethodNotAllowed', message, about(of, ''));
@@ -225,7 +230,7 @@ export function unsupportedMediaType(accepted: readonly string[]): ApiError {
 }
 
 export function requestEntityTooLarge(message: string): ApiError {
-  return failure(413, 'RequestEntityTooLarge', `Request entity is too large: ${message}`);
+  return failure(413, 'RequestEntityTooLarge', `Request entity too large: ${message}`);
 }
 
 export function serverTimeout(

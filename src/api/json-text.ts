@@ -12,6 +12,11 @@ export interface ParsedJson {
   readonly problems: readonly string[];
 }
 
+/** Deeper nesting is refused, as upstream does, before anything walks it. */
+const depthMax = 10_000;
+const [quote, backslash] = [0x22, 0x5c];
+const [openBrace, closeBrace, openBracket, closeBracket] = [0x7b, 0x7d, 0x5b, 0x5d];
+
 const decoder = new TextDecoder('utf-8', { fatal: false });
 
 export function parseJson(
@@ -25,6 +30,9 @@ export function parseJson(
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw badRequest(`couldn't get version/kind; json parse error: ${why}`);
+  }
+  if (text.length > 2 * depthMax && depthOf(bytes) > depthMax) {
+    throw badRequest("couldn't get version/kind; json parse error: exceeded max depth");
   }
   return { json, problems: duplicates ? duplicateKeys(text) : [] };
 }
@@ -85,4 +93,23 @@ function endOfString(text: string, start: number): number {
   let position = start + 1;
   while (text[position] !== '"') position += text[position] === '\\' ? 2 : 1;
   return position + 1;
+}
+
+/** How deep valid JSON is nested. */
+function depthOf(bytes: Uint8Array): number {
+  let depth = 0;
+  let deepest = 0;
+  let inString = false;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at];
+    if (inString) {
+      if (byte === backslash) at += 1;
+      else if (byte === quote) inString = false;
+    } else if (byte === quote) inString = true;
+    else if (byte === openBrace || byte === openBracket) {
+      depth += 1;
+      if (depth > deepest) deepest = depth;
+    } else if (byte === closeBrace || byte === closeBracket) depth -= 1;
+  }
+  return deepest;
 }

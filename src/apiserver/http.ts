@@ -39,11 +39,39 @@ const serverLimits = {
   streamsMax: 1000,
   /** What clients may send on one HTTP/2 connection before it was read. */
   windowBytes: 1024 * 1024,
+  /** How long the greeting of TLS, and the head of a request, may take to arrive. */
+  handshakeLimitMs: 10_000,
+  headersLimitMs: 32_000,
+  /** How long a connection of HTTP/1 is kept for the next request. */
+  idleLimitMs: 90_000,
   /** How long a body may take to arrive. */
   bodyLimitMs: 60_000,
   /** How long requests in flight may take to finish when the server closes. */
   closeLimitMs: 5_000,
 } as const;
+
+/** Some are HTTP/1's, which Node takes here too, though its types do not say so. */
+function serverOptions() {
+  return {
+    allowHTTP1: true,
+    requestCert: true,
+    rejectUnauthorized: false,
+    handshakeTimeout: serverLimits.handshakeLimitMs,
+    maxHeaderSize: limits.headerBytesMax,
+    headersTimeout: serverLimits.headersLimitMs,
+    connectionsCheckingInterval: serverLimits.headersLimitMs / 4,
+    keepAliveTimeout: serverLimits.idleLimitMs,
+    settings: {
+      maxHeaderListSize: limits.headerBytesMax,
+      maxConcurrentStreams: serverLimits.streamsMax,
+      initialWindowSize: serverLimits.windowBytes,
+    },
+  };
+}
+
+function credentialsOf({ cert, key, clientCA }: ListenOptions) {
+  return { cert, key, ca: clientCA };
+}
 
 interface HttpParts extends Parts {
   readonly turns: Turns;
@@ -51,18 +79,7 @@ interface HttpParts extends Parts {
 
 export async function listenHttp(given: Parts, options: ListenOptions): Promise<HttpServer> {
   const parts: HttpParts = { ...given, turns: new Turns(given) };
-  const server = createSecureServer({
-    cert: options.cert,
-    key: options.key,
-    ca: options.clientCA,
-    requestCert: true,
-    rejectUnauthorized: false,
-    allowHTTP1: true,
-    settings: {
-      maxConcurrentStreams: serverLimits.streamsMax,
-      initialWindowSize: serverLimits.windowBytes,
-    },
-  });
+  const server = createSecureServer({ ...serverOptions(), ...credentialsOf(options) });
   const sockets = new Set<TLSSocket>();
   const sessions = new Set<ServerHttp2Session>();
   server.on('session', (session) => {
@@ -213,6 +230,9 @@ function credentialId(certificate: Uint8Array): string {
   return `X509SHA256=${createHash('sha256').update(certificate).digest('hex')}`;
 }
 
+/** How much of a body that is too large is read, and thrown away, before the refusal. */
+const bodyBytesRead = 4 * limits.bodyBytesMax;
+
 function readBody(
   { clock }: Parts,
   request: Incoming,
@@ -224,10 +244,6 @@ function readBody(
   if (bare && encoding === undefined) {
     request.resume();
     done(undefined);
-    return;
-  }
-  if (Number(length ?? 0) > limits.bodyBytesMax) {
-    done('too large');
     return;
   }
   const parts: Buffer[] = [];
@@ -245,12 +261,15 @@ function readBody(
   });
   request.on('data', (part: Buffer) => {
     size += part.length;
-    if (size > limits.bodyBytesMax) finish('too large');
-    else if (!over) parts.push(part);
+    if (size <= limits.bodyBytesMax) parts.push(part);
+    else parts.length = 0;
+    // A client that is still sending would not read the answer; most have not much more to send.
+    if (size > bodyBytesRead) finish('too large');
   });
   request.once('end', () => {
     const [first] = parts;
-    if (first === undefined) finish(undefined);
+    if (size > limits.bodyBytesMax) finish('too large');
+    else if (first === undefined) finish(undefined);
     else finish(parts.length === 1 ? first : Buffer.concat(parts));
   });
   request.once('error', () => finish('gone'));
@@ -261,9 +280,14 @@ function refuseBody(request: Incoming, response: Outgoing): void {
   const error = requestEntityTooLarge(`limit is ${limits.bodyBytesMax}`);
   const { code } = error.status;
   const body = JSON.stringify(error.status);
-  response.writeHead(code, { 'content-type': 'application/json' });
+  const headers = { 'content-type': 'application/json' };
+  // What may still come of the body is not waited for.
+  const isWhole = request.readableEnded;
+  const last =
+    isWhole || request.httpVersionMajor > 1 ? headers : { ...headers, connection: 'close' };
+  response.writeHead(code, last);
   response.end(body);
-  request.resume();
+  if (!isWhole) request.resume();
 }
 
 interface Connections {

@@ -112,6 +112,8 @@ export interface Call {
 export const limits = {
   /** Largest request body. */
   bodyBytesMax: 3 * 1024 * 1024,
-  /** Longest path with query. */
-  pathLengthMax: 16 * 1024,
+  /** Longest path with query; selectors of many values stand there. */
+  pathLengthMax: 1024 * 1024,
+  /** All headers of a request, its path included. */
+  headerBytesMax: 1024 * 1024 + 16 * 1024,
 } as const;

@@ -6,6 +6,7 @@
  * gives the verb. What does not look like this is a plain path (discovery, health). Next:
  * authenticate.
  */
+import { badRequest, methodNotAllowed } from '#api/errors.ts';
 import type { PlainRequest } from '#kit/transport.ts';
 import type { RequestInfo, RequestVerb } from '../request.ts';
 
@@ -30,7 +31,8 @@ export function readRequestInfo(request: PlainRequest): RequestInfo {
   }
   const parts = splitResource(rest);
   if (parts.plural === '') return plain;
-  const verb = verbOf(request.method, parts.name, query, forcedWatch, parts.subresource);
+  checkName(parts.name);
+  const verb = verbOf(request.method, query, { ...parts, forcedWatch });
   return { type: 'resource', verb, group, version, path, query, ...parts };
 }
 
@@ -65,10 +67,12 @@ function splitResource(segments: readonly string[]): ResourceParts {
 
 function verbOf(
   method: string,
-  name: string,
   query: URLSearchParams,
-  forcedWatch: boolean,
-  subresource: string,
+  {
+    name,
+    subresource,
+    forcedWatch,
+  }: Pick<ResourceParts, 'name' | 'subresource'> & { readonly forcedWatch: boolean },
 ): RequestVerb {
   switch (method) {
     case 'POST':
@@ -79,27 +83,46 @@ function verbOf(
       return 'patch';
     case 'DELETE':
       return name === '' ? 'deletecollection' : 'delete';
-    default: {
-      const watch = query.get('watch');
-      const asked = forcedWatch || watch === 'true' || watch === '1';
-      // Only the head of a stream that never ends would be no answer.
-      const wanted = asked && method !== 'HEAD';
-      if (wanted && subresource === '') return 'watch';
+    case 'GET': {
+      const watches = forcedWatch || isTrue(query.get('watch'));
+      if (watches && subresource === '') return 'watch';
       return name === '' ? 'list' : 'get';
     }
+    default:
+      // What is behind a proxy may have other methods.
+      if (subresource === 'proxy') return 'get';
+      throw methodNotAllowed();
   }
 }
 
-function splitPath(path: string): string[] {
-  const segments = path.split('/').filter((segment) => segment !== '');
-  return path.includes('%') ? segments.map(decodeSegment) : segments;
+/** As upstream reads booleans of a query: anything but these words is a yes. */
+export function isTrue(value: string | null): boolean {
+  return value !== null && value !== '' && value !== '0' && value.toLowerCase() !== 'false';
 }
 
-function decodeSegment(segment: string): string {
+/** Decoded first, then cut: a slash is a slash however it is written. */
+function splitPath(path: string): readonly string[] {
+  const decoded = path.includes('%') ? decodePath(path) : path;
+  const [start, end] = [decoded.startsWith('/') ? 1 : 0, decoded.endsWith('/') ? -1 : undefined];
+  return decoded.slice(start, end).split('/');
+}
+
+function decodePath(path: string): string {
   try {
-    return decodeURIComponent(segment);
+    return decodeURIComponent(path);
   } catch (error) {
-    if (error instanceof URIError) return segment;
+    if (error instanceof URIError) throw badRequest('invalid URL escape in the path');
     throw error;
   }
+}
+
+/** Names that would mean another place if they were ever read as a path. */
+function checkName(name: string): void {
+  const problem =
+    name === '.' || name === '..'
+      ? `may not be '${name}'`
+      : name.includes('%')
+        ? "may not contain '%'"
+        : undefined;
+  if (problem !== undefined) throw badRequest(`Name parameter invalid: "${name}": ${problem}`);
 }

@@ -8,7 +8,7 @@
  */
 import type { Served } from '#api/catalog.ts';
 import { ApiError, badRequest, expired, invalid, timeout } from '#api/errors.ts';
-import { forbidden, invalid as invalidField } from '#api/field-error.ts';
+import { forbidden } from '#api/field-error.ts';
 import type { Entry, ListResult, Store } from '#store';
 import type { ListMeta } from '../output/list-body.ts';
 import { decodeEntry, keyOf, prefixOf } from '../registry.ts';
@@ -127,8 +127,7 @@ function countFrom(store: Store, prefix: string, request: PageRequest): number |
 }
 
 function readRequest(store: Store, query: URLSearchParams, prefix: string): PageRequest {
-  const limit = Number(query.get('limit') ?? '0');
-  if (!Number.isInteger(limit) || limit < 0) throw badRequest('limit must be a whole number');
+  const limit = Math.max(0, readInteger(query.get('limit')));
   const token = query.get('continue') ?? '';
   const resourceVersion = query.get('resourceVersion') ?? '';
   const match = query.get('resourceVersionMatch') ?? '';
@@ -187,13 +186,17 @@ function checkVersionMatch(given: {
 export function parseRevision(text: string): number {
   const revision = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
   if (Number.isSafeInteger(revision)) return revision;
-  throw invalid({ group: 'meta.k8s.io', kind: 'ListOptions' }, '', [
-    invalidField(
-      'resourceVersion',
-      text,
-      `strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`,
-    ),
-  ]);
+  const given = JSON.stringify(text);
+  const why = `strconv.ParseUint: parsing ${given}: invalid syntax`;
+  throw badRequest(`invalid resource version: resourceVersion: Invalid value: ${given}: ${why}`);
+}
+
+/** A whole number of the query; absent, it is 0. */
+export function readInteger(text: string | null): number {
+  if (text === null || text === '') return 0;
+  const number = /^[+-]?\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+  if (Number.isSafeInteger(number)) return number;
+  throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
 }
 
 function tooLarge(wanted: number, current: number): ApiError {

@@ -113,7 +113,7 @@ test('resourceVersion and resourceVersionMatch', async () => {
   assert.equal((await at('resourceVersionMatch=Exact')).status, 422);
   assert.equal((await at('resourceVersion=0&resourceVersionMatch=Exact')).status, 422);
   assert.equal((await at('resourceVersion=1&resourceVersionMatch=Never')).status, 422);
-  assert.equal((await at('resourceVersion=x')).status, 422);
+  assert.equal((await at('resourceVersion=x')).status, 400);
   const future = await at('resourceVersion=999999');
   assert.equal(future.status, 504);
   assert.equal(future.body.details.causes[0].reason, 'ResourceVersionTooLarge');

@@ -17,9 +17,10 @@ import { includeObjectOf } from '../output/table.ts';
 import type { Parts } from '../parts.ts';
 import { decodeEntry, prefixOf } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
+import { isTrue } from '../stages/read-request-info.ts';
 import type { EventEncoder } from '../watch/hub-event.ts';
 import type { Selection, Watcher } from '../watch/watcher.ts';
-import { parseRevision } from './list-page.ts';
+import { parseRevision, readInteger } from './list-page.ts';
 import { readSelection } from './selection.ts';
 
 /** A watch ends after this long, give or take as much again, so that clients spread out anew. */
@@ -39,6 +40,7 @@ export async function watch(parts: Parts, call: Call): Promise<Answer> {
   const frames = watchOutput(parts, { served, output, includeObject });
   const { encoder } = frames;
   const start = readStart(info.query);
+  const timeoutSeconds = readInteger(info.query.get('timeoutSeconds'));
   const bookmarks = isTrue(info.query.get('allowWatchBookmarks'));
   const line = (revision: number, initialEventsEnd: boolean): Uint8Array =>
     frames.bookmark(revision, { initialEventsEnd });
@@ -57,7 +59,7 @@ export async function watch(parts: Parts, call: Call): Promise<Answer> {
     { signal },
   );
   if (watcher === undefined) throw expired(tooOld(start.revision, store.oldestRevision));
-  limitTime(parts, info.query, watcher);
+  limitTime(parts, timeoutSeconds, watcher);
   const ending = start.mark && bookmarks ? line(afterRevision, true) : undefined;
   const body =
     initial === undefined
@@ -138,8 +140,7 @@ function matches(selection: Selection, entry: Entry): boolean {
   return selection.matches === undefined || selection.matches(decodeEntry(entry));
 }
 
-function limitTime({ clock, random }: Parts, query: URLSearchParams, watcher: Watcher): void {
-  const given = Number(query.get('timeoutSeconds') ?? '0');
+function limitTime({ clock, random }: Parts, given: number, watcher: Watcher): void {
   const seconds = given > 0 ? given : watchSecondsMin * (1 + random.fraction());
   watcher.onEnd(clock.after(seconds * 1000, () => watcher.end()));
 }
@@ -150,8 +151,4 @@ function tooSlow(): object {
 
 function tooOld(revision: number, oldest: number): string {
   return `too old resource version: ${revision} (${oldest})`;
-}
-
-function isTrue(value: string | null): boolean {
-  return value === 'true' || value === '1';
 }
