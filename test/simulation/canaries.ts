@@ -20,7 +20,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { applyHunks, parsePatch } from './unified-diff.ts';
 
-export const limits = {
+const canaryLimits = {
   /** Seeds within which a canary has to be noticed. */
   seeds: 300,
   /** For all of them. */
@@ -85,7 +85,7 @@ export async function findCanary(
     for (const path of copied) cpSync(join(root, path), join(copy, path), { recursive: true });
     symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
     for (const [path, text] of canary.files) writeFileSync(join(copy, path), text);
-    const seeds = String(options.seeds ?? limits.seeds);
+    const seeds = String(options.seeds ?? canaryLimits.seeds);
     const args = [
       join(copy, 'scripts/sim.ts'),
       '--seeds',
@@ -109,7 +109,7 @@ export async function findCanary(
 
 /** Everything that the run says; how it ends is seen from that. */
 function outputOf(args: readonly string[], signal: AbortSignal): Promise<string> {
-  const options = { timeout: limits.runMs, signal, maxBuffer: 64 * 1024 * 1024 };
+  const options = { timeout: canaryLimits.runMs, signal, maxBuffer: 64 * 1024 * 1024 };
   return new Promise((resolve) => {
     execFile(process.execPath, args, options, (_error, stdout, stderr) => resolve(stdout + stderr));
   });

@@ -34,7 +34,19 @@ export interface DiskRates {
 }
 
 /** Everything that can be chosen. */
-export const actorNames = ['adoptions', 'jobs', 'owners', 'namespaces', 'registers'] as const;
+export const actorNames = [
+  'adoptions',
+  'cronJobs',
+  'daemonSets',
+  'drains',
+  'jobs',
+  'namespaces',
+  'owners',
+  'priorities',
+  'quotas',
+  'registers',
+  'statefulSets',
+] as const;
 
 export function planOptions(seed: number): SimulationOptions {
   const random = seededRandom(seed);
@@ -65,7 +77,7 @@ export function planOptions(seed: number): SimulationOptions {
     disk: { fail: oneOf(random, [0, share(0.02)]), delayMsMax: between(1, 50) },
     crashMsMax: between(100, 30_000),
     copies: oneOf(random, [1, 1, 2]),
-    actors: someOf(random, actorNames),
+    actors: someOf(random, actorNames, 0.3),
   };
 }
 
@@ -75,6 +87,6 @@ export function oneOf<T>(random: Random, choices: readonly T[]): T {
   return choices[random.integer(choices.length)] as T;
 }
 
-function someOf<T>(random: Random, choices: readonly T[]): readonly T[] {
-  return choices.filter(() => random.fraction() < 0.5);
+function someOf<T>(random: Random, choices: readonly T[], share: number): readonly T[] {
+  return choices.filter(() => random.fraction() < share);
 }

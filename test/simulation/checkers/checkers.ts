@@ -1,7 +1,10 @@
 /** All invariants of a simulated cluster: the list is the table of contents of this folder. */
 import type { WorldEvent } from '../trace.ts';
 import type { Truth } from '../truth.ts';
+import { Budgets } from './budgets.ts';
 import type { Checker } from './checker.ts';
+import { CronStarts } from './cron-starts.ts';
+import { DaemonPlacement } from './daemon-placement.ts';
 import { DeploymentFloor } from './deployment-floor.ts';
 import { Disturbances } from './disturbances.ts';
 import { ForegroundOwners, Garbage } from './garbage.ts';
@@ -13,8 +16,11 @@ import { NoPodOnTwoNodes } from './no-pod-on-two-nodes.ts';
 import { OneLeader } from './one-leader.ts';
 import { OneManager } from './one-manager.ts';
 import { PodsFit } from './pods-fit.ts';
+import { Preemption } from './preemption.ts';
+import { QuotaHeld } from './quota-held.ts';
 import { ReplicaExcess } from './replica-excess.ts';
 import { Revisions } from './revisions.ts';
+import { StatefulIdentity } from './stateful-identity.ts';
 import { WatchComplete } from './watch-complete.ts';
 
 export interface Checkers {
@@ -32,7 +38,13 @@ export function openCheckers(truth: Truth): Checkers {
     new PodsFit(truth, disturbances),
     new OneManager(),
     new OneLeader(),
+    new Preemption(truth),
+    new StatefulIdentity(truth),
+    new DaemonPlacement(truth, disturbances),
     new JobCounting(truth),
+    new CronStarts(truth, disturbances),
+    new QuotaHeld(truth),
+    new Budgets(truth),
     new Garbage(truth),
     new ForegroundOwners(truth),
     new HeldObjects(),

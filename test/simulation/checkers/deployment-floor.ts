@@ -148,7 +148,7 @@ export class DeploymentFloor implements Checker {
     }
     const before = deployment.ready.size;
     if (!deployment.ready.delete(uid)) return undefined;
-    if (!removed) {
+    if (!removed || isDisrupted(pod)) {
       deployment.quietSinceMs = nowMs;
       return undefined;
     }
@@ -168,6 +168,11 @@ export class DeploymentFloor implements Checker {
     if (ready.size >= floor) return undefined;
     return `deployment ${name} has ${ready.size} ready pods of ${replicas}; its floor is ${floor}`;
   }
+}
+
+/** Evicted, pushed aside or driven off: not the rollout's doing. */
+function isDisrupted({ status }: Pod): boolean {
+  return (status?.conditions ?? []).some(({ type }) => type === 'DisruptionTarget');
 }
 
 function floorOf(spec: Deployment['spec'], replicas: number): number {

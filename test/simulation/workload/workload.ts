@@ -6,18 +6,31 @@
 import type { SimulationOptions } from '../options.ts';
 import { Adoptions } from './adoptions.ts';
 import type { Chaos } from './chaos.ts';
+import { CronJobs } from './cron-jobs.ts';
+import { DaemonSets } from './daemon-sets.ts';
 import { Deployments } from './deployments.ts';
+import { Drains } from './drains.ts';
 import { Jobs } from './jobs.ts';
 import { Namespaces } from './namespaces.ts';
 import { Owners } from './owners.ts';
+import { Priorities } from './priorities.ts';
+import { Quotas } from './quotas.ts';
 import { registersNamespace } from './registers.ts';
+import { StatefulSets } from './stateful-sets.ts';
 import type { Actor, User } from './user.ts';
 
-const actorsOf: Readonly<Record<string, (user: User) => Actor>> = {
+const actorsOf: Readonly<Record<string, (user: User, options: SimulationOptions) => Actor>> = {
   adoptions: (user) => new Adoptions(user),
+  cronJobs: (user) => new CronJobs(user),
+  daemonSets: (user) => new DaemonSets(user),
+  drains: (user) => new Drains(user),
   jobs: (user) => new Jobs(user),
   owners: (user) => new Owners(user),
   namespaces: (user) => new Namespaces(user),
+  priorities: (user, { capacity, nodes }) =>
+    new Priorities(user, { cpu: Number(capacity['cpu']), nodes }),
+  quotas: (user) => new Quotas(user),
+  statefulSets: (user) => new StatefulSets(user),
   registers: (user) => ({
     begin: (signal) => user.createNamespace(registersNamespace, signal),
     step: async () => {},
@@ -35,7 +48,7 @@ export class Workload {
     this.#user = user;
     this.#chaos = chaos;
     this.#deployments = new Deployments(user, options.deploymentsMax);
-    const others = options.actors.flatMap((name) => actorsOf[name]?.(user) ?? []);
+    const others = options.actors.flatMap((name) => actorsOf[name]?.(user, options) ?? []);
     this.#actors = [this.#deployments, ...others];
   }
 

@@ -1,0 +1,43 @@
+/**
+ * A namespace never has more pods than its quota allows: each creation leaves the count within the
+ * limit. One that was narrowed below what is there only forbids more.
+ */
+import type { Pod, ResourceQuota } from '#resources/types/core-v1.ts';
+import type { WorldEvent } from '../trace.ts';
+import type { Truth } from '../truth.ts';
+import { isActive, quotaNamespace } from '../workload/quotas.ts';
+import type { Checker } from './checker.ts';
+
+/** A creation may have been counted before the quota was narrowed. */
+const excuseMs = 2_000;
+
+export class QuotaHeld implements Checker {
+  readonly name = 'quota held';
+  judged = 0;
+  readonly #truth: Truth;
+  #changedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(truth: Truth) {
+    this.#truth = truth;
+  }
+
+  onEvent(event: WorldEvent, nowMs: number): string | undefined {
+    if (event.what !== 'put' || event.object.metadata.namespace !== quotaNamespace)
+      return undefined;
+    // The kind says the type of what the store holds.
+    if (event.object.kind === 'ResourceQuota') {
+      const [quota, before] = [event.object, event.before] as readonly (
+        | ResourceQuota
+        | undefined
+      )[];
+      if (quota?.spec?.hard?.['pods'] !== before?.spec?.hard?.['pods']) this.#changedMs = nowMs;
+    }
+    if (event.object.kind !== 'Pod' || event.before !== undefined) return undefined;
+    const quota = this.#truth.find<ResourceQuota>('ResourceQuota', 'limit', quotaNamespace);
+    if (quota === undefined || nowMs - this.#changedMs < excuseMs) return undefined;
+    this.judged += 1;
+    const count = [...this.#truth.of<Pod>('Pod', quotaNamespace)].filter(isActive).length;
+    const most = Number(quota.spec?.hard?.['pods']);
+    return count <= most ? undefined : `pod number ${count} is made; the quota is ${most}`;
+  }
+}

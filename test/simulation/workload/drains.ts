@@ -1,0 +1,118 @@
+/**
+ * Nodes are drained for upkeep: cordoned, their pods of one namespace evicted, as far as a
+ * disruption budget lets them, and uncordoned. What the budget refuses is tried again a few times.
+ */
+import { ApiError, isReason } from '#api/errors.ts';
+import { deployments, nodes as nodeKind, podDisruptionBudgets, pods } from '#resources/kinds.ts';
+import type { Node, Pod } from '#resources/types/core-v1.ts';
+import type { PodDisruptionBudget } from '#resources/types/policy-v1.ts';
+import { missing } from '../checkers/convergence.ts';
+import { ConnectionLost } from '../faults.ts';
+import { type Actor, containersOf, type User } from './user.ts';
+
+export const budgetsNamespace = 'budgets';
+const namespace = budgetsNamespace;
+const name = 'guarded';
+const evictionsMax = 4;
+const steps = ['drain', 'drain', 'drain', 'uncordon', 'scale', 'budget'] as const;
+
+export class Drains implements Actor {
+  readonly #user: User;
+  readonly #cordoned = new Set<string>();
+
+  constructor(user: User) {
+    this.#user = user;
+  }
+
+  async begin(signal: AbortSignal): Promise<void> {
+    const user = this.#user;
+    await user.createNamespace(namespace, signal);
+    const labels = { app: name };
+    const template = { metadata: { labels }, spec: { containers: containersOf('20m') } };
+    const spec = { replicas: user.between(2, 5), selector: { matchLabels: labels }, template };
+    const made = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name, namespace }, spec };
+    await user.create(deployments, made, signal);
+    const budget: PodDisruptionBudget = {
+      apiVersion: 'policy/v1',
+      kind: 'PodDisruptionBudget',
+      metadata: { name, namespace },
+      spec: { minAvailable: 1, selector: { matchLabels: labels } },
+    };
+    await user.create(podDisruptionBudgets, budget, signal);
+  }
+
+  async step(signal: AbortSignal): Promise<void> {
+    const user = this.#user;
+    const step = user.choose(steps);
+    switch (step) {
+      case 'drain':
+        return this.#drain(signal);
+      case 'uncordon':
+        return this.settle(signal);
+      case 'scale': {
+        const spec = { replicas: user.between(2, 5) };
+        return user.patch(deployments, { namespace, name }, { spec }, { signal });
+      }
+      case 'budget': {
+        const minAvailable = user.between(1, 3);
+        const patch = { spec: { minAvailable } };
+        return user.patch(podDisruptionBudgets, { namespace, name }, patch, { signal });
+      }
+      default:
+        step satisfies never;
+    }
+  }
+
+  async settle(signal: AbortSignal): Promise<void> {
+    for (const node of this.#cordoned) await this.#cordon(node, false, signal);
+    this.#cordoned.clear();
+  }
+
+  missing(): readonly string[] {
+    const { truth } = this.#user;
+    const problems = [...truth.of<Node>('Node')]
+      .filter(({ spec }) => spec?.unschedulable === true)
+      .map(({ metadata }) => `node ${metadata.name} is cordoned`);
+    const objects = [
+      ...truth.of('Node'),
+      ...truth.of('Deployment', namespace),
+      ...truth.of('ReplicaSet', namespace),
+      ...truth.of('Pod', namespace),
+    ];
+    return [...problems, ...missing(objects, [name])];
+  }
+
+  async #drain(signal: AbortSignal): Promise<void> {
+    const user = this.#user;
+    const bound = [...user.truth.of<Pod>('Pod', namespace)].filter(({ spec }) => spec?.nodeName);
+    if (bound.length === 0) return;
+    const node = user.choose(bound).spec?.nodeName ?? '';
+    this.#cordoned.add(node);
+    await this.#cordon(node, true, signal);
+    for (const pod of bound) {
+      if (pod.spec?.nodeName === node) await this.#evict(pod.metadata.name ?? '', signal);
+    }
+  }
+
+  async #cordon(node: string, unschedulable: boolean, signal: AbortSignal): Promise<void> {
+    await this.#user.patch(nodeKind, { name: node }, { spec: { unschedulable } }, { signal });
+  }
+
+  async #evict(pod: string, signal: AbortSignal): Promise<void> {
+    const { client, clock } = this.#user;
+    const at = { namespace, name: pod };
+    const body = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: at };
+    for (let attempt = 0; attempt < evictionsMax; attempt++) {
+      this.#user.note(`evict ${pod}`);
+      try {
+        await client.createSubresource(pods, at, 'eviction', body, { signal });
+        return;
+      } catch (error) {
+        signal.throwIfAborted();
+        if (isReason(error, 'NotFound')) return;
+        if (!(error instanceof ConnectionLost) && !(error instanceof ApiError)) throw error;
+        await clock.sleep(2_000, { signal });
+      }
+    }
+  }
+}

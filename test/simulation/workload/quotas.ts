@@ -1,0 +1,98 @@
+/**
+ * A namespace with a quota that is smaller than what is wished in it, and that is widened and
+ * narrowed, also below what is used: there are as many pods as it allows, and never more.
+ */
+import { pods, replicaSets, resourceQuotas } from '#resources/kinds.ts';
+import type { ReplicaSet } from '#resources/types/apps-v1.ts';
+import type { Pod, ResourceQuota } from '#resources/types/core-v1.ts';
+import { type Actor, containersOf, type User } from './user.ts';
+
+export const quotaNamespace = 'quota';
+const namespace = quotaNamespace;
+const steps = ['narrow', 'widen', 'scale', 'scale', 'kill', 'kill'] as const;
+
+export class Quotas implements Actor {
+  readonly #user: User;
+  #names: readonly string[] = [];
+
+  constructor(user: User) {
+    this.#user = user;
+  }
+
+  async begin(signal: AbortSignal): Promise<void> {
+    const user = this.#user;
+    await user.createNamespace(namespace, signal);
+    const metadata = { name: 'limit', namespace };
+    const hard = { pods: '4', 'requests.cpu': '1' };
+    const quota = { apiVersion: 'v1', kind: 'ResourceQuota', metadata, spec: { hard } };
+    await user.create(resourceQuotas, quota, signal);
+    for (const stem of ['first', 'second']) await this.#createSet(user.nextName(stem), signal);
+  }
+
+  async step(signal: AbortSignal): Promise<void> {
+    const user = this.#user;
+    const step = user.choose(steps);
+    switch (step) {
+      case 'narrow':
+        return this.#allow(user.between(1, 3), signal);
+      case 'widen':
+        return this.#allow(user.between(4, 7), signal);
+      case 'scale': {
+        const at = { namespace, name: user.choose(this.#names) };
+        await user.patch(replicaSets, at, { spec: { replicas: user.between(0, 6) } }, { signal });
+        return;
+      }
+      case 'kill': {
+        const all = [...user.truth.of<Pod>('Pod', namespace)];
+        if (all.length === 0) return;
+        const { name = '' } = user.choose(all).metadata;
+        await user.delete(pods, { namespace, name }, { signal });
+        return;
+      }
+      default:
+        step satisfies never;
+    }
+  }
+
+  /** In the end everything has room. */
+  settle(signal: AbortSignal): Promise<void> {
+    return this.#allow(20, signal);
+  }
+
+  missing(): readonly string[] {
+    const { truth } = this.#user;
+    const problems: string[] = [];
+    const quota = truth.find<ResourceQuota>('ResourceQuota', 'limit', namespace);
+    const hard = Number(quota?.spec?.hard?.['pods'] ?? 0);
+    let wanted = 0;
+    for (const { spec } of truth.of<ReplicaSet>('ReplicaSet', namespace)) {
+      wanted += spec?.replicas ?? 0;
+    }
+    const active = [...truth.of<Pod>('Pod', namespace)].filter(isActive).length;
+    const most = Math.min(wanted, hard);
+    if (active !== most) problems.push(`${active} pods under a quota, not ${most}`);
+    const used = quota?.status?.used?.['pods'];
+    if (used !== String(active)) problems.push(`the quota says ${used} of ${active} pods`);
+    return problems;
+  }
+
+  async #allow(count: number, signal: AbortSignal): Promise<void> {
+    const patch = { spec: { hard: { pods: String(count) } } };
+    await this.#user.patch(resourceQuotas, { namespace, name: 'limit' }, patch, { signal });
+  }
+
+  async #createSet(name: string, signal: AbortSignal): Promise<void> {
+    const labels = { app: name };
+    const template = { metadata: { labels }, spec: { containers: containersOf('20m') } };
+    const spec = { replicas: 3, selector: { matchLabels: labels }, template };
+    const metadata = { name, namespace };
+    const made = { apiVersion: 'apps/v1', kind: 'ReplicaSet', metadata, spec };
+    await this.#user.create(replicaSets, made, signal);
+    this.#names = [...this.#names, name];
+  }
+}
+
+/** Counts for the quota: has not ended. */
+export function isActive({ status }: Pod): boolean {
+  return status?.phase !== 'Succeeded' && status?.phase !== 'Failed';
+}
