@@ -286,3 +286,29 @@ test('impersonation: who may, becomes the user; who may not, is refused', async 
   const groupOnly = { 'impersonate-group': 'system:masters' };
   assert.equal((await server.request('POST', path, {}, { headers: groupOnly })).status, 400);
 });
+
+test('what somebody may do at all: everything, their own namespace, questions about themselves', async () => {
+  await using server = await openTestServer();
+  const path = '/apis/authorization.k8s.io/v1/selfsubjectrulesreviews';
+  const ask = async (as: Identity, namespace: string) =>
+    await server.request('POST', path, { spec: { namespace } }, { as });
+  const master = await ask({ name: 'root', groups: ['system:masters'] }, 'default');
+  assert.equal(master.status, 201);
+  assert.deepEqual(master.body.spec, {});
+  assert.deepEqual(master.body.status, {
+    resourceRules: [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }],
+    nonResourceRules: [{ verbs: ['*'], nonResourceURLs: ['*'] }],
+    incomplete: false,
+  });
+  const groups = ['system:authenticated'];
+  const jane = await ask({ name: 'jane', groups }, 'default');
+  assert.equal(jane.body.status.incomplete, false);
+  assert.equal(jane.body.status.resourceRules.length, 2);
+  const bot = { name: 'system:serviceaccount:default:bot', groups };
+  const own = await ask(bot, 'default');
+  assert.deepEqual(own.body.status.resourceRules[2].verbs, ['get', 'list', 'watch']);
+  assert.equal(own.body.status.incomplete, true);
+  assert.equal((await ask(bot, 'other')).body.status.resourceRules.length, 2);
+  const nowhere = await ask(bot, '');
+  assert.equal(nowhere.body.message, 'no namespace on request');
+});

@@ -41,6 +41,9 @@ export interface KubeletTarget {
   readonly path: string;
 }
 
+/** Of a pod that has no node yet. */
+const nowhere: KubeletTarget = { host: '', port: 0, path: '' };
+
 interface Sending {
   readonly method: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -95,6 +98,8 @@ export class KubeletProxy {
     if (info.subresource === 'proxy') return findProxyTarget(this.#deps, info, rawPath);
     const pod = this.#pod(info.namespace, info.name);
     const node = pod.spec?.nodeName ?? '';
+    // Where nothing runs yet there is nothing to read, which is no error.
+    if (node === '' && info.subresource === 'log') return nowhere;
     if (node === '') throw badRequest(`pod ${info.name} does not have a host assigned`);
     const query = new URLSearchParams(info.query);
     const parts = [kubeletPaths[info.subresource] ?? '', info.namespace, info.name];
@@ -131,6 +136,9 @@ export class KubeletProxy {
     target: KubeletTarget,
     { signal }: { readonly signal: AbortSignal },
   ): Promise<ServerResponse> {
+    if (target === nowhere) {
+      return { status: 200, headers: { 'content-type': 'text/plain' }, body: new Uint8Array() };
+    }
     const answer = await this.#send(target, { method: 'GET', signal });
     const status = answer.statusCode ?? 500;
     if (status === 200) {

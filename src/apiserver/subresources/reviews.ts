@@ -2,12 +2,14 @@
  * Questions about identities and permissions: objects that are answered and never stored.
  *
  * TokenReview (who is this token?), SelfSubjectReview (who am I?), SubjectAccessReview,
- * LocalSubjectAccessReview and SelfSubjectAccessReview (may they? in this namespace? may I?).
+ * LocalSubjectAccessReview and SelfSubjectAccessReview (may they? in this namespace? may I?), and
+ * SelfSubjectRulesReview (what may I?).
  * Routed by plural, since they are no kinds of the catalog.
  */
 import { badRequest, notAcceptable, unknownResource } from '#api/errors.ts';
 import type { Identity } from '#kit/transport.ts';
 import { type Attributes, decide } from '../auth/authorizer.ts';
+import { rulesOf } from '../auth/rules.ts';
 import { acceptedTypes } from '../output/negotiate.ts';
 import type { Parts } from '../parts.ts';
 import type { Answer, Arrival, Output, ResourceInfo } from '../request.ts';
@@ -35,6 +37,7 @@ const reviews: Readonly<Record<string, Review>> = {
   'authorization.k8s.io/v1/subjectaccessreviews': reviewAccess,
   'authorization.k8s.io/v1/selfsubjectaccessreviews': reviewOwnAccess,
   'authorization.k8s.io/v1/localsubjectaccessreviews': reviewLocalAccess,
+  'authorization.k8s.io/v1/selfsubjectrulesreviews': reviewOwnRules,
 };
 
 export interface ReviewFacts {
@@ -53,6 +56,7 @@ export const reviewFacts: readonly ReviewFacts[] = [
   { ...authentication, kind: 'TokenReview' },
   { ...authorization, kind: 'LocalSubjectAccessReview', namespaced: true },
   { ...authorization, kind: 'SelfSubjectAccessReview' },
+  { ...authorization, kind: 'SelfSubjectRulesReview' },
   { ...authorization, kind: 'SubjectAccessReview' },
 ];
 
@@ -124,6 +128,13 @@ function reviewOwnAccess(parts: Parts, call: ReviewCall, body: Body): object {
 
 function reviewAccess(parts: Parts, call: ReviewCall, body: Body): object {
   return answerOf(call, 'SubjectAccessReview', body, accessOf(parts, body));
+}
+
+function reviewOwnRules(_parts: Parts, call: ReviewCall, body: Body): object {
+  const namespace = text(body.spec?.['namespace']);
+  if (namespace === '') throw badRequest('no namespace on request');
+  const status = rulesOf(call.identity, namespace);
+  return { ...answerOf(call, 'SelfSubjectRulesReview', body, status), spec: {} };
 }
 
 /** As much, of a namespace that the path and the question name alike. */

@@ -1,0 +1,72 @@
+/**
+ * What somebody may do, as a list of rules: the fixed table of `authorizer.ts` said the other way
+ * round, for `kubectl auth can-i --list` and for tools that hide what is out of reach.
+ *
+ * A list cannot say everything that the table can (all but Secrets, a node's own pods): then it is
+ * marked as incomplete. Called by the reviews.
+ */
+import type { Identity } from '#kit/transport.ts';
+
+export interface ResourceRule {
+  readonly verbs: readonly string[];
+  readonly apiGroups?: readonly string[];
+  readonly resources?: readonly string[];
+}
+
+export interface PathRule {
+  readonly verbs: readonly string[];
+  readonly nonResourceURLs?: readonly string[];
+}
+
+export interface Rules {
+  readonly resourceRules: readonly ResourceRule[];
+  readonly nonResourceRules: readonly PathRule[];
+  readonly incomplete: boolean;
+}
+
+const everything: Rules = {
+  resourceRules: [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }],
+  nonResourceRules: [{ verbs: ['*'], nonResourceURLs: ['*'] }],
+  incomplete: false,
+};
+
+const aboutOneself: readonly ResourceRule[] = [
+  {
+    verbs: ['create'],
+    apiGroups: ['authentication.k8s.io'],
+    resources: ['selfsubjectreviews'],
+  },
+  {
+    verbs: ['create'],
+    apiGroups: ['authorization.k8s.io'],
+    resources: ['selfsubjectaccessreviews', 'selfsubjectrulesreviews'],
+  },
+];
+
+const discoveryPaths = [
+  '/api',
+  '/api/*',
+  '/apis',
+  '/apis/*',
+  '/healthz',
+  '/livez',
+  '/openapi',
+  '/openapi/*',
+  '/readyz',
+  '/version',
+  '/version/',
+];
+
+export function rulesOf({ name, groups }: Identity, namespace: string): Rules {
+  const trusted = name === 'system:apiserver' || name === 'system:kube-controller-manager';
+  if (trusted || groups.includes('system:masters')) return everything;
+  const reads = name.startsWith(`system:serviceaccount:${namespace}:`);
+  const own: readonly ResourceRule[] = reads
+    ? [{ verbs: ['get', 'list', 'watch'], apiGroups: ['*'], resources: ['*'] }]
+    : [];
+  return {
+    resourceRules: [...aboutOneself, ...own],
+    nonResourceRules: [{ verbs: ['get'], nonResourceURLs: discoveryPaths }],
+    incomplete: reads || name.startsWith('system:'),
+  };
+}

@@ -1,0 +1,141 @@
+/**
+ * Sessions of a user with the real kubectl, as text: files, and commands as they are typed.
+ *
+ * A session (`test/kubectl/NAME.session`) holds blocks `<<< FILE` … `>>>` and lines `$ COMMAND`,
+ * which a shell runs in a folder and a namespace of the session's own. What is printed, with what
+ * differs from run to run replaced (`normalise`), is the transcript: `scripts/record-kubectl.ts`
+ * writes that of upstream's server, and `test/e2e/kubectl.e2e.ts` compares ours with it.
+ */
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type CommandResult, runCommand } from '#kit/run-command.ts';
+
+export type SessionStep =
+  | { readonly do: 'file'; readonly name: string; readonly text: string }
+  | { readonly do: 'run'; readonly command: string };
+
+export interface SessionPlace {
+  /** An empty folder. */
+  readonly folder: string;
+  /** Text of an administrator's kubeconfig. */
+  readonly kubeconfig: string;
+  /** The kubectl to use. */
+  readonly kubectl: string;
+  readonly namespace: string;
+}
+
+const commandMs = 40_000;
+const never = new AbortController().signal;
+
+export function parseSession(text: string): readonly SessionStep[] {
+  const steps: SessionStep[] = [];
+  const lines = text.split('\n');
+  for (let at = 0; at < lines.length; at++) {
+    const line = lines[at] ?? '';
+    if (line.startsWith('<<< ')) {
+      const end = lines.indexOf('>>>', at);
+      if (end < 0) throw new Error(`the file ${line.slice(4)} has no end`);
+      const content = lines.slice(at + 1, end).join('\n');
+      steps.push({ do: 'file', name: line.slice(4), text: `${content}\n` });
+      at = end;
+    } else if (line.startsWith('$ ')) {
+      steps.push({ do: 'run', command: line.slice(2) });
+    } else if (line !== '' && !line.startsWith('#')) {
+      throw new Error(`neither a command nor a file: ${line}`);
+    }
+  }
+  return steps;
+}
+
+/** Runs a session; gives one block of the transcript for each command. */
+export async function runSession(
+  steps: readonly SessionStep[],
+  place: SessionPlace,
+): Promise<readonly string[]> {
+  const { folder } = place;
+  const environment = prepare(place);
+  const shell = (command: string): Promise<CommandResult> =>
+    runCommand('sh', ['-c', command], {
+      ...{ signal: never, timeoutMs: commandMs, cwd: folder, env: environment },
+    });
+  const context = `kubectl config set-context --current --namespace=${place.namespace}`;
+  const made = await shell(
+    `kubectl create namespace ${place.namespace} && ${context} && ${account}`,
+  );
+  if (made.code !== 0) throw new Error(`no namespace: ${made.stderr}`);
+  const blocks: string[] = [];
+  for (const step of steps) {
+    if (step.do === 'file') {
+      mkdirSync(join(folder, step.name, '..'), { recursive: true });
+      writeFileSync(join(folder, step.name), step.text);
+      if (step.text.startsWith('#!')) chmodSync(join(folder, step.name), 0o755);
+      continue;
+    }
+    const { code, stdout, stderr } = await shell(step.command);
+    const errors = stderr === '' ? '' : `stderr:\n${stderr}`;
+    const end = code === 0 ? '' : `exit ${code}\n`;
+    blocks.push(normalise(`$ ${step.command}\n${stdout}${errors}${end}`, folder));
+  }
+  return blocks;
+}
+
+/** Without controllers nobody makes it; pods need it, and a mounted token has a random name. */
+const account =
+  "kubectl create serviceaccount default && kubectl patch serviceaccount default -p '{" +
+  `"automountServiceAccountToken":false}'`;
+
+function prepare({ folder, kubeconfig, kubectl }: SessionPlace): NodeJS.ProcessEnv {
+  const bin = join(folder, '.bin');
+  mkdirSync(bin, { recursive: true });
+  symlinkSync(kubectl, join(bin, 'kubectl'));
+  const path = join(folder, '.kubeconfig');
+  writeFileSync(path, kubeconfig);
+  return {
+    PATH: `${bin}:${process.env['PATH'] ?? ''}`,
+    HOME: folder,
+    KUBECONFIG: path,
+    TZ: 'UTC',
+    KUBE_EDITOR: './edit.sh',
+  };
+}
+
+const replacements: readonly (readonly [RegExp, string])[] = [
+  [/\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/g, 'UID'],
+  [/\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)/g, 'TIME'],
+  [/\b\w{3}, \d\d \w{3} 20\d\d \d\d:\d\d:\d\d \+0000/g, 'TIME'],
+  [/\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? \+0000( UTC)?/g, 'TIME'],
+  [/resourceVersion: "\d+"/g, 'resourceVersion: "N"'],
+  [/"resourceVersion": ?"\d+"/g, '"resourceVersion":"N"'],
+  [/https:\/\/127\.0\.0\.1:\d+/g, 'SERVER'],
+  [/X509SHA256=[0-9a-f]{64}/g, 'X509SHA256=HASH'],
+  [/\beyJ[\w-]+\.[\w-]+\.[\w-]+/g, 'TOKEN'],
+  [/\b10\.\d+\.\d+\.\d+\b/g, 'IP'],
+  [/\b3[0-2]\d{3}\b/g, 'NODEPORT'],
+  [/<unknown>|\b\d+m\d+s\b|\b\d+s\b/g, 'AGE'],
+  [/\tTIME$/gm, ''],
+  [/LIVE-\d+/g, 'LIVE'],
+  [/MERGED-\d+/g, 'MERGED'],
+  [/v1\.\d+\.\d+[\w.+-]*/g, 'VERSION'],
+  // Columns are as wide as what was in them.
+  [/(?<=\S) {2,}/g, '  '],
+  [/[ \t]+$/gm, ''],
+];
+
+/** What differs from run to run, by names; so much space as there is between words, once. */
+export function normalise(text: string, folder: string): string {
+  let normal = text.replaceAll(folder, 'FOLDER');
+  for (const [pattern, name] of replacements) normal = normal.replace(pattern, name);
+  return normal;
+}
+
+export function formatTranscript(blocks: readonly string[]): string {
+  return blocks.map((block) => `${block.trimEnd()}\n`).join('\n');
+}
+
+/** The blocks of a transcript; a command begins each. */
+export function parseTranscript(text: string): readonly string[] {
+  return text
+    .split(/^(?=\$ )/m)
+    .map((block) => block.trimEnd())
+    .filter((block) => block !== '');
+}
