@@ -177,7 +177,7 @@ function pssMiB(pid: number | undefined): number {
 }
 
 /** User and system time, in clock ticks of 10 ms behind the name in parentheses. */
-function processorMs(pid: number | undefined): number {
+export function processorMs(pid: number | undefined): number {
   const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) * 10;

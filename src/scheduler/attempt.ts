@@ -127,9 +127,11 @@ export class Attempts {
     // Devices are asked first whether claims could be freed; they cannot tell about a pod that
     // was turned away before they were asked.
     if (profile.deallocates && failure.whole?.early === true) return { afterwards: 'not found' };
-    const before = profile.deallocates ? 'no new claims to deallocate, ' : '';
+    const devices = (facts.pod.spec?.resourceClaims ?? []).length > 0;
+    const freed = devices ? 'still not schedulable' : 'no new claims to deallocate';
+    const before = profile.deallocates ? `${freed}, ` : '';
     const { preemption: args } = profile;
-    if (args === undefined) return { afterwards: before.slice(0, -2) };
+    if (args === undefined) return { afterwards: profile.deallocates ? freed : '' };
     metrics.preemptionTried();
     const nowMs = clock.now();
     const plan = planPreemption({ cluster, pod: facts, failure, trial, args, random, nowMs });

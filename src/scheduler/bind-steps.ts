@@ -1,16 +1,129 @@
 /**
  * Writes what a pod needs before it may be bound, as its rules have planned: volumes become its
  * claims', whoever provisions learns the node, devices are allocated. Then waits until it is so.
+ *
+ * A volume that was prebound is left as it is. Waiting ends when the claims are bound, when the
+ * pod or a claim is gone, when the provisioner gives up (it takes the node away again), or after
+ * ten minutes; then the pod is decided anew.
  */
-import type { BindStep } from '#scheduling';
+import type { Client } from '#client';
+import type { Clock } from '#kit/clock.ts';
+import { persistentVolumeClaims, persistentVolumes } from '#resources/kinds.ts';
+import type { PersistentVolume, PersistentVolumeClaim } from '#resources/types/core-v1.ts';
+import type { BindStep, Facts } from '#scheduling';
+import type { DeviceWriter } from './device-writer.ts';
 import type { Placement } from './extension.ts';
 
-export interface StepPerformer {
-  perform(
+export interface StepDeps {
+  readonly client: Client;
+  readonly clock: Clock;
+  readonly facts: Facts;
+  readonly devices: DeviceWriter;
+}
+
+export interface StepOptions {
+  /** Within this time the claims of a pod must be bound. */
+  readonly bindTimeoutMs: number;
+}
+
+export const stepDefaults: StepOptions = { bindTimeoutMs: 600_000 };
+
+const pollMs = 1_000;
+const boundByController = 'pv.kubernetes.io/bound-by-controller';
+const bindCompleted = 'pv.kubernetes.io/bind-completed';
+const selectedNode = 'volume.kubernetes.io/selected-node';
+
+type VolumeStep = Exclude<BindStep, { do: 'allocateDevices' }>;
+
+export class StepPerformer {
+  readonly #deps: StepDeps;
+  readonly #options: StepOptions;
+
+  constructor(deps: StepDeps, options: StepOptions = stepDefaults) {
+    this.#deps = deps;
+    this.#options = options;
+  }
+
+  async perform(
     placement: Placement,
     steps: readonly BindStep[],
     options: { readonly signal: AbortSignal },
-  ): Promise<void>;
+  ): Promise<void> {
+    const volumeSteps: VolumeStep[] = [];
+    for (const step of steps) {
+      if (step.do === 'allocateDevices') {
+        await this.#deps.devices.write(placement, step, options);
+      } else {
+        volumeSteps.push(step);
+        await this.#write(step, options);
+      }
+    }
+    if (volumeSteps.length > 0) await this.#untilBound(volumeSteps, options);
+  }
+
+  async #write(step: VolumeStep, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+    const { client, facts } = this.#deps;
+    const claim = facts.persistentVolumeClaims.get(step.claim);
+    if (claim === undefined) throw new Error(`claim ${step.claim} is gone`);
+    if (step.do === 'bindVolume') {
+      const volume = facts.persistentVolumes.get(step.volume);
+      if (volume === undefined) throw new Error(`volume ${step.volume} is gone`);
+      await client.update(persistentVolumes, claimed(volume, claim), { signal });
+      return;
+    }
+    if (claim.metadata.annotations?.[selectedNode] === step.node) return;
+    const { namespace, name = '', uid, resourceVersion } = claim.metadata;
+    const annotations = { [selectedNode]: step.node };
+    const patch = { metadata: { uid, resourceVersion, annotations } };
+    const type = 'merge';
+    await client.patch(persistentVolumeClaims, { namespace, name }, patch, { type, signal });
+  }
+
+  async #untilBound(
+    steps: readonly VolumeStep[],
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<void> {
+    const { clock } = this.#deps;
+    const endMs = clock.monotonic() + this.#options.bindTimeoutMs;
+    const seen = new Set<VolumeStep>();
+    while (!steps.every((step) => this.#isBound(step, seen))) {
+      if (clock.monotonic() >= endMs) throw new Error('binding volumes: context deadline exceeded');
+      await clock.sleep(pollMs, { signal });
+    }
+  }
+
+  /** Throws where it will never be. `seen`: claims on which our node has been seen. */
+  #isBound(step: VolumeStep, seen: Set<VolumeStep>): boolean {
+    const claim = this.#deps.facts.persistentVolumeClaims.get(step.claim);
+    if (claim === undefined) throw new Error(`claim ${step.claim} is gone`);
+    if (isComplete(claim)) return true;
+    if (step.do === 'selectNode') {
+      const node = claim.metadata.annotations?.[selectedNode];
+      if (node === step.node) seen.add(step);
+      else if (seen.has(step)) {
+        throw new Error(`provisioning failed for PVC "${claim.metadata.name}"`);
+      }
+    }
+    return false;
+  }
 }
 
-export const noSteps: StepPerformer = { perform: async () => {} };
+function isComplete({ metadata, spec }: PersistentVolumeClaim): boolean {
+  return Boolean(spec?.volumeName) && metadata.annotations?.[bindCompleted] !== undefined;
+}
+
+function claimed(volume: PersistentVolume, claim: PersistentVolumeClaim): PersistentVolume {
+  const { name, namespace, uid, resourceVersion } = claim.metadata;
+  const { apiVersion, kind } = claim;
+  const claimRef = { apiVersion, kind, name, namespace, uid, resourceVersion };
+  // A volume that somebody bound beforehand stays theirs: the mark is only for our own choice.
+  const annotations =
+    volume.spec?.claimRef === undefined
+      ? { ...volume.metadata.annotations, [boundByController]: 'yes' }
+      : volume.metadata.annotations;
+  return {
+    ...volume,
+    metadata: { ...volume.metadata, annotations },
+    spec: { ...volume.spec, claimRef },
+  };
+}

@@ -5,7 +5,7 @@
  * placed it; a pod that has ended holds nothing. Each change of a node or of room on one may wake
  * waiting pods. Handlers stop when the signal aborts, since informers outlive a scheduler.
  */
-import { objectKey } from '#api/object.ts';
+import { type KubeObject, objectKey } from '#api/object.ts';
 import type { Informer } from '#client';
 import { jsonEqual } from '#kit/json-equal.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
@@ -151,6 +151,23 @@ function isSettled(pod: Pod, old: Pod): boolean {
     hasEnded(pod) === hasEnded(old) &&
     jsonEqual(pod.metadata.labels, old.metadata.labels)
   );
+}
+
+/** What was promised and shows in the object by now is not a promise any more. */
+export function noteWritten(
+  { assumptions }: Cluster,
+  { kind, key }: { readonly kind: string; readonly key: string },
+  object: KubeObject,
+): void {
+  // The listener's kind says which of these the object is.
+  const { metadata, spec, status } = object as KubeObject & {
+    readonly spec?: { readonly claimRef?: unknown; readonly volumeName?: string };
+    readonly status?: { readonly allocation?: unknown };
+  };
+  if (kind === 'volume' && spec?.claimRef !== undefined) assumptions.volumeWritten(key);
+  if (kind === 'deviceClaim' && status?.allocation !== undefined) assumptions.devicesWritten(key);
+  const chosen = metadata.annotations?.['volume.kubernetes.io/selected-node'];
+  if (kind === 'claim' && (spec?.volumeName || chosen)) assumptions.claimWritten(key);
 }
 
 /** Whether the pod is still the same, and without a node, as far as the informer knows by now. */

@@ -20,11 +20,12 @@ import { Scope } from '#kit/scope.ts';
 import { nodes, pods } from '#resources/kinds.ts';
 import { Cluster, defaultProfile, type Profile, SchedulingCycle } from '#scheduling';
 import { Attempts } from './attempt.ts';
-import { noSteps } from './bind-steps.ts';
+import { StepPerformer } from './bind-steps.ts';
 import { Binder } from './binding.ts';
-import { followNodes, followPods } from './events.ts';
+import { DeviceWriter } from './device-writer.ts';
+import { followNodes, followPods, noteWritten } from './events.ts';
 import type { SchedulerExtension } from './extension.ts';
-import { FactInformers } from './fact-informers.ts';
+import { FactInformers, type FactListener } from './fact-informers.ts';
 import { SchedulerMetrics } from './metrics.ts';
 import { Preemptor } from './preemptor.ts';
 import { type QueueOptions, queueDefaults, SchedulingQueue } from './queue.ts';
@@ -63,10 +64,13 @@ export async function runScheduler(deps: SchedulerDeps, options: SchedulerOption
   const metrics = deps.metrics ?? new SchedulerMetrics();
   const nodeInformer = deps.informers.of(nodes);
   const podInformer = deps.informers.of(pods);
-  const follower = {
-    onFact: (change: Parameters<SchedulingQueue['onChange']>[0]) => queue.onChange(change),
+  const listener: FactListener = {
+    onFact: (change, object) => {
+      noteWritten(cluster, change, object);
+      queue.onChange(change);
+    },
   };
-  const factInformers = new FactInformers(deps.informers, follower, options.signal);
+  const factInformers = new FactInformers(deps.informers, listener, options.signal);
   const cluster = new Cluster(factInformers.facts);
   using queue = new SchedulingQueue({ ...deps, cluster, metrics }, options.queue ?? queueDefaults);
   const cycle = new SchedulingCycle({ cluster, random: deps.random });
@@ -87,7 +91,9 @@ export async function runScheduler(deps: SchedulerDeps, options: SchedulerOption
   const shared = { ...deps, cluster, queue, metrics, scope };
   const reporter = new Reporter({ ...shared, recorders });
   const { extensions = [] } = options;
-  const binder = new Binder({ ...shared, reporter, steps: noSteps, extensions, extenders: [] });
+  const { facts } = cluster;
+  const steps = new StepPerformer({ ...deps, facts, devices: new DeviceWriter(deps) });
+  const binder = new Binder({ ...shared, reporter, steps, extensions, extenders: [] });
   const preemptor = new Preemptor({ ...shared, reporter, binder });
   const attempts = new Attempts({
     ...shared,

@@ -9,16 +9,21 @@
 import type { Cluster } from './cluster.ts';
 import type { ClusterChange, Plugin } from './plugin.ts';
 import { type BalancedAllocationArgs, balancedAllocation } from './plugins/balanced-allocation.ts';
+import { dynamicResources } from './plugins/dynamic-resources.ts';
 import { imageLocality } from './plugins/image-locality.ts';
 import { type InterPodAffinityArgs, interPodAffinity } from './plugins/inter-pod-affinity.ts';
 import { type NodeAffinityArgs, nodeAffinity } from './plugins/node-affinity.ts';
 import { nodeName } from './plugins/node-name.ts';
 import { nodePorts } from './plugins/node-ports.ts';
 import { nodeUnschedulable } from './plugins/node-unschedulable.ts';
+import { nodeVolumeLimits } from './plugins/node-volume-limits.ts';
 import { type ResourcesFitArgs, resourcesFit } from './plugins/resources-fit.ts';
 import { schedulingGates } from './plugins/scheduling-gates.ts';
 import { taintToleration } from './plugins/taint-toleration.ts';
 import { type TopologySpreadArgs, topologySpread } from './plugins/topology-spread.ts';
+import { volumeBinding } from './plugins/volume-binding.ts';
+import { volumeRestrictions } from './plugins/volume-restrictions.ts';
+import { volumeZone } from './plugins/volume-zone.ts';
 import type { PodFacts } from './pod-facts.ts';
 
 export interface PreemptionArgs {
@@ -63,8 +68,13 @@ export function openPlugins(args: PluginArgs = {}): ReadonlyMap<string, Plugin> 
     nodeAffinity(args.nodeAffinity),
     nodePorts,
     resourcesFit(args.resourcesFit),
+    volumeRestrictions,
+    nodeVolumeLimits,
+    volumeBinding,
+    volumeZone,
     topologySpread(args.topologySpread),
     interPodAffinity(args.interPodAffinity),
+    dynamicResources,
     balancedAllocation(args.balancedAllocation),
     imageLocality,
   ];

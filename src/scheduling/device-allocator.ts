@@ -1,0 +1,381 @@
+/**
+ * Finds devices for resource claims on a node: for each request as many as it asks for, of its
+ * class, that its selectors accept, that nobody else has, and that together satisfy the claim's
+ * constraints. Backtracks where a choice leads nowhere, within a limit.
+ *
+ * Devices of a node are those of its own slices, of slices for all nodes, and of slices whose node
+ * selector matches. Of a pool only the newest generation counts. Where alternatives are listed the
+ * first that can be had is taken.
+ *
+ * Behaviour: kubernetes.io, "Dynamic Resource Allocation"; KEP-4381, KEP-4816, KEP-5055.
+ */
+import { quantity } from '#api/quantity.ts';
+import type {
+  Device,
+  DeviceAttribute,
+  DeviceConstraint,
+  DeviceSelector,
+  DeviceToleration,
+  ResourceClaim,
+  ResourceSlice,
+} from '#resources/types/resource-v1.ts';
+import type { Cluster } from './cluster.ts';
+import {
+  type DeviceValue,
+  ExpressionError,
+  type Fields,
+  Ordered,
+  parseDeviceExpression,
+} from './device-expression.ts';
+import type { NodeInfo } from './node-info.ts';
+import { matchesSelector } from './node-selector.ts';
+import type { AllocatedDevice, DeviceAllocation } from './plugin.ts';
+import { tolerates } from './tolerations.ts';
+
+export const allocatorLimits = {
+  /** Choices tried for one node before it counts as unable. */
+  choicesMax: 10_000,
+} as const;
+
+interface Candidate {
+  readonly id: string;
+  readonly driver: string;
+  readonly pool: string;
+  readonly device: Device;
+  readonly nodeLocal: boolean;
+  readonly counters: readonly (readonly [string, bigint])[];
+}
+
+interface Want {
+  readonly request: string;
+  readonly count: number | 'All';
+  readonly adminAccess: boolean;
+  readonly accepts: (candidate: Candidate) => boolean;
+}
+
+/** Facts about devices for one pod, worked out once and asked for each node. */
+export class DeviceAllocator {
+  readonly #cluster: Cluster;
+  readonly #slices: readonly ResourceSlice[];
+  readonly #taken = new Set<string>();
+  readonly #expressions = new Map<string, (device: Fields) => boolean>();
+  /** `driver/pool/set/counter` → what is left. */
+  readonly #counters = new Map<string, bigint>();
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+    this.#slices = newest([...cluster.facts.resourceSlices.list()]);
+    for (const { spec } of this.#slices) {
+      for (const { name, counters } of spec.sharedCounters ?? []) {
+        for (const [counter, { value }] of Object.entries(counters)) {
+          const key = `${spec.driver}/${spec.pool.name}/${name}/${counter}`;
+          this.#counters.set(key, quantity(value).nano);
+        }
+      }
+    }
+    const inUse = [...allocatedDevices(cluster.facts.resourceClaims.list())];
+    for (const one of [...inUse, ...cluster.assumptions.devices()]) {
+      if (!one.adminAccess) this.#taken.add(idOf(one.driver, one.pool, one.device));
+    }
+    this.#useUp();
+  }
+
+  /** One allocation for each claim, or undefined where the node cannot give them all. */
+  allocate(
+    claims: readonly ResourceClaim[],
+    node: NodeInfo,
+  ): readonly DeviceAllocation[] | undefined {
+    const candidates = this.#candidates(node);
+    const search = new Search(candidates, new Set(this.#taken), new Map(this.#counters));
+    const allocations: DeviceAllocation[] = [];
+    for (const claim of claims) {
+      const allocation = this.#allocateOne(claim, search, node);
+      if (allocation === undefined) return undefined;
+      allocations.push(allocation);
+    }
+    return allocations;
+  }
+
+  #allocateOne(claim: ResourceClaim, search: Search, node: NodeInfo): DeviceAllocation | undefined {
+    const { requests = [], constraints = [] } = claim.spec.devices ?? {};
+    // Each request has one way, or several alternatives of which the first that works is taken.
+    const ways = requests.map(({ name, exactly, firstAvailable = [] }) =>
+      exactly !== undefined
+        ? [this.#want(name, exactly)]
+        : firstAvailable.map((one) => this.#want(`${name}/${one.name}`, one)),
+    );
+    const chosen = search.run(ways, constraints);
+    if (chosen === undefined) return undefined;
+    const devices = chosen.map(({ want, candidate }) => ({
+      request: want.request,
+      driver: candidate.driver,
+      pool: candidate.pool,
+      device: candidate.device.name,
+      ...(want.adminAccess ? { adminAccess: true } : {}),
+    }));
+    const local = chosen.some(({ candidate }) => candidate.nodeLocal);
+    return { devices, nodeName: local ? node.name : undefined, config: this.#configs(claim) };
+  }
+
+  #want(
+    request: string,
+    ask: {
+      readonly deviceClassName: string;
+      readonly allocationMode?: string | undefined;
+      readonly count?: number | undefined;
+      readonly adminAccess?: boolean | undefined;
+      readonly selectors?: readonly DeviceSelector[] | undefined;
+      readonly tolerations?: readonly DeviceToleration[] | undefined;
+    },
+  ): Want {
+    const deviceClass = this.#cluster.facts.deviceClasses.get(ask.deviceClassName);
+    const selectors = [...(deviceClass?.spec.selectors ?? []), ...(ask.selectors ?? [])];
+    const expressions = selectors.flatMap(({ cel }) =>
+      cel === undefined ? [] : [this.#expression(cel.expression)],
+    );
+    const { tolerations = [] } = ask;
+    return {
+      request,
+      count: ask.allocationMode === 'All' ? 'All' : (ask.count ?? 1),
+      adminAccess: ask.adminAccess ?? false,
+      accepts: ({ driver, device }) => {
+        const barred = (device.taints ?? []).some(
+          (taint) => taint.effect !== 'None' && !tolerations.some((one) => tolerates(one, taint)),
+        );
+        if (barred) return false;
+        if (expressions.length === 0) return true;
+        const fields = fieldsOf(driver, device);
+        return expressions.every((expression) => expression(fields));
+      },
+    };
+  }
+
+  #expression(text: string): (device: Fields) => boolean {
+    const known = this.#expressions.get(text);
+    if (known !== undefined) return known;
+    const parsed = parseDeviceExpression(text);
+    this.#expressions.set(text, parsed);
+    return parsed;
+  }
+
+  #candidates(node: NodeInfo): readonly Candidate[] {
+    return this.#slices.flatMap(({ spec }) => {
+      const { driver, pool, devices = [] } = spec;
+      return devices.flatMap((device) => {
+        const where = spec.perDeviceNodeSelection === true ? device : spec;
+        if (!isFor(where, node)) return [];
+        const id = idOf(driver, pool.name, device.name);
+        const nodeLocal = where.nodeName !== undefined;
+        const counters = consumption(driver, pool.name, device);
+        return [{ id, driver, pool: pool.name, device, nodeLocal, counters }];
+      });
+    });
+  }
+
+  #useUp(): void {
+    for (const { spec } of this.#slices) {
+      for (const device of spec.devices ?? []) {
+        if (!this.#taken.has(idOf(spec.driver, spec.pool.name, device.name))) continue;
+        for (const [key, amount] of consumption(spec.driver, spec.pool.name, device)) {
+          this.#counters.set(key, (this.#counters.get(key) ?? 0n) - amount);
+        }
+      }
+    }
+  }
+
+  #configs(claim: ResourceClaim): readonly unknown[] {
+    const { requests = [], config = [] } = claim.spec.devices ?? {};
+    const ofClasses = requests.flatMap(({ name, exactly }) => {
+      const deviceClass = this.#cluster.facts.deviceClasses.get(exactly?.deviceClassName ?? '');
+      return (deviceClass?.spec.config ?? []).map((one) => ({
+        source: 'FromClass',
+        requests: [name],
+        ...one,
+      }));
+    });
+    return [...ofClasses, ...config.map((one) => ({ source: 'FromClaim', ...one }))];
+  }
+}
+
+interface Choice {
+  readonly want: Want;
+  readonly candidate: Candidate;
+}
+
+/** Chooses devices one by one; what it has chosen stays taken for the next claim. */
+class Search {
+  readonly #candidates: readonly Candidate[];
+  readonly #taken: Set<string>;
+  readonly #counters: Map<string, bigint>;
+  #constraints: readonly DeviceConstraint[] = [];
+  #choices: Choice[] = [];
+  #tried = 0;
+
+  constructor(candidates: readonly Candidate[], taken: Set<string>, counters: Map<string, bigint>) {
+    this.#candidates = candidates;
+    this.#taken = taken;
+    this.#counters = counters;
+  }
+
+  run(
+    ways: readonly (readonly Want[])[],
+    constraints: readonly DeviceConstraint[],
+  ): readonly Choice[] | undefined {
+    this.#constraints = constraints;
+    this.#choices = [];
+    return this.#fill(ways, 0) ? this.#choices : undefined;
+  }
+
+  #fill(ways: readonly (readonly Want[])[], index: number): boolean {
+    const alternatives = ways[index];
+    if (alternatives === undefined) return true;
+    return alternatives.some((want) => {
+      if (want.count !== 'All')
+        return this.#take(want, want.count, 0, () => this.#fill(ways, index + 1));
+      const all = this.#candidates.filter((candidate) => want.accepts(candidate));
+      if (all.length === 0) return false;
+      return this.#takeThese(want, all, 0, () => this.#fill(ways, index + 1));
+    });
+  }
+
+  #take(want: Want, count: number, from: number, next: () => boolean): boolean {
+    if (count === 0) return next();
+    for (let index = from; index < this.#candidates.length; index++) {
+      const candidate = this.#candidates[index];
+      if (candidate === undefined || !this.#choose(want, candidate)) continue;
+      if (this.#take(want, count - 1, index + 1, next)) return true;
+      this.#undo();
+    }
+    return false;
+  }
+
+  #takeThese(want: Want, all: readonly Candidate[], index: number, next: () => boolean): boolean {
+    const candidate = all[index];
+    if (candidate === undefined) return next();
+    if (!this.#choose(want, candidate)) return false;
+    if (this.#takeThese(want, all, index + 1, next)) return true;
+    this.#undo();
+    return false;
+  }
+
+  #choose(want: Want, candidate: Candidate): boolean {
+    this.#tried += 1;
+    if (this.#tried > allocatorLimits.choicesMax) return false;
+    if (!want.adminAccess && this.#taken.has(candidate.id)) return false;
+    if (!want.accepts(candidate)) return false;
+    const enough = candidate.counters.every(
+      ([key, amount]) => (this.#counters.get(key) ?? 0n) >= amount,
+    );
+    if (!want.adminAccess && !enough) return false;
+    this.#choices.push({ want, candidate });
+    if (!this.#constraints.every((constraint) => this.#holds(constraint))) {
+      this.#choices.pop();
+      return false;
+    }
+    if (!want.adminAccess) this.#use(candidate, 1n);
+    return true;
+  }
+
+  #undo(): void {
+    const choice = this.#choices.pop();
+    if (choice !== undefined && !choice.want.adminAccess) this.#use(choice.candidate, -1n);
+  }
+
+  #use({ id, counters }: Candidate, times: 1n | -1n): void {
+    if (times === 1n) this.#taken.add(id);
+    else this.#taken.delete(id);
+    for (const [key, amount] of counters) {
+      this.#counters.set(key, (this.#counters.get(key) ?? 0n) - times * amount);
+    }
+  }
+
+  #holds({ requests = [], matchAttribute, distinctAttribute }: DeviceConstraint): boolean {
+    const concerned = this.#choices.filter(({ want: { request } }) => {
+      const parent = request.split('/')[0] ?? '';
+      return requests.length === 0 || requests.includes(request) || requests.includes(parent);
+    });
+    const name = matchAttribute ?? distinctAttribute ?? '';
+    const values = concerned.map(({ candidate }) => attributeText(candidate, name));
+    if (values.includes(undefined)) return false;
+    const different = new Set(values).size;
+    return matchAttribute !== undefined ? different <= 1 : different === values.length;
+  }
+}
+
+function idOf(driver: string, pool: string, device: string): string {
+  return `${driver}/${pool}/${device}`;
+}
+
+function newest(slices: readonly ResourceSlice[]): readonly ResourceSlice[] {
+  const generations = new Map<string, number>();
+  const keyOf = ({ spec }: ResourceSlice): string => `${spec.driver}/${spec.pool.name}`;
+  for (const slice of slices) {
+    const key = keyOf(slice);
+    generations.set(key, Math.max(generations.get(key) ?? 0, slice.spec.pool.generation));
+  }
+  return slices
+    .filter((slice) => slice.spec.pool.generation === generations.get(keyOf(slice)))
+    .sort((left, right) => ((left.metadata.name ?? '') < (right.metadata.name ?? '') ? -1 : 1));
+}
+
+function* allocatedDevices(claims: Iterable<ResourceClaim>): Iterable<AllocatedDevice> {
+  for (const { status } of claims) yield* status?.allocation?.devices?.results ?? [];
+}
+
+function isFor(
+  where: Pick<Device, 'nodeName' | 'allNodes' | 'nodeSelector'>,
+  node: NodeInfo,
+): boolean {
+  if (where.allNodes === true) return true;
+  if (where.nodeName !== undefined) return where.nodeName === node.name;
+  return where.nodeSelector !== undefined && matchesSelector(where.nodeSelector, node);
+}
+
+function consumption(
+  driver: string,
+  pool: string,
+  { consumesCounters = [] }: Device,
+): readonly (readonly [string, bigint])[] {
+  return consumesCounters.flatMap(({ counterSet, counters }) =>
+    Object.entries(counters).map(
+      ([name, { value }]) =>
+        [`${driver}/${pool}/${counterSet}/${name}`, quantity(value).nano] as const,
+    ),
+  );
+}
+
+/** Names without a domain belong to the driver's. */
+function attributeText({ driver, device }: Candidate, name: string): string | undefined {
+  const attributes = device.attributes ?? {};
+  const short = name.startsWith(`${driver}/`) ? name.slice(driver.length + 1) : name;
+  const value = attributes[name] ?? attributes[short];
+  return value === undefined ? undefined : JSON.stringify(value);
+}
+
+function fieldsOf(driver: string, { attributes = {}, capacity = {} }: Device): Fields {
+  const byDomain = <T>(
+    of: Readonly<Record<string, T>>,
+    value: (one: T) => DeviceValue | undefined,
+  ): Fields => {
+    const domains: Record<string, Record<string, DeviceValue | undefined>> = {};
+    for (const [name, one] of Object.entries(of)) {
+      const slash = name.indexOf('/');
+      const domain = slash < 0 ? driver : name.slice(0, slash);
+      domains[domain] = { ...domains[domain], [name.slice(slash + 1)]: value(one) };
+    }
+    return domains;
+  };
+  return {
+    driver,
+    attributes: byDomain(attributes, attributeValue),
+    capacity: byDomain(capacity, ({ value }) => new Ordered('quantity', value)),
+  };
+}
+
+function attributeValue(attribute: DeviceAttribute): DeviceValue | undefined {
+  const { string: text, bool, int, version } = attribute;
+  const list = attribute.strings ?? attribute.ints ?? attribute.bools;
+  return text ?? bool ?? int ?? list ?? (version && new Ordered('semver', version));
+}
+
+export { ExpressionError };

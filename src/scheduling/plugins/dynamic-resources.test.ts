@@ -1,0 +1,197 @@
+/** Devices for claims: classes, selectors, constraints, sharing, and what is taken already. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Pod } from '#resources/types/core-v1.ts';
+import type {
+  Device,
+  DeviceClaim,
+  DeviceClass,
+  ResourceClaim,
+  ResourceSlice,
+} from '#resources/types/resource-v1.ts';
+import { nodeOf, Picture, podOf } from '#test/cluster-picture.ts';
+import { ExpressionError, Ordered, parseDeviceExpression } from '../device-expression.ts';
+import { readerOf } from '../facts.ts';
+import { podFacts } from '../pod-facts.ts';
+
+const driver = 'gpu.example.com';
+const apiVersion = 'resource.k8s.io/v1';
+
+function device(name: string, model: string, memory = '16Gi'): Device {
+  return {
+    name,
+    attributes: { model: { string: model }, index: { int: Number(name.slice(-1)) } },
+    capacity: { memory: { value: memory } },
+  };
+}
+
+function slice(nodeName: string, ...devices: readonly Device[]): ResourceSlice {
+  const pool = { name: nodeName, generation: 1, resourceSliceCount: 1 };
+  const metadata = { name: nodeName };
+  return { apiVersion, kind: 'ResourceSlice', metadata, spec: { driver, nodeName, pool, devices } };
+}
+
+function deviceClass(expression = `device.driver == "${driver}"`): DeviceClass {
+  const spec = { selectors: [{ cel: { expression } }] };
+  return { apiVersion, kind: 'DeviceClass', metadata: { name: 'gpu' }, spec };
+}
+
+function claim(name: string, devices: DeviceClaim, status?: ResourceClaim['status']) {
+  const metadata = { name, namespace: 'default', uid: name };
+  const base = { apiVersion, kind: 'ResourceClaim', metadata, spec: { devices } };
+  return (status === undefined ? base : { ...base, status }) as ResourceClaim;
+}
+
+function asks(count = 1, expression?: string): DeviceClaim {
+  const selectors = expression === undefined ? [] : [{ cel: { expression } }];
+  return {
+    requests: [{ name: 'r', exactly: { deviceClassName: 'gpu', count, selectors } }],
+  };
+}
+
+function using(name: string, pod = 'web'): Pod {
+  return podOf(pod, { resourceClaims: [{ name: 'c', resourceClaimName: name }] });
+}
+
+function pictureOf(claims: readonly ResourceClaim[], slices: readonly ResourceSlice[]): Picture {
+  return new Picture([nodeOf('n1'), nodeOf('n2')], {
+    resourceClaims: readerOf(...claims),
+    resourceSlices: readerOf(...slices),
+    deviceClasses: readerOf(deviceClass()),
+  });
+}
+
+const slices = [
+  slice('n1', device('d0', 'small'), device('d1', 'big', '80Gi')),
+  slice('n2', device('d0', 'small')),
+];
+
+test('a pod goes where its devices are, and each device is given once', () => {
+  const claims = [claim('a', asks(2)), claim('b', asks(1))];
+  const picture = pictureOf(claims, slices);
+  assert.deepEqual(picture.fits(using('a')), ['n1']);
+  assert.deepEqual(picture.fits(using('b')), ['n1', 'n2']);
+  const facts = podFacts(using('a'));
+  const decision = picture.cycle.decide(facts, picture.profile);
+  assert.ok(decision.do === 'place');
+  const [step] = decision.steps;
+  assert.ok(step?.do === 'allocateDevices');
+  assert.deepEqual(
+    step.allocation?.devices.map((one) => [one.request, one.pool, one.device]),
+    [
+      ['r', 'n1', 'd0'],
+      ['r', 'n1', 'd1'],
+    ],
+  );
+  assert.equal(step.allocation?.nodeName, 'n1');
+  picture.cluster.assume(facts, 'n1', decision.steps);
+  assert.deepEqual(picture.fits(using('b', 'next')), ['n2']);
+  assert.equal(
+    picture.why(using('a', 'third')),
+    '0/2 nodes are available: resource claim default/a is in the process of being allocated.',
+  );
+});
+
+test('selectors of class and claim choose by driver, attribute and capacity', () => {
+  const where = (expression: string) =>
+    pictureOf([claim('a', asks(1, expression))], slices).fits(using('a'));
+  assert.deepEqual(where(`device.attributes["${driver}"].model == "big"`), ['n1']);
+  const memory = `device.capacity["${driver}"].memory`;
+  assert.deepEqual(where(`${memory}.compareTo(quantity("40Gi")) >= 0`), ['n1']);
+  assert.deepEqual(where(`${memory}.isLessThan(quantity("40Gi"))`), ['n1', 'n2']);
+  assert.deepEqual(where('device.driver.startsWith("fpga")'), []);
+  const bad = pictureOf([claim('a', asks(1, 'device.'))], slices);
+  assert.match(bad.why(using('a')), /unexpected the end/);
+});
+
+test('what is missing is named', () => {
+  const none = pictureOf([], slices);
+  assert.match(none.why(using('x')), /could not find v1.ResourceClaim "default\/x"/);
+  const wrong = { requests: [{ name: 'r', exactly: { deviceClassName: 'fpga' } }] };
+  const picture = pictureOf([claim('a', wrong), claim('b', asks(3))], slices);
+  assert.match(picture.why(using('a')), /request r: device class fpga does not exist/);
+  assert.equal(picture.why(using('b')), '0/2 nodes are available: 2 cannot allocate all claims.');
+});
+
+test('an allocated claim ties the pod to its node and uses its devices up', () => {
+  const results = [{ request: 'r', driver, pool: 'n2', device: 'd0' }];
+  const field = { key: 'metadata.name', operator: 'In', values: ['n2'] };
+  const nodeSelector = { nodeSelectorTerms: [{ matchFields: [field] }] };
+  const status = { allocation: { devices: { results }, nodeSelector } };
+  const claims = [claim('a', asks(1), status), claim('b', asks(1))];
+  const picture = pictureOf(claims, slices);
+  assert.deepEqual(picture.fits(using('a')), ['n2']);
+  assert.deepEqual(picture.fits(using('b')), ['n1']);
+});
+
+test('constraints over several devices make the search go back', () => {
+  const mixed = slice('n1', device('d0', 'x'), device('d1', 'y'), device('d2', 'y'));
+  const constrained = (more: NonNullable<DeviceClaim['constraints']>[number]): DeviceClaim => ({
+    ...asks(2),
+    constraints: [more],
+  });
+  const place = (claimed: DeviceClaim): readonly string[] | undefined => {
+    const picture = pictureOf([claim('a', claimed)], [mixed]);
+    const decision = picture.cycle.decide(podFacts(using('a')), picture.profile);
+    const [step] = decision.do === 'place' ? decision.steps : [];
+    if (step?.do !== 'allocateDevices') return undefined;
+    return step.allocation?.devices.map((one) => one.device);
+  };
+  assert.deepEqual(place(constrained({ matchAttribute: `${driver}/model` })), ['d1', 'd2']);
+  assert.deepEqual(place(constrained({ distinctAttribute: `${driver}/model` })), ['d0', 'd1']);
+  assert.equal(place(constrained({ matchAttribute: `${driver}/index` })), undefined);
+});
+
+test('of alternatives the first that can be had is taken; All takes every device', () => {
+  const alternatives: DeviceClaim = {
+    requests: [
+      {
+        name: 'r',
+        firstAvailable: [
+          { name: 'many', deviceClassName: 'gpu', count: 2 },
+          { name: 'one', deviceClassName: 'gpu', count: 1 },
+        ],
+      },
+    ],
+  };
+  const all: DeviceClaim = {
+    requests: [{ name: 'r', exactly: { deviceClassName: 'gpu', allocationMode: 'All' } }],
+  };
+  const picture = pictureOf([claim('a', alternatives), claim('b', all)], slices);
+  const requests = (name: string, nodeName: string): readonly string[] => {
+    const prepared = picture.cycle.prepare(podFacts(using(name)), picture.profile);
+    const node = picture.cluster.get(nodeName);
+    assert.ok(prepared.do === 'ask' && node !== undefined);
+    return prepared.trial
+      .steps(node)
+      .flatMap((step) => (step.do === 'allocateDevices' ? (step.allocation?.devices ?? []) : []))
+      .map((one) => one.request);
+  };
+  assert.deepEqual(requests('a', 'n1'), ['r/many', 'r/many']);
+  assert.deepEqual(requests('a', 'n2'), ['r/one']);
+  assert.deepEqual(requests('b', 'n1'), ['r', 'r']);
+});
+
+test('expressions: what is known works, what is not is refused', () => {
+  const fields = {
+    driver,
+    attributes: { [driver]: { model: 'a', ok: true, n: 3, v: new Ordered('semver', '1.10.0') } },
+  };
+  const own = `device.attributes["${driver}"]`;
+  const table: readonly [string, boolean][] = [
+    [`${own}.ok && !(${own}.n < 3)`, true],
+    [`${own}.model in ["a", "b"]`, true],
+    [`has(${own}.none) || ${own}.n >= 3`, true],
+    [`has(${own}.none)`, false],
+    [`${own}.none == 1 || true`, true],
+    [`"${driver}" in device.attributes`, true],
+    [`${own}.v.isGreaterThan(semver("1.9.0"))`, true],
+    [`${own}.n == 3 ? ${own}.model.matches("^a") : false`, true],
+  ];
+  for (const [text, expected] of table) {
+    assert.equal(parseDeviceExpression(text)(fields), expected, text);
+  }
+  for (const text of ['1 +', 'devices.x', 'f(1)', `${own}.none == 1`, '"a"']) {
+    assert.throws(() => parseDeviceExpression(text)(fields), ExpressionError, text);
+  }
+});
