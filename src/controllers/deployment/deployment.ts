@@ -117,7 +117,7 @@ class DeploymentController {
     { signal }: Cancel,
   ): Promise<Deployment> {
     const { client, clock } = this.#deps;
-    const { namespace, name = '' } = deployment.metadata;
+    const { namespace } = deployment.metadata;
     switch (action.do) {
       case 'create':
         await this.#create(deployment, action.replicaSet, { signal });
@@ -141,14 +141,14 @@ class DeploymentController {
         this.#recorder.record(deployment, note);
         return written;
       }
-      case 'set-revision': {
-        const patch = { metadata: { annotations: { [annotations.revision]: action.revision } } };
-        const options = { type: 'merge', signal } as const;
-        return client.patch(deploymentKind, { namespace, name }, patch, options);
-      }
       case 'set-status': {
-        const next = { ...deployment, status: action.status };
-        return client.update(deploymentKind, next, { subresource: 'status', signal });
+        const { status, revision } = action;
+        const next = revision === undefined ? deployment : atRevision(deployment, revision);
+        return client.update(
+          deploymentKind,
+          { ...next, status },
+          { subresource: 'status', signal },
+        );
       }
       case 'wait':
         this.queue.addAfter(key, action.untilMs - clock.now());
@@ -227,6 +227,12 @@ class DeploymentController {
     const deployment = set && ownerIn(this.deployments, deploymentKind, set);
     if (deployment?.spec?.strategy?.type === 'Recreate') this.queue.add(objectKey(deployment));
   }
+}
+
+function atRevision(deployment: Deployment, revision: string): Deployment {
+  const { metadata } = deployment;
+  const next = { ...metadata.annotations, [annotations.revision]: revision };
+  return { ...deployment, metadata: { ...metadata, annotations: next } };
 }
 
 /** Only objects from before the check of selectors can be so. */

@@ -42,7 +42,7 @@ test('the first plan makes a set, then says so in revision and status', () => {
   const actions = plan(deployment(), []);
   assert.deepEqual(
     actions.map((action) => action.do),
-    ['create', 'set-revision', 'set-status', 'wait'],
+    ['create', 'set-status', 'wait'],
   );
   const set = created(actions);
   const hash = templateHash(template);

@@ -55,8 +55,8 @@ export type Action =
   | { readonly do: 'remove'; readonly replicaSet: ReplicaSet }
   /** Another template, as an old client wished; `note` is told. */
   | { readonly do: 'roll-back'; readonly rollback: Rollback }
-  | { readonly do: 'set-revision'; readonly revision: string }
-  | { readonly do: 'set-status'; readonly status: DeploymentStatus }
+  /** With the revision where that has changed: so the generation stays, as nobody's wish changed. */
+  | { readonly do: 'set-status'; readonly status: DeploymentStatus; readonly revision?: string }
   | { readonly do: 'wait'; readonly untilMs: number };
 
 export interface Facts {
@@ -344,13 +344,11 @@ function changes(before: Sets, after: Sets): readonly Action[] {
 function finish(deployment: Deployment, sets: Sets, status: DeploymentStatus): readonly Action[] {
   const actions: Action[] = [];
   const revision = sets.current?.metadata.annotations?.[annotations.revision];
-  if (
-    revision !== undefined &&
-    deployment.metadata.annotations?.[annotations.revision] !== revision
-  ) {
-    actions.push({ do: 'set-revision', revision });
+  const isNew =
+    revision !== undefined && deployment.metadata.annotations?.[annotations.revision] !== revision;
+  if (isNew || !isSameValue(status, deployment.status)) {
+    actions.push({ do: 'set-status', status, ...(isNew ? { revision } : {}) });
   }
-  if (!isSameValue(status, deployment.status)) actions.push({ do: 'set-status', status });
   const untilMs = deployment.spec?.paused ? undefined : stuckCheckMs(deployment, status);
   if (untilMs !== undefined) actions.push({ do: 'wait', untilMs });
   return actions;

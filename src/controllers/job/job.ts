@@ -177,7 +177,8 @@ class JobController {
   async #writeStatus(key: string, job: Job, status: JobStatus, signal: AbortSignal): Promise<Job> {
     if (isSameStatus(status, job.status ?? {})) return job;
     const options = { subresource: 'status', signal };
-    const written = await this.#deps.client.update(jobKind, { ...job, status }, options);
+    const next = { ...job, status: withoutZeros(status) };
+    const written = await this.#deps.client.update(jobKind, next, options);
     this.#written.set(key, written);
     this.#announce(job, written);
     return written;
@@ -271,6 +272,17 @@ function isManagedHere(job: Job): boolean {
 
 function isOver(job: Job): boolean {
   return trueCondition(job, 'Complete') !== undefined || trueCondition(job, 'Failed') !== undefined;
+}
+
+/** As upstream writes them; `ready` and `terminating` are there even so. */
+function withoutZeros(status: JobStatus): JobStatus {
+  const { active, succeeded, failed } = status;
+  return {
+    ...status,
+    active: active || undefined,
+    succeeded: succeeded || undefined,
+    failed: failed || undefined,
+  };
 }
 
 /** Zero and absent are the same counter; no uids are no list. */

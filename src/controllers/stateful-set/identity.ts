@@ -57,9 +57,8 @@ export function newPod(
   { ordinal, revision }: { readonly ordinal: number; readonly revision: string },
 ): Pod {
   const { metadata, ...pod } = podFromTemplate(template, set, setKind);
-  const { generateName: _, ...kept } = metadata;
   const name = `${set.metadata.name}-${ordinal}`;
-  const made = { ...pod, metadata: { ...kept, name } };
+  const made = { ...pod, metadata: { ...metadata, name } };
   const { spec, ...rest } = withStorage(set, withIdentity(made));
   const labels = { ...rest.metadata.labels, [revisionLabel]: revision };
   const subdomain = set.spec?.serviceName;
