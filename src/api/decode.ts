@@ -9,7 +9,7 @@
  * Called by the server for each body and each patched object; `parseJson` comes before it, the
  * view's defaults come after it.
  */
-import { badRequest } from './errors.ts';
+import { type ApiError, badRequest } from './errors.ts';
 import { type JsonObject, parseGroupVersion } from './object.ts';
 import { canonicalQuantity, quantityProblem } from './quantity.ts';
 import type { Definitions, Schema } from './schema.ts';
@@ -26,13 +26,19 @@ export interface Decoded {
 const depthMax = 1000;
 const base64RegExp = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
-export function decodeObject(json: unknown, schema: Schema, definitions: Definitions): Decoded {
+export function decodeObject(
+  json: unknown,
+  schema: Schema,
+  definitions: Definitions,
+  /** The answer to what does not fit; default: how a body is refused. */
+  refuse: (why: string) => ApiError = (why) => badRequest(refusal(json, why)),
+): Decoded {
   const decoder = new Decoder(definitions);
   try {
     return { object: decoder.root(json, schema), problems: decoder.problems };
   } catch (error) {
     if (!(error instanceof Mismatch)) throw error;
-    throw badRequest(refusal(json, error.message));
+    throw refuse(error.message);
   }
 }
 
@@ -82,6 +88,7 @@ class Decoder {
       // A definition without content (raw JSON) is kept as it comes.
       if (target === undefined) return value;
       if (target.fields === undefined) return this.#value(value, target, place);
+      if (!isObject(value)) throw this.#wrongType(value, schema, place);
       return this.#fields(value, target, { ...place, holder: typeName(schema.ref) }, schema);
     }
     if (schema.fields !== undefined) return this.#fields(value, schema, place, schema);

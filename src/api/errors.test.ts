@@ -69,7 +69,7 @@ test('each error says what upstream says', () => {
       notAcceptable(['application/json']),
       406,
       'NotAcceptable',
-      'only the following media types are accepted: application/json',
+      '406: Not Acceptable\n\nAvailable representations: application/json',
     ],
     [
       unsupportedMediaType(['application/json', 'application/yaml']),

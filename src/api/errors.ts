@@ -103,7 +103,7 @@ function failure(
     metadata: {},
     status: 'Failure',
     message,
-    reason,
+    ...(reason === '' ? {} : { reason }),
     ...(details === undefined ? {} : { details }),
     code,
   };
@@ -184,11 +184,6 @@ export function forbidden(of: GroupResource, name: string, why: string): ApiErro
   return failure(403, 'Forbidden', `${subject}forbidden: ${why}`, about(of, name));
 }
 
-export function methodNotAllowed(): ApiError {
-  const message = 'the server does not allow this method on the requested resource';
-  return failure(405, 'MethodNotAllowed', message, {});
-}
-
 export function methodNotSupported(of: GroupResource, verb: string): ApiError {
   const message = `${verb} is not supported on resources of kind "${qualified(of.resource, of.group)}"`;
   return failure(405, 'MethodNotAllowed', message, about(of, ''));
@@ -199,8 +194,8 @@ export function expired(message: string): ApiError {
   return failure(410, 'Expired', message);
 }
 
-/** An applied configuration that does not fit the schema; upstream gives no reason. */
-export function untypedPatch(message: string): ApiError {
+/** What upstream did not foresee: its answers have no reason. */
+export function unexplained(message: string): ApiError {
   return failure(500, '', message);
 }
 
@@ -218,8 +213,8 @@ export function internalError(message: string, options?: ErrorOptions): ApiError
 }
 
 export function notAcceptable(accepted: readonly string[]): ApiError {
-  const message = `only the following media types are accepted: ${accepted.join(', ')}`;
-  return failure(406, 'NotAcceptable', message);
+  const message = `406: Not Acceptable\n\nAvailable representations: ${accepted.join(', ')}`;
+  return failure(406, 'NotAcceptable', message, {});
 }
 
 export function unsupportedMediaType(accepted: readonly string[]): ApiError {
@@ -252,22 +247,34 @@ export function serviceUnavailable(message: string): ApiError {
   return failure(503, 'ServiceUnavailable', message);
 }
 
-/** A patch that is well formed but cannot be applied to the object as it is. */
-export function unprocessablePatch(why: string): ApiError {
-  const message = 'the server rejected our request due to an error in our request';
-  return failure(422, 'Invalid', message, {
-    causes: [{ reason: 'UnexpectedServerResponse', message: why }],
-  });
+/** A JSON patch that cannot be applied to the object as it is; upstream does not say why. */
+export function unprocessablePatch(): ApiError {
+  return failure(
+    422,
+    'Invalid',
+    'the server rejected our request due to an error in our request',
+    {},
+  );
+}
+
+/** The method that the path does not have; upstream's router says no more. */
+export function methodNotAllowed(): ApiError {
+  const message = 'the server does not allow this method on the requested resource';
+  return failure(405, 'MethodNotAllowed', message, {});
+}
+
+/** An answer of upstream's router, which knows no more of the request than its headers. */
+export function unsupportedPatchType(): ApiError {
+  return failure(415, 'UnsupportedMediaType', '415: Unsupported Media Type', {});
 }
 
 /** The answer to a request that succeeded and has no object of its own to show. */
-export function success(details?: StatusDetails): Status {
+export function success(details?: StatusDetails): Omit<Status, 'code'> {
   return {
     kind: 'Status',
     apiVersion: 'v1',
     metadata: {},
     status: 'Success',
     ...(details === undefined ? {} : { details }),
-    code: 200,
   };
 }

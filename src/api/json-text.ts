@@ -4,7 +4,8 @@
  *
  * The scanner runs on text that `JSON.parse` has accepted, so it need not look for errors.
  */
-import { badRequest } from './errors.ts';
+import { type ApiError, badRequest } from './errors.ts';
+import { jsonProblem } from './json-syntax.ts';
 
 export interface ParsedJson {
   readonly json: unknown;
@@ -19,22 +20,51 @@ const [openBrace, closeBrace, openBracket, closeBracket] = [0x7b, 0x7d, 0x5b, 0x
 
 const decoder = new TextDecoder('utf-8', { fatal: false });
 
+export interface ParseOptions {
+  readonly duplicates?: boolean;
+  /** The answer to a text that is no JSON. */
+  readonly refuse?: (why: string) => ApiError;
+}
+
 export function parseJson(
   bytes: Uint8Array,
-  { duplicates }: { readonly duplicates: boolean } = { duplicates: false },
+  { duplicates = false, refuse = unrecognized }: ParseOptions = {},
 ): ParsedJson {
   const text = decoder.decode(bytes);
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw badRequest(`couldn't get version/kind; json parse error: ${why}`);
+    if (!(error instanceof SyntaxError)) throw error;
+    throw refuse(jsonProblem(text));
   }
   if (text.length > 2 * depthMax && depthOf(bytes) > depthMax) {
-    throw badRequest("couldn't get version/kind; json parse error: exceeded max depth");
+    throw refuse('exceeded max depth');
   }
   return { json, problems: duplicates ? duplicateKeys(text) : [] };
+}
+
+function unrecognized(why: string): ApiError {
+  return badRequest(`couldn't get version/kind; json parse error: ${why}`);
+}
+
+/** How deep valid JSON is nested. */
+function depthOf(bytes: Uint8Array): number {
+  let depth = 0;
+  let deepest = 0;
+  let inString = false;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at];
+    if (inString) {
+      if (byte === backslash) at += 1;
+      else if (byte === quote) inString = false;
+    } else if (byte === quote) inString = true;
+    else if (byte === openBrace || byte === openBracket) {
+      depth += 1;
+      if (depth > deepest) deepest = depth;
+    } else if (byte === closeBrace || byte === closeBracket) depth -= 1;
+  }
+  return deepest;
 }
 
 interface Level {
@@ -93,23 +123,4 @@ function endOfString(text: string, start: number): number {
   let position = start + 1;
   while (text[position] !== '"') position += text[position] === '\\' ? 2 : 1;
   return position + 1;
-}
-
-/** How deep valid JSON is nested. */
-function depthOf(bytes: Uint8Array): number {
-  let depth = 0;
-  let deepest = 0;
-  let inString = false;
-  for (let at = 0; at < bytes.length; at++) {
-    const byte = bytes[at];
-    if (inString) {
-      if (byte === backslash) at += 1;
-      else if (byte === quote) inString = false;
-    } else if (byte === quote) inString = true;
-    else if (byte === openBrace || byte === openBracket) {
-      depth += 1;
-      if (depth > deepest) deepest = depth;
-    } else if (byte === closeBrace || byte === closeBracket) depth -= 1;
-  }
-  return deepest;
 }

@@ -12,7 +12,7 @@ import {
   PatchConflict,
   PatchFormatError,
 } from '#kit/json-patch.ts';
-import { badRequest, requestEntityTooLarge, unprocessablePatch } from './errors.ts';
+import { badRequest, requestEntityTooLarge, unexplained, unprocessablePatch } from './errors.ts';
 import type { Definitions, Schema } from './schema.ts';
 import { StrategicPatch, StrategicPatchError } from './strategic-patch.ts';
 
@@ -22,7 +22,7 @@ export function applyJsonPatch(target: unknown, patch: unknown): unknown {
 
 export function applyMergePatch(target: unknown, patch: unknown): unknown {
   if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) {
-    throw badRequest('Invalid JSON Patch');
+    throw badRequest(`error decoding patch: ${notAMap(patch)}`);
   }
   return mergePatch(target, patch);
 }
@@ -33,16 +33,26 @@ export function applyStrategicPatch(
   schema: Schema,
   definitions: Definitions,
 ): unknown {
+  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) {
+    throw badRequest(notAMap(patch));
+  }
   return worded(() => new StrategicPatch(definitions).apply(target, patch, schema));
+}
+
+function notAMap(value: unknown): string {
+  let word: string = typeof value;
+  if (Array.isArray(value)) word = 'array';
+  else if (typeof value === 'boolean') word = 'bool';
+  return `json: cannot unmarshal ${word} into Go value of type map[string]interface {}`;
 }
 
 function worded(apply: () => unknown): unknown {
   try {
     return apply();
   } catch (error) {
-    if (error instanceof PatchConflict) throw unprocessablePatch(error.message);
+    if (error instanceof PatchConflict) throw unprocessablePatch();
     if (error instanceof StrategicPatchError) {
-      throw error.unprocessable ? unprocessablePatch(error.message) : badRequest(error.message);
+      throw error.unforeseen ? unexplained(error.message) : badRequest(error.message);
     }
     if (error instanceof PatchFormatError) {
       throw error.message.startsWith('The allowed maximum operations')

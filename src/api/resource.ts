@@ -99,6 +99,11 @@ export interface Resource<Hub extends KubeObject = KubeObject> {
    * `pods/resize`.
    */
   readonly partialUpdates?: Readonly<Record<string, PartialUpdate<Hub>>> | undefined;
+  /**
+   * Which checks of metadata the kind makes once more when an object is updated: of the whole, and
+   * of what may not change. Default: both. Clients see an error as often as it was found.
+   */
+  readonly metadataRechecked?: 'whole and change' | 'change' | 'whole' | 'never';
   /** How `metadata.name` must look; default `subdomain` (DNS-1123 subdomain). */
   readonly nameRule?: ('subdomain' | 'label' | 'label1035' | 'pathSegment') | undefined;
   readonly columns: readonly Column<Hub>[];

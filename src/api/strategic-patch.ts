@@ -12,12 +12,12 @@ import type { Definitions, Schema } from './schema.ts';
 
 export class StrategicPatchError extends Error {
   override readonly name = 'StrategicPatchError';
-  /** The patch is well formed but the schema does not allow it (422, not 400). */
-  readonly unprocessable: boolean;
+  /** Upstream did not foresee it (500, not 400). */
+  readonly unforeseen: boolean;
 
-  constructor(message: string, { unprocessable }: { readonly unprocessable: boolean }) {
+  constructor(message: string, { unforeseen }: { readonly unforeseen: boolean }) {
     super(message);
-    this.unprocessable = unprocessable;
+    this.unforeseen = unforeseen;
   }
 }
 
@@ -139,7 +139,7 @@ export class StrategicPatch {
     const mergeKey = schema.patchMergeKey;
     if (mergeKey === undefined) {
       throw new StrategicPatchError(`no merge key for the list "${key}" is known`, {
-        unprocessable: true,
+        unforeseen: true,
       });
     }
     const merged = this.#mergeItems(before, patch, item, mergeKey);
@@ -162,7 +162,8 @@ export class StrategicPatch {
       if (!isMembers(value)) throw malformed(`cannot merge ${JSON.stringify(value)} into a list`);
       const id = value[mergeKey];
       if (id === undefined) {
-        throw malformed(`map: ${goMap(value)} does not contain declared merge key: ${mergeKey}`);
+        const message = `map: ${goMap(value)} does not contain declared merge key: ${mergeKey}`;
+        throw new StrategicPatchError(message, { unforeseen: true });
       }
       const at = result.findIndex((one) => isMembers(one) && jsonEqual(one[mergeKey], id));
       if (value[directive] === 'delete') {
@@ -254,19 +255,27 @@ function sortByOrder(
 }
 
 function malformed(message: string): StrategicPatchError {
-  return new StrategicPatchError(message, { unprocessable: false });
+  return new StrategicPatchError(message, { unforeseen: false });
 }
 
 function unknownDirective(patch: Members): StrategicPatchError {
-  return malformed(`unknown patch type found: ${String(patch[directive])}`);
+  const type = String(patch[directive]);
+  const message = `unknown patch type: ${type} in map: ${goMap(patch)}`;
+  return new StrategicPatchError(message, { unforeseen: true });
 }
 
 /** `map[image:x name:y]`, as Go prints a map. */
-function goMap(value: Members): string {
+export function goMap(value: Members): string {
   const members = Object.keys(value)
     .sort()
-    .map((key) => `${key}:${String(value[key])}`);
+    .map((key) => `${key}:${goText(value[key])}`);
   return `map[${members.join(' ')}]`;
+}
+
+function goText(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(goText).join(' ')}]`;
+  if (isMembers(value)) return goMap(value);
+  return value === null ? '<nil>' : String(value);
 }
 
 function isMembers(value: unknown): value is Members {

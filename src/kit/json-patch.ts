@@ -30,8 +30,11 @@ interface Operation {
 }
 
 export function applyJsonPatch(target: unknown, patch: unknown): unknown {
-  if (!Array.isArray(patch))
-    throw new PatchFormatError('a JSON patch must be a list of operations');
+  if (!Array.isArray(patch)) {
+    const word = typeof patch === 'boolean' ? 'bool' : typeof patch;
+    const why = `json: cannot unmarshal ${word} into Go value of type []handlers.jsonPatchOp`;
+    throw new PatchFormatError(`error decoding patch: ${why}`);
+  }
   if (patch.length > operationsMax) {
     throw new PatchFormatError(
       `The allowed maximum operations in a JSON patch is ${operationsMax}, got ${patch.length}`,
@@ -52,12 +55,12 @@ function operationOf(json: unknown): Operation {
     case 'test':
       break;
     default:
-      throw new PatchFormatError(`Unexpected kind: ${String(op)}`);
+      throw new PatchConflict(`Unexpected kind: ${String(op)}`);
   }
-  if (typeof path !== 'string') throw new PatchFormatError('operation missing path field');
+  if (typeof path !== 'string') throw new PatchConflict('operation missing path field');
   const needsFrom = op === 'move' || op === 'copy';
   if (needsFrom && typeof from !== 'string') {
-    throw new PatchFormatError(`${op} operation missing from field`);
+    throw new PatchConflict(`${op} operation missing from field`);
   }
   const parsed = parsePointer(path);
   const parsedFrom = needsFrom ? parsePointer(String(from)) : [];
@@ -137,9 +140,9 @@ function edit(
     if (!exists) throw missing(operation);
     return withMember(target, part, edit(target[part], rest, operation, change));
   }
-  if (change.do === 'add') return withMember(target, part, change.value);
+  // The library that the servers use replaces a member that is not there by adding it.
+  if (change.do !== 'remove') return withMember(target, part, change.value);
   if (!exists) throw missing(operation);
-  if (change.do === 'replace') return withMember(target, part, change.value);
   const { [part]: _, ...others } = target;
   return others;
 }

@@ -2,7 +2,7 @@
  * YAML text ↔ plain values; the only file that imports the `yaml` package. Loading it takes a few
  * milliseconds, so long-lived programs import this file when the first YAML comes along.
  */
-import { parse, parseAllDocuments, parseDocument, stringify } from 'yaml';
+import { parse, parseAllDocuments, parseDocument, stringify, YAMLParseError } from 'yaml';
 
 /** YAML 1.1 words such as `yes` are strings; aliases are bounded, so that no text can blow up. */
 const aliasesMax = 100;
@@ -50,4 +50,14 @@ export function openYaml(text: string): EditableYaml {
 
 export class YamlError extends Error {
   override readonly name = 'YamlError';
+
+  /** The same in the words of the library that Go programs use, where they are known. */
+  get goMessage(): string {
+    const { cause } = this;
+    if (!(cause instanceof YAMLParseError)) return this.message;
+    const line = cause.linePos?.[0].line ?? 1;
+    const [, bracket] = /must .*end with a ([}\]])/.exec(cause.message) ?? [];
+    if (bracket === undefined) return this.message;
+    return `line ${line}: did not find expected ',' or '${bracket}'`;
+  }
 }

@@ -55,6 +55,10 @@ class DeferredResource implements Whole<Resource> {
     return this.#scales ? this.#whole().scale : undefined;
   }
 
+  get metadataRechecked() {
+    return this.#whole().metadataRechecked ?? 'whole and change';
+  }
+
   get prepareForCreate() {
     return this.#whole().prepareForCreate;
   }

@@ -78,7 +78,7 @@ class KindScenarios {
 
   #scenario(name: string, requests: readonly ParityRequest[]): Scenario {
     const { title, namespaced } = this.#fixture;
-    const namespace = `parity-${title.replaceAll('.', '-')}-${name}`.slice(0, 63);
+    const namespace = `parity-${title.replaceAll(/[./]/g, '-')}-${name}`.slice(0, 63);
     const setup = namespaced ? setupOf(namespace) : [];
     // What stands for a namespace is replaced in paths, bodies and names alike.
     const text = JSON.stringify(requests).replaceAll('NAMESPACE', namespace);
@@ -111,8 +111,8 @@ class KindScenarios {
     requests.push(
       post('dry run', full, 'dry', '?dryRun=All'),
       post('same name again', minimal, 'minimal', ''),
-      ...metadataCases(this.#fixture, dry, (object, name) => this.object(object, name)),
-      ...bodyCases(this.#fixture, dry, (object, name) => this.object(object, name)),
+      ...metadataCases(this.#fixture, dry, (object, name, more) => this.object(object, name, more)),
+      ...bodyCases(this.#fixture, dry, (object, name, more) => this.object(object, name, more)),
     );
     return this.#scenario('create', requests);
   }
@@ -188,7 +188,7 @@ class KindScenarios {
     const { path, full } = this.#fixture;
     const stored = this.object(full, 'patched');
     const item = `${path}/${nameOf(stored)}`;
-    const make = (object: Json, name: string): Json => this.object(object, name);
+    const make = (object: Json, name: string, more?: Json): Json => this.object(object, name, more);
     return this.#scenario('patch', [
       { id: 'stored', method: 'POST', path, body: stored },
       ...patchCases(this.#fixture, item, make),

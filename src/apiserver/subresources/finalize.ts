@@ -8,11 +8,14 @@ import type { Namespace } from '#resources/types/core-v1.ts';
 import type { Parts } from '../parts.ts';
 import { viewObject } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
-import { isDryRun, readObject } from '../verbs/body.ts';
+import { readObject } from '../verbs/body.ts';
+import { managerOf } from '../verbs/managed-fields.ts';
+import { checkOptions, isDryRun } from '../verbs/options.ts';
 import { changeObject } from '../verbs/update.ts';
 
 export async function finalize(parts: Parts, call: Call): Promise<Answer> {
   const { served, info, identity } = call;
+  checkOptions('UpdateOptions', info.query);
   const { object, warnings } = await readObject(parts, call);
   const given = object.metadata.name ?? info.name;
   if (given !== info.name) {
@@ -31,6 +34,7 @@ export async function finalize(parts: Parts, call: Call): Promise<Answer> {
     subresource: 'finalize',
     dryRun: isDryRun(info.query.getAll('dryRun')),
     insists: (resourceVersion ?? '') !== '',
+    manager: managerOf(call),
     next: (hub) => {
       const metadata = { ...hub.metadata, resourceVersion, uid: uid ?? hub.metadata.uid };
       const { spec } = hub as unknown as Namespace;

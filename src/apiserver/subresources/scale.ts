@@ -9,8 +9,9 @@ import { assert } from '#kit/assert.ts';
 import type { Parts } from '../parts.ts';
 import { decodeEntry, keyOf, viewObject } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
-import { isDryRun, readJson } from '../verbs/body.ts';
+import { mediaTypeOf, readJson } from '../verbs/body.ts';
 import { managerOf } from '../verbs/managed-fields.ts';
+import { checkOptions, isDryRun } from '../verbs/options.ts';
 import { type ApplyPatch, readPatch } from '../verbs/patch.ts';
 import { changeObject } from '../verbs/update.ts';
 import { groupResource, throwInvalid } from '../verbs/write.ts';
@@ -31,6 +32,11 @@ export async function scale(parts: Parts, call: Call): Promise<Answer> {
     if (entry === undefined) throw notFound(groupResource(served), name);
     return answer(binding, decodeEntry(entry));
   }
+  if (verb === 'patch' && mediaTypeOf(call.request) === 'application/apply-patch+yaml') {
+    const { applyScale } = await import('../verbs/apply.ts');
+    return scaled(binding, await applyScale(parts, call));
+  }
+  checkOptions(verb === 'patch' ? 'PatchOptions' : 'UpdateOptions', info.query);
   const change: ApplyPatch =
     verb === 'patch' ? readPatch(parts, call) : await replacement(parts, call);
   let insists = verb === 'update';
@@ -55,7 +61,7 @@ export async function scale(parts: Parts, call: Call): Promise<Answer> {
       return viewObject(served, { ...scaled, metadata });
     },
   });
-  return answer(binding, result.type === 'entry' ? decodeEntry(result.entry) : result.hub);
+  return scaled(binding, result);
 }
 
 async function replacement(parts: Parts, call: Call): Promise<ApplyPatch> {
@@ -92,6 +98,12 @@ function replicasOf({ served, info }: Call, wanted: ScaleBody): number {
     ]);
   }
   throw badRequest('spec.replicas of a Scale must be a whole number');
+}
+
+function scaled(binding: ScaleBinding, result: Answer): Answer {
+  if (result.type === 'entry') return answer(binding, decodeEntry(result.entry));
+  assert(result.type === 'hub', 'a change answers with the object');
+  return answer(binding, result.hub);
 }
 
 function answer(binding: ScaleBinding, hub: KubeObject): Answer {

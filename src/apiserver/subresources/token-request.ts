@@ -1,6 +1,6 @@
 /**
- * `serviceaccounts/NAME/token`: a token for a service account, possibly bound to a pod so that it
- * ends with it. The kubelet asks for those that it mounts into pods.
+ * `serviceaccounts/NAME/token`: a token for a service account, possibly bound to a pod or a Secret so
+ * that it ends with it. The kubelet asks for those that it mounts into pods.
  */
 import { badRequest, conflict, invalid, notFound } from '#api/errors.ts';
 import type { FieldError } from '#api/field-error.ts';
@@ -11,7 +11,8 @@ import type { BoundObject, TokenSubject } from '../auth/tokens.ts';
 import type { Parts } from '../parts.ts';
 import { decodeEntry, keyOf, registryRoot } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
-import { isDryRun, readJson } from '../verbs/body.ts';
+import { readJson } from '../verbs/body.ts';
+import { isDryRun } from '../verbs/options.ts';
 import { groupResource } from '../verbs/write.ts';
 
 const secondsDefault = 3600;
@@ -101,16 +102,18 @@ function boundTo(
 ): Pick<TokenSubject, 'pod' | 'node' | 'secret'> {
   if (reference === undefined || reference === null) return {};
   const { kind = '', name = '', uid = '' } = reference;
-  if (kind !== 'Pod') {
+  if (kind !== 'Pod' && kind !== 'Secret') {
     throw badRequest(`cannot bind token for serviceaccount to object of type ${kind}`);
   }
-  const pod = readBound(parts, `${registryRoot}pods/${info.namespace}/${name}`);
-  const of = { group: '', resource: 'pods' };
-  if (pod === undefined) throw notFound(of, name);
-  if (uid !== '' && uid !== pod.bound.uid) {
+  const of = { group: '', resource: kind === 'Pod' ? 'pods' : 'secrets' };
+  const found = readBound(parts, `${registryRoot}${of.resource}/${info.namespace}/${name}`);
+  if (found === undefined) throw notFound(of, name);
+  if (uid !== '' && uid !== found.bound.uid) {
     const why = `the UID in the bound object reference (${uid}) does not match the UID in record. The object might have been deleted and then recreated`;
     throw conflict(of, name, why);
   }
+  if (kind === 'Secret') return { secret: found.bound };
+  const pod = found;
   // Stored pods have this shape.
   const { spec } = pod.object as unknown as Pod;
   const account = spec?.serviceAccountName ?? '';

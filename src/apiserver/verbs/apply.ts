@@ -12,10 +12,9 @@ import {
   alreadyExists,
   badRequest,
   conflict,
-  invalid,
   isReason,
   notFound,
-  untypedPatch,
+  unexplained,
 } from '#api/errors.ts';
 import { mergeFields, pruneFields } from '#api/field-merge.ts';
 import {
@@ -41,10 +40,11 @@ import { awaitDefaultAccount } from '../admission/default-account-wait.ts';
 import type { Parts } from '../parts.ts';
 import { hubObject, keyOf, textOf, viewObject } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
-import { decodeFor, isDryRun } from './body.ts';
+import { decodeFor } from './body.ts';
 import { checkNamespace, createObject } from './create.ts';
 import { lastAppliedAnnotation, withLastApplied } from './last-applied.ts';
 import { changesBetween, withManagedFields } from './managed-fields.ts';
+import { checkOptions, isDryRun } from './options.ts';
 import { changeObject } from './update.ts';
 import { groupResource, withStatusOf } from './write.ts';
 
@@ -75,26 +75,9 @@ export async function apply(parts: Parts, call: Call): Promise<Answer> {
 
 async function readConfiguration(parts: Parts, call: Call): Promise<Configuration> {
   const { served, info, request } = call;
+  checkOptions('PatchOptions', info.query, { isApply: true });
   const manager = info.query.get('fieldManager') ?? '';
-  if (manager === '') {
-    throw invalid({ group: 'meta.k8s.io', kind: 'PatchOptions' }, '', [
-      {
-        type: 'FieldValueRequired',
-        field: 'fieldManager',
-        badValue: '',
-        detail: 'is required for apply patch',
-      },
-    ]);
-  }
-  const { parseYaml, YamlError } = await import('#kit/yaml.ts');
-  let json: unknown;
-  try {
-    json = parseYaml(textOf(request.body ?? new Uint8Array()));
-  } catch (error) {
-    if (!(error instanceof YamlError)) throw error;
-    throw badRequest(`error decoding YAML: ${error.message}`);
-  }
-  if (!isMembers(json)) throw badRequest('error decoding YAML: the patch must be an object');
+  const json = await readApplied(request);
   const apiVersion = formatGroupVersion(served.view);
   checkConfiguration(parts, call, json, apiVersion);
   const said = ownPart(call, json);
@@ -105,6 +88,58 @@ async function readConfiguration(parts: Parts, call: Call): Promise<Configuratio
     force: info.query.get('force') === 'true',
     dryRun: isDryRun(info.query.getAll('dryRun')),
   };
+}
+
+async function readApplied(request: Call['request']): Promise<Members> {
+  const { parseYaml, YamlError } = await import('#kit/yaml.ts');
+  let json: unknown;
+  try {
+    json = parseYaml(textOf(request.body ?? new Uint8Array()));
+  } catch (error) {
+    if (!(error instanceof YamlError)) throw error;
+    const why = `error converting YAML to JSON: yaml: ${error.goMessage}`;
+    throw badRequest(`error decoding YAML: ${why}`);
+  }
+  json ??= {};
+  if (!isMembers(json)) {
+    const word = Array.isArray(json) ? 'array' : typeof json;
+    const why = `json: cannot unmarshal ${word} into Go value of type map[string]interface {}`;
+    throw badRequest(`error decoding YAML: error unmarshaling JSON: while decoding JSON: ${why}`);
+  }
+  return json;
+}
+
+/**
+ * `scale` by apply: the number of replicas comes to belong to the manager, as a field of the object
+ * that is scaled.
+ */
+export async function applyScale(parts: Parts, call: Call): Promise<Answer> {
+  const { served, info, request } = call;
+  checkOptions('PatchOptions', info.query, { isApply: true });
+  const said = await readApplied(request);
+  const given = { apiVersion: String(said['apiVersion'] ?? ''), kind: String(said['kind'] ?? '') };
+  if (given.apiVersion !== 'autoscaling/v1' || given.kind !== 'Scale') {
+    throw badRequest(
+      `Incorrect version specified in apply patch. Specified patch version: ${given.apiVersion}, expected: autoscaling/v1`,
+    );
+  }
+  const spec = isMembers(said['spec']) ? said['spec'] : {};
+  const apiVersion = formatGroupVersion(served.view);
+  const { replicas } = spec;
+  const json: Members = {
+    apiVersion,
+    kind: served.resource.kind,
+    metadata: { name: info.name },
+    ...(replicas === undefined ? {} : { spec: { replicas } }),
+  };
+  const manager = info.query.get('fieldManager') ?? '';
+  return change(parts, call, {
+    json,
+    fields: ownable(fieldsOf(json, served.view.schema, parts.catalog)),
+    writer: { manager, operation: 'Apply', apiVersion, subresource: 'scale' },
+    force: info.query.get('force') === 'true',
+    dryRun: isDryRun(info.query.getAll('dryRun')),
+  });
 }
 
 function checkConfiguration(parts: Parts, call: Call, json: Members, apiVersion: string): void {
@@ -138,9 +173,9 @@ function checkConfiguration(parts: Parts, call: Call, json: Members, apiVersion:
   // As Go writes a kind of the core: an empty group, a slash, the version.
   const kindPlace = apiVersion.includes('/') ? apiVersion : `/${apiVersion}`;
   const what = `failed to create typed patch object (${place}; ${kindPlace}, Kind=${served.resource.kind})`;
-  if (field !== undefined) throw untypedPatch(`${what}: .${field}: field not declared in schema`);
+  if (field !== undefined) throw unexplained(`${what}: .${field}: field not declared in schema`);
   const twice = duplicateSteps(json, served.view.schema, parts.catalog);
-  if (twice !== undefined) throw untypedPatch(`${what}: ${twice}`);
+  if (twice !== undefined) throw unexplained(`${what}: ${twice}`);
 }
 
 /** Only the part that this path writes: the status on its own, or everything but it. */

@@ -6,20 +6,19 @@
  * warnings, `Ignore` says nothing. Called by create, update and the sub-resources.
  */
 import type { Served } from '#api/catalog.ts';
-import { decodeObject, parseJson, refusal } from '#api/decode.ts';
-import { badRequest, unsupportedMediaType } from '#api/errors.ts';
-import { formatGroupVersion, type KubeObject } from '#api/object.ts';
+import { decodeObject, parseJson } from '#api/decode.ts';
+import { type ApiError, badRequest, unsupportedMediaType } from '#api/errors.ts';
+import { formatGroupVersion, type KubeObject, parseGroupVersion } from '#api/object.ts';
 import type { PlainRequest } from '#kit/transport.ts';
 import type { Parts } from '../parts.ts';
 import { textOf } from '../registry.ts';
 import type { Call } from '../request.ts';
+import { type FieldValidation, fieldValidationOf } from './options.ts';
 
 export interface ReadObject {
   readonly object: KubeObject;
   readonly warnings: readonly string[];
 }
-
-export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
 
 const bodyTypes = [
   'application/json',
@@ -31,12 +30,26 @@ export async function readObject(
   parts: Pick<Parts, 'catalog' | 'protobuf'>,
   call: Call,
 ): Promise<ReadObject> {
+  const { served, request } = call;
   const validation = fieldValidationOf(call.info.query);
-  const { json, problems } = await readJson(parts, call.request, {
+  const { kind } = served.resource;
+  const { json, problems } = await readJson(parts, request, {
     duplicates: validation !== 'Ignore',
+    refuse: (why) => unrecognized(kind, why, request.body),
   });
-  checkKind(json, call.served);
-  return decodeFor(parts, call.served, json, { validation, problems });
+  const expected = formatGroupVersion(served.view);
+  const known = recognize(json, { kind, apiVersion: expected }, (why) =>
+    unrecognized(kind, `couldn't get version/kind; json parse error: ${why}`, request.body),
+  );
+  checkKnown(parts, served, known);
+  const { version } = parseGroupVersion(known.apiVersion);
+  const refuse = (why: string): ApiError =>
+    badRequest(`${known.kind} in version "${version}" cannot be handled as a ${kind}: ${why}`);
+  const read = decodeFor(parts, served, json ?? {}, { validation, problems, refuse });
+  if (known.apiVersion === expected) return read;
+  throw badRequest(
+    `the API version in the data (${known.apiVersion}) does not match the expected API version (${expected})`,
+  );
 }
 
 /** Decodes along the view's schema; used for bodies and for what a patch produced. */
@@ -44,13 +57,18 @@ export function decodeFor(
   { catalog }: Pick<Parts, 'catalog'>,
   served: Served,
   json: unknown,
-  options: { readonly validation: FieldValidation; readonly problems: readonly string[] },
+  options: {
+    readonly validation: FieldValidation;
+    readonly problems: readonly string[];
+    readonly refuse?: (why: string) => ApiError;
+  },
 ): ReadObject {
-  const decoded = decodeObject(json, served.view.schema, catalog);
+  const { refuse = badRequest } = options;
+  const decoded = decodeObject(json, served.view.schema, catalog, refuse);
   // Unknown names before repeated ones, as clients expect it of one text with both.
   const problems = [...decoded.problems, ...options.problems];
   if (options.validation === 'Strict' && problems.length > 0) {
-    throw badRequest(refusal(json, `strict decoding error: ${problems.join(', ')}`));
+    throw refuse(`strict decoding error: ${problems.join(', ')}`);
   }
   const { kind: _kind, apiVersion: _version, metadata, ...rest } = decoded.object;
   // Parse boundary: the schema has been checked, so metadata has its shape.
@@ -67,14 +85,19 @@ export function decodeFor(
 export async function readJson(
   { protobuf }: Pick<Parts, 'protobuf'>,
   request: PlainRequest,
-  { duplicates }: { readonly duplicates: boolean },
+  {
+    duplicates,
+    refuse = badRequest,
+  }: { readonly duplicates: boolean; readonly refuse?: (why: string) => ApiError },
 ): Promise<{ readonly json: unknown; readonly problems: readonly string[] }> {
-  const { body } = request;
-  if (body === undefined || body.length === 0)
-    throw badRequest('the body of the request was empty');
+  const { body = new Uint8Array() } = request;
   const type = mediaTypeOf(request);
-  if (type === '' || type === 'application/json') return parseJson(body, { duplicates });
+  if (type === '' || type === 'application/json') {
+    const noJson = (why: string) => refuse(`couldn't get version/kind; json parse error: ${why}`);
+    return parseJson(body, { duplicates, refuse: noJson });
+  }
   if (type === 'application/vnd.kubernetes.protobuf') {
+    if (body.length === 0) throw badRequest('the body of the request was empty');
     return { json: protobuf.decode(body), problems: [] };
   }
   if (type !== 'application/yaml') throw unsupportedMediaType(bodyTypes);
@@ -82,8 +105,7 @@ export async function readJson(
   try {
     return { json: parseYaml(textOf(body)), problems: [] };
   } catch (error) {
-    if (error instanceof YamlError)
-      throw badRequest(`error converting YAML to JSON: ${error.message}`);
+    if (error instanceof YamlError) throw refuse(`yaml: ${error.goMessage}`);
     throw error;
   }
 }
@@ -94,32 +116,78 @@ export function mediaTypeOf(request: PlainRequest): string {
   return (end < 0 ? header : header.slice(0, end)).trim().toLowerCase();
 }
 
-function checkKind(json: unknown, { resource, view }: Served): void {
-  if (json === null || typeof json !== 'object') return;
-  const { kind, apiVersion } = json as { readonly kind?: unknown; readonly apiVersion?: unknown };
-  const expected = formatGroupVersion(view);
-  if (apiVersion !== undefined && apiVersion !== '' && apiVersion !== expected) {
-    throw badRequest(
-      `the API version in the data (${String(apiVersion)}) does not match the expected API version (${expected})`,
-    );
-  }
-  if (kind !== undefined && kind !== '' && kind !== resource.kind) {
-    throw badRequest(
-      `the kind in the data (${String(kind)}) does not match the expected kind (${resource.kind})`,
-    );
-  }
+export interface KnownType {
+  readonly kind: string;
+  readonly apiVersion: string;
 }
 
-export function fieldValidationOf(query: URLSearchParams): FieldValidation {
-  const value = query.get('fieldValidation') ?? '';
-  if (value === '') return 'Warn';
-  if (value === 'Strict' || value === 'Warn' || value === 'Ignore') return value;
-  throw badRequest(`unsupported value for fieldValidation: "${value}"`);
+const typeStruct =
+  'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }';
+
+/** Kind and version that a body names, or those that the path expects. */
+export function recognize(
+  json: unknown,
+  expected: KnownType,
+  refuse: (why: string) => ApiError,
+): KnownType {
+  if (json === null || json === undefined) return expected;
+  if (typeof json !== 'object' || Array.isArray(json)) {
+    throw refuse(`json: cannot unmarshal ${typeWord(json)} into Go value of type ${typeStruct}`);
+  }
+  // Parse boundary: looked at below.
+  const given = json as { readonly kind?: unknown; readonly apiVersion?: unknown };
+  for (const field of ['apiVersion', 'kind'] as const) {
+    const value = given[field] ?? '';
+    if (typeof value === 'string') continue;
+    const word = typeWord(value);
+    throw refuse(`json: cannot unmarshal ${word} into Go struct field .${field} of type string`);
+  }
+  return {
+    kind: String(given.kind ?? '') || expected.kind,
+    apiVersion: String(given.apiVersion ?? '') || expected.apiVersion,
+  };
 }
 
-export function isDryRun(values: readonly string[]): boolean {
-  const given = values.filter((value) => value !== '');
-  if (given.length === 0) return false;
-  if (given.every((value) => value === 'All')) return true;
-  throw badRequest(`dryRun: Unsupported value: "${given.join(',')}": supported values: "All"`);
+function typeWord(value: unknown): string {
+  if (Array.isArray(value)) return 'array';
+  return typeof value === 'boolean' ? 'bool' : typeof value;
+}
+
+/** A body of another kind, whether there is such a kind or not. */
+function checkKnown(
+  { catalog }: Pick<Parts, 'catalog'>,
+  { resource, view }: Served,
+  { kind, apiVersion }: KnownType,
+): void {
+  const { group, version } = parseGroupVersion(apiVersion);
+  const found = catalog.findKind({ group, version }, kind);
+  if (found?.resource === resource) return;
+  const subject = `${kind} in version "${version}" cannot be handled as a ${resource.kind}`;
+  if (found === undefined) throw badRequest(`${subject}: ${notRegistered({ kind, apiVersion })}`);
+  const [own = ''] = view.group === '' ? ['core'] : view.group.split('.');
+  const [from, to] = [`${version}.${kind}`, `${own}.${resource.kind}`];
+  throw badRequest(`${subject}: converting (${from}) to (${to}): unknown conversion`);
+}
+
+/** Where upstream registers its kinds; its errors name the place. */
+const kindScheme = 'pkg/api/legacyscheme/scheme.go:30';
+
+export function notRegistered({ kind, apiVersion }: KnownType, scheme = kindScheme): string {
+  return `no kind "${kind}" is registered for version "${apiVersion}" in scheme "${scheme}"`;
+}
+
+const summaryLengthMax = 30;
+
+/** A body of which not even the kind could be found out; a start of it is shown. */
+function unrecognized(kind: string, why: string, body: Uint8Array | undefined): ApiError {
+  return badRequest(
+    `the object provided is unrecognized (must be of type ${kind}): ${why} (${summary(body)})`,
+  );
+}
+
+function summary(body: Uint8Array | undefined): string {
+  if (body === undefined || body.length === 0) return '<empty>';
+  const text = Buffer.from(body.subarray(0, summaryLengthMax));
+  const shown = body[0] === 0x7b ? text.toString('utf8') : text.toString('hex');
+  return body.length > summaryLengthMax ? `${shown} ...` : shown;
 }

@@ -19,8 +19,9 @@ import { checkNamespaceAccepts } from '../admission/namespace-lifecycle.ts';
 import type { Parts } from '../parts.ts';
 import { encodeStored, hubObject, keyOf } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
-import { isDryRun, readObject } from './body.ts';
-import { managerOf, ownedFromStart } from './managed-fields.ts';
+import { readObject } from './body.ts';
+import { managerOf, ownedFromStart, validateManagedFields } from './managed-fields.ts';
+import { checkOptions, isDryRun } from './options.ts';
 import {
   generatedName,
   groupResource,
@@ -35,6 +36,7 @@ const generatedNamesMax = 8;
 
 export async function create(parts: Parts, call: Call): Promise<Answer> {
   const { served, info, identity } = call;
+  checkOptions('CreateOptions', info.query);
   const { object, warnings } = await readObject(parts, call);
   const { namespace } = info;
   checkNamespace(served, object, namespace);
@@ -166,6 +168,7 @@ function validate(served: Served, hub: KubeObject): void {
       namespaced: resource.namespaced,
       nameRule: resource.nameRule ?? 'subdomain',
     }),
+    ...validateManagedFields(hub.metadata),
     ...resource.validate(hub),
   ]);
 }

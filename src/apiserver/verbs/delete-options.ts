@@ -1,10 +1,13 @@
 /**
  * DeleteOptions: from the body or, where there is none, from the query.
  */
+import { decodeObject } from '#api/decode.ts';
 import { badRequest } from '#api/errors.ts';
+import { type FieldError, invalid, notSupported } from '#api/field-error.ts';
 import type { Parts } from '../parts.ts';
 import type { Call } from '../request.ts';
-import { isDryRun, readJson } from './body.ts';
+import { notRegistered, readJson, recognize } from './body.ts';
+import { checkDryRun, isDryRun, throwInvalidOptions } from './options.ts';
 
 export type Propagation = 'Background' | 'Foreground' | 'Orphan';
 
@@ -29,7 +32,7 @@ interface Body {
 }
 
 export async function readDeleteOptions(
-  parts: Pick<Parts, 'protobuf'>,
+  parts: Pick<Parts, 'catalog' | 'protobuf'>,
   call: Call,
 ): Promise<DeleteOptions> {
   return deleteOptionsFrom(await readBody(parts, call), call.info.query);
@@ -39,22 +42,51 @@ export function deleteOptionsFrom(body: Body, query: URLSearchParams): DeleteOpt
   const grace = body.gracePeriodSeconds ?? query.get('gracePeriodSeconds') ?? undefined;
   const orphan = body.orphanDependents ?? query.get('orphanDependents') ?? undefined;
   const policy = body.propagationPolicy ?? query.get('propagationPolicy') ?? undefined;
+  const dryRun = [...(body.dryRun ?? []), ...query.getAll('dryRun')].filter((one) => one !== '');
+  throwInvalidOptions('DeleteOptions', [...checkPolicy(policy, orphan), ...checkDryRun(dryRun)]);
   return {
     gracePeriodSeconds: grace === undefined ? undefined : wholeNumber(grace),
     propagation: propagationOf(policy, orphan),
     preconditions: body.preconditions ?? undefined,
     accepted: orphan === false || orphan === 'false',
-    dryRun: isDryRun([...(body.dryRun ?? []), ...query.getAll('dryRun')]),
+    dryRun: isDryRun(dryRun),
   };
 }
 
-async function readBody(parts: Pick<Parts, 'protobuf'>, { request }: Call): Promise<Body> {
+async function readBody(
+  parts: Pick<Parts, 'catalog' | 'protobuf'>,
+  { request }: Call,
+): Promise<Body> {
   if (request.body === undefined || request.body.length === 0) return {};
   const { json } = await readJson(parts, request, { duplicates: false });
-  if (json === null || typeof json !== 'object' || Array.isArray(json)) {
-    throw badRequest('the body of a delete must be a DeleteOptions object');
+  const expected = { kind: 'DeleteOptions', apiVersion: 'meta.k8s.io/v1' };
+  const { kind, apiVersion } = recognize(json, expected, (why) =>
+    badRequest(`couldn't get version/kind; json parse error: ${why}`),
+  );
+  if (kind !== expected.kind) throw badRequest(notRegistered({ kind, apiVersion }, optionsScheme));
+  const schema = { ref: 'io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions' };
+  const refuse = badRequest;
+  // The schema has been checked, so it has this shape.
+  return decodeObject(json ?? {}, schema, parts.catalog, refuse).object as Body;
+}
+
+/** Where upstream registers options; its errors name the place. */
+const optionsScheme = 'k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27';
+
+const policies = ['Foreground', 'Background', 'Orphan'];
+
+function checkPolicy(policy: unknown, orphan: unknown): FieldError[] {
+  if (policy === undefined) return [];
+  const errors: FieldError[] = [];
+  const field = 'propagationPolicy';
+  if (orphan !== undefined) {
+    const detail = 'orphanDependents and deletionPropagation cannot be both set';
+    errors.push(invalid(field, policy, detail));
   }
-  return json;
+  if (typeof policy !== 'string' || !policies.includes(policy)) {
+    errors.push(notSupported(field, policy, [...policies, 'nil']));
+  }
+  return errors;
 }
 
 function wholeNumber(value: unknown): number {
@@ -68,8 +100,6 @@ function propagationOf(policy: unknown, orphan: unknown): Propagation | undefine
     if (orphan === undefined) return undefined;
     return orphan === true || orphan === 'true' ? 'Orphan' : 'Background';
   }
-  if (policy === 'Background' || policy === 'Foreground' || policy === 'Orphan') return policy;
-  throw badRequest(
-    `invalid DeleteOptions: propagationPolicy: Unsupported value: ${JSON.stringify(policy)}: supported values: "Background", "Foreground", "Orphan"`,
-  );
+  if (policy === 'Background' || policy === 'Foreground') return policy;
+  return 'Orphan';
 }

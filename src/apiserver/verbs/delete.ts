@@ -7,7 +7,7 @@
  * honours. `planDeletion` decides, purely; `deleteObject` acts and tries again after a lost race.
  */
 import type { Served } from '#api/catalog.ts';
-import { conflict, forbidden, notFound, type Status, success } from '#api/errors.ts';
+import { conflict, forbidden, notFound, success } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
 import type { Identity } from '#kit/transport.ts';
 import type { Entry } from '#store';
@@ -16,7 +16,7 @@ import type { Parts } from '../parts.ts';
 import { decodeEntry, keyOf } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
 import { type DeleteOptions, readDeleteOptions } from './delete-options.ts';
-import { planDeletion } from './plan-deletion.ts';
+import { type DeletionPlan, planDeletion } from './plan-deletion.ts';
 import { removeEntry } from './remove.ts';
 import { replace } from './update.ts';
 import { groupResource } from './write.ts';
@@ -56,7 +56,7 @@ export async function deleteObject(parts: Parts, target: DeleteTarget): Promise<
       restrictNode(parts, { ...write, operation: 'delete' });
     }
     const plan = planDeletion(resource, hub, options, parts.clock.now());
-    if (options.dryRun) return { type: 'hub', status: 200, served, hub };
+    if (options.dryRun) return rehearsed(served, hub, plan);
     switch (plan.do) {
       case 'nothing':
         return { type: 'entry', status: 200, served, entry };
@@ -77,18 +77,29 @@ export async function deleteObject(parts: Parts, target: DeleteTarget): Promise<
   throw conflict(groupResource(served), name);
 }
 
+/** The answer that the same without `dryRun` would get. */
+function rehearsed(served: Served, hub: KubeObject, plan: DeletionPlan): Answer {
+  if (plan.do === 'mark') return { type: 'hub', status: plan.status, served, hub: plan.hub };
+  if (plan.do === 'nothing' || showsObject(served)) {
+    return { type: 'hub', status: 200, served, hub };
+  }
+  return { type: 'value', status: 200, value: removedStatus(served, hub) };
+}
+
 function checkPreconditions(served: Served, hub: KubeObject, options: DeleteOptions): void {
   const { name = '', uid = '', resourceVersion = '' } = hub.metadata;
   const of = groupResource(served);
+  // Here upstream names the kind, not the resource.
+  const kind = { group: of.group, resource: served.resource.kind };
   const { preconditions } = options;
   if (preconditions?.uid !== undefined && preconditions.uid !== uid) {
-    const why = `Precondition failed: UID in precondition: ${preconditions.uid}, UID in object meta: ${uid}`;
-    throw conflict(of, name, why);
+    const why = `the UID in the precondition (${preconditions.uid}) does not match the UID in record (${uid}). The object might have been deleted and then recreated`;
+    throw conflict(kind, name, why);
   }
   const wanted = preconditions?.resourceVersion;
   if (wanted !== undefined && wanted !== resourceVersion) {
-    const why = `Precondition failed: ResourceVersion in precondition: ${wanted}, ResourceVersion in object meta: ${resourceVersion}`;
-    throw conflict(of, name, why);
+    const why = `the ResourceVersion in the precondition (${wanted}) does not match the ResourceVersion in record (${resourceVersion}). The object might have been modified`;
+    throw conflict(kind, name, why);
   }
   if (of.resource === 'namespaces' && of.group === '' && immortalNamespaces.has(name)) {
     throw forbidden(of, name, 'this namespace may not be deleted');
@@ -106,12 +117,18 @@ const answersWithObject: ReadonlySet<string> = new Set([
   'resourcequotas',
 ]);
 
-function removedAnswer(served: Served, hub: KubeObject, entry: Entry): Answer {
+function showsObject(served: Served): boolean {
   const { group, resource } = groupResource(served);
-  if (group === '' && answersWithObject.has(resource)) {
-    return { type: 'entry', status: 200, served, entry };
-  }
+  return group === '' && answersWithObject.has(resource);
+}
+
+function removedAnswer(served: Served, hub: KubeObject, entry: Entry): Answer {
+  if (showsObject(served)) return { type: 'entry', status: 200, served, entry };
+  return { type: 'value', status: 200, value: removedStatus(served, hub) };
+}
+
+function removedStatus(served: Served, hub: KubeObject): object {
+  const { group, resource } = groupResource(served);
   const { name = '', uid = '' } = hub.metadata;
-  const status: Status = success({ name, ...(group === '' ? {} : { group }), kind: resource, uid });
-  return { type: 'value', status: 200, value: status };
+  return success({ name, ...(group === '' ? {} : { group }), kind: resource, uid });
 }

@@ -6,6 +6,7 @@
  * has changed stay the very same value, so that a write which says nothing new writes nothing.
  */
 import type { Served } from '#api/catalog.ts';
+import { type FieldError, tooLong } from '#api/field-error.ts';
 import {
   type ChangesIn,
   formatManagedFields,
@@ -15,7 +16,12 @@ import {
   parseManagedFields,
 } from '#api/field-ownership.ts';
 import { compareFields, type FieldChanges } from '#api/field-structure.ts';
-import { formatGroupVersion, type KubeObject, parseGroupVersion } from '#api/object.ts';
+import {
+  formatGroupVersion,
+  type KubeObject,
+  type ObjectMeta,
+  parseGroupVersion,
+} from '#api/object.ts';
 import { formatTime } from '#kit/clock.ts';
 import type { Parts } from '../parts.ts';
 import { storageView } from '../registry.ts';
@@ -23,13 +29,30 @@ import type { Call } from '../request.ts';
 import { withStatusOf } from './write.ts';
 
 const managerLengthMax = 128;
+const subresourceLengthMax = 256;
 
 /** `fieldManager`, or the program that the User-Agent names. */
 export function managerOf({ info, request }: Call): string {
   const given = info.query.get('fieldManager') ?? '';
-  if (given !== '') return given.slice(0, managerLengthMax);
+  if (given !== '') return given;
   const [program = ''] = (request.headers['user-agent'] ?? '').split('/');
   return program === '' ? 'unknown' : program.slice(0, managerLengthMax);
+}
+
+/** Entries that a client has written by hand. */
+export function validateManagedFields({ managedFields = [] }: ObjectMeta): readonly FieldError[] {
+  return managedFields.flatMap(({ manager = '', subresource = '' }, index) => {
+    const at = `metadata.managedFields[${index}]`;
+    const tooLongFields = [
+      ...(Buffer.byteLength(manager) > managerLengthMax
+        ? [tooLong(`${at}.manager`, managerLengthMax)]
+        : []),
+      ...(Buffer.byteLength(subresource) > subresourceLengthMax
+        ? [tooLong(`${at}.subresource`, subresourceLengthMax)]
+        : []),
+    ];
+    return tooLongFields;
+  });
 }
 
 export function withoutManagedFields<T extends KubeObject>(object: T): T {

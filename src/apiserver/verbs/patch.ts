@@ -5,21 +5,29 @@
  * body, and then it is an update. A patch that names no resourceVersion is applied anew when it
  * loses a race. Apply patches (server-side apply) go to `apply.ts`.
  */
+
+import type { Served } from '#api/catalog.ts';
 import { parseJson } from '#api/decode.ts';
-import { badRequest, unsupportedMediaType } from '#api/errors.ts';
-import type { KubeObject } from '#api/object.ts';
+import { type ApiError, badRequest, invalid, unsupportedPatchType } from '#api/errors.ts';
+import { invalid as invalidField } from '#api/field-error.ts';
+import { formatGroupVersion, type KubeObject } from '#api/object.ts';
 import { applyJsonPatch, applyMergePatch, applyStrategicPatch } from '#api/patch.ts';
+import { goMap } from '#api/strategic-patch.ts';
 import type { Parts } from '../parts.ts';
 import { viewObject } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
-import { decodeFor, fieldValidationOf, isDryRun, mediaTypeOf } from './body.ts';
+import { decodeFor, mediaTypeOf, notRegistered, recognize } from './body.ts';
+import { checkNamespace } from './create.ts';
 import { managerOf } from './managed-fields.ts';
-import { changeObject } from './update.ts';
+import { checkOptions, fieldValidationOf, isDryRun } from './options.ts';
+import { changeObject, withName } from './update.ts';
+
+const strategicType = 'application/strategic-merge-patch+json';
 
 const patchTypes = [
   'application/json-patch+json',
   'application/merge-patch+json',
-  'application/strategic-merge-patch+json',
+  strategicType,
 ] as const;
 
 const applyType = 'application/apply-patch+yaml';
@@ -32,14 +40,19 @@ export async function patch(parts: Parts, call: Call): Promise<Answer> {
     const { apply: applyConfiguration } = await import('./apply.ts');
     return applyConfiguration(parts, call);
   }
+  checkOptions('PatchOptions', info.query);
   const apply = readPatch(parts, call);
   const validation = fieldValidationOf(info.query);
   let warnings: readonly string[] = [];
   const next = (hub: KubeObject): KubeObject => {
     const patched = apply(viewObject(served, hub));
-    const decoded = decodeFor(parts, served, patched, { validation, problems: [] });
+    const refuse = (why: string): ApiError => unfit(call, patched, why);
+    const strategic = mediaTypeOf(call.request) === strategicType;
+    if (!strategic) checkKind(served, patched, refuse);
+    const decoded = decodeFor(parts, served, patched, { validation, problems: [], refuse });
     warnings = decoded.warnings;
-    return decoded.object;
+    checkNamespace(served, decoded.object, info.namespace);
+    return withName(decoded.object, info.name);
   };
   const insists = namesRevision(call);
   const result = await changeObject(parts, {
@@ -56,6 +69,30 @@ export async function patch(parts: Parts, call: Call): Promise<Answer> {
   return { ...result, warnings: [...warnings, ...(result.warnings ?? [])] };
 }
 
+/** A patched object that is none: the whole of it is shown, or the patch where it is strategic. */
+function unfit({ request }: Call, patched: unknown, why: string): ApiError {
+  const strategic = mediaTypeOf(request) === strategicType;
+  const { json } = parseJson(request.body ?? new Uint8Array());
+  const shown = strategic && isMembers(json) ? goMap(json) : JSON.stringify(patched);
+  return invalid({ group: '', kind: '' }, '', [invalidField('patch', shown, why)]);
+}
+
+function isMembers(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** JSON and merge patches may not make another kind of the object; strategic ones cannot. */
+function checkKind(
+  { resource, view }: Served,
+  patched: unknown,
+  refuse: (why: string) => ApiError,
+): void {
+  const expected = { kind: resource.kind, apiVersion: formatGroupVersion(view) };
+  const { kind, apiVersion } = recognize(patched, expected, refuse);
+  if (kind === expected.kind && apiVersion === expected.apiVersion) return;
+  throw refuse(notRegistered({ kind, apiVersion }));
+}
+
 /** Whether the patch itself speaks of the revision that it is meant for. */
 function namesRevision({ request }: Call): boolean {
   return request.body !== undefined && Buffer.from(request.body).includes('resourceVersion');
@@ -65,11 +102,10 @@ function namesRevision({ request }: Call): boolean {
 export function readPatch({ catalog }: Pick<Parts, 'catalog'>, call: Call): ApplyPatch {
   const { request, served } = call;
   const type = mediaTypeOf(request);
-  if (!patchTypes.some((known) => known === type)) throw unsupportedMediaType(patchTypes);
-  const { body } = request;
-  if (body === undefined || body.length === 0)
-    throw badRequest('the body of the request was empty');
-  const { json } = parseJson(body);
+  if (!patchTypes.some((known) => known === type)) throw unsupportedPatchType();
+  const { body = new Uint8Array() } = request;
+  const lead = type === strategicType ? '' : 'error decoding patch: ';
+  const { json } = parseJson(body, { refuse: (why) => badRequest(lead + why) });
   switch (type) {
     case 'application/json-patch+json':
       return (target) => applyJsonPatch(target, json);

@@ -7,9 +7,11 @@
  * its last finalizer is removed. Patch, status, scale and binding use the same loop.
  */
 import type { Served } from '#api/catalog.ts';
-import { badRequest, conflict, notFound } from '#api/errors.ts';
+import { badRequest, conflict, notFound, unexplained } from '#api/errors.ts';
+import type { FieldError } from '#api/field-error.ts';
 import type { KubeObject } from '#api/object.ts';
 import { validateObjectMeta, validateObjectMetaUpdate } from '#api/object-meta.ts';
+import type { Resource } from '#api/resource.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import type { Identity } from '#kit/transport.ts';
 import type { Entry } from '#store';
@@ -17,9 +19,10 @@ import { admitUpdate, confirmUpdate } from '../admission/admission.ts';
 import type { Parts } from '../parts.ts';
 import { decodeEntry, encodeStored, hubObject, keyOf } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
-import { isDryRun, readObject } from './body.ts';
+import { readObject } from './body.ts';
 import { checkNamespace, createObject } from './create.ts';
-import { managerOf, ownedAfterUpdate } from './managed-fields.ts';
+import { managerOf, ownedAfterUpdate, validateManagedFields } from './managed-fields.ts';
+import { checkOptions, isDryRun } from './options.ts';
 import { removeEntry } from './remove.ts';
 import {
   bumpGeneration,
@@ -48,6 +51,8 @@ export interface ChangeOptions {
    * revision along (a patched copy of what was read), a lost race is tried again.
    */
   readonly insists: boolean;
+  /** Whether a uid that the object names is a condition, as in a PUT. */
+  readonly named?: boolean;
   /** Who comes to own what changes. Absent: the object that `next` makes says so already. */
   readonly manager?: string;
   /** The next object in the requested view. Called again after a lost race. */
@@ -56,6 +61,7 @@ export interface ChangeOptions {
 
 export async function update(parts: Parts, call: Call): Promise<Answer> {
   const { served, info, identity } = call;
+  checkOptions('UpdateOptions', info.query);
   const { object, warnings } = await readObject(parts, call);
   checkNamespace(served, object, info.namespace);
   const named = withName(object, info.name);
@@ -84,16 +90,21 @@ export async function update(parts: Parts, call: Call): Promise<Answer> {
     subresource,
     dryRun,
     insists: revisionOf(named) !== '',
+    named: true,
     manager: managerOf(call),
     next: () => named,
   });
   return { ...result, warnings: [...warnings, ...(result.warnings ?? [])] };
 }
 
-function withName(object: KubeObject, name: string): KubeObject {
+export function withName(object: KubeObject, name: string): KubeObject {
   const given = object.metadata.name ?? '';
-  if (given === '') return { ...object, metadata: { ...object.metadata, name } };
   if (given === name) return object;
+  if (given === '') {
+    throw badRequest(
+      `the name of the object (${name} based on URL) was undeterminable: name must be provided`,
+    );
+  }
   throw badRequest(
     `the name of the object (${given}) does not match the name on the URL (${name})`,
   );
@@ -107,7 +118,7 @@ export async function changeObject(parts: Parts, options: ChangeOptions): Promis
     if (entry === undefined) throw notFound(groupResource(served), name);
     const old = decodeEntry(entry);
     const object = options.next(old);
-    checkPreconditions(served, object, old);
+    checkPreconditions(options, object, old);
     const result = await tryChange(parts, options, { entry, old, object });
     if (result !== undefined) return result;
     if (options.insists) break;
@@ -121,15 +132,27 @@ function revisionOf({ metadata: { resourceVersion = '' } }: KubeObject): string 
 }
 
 /** An object that names a revision or a uid wants to replace just that. */
-function checkPreconditions(served: Served, object: KubeObject, old: KubeObject): void {
-  const { name = '' } = old.metadata;
+function checkPreconditions(
+  { served, named }: ChangeOptions,
+  object: KubeObject,
+  old: KubeObject,
+): void {
+  const { name = '', namespace = '' } = old.metadata;
   const { uid = '' } = object.metadata;
   const of = groupResource(served);
-  if (uid !== '' && uid !== old.metadata.uid) {
-    const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid ?? ''}`;
+  // A patch that changes the uid is told that it cannot; see `validateObjectMetaUpdate`.
+  if (named === true && uid !== '' && uid !== old.metadata.uid) {
+    const place = namespace === '' ? name : `${namespace}/${name}`;
+    const key = `/registry/${served.resource.storagePrefix}/${place}`;
+    const failed = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid ?? ''}`;
+    const why = `StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: ${failed}`;
     throw conflict(of, name, why);
   }
   const revision = revisionOf(object);
+  if (!/^\d*$/.test(revision)) {
+    const text = JSON.stringify(revision);
+    throw unexplained(`strconv.ParseUint: parsing ${text}: invalid syntax`);
+  }
   if (revision === '' && served.resource.allowUnconditionalUpdate === false) {
     throwInvalid(served, name, [
       {
@@ -224,11 +247,8 @@ function validate({ served, subresource }: ChangeOptions, hub: KubeObject, old: 
   const { resource } = served;
   const { name = '' } = old.metadata;
   const metadata = [
-    ...validateObjectMeta(hub.metadata, {
-      namespaced: resource.namespaced,
-      nameRule: resource.nameRule ?? 'subdomain',
-    }),
-    ...validateObjectMetaUpdate(hub.metadata, old.metadata),
+    ...validateMetadata(resource, hub, old),
+    ...validateManagedFields(hub.metadata),
   ];
   if (subresource === 'status') {
     throwInvalid(served, name, [...metadata, ...(resource.validateStatusUpdate?.(hub, old) ?? [])]);
@@ -240,6 +260,22 @@ function validate({ served, subresource }: ChangeOptions, hub: KubeObject, old: 
   const judge = subresource === '' ? resource.validateUpdate : partial?.validate;
   const change = judge?.(hub, old) ?? [];
   throwInvalid(served, name, [...metadata, ...own, ...change]);
+}
+
+/**
+ * Metadata is checked for all kinds alike, and by most kinds once or twice more: clients see each
+ * error as often as it was found.
+ */
+function validateMetadata(resource: Resource, hub: KubeObject, old: KubeObject): FieldError[] {
+  const { namespaced, nameRule = 'subdomain', metadataRechecked = 'whole and change' } = resource;
+  const change = validateObjectMetaUpdate(hub.metadata, old.metadata);
+  const rules = { namespaced, nameRule } as const;
+  return [
+    ...validateObjectMeta(hub.metadata, { namespaced, nameRule: 'pathSegment' }),
+    ...change,
+    ...(metadataRechecked.includes('change') ? change : []),
+    ...(metadataRechecked.includes('whole') ? validateObjectMeta(hub.metadata, rules) : []),
+  ];
 }
 
 /** Being deleted, with nothing left to wait for. */

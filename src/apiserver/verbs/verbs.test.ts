@@ -242,7 +242,7 @@ test('dryRun goes through everything and stores nothing', async () => {
   assert.equal((await server.request('GET', `${configMaps}/a`)).body.data.k, 'v');
   assert.equal(
     (await server.request('POST', `${configMaps}?dryRun=Some`, configMap('b'))).status,
-    400,
+    422,
   );
 });
 
@@ -280,7 +280,7 @@ test('the propagation policy becomes a finalizer', async () => {
   assert.deepEqual(orphan.body.metadata.finalizers, ['orphan']);
   const background = await remove('c', 'Background');
   assert.equal(background.body.status, 'Success');
-  assert.equal((await remove('d', 'Sometimes')).status, 400);
+  assert.equal((await remove('d', 'Sometimes')).status, 422);
   const old = await server.request('DELETE', `${deployments}/a`, { orphanDependents: true });
   assert.deepEqual(old.body.metadata.finalizers, ['orphan']);
 });
