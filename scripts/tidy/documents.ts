@@ -11,6 +11,10 @@ export const dependencies: Readonly<
   '@grpc/grpc-js': { file: 'src/kit/grpc.ts', record: 'docs/decisions/0004-grpc-js.md' },
   commander: { file: 'src/kit/command-line.ts', record: 'docs/decisions/0005-commander.md' },
   ws: { file: 'test/e2e/cri.e2e.ts', record: 'docs/decisions/0012-ws.md' },
+  '@kubernetes/client-node': {
+    file: 'test/component/client-node.process.test.ts',
+    record: 'docs/decisions/0015-client-node.md',
+  },
   yaml: { file: 'src/kit/yaml.ts', record: 'docs/decisions/0003-yaml.md' },
 };
 
