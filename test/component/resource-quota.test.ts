@@ -73,7 +73,8 @@ test('the walkthrough: a new pod shows in what is used, and a finished one does 
   world.becomesReady = () => false;
   const done = { ...pod, status: { ...pod.status, phase: 'Succeeded' } };
   await client.update(pods, done, { subresource: 'status', signal });
-  await world.pass(500);
+  // What is less is written when it is sure.
+  await world.pass(2_000);
   assert.deepEqual(await usedOf(world, 'mem-cpu-demo'), nothing);
 });
 
@@ -96,7 +97,7 @@ test('a quota of pods says 0 at once; deletion and a change of the quota are not
   const { status } = await client.get(resourceQuotas, { namespace, name: 'pod-demo' }, { signal });
   assert.deepEqual(status, { hard: { pods: '1' }, used: { pods: '2' } });
   await client.delete(pods, { namespace, name: 'one' }, { signal });
-  await world.pass(1_000);
+  await world.pass(2_000);
   assert.deepEqual(await usedOf(world, 'pod-demo'), { pods: '1' });
 });
 
@@ -161,7 +162,7 @@ test('objects of any kind are counted; types that nobody uses are listed as 0', 
   const claim = await client.get(persistentVolumeClaims, metadata, { signal });
   assert.equal(claim.status?.phase, 'Pending');
   await client.delete(configMaps, metadata, { signal });
-  await world.pass(500);
+  await world.pass(2_000);
   const { configmaps } = (await usedOf(world, 'object-quota-demo')) as { configmaps: string };
   assert.equal(configmaps, '1');
 });

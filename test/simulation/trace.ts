@@ -6,7 +6,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { KubeObject } from '#api/object.ts';
 import type { Deployment, ReplicaSet } from '#resources/types/apps-v1.ts';
-import type { Node, Pod } from '#resources/types/core-v1.ts';
+import type { Node, Pod, ResourceQuota } from '#resources/types/core-v1.ts';
 
 export type WorldEvent =
   /** Committed by the store. Of a delete, `object` is what was there last. */
@@ -144,6 +144,8 @@ function factsOf(object: KubeObject): string {
     case 'Deployment':
     case 'ReplicaSet':
       return replicasText(object as Deployment | ReplicaSet);
+    case 'ResourceQuota':
+      return quotaText(object as ResourceQuota);
     case 'Event':
       return eventText(object);
     default:
@@ -172,6 +174,11 @@ function replicasText({ metadata, spec, status }: Deployment | ReplicaSet): stri
   const seen = `generation ${status?.observedGeneration ?? 0}/${metadata.generation}`;
   const counts = `${replicas} made, ${readyReplicas} ready, ${availableReplicas} available`;
   return `wants ${spec?.replicas}: ${counts}, ${seen}`;
+}
+
+function quotaText({ spec, status }: ResourceQuota): string {
+  const { hard = {}, used = {} } = status ?? {};
+  return `allows ${spec?.hard?.['pods']} pods: ${used['pods']} of ${hard['pods']} used`;
 }
 
 function eventText(object: KubeObject): string {

@@ -27,7 +27,7 @@ import type { Pod, ResourceQuota } from '#resources/types/core-v1.ts';
 import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { isSameValue } from '../same-value.ts';
-import { limits, planQuotaStatus } from './plan.ts';
+import { limits, lowers, planQuotaStatus, type QuotaStatus, raisedStatus } from './plan.ts';
 
 /** Kinds that count for more than themselves. */
 const weighed: readonly Pick<KindOf<KubeObject>, 'group' | 'plural'>[] = [
@@ -57,6 +57,11 @@ class ResourceQuotaController {
   readonly #deps: ControllerDeps;
   readonly #kinds: () => readonly KindOf<KubeObject>[];
   readonly #watched = new Map<string, Informer<KubeObject>>();
+  /** Since when a quota that counts too much is as it is. */
+  readonly #seen = new Map<
+    string,
+    { readonly resourceVersion: string | undefined; readonly sinceMs: number }
+  >();
 
   constructor(deps: ControllerDeps, kinds: () => readonly KindOf<KubeObject>[]) {
     this.#deps = deps;
@@ -68,6 +73,7 @@ class ResourceQuotaController {
       onUpdate: (quota, old) => {
         if (!isSameValue(quota.spec, old.spec)) this.queue.add(objectKey(quota));
       },
+      onDelete: (quota) => this.#seen.delete(objectKey(quota)),
     });
   }
 
@@ -77,23 +83,65 @@ class ResourceQuotaController {
     if (named === undefined) return;
     const names = Object.keys(named.spec?.hard ?? {});
     const { namespace = '' } = named.metadata;
+    const kinds: KindOf<KubeObject>[] = [];
     const objects: CountedObjects[] = [];
     for (const kind of this.#kinds()) {
       if (!kind.namespaced || isIgnored(kind) || resourcesOfKind(kind, names).length === 0)
         continue;
       const informer = this.#watch(kind);
       await informer.synced({ signal });
+      kinds.push(kind);
       objects.push({ kind, objects: informer.listNamespace(namespace) });
     }
     // It may have changed while a new kind was being listed.
     const quota = this.quotas.get(key);
     if (quota === undefined) return;
-    const status = planQuotaStatus(quota, objects, clock.now());
-    if (status !== undefined) {
-      const options = { subresource: 'status', signal };
-      await client.update(quotaKind, { ...quota, status }, options).catch(ignoreNotFound);
-    }
     this.queue.addAfter(key, limits.resyncMs);
+    const counted = planQuotaStatus(quota, objects, clock.now());
+    if (counted === undefined) return;
+    const status = lowers(quota, counted)
+      ? await this.#settled(key, quota, { kinds, counted, signal })
+      : counted;
+    if (status === undefined) return;
+    const options = { subresource: 'status', signal };
+    await client.update(quotaKind, { ...quota, status }, options).catch(ignoreNotFound);
+  }
+
+  /**
+   * A lower count, once it is sure: nobody has charged the quota for a while, and the server
+   * itself, asked after that, has no more. Until then only what may be raised is.
+   */
+  async #settled(
+    key: string,
+    quota: ResourceQuota,
+    {
+      kinds,
+      counted,
+      signal,
+    }: {
+      readonly kinds: readonly KindOf<KubeObject>[];
+      readonly counted: QuotaStatus;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<QuotaStatus | undefined> {
+    const { client, clock } = this.#deps;
+    const { namespace, resourceVersion } = quota.metadata;
+    const known = this.#seen.get(key);
+    const isNew = known?.resourceVersion !== resourceVersion;
+    const sinceMs = isNew ? clock.monotonic() : (known?.sinceMs ?? 0);
+    if (isNew) this.#seen.set(key, { resourceVersion, sinceMs });
+    const waitMs = sinceMs + limits.settleMs - clock.monotonic();
+    if (waitMs > 0) {
+      this.queue.addAfter(key, waitMs);
+      return raisedStatus(quota, counted);
+    }
+    this.#seen.delete(key);
+    const live: CountedObjects[] = [];
+    for (const kind of kinds) {
+      const { items } = await client.list(kind, { namespace, signal });
+      live.push({ kind, objects: items });
+    }
+    return planQuotaStatus(quota, live, clock.now());
   }
 
   #watch(kind: KindOf<KubeObject>): Informer<KubeObject> {
@@ -106,8 +154,8 @@ class ResourceQuotaController {
     const informer = this.#deps.informers.of(kind, { metadataOnly: !isWeighed });
     this.#watched.set(name, informer);
     const wake = (object: KubeObject): void => this.#wakeQuotas(kind, object);
+    // What comes was charged by admission before it was there.
     informer.addHandler({
-      onAdd: wake,
       onUpdate: (object, old) => {
         if (isWeighed && this.#weighsOtherwise(kind, object, old)) wake(object);
       },
