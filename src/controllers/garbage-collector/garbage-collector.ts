@@ -12,7 +12,7 @@
 import { isReason } from '#api/errors.ts';
 import type { KindOf } from '#api/kind-of.ts';
 import { type KubeObject, type OwnerReference, parseGroupVersion } from '#api/object.ts';
-import type { Informer } from '#client';
+import type { Informer, Recorder } from '#client';
 import { assert } from '#kit/assert.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import { ignoreNotFound } from '../api-failure.ts';
@@ -25,6 +25,7 @@ import {
   type OwnerState,
   orphanFinalizer,
   planCollection,
+  wrongNamespaceNote,
 } from './plan.ts';
 
 const limits = {
@@ -56,10 +57,13 @@ class GarbageCollector {
   readonly #kinds = new Map<string, KindOf<KubeObject>>();
   readonly #informers = new Map<KindOf<KubeObject>, Informer<KubeObject>>();
   readonly #dependents = new Dependents();
-  readonly #absent = new Set<string>();
+  /** Owners that the server does not know; true for those that live in another namespace. */
+  readonly #absent = new Map<string, boolean>();
+  readonly #recorder: Recorder;
 
   constructor(deps: ControllerDeps, kinds: readonly KindOf<KubeObject>[]) {
     this.#deps = deps;
+    this.#recorder = deps.recorderFor('garbage-collector-controller');
     this.queue = new WorkQueue(deps);
     for (const kind of kinds) {
       this.#kinds.set(nameOf(kind.group, kind.kind), kind);
@@ -94,10 +98,11 @@ class GarbageCollector {
     for (const owner of ownerReferences) {
       states.set(owner.uid, await this.#ownerState(owner, namespace, { signal }));
     }
+    this.#tellWrongOwners(object);
     const dependents = this.#dependents.of(identity.uid);
     const action = planCollection({
       object,
-      stateOf: (owner) => states.get(owner.uid) ?? 'solid',
+      stateOf: (owner) => states.get(owner.uid) ?? 'unknown',
       hasDependents: dependents.length > 0,
       hasWaitingDependents: dependents.some((one) => awaits(this.#find(one)) === 'foreground'),
     });
@@ -142,12 +147,11 @@ class GarbageCollector {
   ): Promise<OwnerState> {
     const kind = this.#kindOf(owner);
     // Nothing is known about such a kind, so nothing is deleted for it.
-    if (kind === undefined) return 'solid';
+    if (kind === undefined) return 'unknown';
     const cached = this.#cachedOwner(kind, owner, namespace);
     if (cached !== undefined) return awaits(cached) === 'foreground' ? 'waiting' : 'solid';
-    // A cluster's object cannot be owned by something in a namespace: there is no such owner.
-    if (kind.namespaced && namespace === undefined) return 'absent';
-    const name = `${kind.namespaced ? namespace : ''}/${owner.uid}`;
+    if (kind.namespaced && namespace === undefined) return 'unknown';
+    const name = absentName(owner, kind.namespaced ? namespace : undefined);
     if (this.#absent.has(name)) return 'absent';
     const at = kind.namespaced ? { namespace, name: owner.name } : { name: owner.name };
     try {
@@ -158,8 +162,30 @@ class GarbageCollector {
     } catch (error) {
       if (!isReason(error, 'NotFound')) throw error;
     }
-    this.#rememberAbsent(name);
+    this.#rememberAbsent(name, this.#livesElsewhere(kind, owner));
     return 'absent';
+  }
+
+  /** An owner may be alive, and yet own nothing here: it is in another namespace. */
+  #tellWrongOwners(object: KubeObject): void {
+    const { ownerReferences = [], namespace } = object.metadata;
+    for (const owner of ownerReferences) {
+      const kind = this.#kindOf(owner);
+      if (kind?.namespaced !== true) continue;
+      const isWrong =
+        namespace === undefined
+          ? this.#livesElsewhere(kind, owner)
+          : (this.#absent.get(absentName(owner, namespace)) ?? false);
+      if (isWrong) this.#recorder.record(object, wrongNamespaceNote(object, owner));
+    }
+  }
+
+  #livesElsewhere(kind: KindOf<KubeObject>, owner: OwnerReference): boolean {
+    if (!kind.namespaced) return false;
+    for (const { metadata } of this.#informers.get(kind)?.list() ?? []) {
+      if (metadata.uid === owner.uid) return true;
+    }
+    return false;
   }
 
   /** Removes the owner's name from its dependants, then lets it go. */
@@ -270,10 +296,10 @@ class GarbageCollector {
     return this.#kinds.get(nameOf(parseGroupVersion(owner.apiVersion).group, owner.kind));
   }
 
-  #rememberAbsent(name: string): void {
-    this.#absent.add(name);
+  #rememberAbsent(name: string, elsewhere: boolean): void {
+    this.#absent.set(name, elsewhere);
     if (this.#absent.size <= limits.absentMax) return;
-    for (const oldest of this.#absent) {
+    for (const oldest of this.#absent.keys()) {
       this.#absent.delete(oldest);
       return;
     }
@@ -289,6 +315,12 @@ class GarbageCollector {
     assert(kind !== undefined, 'only known kinds are put on the queue');
     return { kind, key, uid };
   }
+}
+
+/** With all that the reference says: one that is wrong must not speak for one that is right. */
+function absentName(owner: OwnerReference, namespace: string | undefined): string {
+  const { apiVersion, kind, name, uid } = owner;
+  return [apiVersion, kind, namespace ?? '', name, uid].join(' ');
 }
 
 /** The uids of the owners that may not go before the object does. */

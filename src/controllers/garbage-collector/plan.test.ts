@@ -30,6 +30,8 @@ test('by the state of the owners', () => {
   assert.equal(plan(['waiting']), 'Background');
   assert.equal(plan(['waiting'], true), 'Foreground', 'its own dependants go first');
   assert.equal(plan(['absent'], true), 'Background');
+  assert.equal(plan(['absent', 'unknown']), 'nothing');
+  assert.equal(plan(['unknown', 'solid', 'absent 2']), 'nothing');
   assert.equal(plan(['absent'], false, { finalizers: ['orphan'] }), 'Orphan');
   assert.equal(plan(['absent'], false, { finalizers: ['foregroundDeletion'] }), 'Foreground');
   assert.equal(plan(['absent'], false, { deletionTimestamp: '2026-01-01T00:00:00Z' }), 'nothing');
