@@ -7,6 +7,7 @@ import { isReason } from '#api/errors.ts';
 import { formatTime } from '#kit/clock.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import { nodes as nodeKind, pods as podKind } from '#resources/kinds.ts';
+import type { Pod, PodCondition } from '#resources/types/core-v1.ts';
 import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { isTerminated } from '../pod-state.ts';
@@ -48,21 +49,28 @@ export function openPodGCController(deps: ControllerDeps): Controller {
 
   const collect = async ({ pod, why }: Collected, signal: AbortSignal): Promise<void> => {
     const { namespace, name = '', uid = '' } = pod.metadata;
-    if (why === 'orphaned' && !isTerminated(pod)) {
-      const condition = {
-        type: 'DisruptionTarget',
-        status: 'True',
-        reason: 'DeletionByPodGC',
-        message: 'PodGC: node no longer exists',
-        lastTransitionTime: formatTime(clock.now()),
-      };
-      const conditions = [...(pod.status?.conditions ?? []), condition];
-      const next = { ...pod, status: { ...pod.status, phase: 'Failed', conditions } };
-      await client.update(podKind, next, { subresource: 'status', signal });
+    if (!isTerminated(pod)) {
+      // Nobody else will say how it ended, and its owner may wait for that.
+      const status = { ...pod.status, phase: 'Failed', conditions: conditionsOf(pod, why) };
+      await client.update(podKind, { ...pod, status }, { subresource: 'status', signal });
     }
     const options = { gracePeriodSeconds: 0, preconditions: { uid }, signal };
     await client.delete(podKind, { namespace, name }, options);
     deps.log.info('pod collected', { pod: `${namespace}/${name}`, why });
+  };
+
+  const conditionsOf = ({ status }: Pod, why: Collected['why']): readonly PodCondition[] => {
+    const { conditions = [] } = status ?? {};
+    if (why !== 'orphaned') return conditions;
+    const type = 'DisruptionTarget';
+    const condition = {
+      type,
+      status: 'True',
+      reason: 'DeletionByPodGC',
+      message: 'PodGC: node no longer exists',
+      lastTransitionTime: formatTime(clock.now()),
+    };
+    return [...conditions.filter((one) => one.type !== type), condition];
   };
 
   queue.add(sweepKey);

@@ -5,8 +5,8 @@
  * "Nothing but roll" needs care, since other things may rightly take pods away. A Deployment is
  * under watch when, for `quietMs`, no node was down or not ready, no pod of it became unready
  * without being deleted, no creation or deletion of a pod was carried out late or twice (a late
- * deletion takes a pod that its controller has long replaced by another choice), and nobody changed
- * its replicas or maxUnavailable; and the floor was reached. Lost requests, lost answers, delays,
+ * deletion takes a pod that its controller has long replaced by another choice), no second copy of
+ * the controllers was started by mistake, and nobody changed its replicas or maxUnavailable; and the floor was reached. Lost requests, lost answers, delays,
  * broken watches and crashes are no excuse. The time is longer than any delay that faults make, so
  * nobody acts on news from before.
  *
@@ -55,6 +55,10 @@ export class DeploymentFloor implements Checker {
         return undefined;
       case 'ambiguousPodWrite':
         this.#quietSinceMs = nowMs;
+        return undefined;
+      case 'disturbed':
+        // Two copies that both scale know nothing of what the other one is about to do.
+        if (event.by === 'mistake') this.#quietSinceMs = nowMs;
         return undefined;
       case 'put':
       case 'delete':

@@ -1,4 +1,4 @@
-/** A pod is pushed aside only for one of higher priority, which waits or has just been given room. */
+/** A pod is pushed aside only for one of higher priority, which waits or has just had its way. */
 import type { Pod } from '#resources/types/core-v1.ts';
 import type { WorldEvent } from '../trace.ts';
 import type { Truth } from '../truth.ts';

@@ -1,12 +1,12 @@
 /**
  * A StatefulSet's pod is there at most once: no two of the same name run at the same time, on
  * whatever nodes. And where they come in order, no pod is made before those with lower ordinals
- * are there; excused is a lower one that went a moment ago.
+ * are ready; excused is a lower one that was ready a moment ago.
  */
 import { controllerOf, type KubeObject } from '#api/object.ts';
 import type { StatefulSet } from '#resources/types/apps-v1.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
-import type { WorldEvent } from '../trace.ts';
+import { isPodReady, type WorldEvent } from '../trace.ts';
 import type { Truth } from '../truth.ts';
 import type { Checker } from './checker.ts';
 
@@ -39,7 +39,7 @@ export class StatefulIdentity implements Checker {
         }
         return undefined;
       case 'put':
-        if (event.object.metadata.deletionTimestamp !== undefined) this.#goes(event.object, nowMs);
+        if (isReady(event.before) && !isReady(event.object)) this.#goes(event.object, nowMs);
         return event.before === undefined ? this.#made(event.object, nowMs) : undefined;
       case 'delete':
         this.#goes(event.object, nowMs);
@@ -74,11 +74,17 @@ export class StatefulIdentity implements Checker {
     const ordinal = Number(name.slice(name.lastIndexOf('-') + 1));
     for (let lower = 0; lower < ordinal; lower++) {
       const before = `${set.metadata.name}-${lower}`;
-      if (this.#truth.find('Pod', before, namespace) !== undefined) continue;
+      if (isReady(this.#truth.find('Pod', before, namespace))) continue;
       const goneMs = this.#goneMs.get(`${namespace}/${before}`) ?? Number.NEGATIVE_INFINITY;
       if (nowMs - goneMs < excuseMs) continue;
-      return `${name} is made, and ${before} is not there`;
+      return `${name} is made, and ${before} is not ready`;
     }
     return undefined;
   }
+}
+
+function isReady(object: KubeObject | undefined): boolean {
+  if (object?.kind !== 'Pod' || object.metadata.deletionTimestamp !== undefined) return false;
+  // The kind says the type.
+  return isPodReady(object as Pod);
 }
