@@ -6,7 +6,7 @@
  * be as its last acknowledged write left it, or as the one behind it, which was under way; whole in
  * both cases. Revisions never go back, and history tells how the present came about.
  *
- * CORACLE_ROUNDS says how often, CORACLE_SEED when.
+ * CORACLE_ROUNDS says how often, CORACLE_SEED when: `CORACLE_ROUNDS=300 node --test` and this file.
  */
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -49,12 +49,25 @@ async function write(file: string, round: number): Promise<void> {
           ? store.delete({ key, expect })
           : store.put({ key, value, expect }));
         if (!result.ok) throw new Error(`${key} was refused`);
-        writeSync(1, `${key} ${step} ${result.revision}\n`);
+        tell(`${key} ${step} ${result.revision}`);
       }
     }
   };
-  writeSync(1, 'ready\n');
+  tell('ready');
   await Promise.all(Array.from({ length: writers }, (_, writer) => runWriter(writer)));
+}
+
+/** One line, whole; a reader that is busy with something else is waited for. */
+function tell(line: string): void {
+  for (;;) {
+    try {
+      writeSync(1, `${line}\n`);
+      return;
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EAGAIN')) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
 }
 
 interface Acknowledged {
