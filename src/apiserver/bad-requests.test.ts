@@ -1,4 +1,4 @@
-/** Requests that make no sense: refused as upstream refuses them, and never a fault of the server. */
+/** Requests that make no sense: refused as upstream refuses them, never a fault of the server. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openTestServer, type TestServer } from '#test/fixtures.ts';
