@@ -8,6 +8,7 @@ import { accessSync, constants } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { ClusterConfig, Flags, Machine } from './cluster/config.ts';
+import type { HollowFlags } from './cluster/hollow-settings.ts';
 
 const version = '0.1.0';
 
@@ -43,12 +44,34 @@ async function runCommandLine(args: readonly string[]): Promise<void> {
       (await import('./cluster/backup-command.ts')).backup(await settings(flags), file),
     restore: async (flags, file) =>
       (await import('./cluster/backup-command.ts')).restore(await settings(flags), file),
+    hollow: (flags) => hollow(flags),
     imageBuild: async (options) => (await import('./cluster/image-command.ts')).build(options),
     imageLoad: async (flags, files) =>
       (await import('./cluster/image-command.ts')).load(await settings(flags), files),
     imageList: async (flags) =>
       (await import('./cluster/image-command.ts')).list(await settings(flags)),
   }).parseAsync([...args], { from: 'user' });
+}
+
+/** Nodes of a cluster that runs somewhere else, until a signal ends them. */
+async function hollow(flags: HollowFlags): Promise<void> {
+  const { readHollowSettings } = await import('./cluster/hollow-settings.ts');
+  const { joinWithHollowNodes } = await import('./cluster/hollow-command.ts');
+  const { userKubeconfigPath } = await import('./cluster/kubeconfig.ts');
+  const { systemClock } = await import('./kit/clock.ts');
+  const { systemRandom } = await import('./kit/random.ts');
+  const { openLog } = await import('./kit/log.ts');
+  const found = userKubeconfigPath(process.env['KUBECONFIG'], homedir());
+  const config = readHollowSettings(flags, found);
+  const clock = systemClock();
+  const stop = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => stop.abort(new Error(`got ${name}`)));
+  }
+  const write = (line: string): void => void process.stdout.write(line);
+  const log = openLog({ clock, level: config.logLevel, format: 'text', write });
+  await joinWithHollowNodes({ clock, random: systemRandom(), log }, config, stop.signal);
+  process.exit(0);
 }
 
 async function settings(flags: Flags): Promise<ClusterConfig> {

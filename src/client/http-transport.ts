@@ -21,6 +21,8 @@ export interface HttpTransportOptions {
   readonly tokenFile?: string | undefined;
   /** Name to find in the server's certificate, where it is not the URL's. */
   readonly serverName?: string | undefined;
+  /** Believe any certificate: for clusters whose kubeconfig says so. */
+  readonly insecure?: boolean | undefined;
 }
 
 interface Connector {
@@ -65,7 +67,7 @@ class HttpTransport implements Transport, Disposable {
   }
 
   async #connect(): Promise<Connector> {
-    const { ca, cert, key, serverName } = this.#options;
+    const { ca, cert, key, serverName, insecure } = this.#options;
     // No limit on sockets: every watch holds one.
     const common = { keepAlive: true, scheduling: 'lifo' } as const;
     if (this.#url.protocol === 'http:') {
@@ -75,7 +77,14 @@ class HttpTransport implements Transport, Disposable {
     }
     const https = await import('node:https');
     const named = serverName === undefined ? {} : { servername: serverName };
-    this.#agent = new https.Agent({ ...common, ...named, ca, cert, key });
+    this.#agent = new https.Agent({
+      ...common,
+      ...named,
+      ca,
+      cert,
+      key,
+      rejectUnauthorized: insecure !== true,
+    });
     return { agent: this.#agent, request: (options) => https.request(options) };
   }
 

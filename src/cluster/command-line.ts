@@ -4,6 +4,7 @@
  */
 import { Command } from '#kit/command-line.ts';
 import type { Flags } from './config.ts';
+import type { HollowFlags } from './hollow-settings.ts';
 
 export interface ImageBuildOptions {
   readonly from: string;
@@ -20,6 +21,7 @@ export interface Commands {
   reset(flags: Flags, yes: boolean): Promise<void>;
   backup(flags: Flags, file: string): Promise<void>;
   restore(flags: Flags, file: string): Promise<void>;
+  hollow(flags: HollowFlags): Promise<void>;
   imageBuild(options: ImageBuildOptions): Promise<void>;
   imageLoad(flags: Flags, files: readonly string[]): Promise<void>;
   imageList(flags: Flags): Promise<void>;
@@ -53,6 +55,9 @@ export function openCommandLine(commands: Commands): Command {
   addDataDir(program.command('restore').description('put a copy in the place of the store'))
     .argument('<file>')
     .action((file: string, flags: Flags) => commands.restore(flags, file));
+  addHollowFlags(
+    program.command('hollow').description('join a cluster with nodes that run no containers'),
+  ).action((flags: HollowFlags) => commands.hollow(flags));
   addImageCommands(program, commands);
   return program;
 }
@@ -81,6 +86,28 @@ function addClusterFlags(command: Command): Command {
     .option('--shutdown-delay-duration <time>', 'serve on for this long when stopping (0s)')
     .option('--no-kubeconfig', 'leave the kubeconfig of the user alone')
     .option('--leave-pods', 'leave the pods running when the cluster stops')
+    .option('-v <n>', 'log level; 2 and more: debug');
+}
+
+function addHollowFlags(command: Command): Command {
+  return command
+    .option('--kubeconfig <file>', 'the cluster to join (default: $KUBECONFIG, ~/.kube/config)')
+    .option('--context <name>', 'context of the kubeconfig (default: the current one)')
+    .option('--nodes <n>', 'number of nodes (default 1)')
+    .option('--prefix <text>', 'stem of their names (default hollow-)')
+    .option('--first <n>', 'number of the first one (default 0)')
+    .option('--capacity <list>', 'cpu=8,memory=32Gi,ephemeral-storage=100Gi,pods=110')
+    .option('--labels <list>', 'more labels, as disk=ssd,pool=test')
+    .option('--taints <list>', 'taints, as key=value:NoSchedule,other:NoExecute')
+    .option('--zones <list>', 'zones, given to the nodes in turn')
+    .option('--start-delay <time>', 'until the containers of a pod run (default 200ms)')
+    .option('--ready-delay <time>', 'until they are ready then (default 0s)')
+    .option('--stop-delay <time>', 'until they have stopped (default 200ms)')
+    .option('--job-duration <time>', 'pods of Jobs end well after this (default: never)')
+    .option('--fail-starts <share>', 'of starts that fail, 0 to 1 (default 0)')
+    .option('--fail-pulls <share>', 'of pods whose images cannot be pulled at first (default 0)')
+    .option('--crashes-per-hour <n>', 'of a running container (default 0)')
+    .option('--flaps-per-hour <n>', 'losses of readiness of a container (default 0)')
     .option('-v <n>', 'log level; 2 and more: debug');
 }
 

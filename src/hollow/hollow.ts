@@ -42,6 +42,8 @@ export interface HollowOptions {
   readonly capacity?: Readonly<Record<string, string>> | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
   readonly taints?: readonly HollowTaint[] | undefined;
+  /** Values of `topology.kubernetes.io/zone`, given to the nodes in turn. */
+  readonly zones?: readonly string[] | undefined;
   readonly delays?: Partial<HollowDelays> | undefined;
   readonly failures?: Partial<HollowFailures> | undefined;
   /** Pods of Jobs end well after this long, where nothing says otherwise; default: never. */
@@ -99,6 +101,7 @@ export async function runHollowNodes(deps: HollowDeps, options: HollowOptions): 
     capacity: { ...defaultCapacity, ...options.capacity },
     labels: options.labels ?? {},
     taints: options.taints ?? [],
+    zones: options.zones ?? [],
   });
   const informers = openInformers(deps);
   const scope = new Scope(options.signal);

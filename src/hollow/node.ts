@@ -25,6 +25,8 @@ export interface NodesOptions {
   readonly capacity: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
   readonly taints: readonly HollowTaint[];
+  /** Shared out among the nodes in turn. */
+  readonly zones: readonly string[];
 }
 
 export const leaseNamespace = 'kube-node-lease';
@@ -35,7 +37,9 @@ export function planNodes(options: NodesOptions): ReadonlyMap<string, HollowNode
     names.map((name, offset) => {
       const high = (firstIndex + offset) >> 8;
       const low = (firstIndex + offset) & 255;
+      const zone = options.zones[offset % options.zones.length];
       const labels = {
+        ...(zone === undefined ? {} : { 'topology.kubernetes.io/zone': zone }),
         'kubernetes.io/hostname': name,
         'kubernetes.io/os': 'linux',
         'kubernetes.io/arch': 'amd64',
