@@ -16,7 +16,7 @@ import { type Clock, systemClock } from '#kit/clock.ts';
 import { type Logger, openLog } from '#kit/log.ts';
 import { systemRandom } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
-import { runKubelet } from '#kubelet';
+import { defaultSettings, runKubelet } from '#kubelet';
 import { runPodNetwork } from '#network';
 import { runServiceProxy } from '#proxy';
 import { nodes } from '#resources/kinds.ts';
@@ -29,6 +29,13 @@ interface Deps {
 }
 
 const limits = { stopPodsMs: 60_000 } as const;
+
+/** Machines that do other things too have fuller disks than those that upstream thinks of. */
+const evictionHard = {
+  ...defaultSettings.evictionHard,
+  'nodefs.available': '5%',
+  'imagefs.available': '5%',
+};
 
 /** Resolves with the exit code when the node has stopped. */
 export async function runNodeAgent(): Promise<number> {
@@ -156,6 +163,7 @@ async function runComponents(
         port: state.kubeletPort,
         serving: { ...settings.serving, clientCA: settings.caCert },
         staticPods: { path: join(dataDir, 'agent/pod-manifests') },
+        settings: { ...defaultSettings, evictionHard },
         signal: ending,
       },
     ),

@@ -10,33 +10,30 @@
  * and adopts them.
  */
 import { mkdirSync } from 'node:fs';
-import { type Client, type Informer, type Informers, openRecorder } from '#client';
-import type { Runtime } from '#cri';
+import type { Client, Informer, Informers } from '#client';
+import type { Received, Runtime } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
-import { Slots } from '#kit/slots.ts';
 import { nodes, pods, services } from '#resources/kinds.ts';
 import type { Node, Pod, Service } from '#resources/types/core-v1.ts';
 import { type Admission, planAdmission } from './admission.ts';
-import { Images } from './images.ts';
+import { assemble, maxPodsDefault } from './assemble.ts';
+import { Evictor } from './eviction/eviction.ts';
+import { ImageGC } from './image-gc.ts';
 import { removeLeftovers } from './leftovers.ts';
 import { rotateLogs } from './log-rotation.ts';
-import { linuxMachine, type Machine } from './machine.ts';
-import { NodeRegistration, readMachineFacts, runNodeLease } from './node-registration.ts';
-import { nodeAmounts } from './node-status.ts';
+import type { Machine } from './machine.ts';
+import { NodeRegistration, runNodeLease } from './node-registration.ts';
 import type { KubeletParts } from './parts.ts';
-import { kubeletPaths } from './pod-paths.ts';
 import { PodWorker } from './pod-worker.ts';
 import { followRuntime } from './runtime-news.ts';
 import { serveKubelet } from './server.ts';
+import type { KubeletSettings } from './settings.ts';
 import type { ManifestSources } from './static-pods/manifests.ts';
 import { annotations, isMirror, isStatic } from './static-pods/static-pod.ts';
 import { StaticPods } from './static-pods/static-pods.ts';
-import { StatusWriter } from './status-writer.ts';
-import { Volumes } from './volumes/volumes.ts';
-import { WatchedObjects } from './watched-objects.ts';
 
 export interface KubeletDeps {
   readonly client: Client;
@@ -72,21 +69,26 @@ export interface KubeletOptions {
   readonly podCIDR?: string | undefined;
   /** Where manifests of static pods are; default: nowhere. */
   readonly staticPods?: ManifestSources | undefined;
+  readonly settings?: KubeletSettings | undefined;
   /** Called once, when pods can be started. */
   readonly onReady?: (() => void) | undefined;
   readonly signal: AbortSignal;
 }
 
+export { defaultSettings } from './settings.ts';
+
 export const limits = {
-  maxPods: 110,
-  /** Sandboxes and containers made at the same time. */
-  startsAtOnce: 8,
   logBytesMax: 10 * 1024 * 1024,
   logFilesMax: 5,
   housekeepingMs: 30_000,
   servicesWaitMs: 3000,
   servicesLookMs: 10,
 } as const;
+
+const noFilesystems: Received<'ImageFsInfoResponse'> = {
+  imageFilesystems: [],
+  containerFilesystems: [],
+};
 
 /** Runs until the signal aborts; containers go on running. */
 export async function runKubelet(deps: KubeletDeps, options: KubeletOptions): Promise<void> {
@@ -107,6 +109,7 @@ class Kubelet {
   #hasSynced = false;
   #statics: StaticPods | undefined;
   #node: Informer<Node> | undefined;
+  #evictor: Evictor | undefined;
   #pods: Informer<Pod> | undefined;
   #staticPods: readonly Pod[] = [];
 
@@ -135,7 +138,9 @@ class Kubelet {
     const podInformer = informers.of(pods, { fieldSelector: `spec.nodeName=${nodeName}` });
     this.#pods = podInformer;
     const serviceInformer = informers.of(services);
-    const { registration } = this.#register();
+    const evictor = await this.#openEvictor(signal);
+    this.#evictor = evictor;
+    const registration = this.#register(evictor);
     scope.spawn((ending) => registration.run(ending));
     scope.spawn((ending) => runNodeLease(this.#deps, { nodeName, signal: ending }));
     if (serving !== undefined) {
@@ -169,6 +174,7 @@ class Kubelet {
     log.info('kubelet ready', { node: nodeName, pods: this.#workers.size });
     this.#options.onReady?.();
     scope.spawn((ending) => this.#housekeep(ending));
+    scope.spawn((ending) => evictor.run(ending));
   }
 
   #openStaticPods(informer: Informer<Pod>): StaticPods {
@@ -213,18 +219,48 @@ class Kubelet {
     this.#statics?.changed();
   }
 
-  #register(): { readonly registration: NodeRegistration } {
+  #register(evictor: Evictor): NodeRegistration {
     const { nodeName, nodeIP, port, dataDir, labels, podCIDR } = this.#options;
-    const registration = new NodeRegistration(this.#parts, {
-      nodeName,
-      nodeIPs: [nodeIP],
-      port,
-      dataDir,
-      maxPods: this.#options.maxPods ?? limits.maxPods,
-      labels: labels ?? {},
-      podCIDR,
-    });
-    return { registration };
+    return new NodeRegistration(
+      { ...this.#parts, pressures: () => evictor.pressures },
+      {
+        nodeName,
+        nodeIPs: [nodeIP],
+        port,
+        dataDir,
+        maxPods: this.#options.maxPods ?? maxPodsDefault,
+        labels: labels ?? {},
+        podCIDR,
+        settings: this.#parts.settings,
+      },
+    );
+  }
+
+  async #openEvictor(signal: AbortSignal): Promise<Evictor> {
+    const { runtime, machine, paths, settings, recorder, clock, log } = this.#parts;
+    const { imageFilesystems } = await runtime.imageFsInfo({ signal }).catch(() => noFilesystems);
+    const imagesPath = imageFilesystems[0]?.fsId?.mountpoint ?? paths.root;
+    const images = new ImageGC(
+      {
+        runtime,
+        clock,
+        log,
+        disk: () => machine.diskSpace(imagesPath),
+        warn: (reason, message) =>
+          recorder.record(this.#ownNode(), { type: 'Warning', reason, message }),
+      },
+      settings,
+    );
+    this.#scope.spawn((ending) => images.run(ending));
+    return new Evictor(
+      { ...this.#parts, images },
+      {
+        settings,
+        imagesPath: () => imagesPath,
+        node: () => this.#ownNode(),
+        workers: () => [...this.#workers.values()],
+      },
+    );
   }
 
   async #waitForServices(informer: Informer<Service>, signal: AbortSignal): Promise<void> {
@@ -280,7 +316,12 @@ class Kubelet {
       return { do: 'admit', preempt: [] };
     }
     const active = [...this.#workers.values()].filter(({ isActive }) => isActive);
-    return planAdmission(pod, { node, others: active.map((worker) => worker.pod) });
+    return planAdmission(pod, {
+      node,
+      others: active.map((worker) => worker.pod),
+      pressures: this.#evictor?.pressures,
+      allowedUnsafeSysctls: this.#parts.settings.allowedUnsafeSysctls,
+    });
   }
 
   /** A label that the scheduler saw may not have come here yet. */
@@ -368,68 +409,4 @@ class Kubelet {
       await clock.sleep(limits.housekeepingMs, { signal });
     }
   }
-}
-
-function assemble(
-  deps: KubeletDeps,
-  options: KubeletOptions,
-  scope: Scope,
-  onChange: (owners: Iterable<string>) => void,
-): KubeletParts {
-  const { client, clock, log, runtime, random, informers } = deps;
-  const { signal } = scope;
-  const machine = deps.machine ?? linuxMachine({ log });
-  const paths = kubeletPaths(options.dataDir, options.podLogsDir);
-  const recorder = openRecorder({
-    client,
-    clock,
-    random,
-    log,
-    component: 'kubelet',
-    host: options.nodeName,
-  });
-  scope.spawn((ending) => recorder.run(ending));
-  const spawn = (task: () => Promise<void>): void => scope.spawn(task);
-  const objects = new WatchedObjects(
-    { client, clock, log },
-    { spawn: (task) => scope.spawn(task), onChange },
-  );
-  mkdirSync(options.dataDir, { recursive: true });
-  const facts = readMachineFacts(machine, options.dataDir);
-  const amounts = nodeAmounts(facts, options.maxPods ?? limits.maxPods);
-  const hostIPs = [options.nodeIP];
-  const allocatable = (): Readonly<Record<string, string>> => amounts;
-  const serviceInformer = informers.of(services);
-  return {
-    client,
-    runtime,
-    clock,
-    log,
-    recorder,
-    machine,
-    paths,
-    node: {
-      hostIPs,
-      memoryBytes: facts.memoryBytes,
-      allocatable,
-      clusterDNS: [options.clusterDNS],
-      clusterDomain: options.clusterDomain,
-      cgroupRoot: options.cgroupRoot ?? `/coracle-${options.clusterId}`,
-      podPidsMax: options.podPidsMax,
-    },
-    images: new Images({ runtime, clock }, { signal }),
-    volumes: new Volumes({ client, clock, machine, objects, paths, hostIPs, allocatable }),
-    objects,
-    statuses: new StatusWriter({ client, clock, log }, { signal, spawn }),
-    services: (namespace): readonly Service[] => {
-      const api = [...serviceInformer.listNamespace('default')].filter(
-        ({ metadata }) => metadata.name === 'kubernetes',
-      );
-      return namespace === 'default'
-        ? [...serviceInformer.listNamespace('default')]
-        : [...api, ...serviceInformer.listNamespace(namespace)];
-    },
-    slots: new Slots(limits.startsAtOnce),
-    owners: new Map(),
-  };
 }

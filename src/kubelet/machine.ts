@@ -2,10 +2,18 @@
  * What the kubelet does to the machine besides files: mounts and cgroups. Behind an interface, so
  * that tests without root run the same code over a stand-in.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statfsSync } from 'node:fs';
 import type { Logger } from '#kit/log.ts';
 import { mountTmpfs, readMounts, unmountBelow } from '#kit/mounts.ts';
 import { type Cgroups, openCgroups } from './cgroups.ts';
+
+export interface DiskSpace {
+  readonly bytes: number;
+  /** To those who are not root. */
+  readonly freeBytes: number;
+  readonly inodes: number;
+  readonly freeInodes: number;
+}
 
 export interface Machine {
   readonly cgroups: Cgroups;
@@ -15,6 +23,8 @@ export interface Machine {
     options: { readonly sizeBytes?: number | undefined; readonly signal: AbortSignal },
   ): Promise<void>;
   unmountBelow(folder: string, options: { readonly signal: AbortSignal }): Promise<void>;
+  /** Of the file system that a path is on. */
+  diskSpace(path: string): DiskSpace;
   /** The text of a file that describes the machine, as `/etc/resolv.conf`; empty when absent. */
   readFile(path: string): string;
 }
@@ -25,6 +35,15 @@ export function linuxMachine(deps: { readonly log: Logger }): Machine {
     isMounted: (folder) => readMounts().some(({ mountPoint }) => mountPoint === folder),
     mountTmpfs,
     unmountBelow,
+    diskSpace: (path) => {
+      const { blocks, bavail, bsize, files, ffree } = statfsSync(path);
+      return {
+        bytes: blocks * bsize,
+        freeBytes: bavail * bsize,
+        inodes: files,
+        freeInodes: ffree,
+      };
+    },
     readFile: (path) => {
       try {
         return readFileSync(path, 'utf8');

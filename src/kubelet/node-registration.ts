@@ -7,7 +7,6 @@
  * node.
  */
 
-import { statfsSync } from 'node:fs';
 import { arch, availableParallelism, release, totalmem } from 'node:os';
 import { isReason } from '#api/errors.ts';
 import type { Client } from '#client';
@@ -34,6 +33,8 @@ export interface RegistrationDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly machine: Machine;
+  /** Conditions of pressure that hold: `MemoryPressure` and its like. */
+  readonly pressures: () => readonly string[];
 }
 
 const limits = {
@@ -50,15 +51,12 @@ const limits = {
 const leaseNamespace = 'kube-node-lease';
 
 export function readMachineFacts(machine: Machine, dataDir: string): MachineFacts {
-  const disk = statfsSync(dataDir);
-  const memory = /^MemAvailable:\s+(\d+) kB/m.exec(machine.readFile('/proc/meminfo'))?.[1];
+  const disk = machine.diskSpace(dataDir);
   const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
   return {
     cpus: availableParallelism(),
     memoryBytes: totalmem(),
-    memoryAvailableBytes: memory === undefined ? totalmem() : Number(memory) * 1024,
-    storageBytes: disk.blocks * disk.bsize,
-    storageFreeBytes: disk.bavail * disk.bsize,
+    storageBytes: disk.bytes,
     kernelVersion: release(),
     osImage: /^PRETTY_NAME="(.*)"$/m.exec(machine.readFile('/etc/os-release'))?.[1] ?? 'Linux',
     architecture: architectures[arch()] ?? arch(),
@@ -107,7 +105,9 @@ export class NodeRegistration {
     const { client, clock, log, machine } = this.#deps;
     const runtime = await this.#readRuntime(signal);
     const images = runtime.problem === '' ? await this.#readImages(signal) : [];
-    const facts = { machine: readMachineFacts(machine, this.#options.dataDir), runtime, images };
+    const pressures = this.#deps.pressures();
+    const read = readMachineFacts(machine, this.#options.dataDir);
+    const facts = { machine: read, runtime, images, pressures };
     const status = nodeStatus({ ...facts, old: this.#node?.status }, this.#options, clock.now());
     if (this.#node === undefined) {
       this.#node = await this.#register(status, signal);

@@ -2,14 +2,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { covers } from '#test/covers.ts';
-import { isSameStatus, type MachineFacts, newNode, nodeStatus } from './node-status.ts';
+import {
+  isSameStatus,
+  type MachineFacts,
+  newNode,
+  nodeAllocatable,
+  nodeStatus,
+} from './node-status.ts';
+import { defaultSettings } from './settings.ts';
 
 const machine: MachineFacts = {
   cpus: 2,
   memoryBytes: 4 * 1024 ** 3,
-  memoryAvailableBytes: 2 * 1024 ** 3,
-  storageBytes: 100 * 1024,
-  storageFreeBytes: 50 * 1024,
+  storageBytes: 100 * 1024 ** 2,
   kernelVersion: '6.1.0',
   osImage: 'Debian',
   architecture: 'amd64',
@@ -23,9 +28,14 @@ const options = {
   port: 10250,
   maxPods: 110,
   labels: { tier: 'test' },
+  settings: defaultSettings,
 };
 const runtime = { name: 'containerd', version: '1.6.20', problem: '' };
-const first = nodeStatus({ machine, runtime, images: [], old: undefined }, options, 0);
+const first = nodeStatus(
+  { machine, runtime, images: [], pressures: [], old: undefined },
+  options,
+  0,
+);
 
 test('a node says what it is and has', () => {
   covers('POD-050', 'POD-221', 'POD-282');
@@ -35,7 +45,7 @@ test('a node says what it is and has', () => {
   assert.equal(node.metadata.labels?.['tier'], 'test');
   assert.deepEqual(first.capacity, {
     cpu: '2',
-    'ephemeral-storage': '100Ki',
+    'ephemeral-storage': '102400Ki',
     memory: '4194304Ki',
     pods: '110',
   });
@@ -44,27 +54,56 @@ test('a node says what it is and has', () => {
   assert.equal(first.daemonEndpoints?.kubeletEndpoint?.Port, 10250);
 });
 
-test('it is ready when the runtime is, and short of what is short', () => {
-  const conditions = (given: Partial<MachineFacts>, problem = '') => {
-    const facts = { machine: { ...machine, ...given }, runtime: { ...runtime, problem } };
-    const status = nodeStatus({ ...facts, images: [], old: undefined }, options, 0);
+test('it is ready when the runtime is, and shows the pressures that hold', () => {
+  const conditions = (pressures: readonly string[], problem = '') => {
+    const facts = { machine, runtime: { ...runtime, problem }, images: [], old: undefined };
+    const status = nodeStatus({ ...facts, pressures }, options, 0);
     const entries = (status.conditions ?? []).map((each) => [each.type, each.status]);
     return Object.fromEntries(entries);
   };
   const healthy = { MemoryPressure: 'False', DiskPressure: 'False', PIDPressure: 'False' };
-  assert.deepEqual(conditions({}), { ...healthy, Ready: 'True' });
-  assert.equal(conditions({}, 'no network')['Ready'], 'False');
-  assert.equal(conditions({ storageFreeBytes: 1024 })['DiskPressure'], 'True');
-  assert.equal(conditions({ memoryAvailableBytes: 1024 })['MemoryPressure'], 'True');
+  assert.deepEqual(conditions([]), { ...healthy, Ready: 'True' });
+  assert.equal(conditions([], 'no network')['Ready'], 'False');
+  for (const type of ['MemoryPressure', 'DiskPressure', 'PIDPressure']) {
+    assert.deepEqual(conditions([type]), { ...healthy, Ready: 'True', [type]: 'True' });
+  }
+});
+
+test('pods are given what is left after reservations and eviction thresholds', () => {
+  covers('POD-264');
+  // The example of the documents: 32 Gi, 16 CPUs and 100 Gi of disk.
+  const capacity = { cpu: '16', memory: '32Gi', 'ephemeral-storage': '100Gi', pods: '110' };
+  const allocatable = nodeAllocatable(capacity, {
+    ...defaultSettings,
+    kubeReserved: { cpu: '1', memory: '2Gi', 'ephemeral-storage': '1Gi' },
+    systemReserved: { cpu: '500m', memory: '1Gi', 'ephemeral-storage': '1Gi' },
+    evictionHard: { 'memory.available': '500Mi', 'nodefs.available': '10%' },
+  });
+  assert.deepEqual(allocatable, {
+    cpu: '14500m',
+    memory: '29196Mi',
+    'ephemeral-storage': '88Gi',
+    pods: '110',
+  });
+  const all = { ...defaultSettings, systemReserved: { cpu: '20' } };
+  assert.equal(nodeAllocatable(capacity, all)['cpu'], '0');
 });
 
 test('heartbeat times alone are no change; a transition keeps its time', () => {
-  const later = nodeStatus({ machine, runtime, images: [], old: first }, options, 60_000);
+  const later = nodeStatus(
+    { machine, runtime, images: [], pressures: [], old: first },
+    options,
+    60_000,
+  );
   assert.equal(isSameStatus(first, later), true);
   const [condition] = later.conditions ?? [];
   assert.equal(condition?.lastHeartbeatTime, '1970-01-01T00:01:00Z');
   assert.equal(condition?.lastTransitionTime, '1970-01-01T00:00:00Z');
   const down = { ...runtime, problem: 'down' };
-  const lost = nodeStatus({ machine, runtime: down, images: [], old: first }, options, 60_000);
+  const lost = nodeStatus(
+    { machine, runtime: down, images: [], pressures: [], old: first },
+    options,
+    60_000,
+  );
   assert.equal(isSameStatus(first, lost), false);
 });

@@ -3,15 +3,15 @@
  *
  * `node-registration.ts` gathers the facts, creates the object and keeps it current.
  */
+import { compareQuantities, quantityValue, subtractQuantities } from '#api/quantity.ts';
 import { formatTime } from '#kit/clock.ts';
 import type { Node, NodeCondition, NodeStatus } from '#resources/types/core-v1.ts';
+import type { KubeletSettings } from './settings.ts';
 
 export interface MachineFacts {
   readonly cpus: number;
   readonly memoryBytes: number;
   readonly storageBytes: number;
-  readonly storageFreeBytes: number;
-  readonly memoryAvailableBytes: number;
   readonly kernelVersion: string;
   readonly osImage: string;
   readonly architecture: string;
@@ -34,6 +34,7 @@ export interface NodeOptions {
   readonly maxPods: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly podCIDR?: string | undefined;
+  readonly settings: KubeletSettings;
 }
 
 export interface ImageFact {
@@ -43,8 +44,6 @@ export interface ImageFact {
 
 export const kubeletVersion = 'v1.36.0';
 
-/** Below this the node counts as short of memory, respectively of disk. */
-const pressure = { memoryBytes: 100 * 1024 * 1024, diskShare: 0.1 } as const;
 const imagesMax = 50;
 
 export function newNode(options: NodeOptions, status: NodeStatus): Node {
@@ -74,22 +73,24 @@ export function nodeStatus(
     readonly machine: MachineFacts;
     readonly runtime: RuntimeCondition;
     readonly images: readonly ImageFact[];
+    /** Conditions of pressure that hold. */
+    readonly pressures: readonly string[];
     readonly old: NodeStatus | undefined;
   },
   options: NodeOptions,
   nowMs: number,
 ): NodeStatus {
-  const { machine, runtime, images, old } = facts;
+  const { machine, runtime, images, pressures, old } = facts;
   const { nodeName, nodeIPs, port } = options;
-  const amounts = nodeAmounts(machine, options.maxPods);
+  const capacity = nodeCapacity(machine, options.maxPods);
   return {
     addresses: [
       ...nodeIPs.map((address) => ({ type: 'InternalIP', address })),
       { type: 'Hostname', address: nodeName },
     ],
-    capacity: amounts,
-    allocatable: amounts,
-    conditions: nodeConditions(machine, runtime, old?.conditions ?? [], nowMs),
+    capacity,
+    allocatable: nodeAllocatable(capacity, options.settings),
+    conditions: nodeConditions(pressures, runtime, old?.conditions ?? [], nowMs),
     daemonEndpoints: { kubeletEndpoint: { Port: port } },
     nodeInfo: {
       architecture: machine.architecture,
@@ -110,7 +111,7 @@ export function nodeStatus(
   };
 }
 
-export function nodeAmounts(
+export function nodeCapacity(
   machine: MachineFacts,
   maxPods: number,
 ): Readonly<Record<string, string>> {
@@ -122,16 +123,43 @@ export function nodeAmounts(
   };
 }
 
+/** Capacity less what is kept for the system, and less what pods are evicted for. */
+export function nodeAllocatable(
+  capacity: Readonly<Record<string, string>>,
+  { systemReserved, kubeReserved, evictionHard }: KubeletSettings,
+): Readonly<Record<string, string>> {
+  const withheld: Readonly<Record<string, string | undefined>> = {
+    memory: evictionHard['memory.available'],
+    'ephemeral-storage': evictionHard['nodefs.available'],
+  };
+  const allocatable: Record<string, string> = {};
+  for (const [name, total] of Object.entries(capacity)) {
+    const threshold = withheld[name] ?? '0';
+    let rest = total;
+    for (const less of [
+      systemReserved[name] ?? '0',
+      kubeReserved[name] ?? '0',
+      threshold.endsWith('%') ? shareOf(total, Number(threshold.slice(0, -1))) : threshold,
+    ]) {
+      rest = subtractQuantities(rest, less);
+    }
+    allocatable[name] = compareQuantities(rest, '0') < 0 ? '0' : rest;
+  }
+  return allocatable;
+}
+
+function shareOf(total: string, percent: number): string {
+  return String(Math.floor((quantityValue(total) * percent) / 100));
+}
+
 function nodeConditions(
-  machine: MachineFacts,
+  pressures: readonly string[],
   runtime: RuntimeCondition,
   old: readonly NodeCondition[],
   nowMs: number,
 ): readonly NodeCondition[] {
-  const lowMemory = machine.memoryAvailableBytes < pressure.memoryBytes;
-  const lowDisk = machine.storageFreeBytes < machine.storageBytes * pressure.diskShare;
   const drafts = [
-    lowMemory
+    pressures.includes('MemoryPressure')
       ? draft(
           'MemoryPressure',
           'True',
@@ -144,15 +172,22 @@ function nodeConditions(
           'KubeletHasSufficientMemory',
           'kubelet has sufficient memory available',
         ),
-    lowDisk
+    pressures.includes('DiskPressure')
       ? draft('DiskPressure', 'True', 'KubeletHasDiskPressure', 'kubelet has disk pressure')
       : draft('DiskPressure', 'False', 'KubeletHasNoDiskPressure', 'kubelet has no disk pressure'),
-    draft(
-      'PIDPressure',
-      'False',
-      'KubeletHasSufficientPID',
-      'kubelet has sufficient PID available',
-    ),
+    pressures.includes('PIDPressure')
+      ? draft(
+          'PIDPressure',
+          'True',
+          'KubeletHasInsufficientPID',
+          'kubelet has insufficient PID available',
+        )
+      : draft(
+          'PIDPressure',
+          'False',
+          'KubeletHasSufficientPID',
+          'kubelet has sufficient PID available',
+        ),
     runtime.problem === ''
       ? draft('Ready', 'True', 'KubeletReady', 'kubelet is posting ready status')
       : draft('Ready', 'False', 'KubeletNotReady', runtime.problem),

@@ -13,6 +13,7 @@ import type { Images } from './images.ts';
 import type { Machine } from './machine.ts';
 import type { ResizeFailure, StartFailure } from './pod-facts.ts';
 import type { KubeletPaths } from './pod-paths.ts';
+import type { KubeletSettings } from './settings.ts';
 import type { StatusWriter } from './status-writer.ts';
 import type { Volumes } from './volumes/volumes.ts';
 import type { WatchedObjects } from './watched-objects.ts';
@@ -46,6 +47,7 @@ export interface KubeletParts {
   readonly slots: Slots;
   /** Which pod a sandbox or container belongs to, for events. */
   readonly owners: Map<string, string>;
+  readonly settings: KubeletSettings;
 }
 
 export interface PodState {

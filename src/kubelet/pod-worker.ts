@@ -163,7 +163,13 @@ export class PodWorker {
   /** This node ends the pod, which fails. Resolves when nothing of it runs any more. */
   async evict(
     failure: Refusal,
-    { graceSeconds, disruption }: { readonly graceSeconds?: number; readonly disruption: string },
+    {
+      graceSeconds,
+      disruption,
+    }: {
+      readonly graceSeconds?: number | undefined;
+      readonly disruption: string | undefined;
+    },
   ): Promise<void> {
     const grace = graceSeconds ?? graceSecondsOf(this.#pod);
     this.#ending = { graceSeconds: grace, ...this.#ending, failure, disruption };

@@ -467,3 +467,64 @@ test('a critical pod begins when those who make room for it have ended', async (
   assert.deepEqual([target?.status, target?.reason], ['True', 'TerminationByKubelet']);
   assert.deepEqual(runtime.running(), ['main']);
 });
+
+test('a node that runs out of memory says so, evicts, and takes no careless pods', async () => {
+  covers('POD-082', 'POD-243', 'POD-250');
+  await using bench = await KubeletBench.open();
+  const { client, runtime, signal } = bench;
+  const asking = (name: string, memory: string) =>
+    bench.container({ name, resources: { requests: { memory } } });
+  await bench.create('greedy', { containers: [asking('greedy', '100Mi')] });
+  await bench.create('modest', { containers: [asking('modest', '1Gi')] });
+  await bench.untilReady('greedy');
+  await bench.untilReady('modest');
+  runtime.memoryUse.set('greedy', 900 * 1024 ** 2).set('modest', 900 * 1024 ** 2);
+  bench.memory.available = 50 * 1024 ** 2;
+  await bench.advance(11_000);
+  bench.memory.available = 4 * 1024 ** 3;
+  await bench.advance(11_000);
+  const { status } = await bench.get('greedy');
+  assert.deepEqual([status?.phase, status?.reason], ['Failed', 'Evicted']);
+  assert.match(status?.message ?? '', /^The node was low on resource: memory\. /);
+  assert.equal(
+    status?.conditions?.find(({ type }) => type === 'DisruptionTarget')?.reason,
+    'TerminationByKubelet',
+  );
+  assert.ok(runtime.calls.includes('stopContainer greedy 1s'));
+  assert.deepEqual(runtime.running(), ['modest'], 'only as many as needed');
+  const node = await bench.while(client.get(nodes, { name: 'node-1' }, { signal }));
+  const pressure = node.status?.conditions?.find(({ type }) => type === 'MemoryPressure');
+  assert.equal(pressure?.status, 'True', 'for a while after the shortage');
+  await bench.create('careless');
+  await bench.advance(1000);
+  const refused = await bench.get('careless');
+  assert.match(refused.status?.message ?? '', /The node had condition: \[MemoryPressure\]/);
+  await bench.advance(310_000);
+  await bench.create('later');
+  await bench.untilReady('later');
+  const list = await bench.while(client.list(events, { namespace: 'default', signal }));
+  const reasons = list.items.map(({ reason }) => reason);
+  for (const reason of ['Evicted', 'EvictionThresholdMet'])
+    assert.ok(reasons.includes(reason), reason);
+});
+
+test('short of disk, unused images go before any pod does', async () => {
+  covers('POD-255');
+  await using bench = await KubeletBench.open();
+  const { runtime, client, signal } = bench;
+  await bench.create('web');
+  await bench.untilReady('web');
+  runtime.images.add('example.com/unused:1');
+  const { freeBytes } = bench.disk;
+  const low = 1024 ** 3;
+  Object.defineProperty(bench.disk, 'freeBytes', {
+    get: () => (runtime.images.has('example.com/unused:1') ? low : freeBytes),
+  });
+  await bench.advance(11_000);
+  assert.deepEqual([...runtime.images], ['example.com/app:1']);
+  assert.deepEqual(runtime.running(), ['web']);
+  await bench.advance(10_000);
+  const node = await bench.while(client.get(nodes, { name: 'node-1' }, { signal }));
+  const pressure = node.status?.conditions?.find(({ type }) => type === 'DiskPressure');
+  assert.equal(pressure?.status, 'True');
+});

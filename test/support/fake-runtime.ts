@@ -33,6 +33,7 @@ const millisecond = 1_000_000;
 
 export class FakeRuntime implements Runtime {
   readonly images = new Set<string>();
+  imageSizeBytes = 1;
   /** Images that are not here and can be pulled. */
   readonly registry = new Set<string>();
   /** By image: the user name without which the registry does not give it. */
@@ -291,8 +292,25 @@ export class FakeRuntime implements Runtime {
     throw notFound(id);
   }
 
+  /** By container name, in bytes. */
+  readonly memoryUse = new Map<string, number>();
+
   async listContainerStats(): Promise<readonly Received<'ContainerStats'>[]> {
-    return [];
+    return [...this.#containers.values()].map((container) => ({
+      attributes: {
+        id: container.id,
+        labels: container.config.labels ?? {},
+        annotations: {},
+        metadata: undefined,
+      },
+      cpu: undefined,
+      memory: {
+        timestamp: this.#now(),
+        workingSetBytes: { value: this.memoryUse.get(container.config.metadata?.name ?? '') ?? 0 },
+        usageBytes: undefined,
+      },
+      writableLayer: undefined,
+    }));
   }
 
   async pullImage({ image, auth }: Sent<'PullImageRequest'>): Promise<string> {
@@ -307,11 +325,11 @@ export class FakeRuntime implements Runtime {
   }
 
   async listImages(): Promise<readonly Received<'Image'>[]> {
-    return [...this.images].map(imageOf);
+    return [...this.images].map((name) => imageOf(name, this.imageSizeBytes));
   }
 
   async imageStatus(name: string): Promise<Received<'Image'> | undefined> {
-    return this.images.has(name) ? imageOf(name) : undefined;
+    return this.images.has(name) ? imageOf(name, this.imageSizeBytes) : undefined;
   }
 
   async removeImage(name: string): Promise<void> {
@@ -366,6 +384,7 @@ function imageSpec(image: string): Received<'ImageSpec'> {
   return { image, annotations: {}, userSpecifiedImage: '', runtimeHandler: '', imageRef: '' };
 }
 
-function imageOf(name: string): Received<'Image'> {
-  return { id: name, repoTags: [name], repoDigests: [], size: 1, username: '', pinned: false };
+function imageOf(name: string, size: number): Received<'Image'> {
+  const repoDigests = [`${name}@sha256:0`];
+  return { id: name, repoTags: [name], repoDigests, size, username: '', pinned: false };
 }

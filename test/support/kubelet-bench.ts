@@ -16,6 +16,7 @@ import { FakeRuntime } from './fake-runtime.ts';
 import { admin, openTestServer, type TestServer } from './fixtures.ts';
 
 export const testImage = 'example.com/app:1';
+const gibibyte = 1024 ** 3;
 const stepMs = 10;
 const stepsMax = 100_000;
 
@@ -66,6 +67,15 @@ export class KubeletBench implements AsyncDisposable {
     return bench;
   }
 
+  /** What the machine has left, in bytes. */
+  memory = { total: 8 * gibibyte, available: 4 * gibibyte };
+  disk = { bytes: 100 * gibibyte, freeBytes: 50 * gibibyte };
+
+  #meminfo(): string {
+    const { total, available } = this.memory;
+    return `MemTotal: ${total / 1024} kB\nMemAvailable: ${available / 1024} kB\n`;
+  }
+
   /** The kubelet does not reach the API; what it has open goes on. */
   isCutOff = false;
 
@@ -89,7 +99,8 @@ export class KubeletBench implements AsyncDisposable {
       isMounted: () => true,
       mountTmpfs: async () => {},
       unmountBelow: async () => {},
-      readFile: () => '',
+      readFile: (path: string) => (path === '/proc/meminfo' ? this.#meminfo() : ''),
+      diskSpace: () => ({ ...this.disk, inodes: 0, freeInodes: 0 }),
     };
     const kubelet = runKubelet(
       { client, informers, runtime, machine, ...deps },

@@ -1,0 +1,92 @@
+/**
+ * Puts the parts together that the pods of one kubelet share (`parts.ts`). Called once, by
+ * `kubelet.ts`.
+ */
+import { mkdirSync } from 'node:fs';
+import { openRecorder } from '#client';
+import type { Scope } from '#kit/scope.ts';
+import { Slots } from '#kit/slots.ts';
+import { services } from '#resources/kinds.ts';
+import type { Service } from '#resources/types/core-v1.ts';
+import { Images } from './images.ts';
+import type { KubeletDeps, KubeletOptions } from './kubelet.ts';
+import { linuxMachine } from './machine.ts';
+import { readMachineFacts } from './node-registration.ts';
+import { nodeAllocatable, nodeCapacity } from './node-status.ts';
+import type { KubeletParts } from './parts.ts';
+import { kubeletPaths } from './pod-paths.ts';
+import { defaultSettings } from './settings.ts';
+import { StatusWriter } from './status-writer.ts';
+import { Volumes } from './volumes/volumes.ts';
+import { WatchedObjects } from './watched-objects.ts';
+
+export const maxPodsDefault = 110;
+/** Sandboxes and containers made at the same time. */
+const startsAtOnce = 8;
+
+export function assemble(
+  deps: KubeletDeps,
+  options: KubeletOptions,
+  scope: Scope,
+  onChange: (owners: Iterable<string>) => void,
+): KubeletParts {
+  const { client, clock, log, runtime, random, informers } = deps;
+  const { signal } = scope;
+  const machine = deps.machine ?? linuxMachine({ log });
+  const paths = kubeletPaths(options.dataDir, options.podLogsDir);
+  const recorder = openRecorder({
+    client,
+    clock,
+    random,
+    log,
+    component: 'kubelet',
+    host: options.nodeName,
+  });
+  scope.spawn((ending) => recorder.run(ending));
+  const spawn = (task: () => Promise<void>): void => scope.spawn(task);
+  const objects = new WatchedObjects(
+    { client, clock, log },
+    { spawn: (task) => scope.spawn(task), onChange },
+  );
+  mkdirSync(options.dataDir, { recursive: true });
+  const facts = readMachineFacts(machine, options.dataDir);
+  const settings = options.settings ?? defaultSettings;
+  const capacity = nodeCapacity(facts, options.maxPods ?? maxPodsDefault);
+  const amounts = nodeAllocatable(capacity, settings);
+  const hostIPs = [options.nodeIP];
+  const allocatable = (): Readonly<Record<string, string>> => amounts;
+  const serviceInformer = informers.of(services);
+  return {
+    client,
+    runtime,
+    clock,
+    log,
+    recorder,
+    machine,
+    paths,
+    node: {
+      hostIPs,
+      memoryBytes: facts.memoryBytes,
+      allocatable,
+      clusterDNS: [options.clusterDNS],
+      clusterDomain: options.clusterDomain,
+      cgroupRoot: options.cgroupRoot ?? `/coracle-${options.clusterId}`,
+      podPidsMax: options.podPidsMax,
+    },
+    images: new Images({ runtime, clock }, { signal }),
+    volumes: new Volumes({ client, clock, machine, objects, paths, hostIPs, allocatable }),
+    objects,
+    statuses: new StatusWriter({ client, clock, log }, { signal, spawn }),
+    services: (namespace): readonly Service[] => {
+      const api = [...serviceInformer.listNamespace('default')].filter(
+        ({ metadata }) => metadata.name === 'kubernetes',
+      );
+      return namespace === 'default'
+        ? [...serviceInformer.listNamespace('default')]
+        : [...api, ...serviceInformer.listNamespace(namespace)];
+    },
+    slots: new Slots(startsAtOnce),
+    owners: new Map(),
+    settings,
+  };
+}

@@ -1,0 +1,198 @@
+/**
+ * Keeps the node alive when memory, disk or processes run short: observes every ten seconds, says
+ * so in the node's conditions, cleans up, and evicts one pod at a time.
+ *
+ * `thresholds.ts` and `plan.ts` decide; this file looks, remembers and acts. `kubelet.ts` runs it
+ * and asks it for the pressures that pod admission and the node's status are about.
+ */
+import type { Recorder } from '#client';
+import type { Runtime } from '#cri';
+import type { Clock } from '#kit/clock.ts';
+import type { Logger } from '#kit/log.ts';
+import type { Node, Pod } from '#resources/types/core-v1.ts';
+import type { ImageGC } from '../image-gc.ts';
+import type { Machine } from '../machine.ts';
+import type { KubeletPaths } from '../pod-paths.ts';
+import type { PodWorker } from '../pod-worker.ts';
+import type { KubeletSettings } from '../settings.ts';
+import { podUses } from '../usage.ts';
+import {
+  type Eviction,
+  type EvictionMemory,
+  noMemory,
+  planEviction,
+  planPressures,
+  planStorageEvictions,
+} from './plan.ts';
+import {
+  isMet,
+  type Observations,
+  parseThresholds,
+  type Signal,
+  signals,
+  type Threshold,
+} from './thresholds.ts';
+
+export interface EvictorDeps {
+  readonly runtime: Runtime;
+  readonly machine: Machine;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly recorder: Pick<Recorder, 'record'>;
+  readonly images: Pick<ImageGC, 'freeUnused'>;
+  readonly paths: KubeletPaths;
+}
+
+export interface EvictorOptions {
+  readonly settings: KubeletSettings;
+  /** Where images are, if not on the disk of the pods. */
+  readonly imagesPath: () => string;
+  readonly node: () => Node;
+  readonly workers: () => readonly PodWorker[];
+}
+
+export const limits = {
+  observeMs: 10_000,
+  /** Given to a pod to be gone before the next one is looked at. */
+  goneMs: 30_000,
+} as const;
+
+export class Evictor {
+  readonly #deps: EvictorDeps;
+  readonly #options: EvictorOptions;
+  readonly #thresholds: readonly Threshold[];
+  #memory: EvictionMemory = noMemory;
+  #pressures: readonly string[] = [];
+
+  /** Throws where the settings make no sense. */
+  constructor(deps: EvictorDeps, options: EvictorOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#thresholds = parseThresholds(options.settings);
+  }
+
+  /** Conditions of the node that hold. */
+  get pressures(): readonly string[] {
+    return this.#pressures;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#deps;
+    for (;;) {
+      try {
+        await this.#look(signal);
+      } catch (error) {
+        if (signal.aborted) throw error;
+        log.warn('cannot look after the resources of the node', { error });
+      }
+      await clock.sleep(limits.observeMs, { signal });
+    }
+  }
+
+  async #look(signal: AbortSignal): Promise<void> {
+    const { settings } = this.#options;
+    const plan = planPressures(
+      {
+        thresholds: this.#thresholds,
+        observations: this.#observe(),
+        memory: this.#memory,
+        transitionMs: settings.evictionPressureTransitionPeriodMs,
+      },
+      this.#deps.clock.now(),
+    );
+    this.#memory = plan.memory;
+    this.#pressures = plan.pressures;
+    const { threshold, starved } = plan;
+    const isDiskShort =
+      threshold !== undefined && signals[threshold.signal].condition === 'DiskPressure';
+    const workers = this.#options.workers().filter(({ isActive }) => isActive);
+    const pods = workers.map(({ pod }) => pod);
+    if (threshold === undefined && !pods.some(hasDiskLimit)) return;
+    const uses = await podUses(this.#deps, pods, { isDiskShort, signal });
+    const excessive = planStorageEvictions(uses);
+    for (const eviction of excessive) await this.#evict(eviction, workers);
+    if (excessive.length > 0 || threshold === undefined) return;
+    this.#say('EvictionThresholdMet', `Attempting to reclaim ${starved}`);
+    if (isDiskShort && (await this.#cleansUp(threshold, signal))) return;
+    const eviction = planEviction(threshold, uses, {
+      observed: this.#observe().get(threshold.signal),
+      maxGraceSeconds: settings.evictionMaxPodGracePeriodSeconds,
+    });
+    if (eviction === undefined) {
+      this.#deps.log.error('nothing is left to evict', { starved });
+      return;
+    }
+    await this.#evict(eviction, workers);
+  }
+
+  /** True when the shortage is over without that a pod had to go. */
+  async #cleansUp(threshold: Threshold, signal: AbortSignal): Promise<boolean> {
+    await this.#deps.images.freeUnused(signal);
+    return !isMet(threshold, this.#observe(), { withReclaim: false });
+  }
+
+  async #evict(
+    { pod, message, graceSeconds, isForOthers }: Eviction,
+    workers: readonly PodWorker[],
+  ): Promise<void> {
+    const worker = workers.find((one) => one.pod.metadata.uid === pod.metadata.uid);
+    if (worker === undefined) return;
+    const failure = { reason: 'Evicted', message };
+    this.#deps.recorder.record(pod, { type: 'Warning', ...failure });
+    this.#deps.log.warn('pod evicted', {
+      pod: pod.metadata.name,
+      namespace: pod.metadata.namespace,
+      why: message,
+    });
+    const disruption = isForOthers ? message : undefined;
+    const rest = new AbortController();
+    const late = this.#deps.clock.sleep(limits.goneMs, { signal: rest.signal }).catch(() => {});
+    await Promise.race([worker.evict(failure, { graceSeconds, disruption }), late]);
+    rest.abort(new Error('the pod is gone'));
+  }
+
+  #say(reason: string, message: string): void {
+    this.#deps.recorder.record(this.#options.node(), { type: 'Warning', reason, message });
+  }
+
+  #observe(): Observations {
+    const { machine, paths } = this.#deps;
+    const observations = new Map<Signal, { available: number; capacity: number }>();
+    const memory = machine.readFile('/proc/meminfo');
+    const available = kibibytes(memory, 'MemAvailable');
+    const capacity = kibibytes(memory, 'MemTotal');
+    if (available !== undefined && capacity !== undefined) {
+      observations.set('memory.available', { available, capacity });
+    }
+    for (const [name, path] of [
+      ['nodefs', paths.root],
+      ['imagefs', this.#options.imagesPath()],
+    ] as const) {
+      const space = machine.diskSpace(path);
+      observations.set(`${name}.available`, { available: space.freeBytes, capacity: space.bytes });
+      // Some file systems do not count inodes.
+      if (space.inodes === 0) continue;
+      const inodes = { available: space.freeInodes, capacity: space.inodes };
+      observations.set(`${name}.inodesFree`, inodes);
+    }
+    const most = Number(machine.readFile('/proc/sys/kernel/pid_max').trim());
+    const running = /^\S+ \S+ \S+ \d+\/(\d+)/.exec(machine.readFile('/proc/loadavg'))?.[1];
+    if (most > 0 && running !== undefined) {
+      observations.set('pid.available', { available: most - Number(running), capacity: most });
+    }
+    return observations;
+  }
+}
+
+/** A line of `/proc/meminfo`, in bytes. */
+function kibibytes(text: string, name: string): number | undefined {
+  const found = new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1];
+  return found === undefined ? undefined : Number(found) * 1024;
+}
+
+function hasDiskLimit({ spec }: Pod): boolean {
+  const limited = (spec?.containers ?? []).some(
+    ({ resources }) => resources?.limits?.['ephemeral-storage'] !== undefined,
+  );
+  return limited || (spec?.volumes ?? []).some(({ emptyDir }) => emptyDir?.sizeLimit !== undefined);
+}

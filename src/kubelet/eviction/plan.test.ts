@@ -1,0 +1,219 @@
+/** Who goes when a node is short of something, and when it counts as short. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Pod, PodSpec } from '#resources/types/core-v1.ts';
+import { covers } from '#test/covers.ts';
+import { defaultSettings } from '../settings.ts';
+import {
+  noMemory,
+  type PodUse,
+  planEviction,
+  planPressures,
+  planStorageEvictions,
+} from './plan.ts';
+import { type Observations, parseThresholds, type Signal, type Threshold } from './thresholds.ts';
+
+const mebibyte = 1024 ** 2;
+
+function pod(name: string, memory: string | undefined, spec: Partial<PodSpec> = {}): Pod {
+  const resources = memory === undefined ? {} : { requests: { memory } };
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'default', uid: name },
+    spec: { containers: [{ name: 'c', resources }], ...spec },
+  };
+}
+
+function using(one: Pod, mebibytes: number | undefined): PodUse {
+  const memoryBytes = mebibytes === undefined ? undefined : mebibytes * mebibyte;
+  const containers = memoryBytes === undefined ? [] : [{ name: 'c', memoryBytes }];
+  return { pod: one, memoryBytes, containers, emptyDirs: new Map() };
+}
+
+const memoryLow: Threshold = { signal: 'memory.available', value: '100Mi', graceMs: 0 };
+const seen = (available: number, capacity = 1000): Observations =>
+  new Map([
+    ['memory.available', { available: available * mebibyte, capacity: capacity * mebibyte }],
+  ]);
+
+/** Names in the order in which they would go. */
+function order(...uses: readonly PodUse[]): readonly string[] {
+  const left = [...uses];
+  const names: string[] = [];
+  for (;;) {
+    const options = { observed: undefined, maxGraceSeconds: 0 };
+    const next = planEviction(memoryLow, left, options)?.pod;
+    if (next === undefined) return names;
+    names.push(next.metadata.name ?? '');
+    left.splice(
+      left.findIndex((use) => use.pod === next),
+      1,
+    );
+  }
+}
+
+test('who uses more than it asked for goes first, then the less important, then the greedier', () => {
+  covers('POD-123');
+  const modest = using(pod('modest', '500Mi'), 400);
+  const greedy = using(pod('greedy', '100Mi'), 300);
+  const greedier = using(pod('greedier', '100Mi'), 400);
+  const careless = using(pod('careless', undefined), 50);
+  const important = using(pod('important', '100Mi', { priority: 1000 }), 900);
+  assert.deepEqual(order(modest, careless, greedy, important, greedier), [
+    'greedier',
+    'greedy',
+    'careless',
+    'important',
+    'modest',
+  ]);
+});
+
+test('of whom nothing is known goes first, and the critical never', () => {
+  const unknown = using(pod('unknown', '1Gi'), undefined);
+  const critical = using(pod('critical', undefined, { priority: 2_000_001_000 }), 900);
+  const known = using(pod('known', '100Mi'), 200);
+  assert.deepEqual(order(known, critical, unknown), ['unknown', 'known']);
+});
+
+test('the message says what was short, and who used more of it than it asked for', () => {
+  const greedy = using(pod('greedy', '100Mi'), 300);
+  const plan = planEviction(memoryLow, [greedy], {
+    observed: { available: 50 * mebibyte, capacity: 1000 * mebibyte },
+    maxGraceSeconds: 60,
+  });
+  assert.equal(
+    plan?.message,
+    'The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi. ' +
+      'Container c was using 300Mi, request is 100Mi, has larger consumption of memory. ',
+  );
+  assert.equal(plan?.graceSeconds, 1, 'a hard threshold gives no time');
+  const soft = { ...memoryLow, graceMs: 60_000 };
+  const graceOf = (max: number) =>
+    planEviction(soft, [greedy], { observed: undefined, maxGraceSeconds: max })?.graceSeconds;
+  assert.deepEqual([graceOf(0), graceOf(10), graceOf(90)], [0, 10, 30]);
+});
+
+test('a soft threshold counts when it has lasted, a condition outlives the shortage', () => {
+  covers('POD-254');
+  const soft: Threshold = { signal: 'memory.available', value: '20%', graceMs: 30_000 };
+  const look = (available: number, nowMs: number, memory = noMemory) =>
+    planPressures(
+      { thresholds: [soft], observations: seen(available), memory, transitionMs: 300_000 },
+      nowMs,
+    );
+  const first = look(150, 1000);
+  assert.deepEqual([first.pressures, first.starved], [['MemoryPressure'], undefined]);
+  const second = look(150, 31_000, first.memory);
+  assert.deepEqual([second.pressures, second.starved], [['MemoryPressure'], 'memory']);
+  const relieved = look(300, 41_000, second.memory);
+  assert.deepEqual([relieved.pressures, relieved.starved], [['MemoryPressure'], undefined]);
+  const again = look(150, 51_000, relieved.memory);
+  assert.equal(again.starved, undefined, 'the time begins anew');
+  assert.deepEqual(look(300, 342_000, relieved.memory).pressures, []);
+});
+
+test('what was short stays so until the least that is to be won back is there', () => {
+  covers('POD-259');
+  const settings = {
+    ...defaultSettings,
+    evictionHard: { 'nodefs.available': '1Gi', 'imagefs.available': '100Gi' },
+    evictionMinimumReclaim: { 'nodefs.available': '500Mi', 'imagefs.available': '2Gi' },
+  };
+  const starved = (signal: Signal, mebibytes: number, memory = noMemory) =>
+    planPressures(
+      {
+        thresholds,
+        observations: new Map([[signal, { available: mebibytes * mebibyte, capacity: 1e15 }]]),
+        memory,
+        transitionMs: 0,
+      },
+      0,
+    );
+  const thresholds = parseThresholds(settings);
+  assert.equal(starved('nodefs.available', 1100).starved, undefined, 'never was below 1Gi');
+  const short = starved('nodefs.available', 1000);
+  assert.equal(short.starved, 'ephemeral-storage');
+  assert.equal(starved('nodefs.available', 1500, short.memory).starved, 'ephemeral-storage');
+  assert.equal(starved('nodefs.available', 1525, short.memory).starved, undefined);
+  const images = starved('imagefs.available', 99 * 1024);
+  assert.equal(
+    starved('imagefs.available', 101 * 1024, images.memory).starved,
+    'ephemeral-storage',
+  );
+  assert.equal(starved('imagefs.available', 102 * 1024, images.memory).starved, undefined);
+});
+
+test('memory comes before disk, disk and processes show as conditions of their own', () => {
+  const thresholds = parseThresholds({
+    ...defaultSettings,
+    evictionHard: { 'pid.available': '10%', 'nodefs.inodesFree': '5%', 'memory.available': '1Gi' },
+  });
+  const low = { available: 1, capacity: 1000 };
+  const observations: Observations = new Map([
+    ['pid.available', low],
+    ['nodefs.inodesFree', low],
+    ['memory.available', low],
+  ]);
+  const plan = planPressures({ thresholds, observations, memory: noMemory, transitionMs: 0 }, 0);
+  assert.equal(plan.starved, 'memory');
+  assert.deepEqual(plan.pressures, ['DiskPressure', 'MemoryPressure', 'PIDPressure']);
+});
+
+test('thresholds are amounts or shares; what makes no sense is refused at the start', () => {
+  covers('POD-244', 'POD-248');
+  const parse = (given: Partial<typeof defaultSettings>) =>
+    parseThresholds({ ...defaultSettings, evictionHard: {}, ...given });
+  const hard = {
+    'memory.available': '1.5Gi',
+    'nodefs.available': '10%',
+    'nodefs.inodesFree': '5%',
+    'imagefs.available': '15%',
+    'imagefs.inodesFree': '1000',
+  };
+  assert.deepEqual(
+    parse({ evictionHard: hard }).map(({ signal, value }) => [signal, value]),
+    Object.entries(hard),
+  );
+  assert.deepEqual(parse({ evictionHard: { 'memory.available': '0%' } }), []);
+  assert.throws(() => parse({ evictionHard: { 'tape.available': '1Gi' } }), /unsupported/);
+  assert.throws(() => parse({ evictionHard: { 'memory.available': 'much' } }), /invalid/);
+  const evictionSoft = { 'memory.available': '1Gi' };
+  assert.throws(() => parse({ evictionSoft }), /grace period must be specified/);
+  const evictionSoftGracePeriodMs = { 'memory.available': 90_000 };
+  assert.equal(parse({ evictionSoft, evictionSoftGracePeriodMs })[0]?.graceMs, 90_000);
+});
+
+test('who uses more of the disk than it may goes, whatever the node has left', () => {
+  covers('POD-127');
+  const limited = (limit: string): Partial<PodSpec> => ({
+    containers: [{ name: 'c', resources: { limits: { 'ephemeral-storage': limit } } }],
+    volumes: [{ name: 'scratch', emptyDir: { sizeLimit: '10Mi' } }],
+  });
+  const messages = (layer: number, scratch: number, spec = limited('20Mi')) =>
+    planStorageEvictions([
+      {
+        pod: pod('p', undefined, spec),
+        containers: [{ name: 'c', diskBytes: layer * mebibyte }],
+        diskBytes: (layer + scratch) * mebibyte,
+        emptyDirs: new Map([['scratch', scratch * mebibyte]]),
+      },
+    ]).map(({ message }) => message);
+  assert.deepEqual(messages(10, 5), []);
+  assert.deepEqual(messages(1, 11), [
+    'Usage of EmptyDir volume "scratch" exceeds the limit "10Mi". ',
+  ]);
+  assert.deepEqual(messages(15, 6), [
+    'Pod ephemeral local storage usage exceeds the total limit of containers 20Mi. ',
+  ]);
+  const two: Partial<PodSpec> = {
+    containers: [
+      { name: 'c', resources: { limits: { 'ephemeral-storage': '20Mi' } } },
+      { name: 'd', resources: { limits: { 'ephemeral-storage': '20Mi' } } },
+    ],
+  };
+  assert.deepEqual(messages(21, 0, two), [
+    'Container c exceeded its local ephemeral storage limit "20Mi". ',
+  ]);
+  assert.deepEqual(messages(500, 0, { containers: [{ name: 'c' }] }), []);
+});

@@ -1,0 +1,49 @@
+/**
+ * How a kubelet is set: the part of upstream's KubeletConfiguration that this one acts on, with
+ * upstream's names, units in the names where upstream has durations, and its defaults.
+ */
+export interface KubeletSettings {
+  /** Kept from pods for the system, by resource: `{ cpu: '100m', memory: '1Gi' }`. */
+  readonly systemReserved: Readonly<Record<string, string>>;
+  /** The same for the kubelet and the runtime. */
+  readonly kubeReserved: Readonly<Record<string, string>>;
+  /** Signal → amount or share below which pods are evicted at once: `memory.available: 100Mi`. */
+  readonly evictionHard: Readonly<Record<string, string>>;
+  /** The same for pods that may end in peace, once it has lasted for the grace period. */
+  readonly evictionSoft: Readonly<Record<string, string>>;
+  readonly evictionSoftGracePeriodMs: Readonly<Record<string, number>>;
+  readonly evictionMinimumReclaim: Readonly<Record<string, string>>;
+  /** How long a condition of pressure outlives the pressure. */
+  readonly evictionPressureTransitionPeriodMs: number;
+  /** Most that a pod gets when a soft threshold evicts it. */
+  readonly evictionMaxPodGracePeriodSeconds: number;
+  /** Used share of the image file system at which images go, and down to which. */
+  readonly imageGCHighThresholdPercent: number;
+  readonly imageGCLowThresholdPercent: number;
+  readonly imageMinimumGCAgeMs: number;
+  /** Images unused for longer go in any case; 0: never. */
+  readonly imageMaximumGCAgeMs: number;
+  readonly allowedUnsafeSysctls: readonly string[];
+}
+
+export const defaultSettings: KubeletSettings = {
+  systemReserved: {},
+  kubeReserved: {},
+  evictionHard: {
+    'memory.available': '100Mi',
+    'nodefs.available': '10%',
+    'nodefs.inodesFree': '5%',
+    'imagefs.available': '15%',
+    'imagefs.inodesFree': '5%',
+  },
+  evictionSoft: {},
+  evictionSoftGracePeriodMs: {},
+  evictionMinimumReclaim: {},
+  evictionPressureTransitionPeriodMs: 300_000,
+  evictionMaxPodGracePeriodSeconds: 0,
+  imageGCHighThresholdPercent: 85,
+  imageGCLowThresholdPercent: 80,
+  imageMinimumGCAgeMs: 120_000,
+  imageMaximumGCAgeMs: 0,
+  allowedUnsafeSysctls: [],
+};
