@@ -12,6 +12,7 @@ import type { Store } from '#store';
 import { QuotaLedger } from './admission/resource-quota.ts';
 import { currentSubjects } from './auth/current-subjects.ts';
 import { NodeGraph } from './auth/node-graph.ts';
+import { TokenUses } from './auth/token-uses.ts';
 import { Tokens } from './auth/tokens.ts';
 import { bootstrap } from './bootstrap.ts';
 import { directTransport } from './direct-transport.ts';
@@ -28,6 +29,7 @@ import { decodeEntry, registryRoot } from './registry.ts';
 import { repairServices, runRepair } from './services/repair.ts';
 import { ServiceAllocator } from './services/service-allocator.ts';
 import { withAuthenticatedGroup } from './stages/authenticate.ts';
+import type { Component } from './subresources/component-status.ts';
 import { KubeletProxy } from './subresources/kubelet-proxy.ts';
 import { WatchHub } from './watch/watch-hub.ts';
 
@@ -58,6 +60,8 @@ export interface ApiServerOptions {
   readonly kubeletClient?:
     | { readonly ca: string; readonly cert: string; readonly key: string }
     | undefined;
+  /** The parts of the control plane that ComponentStatus reports, besides the store. */
+  readonly components?: readonly Component[] | undefined;
   /**
    * Let broken invariants reject the request instead of answering 500: for tests and simulation,
    * where a bug must not look like a failing server.
@@ -97,6 +101,7 @@ export async function openApiServer(
   const strays = await repairServices(parts);
   const work = new Scope(closing.signal);
   work.spawn((signal) => runRepair(parts, { signal, strays }));
+  work.spawn((signal) => parts.tokenUses.run(parts, { signal }));
   let server: HttpServer | undefined;
   return {
     get bugs() {
@@ -139,8 +144,10 @@ function makeParts(
     { catalog },
     { legacyVersions: options.legacyVersions, serverAddress: `${address}:${port}` },
   );
+  const tokenUses = new TokenUses(() => clock.now());
+  const onHeldUse = tokenUses.note.bind(tokenUses);
   const tokens = new Tokens(
-    { clock, random, isCurrent: currentSubjects(store) },
+    { clock, random, problemOf: currentSubjects({ store, clock, onHeldUse }) },
     { key: options.serviceAccountKey, issuer: options.serviceAccountIssuer },
   );
   return {
@@ -156,6 +163,7 @@ function makeParts(
     quotas: new QuotaLedger({ store, catalog, clock }),
     discovery,
     tokens,
+    tokenUses,
     openApi: new OpenApi({ catalog, discovery, clock }, { version: versionDocument().gitVersion }),
     health: new Health([
       { name: 'etcd', isHealthy: () => store.health.ok },

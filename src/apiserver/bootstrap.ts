@@ -12,6 +12,7 @@ import { formatTime } from '#kit/clock.ts';
 import type { Identity } from '#kit/transport.ts';
 import { systemPriorityClasses } from '#resources/scheduling/priority-class.ts';
 import type { ServiceCIDR } from '#resources/types/networking-v1.ts';
+import { dayOf } from './auth/token-uses.ts';
 import type { Parts } from './parts.ts';
 import { keyOf } from './registry.ts';
 import { createObject } from './verbs/create.ts';
@@ -42,9 +43,11 @@ export async function bootstrap(parts: Parts): Promise<void> {
   const serviceKind = find(parts, '', 'services');
   if (serviceKind !== undefined)
     await ensure(parts, serviceKind, kubernetesService(parts), 'default');
+  const mapKind = find(parts, '', 'configmaps');
   const sliceKind = find(parts, 'discovery.k8s.io', 'endpointslices');
   const endpointsKind = find(parts, '', 'endpoints');
   await Promise.all([
+    ...(mapKind === undefined ? [] : [ensure(parts, mapKind, tokenTracking(parts), 'kube-system')]),
     ...(sliceKind === undefined ? [] : [publish(parts, sliceKind, ownSlice(parts))]),
     ...(endpointsKind === undefined ? [] : [publish(parts, endpointsKind, ownEndpoints(parts))]),
   ]);
@@ -107,6 +110,14 @@ function kubernetesService({ services, options }: Parts): KubeObject {
     },
   };
   return service;
+}
+
+/** Since when the use of tokens that stand in Secrets is noted (`auth/token-uses.ts`). */
+function tokenTracking({ clock }: Parts): KubeObject {
+  const name = 'kube-apiserver-legacy-service-account-token-tracking';
+  const data = { since: dayOf(clock.now()) };
+  const map = { kind: 'ConfigMap', apiVersion: 'v1', metadata: { name }, data };
+  return map;
 }
 
 /** The block that Services get their addresses from; once it is there, it stays as it is. */

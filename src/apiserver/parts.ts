@@ -9,6 +9,7 @@ import type { Store } from '#store';
 import type { QuotaLedger } from './admission/resource-quota.ts';
 import type { ApiServerOptions } from './apiserver.ts';
 import type { NodeGraph } from './auth/node-graph.ts';
+import type { TokenUses } from './auth/token-uses.ts';
 import type { Tokens } from './auth/tokens.ts';
 import type { Discovery } from './discovery/discovery.ts';
 import type { Health } from './discovery/health.ts';
@@ -29,6 +30,7 @@ export interface Parts {
   readonly options: ApiServerOptions;
   readonly hub: WatchHub;
   readonly tokens: Tokens;
+  readonly tokenUses: TokenUses;
   readonly nodeGraph: NodeGraph;
   readonly services: ServiceAllocator;
   readonly quotas: QuotaLedger;

@@ -19,6 +19,8 @@ type Make = () => Resource;
 const require = createRequire(import.meta.url) as (file: string) => Readonly<Record<string, Make>>;
 
 const descriptors: Readonly<Record<string, () => Make | undefined>> = {
+  Binding: () => require('./core/binding.ts').bindingResource,
+  ComponentStatus: () => require('./core/component-status.ts').componentStatusResource,
   ConfigMap: () => require('./core/config-map.ts').configMapResource,
   Endpoints: () => require('./core/endpoints.ts').endpointsResource,
   Event: () => require('./core/event.ts').eventResource,

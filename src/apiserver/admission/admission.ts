@@ -23,6 +23,7 @@ import { checkDefaultClass, keepPriority, resolvePriority } from './priority.ts'
 import { refusal } from './refusal.ts';
 import { applyRuntimeClass } from './runtime-class.ts';
 import { addServiceAccount, ephemeralSecretProblem } from './service-account.ts';
+import { addTopologyLabels } from './topology-labels.ts';
 import { protectVolume } from './volume-protection.ts';
 
 export interface Admission {
@@ -70,7 +71,7 @@ function admitPod(parts: Parts, admission: Admission): KubeObject {
   let hub = defaultPod(parts, admission);
   hub = addServiceAccount(parts, { ...admission, hub });
   hub = resolvePriority(parts, { ...admission, hub });
-  hub = addDefaultTolerations(hub);
+  hub = addTopologyLabels(parts, addDefaultTolerations(hub));
   return applyRuntimeClass(parts, { ...admission, hub });
 }
 

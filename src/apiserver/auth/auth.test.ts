@@ -173,7 +173,11 @@ test('a node sees its own pods and what they refer to', async () => {
     200,
   );
   assert.equal(await status('PATCH', `${space}/pods/p`, { metadata: {} }), 403);
-  assert.equal(await status('POST', `${space}/serviceaccounts/default/token`, { spec: {} }), 201);
+  const { body } = await server.request('GET', `${space}/pods/p`);
+  const boundObjectRef = { apiVersion: 'v1', kind: 'Pod', name: 'p', uid: body.metadata.uid };
+  const token = `${space}/serviceaccounts/default/token`;
+  assert.equal(await status('POST', token, { spec: { boundObjectRef } }), 201);
+  assert.equal(await status('POST', token, { spec: {} }), 403);
   const node = (name: string) => ({ metadata: { name } });
   assert.equal(await status('POST', '/api/v1/nodes', node('n1')), 201);
   await server.request('POST', '/api/v1/nodes', node('n2'));
@@ -249,7 +253,7 @@ test('a review of one namespace answers for that namespace only', async () => {
     spec: own.body.spec,
   });
   assert.equal(own.body.status.allowed, sameAnswer.body.status.allowed);
-  assert.equal((await ask('kube-system', { user: 'x' })).status, 400);
+  assert.equal((await ask('kube-system', { user: 'x' })).status, 422);
   const nowhere = await server.request('POST', `${group}/localsubjectaccessreviews`, {});
   assert.equal(nowhere.status, 404);
   const { body } = await server.request('GET', group);

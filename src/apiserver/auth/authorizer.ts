@@ -53,6 +53,9 @@ export function decide(deps: AuthorizerDeps, identity: Identity, attributes: Att
   if (name === 'system:kube-scheduler') return verdict(schedulerMay(attributes), name);
   if (name === 'system:kube-proxy') return verdict(networkMay(attributes), name);
   if (name === 'system:node-proxy') return verdict(isNodeProxy(attributes), name);
+  if (groups.includes('system:bootstrappers') && isOwnRequest(attributes)) {
+    return yes('a node that joins asks for its certificate');
+  }
   if (groups.includes('system:nodes') && name.startsWith('system:node:')) {
     const node = name.slice('system:node:'.length);
     const may = networkMay(attributes) || nodeMay(deps, node, attributes);
@@ -85,6 +88,12 @@ function isSelfReview({ verb, group, resource }: ResourceAttributes): boolean {
   if (group === 'authentication.k8s.io') return resource === 'selfsubjectreviews';
   if (group !== 'authorization.k8s.io') return false;
   return resource === 'selfsubjectaccessreviews' || resource === 'selfsubjectrulesreviews';
+}
+
+/** A node that joins asks for a certificate and waits for it. */
+function isOwnRequest({ verb, group, resource, subresource }: ResourceAttributes): boolean {
+  if (group !== 'certificates.k8s.io' || resource !== 'certificatesigningrequests') return false;
+  return subresource === '' && (verb === 'create' || readVerbs.has(verb));
 }
 
 function isNodeProxy({ resource, subresource }: ResourceAttributes): boolean {

@@ -34,9 +34,14 @@ export interface TokenSubject {
 export interface TokensDeps {
   readonly clock: Clock;
   readonly random: Random;
-  /** Whether the objects that a token is bound to are still there. */
-  readonly isCurrent: (subject: TokenSubject) => boolean;
+  /** What is wrong with the objects that a token is bound to; undefined when they are there. */
+  readonly problemOf: (subject: TokenSubject) => string | undefined;
 }
+
+export type Authenticated =
+  | { readonly ok: true; readonly identity: Identity; readonly audiences: readonly string[] }
+  /** Empty where the token is none of ours. */
+  | { readonly ok: false; readonly problem: string };
 
 export interface TokensOptions {
   /** PEM of the private key. */
@@ -58,6 +63,7 @@ interface Claims {
     readonly pod?: BoundObject;
     readonly node?: BoundObject;
     readonly secret?: BoundObject;
+    readonly warnafter?: number;
   };
 }
 
@@ -93,7 +99,16 @@ export class Tokens {
 
   issue(
     subject: TokenSubject,
-    { audiences, seconds }: { readonly audiences: readonly string[]; readonly seconds: number },
+    {
+      audiences,
+      seconds,
+      warnAfterSeconds,
+    }: {
+      readonly audiences: readonly string[];
+      readonly seconds: number;
+      /** From then on the token is older than its bearer wanted it to be. */
+      readonly warnAfterSeconds?: number | undefined;
+    },
   ): { readonly token: string; readonly expiresMs: number } {
     const issuedAt = Math.floor(this.#deps.clock.now() / 1000);
     const { namespace, serviceAccount, pod, node, secret } = subject;
@@ -109,34 +124,40 @@ export class Tokens {
         ...(pod === undefined ? {} : { pod }),
         ...(secret === undefined ? {} : { secret }),
         serviceaccount: serviceAccount,
+        ...(warnAfterSeconds === undefined ? {} : { warnafter: issuedAt + warnAfterSeconds }),
       },
       nbf: issuedAt,
-      sub: `system:serviceaccount:${namespace}:${serviceAccount.name}`,
+      sub: userOf(namespace, serviceAccount.name),
     };
+    return { token: this.#sign(claims), expiresMs: claims.exp * 1000 };
+  }
+
+  #sign(claims: Claims): string {
     const signed = `${encode({ alg: 'ES256', kid: this.#keyId })}.${encode(claims)}`;
     const signature = sign('sha256', Buffer.from(signed), {
       key: this.#private,
       dsaEncoding: 'ieee-p1363',
     });
-    return {
-      token: `${signed}.${signature.toString('base64url')}`,
-      expiresMs: claims.exp * 1000,
-    };
+    return `${signed}.${signature.toString('base64url')}`;
   }
 
-  /** Who the token stands for, or undefined when it does not hold (any more). */
+  /** Who the token stands for, or why it does not hold (any more). */
   authenticate(
     token: string,
     { audiences }: { readonly audiences: readonly string[] } = { audiences: [this.audience] },
-  ): Identity | undefined {
+  ): Authenticated {
     const claims = this.#verify(token);
-    if (claims === undefined || claims.iss !== this.#issuer) return undefined;
+    if (claims === undefined) return refused('');
+    if (claims.iss !== this.#issuer) return refused('');
     const seconds = this.#deps.clock.now() / 1000;
-    if (seconds >= claims.exp || seconds < claims.nbf) return undefined;
-    if (!claims.aud.some((audience) => audiences.includes(audience))) return undefined;
+    if (seconds >= claims.exp) return refused('service account token has expired');
+    if (seconds < claims.nbf) return refused('service account token is not valid yet');
+    const common = claims.aud.filter((audience) => audiences.includes(audience));
+    if (common.length === 0) return refused(audienceProblem(claims.aud, audiences));
     const subject = subjectOf(claims);
-    if (!this.#deps.isCurrent(subject)) return undefined;
-    return identityOf(subject, claims.jti);
+    const problem = this.#deps.problemOf(subject);
+    if (problem !== undefined) return refused(problem);
+    return { ok: true, identity: identityOf(subject, claims.jti), audiences: common };
   }
 
   /** The public key, for `/openid/v1/jwks`. */
@@ -174,11 +195,23 @@ function subjectOf(claims: Claims): TokenSubject {
   return { namespace, serviceAccount: serviceaccount, pod, node, secret };
 }
 
+function refused(problem: string): Authenticated {
+  return { ok: false, problem };
+}
+
+function audienceProblem(own: readonly string[], wanted: readonly string[]): string {
+  return `token audiences ${JSON.stringify(own)} is invalid for the target audiences ${JSON.stringify(wanted)}`;
+}
+
+function userOf(namespace: string, name: string): string {
+  return `system:serviceaccount:${namespace}:${name}`;
+}
+
 function identityOf(subject: TokenSubject, tokenId: string): Identity {
   const { namespace, serviceAccount, pod, node } = subject;
   const key = 'authentication.kubernetes.io/';
   return {
-    name: `system:serviceaccount:${namespace}:${serviceAccount.name}`,
+    name: userOf(namespace, serviceAccount.name),
     uid: serviceAccount.uid,
     groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`],
     extra: {

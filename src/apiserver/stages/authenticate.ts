@@ -1,10 +1,11 @@
 /**
  * Who asks? A client certificate or a bound identity (both come with the connection), else a
- * service-account token, else nobody in particular. A token that does not hold is 401, never
- * "anonymous". Next: authorize.
+ * service-account or bootstrap token, else nobody in particular. A token that does not hold is 401,
+ * never "anonymous". Next: authorize.
  */
 import { unauthorized } from '#api/errors.ts';
 import type { Identity } from '#kit/transport.ts';
+import { authenticateBootstrap } from '../auth/bootstrap-tokens.ts';
 import type { Parts } from '../parts.ts';
 import type { Arrival } from '../request.ts';
 
@@ -15,14 +16,21 @@ export const anonymous: Identity = {
 
 const authenticatedGroup = 'system:authenticated';
 
-export function authenticate(parts: Pick<Parts, 'tokens'>, arrival: Arrival): Identity {
+type AuthenticateParts = Pick<Parts, 'tokens' | 'store' | 'clock'>;
+
+export function authenticate(parts: AuthenticateParts, arrival: Arrival): Identity {
   if (arrival.peer !== undefined) return arrival.peer;
   const header = arrival.request.headers['authorization'];
   if (header === undefined) return anonymous;
   const token = /^bearer +(\S+) *$/i.exec(header)?.[1];
-  const identity = token === undefined ? undefined : parts.tokens.authenticate(token);
+  const identity = token === undefined ? undefined : bearerOf(parts, token);
   if (identity === undefined) throw unauthorized();
   return withAuthenticatedGroup(identity);
+}
+
+function bearerOf(parts: AuthenticateParts, token: string): Identity | undefined {
+  const found = parts.tokens.authenticate(token);
+  return found.ok ? found.identity : authenticateBootstrap(parts, token);
 }
 
 export function withAuthenticatedGroup(identity: Identity): Identity {

@@ -5,13 +5,14 @@
  * time are there at once), then the verb in `verbs/` or the sub-resource in `subresources/`. Plain
  * paths go to `discovery/`. Next in the walk: a kind, as `resources/apps/deployment.ts`.
  */
-import { badRequest, methodNotSupported, unknownResource } from '#api/errors.ts';
+import { badRequest, methodNotAllowed, methodNotSupported, unknownResource } from '#api/errors.ts';
 import type { Resource } from '#api/resource.ts';
 import type { Identity } from '#kit/transport.ts';
 import { answerPath } from '../discovery/paths.ts';
 import type { Parts } from '../parts.ts';
 import type { Answer, Arrival, Call, Output, RequestInfo, RequestVerb } from '../request.ts';
-import { bind } from '../subresources/binding.ts';
+import { bind, bindPod } from '../subresources/binding.ts';
+import { getComponentStatus, listComponentStatus } from '../subresources/component-status.ts';
 import { evict } from '../subresources/eviction.ts';
 import { finalize } from '../subresources/finalize.ts';
 import { answerReview, findReview } from '../subresources/reviews.ts';
@@ -47,6 +48,13 @@ const verbs: Readonly<Record<RequestVerb, Perform>> = {
   deletecollection: deleteCollection,
 };
 
+/** What kinds that are not stored do instead. */
+const unstored: Readonly<Record<string, Perform>> = {
+  'bindings/create': bindPod,
+  'componentstatuses/get': getComponentStatus,
+  'componentstatuses/list': listComponentStatus,
+};
+
 /** Sub-resources that are not the object in another light (`status`) but an action of their own. */
 const actions: Readonly<Record<string, Perform>> = {
   binding: bind,
@@ -78,7 +86,8 @@ export function route(parts: Parts, routed: Routed): Promise<Answer> {
   if (info.subresource === '') {
     const allowed = served.resource.verbs?.includes(info.verb) ?? true;
     if (!allowed) throw methodNotSupported({ group: info.group, resource: info.plural }, info.verb);
-    return verbs[info.verb](parts, call);
+    const perform = unstored[`${served.resource.storagePrefix}/${info.verb}`] ?? verbs[info.verb];
+    return perform(parts, call);
   }
   const sub = subresourcesOf(served.resource, served.view).find(
     ({ name }) => name === info.subresource,
@@ -109,8 +118,7 @@ function checkShape(
   }
   const named = verb === 'get' || verb === 'update' || verb === 'patch' || verb === 'delete';
   const misnamed = verb === 'create' && subresource === '' && name !== '';
-  if ((named && name === '') || misnamed)
-    throw methodNotSupported({ group, resource: plural }, verb);
+  if ((named && name === '') || misnamed) throw methodNotAllowed();
 }
 
 async function plain(

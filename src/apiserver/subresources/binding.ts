@@ -1,107 +1,143 @@
 /**
- * `pods/NAME/binding`: the scheduler's word on where a pod runs. It is said once: a pod that has a
- * node, or that is being deleted, cannot be bound.
+ * `pods/NAME/binding`, and a Binding made on its own: the scheduler's word on where a pod runs. It
+ * is said once: a pod that has a node, or that is being deleted, cannot be bound.
  */
-import { badRequest, conflict, success } from '#api/errors.ts';
+import type { Served } from '#api/catalog.ts';
+import { badRequest, conflict, success, unexplained } from '#api/errors.ts';
+import { type FieldError, formatFieldErrors, notSupported, required } from '#api/field-error.ts';
 import type { KubeObject } from '#api/object.ts';
+import { assert, present } from '#kit/assert.ts';
 import { formatTime } from '#kit/clock.ts';
 import type { Binding, Pod, PodCondition } from '#resources/types/core-v1.ts';
+import { checkNamespaceAccepts } from '../admission/namespace-lifecycle.ts';
+import { topologyLabelsOf } from '../admission/topology-labels.ts';
 import type { Parts } from '../parts.ts';
 import { viewObject } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
-import { isDryRun, readJson } from '../verbs/body.ts';
+import { readJson, readObject } from '../verbs/body.ts';
+import { isDryRun } from '../verbs/options.ts';
 import { changeObject } from '../verbs/update.ts';
-import { groupResource, throwInvalid } from '../verbs/write.ts';
 
 export async function bind(parts: Parts, call: Call): Promise<Answer> {
-  const { served, info, identity } = call;
   const { json } = await readJson(parts, call.request, { duplicates: false });
   if (json === null || typeof json !== 'object') throw badRequest('the body must be a Binding');
   // Parse boundary: the fields that matter are checked below.
   const binding = json as Partial<Binding>;
-  const node = binding.target?.name;
-  if (typeof node !== 'string' || node === '') {
-    throwInvalid(served, info.name, [
-      { type: 'FieldValueRequired', field: 'target.name', badValue: '', detail: '' },
-    ]);
+  if ((binding.metadata?.name ?? call.info.name) !== call.info.name) {
+    throw badRequest('name in URL does not match name in Binding object');
   }
+  return bindTo(parts, call, { served: call.served, name: call.info.name, binding });
+}
+
+/** `POST …/bindings`: the object says itself which pod is meant. */
+export async function bindPod(parts: Parts, call: Call): Promise<Answer> {
+  const { object } = await readObject(parts, call);
+  const served = parts.catalog.findPlural({ group: '', version: 'v1' }, 'pods');
+  const { name = '' } = object.metadata;
+  if (name === '') throw badRequest('name is required');
+  return bindTo(parts, call, {
+    served: present(served, 'pods are served'),
+    name,
+    // Decoded along the schema of Binding.
+    binding: object as unknown as Binding,
+  });
+}
+
+interface Bound {
+  readonly served: Served;
+  readonly name: string;
+  readonly binding: Partial<Binding>;
+}
+
+async function bindTo(parts: Parts, { info, identity }: Call, bound: Bound): Promise<Answer> {
+  const { served, name } = bound;
+  const { namespace } = info;
+  const hub = { kind: 'Binding', apiVersion: 'v1', metadata: { name } };
+  checkNamespaceAccepts(parts, { resource: served.resource, hub, namespace });
+  const errors = validateBinding(bound.binding);
+  // Upstream gives no reason and 500 here.
+  if (errors.length > 0) throw unexplained(formatFieldErrors(errors));
   const now = formatTime(parts.clock.now());
   await changeObject(parts, {
     served,
-    namespace: info.namespace,
-    name: info.name,
+    namespace,
+    name,
     identity,
     subresource: 'binding',
     dryRun: isDryRun(info.query.getAll('dryRun')),
     insists: false,
-    next: (hub) => viewObject(served, bound(call, hub, { binding, node: String(node), now })),
+    next: (pod) => viewObject(served, boundPod(parts, pod, { ...bound, now })),
   });
   return { type: 'value', status: 201, value: { ...success(), code: 201 } };
 }
 
-function bound(
-  { served, info }: Call,
-  hub: KubeObject,
-  {
-    binding,
-    node,
-    now,
-  }: { readonly binding: Partial<Binding>; readonly node: string; readonly now: string },
-): KubeObject {
+function validateBinding({ target }: Partial<Binding>): readonly FieldError[] {
+  const errors: FieldError[] = [];
+  const { kind = '', name = '' } = target ?? {};
+  if (kind !== '' && kind !== 'Node') {
+    errors.push(notSupported('target.kind', kind, ['Node', '<empty>']));
+  }
+  if (name === '') errors.push(required('target.name'));
+  return errors;
+}
+
+function refuseBound(hub: KubeObject, { name, binding }: Bound): void {
+  // Routing checked the kind.
+  const { spec, metadata } = hub as unknown as Pod;
+  const uid = binding.metadata?.uid ?? '';
+  if (uid !== '' && uid !== metadata.uid) {
+    const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${metadata.uid ?? ''}`;
+    throw conflict({ group: '', resource: 'pods' }, name, why);
+  }
+  const of = { group: '', resource: 'pods/binding' };
+  if (metadata.deletionTimestamp !== undefined) {
+    throw conflict(of, name, `pod ${name} is being deleted, cannot be assigned to a host`);
+  }
+  const already = spec?.nodeName ?? '';
+  if (already !== '') {
+    throw conflict(of, name, `pod ${name} is already assigned to node ${JSON.stringify(already)}`);
+  }
+  if ((spec?.schedulingGates ?? []).length > 0) {
+    throw conflict(of, name, `pod ${name} has non-empty .spec.schedulingGates`);
+  }
+}
+
+function boundPod(parts: Parts, hub: KubeObject, bound: Bound & { readonly now: string }) {
+  refuseBound(hub, bound);
   // Routing checked the kind.
   const pod = hub as unknown as Pod;
-  const { name } = info;
-  const of = groupResource(served);
-  const uid = binding.metadata?.uid ?? '';
-  if (uid !== '' && uid !== hub.metadata.uid) {
-    throw conflict(
-      of,
-      name,
-      `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${hub.metadata.uid ?? ''}`,
-    );
-  }
-  if (hub.metadata.deletionTimestamp !== undefined) {
-    throw conflict(
-      { group: '', resource: 'pods/binding' },
-      name,
-      `pod ${name} is being deleted, cannot be assigned to a host`,
-    );
-  }
-  const already = pod.spec?.nodeName ?? '';
-  if (already !== '') {
-    throw conflict(
-      { group: '', resource: 'pods/binding' },
-      name,
-      `pod ${name} is already assigned to node ${JSON.stringify(already)}`,
-    );
-  }
-  const conditions = pod.status?.conditions ?? [];
+  const { binding, now } = bound;
+  const nodeName = binding.target?.name;
+  assert(nodeName !== undefined, 'a validated binding names a node');
+  const { nominatedNodeName: _nominated, ...status } = pod.status ?? {};
+  const conditions = status.conditions ?? [];
   const before = conditions.find(({ type }) => type === 'PodScheduled');
   const scheduled: PodCondition = {
     type: 'PodScheduled',
     status: 'True',
     lastTransitionTime: before?.status === 'True' ? (before.lastTransitionTime ?? now) : now,
   };
+  const { annotations, labels } = binding.metadata ?? {};
+  const topology = topologyLabelsOf(parts, nodeName);
   return {
     ...hub,
     metadata: {
       ...hub.metadata,
-      annotations: annotations(hub, binding),
+      annotations: merged(hub.metadata.annotations, annotations),
+      labels: merged(hub.metadata.labels, { ...labels, ...topology }),
       resourceVersion: undefined,
     },
-    spec: { ...pod.spec, nodeName: node },
+    spec: { ...pod.spec, nodeName },
     status: {
-      ...pod.status,
+      ...status,
       conditions: [...conditions.filter(({ type }) => type !== 'PodScheduled'), scheduled],
     },
   } as KubeObject;
 }
 
-/** Annotations of the binding go onto the pod. */
-function annotations(
-  hub: KubeObject,
-  { metadata }: Partial<Binding>,
-): Readonly<Record<string, string>> | undefined {
-  if (metadata?.annotations === undefined) return hub.metadata.annotations;
-  return { ...hub.metadata.annotations, ...metadata.annotations };
+type Texts = Readonly<Record<string, string>>;
+
+/** What the binding says goes onto the pod. */
+function merged(own: Texts | undefined, added: Texts | undefined): Texts | undefined {
+  return Object.keys(added ?? {}).length === 0 ? own : { ...own, ...added };
 }

