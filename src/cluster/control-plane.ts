@@ -110,6 +110,7 @@ function controlOptions({ config, state, certificates, nodeIP }: ControlPlaneOpt
   return {
     clusterCIDR: state.clusterCIDR,
     rootCA: certificates.ca.cert,
+    issuer: certificates.ca,
     dns: hasNodeProcess ? { clusterIP: state.clusterDNS, nodeIP, port: state.dnsPort } : undefined,
     hollowNodes: config.node === 'hollow' ? config.nodes : 0,
     logLevel: config.logLevel,

@@ -12,10 +12,11 @@ import { systemClock } from '#kit/clock.ts';
 import { type Level, openLog } from '#kit/log.ts';
 import { systemRandom } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
+import type { KeyPair } from '#kit/x509.ts';
 import { runScheduler } from '#scheduler';
 import { ensureClusterDns } from './cluster-dns.ts';
 
-/** Everything the worker is told; no secrets in it. */
+/** Everything the worker is told. */
 export interface ControlData {
   readonly ports: {
     readonly controllers: MessagePort;
@@ -24,6 +25,8 @@ export interface ControlData {
   };
   readonly clusterCIDR: string;
   readonly rootCA: string;
+  /** The cluster's authority with its key: it signs what is asked for. */
+  readonly issuer: KeyPair;
   /** The DNS server of the node process, or none where nodes are hollow. */
   readonly dns:
     | { readonly clusterIP: string; readonly nodeIP: string; readonly port: number }
@@ -62,7 +65,7 @@ export async function runControlWorker(): Promise<void> {
   scope.spawn((signal) =>
     runControllers(
       { client, informers, clock, random, log: log.child({ component: 'controllers' }) },
-      { clusterCIDR: data.clusterCIDR, rootCA: data.rootCA, signal },
+      { clusterCIDR: data.clusterCIDR, rootCA: data.rootCA, issuer: data.issuer, signal },
     ),
   );
   scope.spawn((signal) =>

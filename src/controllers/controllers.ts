@@ -13,6 +13,7 @@ import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
+import type { KeyPair } from '#kit/x509.ts';
 import { type Controller, type ControllerDeps, runController } from './controller.ts';
 import { openCronJobController } from './cron-job/cron-job.ts';
 import { openDaemonSetController } from './daemon-set/daemon-set.ts';
@@ -51,6 +52,8 @@ export interface ControllersOptions {
   readonly clusterCIDR: string;
   /** PEM of the certificate authority that pods verify the API server with. */
   readonly rootCA: string;
+  /** Signs certificates that are asked for; without it nothing is signed. */
+  readonly issuer?: KeyPair | undefined;
   /** Kinds that namespaces contain and owners refer to; those of the slice if absent. */
   readonly kinds?: (() => readonly KindOf<KubeObject>[]) | undefined;
   readonly signal: AbortSignal;

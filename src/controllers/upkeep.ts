@@ -7,14 +7,24 @@
  */
 import type { KindOf } from '#api/kind-of.ts';
 import type { KubeObject } from '#api/object.ts';
+import type { KeyPair } from '#kit/x509.ts';
+import { openAccountTokenCleaner } from './account-token-cleaner/account-token-cleaner.ts';
+import { openAccountTokenController } from './account-tokens/account-tokens.ts';
+import { openAdmissionPolicyStatusController } from './admission-policy-status.ts';
 import { openAttachDetachController } from './attach-detach/attach-detach.ts';
 import { openAutoscalingController } from './autoscaling/autoscaling.ts';
+import { openBootstrapSigner, openTokenCleaner } from './bootstrap-tokens/bootstrap-tokens.ts';
+import { openCertificateControllers } from './certificates/certificates.ts';
+import { openClusterRoleAggregationController } from './cluster-role-aggregation.ts';
 import type { Controller, ControllerDeps } from './controller.ts';
 import { openEndpointSliceMirroringController } from './endpoint-slice-mirroring/endpoint-slice-mirroring.ts';
 import { openEndpointsController } from './endpoints/endpoints.ts';
 import { openEphemeralVolumeController } from './ephemeral-volume.ts';
+import { openNodeTTLController } from './node-ttl.ts';
 import { openPersistentVolumeController } from './persistent-volume/persistent-volume.ts';
+import { openResourceClaimController } from './resource-claim/resource-claim.ts';
 import { openResourceQuotaController } from './resource-quota/resource-quota.ts';
+import { openServiceCIDRController } from './service-cidr.ts';
 import { openVolumeExpandController } from './volume-expand.ts';
 import {
   openAttributesClassProtectionController,
@@ -25,11 +35,15 @@ import {
 export interface UpkeepOptions {
   /** Every kind that is served. */
   readonly kinds: () => readonly KindOf<KubeObject>[];
+  /** PEM of the certificate authority that pods verify the API server with. */
+  readonly rootCA: string;
+  /** Signs certificates that are asked for; without it nothing is signed. */
+  readonly issuer?: KeyPair | undefined;
 }
 
 export function openUpkeepControllers(
   deps: ControllerDeps,
-  { kinds }: UpkeepOptions,
+  { kinds, rootCA, issuer }: UpkeepOptions,
 ): readonly Controller[] {
   return [
     openEndpointsController(deps),
@@ -41,7 +55,17 @@ export function openUpkeepControllers(
     openEphemeralVolumeController(deps),
     openVolumeExpandController(deps),
     openAttachDetachController(deps),
+    openResourceClaimController(deps),
     openAutoscalingController(deps, { kinds }),
+    ...openCertificateControllers(deps, { issuer }),
+    openBootstrapSigner(deps),
+    openTokenCleaner(deps),
+    openAccountTokenController(deps, { rootCA }),
+    openAccountTokenCleaner(deps),
+    openClusterRoleAggregationController(deps),
+    openNodeTTLController(deps),
+    openServiceCIDRController(deps),
+    openAdmissionPolicyStatusController(deps),
     openResourceQuotaController(deps, { kinds }),
   ];
 }

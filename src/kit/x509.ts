@@ -14,8 +14,19 @@ import {
   sign,
   X509Certificate,
 } from 'node:crypto';
-import { isIPv4 } from 'node:net';
 import { assert } from './assert.ts';
+import {
+  addressBytes,
+  bitString,
+  contentStart,
+  elementEnd,
+  integer,
+  objectIdentifier,
+  sequence,
+  tagged,
+  time,
+  toPem,
+} from './der.ts';
 import type { Random } from './random.ts';
 
 /** PEM texts of a certificate and its private key (PKCS #8). */
@@ -36,7 +47,7 @@ export interface CertificateRequest {
   readonly issuer?: KeyPair;
 }
 
-const oid = {
+export const oid = {
   commonName: '2.5.4.3',
   organization: '2.5.4.10',
   ecdsaWithSha256: '1.2.840.10045.4.3.2',
@@ -114,16 +125,16 @@ function extensions(
   return list;
 }
 
-function extension(id: string, value: Uint8Array, critical?: 'critical'): Uint8Array {
+export function extension(id: string, value: Uint8Array, critical?: 'critical'): Uint8Array {
   const flag = critical === undefined ? [] : [tagged(0x01, Uint8Array.of(0xff))];
   return sequence(objectIdentifier(id), ...flag, tagged(0x04, value));
 }
 
-function publicKeyInfo(privateKeyPem: string): Uint8Array {
+export function publicKeyInfo(privateKeyPem: string): Uint8Array {
   return createPublicKey(privateKeyPem).export({ type: 'spki', format: 'der' });
 }
 
-function keyIdentifier(publicKey: Uint8Array): Uint8Array {
+export function keyIdentifier(publicKey: Uint8Array): Uint8Array {
   return createHash('sha1').update(publicKey).digest();
 }
 
@@ -140,94 +151,8 @@ function encodeName(commonName: string, organizations: readonly string[]): Uint8
  * The subject of a certificate as its own bytes, so that an issuer's name is repeated exactly.
  * TBSCertificate = version, serial, algorithm, issuer, validity, subject, …
  */
-function subjectOf(certificate: Uint8Array): Uint8Array {
+export function subjectOf(certificate: Uint8Array): Uint8Array {
   let at = contentStart(certificate, contentStart(certificate, 0));
   for (let skipped = 0; skipped < 5; skipped++) at = elementEnd(certificate, at);
   return certificate.subarray(at, elementEnd(certificate, at));
-}
-
-function contentStart(der: Uint8Array, at: number): number {
-  const first = der[at + 1] ?? 0;
-  return first < 0x80 ? at + 2 : at + 2 + (first & 0x7f);
-}
-
-function elementEnd(der: Uint8Array, at: number): number {
-  const start = contentStart(der, at);
-  let length = der[at + 1] ?? 0;
-  if (length >= 0x80) {
-    length = 0;
-    for (let i = at + 2; i < start; i++) length = length * 256 + (der[i] ?? 0);
-  }
-  assert(start + length <= der.length, 'a DER element ends inside its container');
-  return start + length;
-}
-
-function tagged(tag: number, content: Uint8Array): Uint8Array {
-  const { length } = content;
-  const head =
-    length < 0x80
-      ? [tag, length]
-      : length < 0x100
-        ? [tag, 0x81, length]
-        : [tag, 0x82, length >> 8, length & 0xff];
-  assert(length < 0x10000, 'a certificate element is shorter than 64 KiB');
-  return Buffer.concat([Uint8Array.from(head), content]);
-}
-
-function sequence(...parts: readonly Uint8Array[]): Uint8Array {
-  return tagged(0x30, Buffer.concat(parts));
-}
-
-/** A non-negative integer from big-endian bytes, with the leading zero that DER wants. */
-function integer(bytes: Uint8Array): Uint8Array {
-  let start = 0;
-  while (start < bytes.length - 1 && bytes[start] === 0) start += 1;
-  const trimmed = bytes.subarray(start);
-  const positive = (trimmed[0] ?? 0) >= 0x80 ? [Uint8Array.of(0), trimmed] : [trimmed];
-  return tagged(0x02, Buffer.concat(positive));
-}
-
-function bitString(bytes: Uint8Array): Uint8Array {
-  return tagged(0x03, Buffer.concat([Uint8Array.of(0), bytes]));
-}
-
-function objectIdentifier(text: string): Uint8Array {
-  const [first = 0, second = 0, ...rest] = text.split('.').map(Number);
-  const bytes = [first * 40 + second];
-  for (const part of rest) {
-    const groups = [part & 0x7f];
-    for (let left = part >>> 7; left > 0; left >>>= 7) groups.unshift((left & 0x7f) | 0x80);
-    bytes.push(...groups);
-  }
-  return tagged(0x06, Uint8Array.from(bytes));
-}
-
-/** UTCTime up to 2049, GeneralizedTime from 2050 (RFC 5280, 4.1.2.5). */
-function time(ms: number): Uint8Array {
-  const digits = new Date(ms).toISOString().replaceAll(/[-:T]/g, '').slice(0, 14);
-  const isLate = Number(digits.slice(0, 4)) >= 2050;
-  return isLate
-    ? tagged(0x18, Buffer.from(`${digits}Z`, 'latin1'))
-    : tagged(0x17, Buffer.from(`${digits.slice(2)}Z`, 'latin1'));
-}
-
-function addressBytes(address: string): Uint8Array {
-  if (isIPv4(address)) return Uint8Array.from(address.split('.').map(Number));
-  const [head = '', tail] = address.split('::');
-  const groups = (text: string): number[] =>
-    text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16));
-  const left = groups(head);
-  const right = groups(tail ?? '');
-  const zeros = new Array<number>(8 - left.length - right.length).fill(0);
-  const all = tail === undefined ? left : [...left, ...zeros, ...right];
-  assert(all.length === 8, `not an IP address: ${address}`);
-  return Uint8Array.from(all.flatMap((group) => [group >> 8, group & 0xff]));
-}
-
-function toPem(der: Uint8Array): string {
-  const lines =
-    Buffer.from(der)
-      .toString('base64')
-      .match(/.{1,64}/g) ?? [];
-  return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`;
 }

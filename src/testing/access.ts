@@ -29,6 +29,11 @@ export class Access {
     );
   }
 
+  /** The authority with its key. */
+  get issuer(): KeyPair {
+    return this.#ca;
+  }
+
   /** PEM. */
   get caCert(): string {
     return this.#ca.cert;

@@ -14,6 +14,7 @@ import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import type { Identity } from '#kit/transport.ts';
+import type { KeyPair } from '#kit/x509.ts';
 import { nodes, serviceAccounts } from '#resources/kinds.ts';
 import type { Node } from '#resources/types/core-v1.ts';
 import { runScheduler } from '#scheduler';
@@ -45,15 +46,21 @@ const identities = {
   hollow: { name: 'system:hollow-nodes', groups: ['system:masters', 'system:authenticated'] },
 } as const satisfies Readonly<Record<string, Identity>>;
 
+export interface ControlOptions {
+  readonly clusterCIDR: string;
+  readonly rootCA: string;
+  readonly issuer: KeyPair;
+}
+
 export class Components {
   readonly #deps: ComponentsDeps;
-  readonly #options: { readonly clusterCIDR: string; readonly rootCA: string };
+  readonly #options: ControlOptions;
   readonly #scope = new Scope(new AbortController().signal);
   readonly #client: Client;
   readonly #informers: Informers;
   #nodesStarted = 0;
 
-  constructor(deps: ComponentsDeps, options: { clusterCIDR: string; rootCA: string }) {
+  constructor(deps: ComponentsDeps, options: ControlOptions) {
     this.#deps = deps;
     this.#options = options;
     this.#client = this.#clientOf(identities.controllers, 'kube-controller-manager');

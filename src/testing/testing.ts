@@ -89,7 +89,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
   const server = await openServer({ store, clock, random, log });
   const components = new Components(
     { server, clock, random, log },
-    { clusterCIDR: addresses.clusterCIDR, rootCA: access.caCert },
+    { clusterCIDR: addresses.clusterCIDR, rootCA: access.caCert, issuer: access.issuer },
   );
   const cluster = new InProcessCluster({ clock, virtual, store, server, components, access });
   try {

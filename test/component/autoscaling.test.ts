@@ -185,7 +185,7 @@ test('the walkthrough: 305 percent of one pod makes 7; when the load stops, 1 ag
   assert.equal((await conditionsOf(world))['ScalingActive'], 'False FailedGetResourceMetric');
   assert.match(
     (await told(world)).join('\n'),
-    /FailedGetResourceMetric: failed to get cpu utilization: unable to get metrics for resource cpu: unable to fetch metrics from resource metrics API: /,
+    /unable to get metrics for resource cpu: unable to fetch metrics from resource metrics API: /,
   );
   assert.equal(await replicasOf(world), 10);
   const merge = { type: 'merge', signal: world.signal } as const;

@@ -16,6 +16,7 @@ import { seededRandom } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import type { Transport } from '#kit/transport.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
+import { issueCertificate, type KeyPair } from '#kit/x509.ts';
 import { leases, nodes, pods } from '#resources/kinds.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
 import { openTestServer, type TestServer } from '#test/fixtures.ts';
@@ -25,6 +26,8 @@ export interface World {
   readonly client: Client;
   readonly server: TestServer;
   readonly signal: AbortSignal;
+  /** Signs the certificates that are asked for. */
+  readonly issuer: KeyPair;
   /** Pods for which this answers false never become ready. */
   becomesReady: (pod: Pod) => boolean;
   /** Nodes whose kubelet still lives. */
@@ -61,13 +64,22 @@ export async function openWorld(context: TestContext, options: WorldOptions = {}
   const onBug = (error: Error): void => {
     throw error;
   };
+  const issuer = issueCertificate(
+    { random },
+    {
+      commonName: 'test-ca',
+      role: 'ca',
+      notBeforeMs: clock.now() - 3_600_000,
+      notAfterMs: clock.now() + 10 * 365 * 24 * 3_600_000,
+    },
+  );
   scope.spawn((signal) =>
     runControllers(
       { ...deps, informers, onBug },
-      { clusterCIDR: '10.42.0.0/16', rootCA: 'the certificate', signal },
+      { clusterCIDR: '10.42.0.0/16', rootCA: 'the certificate', issuer, signal },
     ),
   );
-  const world = new ControlWorld({ clock, client, server, signal: scope.signal });
+  const world = new ControlWorld({ clock, client, server, issuer, signal: scope.signal });
   scope.spawn((signal) => world.live(signal));
   context.after(async () => {
     scope.abort(new Error('the test is over'));
@@ -118,15 +130,17 @@ class ControlWorld implements World {
   readonly client: Client;
   readonly server: TestServer;
   readonly signal: AbortSignal;
+  readonly issuer: KeyPair;
   readonly living = new Set<string>();
   becomesReady: (pod: Pod) => boolean = () => true;
   #addresses = 0;
 
-  constructor(parts: Pick<World, 'clock' | 'client' | 'server' | 'signal'>) {
+  constructor(parts: Pick<World, 'clock' | 'client' | 'server' | 'issuer' | 'signal'>) {
     this.clock = parts.clock;
     this.client = parts.client;
     this.server = parts.server;
     this.signal = parts.signal;
+    this.issuer = parts.issuer;
   }
 
   async addNode(name: string, zone = `zone-of-${name}`): Promise<void> {
@@ -193,7 +207,16 @@ class ControlWorld implements World {
       const lastTransitionTime = formatTime(this.clock.now());
       const conditions = [{ type: 'Ready', status: 'True', lastTransitionTime }];
       const { startTime = lastTransitionTime } = pod.status ?? {};
-      const status = { phase: 'Running', startTime, podIP, podIPs: [{ ip: podIP }], conditions };
+      const containerStatuses = pod.spec?.containers.map(({ name, image = '' }) => ({
+        name,
+        image,
+        imageID: '',
+        ready: true,
+        restartCount: 0,
+        state: { running: {} },
+      }));
+      const ips = { podIP, podIPs: [{ ip: podIP }] };
+      const status = { phase: 'Running', startTime, ...ips, conditions, containerStatuses };
       await this.client.update(pods, { ...pod, status }, { subresource: 'status', signal });
     }
   }

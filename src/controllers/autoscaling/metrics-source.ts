@@ -1,8 +1,8 @@
 /**
  * Where the autoscaler gets its figures: the three metrics APIs, which programs outside serve.
  *
- * `MetricsSource` is the seam; `openMetricsSource` asks `metrics.k8s.io`, `custom.metrics.k8s.io` and
- * `external.metrics.k8s.io` through the API server. All figures are in thousandths (milli).
+ * `MetricsSource` is the seam; `openMetricsSource` asks `metrics.k8s.io`, `custom.metrics.k8s.io`
+ * and `external.metrics.k8s.io` through the API server. All figures are in thousandths (milli).
  * Behaviour: kubernetes.io, "Horizontal Pod Autoscaling", "Support for metrics APIs".
  */
 

@@ -1,0 +1,223 @@
+/**
+ * Requests for certificates: approved, signed, and deleted when their time is over.
+ *
+ * Three controllers on one informer, as upstream has them. The first approves kubelets' client
+ * certificates for who may have them (the API server is asked); the second signs what is approved,
+ * for the four signers that Kubernetes has, with the cluster's authority; the third cleans up.
+ * `plan.ts` decides. Without a signing key nothing is signed.
+ */
+import { X509Certificate } from 'node:crypto';
+import type { KindOf } from '#api/kind-of.ts';
+import type { Informer } from '#client';
+import {
+  isSelfSigned,
+  type ParsedRequest,
+  parseCertificateRequest,
+  signCertificateRequest,
+} from '#kit/certificate-request.ts';
+import { formatTime } from '#kit/clock.ts';
+import { WorkQueue } from '#kit/work-queue.ts';
+import type { KeyPair } from '#kit/x509.ts';
+import { certificateSigningRequests as requestKind } from '#resources/kinds.ts';
+import type { SubjectAccessReview } from '#resources/types/authorization-v1.ts';
+import type { CertificateSigningRequest } from '#resources/types/certificates-v1.ts';
+import { ignoreNotFound, messageOf } from '../api-failure.ts';
+import type { Controller, ControllerDeps } from '../controller.ts';
+import {
+  expiresAtMs,
+  hasCondition,
+  isIssued,
+  limits,
+  planApproval,
+  planSigning,
+  planValidity,
+} from './plan.ts';
+
+const reviewKind: KindOf<SubjectAccessReview> = {
+  group: 'authorization.k8s.io',
+  version: 'v1',
+  plural: 'subjectaccessreviews',
+  kind: 'SubjectAccessReview',
+  namespaced: false,
+};
+
+type Requests = Informer<CertificateSigningRequest>;
+
+interface Form {
+  readonly name: string;
+  readonly requests: Requests;
+  readonly queue: WorkQueue;
+  readonly reconcile: (
+    csr: CertificateSigningRequest,
+    options: { readonly signal: AbortSignal },
+  ) => Promise<void>;
+}
+
+export function openCertificateControllers(
+  deps: ControllerDeps,
+  options: { readonly issuer: KeyPair | undefined },
+): readonly Controller[] {
+  const controllers = [openApprover(deps), openCleaner(deps)];
+  if (options.issuer !== undefined) controllers.push(openSigner(deps, options.issuer));
+  return controllers;
+}
+
+function controllerOf({ name, requests, queue, reconcile }: Form): Controller {
+  const wake = ({ metadata }: CertificateSigningRequest): void => queue.add(metadata.name ?? '');
+  requests.addHandler({ onAdd: wake, onUpdate: wake });
+  return {
+    name,
+    queue,
+    workers: 1,
+    sources: [requests],
+    reconcile: async (key, options) => {
+      const csr = requests.get(key);
+      if (csr !== undefined) await reconcile(csr, options);
+    },
+  };
+}
+
+/** Undefined where the request cannot be read; trying again would not help. */
+function parse(deps: ControllerDeps, csr: CertificateSigningRequest): ParsedRequest | undefined {
+  try {
+    return parseCertificateRequest(Buffer.from(csr.spec.request, 'base64').toString('latin1'));
+  } catch (error) {
+    deps.log.debug('not a certificate request', { name: csr.metadata.name, error });
+    return undefined;
+  }
+}
+
+function openApprover(deps: ControllerDeps): Controller {
+  const { client } = deps;
+  const isAllowed = async (
+    { spec }: CertificateSigningRequest,
+    subresource: string,
+    signal: AbortSignal,
+  ): Promise<boolean> => {
+    const group = 'certificates.k8s.io';
+    const resource = 'certificatesigningrequests';
+    const resourceAttributes = { group, resource, verb: 'create', subresource, version: '*' };
+    const review = {
+      apiVersion: 'authorization.k8s.io/v1',
+      kind: 'SubjectAccessReview',
+      metadata: {},
+      spec: {
+        user: spec.username,
+        uid: spec.uid,
+        groups: spec.groups,
+        extra: spec.extra,
+        resourceAttributes,
+      },
+    };
+    const { status } = await client.create(reviewKind, review, { signal });
+    return status?.allowed === true;
+  };
+  return controllerOf({
+    name: 'certificatesigningrequest-approving-controller',
+    requests: deps.informers.of(requestKind),
+    queue: new WorkQueue(deps),
+    reconcile: async (csr, { signal }) => {
+      if (isIssued(csr) || hasCondition(csr, 'Approved') || hasCondition(csr, 'Denied')) return;
+      const request = parse(deps, csr);
+      if (request === undefined) return;
+      const recognized = planApproval(csr, request);
+      for (const { subresource, message } of recognized) {
+        if (!(await isAllowed(csr, subresource, signal))) continue;
+        const approved = { type: 'Approved', status: 'True', reason: 'AutoApproved', message };
+        const conditions = [...(csr.status?.conditions ?? []), approved];
+        const next = { ...csr, status: { ...csr.status, conditions } };
+        const options = { subresource: 'approval', signal };
+        await client.update(requestKind, next, options).catch(ignoreNotFound);
+        return;
+      }
+      if (recognized.length > 0) {
+        deps.log.info('request was recognised, but may not be approved', {
+          name: csr.metadata.name,
+          tried: recognized.map(({ subresource }) => subresource).join(','),
+        });
+      }
+    },
+  });
+}
+
+function openSigner(deps: ControllerDeps, issuer: KeyPair): Controller {
+  const { client, clock } = deps;
+  const issuerEndsMs = new X509Certificate(issuer.cert).validToDate.getTime();
+  const fail = async (
+    csr: CertificateSigningRequest,
+    why: string,
+    signal: AbortSignal,
+  ): Promise<void> => {
+    const failed = {
+      type: 'Failed',
+      status: 'True',
+      reason: 'SignerValidationFailure',
+      message: why,
+      lastUpdateTime: formatTime(clock.now()),
+    };
+    const conditions = [...(csr.status?.conditions ?? []), failed];
+    const next = { ...csr, status: { ...csr.status, conditions } };
+    const options = { subresource: 'status', signal };
+    await client.update(requestKind, next, options).catch(ignoreNotFound);
+  };
+  return controllerOf({
+    name: 'certificatesigningrequest-signing-controller',
+    requests: deps.informers.of(requestKind),
+    queue: new WorkQueue(deps),
+    reconcile: async (csr, { signal }) => {
+      if (!hasCondition(csr, 'Approved') || hasCondition(csr, 'Failed') || isIssued(csr)) return;
+      const request = parse(deps, csr);
+      if (request === undefined) return;
+      const plan = planSigning(csr, request);
+      if (plan.do === 'leave') return;
+      if (plan.do === 'refuse') {
+        await fail(csr, plan.why, signal);
+        return;
+      }
+      if (!isSelfSigned(request)) {
+        await fail(csr, 'unable to verify certificate request signature', signal);
+        return;
+      }
+      let certificate: string;
+      try {
+        const { usages = [], expirationSeconds } = csr.spec;
+        const validity = planValidity(expirationSeconds, issuerEndsMs, clock.now());
+        certificate = signCertificateRequest(deps, { request, usages, issuer, ...validity });
+      } catch (error) {
+        await fail(csr, messageOf(error), signal);
+        return;
+      }
+      const encoded = Buffer.from(certificate).toString('base64');
+      const next = { ...csr, status: { ...csr.status, certificate: encoded } };
+      const options = { subresource: 'status', signal };
+      await client.update(requestKind, next, options).catch(ignoreNotFound);
+    },
+  });
+}
+
+function openCleaner(deps: ControllerDeps): Controller {
+  const { client, clock } = deps;
+  const queue = new WorkQueue(deps);
+  return controllerOf({
+    name: 'certificatesigningrequest-cleaner-controller',
+    requests: deps.informers.of(requestKind),
+    queue,
+    reconcile: async (csr, { signal }) => {
+      const atMs = expiresAtMs(csr, endOf(csr));
+      const { name = '', uid = '' } = csr.metadata;
+      if (atMs > clock.now()) {
+        queue.addAfter(name, Math.min(atMs - clock.now(), limits.pendingMs) + 1);
+        return;
+      }
+      const options = { preconditions: { uid }, signal };
+      await client.delete(requestKind, { name }, options).catch(ignoreNotFound);
+    },
+  });
+}
+
+/** When the issued certificate runs out. */
+function endOf({ status }: CertificateSigningRequest): number | undefined {
+  const pem = Buffer.from(status?.certificate ?? '', 'base64').toString('latin1');
+  if (!pem.includes('-----BEGIN CERTIFICATE-----')) return undefined;
+  return new X509Certificate(pem).validToDate.getTime();
+}

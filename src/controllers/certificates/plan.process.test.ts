@@ -1,0 +1,150 @@
+/** Requests, read and signed; who is approved, what is refused, and when requests go. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { test } from 'node:test';
+import {
+  isSelfSigned,
+  type ParsedRequest,
+  parseCertificateRequest,
+  signCertificateRequest,
+} from '#kit/certificate-request.ts';
+import { seededRandom } from '#kit/random.ts';
+import { issueCertificate } from '#kit/x509.ts';
+import type { CertificateSigningRequest } from '#resources/types/certificates-v1.ts';
+import { expiresAtMs, limits, planApproval, planSigning, planValidity, signers } from './plan.ts';
+
+const nodeUsages = ['digital signature', 'client auth'];
+
+const request = (more: Partial<ParsedRequest> = {}): ParsedRequest => ({
+  commonName: 'system:node:n1',
+  organizations: ['system:nodes'],
+  dnsNames: [],
+  ipAddresses: [],
+  emailAddresses: [],
+  uris: [],
+  der: {
+    subject: new Uint8Array(),
+    publicKey: new Uint8Array(),
+    names: undefined,
+    signed: new Uint8Array(),
+    algorithm: '',
+    signature: new Uint8Array(),
+  },
+  ...more,
+});
+
+const csr = (
+  spec: Partial<CertificateSigningRequest['spec']> = {},
+  status: CertificateSigningRequest['status'] = {},
+): CertificateSigningRequest => ({
+  apiVersion: 'certificates.k8s.io/v1',
+  kind: 'CertificateSigningRequest',
+  metadata: { name: 'r', creationTimestamp: '2026-01-01T00:00:00Z' },
+  spec: { request: '', signerName: signers.kubeletClient, usages: nodeUsages, ...spec },
+  status,
+});
+
+test('a kubelet is approved for itself, and for any node where it may ask for any', () => {
+  const tried = (of: CertificateSigningRequest, asked = request()) =>
+    planApproval(of, asked).map(({ subresource }) => subresource);
+  assert.deepEqual(tried(csr({ username: 'system:node:n1' })), ['selfnodeclient', 'nodeclient']);
+  assert.deepEqual(tried(csr({ username: 'system:bootstrap:abc' })), ['nodeclient']);
+  assert.deepEqual(tried(csr({ signerName: signers.kubeletServing })), []);
+  assert.deepEqual(tried(csr({ usages: ['server auth'] })), []);
+  assert.deepEqual(tried(csr(), request({ organizations: ['system:masters'] })), []);
+});
+
+test('each signer signs what it is for', () => {
+  const plan = (of: Partial<CertificateSigningRequest['spec']>, asked = request()) => {
+    const signing = planSigning(csr(of), asked);
+    return signing.do === 'refuse' ? signing.why : signing.do;
+  };
+  assert.equal(plan({}), 'sign');
+  assert.equal(
+    plan({ usages: [...nodeUsages, 'key encipherment', 'server auth'] }),
+    'usages did not match [client auth digital signature key encipherment]',
+  );
+  assert.equal(plan({}, request({ dnsNames: ['a'] })), 'DNS subjectAltNames are not allowed');
+  assert.equal(
+    plan({}, request({ commonName: 'bob' })),
+    'subject common name does not begin with system:node:',
+  );
+  const serving = {
+    signerName: signers.kubeletServing,
+    usages: ['digital signature', 'server auth'],
+  };
+  assert.equal(plan(serving), 'DNS or IP subjectAltName is required');
+  assert.equal(plan(serving, request({ ipAddresses: ['0a000001'] })), 'sign');
+  const client = { signerName: signers.client, usages: ['client auth'] };
+  assert.equal(plan(client), 'sign');
+  assert.equal(
+    plan({ ...client, usages: ['server auth'] }),
+    'invalid usage for client certificate: server auth',
+  );
+  assert.equal(plan({ signerName: signers.legacy, usages: ['cert sign'] }), 'sign');
+  assert.equal(plan({ signerName: 'example.com/own' }), 'leave');
+});
+
+test('how long a certificate holds, and how long its request is kept', () => {
+  const nowMs = Date.UTC(2026, 0, 1);
+  const hour = 3_600_000;
+  const hours = (seconds: number | undefined, endsMs = nowMs + 10 * limits.certificateMs) =>
+    (planValidity(seconds, endsMs, nowMs).notAfterMs - nowMs) / hour;
+  assert.equal(hours(undefined), 365 * 24 - 1 / 12);
+  assert.equal(hours(3600), 1);
+  assert.equal(hours(60), 1 / 6);
+  assert.equal(hours(undefined, nowMs + 5 * hour), 5);
+  const at = '2026-01-01T00:00:00Z';
+  const decided = (type: string) =>
+    csr({}, { conditions: [{ type, status: 'True', lastUpdateTime: at }] });
+  assert.equal(expiresAtMs(csr(), undefined) - nowMs, 24 * hour);
+  for (const type of ['Approved', 'Denied', 'Failed']) {
+    assert.equal(expiresAtMs(decided(type), undefined) - nowMs, hour);
+  }
+  assert.equal(expiresAtMs(decided('Approved'), nowMs + 1), nowMs + 1);
+});
+
+test('a request of OpenSSL is read, checked and signed', () => {
+  const script =
+    'openssl req -new -newkey rsa:2048 -nodes -keyout /dev/null -subj "/O=system:nodes/O=b/CN=me"' +
+    ' -addext "subjectAltName=DNS:a.example,IP:10.0.0.1,email:x@y.z,URI:urn:a" 2>/dev/null';
+  const pem = execFileSync('sh', ['-c', script], { encoding: 'utf8' });
+  const parsed = parseCertificateRequest(pem);
+  const { der, ...names } = parsed;
+  assert.deepEqual(names, {
+    commonName: 'me',
+    organizations: ['system:nodes', 'b'],
+    dnsNames: ['a.example'],
+    ipAddresses: ['0a000001'],
+    emailAddresses: ['x@y.z'],
+    uris: ['urn:a'],
+  });
+  assert.ok(isSelfSigned(parsed));
+  const forged = der.subject.slice();
+  const signed = der.signed.slice();
+  signed[signed.length - 3] = (signed[signed.length - 3] ?? 0) ^ 1;
+  assert.ok(!isSelfSigned({ ...parsed, der: { ...der, subject: forged, signed } }));
+  const validity = { notBeforeMs: Date.UTC(2026, 0, 1), notAfterMs: Date.UTC(2027, 0, 1) };
+  const random = seededRandom(1);
+  const issuer = issueCertificate({ random }, { commonName: 'ca', role: 'ca', ...validity });
+  const usages = ['digital signature', 'cert sign', 'decipher only', 'server auth', 'client auth'];
+  const options = { request: parsed, usages, issuer, ...validity };
+  const certificate = new X509Certificate(signCertificateRequest({ random }, options));
+  assert.ok(certificate.verify(new X509Certificate(issuer.cert).publicKey));
+  assert.ok(certificate.checkIssued(new X509Certificate(issuer.cert)));
+  assert.equal(certificate.subject, 'O=system:nodes\nO=b\nCN=me');
+  assert.match(certificate.subjectAltName ?? '', /DNS:a\.example, IP Address:10\.0\.0\.1/);
+  assert.equal(certificate.validToDate.getTime(), validity.notAfterMs);
+  const text = execFileSync('openssl', ['x509', '-noout', '-text'], {
+    input: certificate.toString(),
+    encoding: 'utf8',
+  });
+  assert.match(text, /Key Usage: critical\s+Digital Signature, Certificate Sign, Decipher Only/);
+  assert.match(text, /TLS Web Server Authentication, TLS Web Client Authentication/);
+  assert.throws(
+    () => signCertificateRequest({ random }, { ...options, usages: ['x'] }),
+    /unrecognized usage values: \["x"\]/,
+  );
+  assert.throws(() => parseCertificateRequest('nonsense'), /PEM block type/);
+});

@@ -1,0 +1,227 @@
+/**
+ * Requests for certificates (PKCS #10), read; and certificates for them, signed.
+ *
+ * `parseCertificateRequest` gives who asks for which names; what was asked for comes into the
+ * certificate as its own bytes. `signCertificateRequest` issues it, after checking that who asks
+ * holds the key. Synchronous, as `x509.ts` is. Format: RFC 2986, RFC 5280.
+ */
+import { createPrivateKey, createPublicKey, sign, verify, X509Certificate } from 'node:crypto';
+import {
+  bitString,
+  children,
+  contentOf,
+  DerError,
+  integer,
+  objectIdentifier,
+  parseObjectIdentifier,
+  sequence,
+  tagged,
+  time,
+  toPem,
+} from './der.ts';
+import type { Random } from './random.ts';
+import { extension, type KeyPair, keyIdentifier, oid, publicKeyInfo, subjectOf } from './x509.ts';
+
+export interface ParsedRequest {
+  readonly commonName: string;
+  readonly organizations: readonly string[];
+  readonly dnsNames: readonly string[];
+  /** As bytes in hexadecimal: what matters is whether there are any. */
+  readonly ipAddresses: readonly string[];
+  readonly emailAddresses: readonly string[];
+  readonly uris: readonly string[];
+  readonly der: {
+    readonly subject: Uint8Array;
+    readonly publicKey: Uint8Array;
+    /** The value of the extension with alternative names. */
+    readonly names: Uint8Array | undefined;
+    readonly signed: Uint8Array;
+    readonly algorithm: string;
+    readonly signature: Uint8Array;
+  };
+}
+
+const extensionRequest = '1.2.840.113549.1.9.14';
+
+/** Throws where the text is no request. */
+export function parseCertificateRequest(pem: string): ParsedRequest {
+  const match = /-----BEGIN CERTIFICATE REQUEST-----([^-]*)-----END CERTIFICATE REQUEST-----/.exec(
+    pem,
+  );
+  if (match === null) throw new DerError('PEM block type must be CERTIFICATE REQUEST');
+  const [signed, algorithm, signature] = children(Buffer.from(match[1] ?? '', 'base64'));
+  if (signed === undefined || algorithm === undefined || signature === undefined) {
+    throw new DerError('a certificate request has three parts');
+  }
+  const [, subject, publicKey, attributes] = children(signed);
+  const [algorithmId] = children(algorithm);
+  if (subject === undefined || publicKey === undefined || algorithmId === undefined) {
+    throw new DerError('a certificate request has a subject and a key');
+  }
+  const names = attributes === undefined ? undefined : namesIn(attributes);
+  return {
+    commonName: subjectValues(subject, oid.commonName).at(-1) ?? '',
+    organizations: subjectValues(subject, oid.organization),
+    ...alternativeNames(names),
+    der: {
+      subject,
+      publicKey,
+      names,
+      signed,
+      algorithm: parseObjectIdentifier(algorithmId),
+      // The first byte of a bit string counts unused bits: none in a signature.
+      signature: contentOf(signature).subarray(1),
+    },
+  };
+}
+
+function subjectValues(subject: Uint8Array, type: string): readonly string[] {
+  const values: string[] = [];
+  for (const set of children(subject)) {
+    for (const attribute of children(set)) {
+      const [id, value] = children(attribute);
+      if (id === undefined || value === undefined || parseObjectIdentifier(id) !== type) continue;
+      values.push(Buffer.from(contentOf(value)).toString('utf8'));
+    }
+  }
+  return values;
+}
+
+function namesIn(attributes: Uint8Array): Uint8Array | undefined {
+  for (const attribute of children(attributes)) {
+    const [id, values] = children(attribute);
+    if (id === undefined || values === undefined) continue;
+    if (parseObjectIdentifier(id) !== extensionRequest) continue;
+    for (const one of children(values).flatMap(children)) {
+      const [type, ...rest] = children(one);
+      const value = rest.at(-1);
+      if (type === undefined || value === undefined) continue;
+      if (parseObjectIdentifier(type) === oid.subjectAltName) return contentOf(value);
+    }
+  }
+  return undefined;
+}
+
+function alternativeNames(names: Uint8Array | undefined) {
+  const of = (tag: number, encoding: 'latin1' | 'hex'): readonly string[] =>
+    (names === undefined ? [] : children(names))
+      .filter((name) => name[0] === tag)
+      .map((name) => Buffer.from(contentOf(name)).toString(encoding));
+  return {
+    emailAddresses: of(0x81, 'latin1'),
+    dnsNames: of(0x82, 'latin1'),
+    uris: of(0x86, 'latin1'),
+    ipAddresses: of(0x87, 'hex'),
+  };
+}
+
+/** Signature algorithms and their digests; a key that needs none says null. */
+const digests: Readonly<Record<string, string | null>> = {
+  '1.2.840.10045.4.3.2': 'sha256',
+  '1.2.840.10045.4.3.3': 'sha384',
+  '1.2.840.10045.4.3.4': 'sha512',
+  '1.2.840.113549.1.1.11': 'sha256',
+  '1.2.840.113549.1.1.12': 'sha384',
+  '1.2.840.113549.1.1.13': 'sha512',
+  '1.3.101.112': null,
+};
+
+/** Whether who asks holds the key. */
+export function isSelfSigned({ der }: ParsedRequest): boolean {
+  const digest = digests[der.algorithm];
+  if (digest === undefined) return false;
+  const key = createPublicKey({ key: Buffer.from(der.publicKey), type: 'spki', format: 'der' });
+  return verify(digest, der.signed, key, der.signature);
+}
+
+/** Bits of the key usage, by the names of the API. */
+const usageBits: Readonly<Record<string, number>> = {
+  signing: 0,
+  'digital signature': 0,
+  'content commitment': 1,
+  'key encipherment': 2,
+  'data encipherment': 3,
+  'key agreement': 4,
+  'cert sign': 5,
+  'crl sign': 6,
+  'encipher only': 7,
+  'decipher only': 8,
+};
+
+const extendedUsages: Readonly<Record<string, string>> = {
+  any: '2.5.29.37.0',
+  'server auth': oid.serverAuth,
+  'client auth': oid.clientAuth,
+  'code signing': '1.3.6.1.5.5.7.3.3',
+  'email protection': '1.3.6.1.5.5.7.3.4',
+  's/mime': '1.3.6.1.5.5.7.3.4',
+  'ipsec end system': '1.3.6.1.5.5.7.3.5',
+  'ipsec tunnel': '1.3.6.1.5.5.7.3.6',
+  'ipsec user': '1.3.6.1.5.5.7.3.7',
+  timestamping: '1.3.6.1.5.5.7.3.8',
+  'ocsp signing': '1.3.6.1.5.5.7.3.9',
+  'microsoft sgc': '1.3.6.1.4.1.311.10.3.3',
+  'netscape sgc': '2.16.840.1.113730.4.1',
+};
+
+/** PEM of the certificate. Throws for usages that there are not. */
+export function signCertificateRequest(
+  deps: { readonly random: Random },
+  options: {
+    readonly request: ParsedRequest;
+    readonly usages: readonly string[];
+    readonly issuer: KeyPair;
+    readonly notBeforeMs: number;
+    readonly notAfterMs: number;
+  },
+): string {
+  const { request, issuer } = options;
+  const algorithm = sequence(objectIdentifier(oid.ecdsaWithSha256));
+  const body = sequence(
+    tagged(0xa0, integer(Uint8Array.of(2))),
+    integer(deps.random.bytes(16)),
+    algorithm,
+    subjectOf(new X509Certificate(issuer.cert).raw),
+    sequence(time(options.notBeforeMs), time(options.notAfterMs)),
+    request.der.subject,
+    request.der.publicKey,
+    tagged(0xa3, sequence(...extensionsFor(options))),
+  );
+  const signature = sign('sha256', body, createPrivateKey(issuer.key));
+  return toPem(sequence(body, algorithm, bitString(signature)));
+}
+
+function extensionsFor({
+  request,
+  usages,
+  issuer,
+}: Parameters<typeof signCertificateRequest>[1]): Uint8Array[] {
+  const unknown = usages.filter((usage) => !(usage in usageBits) && !(usage in extendedUsages));
+  if (unknown.length > 0) {
+    const list = unknown.map((usage) => JSON.stringify(usage)).join(' ');
+    throw new Error(`unrecognized usage values: [${list}]`);
+  }
+  const bits = usages.flatMap((usage) => usageBits[usage] ?? []);
+  const extended = [...new Set(usages.flatMap((usage) => extendedUsages[usage] ?? []))].toSorted();
+  const keyId = keyIdentifier(publicKeyInfo(issuer.key));
+  const list = [extension(oid.basicConstraints, sequence(), 'critical')];
+  if (bits.length > 0) list.push(extension(oid.keyUsage, namedBits(bits), 'critical'));
+  if (extended.length > 0) {
+    list.push(extension(oid.extendedKeyUsage, sequence(...extended.map(objectIdentifier))));
+  }
+  list.push(extension(oid.authorityKeyIdentifier, sequence(tagged(0x80, keyId))));
+  if (request.der.names !== undefined) list.push(extension(oid.subjectAltName, request.der.names));
+  return list;
+}
+
+/** A bit string without zero bits at its end: bit 0 is the highest of the first byte. */
+function namedBits(bits: readonly number[]): Uint8Array {
+  const highest = Math.max(...bits);
+  const bytes = new Uint8Array(1 + Math.trunc(highest / 8) + 1);
+  bytes[0] = 7 - (highest % 8);
+  for (const bit of bits) {
+    const at = 1 + Math.trunc(bit / 8);
+    bytes[at] = (bytes[at] ?? 0) | (0x80 >> (bit % 8));
+  }
+  return tagged(0x03, bytes);
+}
