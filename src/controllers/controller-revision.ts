@@ -93,7 +93,7 @@ export function highestOf(revisions: readonly ControllerRevision[]): number {
   return revisions.reduce((highest, { revision }) => Math.max(highest, revision), 0);
 }
 
-/** As Go writes JSON: keys in order, nothing that is absent or null, `<`, `>` and `&` as code points. */
+/** As Go writes JSON: keys in order, nothing absent or null, `<`, `>` and `&` as code points. */
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
   if (typeof value !== 'object' || value === null) {

@@ -277,6 +277,8 @@ test('a surge puts the new pod beside the old one', async (t) => {
     t,
     agent({}, { updateStrategy: { type: 'RollingUpdate', rollingUpdate } }),
   );
+  // Of two pods on a node the older counts, and times are in seconds.
+  await world.pass(2_000);
   world.becomesReady = () => false;
   await patch(world, setImage('agent:2'));
   await world.pass(5_000);

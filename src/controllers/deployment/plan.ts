@@ -55,7 +55,7 @@ export type Action =
   | { readonly do: 'remove'; readonly replicaSet: ReplicaSet }
   /** Another template, as an old client wished; `note` is told. */
   | { readonly do: 'roll-back'; readonly rollback: Rollback }
-  /** With the revision where that has changed: so the generation stays, as nobody's wish changed. */
+  /** With a changed revision: so the generation stays, as nobody's wish changed. */
   | { readonly do: 'set-status'; readonly status: DeploymentStatus; readonly revision?: string }
   | { readonly do: 'wait'; readonly untilMs: number };
 
