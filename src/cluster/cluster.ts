@@ -22,7 +22,6 @@ import { type ClusterStatus, type ComponentStatus, openControlSocket } from './c
 import { type Access, kubeconfigText, mergeContext, removeContext } from './kubeconfig.ts';
 import { NodeProcess, type NodeReport } from './node-process.ts';
 import { type ClusterState, isFree, openState, registerCluster } from './state.ts';
-import { removeMachineTraces } from './teardown.ts';
 
 export const contextName = 'coracle';
 
@@ -101,14 +100,16 @@ async function runOpened(
   const state = await openState(deps, config);
   await requireFreePort(deps, config, state);
   const nodeIP = config.nodeIP ?? machineAddress();
-  const certificates = openCertificates(deps, {
-    dataDir: config.dataDir,
-    nodeName: state.nodeName,
-    nodeIP,
-    serviceIP: apiServiceIP(state),
-    clusterDomain: state.clusterDomain,
-    extraNames: config.tlsSAN,
-  });
+  const openOwn = (): Certificates =>
+    openCertificates(deps, {
+      dataDir: config.dataDir,
+      nodeName: state.nodeName,
+      nodeIP,
+      serviceIP: apiServiceIP(state),
+      clusterDomain: state.clusterDomain,
+      extraNames: config.tlsSAN,
+    });
+  const certificates = openOwn();
   // Only a real node makes things outside the data dir.
   if (config.node === 'containerd') registerCluster(config.dataDir, state);
   const parts = { config, state, certificates, nodeIP, status };
@@ -116,7 +117,12 @@ async function runOpened(
   const node = config.node === 'containerd' ? startNode(deps, parts) : undefined;
   let controlPlane: ControlPlane | undefined;
   try {
-    controlPlane = await openControlPlane(deps, parts);
+    const renew = (): Certificates => {
+      const fresh = openOwn();
+      if (controlPlane !== undefined) writeAdmin(config, accessOf(controlPlane, fresh));
+      return fresh;
+    };
+    controlPlane = await openControlPlane(deps, { ...parts, renew });
     opened.controlPlane = controlPlane;
     status.ready('control plane', `https://127.0.0.1:${controlPlane.port}`);
     await serve(deps, options, { ...parts, controlPlane, signal: stop.signal });
@@ -127,7 +133,10 @@ async function runOpened(
     await controlPlane?.drain().catch(() => {});
     await node?.stop({ leavePods });
     await controlPlane?.[Symbol.asyncDispose]();
-    if (node !== undefined && !leavePods) await removeMachineTraces(deps, config.dataDir, state);
+    if (node !== undefined && !leavePods) {
+      const { removeMachineTraces } = await import('./teardown.ts');
+      await removeMachineTraces(deps, config.dataDir, state);
+    }
     await removeUserContext(deps, options.userKubeconfig);
   }
 }
@@ -148,13 +157,18 @@ async function serve(
 ): Promise<void> {
   const { config, certificates, controlPlane, signal } = parts;
   const access = accessOf(controlPlane, certificates);
-  const kubeconfig = join(config.dataDir, 'admin.kubeconfig');
-  writeFileSync(kubeconfig, kubeconfigText(contextName, access), { mode: 0o600 });
+  const kubeconfig = writeAdmin(config, access);
   await waitUntilUsable(deps, parts);
   const isCurrentContext = await mergeUserContext(deps, options.userKubeconfig, access);
   const keepsObjects = config.store !== 'memory';
   options.progress.ready({ kubeconfig, isCurrentContext, keepsObjects });
   await Promise.race([controlPlane.ended, aborted(signal)]);
+}
+
+function writeAdmin({ dataDir }: ClusterConfig, access: Access): string {
+  const kubeconfig = join(dataDir, 'admin.kubeconfig');
+  writeFileSync(kubeconfig, kubeconfigText(contextName, access), { mode: 0o600 });
+  return kubeconfig;
 }
 
 function accessOf(controlPlane: ControlPlane, certificates: Certificates): Access {
