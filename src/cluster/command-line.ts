@@ -80,6 +80,7 @@ function addClusterFlags(command: Command): Command {
     .option('--service-node-port-range <ports>', 'ports of NodePort Services (30000-32767)')
     .option('--tls-san <name...>', 'more names and addresses in the API certificate')
     .option('--runtime-config <list>', 'api/legacy=false hides the group versions of old manifests')
+    .option('--scheduler-config <file>', 'KubeSchedulerConfiguration of the scheduler')
     .option('--images <dir...>', 'more folders of image archives to load at start')
     .option('--backup-interval <time>', 'time between copies of the store, 0 for none (24h)')
     .option('--backup-keep <n>', 'copies of the store that are kept (7)')

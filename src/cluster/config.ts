@@ -32,6 +32,8 @@ export interface ClusterConfig {
   /** Folders whose `*.tar` images are loaded at start. */
   readonly imageDirs: readonly string[];
   readonly logLevel: Level;
+  /** File with a `KubeSchedulerConfiguration`. */
+  readonly schedulerConfig: string | undefined;
   /** Between two copies of the store in the data dir; 0 for none. */
   readonly backupIntervalMs: number;
   readonly backupKeep: number;
@@ -61,6 +63,7 @@ export interface Flags {
   readonly backupInterval?: string;
   readonly backupKeep?: string;
   readonly shutdownDelayDuration?: string;
+  readonly schedulerConfig?: string;
 }
 
 export interface Machine {
@@ -117,6 +120,8 @@ export function readConfig(flags: Flags, machine: Machine): ClusterConfig {
     legacyVersions: legacyVersions(flags.runtimeConfig),
     imageDirs: flags.images ?? [],
     logLevel: Number(flags.v ?? 0) >= 2 ? 'debug' : 'info',
+    schedulerConfig:
+      flags.schedulerConfig === undefined ? undefined : resolve(flags.schedulerConfig),
     backupIntervalMs: backupInterval(flags.backupInterval ?? '24h'),
     backupKeep: integer('--backup-keep', flags.backupKeep ?? '7', 1, 1000),
     shutdownDelayMs: duration('--shutdown-delay-duration', flags.shutdownDelayDuration ?? '0s'),

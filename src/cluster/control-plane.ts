@@ -5,7 +5,7 @@
  * The API server has the main thread to itself; the store's log and the control worker have threads
  * of their own. The order below is the start-up path, so what can wait comes after `listen`.
  */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type ApiServer, openApiServer } from '#apiserver';
 import type { Clock } from '#kit/clock.ts';
@@ -50,6 +50,7 @@ export async function openControlPlane(
   options: ControlPlaneOptions,
 ): Promise<ControlPlane> {
   const { config, state, certificates } = options;
+  const schedulerConfig = await readSchedulerConfig(config);
   const store = await openClusterStore(deps, config);
   const server = await openApiServer(
     { ...deps, store, catalog: openCatalog() },
@@ -71,7 +72,8 @@ export async function openControlPlane(
     key: certificates.apiServer.key,
     clientCA: certificates.ca.cert,
   });
-  scope.spawn((signal) => runControl({ ...deps, server }, controlOptions(options), signal));
+  const control = { ...controlOptions(options), schedulerConfig };
+  scope.spawn((signal) => runControl({ ...deps, server }, control, signal));
   if (config.store === 'sqlite' && config.backupIntervalMs > 0) {
     const { backupIntervalMs: intervalMs, backupKeep: keep } = config;
     const copies = { folder: backupFolder(config.dataDir), intervalMs, keep };
@@ -96,6 +98,17 @@ export async function openControlPlane(
       await store[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Refused before anything is started, where it is wrong. */
+async function readSchedulerConfig({
+  schedulerConfig,
+}: ClusterConfig): Promise<string | undefined> {
+  if (schedulerConfig === undefined) return undefined;
+  const source = readFileSync(schedulerConfig, 'utf8');
+  const { readConfiguration } = await import('#scheduler');
+  await readConfiguration(source);
+  return source;
 }
 
 async function openClusterStore(deps: ClusterDeps, config: ClusterConfig): Promise<Store> {

@@ -10,10 +10,15 @@ import { runControllers } from '#controllers';
 import { assert, present } from '#kit/assert.ts';
 import { systemClock } from '#kit/clock.ts';
 import { type Level, openLog } from '#kit/log.ts';
-import { systemRandom } from '#kit/random.ts';
+import { nameSuffix, systemRandom } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import type { KeyPair } from '#kit/x509.ts';
-import { runScheduler } from '#scheduler';
+import {
+  readConfiguration,
+  runScheduler,
+  runSchedulerAsLeader,
+  type SchedulerDeps,
+} from '#scheduler';
 import { ensureClusterDns } from './cluster-dns.ts';
 
 /** Everything the worker is told. */
@@ -33,6 +38,8 @@ export interface ControlData {
     | undefined;
   readonly hollowNodes: number;
   readonly logLevel: Level;
+  /** Text of a `KubeSchedulerConfiguration`. */
+  readonly schedulerConfig: string | undefined;
 }
 
 /** From the worker to its parent. */
@@ -68,18 +75,14 @@ export async function runControlWorker(): Promise<void> {
       { clusterCIDR: data.clusterCIDR, rootCA: data.rootCA, issuer: data.issuer, signal },
     ),
   );
-  scope.spawn((signal) =>
-    runScheduler(
-      {
-        client: clientOf(data.ports.scheduler, 'kube-scheduler'),
-        informers,
-        clock,
-        random,
-        log: log.child({ component: 'scheduler' }),
-      },
-      { signal },
-    ),
-  );
+  const scheduler: SchedulerDeps = {
+    client: clientOf(data.ports.scheduler, 'kube-scheduler'),
+    informers,
+    clock,
+    random,
+    log: log.child({ component: 'scheduler' }),
+  };
+  scope.spawn((signal) => runConfigured(scheduler, data.schedulerConfig, signal));
   const { dns } = data;
   if (dns !== undefined) {
     scope.spawn((signal) => ensureClusterDns({ client, clock, log }, { ...dns, signal }));
@@ -96,4 +99,19 @@ export async function runControlWorker(): Promise<void> {
   }
   await scope.join();
   for (const port of Object.values(data.ports)) port?.close();
+}
+
+/** With a configuration the scheduler takes the Lease that it names, so that others may wait. */
+async function runConfigured(
+  deps: SchedulerDeps,
+  source: string | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  if (source === undefined) {
+    await runScheduler(deps, { signal });
+    return;
+  }
+  const { leaderElection: election, ...configured } = await readConfiguration(source);
+  const identity = `coracle_${nameSuffix(deps.random, 10)}`;
+  await runSchedulerAsLeader(deps, { ...configured, election, identity, signal });
 }

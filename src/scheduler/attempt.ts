@@ -13,13 +13,17 @@ import type { Pod } from '#resources/types/core-v1.ts';
 import {
   type Cluster,
   type Decision,
+  type FitFailure,
   fitMessage,
+  type PreemptionPlan,
   planPreemption,
   rejectingPlugins,
   type SchedulingCycle,
 } from '#scheduling';
 import type { Binder } from './binding.ts';
+import { concerns, decideWithExtenders, preemptWithExtenders } from './consultation.ts';
 import { isStillWanted } from './events.ts';
+import type { Extender } from './extender.ts';
 import type { FactInformers } from './fact-informers.ts';
 import type { SchedulerMetrics } from './metrics.ts';
 import type { Preemptor } from './preemptor.ts';
@@ -39,6 +43,7 @@ export interface AttemptDeps {
   readonly metrics: SchedulerMetrics;
   readonly podInformer: Informer<Pod>;
   readonly factInformers: FactInformers;
+  readonly extenders: readonly Extender[];
 }
 
 export interface LoopOptions {
@@ -57,15 +62,16 @@ export class Attempts {
   }
 
   async run({ signal, bindingsMax, turnMsMax }: LoopOptions): Promise<never> {
-    const { queue, binder, factInformers, podInformer } = this.#deps;
+    const { queue, binder, factInformers, podInformer, extenders } = this.#deps;
     const turn = new Turn(this.#deps.clock, turnMsMax);
     for (;;) {
       await binder.room({ signal, inFlightMax: bindingsMax });
       const queued = await queue.take({ signal });
       const ready = factInformers.ready(queued.facts);
       if (ready !== undefined) await ready;
-      if (isStillWanted(podInformer, queued.facts)) this.#attempt(queued);
-      else queue.remove(queued.facts.uid);
+      if (!isStillWanted(podInformer, queued.facts)) queue.remove(queued.facts.uid);
+      else if (concerns(extenders, queued.facts)) await this.#consult(queued, { signal });
+      else this.#attempt(queued);
       await turn.yieldIfLong({ signal });
     }
   }
@@ -81,6 +87,30 @@ export class Attempts {
     this.#act(queued, decision, startedMs);
   }
 
+  /** The same with the extenders' say: the next pod waits meanwhile. */
+  async #consult(queued: QueuedPod, options: { readonly signal: AbortSignal }): Promise<void> {
+    const { clock, cluster, queue, podInformer } = this.#deps;
+    const { facts, profile } = queued;
+    const startedMs = clock.monotonic();
+    cluster.forget(facts.uid);
+    queue.watch(facts.uid);
+    const decision = await decideWithExtenders(this.#deps, facts, profile, options);
+    if (!isStillWanted(podInformer, facts)) {
+      queue.remove(facts.uid);
+      return;
+    }
+    if (decision.do !== 'reject') {
+      this.#act(queued, decision, startedMs);
+      return;
+    }
+    const preemption = this.#preemptionFacts(queued, decision);
+    const plan =
+      preemption === undefined
+        ? undefined
+        : await preemptWithExtenders(this.#deps, preemption, options);
+    this.#turnAway(queued, decision, { startedMs, plan });
+  }
+
   #act(queued: QueuedPod, decision: Decision, startedMs: number): void {
     const { cluster, binder } = this.#deps;
     switch (decision.do) {
@@ -92,7 +122,10 @@ export class Attempts {
         break;
       }
       case 'reject':
-        this.#turnAway(queued, decision, startedMs);
+        this.#turnAway(queued, decision, {
+          startedMs,
+          plan: this.#planPreemption(queued, decision),
+        });
         break;
       case 'fail':
         this.#fail(queued, decision.message);
@@ -102,46 +135,65 @@ export class Attempts {
     }
   }
 
-  #turnAway(queued: QueuedPod, rejected: Rejected, startedMs: number): void {
+  #turnAway(
+    queued: QueuedPod,
+    { failure }: Rejected,
+    outcome: { readonly startedMs: number; readonly plan: PreemptionPlan | undefined },
+  ): void {
     const { clock, log, metrics, queue, reporter } = this.#deps;
     const { facts, profile } = queued;
     const { schedulerName } = profile;
-    queue.park(facts.uid, rejectingPlugins(rejected.failure));
-    const { afterwards, nominatedNodeName } = this.#makeRoom(queued, rejected);
-    const message = fitMessage(rejected.failure, afterwards);
+    const { startedMs, plan } = outcome;
+    queue.park(facts.uid, rejectingPlugins(failure));
+    const { afterwards, nominatedNodeName } = this.#makeRoom(queued, failure, plan);
+    const message = fitMessage(failure, afterwards);
     log.info('pod fits no node', { pod: facts.key, message });
-    const failure = { reason: 'Unschedulable', message, nominatedNodeName } as const;
-    reporter.failed(facts.pod, failure, schedulerName);
+    const told = { reason: 'Unschedulable', message, nominatedNodeName } as const;
+    reporter.failed(facts.pod, told, schedulerName);
     const seconds = (clock.monotonic() - startedMs) / 1000;
     metrics.attempt('unschedulable', schedulerName, seconds);
+  }
+
+  #planPreemption(queued: QueuedPod, rejected: Rejected): PreemptionPlan | undefined {
+    const facts = this.#preemptionFacts(queued, rejected);
+    return facts === undefined ? undefined : planPreemption(facts);
+  }
+
+  /** Undefined where nothing is tried. */
+  #preemptionFacts({ facts, profile }: QueuedPod, { failure, trial }: Rejected) {
+    const { cluster, random, clock, metrics } = this.#deps;
+    const { preemption: args } = profile;
+    // Devices are asked first whether claims could be freed; they cannot tell about a pod that
+    // was turned away before they were asked, and nobody is asked after them.
+    const early = profile.deallocates && failure.whole?.early === true;
+    if (failure.nodeCount === 0 || args === undefined || early) return undefined;
+    metrics.preemptionTried();
+    return { cluster, pod: facts, failure, trial, args, random, nowMs: clock.now() };
   }
 
   /** What the attempts to make room came to, in words, and the node that is being cleared. */
   #makeRoom(
     queued: QueuedPod,
-    { failure, trial }: Rejected,
+    failure: FitFailure,
+    plan: PreemptionPlan | undefined,
   ): { readonly afterwards: string; readonly nominatedNodeName?: string } {
-    const { cluster, random, clock, preemptor, metrics } = this.#deps;
+    const { cluster, preemptor } = this.#deps;
     const { facts, profile } = queued;
     if (failure.nodeCount === 0) return { afterwards: '', nominatedNodeName: '' };
-    // Devices are asked first whether claims could be freed; they cannot tell about a pod that
-    // was turned away before they were asked.
-    if (profile.deallocates && failure.whole?.early === true) return { afterwards: 'not found' };
     const devices = (facts.pod.spec?.resourceClaims ?? []).length > 0;
     const freed = devices ? 'still not schedulable' : 'no new claims to deallocate';
-    const before = profile.deallocates ? `${freed}, ` : '';
-    const { preemption: args } = profile;
-    if (args === undefined) return { afterwards: profile.deallocates ? freed : '' };
-    metrics.preemptionTried();
-    const nowMs = clock.now();
-    const plan = planPreemption({ cluster, pod: facts, failure, trial, args, random, nowMs });
-    if (plan.do === 'give up') {
-      if (plan.clears) cluster.nominations.remove(facts.uid);
-      const afterwards = `${before}preemption: ${plan.message}`;
-      return plan.clears ? { afterwards, nominatedNodeName: '' } : { afterwards };
+    if (plan === undefined) {
+      if (!profile.deallocates) return { afterwards: '' };
+      return { afterwards: failure.whole?.early === true ? 'not found' : freed };
     }
-    preemptor.preempt(queued, plan.victims);
-    return { afterwards: '', nominatedNodeName: plan.victims.node.name };
+    if (plan.do === 'preempt') {
+      preemptor.preempt(queued, plan.victims);
+      return { afterwards: '', nominatedNodeName: plan.victims.node.name };
+    }
+    if (plan.clears) cluster.nominations.remove(facts.uid);
+    const before = profile.deallocates ? `${freed}, ` : '';
+    const afterwards = `${before}preemption: ${plan.message}`;
+    return plan.clears ? { afterwards, nominatedNodeName: '' } : { afterwards };
   }
 
   #fail({ facts, profile }: QueuedPod, message: string): void {

@@ -16,7 +16,7 @@ import { pods } from '#resources/kinds.ts';
 import type { Binding, Pod } from '#resources/types/core-v1.ts';
 import { type BindStep, type Cluster, fitMessage } from '#scheduling';
 import type { StepPerformer } from './bind-steps.ts';
-import type { ExtenderBinder } from './extender.ts';
+import type { Extender } from './extender.ts';
 import type { Placement, SchedulerExtension } from './extension.ts';
 import type { SchedulerMetrics } from './metrics.ts';
 import type { QueuedPod, SchedulingQueue } from './queue.ts';
@@ -33,7 +33,7 @@ export interface BinderDeps {
   readonly metrics: SchedulerMetrics;
   readonly steps: StepPerformer;
   readonly extensions: readonly SchedulerExtension[];
-  readonly extenders: readonly ExtenderBinder[];
+  readonly extenders: readonly Extender[];
 }
 
 export interface BindOptions {
@@ -172,7 +172,7 @@ export class Binder {
       if (await extension.bind?.({ pod, nodeName }, { signal })) return;
     }
     for (const extender of this.#deps.extenders) {
-      if (!extender.isInterested(pod.pod)) continue;
+      if (!extender.binds || !extender.isInterested(pod.pod)) continue;
       await extender.bind(pod.pod, nodeName, { signal });
       return;
     }

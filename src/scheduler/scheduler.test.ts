@@ -13,12 +13,13 @@ import { seededRandom } from '#kit/random.ts';
 import { settle, VirtualClock } from '#kit/virtual-clock.ts';
 import { nodes, pods } from '#resources/kinds.ts';
 import type { Node, Pod, PodSpec } from '#resources/types/core-v1.ts';
-import { covers } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { FakeInformers } from '#test/fake-informers.ts';
-import { runScheduler } from './scheduler.ts';
+import type { Post } from './extender.ts';
+import { readConfiguration, runScheduler, type SchedulerOptions } from './scheduler.ts';
 
 interface Written {
-  readonly verb: 'bind' | 'patch' | 'event';
+  readonly verb: 'bind' | 'patch' | 'event' | 'delete';
   readonly name: string;
   readonly body: unknown;
 }
@@ -36,8 +37,9 @@ class World implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
 
-  constructor(options: { readonly schedulerName?: string } = {}) {
+  constructor(options: Partial<SchedulerOptions> & { readonly post?: Post } = {}) {
     const deps = {
+      post: options.post,
       client: this.#client(),
       informers: this.informers,
       clock: this.clock,
@@ -78,6 +80,11 @@ class World implements AsyncDisposable {
       .map(({ name, body }) => `${name} → ${(body as { target: { name: string } }).target.name}`);
   }
 
+  /** Names of pods deleted. */
+  get deleted(): readonly string[] {
+    return this.written.filter(({ verb }) => verb === 'delete').map(({ name }) => name);
+  }
+
   get events(): readonly string[] {
     return this.written
       .filter(({ verb }) => verb === 'event')
@@ -106,6 +113,9 @@ class World implements AsyncDisposable {
         note('patch', name, body);
         await this.patchHolds;
         return { metadata: { name } } as never;
+      },
+      delete: async (_kind, { name }) => {
+        note('delete', name, undefined);
       },
       create: async <T extends KubeObject>(_kind: unknown, object: T) => {
         note('event', object.metadata.name ?? '', object);
@@ -282,4 +292,192 @@ test('many pods at once fill the nodes exactly, without waiting for each other',
   await settle();
   assert.deepEqual(world.bindings.map((one) => one.slice(-2)).sort(), ['n1', 'n1', 'n2', 'n2']);
   held.resolve();
+});
+
+const whole = { containers: [{ name: 'c', resources: { requests: { cpu: '2' } } }] };
+
+test('a pod of higher priority makes room: victims are told and deleted, then it is bound', async () => {
+  covers('SCH-046');
+  await using world = new World();
+  world.node('n1');
+  const low = world.add('low', { ...whole, nodeName: 'n1', priority: 1 });
+  world.add('high', { ...whole, priority: 10 });
+  await settle();
+  assert.deepEqual(world.deleted, ['low']);
+  const patches = world.written.filter(({ verb }) => verb === 'patch');
+  const told = patches.find(({ name }) => name === 'low')?.body as {
+    status: { conditions: readonly Record<string, unknown>[] };
+  };
+  assert.deepEqual(told.status.conditions, [
+    {
+      type: 'DisruptionTarget',
+      status: 'True',
+      reason: 'PreemptionByScheduler',
+      message: 'default-scheduler: preempting to accommodate a higher priority pod',
+      lastTransitionTime: '2026-01-01T00:00:00Z',
+      observedGeneration: undefined,
+    },
+  ]);
+  const nominated = patches.find(({ name }) => name === 'high')?.body as {
+    status: { nominatedNodeName: string; conditions: readonly { message: string }[] };
+  };
+  assert.equal(nominated.status.nominatedNodeName, 'n1');
+  const [condition] = nominated.status.conditions;
+  assert.equal(condition?.message, '0/1 nodes are available: 1 Insufficient cpu.');
+  assert.ok(
+    world.events.includes('default-scheduler: Preempted: Preempted by pod high on node n1'),
+  );
+  assert.deepEqual(world.bindings, []);
+  world.informers.remove(pods, `default/${low.metadata.name}`);
+  await settle();
+  assert.deepEqual(world.bindings, ['high → n1']);
+});
+
+test('while the victims end in peace nobody of lower rank takes the room, others are scheduled', async () => {
+  superseded('SCH-048', {
+    by: 'v1.9',
+    now: 'the room is kept for the pod by its nomination; only higher priority may take it',
+  });
+  await using world = new World();
+  world.node('n1');
+  world.node('n2', { taints: [{ key: 'k', effect: 'NoSchedule' }] });
+  const low = world.add('low', { ...whole, nodeName: 'n1', priority: 1 });
+  world.add('high', { ...whole, priority: 10 });
+  await settle();
+  // The victim takes its time.
+  const deletionTimestamp = '2026-01-01T00:00:30Z';
+  world.informers.put(pods, { ...low, metadata: { ...low.metadata, deletionTimestamp } });
+  const tolerations = [{ operator: 'Exists' }];
+  world.add('small', { containers: [{ name: 'c' }], priority: 1 });
+  world.add('other', { containers: [{ name: 'c' }], priority: 1, tolerations });
+  await settle();
+  assert.deepEqual(world.bindings, ['small → n1', 'other → n2']);
+  world.add('greedy', { ...whole, priority: 5 });
+  await settle();
+  world.informers.remove(pods, 'default/low');
+  await world.clock.advance(20_000);
+  assert.ok(world.bindings.includes('high → n1'));
+  assert.ok(!world.bindings.includes('greedy → n1'));
+});
+
+test('several schedulers side by side: each profile takes its own pods by its own rules', async () => {
+  const { profiles } = await readConfiguration(`
+apiVersion: kubescheduler.config.k8s.io/v1
+kind: KubeSchedulerConfiguration
+profiles:
+- schedulerName: default-scheduler
+- schedulerName: my-scheduler
+  plugins:
+    filter:
+      disabled:
+      - name: NodeUnschedulable
+`);
+  await using world = new World({ profiles });
+  world.node('n1', { unschedulable: true });
+  world.add('usual');
+  world.add('own', { schedulerName: 'my-scheduler' });
+  world.add('nobodys', { schedulerName: 'else' });
+  await settle();
+  assert.deepEqual(world.bindings, ['own → n1']);
+  assert.ok(world.events.some((event) => event.startsWith('my-scheduler: Scheduled')));
+  assert.ok(world.events.some((event) => event.startsWith('default-scheduler: FailedScheduling')));
+});
+
+test('an extender takes nodes away, gives points, and binds', async () => {
+  const asked: string[] = [];
+  const post: Post = async (_extender, verb, body) => {
+    asked.push(verb);
+    const { NodeNames } = body as { readonly NodeNames?: readonly string[] };
+    if (verb === 'filter') {
+      const kept = NodeNames?.filter((name) => name !== 'n1') ?? [];
+      return { NodeNames: kept, FailedNodes: { n1: 'not this one' } };
+    }
+    if (verb === 'prioritize') return [{ Host: 'n3', Score: 10 }];
+    return { Error: '' };
+  };
+  const source = `
+apiVersion: kubescheduler.config.k8s.io/v1
+kind: KubeSchedulerConfiguration
+extenders:
+- urlPrefix: http://localhost
+  filterVerb: filter
+  prioritizeVerb: prioritize
+  bindVerb: bind
+  weight: 10
+  nodeCacheCapable: true
+`;
+  const { extenders } = await readConfiguration(source);
+  await using world = new World({ post, extenders });
+  for (const name of ['n1', 'n2', 'n3']) world.node(name);
+  world.add('web');
+  await settle();
+  assert.deepEqual(asked, ['filter', 'prioritize', 'bind']);
+  assert.ok(world.events.some((event) => event.endsWith('assigned default/web to n3')));
+  assert.deepEqual(world.bindings, []);
+});
+
+test('an extender that fails keeps pods waiting, unless it may be ignored', async () => {
+  const source = (ignorable: boolean): string => `
+apiVersion: kubescheduler.config.k8s.io/v1
+kind: KubeSchedulerConfiguration
+extenders:
+- {urlPrefix: "http://localhost", filterVerb: filter, ignorable: ${ignorable}}
+`;
+  const post: Post = () => Promise.reject(new Error('connection refused'));
+  for (const ignorable of [true, false]) {
+    const { extenders } = await readConfiguration(source(ignorable));
+    await using world = new World({ post, extenders });
+    world.node('n1');
+    world.add('web');
+    await settle();
+    assert.deepEqual(world.bindings, ignorable ? ['web → n1'] : []);
+    if (ignorable) continue;
+    assert.deepEqual(world.events, ['default-scheduler: FailedScheduling: connection refused']);
+  }
+});
+
+test('a permit may hold a pod back, let it go, or refuse it', async () => {
+  const allowed = Promise.withResolvers<void>();
+  const noted: string[] = [];
+  const extension = {
+    name: 'Gate',
+    reserve: ({ pod }: { readonly pod: { readonly key: string } }) => {
+      noted.push(`reserve ${pod.key}`);
+      return undefined;
+    },
+    unreserve: ({ pod }: { readonly pod: { readonly key: string } }) => {
+      noted.push(`unreserve ${pod.key}`);
+    },
+    permit: async ({ pod }: { readonly pod: { readonly uid: string } }) => {
+      if (pod.uid === 'refused') return { do: 'reject', message: 'not today' } as const;
+      await allowed.promise;
+      return { do: 'allow' } as const;
+    },
+    postBind: ({ pod }: { readonly pod: { readonly key: string } }) => {
+      noted.push(`bound ${pod.key}`);
+    },
+  };
+  await using world = new World({ extensions: [extension] });
+  world.node('n1');
+  world.add('waits', whole);
+  world.add('next', whole);
+  await settle();
+  // The place is taken while the pod waits.
+  assert.deepEqual(world.bindings, []);
+  allowed.resolve();
+  await settle();
+  assert.deepEqual(world.bindings, ['waits → n1']);
+  world.node('n2');
+  world.add('refused', { priority: 5 });
+  await settle();
+  assert.ok(
+    world.events.includes(
+      'default-scheduler: FailedScheduling: 0/1 nodes are available: 1 not today.',
+    ),
+  );
+  assert.deepEqual(
+    noted.filter((note) => note.endsWith('/refused')),
+    ['reserve default/refused', 'unreserve default/refused'],
+  );
+  assert.ok(noted.includes('bound default/waits'));
 });

@@ -12,7 +12,7 @@
  * and rules of its own, share all this.
  */
 import type { Client, Informers, Recorder } from '#client';
-import { openRecorder } from '#client';
+import { openRecorder, runAsLeader } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
@@ -20,10 +20,13 @@ import { Scope } from '#kit/scope.ts';
 import { nodes, pods } from '#resources/kinds.ts';
 import { Cluster, defaultProfile, type Profile, SchedulingCycle } from '#scheduling';
 import { Attempts } from './attempt.ts';
-import { StepPerformer } from './bind-steps.ts';
+import { StepPerformer, stepDefaults } from './bind-steps.ts';
 import { Binder } from './binding.ts';
+import type { LeaderElection, SchedulerConfiguration } from './configuration/configuration.ts';
+import type { ExtenderOptions } from './configuration/extender-options.ts';
 import { DeviceWriter } from './device-writer.ts';
 import { followNodes, followPods, noteWritten } from './events.ts';
+import type { Extender, Post } from './extender.ts';
 import type { SchedulerExtension } from './extension.ts';
 import { FactInformers, type FactListener } from './fact-informers.ts';
 import { SchedulerMetrics } from './metrics.ts';
@@ -40,6 +43,8 @@ export interface SchedulerDeps {
   readonly log: Logger;
   /** Where somebody wants to read the figures. */
   readonly metrics?: SchedulerMetrics | undefined;
+  /** How extenders are reached; by HTTP where nothing is said. */
+  readonly post?: Post | undefined;
 }
 
 export interface SchedulerOptions {
@@ -49,6 +54,9 @@ export interface SchedulerOptions {
   /** Instead of one profile with the default rules. */
   readonly profiles?: readonly Profile[] | undefined;
   readonly queue?: QueueOptions | undefined;
+  readonly extenders?: readonly ExtenderOptions[] | undefined;
+  /** Within this time the claims of a pod must be bound. */
+  readonly bindTimeoutMs?: number | undefined;
   readonly extensions?: readonly SchedulerExtension[] | undefined;
 }
 
@@ -92,8 +100,11 @@ export async function runScheduler(deps: SchedulerDeps, options: SchedulerOption
   const reporter = new Reporter({ ...shared, recorders });
   const { extensions = [] } = options;
   const { facts } = cluster;
-  const steps = new StepPerformer({ ...deps, facts, devices: new DeviceWriter(deps) });
-  const binder = new Binder({ ...shared, reporter, steps, extensions, extenders: [] });
+  const { bindTimeoutMs = stepDefaults.bindTimeoutMs } = options;
+  const stepDeps = { ...deps, facts, devices: new DeviceWriter(deps) };
+  const steps = new StepPerformer(stepDeps, { bindTimeoutMs });
+  const extenders = await openExtenders(deps, options.extenders ?? []);
+  const binder = new Binder({ ...shared, reporter, steps, extensions, extenders });
   const preemptor = new Preemptor({ ...shared, reporter, binder });
   const attempts = new Attempts({
     ...shared,
@@ -103,9 +114,21 @@ export async function runScheduler(deps: SchedulerDeps, options: SchedulerOption
     cycle,
     podInformer,
     factInformers,
+    extenders,
   });
   scope.spawn((inner) => attempts.run({ ...limits, signal: inner }));
   await scope.join();
+}
+
+/** The modules of HTTP are loaded only where there is somebody to ask. */
+async function openExtenders(
+  deps: SchedulerDeps,
+  options: readonly ExtenderOptions[],
+): Promise<readonly Extender[]> {
+  if (options.length === 0) return [];
+  const { Extender: Opened } = await import('./extender.ts');
+  const post = deps.post ?? (await import('./extender-http.ts')).openExtenderPost(deps);
+  return options.map((one) => new Opened(one, post));
 }
 
 function profilesByName(options: SchedulerOptions): ReadonlyMap<string, Profile> {
@@ -114,4 +137,26 @@ function profilesByName(options: SchedulerOptions): ReadonlyMap<string, Profile>
 }
 
 export type { Permission, Placement, SchedulerExtension } from './extension.ts';
+/** Reads a `KubeSchedulerConfiguration` (or an old policy file); loaded when somebody has one. */
+export async function readConfiguration(source: string): Promise<SchedulerConfiguration> {
+  const { readSchedulerConfiguration } = await import('./configuration/configuration.ts');
+  return readSchedulerConfiguration(source);
+}
+
+/** Runs only while this copy holds the Lease that the configuration names. */
+export async function runSchedulerAsLeader(
+  deps: SchedulerDeps,
+  options: SchedulerOptions & { readonly election: LeaderElection; readonly identity: string },
+): Promise<void> {
+  const { election, identity, signal, ...rest } = options;
+  if (!election.enabled) {
+    await runScheduler(deps, { ...rest, signal });
+    return;
+  }
+  await runAsLeader(deps, { ...election, identity, signal }, (leading) =>
+    runScheduler(deps, { ...rest, signal: leading }),
+  );
+}
+
+export type { LeaderElection, SchedulerConfiguration } from './configuration/configuration.ts';
 export { SchedulerMetrics } from './metrics.ts';
