@@ -83,6 +83,8 @@ export interface ApiServer extends AsyncDisposable {
     readonly key: string;
     readonly clientCA: string;
   }): Promise<{ readonly port: number }>;
+  /** Shows another certificate to whoever connects from now on. PEM. */
+  useCertificate(pair: { readonly cert: string; readonly key: string }): void;
   /** Broken invariants seen so far. */
   readonly bugs: number;
   /** Makes readyz fail, before the server is closed. */
@@ -114,6 +116,7 @@ export async function openApiServer(
       server = await listenHttp(parts, where);
       return { port: server.port };
     },
+    useCertificate: (pair) => server?.useCertificate(pair),
     drain: () => {
       state.draining = true;
     },

@@ -24,6 +24,8 @@ import { passUpgrade } from './upgrade.ts';
 
 export interface HttpServer extends AsyncDisposable {
   readonly port: number;
+  /** Shows this to whoever connects from now on. */
+  useCertificate(pair: { readonly cert: string; readonly key: string }): void;
 }
 
 export interface ListenOptions {
@@ -124,6 +126,7 @@ export async function listenHttp(given: Parts, options: ListenOptions): Promise<
   const { port } = server.address() as AddressInfo;
   return {
     port,
+    useCertificate: (pair) => server.setSecureContext(credentialsOf({ ...options, ...pair })),
     [Symbol.asyncDispose]: () => close(parts, server, { sockets, sessions }),
   };
 }

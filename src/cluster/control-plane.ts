@@ -20,6 +20,9 @@ import type { ClusterConfig } from './config.ts';
 import { runControl } from './control.ts';
 import { type ClusterState, nthAddress } from './state.ts';
 
+/** How often certificates are looked at while the cluster runs. */
+const renewalIntervalMs = 24 * 3600 * 1000;
+
 export interface ClusterDeps {
   readonly clock: Clock;
   readonly random: Random;
@@ -32,6 +35,8 @@ export interface ControlPlaneOptions {
   readonly state: ClusterState;
   readonly certificates: Certificates;
   readonly nodeIP: string;
+  /** The certificates as they shall be from now on: those that are near their end are new. */
+  readonly renew: () => Certificates;
 }
 
 export interface ControlPlane extends AsyncDisposable {
@@ -49,9 +54,11 @@ export async function openControlPlane(
   deps: ClusterDeps,
   options: ControlPlaneOptions,
 ): Promise<ControlPlane> {
-  const { config, state, certificates } = options;
+  const { config, state } = options;
+  let { certificates } = options;
   const schedulerConfig = await readSchedulerConfig(config);
   const store = await openClusterStore(deps, config);
+  const control = { runs: false };
   const server = await openApiServer(
     { ...deps, store, catalog: openCatalog() },
     {
@@ -61,7 +68,8 @@ export async function openControlPlane(
       serviceAccountKey: certificates.serviceAccountKey,
       serviceAccountIssuer: `https://kubernetes.default.svc.${state.clusterDomain}`,
       legacyVersions: config.legacyVersions,
-      kubeletClient: { ca: certificates.ca.cert, ...certificates.kubeletClient },
+      components: controlComponents(() => control.runs),
+      kubeletClient: kubeletClient(() => certificates),
     },
   );
   const scope = new Scope(new AbortController().signal);
@@ -72,8 +80,25 @@ export async function openControlPlane(
     key: certificates.apiServer.key,
     clientCA: certificates.ca.cert,
   });
-  const control = { ...controlOptions(options), schedulerConfig };
-  scope.spawn((signal) => runControl({ ...deps, server }, control, signal));
+  scope.spawn(async (signal) => {
+    control.runs = true;
+    try {
+      await runControl(
+        { ...deps, server },
+        { ...controlOptions(options), schedulerConfig },
+        signal,
+      );
+    } finally {
+      control.runs = false;
+    }
+  });
+  scope.spawn(async (signal) => {
+    for (;;) {
+      await deps.clock.sleep(renewalIntervalMs, { signal });
+      certificates = options.renew();
+      server.useCertificate(certificates.apiServer);
+    }
+  });
   if (config.store === 'sqlite' && config.backupIntervalMs > 0) {
     const { backupIntervalMs: intervalMs, backupKeep: keep } = config;
     const copies = { folder: backupFolder(config.dataDir), intervalMs, keep };
@@ -96,6 +121,27 @@ export async function openControlPlane(
       await scope.join();
       await server[Symbol.asyncDispose]();
       await store[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** What ComponentStatus says of the thread that controllers and scheduler share. */
+function controlComponents(runs: () => boolean) {
+  return ['controller-manager', 'scheduler'].map((name) => ({
+    name,
+    problem: () => (runs() ? undefined : 'its thread does not run'),
+  }));
+}
+
+/** What the API server shows to kubelets, as it is at the moment. */
+function kubeletClient(current: () => Certificates) {
+  return {
+    ca: current().ca.cert,
+    get cert() {
+      return current().kubeletClient.cert;
+    },
+    get key() {
+      return current().kubeletClient.key;
     },
   };
 }
