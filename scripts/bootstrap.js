@@ -32,6 +32,7 @@ const scripts = {
   parity: ['scripts/parity.ts'],
   'coverage:spec': ['scripts/coverage.ts'],
   generate: ['scripts/generate.ts'],
+  manifests: ['scripts/manifests.ts'],
   'record:kubectl': ['scripts/record-kubectl.ts'],
   rows: ['scripts/rows.ts'],
   pack: ['scripts/pack.ts'],

@@ -21,6 +21,7 @@ export interface FieldError {
   readonly type: FieldErrorType;
   /** `spec.template.spec.containers[0].name`. */
   readonly field: string;
+  /** Null stands for a list or map that is not there, which shows as it is written. */
   readonly badValue?: unknown;
   /** Values that would be allowed, for `FieldValueNotSupported`. */
   readonly supported?: readonly string[];
@@ -115,7 +116,7 @@ export function formatFieldErrors(errors: readonly FieldError[]): string {
 }
 
 function formatValue(value: unknown): string {
-  if (value === undefined || value === null) return '"null"';
+  if (value === undefined) return '"null"';
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   return JSON.stringify(value);
 }

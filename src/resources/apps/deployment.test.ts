@@ -62,7 +62,10 @@ test('today, and in apps/v1beta2, a selector must be given', () => {
   covers('API-068', 'API-107');
   for (const apiVersion of ['apps/v1', 'apps/v1beta2']) {
     const { errors, hub } = create({ selector: undefined }, apiVersion);
-    assert.deepEqual(errors, ['spec.selector: Required value']);
+    assert.match(
+      errors.join('|'),
+      /^spec\.selector: Required value\|spec\.template\.metadata\.labels: Invalid value: /,
+    );
     assert.equal(hub.metadata.labels, undefined);
   }
   const { hub } = create({});

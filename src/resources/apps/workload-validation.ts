@@ -19,10 +19,12 @@ export function validateSelectedTemplate(
 ): FieldError[] {
   const { selector, template } = spec;
   const errors: FieldError[] = [];
+  let isSound = true;
   if (selector === undefined) {
-    errors.push(required('spec.selector'));
+    if (kind !== 'DaemonSet') errors.push(required('spec.selector'));
   } else {
     errors.push(...validateLabelSelector(selector, 'spec.selector'));
+    isSound = errors.length === 0;
     if (isEmptySelector(selector)) {
       errors.push(
         invalid('spec.selector', selector, `empty selector is invalid for ${kind.toLowerCase()}`),
@@ -30,11 +32,12 @@ export function validateSelectedTemplate(
     }
   }
   if (template === undefined) return [...errors, required('spec.template')];
-  if (selector !== undefined && errors.length === 0) {
+  // No selector selects nothing, an empty one everything.
+  if (isSound) {
     const labels = template.metadata?.labels;
     if (!labelSelectorMatches(selector, labels)) {
       const detail = '`selector` does not match template `labels`';
-      errors.push(invalid('spec.template.metadata.labels', labels ?? {}, detail));
+      errors.push(invalid('spec.template.metadata.labels', inOrder(labels) ?? null, detail));
     }
   }
   errors.push(...validatePodTemplate(template, 'spec.template'));
@@ -59,4 +62,9 @@ function validateLongRunning({ spec }: PodTemplateSpec, kind: WorkloadKind): Fie
 
 function isEmptySelector({ matchLabels, matchExpressions }: LabelSelector): boolean {
   return Object.keys(matchLabels ?? {}).length === 0 && (matchExpressions ?? []).length === 0;
+}
+
+/** As Go writes a map. */
+function inOrder(labels: Readonly<Record<string, string>> | undefined): object | undefined {
+  return labels && Object.fromEntries(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -157,7 +157,11 @@ test('autoscalers that are refused', () => {
       { minReplicas: 6 },
       'spec.maxReplicas: Invalid value: 5: must be greater than or equal to `minReplicas`',
     ],
-    [{ scaleTargetRef: { kind: 'Deployment' } }, 'spec.scaleTargetRef.name: Required value'],
+    [
+      { scaleTargetRef: { kind: 'Deployment' } },
+      'spec.scaleTargetRef.name: Required value|spec.scaleTargetRef.apiVersion: Invalid value: "": apiVersion must specify API group',
+    ],
+    [{ scaleTargetRef: { kind: 'ReplicationController', name: 'a' } }, ''],
     [
       { metrics: [{ type: 'Magic' }] },
       'spec.metrics[0].type: Unsupported value: "Magic": supported values: "ContainerResource", "External", "Object", "Pods", "Resource"',

@@ -6,6 +6,7 @@ import { type FieldError, invalid, notSupported, required } from '#api/field-err
 import { nameProblems } from '#api/names.ts';
 import { compareQuantities } from '#api/quantity.ts';
 import type {
+  CrossVersionObjectReference,
   HorizontalPodAutoscaler,
   HPAScalingPolicy,
   HPAScalingRules,
@@ -36,6 +37,7 @@ export function validateHorizontalPodAutoscaler({ spec }: HorizontalPodAutoscale
     errors.push(invalid('spec.maxReplicas', maxReplicas, detail));
   }
   errors.push(...validateReference(spec.scaleTargetRef, 'spec.scaleTargetRef'));
+  errors.push(...validateTargetVersion(spec.scaleTargetRef, 'spec.scaleTargetRef.apiVersion'));
   for (const [index, metric] of metrics.entries()) {
     errors.push(...validateMetric(metric, `spec.metrics[${index}]`));
   }
@@ -62,6 +64,16 @@ function validateReference(
     }
   }
   return errors;
+}
+
+/** Of the core only replication controllers can be scaled. */
+function validateTargetVersion(
+  target: CrossVersionObjectReference | undefined,
+  field: string,
+): FieldError[] {
+  const { apiVersion = '', kind = '' } = target ?? {};
+  if (apiVersion.includes('/') || kind === 'ReplicationController') return [];
+  return [invalid(field, apiVersion, 'apiVersion must specify API group')];
 }
 
 function validateMetric(metric: MetricSpec, field: string): FieldError[] {

@@ -141,7 +141,7 @@ const sources = [
 
 function validateVolume({ spec = {} }: PersistentVolume): FieldError[] {
   const errors = validateAccessModes(spec.accessModes ?? [], 'spec.accessModes', { detail: '' });
-  errors.push(...validateCapacity(spec.capacity ?? {}));
+  errors.push(...validateCapacity(spec.capacity));
   const { persistentVolumeReclaimPolicy: policy, storageClassName, volumeMode } = spec;
   if (policy && !reclaimPolicies.includes(policy)) {
     const field = 'spec.persistentVolumeReclaimPolicy';
@@ -159,8 +159,9 @@ function validateVolume({ spec = {} }: PersistentVolume): FieldError[] {
   return errors;
 }
 
-function validateCapacity(capacity: Readonly<Record<string, string>>): FieldError[] {
+function validateCapacity(given: PersistentVolumeSpec['capacity']): FieldError[] {
   const errors: FieldError[] = [];
+  const capacity = given ?? {};
   const entries = Object.entries(capacity);
   if (entries.length === 0) errors.push(required('spec.capacity'));
   if (capacity['storage'] === undefined || entries.length > 1) {
@@ -171,7 +172,7 @@ function validateCapacity(capacity: Readonly<Record<string, string>>): FieldErro
     errors.push(invalid(`spec.capacity[${name}]`, amount, 'must be greater than zero'));
   }
   return errors.map((error) =>
-    error.type === 'FieldValueNotSupported' ? { ...error, badValue: capacity } : error,
+    error.type === 'FieldValueNotSupported' ? { ...error, badValue: given ?? null } : error,
   );
 }
 

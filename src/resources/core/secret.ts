@@ -2,7 +2,9 @@
  * Secret: bytes under keys, at most 1 MiB, with a type that says which keys must be there.
  * `stringData` is a convenience for writers: it is folded into `data` and never stored.
  */
+
 import { type FieldError, forbidden, invalid, required, tooLong } from '#api/field-error.ts';
+import { jsonProblem } from '#api/json-syntax.ts';
 import { configMapKeyProblems } from '#api/names.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
@@ -115,12 +117,12 @@ function validateSecret({ type, data = {}, metadata }: Secret): FieldError[] {
 function validateJson(data: Readonly<Record<string, string>>, key: string): FieldError[] {
   const value = Object.hasOwn(data, key) ? data[key] : undefined;
   if (value === undefined) return [];
+  const text = Buffer.from(value, 'base64').toString();
   try {
-    JSON.parse(Buffer.from(value, 'base64').toString());
+    JSON.parse(text);
     return [];
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    return [invalid(`data[${key}]`, '<secret contents redacted>', why)];
+  } catch {
+    return [invalid(`data[${key}]`, '<secret contents redacted>', jsonProblem(text))];
   }
 }
 

@@ -78,8 +78,7 @@ function validatePath({ path = '', pathType, backend }: HTTPIngressPath, field: 
     // The decoder fills in what the schema requires, so an absent type is empty here.
     case '':
     case undefined:
-      errors.push(required(`${field}.pathType`, 'pathType must be specified'));
-      break;
+      return [required(`${field}.pathType`, 'pathType must be specified')];
     case 'Exact':
     case 'Prefix':
       if (!path.startsWith('/')) errors.push(invalid(at, path, absolute));

@@ -126,7 +126,7 @@ function oldBackend(servicePort: string) {
 
 test('Ingresses that are refused', () => {
   const cases: readonly [object, string][] = [
-    [{}, 'spec: Invalid value: "null": either `defaultBackend` or `rules` must be specified'],
+    [{}, 'spec: Invalid value: null: either `defaultBackend` or `rules` must be specified'],
     [
       { defaultBackend: {} },
       'spec.defaultBackend: Invalid value: "": resource or service backend is required',

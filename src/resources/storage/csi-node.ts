@@ -63,7 +63,8 @@ function validateNode({ spec }: CSINode): FieldError[] {
 }
 
 function validateNodeDriver(driver: CSINodeDriver, field: string): FieldError[] {
-  const { name, nodeID, allocatable, topologyKeys = [] } = driver;
+  const { name, nodeID, allocatable } = driver;
+  const topologyKeys = driver.topologyKeys ?? [];
   const errors = validateDriverName(name, `${field}.name`);
   if (nodeID === '') errors.push(required(`${field}.nodeID`));
   if (Buffer.byteLength(nodeID) > nodeIdBytesMax) {
@@ -86,7 +87,7 @@ function validateNodeDriver(driver: CSINodeDriver, field: string): FieldError[] 
 function validateNodeUpdate(next: CSINode, old: CSINode): FieldError[] {
   const fixed = ({ allocatable: _allocatable, ...rest }: CSINodeDriver) => rest;
   return (next.spec?.drivers ?? []).flatMap((driver) => {
-    const before = old.spec?.drivers.find(({ name }) => name === driver.name);
+    const before = old.spec?.drivers?.find(({ name }) => name === driver.name);
     if (before === undefined || jsonEqual(fixed(driver), fixed(before))) return [];
     return [invalid('CSINodeDriver', driver, 'field is immutable')];
   });
@@ -113,7 +114,7 @@ export function csiStorageCapacityResource(): Resource {
     validateUpdate: (next, old) =>
       (['nodeTopology', 'storageClassName'] as const)
         .filter((field) => !jsonEqual(next[field], old[field]))
-        .map((field) => invalid(field, next[field] ?? null, 'field is immutable')),
+        .map((field) => invalid(field, next[field], 'field is immutable')),
     columns: [
       nameColumn(),
       textColumn({

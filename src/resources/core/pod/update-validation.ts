@@ -56,7 +56,7 @@ function validateDeadline(spec: PodSpec, before: PodSpec): FieldError[] {
   const field = 'spec.activeDeadlineSeconds';
   if (was === undefined) return [];
   if (deadline === undefined) {
-    return [invalid(field, null, 'must not update from a positive integer to nil value')];
+    return [invalid(field, undefined, 'must not update from a positive integer to nil value')];
   }
   if (deadline <= was) return [];
   return [invalid(field, deadline, 'must be less than or equal to previous value')];
