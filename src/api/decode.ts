@@ -112,7 +112,9 @@ class Decoder {
           ? undefined
           : this.#value(before, field, step(place, key));
       const drop =
-        after === undefined || (isEmpty(after, field) && !schema.required?.includes(key));
+        after === undefined ||
+        (isEmpty(after, field) && !schema.required?.includes(key)) ||
+        (isZero(after) && schema.wire?.drop?.includes(key) === true);
       if (drop) {
         changed ??= { ...value };
         delete changed[key];
@@ -130,17 +132,23 @@ class Decoder {
    */
   #withRequired(
     value: Readonly<Record<string, unknown>>,
-    { required, fields = {} }: Schema,
+    { required, wire, fields = {} }: Schema,
   ): Readonly<Record<string, unknown>> {
-    if (required === undefined) return value;
     let filled: Record<string, unknown> | undefined;
-    for (const key of required) {
-      const field = fields[key];
-      if (field === undefined || value[key] !== undefined) continue;
-      const empty = this.#emptyValue(field);
-      if (empty === undefined) continue;
+    const fill = (key: string, empty: unknown): void => {
+      if (empty === undefined) return;
       filled ??= { ...value };
       filled[key] = empty;
+    };
+    if (wire?.null !== undefined) {
+      for (const key of wire.null) if (isNothing(value[key])) fill(key, null);
+    }
+    const keys = wire === undefined ? required : wire.filled;
+    if (keys === undefined) return filled ?? value;
+    for (const key of keys) {
+      const field = fields[key];
+      if (field === undefined || (filled ?? value)[key] !== undefined) continue;
+      fill(key, this.#emptyValue(field));
     }
     return filled ?? value;
   }
@@ -152,7 +160,8 @@ class Decoder {
       return this.#withRequired({}, target);
     }
     if (schema.format === 'int-or-string') return 0;
-    if (schema.format === 'quantity' || schema.format?.endsWith('-time')) return undefined;
+    if (schema.format === 'quantity') return '0';
+    if (schema.format?.endsWith('-time')) return undefined;
     return schema.type === 'object' || schema.type === undefined ? undefined : zero(schema);
   }
 
@@ -254,6 +263,14 @@ function isEmpty(value: unknown, schema: Schema | undefined): boolean {
   if (Array.isArray(value)) return value.length === 0;
   if (schema?.values === undefined || !isObject(value)) return false;
   return Object.keys(value).length === 0;
+}
+
+function isZero(value: unknown): boolean {
+  return value === '' || value === 0 || value === false;
+}
+
+function isNothing(value: unknown): boolean {
+  return value === undefined || (Array.isArray(value) && value.length === 0);
 }
 
 function join(path: string, key: string): string {

@@ -18,32 +18,27 @@ export type Shape =
       readonly is: 'map';
       readonly fields: Readonly<Record<string, Schema>>;
       readonly values: Schema | undefined;
-      readonly required: readonly string[];
+      /** What is there in every object, set or not: nobody comes to own it by filling it. */
+      readonly always: (key: string) => boolean;
     }
   | { readonly is: 'list'; readonly keys: readonly string[]; readonly items: Schema }
   | { readonly is: 'set' };
 
+/** What only another program understands is one value. */
+const rawExtension = 'io.k8s.apimachinery.pkg.runtime.RawExtension';
+
 const leafShape: Shape = { is: 'leaf' };
 const setShape: Shape = { is: 'set' };
 const untyped: Schema = { opaque: true };
-const untypedShape: Shape = { is: 'map', fields: {}, values: untyped, required: [] };
+const never = (): boolean => false;
+const untypedShape: Shape = { is: 'map', fields: {}, values: untyped, always: never };
 const noFields: Readonly<Record<string, Schema>> = {};
 
-/** Structs that are there in every object, set or not: nobody comes to own them by filling them. */
-const alwaysThere: ReadonlySet<string> = new Set([
-  'metadata',
-  'resources',
-  'spec',
-  'status',
-  'strategy',
-  'template',
-  'updateStrategy',
-]);
-
 export function shapeOf(schema: Schema, definitions: Definitions): Shape {
+  if (schema.ref === rawExtension) return leafShape;
   const target = schema.ref === undefined ? schema : definitions.get(schema.ref);
   if (target === undefined || target.opaque === true) return untypedShape;
-  if (schema.mapType === 'atomic' || target.mapType === 'atomic') return leafShape;
+  if ((schema.mapType ?? target.mapType) === 'atomic') return leafShape;
   if (target.items !== undefined) {
     const listType = schema.listType ?? target.listType;
     if (listType === 'set') return setShape;
@@ -52,11 +47,20 @@ export function shapeOf(schema: Schema, definitions: Definitions): Shape {
     return leafShape;
   }
   if (target.fields !== undefined || target.values !== undefined) {
-    const { fields = noFields, values, required = [] } = target;
-    return { is: 'map', fields, values, required };
+    const { fields = noFields, values } = target;
+    return { is: 'map', fields, values, always: alwaysIn(target) };
   }
   const plain = (target.type ?? 'object') === 'object' && target.format === undefined;
   return plain ? untypedShape : leafShape;
+}
+
+function alwaysIn({ required = [], wire }: Schema): (key: string) => boolean {
+  if (wire === undefined) return required.length === 0 ? never : (key) => required.includes(key);
+  return (key) =>
+    wire.struct?.includes(key) === true ||
+    wire.zero?.includes(key) === true ||
+    wire.null?.includes(key) === true ||
+    wire.known?.includes(key) === true;
 }
 
 export function fieldSchema(shape: Extract<Shape, { is: 'map' }>, key: string): Schema {
@@ -99,6 +103,10 @@ export function itemsByStep(
 function isHollow(value: unknown): boolean {
   if (Array.isArray(value)) return value.length === 0;
   return isMembers(value) && Object.keys(value).length === 0;
+}
+
+function isZero(value: unknown): boolean {
+  return !value || value === '0' || isHollow(value);
 }
 
 /** All fields that an applied configuration speaks of. */
@@ -153,7 +161,15 @@ class Comparison {
   }
 
   /** True where the value itself, and not only something below it, has changed. */
-  value(old: unknown, next: unknown, schema: Schema, set: Tree, removed: Tree): boolean {
+  value(
+    old: unknown,
+    next: unknown,
+    schema: Schema,
+    set: Tree,
+    removed: Tree,
+    /** Whether the object was there before, if only empty: what is always in it is not new. */
+    existed = true,
+  ): boolean {
     if (old === next) return false;
     const shape = shapeOf(schema, this.#definitions);
     if (shape.is === 'map') {
@@ -162,7 +178,7 @@ class Comparison {
       if (!mapped || ((!old || isHollow(old)) && (!next || isHollow(next)))) {
         return !jsonEqual(old, next);
       }
-      this.#map(old ?? {}, next ?? {}, shape, set, removed);
+      this.#map(old ?? {}, next ?? {}, shape, set, removed, existed);
       return false;
     }
     if (shape.is === 'leaf') return !jsonEqual(old, next);
@@ -186,11 +202,13 @@ class Comparison {
     shape: Extract<Shape, { is: 'map' }>,
     set: Tree,
     removed: Tree,
+    existed: boolean,
   ): void {
     for (const key in next) {
       const value = next[key];
       if (value === undefined || value === old[key]) continue;
-      const implied = alwaysThere.has(key) || shape.required.includes(key);
+      const implied = existed && shape.always(key);
+      if (implied && old[key] === undefined && isZero(value)) continue;
       const schema = fieldSchema(shape, key);
       this.#child(`f:${key}`, old[key], value, schema, set, removed, implied);
     }
@@ -211,7 +229,7 @@ class Comparison {
   ): void {
     const below: Tree = {};
     const gone: Tree = {};
-    const whole = this.value(old, next, schema, below, gone);
+    const whole = this.value(old, next, schema, below, gone, old !== undefined || implied);
     const bare = isEmptySet(below);
     const added = next !== undefined && (whole || (old === undefined && !implied));
     if (bare ? added : true) {

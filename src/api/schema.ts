@@ -22,6 +22,26 @@ export interface Schema {
   readonly patchMergeKey?: string | undefined;
   /** `merge`, `replace`, `retainKeys`, comma-separated. */
   readonly patchStrategy?: string | undefined;
+  readonly wire?: WireFacts | undefined;
+}
+
+/**
+ * How upstream writes a type's fields that were not given or are empty, by the tags of its source.
+ * Facts, since published schemas do not say it.
+ */
+export interface WireFacts {
+  /** Objects that are always there, if empty. */
+  readonly struct?: readonly string[];
+  /** Values that are there also where they are zero. */
+  readonly zero?: readonly string[];
+  /** What decoding puts where nothing was given: these, and lists that are required. */
+  readonly filled?: readonly string[];
+  /** Shown as null where there is nothing. */
+  readonly null?: readonly string[];
+  /** Lists and the like that upstream's empty object has, as null, and that we leave out. */
+  readonly known?: readonly string[];
+  /** Values that are left out where they are zero. */
+  readonly drop?: readonly string[];
 }
 
 /** Finds definitions by name. */

@@ -4,14 +4,17 @@
  * The file holds one definition a line (`"name": {…}`), so that opening it only means finding the
  * lines: a server that never serves a kind never pays for its schema. `scripts/generate.ts` writes
  * the file; `legacy-definitions.ts` adds the types of group versions that are no longer published.
+ * `wire-v1.36.json` adds what upstream's source says of empty fields (`WireFacts`).
  */
 import { readFileSync } from 'node:fs';
-import type { Definitions, Schema } from '#api/schema.ts';
+import type { Definitions, Schema, WireFacts } from '#api/schema.ts';
 import { legacyDefinitions } from './legacy-definitions.ts';
 
 export function openDefinitions(): Definitions {
   const text = readFileSync(new URL('./openapi/v1.36.json', import.meta.url), 'latin1');
   const lines = indexLines(text);
+  const facts = readFileSync(new URL('./openapi/wire-v1.36.json', import.meta.url), 'latin1');
+  const factLines = indexLines(facts);
   const parsed = new Map<string, Schema>(Object.entries(legacyDefinitions));
   return {
     get(name) {
@@ -20,11 +23,22 @@ export function openDefinitions(): Definitions {
       const line = lines.get(name);
       if (line === undefined) return undefined;
       // Our own generated file, checked by `npm run generate -- … --check`.
-      const schema = JSON.parse(text.slice(line.start, line.end)) as Schema;
+      const published = JSON.parse(text.slice(line.start, line.end)) as Schema;
+      const said = factLines.get(name);
+      // As above.
+      const wire = said && (JSON.parse(facts.slice(said.start, said.end)) as WireFacts);
+      const schema = wire === undefined ? published : withWire(published, wire);
       parsed.set(name, schema);
       return schema;
     },
   };
+}
+
+function withWire(schema: Schema, wire: WireFacts): Schema {
+  const { required = [] } = schema;
+  const { struct = [], zero = [], drop = [] } = wire;
+  const filled = [...new Set([...required, ...struct, ...zero])];
+  return { ...schema, wire: { ...wire, filled: filled.filter((key) => !drop.includes(key)) } };
 }
 
 interface Line {

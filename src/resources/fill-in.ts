@@ -10,7 +10,8 @@ export function fillIn<T extends object>(object: T, defaults: Partial<T>): T {
     const value = defaults[key];
     const current = object[key];
     if (value === undefined) continue;
-    if (current !== undefined && !(current === '' && typeof value === 'string')) continue;
+    // Upstream shows null where some fields have nothing; see `WireFacts`.
+    if (current !== undefined && current !== null && !(current === '' && typeof value === 'string')) continue;
     filled ??= { ...object };
     Object.assign(filled, { [key]: value });
   }

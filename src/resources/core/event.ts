@@ -128,7 +128,7 @@ function validateEvent(event: Event): FieldError[] {
   const about = involvedObject.namespace ?? '';
   const errors: FieldError[] = [];
   const mismatch = invalid('involvedObject.namespace', about, 'does not match event.namespace');
-  if (event.eventTime === undefined) {
+  if (!event.eventTime) {
     const agrees = about === '' ? namespace === 'default' || namespace === '' : about === namespace;
     if (!agrees) errors.push(mismatch);
   } else {
@@ -170,7 +170,7 @@ function firstSeen(event: Event, nowMs: number): string {
 
 function lastSeen(event: Event, nowMs: number): string {
   if (event.series !== undefined) return formatAge(event.series.lastObservedTime, nowMs);
-  if (event.lastTimestamp !== undefined) return formatAge(event.lastTimestamp, nowMs);
+  if (event.lastTimestamp) return formatAge(event.lastTimestamp, nowMs);
   return firstSeen(event, nowMs);
 }
 

@@ -55,8 +55,8 @@ export function endpointSliceResource(): Resource {
         type: 'string',
         description: 'Ports of each endpoint.',
         priority: 0,
-        cell: ({ ports = [] }) =>
-          upToThree(ports.map((port) => String(port.port ?? (port.name || '*')))),
+        cell: ({ ports }) =>
+          upToThree((ports ?? []).map((port) => String(port.port ?? (port.name || '*')))),
       },
       {
         name: 'Endpoints',
@@ -77,7 +77,8 @@ function upToThree(texts: readonly string[]): string {
 }
 
 function setEndpointSliceDefaults(slice: EndpointSlice): EndpointSlice {
-  if (slice.ports === undefined) return slice;
+  // What is null has been shown as such; see `WireFacts`.
+  if (!slice.ports) return slice;
   const ports = mapItems(slice.ports, (port) =>
     fillIn(port.name === undefined ? { ...port, name: '' } : port, { protocol: 'TCP' }),
   );
@@ -86,7 +87,9 @@ function setEndpointSliceDefaults(slice: EndpointSlice): EndpointSlice {
 
 function validateEndpointSlice(slice: EndpointSlice): FieldError[] {
   const errors: FieldError[] = [];
-  const { addressType, endpoints = [], ports = [] } = slice;
+  const { addressType } = slice;
+  const endpoints = slice.endpoints ?? [];
+  const ports = slice.ports ?? [];
   if (!addressType) errors.push(required('addressType'));
   else if (!addressTypes.includes(addressType)) {
     errors.push(notSupported('addressType', addressType, addressTypes));
