@@ -1,8 +1,9 @@
 /**
  * The manifests that the documents print, and what upstream says to each: `test/manifests/`.
  *
- *   npm run manifests -- FOLDER                              takes them out of the texts in a folder
+ *   npm run manifests -- FOLDER        takes them out of the texts in a folder
  *   npm run manifests -- --server URL --token T --ca FILE
+ *                                      records what a server says to each
  *
  * The server is upstream's kube-apiserver v1.36, fresh, with the address range of our tests
  * (`--service-cluster-ip-range 10.43.0.0/16`). `test/component/manifests.test.ts` compares ours.
