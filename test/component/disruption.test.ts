@@ -18,6 +18,7 @@ import type { Pod } from '#resources/types/core-v1.ts';
 import type { PodDisruptionBudget, PodDisruptionBudgetSpec } from '#resources/types/policy-v1.ts';
 import { covers } from '#test/covers.ts';
 import { openWorld, type World } from './control-world.ts';
+import { heading, printed } from './printed.ts';
 
 const namespace = 'default';
 const labels = { app: 'zk' };
@@ -111,7 +112,7 @@ test('the status counts what there is, is wanted, and may go', async (t) => {
 });
 
 test('maxUnavailable is of what the owner wants; none of it blocks every eviction', async (t) => {
-  covers('WRK-132', 'WRK-135', 'WRK-136');
+  covers('WRK-132', 'WRK-135', 'WRK-136', 'WRK-202');
   const world = await start(t, 3);
   await limit(world, { maxUnavailable: 1 });
   assert.deepEqual(await counts(world), [3, 2, 1, 3]);
@@ -136,7 +137,15 @@ test('maxUnavailable is of what the owner wants; none of it blocks every evictio
   assert.equal(await old('min', { minAvailable: '50%' }), 201);
   assert.equal(await old('max', { maxUnavailable: 1 }), 201);
   assert.equal(await old('both', { minAvailable: 1, maxUnavailable: 1 }), 422);
-  await world.client.delete(deployments, { namespace, name: 'zk' }, { signal: world.signal });
+  assert.equal(await old('zk', { maxUnavailable: 1, selector: { matchLabels: labels } }), 201);
+  await world.client.delete(podDisruptionBudgets, at, { signal: world.signal });
+  await world.pass(1_000);
+  const columns = 'NAME MIN AVAILABLE MAX UNAVAILABLE ALLOWED DISRUPTIONS';
+  assert.equal(await heading(world, 'pdb'), columns);
+  assert.ok((await printed(world, 'pdb')).includes('zk N/A 1 1'));
+  const theirs = { namespace, name: 'zk' };
+  await world.client.delete(podDisruptionBudgets, theirs, { signal: world.signal });
+  await world.client.delete(deployments, theirs, { signal: world.signal });
   await world.until('all to go', async () => (await world.list(pods, namespace)).length === 0);
   const bare: Pod = {
     apiVersion: 'v1',
