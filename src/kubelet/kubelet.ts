@@ -16,6 +16,7 @@ import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
+import { hostLinkName } from '#network';
 import { nodes, pods, services } from '#resources/kinds.ts';
 import type { Node, Pod, Service } from '#resources/types/core-v1.ts';
 import { type Admission, planAdmission } from './admission.ts';
@@ -29,7 +30,7 @@ import { NodeRegistration, runNodeLease } from './node-registration.ts';
 import type { KubeletParts } from './parts.ts';
 import { PodWorker } from './pod-worker.ts';
 import { followRuntime } from './runtime-news.ts';
-import { serveKubelet } from './server.ts';
+import { serveKubelet } from './server/server.ts';
 import type { KubeletSettings } from './settings.ts';
 import type { ManifestSources } from './static-pods/manifests.ts';
 import { annotations, isMirror, isStatic } from './static-pods/static-pod.ts';
@@ -144,13 +145,19 @@ class Kubelet {
     scope.spawn((ending) => registration.run(ending));
     scope.spawn((ending) => runNodeLease(this.#deps, { nodeName, signal: ending }));
     if (serving !== undefined) {
-      const server = await serveKubelet(this.#parts, {
-        ...serving,
-        port,
-        host: '0.0.0.0',
-        findPod: (namespace, name) => this.#find(namespace, name),
-        pods: () => [...this.#workers.values()].map(({ pod }) => pod),
-      });
+      const { clusterId } = this.#options;
+      const linkOf = (containerId: string): string => hostLinkName({ clusterId, containerId });
+      const server = await serveKubelet(
+        { ...this.#parts, linkOf },
+        {
+          ...serving,
+          nodeName,
+          port,
+          host: '0.0.0.0',
+          findPod: (namespace, name) => this.#find(namespace, name),
+          pods: () => [...this.#workers.values()].map(({ pod }) => pod),
+        },
+      );
       scope.spawn((ending) => server.run(ending));
     }
     const statics = this.#openStaticPods(podInformer);

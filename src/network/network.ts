@@ -54,7 +54,7 @@ export interface PodNetworkOptions {
 }
 
 export type { NodeRoute } from './node-rules.ts';
-export { cniPaths };
+export { cniPaths, hostLinkName };
 
 /** Serves the container runtime until the signal aborts; pods stay connected afterwards. */
 export async function runPodNetwork(

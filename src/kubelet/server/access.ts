@@ -1,0 +1,176 @@
+/**
+ * Who may ask a node's server what: authenticated by a client certificate of the cluster or by a
+ * token that the API server vouches for, authorized by asking the API server.
+ *
+ * The API server itself and administrators (`system:masters`) need not be asked about. Answers are
+ * believed for a while, as upstream does: yes for five minutes, no for half a minute. Behaviour:
+ * kubernetes.io, Kubelet authentication/authorization.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { TLSSocket } from 'node:tls';
+import type { KindOf } from '#api/kind-of.ts';
+import type { KubeObject } from '#api/object.ts';
+import type { Client } from '#client';
+import type { Clock } from '#kit/clock.ts';
+import type { TokenReview } from '#resources/types/authentication-v1.ts';
+import type { SubjectAccessReview } from '#resources/types/authorization-v1.ts';
+
+export interface AccessDeps {
+  readonly client: Client;
+  readonly clock: Clock;
+}
+
+export interface Refused {
+  readonly status: 401 | 403;
+  readonly text: string;
+}
+
+interface User {
+  readonly name: string;
+  readonly uid?: string | undefined;
+  readonly groups: readonly string[];
+}
+
+const limits = {
+  tokenKnownMs: 120_000,
+  allowedKnownMs: 300_000,
+  deniedKnownMs: 30_000,
+  answersMax: 1000,
+} as const;
+
+const apiServerName = 'kube-apiserver-kubelet-client';
+const administrators = 'system:masters';
+
+const tokenReviews = reviewKind<TokenReview>('authentication.k8s.io', 'TokenReview');
+const accessReviews = reviewKind<SubjectAccessReview>(
+  'authorization.k8s.io',
+  'SubjectAccessReview',
+);
+
+function reviewKind<T extends KubeObject>(group: string, kind: string): KindOf<T> {
+  return { group, version: 'v1', plural: `${kind.toLowerCase()}s`, kind, namespaced: false };
+}
+
+export class ServerAccess {
+  readonly #deps: AccessDeps;
+  readonly #nodeName: string;
+  readonly #users: Answers<User | undefined>;
+  readonly #verdicts: Answers<boolean>;
+
+  constructor(deps: AccessDeps, { nodeName }: { readonly nodeName: string }) {
+    this.#deps = deps;
+    this.#nodeName = nodeName;
+    this.#users = new Answers(deps.clock);
+    this.#verdicts = new Answers(deps.clock);
+  }
+
+  /** Undefined: go on. */
+  async refusalOf(
+    request: IncomingMessage,
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<Refused | undefined> {
+    const user = certifiedUser(request) ?? (await this.#tokenUser(request, signal));
+    if (user === undefined) return { status: 401, text: 'Unauthorized' };
+    if (user.name === apiServerName || user.groups.includes(administrators)) return undefined;
+    const verb = verbs[request.method ?? ''] ?? '';
+    const path = new URL(request.url ?? '/', 'https://node').pathname;
+    const subresources = subresourcesOf(path);
+    for (const subresource of subresources) {
+      if (await this.#isAllowed(user, { verb, subresource }, signal)) return undefined;
+    }
+    const subresource = subresources.at(-1);
+    const text =
+      `Forbidden (user=${user.name}, verb=${verb}, resource=nodes, ` +
+      `subresource(s)=[${subresources.join(' ')}])`;
+    return { status: 403, text: subresource === undefined ? 'Forbidden' : text };
+  }
+
+  async #tokenUser(request: IncomingMessage, signal: AbortSignal): Promise<User | undefined> {
+    const token = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+    if (token === undefined) return undefined;
+    return this.#users.get(token, async () => {
+      const review: TokenReview = { ...bodyOf(tokenReviews), spec: { token } };
+      const { status } = await this.#deps.client.create(tokenReviews, review, { signal });
+      const { username: name, uid, groups = [] } = status?.user ?? {};
+      const isKnown = status?.authenticated === true && name !== undefined;
+      const forMs = isKnown ? limits.tokenKnownMs : limits.deniedKnownMs;
+      return { answer: isKnown ? { name, uid, groups } : undefined, forMs };
+    });
+  }
+
+  #isAllowed(
+    user: User,
+    asked: { readonly verb: string; readonly subresource: string },
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    return this.#verdicts.get(JSON.stringify([user, asked]), async () => {
+      const resourceAttributes = {
+        ...asked,
+        resource: 'nodes',
+        name: this.#nodeName,
+        version: 'v1',
+      };
+      const spec = { user: user.name, uid: user.uid, groups: user.groups, resourceAttributes };
+      const review: SubjectAccessReview = { ...bodyOf(accessReviews), spec };
+      const { status } = await this.#deps.client.create(accessReviews, review, { signal });
+      const answer = status?.allowed === true;
+      return { answer, forMs: answer ? limits.allowedKnownMs : limits.deniedKnownMs };
+    });
+  }
+}
+
+function bodyOf({ group, version, kind }: KindOf<KubeObject>) {
+  return { apiVersion: `${group}/${version}`, kind, metadata: {} };
+}
+
+function certifiedUser({ socket }: IncomingMessage): User | undefined {
+  // The server is HTTPS, so its sockets are TLS sockets.
+  const tls = socket as TLSSocket;
+  if (!tls.authorized) return undefined;
+  const { CN, O } = tls.getPeerCertificate().subject;
+  const name = Array.isArray(CN) ? (CN[0] ?? '') : (CN ?? '');
+  return { name, groups: Array.isArray(O) ? O : O === undefined ? [] : [O] };
+}
+
+const verbs: Readonly<Record<string, string>> = {
+  GET: 'get',
+  HEAD: 'get',
+  POST: 'create',
+  PUT: 'update',
+  PATCH: 'patch',
+  DELETE: 'delete',
+};
+
+/** What of the node a path is about; leave for any of them is enough. */
+function subresourcesOf(path: string): readonly string[] {
+  const [, first = ''] = path.split('/');
+  if (first === 'stats' || first === 'metrics') return [first];
+  if (first === 'logs') return ['log'];
+  if (first === 'pods' || first === 'runningpods') return ['pods', 'proxy'];
+  if (first === 'healthz' || first === 'configz') return [first, 'proxy'];
+  return ['proxy'];
+}
+
+/** Answers that are believed for a while; of many the oldest are forgotten. */
+class Answers<T> {
+  readonly #clock: Clock;
+  readonly #known = new Map<string, { readonly answer: T; readonly untilMs: number }>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  async get(
+    key: string,
+    ask: () => Promise<{ readonly answer: T; readonly forMs: number }>,
+  ): Promise<T> {
+    const known = this.#known.get(key);
+    if (known !== undefined && known.untilMs > this.#clock.now()) return known.answer;
+    const { answer, forMs } = await ask();
+    this.#known.delete(key);
+    this.#known.set(key, { answer, untilMs: this.#clock.now() + forMs });
+    const [oldest] = this.#known.keys();
+    if (this.#known.size > limits.answersMax && oldest !== undefined) this.#known.delete(oldest);
+    return answer;
+  }
+}

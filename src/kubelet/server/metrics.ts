@@ -1,0 +1,189 @@
+/**
+ * The node's figures for Prometheus: `/metrics` about the kubelet, `/metrics/resource` for the
+ * autoscalers' collector, `/metrics/cadvisor` for dashboards. Names and labels are upstream's; pure
+ * but for reading the process's own use.
+ */
+import type { Pod } from '#resources/types/core-v1.ts';
+import { isMirror, isStatic } from '../static-pods/static-pod.ts';
+import { formatMetrics, type Metric, type Sample } from './exposition.ts';
+import type { NodeFigures } from './node-figures.ts';
+import type { ContainerFigures, PodFigures } from './stats.ts';
+
+const nanosecondsPerSecond = 1e9;
+
+export function kubeletMetrics(facts: {
+  readonly nodeName: string;
+  readonly version: string;
+  readonly pods: readonly Pod[];
+  /** Containers by state: `running`, `exited`, `created`. */
+  readonly containers: ReadonlyMap<string, number>;
+  readonly process: {
+    readonly cpuSeconds: number;
+    readonly residentBytes: number;
+    readonly startedAtMs: number;
+  };
+}): string {
+  const { nodeName, version, pods, containers, process } = facts;
+  const statics = pods.filter(isStatic).length;
+  return formatMetrics([
+    gauge('kubelet_node_name', "The node's name; the value is always 1.", [
+      { labels: { node: nodeName }, value: 1 },
+    ]),
+    gauge('kubernetes_build_info', 'What is running; the value is always 1.', [
+      { labels: { git_version: version, platform: 'linux' }, value: 1 },
+    ]),
+    gauge('kubelet_running_pods', 'Pods that have a running sandbox.', [
+      { value: pods.filter(({ status }) => status?.phase === 'Running').length },
+    ]),
+    gauge(
+      'kubelet_running_containers',
+      'Containers by state.',
+      [...containers].map(([state, value]) => ({ labels: { container_state: state }, value })),
+    ),
+    gauge('kubelet_active_pods', 'Pods that the kubelet looks after, by origin.', [
+      { labels: { static: 'true' }, value: statics },
+      { labels: { static: '' }, value: pods.length - statics },
+    ]),
+    gauge('kubelet_mirror_pods', 'Static pods that show in the API.', [
+      { value: pods.filter(isMirror).length },
+    ]),
+    counter('process_cpu_seconds_total', 'Processor time of this process.', [
+      { value: process.cpuSeconds },
+    ]),
+    gauge('process_resident_memory_bytes', 'Resident memory of this process.', [
+      { value: process.residentBytes },
+    ]),
+    gauge('process_start_time_seconds', 'When this process started.', [
+      { value: process.startedAtMs / 1000 },
+    ]),
+  ]);
+}
+
+export function resourceMetrics(
+  node: NodeFigures,
+  pods: readonly PodFigures[],
+  nowMs: number,
+): string {
+  const perPod = (of: (container: ContainerFigures) => number): readonly Sample[] =>
+    pods.map(({ pod, containers }) => ({
+      labels: podLabelsOf(pod),
+      value: containers.reduce((sum, container) => sum + of(container), 0),
+      atMs: nowMs,
+    }));
+  const perContainer = (of: (container: ContainerFigures) => number): readonly Sample[] =>
+    pods.flatMap(({ pod, containers }) =>
+      containers.map((container) => ({
+        labels: { container: container.name, ...podLabelsOf(pod) },
+        value: of(container),
+        atMs: container.atMs,
+      })),
+    );
+  const cpu = ({ cpuNanoseconds }: ContainerFigures): number =>
+    cpuNanoseconds / nanosecondsPerSecond;
+  const memory = ({ workingSetBytes }: ContainerFigures): number => workingSetBytes;
+  return formatMetrics([
+    counter('container_cpu_usage_seconds_total', 'Processor time of a container.', [
+      ...perContainer(cpu),
+    ]),
+    gauge('container_memory_working_set_bytes', 'Memory that a container needs.', [
+      ...perContainer(memory),
+    ]),
+    gauge('container_start_time_seconds', 'When a container started.', [
+      ...perContainer(({ startedAtMs }) => startedAtMs / 1000),
+    ]),
+    counter('node_cpu_usage_seconds_total', 'Processor time of the node.', [
+      { value: node.cpuNanoseconds / nanosecondsPerSecond, atMs: nowMs },
+    ]),
+    gauge('node_memory_working_set_bytes', 'Memory that is in use on the node.', [
+      { value: node.memory.workingSetBytes, atMs: nowMs },
+    ]),
+    gauge('node_swap_usage_bytes', 'Swap in use on the node.', [
+      { value: node.memory.swapTotalBytes - node.memory.swapFreeBytes, atMs: nowMs },
+    ]),
+    counter('pod_cpu_usage_seconds_total', 'Processor time of a pod.', perPod(cpu)),
+    gauge('pod_memory_working_set_bytes', 'Memory that a pod needs.', perPod(memory)),
+    gauge('resource_scrape_error', '1 where figures could not be had.', [{ value: 0 }]),
+  ]);
+}
+
+export function cadvisorMetrics(node: NodeFigures, pods: readonly PodFigures[]): string {
+  const root = { container: '', id: '/', image: '', name: '', namespace: '', pod: '' };
+  const samples = (
+    of: (container: ContainerFigures) => number,
+    whole: number | undefined,
+    more: Readonly<Record<string, string>> = {},
+  ): readonly Sample[] => [
+    ...(whole === undefined ? [] : [{ labels: { ...root, ...more }, value: whole }]),
+    ...pods.flatMap(({ pod, containers }) =>
+      containers.map((container) => ({
+        labels: { ...containerLabels(pod, container), ...more },
+        value: of(container),
+        atMs: container.atMs,
+      })),
+    ),
+  ];
+  const network = (name: 'rxBytes' | 'rxErrors' | 'txBytes' | 'txErrors'): readonly Sample[] =>
+    pods.flatMap(({ pod, network: link }) =>
+      link === undefined
+        ? []
+        : [{ labels: { ...podLabelsOf(pod), interface: link.name }, value: link[name] }],
+    );
+  const { memory } = node;
+  return formatMetrics([
+    counter(
+      'container_cpu_usage_seconds_total',
+      'Processor time used.',
+      samples(
+        ({ cpuNanoseconds }) => cpuNanoseconds / nanosecondsPerSecond,
+        node.cpuNanoseconds / nanosecondsPerSecond,
+        { cpu: 'total' },
+      ),
+    ),
+    gauge(
+      'container_memory_working_set_bytes',
+      'Memory that could not be had back at once.',
+      samples(({ workingSetBytes }) => workingSetBytes, memory.workingSetBytes),
+    ),
+    gauge(
+      'container_memory_usage_bytes',
+      'Memory in use, caches included.',
+      samples(({ usageBytes }) => usageBytes, memory.usageBytes),
+    ),
+    gauge(
+      'container_fs_usage_bytes',
+      'Disk used by the writable layer.',
+      samples(({ layerBytes }) => layerBytes, undefined),
+    ),
+    gauge(
+      'container_start_time_seconds',
+      'When it started.',
+      samples(({ startedAtMs }) => startedAtMs / 1000, node.bootedAtMs / 1000),
+    ),
+    counter('container_network_receive_bytes_total', 'Bytes received.', network('rxBytes')),
+    counter('container_network_receive_errors_total', 'Errors on receipt.', network('rxErrors')),
+    counter('container_network_transmit_bytes_total', 'Bytes sent.', network('txBytes')),
+    counter('container_network_transmit_errors_total', 'Errors on sending.', network('txErrors')),
+    gauge('machine_cpu_cores', 'Processors of the machine.', [{ value: node.cpus }]),
+    gauge('machine_memory_bytes', 'Memory of the machine.', [{ value: memory.totalBytes }]),
+  ]);
+}
+
+function counter(name: string, help: string, samples: readonly Sample[]): Metric {
+  return { name, help, type: 'counter', samples };
+}
+
+function gauge(name: string, help: string, samples: readonly Sample[]): Metric {
+  return { name, help, type: 'gauge', samples };
+}
+
+function podLabelsOf({ metadata }: Pod): { readonly namespace: string; readonly pod: string } {
+  return { namespace: metadata.namespace ?? '', pod: metadata.name ?? '' };
+}
+
+function containerLabels(
+  pod: Pod,
+  { id, name }: ContainerFigures,
+): Readonly<Record<string, string>> {
+  const image = pod.spec?.containers.find((container) => container.name === name)?.image ?? '';
+  return { container: name, id, image, name: id, ...podLabelsOf(pod) };
+}

@@ -1,0 +1,233 @@
+/**
+ * The node's own HTTPS server: logs, exec, attach, port-forward, figures, and what the node is about.
+ *
+ * `access.ts` decides who may ask. Logs are read by `log-reader.ts`; the streaming requests are
+ * handed through to the runtime by `streaming.ts`; figures come from `stats.ts` and `metrics.ts`.
+ * Paths are upstream's: `/containerLogs/NS/POD/CONTAINER`, `/exec/…`, `/attach/…`,
+ * `/portForward/NS/POD`, `/run/…`, `/pods`, `/stats/summary`, `/metrics/…`, `/healthz`, `/configz`.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { Pod } from '#resources/types/core-v1.ts';
+import { kubeletVersion } from '../node-status.ts';
+import type { KubeletParts } from '../parts.ts';
+import type { PodWorker } from '../pod-worker.ts';
+import { ServerAccess } from './access.ts';
+import { answerLogs } from './log-server.ts';
+import { cadvisorMetrics, kubeletMetrics, resourceMetrics } from './metrics.ts';
+import { readNodeFigures } from './node-figures.ts';
+import { answerNodeLogs } from './node-logs.ts';
+import { Rates, readPodFigures, type StatsParts, summaryOf } from './stats.ts';
+import { passStream } from './streaming.ts';
+
+export interface ServerOptions {
+  readonly nodeName: string;
+  readonly host: string;
+  readonly port: number;
+  readonly cert: string;
+  readonly key: string;
+  readonly clientCA: string;
+  readonly findPod: (namespace: string, name: string) => PodWorker | undefined;
+  readonly pods: () => readonly Pod[];
+}
+
+export interface ServerParts
+  extends StatsParts,
+    Pick<KubeletParts, 'client' | 'runtime' | 'clock' | 'log' | 'paths' | 'settings'> {}
+
+const limits = { headersTimeoutMs: 10_000, runSeconds: 120 } as const;
+
+/** Resolves when listening; `run` serves until its signal aborts. */
+export async function serveKubelet(
+  parts: ServerParts,
+  options: ServerOptions,
+): Promise<{ readonly port: number; run(signal: AbortSignal): Promise<void> }> {
+  const { cert, key, clientCA, host, port } = options;
+  const server = createServer({
+    cert,
+    key,
+    ca: clientCA,
+    requestCert: true,
+    // Checked below, so that strangers get an answer instead of a broken connection.
+    rejectUnauthorized: false,
+    headersTimeout: limits.headersTimeoutMs,
+  });
+  const stop = new AbortController();
+  const { signal } = stop;
+  const access = new ServerAccess(parts, options);
+  const node = { parts, options, rates: new Rates(), signal };
+  server.on('request', (request, response) => {
+    answer(node, access, request, response).catch((error: unknown) => {
+      parts.log.warn('cannot answer a request', { path: request.url, error });
+      if (!response.headersSent) response.writeHead(500);
+      response.end(error instanceof Error ? error.message : 'internal error');
+    });
+  });
+  server.on('upgrade', (request, socket, head) => {
+    socket.on('error', () => socket.destroy());
+    access
+      .refusalOf(request, { signal })
+      .then((refusal) => {
+        if (refusal === undefined) {
+          return passStream(parts, options, { request, socket, head, signal });
+        }
+        const { status, text } = refusal;
+        socket.end(`HTTP/1.1 ${status} ${text}\r\nContent-Length: 0\r\n\r\n`);
+        return undefined;
+      })
+      .catch((error: unknown) => {
+        parts.log.debug('a stream ended', { path: request.url, error });
+        socket.destroy();
+      });
+  });
+  server.on('tlsClientError', () => {});
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, resolve);
+  });
+  const address = server.address();
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : port,
+    run: (signal) => serveUntil(server, stop, signal),
+  };
+}
+
+async function serveUntil(
+  server: Server,
+  stop: AbortController,
+  signal: AbortSignal,
+): Promise<void> {
+  await new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  stop.abort(signal.reason);
+  server.closeAllConnections();
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+}
+
+interface NodeServer {
+  readonly parts: ServerParts;
+  readonly options: ServerOptions;
+  readonly rates: Rates;
+  readonly signal: AbortSignal;
+}
+
+async function answer(
+  node: NodeServer,
+  access: ServerAccess,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const url = new URL(request.url ?? '/', 'https://node');
+  const [, first = '', ...rest] = url.pathname.split('/');
+  if (first === 'healthz' && rest.length === 0) return say(response, 200, 'ok');
+  const refusal = await access.refusalOf(request, node);
+  if (refusal !== undefined) return say(response, refusal.status, refusal.text);
+  const path = [first, ...rest].join('/').replace(/\/$/, '');
+  const figures = await answerFigures(node, path);
+  if (figures !== undefined) return say(response, 200, figures, 'text/plain; version=0.0.4');
+  const facts = await answerFacts(node, path);
+  if (facts !== undefined) return say(response, 200, JSON.stringify(facts), 'application/json');
+  const names = rest.map(decodeURIComponent);
+  switch (first) {
+    case 'containerLogs': {
+      const [namespace = '', name = '', container = ''] = names;
+      const worker = node.options.findPod(namespace, name);
+      const target = { worker, namespace, name, container };
+      return answerLogs(node.parts, target, url.searchParams, response, node.signal);
+    }
+    case 'logs':
+      return answerNodeLogs(names.join('/'), response);
+    case 'run':
+      return run(node, request, names, response);
+    case 'exec':
+    case 'attach':
+    case 'portForward':
+      return say(
+        response,
+        400,
+        'you must specify at least 1 of stdin, stdout, stderr over an upgraded connection',
+      );
+    default:
+      return say(response, 404, '404 page not found\n');
+  }
+}
+
+/** Texts for Prometheus, and the short word that all is well. */
+async function answerFigures(
+  { parts, options, signal }: NodeServer,
+  path: string,
+): Promise<string | undefined> {
+  if (/^healthz\/(ping|log|syncloop)$/.test(path)) return 'ok';
+  if (path === 'metrics') {
+    const containers = await parts.runtime.listContainers({}, { signal });
+    const states = new Map<string, number>();
+    for (const { state } of containers) {
+      const name = state.replace('CONTAINER_', '').toLowerCase();
+      states.set(name, (states.get(name) ?? 0) + 1);
+    }
+    return kubeletMetrics({
+      nodeName: options.nodeName,
+      version: kubeletVersion,
+      pods: options.pods(),
+      containers: states,
+      process: {
+        cpuSeconds: process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6,
+        residentBytes: process.memoryUsage.rss(),
+        startedAtMs: parts.clock.now() - process.uptime() * 1000,
+      },
+    });
+  }
+  if (path !== 'metrics/resource' && path !== 'metrics/cadvisor') return undefined;
+  const node = readNodeFigures(parts.machine, parts.paths.root);
+  const pods = await readPodFigures(parts, options.pods(), { signal });
+  if (path === 'metrics/cadvisor') return cadvisorMetrics(node, pods);
+  return resourceMetrics(node, pods, parts.clock.now());
+}
+
+async function answerFacts(
+  { parts, options, rates, signal }: NodeServer,
+  path: string,
+): Promise<unknown> {
+  const pods = options.pods();
+  const list = { kind: 'PodList', apiVersion: 'v1', metadata: {} };
+  if (path === 'pods') return { ...list, items: pods };
+  if (path === 'runningpods') {
+    return { ...list, items: pods.filter(({ status }) => status?.phase === 'Running') };
+  }
+  if (path === 'configz') return { kubeletconfig: parts.settings };
+  if (path !== 'stats/summary') return undefined;
+  return summaryOf(parts, { nodeName: options.nodeName, pods, rates, signal });
+}
+
+/** `POST /run/NS/POD/CONTAINER?cmd=…`: the output of a command, without a stream. */
+async function run(
+  { parts, options, signal }: NodeServer,
+  request: IncomingMessage,
+  names: readonly string[],
+  response: ServerResponse,
+): Promise<void> {
+  const [namespace = '', name = '', container = ''] = names;
+  const worker = options.findPod(namespace, name);
+  if (request.method !== 'POST') return say(response, 405, '405: Method Not Allowed');
+  if (worker === undefined) return say(response, 404, 'pod does not exist');
+  const { latest } = await worker.findContainer(container, signal);
+  if (latest?.state !== 'running') return say(response, 404, `container ${container} not found`);
+  const cmd = new URL(request.url ?? '/', 'https://node').searchParams.get('cmd') ?? '';
+  const { stdout, stderr } = await parts.runtime.execSync(
+    { containerId: latest.id, cmd: cmd.split(' ') },
+    { timeoutSeconds: limits.runSeconds, signal },
+  );
+  say(response, 200, Buffer.concat([stdout, stderr]));
+}
+
+function say(
+  response: ServerResponse,
+  status: number,
+  text: string | Uint8Array,
+  type = 'text/plain; charset=utf-8',
+): void {
+  response.writeHead(status, { 'content-type': type });
+  response.end(text);
+}

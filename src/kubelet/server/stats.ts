@@ -1,0 +1,229 @@
+/**
+ * What pods and their containers use, as the runtime and the kernel count it, and `/stats/summary`,
+ * the form of it that metrics collectors have always asked for.
+ *
+ * `readPodFigures` is shared with `metrics.ts`. Usage per second is computed from two looks.
+ */
+import type { Received } from '#cri';
+import { formatTime } from '#kit/clock.ts';
+import type { Pod } from '#resources/types/core-v1.ts';
+import type { KubeletParts } from '../parts.ts';
+import { podLabels } from '../pod-facts.ts';
+import { type InterfaceFigures, type NodeFigures, readNodeFigures } from './node-figures.ts';
+
+export interface ContainerFigures {
+  readonly id: string;
+  readonly name: string;
+  readonly startedAtMs: number;
+  readonly atMs: number;
+  readonly cpuNanoseconds: number;
+  readonly workingSetBytes: number;
+  readonly usageBytes: number;
+  readonly layerBytes: number;
+  readonly layerInodes: number;
+}
+
+export interface PodFigures {
+  readonly pod: Pod;
+  readonly containers: readonly ContainerFigures[];
+  /** As the pod sees it; undefined for pods in the host's network. */
+  readonly network?: InterfaceFigures | undefined;
+}
+
+export interface StatsParts
+  extends Pick<KubeletParts, 'runtime' | 'clock' | 'log' | 'machine' | 'paths'> {
+  /** Name on the host of the link to a sandbox. */
+  readonly linkOf: (sandboxId: string) => string;
+}
+
+export async function readPodFigures(
+  { runtime, machine, linkOf }: StatsParts,
+  pods: readonly Pod[],
+  { signal }: { readonly signal: AbortSignal },
+): Promise<readonly PodFigures[]> {
+  const [stats, containers] = await Promise.all([
+    runtime.listContainerStats({ signal }),
+    runtime.listContainers({ state: { state: 'CONTAINER_RUNNING' } }, { signal }),
+  ]);
+  const known = new Map(containers.map((container) => [container.id, container]));
+  const byPod = new Map<string, Received<'ContainerStats'>[]>();
+  for (const each of stats) {
+    const uid = each.attributes?.labels[podLabels.podUid] ?? '';
+    byPod.set(uid, [...(byPod.get(uid) ?? []), each]);
+  }
+  return pods.flatMap((pod): PodFigures[] => {
+    const own = (byPod.get(pod.metadata.uid ?? '') ?? []).filter(({ attributes }) =>
+      known.has(attributes?.id ?? ''),
+    );
+    if (own.length === 0) return [];
+    const sandboxId = known.get(own[0]?.attributes?.id ?? '')?.podSandboxId ?? '';
+    const isHost = pod.spec?.hostNetwork === true;
+    return [
+      {
+        pod,
+        containers: own.map((each) => {
+          const createdAt = known.get(each.attributes?.id ?? '')?.createdAt ?? 0;
+          return containerFigures(each, createdAt / 1e6);
+        }),
+        network: isHost ? undefined : readLink(machine, linkOf(sandboxId)),
+      },
+    ];
+  });
+}
+
+function containerFigures(
+  { attributes, cpu, memory, writableLayer }: Received<'ContainerStats'>,
+  startedAtMs: number,
+): ContainerFigures {
+  return {
+    id: attributes?.id ?? '',
+    name: attributes?.labels[podLabels.containerName] ?? '',
+    startedAtMs,
+    atMs: (cpu?.timestamp ?? memory?.timestamp ?? 0) / 1e6,
+    cpuNanoseconds: cpu?.usageCoreNanoSeconds?.value ?? 0,
+    workingSetBytes: memory?.workingSetBytes?.value ?? 0,
+    usageBytes: memory?.usageBytes?.value ?? memory?.workingSetBytes?.value ?? 0,
+    layerBytes: writableLayer?.usedBytes?.value ?? 0,
+    layerInodes: writableLayer?.inodesUsed?.value ?? 0,
+  };
+}
+
+/** What the host sends into the link is what the pod receives. */
+function readLink(machine: StatsParts['machine'], link: string): InterfaceFigures | undefined {
+  const read = (name: string): string =>
+    machine.readFile(`/sys/class/net/${link}/statistics/${name}`).trim();
+  const rxBytes = read('tx_bytes');
+  if (rxBytes === '') return undefined;
+  return {
+    name: 'eth0',
+    rxBytes: Number(rxBytes),
+    rxErrors: Number(read('tx_errors')),
+    txBytes: Number(read('rx_bytes')),
+    txErrors: Number(read('rx_errors')),
+  };
+}
+
+/** Processor time per second, from this look and the one before. */
+export class Rates {
+  readonly #last = new Map<string, { readonly atMs: number; readonly nanoseconds: number }>();
+
+  /** Billionths of a processor; undefined at the first look. */
+  of(id: string, nanoseconds: number, atMs: number): number | undefined {
+    const last = this.#last.get(id);
+    this.#last.set(id, { atMs, nanoseconds });
+    if (last === undefined || atMs <= last.atMs || nanoseconds < last.nanoseconds) return undefined;
+    return Math.round(((nanoseconds - last.nanoseconds) * 1000) / (atMs - last.atMs));
+  }
+
+  /** Forgets all that are not among these. */
+  keep(ids: ReadonlySet<string>): void {
+    for (const id of this.#last.keys()) if (!ids.has(id)) this.#last.delete(id);
+  }
+}
+
+/** The object that `/stats/summary` answers with. */
+export async function summaryOf(
+  parts: StatsParts,
+  options: {
+    readonly nodeName: string;
+    readonly pods: readonly Pod[];
+    readonly rates: Rates;
+    readonly signal: AbortSignal;
+  },
+): Promise<unknown> {
+  const { nodeName, pods, rates } = options;
+  const figures = await readPodFigures(parts, pods, options);
+  const nowMs = parts.clock.now();
+  const node = readNodeFigures(parts.machine, parts.paths.root);
+  const nodeRate = rates.of('node', node.cpuNanoseconds, nowMs);
+  const summary = {
+    node: { nodeName, systemContainers: [], ...nodeSummary(node, nodeRate, formatTime(nowMs)) },
+    pods: figures.map((each) => podSummary(each, rates, formatTime(nowMs))),
+  };
+  const ids = figures.flatMap(({ containers }) => containers.map(({ id }) => id));
+  rates.keep(new Set(['node', ...ids]));
+  return summary;
+}
+
+function nodeSummary(node: NodeFigures, rate: number | undefined, time: string): object {
+  const { memory, disk, interfaces, processes } = node;
+  const space = {
+    time,
+    availableBytes: disk.freeBytes,
+    capacityBytes: disk.bytes,
+    usedBytes: disk.bytes - disk.freeBytes,
+    inodesFree: disk.freeInodes,
+    inodes: disk.inodes,
+    inodesUsed: disk.inodes - disk.freeInodes,
+  };
+  const [first] = interfaces;
+  return {
+    startTime: formatTime(node.bootedAtMs),
+    cpu: { time, usageNanoCores: rate ?? 0, usageCoreNanoSeconds: node.cpuNanoseconds },
+    memory: {
+      time,
+      availableBytes: memory.availableBytes,
+      usageBytes: memory.usageBytes,
+      workingSetBytes: memory.workingSetBytes,
+      rssBytes: memory.rssBytes,
+      pageFaults: memory.pageFaults,
+      majorPageFaults: memory.majorPageFaults,
+    },
+    ...(first === undefined ? {} : { network: { time, ...first, interfaces } }),
+    fs: space,
+    runtime: { imageFs: space, containerFs: space },
+    rlimit: { time, maxpid: processes.most, curproc: processes.running },
+    swap: {
+      time,
+      swapAvailableBytes: memory.swapFreeBytes,
+      swapUsageBytes: memory.swapTotalBytes - memory.swapFreeBytes,
+    },
+  };
+}
+
+function podSummary({ pod, containers, network }: PodFigures, rates: Rates, time: string): object {
+  const { name, namespace, uid } = pod.metadata;
+  const each = containers.map((container) => ({
+    container,
+    rate: rates.of(container.id, container.cpuNanoseconds, container.atMs),
+  }));
+  const sum = (of: (figures: ContainerFigures) => number): number =>
+    containers.reduce((total, container) => total + of(container), 0);
+  return {
+    podRef: { name, namespace, uid },
+    startTime: pod.status?.startTime,
+    containers: each.map(({ container, rate }) => containerSummary(container, rate)),
+    cpu: {
+      time,
+      usageNanoCores: each.reduce((total, { rate = 0 }) => total + rate, 0),
+      usageCoreNanoSeconds: sum(({ cpuNanoseconds }) => cpuNanoseconds),
+    },
+    memory: {
+      time,
+      usageBytes: sum(({ usageBytes }) => usageBytes),
+      workingSetBytes: sum(({ workingSetBytes }) => workingSetBytes),
+    },
+    ...(network === undefined ? {} : { network: { time, ...network, interfaces: [network] } }),
+    'ephemeral-storage': {
+      time,
+      usedBytes: sum(({ layerBytes }) => layerBytes),
+      inodesUsed: sum(({ layerInodes }) => layerInodes),
+    },
+  };
+}
+
+function containerSummary(container: ContainerFigures, rate: number | undefined): object {
+  const { name, startedAtMs, atMs, cpuNanoseconds, layerBytes, layerInodes } = container;
+  const time = formatTime(atMs);
+  return {
+    name,
+    startTime: formatTime(startedAtMs),
+    cpu: { time, usageNanoCores: rate ?? 0, usageCoreNanoSeconds: cpuNanoseconds },
+    memory: {
+      time,
+      usageBytes: container.usageBytes,
+      workingSetBytes: container.workingSetBytes,
+    },
+    rootfs: { time, usedBytes: layerBytes, inodesUsed: layerInodes },
+  };
+}
