@@ -1,11 +1,11 @@
 /**
  * What becomes of an event: a new object, a higher count on an old one, or nothing.
  *
- * Three steps with upstream's numbers. *Combine*: the eleventh different text within ten minutes
- * for one object and reason is told as one "combined" event. *Count*: an event that was written
- * before, text and all, only raises the count of that object. *Silence*: one object may cause 25
- * events at once and one more per five minutes. Memory is bounded: the least recently seen is
- * forgotten.
+ * Three steps with upstream's numbers. *Combine*: from the tenth different text within ten minutes
+ * for one object and reason on, all are told as one "combined" event. *Count*: an event that was
+ * seen before, text and all, only raises the count of that object. *Silence*: one object may cause
+ * 25 events at once and one more per five minutes; what is silenced is counted even so. Memory is
+ * bounded: the least recently seen is forgotten.
  */
 import type { Clock } from '#kit/clock.ts';
 import type { Event } from '#resources/types/core-v1.ts';
@@ -27,6 +27,9 @@ interface Similar {
   lastMs: number;
 }
 
+/** Of an event, what the next count needs. */
+type Seen = Pick<Event, 'metadata' | 'firstTimestamp' | 'count'>;
+
 interface Bucket {
   tokens: number;
   filledMs: number;
@@ -35,7 +38,7 @@ interface Bucket {
 export class EventCorrelation {
   readonly #clock: Pick<Clock, 'monotonic'>;
   readonly #similar = new Map<string, Similar>();
-  readonly #written = new Map<string, Event>();
+  readonly #seen = new Map<string, Seen>();
   readonly #buckets = new Map<string, Bucket>();
 
   constructor(deps: { readonly clock: Pick<Clock, 'monotonic'> }) {
@@ -46,24 +49,32 @@ export class EventCorrelation {
     const source = `${seen.source?.component} ${seen.source?.host}`;
     const { apiVersion, kind, namespace, name, uid, fieldPath } = seen.involvedObject;
     const object = [source, apiVersion, kind, namespace, name, uid].join(' ');
-    const group = [object, fieldPath, seen.type, seen.reason].join(' ');
+    const group = [object, seen.type, seen.reason].join(' ');
     const combined = this.#isOneTooMany(group, seen.message ?? '');
     const event = combined
       ? { ...seen, message: `(combined from similar events): ${seen.message}` }
       : seen;
-    const key = combined ? group : `${group} ${seen.message}`;
-    if (!this.#mayWrite(object)) return { do: 'drop' };
-    const before = touch(this.#written, key);
-    if (before === undefined) return { do: 'create', event, key };
+    const key = combined ? group : `${group} ${fieldPath ?? ''} ${seen.message}`;
+    const decision = this.#count(event, key);
+    return this.#mayWrite(object) ? decision : { do: 'drop' };
+  }
+
+  /** Notes it whether or not it is written, so that the next count is right. */
+  #count(event: Event, key: string): Exclude<Decision, { readonly do: 'drop' }> {
+    const before = touch(this.#seen, key);
+    if (before === undefined) {
+      keep(this.#seen, key, brief(event));
+      return { do: 'create', event, key };
+    }
     const { metadata, firstTimestamp, count = 1 } = before;
-    return { do: 'raise', event: { ...event, metadata, firstTimestamp, count: count + 1 }, key };
+    const raised = { ...event, metadata, firstTimestamp, count: count + 1 };
+    keep(this.#seen, key, brief(raised));
+    return { do: 'raise', event: raised, key };
   }
 
   written(decision: Exclude<Decision, { readonly do: 'drop' }>, event: Event): void {
-    // Only what the next count needs.
-    const { namespace, name } = event.metadata;
-    const { count } = decision.event;
-    keep(this.#written, decision.key, { ...event, metadata: { namespace, name }, count });
+    const { count } = this.#seen.get(decision.key) ?? decision.event;
+    keep(this.#seen, decision.key, brief({ ...event, count }));
   }
 
   #isOneTooMany(group: string, text: string): boolean {
@@ -74,7 +85,7 @@ export class EventCorrelation {
       keep(this.#similar, group, similar);
     }
     similar.lastMs = now;
-    if (similar.texts.size < correlationLimits.similarMax) similar.texts.add(text);
+    if (similar.texts.size < correlationLimits.similarMax - 1) similar.texts.add(text);
     return !similar.texts.has(text);
   }
 
@@ -89,6 +100,11 @@ export class EventCorrelation {
     bucket.tokens -= 1;
     return true;
   }
+}
+
+function brief({ metadata, firstTimestamp, count }: Event): Seen {
+  const { namespace, name } = metadata;
+  return { metadata: { namespace, name }, firstTimestamp, count };
 }
 
 /** The value, made the most recently used. */
