@@ -16,7 +16,15 @@ import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { conditionOf } from '../pod-state.ts';
 import { isSameValue } from '../same-value.ts';
-import { deadlineMs, pace, planTaints, planUnknown, readyStatus, withoutEviction } from './plan.ts';
+import {
+  deadlineMs,
+  pace,
+  planLabels,
+  planTaints,
+  planUnknown,
+  readyStatus,
+  withoutEviction,
+} from './plan.ts';
 
 export const podsByNode = 'node';
 
@@ -66,16 +74,19 @@ class NodeLifecycleController {
       onAdd: (node) => {
         this.#heard(nameOf(node));
         this.queue.add(nameOf(node));
+        this.#tell(node, 'RegisteredNode', `Registered Node ${nameOf(node)} in Controller`);
       },
       onUpdate: (node, old) => {
         if (!isSameValue(heartbeats(node), heartbeats(old))) this.#heard(nameOf(node));
         // Whether pods may be driven off a node depends on how the others are.
         if (readyStatus(node) !== readyStatus(old)) this.#wakeUnhealthy();
+        if (readyStatus(node) !== 'True' && readyStatus(old) === 'True') this.#tellNotReady(node);
         this.queue.add(nameOf(node));
       },
       onDelete: (node) => {
         this.#heardMs.delete(nameOf(node));
         this.#wakeUnhealthy();
+        this.#tell(node, 'RemovingNode', `Removing Node ${nameOf(node)} from Controller`);
       },
     });
     this.leases.addHandler({
@@ -102,6 +113,7 @@ class NodeLifecycleController {
       }
     }
     await this.#taint(node, { signal });
+    await this.#label(node, { signal });
     if (readyStatus(node) !== 'True') await this.#markPods(node, { signal });
   }
 
@@ -110,6 +122,14 @@ class NodeLifecycleController {
     const options = { subresource: 'status', signal };
     await this.#deps.client.update(nodeKind, { ...node, status }, options).catch(ignoreNotFound);
     this.#deps.log.info('node is not heard of any more', { node: nameOf(node) });
+  }
+
+  #tell(node: Node, reason: string, what: string): void {
+    const message = `Node ${nameOf(node)} event: ${what}`;
+    this.#recorder.record(node, { type: 'Normal', reason, message });
+  }
+
+  #tellNotReady(node: Node): void {
     const message = `Node ${nameOf(node)} status is now: NodeNotReady`;
     this.#recorder.record(node, { type: 'Normal', reason: 'NodeNotReady', message });
   }
@@ -120,6 +140,17 @@ class NodeLifecycleController {
     if (isSameValue(taints, before)) return;
     const { resourceVersion } = node.metadata;
     const patch = { metadata: { resourceVersion }, spec: { taints } };
+    const options = { type: 'merge', signal } as const;
+    await this.#deps.client
+      .patch(nodeKind, { name: nameOf(node) }, patch, options)
+      .catch(ignoreNotFound);
+  }
+
+  /** What old clients still select by. */
+  async #label(node: Node, { signal }: Cancel): Promise<void> {
+    const labels = planLabels(node);
+    if (labels === undefined) return;
+    const patch = { metadata: { labels } };
     const options = { type: 'merge', signal } as const;
     await this.#deps.client
       .patch(nodeKind, { name: nameOf(node) }, patch, options)

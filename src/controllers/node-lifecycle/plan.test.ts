@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Node, Taint } from '#resources/types/core-v1.ts';
-import { deadlineMs, pace, planTaints, planUnknown, withoutEviction } from './plan.ts';
+import { deadlineMs, pace, planLabels, planTaints, planUnknown, withoutEviction } from './plan.ts';
 
 const nowMs = Date.UTC(2026, 0, 1);
 const now = '2026-01-01T00:00:00Z';
@@ -97,4 +97,16 @@ test('the pace: one node per ten seconds, slower or not at all where most are aw
     const [first = zone(0, 0)] = zones;
     assert.equal(pace(zones, first), expected, JSON.stringify(zones));
   }
+});
+
+test("older labels of system and architecture follow today's", () => {
+  const labels = {
+    'kubernetes.io/os': 'linux',
+    'kubernetes.io/arch': 'arm64',
+    'beta.kubernetes.io/arch': 'arm64',
+  };
+  const node = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n', labels } };
+  assert.deepEqual(planLabels(node), { 'beta.kubernetes.io/os': 'linux' });
+  const done = { ...labels, 'beta.kubernetes.io/os': 'linux' };
+  assert.equal(planLabels({ ...node, metadata: { name: 'n', labels: done } }), undefined);
 });

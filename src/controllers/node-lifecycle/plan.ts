@@ -119,6 +119,18 @@ export function planTaints(
   return isSameSet(all, before) ? undefined : all;
 }
 
+/** The older labels of system and architecture, where they differ from today's. */
+export function planLabels({ metadata }: Node): Readonly<Record<string, string>> | undefined {
+  const { labels = {} } = metadata;
+  const changes: Record<string, string> = {};
+  for (const name of ['os', 'arch']) {
+    const value = labels[`kubernetes.io/${name}`];
+    const older = `beta.kubernetes.io/${name}`;
+    if (value !== undefined && labels[older] !== value) changes[older] = value;
+  }
+  return Object.keys(changes).length === 0 ? undefined : changes;
+}
+
 /** Without the taints that drive pods away: everything is unhealthy, so nothing shall be moved. */
 export function withoutEviction(taints: readonly Taint[]): readonly Taint[] {
   return taints.filter(({ key, effect }) => effect !== 'NoExecute' || !managedNoExecute.has(key));

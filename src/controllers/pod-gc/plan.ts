@@ -1,12 +1,13 @@
 /**
  * Which pods nobody will clean up but the control plane. Pure.
  *
- * Three sorts: pods of a node that does not exist any more, pods that are ending and were never
- * given a node, and pods that ended long ago, where there are more of them than the threshold
- * (oldest first). Behaviour: kubernetes.io, "Pod Lifecycle", "Garbage collection of Pods".
+ * Four sorts: pods of a node that does not exist any more, pods that are ending on a node which
+ * somebody has marked out of service, pods that are ending and were never given a node, and pods
+ * that ended long ago, where there are more of them than the threshold (oldest first). Behaviour:
+ * kubernetes.io, "Pod Lifecycle", "Garbage collection of Pods".
  */
 import { objectKey } from '#api/object.ts';
-import type { Pod } from '#resources/types/core-v1.ts';
+import type { Node, Pod } from '#resources/types/core-v1.ts';
 import { isTerminated, isTerminating } from '../pod-state.ts';
 
 export const limits = {
@@ -19,18 +20,20 @@ export const limits = {
 
 export interface Collected {
   readonly pod: Pod;
-  readonly why: 'orphaned' | 'unscheduled' | 'terminated';
+  readonly why: 'orphaned' | 'out of service' | 'unscheduled' | 'terminated';
 }
 
 export function planPodGC(
   pods: Iterable<Pod>,
-  isNodeGone: (nodeName: string) => boolean,
+  stateOf: (nodeName: string) => 'there' | 'gone' | 'out of service',
 ): readonly Collected[] {
   const collected: Collected[] = [];
   const ended: Pod[] = [];
   for (const pod of pods) {
     const { nodeName = '' } = pod.spec ?? {};
-    if (nodeName !== '' && isNodeGone(nodeName)) collected.push({ pod, why: 'orphaned' });
+    const state = nodeName === '' ? 'there' : stateOf(nodeName);
+    if (state === 'gone') collected.push({ pod, why: 'orphaned' });
+    else if (state === 'out of service' && isTerminating(pod)) collected.push({ pod, why: state });
     else if (nodeName === '' && isTerminating(pod)) collected.push({ pod, why: 'unscheduled' });
     else if (isTerminated(pod) && !isTerminating(pod)) ended.push(pod);
   }
@@ -39,6 +42,13 @@ export function planPodGC(
     .slice(0, Math.max(0, ended.length - limits.terminatedMax));
   for (const pod of surplus) collected.push({ pod, why: 'terminated' });
   return collected;
+}
+
+/** Not ready, and marked by somebody who knows that it is shut down. */
+export function isOutOfService({ spec, status }: Node): boolean {
+  const ready = status?.conditions?.find(({ type }) => type === 'Ready');
+  const isMarked = spec?.taints?.some(({ key }) => key === 'node.kubernetes.io/out-of-service');
+  return ready?.status !== 'True' && isMarked === true;
 }
 
 function ageKey(pod: Pod): string {

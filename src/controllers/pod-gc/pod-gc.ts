@@ -11,7 +11,7 @@ import type { Pod, PodCondition } from '#resources/types/core-v1.ts';
 import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { isTerminated } from '../pod-state.ts';
-import { type Collected, limits, planPodGC } from './plan.ts';
+import { type Collected, isOutOfService, limits, planPodGC } from './plan.ts';
 
 const sweepKey = 'all pods';
 
@@ -82,7 +82,11 @@ export function openPodGCController(deps: ControllerDeps): Controller {
     reconcile: async (key, { signal }) => {
       queue.addAfter(key, limits.periodMs);
       const gone = await goneNodes(signal);
-      const collected = planPodGC(pods.list(), (nodeName) => gone.has(nodeName));
+      const collected = planPodGC(pods.list(), (nodeName) => {
+        if (gone.has(nodeName)) return 'gone';
+        const node = nodes.get(nodeName);
+        return node !== undefined && isOutOfService(node) ? 'out of service' : 'there';
+      });
       for (const one of collected) await collect(one, signal).catch(ignoreNotFound);
     },
   };

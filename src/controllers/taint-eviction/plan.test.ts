@@ -53,14 +53,20 @@ test('which pods nobody else will clean up', () => {
   const list = [
     pod('running', { nodeName: 'here' }, { phase: 'Running' }),
     pod('lost', { nodeName: 'gone' }, { phase: 'Running' }),
+    pod('stuck', { nodeName: 'broken' }, { phase: 'Running' }, { deletionTimestamp: at(0) }),
+    pod('waiting', { nodeName: 'broken' }, { phase: 'Running' }),
     pod('pending', {}, { phase: 'Pending' }),
     pod('ending', {}, { phase: 'Pending' }, { deletionTimestamp: at(0) }),
     pod('done', { nodeName: 'here' }, { phase: 'Succeeded' }),
   ];
-  const collected = planPodGC(list, (nodeName) => nodeName === 'gone');
+  const states: Readonly<Record<string, 'gone' | 'out of service'>> = {
+    gone: 'gone',
+    broken: 'out of service',
+  };
+  const collected = planPodGC(list, (nodeName) => states[nodeName] ?? 'there');
   assert.deepEqual(
     collected.map(({ pod: one, why }) => `${one.metadata.name} ${why}`),
-    ['lost orphaned', 'ending unscheduled'],
+    ['lost orphaned', 'stuck out of service', 'ending unscheduled'],
   );
   const many = Array.from({ length: limits.terminatedMax + 2 }, (_, index) =>
     pod(
@@ -70,7 +76,7 @@ test('which pods nobody else will clean up', () => {
       { creationTimestamp: at(index) },
     ),
   );
-  const surplus = planPodGC(many.toReversed(), () => false);
+  const surplus = planPodGC(many.toReversed(), () => 'there');
   assert.deepEqual(
     surplus.map(({ pod: one }) => one.metadata.name),
     ['old-0', 'old-1'],

@@ -6,6 +6,7 @@
  * DisruptionTarget and in an Event.
  */
 import { objectKey } from '#api/object.ts';
+import type { Recorder } from '#client';
 import { formatTime } from '#kit/clock.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import { nodes as nodeKind, pods as podKind } from '#resources/kinds.ts';
@@ -18,67 +19,47 @@ import { isSameValue } from '../same-value.ts';
 import { type DatedTaint, planEviction } from './plan.ts';
 
 export function openTaintEvictionController(deps: ControllerDeps): Controller {
-  const { client, clock, informers } = deps;
+  const { clock, informers } = deps;
   const queue = new WorkQueue(deps);
   const recorder = deps.recorderFor('taint-eviction-controller');
   const nodes = informers.of(nodeKind);
   const pods = informers.of(podKind);
   pods.addIndex(podsByNode, (pod) => [pod.spec?.nodeName ?? '']);
-  const drives = (node: Node | undefined): boolean =>
-    node?.spec?.taints?.some(({ effect }) => effect === 'NoExecute') ?? false;
-  /** When a taint was first seen that does not say itself since when it is there. */
-  const seenMs = new Map<string, ReadonlyMap<string, number>>();
-  const remember = (node: Node): void => {
-    const { name = '' } = node.metadata;
-    const before = seenMs.get(name);
-    const taints = node.spec?.taints?.filter(({ effect }) => effect === 'NoExecute') ?? [];
-    const dated = taints.map(({ key }) => [key, before?.get(key) ?? clock.now()] as const);
-    if (dated.length === 0) seenMs.delete(name);
-    else seenMs.set(name, new Map(dated));
+  const seen = new SeenTaints(clock);
+  /** Pods whose time to leave is set, by namespace and name, with their uids. */
+  const leaving = new Map<string, string>();
+  /** For pods that may stay after all. */
+  const wakeLeaving = (node: Node): void => {
+    for (const pod of pods.byIndex(podsByNode, node.metadata.name ?? '')) {
+      if (leaving.has(objectKey(pod))) queue.add(objectKey(pod));
+    }
   };
-  const taintsOf = (nodeName: string): readonly DatedTaint[] =>
-    (nodes.get(nodeName)?.spec?.taints ?? []).map((taint) => {
-      const { key, timeAdded } = taint;
-      const seen = seenMs.get(nodeName)?.get(key) ?? clock.now();
-      return { taint, sinceMs: timeAdded === undefined ? seen : Date.parse(timeAdded) };
-    });
   const wakePods = (node: Node): void => {
     for (const pod of pods.byIndex(podsByNode, node.metadata.name ?? '')) queue.add(objectKey(pod));
   };
   nodes.addHandler({
     onAdd: (node) => {
-      remember(node);
+      seen.remember(node);
       if (drives(node)) wakePods(node);
     },
     onUpdate: (node, old) => {
-      remember(node);
-      if (drives(node) && !isSameValue(node.spec?.taints, old.spec?.taints)) wakePods(node);
+      seen.remember(node);
+      if (isSameValue(node.spec?.taints, old.spec?.taints)) return;
+      if (drives(node)) wakePods(node);
+      else wakeLeaving(node);
     },
-    onDelete: ({ metadata }) => {
-      seenMs.delete(metadata.name ?? '');
-    },
+    onDelete: ({ metadata }) => seen.forget(metadata.name ?? ''),
   });
   const wake = (pod: Pod): void => {
     if (drives(nodes.get(pod.spec?.nodeName ?? ''))) queue.add(objectKey(pod));
   };
-  pods.addHandler({ onAdd: wake, onUpdate: wake });
-
-  const evict = async (pod: Pod, signal: AbortSignal): Promise<void> => {
-    const { namespace, name = '', uid = '' } = pod.metadata;
-    const condition = {
-      type: 'DisruptionTarget',
-      status: 'True',
-      reason: 'DeletionByTaintManager',
-      message: 'Taint manager: deleting due to NoExecute taint',
-      lastTransitionTime: formatTime(clock.now()),
-    };
-    const others = pod.status?.conditions?.filter(({ type }) => type !== condition.type) ?? [];
-    const status = { ...pod.status, conditions: [...others, condition] };
-    await client.update(podKind, { ...pod, status }, { subresource: 'status', signal });
-    await client.delete(podKind, { namespace, name }, { preconditions: { uid }, signal });
-    const message = `Marking for deletion Pod ${objectKey(pod)}`;
-    recorder.record(pod, { type: 'Normal', reason: 'TaintManagerEviction', message });
-  };
+  pods.addHandler({
+    onAdd: wake,
+    onUpdate: wake,
+    onDelete: (pod) => {
+      leaving.delete(objectKey(pod));
+    },
+  });
 
   return {
     name: 'taint-eviction-controller',
@@ -88,11 +69,80 @@ export function openTaintEvictionController(deps: ControllerDeps): Controller {
     reconcile: async (key, { signal }) => {
       const pod = pods.get(key);
       if (pod === undefined || isTerminating(pod)) return;
-      const taints = taintsOf(pod.spec?.nodeName ?? '');
+      const taints = seen.taintsOf(nodes.get(pod.spec?.nodeName ?? ''));
       const leaveMs = planEviction(pod, taints, clock.now());
-      if (leaveMs === undefined) return;
-      if (leaveMs > clock.now()) queue.addAfter(key, leaveMs - clock.now());
-      else await evict(pod, signal).catch(ignoreNotFound);
+      const { uid = '' } = pod.metadata;
+      if (leaveMs === undefined) {
+        if (leaving.get(key) !== uid) return;
+        leaving.delete(key);
+        const message = `Cancelling deletion of Pod ${key}`;
+        recorder.record(pod, { type: 'Normal', reason: 'TaintManagerEviction', message });
+        return;
+      }
+      if (leaveMs > clock.now()) {
+        leaving.set(key, uid);
+        queue.addAfter(key, leaveMs - clock.now());
+        return;
+      }
+      leaving.delete(key);
+      await evict({ ...deps, recorder }, pod, signal).catch(ignoreNotFound);
     },
   };
+}
+
+function drives(node: Node | undefined): boolean {
+  return node?.spec?.taints?.some(({ effect }) => effect === 'NoExecute') ?? false;
+}
+
+/** When taints were first seen that do not say themselves since when they are there. */
+class SeenTaints {
+  readonly #clock: ControllerDeps['clock'];
+  readonly #seenMs = new Map<string, ReadonlyMap<string, number>>();
+
+  constructor(clock: ControllerDeps['clock']) {
+    this.#clock = clock;
+  }
+
+  remember({ metadata, spec }: Node): void {
+    const { name = '' } = metadata;
+    const before = this.#seenMs.get(name);
+    const taints = spec?.taints?.filter(({ effect }) => effect === 'NoExecute') ?? [];
+    const now = this.#clock.now();
+    const dated = taints.map(({ key }) => [key, before?.get(key) ?? now] as const);
+    if (dated.length === 0) this.#seenMs.delete(name);
+    else this.#seenMs.set(name, new Map(dated));
+  }
+
+  forget(name: string): void {
+    this.#seenMs.delete(name);
+  }
+
+  taintsOf(node: Node | undefined): readonly DatedTaint[] {
+    return (node?.spec?.taints ?? []).map((taint) => {
+      const { key, timeAdded } = taint;
+      const seenMs = this.#seenMs.get(node?.metadata.name ?? '')?.get(key) ?? this.#clock.now();
+      return { taint, sinceMs: timeAdded === undefined ? seenMs : Date.parse(timeAdded) };
+    });
+  }
+}
+
+async function evict(
+  { client, clock, recorder }: ControllerDeps & { readonly recorder: Recorder },
+  pod: Pod,
+  signal: AbortSignal,
+): Promise<void> {
+  const { namespace, name = '', uid = '' } = pod.metadata;
+  const condition = {
+    type: 'DisruptionTarget',
+    status: 'True',
+    reason: 'DeletionByTaintManager',
+    message: 'Taint manager: deleting due to NoExecute taint',
+    lastTransitionTime: formatTime(clock.now()),
+  };
+  const others = pod.status?.conditions?.filter(({ type }) => type !== condition.type) ?? [];
+  const status = { ...pod.status, conditions: [...others, condition] };
+  await client.update(podKind, { ...pod, status }, { subresource: 'status', signal });
+  await client.delete(podKind, { namespace, name }, { preconditions: { uid }, signal });
+  const message = `Marking for deletion Pod ${objectKey(pod)}`;
+  recorder.record(pod, { type: 'Normal', reason: 'TaintManagerEviction', message });
 }
