@@ -90,6 +90,27 @@ test('merging goes by key, value and name; what is atomic is replaced', () => {
   });
 });
 
+test('only what differs is set or removed, also in lists that are sets', () => {
+  const plain: Schema = { type: 'string' };
+  const schema: Schema = {
+    type: 'object',
+    fields: {
+      finalizers: { type: 'array', items: plain, listType: 'set' },
+      name: plain,
+      data: { type: 'object', values: plain },
+    },
+  };
+  const none = { get: () => undefined };
+  const old = { finalizers: ['a', 'b'], name: 'one', data: { x: '1', y: '2' } };
+  const next = { finalizers: ['b', 'c'], name: 'one', data: { x: '1', y: '3' } };
+  assert.deepEqual(compareFields(old, next, schema, none), {
+    set: { 'f:finalizers': { 'v:"c"': {} }, 'f:data': { 'f:y': {} } },
+    removed: { 'f:finalizers': { 'v:"a"': {} } },
+  });
+  const copy = JSON.parse(JSON.stringify(old));
+  assert.deepEqual(compareFields(old, copy, schema, none), { set: {}, removed: {} });
+});
+
 test('for random objects: apply twice is apply once, and dropping everything empties', () => {
   const random = seededRandom(7);
   const some = <T>(make: () => T): T[] => Array.from({ length: random.integer(4) }, make);

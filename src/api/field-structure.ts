@@ -100,6 +100,10 @@ export function itemsByStep(
   return items.size === list.length ? items : undefined;
 }
 
+function isContainer(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
+}
+
 function isHollow(value: unknown): boolean {
   if (Array.isArray(value)) return value.length === 0;
   return isMembers(value) && Object.keys(value).length === 0;
@@ -227,6 +231,13 @@ class Comparison {
     removed: Tree,
     implied = false,
   ): void {
+    if (old === next) return;
+    if (!isContainer(old) && !isContainer(next)) {
+      // Nothing is below, as in most fields.
+      if (next === undefined) removed[step] = leaf;
+      else set[step] = leaf;
+      return;
+    }
     const below: Tree = {};
     const gone: Tree = {};
     const whole = this.value(old, next, schema, below, gone, old !== undefined || implied);
@@ -269,4 +280,59 @@ export function duplicateSteps(
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/** Says where an applied configuration has a value of another form: `.a: expected map, got &{x}`. */
+export function mismatchedField(
+  value: unknown,
+  schema: Schema,
+  definitions: Definitions,
+  path = '',
+): string | undefined {
+  if (value === null || value === undefined) return undefined;
+  const shape = shapeOf(schema, definitions);
+  const target = schema.ref === undefined ? schema : (definitions.get(schema.ref) ?? schema);
+  if (target.opaque === true) return undefined;
+  if (target.items !== undefined) {
+    if (!Array.isArray(value)) return `${path}: expected list, got &{${goValue(value)}}`;
+    if (shape.is !== 'list') return undefined;
+    for (const item of value as readonly unknown[]) {
+      const at = path + stepText(keyStep(item, shape.keys));
+      const found = mismatchedField(item, shape.items, definitions, at);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+  if (target.fields === undefined && target.values === undefined) {
+    return mismatchedScalar(value, target, path);
+  }
+  if (!isMembers(value)) return `${path}: expected map, got &{${goValue(value)}}`;
+  if (shape.is !== 'map') return undefined;
+  for (const [key, below] of Object.entries(value)) {
+    const at = `${path}.${key}`;
+    const found = mismatchedField(below, fieldSchema(shape, key), definitions, at);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function mismatchedScalar(value: unknown, { type, format }: Schema, path: string) {
+  if (format === 'quantity' || format === 'int-or-string') return undefined;
+  if (type === 'string' && typeof value !== 'string') {
+    return `${path}: expected string, got &value.valueUnstructured{Value:${goValue(value)}}`;
+  }
+  if (type === 'boolean' && typeof value !== 'boolean') {
+    return `${path}: expected boolean, got &{${goValue(value)}}`;
+  }
+  if ((type === 'integer' || type === 'number') && typeof value !== 'number') {
+    return `${path}: expected numeric (int or float), got ${typeof value}`;
+  }
+  return undefined;
+}
+
+function goValue(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(goValue).join(' ')}]`;
+  if (!isMembers(value)) return String(value);
+  const members = Object.keys(value).sort();
+  return `map[${members.map((key) => `${key}:${goValue(value[key])}`).join(' ')}]`;
 }
