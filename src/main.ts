@@ -45,6 +45,11 @@ async function runCommandLine(args: readonly string[]): Promise<void> {
     restore: async (flags, file) =>
       (await import('./cluster/backup-command.ts')).restore(await settings(flags), file),
     hollow: (flags) => hollow(flags),
+    why: async (target, flags) => {
+      const { why } = await import('./cluster/why-command.ts');
+      const kubeconfig = process.env['KUBECONFIG'];
+      console.log(await why(target, flags, { kubeconfig }));
+    },
     imageBuild: async (options) => (await import('./cluster/image-command.ts')).build(options),
     imageLoad: async (flags, files) =>
       (await import('./cluster/image-command.ts')).load(await settings(flags), files),

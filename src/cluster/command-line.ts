@@ -5,6 +5,7 @@
 import { Command } from '#kit/command-line.ts';
 import type { Flags } from './config.ts';
 import type { HollowFlags } from './hollow-settings.ts';
+import type { WhyFlags } from './why-command.ts';
 
 export interface ImageBuildOptions {
   readonly from: string;
@@ -22,6 +23,7 @@ export interface Commands {
   backup(flags: Flags, file: string): Promise<void>;
   restore(flags: Flags, file: string): Promise<void>;
   hollow(flags: HollowFlags): Promise<void>;
+  why(target: string, flags: WhyFlags): Promise<void>;
   imageBuild(options: ImageBuildOptions): Promise<void>;
   imageLoad(flags: Flags, files: readonly string[]): Promise<void>;
   imageList(flags: Flags): Promise<void>;
@@ -58,6 +60,15 @@ export function openCommandLine(commands: Commands): Command {
   addHollowFlags(
     program.command('hollow').description('join a cluster with nodes that run no containers'),
   ).action((flags: HollowFlags) => commands.hollow(flags));
+  program
+    .command('why')
+    .description('say why a pod is pending and what would help')
+    .argument('<pod>', 'pod/NAME')
+    .option('-n, --namespace <name>', 'namespace of the pod (default: default)')
+    .option('--kubeconfig <file>', 'file with the cluster (default: $KUBECONFIG, ~/.kube/config)')
+    .option('--context <name>', 'context of that file (default: its current one)')
+    .option('-o, --output <format>', 'text or json (default text)')
+    .action((target: string, flags: WhyFlags) => commands.why(target, flags));
   addImageCommands(program, commands);
   return program;
 }

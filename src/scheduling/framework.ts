@@ -19,6 +19,13 @@ export interface Objection {
   readonly verdict: Rejection;
 }
 
+export interface ExplainedObjection extends Objection {
+  /** What would satisfy the rule on this node, in a few words each. */
+  readonly remedies: readonly string[];
+  /** For comparing nodes: how much would have to change. */
+  readonly cost: number;
+}
+
 interface ActiveFilter {
   readonly plugin: string;
   readonly filter: NodeFilter;
@@ -128,11 +135,13 @@ export class Trial {
   }
 
   /** Every rule that objects, for saying why. */
-  objections(node: NodeInfo): readonly (Objection & { readonly remedies: readonly string[] })[] {
+  objections(node: NodeInfo): readonly ExplainedObjection[] {
     return this.#active.flatMap(({ plugin, filter }) => {
       const verdict = filter.check(node);
       if (verdict.fits) return [];
-      return [{ plugin, verdict, remedies: filter.remedies?.(node) ?? [] }];
+      const remedies = filter.remedies?.(node) ?? [];
+      const cost = filter.distance?.(node) ?? Math.max(remedies.length, 1);
+      return [{ plugin, verdict, remedies, cost }];
     });
   }
 

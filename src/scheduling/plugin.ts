@@ -45,6 +45,8 @@ export interface NodeFilter {
   podRemoved?(pod: PodFacts, node: NodeInfo): void;
   /** What would make the pod fit a node that this rule turned away, in a few words each. */
   remedies?(node: NodeInfo): readonly string[];
+  /** How far the node is from fitting, from 0 to 1, where that is a matter of degree. */
+  distance?(node: NodeInfo): number;
   /** What has to be written before the pod may be bound to the node. */
   steps?(node: NodeInfo): readonly BindStep[];
 }

@@ -8,6 +8,7 @@
 export { type Amounts, amountsOf } from './amounts.ts';
 export { Cluster } from './cluster.ts';
 export { type Decision, enoughNodes, type Feasible, SchedulingCycle } from './cycle.ts';
+export { type Explanation, explain, type NodeExplanation } from './explanation.ts';
 export { type Facts, factsOf, type Reader, readerOf } from './facts.ts';
 export { type FitFailure, fitMessage, rejectingPlugins } from './fit-failure.ts';
 export { type Objection, prepare, scoreNodes, type Trial } from './framework.ts';

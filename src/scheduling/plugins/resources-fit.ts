@@ -78,6 +78,16 @@ class FitFilter implements NodeFilter {
     ];
   }
 
+  /** The mean share that is missing of what the pod asks for. */
+  distance(node: NodeInfo): number {
+    const full = node.pods.size >= node.allowedPods ? [1] : [];
+    const shares = this.#shortages(node).map(
+      ({ wanted, free }) => (wanted - Math.max(free, 0)) / wanted,
+    );
+    const all = [...full, ...shares];
+    return all.reduce((sum, share) => sum + share, 0) / Math.max(all.length, 1);
+  }
+
   /** The slower, complete comparison, which names all that is missing. */
   #explain(node: NodeInfo): Verdict {
     const shortages = this.#shortages(node);
