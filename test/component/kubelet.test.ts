@@ -490,7 +490,7 @@ test('a node that runs out of memory says so, evicts, and takes no careless pods
     status?.conditions?.find(({ type }) => type === 'DisruptionTarget')?.reason,
     'TerminationByKubelet',
   );
-  assert.ok(runtime.calls.includes('stopContainer greedy 1s'));
+  assert.ok(runtime.calls.includes('stopContainer greedy 2s'));
   assert.deepEqual(runtime.running(), ['modest'], 'only as many as needed');
   const node = await bench.while(client.get(nodes, { name: 'node-1' }, { signal }));
   const pressure = node.status?.conditions?.find(({ type }) => type === 'MemoryPressure');

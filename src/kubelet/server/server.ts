@@ -1,5 +1,5 @@
 /**
- * The node's own HTTPS server: logs, exec, attach, port-forward, figures, and what the node is about.
+ * The node's own HTTPS server: logs, exec, attach, port-forward, figures, facts about the node.
  *
  * `access.ts` decides who may ask. Logs are read by `log-reader.ts`; the streaming requests are
  * handed through to the runtime by `streaming.ts`; figures come from `stats.ts` and `metrics.ts`.
