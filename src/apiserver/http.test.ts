@@ -172,7 +172,7 @@ test('a watch streams, and ends on the server when its client goes', async () =>
     assert.equal(event.object.metadata.name, name);
   }
   const open = async (): Promise<string> => (await server.request('GET', '/metrics')).text;
-  assert.match(await open(), /longrunning_requests\{verb="WATCH"\} 1\n/);
+  assert.match(await open(), /longrunning_requests\{component="apiserver",verb="WATCH"\} 1\n/);
   answer.on('error', () => {});
   sent.destroy();
   while (!(await open()).includes('longrunning_requests{verb="WATCH"} 0\n')) {

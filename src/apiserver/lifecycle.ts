@@ -14,10 +14,17 @@ import { formatGroupVersion } from '#api/object.ts';
 import { StoreUnavailable, ValueTooLarge } from '#store';
 import { negotiate } from './output/negotiate.ts';
 import type { Parts } from './parts.ts';
-import { type Arrival, limits, type ResourceInfo, type ServerResponse } from './request.ts';
+import {
+  type Arrival,
+  limits,
+  type RequestInfo,
+  type ResourceInfo,
+  type ServerResponse,
+} from './request.ts';
 import { auditHeaders } from './stages/audit.ts';
 import { authenticate } from './stages/authenticate.ts';
 import { authorize } from './stages/authorize.ts';
+import { warnOfVersion } from './stages/deprecation.ts';
 import { impersonate } from './stages/impersonate.ts';
 import { readRequestInfo } from './stages/read-request-info.ts';
 import { respond, respondError } from './stages/respond.ts';
@@ -27,17 +34,16 @@ export async function handle(parts: Parts, arrival: Arrival): Promise<ServerResp
   const { request } = arrival;
   const audit = auditHeaders(parts, request);
   const startedMs = parts.clock.monotonic();
-  let resource = '';
-  let verb = '';
+  const end = parts.metrics.begin(request.method);
+  let info: RequestInfo | undefined;
   let response: ServerResponse;
   try {
     checkLimits(arrival);
-    const info = readRequestInfo(request);
-    verb = info.verb;
-    if (info.type === 'resource') resource = info.plural;
+    info = readRequestInfo(request);
     const caller = authenticate(parts, arrival);
     const identity = impersonate(parts, caller, request);
     await authorize(parts, identity, info);
+    warnOfVersion(parts, info, audit);
     const output = negotiate(request.headers['accept'], info, (asked) => hasProtobuf(parts, asked));
     const answer = await route(parts, { info, identity, output, arrival });
     response = await respond(parts, { answer, output, info, headers: audit });
@@ -48,7 +54,9 @@ export async function handle(parts: Parts, arrival: Arrival): Promise<ServerResp
     });
   }
   const tookMs = parts.clock.monotonic() - startedMs;
-  parts.metrics.countRequest({ verb, resource, code: response.status, tookMs });
+  end();
+  const { method } = request;
+  parts.metrics.countRequest({ info, method, code: response.status, tookMs });
   return response;
 }
 

@@ -243,7 +243,14 @@ test('metrics count requests and objects under upstream names', async () => {
   await using server = await openTestServer();
   await server.request('GET', '/api/v1/namespaces/none');
   const { text } = await server.request('GET', '/metrics');
-  assert.match(text, /apiserver_request_total\{code="404",resource="namespaces",verb="GET"\} 1\n/);
+  assert.match(
+    text,
+    /apiserver_request_total\{code="404",component="apiserver",dry_run="",group="",resource="namespaces",scope="resource",subresource="",verb="GET",version="v1"\} 1\n/,
+  );
+  assert.match(text, /apiserver_resource_objects\{group="",resource="namespaces"\} 4\n/);
+  assert.match(text, /apiserver_current_inflight_requests\{request_kind="readOnly"\} 1\n/);
+  assert.match(text, /kubernetes_build_info\{git_version="v1\.36/);
+  assert.match(text, /process_resident_memory_bytes \d+\n/);
   assert.match(text, /apiserver_storage_objects\{resource="namespaces"\} 4\n/);
   assert.match(text, /apiserver_request_duration_seconds_bucket\{[^}]*le="\+Inf"\} 1\n/);
   assert.match(text, /bugs_total 0\n/);

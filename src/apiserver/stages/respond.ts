@@ -122,7 +122,9 @@ async function finishYaml(
 /** `Warning: 299 - "text"`, one after another in one header line. */
 function addWarnings(headers: Headers, warnings: readonly string[]): void {
   if (warnings.length === 0) return;
-  headers['warning'] = warnings.map((text) => `299 - ${quote(text)}`).join(', ');
+  const before = headers['warning'];
+  const added = warnings.map((text) => `299 - ${quote(text)}`);
+  headers['warning'] = [...(before === undefined ? [] : [before]), ...added].join(', ');
 }
 
 function quote(text: string): string {

@@ -32,17 +32,16 @@ export async function listComponentStatus(parts: Parts, call: Call): Promise<Ans
     .filter(() => asked === '')
     .filter(({ name }) => wanted === '' || wanted === `metadata.name=${name}`)
     .map(statusOf);
-  const warnings = ['v1 ComponentStatus is deprecated in v1.19+'];
   if (output.form === 'table') {
     const options = { includeObject: includeObjectOf(info.query), nowMs: parts.clock.now() };
     const rows = items.map((item) => tableRow(served, item, options));
-    return { type: 'value', status: 200, value: table(served, rows, {}), warnings };
+    return { type: 'value', status: 200, value: table(served, rows, {}) };
   }
   const value =
     output.form === 'partial'
       ? partialList(items, {})
       : { kind: 'ComponentStatusList', apiVersion: 'v1', metadata: {}, items: items.map(bare) };
-  return { type: 'value', status: 200, value, warnings };
+  return { type: 'value', status: 200, value };
 }
 
 function componentsOf({ store, options }: Parts): readonly Component[] {
