@@ -175,7 +175,7 @@ test('a watch streams, and ends on the server when its client goes', async () =>
   assert.match(await open(), /longrunning_requests\{component="apiserver",verb="WATCH"\} 1\n/);
   answer.on('error', () => {});
   sent.destroy();
-  while (!(await open()).includes('longrunning_requests{verb="WATCH"} 0\n')) {
+  while (!(await open()).includes('longrunning_requests{component="apiserver",verb="WATCH"} 0\n')) {
     await new Promise((resolve) => setImmediate(resolve));
   }
 });
