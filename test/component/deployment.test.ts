@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { deployments, events, pods, replicaSets } from '#resources/kinds.ts';
 import type { Deployment } from '#resources/types/apps-v1.ts';
-import { covers } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { openWorld, type World } from './control-world.ts';
 
 const at = { namespace: 'default', name: 'web' } as const;
@@ -293,4 +293,52 @@ test('the first API version asks for a rollback in its spec', async (t) => {
   });
   await rolledOut(world);
   assert.deepEqual(await sizes(world), { 2: 0, 3: 3 });
+});
+
+async function create(world: World, deployment: Deployment): Promise<void> {
+  await world.client.create(deployments, deployment, { signal: world.signal });
+}
+
+const podNames = async (world: World) =>
+  (await world.list(pods, 'default')).map(({ metadata }) => metadata.name).toSorted();
+
+test('what a removed deployment left is adopted; an old set that matches is emptied', async (t) => {
+  covers('WRK-042', 'WRK-050');
+  const world = await start(t, web('web:1'));
+  await patch(world, setImage('web:2'));
+  await rolledOut(world);
+  const before = await podNames(world);
+  const orphan = { propagationPolicy: 'Orphan', signal: world.signal } as const;
+  await world.client.delete(deployments, at, orphan);
+  await world.pass(3_000);
+  assert.deepEqual(await podNames(world), before);
+  const [old] = (await world.list(replicaSets, 'default')).filter(
+    ({ spec }) => spec?.template?.spec?.containers[0]?.image === 'web:1',
+  );
+  const grown = { spec: { replicas: 2 } };
+  const where = { namespace: 'default', name: old?.metadata.name ?? '' };
+  const merge = { type: 'merge', signal: world.signal } as const;
+  await world.client.patch(replicaSets, where, grown, merge);
+  await world.until('its pods', async () => (await podNames(world)).length === 5);
+  await create(world, web('web:2'));
+  await rolledOut(world);
+  await world.until('the old ones to go', async () => (await podNames(world)).length === 3);
+  assert.deepEqual(await podNames(world), before, 'not one of them was touched');
+  assert.deepEqual(Object.values(await sizes(world)).toSorted(), [0, 3]);
+});
+
+test('deletion ends the sets and pods, through old versions as well', async (t) => {
+  superseded('WRK-087', {
+    by: 'v1.9',
+    now: 'dependants are deleted in the background unless told otherwise',
+  });
+  for (const version of ['apps/v1', 'extensions/v1beta1']) {
+    const world = await start(t, web('web:1'));
+    const path = `/apis/${version}/namespaces/default/deployments/web`;
+    assert.equal((await world.server.request('DELETE', path)).status, 200);
+    await world.until('all to go', async () => {
+      const sets = await world.list(replicaSets, 'default');
+      return (await podNames(world)).length + sets.length === 0;
+    });
+  }
 });

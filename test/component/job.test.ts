@@ -364,3 +364,53 @@ test('a finished Job goes with its pods when its time is over, not before', asyn
   await assert.rejects(read(world), (error) => isReason(error, 'NotFound'));
   assert.equal((await world.list(pods, namespace)).length, 0);
 });
+
+test('never more pods than completions are left; one that is deleted is replaced', async (t) => {
+  covers('WRK-088', 'WRK-091', 'WRK-152');
+  const world = await start(t, { completions: 5, parallelism: 10, backoffLimit: 6 });
+  const five = await running(world, 5);
+  await end(world, five[0], 0);
+  await end(world, five[1], 137);
+  await world.pass(2_000);
+  assert.equal((await alive(world)).length, 3, 'a failure waits for its time');
+  await world.pass(12_000);
+  assert.equal((await running(world, 4)).length, 4);
+  const [gone] = await running(world, 4);
+  const name = gone?.metadata.name ?? '';
+  await world.client.delete(pods, { namespace, name }, { signal: world.signal });
+  await world.pass(30_000);
+  const left = await running(world, 4);
+  assert.ok(!left.some(({ metadata }) => metadata.name === name));
+  for (const pod of left) await end(world, pod, 0);
+  const job = await over(world, 'Complete');
+  assert.equal(job.status?.succeeded, 5);
+  await world.client.delete(jobs, at, { propagationPolicy: 'Background', signal: world.signal });
+  await world.until('its pods to go', async () => (await world.list(pods, namespace)).length === 0);
+});
+
+test('a pod that never ends keeps its Job going; what may not be changed is refused', async (t) => {
+  covers('WRK-100', 'WRK-144', 'WRK-145');
+  const world = await start(t, { completions: 3, parallelism: 3 });
+  const [one, two, blocked] = await running(world, 3);
+  await end(world, one, 0);
+  await end(world, two, 0);
+  await world.pass(5 * 60_000);
+  const job = await read(world);
+  assert.deepEqual([job.status?.active, job.status?.succeeded], [1, 2]);
+  assert.equal((await alive(world))[0]?.metadata.name, blocked?.metadata.name);
+  const path = '/apis/batch/v1/namespaces/default/jobs';
+  const headers = { 'content-type': 'application/strategic-merge-patch+json' };
+  const containers = [{ name: 'c', image: 'pi:2' }];
+  const change = { spec: { template: { spec: { containers } } } };
+  const patched = await world.server.request('PATCH', `${path}/pi`, change, { headers });
+  assert.equal(patched.status, 422);
+  assert.match(patched.body.message, /field is immutable/);
+  const always = await world.server.request('POST', path, {
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: { name: 'always' },
+    spec: { template: { spec: { restartPolicy: 'Always', containers } } },
+  });
+  assert.equal(always.status, 422);
+  assert.match(always.body.message, /valid values: "OnFailure", "Never"/);
+});

@@ -118,3 +118,36 @@ test('a changed template is for new pods only; a changed label sets a pod free',
   const freed = await world.client.get(pods, { namespace, name }, { signal: world.signal });
   assert.deepEqual(freed.metadata.ownerReferences ?? [], []);
 });
+
+test('replication.yaml: equality alone, short name, defaults from the template', async (t) => {
+  covers('WRK-038', 'WRK-040', 'WRK-177');
+  const world = await openWorld(t);
+  await world.addNode('n1');
+  const path = '/api/v1/namespaces/default/replicationcontrollers';
+  const labels = { app: 'nginx' };
+  const containers = [{ name: 'nginx', image: 'nginx', ports: [{ containerPort: 80 }] }];
+  const template = { metadata: { name: 'nginx', labels }, spec: { containers } };
+  const post = (name: string, spec: object) =>
+    world.server.request('POST', path, {
+      apiVersion: 'v1',
+      kind: 'ReplicationController',
+      metadata: { name },
+      spec,
+    });
+  const whole = await post('nginx', { replicas: 3, selector: labels, template });
+  assert.equal(whole.status, 201, whole.text);
+  await ready(world, 3);
+  const minimal = await post('minimal', { template });
+  const { metadata, spec } = minimal.body;
+  assert.deepEqual([metadata.labels, spec.selector, spec.replicas], [labels, labels, 1]);
+  const other = await post('other', { selector: { app: 'other' }, template });
+  assert.equal(other.status, 422);
+  assert.match(other.body.message, /`selector` does not match template `labels`/);
+  const matchExpressions = [{ key: 'app', operator: 'Exists' }];
+  const sets = await post('sets', { selector: { matchExpressions }, template });
+  assert.equal(sets.status, 400);
+  const discovery = await world.server.request('GET', '/api/v1');
+  const resources: { name: string; shortNames?: string[] }[] = discovery.body.resources;
+  const found = resources.find(({ name }) => name === 'replicationcontrollers');
+  assert.deepEqual(found?.shortNames, ['rc']);
+});

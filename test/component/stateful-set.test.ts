@@ -534,3 +534,60 @@ test('a late cache makes nothing twice and never updates two at a time', async (
   const failures = (await told(world)).filter((text) => text.startsWith('Failed'));
   assert.deepEqual(failures, []);
 });
+
+test('pods are found by label; deleted all at once they come back in order', async (t) => {
+  covers('WRK-180');
+  superseded('WRK-067', {
+    by: 'v1.9',
+    now: 'nothing checks that the Service is there, and serviceName may be left out',
+  });
+  const world = await start(t, { serviceName: '' });
+  const options = { namespace, labelSelector: 'app=nginx', signal: world.signal };
+  const { items } = await world.client.list(pods, options);
+  assert.equal(items.length, 3);
+  const seen = await recorded(world, async () => {
+    const path = '/api/v1/namespaces/default/pods?labelSelector=app%3Dnginx';
+    assert.equal((await world.server.request('DELETE', path)).status, 200);
+    await world.until('others of the same names', async () => {
+      const again = await found(world);
+      const old = new Set(items.map(({ metadata }) => metadata.uid));
+      const isNew = again.every(({ metadata }) => !old.has(metadata.uid));
+      return isNew && again.filter(({ status }) => status?.phase === 'Running').length === 3;
+    });
+  });
+  const added = seen.filter((entry) => entry.startsWith('+') || entry.endsWith('ready'));
+  const step = (name: string) => [`+${name}`, `${name} ready`];
+  assert.deepEqual(added, [...step('web-0'), ...step('web-1'), ...step('web-2')]);
+});
+
+test('also with Parallel a change of resources takes one pod at a time', async (t) => {
+  covers('WRK-203', 'WRK-204');
+  const world = await openWorld(t);
+  await world.addNode('n1');
+  const made = await recorded(world, async () => {
+    const set = web({ podManagementPolicy: 'Parallel' });
+    await world.client.create(statefulSets, set, { signal: world.signal });
+    await settled(world);
+  });
+  assert.deepEqual(made.slice(0, 3).toSorted(), ['+web-0', '+web-1', '+web-2'], 'all at once');
+  const change = [
+    {
+      op: 'add',
+      path: '/spec/template/spec/containers/0/resources',
+      value: { requests: { cpu: '300m' } },
+    },
+  ];
+  await world.client.patch(statefulSets, at, change, { type: 'json', signal: world.signal });
+  let fewest = 3;
+  await world.until('the rollout', async () => {
+    const all = await found(world);
+    const up = all.filter(({ metadata, status }) => {
+      return metadata.deletionTimestamp === undefined && status?.phase === 'Running';
+    });
+    fewest = Math.min(fewest, up.length);
+    const isNew = all.filter(({ spec }) => spec?.containers[0]?.resources?.requests?.['cpu']);
+    return isNew.length === 3 && up.length === 3;
+  });
+  await settled(world);
+  assert.equal(fewest, 2);
+});
