@@ -6,6 +6,7 @@
  * What the server answers with an error is thrown as `ApiError`; a lost connection is thrown as it
  * comes, and the loop that owns the work tries again.
  */
+import type { Buffer } from 'node:buffer';
 import type { KindOf } from '#api/kind-of.ts';
 import { formatGroupVersion, type KubeObject } from '#api/object.ts';
 import type { Clock } from '#kit/clock.ts';
@@ -13,7 +14,9 @@ import type { PlainResponse, Transport } from '#kit/transport.ts';
 import { errorOfAnswer, errorOfStatus } from './answer.ts';
 import { readJsonLines, readWhole } from './body.ts';
 import { DeadlineExceeded, withDeadline } from './deadline.ts';
+import { type Lane, Lanes } from './lanes.ts';
 import { collectionPath, type ObjectAddress, objectPath, withQuery } from './request-path.ts';
+import { Retry, wait } from './retry.ts';
 
 export interface ListOptions {
   readonly namespace?: string | undefined;
@@ -109,8 +112,10 @@ export interface ClientDeps {
 }
 
 export const limits = {
-  /** A request other than a watch has ended by then; a watch has begun. */
+  /** A request other than a watch has ended by then, retries included; a watch has begun. */
   requestMs: 60_000,
+  /** Requests other than watches on their way at a time; more wait (`lanes.ts`). */
+  inFlightMax: 512,
 } as const;
 
 const acceptWhole = 'application/json';
@@ -140,6 +145,7 @@ export function openClient(deps: ClientDeps): Client {
 class TransportClient implements Client {
   readonly transport: Transport;
   readonly #deps: ClientDeps;
+  readonly #lanes = new Lanes({ inFlightMax: limits.inFlightMax });
 
   constructor(deps: ClientDeps) {
     this.transport = deps.transport;
@@ -260,12 +266,32 @@ class TransportClient implements Client {
     const what = `${call.method} ${call.path}`;
     const options = { limitMs: limits.requestMs, signal: callerSignal, what };
     return withDeadline(this.#deps, options, async (signal) => {
-      const response = await this.transport.send(this.#request(call), { signal });
-      const body = await readWhole(response);
-      if (response.status >= 400) throw errorOfAnswer(response.status, body);
+      const body = await this.#sendAgain(call, signal);
       // The server answers a request for a kind with that kind.
       return JSON.parse(body.toString('utf8')) as Answer;
     });
+  }
+
+  /** As often as the server asks for it, and as long as there is time. */
+  async #sendAgain(call: Call, signal: AbortSignal): Promise<Buffer> {
+    const retry = new Retry();
+    for (;;) {
+      try {
+        return await this.#lanes.run(laneOf(call.path), signal, () => this.#sendOnce(call, signal));
+      } catch (error) {
+        signal.throwIfAborted();
+        const waitMs = retry.after(error, { isRead: call.method === 'GET' });
+        if (waitMs === undefined) throw error;
+        await wait(this.#deps.clock, waitMs, signal);
+      }
+    }
+  }
+
+  async #sendOnce(call: Call, signal: AbortSignal): Promise<Buffer> {
+    const response = await this.transport.send(this.#request(call), { signal });
+    const body = await readWhole(response);
+    if (response.status >= 400) throw errorOfAnswer(response.status, body);
+    return body;
   }
 
   /** Sends and waits for the answer's beginning; only that far reaches the deadline. */
@@ -301,6 +327,12 @@ class TransportClient implements Client {
     const body = new TextEncoder().encode(JSON.stringify(call.body));
     return { method: call.method, path: call.path, headers, body };
   }
+}
+
+/** Leases keep leaders and nodes alive; Events are only told to people. */
+function laneOf(path: string): Lane {
+  if (/\/leases(\/|\?|$)/.test(path)) return 'first';
+  return /\/events(\/|\?|$)/.test(path) ? 'last' : 'usual';
 }
 
 /** The same bytes, calling `release` when they end or the reader stops. */

@@ -47,6 +47,8 @@ export class IndexedCopy<T extends KubeObject> implements Informer<T> {
   readonly #objects = new Map<string, T>();
   readonly #indexes = new Map<string, Index<T>>();
   readonly #handlers: InformerHandler<T>[] = [];
+  /** Sees to it that `tell` is called so often. */
+  onResync: (resyncMs: number, tell: () => void) => void = () => {};
   #synced = false;
   #whenSynced: (() => void)[] = [];
 
@@ -103,6 +105,11 @@ export class IndexedCopy<T extends KubeObject> implements Informer<T> {
   addHandler(handler: InformerHandler<T>): void {
     this.#handlers.push(handler);
     for (const object of this.#objects.values()) handler.onAdd?.(object);
+    const { resyncMs } = handler;
+    if (resyncMs === undefined) return;
+    this.onResync(resyncMs, () => {
+      for (const object of [...this.#objects.values()]) handler.onUpdate?.(object, object);
+    });
   }
 
   /** The object is there, new or changed. A new uid under an old name is another object. */

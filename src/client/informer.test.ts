@@ -345,3 +345,19 @@ test('gives up a watch that outlives its time without a word', async () => {
   assert.deepEqual(told, ['+ a=1']);
   await stop();
 });
+
+test('a handler that wants to is told of everything again, so often', async () => {
+  const { collection, clock, informers, stop } = await open();
+  collection.put('a', '1');
+  await settle();
+  const seen: string[] = [];
+  informers.of(configMaps).addHandler({
+    resyncMs: 60_000,
+    onUpdate: (object, old) => seen.push(`${object.metadata.name} ${object === old}`),
+  });
+  await clock.advance(59_000);
+  assert.deepEqual(seen, []);
+  await clock.advance(61_000);
+  assert.deepEqual(seen, ['a true', 'a true']);
+  await stop();
+});

@@ -20,6 +20,8 @@ export interface InformerHandler<T> {
   onUpdate?(object: T, old: T): void;
   /** The last known state of what is gone. */
   onDelete?(object: T): void;
+  /** So often everything that is known is told again as updated, for what depends on time. */
+  readonly resyncMs?: number | undefined;
 }
 
 /** A read-only, indexed view. Objects are shared and must never be changed. */
@@ -76,6 +78,8 @@ class SharedInformers implements Informers {
   readonly #freeze: boolean;
   readonly #bySelection = new Map<string, Running>();
   #scope: Scope | undefined;
+  /** Of handlers that were added before everything began to run. */
+  #resyncs: ((signal: AbortSignal) => Promise<void>)[] = [];
 
   constructor(deps: InformersDeps, freeze: boolean) {
     this.#deps = deps;
@@ -101,6 +105,7 @@ class SharedInformers implements Informers {
     const scope = new Scope(signal);
     this.#scope = scope;
     for (const { run } of this.#bySelection.values()) scope.spawn(run);
+    for (const again of this.#resyncs.splice(0)) scope.spawn(again);
     await aborted(scope.signal);
     await scope.join();
   }
@@ -110,6 +115,16 @@ class SharedInformers implements Informers {
     const only = options.metadataOnly ? metadataOnly : withoutManagedFields;
     const shrink = this.#freeze ? (object: KubeObject) => deeplyFrozen(only(object)) : only;
     const reflector = new Reflector(this.#deps, kind, options, { copy, shrink });
+    copy.onResync = (resyncMs, tell) => {
+      const again = async (signal: AbortSignal): Promise<void> => {
+        for (;;) {
+          await this.#deps.clock.sleep(resyncMs, { signal });
+          tell();
+        }
+      };
+      if (this.#scope === undefined) this.#resyncs.push(again);
+      else this.#scope.spawn(again);
+    };
     return { copy, run: (signal) => reflector.run(signal) };
   }
 }
