@@ -93,10 +93,10 @@ test('a watch of one object and one of a namespace see only that', async () => {
   await using server = await openTestServer();
   const one = await server.watch('/api/v1/watch/namespaces/default/configmaps/b');
   const named = await server.watch(`${configMaps}?watch=1&fieldSelector=metadata.name%3Db`);
-  const space = await server.watch('/api/v1/namespaces/kube-system/configmaps?watch=1');
+  const space = await server.watch('/api/v1/namespaces/kube-public/configmaps?watch=1');
   await create(server, 'a');
   await create(server, 'b');
-  await server.request('POST', '/api/v1/namespaces/kube-system/configmaps', {
+  await server.request('POST', '/api/v1/namespaces/kube-public/configmaps', {
     metadata: { name: 'c' },
   });
   assert.equal(short(await one.next()), 'ADDED b');
