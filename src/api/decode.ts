@@ -32,8 +32,10 @@ export function decodeObject(
   definitions: Definitions,
   /** The answer to what does not fit; default: how a body is refused. */
   refuse: (why: string) => ApiError = (why) => badRequest(refusal(json, why)),
+  /** Whose words say what is wrong: of JSON, or of a patched object that never was a text. */
+  words: 'json' | 'restored' = 'json',
 ): Decoded {
-  const decoder = new Decoder(definitions);
+  const decoder = new Decoder(definitions, words);
   try {
     return { object: decoder.root(json, schema), problems: decoder.problems };
   } catch (error) {
@@ -68,8 +70,11 @@ class Decoder {
   readonly problems: string[] = [];
   readonly #definitions: Definitions;
 
-  constructor(definitions: Definitions) {
+  readonly #words: 'json' | 'restored';
+
+  constructor(definitions: Definitions, words: 'json' | 'restored') {
     this.#definitions = definitions;
+    this.#words = words;
   }
 
   root(json: unknown, schema: Schema): JsonObject {
@@ -242,6 +247,7 @@ class Decoder {
   }
 
   #wrongType(value: unknown, schema: Schema, place: Place): Mismatch {
+    if (this.#words === 'restored') return new Mismatch(unrestored(value, schema));
     const target =
       place.goPath === '' ? 'Go value' : `Go struct field ${place.holder}.${place.goPath}`;
     return new Mismatch(
@@ -317,6 +323,23 @@ function base64Text(value: string): string {
   if (base64RegExp.test(text)) return text;
   const bad = text.search(/[^A-Za-z0-9+/]/);
   throw new Mismatch(`illegal base64 data at input byte ${bad < 0 ? text.length : bad}`);
+}
+
+/** A value of another form, in the words of Go's converter of untyped objects. */
+function unrestored(value: unknown, schema: Schema): string {
+  const found = Array.isArray(value) ? 'slice' : isObject(value) ? 'map' : goScalar(value);
+  if (schema.items !== undefined) return `cannot restore slice from ${found}`;
+  if (schema.values !== undefined) return `cannot restore map from ${found}`;
+  if (schema.ref !== undefined || schema.fields !== undefined) {
+    return `cannot restore struct from: ${found}`;
+  }
+  return `cannot convert ${found} to ${goType(schema)}`;
+}
+
+function goScalar(value: unknown): string {
+  if (typeof value === 'boolean') return 'bool';
+  if (typeof value === 'number') return Number.isInteger(value) ? 'int64' : 'float64';
+  return typeof value;
 }
 
 function jsonType(value: unknown): string {

@@ -177,6 +177,8 @@ function invalid(letter: string, where: string): Refusal {
   };
   const code = letter.charCodeAt(0);
   const hex = `\\x${code.toString(16).padStart(2, '0')}`;
-  const shown = escapes[letter] ?? (code < 0x20 ? hex : letter);
+  const wide = `\\u${code.toString(16).padStart(4, '0')}`;
+  const strange = code >= 0x7f && code < 0xa0;
+  const shown = escapes[letter] ?? (code < 0x20 ? hex : strange ? wide : letter);
   return new Refusal(`invalid character '${shown}' ${where}`);
 }

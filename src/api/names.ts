@@ -46,7 +46,7 @@ export function nameProblems(
 }
 
 export function labelProblems(value: string): readonly string[] {
-  return check(value, labelBytesMax, labelRegExp, () =>
+  return check(value, labelBytesMax, labelRegExp, 'characters', () =>
     patternText(
       "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
       labelPattern,
@@ -55,8 +55,11 @@ export function labelProblems(value: string): readonly string[] {
   );
 }
 
-export function subdomainProblems(value: string): readonly string[] {
-  return check(value, subdomainBytesMax, subdomainRegExp, () =>
+export function subdomainProblems(
+  value: string,
+  { unit = 'characters' }: { readonly unit?: Unit } = {},
+): readonly string[] {
+  return check(value, subdomainBytesMax, subdomainRegExp, unit, () =>
     patternText(
       "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
       subdomainPattern,
@@ -66,7 +69,7 @@ export function subdomainProblems(value: string): readonly string[] {
 }
 
 export function label1035Problems(value: string): readonly string[] {
-  return check(value, labelBytesMax, label1035RegExp, () =>
+  return check(value, labelBytesMax, label1035RegExp, 'characters', () =>
     patternText(
       "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character",
       label1035Pattern,
@@ -106,12 +109,15 @@ export function qualifiedNameProblems(value: string): readonly string[] {
   if (parts.length === 2) {
     const prefix = parts[0] ?? '';
     if (prefix === '') problems.push('prefix part must be non-empty');
-    else problems.push(...subdomainProblems(prefix).map((problem) => `prefix part ${problem}`));
+    else {
+      const wrong = subdomainProblems(prefix, { unit: 'bytes' });
+      problems.push(...wrong.map((problem) => `prefix part ${problem}`));
+    }
   }
   if (name === '') {
     problems.push('name part must be non-empty');
   } else if (byteLength(name) > qualifiedNameBytesMax) {
-    problems.push(`name part ${tooLongText(qualifiedNameBytesMax)}`);
+    problems.push(`name part ${tooLongText(qualifiedNameBytesMax, 'bytes')}`);
   }
   if (!qualifiedRegExp.test(name)) problems.push(`name part ${shape()}`);
   return problems;
@@ -119,7 +125,7 @@ export function qualifiedNameProblems(value: string): readonly string[] {
 
 export function labelValueProblems(value: string): readonly string[] {
   if (value === '') return [];
-  return check(value, labelValueBytesMax, qualifiedRegExp, () =>
+  return check(value, labelValueBytesMax, qualifiedRegExp, 'bytes', () =>
     patternText(
       "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
       `(${qualifiedPattern})?`,
@@ -176,18 +182,22 @@ export function byteLength(text: string): number {
   return Buffer.byteLength(text);
 }
 
-export function tooLongText(bytesMax: number): string {
-  return `must be no more than ${bytesMax} bytes`;
+/** Upstream counts bytes everywhere, and says so in its newer checks only. */
+export type Unit = 'bytes' | 'characters';
+
+export function tooLongText(bytesMax: number, unit: Unit = 'characters'): string {
+  return `must be no more than ${bytesMax} ${unit}`;
 }
 
 function check(
   value: string,
   bytesMax: number,
   pattern: RegExp,
+  unit: Unit,
   text: () => string,
 ): readonly string[] {
   const problems: string[] = [];
-  if (byteLength(value) > bytesMax) problems.push(tooLongText(bytesMax));
+  if (byteLength(value) > bytesMax) problems.push(tooLongText(bytesMax, unit));
   if (!pattern.test(value)) problems.push(text());
   return problems;
 }

@@ -27,7 +27,7 @@ test('names', () => {
   ]);
   const long = 'x'.repeat(254);
   assert.deepEqual(errors({ name: long, namespace: 'default' }), [
-    `metadata.name: Invalid value: "${long}": must be no more than 253 bytes`,
+    `metadata.name: Invalid value: "${long}": must be no more than 253 characters`,
   ]);
   assert.deepEqual(errors({ name: 'x'.repeat(253), namespace: 'default' }), []);
   assert.deepEqual(errors({ namespace: 'default' }), [

@@ -29,6 +29,8 @@ const standardFinalizers: ReadonlySet<string> = new Set([
   'foregroundDeletion',
 ]);
 
+const notStandard = 'name is neither a standard finalizer name nor is it fully qualified';
+
 export interface ObjectMetaRules {
   readonly namespaced: boolean;
   readonly nameRule: NameRule;
@@ -115,7 +117,7 @@ function validateOwnerReferences(
         invalid(
           field,
           references,
-          `Only one reference can have Controller set to true. Found "true" in references for ${controller.name} and ${reference.name}`,
+          `Only one reference can have Controller set to true. Found "true" in references for ${controller.kind}/${controller.name} and ${reference.kind}/${reference.name}`,
         ),
       );
     }
@@ -148,7 +150,11 @@ function validateFinalizers(
 ): FieldError[] {
   const errors: FieldError[] = [];
   for (const [index, finalizer] of (finalizers ?? []).entries()) {
-    errors.push(...validateFinalizerName(finalizer, `${field}[${index}]`));
+    const problems = qualifiedNameProblems(finalizer);
+    errors.push(...problems.map((problem) => invalid(field, finalizer, problem)));
+    if (!finalizer.includes('/') && !standardFinalizers.has(finalizer)) {
+      errors.push(invalid(`${field}[${index}]`, finalizer, notStandard));
+    }
   }
   if (finalizers?.includes('orphan') && finalizers.includes('foregroundDeletion')) {
     const detail = 'finalizer orphan and foregroundDeletion cannot be both set';
@@ -162,8 +168,7 @@ export function validateFinalizerName(finalizer: string, field: string): FieldEr
     invalid(field, finalizer, problem),
   );
   if (errors.length === 0 && !finalizer.includes('/') && !standardFinalizers.has(finalizer)) {
-    const detail = 'name is neither a standard finalizer name nor is it fully qualified';
-    errors.push(invalid(field, finalizer, detail));
+    errors.push(invalid(field, finalizer, notStandard));
   }
   return errors;
 }

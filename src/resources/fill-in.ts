@@ -11,7 +11,8 @@ export function fillIn<T extends object>(object: T, defaults: Partial<T>): T {
     const current = object[key];
     if (value === undefined) continue;
     // Upstream shows null where some fields have nothing; see `WireFacts`.
-    if (current !== undefined && current !== null && !(current === '' && typeof value === 'string')) continue;
+    if (current !== undefined && current !== null && !(current === '' && typeof value === 'string'))
+      continue;
     filled ??= { ...object };
     Object.assign(filled, { [key]: value });
   }

@@ -13,7 +13,7 @@ export type IncludeObject = 'None' | 'Metadata' | 'Object';
 
 export interface TableRow {
   readonly cells: readonly (string | number | boolean | null)[];
-  readonly object?: object;
+  readonly object: object | null;
 }
 
 export interface TableOptions {
@@ -61,7 +61,7 @@ export function tableRow(served: Served, hub: KubeObject, options: TableOptions)
   const cells = served.resource.columns.map((column) => column.cell(hub, options.nowMs));
   switch (options.includeObject) {
     case 'None':
-      return { cells };
+      return { cells, object: null };
     case 'Metadata':
       return { cells, object: partialObject(hub) };
     case 'Object':

@@ -183,7 +183,7 @@ test('configurations that make no sense are refused', async () => {
   assert.equal(unknown.status, 500);
   assert.match(unknown.body.message, /\.spec: field not declared in schema$/);
   const version = await apply(server, path, { ...configMap({}), apiVersion: 'v2' });
-  assert.match(version.body.message, /^Incorrect version specified in apply patch/);
+  assert.match(version.body.message, /^invalid object type: /);
   const managed = await apply(server, path, configMap({}, { managedFields: [{ manager: 'x' }] }));
   assert.equal(managed.body.message, 'metadata.managedFields must be nil');
   const twice = deployment(1, 'a:1', [{ name: 'c', image: 'b' }]);

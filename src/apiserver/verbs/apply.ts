@@ -33,6 +33,7 @@ import {
   fieldsOf,
   isMembers,
   type Members,
+  mismatchedField,
 } from '#api/field-structure.ts';
 import { formatGroupVersion, type KubeObject } from '#api/object.ts';
 import { formatTime } from '#kit/clock.ts';
@@ -144,16 +145,9 @@ export async function applyScale(parts: Parts, call: Call): Promise<Answer> {
 
 function checkConfiguration(parts: Parts, call: Call, json: Members, apiVersion: string): void {
   const { served, info } = call;
-  if (json['apiVersion'] !== apiVersion) {
-    throw badRequest(
-      'Incorrect version specified in apply patch. ' +
-        `Specified patch version: ${String(json['apiVersion'] ?? '')}, expected: ${apiVersion}`,
-    );
-  }
-  if (json['kind'] !== served.resource.kind) {
-    throw badRequest(
-      `the kind in the data (${String(json['kind'] ?? '')}) does not match the expected kind (${served.resource.kind})`,
-    );
+  const said = String(json['apiVersion'] ?? '');
+  if (said !== apiVersion || json['kind'] !== served.resource.kind) {
+    throw badRequest(`invalid object type: ${slashed(said)}, Kind=${String(json['kind'] ?? '')}`);
   }
   const metadata = isMembers(json['metadata']) ? json['metadata'] : {};
   const entries = metadata['managedFields'];
@@ -166,16 +160,23 @@ function checkConfiguration(parts: Parts, call: Call, json: Members, apiVersion:
       `the name of the object (${String(name)}) does not match the name on the URL (${info.name})`,
     );
   }
+  const { namespace = '' } = metadata;
+  const place = `${String(namespace)}/${String(metadata['name'] ?? '')}`;
+  const type = `${slashed(apiVersion)}, Kind=${served.resource.kind}`;
+  const what = `failed to create typed patch object (${place}; ${type})`;
+  const mismatch = mismatchedField(json, served.view.schema, parts.catalog);
+  if (mismatch !== undefined) throw unexplained(`${what}: ${mismatch}`);
   const { problems } = decodeObject(json, served.view.schema, parts.catalog);
   const [problem] = problems;
   const field = problem === undefined ? undefined : /^unknown field "(.*)"$/.exec(problem)?.[1];
-  const place = info.namespace === '' ? info.name : `${info.namespace}/${info.name}`;
-  // As Go writes a kind of the core: an empty group, a slash, the version.
-  const kindPlace = apiVersion.includes('/') ? apiVersion : `/${apiVersion}`;
-  const what = `failed to create typed patch object (${place}; ${kindPlace}, Kind=${served.resource.kind})`;
   if (field !== undefined) throw unexplained(`${what}: .${field}: field not declared in schema`);
   const twice = duplicateSteps(json, served.view.schema, parts.catalog);
   if (twice !== undefined) throw unexplained(`${what}: ${twice}`);
+}
+
+/** `/v1`, as upstream writes the core group here. */
+function slashed(apiVersion: string): string {
+  return apiVersion === '' || !apiVersion.includes('/') ? `/${apiVersion}` : apiVersion;
 }
 
 /** Only the part that this path writes: the status on its own, or everything but it. */

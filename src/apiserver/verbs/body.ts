@@ -61,10 +61,11 @@ export function decodeFor(
     readonly validation: FieldValidation;
     readonly problems: readonly string[];
     readonly refuse?: (why: string) => ApiError;
+    readonly words?: 'json' | 'restored';
   },
 ): ReadObject {
-  const { refuse = badRequest } = options;
-  const decoded = decodeObject(json, served.view.schema, catalog, refuse);
+  const { refuse = badRequest, words } = options;
+  const decoded = decodeObject(json, served.view.schema, catalog, refuse, words);
   // Unknown names before repeated ones, as clients expect it of one text with both.
   const problems = [...decoded.problems, ...options.problems];
   if (options.validation === 'Strict' && problems.length > 0) {

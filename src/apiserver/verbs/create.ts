@@ -7,7 +7,7 @@
  * then `stages/respond.ts` shows the stored bytes.
  */
 import type { Served } from '#api/catalog.ts';
-import { alreadyExists, badRequest, generateNameConflict } from '#api/errors.ts';
+import { alreadyExists, badRequest, generateNameConflict, unexplained } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
 import { validateObjectMeta } from '#api/object-meta.ts';
 import { assert } from '#kit/assert.ts';
@@ -71,7 +71,7 @@ export async function createObject(parts: Parts, options: CreateOptions): Promis
   const context = writeContext(parts, identity);
   // Only what is stored would have two revisions; a rehearsal passes over it.
   if (!dryRun && (object.metadata.resourceVersion ?? '') !== '') {
-    throw badRequest('resourceVersion should not be set on objects to be created');
+    throw unexplained('resourceVersion should not be set on objects to be created');
   }
   const defaulted = hubObject(served, view.setDefaults(object, context));
   const { random } = parts;
@@ -153,6 +153,9 @@ function prepare(
   const { specChanged } = resource;
   const counts = specChanged === undefined || specChanged(withoutSpec(prepared), prepared);
   if (!counts) return prepared;
+  const { generation = 0 } = prepared.metadata;
+  // Less than none is left for validation to refuse.
+  if (generation < 0) return prepared;
   return { ...prepared, metadata: { ...prepared.metadata, generation: 1 } };
 }
 

@@ -9,6 +9,7 @@
 import type { Served } from '#api/catalog.ts';
 import { ApiError, badRequest, expired, invalid, timeout } from '#api/errors.ts';
 import { forbidden } from '#api/field-error.ts';
+import { jsonProblem } from '#api/json-syntax.ts';
 import type { Entry, ListResult, Store } from '#store';
 import type { ListMeta } from '../output/list-body.ts';
 import { decodeEntry, keyOf, prefixOf } from '../registry.ts';
@@ -174,7 +175,7 @@ function checkVersionMatch(given: {
         type: 'FieldValueNotSupported',
         field,
         badValue: match,
-        detail: 'supported values: "Exact", "NotOlderThan"',
+        detail: 'supported values: "Exact", "NotOlderThan", ""',
       },
     ]);
   }
@@ -241,10 +242,13 @@ function formatToken({ revision, after, remaining }: Token, prefix: string): str
 
 function parseToken(token: string, prefix: string): Token {
   let parsed: unknown;
+  const bytes = Buffer.from(token, 'base64url');
   try {
-    parsed = JSON.parse(Buffer.from(token, 'base64url').toString('utf8'));
+    parsed = JSON.parse(bytes.toString('utf8'));
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
+    const why = jsonProblem(bytes.toString('latin1'));
+    throw badRequest(`invalid continue token: continue key is not valid: ${why}`);
   }
   // Parse boundary: the fields are checked below.
   const { v, rv, start, rest } = (parsed ?? {}) as Record<string, unknown>;

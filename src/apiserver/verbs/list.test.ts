@@ -140,7 +140,7 @@ test('tables carry columns, cells and metadata', async () => {
   const none = await server.request('GET', `${configMaps}?includeObject=None`, undefined, {
     headers,
   });
-  assert.equal(none.body.rows[0].object, undefined);
+  assert.equal(none.body.rows[0].object, null);
 });
 
 test('metadata alone', async () => {

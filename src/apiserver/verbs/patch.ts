@@ -49,7 +49,9 @@ export async function patch(parts: Parts, call: Call): Promise<Answer> {
     const refuse = (why: string): ApiError => unfit(call, patched, why);
     const strategic = mediaTypeOf(call.request) === strategicType;
     if (!strategic) checkKind(served, patched, refuse);
-    const decoded = decodeFor(parts, served, patched, { validation, problems: [], refuse });
+    const words = strategic ? 'restored' : 'json';
+    const read = { validation, problems: [], refuse, words } as const;
+    const decoded = decodeFor(parts, served, patched, read);
     warnings = decoded.warnings;
     checkNamespace(served, decoded.object, info.namespace);
     return withName(decoded.object, info.name);

@@ -53,8 +53,13 @@ function fieldReader(resource: Resource): (hub: KubeObject, field: string) => st
 function checkFields({ resource }: Served, fields: FieldSelector): void {
   for (const { field } of fields.requirements) {
     if (field === 'metadata.name') continue;
-    if (field === 'metadata.namespace' && resource.namespaced) continue;
+    if (field === 'metadata.namespace') continue;
     if (resource.selectableFields?.[field] !== undefined) continue;
-    throw badRequest(`field label not supported: ${field}`);
+    if (resource.selectableFields !== undefined) {
+      throw badRequest(`field label not supported: ${field}`);
+    }
+    throw badRequest(
+      `${JSON.stringify(field)} is not a known field selector: only "metadata.name", "metadata.namespace"`,
+    );
   }
 }

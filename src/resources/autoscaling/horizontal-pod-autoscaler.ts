@@ -24,6 +24,7 @@ export function horizontalPodAutoscalerResource(): Resource {
     categories: ['all'],
     namespaced: true,
     storagePrefix: 'horizontalpodautoscalers',
+    metadataRechecked: 'change',
     views: [
       hubView<HorizontalPodAutoscaler>({
         group: 'autoscaling',

@@ -29,6 +29,7 @@ export function cronJobResource(): Resource {
     categories: ['all'],
     namespaced: true,
     storagePrefix: 'cronjobs',
+    metadataRechecked: 'change',
     views: [view('v1'), legacyView('v1beta1'), legacyView('v2alpha1')],
     hasStatus: true,
     specChanged: (next, old) => !jsonEqual(next.spec, old.spec),

@@ -17,6 +17,7 @@ export function leaseResource(): Resource {
     categories: [],
     namespaced: true,
     storagePrefix: 'leases',
+    metadataRechecked: 'change',
     views: [
       hubView({
         group: 'coordination.k8s.io',

@@ -24,6 +24,7 @@ export function eventResource(): Resource {
     categories: [],
     namespaced: true,
     storagePrefix: 'events',
+    metadataRechecked: 'never',
     views: [
       hubView({ group: '', version: 'v1', definition: 'io.k8s.api.core.v1.Event' }),
       newEventView(),

@@ -23,6 +23,7 @@ export function limitRangeResource(): Resource {
     categories: [],
     namespaced: true,
     storagePrefix: 'limitranges',
+    metadataRechecked: 'whole',
     views: [
       hubView<LimitRange>({
         group: '',

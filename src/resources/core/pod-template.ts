@@ -20,6 +20,7 @@ export function podTemplateResource(): Resource {
     categories: [],
     namespaced: true,
     storagePrefix: 'podtemplates',
+    metadataRechecked: 'change',
     views: [
       hubView<PodTemplate>({
         group: '',

@@ -24,6 +24,7 @@ export function replicationControllerResource(): Resource {
     categories: ['all'],
     namespaced: true,
     storagePrefix: 'controllers',
+    metadataRechecked: 'change',
     views: [
       hubView<ReplicationController>({
         group: '',

@@ -63,6 +63,7 @@ export function resourceQuotaResource(): Resource {
     categories: [],
     namespaced: true,
     storagePrefix: 'resourcequotas',
+    metadataRechecked: 'change',
     views: [
       hubView<ResourceQuota>({
         group: '',

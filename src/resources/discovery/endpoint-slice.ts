@@ -27,6 +27,7 @@ export function endpointSliceResource(): Resource {
     categories: [],
     namespaced: true,
     storagePrefix: 'endpointslices',
+    metadataRechecked: 'whole',
     views: [
       hubView<EndpointSlice>({
         group: 'discovery.k8s.io',

@@ -29,6 +29,7 @@ export function flowSchemaResource(): Resource {
     categories: [],
     namespaced: false,
     storagePrefix: 'flowschemas',
+    metadataRechecked: 'whole',
     views: [
       hubView<FlowSchema>({
         group: 'flowcontrol.apiserver.k8s.io',

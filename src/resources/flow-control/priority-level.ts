@@ -30,6 +30,7 @@ export function priorityLevelConfigurationResource(): Resource {
     categories: [],
     namespaced: false,
     storagePrefix: 'prioritylevelconfigurations',
+    metadataRechecked: 'whole',
     views: [
       hubView<PriorityLevelConfiguration>({
         group: 'flowcontrol.apiserver.k8s.io',

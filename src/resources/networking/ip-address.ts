@@ -106,6 +106,7 @@ export function serviceCIDRResource(): Resource {
     categories: [],
     namespaced: false,
     storagePrefix: 'servicecidrs',
+    metadataRechecked: 'change',
     views: [view, sameShapeView(view, { version: 'v1beta1' })],
     hasStatus: true,
     specChanged: () => false,

@@ -45,6 +45,7 @@ export function networkPolicyResource(): Resource {
     categories: [],
     namespaced: true,
     storagePrefix: 'networkpolicies',
+    metadataRechecked: 'change',
     views: [view, sameShapeView(view, old)],
     hasStatus: false,
     validate: validateNetworkPolicy,

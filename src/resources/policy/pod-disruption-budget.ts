@@ -27,6 +27,7 @@ export function podDisruptionBudgetResource(): Resource {
     categories: [],
     namespaced: true,
     storagePrefix: 'poddisruptionbudgets',
+    metadataRechecked: 'never',
     views: [view('v1'), legacyView()],
     hasStatus: true,
     allowUnconditionalUpdate: false,

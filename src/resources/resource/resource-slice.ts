@@ -46,6 +46,7 @@ export function resourceSliceResource(): Resource {
     categories: [],
     namespaced: false,
     storagePrefix: 'resourceslices',
+    metadataRechecked: 'change',
     views: [
       hubView({
         group: 'resource.k8s.io',

@@ -35,6 +35,7 @@ export function priorityClassResource(): Resource {
     categories: [],
     namespaced: false,
     storagePrefix: 'priorityclasses',
+    metadataRechecked: 'change',
     views: [view('v1'), { ...view('v1beta1'), ...legacy('v1beta1') }],
     hasStatus: false,
     // Always the first generation: nothing that counts can change.

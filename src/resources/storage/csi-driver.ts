@@ -33,6 +33,7 @@ export function csiDriverResource(): Resource {
     categories: [],
     namespaced: false,
     storagePrefix: 'csidrivers',
+    metadataRechecked: 'change',
     views: [view, sameShapeView(view, { version: 'v1beta1' })],
     hasStatus: false,
     // Only a change counts, so a new driver has no generation.

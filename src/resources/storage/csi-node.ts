@@ -32,6 +32,7 @@ export function csiNodeResource(): Resource {
     categories: [],
     namespaced: false,
     storagePrefix: 'csinodes',
+    metadataRechecked: 'whole',
     views: [view, sameShapeView(view, { version: 'v1beta1' })],
     hasStatus: false,
     specChanged: () => false,

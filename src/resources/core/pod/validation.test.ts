@@ -85,7 +85,7 @@ test('ports', () => {
   ]);
   assert.deepEqual(
     containerErrors({ ports: [{ containerPort: 80, name: 'a-name-too-long-for-it' }] }),
-    ['ports[0].name: Invalid value: "a-name-too-long-for-it": must be no more than 15 bytes'],
+    ['ports[0].name: Invalid value: "a-name-too-long-for-it": must be no more than 15 characters'],
   );
   const twice = [
     { containerPort: 80, hostPort: 80 },

@@ -19,6 +19,7 @@ export function serviceResource(): Resource {
     categories: ['all'],
     namespaced: true,
     storagePrefix: 'services/specs',
+    metadataRechecked: 'change',
     views: [
       hubView<Service>({
         group: '',
