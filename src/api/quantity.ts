@@ -104,8 +104,17 @@ export function formatQuantity({ nano, format }: Quantity): string {
 
 /** The text as it is stored, or undefined where it is not a quantity. */
 export function canonicalQuantity(text: string): string | undefined {
+  if (isPlainlyCanonical(text)) return text;
   const parsed = parseQuantity(text);
   return parsed === undefined ? undefined : formatQuantity(parsed);
+}
+
+/** A usual short form that no larger suffix could take: `100m`, `64Mi`, not `1000m` or `1024Mi`. */
+function isPlainlyCanonical(text: string): boolean {
+  const match = simple.exec(text);
+  if (match === null || text.startsWith('0')) return false;
+  const [, digits, suffix = ''] = match;
+  return Number(digits) % (suffix.endsWith('i') ? 1024 : 1000) !== 0;
 }
 
 /** Whole units, rounded up. */
@@ -144,6 +153,9 @@ function quickly(text: string): number | undefined {
 /** Negative, zero or positive, as of a − b. */
 export function compareQuantities(a: string, b: string): number {
   if (a === b) return 0;
+  // Of so few digits, numbers are in the order of what they stand for.
+  const [quickA, quickB] = [quickly(a), quickly(b)];
+  if (quickA !== undefined && quickB !== undefined) return Math.sign(quickA - quickB);
   const difference = quantity(a).nano - quantity(b).nano;
   if (difference === 0n) return 0;
   return difference < 0n ? -1 : 1;
