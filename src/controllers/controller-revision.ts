@@ -46,7 +46,8 @@ export function newRevision<T extends KubeObject>(
       annotations,
       ownerReferences: [controllerReference(owner, kind)],
     },
-    data: patchOf(template),
+    // Others compare the bytes, so the keys are in upstream's order.
+    data: JSON.parse(canonicalJson(patchOf(template))) as unknown,
     revision,
   };
 }

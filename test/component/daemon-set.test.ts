@@ -312,6 +312,12 @@ test('revisions hold the templates; a rollback renumbers the old one', async (t)
   const [first] = await world.list(controllerRevisions, namespace);
   const hash = (await podOn(world, 'n1'))?.metadata.labels?.['controller-revision-hash'];
   assert.equal(first?.metadata.name, `agent-${hash}`);
+  // Upstream compares the bytes: keys in order, defaults filled in.
+  const opening =
+    '{"spec":{"template":{"$patch":"replace","metadata":{"labels":{"app":"agent"}},"spec":';
+  const containers =
+    '{"containers":[{"image":"agent:1","imagePullPolicy":"IfNotPresent","name":"agent",';
+  assert.ok(JSON.stringify(first?.data).startsWith(opening + containers));
   await patch(world, setImage('agent:2'));
   await settled(world);
   assert.deepEqual(await numbers(), [1, 2]);
