@@ -11,6 +11,7 @@ import {
   clusterRoles,
   configMaps,
   ipAddresses,
+  namespaces,
   nodes,
   pods,
   resourceClaims,
@@ -21,7 +22,7 @@ import {
   validatingAdmissionPolicies,
 } from '#resources/kinds.ts';
 import type { CertificateSigningRequest } from '#resources/types/certificates-v1.ts';
-import { covers } from '#test/covers.ts';
+import { superseded } from '#test/covers.ts';
 import { openWorld, type World } from './control-world.ts';
 
 const namespace = 'default';
@@ -93,7 +94,6 @@ test('a kubelet gets its certificate without being asked; others wait for approv
 });
 
 test('a usage that is not for the signer fails; requests go when their time is over', async (t) => {
-  covers('AUT-055');
   const world = await openWorld(t);
   const signerName = 'kubernetes.io/kube-apiserver-client';
   const request = requestFor('/CN=bob');
@@ -221,6 +221,21 @@ test('a token Secret is filled in, holds, and goes with its account', async (t) 
   await world.pass(1_000);
   await assert.rejects(client.get(secrets, at, { signal }), isGone);
   assert.equal(await whoAmI(), undefined);
+});
+
+test('a new namespace gets an account and no token', async (t) => {
+  superseded('AUT-026', { by: 'v1.24', now: 'the account alone; tokens are asked for' });
+  const world = await openWorld(t);
+  const { client, signal } = world;
+  const metadata = { name: 'x' };
+  await client.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata }, { signal });
+  await world.pass(5_000);
+  const accounts = await world.list(serviceAccounts, 'x');
+  assert.deepEqual(
+    accounts.map((one) => [one.metadata.name, one.secrets]),
+    [['default', undefined]],
+  );
+  assert.deepEqual(await world.list(secrets, 'x'), []);
 });
 
 test('aggregated ClusterRoles have the rules of those they select', async (t) => {

@@ -64,6 +64,23 @@ test('Endpoints follow the pods that the selector matches, and go with the Servi
   await assert.rejects(client.get(endpoints, at, { signal }), (e) => isReason(e, 'NotFound'));
 });
 
+test('a single pod is exposed by a label that only it has', async (t) => {
+  covers('SVC-049');
+  const world = await openWorld(t);
+  const { client, signal } = world;
+  await world.addNode('n1');
+  for (const name of ['a', 'b', 'c']) await createPod(world, name, { app: 'web' });
+  const label = { metadata: { labels: { only: 'b' } } };
+  const merge = { type: 'merge', signal } as const;
+  await client.patch(pods, { namespace, name: 'b' }, label, merge);
+  await createService(world, { selector: { only: 'b' }, ports: [{ port: 80 }] });
+  await world.until('an address', async () => (await told(world)).length > 0);
+  await world.pass(1_000);
+  const [address, ...more] = await told(world);
+  assert.match(address ?? '', /^b /);
+  assert.deepEqual(more, []);
+});
+
 test('a pod that ends slowly leaves the Endpoints at once', async (t) => {
   const world = await openWorld(t);
   await world.addNode('n1');

@@ -1,9 +1,11 @@
 /** What quotas find used, as objects come and go. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { isReason } from '#api/errors.ts';
 import {
   configMaps,
   deployments,
+  jobs,
   persistentVolumeClaims,
   pods,
   resourceQuotas,
@@ -38,7 +40,7 @@ async function createPod(world: World, name: string, more: object = {}): Promise
 }
 
 test('the walkthrough: a new pod shows in what is used, and a finished one does not', async (t) => {
-  covers('QUO-034', 'QUO-009');
+  covers('QUO-034', 'QUO-009', 'QUO-031');
   const world = await openWorld(t);
   const { client, signal } = world;
   await world.addNode('n1');
@@ -168,6 +170,7 @@ test('objects of any kind are counted; types that nobody uses are listed as 0', 
 });
 
 test('each of the four scopes counts its own pods', async (t) => {
+  covers('QUO-014');
   const world = await openWorld(t);
   await world.addNode('n1');
   for (const scope of ['Terminating', 'NotTerminating', 'BestEffort', 'NotBestEffort']) {
@@ -182,4 +185,87 @@ test('each of the four scopes counts its own pods', async (t) => {
   assert.equal(await used('notterminating'), '2');
   assert.equal(await used('besteffort'), '1');
   assert.equal(await used('notbesteffort'), '2');
+});
+
+test('a Deployment that is larger than its quota says so; a Job too many is refused', async (t) => {
+  covers('QUO-004', 'QUO-005', 'QUO-017');
+  const world = await openWorld(t);
+  const { client, signal } = world;
+  await world.addNode('n1');
+  await createQuota(world, 'compute-resources', { hard: { pods: '2', 'count/jobs.batch': '1' } });
+  const labels = { app: 'web' };
+  const template = { metadata: { labels }, spec: { containers: [{ name: 'c', image: 'i' }] } };
+  const metadata = { namespace, name: 'web' };
+  const spec = { replicas: 4, selector: { matchLabels: labels }, template };
+  const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', metadata, spec };
+  await client.create(deployments, deployment, { signal });
+  await world.pass(5_000);
+  assert.equal((await world.list(pods, namespace)).length, 2);
+  const { status } = await client.get(deployments, metadata, { signal });
+  const failure = status?.conditions?.find(({ type }) => type === 'ReplicaFailure');
+  assert.deepEqual([failure?.status, failure?.reason], ['True', 'FailedCreate']);
+  assert.match(
+    failure?.message ?? '',
+    /is forbidden: exceeded quota: compute-resources, requested: pods=1, used: pods=2, limited: pods=2$/,
+  );
+  const job = (name: string) => ({
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: { namespace, name },
+    spec: { suspend: true, template: { spec: { ...template.spec, restartPolicy: 'Never' } } },
+  });
+  await client.create(jobs, job('one'), { signal });
+  await assert.rejects(client.create(jobs, job('two'), { signal }), (error) =>
+    isReason(error, 'Forbidden'),
+  );
+  await client.delete(jobs, { namespace, name: 'one' }, { signal });
+  await world.pass(2_000);
+  await client.create(jobs, job('two'), { signal });
+});
+
+test('storage is counted by class too', async (t) => {
+  covers('QUO-011');
+  const world = await openWorld(t);
+  const { client, signal } = world;
+  const gold = 'gold.storageclass.storage.k8s.io';
+  const bronze = 'bronze.storageclass.storage.k8s.io';
+  const hard = {
+    'requests.storage': '1Ti',
+    [`${gold}/requests.storage`]: '500Gi',
+    [`${bronze}/requests.storage`]: '100Gi',
+    [`${bronze}/persistentvolumeclaims`]: '1',
+  };
+  await createQuota(world, 'classes', { hard });
+  const claim = (name: string, storageClassName: string, storage: string) =>
+    client.create(
+      persistentVolumeClaims,
+      {
+        apiVersion: 'v1',
+        kind: 'PersistentVolumeClaim',
+        metadata: { namespace, name },
+        spec: {
+          accessModes: ['ReadWriteOnce'],
+          storageClassName,
+          resources: { requests: { storage } },
+        },
+      },
+      { signal },
+    );
+  const isForbidden = (error: unknown): boolean => isReason(error, 'Forbidden');
+  await claim('a', 'gold', '300Gi');
+  await claim('b', 'bronze', '50Gi');
+  await world.pass(1_000);
+  const used = {
+    'requests.storage': '350Gi',
+    [`${gold}/requests.storage`]: '300Gi',
+    [`${bronze}/requests.storage`]: '50Gi',
+    [`${bronze}/persistentvolumeclaims`]: '1',
+  };
+  assert.deepEqual(await usedOf(world, 'classes'), used);
+  await assert.rejects(claim('c', 'gold', '300Gi'), isForbidden);
+  await assert.rejects(claim('d', 'bronze', '1Gi'), isForbidden);
+  await claim('e', 'silver', '300Gi');
+  await client.delete(persistentVolumeClaims, { namespace, name: 'a' }, { signal });
+  await world.pass(1_000);
+  await claim('c', 'gold', '300Gi');
 });

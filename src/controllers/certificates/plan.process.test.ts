@@ -12,6 +12,7 @@ import {
 import { seededRandom } from '#kit/random.ts';
 import { issueCertificate } from '#kit/x509.ts';
 import type { CertificateSigningRequest } from '#resources/types/certificates-v1.ts';
+import { covers } from '#test/covers.ts';
 import { expiresAtMs, limits, planApproval, planSigning, planValidity, signers } from './plan.ts';
 
 const nodeUsages = ['digital signature', 'client auth'];
@@ -105,7 +106,35 @@ test('how long a certificate holds, and how long its request is kept', () => {
   assert.equal(expiresAtMs(decided('Approved'), nowMs + 1), nowMs + 1);
 });
 
+/** Every usage of the API, as OpenSSL tells it. */
+const usageTexts: Readonly<Record<string, string>> = {
+  signing: 'Digital Signature',
+  'digital signature': 'Digital Signature',
+  'content commitment': 'Non Repudiation',
+  'key encipherment': 'Key Encipherment',
+  'data encipherment': 'Data Encipherment',
+  'key agreement': 'Key Agreement',
+  'cert sign': 'Certificate Sign',
+  'crl sign': 'CRL Sign',
+  'encipher only': 'Encipher Only',
+  'decipher only': 'Decipher Only',
+  any: 'Any Extended Key Usage',
+  'server auth': 'TLS Web Server Authentication',
+  'client auth': 'TLS Web Client Authentication',
+  'code signing': 'Code Signing',
+  'email protection': 'E-mail Protection',
+  's/mime': 'E-mail Protection',
+  'ipsec end system': 'IPSec End System',
+  'ipsec tunnel': 'IPSec Tunnel',
+  'ipsec user': 'IPSec User',
+  timestamping: 'Time Stamping',
+  'ocsp signing': 'OCSP Signing',
+  'microsoft sgc': 'Microsoft Server Gated Crypto',
+  'netscape sgc': 'Netscape Server Gated Crypto',
+};
+
 test('a request of OpenSSL is read, checked and signed', () => {
+  covers('AUT-055');
   const script =
     'openssl req -new -newkey rsa:2048 -nodes -keyout /dev/null -subj "/O=system:nodes/O=b/CN=me"' +
     ' -addext "subjectAltName=DNS:a.example,IP:10.0.0.1,email:x@y.z,URI:urn:a" 2>/dev/null';
@@ -128,7 +157,7 @@ test('a request of OpenSSL is read, checked and signed', () => {
   const validity = { notBeforeMs: Date.UTC(2026, 0, 1), notAfterMs: Date.UTC(2027, 0, 1) };
   const random = seededRandom(1);
   const issuer = issueCertificate({ random }, { commonName: 'ca', role: 'ca', ...validity });
-  const usages = ['digital signature', 'cert sign', 'decipher only', 'server auth', 'client auth'];
+  const usages = Object.keys(usageTexts);
   const options = { request: parsed, usages, issuer, ...validity };
   const certificate = new X509Certificate(signCertificateRequest({ random }, options));
   assert.ok(certificate.verify(new X509Certificate(issuer.cert).publicKey));
@@ -140,8 +169,10 @@ test('a request of OpenSSL is read, checked and signed', () => {
     input: certificate.toString(),
     encoding: 'utf8',
   });
-  assert.match(text, /Key Usage: critical\s+Digital Signature, Certificate Sign, Decipher Only/);
-  assert.match(text, /TLS Web Server Authentication, TLS Web Client Authentication/);
+  const [, keyUsage = ''] = /Key Usage: critical\s+(.*)/.exec(text) ?? [];
+  const [, extended = ''] = /Extended Key Usage: ?\s+(.*)/.exec(text) ?? [];
+  const told = new Set([...keyUsage.split(', '), ...extended.split(', ')]);
+  assert.deepEqual(told, new Set(Object.values(usageTexts)));
   assert.throws(
     () => signCertificateRequest({ random }, { ...options, usages: ['x'] }),
     /unrecognized usage values: \["x"\]/,

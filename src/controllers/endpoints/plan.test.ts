@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Endpoints, Pod, Service } from '#resources/types/core-v1.ts';
+import { covers } from '#test/covers.ts';
 import { mirrorName, planMirror } from '../endpoint-slice-mirroring/plan.ts';
 import { limits, planEndpoints } from './plan.ts';
 
@@ -78,6 +79,24 @@ test('a headless service may have no ports; its hostnames are told', () => {
   const noPorts = service({ ports: [] });
   const none = planEndpoints({ service: noPorts, pods: [pod(1)], before: undefined });
   assert.deepEqual(none?.subsets, []);
+});
+
+test('a text is the name of a port; init containers offer none', () => {
+  covers('SVC-018', 'SVC-060', 'SVC-066');
+  const plan = (targetPort: string | number, one: Pod) => {
+    const of = service({ ports: [{ port: 80, targetPort }] });
+    return addresses(planEndpoints({ service: of, pods: [one], before: undefined }));
+  };
+  assert.deepEqual(plan(9376, pod(1)), [[['10.42.0.1'], [], [9376]]]);
+  assert.deepEqual(plan('9376', pod(1)), []);
+  assert.deepEqual(plan('9376', named(1, 9376)), []);
+  assert.deepEqual(plan('http', named(1, 9376)), [[['10.42.0.1'], [], [9376]]]);
+  const ports = [{ name: 'http', containerPort: 9376 }];
+  const initContainers = [{ name: 'init', ports }];
+  assert.deepEqual(plan('http', pod(1, { spec: { initContainers } })), []);
+  const sidecar = [{ name: 'init', ports, restartPolicy: 'Always' }];
+  const kept = plan('http', pod(1, { spec: { initContainers: sidecar } }));
+  assert.deepEqual(kept, [[['10.42.0.1'], [], [9376]]]);
 });
 
 test('more than a thousand addresses are cut, ready ones last', () => {
