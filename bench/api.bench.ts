@@ -290,7 +290,8 @@ function memoryWorkloads(sizes: Sizes): readonly Workload[] {
     ...[false, true].map((http2) => ({
       name: `memory of an idle watch, ${http2 ? 'HTTP/2 streams' : 'own TLS connections'}`,
       fresh: true,
-      run: (program: Program) => idleWatches(program, { count: sizes.idle, http2 }),
+      run: (program: Program) =>
+        idleWatches(program, { count: sizes.idle, http2, idleSeconds: sizes.idleSeconds }),
     })),
   ];
 }

@@ -122,8 +122,9 @@ function startWatch(
 /** Memory of the server for each idle watch, on connections of their own or as streams of one. */
 export async function idleWatches(
   program: Program,
-  { count, http2 }: { readonly count: number; readonly http2: boolean },
+  options: { readonly count: number; readonly http2: boolean; readonly idleSeconds: number },
 ): Promise<Figure> {
+  const { count, http2, idleSeconds } = options;
   const path = '/api/v1/namespaces/default/configmaps?watch=true&resourceVersion=0';
   const open: (Connection | Http2Connection)[] = [];
   try {
@@ -134,7 +135,8 @@ export async function idleWatches(
       open.push(connection);
       for (let n = 0; n < perConnection; n++) await startWatch(connection, path, () => {});
     }
-    await clock.sleep(500, { signal: never });
+    // What opening them left behind is collected when nothing happens for a while.
+    await clock.sleep(idleSeconds * 1000, { signal: never });
     const perWatch = ((program.memoryMiB() - before) * 1024) / count;
     return { value: perWatch, unit: 'KiB' };
   } finally {
