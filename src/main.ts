@@ -7,6 +7,9 @@
 import { accessSync, constants } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Progress } from './cluster/cluster.ts';
+import type { InstallFlags } from './cluster/command-line.ts';
 import type { ClusterConfig, Flags, Machine } from './cluster/config.ts';
 import type { HollowFlags } from './cluster/hollow-settings.ts';
 
@@ -44,6 +47,13 @@ async function runCommandLine(args: readonly string[]): Promise<void> {
       (await import('./cluster/backup-command.ts')).backup(await settings(flags), file),
     restore: async (flags, file) =>
       (await import('./cluster/backup-command.ts')).restore(await settings(flags), file),
+    install: (flags, upFlags) => install(flags, upFlags),
+    uninstall: async (flags) => {
+      const { machineDeps, uninstall } = await import('./cluster/install-command.ts');
+      const { down } = await import('./cluster/operate.ts');
+      const config = { ...(await settings(flags)), leavePods: false };
+      await uninstall(machineDeps(), { name: flags.name, stopPods: () => down(config) });
+    },
     hollow: (flags) => hollow(flags),
     why: async (target, flags) => {
       const { why } = await import('./cluster/why-command.ts');
@@ -56,6 +66,21 @@ async function runCommandLine(args: readonly string[]): Promise<void> {
     imageList: async (flags) =>
       (await import('./cluster/image-command.ts')).list(await settings(flags)),
   }).parseAsync([...args], { from: 'user' });
+}
+
+async function install(flags: InstallFlags, upFlags: readonly string[]): Promise<void> {
+  const { readUpFlags } = await import('./cluster/command-line.ts');
+  const { install: installService, machineDeps } = await import('./cluster/install-command.ts');
+  // Bad flags are refused now, not at the next boot.
+  const config = await settings(readUpFlags(upFlags));
+  const entry = fileURLToPath(new URL('../bin/coracle.js', import.meta.url));
+  await installService(machineDeps(), {
+    name: flags.name,
+    program: [process.execPath, entry],
+    flags: upFlags,
+    config,
+    start: flags.start !== false,
+  });
 }
 
 /** Nodes of a cluster that runs somewhere else, until a signal ends them. */
@@ -134,10 +159,25 @@ async function up(flags: Flags): Promise<void> {
   const userKubeconfig = config.kubeconfig
     ? userKubeconfigPath(process.env['KUBECONFIG'], homedir())
     : undefined;
+  const { signal } = stop;
   const outcome = await runCluster(
     { clock, random: systemRandom(), ...openClusterLog(clock, config) },
-    { config, version, userKubeconfig, progress, signal: stop.signal },
+    { config, version, userKubeconfig, progress: notifying(progress, signal), signal },
   );
   progress.note(outcome === 'running' ? `already running from ${config.dataDir}` : 'stopped');
   process.exit(0);
+}
+
+/** A service manager that waits for us is told when the cluster is ready. */
+function notifying(progress: Progress, signal: AbortSignal): Progress {
+  if (process.env['NOTIFY_SOCKET'] === undefined) return progress;
+  return {
+    component: (status) => progress.component(status),
+    ready: (access) => {
+      progress.ready(access);
+      import('./cluster/install-command.ts')
+        .then(({ notifyReady }) => notifyReady(signal))
+        .catch((error: unknown) => console.error('coracle: cannot notify:', error));
+    },
+  };
 }

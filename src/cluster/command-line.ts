@@ -13,6 +13,11 @@ export interface ImageBuildOptions {
   readonly output: string;
 }
 
+export interface InstallFlags extends Flags {
+  readonly name: string;
+  readonly start?: boolean;
+}
+
 export interface Commands {
   readonly version: string;
   up(flags: Flags): Promise<void>;
@@ -22,6 +27,8 @@ export interface Commands {
   reset(flags: Flags, yes: boolean): Promise<void>;
   backup(flags: Flags, file: string): Promise<void>;
   restore(flags: Flags, file: string): Promise<void>;
+  install(flags: InstallFlags, upFlags: readonly string[]): Promise<void>;
+  uninstall(flags: InstallFlags): Promise<void>;
   hollow(flags: HollowFlags): Promise<void>;
   why(target: string, flags: WhyFlags): Promise<void>;
   imageBuild(options: ImageBuildOptions): Promise<void>;
@@ -57,6 +64,16 @@ export function openCommandLine(commands: Commands): Command {
   addDataDir(program.command('restore').description('put a copy in the place of the store'))
     .argument('<file>')
     .action((file: string, flags: Flags) => commands.restore(flags, file));
+  addDataDir(program.command('uninstall').description('end the service; its data stay'))
+    .option('--name <name>', 'name of the service', 'coracle')
+    .action((flags: InstallFlags) => commands.uninstall(flags));
+  program
+    .command('install')
+    .description('run the cluster as a service from the start of this machine on')
+    .argument('[flags...]', 'flags of up, after --, for the service')
+    .option('--name <name>', 'name of the service', 'coracle')
+    .option('--no-start', 'only write its files')
+    .action((upFlags: readonly string[], flags: InstallFlags) => commands.install(flags, upFlags));
   addHollowFlags(
     program.command('hollow').description('join a cluster with nodes that run no containers'),
   ).action((flags: HollowFlags) => commands.hollow(flags));
@@ -71,6 +88,12 @@ export function openCommandLine(commands: Commands): Command {
     .action((target: string, flags: WhyFlags) => commands.why(target, flags));
   addImageCommands(program, commands);
   return program;
+}
+
+/** The same text that `up` would be given, read in the same way. */
+export function readUpFlags(args: readonly string[]): Flags {
+  const command = addClusterFlags(new Command('up')).showHelpAfterError();
+  return command.parse([...args], { from: 'user' }).opts();
 }
 
 function addDataDir(command: Command): Command {
