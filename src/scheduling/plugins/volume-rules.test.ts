@@ -9,7 +9,7 @@ import type {
   StorageClass,
 } from '#resources/types/storage-v1.ts';
 import { nodeIn, nodeOf, Picture, podOf } from '#test/cluster-picture.ts';
-import { covers } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { type Facts, readerOf } from '../facts.ts';
 import { podFacts } from '../pod-facts.ts';
 
@@ -114,6 +114,7 @@ test('a claim that is missing, ending or not bound at all turns the pod away', (
 
 test('a bound volume draws the pod to the nodes that can reach it', () => {
   covers('SCH-009');
+  superseded('SCH-051', { by: 'v1.10', now: 'the field spec.nodeAffinity of the volume says it' });
   const picture = pictureOf({
     claims: [claim('data', { volumeName: 'v' }, bound), claim('old', { volumeName: 'w' }, bound)],
     volumes: [
