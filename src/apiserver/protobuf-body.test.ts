@@ -85,6 +85,27 @@ test('zero replicas are a wish', async () => {
   assert.equal(made.body.spec.replicas, 0);
 });
 
+test('so are zero bounds of a rolling update, and no history', async () => {
+  await using server = await openTestServer();
+  const labels = message([1, 'app'], [2, 'web']);
+  const selector = message([1, labels]);
+  const zero = message([1, 0], [2, 0], [3, '']);
+  const one = message([1, 0], [2, 1], [3, '']);
+  const template = message(
+    [1, message([11, labels])],
+    [2, message([2, message([1, 'main'], [2, 'nginx:1'])])],
+  );
+  const strategy = message([1, 'RollingUpdate'], [2, message([1, zero], [2, one])]);
+  const spec = message([1, selector], [2, template], [3, strategy], [6, 0]);
+  const body = envelope('apps/v1', 'DaemonSet', message([1, message([1, 'web'])], [2, spec]));
+  const path = '/apis/apps/v1/namespaces/default/daemonsets';
+  const made = await server.request('POST', path, body, { headers });
+  assert.equal(made.status, 201, made.text);
+  const { updateStrategy, revisionHistoryLimit } = made.body.spec;
+  assert.deepEqual(updateStrategy.rollingUpdate, { maxUnavailable: 0, maxSurge: 1 });
+  assert.equal(revisionHistoryLimit, 0);
+});
+
 test('bytes that are no message are refused', async () => {
   await using server = await openTestServer();
   const path = '/api/v1/namespaces/default/configmaps';
