@@ -6,6 +6,7 @@
 import type { KubeObject } from '#api/object.ts';
 import { type Column, defineResource, type Resource, type ResourceView } from '#api/resource.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
+import { templateWarnings } from '#resources/core/pod/warnings.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { setPodTemplateDefaults } from '../core/pod/defaults.ts';
 import { fillIn } from '../fill-in.ts';
@@ -45,6 +46,10 @@ export function daemonSetResource(): Resource {
     validate: validateDaemonSet,
     validateUpdate: validateDaemonSetUpdate,
     validateStatusUpdate: validateDaemonSetStatus,
+    warnings: ({ metadata, spec }, old) =>
+      metadata.generation === old?.metadata.generation
+        ? []
+        : templateWarnings(spec?.template, 'spec.template'),
     columns: daemonSetColumns(),
   });
 }

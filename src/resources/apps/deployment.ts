@@ -7,6 +7,7 @@ import type { KubeObject } from '#api/object.ts';
 import { defineResource, type Resource, type ResourceView } from '#api/resource.ts';
 import { formatLabelSelector } from '#api/selectors.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
+import { templateWarnings, workloadNameWarnings } from '#resources/core/pod/warnings.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import type { Deployment, DeploymentSpec } from '../types/apps-v1.ts';
 import { type deploymentDefaults, setDeploymentDefaults } from './deployment-defaults.ts';
@@ -63,6 +64,12 @@ export function deploymentResource(): Resource {
     validate: validateDeployment,
     validateUpdate: validateDeploymentUpdate,
     validateStatusUpdate: validateDeploymentStatus,
+    warnings: ({ metadata, spec }, old) => [
+      ...(old === undefined ? workloadNameWarnings(metadata.name) : []),
+      ...(metadata.generation === old?.metadata.generation
+        ? []
+        : templateWarnings(spec?.template, 'spec.template')),
+    ],
     columns: [
       nameColumn(),
       {

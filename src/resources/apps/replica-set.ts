@@ -7,6 +7,7 @@ import type { KubeObject } from '#api/object.ts';
 import { defineResource, type Resource, type ResourceView } from '#api/resource.ts';
 import { formatLabelSelector } from '#api/selectors.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
+import { templateWarnings, workloadNameWarnings } from '#resources/core/pod/warnings.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { setPodTemplateDefaults } from '../core/pod/defaults.ts';
 import { fillIn } from '../fill-in.ts';
@@ -50,6 +51,12 @@ export function replicaSetResource(): Resource {
         ? []
         : [invalid('spec.selector', next.spec?.selector, 'field is immutable')],
     validateStatusUpdate: validateReplicaSetStatus,
+    warnings: ({ metadata, spec }, old) => [
+      ...(old === undefined ? workloadNameWarnings(metadata.name) : []),
+      ...(metadata.generation === old?.metadata.generation
+        ? []
+        : templateWarnings(spec?.template, 'spec.template')),
+    ],
     columns: [
       nameColumn(),
       {

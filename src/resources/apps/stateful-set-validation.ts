@@ -5,6 +5,7 @@
 import { type FieldError, forbidden, invalid, notSupported, required } from '#api/field-error.ts';
 import { labelProblems } from '#api/names.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
+import { templateWarnings } from '#resources/core/pod/warnings.ts';
 import { validateClaimSpec } from '../core/persistent-volume-claim-validation.ts';
 import { amountOf, validateAtMostAll, validateCountOrPercent } from '../count-or-percent.ts';
 import type { StatefulSet, StatefulSetSpec } from '../types/apps-v1.ts';
@@ -146,9 +147,15 @@ export function validateStatefulSetStatus(next: StatefulSet, old: StatefulSet): 
   return errors;
 }
 
-export function statefulSetWarnings({ spec }: StatefulSet): string[] {
-  if ((spec?.revisionHistoryLimit ?? 0) >= 0) return [];
+export function statefulSetWarnings(
+  { metadata, spec }: StatefulSet,
+  old: StatefulSet | undefined,
+): string[] {
+  const isSame = old !== undefined && metadata.generation === old.metadata.generation;
+  const ofTemplate = isSame ? [] : templateWarnings(spec?.template, 'spec.template');
+  if ((spec?.revisionHistoryLimit ?? 0) >= 0) return ofTemplate;
   return [
+    ...ofTemplate,
     'spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended',
   ];
 }

@@ -8,13 +8,14 @@ import { type Column, defineResource, type Resource, type ResourceView } from '#
 import { formatLabelSelector } from '#api/selectors.ts';
 import { cronProblem, isTimeZone } from '#kit/cron.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
+import { workloadNameWarnings } from '#resources/core/pod/warnings.ts';
 import { ageColumn, formatAge, nameColumn } from '../columns.ts';
 import { setPodTemplateDefaults } from '../core/pod/defaults.ts';
 import { changeMember, fillIn } from '../fill-in.ts';
 import type { CronJob, CronJobSpec, JobTemplateSpec } from '../types/batch-v1.ts';
 import { validateNotNegative } from '../value-validation.ts';
 import { setFailurePolicyDefaults } from './job.ts';
-import { jobSpecWarnings, nameWarnings, validateJobSpec } from './job-validation.ts';
+import { jobSpecWarnings, validateJobSpec } from './job-validation.ts';
 
 /** Leaves room for what the names of Jobs and pods add. */
 const nameLengthMax = 52;
@@ -38,7 +39,7 @@ export function cronJobResource(): Resource {
     prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
     validate: validateCronJob,
     warnings: ({ metadata, spec }, old) => [
-      ...(old === undefined ? nameWarnings(metadata.name ?? '') : []),
+      ...(old === undefined ? workloadNameWarnings(metadata.name) : []),
       ...jobSpecWarnings(spec?.jobTemplate?.spec, 'spec.jobTemplate.spec'),
     ],
     columns: cronJobColumns(),

@@ -5,6 +5,7 @@
 import { type FieldError, invalid, notSupported, required, tooLong } from '#api/field-error.ts';
 import { byteLength, labelProblems, subdomainProblems } from '#api/names.ts';
 import { labelSelectorMatches } from '#api/selectors.ts';
+import { templateWarnings, workloadNameWarnings } from '#resources/core/pod/warnings.ts';
 import { validatePodTemplate } from '../core/pod/spec-validation.ts';
 import { validateLabelSelector } from '../label-selector-validation.ts';
 import type { Job, JobSpec } from '../types/batch-v1.ts';
@@ -201,25 +202,19 @@ function validateRestartPolicy(spec: JobSpec, field: string): FieldError[] {
 }
 
 export function jobWarnings({ metadata, spec }: Job, old: Job | undefined): string[] {
+  if (old !== undefined && metadata.generation === old.metadata.generation) return [];
   const warnings: string[] = [];
-  if (old === undefined) warnings.push(...nameWarnings(metadata.name ?? ''));
+  if (old === undefined) warnings.push(...workloadNameWarnings(metadata.name));
   return [...warnings, ...jobSpecWarnings(spec, 'spec')];
-}
-
-/** A name that makes no host name works, with surprises. */
-export function nameWarnings(name: string): string[] {
-  const problems = labelProblems(name);
-  if (problems.length === 0) return [];
-  return [
-    `metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [${problems.join(' ')}]`,
-  ];
 }
 
 export function jobSpecWarnings(spec: JobSpec | undefined, field: string): string[] {
   const { completionMode, completions = 0, parallelism = 0 } = spec ?? {};
-  if (completionMode !== 'Indexed') return [];
-  if (completions <= completionsSoftMax || parallelism <= parallelismSoftMax) return [];
+  const ofTemplate = templateWarnings(spec?.template, `${field}.template`);
+  if (completionMode !== 'Indexed') return ofTemplate;
+  if (completions <= completionsSoftMax || parallelism <= parallelismSoftMax) return ofTemplate;
   return [
+    ...ofTemplate,
     `${field}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, Kubernetes might not be able to track completedIndexes when a big number of indexes fail`,
   ];
 }

@@ -11,6 +11,7 @@ import { hubView } from '../view.ts';
 import { setPersistentVolumeClaimDefaults } from './persistent-volume-claim-defaults.ts';
 import { validateClaimSpec, validateClaimUpdate } from './persistent-volume-claim-validation.ts';
 import { formatAccessModes, volumeColumn } from './volume-columns.ts';
+import { claimWarnings } from './volume-warnings.ts';
 
 export function persistentVolumeClaimResource(): Resource {
   return defineResource<PersistentVolumeClaim>({
@@ -40,6 +41,7 @@ export function persistentVolumeClaimResource(): Resource {
     validate: ({ spec }) => validateClaimSpec(spec ?? {}, 'spec'),
     validateUpdate: validateClaimUpdate,
     validateStatusUpdate: validateClaimStatus,
+    warnings: (claim) => claimWarnings(claim),
     columns: [
       nameColumn(),
       volumeColumn('Status', 'Pending, Bound or Lost.', ({ metadata, status }) =>

@@ -17,6 +17,7 @@ import {
   volumeModes,
 } from './persistent-volume-claim-validation.ts';
 import { formatAccessModes, volumeColumn } from './volume-columns.ts';
+import { volumeWarnings } from './volume-warnings.ts';
 
 const reclaimPolicies = ['Delete', 'Recycle', 'Retain'];
 
@@ -54,50 +55,55 @@ export function persistentVolumeResource(): Resource {
     }),
     validate: validateVolume,
     validateUpdate: validateVolumeUpdate,
-    columns: [
-      nameColumn(),
-      volumeColumn('Capacity', 'Size.', ({ spec }) => spec?.capacity?.['storage'] ?? '0'),
-      volumeColumn('Access Modes', 'How it may be mounted.', ({ spec }) =>
-        formatAccessModes(spec?.accessModes),
-      ),
-      volumeColumn(
-        'Reclaim Policy',
-        'What happens to it when its claim is deleted.',
-        ({ spec }) => spec?.persistentVolumeReclaimPolicy ?? '',
-      ),
-      volumeColumn('Status', 'Available, Bound, Released or Failed.', ({ metadata, status }) =>
-        metadata.deletionTimestamp === undefined ? (status?.phase ?? '') : 'Terminating',
-      ),
-      volumeColumn('Claim', 'Claim that it is bound to.', ({ spec }) => {
-        const claim = spec?.claimRef;
-        return claim === undefined ? '' : `${claim.namespace ?? ''}/${claim.name ?? ''}`;
-      }),
-      volumeColumn(
-        'StorageClass',
-        'Class that it belongs to.',
-        ({ metadata, spec }) =>
-          metadata.annotations?.['volume.beta.kubernetes.io/storage-class'] ??
-          spec?.storageClassName ??
-          '',
-      ),
-      volumeColumn(
-        'VolumeAttributesClass',
-        'Class of its attributes.',
-        ({ spec }) => spec?.volumeAttributesClassName ?? '<unset>',
-      ),
-      volumeColumn('Reason', 'Why it failed.', ({ status }) => status?.reason ?? ''),
-      ageColumn(),
-      {
-        ...volumeColumn<PersistentVolume>(
-          'VolumeMode',
-          'Filesystem or Block.',
-          ({ spec }) => spec?.volumeMode ?? '<unset>',
-        ),
-        priority: 1,
-      },
-    ],
+    warnings: (volume) => volumeWarnings(volume),
+    columns: volumeColumns(),
     selectableFields: { name: ({ metadata }) => metadata.name ?? '' },
   });
+}
+
+function volumeColumns(): Resource<PersistentVolume>['columns'] {
+  return [
+    nameColumn(),
+    volumeColumn('Capacity', 'Size.', ({ spec }) => spec?.capacity?.['storage'] ?? '0'),
+    volumeColumn('Access Modes', 'How it may be mounted.', ({ spec }) =>
+      formatAccessModes(spec?.accessModes),
+    ),
+    volumeColumn(
+      'Reclaim Policy',
+      'What happens to it when its claim is deleted.',
+      ({ spec }) => spec?.persistentVolumeReclaimPolicy ?? '',
+    ),
+    volumeColumn('Status', 'Available, Bound, Released or Failed.', ({ metadata, status }) =>
+      metadata.deletionTimestamp === undefined ? (status?.phase ?? '') : 'Terminating',
+    ),
+    volumeColumn('Claim', 'Claim that it is bound to.', ({ spec }) => {
+      const claim = spec?.claimRef;
+      return claim === undefined ? '' : `${claim.namespace ?? ''}/${claim.name ?? ''}`;
+    }),
+    volumeColumn(
+      'StorageClass',
+      'Class that it belongs to.',
+      ({ metadata, spec }) =>
+        metadata.annotations?.['volume.beta.kubernetes.io/storage-class'] ??
+        spec?.storageClassName ??
+        '',
+    ),
+    volumeColumn(
+      'VolumeAttributesClass',
+      'Class of its attributes.',
+      ({ spec }) => spec?.volumeAttributesClassName ?? '<unset>',
+    ),
+    volumeColumn('Reason', 'Why it failed.', ({ status }) => status?.reason ?? ''),
+    ageColumn(),
+    {
+      ...volumeColumn<PersistentVolume>(
+        'VolumeMode',
+        'Filesystem or Block.',
+        ({ spec }) => spec?.volumeMode ?? '<unset>',
+      ),
+      priority: 1,
+    },
+  ];
 }
 
 function setVolumeDefaults(volume: PersistentVolume): PersistentVolume {

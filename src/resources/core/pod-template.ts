@@ -10,6 +10,7 @@ import type { Container, PodTemplate } from '../types/core-v1.ts';
 import { hubView } from '../view.ts';
 import { setPodTemplateDefaults } from './pod/defaults.ts';
 import { validatePodTemplate } from './pod/spec-validation.ts';
+import { templateWarnings } from './pod/warnings.ts';
 
 export function podTemplateResource(): Resource {
   return defineResource<PodTemplate>({
@@ -34,6 +35,10 @@ export function podTemplateResource(): Resource {
     prepareForCreate: (object) => ({ ...object, metadata: { ...object.metadata, generation: 1 } }),
     specChanged: (next, old) => !jsonEqual(next.template, old.template),
     validate: ({ template }) => validatePodTemplate(template ?? {}, 'template'),
+    warnings: ({ metadata, template }, old) =>
+      metadata.generation === old?.metadata.generation && old !== undefined
+        ? []
+        : templateWarnings(template, 'template'),
     columns: [
       nameColumn(),
       containersColumn('Containers', 'Names of the containers.', ({ name }) => name),

@@ -14,6 +14,7 @@ import { validateNotNegative } from '../value-validation.ts';
 import { hubView } from '../view.ts';
 import { setPodTemplateDefaults } from './pod/defaults.ts';
 import { validatePodTemplate } from './pod/spec-validation.ts';
+import { templateWarnings, workloadNameWarnings } from './pod/warnings.ts';
 
 export function replicationControllerResource(): Resource {
   return defineResource<ReplicationController>({
@@ -53,6 +54,12 @@ export function replicationControllerResource(): Resource {
     validate: validateController,
     validateStatusUpdate: validateControllerStatus,
     defaultPropagation: 'orphan',
+    warnings: ({ metadata, spec }, old) => [
+      ...(old === undefined ? workloadNameWarnings(metadata.name) : []),
+      ...(metadata.generation === old?.metadata.generation
+        ? []
+        : templateWarnings(spec?.template, 'spec.template')),
+    ],
     columns: [
       nameColumn(),
       count('Desired', 'Pods wanted.', ({ spec }) => spec?.replicas),

@@ -12,6 +12,8 @@ import { validateIngress, validateIngressStatus } from './ingress-validation.ts'
 
 const hostsShown = 3;
 
+const classAnnotation = 'kubernetes.io/ingress.class';
+
 export function ingressResource(): Resource {
   return defineResource<Ingress>({
     kind: 'Ingress',
@@ -36,6 +38,14 @@ export function ingressResource(): Resource {
     prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
     validate: validateIngress,
     validateStatusUpdate: validateIngressStatus,
+    warnings: ({ metadata, spec }, old) =>
+      old !== undefined ||
+      metadata.annotations?.[classAnnotation] === undefined ||
+      spec?.ingressClassName !== undefined
+        ? []
+        : [
+            `annotation "${classAnnotation}" is deprecated, please use 'spec.ingressClassName' instead`,
+          ],
     columns: [
       nameColumn(),
       textColumn({

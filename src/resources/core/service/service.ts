@@ -9,6 +9,7 @@ import type { Service } from '#resources/types/core-v1.ts';
 import { hubView } from '#resources/view.ts';
 import { agreeClusterIPs, keepAllocated, setServiceDefaults } from './defaults.ts';
 import { validateService, validateServiceUpdate } from './validation.ts';
+import { serviceWarnings } from './warnings.ts';
 
 export function serviceResource(): Resource {
   return defineResource<Service>({
@@ -45,6 +46,7 @@ export function serviceResource(): Resource {
     prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
     validate: validateService,
     validateUpdate: validateServiceUpdate,
+    warnings: (service) => serviceWarnings(service),
     columns: [
       nameColumn(),
       {
