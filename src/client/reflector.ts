@@ -31,7 +31,7 @@ export const reflectorLimits = {
   watchGraceMs: 30_000,
   /** First delay; doubles with each failure in a row. */
   retryMs: 50,
-  retryMsMax: 30_000,
+  retryMsMax: 10_000,
   /** Failures in a row before they are told. */
   quietFailures: 3,
   /** A watch that held this long was a good one: the next failure starts with a short delay. */

@@ -29,7 +29,7 @@ export class Retry {
   #afterRefusal({ status }: ApiError): number | undefined {
     const { retryAfterSeconds, causes } = status.details ?? {};
     if (status.code !== 429 && status.code < 500) return undefined;
-    // A disruption budget that says no, with its reasons, has decided; that is the caller's to know.
+    // A disruption budget that says no, with its reasons, has decided: its caller has to know.
     if (retryAfterSeconds === undefined || causes !== undefined) return undefined;
     this.#retries += 1;
     return this.#retries > retriesMax ? undefined : retryAfterSeconds * 1000;

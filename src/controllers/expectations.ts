@@ -18,6 +18,8 @@ interface Awaited {
 export class Expectations {
   readonly #clock: Pick<Clock, 'monotonic'>;
   readonly #awaited = new Map<string, Awaited>();
+  /** Key → uids whose deletion was asked for, and nobody knows whether it is carried out. */
+  readonly #uncertain = new Map<string, Set<string>>();
 
   constructor(deps: { readonly clock: Pick<Clock, 'monotonic'> }) {
     this.#clock = deps.clock;
@@ -48,9 +50,24 @@ export class Expectations {
 
   sawDeletion(key: string, uid: string): void {
     this.#awaited.get(key)?.deletions.delete(uid);
+    const uncertain = this.#uncertain.get(key);
+    if (uncertain?.delete(uid) && uncertain.size === 0) this.#uncertain.delete(key);
+  }
+
+  /** No answer came: it may still be carried out, so the next choice has to be the same one. */
+  lostDeletion(key: string, uid: string): void {
+    this.#awaited.get(key)?.deletions.delete(uid);
+    const uncertain = this.#uncertain.get(key) ?? new Set();
+    this.#uncertain.set(key, uncertain.add(uid));
+  }
+
+  /** Its deletion was asked for, and nothing has been heard of it since. */
+  mayBeDeleted(key: string, uid: string): boolean {
+    return this.#uncertain.get(key)?.has(uid) ?? false;
   }
 
   forget(key: string): void {
     this.#awaited.delete(key);
+    this.#uncertain.delete(key);
   }
 }

@@ -6,7 +6,7 @@
  * one request and not hundreds. Until the cache shows everything (`expectations.ts`) the owner
  * plans nothing. Used by ReplicaSets, ReplicationControllers and DaemonSets.
  */
-import { isReason } from '#api/errors.ts';
+import { ApiError, isReason } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
 import type { Recorder } from '#client';
 import { pods as podKind } from '#resources/kinds.ts';
@@ -111,7 +111,8 @@ export class PodRequests {
       const message = `Deleted pod: ${name}`;
       recorder.record(owner, { type: 'Normal', reason: 'SuccessfulDelete', message });
     } catch (error) {
-      this.expectations.sawDeletion(key, uid);
+      if (error instanceof ApiError) this.expectations.sawDeletion(key, uid);
+      else this.expectations.lostDeletion(key, uid);
       // Gone, or the name is another pod's by now: the cache will say so.
       if (isReason(error, 'NotFound') || isReason(error, 'Conflict')) return;
       if (!signal.aborted) {

@@ -24,8 +24,6 @@ export type WorldEvent =
       readonly node: string;
     }
   | { readonly what: 'nodeDown' | 'nodeUp'; readonly node: string }
-  /** A pod's creation or deletion will be carried out late, or twice. */
-  | { readonly what: 'ambiguousPodWrite' }
   /** Something went wrong that components may rightly notice: a request, a component, a disk. */
   | Disturbance
   /** The user takes the finalizer off that only the user knows. */
@@ -92,7 +90,6 @@ export function describe(event: WorldEvent): string | undefined {
   switch (event.what) {
     case 'note':
       return event.text;
-    case 'ambiguousPodWrite':
     case 'disturbed':
     case 'acted':
     case 'watched':

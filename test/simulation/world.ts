@@ -309,10 +309,6 @@ export class World {
         note: (text) => this.note(text),
         onFault: (fault, { method, path }) => {
           this.disturbed(fault, name, { method, path });
-          const isPod = /\/pods(\/[^/?]+)?(\?|$)/.test(path);
-          const isLateOrTwice = fault === 'late' || fault === 'repeat';
-          if (isPod && isLateOrTwice && method !== 'GET')
-            this.observe({ what: 'ambiguousPodWrite' });
         },
         onDeath: () => this.crash(name, random.integer(crashMsMax)),
         onSend: ({ method, path }) => {

@@ -102,6 +102,18 @@ test('how many pods are created or deleted', () => {
   assert.deepEqual(planScale({ replicaSet: ending, pods: [], related }, nowMs), { do: 'nothing' });
 });
 
+test('a pod that may be deleted already goes again before any other', () => {
+  const pods = [pod('a', { readyFor: 10 }), pod('b', { readyFor: 1000 }), pod('c')];
+  const chosen = (lost: string): readonly string[] => {
+    const mayBeDeleted = ({ metadata }: Pod): boolean => metadata.name === lost;
+    const facts = { replicaSet: set(2), pods, related: () => pods, mayBeDeleted };
+    const action = planScale(facts, nowMs);
+    return action.do === 'delete' ? action.pods.map(({ metadata }) => metadata.name ?? '') : [];
+  };
+  assert.deepEqual(chosen('nobody'), ['c']);
+  assert.deepEqual(chosen('b'), ['b']);
+});
+
 test('the status counts, waits for minReadySeconds, and tells failures', () => {
   const { spec, ...rest } = set(3);
   const template = { metadata: { labels: {} } };

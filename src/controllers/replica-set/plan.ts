@@ -32,6 +32,8 @@ export interface ScaleFacts {
   readonly pods: readonly Pod[];
   /** Active pods of the sets with the same owner, this one included. */
   readonly related: () => readonly Pod[];
+  /** Its deletion was asked for, without an answer: whoever else were chosen, it may go too. */
+  readonly mayBeDeleted?: (pod: Pod) => boolean;
 }
 
 export function planScale(facts: ScaleFacts, nowMs: number): ScaleAction {
@@ -49,7 +51,11 @@ export function planScale(facts: ScaleFacts, nowMs: number): ScaleAction {
     if (nodeName !== '') perNode.set(nodeName, (perNode.get(nodeName) ?? 0) + 1);
   }
   const siblingsOn = (nodeName: string): number => perNode.get(nodeName) ?? 0;
-  return { do: 'delete', pods: byDeletionOrder(active, { siblingsOn, nowMs }).slice(0, count) };
+  const { mayBeDeleted = () => false } = facts;
+  const ordered = byDeletionOrder(active, { siblingsOn, nowMs }).toSorted(
+    (a, b) => Number(mayBeDeleted(b)) - Number(mayBeDeleted(a)),
+  );
+  return { do: 'delete', pods: ordered.slice(0, count) };
 }
 
 /** Why creating or deleting failed, for the condition ReplicaFailure. */

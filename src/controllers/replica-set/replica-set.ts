@@ -105,8 +105,10 @@ class ReplicaController<T extends KubeObject> {
     const pods = await this.#claim(owner, replicaSet, signal);
     const related = (): readonly Pod[] => this.#related(owner);
     const now = this.#deps.clock.now();
+    const mayBeDeleted = (pod: Pod): boolean =>
+      this.#requests.expectations.mayBeDeleted(key, pod.metadata.uid ?? '');
     const action: ScaleAction = mayScale
-      ? planScale({ replicaSet, pods, related }, now)
+      ? planScale({ replicaSet, pods, related, mayBeDeleted }, now)
       : { do: 'nothing' };
     const changes = this.#changes(owner, replicaSet, action);
     const failed = await this.#requests.perform(key, owner, changes, signal);

@@ -122,7 +122,7 @@ test('floor: dead nodes, failing pods and changed wishes are no fault of the rol
   ];
   const excuses: readonly WorldEvent[] = [
     { what: 'nodeDown', node: 'node-2' },
-    { what: 'ambiguousPodWrite' },
+    { what: 'disturbed', by: 'mistake', component: 'controllers-mistake' },
     put(node('False')),
     put(pod('c', { ready: false })),
     put(deployment(2, 1)),

@@ -4,11 +4,9 @@
  *
  * "Nothing but roll" needs care, since other things may rightly take pods away. A Deployment is
  * under watch when, for `quietMs`, no node was down or not ready, no pod of it became unready
- * without being deleted, no creation or deletion of a pod was carried out late or twice (a late
- * deletion takes a pod that its controller has long replaced by another choice), no second copy of
- * the controllers was started by mistake, and nobody changed its replicas or maxUnavailable; and the floor was reached. Lost requests, lost answers, delays,
- * broken watches and crashes are no excuse. The time is longer than any delay that faults make, so
- * nobody acts on news from before.
+ * without being deleted, or was evicted or pushed aside, no second copy of the controllers was
+ * started by mistake, and nobody changed its replicas or maxUnavailable; and the floor was reached.
+ * Lost, late and repeated requests, lost answers, delays, broken watches and crashes are no excuse.
  *
  * From then on each removal of a ready pod (its deletion begins) must leave the floor standing;
  * any of those other things ends the watch until all is quiet again. Counted is the truth of the
@@ -20,8 +18,8 @@ import type { Node, Pod } from '#resources/types/core-v1.ts';
 import { isNodeReady, isPodReady, type WorldEvent } from '../trace.ts';
 import type { Checker } from './checker.ts';
 
-/** Longer than a request may live: a client gives up after 60 s. */
-export const quietMs = 90_000;
+/** Longer than news need to reach everybody. */
+export const quietMs = 30_000;
 
 interface Watched {
   readonly name: string;
@@ -41,7 +39,7 @@ export class DeploymentFloor implements Checker {
   /** Replica set uid → deployment uid. */
   readonly #owners = new Map<string, string>();
   readonly #nodesAway = new Set<string>();
-  /** Of all Deployments together: nodes away, and writes that nobody can know of. */
+  /** Of all Deployments together: nodes away, and copies that should not be. */
   #quietSinceMs = 0;
 
   onEvent(event: WorldEvent, nowMs: number): string | undefined {
@@ -51,9 +49,6 @@ export class DeploymentFloor implements Checker {
         return undefined;
       case 'nodeUp':
         this.#nodesAway.delete(`down ${event.node}`);
-        this.#quietSinceMs = nowMs;
-        return undefined;
-      case 'ambiguousPodWrite':
         this.#quietSinceMs = nowMs;
         return undefined;
       case 'disturbed':

@@ -13,7 +13,8 @@ import type { Truth } from '../truth.ts';
 import type { Checker } from './checker.ts';
 import type { Disturbances } from './disturbances.ts';
 
-const excuseMs = 20_000;
+/** Informers that have lost the server try again after 20 s at most. */
+const excuseMs = 30_000;
 const controllers = ['controllers', 'controllers-2', 'controllers-mistake', 'apiserver'];
 
 export class ReplicaExcess implements Checker {

@@ -1,6 +1,6 @@
 /**
- * Nodes are drained for upkeep: cordoned, their pods of one namespace evicted, as far as a
- * disruption budget lets them, and uncordoned. What the budget refuses is tried again a few times.
+ * Nodes are drained for upkeep, several at a time: cordoned, their pods of one namespace evicted, as
+ * far as a disruption budget lets them, and uncordoned. What the budget refuses is tried again a few times.
  */
 import { ApiError, isReason } from '#api/errors.ts';
 import { deployments, nodes as nodeKind, podDisruptionBudgets, pods } from '#resources/kinds.ts';
@@ -14,7 +14,16 @@ export const budgetsNamespace = 'budgets';
 const namespace = budgetsNamespace;
 const name = 'guarded';
 const evictionsMax = 4;
-const steps = ['drain', 'drain', 'drain', 'uncordon', 'scale', 'budget'] as const;
+const steps = [
+  'drain',
+  'drain',
+  'drain',
+  'drain',
+  'uncordon',
+  'uncordon',
+  'scale',
+  'budget',
+] as const;
 
 export class Drains implements Actor {
   readonly #user: User;
@@ -86,12 +95,16 @@ export class Drains implements Actor {
     const user = this.#user;
     const bound = [...user.truth.of<Pod>('Pod', namespace)].filter(({ spec }) => spec?.nodeName);
     if (bound.length === 0) return;
-    const node = user.choose(bound).spec?.nodeName ?? '';
-    this.#cordoned.add(node);
-    await this.#cordon(node, true, signal);
-    for (const pod of bound) {
-      if (pod.spec?.nodeName === node) await this.#evict(pod.metadata.name ?? '', signal);
+    const nodes = new Set<string>();
+    for (let count = user.between(1, 3); count > 0; count--) {
+      nodes.add(user.choose(bound).spec?.nodeName ?? '');
     }
+    for (const node of nodes) {
+      this.#cordoned.add(node);
+      await this.#cordon(node, true, signal);
+    }
+    const leaving = bound.filter(({ spec }) => nodes.has(spec?.nodeName ?? ''));
+    await Promise.all(leaving.map(({ metadata }) => this.#evict(metadata.name ?? '', signal)));
   }
 
   async #cordon(node: string, unschedulable: boolean, signal: AbortSignal): Promise<void> {
