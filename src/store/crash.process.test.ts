@@ -13,7 +13,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { present } from '#kit/assert.ts';
@@ -28,6 +28,7 @@ const writers = 8;
 const keysPerWriter = 3;
 /** A machine that is busy takes long to start a program; then the round says nothing. */
 const startLimitMs = 60_000;
+const roundLimitMs = 10_000;
 
 /** What the nth write of a key leaves: a value of odd length, or nothing. */
 function stateAfter(key: string, step: number): Uint8Array | undefined {
@@ -88,7 +89,12 @@ async function writeAndKill(options: {
   const program = fileURLToPath(import.meta.url);
   const child = spawn(process.execPath, [program, 'write', options.file, `${options.round}`], {
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, NODE_TEST_CONTEXT: undefined },
+    // Rounds are many, so that the program should start fast.
+    env: {
+      ...process.env,
+      NODE_TEST_CONTEXT: undefined,
+      NODE_COMPILE_CACHE: join(dirname(options.file), 'compile-cache'),
+    },
   });
   let output = '';
   let isCounting = false;
@@ -206,8 +212,9 @@ const [, , command, file = '', round] = process.argv;
 if (command === 'write') {
   await write(file, Number(round));
 } else {
-  test('nothing that was acknowledged is lost when the process is killed', async (context) => {
-    const rounds = Number(process.env['CORACLE_ROUNDS'] ?? 10);
+  const rounds = Number(process.env['CORACLE_ROUNDS'] ?? 10);
+  const timeout = rounds * roundLimitMs;
+  test('nothing that was acknowledged is lost by a kill', { timeout }, async (context) => {
     const seed = Number(process.env['CORACLE_SEED'] ?? 1);
     context.diagnostic(`seed ${seed}, ${rounds} rounds`);
     const folder = mkdtempSync(join(tmpdir(), 'coracle-crash-'));
