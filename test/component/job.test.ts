@@ -414,3 +414,28 @@ test('a pod that never ends keeps its Job going; what may not be changed is refu
   assert.equal(always.status, 422);
   assert.match(always.body.message, /valid values: "OnFailure", "Never"/);
 });
+
+test('an Indexed Job can grow and shrink by completions and parallelism together', async (t) => {
+  const world = await start(t, { completions: 2, parallelism: 2, completionMode: 'Indexed' });
+  await running(world, 2);
+  const resize = async (count: number): Promise<void> => {
+    const spec = { completions: count, parallelism: count };
+    await world.client.patch(jobs, at, { spec }, { type: 'merge', signal: world.signal });
+  };
+  const indexes = async () => (await alive(world)).map(indexOf).toSorted();
+  await resize(4);
+  await running(world, 4);
+  assert.deepEqual(await indexes(), ['0', '1', '2', '3']);
+  const three = (await alive(world)).find((pod) => indexOf(pod) === '3');
+  await end(world, three, 0);
+  await world.until('index 3', async () => (await read(world)).status?.completedIndexes === '3');
+  await resize(2);
+  await world.until('the others to go', async () => (await indexes()).join() === '0,1');
+  await world.until('index 3 to be out of range', async () => {
+    const { completedIndexes, succeeded = 0 } = (await read(world)).status ?? {};
+    return completedIndexes === undefined && succeeded === 0;
+  });
+  for (const pod of await alive(world)) await end(world, pod, 0);
+  const job = await over(world, 'Complete');
+  assert.equal(job.status?.completedIndexes, '0,1');
+});

@@ -318,3 +318,50 @@ test('a CronJob in its first version prints what it did', async (t) => {
   });
   assert.match((await printed(world, 'jobs'))[0] ?? '', /^hello-\d+ Complete 1\/1 \d+s$/);
 });
+
+test('whoever makes a pod owns it, and keeps as many as it was told', async (t) => {
+  covers('API-077', 'WRK-034', 'WRK-123', 'WRK-209');
+  superseded('POD-213', { by: 'v1.9', now: 'the owner reference says who made a pod' });
+  const world = await start(t);
+  const labels = { app: 'web' };
+  const template = { metadata: { labels }, spec: { containers: [{ name: 'c', image: 'c:1' }] } };
+  const body = (kind: string, name: string, replicas: number, own: object = labels) => ({
+    apiVersion: 'apps/v1',
+    kind,
+    metadata: { name, labels: own },
+    spec: { replicas, selector: { matchLabels: labels }, template },
+  });
+  const path = '/apis/apps/v1/namespaces/default';
+  await create(world, `${path}/replicasets`, body('ReplicaSet', 'frontend', 2, { other: 'x' }));
+  await shows(world, 'rs', 'frontend 2 2 2');
+  const [pod] = await running(world);
+  const { body: set } = await world.server.request('GET', `${path}/replicasets/frontend`);
+  assert.deepEqual(set.metadata.labels, { other: 'x' });
+  assert.deepEqual(pod?.metadata.ownerReferences, [
+    {
+      apiVersion: 'apps/v1',
+      kind: 'ReplicaSet',
+      name: 'frontend',
+      uid: set.metadata.uid,
+      controller: true,
+      blockOwnerDeletion: true,
+    },
+  ]);
+  assert.equal(pod.metadata.annotations?.['kubernetes.io/created-by'], undefined);
+  const name = pod.metadata.name ?? '';
+  await world.client.delete(pods, { namespace, name }, { signal: world.signal });
+  await world.until('another', async () => {
+    const names = (await running(world)).map(({ metadata }) => metadata.name);
+    return names.length === 2 && !names.includes(name);
+  });
+  const deletion = `${path}/replicasets/frontend`;
+  assert.equal((await world.server.request('DELETE', deletion)).status, 200);
+  await shows(world, 'pods');
+  await create(world, `${path}/deployments`, body('Deployment', 'hello', 1));
+  await shows(world, 'deployments', 'hello 1/1 1 1');
+  const [line = ''] = await printed(world, 'rs');
+  const [, hash = ''] = /^hello-(\S+) 1 1 1$/.exec(line) ?? [];
+  const [one] = await running(world);
+  assert.equal(one?.metadata.labels?.['pod-template-hash'], hash);
+  assert.match(one?.metadata.name ?? '', new RegExp(`^hello-${hash}-[a-z0-9]{5}$`));
+});
