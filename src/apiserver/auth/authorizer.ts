@@ -109,15 +109,27 @@ function isLease({ group, resource }: ResourceAttributes): boolean {
   return group === 'coordination.k8s.io' && resource === 'leases';
 }
 
+const schedulerClaims: ReadonlySet<string> = new Set([
+  '/persistentvolumes',
+  '/persistentvolumeclaims',
+  'resource.k8s.io/resourceclaims',
+  'resource.k8s.io/resourceclaims/status',
+]);
+
 /** Reads all but Secrets; binds, evicts and reports on pods; holds its lease. */
 function schedulerMay(attributes: ResourceAttributes): boolean {
   const { verb, group, resource, subresource, namespace } = attributes;
   if (readVerbs.has(verb)) return !(group === '' && resource === 'secrets');
   if (isEventWrite(attributes)) return true;
   if (isLease(attributes)) return namespace === 'kube-system' && writeVerbs.has(verb);
+  const changes = verb === 'update' || verb === 'patch';
+  const claimed =
+    subresource === '' ? `${group}/${resource}` : `${group}/${resource}/${subresource}`;
+  // Volumes and devices become a pod's before the pod is bound.
+  if (schedulerClaims.has(claimed)) return changes;
   if (group !== '' || resource !== 'pods') return false;
   if (subresource === 'binding') return verb === 'create';
-  if (subresource === 'status') return verb === 'update' || verb === 'patch';
+  if (subresource === 'status') return changes;
   return subresource === '' && verb === 'delete';
 }
 

@@ -1,0 +1,198 @@
+/**
+ * Pods that bring claims, on a whole cluster under a virtual clock: the scheduler chooses volumes
+ * and devices with the node, writes them, and binds the pod when they are its own.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  deviceClasses,
+  persistentVolumeClaims,
+  persistentVolumes,
+  pods,
+  resourceClaims,
+  resourceSlices,
+  storageClasses,
+} from '#resources/kinds.ts';
+import type { PersistentVolume, Pod, PodSpec } from '#resources/types/core-v1.ts';
+import { startCluster, type TestCluster } from '#testing';
+
+function open(): Promise<TestCluster> {
+  const nodes = ['n1', 'n2'].map((name) => ({ name }));
+  return startCluster({ clock: 'virtual', seed: 5, nodes });
+}
+
+function pod(name: string, spec: Partial<PodSpec>): Pod {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'default' },
+    spec: { containers: [{ name: 'c', image: 'db' }], ...spec },
+  };
+}
+
+function get({ client, signal }: TestCluster, name: string): Promise<Pod> {
+  return client.get(pods, { namespace: 'default', name }, { signal });
+}
+
+async function placed(cluster: TestCluster, name: string): Promise<string> {
+  await cluster.until(`${name} has a node`, async () =>
+    Boolean((await get(cluster, name)).spec?.nodeName),
+  );
+  return (await get(cluster, name)).spec?.nodeName ?? '';
+}
+
+function local(name: string, nodeName: string, storage: string): PersistentVolume {
+  const expression = { key: 'kubernetes.io/hostname', operator: 'In', values: [nodeName] };
+  return {
+    apiVersion: 'v1',
+    kind: 'PersistentVolume',
+    metadata: { name },
+    spec: {
+      capacity: { storage },
+      accessModes: ['ReadWriteOnce'],
+      storageClassName: 'local',
+      local: { path: '/mnt/disks/ssd1' },
+      nodeAffinity: { required: { nodeSelectorTerms: [{ matchExpressions: [expression] }] } },
+    },
+  };
+}
+
+async function withClass(
+  { client, signal }: TestCluster,
+  name: string,
+  provisioner: string,
+): Promise<void> {
+  const volumeBindingMode = 'WaitForFirstConsumer';
+  const apiVersion = 'storage.k8s.io/v1';
+  const metadata = { name };
+  const made = { apiVersion, kind: 'StorageClass', metadata, provisioner, volumeBindingMode };
+  await client.create(storageClasses, made, { signal });
+}
+
+async function withClaim(
+  { client, signal }: TestCluster,
+  name: string,
+  storageClassName: string,
+): Promise<void> {
+  const resources = { requests: { storage: '5Gi' } };
+  await client.create(
+    persistentVolumeClaims,
+    {
+      apiVersion: 'v1',
+      kind: 'PersistentVolumeClaim',
+      metadata: { name, namespace: 'default' },
+      spec: { accessModes: ['ReadWriteOnce'], storageClassName, resources },
+    },
+    { signal },
+  );
+}
+
+const using = (claimName: string): Partial<PodSpec> => ({
+  volumes: [{ name: 'data', persistentVolumeClaim: { claimName } }],
+});
+
+test('a local volume: the pod goes to its node, and the claim is bound with the pod', async () => {
+  await using cluster = await open();
+  const { client, signal } = cluster;
+  await withClass(cluster, 'local', 'kubernetes.io/no-provisioner');
+  await client.create(persistentVolumes, local('big', 'n1', '100Gi'), { signal });
+  await client.create(persistentVolumes, local('small', 'n2', '10Gi'), { signal });
+  await withClaim(cluster, 'one', 'local');
+  await withClaim(cluster, 'two', 'local');
+  const claim = async (name: string) =>
+    client.get(persistentVolumeClaims, { namespace: 'default', name }, { signal });
+  await cluster.advance('1m');
+  assert.equal((await claim('one')).status?.phase, 'Pending');
+  const nodeSelector = { 'kubernetes.io/hostname': 'n2' };
+  await client.create(pods, pod('first', { ...using('one'), nodeSelector }), { signal });
+  assert.equal(await placed(cluster, 'first'), 'n2');
+  assert.equal((await claim('one')).status?.phase, 'Bound');
+  assert.equal((await claim('one')).spec?.volumeName, 'small');
+  // The other volume is on the other node, so that is where the second pod goes.
+  await client.create(pods, pod('second', using('two')), { signal });
+  assert.equal(await placed(cluster, 'second'), 'n1');
+  assert.equal((await claim('two')).spec?.volumeName, 'big');
+  const volume = await client.get(persistentVolumes, { name: 'big' }, { signal });
+  assert.equal(volume.spec?.claimRef?.name, 'two');
+  assert.equal(volume.metadata.annotations?.['pv.kubernetes.io/bound-by-controller'], 'yes');
+});
+
+test('a volume that is made: the provisioner learns the node, the pod waits for it', async () => {
+  await using cluster = await open();
+  const { client, signal } = cluster;
+  await withClass(cluster, 'made', 'csi.example.com');
+  await withClaim(cluster, 'data', 'made');
+  await client.create(pods, pod('db', using('data')), { signal });
+  const at = { namespace: 'default', name: 'data' };
+  const chosen = async (): Promise<string | undefined> =>
+    (await client.get(persistentVolumeClaims, at, { signal })).metadata.annotations?.[
+      'volume.kubernetes.io/selected-node'
+    ];
+  await cluster.until('the node is chosen', async () => (await chosen()) !== undefined);
+  const nodeName = (await chosen()) ?? '';
+  await cluster.advance('10s');
+  assert.equal((await get(cluster, 'db')).spec?.nodeName, undefined);
+  // Who provisions makes the volume for the claim.
+  const { uid } = (await client.get(persistentVolumeClaims, at, { signal })).metadata;
+  const claimRef = { apiVersion: 'v1', kind: 'PersistentVolumeClaim', ...at, uid };
+  const volume = local('pvc-1', nodeName, '5Gi');
+  const spec = { ...volume.spec, storageClassName: 'made', claimRef };
+  await client.create(persistentVolumes, { ...volume, spec }, { signal });
+  assert.equal(await placed(cluster, 'db'), nodeName);
+});
+
+test('devices: allocated with the node, reserved for the pod, protected from deletion', async () => {
+  await using cluster = await open();
+  const { client, signal } = cluster;
+  const apiVersion = 'resource.k8s.io/v1';
+  const driver = 'gpu.example.com';
+  const pool = { name: 'n2', generation: 1, resourceSliceCount: 1 };
+  const devices = ['gpu-0', 'gpu-1'].map((name, index) => ({
+    name,
+    attributes: { model: { string: index === 0 ? 'a' : 'b' } },
+  }));
+  const slice = { driver, nodeName: 'n2', pool, devices };
+  const metadata = { name: 'n2-gpu' };
+  await client.create(
+    resourceSlices,
+    { apiVersion, kind: 'ResourceSlice', metadata, spec: slice },
+    { signal },
+  );
+  const selectors = [{ cel: { expression: `device.driver == "${driver}"` } }];
+  await client.create(
+    deviceClasses,
+    { apiVersion, kind: 'DeviceClass', metadata: { name: 'gpu' }, spec: { selectors } },
+    { signal },
+  );
+  const model = `device.attributes["${driver}"].model == "b"`;
+  const exactly = { deviceClassName: 'gpu', selectors: [{ cel: { expression: model } }] };
+  const at = { namespace: 'default', name: 'gpu' };
+  await client.create(
+    resourceClaims,
+    {
+      apiVersion,
+      kind: 'ResourceClaim',
+      metadata: at,
+      spec: { devices: { requests: [{ name: 'one', exactly }] } },
+    },
+    { signal },
+  );
+  const claims: Partial<PodSpec> = {
+    resourceClaims: [{ name: 'gpu', resourceClaimName: 'gpu' }],
+  };
+  await client.create(pods, pod('train', claims), { signal });
+  assert.equal(await placed(cluster, 'train'), 'n2');
+  const claim = await client.get(resourceClaims, at, { signal });
+  const { allocation, reservedFor } = claim.status ?? {};
+  assert.deepEqual(allocation?.devices?.results, [
+    { request: 'one', driver, pool: 'n2', device: 'gpu-1' },
+  ]);
+  const { uid } = (await get(cluster, 'train')).metadata;
+  assert.deepEqual(reservedFor, [{ resource: 'pods', name: 'train', uid }]);
+  assert.ok(claim.metadata.finalizers?.includes('resource.kubernetes.io/delete-protection'));
+  // A second pod may share the claim, on the node that has the device.
+  await client.create(pods, pod('shares', claims), { signal });
+  assert.equal(await placed(cluster, 'shares'), 'n2');
+  const shared = await client.get(resourceClaims, at, { signal });
+  assert.equal(shared.status?.reservedFor?.length, 2);
+});
