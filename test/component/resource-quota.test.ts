@@ -206,7 +206,7 @@ test('a Deployment that is larger than its quota says so; a Job too many is refu
   assert.deepEqual([failure?.status, failure?.reason], ['True', 'FailedCreate']);
   assert.match(
     failure?.message ?? '',
-    /is forbidden: exceeded quota: compute-resources, requested: pods=1, used: pods=2, limited: pods=2$/,
+    /exceeded quota: compute-resources, requested: pods=1, used: pods=2, limited: pods=2$/,
   );
   const job = (name: string) => ({
     apiVersion: 'batch/v1',

@@ -19,7 +19,7 @@ import {
 } from '#resources/kinds.ts';
 import type { PersistentVolume, PersistentVolumeClaim, Pod } from '#resources/types/core-v1.ts';
 import type { StorageClass } from '#resources/types/storage-v1.ts';
-import { volumeAnnotations } from '#resources/volumes/volume-matching.ts';
+import { volumeAnnotations, volumeProblem } from '#resources/volumes/volume-matching.ts';
 import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { isTerminated } from '../pod-state.ts';
@@ -56,6 +56,8 @@ class PersistentVolumeController {
   readonly pods: Informer<Pod>;
   readonly #deps: ControllerDeps;
   readonly #recorder: Recorder;
+  /** Claims that were never bound, by namespace and name. */
+  readonly #unbound = new Set<string>();
 
   constructor(deps: ControllerDeps) {
     this.#deps = deps;
@@ -83,15 +85,19 @@ class PersistentVolumeController {
     this.queue.add(`volume ${volume.metadata.name}`);
     const { claimRef } = volume.spec ?? {};
     if (claimRef !== undefined) this.queue.add(`claim ${claimRef.namespace}/${claimRef.name}`);
+    const isFree = claimRef === undefined && volume.status?.phase === 'Available';
     this.#wakeUnbound(
       (claim) =>
         claim.spec?.volumeName === volume.metadata.name ||
-        (claimRef === undefined && volume.status?.phase === 'Available'),
+        (isFree && volumeProblem(volume, claim) === undefined),
     );
   }
 
   #claimChanged(claim: PersistentVolumeClaim): void {
     this.queue.add(`claim ${objectKey(claim)}`);
+    const isThere = this.claims.get(objectKey(claim)) !== undefined;
+    if (isThere && isUnbound(claim)) this.#unbound.add(objectKey(claim));
+    else this.#unbound.delete(objectKey(claim));
     if (claim.spec?.volumeName) this.queue.add(`volume ${claim.spec.volumeName}`);
     for (const volume of this.volumes.byIndex(volumesByClaim, objectKey(claim))) {
       this.queue.add(`volume ${volume.metadata.name}`);
@@ -116,8 +122,9 @@ class PersistentVolumeController {
   }
 
   #wakeUnbound(which: (claim: PersistentVolumeClaim) => boolean): void {
-    for (const claim of this.claims.list()) {
-      if (isUnbound(claim) && which(claim)) this.queue.add(`claim ${objectKey(claim)}`);
+    for (const key of this.#unbound) {
+      const claim = this.claims.get(key);
+      if (claim !== undefined && which(claim)) this.queue.add(`claim ${key}`);
     }
   }
 
