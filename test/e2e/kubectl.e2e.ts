@@ -12,7 +12,8 @@ import { basename, delimiter, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { runCommand } from '#kit/run-command.ts';
 import { type ApiPort, openApiPort } from '#test/api-port.ts';
-import { parseSession, parseTranscript, runSession } from '#test/kubectl-session.ts';
+import { covers, superseded } from '#test/covers.ts';
+import { parseSession, parseTranscript, rowsOf, runSession } from '#test/kubectl-session.ts';
 
 const signal = new AbortController().signal;
 
@@ -58,7 +59,11 @@ async function transcriptFolder(kubectl: string): Promise<string> {
 async function play(server: ApiPort, kubectl: string, name: string): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'coracle-kubectl-'));
   try {
-    const steps = parseSession(readFileSync(join('test/kubectl', `${name}.session`), 'utf8'));
+    const text = readFileSync(join('test/kubectl', `${name}.session`), 'utf8');
+    const steps = parseSession(text);
+    const rows = rowsOf(text);
+    covers(...rows.covers);
+    for (const { id, by, now } of rows.superseded) superseded(id, { by, now });
     const place = { folder, kubeconfig: server.kubeconfig, kubectl, namespace: name };
     const blocks = (await runSession(steps, place)).map((block) => block.trimEnd());
     const path = join(await transcriptFolder(kubectl), `${name}.txt`);

@@ -1,7 +1,13 @@
 /** Sessions as they are read, and what of a transcript is made equal. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatTranscript, normalise, parseSession, parseTranscript } from './kubectl-session.ts';
+import {
+  formatTranscript,
+  normalise,
+  parseSession,
+  parseTranscript,
+  rowsOf,
+} from './kubectl-session.ts';
 
 test('a session is files and commands', () => {
   const text = '# why\n$ kubectl get pods\n<<< a/b.yaml\nkind: Pod\n---\n>>>\n\n$ true\n';
@@ -12,6 +18,18 @@ test('a session is files and commands', () => {
   ]);
   assert.throws(() => parseSession('kubectl get pods'), /neither a command nor a file/);
   assert.throws(() => parseSession('<<< a\nx\n'), /has no end/);
+});
+
+test('a session says which rows it shows', () => {
+  const text =
+    '# why\n# covers CLI-001 CLI-002\n$ a\n# superseded CLI-003 CLI-004 by v1.18: else\n';
+  assert.deepEqual(rowsOf(text), {
+    covers: ['CLI-001', 'CLI-002'],
+    superseded: [
+      { id: 'CLI-003', by: 'v1.18', now: 'else' },
+      { id: 'CLI-004', by: 'v1.18', now: 'else' },
+    ],
+  });
 });
 
 test('what differs from run to run is replaced, and nothing else', () => {

@@ -2,7 +2,8 @@
  * Sessions of a user with the real kubectl, as text: files, and commands as they are typed.
  *
  * A session (`test/kubectl/NAME.session`) holds blocks `<<< FILE` … `>>>` and lines `$ COMMAND`,
- * which a shell runs in a folder and a namespace of the session's own. What is printed, with what
+ * which a shell runs in a folder and a namespace of the session's own; lines with `#` say why, and
+ * which rows of the specification are shown. What is printed, with what
  * differs from run to run replaced (`normalise`), is the transcript: `scripts/record-kubectl.ts`
  * writes that of upstream's server, and `test/e2e/kubectl.e2e.ts` compares ours with it.
  */
@@ -45,6 +46,26 @@ export function parseSession(text: string): readonly SessionStep[] {
     }
   }
   return steps;
+}
+
+/** Which rows of the specification a session shows, and which it shows as they are today. */
+export interface SessionRows {
+  readonly covers: readonly string[];
+  readonly superseded: readonly {
+    readonly id: string;
+    readonly by: string;
+    readonly now: string;
+  }[];
+}
+
+/** `# covers CLI-001 CLI-002` and `# superseded CLI-003 by v1.18: what is so now`. */
+export function rowsOf(text: string): SessionRows {
+  const ids = (list: string): readonly string[] => list.trim().split(' ');
+  const covers = [...text.matchAll(/^# covers (.+)$/gm)].flatMap(([, list = '']) => ids(list));
+  const superseded = [...text.matchAll(/^# superseded (.+) by (v[\d.]+): (.+)$/gm)].flatMap(
+    ([, list = '', by = '', now = '']) => ids(list).map((id) => ({ id, by, now })),
+  );
+  return { covers: [...new Set(covers)], superseded };
 }
 
 /** Runs a session; gives one block of the transcript for each command. */
