@@ -591,3 +591,17 @@ test('also with Parallel a change of resources takes one pod at a time', async (
   await settled(world);
   assert.equal(fewest, 2);
 });
+
+test('in the foreground the set stays until its pods and revisions are gone', async (t) => {
+  const world = await start(t);
+  const options = { propagationPolicy: 'Foreground', signal: world.signal } as const;
+  await world.client.delete(statefulSets, at, options);
+  await world.pass(50);
+  assert.ok((await get(world)).metadata.deletionTimestamp !== undefined);
+  await world.until('all to go', async () => {
+    const sets = await world.list(statefulSets, namespace);
+    return sets.length + (await found(world)).length === 0;
+  });
+  await world.pass(5_000);
+  assert.deepEqual(await world.list(controllerRevisions, namespace), []);
+});

@@ -32,6 +32,10 @@ export async function settleUpdateRevision(
     update: { name: revision.metadata.name ?? '', template },
     collisionCount: collisions,
   });
+  // A set that is going gets no new dependants, which its deletion would have to wait for.
+  if (set.metadata.deletionTimestamp !== undefined) {
+    return { update: { name: set.status?.updateRevision ?? '', template }, collisionCount };
+  }
   const plan = planUpdateRevision(set, revisions);
   switch (plan.do) {
     case 'keep':
