@@ -201,7 +201,7 @@ test('events are never counted, and other namespaces are others', async () => {
 });
 
 test('memory: the tutorial of quotas, word for word', async () => {
-  covers('QUO-008', 'QUO-032', 'QUO-035');
+  covers('ADM-018', 'QUO-008', 'QUO-032', 'QUO-035');
   await using server = await openWithAccount();
   const hard = {
     'requests.cpu': '1',
@@ -245,7 +245,7 @@ test('memory: the tutorial of quotas, word for word', async () => {
 });
 
 test('a LimitRange can say for a container what the quota wants said', async () => {
-  covers('QUO-022');
+  covers('ADM-020', 'QUO-022');
   await using server = await openWithAccount();
   await quota(server, 'q', { hard: { 'limits.cpu': '2', 'limits.memory': '2Gi' } });
   const make = (name: string) => server.request('POST', `${space}/pods`, pod(name));
@@ -255,6 +255,43 @@ test('a LimitRange can say for a container what the quota wants said', async () 
   assert.equal((await server.request('POST', `${space}/limitranges`, range)).status, 201);
   assert.equal((await make('a')).status, 201);
   assert.deepEqual(await used(server, 'q'), { 'limits.cpu': '1', 'limits.memory': '512Mi' });
+});
+
+test('ephemeral storage is counted as it is asked for and limited', async () => {
+  covers('QUO-012');
+  await using server = await openWithAccount();
+  const hard = { 'requests.ephemeral-storage': '1Gi', 'limits.ephemeral-storage': '2Gi' };
+  await quota(server, 'q', { hard });
+  const make = (name: string, resources: object) =>
+    server.request('POST', `${space}/pods`, pod(name, resources));
+  const half = { 'ephemeral-storage': '512Mi' };
+  const whole = { 'ephemeral-storage': '1Gi' };
+  assert.equal((await make('a', { requests: half, limits: whole })).status, 201);
+  assert.deepEqual(await used(server, 'q'), {
+    'requests.ephemeral-storage': '512Mi',
+    'limits.ephemeral-storage': '1Gi',
+  });
+  const more = await make('b', { requests: whole, limits: whole });
+  assert.match(more.body.message, /requested: requests.ephemeral-storage=1Gi, used: .*=512Mi/);
+  // Nobody has to say anything about it.
+  assert.equal((await make('c', {})).status, 201);
+});
+
+test('a scope restricts what a quota may bound', async () => {
+  covers('QUO-015');
+  await using server = await openTestServer();
+  const make = (name: string, scope: string, hard: object) =>
+    server.request('POST', quotas, { metadata: { name }, spec: { hard, scopes: [scope] } });
+  const wrong = await make('a', 'BestEffort', { cpu: '1' });
+  assert.equal(wrong.status, 422);
+  assert.match(wrong.body.message, /unsupported scope applied to resource/);
+  assert.equal((await make('a', 'BestEffort', { pods: '1' })).status, 201);
+  for (const scope of ['NotBestEffort', 'Terminating', 'NotTerminating']) {
+    const seven = ['cpu', 'memory', 'requests.cpu', 'requests.memory', 'limits.cpu'];
+    const hard = Object.fromEntries([...seven, 'limits.memory', 'pods'].map((key) => [key, '1']));
+    assert.equal((await make(scope.toLowerCase(), scope, hard)).status, 201, scope);
+    assert.equal((await make('x', scope, { services: '1' })).status, 422, scope);
+  }
 });
 
 const claimSpec = (storage: string): object => ({
@@ -292,7 +329,7 @@ test('claims: by number and by storage together', async () => {
 });
 
 test('every name that can be counted is counted and refused', async () => {
-  covers('QUO-013', 'QUO-037', 'QUO-038');
+  covers('ADM-050', 'QUO-013', 'QUO-037', 'QUO-038');
   await using server = await openWithAccount();
   const ports = [{ port: 80 }];
   const template = {

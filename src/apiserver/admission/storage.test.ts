@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { VirtualClock } from '#kit/virtual-clock.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { openTestServer, type TestServer } from '#test/fixtures.ts';
 
 const claims = '/api/v1/namespaces/default/persistentvolumeclaims';
@@ -53,6 +54,8 @@ test('volumes, claims and classes of attributes are protected from the start', a
 });
 
 test('a claim without a class gets the newest default; an empty name wants none', async () => {
+  covers('ADM-015', 'ADM-017');
+  superseded('ADM-016', { by: 'v1.26', now: 'of several default classes the newest is taken' });
   const clock = new VirtualClock();
   await using server = await openTestServer({ clock });
   const classOf = async (name: string, spec: object = {}, metadata: object = {}) =>
@@ -72,6 +75,7 @@ test('a claim without a class gets the newest default; an empty name wants none'
 });
 
 test('a bound claim grows where its class says so, and only then', async () => {
+  covers('ADM-014');
   await using server = await openTestServer();
   await storageClass(server, 'fixed');
   await storageClass(server, 'grows', { allowVolumeExpansion: true });

@@ -42,7 +42,7 @@ test('a Service gets an address and single-stack families', async () => {
 });
 
 test('a requested address is taken once, and free again after the delete', async () => {
-  covers('API-092');
+  covers('API-092', 'SVC-030');
   await using server = await openTestServer();
   const clusterIP = '10.43.0.10';
   const make = (name: string, address: string) =>
@@ -92,6 +92,7 @@ test('two creations at once never share an address', async () => {
 });
 
 test('node ports: any, a certain one, taken, outside', async () => {
+  covers('SVC-006', 'SVC-037');
   await using server = await openTestServer();
   const make = (name: string, nodePort?: number) => {
     const ports = [{ port: 80, ...(nodePort === undefined ? {} : { nodePort }) }];
@@ -136,7 +137,10 @@ test('an update keeps what the client left out, and gives back what the type dro
 });
 
 test('headless and external Services have no address', async () => {
+  covers('SVC-101');
   await using server = await openTestServer();
+  const bare = service('bare', { clusterIP: 'None', ports: undefined });
+  assert.equal((await server.request('POST', services, bare)).status, 201);
   const headless = await server.request('POST', services, service('a', { clusterIP: 'None' }));
   assert.deepEqual(headless.body.spec.clusterIPs, ['None']);
   const external = { type: 'ExternalName', externalName: 'example.com', ports: [] };
@@ -242,6 +246,7 @@ test('another block gives addresses once it is ready, and as long as it stays', 
 });
 
 test('ports of several protocols, health checks, and balancers without node ports', async () => {
+  covers('SVC-092');
   await using server = await openTestServer();
   const ports = [
     { name: 't', port: 53, protocol: 'TCP' },
