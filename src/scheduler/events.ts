@@ -149,7 +149,19 @@ function isSettled(pod: Pod, old: Pod): boolean {
     deletionTimestamp === old.metadata.deletionTimestamp &&
     Boolean(old.spec?.nodeName) &&
     hasEnded(pod) === hasEnded(old) &&
-    jsonEqual(pod.metadata.labels, old.metadata.labels)
+    jsonEqual(pod.metadata.labels, old.metadata.labels) &&
+    jsonEqual(given(pod), given(old))
+  );
+}
+
+/** What the node has given to the containers, which changes while they are resized. */
+function given({ status }: Pod): readonly unknown[] {
+  const { initContainerStatuses = [], containerStatuses = [] } = status ?? {};
+  return [...initContainerStatuses, ...containerStatuses].flatMap(
+    ({ allocatedResources, resources }) =>
+      allocatedResources === undefined && resources?.requests === undefined
+        ? []
+        : [allocatedResources, resources?.requests],
   );
 }
 

@@ -214,6 +214,14 @@ test('a pod is scheduled as soon as its node is uncordoned or its taint is gone'
   world.node('n1', {});
   await settle();
   assert.deepEqual(world.bindings, ['a → n1']);
+  world.node('n1', { unschedulable: true });
+  world.add('b');
+  await settle();
+  await world.clock.advance(5_000);
+  assert.deepEqual(world.bindings, ['a → n1']);
+  world.node('n2', {});
+  await settle();
+  assert.deepEqual(world.bindings, ['a → n1', 'b → n2']);
 });
 
 test('of many pods that fit nowhere all conditions are written, a few at a time', async () => {

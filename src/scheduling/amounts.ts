@@ -9,10 +9,14 @@
  * always-restarting ones that started before it. Overhead comes on top.
  * Example: init 1 cpu, containers 200m and 200m: the pod asks for 1 cpu.
  *
- * Behaviour: kubernetes.io, "Init Containers" (resource sharing), KEP-753, KEP-2837, KEP-688.
+ * While a running pod is being resized, what its node has given it counts as long as it is more
+ * than what is asked for now; what the node can never give does not count.
+ *
+ * Behaviour: kubernetes.io, "Init Containers" (resource sharing), KEP-753, KEP-2837, KEP-688,
+ * KEP-1287.
  */
 import { quantityMilliValue, quantityValue } from '#api/quantity.ts';
-import type { Container, PodSpec } from '#resources/types/core-v1.ts';
+import type { Container, ContainerStatus, PodSpec, PodStatus } from '#resources/types/core-v1.ts';
 
 export interface Amounts {
   milliCPU: number;
@@ -54,10 +58,15 @@ export function addAmounts(to: Amounts, more: Amounts, times = 1): void {
 /** What the pod asks for; `fill` may complete one container's requests (see `nonZeroRequests`). */
 export function podRequests(
   spec: PodSpec,
+  status: PodStatus | undefined = undefined,
   fill: (requests: ResourceList) => ResourceList = (requests) => requests,
 ): Amounts {
-  const requestsOf = (container: Container): Amounts =>
-    amountsOf(fill(container.resources?.requests ?? {}));
+  const given = givenBy(status);
+  const requestsOf = (container: Container): Amounts => {
+    const asked = amountsOf(fill(container.resources?.requests ?? {}));
+    const held = given?.get(container.name);
+    return held === undefined ? asked : largest(asked, held, status);
+  };
   const running = noAmounts();
   const peak = noAmounts();
   for (const container of spec.initContainers ?? []) {
@@ -84,8 +93,31 @@ export function podRequests(
  * The same for scoring, where a container that names no request counts as a small one: else any
  * number of such pods would look free and pile up on one node.
  */
-export function nonZeroRequests(spec: PodSpec): Amounts {
-  return podRequests(spec, (requests) => ({ cpu: '100m', memory: '200Mi', ...requests }));
+export function nonZeroRequests(spec: PodSpec, status?: PodStatus): Amounts {
+  return podRequests(spec, status, (requests) => ({ cpu: '100m', memory: '200Mi', ...requests }));
+}
+
+/** Containers whose node says what it has given them; undefined where none does. */
+function givenBy(status: PodStatus | undefined): ReadonlyMap<string, ContainerStatus> | undefined {
+  let given: Map<string, ContainerStatus> | undefined;
+  for (const statuses of [status?.initContainerStatuses, status?.containerStatuses]) {
+    for (const one of statuses ?? []) {
+      if (one.allocatedResources === undefined && one.resources?.requests === undefined) continue;
+      given ??= new Map();
+      given.set(one.name, one);
+    }
+  }
+  return given;
+}
+
+function largest(asked: Amounts, held: ContainerStatus, status: PodStatus | undefined): Amounts {
+  const never = status?.conditions?.some(
+    ({ type, reason }) => type === 'PodResizePending' && reason === 'Infeasible',
+  );
+  const amounts = never ? noAmounts() : asked;
+  raiseTo(amounts, amountsOf(held.allocatedResources));
+  raiseTo(amounts, amountsOf(held.resources?.requests));
+  return amounts;
 }
 
 function raiseTo(amounts: Amounts, least: Amounts): void {

@@ -71,8 +71,8 @@ export function podFacts(pod: Pod): PodFacts {
       spec?.nodeSelector !== undefined ||
       spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution !== undefined,
     claims: claimsOf(pod),
-    requests: podRequests(bare),
-    nonZeroRequests: nonZeroRequests(bare),
+    requests: podRequests(bare, pod.status),
+    nonZeroRequests: nonZeroRequests(bare, pod.status),
     hostPorts: hostPortsOf(pod),
     tolerations,
     softTolerations: tolerations.filter((t) => !t.effect || t.effect === 'PreferNoSchedule'),

@@ -106,6 +106,24 @@ test('a pod asks for the larger of its init containers and its containers', () =
   }
 });
 
+test('while a pod is resized the larger of what it asks for and what it has been given counts', () => {
+  const requests = { cpu: '500m' };
+  const spec = { containers: [{ name: 'c', resources: { requests } }] };
+  const given = (cpu: string, more: object = {}) => ({
+    containerStatuses: [
+      {
+        ...{ name: 'c', image: 'x', imageID: '', ready: true, restartCount: 0 },
+        allocatedResources: { cpu },
+      },
+    ],
+    ...more,
+  });
+  assert.equal(podRequests(spec, given('800m')).milliCPU, 800);
+  assert.equal(podRequests(spec, given('200m')).milliCPU, 500);
+  const conditions = [{ type: 'PodResizePending', status: 'True', reason: 'Infeasible' }];
+  assert.equal(podRequests(spec, given('200m', { conditions })).milliCPU, 200);
+});
+
 test('amounts round up, extended resources go by name, and nothing counts as a little', () => {
   const amounts = amountsOf({ cpu: '0.1', memory: '1.5', 'example.com/gpu': '2' });
   assert.deepEqual(amounts, {
