@@ -56,7 +56,7 @@ test('the selector must be given, match, and stay', () => {
     const { errors } = create({ selector: undefined }, apiVersion);
     assert.match(
       errors.join('|'),
-      /^spec\.template\.metadata\.labels: Invalid value: .*`selector` does not match template `labels`$/,
+      /^spec\.template\.metadata\.labels: Invalid value: .*`selector` does not match template/,
     );
   }
   const { hub } = create({});
