@@ -6,8 +6,8 @@ import { mkdirSync } from 'node:fs';
 import { openRecorder } from '#client';
 import type { Scope } from '#kit/scope.ts';
 import { Slots } from '#kit/slots.ts';
-import { services } from '#resources/kinds.ts';
-import type { Service } from '#resources/types/core-v1.ts';
+import { nodes, services } from '#resources/kinds.ts';
+import type { Node, Service } from '#resources/types/core-v1.ts';
 import { Images } from './images.ts';
 import type { KubeletDeps, KubeletOptions } from './kubelet.ts';
 import { linuxMachine } from './machine.ts';
@@ -56,6 +56,14 @@ export function assemble(
   const hostIPs = [options.nodeIP];
   const allocatable = (): Readonly<Record<string, string>> => amounts;
   const serviceInformer = informers.of(services);
+  const { nodeName, labels = {} } = options;
+  const ownNode = informers.of(nodes, { fieldSelector: `metadata.name=${nodeName}` });
+  const object = (): Node => {
+    const known = ownNode.get(nodeName);
+    if (known?.status?.allocatable !== undefined) return known;
+    const metadata = { name: nodeName, labels: { ...labels, ...known?.metadata.labels } };
+    return { apiVersion: 'v1', kind: 'Node', metadata, status: { allocatable: amounts } };
+  };
   return {
     client,
     runtime,
@@ -65,6 +73,7 @@ export function assemble(
     machine,
     paths,
     node: {
+      object,
       hostIPs,
       memoryBytes: facts.memoryBytes,
       allocatable,
@@ -74,7 +83,16 @@ export function assemble(
       podPidsMax: options.podPidsMax,
     },
     images: new Images({ runtime, clock }, { signal }),
-    volumes: new Volumes({ client, clock, machine, objects, paths, hostIPs, allocatable }),
+    volumes: new Volumes({
+      client,
+      clock,
+      machine,
+      objects,
+      paths,
+      hostIPs,
+      allocatable,
+      node: object,
+    }),
     objects,
     statuses: new StatusWriter({ client, clock, log }, { signal, spawn }),
     services: (namespace): readonly Service[] => {

@@ -254,7 +254,7 @@ class Kubelet {
         log,
         disk: () => machine.diskSpace(imagesPath),
         warn: (reason, message) =>
-          recorder.record(this.#ownNode(), { type: 'Warning', reason, message }),
+          recorder.record(this.#parts.node.object(), { type: 'Warning', reason, message }),
       },
       settings,
     );
@@ -264,7 +264,7 @@ class Kubelet {
       {
         settings,
         imagesPath: () => imagesPath,
-        node: () => this.#ownNode(),
+        node: () => this.#parts.node.object(),
         workers: () => [...this.#workers.values()],
       },
     );
@@ -293,7 +293,7 @@ class Kubelet {
       this.#update(pod);
       return;
     }
-    const admission = this.#admit(pod, this.#ownNode());
+    const admission = this.#admit(pod, this.#parts.node.object());
     const isDoubtful = admission.do === 'reject' && admission.refusal.reason === 'NodeAffinity';
     if (isDoubtful && !isStatic(pod)) this.#askAgain(pod);
     else this.#start(pod, admission);
@@ -341,21 +341,8 @@ class Kubelet {
         .catch((error: unknown) => log.warn('cannot read the own node', { error }));
       const latest = this.#pods?.get(`${namespace}/${name}`);
       if (latest?.metadata.uid !== uid || this.#workers.has(uid)) return;
-      this.#start(latest, this.#admit(latest, fresh ?? this.#ownNode()));
+      this.#start(latest, this.#admit(latest, fresh ?? this.#parts.node.object()));
     });
-  }
-
-  /** As the API has it; before that, as it is going to be registered. */
-  #ownNode(): Node {
-    const { nodeName, labels = {} } = this.#options;
-    const known = this.#node?.get(nodeName);
-    if (known?.status?.allocatable !== undefined) return known;
-    return {
-      apiVersion: 'v1',
-      kind: 'Node',
-      metadata: { name: nodeName, labels: { ...labels, ...known?.metadata.labels } },
-      status: { allocatable: this.#parts.node.allocatable() },
-    };
   }
 
   #preempt(worker: PodWorker): Promise<void> {

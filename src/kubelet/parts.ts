@@ -6,7 +6,7 @@ import type { Runtime } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Slots } from '#kit/slots.ts';
-import type { Service } from '#resources/types/core-v1.ts';
+import type { Node, Service } from '#resources/types/core-v1.ts';
 import type { AppliedResources } from './applied-resources.ts';
 import type { Backoff } from './backoff.ts';
 import type { Images } from './images.ts';
@@ -19,6 +19,8 @@ import type { Volumes } from './volumes/volumes.ts';
 import type { WatchedObjects } from './watched-objects.ts';
 
 export interface NodeFacts {
+  /** As the API has it; before that, as it is going to be registered. */
+  readonly object: () => Node;
   readonly hostIPs: readonly string[];
   readonly memoryBytes: number;
   readonly allocatable: () => Readonly<Record<string, string>>;

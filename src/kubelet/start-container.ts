@@ -172,6 +172,7 @@ class Starter {
         environment,
         hostsFile: place.hostsFile,
         terminationFile: message,
+        readOnlyVolumes: readOnlyClaims(this.#pod),
       });
       if (mounts.some(({ hostPath }) => hostPath === message)) chmodSync(message, 0o666);
       const config = containerConfig(this.#pod, this.#container, {
@@ -274,4 +275,12 @@ class Starter {
 function writeHostsFile(file: string, text: string): void {
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, text, { mode: 0o644 });
+}
+
+/** Volumes whose claim is used for reading only. */
+function readOnlyClaims({ spec }: Pod): ReadonlySet<string> {
+  const claims = (spec?.volumes ?? []).filter(
+    ({ persistentVolumeClaim }) => persistentVolumeClaim?.readOnly === true,
+  );
+  return new Set(claims.map(({ name }) => name));
 }

@@ -71,6 +71,11 @@ export class FakeRuntime implements Runtime {
     return found.id;
   }
 
+  /** Of the newest container of this name. */
+  mountsOf(name: string): readonly Sent<'Mount'>[] {
+    return this.#container(this.idOf(name)).config.mounts ?? [];
+  }
+
   get sandboxCount(): number {
     return this.#sandboxes.size;
   }

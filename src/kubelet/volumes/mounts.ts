@@ -16,6 +16,8 @@ export interface MountOptions {
   readonly environment: ReadonlyMap<string, string>;
   readonly hostsFile: string;
   readonly terminationFile: string;
+  /** Volumes that nobody may write to, whatever a mount says. */
+  readonly readOnlyVolumes?: ReadonlySet<string> | undefined;
 }
 
 const propagations: Readonly<Record<string, Sent<'Mount'>['propagation']>> = {
@@ -28,7 +30,7 @@ export function mountsOf(container: Container, options: MountOptions): readonly 
     return {
       containerPath: mount.mountPath.startsWith('/') ? mount.mountPath : `/${mount.mountPath}`,
       hostPath: hostPathOf(mount, options),
-      readonly: mount.readOnly,
+      readonly: mount.readOnly === true || options.readOnlyVolumes?.has(mount.name) === true,
       propagation: propagations[mount.mountPropagation ?? ''],
     };
   });

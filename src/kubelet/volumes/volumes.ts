@@ -4,7 +4,8 @@
  * `prepare` is idempotent: it makes what is missing and rewrites ConfigMap, Secret and token files
  * that have changed, so the worker calls it again whenever an object changed or a token is due.
  * emptyDir lives in the pod's folder (or a tmpfs), hostPath is checked, the rest are small files
- * (`payload.ts`, `atomic-files.ts`). Other sorts of volume are refused.
+ * (`payload.ts`, `atomic-files.ts`). A claim leads to a folder of this node
+ * (`persistent-volume.ts`). Other sorts of volume are refused.
  */
 import { chmodSync, chownSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,6 +17,7 @@ import type { TokenRequest } from '#resources/types/authentication-v1.ts';
 import type {
   EmptyDirVolumeSource,
   HostPathVolumeSource,
+  Node,
   Pod,
   ServiceAccount,
   ServiceAccountTokenProjection,
@@ -25,7 +27,9 @@ import type { Machine } from '../machine.ts';
 import { type KubeletPaths, podPaths } from '../pod-paths.ts';
 import type { WatchedObjects } from '../watched-objects.ts';
 import { writePayload } from './atomic-files.ts';
+import { giveToGroup } from './ownership.ts';
 import { type PayloadSources, payloadOf, tokenOwner, VolumeError } from './payload.ts';
+import { claimNameOf, findBoundVolume } from './persistent-volume.ts';
 
 export interface VolumesDeps {
   readonly client: Client;
@@ -35,6 +39,7 @@ export interface VolumesDeps {
   readonly paths: KubeletPaths;
   readonly hostIPs: readonly string[];
   readonly allocatable: () => Readonly<Record<string, string>>;
+  readonly node: () => Node;
 }
 
 interface Token {
@@ -50,6 +55,8 @@ export class Volumes {
   readonly #deps: VolumesDeps;
   /** By pod uid, then by volume and path. */
   readonly #tokens = new Map<string, Map<string, Token>>();
+  /** `uid/volume`: already given to the group of its pod. */
+  readonly #given = new Set<string>();
   #stamp = 0;
 
   constructor(deps: VolumesDeps) {
@@ -87,6 +94,7 @@ export class Volumes {
     const { uid = '' } = pod.metadata;
     const { dir, memoryVolumes } = podPaths(paths, pod);
     this.#tokens.delete(uid);
+    for (const { name } of pod.spec?.volumes ?? []) this.#given.delete(`${uid}/${name}`);
     objects.release(uid);
     const mounted = (pod.spec?.volumes ?? []).some(({ emptyDir }) => emptyDir?.medium === 'Memory');
     if (mounted) await machine.unmountBelow(dir, { signal });
@@ -96,6 +104,7 @@ export class Volumes {
 
   async #prepareOne(pod: Pod, volume: Volume, signal: AbortSignal): Promise<string> {
     if (volume.hostPath !== undefined) return checkHostPath(volume.hostPath);
+    if (claimNameOf(pod, volume) !== undefined) return this.#preparePersistent(pod, volume, signal);
     const { volumes, memoryVolumes } = podPaths(this.#deps.paths, pod);
     if (volume.emptyDir !== undefined) {
       const folder = join(volumes, 'kubernetes.io~empty-dir', volume.name);
@@ -123,6 +132,20 @@ export class Volumes {
       uid: volume.projected === undefined ? undefined : tokenOwner(pod),
     });
     return folder;
+  }
+
+  async #preparePersistent(pod: Pod, volume: Volume, signal: AbortSignal): Promise<string> {
+    const { source } = await findBoundVolume(this.#deps, pod, volume, { signal });
+    // As upstream, which leaves the owners of what belongs to the host alone.
+    if ('hostPath' in source) return checkHostPath(source.hostPath);
+    const { fsGroup: gid, fsGroupChangePolicy: policy } = pod.spec?.securityContext ?? {};
+    const key = `${pod.metadata.uid}/${volume.name}`;
+    if (gid !== undefined && !this.#given.has(key)) {
+      const isReadOnly = volume.persistentVolumeClaim?.readOnly === true;
+      await giveToGroup(source.localPath, { gid, isReadOnly, policy, signal });
+      this.#given.add(key);
+    }
+    return source.localPath;
   }
 
   #sources(pod: Pod, volume: Volume, signal: AbortSignal): PayloadSources {
