@@ -13,7 +13,7 @@ import { type ApiError, badRequest } from './errors.ts';
 import { type JsonObject, parseGroupVersion } from './object.ts';
 import { canonicalQuantity, quantityProblem } from './quantity.ts';
 import type { Definitions, Schema } from './schema.ts';
-import { canonicalTime } from './timestamp.ts';
+import { canonicalTime, timeProblem } from './timestamp.ts';
 
 export { type ParsedJson, parseJson } from './json-text.ts';
 
@@ -241,9 +241,7 @@ class Decoder {
     if (typeof value !== 'string') throw this.#wrongType(value, schema, place);
     const text = canonicalTime(value, precision);
     if (text !== undefined) return text;
-    const layout =
-      precision === 'second' ? '2006-01-02T15:04:05Z07:00' : '2006-01-02T15:04:05.000000Z07:00';
-    throw new Mismatch(`parsing time "${value}" as "${layout}": cannot parse "${value}"`);
+    throw new Mismatch(timeProblem(value, precision));
   }
 
   #wrongType(value: unknown, schema: Schema, place: Place): Mismatch {

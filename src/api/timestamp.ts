@@ -32,6 +32,49 @@ export function parseTimestamp(text: string): Timestamp | undefined {
   return { secondMs: local.getTime() - offsetMs, micros };
 }
 
+const layouts = {
+  second: '2006-01-02T15:04:05Z07:00',
+  micro: '2006-01-02T15:04:05.000000Z07:00',
+} as const;
+
+/** The parts of a time, as Go's layouts write them, and the largest number of each. */
+const steps: readonly (readonly [string, RegExp, string?, number?])[] = [
+  ['2006', /^\d{4}/],
+  ['-', /^-/],
+  ['01', /^\d\d/, 'month', 12],
+  ['-', /^-/],
+  ['02', /^\d\d/, 'day', 31],
+  ['T', /^T/],
+  ['15', /^\d\d/, 'hour', 23],
+  [':', /^:/],
+  ['04', /^\d\d/, 'minute', 59],
+  [':', /^:/],
+  ['05', /^\d\d([.,]\d+)?/, 'second', 59],
+  ['Z07:00', /^(Z|[+-]\d\d:\d\d)/],
+];
+
+/** Why a text is not a time, in Go's words: it stops at the first part that does not fit. */
+export function timeProblem(text: string, precision: 'second' | 'micro'): string {
+  let rest = text;
+  for (const [part, shapeOfPart, name, largest = 0] of steps) {
+    const [found] = shapeOfPart.exec(rest) ?? [];
+    if (found === undefined) {
+      const layout = layouts[precision];
+      return `parsing time "${text}" as "${layout}": cannot parse "${rest}" as "${part}"`;
+    }
+    const amount = Math.trunc(Number(found.replace(',', '.')));
+    if (name !== undefined && amount > largest) return outOfRange(text, name);
+    if (name === 'month' && amount === 0) return outOfRange(text, name);
+    rest = rest.slice(found.length);
+  }
+  if (rest === '') return outOfRange(text, 'day');
+  return `parsing time "${text}": extra text: "${rest}"`;
+}
+
+function outOfRange(text: string, name: string): string {
+  return `parsing time "${text}": ${name} out of range`;
+}
+
 /** The text as it is stored, or undefined where it is not a time. */
 export function canonicalTime(text: string, precision: 'second' | 'micro'): string | undefined {
   if (text.length === 20 && precision === 'second' && plain.test(text)) {
