@@ -155,8 +155,15 @@ export class Attempts {
   }
 
   #planPreemption(queued: QueuedPod, rejected: Rejected): PreemptionPlan | undefined {
+    const { clock, metrics } = this.#deps;
     const facts = this.#preemptionFacts(queued, rejected);
-    return facts === undefined ? undefined : planPreemption(facts);
+    if (facts === undefined) return undefined;
+    const sinceMs = clock.monotonic();
+    const plan = planPreemption(facts);
+    const status = plan.do === 'preempt' ? 'Success' : 'Unschedulable';
+    const seconds = (clock.monotonic() - sinceMs) / 1000;
+    metrics.extensionPoint('PostFilter', status, queued.profile.schedulerName, seconds);
+    return plan;
   }
 
   /** Undefined where nothing is tried. */

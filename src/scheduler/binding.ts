@@ -112,7 +112,12 @@ export class Binder {
     const { extensions } = this.#deps;
     const slow = steps.length > 0 || extensions.some((one) => one.permit ?? one.preBind);
     if (slow && !(await this.#prepare(queued, placement, { steps, startedMs }, signal))) return;
+    const { clock, metrics } = this.#deps;
+    const sinceMs = clock.monotonic();
     await this.#send(placement, signal);
+    const { schedulerName } = queued.profile;
+    const seconds = (clock.monotonic() - sinceMs) / 1000;
+    metrics.extensionPoint('Bind', 'Success', schedulerName, seconds);
     this.#succeeded(queued, placement, startedMs);
   }
 

@@ -46,6 +46,10 @@ export class Family {
     if (index >= 0) series.counts[index] = (series.counts[index] ?? 0) + 1;
   }
 
+  clear(): void {
+    this.#series.clear();
+  }
+
   format(): string {
     const { name, help } = this.#options;
     let text = `# HELP ${name} ${help}\n# TYPE ${name} ${this.#type}\n`;

@@ -8,7 +8,16 @@ import { exponential, Family } from './metric-family.ts';
 
 export type AttemptResult = 'scheduled' | 'unschedulable' | 'error';
 
+/** How things stand: pods by queue, what the picture holds, who turned which pods away. */
+export interface Standing {
+  readonly pending: Readonly<Record<string, number>>;
+  readonly cache: Readonly<Record<string, number>>;
+  /** Rule and profile, once for each pod. */
+  readonly turnedAway: readonly (readonly [string, string])[];
+}
+
 export class SchedulerMetrics {
+  #read: (() => Standing) | undefined;
   readonly #attempts = new Family('counter', {
     name: 'scheduler_schedule_attempts_total',
     help: 'Tries to schedule pods, by what came of them.',
@@ -116,19 +125,17 @@ export class SchedulerMetrics {
     this.#permitSeconds.observe([result], seconds);
   }
 
-  turnedAway(plugins: Iterable<string>, profile: string, times: 1 | -1): void {
-    for (const plugin of plugins) this.#unschedulable.add([plugin, profile], times);
-  }
-
-  setGauges(gauges: {
-    readonly pending: Readonly<Record<string, number>>;
-    readonly cache: Readonly<Record<string, number>>;
-  }): void {
-    for (const [queue, count] of Object.entries(gauges.pending)) this.#pending.set([queue], count);
-    for (const [type, count] of Object.entries(gauges.cache)) this.#cache.set([type], count);
+  /** Asked for what stands at the moment, when somebody wants the text. */
+  watch(read: () => Standing): void {
+    this.#read = read;
   }
 
   format(): string {
+    const { pending = {}, cache = {}, turnedAway = [] } = this.#read?.() ?? {};
+    for (const [queue, count] of Object.entries(pending)) this.#pending.set([queue], count);
+    for (const [type, count] of Object.entries(cache)) this.#cache.set([type], count);
+    this.#unschedulable.clear();
+    for (const [plugin, profile] of turnedAway) this.#unschedulable.add([plugin, profile], 1);
     return [
       this.#attempts,
       this.#attemptSeconds,

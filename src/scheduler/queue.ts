@@ -95,6 +95,13 @@ export class SchedulingQueue {
     return counts;
   }
 
+  /** Rule and scheduler, once for each waiting pod that the rule turned away. */
+  get turnedAway(): readonly (readonly [string, string])[] {
+    return [...this.#waiting].flatMap(({ rejectedBy, profile }) =>
+      [...rejectedBy].map((plugin) => [plugin, profile.schedulerName] as const),
+    );
+  }
+
   has(uid: string): boolean {
     return this.#entries.has(uid);
   }

@@ -16,7 +16,12 @@ import type { Node, Pod, PodSpec } from '#resources/types/core-v1.ts';
 import { covers, superseded } from '#test/covers.ts';
 import { FakeInformers } from '#test/fake-informers.ts';
 import type { Post } from './extender.ts';
-import { readConfiguration, runScheduler, type SchedulerOptions } from './scheduler.ts';
+import {
+  readConfiguration,
+  runScheduler,
+  SchedulerMetrics,
+  type SchedulerOptions,
+} from './scheduler.ts';
 
 interface Written {
   readonly verb: 'bind' | 'patch' | 'event' | 'delete';
@@ -37,8 +42,14 @@ class World implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
 
-  constructor(options: Partial<SchedulerOptions> & { readonly post?: Post } = {}) {
+  constructor(
+    options: Partial<SchedulerOptions> & {
+      readonly post?: Post;
+      readonly metrics?: SchedulerMetrics;
+    } = {},
+  ) {
     const deps = {
+      metrics: options.metrics,
       post: options.post,
       client: this.#client(),
       informers: this.informers,
@@ -488,4 +499,32 @@ test('a permit may hold a pod back, let it go, or refuse it', async () => {
     ['reserve default/refused', 'unreserve default/refused'],
   );
   assert.ok(noted.includes('bound default/waits'));
+});
+
+test('what happened is counted under the names that people watch', async () => {
+  const metrics = new SchedulerMetrics();
+  await using world = new World({ metrics });
+  world.node('n1');
+  world.add('fits');
+  world.add('big', { containers: [{ name: 'c', resources: { requests: { cpu: '3' } } }] });
+  world.add('gated', { schedulingGates: [{ name: 'g' }] });
+  await settle();
+  const lines = metrics.format().split('\n');
+  const profile = 'profile="default-scheduler"';
+  for (const line of [
+    `scheduler_schedule_attempts_total{result="scheduled",${profile}} 1`,
+    `scheduler_schedule_attempts_total{result="unschedulable",${profile}} 1`,
+    `scheduler_scheduling_attempt_duration_seconds_count{result="scheduled",${profile}} 1`,
+    'scheduler_pending_pods{queue="active"} 0',
+    'scheduler_pending_pods{queue="unschedulable"} 1',
+    'scheduler_pending_pods{queue="gated"} 1',
+    'scheduler_pod_scheduling_attempts_bucket{le="1"} 1',
+    'scheduler_pod_scheduling_sli_duration_seconds_count{attempts="1"} 1',
+    'scheduler_preemption_attempts_total 1',
+    'scheduler_queue_incoming_pods_total{queue="active",event="PodAdd"} 2',
+    'scheduler_cache_size{type="nodes"} 1',
+    `scheduler_unschedulable_pods{plugin="NodeResourcesFit",${profile}} 1`,
+  ]) {
+    assert.ok(lines.includes(line), `${line}\n${metrics.format()}`);
+  }
 });

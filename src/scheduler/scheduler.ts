@@ -82,6 +82,11 @@ export async function runScheduler(deps: SchedulerDeps, options: SchedulerOption
   const cluster = new Cluster(factInformers.facts);
   using queue = new SchedulingQueue({ ...deps, cluster, metrics }, options.queue ?? queueDefaults);
   const cycle = new SchedulingCycle({ cluster, random: deps.random });
+  metrics.watch(() => {
+    const { active, backoff, waiting: unschedulable, gated } = queue.counts;
+    const pending = { active, backoff, unschedulable, gated };
+    return { pending, cache: cluster.sizes, turnedAway: queue.turnedAway };
+  });
 
   const { signal } = options;
   followNodes(nodeInformer, { cluster, queue, signal });

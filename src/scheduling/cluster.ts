@@ -63,6 +63,12 @@ export class Cluster {
     return this.facts.namespaces.get(namespace)?.metadata.labels;
   }
 
+  /** How much is in the picture. */
+  get sizes(): { readonly nodes: number; readonly pods: number; readonly assumed_pods: number } {
+    const pods = this.#places.size;
+    return { nodes: this.nodes.length, pods, assumed_pods: this.#assumed.size };
+  }
+
   /** Where the pod is or is assumed to be. */
   placeOf(uid: string): string | undefined {
     return this.#places.get(uid);

@@ -1,8 +1,7 @@
 /**
  * The walkthroughs of the documents about placing pods, on a whole cluster under a virtual clock:
- * taints and tolerations, node and pod affinity, priority and preemption, spreading over zones. Old
- * spellings of labels and groups are used where the documents use them; what today does otherwise is
- * said where it shows.
+ * taints and tolerations, node and pod affinity, priority and preemption, spreading over zones.
+ * What today does otherwise than the documents is said where it shows.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
