@@ -197,6 +197,25 @@ test('an owner without a scale allows nothing, and says so', async (t) => {
   );
 });
 
+test('any owner with a scale is asked by its sub-resource', async (t) => {
+  const world = await start(t, 3);
+  const at = { namespace, name: 'zk' };
+  const owner = await world.client.get(deployments, at, { signal: world.signal });
+  const { apiVersion, kind } = owner;
+  const reference = { apiVersion, kind, name: 'zk', uid: owner.metadata.uid ?? '' };
+  const metadata = {
+    namespace,
+    name: 'direct',
+    labels: { app: 'direct' },
+    ownerReferences: [{ ...reference, controller: true }],
+  };
+  const pod: Pod = { apiVersion: 'v1', kind: 'Pod', metadata, spec: { containers } };
+  await world.client.create(pods, pod, { signal: world.signal });
+  await world.until('it to run', async () => (await ready(world)).length === 4);
+  await limit(world, { maxUnavailable: 1, selector: { matchLabels: { app: 'direct' } } });
+  assert.deepEqual(await counts(world), [1, 2, 0, 3]);
+});
+
 test('two budgets for one pod: told, and no eviction', async (t) => {
   covers('WRK-140');
   const world = await start(t, 2);
