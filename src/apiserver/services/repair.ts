@@ -1,7 +1,7 @@
 /**
  * Keeps the books of addresses and ports true: compares them with the Services when the server
- * opens and every few minutes from then on (`plan-repair.ts` decides), mends what it finds and says
- * so in events and in the log.
+ * opens and some minutes after anything has changed (`plan-repair.ts` decides), mends what it finds
+ * and says so in events and in the log.
  */
 import { isReason } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
@@ -30,16 +30,39 @@ const repairIntervalMs = 3 * 60_000;
 const batchSize = 200;
 const self: Identity = { name: 'system:apiserver', groups: ['system:masters'] };
 
-/** Looks again and again until the signal aborts. */
+const watched: ReadonlySet<string> = new Set(['services/specs', 'ipaddresses', 'servicecidrs']);
+
+/**
+ * Looks again a while after something has changed, until the signal aborts. A cluster in which no
+ * Service changes is left in peace.
+ */
 export async function runRepair(
   parts: Parts,
   { signal, strays }: { readonly signal: AbortSignal; readonly strays: ReadonlySet<number> },
 ): Promise<void> {
   let before = strays;
+  // What was too young when the server opened.
+  let isDue = true;
+  let wake: (() => void) | undefined;
+  const note = (): void => {
+    isDue = true;
+    wake?.();
+  };
+  parts.hub.observe(({ resource }) => {
+    if (watched.has(resource.storagePrefix)) note();
+  });
+  signal.addEventListener('abort', note, { once: true });
   for (;;) {
+    if (!isDue) {
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
     await parts.clock.sleep(repairIntervalMs, { signal });
+    isDue = false;
     const pause = (): Promise<void> => parts.clock.sleep(0, { signal });
     before = await repairServices(parts, { strayBefore: before, pause });
+    if (before.size > 0) isDue = true;
   }
 }
 
