@@ -6,21 +6,58 @@
 import { formatIPv4, parseCIDR, rangeSize } from '#kit/ip.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import { nodes as nodeKind } from '#resources/kinds.ts';
+import type { Node } from '#resources/types/core-v1.ts';
 import { ignoreNotFound } from './api-failure.ts';
 import type { Controller, ControllerDeps } from './controller.ts';
 
 const nodeBits = 24;
+const blockSize = 2 ** (32 - nodeBits);
 
-/** The first block of the cluster's range that is not taken; undefined when all are. */
-export function planPodCIDR(clusterCIDR: string, taken: ReadonlySet<string>): string | undefined {
-  const range = parseCIDR(clusterCIDR);
-  if (range === undefined) return undefined;
-  const blockSize = 2 ** (32 - nodeBits);
-  for (let offset = 0; offset + blockSize <= rangeSize(range); offset += blockSize) {
-    const block = `${formatIPv4(range.base + offset)}/${nodeBits}`;
-    if (!taken.has(block)) return block;
+/** Which node has which block. Giving one costs the same however many there are. */
+export class NodeBlocks {
+  readonly #base: number;
+  readonly #count: number;
+  readonly #byNode = new Map<string, string>();
+  readonly #holders = new Map<string, number>();
+  /** Below it all blocks are taken. */
+  #firstFree = 0;
+
+  constructor(clusterCIDR: string) {
+    const range = parseCIDR(clusterCIDR);
+    this.#base = range?.base ?? 0;
+    this.#count = range === undefined ? 0 : Math.floor(rangeSize(range) / blockSize);
   }
-  return undefined;
+
+  /** The first free block, or the one that the node was given before; undefined: none is left. */
+  give(node: string): string | undefined {
+    const known = this.#byNode.get(node);
+    if (known !== undefined) return known;
+    for (; this.#firstFree < this.#count; this.#firstFree++) {
+      const block = `${formatIPv4(this.#base + this.#firstFree * blockSize)}/${nodeBits}`;
+      if (this.#holders.has(block)) continue;
+      this.hold(node, block);
+      return block;
+    }
+    return undefined;
+  }
+
+  hold(node: string, block: string): void {
+    if (this.#byNode.get(node) === block) return;
+    this.release(node);
+    this.#byNode.set(node, block);
+    this.#holders.set(block, (this.#holders.get(block) ?? 0) + 1);
+  }
+
+  release(node: string): void {
+    const block = this.#byNode.get(node);
+    if (block === undefined) return;
+    this.#byNode.delete(node);
+    const left = (this.#holders.get(block) ?? 1) - 1;
+    if (left > 0) this.#holders.set(block, left);
+    else this.#holders.delete(block);
+    const base = parseCIDR(block)?.base ?? this.#base;
+    if (left === 0) this.#firstFree = Math.min(this.#firstFree, (base - this.#base) / blockSize);
+  }
 }
 
 export function openNodeIpamController(
@@ -30,15 +67,16 @@ export function openNodeIpamController(
   const queue = new WorkQueue(deps);
   const recorder = deps.recorderFor('cidrAllocator');
   const nodes = deps.informers.of(nodeKind);
-  const given = new Map<string, string>();
+  const blocks = new NodeBlocks(options.clusterCIDR);
+  const see = ({ metadata, spec }: Node): void => {
+    const { name = '' } = metadata;
+    if (spec?.podCIDR === undefined) queue.add(name);
+    else blocks.hold(name, spec.podCIDR);
+  };
   nodes.addHandler({
-    onAdd: (node) => queue.add(node.metadata.name ?? ''),
-    onUpdate: (node) => {
-      if (node.spec?.podCIDR === undefined) queue.add(node.metadata.name ?? '');
-    },
-    onDelete: (node) => {
-      given.delete(node.metadata.name ?? '');
-    },
+    onAdd: see,
+    onUpdate: see,
+    onDelete: ({ metadata }) => blocks.release(metadata.name ?? ''),
   });
   return {
     name: 'node-ipam-controller',
@@ -48,19 +86,13 @@ export function openNodeIpamController(
     sources: [nodes],
     reconcile: async (name, { signal }) => {
       const node = nodes.get(name);
-      if (node === undefined || node.spec?.podCIDR !== undefined) {
-        given.delete(name);
-        return;
-      }
-      const taken = new Set(given.values());
-      for (const { spec } of nodes.list()) if (spec?.podCIDR !== undefined) taken.add(spec.podCIDR);
-      const podCIDR = given.get(name) ?? planPodCIDR(options.clusterCIDR, taken);
+      if (node === undefined || node.spec?.podCIDR !== undefined) return;
+      const podCIDR = blocks.give(name);
       if (podCIDR === undefined) {
         const message = `Node ${name} status is now: CIDRNotAvailable`;
         recorder.record(node, { type: 'Normal', reason: 'CIDRNotAvailable', message });
         throw new Error(`no block of ${options.clusterCIDR} is left for node ${name}`);
       }
-      given.set(name, podCIDR);
       const patch = { spec: { podCIDR, podCIDRs: [podCIDR] } };
       await deps.client
         .patch(nodeKind, { name }, patch, { type: 'merge', signal })

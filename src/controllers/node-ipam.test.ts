@@ -1,0 +1,26 @@
+/** Blocks of pod addresses: one for each node, the first free one, given again when it is free. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { NodeBlocks } from './node-ipam.ts';
+
+test('each node gets the first block that is free, and keeps it', () => {
+  const blocks = new NodeBlocks('10.42.0.0/22');
+  blocks.hold('old', '10.42.1.0/24');
+  assert.equal(blocks.give('a'), '10.42.0.0/24');
+  assert.equal(blocks.give('b'), '10.42.2.0/24');
+  assert.equal(blocks.give('a'), '10.42.0.0/24');
+  assert.equal(blocks.give('c'), '10.42.3.0/24');
+  assert.equal(blocks.give('d'), undefined);
+  blocks.release('old');
+  assert.equal(blocks.give('d'), '10.42.1.0/24');
+});
+
+test('a block that two nodes claim is free when both have let it go', () => {
+  const blocks = new NodeBlocks('10.42.0.0/24');
+  blocks.hold('a', '10.42.0.0/24');
+  blocks.hold('b', '10.42.0.0/24');
+  blocks.release('a');
+  assert.equal(blocks.give('c'), undefined);
+  blocks.release('b');
+  assert.equal(blocks.give('c'), '10.42.0.0/24');
+});
