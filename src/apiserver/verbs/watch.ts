@@ -9,16 +9,14 @@
  */
 import { expired, invalid, notAcceptable, tooManyRequests } from '#api/errors.ts';
 import { forbidden } from '#api/field-error.ts';
-import type { Entry } from '#store';
 import { watchOutput } from '../output/event-encoder.ts';
-import { nextTurn, sliceMs } from '../output/list-body.ts';
 import { protobufType } from '../output/protobuf.ts';
 import { includeObjectOf } from '../output/table.ts';
 import type { Parts } from '../parts.ts';
-import { decodeEntry, prefixOf } from '../registry.ts';
+import { prefixOf } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
 import { isTrue } from '../stages/read-request-info.ts';
-import type { EventEncoder } from '../watch/hub-event.ts';
+import { InitialEvents } from '../watch/initial-events.ts';
 import type { Selection, Watcher } from '../watch/watcher.ts';
 import { parseRevision, readInteger } from './list-page.ts';
 import { readSelection } from './selection.ts';
@@ -44,9 +42,7 @@ export async function watch(parts: Parts, call: Call): Promise<Answer> {
   const bookmarks = isTrue(info.query.get('allowWatchBookmarks'));
   const line = (revision: number, initialEventsEnd: boolean): Uint8Array =>
     frames.bookmark(revision, { initialEventsEnd });
-  const initial = start.initial
-    ? store.list({ prefix: prefixOf(served.resource, info.namespace) })
-    : undefined;
+  const initial = start.initial ? store.list({ prefix: initialPrefix(selection) }) : undefined;
   const afterRevision = initial?.revision ?? start.revision;
   const watcher = hub.watch(
     {
@@ -64,9 +60,15 @@ export async function watch(parts: Parts, call: Call): Promise<Answer> {
   const body =
     initial === undefined
       ? watcher
-      : withInitial({ entries: initial.entries, selection, encoder, ending, watcher, parts });
+      : new InitialEvents(parts, watcher, { entries: initial.entries, ending });
   const headers = { 'content-type': frames.contentType };
   return { type: 'plain', response: { status: 200, headers, body, live: true } };
+}
+
+/** Of one object its own key, which those of longer names begin with, too. */
+function initialPrefix({ resource, namespace, name }: Selection): string {
+  const prefix = prefixOf(resource, namespace);
+  return resource.namespaced && namespace === '' ? prefix : `${prefix}${name}`;
 }
 
 interface Start {
@@ -100,44 +102,6 @@ function readStart(query: URLSearchParams): Start {
   if (given === null) return { initial: unset, mark: false, revision };
   const wanted = isTrue(given);
   return { initial: wanted || unset, mark: wanted, revision };
-}
-
-interface Initial {
-  readonly entries: readonly Entry[];
-  readonly selection: Selection;
-  readonly encoder: EventEncoder;
-  readonly ending: Uint8Array | undefined;
-  readonly watcher: Watcher;
-  readonly parts: Parts;
-}
-
-/** The present state in slices, then the watch. What changes meanwhile waits in the watcher. */
-async function* withInitial(initial: Initial): AsyncGenerator<Uint8Array, void> {
-  const { entries, selection, encoder, ending, watcher, parts } = initial;
-  try {
-    let lines: Uint8Array[] = [];
-    let startedMs = parts.clock.monotonic();
-    for (const entry of entries) {
-      if (matches(selection, entry)) {
-        lines.push(encoder.encode('ADDED', entry.value, entry.revision));
-      }
-      if (parts.clock.monotonic() - startedMs < sliceMs) continue;
-      if (lines.length > 0) yield Buffer.concat(lines);
-      lines = [];
-      await nextTurn();
-      startedMs = parts.clock.monotonic();
-    }
-    if (ending !== undefined) lines.push(ending);
-    if (lines.length > 0) yield Buffer.concat(lines);
-    yield* watcher;
-  } finally {
-    watcher.end();
-  }
-}
-
-function matches(selection: Selection, entry: Entry): boolean {
-  if (selection.name !== '' && !entry.key.endsWith(`/${selection.name}`)) return false;
-  return selection.matches === undefined || selection.matches(decodeEntry(entry));
 }
 
 function limitTime({ clock, random }: Parts, given: number, watcher: Watcher): void {

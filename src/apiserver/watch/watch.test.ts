@@ -3,6 +3,9 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { present } from '#kit/assert.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
 import { covers } from '#test/covers.ts';
 import { openTestServer, type TestServer } from '#test/fixtures.ts';
@@ -206,4 +209,44 @@ test('closing the server ends its watches', async () => {
   const ended = watch.next();
   await server[Symbol.asyncDispose]();
   assert.equal(await ended, undefined);
+});
+
+test('a watch keeps nothing of the state that it began with', async () => {
+  await using server = await openTestServer();
+  await server.request('POST', configMaps, { metadata: { name: 'one' }, data: { a: '1' } });
+  const watch = await server.watch(`${configMaps}?watch=1&resourceVersion=0`);
+  assert.equal((await watch.next()).type, 'ADDED');
+  const key = '/registry/configmaps/default/one';
+  const old = new WeakRef(present(server.store.get(key), 'it was stored'));
+  const waiting = watch.next();
+  await server.request('PUT', `${configMaps}/one`, { metadata: { name: 'one' }, data: { a: '2' } });
+  assert.equal((await waiting).type, 'MODIFIED');
+  await server.store.compact(server.store.revision);
+  for (let round = 0; round < 20 && old.deref() !== undefined; round++) await collectGarbage();
+  assert.equal(old.deref(), undefined);
+  watch.stop();
+});
+
+async function collectGarbage(): Promise<void> {
+  setFlagsFromString('--expose-gc');
+  // What is only held by the turn that reads it goes with the next one.
+  await new Promise((resolve) => setImmediate(resolve));
+  runInNewContext('gc')();
+}
+
+test('a watch of one name begins with that object alone', async () => {
+  await using server = await openTestServer();
+  for (const name of ['one', 'one-more', 'two']) {
+    await server.request('POST', configMaps, { metadata: { name } });
+  }
+  const query = 'watch=1&fieldSelector=metadata.name%3Done&sendInitialEvents=true';
+  const more = 'resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true';
+  const watch = await server.watch(`${configMaps}?${query}&${more}`);
+  assert.equal((await watch.next()).object.metadata.name, 'one');
+  assert.equal((await watch.next()).type, 'BOOKMARK');
+  watch.stop();
+  const everywhere = await server.watch(`/api/v1/configmaps?${query}&${more}`);
+  assert.equal((await everywhere.next()).object.metadata.name, 'one');
+  assert.equal((await everywhere.next()).type, 'BOOKMARK');
+  everywhere.stop();
 });
