@@ -163,3 +163,15 @@ test('the API server stands behind the Service kubernetes in both forms', async 
     ['kubernetes'],
   );
 });
+
+test('Endpoints that somebody writes for no Service are left alone', async (t) => {
+  const world = await openWorld(t);
+  const { client, clock, signal } = world;
+  await clock.advance(2000);
+  const metadata = { namespace, name: 'own' };
+  const subsets = [{ addresses: [{ ip: '192.0.2.7' }], ports: [{ port: 80 }] }];
+  await client.create(endpoints, { apiVersion: 'v1', kind: 'Endpoints', metadata, subsets }, world);
+  await clock.advance(60_000);
+  const found = await client.get(endpoints, { namespace, name: 'own' }, { signal });
+  assert.equal(found.subsets?.[0]?.addresses?.[0]?.ip, '192.0.2.7');
+});

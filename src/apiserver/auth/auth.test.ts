@@ -138,6 +138,18 @@ test('a service account reads its own namespace, except Secrets', async () => {
   assert.equal(await status('DELETE', `${space}/configmaps/x`), 403);
   assert.equal(await status('GET', `${space}/pods/p/exec`), 403);
   assert.equal(await status('GET', '/apis'), 200);
+  // A question that names it by its groups has the same answer.
+  const question = {
+    ...{ apiVersion: 'authorization.k8s.io/v1', kind: 'LocalSubjectAccessReview' },
+    metadata: { namespace: 'default' },
+    spec: {
+      user: 'robot',
+      groups: as.groups,
+      resourceAttributes: { verb: 'list', resource: 'pods', namespace: 'default' },
+    },
+  };
+  const path = '/apis/authorization.k8s.io/v1/namespaces/default/localsubjectaccessreviews';
+  assert.equal((await server.request('POST', path, question)).body.status.allowed, true);
   const refused = await server.request('GET', `${space}/secrets/s`, undefined, { as });
   assert.equal(
     refused.body.message,

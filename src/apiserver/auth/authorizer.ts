@@ -150,11 +150,10 @@ function networkMay(attributes: ResourceAttributes): boolean {
   return isEventWrite(attributes);
 }
 
-/** Reads its own namespace, except Secrets. */
-function serviceAccountMay({ name, groups }: Identity, attributes: ResourceAttributes): boolean {
+/** Reads its own namespace, except Secrets; known by its groups, as a question may name them alone. */
+function serviceAccountMay({ groups }: Identity, attributes: ResourceAttributes): boolean {
   const { verb, group, resource, subresource, namespace } = attributes;
-  if (namespace === '' || !name.startsWith(`system:serviceaccount:${namespace}:`)) return false;
-  if (!groups.includes('system:serviceaccounts')) return false;
+  if (namespace === '' || !groups.includes(`system:serviceaccounts:${namespace}`)) return false;
   if (!readVerbs.has(verb) || (group === '' && resource === 'secrets')) return false;
   // Reading through to a node (exec, port-forward by GET) is no reading.
   return subresource === '' || subresource === 'status' || subresource === 'log';

@@ -52,6 +52,7 @@ class EndpointsController {
     this.services = deps.informers.of(serviceKind);
     this.pods = deps.informers.of(podKind);
     this.endpoints = deps.informers.of(endpointsKind);
+    const startedAtMs = deps.clock.now();
     const wake = (object: Service | Endpoints): void => this.queue.add(objectKey(object));
     this.services.addHandler({ onAdd: wake, onUpdate: wake, onDelete: wake });
     const wakeSelecting = (pod: Pod): void => {
@@ -68,7 +69,10 @@ class EndpointsController {
     });
     this.endpoints.addHandler({
       onAdd: (endpoints) => {
-        if (!(leaderAnnotation in (endpoints.metadata.annotations ?? {}))) wake(endpoints);
+        // Left by a Service that went while nobody looked; what comes later is somebody's own.
+        const { creationTimestamp = '', annotations = {} } = endpoints.metadata;
+        const isLeftover = Date.parse(creationTimestamp) < startedAtMs;
+        if (isLeftover && !(leaderAnnotation in annotations)) wake(endpoints);
       },
       onDelete: wake,
     });
