@@ -5,7 +5,6 @@ import { duplicate, type FieldError, forbidden, invalid, required } from '#api/f
 import { validateLabels } from '#api/object-meta.ts';
 import { compareQuantities } from '#api/quantity.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
-import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import type { Node, Taint } from '../types/core-v1.ts';
 import { hubView } from '../view.ts';
@@ -39,6 +38,7 @@ export function nodeResource(): Resource {
     prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
     validate: validateNode,
     validateUpdate: validateNodeUpdate,
+    warnings: nodeWarnings,
     columns: nodeColumns,
     selectableFields: {
       'spec.unschedulable': ({ spec }) => String(spec?.unschedulable ?? false),
@@ -46,14 +46,23 @@ export function nodeResource(): Resource {
   });
 }
 
+function nodeWarnings({ spec }: Node): readonly string[] {
+  const warnings: string[] = [];
+  if (spec?.configSource !== undefined) {
+    warnings.push('spec.configSource: the feature is no longer supported');
+  }
+  if ((spec?.externalID ?? '') !== '') {
+    warnings.push('spec.externalID: this field is deprecated, and is unused by Kubernetes');
+  }
+  return warnings;
+}
+
 /** A node that says nothing of what pods may use offers all that it has. */
 function setNodeDefaults(given: Node): Node {
   const node = withPodCIDRs(given);
   const { status } = node;
-  if (status?.capacity === undefined) return node;
-  const allocatable = { ...status.capacity, ...status.allocatable };
-  if (jsonEqual(allocatable, status.allocatable)) return node;
-  return { ...node, status: { ...status, allocatable } };
+  if (status?.capacity === undefined || status.allocatable !== undefined) return node;
+  return { ...node, status: { ...status, allocatable: status.capacity } };
 }
 
 /** The list of ranges begins with the one range of old clients, and each fills the other in. */
