@@ -13,6 +13,7 @@ import { dynamicResources } from './plugins/dynamic-resources.ts';
 import { imageLocality } from './plugins/image-locality.ts';
 import { type InterPodAffinityArgs, interPodAffinity } from './plugins/inter-pod-affinity.ts';
 import { type NodeAffinityArgs, nodeAffinity } from './plugins/node-affinity.ts';
+import { nodeDeclaredFeatures } from './plugins/node-declared-features.ts';
 import { nodeName } from './plugins/node-name.ts';
 import { nodePorts } from './plugins/node-ports.ts';
 import { nodeUnschedulable } from './plugins/node-unschedulable.ts';
@@ -77,6 +78,7 @@ export function openPlugins(args: PluginArgs = {}): ReadonlyMap<string, Plugin> 
     dynamicResources,
     balancedAllocation(args.balancedAllocation),
     imageLocality,
+    nodeDeclaredFeatures,
   ];
   return new Map(plugins.map((plugin) => [plugin.name, plugin]));
 }

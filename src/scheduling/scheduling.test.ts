@@ -366,6 +366,22 @@ test('preferred affinity adds its weights, stretched to the best node', () => {
   assert.deepEqual([b - a, a - c], [100, 100]);
 });
 
+test('what only some nodes can do draws pods that use it to nodes that declare it', () => {
+  const needs = pod({ hostNetwork: true, hostUsers: false });
+  assert.deepEqual(objection(needs, info(node('n'))), [
+    'NodeDeclaredFeatures',
+    "node(s) didn't match Pod's required features",
+    true,
+  ]);
+  const allocatable = { pods: '9' };
+  const declaredFeatures = ['UserNamespacesHostNetworkSupport'];
+  assert.equal(
+    objection(needs, info(node('m', { status: { allocatable, declaredFeatures } }))),
+    undefined,
+  );
+  assert.equal(objection(pod({ hostNetwork: true }), info(node('n'))), undefined);
+});
+
 test('big images that a node has draw the pod there', () => {
   const images = [{ names: ['nginx:latest'], sizeBytes: 523 * 1024 * 1024 }];
   const cluster = new Cluster();

@@ -47,6 +47,7 @@ const defaults = [
   ...['NodeAffinity', 'NodePorts', 'NodeResourcesFit', 'VolumeRestrictions', 'NodeVolumeLimits'],
   ...['VolumeBinding', 'VolumeZone', 'PodTopologySpread', 'InterPodAffinity', 'DynamicResources'],
   ...['DefaultPreemption', 'NodeResourcesBalancedAllocation', 'ImageLocality', 'DefaultBinder'],
+  'NodeDeclaredFeatures',
 ].map((name): Enabled => ({ name, weight: defaultWeights[name] ?? 0 }));
 
 export interface ChosenPlugins {
