@@ -4,11 +4,13 @@ import { test } from 'node:test';
 import { quantityMilliValue } from '#api/quantity.ts';
 import { formatTime } from '#kit/clock.ts';
 import {
+  daemonSets,
   deployments,
   events,
   horizontalPodAutoscalers,
   pods,
   replicaSets,
+  replicationControllers,
 } from '#resources/kinds.ts';
 import type { HorizontalPodAutoscaler, MetricSpec } from '#resources/types/autoscaling-v2.ts';
 import { covers, superseded } from '#test/covers.ts';
@@ -93,6 +95,11 @@ const cpuPercent = (averageUtilization: number): MetricSpec => ({
   resource: { name: 'cpu', target: { type: 'Utilization', averageUtilization } },
 });
 
+const labelled = (app: string) => ({
+  metadata: { labels: { app } },
+  spec: { containers: [{ name: 'web', image: 'i', resources: { requests: { cpu: '100m' } } }] },
+});
+
 async function autoscale(world: World, spec: object): Promise<void> {
   const autoscaler: HorizontalPodAutoscaler = {
     apiVersion: 'autoscaling/v2',
@@ -129,7 +136,7 @@ async function told(world: World): Promise<readonly string[]> {
 }
 
 test('the walkthrough: 305 percent of one pod makes 7; when the load stops, 1 again', async (t) => {
-  covers('HPA-011', 'HPA-023', 'HPA-026');
+  covers('HPA-006', 'HPA-011', 'HPA-023', 'HPA-026');
   superseded('HPA-024', { by: 'v1.6', now: 'the same, but nothing counts generations' });
   superseded('HPA-010', { by: 'v1.12', now: 'the loop runs every 15 seconds' });
   const load = quiet();
@@ -166,6 +173,22 @@ test('the walkthrough: 305 percent of one pod makes 7; when the load stops, 1 ag
   const why = 'reason: cpu resource utilization (percentage of request) above target';
   assert.ok((await told(world)).includes(`SuccessfulRescale: New size: 4; ${why}`));
   assert.ok((await told(world)).includes(`SuccessfulRescale: New size: 7; ${why}`));
+  // A rollout and the autoscaler do not mind each other; scaling makes no revision.
+  const revision = async () =>
+    (await world.client.get(deployments, at, world)).metadata.annotations?.[
+      'deployment.kubernetes.io/revision'
+    ];
+  assert.equal(await revision(), '1');
+  const resources = { requests: { cpu: '200m', memory: '64Mi' } };
+  const containers = [{ name: 'web', image: 'php:2', resources }];
+  const image = { spec: { template: { spec: { containers } } } };
+  await world.client.patch(deployments, at, image, { type: 'merge', signal: world.signal });
+  load.cpuMilli = 890;
+  await world.pass(420_000);
+  assert.equal(await replicasOf(world), 9);
+  assert.equal(await revision(), '2');
+  const sets = await world.list(replicaSets, namespace);
+  assert.deepEqual(sets.map(({ spec }) => spec?.replicas).toSorted(), [0, 9]);
   load.cpuMilli = 0;
   const idleMs = world.clock.now();
   await world.until('one', async () => {
@@ -201,7 +224,7 @@ test('a pod that requests nothing cannot be scaled by percent', async (t) => {
   await autoscale(world, { metrics: [cpuPercent(50)] });
   await world.pass(400_000);
   assert.equal(await replicasOf(world), 1);
-  assert.equal((await statusOf(world))?.currentMetrics, undefined);
+  assert.deepEqual((await statusOf(world))?.currentMetrics ?? [], []);
   assert.match(
     (await told(world)).join('\n'),
     /failed to get cpu utilization: missing request for cpu in container web of Pod php-apache-/,
@@ -287,7 +310,7 @@ test('raw values, memory, and the metrics of pods, objects and elsewhere', async
 });
 
 test('bounds hold whatever is measured, and a ReplicaSet is scaled alike', async (t) => {
-  covers('HPA-004');
+  covers('HPA-004', 'HPA-009');
   const load = { ...quiet(), cpuMilli: 10 };
   const world = await start(t, load);
   const { client, signal } = world;
@@ -330,6 +353,44 @@ test('bounds hold whatever is measured, and a ReplicaSet is scaled alike', async
   load.cpuMilli = 100_000;
   await world.pass(120_000);
   assert.equal(await replicas(), 10);
+  const rc = { namespace, name: 'old' };
+  await client.create(
+    replicationControllers,
+    {
+      apiVersion: 'v1',
+      kind: 'ReplicationController',
+      metadata: rc,
+      spec: { replicas: 1, selector: { app: 'old' }, template: labelled('old') },
+    },
+    { signal },
+  );
+  const daemons = { namespace, name: 'daemons' };
+  await client.create(
+    daemonSets,
+    {
+      apiVersion: 'apps/v1',
+      kind: 'DaemonSet',
+      metadata: daemons,
+      spec: { selector: { matchLabels: { app: 'daemons' } }, template: labelled('daemons') },
+    },
+    { signal },
+  );
+  for (const [kind, apiVersion, name] of [
+    ['ReplicationController', 'v1', 'old'],
+    ['DaemonSet', 'apps/v1', 'daemons'],
+  ] as const) {
+    const metadata = { namespace, name: `${name}-scaler` };
+    const spec = { ...v1.spec, scaleTargetRef: { apiVersion, kind, name } };
+    assert.equal((await world.server.request('POST', url, { ...v1, metadata, spec })).status, 201);
+  }
+  await world.pass(20_000);
+  assert.equal((await client.get(replicationControllers, rc, { signal })).spec?.replicas, 3);
+  const refused = await client.get(
+    horizontalPodAutoscalers,
+    { namespace, name: 'daemons-scaler' },
+    { signal },
+  );
+  assert.equal(refused.status?.conditions?.[0]?.reason, 'FailedGetScale');
   const reason = 'Current number of replicas below Spec.MinReplicas';
   assert.ok((await told(world)).includes(`SuccessfulRescale: New size: 3; reason: ${reason}`));
 });

@@ -101,10 +101,16 @@ async function createPod(world: World, name: string, volumes: readonly object[])
 }
 
 test('the walkthrough: a 3Gi claim of class manual binds the 10Gi volume, alone', async (t) => {
-  covers('VOL-070', 'VOL-073', 'VOL-112', 'VOL-118');
+  covers('VOL-070', 'VOL-073', 'VOL-112', 'VOL-118', 'VOL-143');
   const world = await openWorld(t);
   await createVolume(world, 'task-pv-volume', {}, { labels: { type: 'local' } });
   assert.equal(await phaseOf(world, 'task-pv-volume'), 'Available');
+  const made = await volumeOf(world, 'task-pv-volume');
+  assert.equal(made.spec?.hostPath?.path, '/mnt/data');
+  assert.equal(made.spec?.persistentVolumeReclaimPolicy, 'Retain');
+  assert.deepEqual((await rowOf(world, 'task-pv-volume')).slice(0, 6), [
+    ...['task-pv-volume', '10Gi', 'RWO', 'Retain', 'Available', ''],
+  ]);
   await createClaim(world, 'task-pv-claim');
   assert.equal(await bondOf(world, 'task-pv-claim'), 'Bound task-pv-volume');
   assert.equal(await phaseOf(world, 'task-pv-volume'), 'Bound task-pv-claim');
