@@ -5,6 +5,7 @@ import { duplicate, type FieldError, forbidden, invalid, required } from '#api/f
 import { validateLabels } from '#api/object-meta.ts';
 import { compareQuantities } from '#api/quantity.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
+import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import type { Node, Taint } from '../types/core-v1.ts';
 import { hubView } from '../view.ts';
@@ -46,7 +47,9 @@ export function nodeResource(): Resource {
   });
 }
 
-function nodeWarnings({ spec }: Node): readonly string[] {
+/** Of a spec that is written, not of what others report in the status. */
+function nodeWarnings({ spec }: Node, old: Node | undefined): readonly string[] {
+  if (old !== undefined && jsonEqual(spec, old.spec)) return [];
   const warnings: string[] = [];
   if (spec?.configSource !== undefined) {
     warnings.push('spec.configSource: the feature is no longer supported');
