@@ -28,7 +28,7 @@ export function followNodes(informer: Informer<Node>, { cluster, queue, signal }
     onUpdate: (node, old) => {
       if (signal.aborted) return;
       cluster.setNode(node);
-      queue.onChange({ what: 'nodeChanged', node, old });
+      if (concernsPlacing(node, old)) queue.onChange({ what: 'nodeChanged', node, old });
     },
     onDelete: (node) => {
       if (signal.aborted) return;
@@ -36,6 +36,16 @@ export function followNodes(informer: Informer<Node>, { cluster, queue, signal }
       queue.onChange({ what: 'nodeGone', node });
     },
   });
+}
+
+/** Heartbeats repeat everything; only what rules look at may help a waiting pod. */
+function concernsPlacing(node: Node, old: Node): boolean {
+  return !(
+    jsonEqual(node.metadata.labels, old.metadata.labels) &&
+    jsonEqual(node.spec, old.spec) &&
+    jsonEqual(node.status?.allocatable, old.status?.allocatable) &&
+    jsonEqual(node.status?.declaredFeatures, old.status?.declaredFeatures)
+  );
 }
 
 export interface PodFollowers extends Followers {
