@@ -10,9 +10,12 @@
  */
 import type { KindOf } from '#api/kind-of.ts';
 import type { KubeObject } from '#api/object.ts';
-import type { Client } from '#client';
+import { type Client, openInformers } from '#client';
+import { silentLog } from '#kit/log.ts';
+import { systemRandom } from '#kit/random.ts';
 import { configMaps, deployments, events, namespaces, nodes, pods } from '#resources/kinds.ts';
 import type { Deployment } from '#resources/types/apps-v1.ts';
+import type { Pod } from '#resources/types/core-v1.ts';
 import { clock, Program } from './cluster-program.ts';
 
 const { signal } = new AbortController();
@@ -113,17 +116,34 @@ async function nodesAndPods(
   return measured(program, what, podCount, async () => {
     program.startNodes(nodeCount);
     const indexes = Array.from({ length: podCount }, (_, index) => index);
+    const running = countRunning(program, podCount);
     await inParallel(indexes, (index) => {
       const metadata = { namespace, name: `pod-${index}` };
       const spec = { containers: [{ name: 'c', image: 'web' }] };
       return client.create(pods, { apiVersion: 'v1', kind: 'Pod', metadata, spec }, { signal });
     });
-    await until('all pods run', async () => {
-      const running = { fieldSelector: 'status.phase!=Running', limit: 1 };
-      const { items } = await client.list(pods, { namespace, ...running, signal });
-      return items.length === 0;
-    });
+    await running;
   });
+}
+
+/** Resolves when so many pods run; by a watch, which costs the server little. */
+async function countRunning({ client }: Program, count: number): Promise<void> {
+  const stop = new AbortController();
+  const deps = { client, clock, random: systemRandom(), log: silentLog };
+  const informers = openInformers(deps);
+  const seen = new Set<string>();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const see = ({ metadata, status }: Pod): void => {
+    if (status?.phase === 'Running') seen.add(metadata.uid ?? '');
+    if (seen.size >= count) resolve();
+  };
+  informers.of(pods).addHandler({ onAdd: see, onUpdate: see });
+  const ended = informers.run(stop.signal).catch((error: unknown) => {
+    if (error !== stop.signal.reason) throw error;
+  });
+  await promise;
+  stop.abort(new Error('counted'));
+  await ended;
 }
 
 async function idle(

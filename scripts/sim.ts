@@ -8,6 +8,7 @@
  *   npm run sim -- --check          the same, 50 seeds: what a release has to pass
  *   npm run sim -- --hours 1        seeds until the time is over; `--for 20m` the same
  *   npm run sim -- --seeds 50 --coverage   and which lines of controllers and scheduler they ran
+ *   npm run sim -- 123 --actors jobs,drains   with these things happening, whatever the seed says
  *   npm run sim -- --canaries       every planted bug has to be noticed; with names only those
  *
  * Ends with 1 when an invariant was violated or two hashes differ, and says how to see it again.
@@ -36,6 +37,8 @@ const { values, positionals } = parseArgs({
     check: { type: 'boolean', default: false },
     coverage: { type: 'boolean', default: false },
     canaries: { type: 'boolean', default: false },
+    /** What happens besides Deployments, instead of what the seed chooses. */
+    actors: { type: 'string' },
     /** Stop at the first violation; with `expect`, at the first one by such a checker. */
     first: { type: 'boolean', default: false },
     expect: { type: 'string', multiple: true, default: [] },
@@ -45,6 +48,10 @@ const { values, positionals } = parseArgs({
 function whole(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new Error(`not a whole number: ${text}`);
   return Number(text);
+}
+
+function actors(): readonly string[] | undefined {
+  return values.actors?.split(',').filter((name) => name !== '');
 }
 
 function timeOf({ hours, for: time }: { hours?: string; for?: string }): number | undefined {
@@ -67,6 +74,7 @@ function* seedsFor(ms: number): Generator<number> {
 
 async function runOne(seed: number): Promise<void> {
   const result = await simulate(seed, {
+    actors: actors(),
     print: (line) => {
       // What components log is set in; only the trace itself is hashed.
       if (values.verbose || !/^ *[\d.]+ {3}\[/.test(line)) console.log(line);
@@ -86,7 +94,7 @@ async function runMany(
   const bad = new Set<number>();
   const sums = new Sums();
   for (const seed of all) {
-    const result = await simulate(seed);
+    const result = await simulate(seed, { actors: actors() });
     sums.add(result);
     console.log(summary(result));
     if (result.violation !== undefined) {

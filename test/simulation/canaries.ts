@@ -36,6 +36,8 @@ export interface Canary {
   readonly name: string;
   /** Names of checkers, of which one has to notice. */
   readonly caughtBy: readonly string[];
+  /** What has to happen for the bug to show; undefined: whatever each seed chooses. */
+  readonly actors: string | undefined;
   /** Sources as they are with the bug in them. */
   readonly files: ReadonlyMap<string, string>;
   /** Why the patch does not fit the tree any more. */
@@ -54,6 +56,7 @@ export function readCanaries(): readonly Canary[] {
 function readCanary(name: string): Canary {
   const { heading, files } = parsePatch(readFileSync(join(folder, `${name}.patch`), 'utf8'));
   const caughtBy = /^Caught by: (.+)$/m.exec(heading)?.[1]?.split(', ') ?? [];
+  const actors = /^Actors: (.+)$/m.exec(heading)?.[1];
   const texts = new Map<string, string>();
   let problem =
     caughtBy.length === 0 ? 'says nothing like "Caught by: deployment floor"' : undefined;
@@ -63,7 +66,7 @@ function readCanary(name: string): Canary {
     if (applied.ok) texts.set(file.path, applied.text);
     else problem ??= `does not apply any more: ${applied.problem}`;
   }
-  return { name, caughtBy, files: texts, problem };
+  return { name, caughtBy, actors, files: texts, problem };
 }
 
 function readSource(path: string): string {
@@ -93,6 +96,7 @@ export async function findCanary(
       '--from',
       String(options.from ?? 1),
       '--first',
+      ...(canary.actors === undefined ? [] : ['--actors', canary.actors]),
       ...canary.caughtBy.flatMap((name) => ['--expect', name]),
     ];
     const output = await outputOf(args, options.signal);

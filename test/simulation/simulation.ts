@@ -18,6 +18,8 @@ import { type Intruder, World } from './world.ts';
 
 export interface SimulationRun {
   readonly simulation?: SimulationOptions | undefined;
+  /** What happens besides Deployments, instead of what the seed chooses. */
+  readonly actors?: readonly string[] | undefined;
   readonly intruder?: Intruder | undefined;
   readonly print?: ((line: string) => void) | undefined;
 }
@@ -38,7 +40,8 @@ const convergeMsMax = 60 * 60_000;
 
 export async function simulate(seed: number, run: SimulationRun = {}): Promise<SimulationResult> {
   await loadDisk();
-  const simulation = run.simulation ?? planOptions(seed);
+  const planned = run.simulation ?? planOptions(seed);
+  const simulation = run.actors === undefined ? planned : { ...planned, actors: run.actors };
   const life = new Life(simulation, run);
   using outside = new OutsideWork();
   await life.live();
