@@ -6,6 +6,7 @@
  * Behaviour: kubernetes.io, "Horizontal Pod Autoscaling", "Support for metrics APIs".
  */
 
+import { isReason } from '#api/errors.ts';
 import { quantityMilliValue } from '#api/quantity.ts';
 import { formatLabelSelector, type LabelSelector } from '#api/selectors.ts';
 import { type Client, withQuery } from '#client';
@@ -52,12 +53,33 @@ export interface MetricAsked {
   readonly metricSelector: LabelSelector | undefined;
 }
 
+interface Api {
+  readonly what: string;
+  /** What is said where nobody serves it. */
+  readonly missing: string;
+}
+
+const notFound = 'the server could not find the requested resource';
+
+const apis = {
+  resource: { what: 'resource metrics', missing: `${notFound} (get pods.metrics.k8s.io)` },
+  custom: {
+    what: 'custom metrics',
+    missing: 'no custom metrics API (custom.metrics.k8s.io) registered',
+  },
+} as const satisfies Readonly<Record<string, Api>>;
+
+function externalApi(metric: string): Api {
+  const missing = `${notFound} (get ${metric}.external.metrics.k8s.io)`;
+  return { what: 'external metrics', missing };
+}
+
 const minuteMs = 60_000;
 
 export function openMetricsSource(client: Client): MetricsSource {
   /** Gets a list, and says which API failed to give it. */
   const ask = async (
-    what: string,
+    { what, missing }: Api,
     path: string,
     query: Readonly<Record<string, string | undefined>>,
     signal: AbortSignal,
@@ -67,7 +89,8 @@ export function openMetricsSource(client: Client): MetricsSource {
       list = await client.getPath(withQuery(path, query), { signal });
     } catch (error) {
       signal.throwIfAborted();
-      throw new Error(`unable to fetch metrics from ${what} API: ${messageOf(error)}`);
+      const why = isReason(error, 'NotFound') ? missing : messageOf(error);
+      throw new Error(`unable to fetch metrics from ${what} API: ${why}`);
     }
     if (list.items === undefined || list.items.length === 0) {
       throw new Error(`no metrics returned from ${what} API`);
@@ -77,13 +100,13 @@ export function openMetricsSource(client: Client): MetricsSource {
   return {
     resource: async ({ namespace, selector, resource, container }, { signal }) => {
       const path = `/apis/metrics.k8s.io/v1beta1/namespaces/${namespace}/pods`;
-      const items = await ask('resource metrics', path, { labelSelector: selector }, signal);
+      const items = await ask(apis.resource, path, { labelSelector: selector }, signal);
       return resourceMetrics(items, resource, container);
     },
     pods: async ({ namespace, selector, metric, metricSelector }, { signal }) => {
       const path = `${customPath(namespace)}/pods/*/${metric}`;
       const query = { labelSelector: selector, metricLabelSelector: textOf(metricSelector) };
-      const items = await ask('custom metrics', path, query, signal);
+      const items = await ask(apis.custom, path, query, signal);
       return new Map(
         items.map((item) => [
           item.describedObject?.name ?? '',
@@ -97,13 +120,13 @@ export function openMetricsSource(client: Client): MetricsSource {
           ? `${customPath(reference.name)}/metrics/${of.metric}`
           : `${customPath(namespace)}/${groupResource}/${reference.name}/${of.metric}`;
       const query = { metricLabelSelector: textOf(of.metricSelector) };
-      const [item] = await ask('custom metrics', path, query, signal);
+      const [item] = await ask(apis.custom, path, query, signal);
       return item === undefined ? 0 : milliOf(item);
     },
     external: async ({ namespace, metric, metricSelector }, { signal }) => {
       const path = `/apis/external.metrics.k8s.io/v1beta1/namespaces/${namespace}/${metric}`;
       const query = { labelSelector: textOf(metricSelector) };
-      const items = await ask('external metrics', path, query, signal);
+      const items = await ask(externalApi(metric), path, query, signal);
       return items.map(milliOf);
     },
   };
