@@ -36,6 +36,7 @@ const scripts = {
   'record:kubectl': ['scripts/record-kubectl.ts'],
   rows: ['scripts/rows.ts'],
   pack: ['scripts/pack.ts'],
+  release: ['scripts/release.ts'],
 };
 
 /** Commands that run containers here: they need the machine's tools and the example images. */
