@@ -9,12 +9,14 @@ import type { Informer } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
+import type { Scope } from '#kit/scope.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import {
   type Cluster,
   type Decision,
   type FitFailure,
   fitMessage,
+  type PodFacts,
   type PreemptionPlan,
   planPreemption,
   rejectingPlugins,
@@ -22,6 +24,7 @@ import {
 } from '#scheduling';
 import type { Binder } from './binding.ts';
 import { concerns, decideWithExtenders, preemptWithExtenders } from './consultation.ts';
+import type { DeviceWriter } from './device-writer.ts';
 import { isStillWanted } from './events.ts';
 import type { Extender } from './extender.ts';
 import type { FactInformers } from './fact-informers.ts';
@@ -44,6 +47,8 @@ export interface AttemptDeps {
   readonly podInformer: Informer<Pod>;
   readonly factInformers: FactInformers;
   readonly extenders: readonly Extender[];
+  readonly devices: DeviceWriter;
+  readonly scope: Scope;
 }
 
 export interface LoopOptions {
@@ -187,12 +192,10 @@ export class Attempts {
     const { cluster, preemptor } = this.#deps;
     const { facts, profile } = queued;
     if (failure.nodeCount === 0) return { afterwards: '', nominatedNodeName: '' };
-    const devices = (facts.pod.spec?.resourceClaims ?? []).length > 0;
-    const freed = devices ? 'still not schedulable' : 'no new claims to deallocate';
-    if (plan === undefined) {
-      if (!profile.deallocates) return { afterwards: '' };
-      return { afterwards: failure.whole?.early === true ? 'not found' : freed };
-    }
+    if (plan === undefined && !profile.deallocates) return { afterwards: '' };
+    if (plan === undefined && failure.whole?.early === true) return { afterwards: 'not found' };
+    const freed = profile.deallocates ? this.#freeDevices(facts, failure) : '';
+    if (plan === undefined) return { afterwards: freed };
     if (plan.do === 'preempt') {
       preemptor.preempt(queued, plan.victims);
       return { afterwards: '', nominatedNodeName: plan.victims.node.name };
@@ -201,6 +204,35 @@ export class Attempts {
     const before = profile.deallocates ? `${freed}, ` : '';
     const afterwards = `${before}preemption: ${plan.message}`;
     return plan.clears ? { afterwards, nominatedNodeName: '' } : { afterwards };
+  }
+
+  /** A claim whose devices no fitting node reaches gives them back, if nobody else uses it. */
+  #freeDevices({ key, pod, namespace, uid }: PodFacts, { objections }: FitFailure): string {
+    const wanted = pod.spec?.resourceClaims ?? [];
+    if (wanted.length === 0) return 'no new claims to deallocate';
+    const { factInformers, devices, scope, log } = this.#deps;
+    const away = [...objections.values()].some(({ verdict }) =>
+      verdict.reasons.includes('resourceclaim not available on the node'),
+    );
+    const made = pod.status?.resourceClaimStatuses ?? [];
+    for (const { name, resourceClaimName } of away ? wanted : []) {
+      const claimName =
+        resourceClaimName ?? made.find((one) => one.name === name)?.resourceClaimName;
+      const claim = factInformers.facts.resourceClaims.get(`${namespace}/${claimName}`);
+      const users = claim?.status?.reservedFor ?? [];
+      if (claim?.status?.allocation === undefined) continue;
+      if (users.some((one) => one.uid !== uid)) continue;
+      scope.spawn(async (signal) => {
+        try {
+          await devices.free(claim, { signal });
+        } catch (error) {
+          signal.throwIfAborted();
+          log.warn('devices were not freed', { pod: key, claim: claimName, error });
+        }
+      });
+      return 'deallocation of ResourceClaim completed';
+    }
+    return 'still not schedulable';
   }
 
   #fail({ facts, profile }: QueuedPod, message: string): void {

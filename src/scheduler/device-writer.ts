@@ -42,6 +42,12 @@ export class DeviceWriter {
     }
   }
 
+  /** Takes the devices of a claim away that nobody uses, so that others may be found. */
+  async free(claim: ResourceClaim, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+    const written = { ...claim, status: {} };
+    await this.#client.update(resourceClaims, written, { subresource: 'status', signal });
+  }
+
   async #writeOnce(
     { pod }: Placement,
     { claim: key, allocation }: Step,

@@ -106,8 +106,8 @@ export async function runScheduler(deps: SchedulerDeps, options: SchedulerOption
   const { extensions = [] } = options;
   const { facts } = cluster;
   const { bindTimeoutMs = stepDefaults.bindTimeoutMs } = options;
-  const stepDeps = { ...deps, facts, devices: new DeviceWriter(deps) };
-  const steps = new StepPerformer(stepDeps, { bindTimeoutMs });
+  const devices = new DeviceWriter(deps);
+  const steps = new StepPerformer({ ...deps, facts, devices }, { bindTimeoutMs });
   const extenders = await openExtenders(deps, options.extenders ?? []);
   const binder = new Binder({ ...shared, reporter, steps, extensions, extenders });
   const preemptor = new Preemptor({ ...shared, reporter, binder });
@@ -120,6 +120,7 @@ export async function runScheduler(deps: SchedulerDeps, options: SchedulerOption
     podInformer,
     factInformers,
     extenders,
+    devices,
   });
   scope.spawn((inner) => attempts.run({ ...limits, signal: inner }));
   await scope.join();

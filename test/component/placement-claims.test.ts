@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   deviceClasses,
+  nodes,
   persistentVolumeClaims,
   persistentVolumes,
   pods,
@@ -141,23 +142,29 @@ test('a volume that is made: the provisioner learns the node, the pod waits for 
   assert.equal(await placed(cluster, 'db'), nodeName);
 });
 
-test('devices: allocated with the node, reserved for the pod, protected from deletion', async () => {
-  await using cluster = await open();
-  const { client, signal } = cluster;
-  const apiVersion = 'resource.k8s.io/v1';
-  const driver = 'gpu.example.com';
-  const pool = { name: 'n2', generation: 1, resourceSliceCount: 1 };
+const apiVersion = 'resource.k8s.io/v1';
+const driver = 'gpu.example.com';
+
+/** Two devices, models a and b, on the node. */
+async function withDevices({ client, signal }: TestCluster, nodeName: string): Promise<void> {
+  const pool = { name: nodeName, generation: 1, resourceSliceCount: 1 };
   const devices = ['gpu-0', 'gpu-1'].map((name, index) => ({
     name,
     attributes: { model: { string: index === 0 ? 'a' : 'b' } },
   }));
-  const slice = { driver, nodeName: 'n2', pool, devices };
-  const metadata = { name: 'n2-gpu' };
+  const spec = { driver, nodeName, pool, devices };
+  const metadata = { name: `${nodeName}-gpu` };
   await client.create(
     resourceSlices,
-    { apiVersion, kind: 'ResourceSlice', metadata, spec: slice },
+    { apiVersion, kind: 'ResourceSlice', metadata, spec },
     { signal },
   );
+}
+
+test('devices: allocated with the node, reserved for the pod, protected from deletion', async () => {
+  await using cluster = await open();
+  const { client, signal } = cluster;
+  await withDevices(cluster, 'n2');
   const selectors = [{ cel: { expression: `device.driver == "${driver}"` } }];
   await client.create(
     deviceClasses,
@@ -195,4 +202,43 @@ test('devices: allocated with the node, reserved for the pod, protected from del
   assert.equal(await placed(cluster, 'shares'), 'n2');
   const shared = await client.get(resourceClaims, at, { signal });
   assert.equal(shared.status?.reservedFor?.length, 2);
+});
+
+test('a claim that nobody uses gives its devices back where the pod cannot go', async () => {
+  await using cluster = await open();
+  const { client, signal } = cluster;
+  for (const name of ['n1', 'n2']) await withDevices(cluster, name);
+  await client.create(
+    deviceClasses,
+    { apiVersion, kind: 'DeviceClass', metadata: { name: 'gpu' }, spec: {} },
+    { signal },
+  );
+  const at = { namespace: 'default', name: 'gpu' };
+  const exactly = { deviceClassName: 'gpu' };
+  const claim = {
+    apiVersion,
+    kind: 'ResourceClaim',
+    metadata: at,
+    spec: { devices: { requests: [{ name: 'one', exactly }] } },
+  };
+  const made = await client.create(resourceClaims, claim, { signal });
+  // Allocated on a node that takes no pods any more, for a pod that is gone.
+  const field = { key: 'metadata.name', operator: 'In', values: ['n1'] };
+  const nodeSelector = { nodeSelectorTerms: [{ matchFields: [field] }] };
+  const results = [{ request: 'one', driver, pool: 'n1', device: 'gpu-0' }];
+  const status = { allocation: { devices: { results }, nodeSelector } };
+  const finalizers = ['resource.kubernetes.io/delete-protection'];
+  const kept = { ...made, metadata: { ...made.metadata, finalizers } };
+  const { metadata } = await client.update(resourceClaims, kept, { signal });
+  const allocated = { ...made, metadata, status };
+  await client.update(resourceClaims, allocated, { subresource: 'status', signal });
+  const cordoned = { spec: { unschedulable: true } };
+  await client.patch(nodes, { name: 'n1' }, cordoned, { type: 'merge', signal });
+  const claims: Partial<PodSpec> = {
+    resourceClaims: [{ name: 'gpu', resourceClaimName: 'gpu' }],
+  };
+  await client.create(pods, pod('train', claims), { signal });
+  assert.equal(await placed(cluster, 'train'), 'n2');
+  const { allocation } = (await client.get(resourceClaims, at, { signal })).status ?? {};
+  assert.equal(allocation?.devices?.results?.[0]?.pool, 'n2');
 });
