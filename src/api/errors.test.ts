@@ -132,7 +132,7 @@ test('field errors in words', () => {
     [notSupported('a', 'x', ['b', 'c']), 'a: Unsupported value: "x": supported values: "b", "c"'],
     [tooLong('a', 63), 'a: Too long: may not be more than 63 bytes'],
     [tooMany('a', 5, 3), 'a: Too many: 5: must have at most 3 items'],
-    [invalidField('a', undefined, 'no'), 'a: Invalid value: "null": no'],
+    [invalidField('a', undefined, 'no'), 'a: Invalid value: null: no'],
     [invalidField('a', null, 'no'), 'a: Invalid value: null: no'],
     [invalidField('a', { b: [true] }, 'no'), 'a: Invalid value: {"b":[true]}: no'],
     [invalidField('a', false, 'no'), 'a: Invalid value: false: no'],

@@ -116,7 +116,7 @@ export function formatFieldErrors(errors: readonly FieldError[]): string {
 }
 
 function formatValue(value: unknown): string {
-  if (value === undefined) return '"null"';
+  if (value === undefined) return 'null';
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   return JSON.stringify(value);
 }

@@ -99,6 +99,8 @@ export interface Resource<Hub extends KubeObject = KubeObject> {
    * `pods/resize`.
    */
   readonly partialUpdates?: Readonly<Record<string, PartialUpdate<Hub>>> | undefined;
+  /** Parts of a write to the object itself that nobody comes to own: upstream resets them. */
+  readonly unowned?: readonly string[];
   /**
    * Which checks of metadata the kind makes once more when an object is updated: of the whole, and
    * of what may not change. Default: both. Clients see an error as often as it was found.

@@ -55,6 +55,10 @@ class DeferredResource implements Whole<Resource> {
     return this.#scales ? this.#whole().scale : undefined;
   }
 
+  get unowned() {
+    return this.#whole().unowned ?? [];
+  }
+
   get metadataRechecked() {
     return this.#whole().metadataRechecked ?? 'whole and change';
   }

@@ -35,9 +35,10 @@ export function openDefinitions(): Definitions {
 }
 
 function withWire(schema: Schema, wire: WireFacts): Schema {
-  const { required = [] } = schema;
+  const { required = [], fields = {} } = schema;
   const { struct = [], zero = [], drop = [] } = wire;
-  const filled = [...new Set([...required, ...struct, ...zero])];
+  const lists = required.filter((key) => fields[key]?.items !== undefined);
+  const filled = [...new Set([...lists, ...struct, ...zero])];
   return { ...schema, wire: { ...wire, filled: filled.filter((key) => !drop.includes(key)) } };
 }
 

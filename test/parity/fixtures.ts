@@ -73,7 +73,7 @@ function fixtureOf(catalog: Catalog, written: Written): Fixture {
     status: written.status,
     approval: written.approval,
   };
-  const served = findServed(catalog, written);
+  const served = written.path === undefined ? findServed(catalog, written) : undefined;
   if (served !== undefined) {
     const { resource, view } = served;
     return {

@@ -29,7 +29,8 @@ class Normalizer {
     if (typeof value === 'string') return this.#text(value, key);
     if (typeof value === 'number') return this.#number(value, key);
     if (Array.isArray(value)) {
-      const items = value.map((item) => this.value(item, key));
+      const own = key === 'sources' ? value.filter((item) => !isForeign(item)) : value;
+      const items = own.map((item) => this.value(item, key));
       // By time, then by name: who wrote in the same second as another comes before or after.
       return key === 'managedFields'
         ? items.sort((a, b) => (textOf(a) < textOf(b) ? -1 : 1))
@@ -41,6 +42,7 @@ class Normalizer {
 
   #members(members: Members, key: string): Members {
     const result: Members = {};
+    if (members['kind'] === 'Status') return this.#status(members);
     // Sorted, since the order of members says nothing.
     for (const name of Object.keys(members).sort()) {
       if (name === 'uid' && (key === 'metadata' || key === 'details')) continue;
@@ -50,11 +52,26 @@ class Normalizer {
       result[this.#text(name, '')] = this.value(members[name], name);
     }
     if (key === 'status' && Array.isArray(result['nonResourceRules'])) sortRules(result);
-    if (result['kind'] === 'Status') sortCauses(result);
     const { rows, columnDefinitions } = result;
     if (Array.isArray(rows) && Array.isArray(columnDefinitions)) {
       withoutAges(rows, columnDefinitions);
     }
+    return result;
+  }
+
+  /** Without the differences that are shown, by upstream of internal types (`\n@@ -1,7 …`). */
+  #status(status: Members): Members {
+    const { causes } = (status['details'] ?? {}) as { readonly causes?: unknown };
+    let text = JSON.stringify({ ...status, kind: 'Answer' });
+    for (const cause of Array.isArray(causes) ? causes : []) {
+      const { message = '' } = cause as { readonly message?: string };
+      const start = message.indexOf(message.includes('may not change') ? '\n' : '\n@@');
+      if (start < 0) continue;
+      text = text.replaceAll(JSON.stringify(message.slice(start)).slice(1, -1), '');
+    }
+    const result = this.#members(JSON.parse(text) as Members, '');
+    result['kind'] = 'Status';
+    sortCauses(result);
     return result;
   }
 
@@ -84,6 +101,12 @@ class Normalizer {
   #unsaid(found: string, word: string): string {
     return this.#said.includes(found) ? found : word;
   }
+}
+
+/** The tree that the recorded server was built from mounts one more file into each pod. */
+function isForeign(item: unknown): boolean {
+  const { configMap } = item as { readonly configMap?: { readonly name?: unknown } };
+  return configMap?.name === 'openshift-service-ca.crt';
 }
 
 /** Upstream gathers rules and the errors of a map's members in an order that changes. */
@@ -161,11 +184,21 @@ function sortedJson(text: string): string | undefined {
   }
 }
 
+/**
+ * A value that an error shows, with its members in order. Upstream often shows an internal type:
+ * names begin with a capital, and what is empty is there all the same.
+ */
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== 'object' || value === null) return value;
-  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return Object.fromEntries(entries.map(([key, member]) => [key, sorted(member)]));
+  const entries = Object.entries(value).map(([key, member]) => [key.toLowerCase(), sorted(member)]);
+  const said = entries.filter(([, member]) => !isEmpty(member));
+  return Object.fromEntries(said.sort(([a], [b]) => (String(a) < String(b) ? -1 : 1)));
+}
+
+function isEmpty(value: unknown): boolean {
+  if (!value) return true;
+  return typeof value === 'object' && Object.keys(value).length === 0;
 }
 
 /** How long ago something was depends on when one asks. */

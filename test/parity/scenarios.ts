@@ -154,6 +154,7 @@ class KindScenarios {
         '',
         `${path}/${nameOf(this.object(full, 'missing'))}`,
       ),
+      { id: 'stored again', method: 'GET', path: item },
       put('unknown field, strict', { ...stored, unknown: 1 }, '?fieldValidation=Strict&dryRun=All'),
       put('bad label', withMetadata({ resourceVersion: '$RV', labels: { 'bad key!': 'v' } })),
       put(

@@ -5,7 +5,7 @@
  * time are there at once), then the verb in `verbs/` or the sub-resource in `subresources/`. Plain
  * paths go to `discovery/`. Next in the walk: a kind, as `resources/apps/deployment.ts`.
  */
-import { badRequest, methodNotAllowed, methodNotSupported, unknownResource } from '#api/errors.ts';
+import { badRequest, methodNotAllowed, unknownResource } from '#api/errors.ts';
 import type { Resource } from '#api/resource.ts';
 import type { Identity } from '#kit/transport.ts';
 import { answerPath } from '../discovery/paths.ts';
@@ -85,7 +85,7 @@ export function route(parts: Parts, routed: Routed): Promise<Answer> {
   const call: Call = { info, served, identity, output, request, signal };
   if (info.subresource === '') {
     const allowed = served.resource.verbs?.includes(info.verb) ?? true;
-    if (!allowed) throw methodNotSupported({ group: info.group, resource: info.plural }, info.verb);
+    if (!allowed) throw methodNotAllowed();
     const perform = unstored[`${served.resource.storagePrefix}/${info.verb}`] ?? verbs[info.verb];
     return perform(parts, call);
   }
@@ -94,10 +94,7 @@ export function route(parts: Parts, routed: Routed): Promise<Answer> {
   );
   if (sub === undefined) throw unknownResource();
   if (!sub.verbs.includes(info.verb) && info.subresource !== 'proxy') {
-    throw methodNotSupported(
-      { group: info.group, resource: `${info.plural}/${sub.name}` },
-      info.verb,
-    );
+    throw methodNotAllowed();
   }
   const perform = actions[info.subresource] ?? verbs[info.verb];
   return perform(parts, call);
@@ -112,7 +109,7 @@ function checkShape(
   const many = verb === 'list' || verb === 'watch' || verb === 'deletecollection';
   if (namespaced && namespace === '' && (!many || verb === 'deletecollection')) {
     if (verb === 'create' || verb === 'deletecollection') {
-      throw methodNotSupported({ group, resource: plural }, verb);
+      throw methodNotAllowed();
     }
     throw unknownResource();
   }

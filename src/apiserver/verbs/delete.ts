@@ -108,6 +108,14 @@ function checkPreconditions(served: Served, hub: KubeObject, options: DeleteOpti
 
 /** Kinds whose deletion answers with the object; all others answer with a Status. */
 const answersWithObject: ReadonlySet<string> = new Set([
+  'csidrivers.storage.k8s.io',
+  'csinodes.storage.k8s.io',
+  'deviceclasses.resource.k8s.io',
+  'resourceclaims.resource.k8s.io',
+  'resourceclaimtemplates.resource.k8s.io',
+  'resourceslices.resource.k8s.io',
+  'storageclasses.storage.k8s.io',
+  'volumeattachments.storage.k8s.io',
   'pods',
   'services',
   'serviceaccounts',
@@ -119,7 +127,7 @@ const answersWithObject: ReadonlySet<string> = new Set([
 
 function showsObject(served: Served): boolean {
   const { group, resource } = groupResource(served);
-  return group === '' && answersWithObject.has(resource);
+  return answersWithObject.has(group === '' ? resource : `${resource}.${group}`);
 }
 
 function removedAnswer(served: Served, hub: KubeObject, entry: Entry): Answer {

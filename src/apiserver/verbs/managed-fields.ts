@@ -117,7 +117,8 @@ export function ownedFromStart(
   if (manager === undefined) return hub;
   const { managedFields: given } = hub.metadata;
   const before = isReset(given) ? [] : (parseManagedFields(given, { stored: false }) ?? []);
-  const said = served.resource.hasStatus ? withStatusOf(hub, undefined) : hub;
+  const owned = withoutUnowned(served.resource, hub);
+  const said = served.resource.hasStatus ? withStatusOf(owned, undefined) : owned;
   const owners = ownAfterUpdate(before, {
     writer: {
       manager,
@@ -129,6 +130,13 @@ export function ownedFromStart(
     changesIn: changesBetween(parts, served, undefined, said),
   });
   return withManagedFields(hub, owners);
+}
+
+function withoutUnowned({ unowned = [] }: Served['resource'], hub: KubeObject): KubeObject {
+  if (unowned.length === 0) return hub;
+  const kept = Object.entries(hub).filter(([key]) => !unowned.includes(key));
+  // What every object has is never among them.
+  return Object.fromEntries(kept) as object as KubeObject;
 }
 
 export interface ChangedObject extends NewObject {

@@ -7,8 +7,8 @@
  * its last finalizer is removed. Patch, status, scale and binding use the same loop.
  */
 import type { Served } from '#api/catalog.ts';
-import { badRequest, conflict, notFound, unexplained } from '#api/errors.ts';
-import type { FieldError } from '#api/field-error.ts';
+import { badRequest, conflict, invalid, notFound, unexplained } from '#api/errors.ts';
+import { type FieldError, invalid as invalidField } from '#api/field-error.ts';
 import type { KubeObject } from '#api/object.ts';
 import { validateObjectMeta, validateObjectMetaUpdate } from '#api/object-meta.ts';
 import type { Resource } from '#api/resource.ts';
@@ -154,14 +154,11 @@ function checkPreconditions(
     throw unexplained(`strconv.ParseUint: parsing ${text}: invalid syntax`);
   }
   if (revision === '' && served.resource.allowUnconditionalUpdate === false) {
-    throwInvalid(served, name, [
-      {
-        type: 'FieldValueInvalid',
-        field: 'metadata.resourceVersion',
-        badValue: 0,
-        detail: 'must be specified for an update',
-      },
-    ]);
+    // Here upstream names the resource, not the kind.
+    const { group, resource } = of;
+    const detail = 'must be specified for an update';
+    const error = invalidField('metadata.resourceVersion', 0, detail);
+    throw invalid({ group, kind: resource }, name, [error]);
   }
   if (revision !== '' && revision !== old.metadata.resourceVersion) throw conflict(of, name);
 }

@@ -70,6 +70,7 @@ function bindingResource(kind: string, { beta }: { readonly beta: boolean }): Re
     categories: ['api-extensions'],
     namespaced: false,
     storagePrefix: `${singular}s`,
+    allowUnconditionalUpdate: false,
     metadataRechecked: 'whole',
     views: beta ? [view, sameShapeView(view, { version: 'v1beta1' })] : [view],
     hasStatus: false,

@@ -41,6 +41,7 @@ export function validatingAdmissionPolicyResource(): Resource {
     categories: ['api-extensions'],
     namespaced: false,
     storagePrefix: 'validatingadmissionpolicies',
+    allowUnconditionalUpdate: false,
     metadataRechecked: 'whole',
     views: [
       hubView<ValidatingAdmissionPolicy>({
@@ -95,6 +96,7 @@ export function mutatingAdmissionPolicyResource(): Resource {
     categories: ['api-extensions'],
     namespaced: false,
     storagePrefix: 'mutatingadmissionpolicies',
+    allowUnconditionalUpdate: false,
     metadataRechecked: 'whole',
     views: [view, sameShapeView(view, { version: 'v1beta1' })],
     hasStatus: false,

@@ -58,6 +58,7 @@ function configurationResource(
     categories: ['api-extensions'],
     namespaced: false,
     storagePrefix: `${singular}s`,
+    allowUnconditionalUpdate: false,
     metadataRechecked: 'whole',
     views: [
       hubView<WebhookConfiguration>({

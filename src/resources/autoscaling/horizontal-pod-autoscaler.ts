@@ -36,10 +36,7 @@ export function horizontalPodAutoscalerResource(): Resource {
     ],
     hasStatus: true,
     specChanged: () => false,
-    prepareForCreate: (autoscaler) => ({
-      ...autoscaler,
-      status: { desiredReplicas: 0 },
-    }),
+    prepareForCreate: (autoscaler) => ({ ...autoscaler, status: emptyStatus }),
     prepareForUpdate: (next, old) => ({ ...next, status: old.status }),
     prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
     validate: validateHorizontalPodAutoscaler,
@@ -84,6 +81,11 @@ export function horizontalPodAutoscalerResource(): Resource {
     ],
   });
 }
+
+/** As upstream shows it; see `WireFacts` for the null. */
+const emptyStatus = { desiredReplicas: 0, currentMetrics: null } as object as NonNullable<
+  HorizontalPodAutoscaler['status']
+>;
 
 function setDefaults(autoscaler: HorizontalPodAutoscaler): HorizontalPodAutoscaler {
   // A body without a spec reaches validation, which says what is missing.

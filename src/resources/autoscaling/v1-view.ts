@@ -84,7 +84,7 @@ function fromV2(hub: HorizontalPodAutoscaler): KubeObject {
   const cpu = metrics.find(isCpuUtilization);
   const others = metrics.filter((metric) => metric !== cpu).map(flattenMetric);
   const {
-    currentMetrics = [],
+    currentMetrics: listed,
     conditions = [],
     ...sameStatus
   } = hub.status ?? {
@@ -92,6 +92,7 @@ function fromV2(hub: HorizontalPodAutoscaler): KubeObject {
   };
   const annotations = { ...hub.metadata.annotations };
   if (others.length > 0) annotations[metricsKey] = JSON.stringify(others);
+  const currentMetrics = listed ?? [];
   if (currentMetrics.length > 0) {
     annotations[currentMetricsKey] = JSON.stringify(currentMetrics.map(flattenStatus));
   }

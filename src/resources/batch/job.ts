@@ -99,9 +99,8 @@ function withGeneratedSelector(job: Job): Job {
   for (const label of controllerUidLabels) generated[label] = uid;
   const labels = { ...generated, ...spec.template?.metadata?.labels };
   const given = metadata.labels ?? {};
-  // Labels that the Job took over from its template follow it.
-  const follows =
-    Object.keys(given).length === 0 || jsonEqual(given, spec.template?.metadata?.labels);
+  // Labels that the Job took over from its template (the very same) follow it.
+  const follows = Object.keys(given).length === 0 || given === spec.template?.metadata?.labels;
   return {
     ...job,
     metadata: follows ? { ...metadata, labels } : metadata,

@@ -40,6 +40,7 @@ export function certificateSigningRequestResource(): Resource {
     categories: [],
     namespaced: false,
     storagePrefix: 'certificatesigningrequests',
+    unowned: ['spec'],
     views: [view, beta],
     hasStatus: true,
     partialUpdates: { approval: { prepare: prepareApproval, validate: validateApproval } },

@@ -5,6 +5,7 @@
 import { type FieldError, invalid } from '#api/field-error.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
+import { without } from '../fill-in.ts';
 import type { Lease } from '../types/coordination-v1.ts';
 import { hubView } from '../view.ts';
 
@@ -29,6 +30,8 @@ export function leaseResource(): Resource {
     specChanged: () => false,
     allowCreateOnUpdate: true,
     allowUnconditionalUpdate: false,
+    prepareForCreate: (lease) => withoutElection(lease, undefined),
+    prepareForUpdate: withoutElection,
     validate: validateLease,
     columns: [
       nameColumn(),
@@ -42,6 +45,15 @@ export function leaseResource(): Resource {
       ageColumn(),
     ],
   });
+}
+
+/** Coordinated election is not switched on upstream; what is stored of it stays. */
+function withoutElection(next: Lease, old: Lease | undefined): Lease {
+  const { strategy, preferredHolder } = old?.spec ?? {};
+  if (next.spec === undefined || strategy !== undefined || preferredHolder !== undefined) {
+    return next;
+  }
+  return { ...next, spec: without(next.spec, 'strategy', 'preferredHolder') };
 }
 
 function validateLease({ spec }: Lease): FieldError[] {

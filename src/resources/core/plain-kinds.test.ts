@@ -169,11 +169,13 @@ test('taints are unique and have an effect', () => {
   ]);
 });
 
-test('what a node does not reserve, pods may use', () => {
-  const { hub } = createNode({
-    status: { capacity: { cpu: '4', 'example.com/dongle': '2' }, allocatable: { cpu: '3' } },
-  });
-  assert.deepEqual(hub.status?.allocatable, { cpu: '3', 'example.com/dongle': '2' });
+test('what a node has, pods may use, unless it says what they may', () => {
+  const capacity = { cpu: '4', 'example.com/dongle': '2' };
+  const { hub } = createNode({ status: { capacity } });
+  assert.deepEqual(hub.status?.allocatable, capacity);
+  const allocatable = { cpu: '3' };
+  const said = createNode({ status: { capacity, allocatable } });
+  assert.deepEqual(said.hub.status?.allocatable, allocatable);
 });
 
 test('the range of a node stays', () => {

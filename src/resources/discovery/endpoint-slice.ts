@@ -6,8 +6,9 @@ import { isIP } from 'node:net';
 import { type FieldError, invalid, notSupported, required, tooMany } from '#api/field-error.ts';
 import { labelProblems, qualifiedNameProblems, subdomainProblems } from '#api/names.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
+import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
-import { fillIn, mapItems } from '../fill-in.ts';
+import { fillIn, mapItems, without } from '../fill-in.ts';
 import type { Endpoint, EndpointPort, EndpointSlice } from '../types/discovery-v1.ts';
 import { hubView } from '../view.ts';
 
@@ -37,6 +38,13 @@ export function endpointSliceResource(): Resource {
       }),
     ],
     hasStatus: false,
+    specChanged: (next, old) =>
+      !jsonEqual(
+        { ...next, metadata: next.metadata.labels },
+        { ...old, metadata: old.metadata.labels },
+      ),
+    prepareForCreate: (slice) => withoutTopology(slice),
+    prepareForUpdate: (next) => withoutTopology(next),
     validate: validateEndpointSlice,
     validateUpdate: (next, old) =>
       next.addressType === old.addressType
@@ -84,6 +92,13 @@ function setEndpointSliceDefaults(slice: EndpointSlice): EndpointSlice {
     fillIn(port.name === undefined ? { ...port, name: '' } : port, { protocol: 'TCP' }),
   );
   return ports === slice.ports ? slice : { ...slice, ports };
+}
+
+/** Topology has fields of its own now; the old map is not kept. */
+function withoutTopology(slice: EndpointSlice): EndpointSlice {
+  if (!slice.endpoints) return slice;
+  const endpoints = mapItems(slice.endpoints, (one) => without(one, 'deprecatedTopology'));
+  return endpoints === slice.endpoints ? slice : { ...slice, endpoints };
 }
 
 function validateEndpointSlice(slice: EndpointSlice): FieldError[] {

@@ -30,6 +30,8 @@ export function runtimeClassResource(): Resource {
     categories: [],
     namespaced: false,
     storagePrefix: 'runtimeclasses',
+    allowCreateOnUpdate: true,
+    allowUnconditionalUpdate: false,
     views: [view, sameShapeView(view, { version: 'v1beta1' }), alphaView()],
     hasStatus: false,
     specChanged: () => false,

@@ -33,11 +33,13 @@ export function csiDriverResource(): Resource {
     categories: [],
     namespaced: false,
     storagePrefix: 'csidrivers',
+    allowUnconditionalUpdate: false,
     metadataRechecked: 'change',
     views: [view, sameShapeView(view, { version: 'v1beta1' })],
     hasStatus: false,
     // Only a change counts, so a new driver has no generation.
-    specChanged: (next, old) => old.spec !== undefined && !jsonEqual(next.spec, old.spec),
+    specChanged: (next, old) =>
+      next.spec !== undefined && old.spec !== undefined && !jsonEqual(next.spec, old.spec),
     validate: validateDriver,
     validateUpdate: validateDriverUpdate,
     columns: driverColumns(),

@@ -27,6 +27,7 @@ export function volumeAttachmentResource(): Resource {
     categories: [],
     namespaced: false,
     storagePrefix: 'volumeattachments',
+    allowUnconditionalUpdate: false,
     metadataRechecked: 'whole',
     views: [view, sameShapeView(view, { version: 'v1beta1' })],
     hasStatus: true,

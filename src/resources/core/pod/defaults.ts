@@ -20,7 +20,7 @@ import type {
   Probe,
   ResourceRequirements,
 } from '#resources/types/core-v1.ts';
-import { setVolumeDefaults } from './volume-defaults.ts';
+import { isLatest, setVolumeDefaults } from './volume-defaults.ts';
 
 export function setPodDefaults(pod: Pod): Pod {
   if (pod.spec === undefined) return pod;
@@ -80,14 +80,6 @@ function setContainerDefaults<T extends Container | EphemeralContainer>(containe
   next = changeMember(next, 'startupProbe', setProbeDefaults);
   // Only members that both kinds of container have were set.
   return changeMember(next, 'lifecycle', setLifecycleDefaults) as T;
-}
-
-/** Whether the image's tag is `latest`, said or implied. */
-function isLatest(image: string): boolean {
-  if (image === '' || image.includes('@')) return false;
-  const name = image.slice(image.lastIndexOf('/') + 1);
-  const colon = name.lastIndexOf(':');
-  return colon < 0 || name.slice(colon + 1) === 'latest';
 }
 
 function setPortDefaults(port: ContainerPort): ContainerPort {

@@ -2,13 +2,14 @@
  * Pod: containers that run together on one node. The most-written kind; its parts are
  * `defaults.ts`, `spec-validation.ts` and its neighbours, `update-validation.ts`, `columns.ts`.
  */
-import { defineResource, type Resource } from '#api/resource.ts';
+import { defineResource, type Resource, type WriteContext } from '#api/resource.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
-import type { Pod } from '#resources/types/core-v1.ts';
+import type { Pod, PodCondition } from '#resources/types/core-v1.ts';
 import { hubView } from '#resources/view.ts';
 import { podColumns } from './columns.ts';
 import { mirrorServiceAccount, setPodDefaults } from './defaults.ts';
 import { ephemeralContainersUpdate } from './ephemeral-containers.ts';
+import { withLabelKeys } from './label-keys.ts';
 import { qosClassOf } from './qos-class.ts';
 import { resizeUpdate } from './resize.ts';
 import { validatePod } from './spec-validation.ts';
@@ -34,14 +35,7 @@ export function podResource(): Resource {
     ],
     hasStatus: true,
     specChanged: (next, old) => !jsonEqual(next.spec, old.spec),
-    prepareForCreate: (pod) => ({
-      ...pod,
-      ...(pod.spec === undefined ? {} : { spec: mirrorServiceAccount(pod.spec) }),
-      status: {
-        phase: 'Pending',
-        qosClass: pod.spec === undefined ? 'BestEffort' : qosClassOf(pod.spec),
-      },
-    }),
+    prepareForCreate,
     prepareForUpdate: (next, old) => ({ ...next, status: old.status }),
     prepareForStatusUpdate: (next, old) => ({
       ...next,
@@ -69,6 +63,33 @@ export function podResource(): Resource {
     },
     gracePeriodSeconds: gracePeriodSecondsOf,
   });
+}
+
+function prepareForCreate(pod: Pod, { now }: WriteContext): Pod {
+  const { spec } = pod;
+  const gates = spec?.schedulingGates ?? [];
+  return {
+    ...pod,
+    ...(spec === undefined ? {} : { spec: withLabelKeys(mirrorServiceAccount(spec), pod) }),
+    status: {
+      phase: 'Pending',
+      qosClass: spec === undefined ? 'BestEffort' : qosClassOf(spec),
+      ...(gates.length === 0 ? {} : { conditions: [gatedCondition(now)] }),
+    },
+  };
+}
+
+function gatedCondition(now: string): PodCondition {
+  const condition = {
+    type: 'PodScheduled',
+    status: 'False',
+    // As upstream shows it; see `WireFacts`.
+    lastProbeTime: null,
+    lastTransitionTime: now,
+    reason: 'SchedulingGated',
+    message: 'Scheduling is blocked due to non-empty scheduling gates',
+  };
+  return condition as object as PodCondition;
 }
 
 /** A pod that no kubelet runs, or that has ended, goes at once whatever was asked for. */

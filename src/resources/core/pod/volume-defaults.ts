@@ -28,6 +28,9 @@ export function setVolumeDefaults(volume: Volume): Volume {
   next = changeMember(next, 'hostPath', (source) =>
     source.type === undefined ? { ...source, type: '' } : source,
   );
+  next = changeMember(next, 'image', (source) =>
+    fillIn(source, { pullPolicy: isLatest(source.reference ?? '') ? 'Always' : 'IfNotPresent' }),
+  );
   next = changeMember(next, 'iscsi', (source) => fillIn(source, { iscsiInterface: 'default' }));
   next = changeMember(next, 'rbd', (source) =>
     fillIn(source, { pool: 'rbd', user: 'admin', keyring: '/etc/ceph/keyring' }),
@@ -64,4 +67,12 @@ function setProjectionDefaults(projection: VolumeProjection): VolumeProjection {
 
 function setDownwardFileDefaults(file: DownwardAPIVolumeFile): DownwardAPIVolumeFile {
   return changeMember(file, 'fieldRef', (reference) => fillIn(reference, { apiVersion: 'v1' }));
+}
+
+/** Whether the image's tag is `latest`, said or implied. */
+export function isLatest(image: string): boolean {
+  if (image === '' || image.includes('@')) return false;
+  const name = image.slice(image.lastIndexOf('/') + 1);
+  const colon = name.lastIndexOf(':');
+  return colon < 0 || name.slice(colon + 1) === 'latest';
 }

@@ -20,6 +20,7 @@ export function serviceResource(): Resource {
     categories: ['all'],
     namespaced: true,
     storagePrefix: 'services/specs',
+    allowCreateOnUpdate: true,
     metadataRechecked: 'change',
     views: [
       hubView<Service>({
