@@ -32,6 +32,8 @@ export interface World {
   becomesReady: (pod: Pod) => boolean;
   /** Nodes whose kubelet still lives. */
   readonly living: Set<string>;
+  /** Kills them where they are, and starts others that know nothing. */
+  restartControllers(): Promise<void>;
   addNode(name: string, zone?: string): Promise<void>;
   list<T extends KubeObject>(kind: KindOf<T>, namespace?: string): Promise<readonly T[]>;
   /** Lets time pass. */
@@ -58,9 +60,7 @@ export async function openWorld(context: TestContext, options: WorldOptions = {}
   const random = seededRandom(3);
   const log: Logger = silentLog;
   const deps = { client: controllersClient, clock, random, log };
-  const informers = openInformers(deps, { freeze: true });
   const scope = new Scope(new AbortController().signal);
-  scope.spawn((signal) => informers.run(signal));
   const onBug = (error: Error): void => {
     throw error;
   };
@@ -73,16 +73,30 @@ export async function openWorld(context: TestContext, options: WorldOptions = {}
       notAfterMs: clock.now() + 10 * 365 * 24 * 3_600_000,
     },
   );
-  scope.spawn((signal) =>
-    runControllers(
-      { ...deps, informers, onBug },
-      { clusterCIDR: '10.42.0.0/16', rootCA: 'the certificate', issuer, signal },
-    ),
-  );
-  const world = new ControlWorld({ clock, client, server, issuer, signal: scope.signal });
+  const begin = (): Scope => {
+    const controllers = new Scope(scope.signal);
+    const informers = openInformers(deps, { freeze: true });
+    controllers.spawn((signal) => informers.run(signal));
+    controllers.spawn((signal) =>
+      runControllers(
+        { ...deps, informers, onBug },
+        { clusterCIDR: '10.42.0.0/16', rootCA: 'the certificate', issuer, signal },
+      ),
+    );
+    return controllers;
+  };
+  let controllers = begin();
+  const restartControllers = async (): Promise<void> => {
+    controllers.abort(new Error('the controllers are killed'));
+    await controllers.join();
+    controllers = begin();
+  };
+  const parts = { clock, client, server, issuer, restartControllers, signal: scope.signal };
+  const world = new ControlWorld(parts);
   scope.spawn((signal) => world.live(signal));
   context.after(async () => {
     scope.abort(new Error('the test is over'));
+    await controllers.join();
     await scope.join();
     await server[Symbol.asyncDispose]();
   });
@@ -125,22 +139,29 @@ function withMetrics(transport: Transport, metrics: WorldOptions['metrics']): Tr
   };
 }
 
+type Parts = Pick<
+  World,
+  'clock' | 'client' | 'server' | 'issuer' | 'restartControllers' | 'signal'
+>;
+
 class ControlWorld implements World {
   readonly clock: VirtualClock;
   readonly client: Client;
   readonly server: TestServer;
   readonly signal: AbortSignal;
   readonly issuer: KeyPair;
+  readonly restartControllers: () => Promise<void>;
   readonly living = new Set<string>();
   becomesReady: (pod: Pod) => boolean = () => true;
   #addresses = 0;
 
-  constructor(parts: Pick<World, 'clock' | 'client' | 'server' | 'issuer' | 'signal'>) {
+  constructor(parts: Parts) {
     this.clock = parts.clock;
     this.client = parts.client;
     this.server = parts.server;
     this.signal = parts.signal;
     this.issuer = parts.issuer;
+    this.restartControllers = parts.restartControllers;
   }
 
   async addNode(name: string, zone = `zone-of-${name}`): Promise<void> {

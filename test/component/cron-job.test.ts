@@ -169,7 +169,18 @@ test('what was missed by more than the deadline is not made up for', async (t) =
     by: 'v1.21',
     now: 'a start missed by more than the deadline is not made; nothing counts it as failed',
   });
-  const world = await start(t, { schedule: '0 * * * *', startingDeadlineSeconds: 60 });
+  const world = await start(t, { schedule: '*/10 * * * *', startingDeadlineSeconds: 60 });
+  await patch(world, { spec: { suspend: true } });
+  // Two minutes after a full ten.
+  const now = world.clock.now();
+  await world.pass(10 * minute - (now % (10 * minute)) + 2 * minute);
+  await patch(world, { spec: { suspend: false } });
+  await world.pass(minute);
+  assert.deepEqual(await names(world), []);
+  await patch(world, { spec: { startingDeadlineSeconds: 300 } });
+  await world.pass(2_000);
+  assert.equal((await names(world)).length, 1);
+});
   await patch(world, { spec: { suspend: true } });
   await world.pass(2 * 60 * minute);
   await patch(world, { spec: { suspend: false } });
