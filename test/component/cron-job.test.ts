@@ -181,7 +181,6 @@ test('what was missed by more than the deadline is not made up for', async (t) =
   await world.pass(2_000);
   assert.equal((await names(world)).length, 1);
 });
-  await patch(world, { spec: { suspend: true } });
   await world.pass(2 * 60 * minute);
   await patch(world, { spec: { suspend: false } });
   await world.pass(minute);
