@@ -181,14 +181,6 @@ test('what was missed by more than the deadline is not made up for', async (t) =
   await world.pass(2_000);
   assert.equal((await names(world)).length, 1);
 });
-  await world.pass(2 * 60 * minute);
-  await patch(world, { spec: { suspend: false } });
-  await world.pass(minute);
-  assert.deepEqual(await names(world), []);
-  await patch(world, { spec: { startingDeadlineSeconds: 3_600 } });
-  await world.pass(2_000);
-  assert.equal((await names(world)).length, 1);
-});
 
 test('a new schedule does not start what it would have started before', async (t) => {
   const world = await start(t, { schedule: '0 0 1 1 *' });
