@@ -119,6 +119,7 @@ function addClusterFlags(command: Command): Command {
     .option('--backup-interval <time>', 'time between copies of the store, 0 for none (24h)')
     .option('--backup-keep <n>', 'copies of the store that are kept (7)')
     .option('--shutdown-delay-duration <time>', 'serve on for this long when stopping (0s)')
+    .option('--leader-elect', 'controllers hold a Lease, so that others may wait')
     .option('--no-kubeconfig', 'leave the kubeconfig of the user alone')
     .option('--leave-pods', 'leave the pods running when the cluster stops')
     .option('-v <n>', 'log level; 2 and more: debug');

@@ -39,6 +39,8 @@ test('bad settings name the flag', () => {
 test('copies are daily and seven, and a stop waits for nothing, unless told', () => {
   const { backupIntervalMs, backupKeep, shutdownDelayMs } = readConfig({}, server);
   assert.deepEqual([backupIntervalMs, backupKeep, shutdownDelayMs], [86_400_000, 7, 0]);
+  assert.equal(readConfig({}, server).leaderElect, false);
+  assert.equal(readConfig({ leaderElect: true }, server).leaderElect, true);
   const told = readConfig({ backupInterval: '0', shutdownDelayDuration: '1m10s' }, server);
   assert.deepEqual([told.backupIntervalMs, told.shutdownDelayMs], [0, 70_000]);
 });

@@ -34,6 +34,8 @@ export interface ClusterConfig {
   readonly logLevel: Level;
   /** File with a `KubeSchedulerConfiguration`. */
   readonly schedulerConfig: string | undefined;
+  /** The controllers take a Lease before they begin, so that others may wait. */
+  readonly leaderElect: boolean;
   /** Between two copies of the store in the data dir; 0 for none. */
   readonly backupIntervalMs: number;
   readonly backupKeep: number;
@@ -57,6 +59,7 @@ export interface Flags {
   readonly tlsSan?: readonly string[];
   readonly kubeconfig?: boolean;
   readonly leavePods?: boolean;
+  readonly leaderElect?: boolean;
   readonly runtimeConfig?: string;
   readonly images?: readonly string[];
   readonly v?: string;
@@ -117,6 +120,7 @@ export function readConfig(flags: Flags, machine: Machine): ClusterConfig {
     tlsSAN: flags.tlsSan ?? [],
     kubeconfig: flags.kubeconfig ?? true,
     leavePods: flags.leavePods ?? false,
+    leaderElect: flags.leaderElect ?? false,
     legacyVersions: legacyVersions(flags.runtimeConfig),
     imageDirs: flags.images ?? [],
     logLevel: Number(flags.v ?? 0) >= 2 ? 'debug' : 'info',

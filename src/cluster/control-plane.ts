@@ -170,6 +170,7 @@ function controlOptions({ config, state, certificates, nodeIP }: ControlPlaneOpt
     clusterCIDR: state.clusterCIDR,
     rootCA: certificates.ca.cert,
     issuer: certificates.ca,
+    leaderElect: config.leaderElect,
     dns: hasNodeProcess ? { clusterIP: state.clusterDNS, nodeIP, port: state.dnsPort } : undefined,
     hollowNodes: config.node === 'hollow' ? config.nodes : 0,
     logLevel: config.logLevel,

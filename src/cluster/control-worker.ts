@@ -5,8 +5,8 @@
  * `control.ts` starts this worker and hands it the ports; it ends when it is told to stop.
  */
 import { isMainThread, type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { type Client, openClient, openInformers, openPortTransport } from '#client';
-import { runControllers } from '#controllers';
+import { type Client, openClient, openInformers, openPortTransport, runAsLeader } from '#client';
+import { type ControllersDeps, runControllers } from '#controllers';
 import { assert, present } from '#kit/assert.ts';
 import { systemClock } from '#kit/clock.ts';
 import { type Level, openLog } from '#kit/log.ts';
@@ -38,6 +38,8 @@ export interface ControlData {
     | undefined;
   readonly hollowNodes: number;
   readonly logLevel: Level;
+  /** The controllers begin when they hold their Lease. */
+  readonly leaderElect: boolean;
   /** Text of a `KubeSchedulerConfiguration`. */
   readonly schedulerConfig: string | undefined;
 }
@@ -69,11 +71,11 @@ export async function runControlWorker(): Promise<void> {
   const informers = openInformers({ client, clock, random, log });
   const scope = new Scope(stop.signal);
   scope.spawn((signal) => informers.run(signal));
+  const controllers = { client, clock, random, log: log.child({ component: 'controllers' }) };
   scope.spawn((signal) =>
-    runControllers(
-      { client, informers, clock, random, log: log.child({ component: 'controllers' }) },
-      { clusterCIDR: data.clusterCIDR, rootCA: data.rootCA, issuer: data.issuer, signal },
-    ),
+    data.leaderElect
+      ? leadControllers(controllers, data, signal)
+      : runControllers({ ...controllers, informers }, { ...controlOptions(data), signal }),
   );
   const scheduler: SchedulerDeps = {
     client: clientOf(data.ports.scheduler, 'kube-scheduler'),
@@ -99,6 +101,29 @@ export async function runControlWorker(): Promise<void> {
   }
   await scope.join();
   for (const port of Object.values(data.ports)) port?.close();
+}
+
+function controlOptions({ clusterCIDR, rootCA, issuer }: ControlData) {
+  return { clusterCIDR, rootCA, issuer };
+}
+
+/** Each time that they lead they begin with copies of their own, and end with them. */
+function leadControllers(
+  deps: Omit<ControllersDeps, 'informers'>,
+  data: ControlData,
+  signal: AbortSignal,
+): Promise<void> {
+  const lease = { namespace: 'kube-system', name: 'kube-controller-manager' };
+  const identity = `coracle_${nameSuffix(deps.random, 10)}`;
+  return runAsLeader(deps, { ...lease, identity, signal }, async (leading) => {
+    const scope = new Scope(leading);
+    const informers = openInformers(deps);
+    scope.spawn((inner) => informers.run(inner));
+    scope.spawn((inner) =>
+      runControllers({ ...deps, informers }, { ...controlOptions(data), signal: inner }),
+    );
+    await scope.join();
+  });
 }
 
 /** With a configuration the scheduler takes the Lease that it names, so that others may wait. */
