@@ -137,6 +137,24 @@ test('the restart policy decides what happens after an end', () => {
   assert.deepEqual(after('Never', 1), ['stopSandbox s1']);
 });
 
+test('a container may have a policy and rules of its own', () => {
+  const after = (exitCode: number, more: Partial<Container>) => {
+    const pod = podOf({ restartPolicy: 'Never', containers: [{ ...web, ...more }] });
+    return plan({ pod, containers: [exited('web', exitCode)] });
+  };
+  const again = ['start web#1'];
+  const over = ['stopSandbox s1'];
+  assert.deepEqual(after(1, { restartPolicy: 'OnFailure' }), again);
+  assert.deepEqual(after(0, { restartPolicy: 'OnFailure' }), over);
+  const rule = (operator: string, values: readonly number[]): Partial<Container> => ({
+    restartPolicy: 'Never',
+    restartPolicyRules: [{ action: 'Restart', exitCodes: { operator, values } }],
+  });
+  assert.deepEqual(after(42, rule('In', [42])), again);
+  assert.deepEqual(after(1, rule('In', [42])), over);
+  assert.deepEqual(after(1, rule('NotIn', [42])), again);
+});
+
 test('restarts wait for their back-off and say so', () => {
   const backoffs = new Map([['web', { delayMs: 10_000, raisedAtMs: nowMs - 5000 }]]);
   const given = facts({ containers: [exited('web', 1, { attempt: 2 })], more: { backoffs } });

@@ -28,6 +28,7 @@ import {
   isSidecar,
   latestOf,
   type PodFacts,
+  restartsAfter,
   type SandboxFact,
 } from './pod-facts.ts';
 
@@ -121,22 +122,19 @@ function isOver({ pod, runtime }: PodFacts): boolean {
       !isSidecar(container) &&
       latest?.state === 'exited' &&
       latest.exitCode !== 0 &&
-      pod.spec?.restartPolicy === 'Never'
+      !restartsAfter(pod, container, latest.exitCode)
     );
   });
   if (failedInit) return true;
   return containersOf(pod).every((container) => {
     const latest = latestOf(runtime, container.name);
-    if (latest !== undefined) return latest.state === 'exited' && !restarts(pod, latest);
+    if (latest !== undefined) {
+      return latest.state === 'exited' && !restartsAfter(pod, container, latest.exitCode);
+    }
     // The runtime has lost it: it ran, and is not to run twice.
     const known = containerStatuses.find(({ name }) => name === container.name);
     return pod.spec?.restartPolicy === 'Never' && known?.containerID !== undefined;
   });
-}
-
-function restarts(pod: Pod, ended: ContainerFact): boolean {
-  const policy = pod.spec?.restartPolicy ?? 'Always';
-  return policy === 'Always' || (policy === 'OnFailure' && ended.exitCode !== 0);
 }
 
 /** Containers first, then sidecars in reverse order, then sandboxes. */
@@ -255,7 +253,7 @@ class Draft {
       return false;
     }
     if (isAlive(current)) return this.#judge(container, current);
-    const policy = isSidecar(container) || restarts(this.facts.pod, current);
+    const policy = restartsAfter(this.facts.pod, container, current.exitCode);
     const again = init && !isSidecar(container) ? current.exitCode !== 0 && policy : policy;
     if (again) this.#restart(container, init, current);
     return false;

@@ -128,6 +128,20 @@ export function isSidecar(container: Container): boolean {
   return container.restartPolicy === 'Always';
 }
 
+/**
+ * Whether a start follows an end: the first of the container's rules that matches says so, then its
+ * own policy, then the pod's.
+ */
+export function restartsAfter(pod: Pod, container: Container, exitCode: number): boolean {
+  const rule = (container.restartPolicyRules ?? []).find(({ exitCodes }) => {
+    const isListed = exitCodes?.values?.includes(exitCode) === true;
+    return exitCodes?.operator === 'NotIn' ? !isListed : isListed;
+  });
+  if (rule?.action === 'Restart' && container.restartPolicy !== undefined) return true;
+  const policy = container.restartPolicy ?? pod.spec?.restartPolicy ?? 'Always';
+  return policy === 'Always' || (policy === 'OnFailure' && exitCode !== 0);
+}
+
 /** The newest container of this name. */
 export function latestOf(runtime: RuntimeFacts, name: string): ContainerFact | undefined {
   return runtime.containers.find((container) => container.name === name);

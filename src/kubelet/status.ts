@@ -25,6 +25,7 @@ import {
   isSidecar,
   latestOf,
   type PodFacts,
+  restartsAfter,
 } from './pod-facts.ts';
 import { qosClassOf } from './qos.ts';
 
@@ -235,26 +236,32 @@ export function podPhase(
   const old = pod.status?.phase;
   if (old === 'Succeeded' || old === 'Failed') return old;
   if (failure !== undefined) return 'Failed';
-  const policy = pod.spec?.restartPolicy ?? 'Always';
   const regular = init.filter((_, index) => {
     const container = initContainersOf(pod)[index];
     return container !== undefined && !isSidecar(container);
   });
-  const failedInit = regular.some((status) => (exitOf(status) ?? 0) !== 0);
-  if (failedInit && policy === 'Never') return 'Failed';
+  const failedInit = regular.some((status) => {
+    const exitCode = exitOf(status) ?? 0;
+    const container = initContainersOf(pod).find(({ name }) => name === status.name);
+    return exitCode !== 0 && container !== undefined && !restartsAfter(pod, container, exitCode);
+  });
+  if (failedInit) return 'Failed';
   const begun = main.some((status) => status.state?.running !== undefined || hasEnded(status));
   const pendingInit = regular.some((status) => exitOf(status) !== 0);
   if (pendingInit && !begun) return 'Pending';
-  return mainPhase(policy, main);
+  return mainPhase(pod, main);
 }
 
-function mainPhase(policy: string, main: readonly ContainerStatus[]): string {
+function mainPhase(pod: Pod, main: readonly ContainerStatus[]): string {
   const waiting = main.filter((status) => status.state?.running === undefined && !hasEnded(status));
   if (waiting.length > 0) return 'Pending';
   if (main.some((status) => status.state?.running !== undefined)) return 'Running';
-  if (policy === 'Always') return 'Running';
-  if (main.every((status) => exitOf(status) === 0)) return 'Succeeded';
-  return policy === 'Never' ? 'Failed' : 'Running';
+  const comesBack = main.some((status) => {
+    const container = containersOf(pod).find(({ name }) => name === status.name);
+    return container !== undefined && restartsAfter(pod, container, exitOf(status) ?? 0);
+  });
+  if (comesBack) return 'Running';
+  return main.every((status) => exitOf(status) === 0) ? 'Succeeded' : 'Failed';
 }
 
 function exitOf(status: ContainerStatus): number | undefined {
