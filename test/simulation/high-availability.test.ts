@@ -98,7 +98,7 @@ test('controllers and scheduler that are killed begin anew and go on where they 
 });
 
 test('when no node can be heard, nobody is evicted', async () => {
-    const lives = new Lives();
+  const lives = new Lives();
   await lives.begin(4);
   await lives.until('four pods are ready', () => lives.ready === 4);
   const names = [...lives.truth.of<Pod>('Pod')].map(({ metadata }) => metadata.uid).sort();

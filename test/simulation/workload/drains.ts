@@ -1,6 +1,7 @@
 /**
- * Nodes are drained for upkeep, several at a time: cordoned, their pods of one namespace evicted, as
- * far as a disruption budget lets them, and uncordoned. What the budget refuses is tried again a few times.
+ * Nodes are drained for upkeep, several at a time: cordoned, their pods of one namespace evicted,
+ * as far as a disruption budget lets them, and uncordoned. What it refuses is tried again a few
+ * times.
  */
 import { ApiError, isReason } from '#api/errors.ts';
 import { deployments, nodes as nodeKind, podDisruptionBudgets, pods } from '#resources/kinds.ts';

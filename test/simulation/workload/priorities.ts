@@ -3,13 +3,25 @@
  * the low ones. Who finds no room has to be told so, and waits without harm.
  */
 import { pods, priorityClasses, replicaSets } from '#resources/kinds.ts';
-import type { Node, Pod } from '#resources/types/core-v1.ts';
+import type { Node, Pod, PodSpec } from '#resources/types/core-v1.ts';
 import { overfull, podsOn } from '../checkers/pods-fit.ts';
 import { type Actor, containersOf, type User } from './user.ts';
 
 export const crowdNamespace = 'crowd';
 const namespace = crowdNamespace;
 const values = { low: -100, high: 1000 } as const;
+const impossible = 'impossible';
+/** More than any node has; a label that none has; even spread over what is nowhere. */
+const impossibleSpecs: readonly PodSpec[] = [
+  { containers: containersOf('1000') },
+  { containers: containersOf('20m'), nodeSelector: { nowhere: 'yes' } },
+  {
+    containers: containersOf('20m'),
+    topologySpreadConstraints: [
+      { maxSkew: 1, topologyKey: 'nowhere', whenUnsatisfiable: 'DoNotSchedule' },
+    ],
+  },
+];
 const steps = ['low', 'high', 'high', 'impossible', 'clear'] as const;
 
 export class Priorities implements Actor {
@@ -54,8 +66,8 @@ export class Priorities implements Actor {
         if (this.#high.length < Math.floor(this.#nodes / 2)) await this.#createHigh(signal);
         return;
       case 'impossible': {
-        const metadata = { name: user.nextName('impossible'), namespace };
-        const spec = { containers: containersOf('1000') };
+        const metadata = { name: user.nextName(impossible), namespace };
+        const spec = user.choose(impossibleSpecs);
         await user.create(pods, { apiVersion: 'v1', kind: 'Pod', metadata, spec }, signal);
         return;
       }
@@ -80,6 +92,7 @@ export class Priorities implements Actor {
       if (told?.reason !== 'Unschedulable' || !told.message) {
         problems.push(`pod ${name} waits, and nobody says why`);
       }
+      if (name?.startsWith(impossible)) continue;
       const room = this.#roomFor(pod);
       if (room !== undefined) problems.push(`pod ${name} waits, and ${room} has room for it`);
     }
