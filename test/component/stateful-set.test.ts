@@ -199,8 +199,21 @@ test('with Parallel all are made and deleted at once', async (t) => {
   assert.equal((await names(world)).length, 5);
   await patch(world, { spec: { replicas: 1 } });
   await world.until('the four to go', async () => (await names(world)).length === 1);
-  const ordered = await get(world);
-  assert.equal(ordered.spec?.podManagementPolicy, 'Parallel');
+  await patch(world, { spec: { replicas: 4 } });
+  await world.pass(1_000);
+  assert.equal((await names(world)).length, 4, 'none of them is ready');
+  assert.equal((await get(world)).spec?.podManagementPolicy, 'Parallel');
+  world.living.delete('n1');
+  await world.client.delete(statefulSets, at, { signal: world.signal });
+  await world.pass(1_000);
+  const ending = (await found(world)).filter(({ metadata }) => metadata.deletionTimestamp);
+  assert.equal(ending.length, 4, 'their kubelet is silent, so they can be seen to end together');
+  const plain = await world.client.create(
+    statefulSets,
+    { ...web(), metadata: { namespace, name: 'plain' } },
+    { signal: world.signal },
+  );
+  assert.equal(plain.spec?.podManagementPolicy, 'OrderedReady');
 });
 
 test('growing goes up one by one, shrinking down from the highest', async (t) => {
