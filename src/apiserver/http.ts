@@ -41,8 +41,8 @@ const serverLimits = {
   streamsMax: 1000,
   /** What clients may send on one HTTP/2 connection before it was read. */
   windowBytes: 1024 * 1024,
-  /** How long the greeting of TLS, and the head of a request, may take to arrive. */
-  handshakeLimitMs: 10_000,
+  /** How long the greeting of TLS, and then the head of a request, may take to arrive. */
+  handshakeLimitMs: 32_000,
   headersLimitMs: 32_000,
   /** How long a connection of HTTP/1 is kept for the next request. */
   idleLimitMs: 90_000,
