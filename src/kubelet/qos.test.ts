@@ -52,3 +52,29 @@ test('the less a pod asked for, the sooner it is killed for memory', () => {
   assert.equal(score({ requests: { memory: '512Mi' } }), 500);
   assert.equal(score({ requests: { memory: '2Gi' } }), 3);
 });
+
+test('what the pod asks for as a whole comes first, what its runtime costs on top', () => {
+  const whole = (resources: ResourceRequirements, overhead?: Record<string, string>): Pod => {
+    const pod = podOf(some);
+    return { ...pod, spec: { containers: [], ...pod.spec, resources, overhead } };
+  };
+  assert.equal(qosClassOf(whole(exact)), 'Guaranteed');
+  assert.equal(qosClassOf(whole({ limits: exact.limits, requests: some.requests })), 'Burstable');
+  const limited = podCgroup(whole(exact));
+  assert.deepEqual(limited, {
+    cpuShares: 1024,
+    cpuPeriod: 100_000,
+    cpuQuota: 100_000,
+    memoryLimitBytes: 1024 ** 3,
+  });
+  const costly = podCgroup(whole(exact, { cpu: '250m', memory: '128Mi' }));
+  assert.deepEqual(
+    [costly.cpuShares, costly.cpuQuota, costly.memoryLimitBytes],
+    [1280, 125_000, 1152 * 1024 ** 2],
+  );
+  const unlimited = podCgroup(whole({ requests: { cpu: '2' } }, { cpu: '250m', memory: '1Mi' }));
+  assert.deepEqual(
+    [unlimited.cpuShares, unlimited.cpuQuota, unlimited.memoryLimitBytes],
+    [2304, undefined, undefined],
+  );
+});

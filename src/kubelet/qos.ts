@@ -16,7 +16,10 @@ export type QosClass = 'Guaranteed' | 'Burstable' | 'BestEffort';
 type Amounts = Readonly<Record<string, string>> | undefined;
 
 export function qosClassOf(pod: Pod): QosClass {
-  const all = [...containersOf(pod), ...initContainersOf(pod)];
+  const whole = pod.spec?.resources;
+  // What a pod asks for as a whole counts instead of what its containers ask for.
+  const isWhole = asks(whole?.requests) || asks(whole?.limits);
+  const all = isWhole ? [{ resources: whole }] : [...containersOf(pod), ...initContainersOf(pod)];
   const isEmpty = all.every(
     ({ resources }) => !asks(resources?.requests) && !asks(resources?.limits),
   );
@@ -80,8 +83,40 @@ function quotaOf(milli: number): number {
   return Math.max(Math.floor((milli * cpuPeriodUs) / 1000), cpuQuotaMinUs);
 }
 
-/** The pod's own cgroup: sums, limited only where every container is. */
+/**
+ * The pod's own cgroup: sums, limited only where every container is. What the pod asks for as a
+ * whole comes first; what its runtime costs (`overhead`) comes on top.
+ */
 export function podCgroup(pod: Pod): CgroupResources {
+  const { resources: whole, overhead } = pod.spec ?? {};
+  const sums = containerSums(pod);
+  const choose = (amounts: Amounts, name: string, otherwise: number): number =>
+    amounts?.[name] === undefined ? otherwise : milliOf(amounts, name);
+  const limits = {
+    cpu: choose(whole?.limits, 'cpu', sums.cpuLimit),
+    memory: choose(whole?.limits, 'memory', sums.memoryLimit),
+  };
+  const request = choose(
+    whole?.requests,
+    'cpu',
+    whole?.limits?.['cpu'] === undefined ? sums.cpu : limits.cpu,
+  );
+  const plus = (name: string): number => milliOf(overhead, name);
+  const memoryBytes = Math.floor((limits.memory + plus('memory')) / 1000);
+  return {
+    cpuShares: sharesOf(request + plus('cpu')),
+    cpuPeriod: cpuPeriodUs,
+    cpuQuota: limits.cpu > 0 ? quotaOf(limits.cpu + plus('cpu')) : undefined,
+    memoryLimitBytes: limits.memory > 0 ? memoryBytes : undefined,
+  };
+}
+
+/** In thousandths; a limit of 0 is none, since one container has none. */
+function containerSums(pod: Pod): {
+  readonly cpu: number;
+  readonly cpuLimit: number;
+  readonly memoryLimit: number;
+} {
   const sidecars = initContainersOf(pod).filter(isSidecar);
   const running = [...containersOf(pod), ...sidecars];
   const phases = initContainersOf(pod).filter((container) => !isSidecar(container));
@@ -90,22 +125,17 @@ export function podCgroup(pod: Pod): CgroupResources {
       running.reduce((sum, container) => sum + of(container), 0),
       ...phases.map(of),
     );
-  const limited = (name: string): boolean =>
-    [...running, ...phases].every(({ resources }) => milliOf(resources?.limits, name) > 0);
-  const request = largest(({ resources }) =>
+  const limitOf = (name: string): number => {
+    const of = ({ resources }: Container): number => milliOf(resources?.limits, name);
+    return [...running, ...phases].every((container) => of(container) > 0) ? largest(of) : 0;
+  };
+  const cpu = largest(({ resources }) =>
     milliOf(
       resources?.requests?.['cpu'] === undefined ? resources?.limits : resources.requests,
       'cpu',
     ),
   );
-  const cpu = largest(({ resources }) => milliOf(resources?.limits, 'cpu'));
-  const memory = largest(({ resources }) => quantityValueOf(resources?.limits, 'memory'));
-  return {
-    cpuShares: sharesOf(request),
-    cpuPeriod: cpuPeriodUs,
-    cpuQuota: limited('cpu') ? quotaOf(cpu) : undefined,
-    memoryLimitBytes: limited('memory') ? memory : undefined,
-  };
+  return { cpu, cpuLimit: limitOf('cpu'), memoryLimit: limitOf('memory') };
 }
 
 /** -997 for guaranteed pods, 1000 for best effort, in between by share of the node's memory. */
