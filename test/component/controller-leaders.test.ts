@@ -9,6 +9,7 @@ import { Scope } from '#kit/scope.ts';
 import type { Transport } from '#kit/transport.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
 import { deployments, leases, pods, replicaSets } from '#resources/kinds.ts';
+import { covers } from '#test/covers.ts';
 import { openTestServer } from '#test/fixtures.ts';
 
 const namespace = 'default';
@@ -31,6 +32,7 @@ function cuttable(transport: Transport): { readonly transport: Transport; isCut:
 }
 
 test('one copy leads; cut off from the server it stops, and the other takes over', async (t) => {
+  covers('HA-003');
   const clock = new VirtualClock();
   await using server = await openTestServer({ clock });
   const admin = openClient({ transport: server.transport, clock });
