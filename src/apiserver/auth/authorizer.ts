@@ -150,7 +150,7 @@ function networkMay(attributes: ResourceAttributes): boolean {
   return isEventWrite(attributes);
 }
 
-/** Reads its own namespace, except Secrets; known by its groups, as a question may name them alone. */
+/** Reads its own namespace, except Secrets; known by its groups, since questions may name those. */
 function serviceAccountMay({ groups }: Identity, attributes: ResourceAttributes): boolean {
   const { verb, group, resource, subresource, namespace } = attributes;
   if (namespace === '' || !groups.includes(`system:serviceaccounts:${namespace}`)) return false;
