@@ -153,7 +153,10 @@ const accepts = {
   table: 'application/json;as=Table;v=v1;g=meta.k8s.io',
 } as const;
 
-/** Whole lists of a namespace, one after another, while another client gets single objects. */
+/**
+ * Whole lists of a namespace that has so many pods, one after another, while another client gets
+ * single objects.
+ */
 export async function lists(
   target: Target,
   options: {
@@ -164,7 +167,6 @@ export async function lists(
   },
 ): Promise<Figure> {
   const { place, count, repeat, form } = options;
-  await seed(target, { place, kind: 'pods', count });
   const path = namespacePath(place.namespace, 'pods');
   const lister = await Connection.open(target);
   const data: GetterData = { target, path: `${path}/${place.prefix}`, count };
@@ -188,6 +190,7 @@ export async function lists(
     unit: 'ms',
     ...latencies(timesMs),
     beside,
+    count: repeat,
   };
 }
 
