@@ -9,12 +9,13 @@ import { isReason } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
 import { present } from '#kit/assert.ts';
 import { formatTime } from '#kit/clock.ts';
+import { jsonEqual } from '#kit/json-equal.ts';
 import type { Identity } from '#kit/transport.ts';
 import { systemPriorityClasses } from '#resources/scheduling/priority-class.ts';
 import type { ServiceCIDR } from '#resources/types/networking-v1.ts';
 import { dayOf } from './auth/token-uses.ts';
 import type { Parts } from './parts.ts';
-import { keyOf } from './registry.ts';
+import { decodeEntry, keyOf } from './registry.ts';
 import { createObject } from './verbs/create.ts';
 import { changeObject } from './verbs/update.ts';
 
@@ -129,6 +130,9 @@ async function publishRange(parts: Parts, served: Served): Promise<void> {
     metadata: { name: 'kubernetes' },
     spec: { cidrs: [cidr] },
   };
+  // The kind was looked up by its name.
+  const stored = read(parts, served, '', 'kubernetes') as ServiceCIDR | undefined;
+  if ((stored?.status?.conditions ?? []).length > 0) return;
   await ensure(parts, served, object, '');
   const ready = {
     type: 'Ready',
@@ -189,8 +193,24 @@ function ownEndpoints({ options }: Parts): KubeObject {
   return endpoints;
 }
 
+function read({ store }: Parts, { resource }: Served, namespace: string, name: string) {
+  const entry = store.get(keyOf(resource, namespace, name));
+  return entry === undefined ? undefined : decodeEntry(entry);
+}
+
+/** Whether the stored object has all that is wanted of it. */
+function says(stored: KubeObject, wanted: KubeObject): boolean {
+  const { metadata, ...rest } = wanted;
+  const labels = { ...stored.metadata.labels, ...metadata.labels };
+  if (!jsonEqual(labels, stored.metadata.labels ?? {})) return false;
+  return jsonEqual({ ...stored, ...rest }, stored);
+}
+
 /** Makes it, or brings it up to date where the server's address has changed. */
 async function publish(parts: Parts, served: Served, object: KubeObject): Promise<void> {
+  const stored = read(parts, served, 'default', 'kubernetes');
+  // A start that changes nothing loads no descriptor.
+  if (stored !== undefined && says(stored, object)) return;
   await ensure(parts, served, object, 'default');
   await changeObject(parts, {
     ...change,

@@ -336,6 +336,22 @@ test('default/kubernetes has Endpoints too', async () => {
   assert.equal(own.metadata.managedFields[0].manager, 'kube-apiserver');
 });
 
+test('a server that opens again writes nothing, unless its address has changed', async () => {
+  await using first = await openTestServer();
+  const { revision } = first.store;
+  await using second = await openTestServer({ store: first.store });
+  assert.equal(first.store.revision, revision);
+  const advertise = { address: '192.0.2.9', port: 7443 };
+  await using moved = await openTestServer({ store: first.store, options: { advertise } });
+  const slices = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes';
+  const { body } = await moved.request('GET', slices);
+  assert.deepEqual(body.endpoints[0].addresses, ['192.0.2.9']);
+  const endpoints = '/api/v1/namespaces/default/endpoints/kubernetes';
+  const old = await second.request('GET', endpoints);
+  assert.deepEqual(old.body.subsets[0].addresses, [{ ip: '192.0.2.9' }]);
+  assert.equal(old.body.subsets[0].ports[0].port, 7443);
+});
+
 test('the lower band of a range is handed out last', () => {
   const register = new Register(() => false);
   const spans = [{ first: 100, size: 20, band: 5 }];
