@@ -1,0 +1,89 @@
+/** Waiting for claims to be bound: it ends well, with the provisioner's no, or with time. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Client } from '#client';
+import { settle, VirtualClock } from '#kit/virtual-clock.ts';
+import type { PersistentVolumeClaim } from '#resources/types/core-v1.ts';
+import { factsOf, podFacts, readerOf } from '#scheduling';
+import { podOf } from '#test/cluster-picture.ts';
+import { StepPerformer } from './bind-steps.ts';
+import { DeviceWriter } from './device-writer.ts';
+
+const step = { do: 'selectNode', claim: 'default/data', node: 'n1' } as const;
+const selected = 'volume.kubernetes.io/selected-node';
+
+class World {
+  readonly clock = new VirtualClock();
+  readonly patches: unknown[] = [];
+  claim: PersistentVolumeClaim | undefined = {
+    apiVersion: 'v1',
+    kind: 'PersistentVolumeClaim',
+    metadata: { name: 'data', namespace: 'default', uid: 'u', resourceVersion: '7' },
+    spec: {},
+  };
+
+  perform(): Promise<void> {
+    const client: Partial<Client> = {
+      patch: async (_kind, _at, body) => {
+        this.patches.push(body);
+        return undefined as never;
+      },
+    };
+    const facts = factsOf({
+      persistentVolumeClaims: { ...readerOf(), get: () => this.claim },
+    });
+    const deps = { client: client as Client, clock: this.clock };
+    const devices = new DeviceWriter(deps);
+    const performer = new StepPerformer({ ...deps, facts, devices }, { bindTimeoutMs: 10_000 });
+    const { signal } = new AbortController();
+    const placement = { pod: podFacts(podOf('db')), nodeName: 'n1' };
+    return performer.perform(placement, [step], { signal });
+  }
+
+  annotate(annotations: Record<string, string>, volumeName?: string): void {
+    assert.ok(this.claim !== undefined);
+    const metadata = { ...this.claim.metadata, annotations };
+    this.claim = { ...this.claim, metadata, spec: { volumeName } };
+  }
+}
+
+test('the node is written once, with the version that was decided on, and then waited for', async () => {
+  const world = new World();
+  let done = false;
+  const performing = world.perform().then(() => {
+    done = true;
+  });
+  await settle();
+  const annotations = { [selected]: 'n1' };
+  assert.deepEqual(world.patches, [{ metadata: { uid: 'u', resourceVersion: '7', annotations } }]);
+  world.annotate(annotations);
+  await world.clock.advance(5_000);
+  assert.equal(done, false);
+  world.annotate({ ...annotations, 'pv.kubernetes.io/bind-completed': 'yes' }, 'pv');
+  await world.clock.advance(1_000);
+  await performing;
+  assert.equal(world.patches.length, 1);
+});
+
+test('a provisioner that takes the node away, a claim that goes, and too long a wait', async () => {
+  const world = new World();
+  const refused = assert.rejects(world.perform(), /provisioning failed for PVC "data"/);
+  await settle();
+  world.annotate({ [selected]: 'n1' });
+  await world.clock.advance(2_000);
+  world.annotate({});
+  await world.clock.advance(2_000);
+  await refused;
+
+  const gone = new World();
+  const vanished = assert.rejects(gone.perform(), /claim default\/data is gone/);
+  await settle();
+  gone.claim = undefined;
+  await gone.clock.advance(1_000);
+  await vanished;
+
+  const slow = new World();
+  const late = assert.rejects(slow.perform(), /context deadline exceeded/);
+  await slow.clock.advance(11_000);
+  await late;
+});
