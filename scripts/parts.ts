@@ -114,7 +114,9 @@ async function runFuzz(options: PartOptions): Promise<readonly TestResult[]> {
 async function runSimulation(options: PartOptions): Promise<readonly TestResult[]> {
   const files = findFiles('test/simulation/**/*.test.ts', options.only);
   const limitMs = Math.min(limits.simulationMs, options.limitMs);
-  const run = { name: 'simulation', files, limitMs, testLimitMs: limitMs };
+  // Other canaries with each seed of a run.
+  const env = { CORACLE_SEED: String(options.seed) };
+  const run = { name: 'simulation', files, limitMs, testLimitMs: limitMs, env };
   return await runTestFiles({ ...run, isolation: 'process' }, options);
 }
 
