@@ -5,6 +5,7 @@
  *   npm run parity -- --show pods         the same, with the differences of one kind (or `all`)
  *   npm run parity -- --server URL        against a server that runs (`--token T --ca FILE`), or
  *   npm run parity -- --kubeconfig FILE   against the one of a kubeconfig
+ *   npm run parity -- --accept            writes how many answers of each kind differ now
  *   npm run parity -- --server URL --record [--seed N]
  *                                         records the answers of upstream's server as
  *                                         `test/parity/recorded/`, for all to compare with
@@ -12,7 +13,7 @@
  * A server that is asked must be fresh, since the names of objects are the same each time.
  * The requests come from `test/parity/scenarios.ts`, by a seed; docs/testing.md says more.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Transport } from '#kit/transport.ts';
 import { parseYaml } from '#kit/yaml.ts';
@@ -31,6 +32,7 @@ const { values } = parseArgs({
     ca: { type: 'string' },
     kubeconfig: { type: 'string' },
     record: { type: 'boolean', default: false },
+    accept: { type: 'boolean', default: false },
     seed: { type: 'string', default: '1' },
     kind: { type: 'string', multiple: true },
     show: { type: 'string' },
@@ -62,6 +64,26 @@ async function report(): Promise<void> {
     return compare(records, got);
   });
   print(comparison);
+  if (values.accept) accept(comparison);
+}
+
+/** The numbers of `differences.json` as they are; the reasons stay. */
+function accept({ byKind, total, equal }: Comparison): void {
+  const path = new URL('../test/parity/differences.json', import.meta.url);
+  // Our own file.
+  const before = JSON.parse(readFileSync(path, 'utf8')) as Differences;
+  const kinds: Record<string, Differences['kinds'][string]> = {};
+  for (const [kind, counts] of [...byKind].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const differing = counts.total - counts.equal;
+    if (differing === 0) continue;
+    kinds[kind] = { differing, why: before.kinds[kind]?.why ?? 'not looked at yet' };
+  }
+  const equalAtLeast = Math.floor((1000 * equal) / total) / 1000;
+  writeFileSync(path, `${JSON.stringify({ equalAtLeast, kinds }, null, 2)}\n`);
+}
+
+interface Differences {
+  readonly kinds: Readonly<Record<string, { readonly differing: number; readonly why: string }>>;
 }
 
 async function withServer<T>(use: (transport: Transport) => Promise<T>): Promise<T> {

@@ -64,6 +64,8 @@ interface Place {
   /** Type that holds the field: `Container`. */
   readonly holder: string;
   readonly depth: number;
+  /** Where the type has a name of its own in upstream's source. */
+  readonly goType?: string | undefined;
 }
 
 class Decoder {
@@ -115,10 +117,12 @@ class Decoder {
       const after =
         field === undefined || before === null || before === undefined
           ? undefined
-          : this.#value(before, field, step(place, key));
+          : this.#value(before, field, step(place, key, schema));
       const drop =
         after === undefined ||
-        (isEmpty(after, field) && !schema.required?.includes(key)) ||
+        (isEmpty(after, field) &&
+          !schema.required?.includes(key) &&
+          schema.wire?.null?.includes(key) !== true) ||
         (isZero(after) && schema.wire?.drop?.includes(key) === true);
       if (drop) {
         changed ??= { ...value };
@@ -146,7 +150,7 @@ class Decoder {
       filled[key] = empty;
     };
     if (wire?.null !== undefined) {
-      for (const key of wire.null) if (isNothing(value[key])) fill(key, null);
+      for (const key of wire.null) if (value[key] === undefined) fill(key, null);
     }
     const keys = wire === undefined ? required : wire.filled;
     if (keys === undefined) return filled ?? value;
@@ -194,7 +198,8 @@ class Decoder {
     let changed: unknown[] | undefined;
     for (let index = 0; index < value.length; index++) {
       const before: unknown = value[index];
-      const at = { ...place, path: `${place.path}[${index}]`, depth: place.depth + 1 };
+      const goType = place.goType?.replace(/^\[\]/, '');
+      const at = { ...place, path: `${place.path}[${index}]`, depth: place.depth + 1, goType };
       const after = this.#value(before === null ? zero(items) : before, items, at);
       if (after === before) continue;
       changed ??= [...value];
@@ -249,7 +254,7 @@ class Decoder {
     const target =
       place.goPath === '' ? 'Go value' : `Go struct field ${place.holder}.${place.goPath}`;
     return new Mismatch(
-      `json: cannot unmarshal ${jsonType(value)} into ${target} of type ${goType(schema)}`,
+      `json: cannot unmarshal ${jsonType(value, schema)} into ${target} of type ${place.goType ?? goType(schema)}`,
     );
   }
 }
@@ -273,20 +278,18 @@ function isZero(value: unknown): boolean {
   return value === '' || value === 0 || value === false;
 }
 
-function isNothing(value: unknown): boolean {
-  return value === undefined || (Array.isArray(value) && value.length === 0);
-}
-
 function join(path: string, key: string): string {
   return path === '' ? key : `${path}.${key}`;
 }
 
-function step(place: Place, key: string): Place {
+function step(place: Place, key: string, { wire }: Schema): Place {
+  const part = wire?.inline?.[key];
   return {
     path: join(place.path, key),
-    goPath: join(place.goPath, key),
+    goPath: join(place.goPath, part === undefined ? key : `${part}.${key}`),
     holder: place.holder,
     depth: place.depth + 1,
+    goType: wire?.types?.[key],
   };
 }
 
@@ -340,12 +343,13 @@ function goScalar(value: unknown): string {
   return typeof value;
 }
 
-function jsonType(value: unknown): string {
+function jsonType(value: unknown, { type }: Schema): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'array';
   switch (typeof value) {
     case 'number':
-      return Number.isInteger(value) ? 'number' : `number ${value}`;
+      // What is a number, but not one of this type, is shown.
+      return type === 'integer' ? `number ${value}` : 'number';
     case 'boolean':
       return 'bool';
     default:

@@ -37,6 +37,8 @@ const noFields: Readonly<Record<string, Schema>> = {};
 export function shapeOf(schema: Schema, definitions: Definitions): Shape {
   if (schema.ref === rawExtension) return leafShape;
   const target = schema.ref === undefined ? schema : definitions.get(schema.ref);
+  // What a type keeps as it comes is one value; what no type speaks of is a map.
+  if (target?.opaque === true && target !== untyped) return leafShape;
   if (target === undefined || target.opaque === true) return untypedShape;
   if ((schema.mapType ?? target.mapType) === 'atomic') return leafShape;
   if (target.items !== undefined) {

@@ -40,6 +40,10 @@ export interface WireFacts {
   readonly null?: readonly string[];
   /** Lists and the like that upstream's empty object has, as null, and that we leave out. */
   readonly known?: readonly string[];
+  /** Names of types in upstream's source, where they are more than a text: `v1.Protocol`. */
+  readonly types?: Readonly<Record<string, string>>;
+  /** Fields that upstream's source keeps in a part of the type, which its errors name. */
+  readonly inline?: Readonly<Record<string, string>>;
   /** Values that are left out where they are zero. */
   readonly drop?: readonly string[];
 }

@@ -54,3 +54,13 @@ export function without<T extends object, K extends keyof T>(
   for (const key of keys) delete copy[key];
   return copy;
 }
+
+/** Lists that upstream shows as null where they are empty (see `WireFacts`). */
+export function nullWhereEmpty<T extends object>(object: T, ...keys: readonly (keyof T)[]): T {
+  let next = object;
+  for (const key of keys) {
+    const value = next[key];
+    if (Array.isArray(value) && value.length === 0) next = { ...next, [key]: null };
+  }
+  return next;
+}

@@ -89,7 +89,7 @@ class Normalizer {
       .replaceAll(serviceIPRegExp, (found) => this.#unsaid(found, '<address>'))
       .replaceAll(new RegExp(`kube-api-access-${suffixLetters}`, 'g'), 'kube-api-access-<suffix>')
       .replaceAll(/(in object meta: |ResourceVersion in record \()\d+/g, '$1<revision>')
-      .replaceAll(/(resourceVersion\\*":\\*")\d+/g, '$1<revision>')
+      .replaceAll(/(resourceversion\\*":\\*")\d+/gi, '$1<revision>')
       .replaceAll(/("time\\*":\\*")[^"\\]*/g, '$1<time>')
       .replaceAll(/\b30\d{3}\b|\b31\d{3}\b|\b32[0-7]\d\d\b/g, (found) =>
         this.#unsaid(found, '<port>'),

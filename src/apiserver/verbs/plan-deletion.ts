@@ -151,10 +151,7 @@ function planNamespaceDeletion(
   const waits = finalizers.length > 0 || (namespace.spec?.finalizers ?? []).length > 0;
   if (!waits) return { do: 'remove' };
   if (deletionTimestamp !== undefined) return { do: 'nothing' };
-  const marked = mark(hub, finalizers, {
-    deletionTimestamp: formatTime(nowMs),
-    deletionGracePeriodSeconds: 0,
-  });
+  const marked = mark(hub, finalizers, { deletionTimestamp: formatTime(nowMs) });
   const terminating = {
     ...marked,
     status: { ...namespace.status, phase: 'Terminating' },

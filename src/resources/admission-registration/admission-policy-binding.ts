@@ -141,7 +141,7 @@ function validateParamRef(paramRef: ParamRef, field: string): FieldError[] {
 
 function validateActions(given: readonly string[]): FieldError[] {
   const field = 'spec.validationActions';
-  if (given.length === 0) return [required(field)];
+  if (given.length === 0) return [required(field, 'at least one validation action is required')];
   const errors = given.flatMap((action, index) => {
     const at = `${field}[${index}]`;
     if (!actions.includes(action)) return [notSupported(at, action, actions)];

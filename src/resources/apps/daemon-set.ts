@@ -42,7 +42,10 @@ export function daemonSetResource(): Resource {
       const generation = templateGenerationOf(old) + (changed ? 1 : 0);
       return { ...withTemplateGeneration(next, generation), status: old.status };
     },
-    prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
+    prepareForStatusUpdate: (next, old) => ({
+      ...withTemplateGeneration(next, templateGenerationOf(old)),
+      spec: old.spec,
+    }),
     validate: validateDaemonSet,
     validateUpdate: validateDaemonSetUpdate,
     validateStatusUpdate: validateDaemonSetStatus,
@@ -84,7 +87,11 @@ function view(group: 'apps' | 'extensions', version: string): ResourceView<Daemo
     definition,
     schema: { ref: definition },
     // The view's schema has checked the shape.
-    setDefaults: (object) => setDaemonSetDefaults(object as DaemonSet, group === 'extensions'),
+    setDefaults: (object) => {
+      const daemonSet = setDaemonSetDefaults(object as DaemonSet, group === 'extensions');
+      // Every writer comes to own the annotation: upstream keeps a field in its place.
+      return withTemplateGeneration(daemonSet, templateGenerationOf(daemonSet));
+    },
   };
 }
 

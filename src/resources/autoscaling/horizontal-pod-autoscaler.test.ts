@@ -150,7 +150,7 @@ test('autoscalers that are refused', () => {
   const cases: readonly [object, string][] = [
     [
       { maxReplicas: 0 },
-      'spec.maxReplicas: Invalid value: 0: must be greater than 0|spec.maxReplicas: Invalid value: 0: must be greater than or equal to `minReplicas`',
+      'spec.maxReplicas: Required value: must be set and greater than 0|spec.maxReplicas: Invalid value: 0: must be greater than or equal to `minReplicas`',
     ],
     [{ minReplicas: 0 }, 'spec.minReplicas: Invalid value: 0: must be greater than or equal to 1'],
     [

@@ -30,7 +30,11 @@ export function validateHorizontalPodAutoscaler({ spec }: HorizontalPodAutoscale
     errors.push(invalid('spec.minReplicas', minReplicas, 'must be greater than or equal to 1'));
   }
   if (!(maxReplicas >= 1)) {
-    errors.push(invalid('spec.maxReplicas', maxReplicas ?? 0, 'must be greater than 0'));
+    errors.push(
+      (maxReplicas ?? 0) === 0
+        ? required('spec.maxReplicas', 'must be set and greater than 0')
+        : invalid('spec.maxReplicas', maxReplicas, 'must be greater than 0'),
+    );
   }
   if (maxReplicas < minReplicas) {
     const detail = 'must be greater than or equal to `minReplicas`';

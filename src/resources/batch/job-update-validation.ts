@@ -6,6 +6,7 @@ import { type FieldError, invalid } from '#api/field-error.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import type { Job, JobSpec } from '../types/batch-v1.ts';
 import type { Affinity, Container, PodSpec, PodTemplateSpec } from '../types/core-v1.ts';
+import { validateJob } from './job-validation.ts';
 
 const fixed = [
   'completionMode',
@@ -18,7 +19,8 @@ const fixed = [
 export function validateJobUpdate(next: Job, old: Job): FieldError[] {
   const { spec } = next;
   if (spec === undefined || old.spec === undefined) return [];
-  const errors = validateCompletions(spec, old.spec);
+  // Upstream looks at the whole once more here.
+  const errors = [...validateJob(next), ...validateCompletions(spec, old.spec)];
   if (!jsonEqual(spec.selector, old.spec.selector)) {
     errors.push(invalid('spec.selector', spec.selector, 'field is immutable'));
   }

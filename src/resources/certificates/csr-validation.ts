@@ -72,7 +72,7 @@ function isRequest(base64: string): boolean {
 }
 
 function validateUsages(given: readonly string[]): FieldError[] {
-  if (given.length === 0) return [required('spec.usages', 'usages is required')];
+  if (given.length === 0) return [required('spec.usages')];
   return given.flatMap((usage, index) => {
     const at = `spec.usages[${index}]`;
     const errors = usages.includes(usage) ? [] : [notSupported(at, usage, usages)];

@@ -182,6 +182,13 @@ function validateCapacity(given: PersistentVolumeSpec['capacity']): FieldError[]
   );
 }
 
+const csiSecrets = [
+  'controllerPublishSecretRef',
+  'controllerExpandSecretRef',
+  'nodePublishSecretRef',
+  'nodeExpandSecretRef',
+] as const;
+
 function validateSource(spec: PersistentVolumeSpec): FieldError[] {
   const given = sources.filter((source) => spec[source] !== undefined);
   if (given.length === 0) return [required('spec', 'must specify a volume type')];
@@ -210,6 +217,11 @@ function validateSource(spec: PersistentVolumeSpec): FieldError[] {
   if (csi !== undefined) {
     if (!csi.driver) errors.push(required('spec.csi.driver'));
     if (!csi.volumeHandle) errors.push(required('spec.csi.volumeHandle'));
+    for (const name of csiSecrets) {
+      const { name: secret, namespace } = csi[name] ?? { name: 'none', namespace: 'none' };
+      if (!secret) errors.push(required(`spec.csi.${name}.name`));
+      if (!namespace) errors.push(required(`spec.csi.${name}.namespace`));
+    }
   }
   return errors;
 }
@@ -223,7 +235,8 @@ function backsteps(path: string, field: string): FieldError[] {
 }
 
 function validateVolumeUpdate(next: PersistentVolume, old: PersistentVolume): FieldError[] {
-  const errors: FieldError[] = [];
+  // Upstream looks at the whole once more here.
+  const errors: FieldError[] = validateVolume(next);
   if (sources.some((source) => !jsonEqual(next.spec?.[source], old.spec?.[source]))) {
     const detail = 'spec.persistentvolumesource is immutable after creation';
     errors.push(forbidden('spec.persistentvolumesource', detail));

@@ -8,7 +8,7 @@ import { labelProblems, qualifiedNameProblems, subdomainProblems } from '#api/na
 import { defineResource, type Resource } from '#api/resource.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
-import { fillIn, mapItems, without } from '../fill-in.ts';
+import { fillIn, mapItems, nullWhereEmpty, without } from '../fill-in.ts';
 import type { Endpoint, EndpointPort, EndpointSlice } from '../types/discovery-v1.ts';
 import { hubView } from '../view.ts';
 
@@ -38,13 +38,9 @@ export function endpointSliceResource(): Resource {
       }),
     ],
     hasStatus: false,
-    specChanged: (next, old) =>
-      !jsonEqual(
-        { ...next, metadata: next.metadata.labels },
-        { ...old, metadata: old.metadata.labels },
-      ),
-    prepareForCreate: (slice) => withoutTopology(slice),
-    prepareForUpdate: (next) => withoutTopology(next),
+    specChanged: () => false,
+    prepareForCreate: (slice) => withGeneration(withoutTopology(slice), 1),
+    prepareForUpdate,
     validate: validateEndpointSlice,
     validateUpdate: (next, old) =>
       next.addressType === old.addressType
@@ -95,10 +91,23 @@ function setEndpointSliceDefaults(slice: EndpointSlice): EndpointSlice {
 }
 
 /** Topology has fields of its own now; the old map is not kept. */
+function withGeneration(slice: EndpointSlice, generation: number): EndpointSlice {
+  return { ...slice, metadata: { ...slice.metadata, generation } };
+}
+
+/** Labels count as well, and so does what is not kept. */
+function prepareForUpdate(next: EndpointSlice, old: EndpointSlice): EndpointSlice {
+  const counted = ({ metadata, ...rest }: EndpointSlice) => ({ ...rest, labels: metadata.labels });
+  const changed = !jsonEqual(counted(nullWhereEmpty(next, 'endpoints', 'ports')), counted(old));
+  const { generation = 0 } = old.metadata;
+  return withGeneration(withoutTopology(next), generation + (changed ? 1 : 0));
+}
+
 function withoutTopology(slice: EndpointSlice): EndpointSlice {
   if (!slice.endpoints) return slice;
   const endpoints = mapItems(slice.endpoints, (one) => without(one, 'deprecatedTopology'));
-  return endpoints === slice.endpoints ? slice : { ...slice, endpoints };
+  const kept = endpoints === slice.endpoints ? slice : { ...slice, endpoints };
+  return nullWhereEmpty(kept, 'endpoints', 'ports');
 }
 
 function validateEndpointSlice(slice: EndpointSlice): FieldError[] {

@@ -122,7 +122,7 @@ function validateBackend({ service, resource }: IngressBackend, field: string): 
   } else if (number !== 0) {
     errors.push(...validatePort(number, `${at}.port.number`));
   } else {
-    errors.push(required(at, 'port name or number is required'));
+    errors.push(required(field, 'port name or number is required'));
   }
   return errors;
 }

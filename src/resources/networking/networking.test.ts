@@ -133,7 +133,7 @@ test('Ingresses that are refused', () => {
     ],
     [
       { defaultBackend: { service: { name: 'web' } } },
-      'spec.defaultBackend.service: Required value: port name or number is required',
+      'spec.defaultBackend: Required value: port name or number is required',
     ],
     [
       { defaultBackend: { service: { name: 'web', port: { number: 1, name: 'a' } } } },

@@ -8,6 +8,7 @@ import { parseQuantity } from '#api/quantity.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
+import { changeMember, nullWhereEmpty } from '../fill-in.ts';
 import { validateLabelSelector } from '../label-selector-validation.ts';
 import { sameShapeView } from '../legacy-view.ts';
 import { textColumn } from '../text-column.ts';
@@ -37,6 +38,8 @@ export function csiNodeResource(): Resource {
     views: [view, sameShapeView(view, { version: 'v1beta1' })],
     hasStatus: false,
     specChanged: () => false,
+    prepareForCreate: withDrivers,
+    prepareForUpdate: (next) => withDrivers(next),
     validate: validateNode,
     validateUpdate: validateNodeUpdate,
     columns: [
@@ -51,6 +54,10 @@ export function csiNodeResource(): Resource {
       ageColumn(),
     ],
   });
+}
+
+function withDrivers(node: CSINode): CSINode {
+  return changeMember(node, 'spec', (spec) => nullWhereEmpty(spec, 'drivers'));
 }
 
 function validateNode({ spec }: CSINode): FieldError[] {

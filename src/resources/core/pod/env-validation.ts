@@ -83,7 +83,7 @@ function validateSource(
   if (source.fileKeyRef !== undefined) sources += 1;
   if (sources === 0) {
     const detail =
-      'must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`';
+      'must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`';
     errors.push(invalid(field, '', detail));
   } else if (value) {
     errors.push(invalid(field, '', 'may not be specified when `value` is not empty'));

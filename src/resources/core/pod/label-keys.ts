@@ -5,7 +5,7 @@
 
 import type { Affinity, Pod, PodAffinityTerm, PodSpec } from '#resources/types/core-v1.ts';
 import type { LabelSelector, LabelSelectorRequirement } from '#resources/types/meta-v1.ts';
-import { changeMember, mapItems } from '../../fill-in.ts';
+import { changeMember, mapItems } from '#resources/fill-in.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
