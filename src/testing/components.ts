@@ -8,7 +8,7 @@
 import type { ApiServer } from '#apiserver';
 import { type Client, type Informers, openClient, openInformers } from '#client';
 import { runControllers } from '#controllers';
-import { type HollowDelays, runHollowNodes } from '#hollow';
+import { type HollowDelays, type HollowFailures, type HollowTaint, runHollowNodes } from '#hollow';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
@@ -26,6 +26,9 @@ export interface NodeOptions {
   readonly capacity?: Readonly<Record<string, string>> | undefined;
   /** How long its pods take to start, to become ready, to stop. */
   readonly delays?: Partial<HollowDelays> | undefined;
+  /** How often starts fail, images cannot be pulled, containers crash or are not ready. */
+  readonly failures?: Partial<HollowFailures> | undefined;
+  readonly taints?: readonly HollowTaint[] | undefined;
 }
 
 /** Disposing of it is a node that dies: it leaves its objects behind and says nothing more. */

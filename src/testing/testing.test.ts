@@ -160,6 +160,23 @@ test('a node that dies is found out, and its pods are replaced elsewhere', async
   await cluster.until('its successor runs elsewhere', runsOn('stays'), { limit: '15m' });
 });
 
+test('a node may fail as wished, and take only whom it is told to', async () => {
+  const taints = [{ key: 'broken', effect: 'NoSchedule' }];
+  const broken = { name: 'broken', taints, failures: { starts: 1 } };
+  await using cluster = await startCluster({ clock: 'virtual', nodes: [{ name: 'fine' }, broken] });
+  const { client, signal } = cluster;
+  const tolerations = [{ key: 'broken', operator: 'Exists' }];
+  const nodeSelector = { 'kubernetes.io/hostname': 'broken' };
+  await client.create(pods, pod('usual'), { signal });
+  await client.create(pods, pod('unlucky', { tolerations, nodeSelector }), { signal });
+  await cluster.until('one runs, the other crashes again and again', async () => {
+    const [unlucky, usual] = await list(cluster, pods, 'default');
+    const [container] = unlucky?.status?.containerStatuses ?? [];
+    const waits = container?.state?.waiting?.reason === 'CrashLoopBackOff';
+    return waits && usual?.spec?.nodeName === 'fine' && isRunning(usual);
+  });
+});
+
 test('clusters beside one another share nothing', async () => {
   await using one = await startCluster({ clock: 'virtual' });
   await using other = await startCluster({ clock: 'virtual', nodes: 2 });
