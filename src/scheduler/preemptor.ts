@@ -10,6 +10,7 @@ import type { Client } from '#client';
 import { type Clock, formatTime } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Scope } from '#kit/scope.ts';
+import { Slots } from '#kit/slots.ts';
 import { pods } from '#resources/kinds.ts';
 import type { PodCondition } from '#resources/types/core-v1.ts';
 import type { Cluster, PodFacts, Victims } from '#scheduling';
@@ -30,11 +31,12 @@ export interface PreemptorDeps {
   readonly scope: Scope;
 }
 
-/** Victims of one pod that are deleted at the same time. */
+/** Victims that are deleted at the same time, of all pods: the API server has others to serve. */
 const deletionsMax = 16;
 
 export class Preemptor {
   readonly #deps: PreemptorDeps;
+  readonly #slots = new Slots(deletionsMax);
 
   constructor(deps: PreemptorDeps) {
     this.#deps = deps;
@@ -54,11 +56,12 @@ export class Preemptor {
       let failed = false;
       try {
         this.#denominate(facts, node.name);
-        for (let first = 0; first < leaving.length; first += deletionsMax) {
-          const some = leaving.slice(first, first + deletionsMax);
-          const by = { pod: facts, nodeName: node.name, scheduler: profile.schedulerName };
-          await Promise.all(some.map((victim) => this.#remove(victim, by, signal)));
-        }
+        const by = { pod: facts, nodeName: node.name, scheduler: profile.schedulerName };
+        await Promise.all(
+          leaving.map((victim) =>
+            this.#slots.use(() => this.#remove(victim, by, signal), { signal }),
+          ),
+        );
       } catch (error) {
         signal.throwIfAborted();
         failed = true;
