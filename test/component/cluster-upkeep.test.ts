@@ -93,7 +93,10 @@ test('a kubelet gets its certificate without being asked; others wait for approv
   assert.ok(Math.abs(endMs - world.clock.now() - 3_600_000) < 5_000);
 });
 
-test('a usage that is not for the signer fails; requests go when their time is over', async (t) => {
+test('a usage that is not for the signer fails; requests go when their time is over', {
+  // An hour of virtual time.
+  timeout: 40_000,
+}, async (t) => {
   const world = await openWorld(t);
   const signerName = 'kubernetes.io/kube-apiserver-client';
   const request = requestFor('/CN=bob');
