@@ -214,7 +214,9 @@ class Comparison {
       const value = next[key];
       if (value === undefined || value === old[key]) continue;
       const implied = existed && shape.always(key);
-      if (implied && old[key] === undefined && isZero(value)) continue;
+      // An empty list was given; nothing at all would be null.
+      const isZeroValue = isZero(value) && !Array.isArray(value);
+      if (implied && old[key] === undefined && isZeroValue) continue;
       const schema = fieldSchema(shape, key);
       this.#child(`f:${key}`, old[key], value, schema, set, removed, implied);
     }

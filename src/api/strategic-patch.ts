@@ -97,7 +97,7 @@ export class StrategicPatch {
     if (!Array.isArray(keys)) throw malformed('invalid patch format of retainKeys');
     for (const [key, value] of Object.entries(patch)) {
       if (key.startsWith('$') || value === null || keys.includes(key)) continue;
-      throw malformed("patch doesn't match retainKeys list");
+      throw malformed('invalid patch format of retainKeys');
     }
     return Object.fromEntries(Object.entries(target).filter(([key]) => keys.includes(key)));
   }

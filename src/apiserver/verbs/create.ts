@@ -153,9 +153,6 @@ function prepare(
   const { specChanged } = resource;
   const counts = specChanged === undefined || specChanged(withoutSpec(prepared), prepared);
   if (!counts) return prepared;
-  const { generation = 0 } = prepared.metadata;
-  // Less than none is left for validation to refuse.
-  if (generation < 0) return prepared;
   return { ...prepared, metadata: { ...prepared.metadata, generation: 1 } };
 }
 

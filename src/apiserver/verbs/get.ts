@@ -19,7 +19,7 @@ export async function get(parts: Parts, call: Call): Promise<Answer> {
 }
 
 /** The newest state is at least as new as any that was asked for; what is no revision is refused. */
-function checkRevision(text: string): void {
+export function checkRevision(text: string): void {
   if (/^\d*$/.test(text)) return;
   const given = JSON.stringify(text);
   const why = `strconv.ParseUint: parsing ${given}: invalid syntax`;

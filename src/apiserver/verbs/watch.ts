@@ -18,6 +18,7 @@ import type { Answer, Call } from '../request.ts';
 import { isTrue } from '../stages/read-request-info.ts';
 import { InitialEvents } from '../watch/initial-events.ts';
 import type { Selection, Watcher } from '../watch/watcher.ts';
+import { checkRevision } from './get.ts';
 import { parseRevision, readInteger } from './list-page.ts';
 import { readSelection } from './selection.ts';
 
@@ -98,6 +99,7 @@ function readStart(query: URLSearchParams): Start {
     );
   }
   const unset = resourceVersion === '' || resourceVersion === '0';
+  checkRevision(resourceVersion);
   const revision = unset ? 0 : parseRevision(resourceVersion);
   if (given === null) return { initial: unset, mark: false, revision };
   const wanted = isTrue(given);

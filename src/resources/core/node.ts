@@ -79,7 +79,7 @@ function withPodCIDRs(node: Node): Node {
 
 function validateNode({ metadata, spec, status }: Node): FieldError[] {
   const errors = validateLabels(metadata.labels, 'metadata.labels');
-  errors.push(...validateTaints(spec?.taints ?? [], 'spec.taints'));
+  errors.push(...validateTaints(spec?.taints ?? [], 'metadata.taints'));
   for (const list of ['capacity', 'allocatable'] as const) {
     for (const [name, amount] of Object.entries(status?.[list] ?? {})) {
       if (compareQuantities(amount, '0') >= 0) continue;

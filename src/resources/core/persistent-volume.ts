@@ -49,7 +49,8 @@ export function persistentVolumeResource(): Resource {
       ...next,
       spec: old.spec,
       ...(next.status?.phase !== old.status?.phase &&
-      next.status?.lastPhaseTransitionTime === old.status?.lastPhaseTransitionTime
+      (next.status?.lastPhaseTransitionTime === undefined ||
+        next.status.lastPhaseTransitionTime === old.status?.lastPhaseTransitionTime)
         ? { status: { ...next.status, lastPhaseTransitionTime: now } }
         : {}),
     }),

@@ -162,10 +162,10 @@ test('taints are unique and have an effect', () => {
   assert.deepEqual(createNode({ spec: { taints: [taint] } }).errors, []);
   assert.match(
     createNode({ spec: { taints: [taint, taint] } }).errors[0] ?? '',
-    /^spec\.taints\[1\]: Duplicate value: .*: taints must be unique by key and effect pair$/,
+    /^metadata\.taints\[1\]: Duplicate value: .*: taints must be unique by key and effect pair$/,
   );
   assert.deepEqual(createNode({ spec: { taints: [{ ...taint, effect: 'Never' }] } }).errors, [
-    'spec.taints[0].effect: Unsupported value: "Never": supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"',
+    'metadata.taints[0].effect: Unsupported value: "Never": supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"',
   ]);
 });
 

@@ -206,7 +206,7 @@ function validateMounts(
   for (const [index, mount] of volumeMounts.entries()) {
     const at = `${field}.volumeMounts[${index}]`;
     if (!mount.name) errors.push(required(`${at}.name`));
-    else if (!volumes.has(mount.name)) errors.push(fieldNotFound(`${at}.name`, mount.name));
+    if (!volumes.has(mount.name)) errors.push(fieldNotFound(`${at}.name`, mount.name));
     if (!mount.mountPath) errors.push(required(`${at}.mountPath`));
     else if (paths.has(mount.mountPath)) {
       errors.push(invalid(`${at}.mountPath`, mount.mountPath, 'must be unique'));

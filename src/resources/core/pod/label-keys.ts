@@ -3,9 +3,9 @@
  * labels. They become requirements of the selector beside them, once, when the pod is created.
  */
 
+import { changeMember, mapItems } from '#resources/fill-in.ts';
 import type { Affinity, Pod, PodAffinityTerm, PodSpec } from '#resources/types/core-v1.ts';
 import type { LabelSelector, LabelSelectorRequirement } from '#resources/types/meta-v1.ts';
-import { changeMember, mapItems } from '#resources/fill-in.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
