@@ -96,6 +96,7 @@ class Life {
         crash: (name, awayMs, meanwhile) => world.crash(name, awayMs, meanwhile),
         startByMistake: (name, forMs) => world.startByMistake(name, forMs),
         fillDisk: (forMs) => world.fillDisk(forMs),
+        forgetHistory: () => world.forgetHistory(),
         jumpClock: (name, byMs) => world.jumpClock(name, byMs),
       },
       simulation,

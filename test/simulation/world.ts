@@ -173,6 +173,18 @@ export class World {
     });
   }
 
+  /** Compacts the store up to now and restarts the API server: watches cannot go on from before. */
+  forgetHistory(): void {
+    const store = this.#store;
+    if (store === undefined || this.#parts.get(apiserver)?.isUp !== true) return;
+    this.note('history is forgotten');
+    this.disturbed('forget', apiserver);
+    this.#scope.spawn(async () => {
+      await store.compact(store.revision).catch(() => this.note('compaction failed'));
+      this.crash(apiserver, 500);
+    });
+  }
+
   jumpClock(name: string, byMs: number): void {
     const clock = this.#clocks.get(name);
     if (clock === undefined) return;

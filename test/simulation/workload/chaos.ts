@@ -1,7 +1,7 @@
 /**
  * What happens to machines: components crash and come back, nodes die for a while or for good,
- * clocks jump, the disk is full, and a second copy of the controllers or the scheduler believes
- * for a while that it leads.
+ * clocks jump, the disk is full, history is forgotten, and a second copy of the controllers or the
+ * scheduler believes for a while that it leads.
  */
 import { nodes as nodeKind } from '#resources/kinds.ts';
 import { oneOf } from '../options.ts';
@@ -22,6 +22,8 @@ export interface ChaosDeps {
   ) => void;
   readonly startByMistake: (name: string, forMs: number) => void;
   readonly fillDisk: (forMs: number) => void;
+  /** What happened before is gone, and connections break: who watches has to list again. */
+  readonly forgetHistory: () => void;
   readonly jumpClock: (name: string, byMs: number) => void;
 }
 
@@ -34,6 +36,7 @@ const steps = [
   'fillDisk',
   'jumpClock',
   'mistake',
+  'forgetHistory',
 ] as const;
 
 export class Chaos {
@@ -67,6 +70,9 @@ export class Chaos {
         return;
       case 'fillDisk':
         this.#deps.fillDisk(random.integer(20_000));
+        return;
+      case 'forgetHistory':
+        this.#deps.forgetHistory();
         return;
       case 'jumpClock': {
         const byMs = random.integer(2 * 600_000) - 600_000;
