@@ -130,7 +130,7 @@ function service(): Service {
 test('pods of one Service or controller spread over nodes and zones by themselves', () => {
   covers('SCH-056', 'SCH-023');
   superseded('SCH-007', {
-    by: 'v1.18',
+    by: 'v1.20',
     now: 'PodTopologySpread does it, with constraints of the system for pods that have none',
   });
   const nodes = ['n1', 'n2', 'n3'].map((name) => nodeOf(name));
