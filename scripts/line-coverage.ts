@@ -1,8 +1,8 @@
 /**
  * Which lines ran, from the engine's own counters: no dependency, and no other program.
  *
- * `startCoverage` asks the inspector of this very process to count; `lineCoverage` says for each
- * folder how many of its lines of code ran. Types are blanked, not removed, when a file is loaded,
+ * `startCoverage` asks the inspector of this very process to count what is loaded from then on;
+ * `lineCoverage` says for each folder how many of its lines of code ran. Types are blanked, not removed, when a file is loaded,
  * so the engine's offsets are those of the source. A line runs when any of its code does.
  */
 import { readFileSync } from 'node:fs';
@@ -67,7 +67,8 @@ export function linesOf(
   text: string,
   { functions }: ScriptCoverage,
 ): { readonly all: number; readonly ran: number } {
-  const idle = new Uint8Array(text.length);
+  // What the engine says nothing about did not run.
+  const idle = new Uint8Array(text.length).fill(1);
   const ranges = functions.flatMap((one) => one.ranges);
   // Outer ranges first: what is inside has the last word.
   const ordered = ranges.toSorted(
