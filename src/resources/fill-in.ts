@@ -26,7 +26,8 @@ export function changeMember<T extends object, K extends keyof T>(
   change: (value: Exclude<T[K], undefined>) => T[K],
 ): T {
   const value = object[key];
-  if (value === undefined) return object;
+  // Lists may come as null, which is as good as absent.
+  if (value === undefined || value === null) return object;
   // The check above has taken undefined away; the compiler cannot follow it through the key.
   const changed = change(value as Exclude<T[K], undefined>);
   return changed === value ? object : { ...object, [key]: changed };
