@@ -33,14 +33,14 @@ export interface Part {
 const minute = 60_000;
 const limits = {
   checkMs: 2 * minute,
-  unitMs: 2 * minute,
-  unitTestMs: 10_000,
+  unitMs: 5 * minute,
+  unitTestMs: 30_000,
   fuzzMs: 2 * minute,
   simulationMs: 4 * minute,
   lockMs: 5 * minute,
   endToEndMs: 10 * minute,
   endToEndTestMs: 4 * minute,
-  benchMs: 3 * minute,
+  benchMs: 5 * minute,
   settleMs: 5_000,
 } as const;
 
