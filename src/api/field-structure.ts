@@ -286,7 +286,7 @@ export function duplicateSteps(
   return undefined;
 }
 
-/** Says where an applied configuration has a value of another form: `.a: expected map, got &{x}`. */
+/** Says where an applied configuration has a value of another form (`.a: expected map, …`). */
 export function mismatchedField(
   value: unknown,
   schema: Schema,

@@ -18,7 +18,7 @@ export async function get(parts: Parts, call: Call): Promise<Answer> {
   return { type: 'entry', status: 200, served, entry };
 }
 
-/** The newest state is at least as new as any that was asked for; what is no revision is refused. */
+/** The newest state is as new as any that can be asked for; what is no revision is refused. */
 export function checkRevision(text: string): void {
   if (/^\d*$/.test(text)) return;
   const given = JSON.stringify(text);

@@ -118,7 +118,7 @@ test('deployments that are refused', () => {
     ],
     [
       { selector: { matchExpressions: [{ key: 'app', operator: 'In', values: [] }] } },
-      "spec.selector.matchExpressions[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'",
+      'spec.selector.matchExpressions[0].values: Required value: must be specified when `operator` is \'In\' or \'NotIn\'|spec.selector: Invalid value: {"matchExpressions":[{"key":"app","operator":"In"}]}: invalid label selector',
     ],
     [
       { template: { ...template, spec: { ...template.spec, restartPolicy: 'Never' } } },

@@ -23,7 +23,12 @@ export function validateSelectedTemplate(
   if (selector === undefined) {
     if (kind !== 'DaemonSet') errors.push(required('spec.selector'));
   } else {
-    errors.push(...validateLabelSelector(selector, 'spec.selector'));
+    const wrong = validateLabelSelector(selector, 'spec.selector');
+    errors.push(...wrong);
+    if (wrong.length > 0 && kind !== 'DaemonSet') {
+      const detail = kind === 'StatefulSet' ? '' : 'invalid label selector';
+      errors.push(invalid('spec.selector', selector, detail));
+    }
     isSound = errors.length === 0;
     if (isEmptySelector(selector)) {
       errors.push(

@@ -30,6 +30,7 @@ import {
 import { validateEnv, validateEnvFrom } from './env-validation.ts';
 import { validateLifecycle, validateProbes } from './probe-validation.ts';
 import { validateResources } from './resources-validation.ts';
+import { validateProfiles } from './security-profiles.ts';
 
 type Volumes = ReadonlyMap<string, Volume>;
 
@@ -262,6 +263,7 @@ function validateSecurityContext(
   const errors = [
     ...validateId(runAsUser, `${field}.runAsUser`),
     ...validateId(runAsGroup, `${field}.runAsGroup`),
+    ...validateProfiles(securityContext, field),
   ];
   if (allowPrivilegeEscalation === false && privileged === true) {
     const detail = 'cannot set `allowPrivilegeEscalation` to false and `privileged` to true';

@@ -3,7 +3,7 @@
  * and of the pod's fields only those that a container may see.
  */
 import { type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
-import { configMapKeyProblems, envVarNameProblems } from '#api/names.ts';
+import { configMapKeyProblems, envVarNameProblems, subdomainProblems } from '#api/names.ts';
 import type {
   EnvFromSource,
   EnvVar,
@@ -72,7 +72,9 @@ function validateSource(
     const reference = source[name];
     if (reference === undefined) continue;
     sources += 1;
-    if (!reference.name) errors.push(required(`${field}.${name}.name`));
+    for (const problem of subdomainProblems(reference.name ?? '')) {
+      errors.push(invalid(`${field}.${name}.name`, reference.name ?? '', problem));
+    }
     if (!reference.key) errors.push(required(`${field}.${name}.key`));
     else {
       for (const problem of configMapKeyProblems(reference.key)) {

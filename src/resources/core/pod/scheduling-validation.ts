@@ -186,8 +186,8 @@ function validatePodTerm(term: PodAffinityTerm, field: string): FieldError[] {
     ...validateLabelSelector(term.labelSelector, `${field}.labelSelector`),
     ...validateLabelSelector(term.namespaceSelector, `${field}.namespaceSelector`),
   ];
-  if (!term.topologyKey) return [...errors, required(`${field}.topologyKey`, 'can not be empty')];
-  for (const problem of qualifiedNameProblems(term.topologyKey)) {
+  if (!term.topologyKey) errors.push(required(`${field}.topologyKey`, 'can not be empty'));
+  for (const problem of qualifiedNameProblems(term.topologyKey ?? '')) {
     errors.push(invalid(`${field}.topologyKey`, term.topologyKey, problem));
   }
   return errors;

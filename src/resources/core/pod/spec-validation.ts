@@ -20,7 +20,8 @@ import {
   validateTolerations,
   validateTopologySpread,
 } from './scheduling-validation.ts';
-import { validateVolumes } from './volume-validation.ts';
+import { validateProfiles } from './security-profiles.ts';
+import { soundVolumes, validateVolumes } from './volume-validation.ts';
 
 const restartPolicies = ['Always', 'OnFailure', 'Never'];
 const dnsPolicies = ['ClusterFirstWithHostNet', 'ClusterFirst', 'Default', 'None'];
@@ -50,7 +51,7 @@ export function validatePodTemplate(template: PodTemplateSpec, field: string): F
 }
 
 export function validatePodSpec(spec: PodSpec, field: string): FieldError[] {
-  const volumes = new Map((spec.volumes ?? []).map((volume) => [volume.name, volume]));
+  const volumes = soundVolumes(spec.volumes ?? []);
   return [
     ...validateVolumes(spec.volumes ?? [], `${field}.volumes`),
     ...validateContainers(spec, volumes, `${field}.containers`),
@@ -98,6 +99,7 @@ function validateSecurityContext(
     ]),
   ];
   for (const [name, id] of ids) errors.push(...validateId(id, `${field}.${name}`));
+  errors.push(...validateProfiles(securityContext ?? {}, field));
   if (hostPID === true && shareProcessNamespace === true) {
     const detail = 'ShareProcessNamespace and HostPID cannot both be enabled';
     errors.push(invalid(`${field}.shareProcessNamespace`, true, detail));

@@ -138,6 +138,12 @@ export function validatePodStatusUpdate(next: Pod, old: Pod): FieldError[] {
   for (const [index, { ip }] of (next.status?.podIPs ?? []).entries()) {
     errors.push(...validateIP(ip, `status.podIPs[${index}]`));
   }
+  for (const [index, { ip }] of (next.status?.hostIPs ?? []).entries()) {
+    errors.push(...validateIP(ip, `status.hostIPs[${index}]`));
+    const { hostIP = '' } = next.status ?? {};
+    if (index > 0 || ip === hostIP) continue;
+    errors.push(invalid('status.hostIPs[0].ip', ip ?? '', 'must be equal to `hostIP`'));
+  }
   const was = old.status?.qosClass;
   if (was && next.status?.qosClass !== was) {
     errors.push(invalid('status.qosClass', next.status?.qosClass, 'field is immutable'));

@@ -20,6 +20,7 @@ import type {
   VolumeProjection,
 } from '#resources/types/core-v1.ts';
 import { validateLocalPath } from '#resources/value-validation.ts';
+import { validateClaimSpec } from '../persistent-volume-claim-validation.ts';
 import { validateFieldRef, validateResourceFieldRef } from './env-validation.ts';
 
 const hostPathTypes = [
@@ -33,6 +34,8 @@ const hostPathTypes = [
   'Socket',
 ];
 
+const pullPolicies = ['Always', 'IfNotPresent', 'Never'];
+
 const downwardFieldPaths = [
   'metadata.annotations',
   'metadata.labels',
@@ -40,6 +43,14 @@ const downwardFieldPaths = [
   'metadata.namespace',
   'metadata.uid',
 ];
+
+/** Those that containers can mount: what is wrong with the others hides them. */
+export function soundVolumes(volumes: readonly Volume[]): ReadonlyMap<string, Volume> {
+  const sound = volumes.filter(
+    (volume) => validateSource(volume, '').length === 0 && labelProblems(volume.name).length === 0,
+  );
+  return new Map(sound.map((volume) => [volume.name, volume]));
+}
 
 export function validateVolumes(volumes: readonly Volume[], field: string): FieldError[] {
   const errors: FieldError[] = [];
@@ -116,13 +127,43 @@ function validateOtherSource(volume: Volume, field: string): FieldError[] {
   if (nfs !== undefined) {
     if (!nfs.server) errors.push(required(`${field}.nfs.server`));
     if (!nfs.path) errors.push(required(`${field}.nfs.path`));
-    else if (!nfs.path.startsWith('/')) {
-      errors.push(invalid(`${field}.nfs.path`, nfs.path, 'must be an absolute path'));
+    if (!nfs.path?.startsWith('/')) {
+      errors.push(invalid(`${field}.nfs.path`, nfs.path ?? '', 'must be an absolute path'));
     }
   }
   if (csi !== undefined && !csi.driver) errors.push(required(`${field}.csi.driver`));
-  if (ephemeral !== undefined && ephemeral.volumeClaimTemplate === undefined) {
-    errors.push(required(`${field}.ephemeral.volumeClaimTemplate`));
+  if (csi?.nodePublishSecretRef !== undefined && !csi.nodePublishSecretRef.name) {
+    errors.push(required(`${field}.csi.nodePublishSecretRef.name`));
+  }
+  errors.push(...validateBlockSource(volume, field));
+  if (ephemeral !== undefined) {
+    const at = `${field}.ephemeral.volumeClaimTemplate`;
+    const { volumeClaimTemplate: template } = ephemeral;
+    errors.push(
+      ...(template === undefined ? [required(at)] : validateClaimSpec(template.spec, `${at}.spec`)),
+    );
+  }
+  return errors;
+}
+
+function validateBlockSource({ iscsi, image }: Volume, field: string): FieldError[] {
+  const errors: FieldError[] = [];
+  if (iscsi !== undefined) {
+    if (!iscsi.targetPortal) errors.push(required(`${field}.iscsi.targetPortal`));
+    if (!iscsi.iqn) errors.push(required(`${field}.iscsi.iqn`));
+    else if (!/^(iqn|eui|naa)/.test(iscsi.iqn)) {
+      const detail = 'must be valid format starting with iqn, eui, or naa';
+      errors.push(invalid(`${field}.iscsi.iqn`, iscsi.iqn, detail));
+    }
+    if (iscsi.lun < 0 || iscsi.lun > 255) {
+      errors.push(invalid(`${field}.iscsi.lun`, iscsi.lun, 'must be between 0 and 255, inclusive'));
+    }
+  }
+  if (image !== undefined) {
+    if (!image.reference) errors.push(required(`${field}.image.reference`));
+    if (!pullPolicies.includes(image.pullPolicy ?? '')) {
+      errors.push(notSupported(`${field}.image.pullPolicy`, image.pullPolicy, pullPolicies));
+    }
   }
   return errors;
 }
