@@ -32,8 +32,10 @@ export default async function run({ small }: { readonly small: boolean }): Promi
   const count = small ? 1_000 : 10_000;
   await using place = await openPlace();
   const maps = await measureProxy(place, count);
-  print(`${count} services, load (plan, format, nft)`, maps.loadMs, small ? 1_500 : 3_000);
-  print('one endpoint of one service changes', maps.changeMs, 150);
+  const missed = [
+    ...print(`${count} services, load (plan, format, nft)`, maps.loadMs, small ? 1_500 : 3_000),
+    ...print('one endpoint of one service changes', maps.changeMs, 150),
+  ];
   // Chains grow worse with their number, so a small run says nothing about them.
   if (small) return;
   const chainsMs = await measureChains(place, count);
@@ -41,12 +43,14 @@ export default async function run({ small }: { readonly small: boolean }): Promi
   console.log(
     `  ${'the same as chains'.padEnd(44)} ${chainsMs.toFixed(0)} ms, ${ratio.toFixed(1)} times`,
   );
+  if (missed.length > 0) throw new Error(missed.join('; '));
   if (ratio < 4) throw new Error(`maps load only ${ratio.toFixed(1)} times faster than chains`);
 }
 
-function print(what: string, ms: number, goalMs: number): void {
+/** What is missed, if it is. */
+function print(what: string, ms: number, goalMs: number): readonly string[] {
   console.log(`  ${what.padEnd(44)} ${ms.toFixed(1)} ms (goal ${goalMs})`);
-  if (ms > goalMs) throw new Error(`${what}: ${ms.toFixed(1)} ms, goal ${goalMs}`);
+  return ms > goalMs ? [`${what}: ${ms.toFixed(1)} ms, goal ${goalMs}`] : [];
 }
 
 interface Place extends AsyncDisposable {
