@@ -77,9 +77,8 @@ function withPodCIDRs(node: Node): Node {
   return podCIDR === '' ? { ...node, spec: { ...node.spec, podCIDR: first } } : node;
 }
 
-function validateNode({ metadata, spec, status }: Node): FieldError[] {
-  const errors = validateLabels(metadata.labels, 'metadata.labels');
-  errors.push(...validateTaints(spec?.taints ?? [], 'metadata.taints'));
+function validateNode({ spec, status }: Node): FieldError[] {
+  const errors = validateTaints(spec?.taints ?? [], 'metadata.taints');
   for (const list of ['capacity', 'allocatable'] as const) {
     for (const [name, amount] of Object.entries(status?.[list] ?? {})) {
       if (compareQuantities(amount, '0') >= 0) continue;

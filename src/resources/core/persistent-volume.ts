@@ -247,7 +247,13 @@ function validateVolumeUpdate(next: PersistentVolume, old: PersistentVolume): Fi
   }
   const before = old.spec?.nodeAffinity;
   if (before !== undefined && !jsonEqual(next.spec?.nodeAffinity, before)) {
-    errors.push(invalid('nodeAffinity', next.spec?.nodeAffinity, 'field is immutable'));
+    errors.push(
+      invalid(
+        'nodeAffinity',
+        next.spec?.nodeAffinity,
+        'field is immutable, except for updating from beta label to GA',
+      ),
+    );
   }
   return errors;
 }

@@ -128,7 +128,7 @@ export function validateReference(
     ['kind', kind],
     ['name', name],
   ] as const) {
-    if (!value) errors.push(required(`${field}.${key}`, `${key} is required`));
+    if (!value) errors.push(required(`${field}.${key}`));
     else {
       for (const problem of nameProblems(value, 'pathSegment', { generated: false })) {
         errors.push(invalid(`${field}.${key}`, value, problem));

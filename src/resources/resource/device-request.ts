@@ -104,12 +104,13 @@ function validateName(name: string, field: string): FieldError[] {
 function validateRequest(request: DeviceRequest, field: string): FieldError[] {
   const { exactly, firstAvailable = [] } = request;
   if (exactly !== undefined && firstAvailable.length > 0) {
-    const detail = 'exactly one of `exactly` or `firstAvailable` must be specified';
-    return [invalid(field, request, detail)];
+    const detail =
+      'exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set';
+    return [invalid(field, null, detail)];
   }
   if (exactly !== undefined) return validateAsked(exactly, `${field}.exactly`);
   if (firstAvailable.length === 0) {
-    return [required(field, 'exactly one of `exactly` or `firstAvailable` must be specified')];
+    return [required(field, 'exactly one of `exactly` or `firstAvailable` is required')];
   }
   const at = `${field}.firstAvailable`;
   if (firstAvailable.length > choicesMax) {

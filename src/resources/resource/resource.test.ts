@@ -45,7 +45,7 @@ test('claims that are refused', () => {
   const cases: readonly [object, string][] = [
     [
       { requests: [{ name: 'a' }] },
-      `${at}: Required value: exactly one of \`exactly\` or \`firstAvailable\` must be specified`,
+      `${at}: Required value: exactly one of \`exactly\` or \`firstAvailable\` is required`,
     ],
     [
       { requests: [{ name: '', exactly: {} }] },
