@@ -2,8 +2,9 @@
  * Which lines ran, from the engine's own counters: no dependency, and no other program.
  *
  * `startCoverage` asks the inspector of this very process to count what is loaded from then on;
- * `lineCoverage` says for each folder how many of its lines of code ran. Types are blanked, not removed, when a file is loaded,
- * so the engine's offsets are those of the source. A line runs when any of its code does.
+ * `lineCoverage` says for each folder how many of its lines of code ran. Types are blanked, not
+ * removed, when a file is loaded, so the engine's offsets are those of the source. A line runs when
+ * any of its code does.
  */
 import { readFileSync } from 'node:fs';
 import { Session } from 'node:inspector/promises';

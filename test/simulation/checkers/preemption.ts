@@ -10,8 +10,8 @@ export class Preemption implements Checker {
   readonly name = 'preemption';
   judged = 0;
   readonly #truth: Truth;
-  /** Priority → when a pod of it was last there. */
-  readonly #seenMs = new Map<number, number>();
+  /** Priority → when a pod of it last waited for a node. */
+  readonly #waitedMs = new Map<number, number>();
 
   constructor(truth: Truth) {
     this.#truth = truth;
@@ -23,13 +23,13 @@ export class Preemption implements Checker {
     // The kind says the type of what the store holds.
     const [pod, before] = [event.object as Pod, event.before as Pod | undefined];
     const priority = pod.spec?.priority ?? 0;
-    this.#seenMs.set(priority, nowMs);
+    if (!pod.spec?.nodeName || !before?.spec?.nodeName) this.#waitedMs.set(priority, nowMs);
     if (!isPreempted(pod) || before === undefined || isPreempted(before)) return undefined;
     this.judged += 1;
     for (const other of this.#truth.of<Pod>('Pod')) {
-      if ((other.spec?.priority ?? 0) > priority) return undefined;
+      if (!other.spec?.nodeName && (other.spec?.priority ?? 0) > priority) return undefined;
     }
-    for (const [other, atMs] of this.#seenMs) {
+    for (const [other, atMs] of this.#waitedMs) {
       if (other > priority && nowMs - atMs < excuseMs) return undefined;
     }
     return `pod ${pod.metadata.name} of priority ${priority} is pushed aside for nobody higher`;
