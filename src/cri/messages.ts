@@ -2,7 +2,7 @@
  * The messages of CRI v1 (`runtime.v1`) that we use, and containerd's event service: field numbers
  * and types as public in the CRI API of Kubernetes v1.36, names in camel case.
  *
- * Left out are fields for Windows, SELinux, CDI and pressure figures; unknown fields are skipped
+ * Left out are fields for Windows, SELinux and pressure figures; unknown fields are skipped
  * when read. `ProtobufCodec` turns the table into bytes and into TypeScript types; `cri.ts` next
  * to it makes calls of them.
  */
@@ -238,7 +238,9 @@ export const messages = {
     stdinOnce: [13, 'bool'],
     tty: [14, 'bool'],
     linux: [15, 'LinuxContainerConfig'],
+    cdiDevices: [17, 'repeated CDIDevice'],
   },
+  CDIDevice: { name: [1, 'string'] },
   KeyValue: { key: [1, 'string'], value: [2, 'bytes'] },
   Device: { containerPath: [1, 'string'], hostPath: [2, 'string'], permissions: [3, 'string'] },
   LinuxContainerConfig: {

@@ -1,12 +1,20 @@
 /**
- * gRPC calls, unary and server-streaming, over a Unix socket or TCP.
+ * gRPC calls, unary and server-streaming, over a Unix socket or TCP; and servers of such calls.
  *
  * The only file that imports `@grpc/grpc-js`, and it does so when the first channel is opened:
  * processes that never speak gRPC do not pay for it. A call ends by its answer, by `timeoutMs`
  * (required, because everything that can hang has a limit) or by the signal; failures are
  * `GrpcError`s that carry the code by name. Messages come encoded and go decoded by a `Method`.
  */
-import type { CallOptions, Client, ServiceError } from '@grpc/grpc-js';
+import type {
+  CallOptions,
+  Client,
+  handleServerStreamingCall,
+  handleUnaryCall,
+  ServiceDefinition,
+  ServiceError,
+  UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 import type { Clock } from './clock.ts';
 
 export interface Method<Request, Response> {
@@ -50,7 +58,20 @@ export interface GrpcChannel extends Disposable {
     request: Request,
     options: { readonly signal: AbortSignal },
   ): AsyncIterable<Response>;
+  /** Connects, and again whenever the connection is lost, and says each time which it is. */
+  watchConnection(onChange: (isConnected: boolean) => void): void;
 }
+
+/** One method of a server: an answer, or a stream of them. */
+export type Served = {
+  /** `/package.Service/Method`. */
+  readonly path: string;
+  readonly decode: (bytes: Uint8Array) => unknown;
+  readonly encode: (response: unknown) => Uint8Array;
+} & (
+  | { readonly answer: (request: unknown) => Promise<unknown> }
+  | { readonly stream: (request: unknown, signal: AbortSignal) => AsyncIterable<unknown> }
+);
 
 /** Largest message taken from a server: a list of some thousand containers fits. */
 const messageBytesMax = 64 * 1024 * 1024;
@@ -73,7 +94,99 @@ export async function openGrpcChannel(
   return {
     unary: (method, request, limits) => callUnary(deps, client, method, request, limits, failure),
     stream: (method, request, { signal }) => callStream(client, method, request, signal, failure),
+    watchConnection: (onChange) => {
+      const channel = client.getChannel();
+      const look = (): void => {
+        const state = channel.getConnectivityState(true);
+        onChange(state === grpc.connectivityState.READY);
+        channel.watchConnectivityState(state, Number.POSITIVE_INFINITY, (error) => {
+          // An error: the channel was closed.
+          if (error === undefined) look();
+        });
+      };
+      look();
+    },
     [Symbol.dispose]: () => client.close(),
+  };
+}
+
+/** Serves until disposed. A `GrpcError` keeps its code, anything else thrown is `UNKNOWN`. */
+export async function serveGrpc(
+  /** `unix:///path/to/socket`. */
+  endpoint: string,
+  methods: readonly Served[],
+): Promise<Disposable> {
+  const grpc = await import('@grpc/grpc-js');
+  const server = new grpc.Server({ 'grpc.max_receive_message_length': messageBytesMax });
+  const definition: Record<string, ServiceDefinition[string]> = {};
+  const implementation: UntypedServiceImplementation = {};
+  const statusOf = (error: unknown): Failed => {
+    const name = error instanceof GrpcError ? error.code : 'UNKNOWN';
+    const found = Object.entries(grpc.status).find(([key]) => key === name)?.[1];
+    const code = typeof found === 'number' ? found : grpc.status.UNKNOWN;
+    return { code, details: error instanceof Error ? error.message : String(error) };
+  };
+  for (const method of methods) {
+    definition[method.path] = {
+      path: method.path,
+      requestStream: false,
+      responseStream: 'stream' in method,
+      requestSerialize: () => Buffer.alloc(0),
+      requestDeserialize: method.decode,
+      responseSerialize: (value: unknown) => Buffer.from(method.encode(value)),
+      responseDeserialize: () => undefined,
+    };
+    implementation[method.path] =
+      'stream' in method ? streaming(method.stream, statusOf) : unary(method.answer, statusOf);
+  }
+  server.addService(definition, implementation);
+  await new Promise<void>((resolve, reject) => {
+    server.bindAsync(endpoint, grpc.ServerCredentials.createInsecure(), (error) => {
+      if (error === null) resolve();
+      else reject(error);
+    });
+  });
+  return { [Symbol.dispose]: () => server.forceShutdown() };
+}
+
+interface Failed {
+  readonly code: number;
+  readonly details: string;
+}
+
+type StatusOf = (error: unknown) => Failed;
+
+function unary(
+  answer: (request: unknown) => Promise<unknown>,
+  statusOf: StatusOf,
+): handleUnaryCall<unknown, unknown> {
+  return (call, callback) => {
+    answer(call.request).then(
+      (response) => callback(null, response),
+      (error: unknown) => callback(statusOf(error)),
+    );
+  };
+}
+
+function streaming(
+  stream: (request: unknown, signal: AbortSignal) => AsyncIterable<unknown>,
+  statusOf: StatusOf,
+): handleServerStreamingCall<unknown, unknown> {
+  return (call) => {
+    const ending = new AbortController();
+    call.on('cancelled', () => ending.abort(new Error('the caller went away')));
+    const send = async (): Promise<void> => {
+      for await (const message of stream(call.request, ending.signal)) {
+        if (ending.signal.aborted) return;
+        call.write(message);
+      }
+    };
+    send().then(
+      () => call.end(),
+      (error: unknown) => {
+        if (!ending.signal.aborted) call.emit('error', statusOf(error));
+      },
+    );
   };
 }
 

@@ -28,6 +28,8 @@ export interface AdmissionFacts {
   /** Types of node conditions that hold: `MemoryPressure` and its like. */
   readonly pressures?: readonly string[] | undefined;
   readonly isShuttingDown?: boolean | undefined;
+  /** Resources of which plugins say who gets what, after this. */
+  readonly isManaged?: ((resource: string) => boolean) | undefined;
   /** Names and patterns ending in `*`, allowed by whoever runs the node. */
   readonly allowedUnsafeSysctls?: readonly string[] | undefined;
 }
@@ -43,7 +45,7 @@ export function planAdmission(pod: Pod, facts: AdmissionFacts): Admission {
   const unable = refusalOf(pod, facts);
   if (unable !== undefined) return { do: 'reject', refusal: unable };
   const info = nodeInfoOf(facts);
-  const shortages = shortagesOf(pod, info);
+  const shortages = shortagesOf(pod, info, facts.isManaged);
   const [first] = shortages;
   if (first !== undefined && !isCritical(pod)) return { do: 'reject', refusal: outOf(first) };
   const misplaced = placeRefusal(pod, info, facts.node);
@@ -184,7 +186,11 @@ interface Shortage {
   readonly total: number;
 }
 
-function shortagesOf(pod: Pod, info: NodeInfo): readonly Shortage[] {
+function shortagesOf(
+  pod: Pod,
+  info: NodeInfo,
+  isManaged: AdmissionFacts['isManaged'],
+): readonly Shortage[] {
   const { requests } = podFacts(pod);
   const { allocatable, requested } = info;
   const all: Shortage[] = [
@@ -199,7 +205,7 @@ function shortagesOf(pod: Pod, info: NodeInfo): readonly Shortage[] {
   return all.filter(({ name, wanted, used, total }) => {
     // Resources of the whole cluster, of which the node knows nothing, are not its business.
     const isForeign = name.includes('/') && allocatable.others?.has(name) !== true;
-    return wanted > 0 && !isForeign && wanted > total - used;
+    return wanted > 0 && !isForeign && isManaged?.(name) !== true && wanted > total - used;
   });
 }
 

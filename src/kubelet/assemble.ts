@@ -8,6 +8,7 @@ import type { Scope } from '#kit/scope.ts';
 import { Slots } from '#kit/slots.ts';
 import { nodes, services } from '#resources/kinds.ts';
 import type { Node, Service } from '#resources/types/core-v1.ts';
+import type { NodeDevices } from './devices/devices.ts';
 import { Images } from './images.ts';
 import type { KubeletDeps, KubeletOptions } from './kubelet.ts';
 import { linuxMachine } from './machine.ts';
@@ -28,7 +29,13 @@ export function assemble(
   deps: KubeletDeps,
   options: KubeletOptions,
   scope: Scope,
-  onChange: (owners: Iterable<string>) => void,
+  {
+    onChange,
+    devices,
+  }: {
+    readonly onChange: (owners: Iterable<string>) => void;
+    readonly devices: () => NodeDevices;
+  },
 ): KubeletParts {
   const { client, clock, log, runtime, random, informers } = deps;
   const { signal } = scope;
@@ -93,6 +100,7 @@ export function assemble(
       allocatable,
       node: object,
     }),
+    devices,
     objects,
     statuses: new StatusWriter({ client, clock, log }, { signal, spawn }),
     services: (namespace): readonly Service[] => {

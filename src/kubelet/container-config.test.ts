@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Container, Pod, PodSpec } from '#resources/types/core-v1.ts';
 import { containerConfig, rootProblem } from './container-config.ts';
+import { nothing } from './devices/devices.ts';
 import { sandboxConfig } from './sandbox-config.ts';
 
 const web: Container = { name: 'web', image: 'nginx:1', args: ['--name=$(NAME)', '$(NOPE)'] };
@@ -24,6 +25,7 @@ const options = {
   terminationFile: '/t',
   nodeMemoryBytes: 1024 ** 3,
   seccompDir: '/seccomp',
+  devices: nothing,
 };
 
 test('labels are those by which a kubelet finds its containers again', () => {

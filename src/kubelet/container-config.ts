@@ -8,6 +8,7 @@
 import { join } from 'node:path';
 import type { Sent } from '#cri';
 import type { Container, Pod, SeccompProfile } from '#resources/types/core-v1.ts';
+import type { ContainerDevices } from './devices/devices.ts';
 import { expandVariables } from './env.ts';
 import { containerHash } from './plan.ts';
 import { containerAnnotations, podLabels } from './pod-facts.ts';
@@ -23,6 +24,7 @@ export interface ContainerOptions {
   readonly terminationFile: string;
   readonly nodeMemoryBytes: number;
   readonly seccompDir: string;
+  readonly devices: ContainerDevices;
   /** The container whose processes this one joins. */
   readonly targetId?: string | undefined;
 }
@@ -50,9 +52,13 @@ export function containerConfig(
   options: ContainerOptions,
 ): Sent<'ContainerConfig'> {
   const { name, stdin, stdinOnce, tty, workingDir } = container;
-  const { attempt, environment } = options;
+  const { attempt, environment, devices } = options;
   const expand = (text: string): string => expandVariables(text, environment);
-  const envs = [...environment].map(([key, value]) => ({ key, value: Buffer.from(value) }));
+  // What the pod says itself counts more.
+  const envs = [...new Map([...devices.envs, ...environment])].map(([key, value]) => ({
+    key,
+    value: Buffer.from(value),
+  }));
   return {
     metadata: { name, attempt },
     image: { image: options.imageRef, userSpecifiedImage: container.image },
@@ -60,7 +66,9 @@ export function containerConfig(
     args: container.args?.map(expand),
     workingDir,
     envs,
-    mounts: options.mounts,
+    mounts: [...devices.mounts, ...options.mounts],
+    devices: devices.devices,
+    cdiDevices: devices.cdiDevices,
     labels: {
       [podLabels.containerName]: name,
       [podLabels.podName]: pod.metadata.name ?? '',
@@ -68,6 +76,7 @@ export function containerConfig(
       [podLabels.podUid]: pod.metadata.uid ?? '',
     },
     annotations: {
+      ...devices.annotations,
       [containerAnnotations.hash]: containerHash(container),
       [containerAnnotations.restartCount]: String(attempt),
       [containerAnnotations.terminationMessagePath]:

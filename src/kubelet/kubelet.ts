@@ -21,6 +21,7 @@ import { nodes, pods, services } from '#resources/kinds.ts';
 import type { Node, Pod, Service } from '#resources/types/core-v1.ts';
 import { type Admission, planAdmission } from './admission.ts';
 import { assemble, maxPodsDefault } from './assemble.ts';
+import { type NodeDevices, noDevices } from './devices/devices.ts';
 import { Evictor } from './eviction/eviction.ts';
 import { ImageGC } from './image-gc.ts';
 import { removeLeftovers } from './leftovers.ts';
@@ -71,6 +72,8 @@ export interface KubeletOptions {
   /** Where manifests of static pods are; default: nowhere. */
   readonly staticPods?: ManifestSources | undefined;
   readonly settings?: KubeletSettings | undefined;
+  /** Below it plugins and the kubelet meet; default: nowhere, and there are no plugins. */
+  readonly pluginsRoot?: string | undefined;
   /** Called once, when pods can be started. */
   readonly onReady?: (() => void) | undefined;
   readonly signal: AbortSignal;
@@ -113,13 +116,18 @@ class Kubelet {
   #evictor: Evictor | undefined;
   #pods: Informer<Pod> | undefined;
   #staticPods: readonly Pod[] = [];
+  #devices: NodeDevices = noDevices;
+  #registration: NodeRegistration | undefined;
 
   constructor(deps: KubeletDeps, options: KubeletOptions, scope: Scope) {
     this.#deps = deps;
     this.#options = options;
     this.#scope = scope;
-    this.#parts = assemble(deps, options, scope, (owners) => {
-      for (const uid of owners) this.#workers.get(uid)?.refreshVolumes();
+    this.#parts = assemble(deps, options, scope, {
+      onChange: (owners) => {
+        for (const uid of owners) this.#workers.get(uid)?.refreshVolumes();
+      },
+      devices: () => this.#devices,
     });
   }
 
@@ -130,6 +138,26 @@ class Kubelet {
       mkdirSync(folder, { recursive: true });
     }
     if (!machine.isMounted(paths.memory)) await machine.mountTmpfs(paths.memory, { signal });
+    if (this.#options.pluginsRoot !== undefined) await this.#openDevices(this.#options.pluginsRoot);
+  }
+
+  async #openDevices(root: string): Promise<void> {
+    const { openDevices } = await import('./devices/open-devices.ts');
+    const { nodeName } = this.#options;
+    const active = () => [...this.#workers.values()].filter(({ isActive }) => isActive);
+    this.#devices = await openDevices(
+      {
+        ...this.#deps,
+        spawn: (task) => this.#scope.spawn(task),
+        activePods: () => (this.#hasSynced ? active().map(({ pod }) => pod) : undefined),
+        findPod: (namespace, name) => this.#find(namespace, name)?.pod,
+        onAmounts: () => this.#registration?.lookNow(),
+        onHealth: (uids) => {
+          for (const uid of uids) this.#workers.get(uid)?.wake();
+        },
+      },
+      { root, nodeName },
+    );
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -142,6 +170,7 @@ class Kubelet {
     const evictor = await this.#openEvictor(signal);
     this.#evictor = evictor;
     const registration = this.#register(evictor);
+    this.#registration = registration;
     scope.spawn((ending) => registration.run(ending));
     scope.spawn((ending) => runNodeLease(this.#deps, { nodeName, signal: ending }));
     if (serving !== undefined) {
@@ -308,6 +337,7 @@ class Kubelet {
     this.#workers.set(uid, worker);
     this.#scope.spawn(async (signal) => {
       await Promise.all(victims.map((victim) => this.#preempt(victim)));
+      if (refusal === undefined && !hasBegun(pod)) await this.#allocate(worker, signal);
       await worker.run(signal);
       this.#workers.delete(uid);
       this.#startStaticPods();
@@ -317,18 +347,21 @@ class Kubelet {
 
   /** Asked once: what has begun, or has ended, was taken before. */
   #admit(pod: Pod, node: Node): Admission {
-    const { status = {}, metadata } = pod;
-    const isKnown = status.startTime !== undefined || metadata.deletionTimestamp !== undefined;
-    if (isKnown || status.phase === 'Succeeded' || status.phase === 'Failed') {
-      return { do: 'admit', preempt: [] };
-    }
+    if (hasBegun(pod)) return { do: 'admit', preempt: [] };
     const active = [...this.#workers.values()].filter(({ isActive }) => isActive);
     return planAdmission(pod, {
       node,
       others: active.map((worker) => worker.pod),
       pressures: this.#evictor?.pressures,
+      isManaged: (resource) => this.#devices.manages(resource),
       allowedUnsafeSysctls: this.#parts.settings.allowedUnsafeSysctls,
     });
+  }
+
+  /** Devices are given once, before anything of the pod is made. */
+  async #allocate(worker: PodWorker, signal: AbortSignal): Promise<void> {
+    const refusal = await this.#devices.allocate(worker.pod, { signal });
+    if (refusal !== undefined) worker.refuse(refusal);
   }
 
   /** A label that the scheduler saw may not have come here yet. */
@@ -403,4 +436,10 @@ class Kubelet {
       await clock.sleep(limits.housekeepingMs, { signal });
     }
   }
+}
+
+/** It was taken before: it runs, it ends, or it has ended. */
+function hasBegun({ status = {}, metadata }: Pod): boolean {
+  if (status.startTime !== undefined || metadata.deletionTimestamp !== undefined) return true;
+  return status.phase === 'Succeeded' || status.phase === 'Failed';
 }

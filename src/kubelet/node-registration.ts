@@ -16,6 +16,7 @@ import type { Logger } from '#kit/log.ts';
 import { leases, nodes } from '#resources/kinds.ts';
 import type { Lease } from '#resources/types/coordination-v1.ts';
 import type { Node, NodeStatus } from '#resources/types/core-v1.ts';
+import type { NodeDevices } from './devices/devices.ts';
 import type { Machine } from './machine.ts';
 import {
   type ImageFact,
@@ -35,6 +36,7 @@ export interface RegistrationDeps {
   readonly machine: Machine;
   /** Conditions of pressure that hold: `MemoryPressure` and its like. */
   readonly pressures: () => readonly string[];
+  readonly devices: () => NodeDevices;
 }
 
 const limits = {
@@ -73,6 +75,8 @@ export class NodeRegistration {
   #runtime: Pick<RuntimeCondition, 'name' | 'version'> | undefined;
   #sentAtMs = Number.NEGATIVE_INFINITY;
   readonly #startedAtMs: number;
+  #isDirty = false;
+  #wake = new AbortController();
 
   constructor(deps: RegistrationDeps, options: NodeOptions & { readonly dataDir: string }) {
     this.#deps = deps;
@@ -82,11 +86,26 @@ export class NodeRegistration {
 
   /** Creates the Node or takes over the one of this name, then keeps its status. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#deps;
     for (;;) {
+      this.#isDirty = false;
       const isReady = await this.#lookSafely(signal);
-      await clock.sleep(isReady ? limits.lookMs : limits.lookSoonMs, { signal });
+      await this.#sleep(isReady ? limits.lookMs : limits.lookSoonMs, signal);
     }
+  }
+
+  /** Something has changed that the scheduler waits for. */
+  lookNow(): void {
+    this.#isDirty = true;
+    this.#wake.abort(new Error('there is news'));
+  }
+
+  async #sleep(delayMs: number, signal: AbortSignal): Promise<void> {
+    this.#wake = new AbortController();
+    if (this.#isDirty) return;
+    const either = AbortSignal.any([signal, this.#wake.signal]);
+    await this.#deps.clock.sleep(delayMs, { signal: either }).catch((error: unknown) => {
+      if (signal.aborted || !this.#isDirty) throw error;
+    });
   }
 
   async #lookSafely(signal: AbortSignal): Promise<boolean> {
@@ -107,7 +126,8 @@ export class NodeRegistration {
     const images = runtime.problem === '' ? await this.#readImages(signal) : [];
     const pressures = this.#deps.pressures();
     const read = readMachineFacts(machine, this.#options.dataDir);
-    const facts = { machine: read, runtime, images, pressures };
+    const devices = this.#deps.devices().amounts();
+    const facts = { machine: read, runtime, images, pressures, devices };
     const status = nodeStatus({ ...facts, old: this.#node?.status }, this.#options, clock.now());
     if (this.#node === undefined) {
       this.#node = await this.#register(status, signal);

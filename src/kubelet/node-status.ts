@@ -6,6 +6,7 @@
 import { compareQuantities, quantityValue, subtractQuantities } from '#api/quantity.ts';
 import { formatTime } from '#kit/clock.ts';
 import type { Node, NodeCondition, NodeStatus } from '#resources/types/core-v1.ts';
+import type { DeviceAmounts } from './devices/device-manager.ts';
 import type { KubeletSettings } from './settings.ts';
 
 export interface MachineFacts {
@@ -76,11 +77,12 @@ export function nodeStatus(
     /** Conditions of pressure that hold. */
     readonly pressures: readonly string[];
     readonly old: NodeStatus | undefined;
+    readonly devices?: DeviceAmounts | undefined;
   },
   options: NodeOptions,
   nowMs: number,
 ): NodeStatus {
-  const { machine, runtime, images, pressures, old } = facts;
+  const { machine, runtime, images, pressures, old, devices } = facts;
   const { nodeName, nodeIPs, port } = options;
   const capacity = nodeCapacity(machine, options.maxPods);
   return {
@@ -88,8 +90,8 @@ export function nodeStatus(
       ...nodeIPs.map((address) => ({ type: 'InternalIP', address })),
       { type: 'Hostname', address: nodeName },
     ],
-    capacity,
-    allocatable: nodeAllocatable(capacity, options.settings),
+    capacity: { ...capacity, ...devices?.capacity },
+    allocatable: { ...nodeAllocatable(capacity, options.settings), ...devices?.allocatable },
     conditions: nodeConditions(pressures, runtime, old?.conditions ?? [], nowMs),
     daemonEndpoints: { kubeletEndpoint: { Port: port } },
     nodeInfo: {

@@ -9,6 +9,7 @@ import type { Slots } from '#kit/slots.ts';
 import type { Node, Service } from '#resources/types/core-v1.ts';
 import type { AppliedResources } from './applied-resources.ts';
 import type { Backoff } from './backoff.ts';
+import type { NodeDevices } from './devices/devices.ts';
 import type { Images } from './images.ts';
 import type { Machine } from './machine.ts';
 import type { ResizeFailure, StartFailure } from './pod-facts.ts';
@@ -41,6 +42,7 @@ export interface KubeletParts {
   readonly node: NodeFacts;
   readonly images: Images;
   readonly volumes: Volumes;
+  readonly devices: () => NodeDevices;
   readonly objects: WatchedObjects;
   readonly statuses: StatusWriter;
   /** Services whose variables a pod of this namespace gets. */

@@ -63,8 +63,8 @@ export class PodWorker {
   /** A pod that is refused fails without having begun. */
   constructor(parts: KubeletParts, pod: Pod, scope: Scope, refusal?: Refusal) {
     this.#parts = parts;
-    if (refusal !== undefined) this.#refuse(pod, refusal);
     this.#pod = pod;
+    if (refusal !== undefined) this.refuse(refusal);
     this.#probes = new PodProbes(parts, scope, {
       pod: () => this.#pod,
       onChange: () => this.wake(),
@@ -150,9 +150,10 @@ export class PodWorker {
     }
   }
 
-  #refuse(pod: Pod, failure: Refusal): void {
+  /** Before it runs. */
+  refuse(failure: Refusal): void {
     this.#ending = { graceSeconds: 0, failure, isRefused: true };
-    this.#parts.recorder.record(pod, { type: 'Warning', ...failure });
+    this.#parts.recorder.record(this.#pod, { type: 'Warning', ...failure });
   }
 
   /** It takes room on the node: it has been taken, and its end has not come. */
@@ -306,9 +307,10 @@ export class PodWorker {
 
   #publish(facts: PodFacts, waiting: ReadonlyMap<string, ContainerStateWaiting>): void {
     if (this.#isGone) return;
-    const { clock, node, statuses } = this.#parts;
+    const { clock, node, statuses, devices } = this.#parts;
     const { messages } = this.#messages;
-    const status = podStatus({ ...facts, waiting, hostIPs: node.hostIPs, messages }, clock.now());
+    const plain = podStatus({ ...facts, waiting, hostIPs: node.hostIPs, messages }, clock.now());
+    const status = devices().withHealth(this.#pod, plain);
     statuses.set(this.#pod, status);
     // Conditions keep their times and an end stays an end: both are read from the pod's status.
     this.#status = status;
@@ -350,6 +352,7 @@ export class PodWorker {
   /** True when nothing is left to do for this pod, ever. */
   async #finish(facts: PodFacts, signal: AbortSignal): Promise<boolean> {
     this.#probes.stop();
+    await this.#parts.devices().unprepare(this.#uid, { signal });
     const isDeleted = this.#pod.metadata.deletionTimestamp !== undefined;
     if (!isDeleted && !this.#isGone && !this.#isRetired) return false;
     if (!this.#isGone) {

@@ -30,6 +30,13 @@ export async function createSandbox(
     note(parts, pod, 'FailedMount', error, interrupt);
     throw error;
   }
+  try {
+    await parts.devices().prepare(pod, { signal: interrupt });
+  } catch (error) {
+    const prefix = 'Failed to prepare dynamic resources: ';
+    note(parts, pod, 'FailedPrepareDynamicResources', error, interrupt, prefix);
+    throw error;
+  }
   const { logs } = podPaths(paths, pod);
   mkdirSync(logs, { recursive: true });
   const pidsMax = node.podPidsMax;

@@ -163,6 +163,10 @@ class Starter {
     try {
       const problem = rootProblem(this.#pod, this.#container, image);
       if (problem !== undefined) throw new ConfigError(problem);
+      const devices = await this.#parts
+        .devices()
+        .settingsOf(this.#pod, this.#container, { signal: this.#options.interrupt });
+      if (typeof devices === 'string') throw new ConfigError(devices);
       const environment = await this.#environment(sandbox);
       const place = podPaths(paths, this.#pod);
       const message = terminationFile(place, this.#container.name, action.attempt);
@@ -183,6 +187,7 @@ class Starter {
         terminationFile: message,
         nodeMemoryBytes: node.memoryBytes,
         seccompDir: `${paths.root}/seccomp`,
+        devices,
         targetId: this.#targetId(),
       });
       const request = {

@@ -72,6 +72,11 @@ export class FakeRuntime implements Runtime {
   }
 
   /** Of the newest container of this name. */
+  configOf(name: string): Sent<'ContainerConfig'> {
+    return this.#container(this.idOf(name)).config;
+  }
+
+  /** Of the newest container of this name. */
   mountsOf(name: string): readonly Sent<'Mount'>[] {
     return this.#container(this.idOf(name)).config.mounts ?? [];
   }

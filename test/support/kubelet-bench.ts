@@ -26,6 +26,9 @@ export class KubeletBench implements AsyncDisposable {
   readonly dataDir = mkdtempSync(join(tmpdir(), 'coracle-kubelet-'));
   /** Of static pods. */
   readonly manifestDir = join(this.dataDir, 'manifests');
+  /** Where plugins meet the kubelet, if the bench is opened with them. */
+  readonly pluginsRoot = join(this.dataDir, 'kubelet');
+  #pluginsRoot: string | undefined;
   readonly server: TestServer;
   readonly client: Client;
   readonly signal = new AbortController().signal;
@@ -39,9 +42,10 @@ export class KubeletBench implements AsyncDisposable {
     this.runtime.images.add(testImage);
   }
 
-  static async open(): Promise<KubeletBench> {
+  static async open(options: { readonly withPlugins?: boolean } = {}): Promise<KubeletBench> {
     const clock = new VirtualClock();
     const bench = new KubeletBench(await openTestServer({ clock }), clock);
+    if (options.withPlugins === true) bench.#pluginsRoot = bench.pluginsRoot;
     const namespace = 'default';
     const { signal } = bench;
     await bench.while(
@@ -108,6 +112,7 @@ export class KubeletBench implements AsyncDisposable {
         ...{ nodeName: 'node-1', nodeIP: '192.0.2.1', dataDir, clusterId: 'test' },
         ...{ clusterDNS: '10.43.0.10', clusterDomain: 'cluster.local', port: 10250 },
         staticPods: { path: this.manifestDir },
+        pluginsRoot: this.#pluginsRoot,
         signal: stop.signal,
       },
     );
