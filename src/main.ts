@@ -8,10 +8,12 @@ import { accessSync, constants } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { AgentFlags } from './cluster/agent-config.ts';
 import type { Progress } from './cluster/cluster.ts';
-import type { InstallFlags } from './cluster/command-line.ts';
+import type { InstallFlags, TokenAction } from './cluster/command-line.ts';
 import type { ClusterConfig, Flags, Machine } from './cluster/config.ts';
 import type { HollowFlags } from './cluster/hollow-settings.ts';
+import type { TokenFlags } from './cluster/token-command.ts';
 
 const version = '0.1.0';
 
@@ -39,6 +41,8 @@ async function runCommandLine(args: readonly string[]): Promise<void> {
     version,
     up: (flags) => up(flags),
     server: (flags) => up({ ...flags, node: flags.node ?? 'none' }),
+    agent: (flags) => agent(flags),
+    token: (action, flags) => token(action, flags),
     down: async (flags) => (await import('./cluster/operate.ts')).down(await settings(flags)),
     status: async (flags) => (await import('./cluster/operate.ts')).status(await settings(flags)),
     reset: async (flags, yes) =>
@@ -81,6 +85,56 @@ async function install(flags: InstallFlags, upFlags: readonly string[]): Promise
     config,
     start: flags.start !== false,
   });
+}
+
+/** One node of a cluster that runs somewhere else, until a signal ends it. */
+async function agent(flags: AgentFlags): Promise<void> {
+  const { readAgentConfig } = await import('./cluster/agent-config.ts');
+  const { runAgent } = await import('./cluster/agent.ts');
+  const { openProgress } = await import('./cluster/progress.ts');
+  const { openClusterLog } = await import('./cluster/cluster-log.ts');
+  const { systemClock } = await import('./kit/clock.ts');
+  const { systemRandom } = await import('./kit/random.ts');
+  const config = readAgentConfig(
+    { ...flags, images: withEnvironment({ images: flags.images ?? [] }).images ?? [] },
+    machine(),
+  );
+  const clock = systemClock();
+  const progress = openProgress({ clock, write: (line) => process.stdout.write(line) });
+  const stop = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => {
+      if (!stop.signal.aborted) progress.note('stopping');
+      stop.abort(new Error(`got ${name}`));
+    });
+  }
+  process.on('SIGHUP', () => {});
+  const outcome = await runAgent(
+    { clock, random: systemRandom(), ...openClusterLog(clock, config) },
+    { config, version, progress, signal: stop.signal },
+  );
+  progress.note(outcome === 'running' ? `already running from ${config.dataDir}` : 'stopped');
+  process.exit(0);
+}
+
+async function token(action: TokenAction, flags: TokenFlags): Promise<void> {
+  const commands = await import('./cluster/token-command.ts');
+  const { systemClock } = await import('./kit/clock.ts');
+  const { systemRandom } = await import('./kit/random.ts');
+  const { dataDir } = await settings(flags);
+  const deps = { clock: systemClock(), random: systemRandom() };
+  switch (action.do) {
+    case 'print':
+      return console.log(commands.printToken(dataDir));
+    case 'create':
+      return console.log(await commands.createToken(deps, dataDir, flags));
+    case 'list':
+      return console.log(await commands.listTokens(deps, dataDir));
+    case 'delete':
+      return console.log(await commands.deleteToken(deps, dataDir, action.token));
+    default:
+      action satisfies never;
+  }
 }
 
 /** Nodes of a cluster that runs somewhere else, until a signal ends them. */

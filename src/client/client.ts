@@ -370,7 +370,11 @@ type WireEvent =
     }
   | { readonly type: 'ERROR'; readonly object: unknown };
 
-export { type HttpTransportOptions, openHttpTransport } from './http-transport.ts';
+export {
+  type HttpConnections,
+  type HttpTransportOptions,
+  openHttpTransport,
+} from './http-transport.ts';
 export {
   type Informer,
   type InformerHandler,

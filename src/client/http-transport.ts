@@ -31,15 +31,20 @@ interface Connector {
 }
 
 /** Disposing of it closes idle and busy connections. */
-export function openHttpTransport(options: HttpTransportOptions): Transport & Disposable {
+export interface HttpConnections extends Transport, Disposable {
+  /** New connections show this certificate; requests under way go on over the old ones. */
+  useCertificate(pair: { readonly cert: string; readonly key: string }): void;
+}
+
+export function openHttpTransport(options: HttpTransportOptions): HttpConnections {
   return new HttpTransport(options);
 }
 
-class HttpTransport implements Transport, Disposable {
-  readonly #options: HttpTransportOptions;
+class HttpTransport implements HttpConnections {
+  #options: HttpTransportOptions;
   readonly #url: URL;
   #connector: Promise<Connector> | undefined;
-  #agent: Agent | undefined;
+  readonly #agents: Agent[] = [];
 
   constructor(options: HttpTransportOptions) {
     this.#options = options;
@@ -63,7 +68,12 @@ class HttpTransport implements Transport, Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#agent?.destroy();
+    for (const agent of this.#agents) agent.destroy();
+  }
+
+  useCertificate({ cert, key }: { readonly cert: string; readonly key: string }): void {
+    this.#options = { ...this.#options, cert, key };
+    this.#connector = undefined;
   }
 
   async #connect(): Promise<Connector> {
@@ -72,12 +82,13 @@ class HttpTransport implements Transport, Disposable {
     const common = { keepAlive: true, scheduling: 'lifo' } as const;
     if (this.#url.protocol === 'http:') {
       const http = await import('node:http');
-      this.#agent = new http.Agent(common);
-      return { agent: this.#agent, request: (options) => http.request(options) };
+      const agent = new http.Agent(common);
+      this.#agents.push(agent);
+      return { agent, request: (options) => http.request(options) };
     }
     const https = await import('node:https');
     const named = serverName === undefined ? {} : { servername: serverName };
-    this.#agent = new https.Agent({
+    const agent = new https.Agent({
       ...common,
       ...named,
       ca,
@@ -85,7 +96,8 @@ class HttpTransport implements Transport, Disposable {
       key,
       rejectUnauthorized: insecure !== true,
     });
-    return { agent: this.#agent, request: (options) => https.request(options) };
+    this.#agents.push(agent);
+    return { agent, request: (options) => https.request(options) };
   }
 
   #exchange(

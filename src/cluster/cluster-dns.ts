@@ -3,15 +3,13 @@
  * the node process, so the Service has no selector; when DNS moves into pods, only this file goes
  * away.
  */
-import { isReason } from '#api/errors.ts';
-import type { KindOf } from '#api/kind-of.ts';
-import type { KubeObject } from '#api/object.ts';
 import type { Client } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import { endpointSlices, services } from '#resources/kinds.ts';
 import type { Service } from '#resources/types/core-v1.ts';
 import type { EndpointSlice } from '#resources/types/discovery-v1.ts';
+import { ensureObject, insist } from './ensure-object.ts';
 
 interface Options {
   readonly clusterIP: string;
@@ -20,7 +18,6 @@ interface Options {
   readonly signal: AbortSignal;
 }
 
-const retryDelayMs = 1_000;
 const at = { namespace: 'kube-system', name: 'kube-dns' } as const;
 
 /** Creates or corrects both objects; tries again until it has worked. */
@@ -28,32 +25,13 @@ export async function ensureClusterDns(
   deps: { readonly client: Client; readonly clock: Clock; readonly log: Logger },
   options: Options,
 ): Promise<void> {
-  for (;;) {
-    try {
-      await ensure(deps.client, services, dnsService(options), options.signal);
-      await ensure(deps.client, endpointSlices, dnsEndpoints(options), options.signal);
-      return;
-    } catch (error) {
-      options.signal.throwIfAborted();
-      deps.log.warn('cluster DNS service not written yet', { error });
-      await deps.clock.sleep(retryDelayMs, { signal: options.signal });
-    }
-  }
-}
-
-async function ensure<T extends KubeObject>(
-  client: Client,
-  kind: KindOf<T>,
-  wanted: T,
-  signal: AbortSignal,
-): Promise<void> {
-  try {
-    await client.create(kind, wanted, { signal });
-  } catch (error) {
-    if (!isReason(error, 'AlreadyExists')) throw error;
-    const { metadata: _, kind: _kind, apiVersion: _version, ...content } = wanted;
-    await client.patch(kind, at, content, { type: 'merge', signal });
-  }
+  const { client } = deps;
+  const { signal } = options;
+  const write = async (): Promise<void> => {
+    await ensureObject(client, services, dnsService(options), signal);
+    await ensureObject(client, endpointSlices, dnsEndpoints(options), signal);
+  };
+  await insist(deps, 'the Service of the cluster DNS', write, signal);
 }
 
 function dnsService(options: Options): Service {

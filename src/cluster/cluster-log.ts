@@ -9,7 +9,7 @@ import type { ClusterConfig } from './config.ts';
 
 export function openClusterLog(
   clock: Clock,
-  config: ClusterConfig,
+  config: Pick<ClusterConfig, 'dataDir' | 'logLevel'>,
 ): { readonly log: Logger; readonly writeLog: (line: string) => void } {
   const folder = join(config.dataDir, 'logs');
   mkdirSync(folder, { recursive: true, mode: 0o700 });

@@ -9,7 +9,6 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { aborted } from '#kit/aborted.ts';
-import { formatTime } from '#kit/clock.ts';
 import { type Certificates, openCertificates } from './certificates.ts';
 import { type ClusterConfig, ConfigError } from './config.ts';
 import {
@@ -18,10 +17,12 @@ import {
   type ControlPlane,
   openControlPlane,
 } from './control-plane.ts';
-import { type ClusterStatus, type ComponentStatus, openControlSocket } from './control-socket.ts';
+import { type ComponentStatus, openControlSocket } from './control-socket.ts';
+import { openServerToken } from './join-token.ts';
 import { type Access, kubeconfigText, mergeContext, removeContext } from './kubeconfig.ts';
-import { NodeProcess, type NodeReport } from './node-process.ts';
+import { NodeProcess } from './node-process.ts';
 import { type ClusterState, isFree, openState, registerCluster } from './state.ts';
+import { StatusBoard } from './status-board.ts';
 
 export const contextName = 'coracle';
 
@@ -112,7 +113,9 @@ async function runOpened(
   const certificates = openOwn();
   // Only a real node makes things outside the data dir.
   if (config.node === 'containerd') registerCluster(config.dataDir, state);
-  const parts = { config, state, certificates, nodeIP, status };
+  const caCert = certificates.ca.cert;
+  const token = openServerToken(deps, { dataDir: config.dataDir, caCert });
+  const parts = { config, state, certificates, nodeIP, token, status };
   // The node's process loads its modules and starts containerd while the control plane opens.
   const node = config.node === 'containerd' ? startNode(deps, parts) : undefined;
   let controlPlane: ControlPlane | undefined;
@@ -191,6 +194,7 @@ function startNode(deps: ClusterDeps, parts: Parts): NodeProcess {
       caCert: certificates.ca.cert,
       client: certificates.node,
       serving: certificates.kubelet,
+      servesDNS: true,
       imageDirs: [join(config.dataDir, 'images'), ...config.imageDirs],
       logLevel: config.logLevel,
     },
@@ -287,56 +291,4 @@ function machineAddress(): string {
       family === 'IPv4' && !internal && !address.startsWith('169.254.'),
   );
   return usable?.address ?? '127.0.0.1';
-}
-
-/** What each component last said, for `coracle status` and the progress display. */
-class StatusBoard {
-  readonly #deps: ClusterDeps;
-  readonly #options: RunOptions;
-  readonly #startedAt: string;
-  readonly #components = new Map<string, ComponentStatus>();
-  readonly #waiters = new Set<() => void>();
-
-  constructor(deps: ClusterDeps, options: RunOptions) {
-    this.#deps = deps;
-    this.#options = options;
-    this.#startedAt = formatTime(deps.clock.now());
-  }
-
-  ready(name: string, detail: string): void {
-    this.#set({ name, state: 'ready', detail });
-  }
-
-  report(report: NodeReport): void {
-    if ('ready' in report) this.#set({ name: report.ready, state: 'ready', detail: report.detail });
-    else this.#set({ name: 'node process', state: 'failed', detail: report.failed });
-  }
-
-  async waitFor(name: string, signal: AbortSignal): Promise<void> {
-    while (this.#components.get(name)?.state !== 'ready') {
-      signal.throwIfAborted();
-      const changed = Promise.withResolvers<void>();
-      this.#waiters.add(changed.resolve);
-      await Promise.race([changed.promise, aborted(signal)]);
-    }
-  }
-
-  snapshot(): ClusterStatus {
-    const detail = this.#components.get('control plane')?.detail ?? '';
-    return {
-      version: this.#options.version,
-      pid: process.pid,
-      startedAt: this.#startedAt,
-      server: detail,
-      components: [...this.#components.values()],
-    };
-  }
-
-  #set(component: ComponentStatus): void {
-    this.#components.set(component.name, component);
-    this.#options.progress.component(component);
-    this.#deps.log.info('component changed', { ...component });
-    for (const wake of this.#waiters) wake();
-    this.#waiters.clear();
-  }
 }

@@ -3,8 +3,10 @@
  * in by `main.ts`; the meaning of a flag is in `config.ts`.
  */
 import { Command } from '#kit/command-line.ts';
+import type { AgentFlags } from './agent-config.ts';
 import type { Flags } from './config.ts';
 import type { HollowFlags } from './hollow-settings.ts';
+import type { TokenFlags } from './token-command.ts';
 import type { WhyFlags } from './why-command.ts';
 
 export interface ImageBuildOptions {
@@ -18,10 +20,17 @@ export interface InstallFlags extends Flags {
   readonly start?: boolean;
 }
 
+export type TokenAction =
+  | { readonly do: 'print' | 'create' | 'list' }
+  | { readonly do: 'delete'; readonly token: string };
+
 export interface Commands {
   readonly version: string;
   up(flags: Flags): Promise<void>;
   server(flags: Flags): Promise<void>;
+  agent(flags: AgentFlags): Promise<void>;
+  /** Prints the server's own token, or does what it is told about further ones. */
+  token(action: TokenAction, flags: TokenFlags): Promise<void>;
   down(flags: Flags): Promise<void>;
   status(flags: Flags): Promise<void>;
   reset(flags: Flags, yes: boolean): Promise<void>;
@@ -47,6 +56,10 @@ export function openCommandLine(commands: Commands): Command {
   addClusterFlags(program.command('server').description('run the control plane only')).action(
     (flags: Flags) => commands.server(flags),
   );
+  addAgentFlags(
+    program.command('agent').description('join a cluster with this machine as a node'),
+  ).action((flags: AgentFlags) => commands.agent(flags));
+  addTokenCommands(program, commands);
   addDataDir(program.command('down').description('stop the cluster of a data dir'))
     .option('--leave-pods', 'leave the pods running')
     .action((flags: Flags) => commands.down(flags));
@@ -123,6 +136,38 @@ function addClusterFlags(command: Command): Command {
     .option('--no-kubeconfig', 'leave the kubeconfig of the user alone')
     .option('--leave-pods', 'leave the pods running when the cluster stops')
     .option('-v <n>', 'log level; 2 and more: debug');
+}
+
+function addAgentFlags(command: Command): Command {
+  return addDataDir(command)
+    .option('--server <url>', 'API server of the cluster, as https://10.0.0.1:6443')
+    .option('--token <token>', 'what "coracle token" prints on the server')
+    .option('--node-name <name>', 'name of the node (default: host name)')
+    .option('--node-ip <address>', 'address of the node (default: the one towards the server)')
+    .option('--images <dir...>', 'more folders of image archives to load at start')
+    .option('--leave-pods', 'leave the pods running when the node stops')
+    .option('-v <n>', 'log level; 2 and more: debug');
+}
+
+function addTokenCommands(program: Command, commands: Commands): void {
+  const token = addDataDir(
+    program.command('token').description('print the token with which nodes join'),
+  ).action((flags: TokenFlags) => commands.token({ do: 'print' }, flags));
+  addDataDir(token.command('create').description('make a further token'))
+    .option('--ttl <time>', 'how long it holds, 0 for ever (default 24h)')
+    .option('--description <text>', 'what it is for')
+    .action((_flags: TokenFlags, command: Command) =>
+      commands.token({ do: 'create' }, command.optsWithGlobals()),
+    );
+  addDataDir(token.command('list').description('list the tokens')).action(
+    (_flags: TokenFlags, command: Command) =>
+      commands.token({ do: 'list' }, command.optsWithGlobals()),
+  );
+  addDataDir(token.command('delete').description('make a token worthless'))
+    .argument('<token>', 'the token, or its id')
+    .action((text: string, _flags: TokenFlags, command: Command) =>
+      commands.token({ do: 'delete', token: text }, command.optsWithGlobals()),
+    );
 }
 
 function addHollowFlags(command: Command): Command {

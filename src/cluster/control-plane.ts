@@ -18,6 +18,7 @@ import { backupFolder, runBackups, storePath } from './backups.ts';
 import type { Certificates } from './certificates.ts';
 import type { ClusterConfig } from './config.ts';
 import { runControl } from './control.ts';
+import type { JoinToken } from './join-token.ts';
 import { type ClusterState, nthAddress } from './state.ts';
 
 /** How often certificates are looked at while the cluster runs. */
@@ -35,6 +36,8 @@ export interface ControlPlaneOptions {
   readonly state: ClusterState;
   readonly certificates: Certificates;
   readonly nodeIP: string;
+  /** With which nodes join. */
+  readonly token: JoinToken;
   /** The certificates as they shall be from now on: those that are near their end are new. */
   readonly renew: () => Certificates;
 }
@@ -164,14 +167,21 @@ async function openClusterStore(deps: ClusterDeps, config: ClusterConfig): Promi
   return openSqliteStore(deps, { file });
 }
 
-function controlOptions({ config, state, certificates, nodeIP }: ControlPlaneOptions) {
+function controlOptions(options: ControlPlaneOptions) {
+  const { config, state, certificates, nodeIP, token } = options;
+  const { clusterCIDR, serviceCIDR, clusterDNS, clusterDomain } = state;
   const hasNodeProcess = config.node === 'containerd';
   return {
-    clusterCIDR: state.clusterCIDR,
+    clusterCIDR,
     rootCA: certificates.ca.cert,
     issuer: certificates.ca,
     leaderElect: config.leaderElect,
-    dns: hasNodeProcess ? { clusterIP: state.clusterDNS, nodeIP, port: state.dnsPort } : undefined,
+    dns: hasNodeProcess ? { clusterIP: clusterDNS, nodeIP, port: state.dnsPort } : undefined,
+    joining: {
+      server: `https://${nodeIP}:${state.apiPort}`,
+      token,
+      facts: { clusterCIDR, serviceCIDR, clusterDNS, clusterDomain },
+    },
     hollowNodes: config.node === 'hollow' ? config.nodes : 0,
     logLevel: config.logLevel,
   };

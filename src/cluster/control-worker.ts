@@ -20,6 +20,8 @@ import {
   type SchedulerDeps,
 } from '#scheduler';
 import { ensureClusterDns } from './cluster-dns.ts';
+import { type ClusterFacts, publishCluster } from './cluster-facts.ts';
+import type { JoinToken } from './join-token.ts';
 
 /** Everything the worker is told. */
 export interface ControlData {
@@ -36,6 +38,12 @@ export interface ControlData {
   readonly dns:
     | { readonly clusterIP: string; readonly nodeIP: string; readonly port: number }
     | undefined;
+  /** What nodes that join are told. */
+  readonly joining: {
+    readonly server: string;
+    readonly token: JoinToken;
+    readonly facts: ClusterFacts;
+  };
   readonly hollowNodes: number;
   readonly logLevel: Level;
   /** The controllers begin when they hold their Lease. */
@@ -89,6 +97,9 @@ export async function runControlWorker(): Promise<void> {
   if (dns !== undefined) {
     scope.spawn((signal) => ensureClusterDns({ client, clock, log }, { ...dns, signal }));
   }
+  scope.spawn((signal) =>
+    publishCluster({ client, clock, log }, { ...data.joining, caCert: data.rootCA, signal }),
+  );
   const { hollow } = data.ports;
   if (hollow !== undefined) {
     scope.spawn(async (signal) => {
@@ -104,7 +115,7 @@ export async function runControlWorker(): Promise<void> {
 }
 
 function controlOptions({ clusterCIDR, rootCA, issuer }: ControlData) {
-  return { clusterCIDR, rootCA, issuer };
+  return { clusterCIDR, rootCA, issuer, approvesServing: true };
 }
 
 /** Each time that they lead they begin with copies of their own, and end with them. */

@@ -7,7 +7,7 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { openClient, openHttpTransport, openInformers } from '#client';
+import { type Informers, openClient, openHttpTransport, openInformers } from '#client';
 import { type Containerd, openContainerd, openRuntime, type Runtime } from '#cri';
 import { runDNS } from '#dns';
 import { buildPauseImage } from '#images';
@@ -20,7 +20,8 @@ import { defaultSettings, runKubelet } from '#kubelet';
 import { runPodNetwork } from '#network';
 import { runServiceProxy } from '#proxy';
 import { nodes } from '#resources/kinds.ts';
-import type { NodeCommand, NodeReport, NodeSettings } from './node-process.ts';
+import type { NodeCommand, NodeReport, NodeSettings, Renewal } from './node-process.ts';
+import { runNodeRoutes } from './node-routes.ts';
 import { stopAllPods } from './stop-pods.ts';
 
 interface Deps {
@@ -43,9 +44,11 @@ export async function runNodeAgent(): Promise<number> {
   process.once('disconnect', () => process.exit(1));
   const stop = new AbortController();
   let leavePods = true;
+  const renewals = new Renewals();
   const settings = await new Promise<NodeSettings>((resolve) => {
     process.on('message', (command: NodeCommand) => {
       if (command.do === 'start') resolve(command.settings);
+      else if (command.do === 'renew') renewals.receive(command.renewal);
       else {
         leavePods = command.leavePods;
         stop.abort(new Error('told to stop'));
@@ -67,7 +70,8 @@ export async function runNodeAgent(): Promise<number> {
   report({ ready: 'runtime', detail: `containerd ${containerd.version}` });
   const network = new AbortController();
   try {
-    await runComponents(deps, { settings, containerd, runtime, network, signal: stop.signal });
+    const { signal } = stop;
+    await runComponents(deps, { settings, renewals, containerd, runtime, network, signal });
   } catch (error) {
     if (!stop.signal.aborted) throw error;
   }
@@ -75,6 +79,22 @@ export async function runNodeAgent(): Promise<number> {
   await takeDown(deps, { containerd, runtime });
   network.abort(new Error('no pod is left'));
   return 0;
+}
+
+/** Certificates that have come since the start, for whoever uses them. */
+class Renewals {
+  #latest: Renewal = {};
+  readonly #followers: ((renewal: Renewal) => void)[] = [];
+
+  receive(renewal: Renewal): void {
+    this.#latest = { ...this.#latest, ...renewal };
+    for (const follow of this.#followers) follow(renewal);
+  }
+
+  follow(follow: (renewal: Renewal) => void): void {
+    this.#followers.push(follow);
+    follow(this.#latest);
+  }
 }
 
 function report(message: NodeReport): void {
@@ -85,6 +105,7 @@ async function runComponents(
   deps: Deps,
   options: {
     readonly settings: NodeSettings;
+    readonly renewals: Renewals;
     readonly containerd: Containerd;
     readonly runtime: Runtime;
     /** Outlives the other components: pods are disconnected through it while they stop. */
@@ -92,7 +113,7 @@ async function runComponents(
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  const { settings, containerd, runtime, network, signal } = options;
+  const { settings, renewals, containerd, runtime, network, signal } = options;
   const { state, nodeIP, dataDir } = settings;
   const { clock, log } = deps;
   const random = systemRandom();
@@ -101,6 +122,7 @@ async function runComponents(
     ca: settings.caCert,
     ...settings.client,
   });
+  renewals.follow(({ client: pair }) => pair && transport.useCertificate(pair));
   const client = openClient({ transport, clock, userAgent: 'kubelet' });
   const informers = openInformers({ client, clock, random, log });
   const scope = new Scope(signal);
@@ -128,31 +150,19 @@ async function runComponents(
     onReady: () => report({ ready: 'network', detail: state.clusterCIDR }),
   });
   networkEnded.catch((error: unknown) => scope.abort(error));
+  scope.spawn((ending) =>
+    runNodeRoutes(
+      { informers, log: log.child({ component: 'routes' }) },
+      {
+        nodeName: state.nodeName,
+        podCIDR: podCIDR.promise,
+        clusterCIDR: state.clusterCIDR,
+        signal: ending,
+      },
+    ),
+  );
   const common = { nodeName: state.nodeName, nodeIP, clusterId: state.id, dataDir };
-  scope.spawn((ending) =>
-    runServiceProxy(
-      { informers, clock, log: log.child({ component: 'proxy' }) },
-      {
-        ...common,
-        clusterCIDR: state.clusterCIDR,
-        onReady: () => report({ ready: 'proxy', detail: 'nftables' }),
-        signal: ending,
-      },
-    ),
-  );
-  scope.spawn((ending) =>
-    runDNS(
-      { informers, clock, log: log.child({ component: 'dns' }) },
-      {
-        address: nodeIP,
-        port: state.dnsPort,
-        clusterDomain: state.clusterDomain,
-        clusterCIDR: state.clusterCIDR,
-        onReady: () => report({ ready: 'dns', detail: `${state.clusterDNS}:53` }),
-        signal: ending,
-      },
-    ),
-  );
+  spawnServices(scope, { ...deps, informers }, settings);
   scope.spawn((ending) =>
     runKubelet(
       { client, informers, runtime, clock, random, log: log.child({ component: 'kubelet' }) },
@@ -161,7 +171,12 @@ async function runComponents(
         clusterDNS: state.clusterDNS,
         clusterDomain: state.clusterDomain,
         port: state.kubeletPort,
-        serving: { ...settings.serving, clientCA: settings.caCert },
+        serving: {
+          ...settings.serving,
+          clientCA: settings.caCert,
+          onServe: (server) =>
+            renewals.follow(({ serving }) => serving && server.useCertificate(serving)),
+        },
         staticPods: { path: join(dataDir, 'agent/pod-manifests') },
         settings: { ...defaultSettings, evictionHard },
         signal: ending,
@@ -170,6 +185,41 @@ async function runComponents(
   );
   scope.spawn((ending) => informers.run(ending));
   await scope.join();
+}
+
+/** What makes Services work, and names of them. */
+function spawnServices(
+  scope: Scope,
+  { informers, clock, log }: Deps & { readonly informers: Informers },
+  { state, nodeIP, servesDNS }: NodeSettings,
+): void {
+  scope.spawn((ending) =>
+    runServiceProxy(
+      { informers, clock, log: log.child({ component: 'proxy' }) },
+      {
+        nodeName: state.nodeName,
+        clusterId: state.id,
+        clusterCIDR: state.clusterCIDR,
+        onReady: () => report({ ready: 'proxy', detail: 'nftables' }),
+        signal: ending,
+      },
+    ),
+  );
+  if (servesDNS) {
+    scope.spawn((ending) =>
+      runDNS(
+        { informers, clock, log: log.child({ component: 'dns' }) },
+        {
+          address: nodeIP,
+          port: state.dnsPort,
+          clusterDomain: state.clusterDomain,
+          clusterCIDR: state.clusterCIDR,
+          onReady: () => report({ ready: 'dns', detail: `${state.clusterDNS}:53` }),
+          signal: ending,
+        },
+      ),
+    );
+  }
 }
 
 /** Loads each archive once: what was loaded is known by its name, size and date. */

@@ -22,13 +22,22 @@ export interface NodeSettings {
   readonly client: KeyPair;
   /** What the kubelet's server shows. */
   readonly serving: KeyPair;
+  /** Runs the server behind the Service of the cluster's DNS. */
+  readonly servesDNS: boolean;
   readonly imageDirs: readonly string[];
   readonly logLevel: Level;
+}
+
+/** Certificates that take the place of those in the settings. */
+export interface Renewal {
+  readonly client?: KeyPair;
+  readonly serving?: KeyPair;
 }
 
 /** To the node's process. */
 export type NodeCommand =
   | { readonly do: 'start'; readonly settings: NodeSettings }
+  | { readonly do: 'renew'; readonly renewal: Renewal }
   | { readonly do: 'stop'; readonly leavePods: boolean };
 
 /** From the node's process. */
@@ -45,7 +54,7 @@ const entry = fileURLToPath(new URL('../../bin/coracle.js', import.meta.url));
 
 export class NodeProcess {
   readonly #deps: { readonly clock: Clock; readonly log: Logger };
-  readonly #settings: NodeSettings;
+  #settings: NodeSettings;
   readonly #onReport: (report: NodeReport) => void;
   #child: ChildProcess | undefined;
   #stopping = false;
@@ -89,6 +98,13 @@ export class NodeProcess {
     this.#onReport({ failed: `ended with ${signal ?? code}, see logs/node.log` });
     this.#cancelRestart = this.#deps.clock.after(this.#delayMs, () => this.#start());
     this.#delayMs = Math.min(this.#delayMs * 2, limits.restartDelayMsMax);
+  }
+
+  /** Certificates for the process that runs, and for those that come after it. */
+  renew(renewal: Renewal): void {
+    this.#settings = { ...this.#settings, ...renewal };
+    const child = this.#child;
+    if (child?.connected) child.send({ do: 'renew', renewal } satisfies NodeCommand);
   }
 
   /** Resolves when the process has ended; after the limit it is killed (pods then stay). */

@@ -21,6 +21,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { contains, overlaps, parseCIDR } from '#kit/ip.ts';
 import { nameSuffix, type Random } from '#kit/random.ts';
+import type { ClusterFacts } from './cluster-facts.ts';
 import type { ClusterConfig } from './config.ts';
 
 export interface ClusterState {
@@ -109,9 +110,37 @@ export async function openState(
     };
   }
   const state = await decideState(deps, config);
-  const path = statePath(config.dataDir);
+  writeState(config.dataDir, state);
+  return state;
+}
+
+function writeState(dataDir: string, state: ClusterState): void {
+  const path = statePath(dataDir);
   writeFileSync(path, `${JSON.stringify(state, undefined, 2)}\n`, { mode: 0o600 });
   chmodSync(path, 0o600);
+}
+
+/** For a node that joins: what the cluster says, and names and ports of its own. */
+export async function openAgentState(
+  deps: { readonly random: Random },
+  options: {
+    readonly dataDir: string;
+    readonly nodeName: string;
+    readonly apiPort: number;
+    readonly facts: ClusterFacts;
+  },
+): Promise<ClusterState> {
+  const { dataDir, nodeName, apiPort, facts } = options;
+  const kept = readState(dataDir);
+  const [kubeletPort = 10250, dnsPort = 10053] =
+    kept === undefined
+      ? await freePorts({ wanted: [10250, 10053], avoid: [] })
+      : [kept.kubeletPort, kept.dnsPort];
+  const nodePortRange = { first: 30000, last: 32767 };
+  const id = kept?.id ?? nameSuffix(deps.random);
+  const own = { formatVersion: 1, id, nodeName, apiPort, kubeletPort, dnsPort } as const;
+  const state = { ...own, ...facts, nodePortRange };
+  writeState(dataDir, state);
   return state;
 }
 
@@ -210,7 +239,8 @@ function machineRanges(): readonly string[] {
   }
 }
 
-async function freePorts(options: {
+/** The wanted ports, or for each the next one that is free. */
+export async function freePorts(options: {
   readonly wanted: readonly number[];
   readonly avoid: readonly number[];
 }): Promise<readonly number[]> {

@@ -54,6 +54,8 @@ export interface ControllersOptions {
   readonly rootCA: string;
   /** Signs certificates that are asked for; without it nothing is signed. */
   readonly issuer?: KeyPair | undefined;
+  /** Approves what nodes serve with, which upstream leaves to people. */
+  readonly approvesServing?: boolean | undefined;
   /** Kinds that namespaces contain and owners refer to; those of the slice if absent. */
   readonly kinds?: (() => readonly KindOf<KubeObject>[]) | undefined;
   readonly signal: AbortSignal;

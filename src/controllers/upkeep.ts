@@ -39,11 +39,13 @@ export interface UpkeepOptions {
   readonly rootCA: string;
   /** Signs certificates that are asked for; without it nothing is signed. */
   readonly issuer?: KeyPair | undefined;
+  /** Approves what nodes serve with, which upstream leaves to people. */
+  readonly approvesServing?: boolean | undefined;
 }
 
 export function openUpkeepControllers(
   deps: ControllerDeps,
-  { kinds, rootCA, issuer }: UpkeepOptions,
+  { kinds, rootCA, issuer, approvesServing = false }: UpkeepOptions,
 ): readonly Controller[] {
   return [
     openEndpointsController(deps),
@@ -57,7 +59,7 @@ export function openUpkeepControllers(
     openAttachDetachController(deps),
     openResourceClaimController(deps),
     openAutoscalingController(deps, { kinds }),
-    ...openCertificateControllers(deps, { issuer }),
+    ...openCertificateControllers(deps, { issuer, approvesServing }),
     openBootstrapSigner(deps),
     openTokenCleaner(deps),
     openAccountTokenController(deps, { rootCA }),

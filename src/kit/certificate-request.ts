@@ -1,6 +1,7 @@
 /**
- * Requests for certificates (PKCS #10), read; and certificates for them, signed.
+ * Requests for certificates (PKCS #10), written and read; and certificates for them, signed.
  *
+ * `createCertificateRequest` makes a new key and asks for a certificate for it.
  * `parseCertificateRequest` gives who asks for which names; what was asked for comes into the
  * certificate as its own bytes. `signCertificateRequest` issues it, after checking that who asks
  * holds the key. Synchronous, as `x509.ts` is. Format: RFC 2986, RFC 5280.
@@ -20,7 +21,17 @@ import {
   toPem,
 } from './der.ts';
 import type { Random } from './random.ts';
-import { extension, type KeyPair, keyIdentifier, oid, publicKeyInfo, subjectOf } from './x509.ts';
+import {
+  createPrivateKeyPem,
+  alternativeNames as encodeAlternativeNames,
+  encodeName,
+  extension,
+  type KeyPair,
+  keyIdentifier,
+  oid,
+  publicKeyInfo,
+  subjectOf,
+} from './x509.ts';
 
 export interface ParsedRequest {
   readonly commonName: string;
@@ -42,6 +53,36 @@ export interface ParsedRequest {
 }
 
 const extensionRequest = '1.2.840.113549.1.9.14';
+
+/** PEM of the request and of the new key that signs it. */
+export function createCertificateRequest(of: {
+  readonly commonName: string;
+  readonly organizations?: readonly string[] | undefined;
+  readonly dnsNames?: readonly string[] | undefined;
+  readonly ipAddresses?: readonly string[] | undefined;
+}): { readonly request: string; readonly key: string } {
+  const key = createPrivateKeyPem();
+  const names = encodeAlternativeNames(of);
+  const attributes =
+    names === undefined
+      ? []
+      : [
+          sequence(
+            objectIdentifier(extensionRequest),
+            tagged(0x31, sequence(extension(oid.subjectAltName, names))),
+          ),
+        ];
+  const body = sequence(
+    integer(Uint8Array.of(0)),
+    encodeName(of.commonName, of.organizations ?? []),
+    publicKeyInfo(key),
+    tagged(0xa0, Buffer.concat(attributes)),
+  );
+  const algorithm = sequence(objectIdentifier(oid.ecdsaWithSha256));
+  const signature = sign('sha256', body, createPrivateKey(key));
+  const request = toPem(sequence(body, algorithm, bitString(signature)), 'CERTIFICATE REQUEST');
+  return { request, key };
+}
 
 /** Throws where the text is no request. */
 export function parseCertificateRequest(pem: string): ParsedRequest {

@@ -117,12 +117,21 @@ function extensions(
     const purpose = request.role === 'server' ? oid.serverAuth : oid.clientAuth;
     list.push(extension(oid.extendedKeyUsage, sequence(objectIdentifier(purpose))));
   }
-  const names = [
-    ...(request.dnsNames ?? []).map((name) => tagged(0x82, Buffer.from(name, 'latin1'))),
-    ...(request.ipAddresses ?? []).map((address) => tagged(0x87, addressBytes(address))),
-  ];
-  if (names.length > 0) list.push(extension(oid.subjectAltName, sequence(...names)));
+  const names = alternativeNames(request);
+  if (names !== undefined) list.push(extension(oid.subjectAltName, names));
   return list;
+}
+
+/** The value of the extension; undefined where there are none. */
+export function alternativeNames(of: {
+  readonly dnsNames?: readonly string[] | undefined;
+  readonly ipAddresses?: readonly string[] | undefined;
+}): Uint8Array | undefined {
+  const names = [
+    ...(of.dnsNames ?? []).map((name) => tagged(0x82, Buffer.from(name, 'latin1'))),
+    ...(of.ipAddresses ?? []).map((address) => tagged(0x87, addressBytes(address))),
+  ];
+  return names.length === 0 ? undefined : sequence(...names);
 }
 
 export function extension(id: string, value: Uint8Array, critical?: 'critical'): Uint8Array {
@@ -138,7 +147,7 @@ export function keyIdentifier(publicKey: Uint8Array): Uint8Array {
   return createHash('sha1').update(publicKey).digest();
 }
 
-function encodeName(commonName: string, organizations: readonly string[]): Uint8Array {
+export function encodeName(commonName: string, organizations: readonly string[]): Uint8Array {
   const attribute = (type: string, value: string): Uint8Array =>
     tagged(0x31, sequence(objectIdentifier(type), tagged(0x0c, Buffer.from(value, 'utf8'))));
   return sequence(

@@ -31,7 +31,7 @@ import { NodeRegistration, runNodeLease } from './node-registration.ts';
 import type { KubeletParts } from './parts.ts';
 import { PodWorker } from './pod-worker.ts';
 import { followRuntime } from './runtime-news.ts';
-import { serveKubelet } from './server/server.ts';
+import { type KubeletServer, serveKubelet } from './server/server.ts';
 import type { KubeletSettings } from './settings.ts';
 import type { ManifestSources } from './static-pods/manifests.ts';
 import { annotations, isMirror, isStatic } from './static-pods/static-pod.ts';
@@ -61,7 +61,13 @@ export interface KubeletOptions {
   readonly port: number;
   /** PEM; without it there is no server. */
   readonly serving?:
-    | { readonly cert: string; readonly key: string; readonly clientCA: string }
+    | {
+        readonly cert: string;
+        readonly key: string;
+        readonly clientCA: string;
+        /** Called when it listens: its certificate can be exchanged from then on. */
+        readonly onServe?: ((server: Pick<KubeletServer, 'useCertificate'>) => void) | undefined;
+      }
     | undefined;
   readonly podLogsDir?: string | undefined;
   readonly maxPods?: number | undefined;
@@ -187,6 +193,7 @@ class Kubelet {
           pods: () => [...this.#workers.values()].map(({ pod }) => pod),
         },
       );
+      serving.onServe?.(server);
       scope.spawn((ending) => server.run(ending));
     }
     const statics = this.#openStaticPods(podInformer);

@@ -109,7 +109,12 @@ export async function setNodeRoutes(
   const lines = planRoutes({ ownPodCIDR, wanted, present: relevant });
   if (lines.length === 0) return;
   const timeoutMs = limits.toolTimeoutMs;
-  await mustRun('ip', ['-batch', '-'], { input: `${lines.join('\n')}\n`, signal, timeoutMs });
+  // One that cannot be made must not keep the others away.
+  await mustRun('ip', ['-force', '-batch', '-'], {
+    input: `${lines.join('\n')}\n`,
+    signal,
+    timeoutMs,
+  });
 }
 
 /** Takes everything of this cluster's pod network off the machine: links, table, routes, files. */

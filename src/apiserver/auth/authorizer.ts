@@ -53,12 +53,17 @@ export function decide(deps: AuthorizerDeps, identity: Identity, attributes: Att
   if (name === 'system:kube-scheduler') return verdict(schedulerMay(attributes), name);
   if (name === 'system:kube-proxy') return verdict(networkMay(attributes), name);
   if (name === 'system:node-proxy') return verdict(isNodeProxy(attributes), name);
-  if (groups.includes('system:bootstrappers') && isOwnRequest(attributes)) {
+  if (isClusterInfo(attributes)) return yes('anybody may ask what cluster this is');
+  if (groups.includes('system:bootstrappers') && isOwnRequest(attributes, 'nodeclient')) {
     return yes('a node that joins asks for its certificate');
   }
   if (groups.includes('system:nodes') && name.startsWith('system:node:')) {
     const node = name.slice('system:node:'.length);
-    const may = networkMay(attributes) || nodeMay(deps, node, attributes);
+    const may =
+      networkMay(attributes) ||
+      nodeMay(deps, node, attributes) ||
+      isClusterConfig(attributes) ||
+      isOwnRequest(attributes, 'selfnodeclient');
     return verdict(may, name);
   }
   return verdict(serviceAccountMay(identity, attributes), 'own namespace');
@@ -90,10 +95,33 @@ function isSelfReview({ verb, group, resource }: ResourceAttributes): boolean {
   return resource === 'selfsubjectaccessreviews' || resource === 'selfsubjectrulesreviews';
 }
 
-/** A node that joins asks for a certificate and waits for it. */
-function isOwnRequest({ verb, group, resource, subresource }: ResourceAttributes): boolean {
+/**
+ * Who needs a node's certificate asks for it and waits; the sub-resource is the right to have the
+ * request approved without a person: of any node for who joins, of itself for a node.
+ */
+function isOwnRequest(
+  { verb, group, resource, subresource }: ResourceAttributes,
+  approval: 'nodeclient' | 'selfnodeclient',
+): boolean {
   if (group !== 'certificates.k8s.io' || resource !== 'certificatesigningrequests') return false;
+  if (subresource === approval) return verb === 'create';
   return subresource === '' && (verb === 'create' || readVerbs.has(verb));
+}
+
+/** What kubeadm lets everybody read, signed with the tokens of nodes that join. */
+function isClusterInfo(attributes: ResourceAttributes): boolean {
+  return isMapRead(attributes, 'kube-public', 'cluster-info');
+}
+
+/** What a node must know of its cluster. */
+function isClusterConfig(attributes: ResourceAttributes): boolean {
+  return isMapRead(attributes, 'kube-system', 'coracle-config');
+}
+
+function isMapRead(attributes: ResourceAttributes, space: string, map: string): boolean {
+  const { verb, group, resource, subresource, namespace, name } = attributes;
+  const isMap = group === '' && resource === 'configmaps' && subresource === '';
+  return isMap && verb === 'get' && namespace === space && name === map;
 }
 
 function isNodeProxy({ resource, subresource }: ResourceAttributes): boolean {

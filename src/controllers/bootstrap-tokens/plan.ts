@@ -1,22 +1,16 @@
 /**
  * Bootstrap tokens: Secrets in `kube-system` with which new nodes join. Pure.
  *
- * A token that may sign vouches for the kubeconfig in the public ConfigMap `cluster-info`: with a
- * detached JWS (HS256, keyed by the token itself), so that who knows the token can tell whether the
- * cluster is the right one. Format: RFC 7515, appendix F; kubernetes.io, "Authenticating with
- * Bootstrap Tokens".
+ * A token that may sign vouches for the kubeconfig in the public ConfigMap `cluster-info`, so that
+ * who knows the token can tell whether the cluster is the right one. Behaviour: kubernetes.io,
+ * "Authenticating with Bootstrap Tokens".
  */
-import { createHmac } from 'node:crypto';
+import { type BootstrapToken, detachedSignature } from '#kit/detached-signature.ts';
 import type { ConfigMap, Secret } from '#resources/types/core-v1.ts';
 import { isSameValue } from '../same-value.ts';
 
 export const secretType = 'bootstrap.kubernetes.io/token';
 const signaturePrefix = 'jws-kubeconfig-';
-
-export interface BootstrapToken {
-  readonly id: string;
-  readonly secret: string;
-}
 
 /** The token in a Secret whose name fits it, if it may sign and has not run out. */
 export function signingToken(secret: Secret, nowMs: number): BootstrapToken | undefined {
@@ -42,14 +36,6 @@ export function endOf(secret: Secret): number | undefined {
 
 function textOf({ data }: Secret, key: string): string {
   return Buffer.from(data?.[key] ?? '', 'base64').toString('utf8');
-}
-
-/** `header..signature`: the content is not repeated. */
-export function detachedSignature(content: string, { id, secret }: BootstrapToken): string {
-  const encode = (text: string): string => Buffer.from(text).toString('base64url');
-  const header = encode(JSON.stringify({ alg: 'HS256', kid: id }));
-  const hmac = createHmac('sha256', `${id}.${secret}`).update(`${header}.${encode(content)}`);
-  return `${header}..${hmac.digest('base64url')}`;
 }
 
 /** The ConfigMap with a signature by each token and by no other; undefined where it is so. */

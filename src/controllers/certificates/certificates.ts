@@ -18,7 +18,7 @@ import {
 import { formatTime } from '#kit/clock.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import type { KeyPair } from '#kit/x509.ts';
-import { certificateSigningRequests as requestKind } from '#resources/kinds.ts';
+import { nodes as nodeKind, certificateSigningRequests as requestKind } from '#resources/kinds.ts';
 import type { SubjectAccessReview } from '#resources/types/authorization-v1.ts';
 import type { CertificateSigningRequest } from '#resources/types/certificates-v1.ts';
 import { ignoreNotFound, messageOf } from '../api-failure.ts';
@@ -32,6 +32,7 @@ import {
   planSigning,
   planValidity,
 } from './plan.ts';
+import { mayServe, servingNode } from './serving-approval.ts';
 
 const reviewKind: KindOf<SubjectAccessReview> = {
   group: 'authorization.k8s.io',
@@ -55,9 +56,10 @@ interface Form {
 
 export function openCertificateControllers(
   deps: ControllerDeps,
-  options: { readonly issuer: KeyPair | undefined },
+  options: { readonly issuer: KeyPair | undefined; readonly approvesServing: boolean },
 ): readonly Controller[] {
   const controllers = [openApprover(deps), openCleaner(deps)];
+  if (options.approvesServing) controllers.push(openServingApprover(deps));
   if (options.issuer !== undefined) controllers.push(openSigner(deps, options.issuer));
   return controllers;
 }
@@ -123,11 +125,7 @@ function openApprover(deps: ControllerDeps): Controller {
       const recognized = planApproval(csr, request);
       for (const { subresource, message } of recognized) {
         if (!(await isAllowed(csr, subresource, signal))) continue;
-        const approved = { type: 'Approved', status: 'True', reason: 'AutoApproved', message };
-        const conditions = [...(csr.status?.conditions ?? []), approved];
-        const next = { ...csr, status: { ...csr.status, conditions } };
-        const options = { subresource: 'approval', signal };
-        await client.update(requestKind, next, options).catch(ignoreNotFound);
+        await approve(deps, csr, message, signal);
         return;
       }
       if (recognized.length > 0) {
@@ -138,6 +136,51 @@ function openApprover(deps: ControllerDeps): Controller {
       }
     },
   });
+}
+
+async function approve(
+  { client }: ControllerDeps,
+  csr: CertificateSigningRequest,
+  message: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const approved = { type: 'Approved', status: 'True', reason: 'AutoApproved', message };
+  const conditions = [...(csr.status?.conditions ?? []), approved];
+  const next = { ...csr, status: { ...csr.status, conditions } };
+  const options = { subresource: 'approval', signal };
+  await client.update(requestKind, next, options).catch(ignoreNotFound);
+}
+
+function openServingApprover(deps: ControllerDeps): Controller {
+  const requests = deps.informers.of(requestKind);
+  const nodes = deps.informers.of(nodeKind);
+  const queue = new WorkQueue(deps);
+  /** Requests that wait for the status of a node. */
+  const waiting = new Map<string, string>();
+  const wake = ({ metadata }: { readonly metadata: { readonly name?: string | undefined } }) => {
+    for (const [request, node] of waiting) if (node === metadata.name) queue.add(request);
+  };
+  nodes.addHandler({ onAdd: wake, onUpdate: wake });
+  requests.addHandler({ onDelete: ({ metadata }) => waiting.delete(metadata.name ?? '') });
+  const controller = controllerOf({
+    name: 'certificatesigningrequest-serving-approving-controller',
+    requests,
+    queue,
+    reconcile: async (csr, { signal }) => {
+      const { name = '' } = csr.metadata;
+      waiting.delete(name);
+      if (isIssued(csr) || hasCondition(csr, 'Approved') || hasCondition(csr, 'Denied')) return;
+      const nodeName = servingNode(csr);
+      const request = nodeName === undefined ? undefined : parse(deps, csr);
+      if (nodeName === undefined || request === undefined) return;
+      const node = nodes.get(nodeName);
+      if (node !== undefined && mayServe(csr, request, node)) {
+        const message = 'Auto approving kubelet serving certificate of a known node.';
+        await approve(deps, csr, message, signal);
+      } else waiting.set(name, nodeName);
+    },
+  });
+  return { ...controller, sources: [requests, nodes] };
 }
 
 function openSigner(deps: ControllerDeps, issuer: KeyPair): Controller {

@@ -37,11 +37,19 @@ export interface ServerParts
 
 const limits = { headersTimeoutMs: 10_000, runSeconds: 120 } as const;
 
-/** Resolves when listening; `run` serves until its signal aborts. */
+export interface KubeletServer {
+  readonly port: number;
+  /** Serves until the signal aborts. */
+  run(signal: AbortSignal): Promise<void>;
+  /** What new connections are shown. */
+  useCertificate(pair: { readonly cert: string; readonly key: string }): void;
+}
+
+/** Resolves when listening. */
 export async function serveKubelet(
   parts: ServerParts,
   options: ServerOptions,
-): Promise<{ readonly port: number; run(signal: AbortSignal): Promise<void> }> {
+): Promise<KubeletServer> {
   const { cert, key, clientCA, host, port } = options;
   const server = createServer({
     cert,
@@ -89,6 +97,7 @@ export async function serveKubelet(
   return {
     port: typeof address === 'object' && address !== null ? address.port : port,
     run: (signal) => serveUntil(server, stop, signal),
+    useCertificate: (pair) => server.setSecureContext({ ...pair, ca: clientCA }),
   };
 }
 

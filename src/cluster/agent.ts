@@ -1,0 +1,276 @@
+/**
+ * `coracle agent`: this machine as one more node of a cluster that runs elsewhere.
+ *
+ * With a join token it finds out which cluster the server is of and gets a certificate
+ * (`join.ts`, `node-certificates.ts`); from then on the certificate is enough. The node itself is
+ * the same process as in `coracle up` (`node-process.ts`); certificates are renewed while it runs.
+ */
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { type Client, type HttpConnections, openClient, openHttpTransport } from '#client';
+import { aborted } from '#kit/aborted.ts';
+import type { Clock } from '#kit/clock.ts';
+import type { Logger } from '#kit/log.ts';
+import type { Random } from '#kit/random.ts';
+import { Scope } from '#kit/scope.ts';
+import type { KeyPair } from '#kit/x509.ts';
+import { nodes } from '#resources/kinds.ts';
+import type { AgentConfig } from './agent-config.ts';
+import { type ClusterFacts, readClusterFacts } from './cluster-facts.ts';
+import { ConfigError } from './config.ts';
+import { type ComponentStatus, openControlSocket } from './control-socket.ts';
+import { insist } from './ensure-object.ts';
+import { discoverCluster } from './join.ts';
+import {
+  type Asked,
+  isUsable,
+  readPair,
+  renewalMs,
+  requestCertificate,
+  selfSigned,
+  writePair,
+  writeSecret,
+} from './node-certificates.ts';
+import { NodeProcess } from './node-process.ts';
+import { openAgentState, registerCluster } from './state.ts';
+import { StatusBoard } from './status-board.ts';
+
+const limits = {
+  connectMs: 5_000,
+  readyPollMs: 100,
+  renewRetryMs: 10_000,
+  /** Timers cannot wait for longer than 24 days; the clock is looked at daily. */
+  renewLookMs: 24 * 3600 * 1000,
+} as const;
+
+interface Deps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+export interface AgentOptions {
+  readonly config: AgentConfig;
+  readonly version: string;
+  readonly progress: { component(status: ComponentStatus): void };
+  readonly signal: AbortSignal;
+}
+
+/** Resolves when the node has stopped. `running` when this data dir is already in use. */
+export async function runAgent(deps: Deps, options: AgentOptions): Promise<'stopped' | 'running'> {
+  const { config } = options;
+  const { dataDir } = config;
+  if (existsSync(join(dataDir, 'server'))) {
+    throw new ConfigError(`--data-dir ${dataDir}: a server has it; an agent needs one of its own`);
+  }
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const stopping = new AbortController();
+  const status = new StatusBoard(deps, options);
+  const stopped = Promise.withResolvers<{ stopped: true }>();
+  let leavePods = config.leavePods;
+  const socket = await openControlSocket(dataDir, async (request) => {
+    if (request.do === 'status') return status.snapshot();
+    if (request.do === 'backup') throw new Error('an agent has no store');
+    leavePods ||= request.leavePods;
+    stopping.abort(new Error('asked to stop'));
+    return stopped.promise;
+  });
+  if (socket === undefined) return 'running';
+  const signal = AbortSignal.any([options.signal, stopping.signal]);
+  try {
+    await runJoined(deps, { config, status, signal, leavePods: () => leavePods });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    stopped.resolve({ stopped: true });
+    await socket[Symbol.asyncDispose]();
+  }
+  return 'stopped';
+}
+
+interface Run {
+  readonly config: AgentConfig;
+  readonly status: StatusBoard;
+  readonly signal: AbortSignal;
+  readonly leavePods: () => boolean;
+}
+
+async function runJoined(deps: Deps, run: Run): Promise<void> {
+  const { config, status, signal } = run;
+  const { server, nodeName, dataDir } = config;
+  const identity = await openIdentity(deps, config, signal);
+  using transport = openHttpTransport({ server, ca: identity.caCert, ...identity.client });
+  const client = openClient({ transport, clock: deps.clock, userAgent: 'coracle-agent' });
+  const facts = await readFacts(deps, client, signal);
+  status.ready('joined', server);
+  const apiPort = Number(new URL(server).port || 443);
+  const state = await openAgentState(deps, { dataDir, nodeName, apiPort, facts });
+  registerCluster(dataDir, state);
+  const nodeIP = config.nodeIP ?? (await addressTowards(server));
+  const serving = openServing(deps, identity, { nodeName, nodeIP });
+  const settings = {
+    ...{ dataDir, state, nodeIP, server, logLevel: config.logLevel },
+    caCert: identity.caCert,
+    client: identity.client,
+    serving: serving.pair,
+    servesDNS: false,
+    imageDirs: [join(dataDir, 'images'), ...config.imageDirs],
+  };
+  const node = new NodeProcess(deps, settings, (report) => status.report(report));
+  const scope = new Scope(signal);
+  try {
+    const renewing = { ...deps, client, transport, node, tls: identity.tls };
+    const own = { nodeName, sort: 'client' } as const;
+    scope.spawn((ending) => keepRenewed(renewing, own, identity.client, ending));
+    const { asked, isSigned, pair } = serving;
+    const signed = isSigned ? pair : undefined;
+    scope.spawn((ending) => keepRenewed(renewing, asked, signed, ending));
+    scope.spawn((ending) => tellReady(deps, { client, nodeName, status }, ending));
+    await Promise.race([scope.join(), aborted(signal)]);
+    await aborted(signal);
+  } finally {
+    scope.abort(signal.reason);
+    const leavePods = run.leavePods();
+    await node.stop({ leavePods });
+    if (!leavePods) {
+      const { removeMachineTraces } = await import('./teardown.ts');
+      await removeMachineTraces(deps, dataDir, state);
+    }
+  }
+}
+
+interface NodeIdentity {
+  /** Where its certificates are. */
+  readonly tls: string;
+  readonly caCert: string;
+  readonly client: KeyPair;
+}
+
+/** What was kept, as long as it holds; else a new certificate for the token. */
+async function openIdentity(
+  deps: Deps,
+  config: AgentConfig,
+  signal: AbortSignal,
+): Promise<NodeIdentity> {
+  const { server, token, nodeName } = config;
+  const tls = join(config.dataDir, 'agent/tls');
+  const caPath = join(tls, 'ca.crt');
+  const kept = readPair(tls, 'client');
+  if (kept !== undefined && existsSync(caPath)) {
+    const caCert = readFileSync(caPath, 'utf8');
+    const isGood = isUsable(kept, { nodeName, caCert, nowMs: deps.clock.now() });
+    if (isGood) return { tls, caCert, client: kept };
+  }
+  if (token === undefined) {
+    throw new ConfigError('--token: needed to join; "coracle token" on the server prints it');
+  }
+  const caCert = await discoverCluster(deps, { server, token, signal });
+  const bearer = `${token.id}.${token.secret}`;
+  using transport = openHttpTransport({ server, ca: caCert, token: bearer });
+  const client = openClient({ transport, clock: deps.clock, userAgent: 'coracle-agent' });
+  const pair = await requestCertificate(
+    { ...deps, client },
+    { nodeName, sort: 'client' },
+    { signal },
+  );
+  writePair(tls, 'client', pair);
+  writeSecret(caPath, caCert);
+  return { tls, caCert, client: pair };
+}
+
+/** The server may be on its way up: the same machine room has had the same power cut. */
+async function readFacts(deps: Deps, client: Client, signal: AbortSignal): Promise<ClusterFacts> {
+  let facts: ClusterFacts | undefined;
+  const read = async (): Promise<void> => {
+    facts = await readClusterFacts(client, { signal });
+  };
+  await insist(deps, 'this node, for the server does not answer', read, signal);
+  if (facts === undefined) throw new Error('the server did not say what cluster it is');
+  return facts;
+}
+
+function openServing(
+  deps: Deps,
+  { tls, caCert }: NodeIdentity,
+  { nodeName, nodeIP }: { readonly nodeName: string; readonly nodeIP: string },
+): { readonly asked: Asked; readonly pair: KeyPair; readonly isSigned: boolean } {
+  const names = { nodeName, dnsNames: [nodeName], ipAddresses: [nodeIP] };
+  const asked: Asked = { ...names, sort: 'serving' };
+  const kept = readPair(tls, 'serving');
+  if (kept !== undefined && isUsable(kept, { nodeName, caCert, nowMs: deps.clock.now(), nodeIP })) {
+    return { asked, pair: kept, isSigned: true };
+  }
+  return { asked, pair: selfSigned(deps, names), isSigned: false };
+}
+
+/** Gets a certificate where there is none, and a new one each time before it ends. */
+async function keepRenewed(
+  deps: Deps & {
+    readonly client: Client;
+    readonly transport: HttpConnections;
+    readonly node: NodeProcess;
+    readonly tls: string;
+  },
+  asked: Asked,
+  first: KeyPair | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  const { clock, random, log } = deps;
+  let atMs = first === undefined ? 0 : renewalMs(first.cert, random.fraction());
+  for (;;) {
+    const waitMs = atMs - clock.now();
+    if (waitMs > 0) {
+      await clock.sleep(Math.min(waitMs, limits.renewLookMs), { signal });
+      continue;
+    }
+    try {
+      const pair = await requestCertificate(deps, asked, { signal });
+      writePair(deps.tls, asked.sort, pair);
+      deps.node.renew({ [asked.sort]: pair });
+      if (asked.sort === 'client') deps.transport.useCertificate(pair);
+      log.info('certificate is new', { sort: asked.sort });
+      atMs = renewalMs(pair.cert, random.fraction());
+    } catch (error) {
+      signal.throwIfAborted();
+      log.warn('certificate not renewed yet', { sort: asked.sort, error });
+      atMs = clock.now() + limits.renewRetryMs;
+    }
+  }
+}
+
+async function tellReady(
+  deps: Deps,
+  of: { readonly client: Client; readonly nodeName: string; readonly status: StatusBoard },
+  signal: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    // It is not there before the node's process has made it.
+    const node = await of.client.get(nodes, { name: of.nodeName }, { signal }).catch(() => {
+      signal.throwIfAborted();
+      return undefined;
+    });
+    const { conditions = [] } = node?.status ?? {};
+    if (conditions.some(({ type, status }) => type === 'Ready' && status === 'True')) break;
+    await deps.clock.sleep(limits.readyPollMs, { signal });
+  }
+  of.status.ready('node', of.nodeName);
+}
+
+/** The address that this machine has towards the server. */
+function addressTowards(server: string): Promise<string> {
+  const { hostname, port } = new URL(server);
+  return new Promise((resolve, reject) => {
+    const socket = connect({
+      host: hostname.replace(/^\[|\]$/g, ''),
+      port: Number(port || 443),
+      timeout: limits.connectMs,
+    });
+    socket.once('connect', () => {
+      resolve(socket.localAddress ?? '127.0.0.1');
+      socket.destroy();
+    });
+    socket.once('timeout', () => socket.destroy(new Error(`${server} does not answer`)));
+    socket.once('error', reject);
+  });
+}
