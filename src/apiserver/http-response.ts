@@ -6,112 +6,126 @@
  * in turns (`turns.ts`), so that a busy watch costs one write for many events.
  */
 
-import type { IncomingHttpHeaders } from 'node:http';
-import type { Readable, Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { createGzip, gzip } from 'node:zlib';
 import type { ServerResponse } from './request.ts';
 import type { Turns } from './turns.ts';
-
-/** What HTTP/1 and HTTP/2 requests of Node have in common, as far as it is used. */
-export interface Incoming extends Readable {
-  readonly method?: string;
-  readonly url?: string;
-  readonly headers: IncomingHttpHeaders;
-  readonly httpVersionMajor: number;
-  readonly socket: unknown;
-  /** HTTP/2 only. */
-  readonly stream?: { readonly session?: { readonly socket: unknown } | undefined };
-}
-
-export interface Outgoing extends Writable {
-  writeHead(status: number, headers: Readonly<Record<string, string | number>>): unknown;
-  flushHeaders?(): void;
-}
+import type { Wire } from './wire.ts';
 
 /** As upstream: what is shorter is not worth it, and the fastest level is enough. */
 const gzipBytesMin = 128 * 1024;
 const gzipOptions = { level: 1 } as const;
+const packedHeaders = { 'content-encoding': 'gzip', vary: 'Accept-Encoding' } as const;
 
 const compress = promisify<Uint8Array, { level: number }, Buffer>(gzip);
 
-export async function writeResponse(
+export function writeResponse(
   deps: { readonly turns: Turns },
-  request: Incoming,
-  response: Outgoing,
+  wire: Wire,
   answer: ServerResponse,
-): Promise<void> {
+): Promise<void> | undefined {
   const { status, headers, body } = answer;
-  if (request.method === 'HEAD') {
-    response.writeHead(status, headers);
-    response.end();
-    return;
+  const { outgoing } = wire;
+  if (wire.method === 'HEAD') {
+    wire.writeHead(status, headers);
+    outgoing.end();
+    return undefined;
   }
   if (body instanceof Uint8Array) {
     const isPacked = headers['content-encoding'] !== undefined;
-    const large = !isPacked && body.length > gzipBytesMin && acceptsGzip(request);
-    if (!large) {
-      response.writeHead(status, { ...headers, 'content-length': body.length });
-      response.end(body);
-      return;
-    }
-    const packed = await compress(body, gzipOptions);
-    const packedHeaders = { ...headers, 'content-encoding': 'gzip', vary: 'Accept-Encoding' };
-    response.writeHead(status, { ...packedHeaders, 'content-length': packed.length });
-    response.end(packed);
-    return;
+    const large = !isPacked && body.length > gzipBytesMin && acceptsGzip(wire);
+    if (large) return writePacked(wire, answer, body);
+    if (wire.writeHead(status, { ...headers, 'content-length': body.length })) outgoing.end(body);
+    return undefined;
   }
   if (answer.live === true) {
-    await writeLive(deps, response, { status, headers, body });
-    return;
+    const isRead = wire.writeHead(status, headers);
+    if (isRead) wire.flushHead();
+    return new LiveAnswer(deps, outgoing, body[Symbol.asyncIterator]()).write({ isRead });
   }
-  if (!acceptsGzip(request)) {
-    response.writeHead(status, headers);
-    await pipeline(body, response);
-    return;
-  }
-  response.writeHead(status, { ...headers, 'content-encoding': 'gzip', vary: 'Accept-Encoding' });
-  await pipeline(body, createGzip(gzipOptions), response);
+  return writeParts(wire, answer, body);
 }
 
-function acceptsGzip(request: Incoming): boolean {
-  const header = request.headers['accept-encoding'];
+async function writePacked(wire: Wire, answer: ServerResponse, body: Uint8Array): Promise<void> {
+  const packed = await compress(body, gzipOptions);
+  const headers = { ...answer.headers, ...packedHeaders, 'content-length': packed.length };
+  if (wire.writeHead(answer.status, headers)) wire.outgoing.end(packed);
+}
+
+async function writeParts(
+  wire: Wire,
+  { status, headers }: ServerResponse,
+  body: AsyncIterable<Uint8Array>,
+): Promise<void> {
+  const { outgoing } = wire;
+  const isPacked = acceptsGzip(wire);
+  if (!wire.writeHead(status, isPacked ? { ...headers, ...packedHeaders } : headers)) {
+    await body[Symbol.asyncIterator]().return?.();
+    return;
+  }
+  if (isPacked) await pipeline(body, createGzip(gzipOptions), outgoing);
+  else await pipeline(body, outgoing);
+}
+
+function acceptsGzip({ headers }: Wire): boolean {
+  const header = headers['accept-encoding'];
   return header !== undefined && String(header).includes('gzip');
 }
 
-async function writeLive(
-  { turns }: { readonly turns: Turns },
-  response: Outgoing,
-  {
-    status,
-    headers,
-    body,
-  }: {
-    readonly status: number;
-    readonly headers: Readonly<Record<string, string>>;
-    readonly body: AsyncIterable<Uint8Array>;
-  },
-): Promise<void> {
-  response.writeHead(status, headers);
-  response.flushHeaders?.();
-  for await (const part of body) {
-    if (response.destroyed) return;
-    if (response.write(part)) await turns.rest();
-    else await drained(response);
+/**
+ * A watch or a log on its way. No async function: what that keeps while it waits, a watch that is
+ * idle for half an hour would keep.
+ */
+class LiveAnswer {
+  readonly #turns: Turns;
+  readonly #outgoing: Writable;
+  readonly #parts: AsyncIterator<Uint8Array>;
+  readonly #done = Promise.withResolvers<void>();
+  readonly #go = (): void => {
+    this.#parts.next().then(this.#onPart).catch(this.#done.reject);
+  };
+
+  readonly #onPart = ({ done, value }: IteratorResult<Uint8Array>): void => {
+    if (done === true) {
+      this.#outgoing.end();
+      this.#done.resolve();
+    } else if (this.#outgoing.destroyed) this.#leave();
+    else if (this.#outgoing.write(value)) this.#turns.rest(this.#go);
+    else whenDrained(this.#outgoing, this.#go);
+  };
+
+  constructor(
+    deps: { readonly turns: Turns },
+    outgoing: Writable,
+    parts: AsyncIterator<Uint8Array>,
+  ) {
+    this.#turns = deps.turns;
+    this.#outgoing = outgoing;
+    this.#parts = parts;
   }
-  response.end();
+
+  /** Resolves when the body is over, or nobody reads it any more. */
+  write({ isRead }: { readonly isRead: boolean }): Promise<void> {
+    if (isRead) this.#go();
+    else this.#leave();
+    return this.#done.promise;
+  }
+
+  #leave(): void {
+    const left = this.#parts.return?.() ?? Promise.resolve();
+    left.then(() => this.#done.resolve(), this.#done.reject);
+  }
 }
 
-/** Resolves when the client has read enough, or has gone. */
-function drained(response: Outgoing): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      response.removeListener('drain', done);
-      response.removeListener('close', done);
-      resolve();
-    };
-    response.once('drain', done);
-    response.once('close', done);
-  });
+/** Calls back when the client has read enough, or has gone. */
+function whenDrained(outgoing: Writable, callback: () => void): void {
+  const done = (): void => {
+    outgoing.removeListener('drain', done);
+    outgoing.removeListener('close', done);
+    callback();
+  };
+  outgoing.once('drain', done);
+  outgoing.once('close', done);
 }

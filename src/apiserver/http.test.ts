@@ -129,6 +129,85 @@ test('HTTP/2 carries many requests on one connection', async () => {
   session.close();
 });
 
+/** One stream of HTTP/2: what it is answered with, informational heads first. */
+function askStream(
+  headers: Readonly<Record<string, string>>,
+  body?: Buffer,
+): Promise<{ readonly statuses: readonly number[]; readonly headers: object; body: string }> {
+  const { port, ca, admin } = world;
+  const session = connectH2(`https://127.0.0.1:${port}`, { ca: ca.cert, ...admin });
+  return new Promise((resolve, reject) => {
+    session.on('error', reject);
+    const stream = session.request(headers, { endStream: body === undefined });
+    const statuses: number[] = [];
+    let [last, text]: [object, string] = [{}, ''];
+    const onHead = (head: { readonly ':status'?: number }): void => {
+      statuses.push(head[':status'] ?? 0);
+      last = head;
+    };
+    stream.on('headers', onHead);
+    stream.on('response', onHead);
+    stream.setEncoding('utf8');
+    stream.on('data', (part: string) => {
+      text += part;
+    });
+    stream.on('error', reject);
+    stream.on('close', () => {
+      session.close();
+      resolve({ statuses, headers: last, body: text });
+    });
+    if (body !== undefined) stream.end(body);
+  });
+}
+
+test('streams of HTTP/2 are answered as requests of HTTP/1 are', async () => {
+  const head = await askStream({ ':method': 'HEAD', ':path': '/version' });
+  assert.deepEqual([head.statuses, head.body], [[200], '']);
+  const refused = await askStream(
+    { ':method': 'POST', ':path': configMaps, 'content-type': 'application/json' },
+    Buffer.alloc(3 * 1024 * 1024 + 1, 0x20),
+  );
+  assert.deepEqual(refused.statuses, [413]);
+  assert.equal(JSON.parse(refused.body).reason, 'RequestEntityTooLarge');
+  const waits = await askStream(
+    { ':method': 'POST', ':path': configMaps, expect: '100-continue' },
+    Buffer.from('{"metadata":{"name":"waited"}}'),
+  );
+  assert.deepEqual(waits.statuses, [100, 201]);
+  const hopes = await askStream({ ':path': configMaps, expect: 'wonders' });
+  assert.deepEqual(hopes.statuses, [417]);
+  const tunnel = await askStream({ ':method': 'CONNECT', ':authority': 'x:1' });
+  assert.deepEqual(tunnel.statuses, [405]);
+});
+
+test('what concerns one connection only is not passed on over HTTP/2', async () => {
+  await withKubelet(async () => {
+    const path = '/api/v1/namespaces/default/pods/p/log?tailLines=2';
+    const log = await askStream({ ':path': path });
+    assert.deepEqual(log.statuses, [200]);
+    assert.equal(log.body, 'line one\nline two\n');
+    const stats = await askStream({ ':path': '/api/v1/nodes/n1/proxy/stats/summary' });
+    assert.deepEqual(stats.statuses, [200]);
+    assert.equal('connection' in stats.headers, false);
+  });
+});
+
+test('a watch over HTTP/2 ends on the server when its stream is reset', async () => {
+  const { port, ca, admin, server } = world;
+  const session = connectH2(`https://127.0.0.1:${port}`, { ca: ca.cert, ...admin });
+  const stream = session.request({ ':path': `${configMaps}?watch=1` });
+  stream.on('error', () => {});
+  stream.resume();
+  await new Promise((resolve) => stream.once('response', resolve));
+  const open = async (): Promise<string> => (await server.request('GET', '/metrics')).text;
+  assert.match(await open(), /longrunning_requests\{component="apiserver",verb="WATCH"\} 1\n/);
+  stream.close(8);
+  while (!(await open()).includes('longrunning_requests{component="apiserver",verb="WATCH"} 0\n')) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  session.close();
+});
+
 test('bodies are bounded', async () => {
   const { length } = { length: 3 * 1024 * 1024 + 1 };
   const headers = { 'content-type': 'application/json' };

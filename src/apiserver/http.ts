@@ -8,19 +8,27 @@
  * stages have allowed them. Next: `lifecycle.ts`.
  */
 import { createHash } from 'node:crypto';
-import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
+import type { ServerResponse as Http1Response, IncomingMessage } from 'node:http';
+import {
+  createSecureServer,
+  type Http2SecureServer,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { requestEntityTooLarge } from '#api/errors.ts';
 import { present } from '#kit/assert.ts';
 import type { Identity, PlainRequest } from '#kit/transport.ts';
-import { type Incoming, type Outgoing, writeResponse } from './http-response.ts';
+import { writeResponse } from './http-response.ts';
 import { handle } from './lifecycle.ts';
 import type { Parts } from './parts.ts';
 import { type Arrival, limits } from './request.ts';
 import { withAuthenticatedGroup } from './stages/authenticate.ts';
 import { Turns } from './turns.ts';
 import { passUpgrade } from './upgrade.ts';
+import { Http1Wire, Http2Wire, type Wire } from './wire.ts';
 
 export interface HttpServer extends AsyncDisposable {
   readonly port: number;
@@ -105,9 +113,21 @@ export async function listenHttp(given: Parts, options: ListenOptions): Promise<
     socket.once('close', () => sockets.delete(socket));
   });
   server.on('request', (request, response) => {
-    // Node gives HTTP/1 or HTTP/2 objects that agree on all that is used here.
-    const incoming = request as unknown as Incoming;
-    serve(parts, incoming, response as unknown as Outgoing, identityFor);
+    // Those of HTTP/2 are taken away below.
+    const incoming = request as unknown as IncomingMessage;
+    const wire = new Http1Wire(incoming, response as unknown as Http1Response);
+    // The server speaks nothing but TLS.
+    serve(parts, wire, identityFor(incoming.socket as TLSSocket));
+  });
+  // Node's own listener would make of each stream what looks like a request of HTTP/1.
+  server.removeAllListeners('stream');
+  server.on('stream', (given, headers) => {
+    // What clients open at a server is of this sort; Node's types name what all sorts share.
+    const stream = given as ServerHttp2Stream;
+    const socket = stream.session?.socket;
+    // The connection is closed when a stream has no session.
+    if (socket === undefined || !isOrdinary(stream, headers)) return;
+    serve(parts, new Http2Wire(stream, headers), identityFor(socket as TLSSocket));
   });
   server.on('upgrade', (request, socket: TLSSocket, head: Buffer) => {
     passUpgrade(parts, { request, socket, head, peer: identityFor(socket) });
@@ -131,15 +151,26 @@ export async function listenHttp(given: Parts, options: ListenOptions): Promise<
   };
 }
 
-function serve(
-  parts: HttpParts,
-  request: Incoming,
-  response: Outgoing,
-  identityFor: (socket: TLSSocket) => Identity | undefined,
-): void {
-  const exchange = new Exchange(request, response, identityFor(tlsSocketOf(request)));
-  readBody(parts, request, (body) => {
-    if (body === 'too large') refuseBody(request, response);
+/** Answers what is no request for the lifecycle, and asks for the body of who waits to be asked. */
+function isOrdinary(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
+  stream.on('error', ignore);
+  const { ':method': method, expect } = headers;
+  const isContinued = expect === '100-continue';
+  if (method !== 'CONNECT' && (expect === undefined || isContinued)) {
+    if (isContinued) stream.additionalHeaders({ ':status': 100 });
+    return true;
+  }
+  stream.respond({ ':status': method === 'CONNECT' ? 405 : 417 }, { endStream: true });
+  return false;
+}
+
+/** Streams that break are told by their closing. */
+function ignore(): void {}
+
+function serve(parts: HttpParts, wire: Wire, peer: Identity | undefined): void {
+  const exchange = new Exchange(wire, peer);
+  readBody(parts, wire, (body) => {
+    if (body === 'too large') refuseBody(wire);
     else if (body !== 'gone') exchange.run(parts, body);
   });
 }
@@ -147,14 +178,12 @@ function serve(
 /** One request and its answer. Its signal is made only when somebody waits on it. */
 class Exchange implements Arrival {
   readonly peer: Identity | undefined;
-  readonly #incoming: Incoming;
-  readonly #outgoing: Outgoing;
+  readonly #wire: Wire;
   #plain: PlainRequest | undefined;
   #controller: AbortController | undefined;
 
-  constructor(request: Incoming, response: Outgoing, peer: Identity | undefined) {
-    this.#incoming = request;
-    this.#outgoing = response;
+  constructor(wire: Wire, peer: Identity | undefined) {
+    this.#wire = wire;
     this.peer = peer;
   }
 
@@ -166,26 +195,30 @@ class Exchange implements Arrival {
     if (this.#controller === undefined) {
       const controller = new AbortController();
       this.#controller = controller;
+      const wire = this.#wire;
       const left = (): void => {
-        if (!this.#outgoing.writableFinished) controller.abort(gone());
+        if (wire.isCut) controller.abort(gone());
       };
-      if (this.#outgoing.destroyed) left();
-      else this.#outgoing.once('close', left);
+      if (wire.outgoing.destroyed) left();
+      else wire.outgoing.once('close', left);
     }
     return this.#controller.signal;
   }
 
   run(parts: HttpParts, body: Uint8Array | undefined): void {
-    const { method = 'GET', url = '/' } = this.#incoming;
-    this.#plain = { method, path: url, headers: plainHeaders(this.#incoming), body };
-    const outgoing = this.#outgoing;
-    const done = handle(parts, this).then((answer) =>
-      writeResponse(parts, this.#incoming, outgoing, answer),
-    );
+    const wire = this.#wire;
+    const { method, path } = wire;
+    this.#plain = { method, path, headers: plainHeaders(wire), body };
+    const done = handle(parts, this).then((answer) => {
+      // What a watch was asked with need not live as long as it.
+      this.#plain = undefined;
+      return writeResponse(parts, wire, answer);
+    });
     done.catch((error: unknown) => {
+      const { outgoing } = wire;
       // The client left, or a stream broke after its head was sent: nobody is there to be told.
       if (!outgoing.destroyed && !isGone(error)) {
-        parts.log.warn('answer broke off', { path: url, error });
+        parts.log.warn('answer broke off', { path, error });
       }
       outgoing.destroy();
     });
@@ -200,18 +233,13 @@ function isGone(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError';
 }
 
-function plainHeaders(request: Incoming): Readonly<Record<string, string>> {
+function plainHeaders({ headers: given }: Wire): Readonly<Record<string, string>> {
   const headers: Record<string, string> = {};
-  for (const name in request.headers) {
-    const value = request.headers[name];
+  for (const name in given) {
+    const value = given[name];
     if (value !== undefined) headers[name] = typeof value === 'string' ? value : value.join(', ');
   }
   return headers;
-}
-
-function tlsSocketOf(request: Incoming): TLSSocket {
-  // The server speaks nothing but TLS; of HTTP/2 the connection is the session's.
-  return (request.stream?.session?.socket ?? request.socket) as TLSSocket;
 }
 
 /** Who the certificate names: CN is the user, each O a group. Undefined without a valid one. */
@@ -238,14 +266,13 @@ const bodyBytesRead = 4 * limits.bodyBytesMax;
 
 function readBody(
   { clock }: Parts,
-  request: Incoming,
+  { method, headers, incoming }: Wire,
   done: (body: Uint8Array | undefined | 'too large' | 'gone') => void,
 ): void {
-  const { method } = request;
-  const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
+  const { 'content-length': length, 'transfer-encoding': encoding } = headers;
   const bare = (method === 'GET' || method === 'HEAD') && length === undefined;
   if (bare && encoding === undefined) {
-    request.resume();
+    incoming.resume();
     done(undefined);
     return;
   }
@@ -260,37 +287,37 @@ function readBody(
   };
   const cancel = clock.after(serverLimits.bodyLimitMs, () => {
     finish('gone');
-    request.destroy();
+    incoming.destroy();
   });
-  request.on('data', (part: Buffer) => {
+  incoming.on('data', (part: Buffer) => {
     size += part.length;
     if (size <= limits.bodyBytesMax) parts.push(part);
     else parts.length = 0;
     // A client that is still sending would not read the answer; most have not much more to send.
     if (size > bodyBytesRead) finish('too large');
   });
-  request.once('end', () => {
+  incoming.once('end', () => {
     const [first] = parts;
     if (size > limits.bodyBytesMax) finish('too large');
     else if (first === undefined) finish(undefined);
     else finish(parts.length === 1 ? first : Buffer.concat(parts));
   });
-  request.once('error', () => finish('gone'));
-  request.once('close', () => finish('gone'));
+  incoming.once('error', () => finish('gone'));
+  incoming.once('close', () => finish('gone'));
 }
 
-function refuseBody(request: Incoming, response: Outgoing): void {
+function refuseBody(wire: Wire): void {
+  const { incoming, outgoing } = wire;
   const error = requestEntityTooLarge(`limit is ${limits.bodyBytesMax}`);
   const { code } = error.status;
   const body = JSON.stringify(error.status);
   const headers = { 'content-type': 'application/json' };
   // What may still come of the body is not waited for.
-  const isWhole = request.readableEnded;
-  const last =
-    isWhole || request.httpVersionMajor > 1 ? headers : { ...headers, connection: 'close' };
-  response.writeHead(code, last);
-  response.end(body);
-  if (!isWhole) request.resume();
+  const isWhole = incoming.readableEnded;
+  const last = isWhole || wire.isHttp2 ? headers : { ...headers, connection: 'close' };
+  if (wire.writeHead(code, last)) outgoing.end(body);
+  else outgoing.end();
+  if (!isWhole) incoming.resume();
 }
 
 interface Connections {
@@ -318,7 +345,9 @@ async function close(
 
 function endWhenIdle(socket: TLSSocket): void {
   // Node marks the socket of an HTTP/1 connection with the answer that it is writing.
-  const { _httpMessage: answer } = socket as TLSSocket & { readonly _httpMessage?: Outgoing };
+  const { _httpMessage: answer } = socket as TLSSocket & {
+    readonly _httpMessage?: Http1Response | null;
+  };
   if (answer === undefined || answer === null) socket.destroySoon();
   else answer.once('finish', () => socket.destroySoon());
 }

@@ -27,12 +27,10 @@ export class Turns {
     this.#clock = deps.clock;
   }
 
-  /** Resolves when the stream may write again. */
-  rest(): Promise<void> {
-    return new Promise((resume) => {
-      this.#resting.push({ untilMs: this.#clock.monotonic() + restMs, resume });
-      if (!this.#isScheduled) this.#schedule(restMs);
-    });
+  /** Calls back when the stream may write again. */
+  rest(resume: () => void): void {
+    this.#resting.push({ untilMs: this.#clock.monotonic() + restMs, resume });
+    if (!this.#isScheduled) this.#schedule(restMs);
   }
 
   #schedule(delayMs: number): void {
