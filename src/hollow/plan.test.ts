@@ -250,6 +250,13 @@ test('deletion: stop within the grace period, say how it ended, delete for good'
   assert.deepEqual(plan(dying(0), told, 2100)[0], { do: 'stop', stoppedMs: startMs + 2100 });
 });
 
+test('a pod of which nobody knows anything ends without addresses', () => {
+  const [write] = plan(dying(30), undefined, 0);
+  assert.ok(write?.do === 'writeStatus');
+  const { phase, hostIP, hostIPs, podIP } = write.status;
+  assert.deepEqual([phase, hostIP, hostIPs, podIP], ['Failed', undefined, undefined, undefined]);
+});
+
 test('a pod that is deleted for good and held by a finalizer is left alone', () => {
   assert.deepEqual(plan(dying(30, { phase: 'Failed' }), undefined, 0), [{ do: 'delete' }]);
   assert.deepEqual(plan(dying(0, { phase: 'Failed' }), undefined, 0), []);

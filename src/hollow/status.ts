@@ -54,8 +54,8 @@ export function podStatus(pod: Pod, life: PodLife, moment: Moment): PodStatus {
     ...(generation === undefined ? {} : { observedGeneration: generation }),
     phase,
     ...(moment.ends === 'late' ? lateEnd : {}),
-    hostIP: life.hostIP,
-    hostIPs: [{ ip: life.hostIP }],
+    // Unknown where the pod was never begun before this process ended: an empty one is refused.
+    ...(life.hostIP === '' ? {} : { hostIP: life.hostIP, hostIPs: [{ ip: life.hostIP }] }),
     ...(hasAddress ? { podIP: life.podIP, podIPs: [{ ip: life.podIP }] } : {}),
     startTime: pod.status?.startTime ?? formatTime(life.seenMs),
     conditions: conditionsOf(pod, life, { phase, init, main, moment }),
