@@ -79,7 +79,7 @@ export async function update(parts: Parts, call: Call): Promise<Answer> {
         dryRun,
         manager: managerOf(call),
       });
-      return { ...made, status: 201, warnings };
+      return { ...made, status: 201, warnings: [...warnings, ...(made.warnings ?? [])] };
     }
   }
   const result = await changeObject(parts, {
@@ -190,7 +190,8 @@ async function tryChange(
     if (!unchanged && !isOver(hub)) {
       await parts.quotas.charge({ resource, subresource, namespace, next: hub, old, dryRun });
     }
-    const warnings = resource.warnings?.(hub, old);
+    // A status is written by programs; upstream has no warnings for them.
+    const warnings = subresource === 'status' ? [] : resource.warnings?.(hub, old);
     if (dryRun || unchanged) {
       await reservation?.rollBack();
       if (dryRun) return { type: 'hub', status: 200, served, hub, warnings };
