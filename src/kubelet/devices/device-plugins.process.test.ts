@@ -4,26 +4,21 @@
  */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { setTimeout as realSleep } from 'node:timers/promises';
 import { nodes } from '#resources/kinds.ts';
 import type { Container, NodeStatus, Pod } from '#resources/types/core-v1.ts';
 import { covers, superseded } from '#test/covers.ts';
-import { KubeletBench } from '#test/kubelet-bench.ts';
-import { TestDevicePlugin, TestRegistration } from './plugins.contract.ts';
+import type { KubeletBench } from '#test/kubelet-bench.ts';
+import {
+  eventually,
+  isReady,
+  openBench,
+  TestDevicePlugin,
+  TestRegistration,
+  untilPod,
+} from './plugins.contract.ts';
 
 const resource = 'example.com/gpu';
-
-/** Sockets answer in real time, the kubelet lives in virtual time. */
-async function eventually(bench: KubeletBench, holds: () => boolean | Promise<boolean>) {
-  for (let step = 0; step < 2000; step++) {
-    if (await holds()) return;
-    await realSleep(2);
-    await bench.advance(10);
-  }
-  throw new Error('it never came true');
-}
 
 async function nodeStatusOf(bench: KubeletBench): Promise<NodeStatus> {
   const { signal } = bench;
@@ -40,21 +35,6 @@ function untilCounted(bench: KubeletBench, capacity: string, allocatable: string
   });
 }
 
-async function untilNode(bench: KubeletBench): Promise<void> {
-  const isListening = () => existsSync(join(bench.pluginsRoot, 'device-plugins/kubelet.sock'));
-  await eventually(bench, async () => {
-    const path = '/api/v1/nodes/node-1';
-    const { status } = await bench.while(bench.server.request('GET', path));
-    return status === 200 && isListening();
-  });
-}
-
-async function openBench(): Promise<KubeletBench> {
-  const bench = await KubeletBench.open({ withPlugins: true });
-  await untilNode(bench);
-  return bench;
-}
-
 async function openPlugin(
   bench: KubeletBench,
   devices: Readonly<Record<string, 'Healthy' | 'Unhealthy'>>,
@@ -68,22 +48,6 @@ async function openPlugin(
 function withDevices(bench: KubeletBench, count: number, more: Partial<Container> = {}): Container {
   return bench.container({ resources: { limits: { [resource]: String(count) } }, ...more });
 }
-
-async function untilPod(
-  bench: KubeletBench,
-  name: string,
-  holds: (pod: Pod) => boolean,
-): Promise<Pod> {
-  let found: Pod | undefined;
-  await eventually(bench, async () => {
-    found = await bench.get(name);
-    return holds(found);
-  });
-  assert.ok(found !== undefined);
-  return found;
-}
-
-const isReady = ({ status }: Pod): boolean => status?.containerStatuses?.[0]?.ready === true;
 
 test('a plugin registers and its healthy devices are what the node has to give', async () => {
   superseded('EXT-016', {

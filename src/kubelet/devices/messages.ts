@@ -125,13 +125,13 @@ const messages = {
 } as const;
 
 type Table = typeof messages;
-type Name = keyof Table & string;
-export type Received<N extends Name> = Message<Table, N>;
-export type Sent<N extends Name> = MessageInput<Table, N>;
+export type MessageName = keyof Table & string;
+export type Received<N extends MessageName> = Message<Table, N>;
+export type Sent<N extends MessageName> = MessageInput<Table, N>;
 
 export const codec = new ProtobufCodec(messages);
 
-export interface Call<Q extends Name, A extends Name> {
+export interface Call<Q extends MessageName, A extends MessageName> {
   readonly client: Method<Sent<Q>, Received<A>>;
   readonly serve: (answer: (request: Received<Q>) => Promise<Sent<A>>) => Served;
   readonly serveStream: (
@@ -139,7 +139,11 @@ export interface Call<Q extends Name, A extends Name> {
   ) => Served;
 }
 
-function call<Q extends Name, A extends Name>(path: string, asked: Q, answered: A): Call<Q, A> {
+function call<Q extends MessageName, A extends MessageName>(
+  path: string,
+  asked: Q,
+  answered: A,
+): Call<Q, A> {
   const server = {
     path,
     decode: (bytes: Uint8Array): unknown => codec.decode(asked, bytes),

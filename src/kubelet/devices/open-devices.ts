@@ -45,7 +45,12 @@ export interface DevicesOptions {
   readonly nodeName: string;
 }
 
-const limits = { reconcileMs: 60_000 } as const;
+const limits = {
+  /** Between two looks for claims of pods that have gone. */
+  reconcileMs: 60_000,
+  /** The same as long as not all pods are known. */
+  syncedMs: 1000,
+} as const;
 
 export async function openDevices(
   deps: DevicesDeps,
@@ -233,7 +238,8 @@ class LazyClaims {
     for (;;) {
       const active = this.#options.activePods();
       if (active !== undefined) await claims.reconcile(active, signal);
-      await this.#deps.clock.sleep(limits.reconcileMs, { signal });
+      const delayMs = active === undefined ? limits.syncedMs : limits.reconcileMs;
+      await this.#deps.clock.sleep(delayMs, { signal });
     }
   }
 }

@@ -3,10 +3,14 @@
  * in the registry and a driver of dynamic resources on real sockets, answered in this process,
  * with what they were asked kept in order.
  */
-import { mkdirSync, rmSync } from 'node:fs';
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as realSleep } from 'node:timers/promises';
 import { systemClock } from '#kit/clock.ts';
 import { GrpcError, openGrpcChannel, serveGrpc } from '#kit/grpc.ts';
+import type { Pod } from '#resources/types/core-v1.ts';
+import { KubeletBench } from '#test/kubelet-bench.ts';
 import {
   type ClaimService,
   claimCalls,
@@ -189,3 +193,48 @@ export class TestClaimDriver implements Disposable {
     rmSync(this.socket, { force: true });
   }
 }
+
+/** Sockets answer in real time, the kubelet lives in virtual time. */
+export async function eventually(
+  bench: KubeletBench,
+  holds: () => boolean | Promise<boolean>,
+  { stepMs = 10 }: { readonly stepMs?: number } = {},
+): Promise<void> {
+  for (let step = 0; step < 2000; step++) {
+    if (await holds()) return;
+    await realSleep(2);
+    await bench.advance(stepMs);
+  }
+  throw new Error('it never came true');
+}
+
+async function untilNode(bench: KubeletBench): Promise<void> {
+  const isListening = () => existsSync(join(bench.pluginsRoot, 'device-plugins/kubelet.sock'));
+  await eventually(bench, async () => {
+    const path = '/api/v1/nodes/node-1';
+    const { status } = await bench.while(bench.server.request('GET', path));
+    return status === 200 && isListening();
+  });
+}
+
+export async function openBench(): Promise<KubeletBench> {
+  const bench = await KubeletBench.open({ withPlugins: true });
+  await untilNode(bench);
+  return bench;
+}
+
+export async function untilPod(
+  bench: KubeletBench,
+  name: string,
+  holds: (pod: Pod) => boolean,
+): Promise<Pod> {
+  let found: Pod | undefined;
+  await eventually(bench, async () => {
+    found = await bench.get(name);
+    return holds(found);
+  });
+  assert.ok(found !== undefined);
+  return found;
+}
+
+export const isReady = ({ status }: Pod): boolean => status?.containerStatuses?.[0]?.ready === true;
