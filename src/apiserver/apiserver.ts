@@ -22,6 +22,7 @@ import { Metrics } from './discovery/metrics.ts';
 import { OpenApi } from './discovery/openapi.ts';
 import { versionDocument } from './discovery/version.ts';
 import type { HttpServer } from './http.ts';
+import { WatchOutput } from './output/event-encoder.ts';
 import { ProtobufOutput } from './output/protobuf.ts';
 import type { Parts } from './parts.ts';
 import { ProtobufBodies } from './protobuf-body.ts';
@@ -147,6 +148,7 @@ function makeParts(
     { catalog },
     { legacyVersions: options.legacyVersions, serverAddress: `${address}:${port}` },
   );
+  const protobufOutput = new ProtobufOutput(catalog);
   const tokenUses = new TokenUses(() => clock.now());
   const onHeldUse = tokenUses.note.bind(tokenUses);
   const tokens = new Tokens(
@@ -174,7 +176,8 @@ function makeParts(
     ]),
     metrics: new Metrics(),
     protobuf: new ProtobufBodies(catalog),
-    protobufOutput: new ProtobufOutput(catalog),
+    protobufOutput,
+    watchOutput: new WatchOutput({ clock, protobufOutput }),
     kubelet: new KubeletProxy({ store, random, log }, { client: options.kubeletClient }),
   };
 }

@@ -21,10 +21,14 @@ const packedHeaders = { 'content-encoding': 'gzip', vary: 'Accept-Encoding' } as
 
 const compress = promisify<Uint8Array, { level: number }, Buffer>(gzip);
 
+/** Live answers go on after it, and call `onFailure` when they break off. */
 export function writeResponse(
   deps: { readonly turns: Turns },
   wire: Wire,
-  answer: ServerResponse,
+  {
+    answer,
+    onFailure,
+  }: { readonly answer: ServerResponse; readonly onFailure: (error: unknown) => void },
 ): Promise<void> | undefined {
   const { status, headers, body } = answer;
   const { outgoing } = wire;
@@ -43,7 +47,9 @@ export function writeResponse(
   if (answer.live === true) {
     const isRead = wire.writeHead(status, headers);
     if (isRead) wire.flushHead();
-    return new LiveAnswer(deps, outgoing, body[Symbol.asyncIterator]()).write({ isRead });
+    const live = { parts: body[Symbol.asyncIterator](), onFailure };
+    new LiveAnswer(deps, outgoing, live).start({ isRead });
+    return undefined;
   }
   return writeParts(wire, answer, body);
 }
@@ -82,41 +88,41 @@ class LiveAnswer {
   readonly #turns: Turns;
   readonly #outgoing: Writable;
   readonly #parts: AsyncIterator<Uint8Array>;
-  readonly #done = Promise.withResolvers<void>();
+  readonly #onFailure: (error: unknown) => void;
   readonly #go = (): void => {
-    this.#parts.next().then(this.#onPart).catch(this.#done.reject);
+    this.#parts
+      .next()
+      .then((part) => this.#onPart(part))
+      .catch(this.#onFailure);
   };
 
-  readonly #onPart = ({ done, value }: IteratorResult<Uint8Array>): void => {
-    if (done === true) {
-      this.#outgoing.end();
-      this.#done.resolve();
-    } else if (this.#outgoing.destroyed) this.#leave();
-    else if (this.#outgoing.write(value)) this.#turns.rest(this.#go);
-    else whenDrained(this.#outgoing, this.#go);
-  };
-
-  constructor(
-    deps: { readonly turns: Turns },
-    outgoing: Writable,
-    parts: AsyncIterator<Uint8Array>,
-  ) {
+  constructor(deps: { readonly turns: Turns }, outgoing: Writable, { parts, onFailure }: Live) {
     this.#turns = deps.turns;
+    this.#onFailure = onFailure;
     this.#outgoing = outgoing;
     this.#parts = parts;
   }
 
-  /** Resolves when the body is over, or nobody reads it any more. */
-  write({ isRead }: { readonly isRead: boolean }): Promise<void> {
+  start({ isRead }: { readonly isRead: boolean }): void {
     if (isRead) this.#go();
     else this.#leave();
-    return this.#done.promise;
+  }
+
+  #onPart({ done, value }: IteratorResult<Uint8Array>): void {
+    if (done === true) this.#outgoing.end();
+    else if (this.#outgoing.destroyed) this.#leave();
+    else if (this.#outgoing.write(value)) this.#turns.rest(this.#go);
+    else whenDrained(this.#outgoing, this.#go);
   }
 
   #leave(): void {
-    const left = this.#parts.return?.() ?? Promise.resolve();
-    left.then(() => this.#done.resolve(), this.#done.reject);
+    this.#parts.return?.().catch(this.#onFailure);
   }
+}
+
+interface Live {
+  readonly parts: AsyncIterator<Uint8Array>;
+  readonly onFailure: (error: unknown) => void;
 }
 
 /** Calls back when the client has read enough, or has gone. */

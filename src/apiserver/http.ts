@@ -209,19 +209,20 @@ class Exchange implements Arrival {
     const wire = this.#wire;
     const { method, path } = wire;
     this.#plain = { method, path, headers: plainHeaders(wire), body };
-    const done = handle(parts, this).then((answer) => {
-      // What a watch was asked with need not live as long as it.
-      this.#plain = undefined;
-      return writeResponse(parts, wire, answer);
-    });
-    done.catch((error: unknown) => {
+    const onFailure = (error: unknown): void => {
       const { outgoing } = wire;
       // The client left, or a stream broke after its head was sent: nobody is there to be told.
       if (!outgoing.destroyed && !isGone(error)) {
         parts.log.warn('answer broke off', { path, error });
       }
       outgoing.destroy();
+    };
+    const done = handle(parts, this).then((answer) => {
+      // What a watch was asked with need not live as long as it.
+      this.#plain = undefined;
+      return writeResponse(parts, wire, { answer, onFailure });
     });
+    done.catch(onFailure);
   }
 }
 

@@ -15,6 +15,7 @@ import type { Discovery } from './discovery/discovery.ts';
 import type { Health } from './discovery/health.ts';
 import type { Metrics } from './discovery/metrics.ts';
 import type { OpenApi } from './discovery/openapi.ts';
+import type { WatchOutput } from './output/event-encoder.ts';
 import type { ProtobufOutput } from './output/protobuf.ts';
 import type { ProtobufBodies } from './protobuf-body.ts';
 import type { ServiceAllocator } from './services/service-allocator.ts';
@@ -40,5 +41,6 @@ export interface Parts {
   readonly metrics: Metrics;
   readonly protobuf: ProtobufBodies;
   readonly protobufOutput: ProtobufOutput;
+  readonly watchOutput: WatchOutput;
   readonly kubelet: KubeletProxy;
 }

@@ -106,7 +106,8 @@ export interface Call {
   readonly identity: Identity;
   readonly output: Output;
   readonly request: PlainRequest;
-  readonly signal: AbortSignal;
+  /** Whose signal is made for those who wait on it. */
+  readonly arrival: Pick<Arrival, 'signal'>;
 }
 
 export const limits = {

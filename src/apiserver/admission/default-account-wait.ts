@@ -7,6 +7,7 @@ import type { Served } from '#api/catalog.ts';
 import type { KubeObject } from '#api/object.ts';
 import type { Parts } from '../parts.ts';
 import { registryRoot } from '../registry.ts';
+import type { Arrival } from '../request.ts';
 import { lacksDefaultAccount } from './service-account.ts';
 
 const attemptsMax = 9;
@@ -16,18 +17,18 @@ export interface Waiting {
   readonly served: Served;
   readonly object: KubeObject;
   readonly namespace: string;
-  readonly signal: AbortSignal;
+  readonly arrival: Pick<Arrival, 'signal'>;
 }
 
 /** Undefined where there is nothing to wait for. */
 export function awaitDefaultAccount(
   parts: Pick<Parts, 'store' | 'clock' | 'random'>,
-  { served, object, namespace, signal }: Waiting,
+  { served, object, namespace, arrival }: Waiting,
 ): Promise<void> | undefined {
   if (served.resource.storagePrefix !== 'pods') return undefined;
   const waits = (): boolean =>
     lacksDefaultAccount(parts, object, namespace) && isOpen(parts, namespace);
-  return waits() ? poll(parts, waits, signal) : undefined;
+  return waits() ? poll(parts, waits, arrival.signal) : undefined;
 }
 
 async function poll(

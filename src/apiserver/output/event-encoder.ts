@@ -12,38 +12,52 @@ import type { Clock } from '#kit/clock.ts';
 import { Writer } from '#kit/protobuf-wire.ts';
 import { decodeStored, encodeView } from '../registry.ts';
 import type { Output } from '../request.ts';
-import type { EventEncoder, WatchEventType } from '../watch/hub-event.ts';
+import type { EventEncoder, WatchEventType, WatchFrames } from '../watch/hub-event.ts';
 import { envelope, type ProtobufOutput, protobufType } from './protobuf.ts';
 import { type IncludeObject, partialObject, table, tableRow } from './table.ts';
-
-export interface WatchOutput {
-  readonly encoder: EventEncoder;
-  readonly contentType: string;
-  /**
-   * Tells the client how far it has seen everything; the last one of the initial state says so.
-   */
-  bookmark(revision: number, mark: { readonly initialEventsEnd: boolean }): Uint8Array;
-  /** The last frame of a watch that failed. */
-  error(status: object): Uint8Array;
-}
 
 export interface WatchOutputDeps {
   readonly clock: Pick<Clock, 'now'>;
   readonly protobufOutput: ProtobufOutput;
 }
 
-export function watchOutput(
-  deps: WatchOutputDeps,
-  options: {
-    readonly served: Served;
-    readonly output: Output;
-    readonly includeObject: IncludeObject;
-  },
-): WatchOutput {
+interface FramesOptions {
+  readonly served: Served;
+  readonly output: Output;
+  readonly includeObject: IncludeObject;
+}
+
+/** Makes frames once for each view and form, for all watches that ask for them. */
+export class WatchOutput {
+  readonly #deps: WatchOutputDeps;
+  /** Kinds come and go at run time, and what was made for them with them. */
+  readonly #made = new WeakMap<Served, Map<string, WatchFrames>>();
+
+  constructor(deps: WatchOutputDeps) {
+    this.#deps = deps;
+  }
+
+  frames(options: FramesOptions): WatchFrames {
+    const { served, output, includeObject } = options;
+    let made = this.#made.get(served);
+    if (made === undefined) {
+      made = new Map();
+      this.#made.set(served, made);
+    }
+    const key = `${output.encoding}|${output.form}|${includeObject}`;
+    let frames = made.get(key);
+    if (frames === undefined) {
+      frames = makeFrames(this.#deps, options);
+      made.set(key, frames);
+    }
+    return frames;
+  }
+}
+
+function makeFrames(deps: WatchOutputDeps, options: FramesOptions): WatchFrames {
   const { served, output, includeObject } = options;
-  if (output.encoding === 'protobuf')
-    return protobufWatch(deps.protobufOutput, served, output.form);
   const { form } = output;
+  if (output.encoding === 'protobuf') return protobufWatch(deps.protobufOutput, served, form);
   return {
     encoder: jsonEncoder(served, form, includeObject, deps.clock),
     contentType: 'application/json',
@@ -91,7 +105,7 @@ function protobufWatch(
   protobufOutput: ProtobufOutput,
   served: Served,
   form: Output['form'],
-): WatchOutput {
+): WatchFrames {
   const isPartial = form === 'partial';
   const view = formatGroupVersion(served.view);
   const apiVersion = isPartial ? metaApiVersion : view;

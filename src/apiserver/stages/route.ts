@@ -62,9 +62,9 @@ const actions: Readonly<Record<string, Perform>> = {
   finalize,
   scale,
   token: requestToken,
-  log: (parts, { info, request, signal }) =>
+  log: (parts, { info, request, arrival: { signal } }) =>
     plain(parts.kubelet.log(parts.kubelet.target(info, request.path), { signal })),
-  proxy: (parts, { info, request, signal }) =>
+  proxy: (parts, { info, request, arrival: { signal } }) =>
     plain(parts.kubelet.fetch(info, request, { signal })),
   exec: upgradeOnly,
   attach: upgradeOnly,
@@ -73,7 +73,7 @@ const actions: Readonly<Record<string, Perform>> = {
 
 export function route(parts: Parts, routed: Routed): Promise<Answer> {
   const { info, identity, output, arrival } = routed;
-  const { request, signal } = arrival;
+  const { request } = arrival;
   if (info.type === 'path') return answerPath(parts, info, arrival);
   const served = parts.catalog.findPlural(info, info.plural);
   if (served === undefined) {
@@ -82,7 +82,7 @@ export function route(parts: Parts, routed: Routed): Promise<Answer> {
     return answerReview(parts, review, { info, identity, output, arrival });
   }
   checkShape(served.resource, info);
-  const call: Call = { info, served, identity, output, request, signal };
+  const call: Call = { info, served, identity, output, request, arrival };
   if (info.subresource === '') {
     const allowed = served.resource.verbs?.includes(info.verb) ?? true;
     if (!allowed) throw methodNotAllowed();

@@ -207,7 +207,7 @@ async function createByApply(
   const named = { ...decoded, metadata: { ...decoded.metadata, name: info.name } };
   const object = withManagedFields(named, [owner]);
   const { namespace } = info;
-  await awaitDefaultAccount(parts, { served, object, namespace, signal: call.signal });
+  await awaitDefaultAccount(parts, { served, object, namespace, arrival: call.arrival });
   const made = await createObject(parts, { served, object, namespace, identity, dryRun });
   if (made.status !== 201) throw alreadyExists(of, info.name);
   return made;

@@ -40,7 +40,7 @@ export async function create(parts: Parts, call: Call): Promise<Answer> {
   const { object, warnings } = await readObject(parts, call);
   const { namespace } = info;
   checkNamespace(served, object, namespace);
-  await awaitDefaultAccount(parts, { served, object, namespace, signal: call.signal });
+  await awaitDefaultAccount(parts, { served, object, namespace, arrival: call.arrival });
   const result = await createObject(parts, {
     served,
     object,

@@ -9,7 +9,6 @@
  */
 import { expired, invalid, notAcceptable, tooManyRequests } from '#api/errors.ts';
 import { forbidden } from '#api/field-error.ts';
-import { watchOutput } from '../output/event-encoder.ts';
 import { protobufType } from '../output/protobuf.ts';
 import { includeObjectOf } from '../output/table.ts';
 import type { Parts } from '../parts.ts';
@@ -28,7 +27,7 @@ const watchSecondsMin = 1800;
 const watchesMax = 20_000;
 
 export async function watch(parts: Parts, call: Call): Promise<Answer> {
-  const { served, info, output, signal } = call;
+  const { served, info, output } = call;
   const { store, hub } = parts;
   if (output.encoding === 'yaml') throw notAcceptable(['application/json', protobufType]);
   const waiting = store.fresh();
@@ -36,28 +35,22 @@ export async function watch(parts: Parts, call: Call): Promise<Answer> {
   if (hub.size >= watchesMax) throw tooManyRequests('too many open watches', 5);
   const selection = readSelection(served, info);
   const includeObject = includeObjectOf(info.query);
-  const frames = watchOutput(parts, { served, output, includeObject });
-  const { encoder } = frames;
+  const frames = parts.watchOutput.frames({ served, output, includeObject });
   const start = readStart(info.query);
   const timeoutSeconds = readInteger(info.query.get('timeoutSeconds'));
   const bookmarks = isTrue(info.query.get('allowWatchBookmarks'));
-  const line = (revision: number, initialEventsEnd: boolean): Uint8Array =>
-    frames.bookmark(revision, { initialEventsEnd });
   const initial = start.initial ? store.list({ prefix: initialPrefix(selection) }) : undefined;
   const afterRevision = initial?.revision ?? start.revision;
   const watcher = hub.watch(
-    {
-      selection,
-      encoder,
-      afterRevision,
-      bookmark: bookmarks ? (revision) => line(revision, false) : undefined,
-      expired: () => frames.error(tooSlow()),
-    },
-    { signal },
+    { selection, frames, afterRevision, bookmarks },
+    { signal: call.arrival.signal },
   );
   if (watcher === undefined) throw expired(tooOld(start.revision, store.oldestRevision));
   limitTime(parts, timeoutSeconds, watcher);
-  const ending = start.mark && bookmarks ? line(afterRevision, true) : undefined;
+  const ending =
+    start.mark && bookmarks
+      ? frames.bookmark(afterRevision, { initialEventsEnd: true })
+      : undefined;
   const body =
     initial === undefined
       ? watcher
@@ -107,12 +100,9 @@ function readStart(query: URLSearchParams): Start {
 }
 
 function limitTime({ clock, random }: Parts, given: number, watcher: Watcher): void {
-  const seconds = given > 0 ? given : watchSecondsMin * (1 + random.fraction());
+  // Whole seconds, so that many share a timer.
+  const seconds = given > 0 ? given : Math.ceil(watchSecondsMin * (1 + random.fraction()));
   watcher.onEnd(clock.after(seconds * 1000, () => watcher.end()));
-}
-
-function tooSlow(): object {
-  return expired('the watch was too slow and has lost events').status;
 }
 
 function tooOld(revision: number, oldest: number): string {

@@ -19,6 +19,18 @@ export interface EventEncoder {
   encode(type: WatchEventType, value: Uint8Array, revision: number): Uint8Array;
 }
 
+/** What a watch writes: events, how far it has come, and what went wrong. */
+export interface WatchFrames {
+  readonly encoder: EventEncoder;
+  readonly contentType: string;
+  /**
+   * Tells the client how far it has seen everything; the last one of the initial state says so.
+   */
+  bookmark(revision: number, mark: { readonly initialEventsEnd: boolean }): Uint8Array;
+  /** The last frame of a watch that failed. */
+  error(status: object): Uint8Array;
+}
+
 export class HubEvent {
   readonly resource: Resource;
   readonly namespace: string;

@@ -51,7 +51,7 @@ export class InitialEvents implements AsyncIterableIterator<Uint8Array, undefine
 
   async #nextSlice({ entries, ending }: InitialState): Promise<Part> {
     if (this.#next > 0) await nextTurn();
-    const { selection, encoder } = this.#watcher.options;
+    const { selection, frames } = this.#watcher.options;
     const lines: Uint8Array[] = [];
     let startedMs = this.#clock.monotonic();
     for (;;) {
@@ -59,7 +59,7 @@ export class InitialEvents implements AsyncIterableIterator<Uint8Array, undefine
       if (entry === undefined) break;
       this.#next += 1;
       if (matches(selection, entry)) {
-        lines.push(encoder.encode('ADDED', entry.value, entry.revision));
+        lines.push(frames.encoder.encode('ADDED', entry.value, entry.revision));
       }
       if (this.#clock.monotonic() - startedMs < sliceMs) continue;
       if (lines.length > 0) return { done: false, value: Buffer.concat(lines) };
@@ -70,7 +70,8 @@ export class InitialEvents implements AsyncIterableIterator<Uint8Array, undefine
     this.#state = undefined;
     if (ending !== undefined) lines.push(ending);
     if (lines.length > 0) return { done: false, value: Buffer.concat(lines) };
-    return await this.#watcher.next();
+    // Not waited for here, or an idle watch would keep this function's frame.
+    return this.#watcher.next();
   }
 }
 

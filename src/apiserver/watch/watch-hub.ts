@@ -37,6 +37,8 @@ export class WatchHub {
   #revision: number;
   #cancelBookmarks: (() => void) | undefined;
   #closed = false;
+  /** One for all watchers: each would keep its own. */
+  readonly #onClose = (closed: Watcher): void => this.#remove(closed);
 
   constructor(deps: WatchHubDeps) {
     this.#deps = deps;
@@ -59,7 +61,7 @@ export class WatchHub {
     options: WatcherOptions,
     { signal }: { readonly signal: AbortSignal },
   ): Watcher | undefined {
-    const watcher = new Watcher(options, { signal, onClose: (closed) => this.#remove(closed) });
+    const watcher = new Watcher(options, { signal, onClose: this.#onClose });
     if (this.#closed || signal.aborted) {
       watcher.end();
       return watcher;
@@ -161,7 +163,7 @@ export class WatchHub {
     bucket.add(watcher);
     this.#watchers.add(watcher);
     this.#countNode(watcher, 1);
-    if (watcher.options.bookmark !== undefined) this.#scheduleBookmarks();
+    if (watcher.options.bookmarks) this.#scheduleBookmarks();
   }
 
   #remove(watcher: Watcher): void {
@@ -241,7 +243,7 @@ export class WatchHub {
       // Only watchers in a bucket have seen everything up to the hub's revision.
       for (const bucket of this.#buckets.values()) {
         for (const watcher of bucket) {
-          if (watcher.options.bookmark === undefined) continue;
+          if (!watcher.options.bookmarks) continue;
           wanted = true;
           watcher.bookmark(this.#revision);
         }

@@ -5,9 +5,11 @@
  * everything buffered so far in one piece. A client that reads too slowly is told 410 Expired and
  * ended; it lists again. Memory stays bounded however many clients sleep.
  */
+import { expired } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
 import type { Resource } from '#api/resource.ts';
-import type { EventEncoder, HubEvent, WatchEventType } from './hub-event.ts';
+import { assert } from '#kit/assert.ts';
+import type { HubEvent, WatchEventType, WatchFrames } from './hub-event.ts';
 
 export interface Selection {
   readonly resource: Resource;
@@ -23,13 +25,16 @@ export interface Selection {
 
 export interface WatcherOptions {
   readonly selection: Selection;
-  readonly encoder: EventEncoder;
+  readonly frames: WatchFrames;
   /** Events up to this revision are known to the client. */
   readonly afterRevision: number;
-  /** Bookmark line for a revision, or undefined when the client did not ask for them. */
-  readonly bookmark: ((revision: number) => Uint8Array) | undefined;
-  /** The line that tells a slow client to list again. */
-  readonly expired: () => Uint8Array;
+  /** Whether the client asked for bookmarks. */
+  readonly bookmarks: boolean;
+}
+
+/** What tells a slow client to list again. */
+function tooSlow(): object {
+  return expired('the watch was too slow and has lost events').status;
 }
 
 export const watcherLimits = {
@@ -47,7 +52,7 @@ export class Watcher implements AsyncIterableIterator<Uint8Array, undefined> {
   #bytes = 0;
   #afterRevision: number;
   #ended = false;
-  readonly #endings: (() => void)[] = [];
+  #onEnd: (() => void) | undefined;
   #waiting:
     | {
         readonly resolve: (result: IteratorResult<Uint8Array, undefined>) => void;
@@ -87,7 +92,7 @@ export class Watcher implements AsyncIterableIterator<Uint8Array, undefined> {
     this.#afterRevision = event.revision;
     const type = this.#typeFor(event);
     if (type === undefined) return false;
-    return this.push(event.encode(type, this.options.encoder));
+    return this.push(event.encode(type, this.options.frames.encoder));
   }
 
   /** What the event means for somebody who sees only the selection. */
@@ -115,16 +120,16 @@ export class Watcher implements AsyncIterableIterator<Uint8Array, undefined> {
   }
 
   bookmark(revision: number): void {
-    const { bookmark } = this.options;
-    if (bookmark === undefined || this.#ended || revision < this.#afterRevision) return;
-    this.push(bookmark(revision));
+    const { bookmarks, frames } = this.options;
+    if (!bookmarks || this.#ended || revision < this.#afterRevision) return;
+    this.push(frames.bookmark(revision, { initialEventsEnd: false }));
     this.wake();
   }
 
   /** Throws away what waits and tells the client to list again. */
   expire(): void {
     if (this.#ended) return;
-    this.#lines = [this.options.expired()];
+    this.#lines = [this.options.frames.error(tooSlow())];
     this.#bytes = 0;
     this.end();
   }
@@ -135,14 +140,15 @@ export class Watcher implements AsyncIterableIterator<Uint8Array, undefined> {
     this.#ended = true;
     this.#signal.removeEventListener('abort', this.#onAbort);
     this.#onClose(this);
-    for (const ending of this.#endings) ending();
+    this.#onEnd?.();
     if (!this.#signal.aborted) this.wake();
   }
 
-  /** Calls back once when the watch is over. */
+  /** Calls back once when the watch is over. One may ask. */
   onEnd(callback: () => void): void {
+    assert(this.#onEnd === undefined, 'only the limit of its time waits for its end');
     if (this.#ended) callback();
-    else this.#endings.push(callback);
+    else this.#onEnd = callback;
   }
 
   /** Hands what is buffered to the reader, if one waits. */
