@@ -178,6 +178,7 @@ async function runComponents(
             renewals.follow(({ serving }) => serving && server.useCertificate(serving)),
         },
         staticPods: { path: join(dataDir, 'agent/pod-manifests') },
+        pluginsRoot: join(dataDir, 'agent/kubelet'),
         settings: { ...defaultSettings, evictionHard },
         signal: ending,
       },
