@@ -32,6 +32,8 @@ test('containerd 1 gets one CRI plugin, containerd 2 its two', () => {
     second,
     /\n\[plugins\."io\.containerd\.cri\.v1\.images"\.pinned_images\]\n {2}sandbox = /,
   );
+  assert.match(first, /\n {2}enable_cdi = true\n/);
+  assert.match(second, /\n {2}enable_cdi = true\n/);
   assert.match(second, /\n {2}bin_dirs = \["\/d\/cni\/bin"\]\n/);
 });
 

@@ -90,6 +90,8 @@ const runtimeSettings = [
   '  enable_unprivileged_ports = true',
   '  enable_unprivileged_icmp = true',
   '  netns_mounts_under_state_dir = true',
+  // Devices by their names in /etc/cdi and /var/run/cdi; before 1.7 it is not known, and passed over.
+  '  enable_cdi = true',
 ];
 
 const streamSettings = ['  stream_server_address = "127.0.0.1"', '  stream_server_port = "0"'];
