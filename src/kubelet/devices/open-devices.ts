@@ -10,6 +10,7 @@
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Client } from '#client';
+import type { Runtime } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import { type Served, serveGrpc } from '#kit/grpc.ts';
 import type { Logger } from '#kit/log.ts';
@@ -27,6 +28,7 @@ import { wipeSlices } from './slices.ts';
 
 export interface DevicesDeps {
   readonly client: Client;
+  readonly runtime: Pick<Runtime, 'version'>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly spawn: (task: (signal: AbortSignal) => Promise<void>) => void;
@@ -68,7 +70,7 @@ export async function openDevices(
     { dir: pluginsDir },
   );
   const claims = new LazyClaims(deps, { root, nodeName, activePods });
-  const devices = new OpenDevices(manager, claims);
+  const devices = new OpenDevices(deps.runtime, manager, claims);
   const facts = { ...deps, manager, claims: () => claims.current };
   plugins.removeSockets();
   await listen(deps, join(pluginsDir, 'kubelet.sock'), plugins.methods);
@@ -108,10 +110,12 @@ async function listen(
 }
 
 class OpenDevices implements NodeDevices {
+  readonly #runtime: DevicesDeps['runtime'];
   readonly #manager: DeviceManager;
   readonly #claims: LazyClaims;
 
-  constructor(manager: DeviceManager, claims: LazyClaims) {
+  constructor(runtime: DevicesDeps['runtime'], manager: DeviceManager, claims: LazyClaims) {
+    this.#runtime = runtime;
     this.#manager = manager;
     this.#claims = claims;
   }
@@ -155,11 +159,22 @@ class OpenDevices implements NodeDevices {
     if (problem !== undefined) return problem;
     try {
       const cdi = this.#claims.current?.claims.cdiDevices(pod, container) ?? [];
-      return mergeDevices(this.#manager.responses(pod, container), cdi);
+      const settings = mergeDevices(this.#manager.responses(pod, container), cdi);
+      return settings.cdiDevices.length === 0 ? settings : await this.#named(settings, signal);
     } catch (error) {
-      if (!(error instanceof Error)) throw error;
+      if (signal.aborted || !(error instanceof Error)) throw error;
       return error.message;
     }
+  }
+
+  async #named(
+    settings: ContainerDevices,
+    signal: AbortSignal,
+  ): Promise<ContainerDevices | string> {
+    const { applyNames, cdiDirs, knowsNames, readCdiSpecs } = await import('./cdi.ts');
+    const { runtimeName, runtimeVersion } = await this.#runtime.version({ signal });
+    if (knowsNames(runtimeName, runtimeVersion)) return settings;
+    return applyNames(settings, readCdiSpecs(cdiDirs));
   }
 
   async unprepare(podUid: string, { signal }: { readonly signal: AbortSignal }): Promise<void> {
