@@ -90,7 +90,7 @@ const runtimeSettings = [
   '  enable_unprivileged_ports = true',
   '  enable_unprivileged_icmp = true',
   '  netns_mounts_under_state_dir = true',
-  // Devices by their names in /etc/cdi and /var/run/cdi; before 1.7 it is not known, and passed over.
+  // Devices by their names in /etc/cdi and /var/run/cdi; before 1.7 it is passed over.
   '  enable_cdi = true',
 ];
 

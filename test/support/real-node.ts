@@ -170,6 +170,7 @@ export class RealNode implements AsyncDisposable {
         ...{ nodeName, nodeIP: '127.0.0.1', dataDir: this.dataDir, clusterId },
         ...{ clusterDNS: '10.43.0.10', clusterDomain: 'cluster.local' },
         ...{ port: this.kubeletPort, serving, signal: stop.signal },
+        pluginsRoot: join(this.dataDir, 'agent/kubelet'),
       },
     );
     const ended = Promise.allSettled([kubelet, informers.run(stop.signal)]).then(() => {});

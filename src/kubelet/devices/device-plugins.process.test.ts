@@ -79,7 +79,7 @@ test('a plugin registers and its healthy devices are what the node has to give',
 });
 
 test('a container gets what the plugin answered', async () => {
-  covers('EXT-018', 'EXT-022');
+  covers('EXT-018');
   await using bench = await openBench();
   using plugin = await openPlugin(bench, { a: 'Healthy', b: 'Healthy', c: 'Healthy' });
   plugin.options = { preStartRequired: true, getPreferredAllocationAvailable: true };
