@@ -311,11 +311,13 @@ test('what somebody may do at all: everything, their own namespace, questions ab
   const master = await ask({ name: 'root', groups: ['system:masters'] }, 'default');
   assert.equal(master.status, 201);
   assert.deepEqual(master.body.spec, {});
-  assert.deepEqual(master.body.status, {
-    resourceRules: [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }],
-    nonResourceRules: [{ verbs: ['*'], nonResourceURLs: ['*'] }],
-    incomplete: false,
-  });
+  const { incomplete, resourceRules, nonResourceRules } = master.body.status;
+  assert.equal(incomplete, false);
+  assert.deepEqual(resourceRules[0], { verbs: ['*'], apiGroups: ['*'], resources: ['*'] });
+  assert.deepEqual(nonResourceRules[0], { verbs: ['*'], nonResourceURLs: ['*'] });
+  // As upstream, what anybody may is said of those too who may do all.
+  assert.deepEqual(resourceRules[1].resources, ['selfsubjectreviews']);
+  assert.deepEqual(nonResourceRules[1].nonResourceURLs, ['/.well-known', '/.well-known/*']);
   const groups = ['system:authenticated'];
   const jane = await ask({ name: 'jane', groups }, 'default');
   assert.equal(jane.body.status.incomplete, false);

@@ -45,10 +45,11 @@ const trustedUsers: ReadonlySet<string> = new Set([
 
 export function decide(deps: AuthorizerDeps, identity: Identity, attributes: Attributes): Verdict {
   const { name, groups } = identity;
-  if (groups.includes('system:masters')) return yes('member of system:masters');
+  if (groups.includes('system:masters')) return yes('');
   if (trustedUsers.has(name)) return yes(`built-in component ${name}`);
   const authenticated = groups.includes('system:authenticated');
-  if (attributes.type === 'path') return decidePath(authenticated, attributes);
+  const known = authenticated || groups.includes('system:unauthenticated');
+  if (attributes.type === 'path') return decidePath({ authenticated, known }, attributes);
   if (authenticated && isSelfReview(attributes)) return yes('anybody may ask about themselves');
   if (name === 'system:kube-scheduler') return verdict(schedulerMay(attributes), name);
   if (name === 'system:kube-proxy') return verdict(networkMay(attributes), name);
@@ -78,12 +79,12 @@ function verdict(allowed: boolean, reason: string): Verdict {
 }
 
 function decidePath(
-  authenticated: boolean,
+  { authenticated, known }: { readonly authenticated: boolean; readonly known: boolean },
   { verb, path }: Extract<Attributes, { type: 'path' }>,
 ): Verdict {
   if (verb !== 'get' && verb !== 'head') return verdict(false, '');
   const [, root = ''] = path.split('/');
-  if (publicPaths.has(`/${root}`)) return yes('public');
+  if (known && publicPaths.has(`/${root}`)) return yes('public');
   const open = discoveryRoots.some((prefix) => path === prefix || path.startsWith(`${prefix}/`));
   return verdict(authenticated && (open || path === '/'), 'discovery');
 }

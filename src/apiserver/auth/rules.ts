@@ -24,12 +24,6 @@ export interface Rules {
   readonly incomplete: boolean;
 }
 
-const everything: Rules = {
-  resourceRules: [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }],
-  nonResourceRules: [{ verbs: ['*'], nonResourceURLs: ['*'] }],
-  incomplete: false,
-};
-
 const aboutOneself: readonly ResourceRule[] = [
   {
     verbs: ['create'],
@@ -57,6 +51,22 @@ const discoveryPaths = [
   '/version/',
 ];
 
+const discovery: readonly PathRule[] = [
+  { verbs: ['get'], nonResourceURLs: ['/.well-known', '/.well-known/*'] },
+  { verbs: ['get'], nonResourceURLs: discoveryPaths },
+  {
+    verbs: ['get'],
+    nonResourceURLs: ['/healthz', '/livez', '/readyz', '/version', '/version/'],
+  },
+];
+
+/** As upstream lists it: what all may do is said also of who may do everything. */
+const everything: Rules = {
+  resourceRules: [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }, ...aboutOneself],
+  nonResourceRules: [{ verbs: ['*'], nonResourceURLs: ['*'] }, ...discovery],
+  incomplete: false,
+};
+
 export function rulesOf({ name, groups }: Identity, namespace: string): Rules {
   const trusted = name === 'system:apiserver' || name === 'system:kube-controller-manager';
   if (trusted || groups.includes('system:masters')) return everything;
@@ -66,7 +76,7 @@ export function rulesOf({ name, groups }: Identity, namespace: string): Rules {
     : [];
   return {
     resourceRules: [...aboutOneself, ...own],
-    nonResourceRules: [{ verbs: ['get'], nonResourceURLs: discoveryPaths }],
+    nonResourceRules: discovery,
     incomplete: reads || name.startsWith('system:'),
   };
 }

@@ -4,11 +4,15 @@
  * TokenReview (who is this token?), SelfSubjectReview (who am I?), SubjectAccessReview,
  * LocalSubjectAccessReview and SelfSubjectAccessReview (may they? in this namespace? may I?), and
  * SelfSubjectRulesReview (what may I?).
- * Routed by plural, since they are no kinds of the catalog.
+ * Routed by plural, since they are no kinds of the catalog; read along their published schemas all
+ * the same, and answered as they were understood, with the fields that the sender owns.
  */
-import { badRequest, invalid, notAcceptable, unknownResource } from '#api/errors.ts';
+import { decodeObject } from '#api/decode.ts';
+import { type ApiError, badRequest, invalid, notAcceptable, unknownResource } from '#api/errors.ts';
 import { type FieldError, invalid as invalidField } from '#api/field-error.ts';
+import type { KubeObject, ManagedFieldsEntry } from '#api/object.ts';
 import { assert } from '#kit/assert.ts';
+import { formatTime } from '#kit/clock.ts';
 import type { Identity } from '#kit/transport.ts';
 import { type Attributes, decide } from '../auth/authorizer.ts';
 import { authenticateBootstrap } from '../auth/bootstrap-tokens.ts';
@@ -18,6 +22,7 @@ import type { Parts } from '../parts.ts';
 import type { Answer, Arrival, Output, ResourceInfo } from '../request.ts';
 import { withAuthenticatedGroup } from '../stages/authenticate.ts';
 import { readJson } from '../verbs/body.ts';
+import { managerOf, ownedUnstored } from '../verbs/managed-fields.ts';
 
 export interface ReviewCall {
   readonly info: ResourceInfo;
@@ -28,9 +33,7 @@ export interface ReviewCall {
 
 type Review = (parts: Parts, call: ReviewCall, body: Body) => object | Promise<object>;
 
-interface Body {
-  readonly kind?: unknown;
-  readonly metadata?: object;
+interface Body extends KubeObject {
   readonly spec?: Readonly<Record<string, unknown>>;
 }
 
@@ -79,13 +82,35 @@ export async function answerReview(
   // An answer has no metadata of its own that a table or a cache could show.
   if (call.output.form !== 'object') throw notAcceptable(acceptedTypes);
   if (namespaced.has(review) !== (call.info.namespace !== '')) throw unknownResource();
-  const { body } = call.arrival.request;
+  const body = await readReview(parts, call);
+  return { type: 'value', status: 201, value: await review(parts, call, body) };
+}
+
+/** The body as its schema has it; of a kind of our own there is none, and its fields stay. */
+async function readReview(parts: Parts, { info, arrival }: ReviewCall): Promise<Body> {
+  const { request } = arrival;
+  const { body } = request;
   const empty = body === undefined || body.length === 0;
-  const { json } = empty
-    ? { json: {} }
-    : await readJson(parts, call.arrival.request, { duplicates: false });
+  const { json } = empty ? { json: {} } : await readJson(parts, request, { duplicates: false });
   if (json === null || typeof json !== 'object') throw badRequest('the body must be an object');
-  return { type: 'value', status: 201, value: await review(parts, call, json) };
+  const { group, version, plural, namespace } = info;
+  const kind = reviewFacts.find((facts) => `${facts.kind.toLowerCase()}s` === plural)?.kind;
+  const apiVersion = `${group}/${version}`;
+  // Parse boundary: the reviewer looks at each field.
+  if (kind === undefined) return { ...json, kind: plural, apiVersion, metadata: {} } as Body;
+  const schema = { ref: `io.k8s.api.${group.split('.')[0]}.${version}.${kind}` };
+  const refuse = (why: string): ApiError =>
+    badRequest(`${kind} in version "${version}" cannot be handled as a ${kind}: ${why}`);
+  const decoded = decodeObject(json, schema, parts.catalog, refuse).object;
+  const { metadata: given, spec } = decoded;
+  const metadata = {
+    ...(isRecord(given) ? given : {}),
+    ...(namespace === '' ? {} : { namespace }),
+  };
+  const manager = managerOf({ info, request });
+  // Parse boundary: the schema has been checked; a status that is sent counts for nothing.
+  const object = { kind, apiVersion, metadata, ...(isRecord(spec) ? { spec } : {}) } as Body;
+  return ownedUnstored(parts, { object, schema, manager, subresource: '' });
 }
 
 /** The rules of the scheduler are loaded with the first of these. */
@@ -98,8 +123,8 @@ function answerOf({ info }: ReviewCall, kind: string, body: Body, status: object
   return {
     kind,
     apiVersion: `${info.group}/${info.version}`,
-    metadata: { creationTimestamp: null },
-    ...(body.spec === undefined ? {} : { spec: body.spec }),
+    metadata: body.metadata,
+    spec: body.spec ?? {},
     status,
   };
 }
@@ -143,18 +168,23 @@ function tokenStatus(
   return { user: {}, error: problem === '' ? invalid : `[${invalid}, ${problem}]` };
 }
 
-function reviewSelf(_parts: Parts, call: ReviewCall, body: Body): object {
-  return answerOf(call, 'SelfSubjectReview', body, { userInfo: userInfo(call.identity) });
+function reviewSelf({ clock }: Parts, { info, identity }: ReviewCall): object {
+  return {
+    kind: 'SelfSubjectReview',
+    apiVersion: `${info.group}/${info.version}`,
+    metadata: { creationTimestamp: formatTime(clock.now()) },
+    status: { userInfo: userInfo(identity) },
+  };
 }
 
 function reviewOwnAccess(parts: Parts, call: ReviewCall, body: Body): object {
-  checkQuestion('SelfSubjectAccessReview', body, []);
+  checkQuestion(body, metadataErrors(body));
   const status = access(parts, call.identity, body);
   return answerOf(call, 'SelfSubjectAccessReview', body, status);
 }
 
 function reviewAccess(parts: Parts, call: ReviewCall, body: Body): object {
-  checkQuestion('SubjectAccessReview', body, subjectErrors(body));
+  checkQuestion(body, [...subjectErrors(body), ...metadataErrors(body)]);
   return answerOf(call, 'SubjectAccessReview', body, accessOf(parts, body));
 }
 
@@ -162,13 +192,13 @@ function reviewOwnRules(_parts: Parts, call: ReviewCall, body: Body): object {
   const namespace = text(body.spec?.['namespace']);
   if (namespace === '') throw badRequest('no namespace on request');
   const status = rulesOf(call.identity, namespace);
-  return { ...answerOf(call, 'SelfSubjectRulesReview', body, status), spec: {} };
+  return { ...answerOf(call, 'SelfSubjectRulesReview', body, status), metadata: {}, spec: {} };
 }
 
 /** As much, of a namespace that the path and the question name alike. */
 function reviewLocalAccess(parts: Parts, call: ReviewCall, body: Body): object {
   const { resourceAttributes, nonResourceAttributes } = body.spec ?? {};
-  const errors = subjectErrors(body);
+  const errors = [...subjectErrors(body), ...metadataErrors(body, { namespaced: true })];
   const own = call.info.namespace;
   const asked = isRecord(resourceAttributes) ? text(resourceAttributes['namespace']) : own;
   if (asked !== own) {
@@ -179,7 +209,7 @@ function reviewLocalAccess(parts: Parts, call: ReviewCall, body: Body): object {
     const detail = 'disallowed on this kind of request';
     errors.push(invalidField('spec.nonResourceAttributes', nonResourceAttributes, detail));
   }
-  checkQuestion('LocalSubjectAccessReview', body, errors);
+  checkQuestion(body, errors);
   return answerOf(call, 'LocalSubjectAccessReview', body, accessOf(parts, body));
 }
 
@@ -192,8 +222,25 @@ function subjectErrors({ spec = {} }: Body): FieldError[] {
   return [invalidField('spec.user', text(user), detail)];
 }
 
-/** What is asked: of an object, or of a path. */
-function checkQuestion(kind: string, { spec = {} }: Body, more: readonly FieldError[]): void {
+/** A question has no name. */
+function metadataErrors({ metadata }: Body, { namespaced = false } = {}): FieldError[] {
+  const { managedFields, namespace, ...rest } = metadata;
+  const isEmpty = Object.keys(rest).length === 0 && (namespaced || namespace === undefined);
+  if (isEmpty) return [];
+  const shown = {
+    ...metadata,
+    ...(managedFields === undefined ? {} : { managedFields: managedFields.map(withoutFields) }),
+  };
+  const detail = namespaced ? 'must be empty except for namespace' : 'must be empty';
+  return [invalidField('metadata', shown, detail)];
+}
+
+function withoutFields(entry: ManagedFieldsEntry): ManagedFieldsEntry {
+  return { ...entry, fieldsV1: {} };
+}
+
+/** What is asked: of an object, or of a path. Upstream's errors do not name the kind. */
+function checkQuestion({ spec = {} }: Body, more: readonly FieldError[]): void {
   const { resourceAttributes, nonResourceAttributes } = spec;
   const [ofObject, ofPath] = [isRecord(resourceAttributes), isRecord(nonResourceAttributes)];
   const errors: FieldError[] = [];
@@ -203,11 +250,11 @@ function checkQuestion(kind: string, { spec = {} }: Body, more: readonly FieldEr
   }
   if (!ofObject && !ofPath) {
     const detail = 'exactly one of nonResourceAttributes or resourceAttributes must be specified';
-    errors.push(invalidField('spec.resourceAttributes', null, detail));
+    errors.push(invalidField('spec.resourceAttributes', undefined, detail));
   }
   errors.push(...more);
   if (errors.length === 0) return;
-  throw invalid({ group: 'authorization.k8s.io', kind }, '', errors);
+  throw invalid({ group: 'authorization.k8s.io', kind: '' }, '', errors);
 }
 
 function accessOf(parts: Parts, body: Body): object {

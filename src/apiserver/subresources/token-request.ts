@@ -2,7 +2,8 @@
  * `serviceaccounts/NAME/token`: a token for a service account, possibly bound to a pod so that it
  * ends with it. The kubelet asks for those that it mounts into pods.
  */
-import { badRequest, conflict, forbidden, invalid, notFound } from '#api/errors.ts';
+import { decodeObject } from '#api/decode.ts';
+import { type ApiError, badRequest, conflict, forbidden, invalid, notFound } from '#api/errors.ts';
 import { invalid as invalidField } from '#api/field-error.ts';
 import type { KubeObject } from '#api/object.ts';
 import { formatTime } from '#kit/clock.ts';
@@ -16,6 +17,7 @@ import type { Parts } from '../parts.ts';
 import { decodeEntry, keyOf, registryRoot } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
 import { readJson } from '../verbs/body.ts';
+import { managerOf, ownedUnstored } from '../verbs/managed-fields.ts';
 import { isDryRun } from '../verbs/options.ts';
 import { groupResource } from '../verbs/write.ts';
 
@@ -33,10 +35,7 @@ export async function requestToken(parts: Parts, call: Call): Promise<Answer> {
   const { served, info } = call;
   const { namespace, name } = info;
   const { json } = await readJson(parts, call.request, { duplicates: false });
-  if (json === null || typeof json !== 'object')
-    throw badRequest('the body must be a TokenRequest');
-  // Parse boundary: the fields that matter are checked below.
-  const request = json as Partial<TokenRequest>;
+  const request = decodeRequest(parts, json);
   checkPlace(request, info);
   const entry = parts.store.get(keyOf(served.resource, namespace, name));
   if (entry === undefined) throw notFound(groupResource(served), name);
@@ -49,6 +48,8 @@ export async function requestToken(parts: Parts, call: Call): Promise<Answer> {
   const reference = request.spec?.boundObjectRef ?? undefined;
   const audiences = request.spec?.audiences ?? [];
   restrictNodeToken(parts, call, { reference, audiences });
+  const said = { ...request.spec, expirationSeconds: seconds };
+  const { managedFields } = owned(parts, call, said).metadata;
   const wanted = audiences.length === 0 ? [parts.tokens.audience] : audiences;
   const bound = boundTo(parts, call, reference);
   const subject: TokenSubject = { namespace, serviceAccount: { name, uid }, ...bound };
@@ -66,8 +67,8 @@ export async function requestToken(parts: Parts, call: Call): Promise<Answer> {
     status: 201,
     value: {
       kind: 'TokenRequest',
-      apiVersion: 'authentication.k8s.io/v1',
-      metadata: { name, namespace, uid, creationTimestamp: formatTime(nowMs) },
+      apiVersion,
+      metadata: { name, namespace, uid, creationTimestamp: formatTime(nowMs), managedFields },
       spec: {
         audiences: wanted,
         expirationSeconds: seconds,
@@ -78,6 +79,23 @@ export async function requestToken(parts: Parts, call: Call): Promise<Answer> {
   };
 }
 
+const schema = { ref: 'io.k8s.api.authentication.v1.TokenRequest' };
+
+function decodeRequest({ catalog }: Parts, json: unknown): Partial<TokenRequest> {
+  const refuse = (why: string): ApiError =>
+    badRequest(`TokenRequest in version "v1" cannot be handled as a TokenRequest: ${why}`);
+  // Parse boundary: the schema has been checked.
+  return decodeObject(json, schema, catalog, refuse).object as Partial<TokenRequest>;
+}
+
+/** What the sender said of the token, with the default of its duration, is the sender's. */
+function owned(parts: Parts, call: Call, spec: Partial<TokenRequest['spec']>): KubeObject {
+  const object = { kind: 'TokenRequest', apiVersion, metadata: {}, spec };
+  const manager = managerOf(call);
+  return ownedUnstored(parts, { object, schema, manager, subresource: 'token' });
+}
+
+const apiVersion = 'authentication.k8s.io/v1';
 const requestKind = { group: 'authentication.k8s.io', kind: 'TokenRequest' };
 
 /** A body may repeat what the path says, and nothing else. */
@@ -99,11 +117,8 @@ function checkUid({ metadata }: Partial<TokenRequest>, { name, uid }: BoundObjec
   throw conflict({ group: requestKind.group, resource: requestKind.kind }, name, why);
 }
 
-function checkSeconds(seconds: unknown): asserts seconds is number {
+function checkSeconds(seconds: number): void {
   const field = 'spec.expirationSeconds';
-  if (typeof seconds !== 'number' || !Number.isInteger(seconds)) {
-    throw badRequest(`${field} must be a whole number`);
-  }
   if (seconds < secondsMin) {
     const detail = 'may not specify a duration less than 10 minutes';
     throw invalid(requestKind, '', [invalidField(field, seconds, detail)]);

@@ -22,6 +22,7 @@ import {
   type ObjectMeta,
   parseGroupVersion,
 } from '#api/object.ts';
+import type { Schema } from '#api/schema.ts';
 import { formatTime } from '#kit/clock.ts';
 import type { Parts } from '../parts.ts';
 import { storageView } from '../registry.ts';
@@ -32,7 +33,7 @@ const managerLengthMax = 128;
 const subresourceLengthMax = 256;
 
 /** `fieldManager`, or the program that the User-Agent names. */
-export function managerOf({ info, request }: Call): string {
+export function managerOf({ info, request }: Pick<Call, 'info' | 'request'>): string {
   const given = info.query.get('fieldManager') ?? '';
   if (given !== '') return given;
   const [program = ''] = (request.headers['user-agent'] ?? '').split('/');
@@ -139,14 +140,38 @@ function withoutUnowned({ unowned = [] }: Served['resource'], hub: KubeObject): 
   return Object.fromEntries(kept) as object as KubeObject;
 }
 
+export interface UnstoredObject<T extends KubeObject> {
+  readonly object: T;
+  readonly schema: Schema;
+  readonly manager: string;
+  readonly subresource: string;
+}
+
+/** What is only answered, as a review is: its sender owns what it says. */
+export function ownedUnstored<T extends KubeObject>(
+  { catalog, clock }: Pick<Parts, 'catalog' | 'clock'>,
+  { object, schema, manager, subresource }: UnstoredObject<T>,
+): T {
+  const said = withoutManagedFields(object);
+  const { apiVersion } = object;
+  const owners = ownAfterUpdate([], {
+    writer: { manager, operation: 'Update', apiVersion, subresource },
+    now: formatTime(clock.now()),
+    changesIn: () => compareFields({}, said, schema, catalog),
+  });
+  return withManagedFields(object, owners);
+}
+
 export interface ChangedObject extends NewObject {
   readonly old: KubeObject;
   readonly subresource: string;
+  /** What counts as written, if not the object as it is to be stored. */
+  readonly written?: KubeObject | undefined;
 }
 
 export function ownedAfterUpdate(
   parts: Pick<Parts, 'catalog' | 'clock'>,
-  { served, hub, old, manager, subresource }: ChangedObject,
+  { served, hub, old, manager, subresource, written = hub }: ChangedObject,
 ): KubeObject {
   if (manager === undefined) return hub;
   const stored = old.metadata.managedFields;
@@ -160,7 +185,7 @@ export function ownedAfterUpdate(
       subresource,
     },
     now: formatTime(parts.clock.now()),
-    changesIn: changesBetween(parts, served, old, hub),
+    changesIn: changesBetween(parts, served, old, written),
   });
   if (owners !== before || given !== stored) return withManagedFields(hub, owners);
   if (hub.metadata.managedFields === stored) return hub;
