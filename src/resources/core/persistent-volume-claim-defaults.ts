@@ -13,5 +13,6 @@ export function setPersistentVolumeClaimDefaults(
 }
 
 export function setClaimSpecDefaults(spec: PersistentVolumeClaimSpec): PersistentVolumeClaimSpec {
-  return fillIn(spec, { volumeMode: 'Filesystem' });
+  // An empty text is not absent here: it is refused.
+  return spec.volumeMode === undefined ? { ...spec, volumeMode: 'Filesystem' } : spec;
 }

@@ -137,3 +137,57 @@ test('where a volume lies is fixed', () => {
     'spec.persistentvolumesource: Forbidden: spec.persistentvolumesource is immutable after creation',
   ]);
 });
+
+test('a source that is neither a claim nor a snapshot is as none in the older field', () => {
+  const odd = { apiGroup: 'example.com', kind: 'Backup', name: 'x' };
+  assert.equal(claim({ dataSource: odd }).hub.spec?.dataSource, undefined);
+  assert.deepEqual(claim({ dataSourceRef: odd }).hub.spec?.dataSource, odd);
+});
+
+test('what a resize says is judged', () => {
+  const { hub } = claim();
+  const { errors } = updated(
+    {
+      ...hub,
+      status: {
+        allocatedResourceStatuses: { storage: 'Later' },
+        allocatedResources: { storage: '-1', cpu: '1' },
+      },
+    },
+    hub,
+    'status',
+  );
+  assert.deepEqual(errors, [
+    'status.allocatedResourceStatuses: Unsupported value: "storage": supported values: "ControllerResizeInProgress", "ControllerResizeInfeasible", "NodeResizeInProgress", "NodeResizeInfeasible", "NodeResizePending"',
+    'status.allocatedResources[storage]: Invalid value: -1: must be a valid resource quantity',
+    'status.allocatedResources: Unsupported value: "cpu": supported values: "storage"',
+  ]);
+});
+
+test('volumes that are refused for their driver, their nodes or their target', () => {
+  const volume = (spec: object) =>
+    written<PersistentVolume>({
+      apiVersion: 'v1',
+      kind: 'PersistentVolume',
+      metadata: { name: 'v' },
+      spec: { accessModes: ['ReadWriteOnce'], capacity: { storage: '1Gi' }, ...spec },
+    }).errors.join('|');
+  assert.match(
+    volume({ csi: { driver: 'No!', volumeHandle: '1', nodePublishSecretRef: {} } }),
+    /^spec.csi.driver: Invalid value: "No!": a lowercase .*\|spec.csi.nodePublishSecretRef.name: Required value\|spec.csi.nodePublishSecretRef.namespace: Required value$/,
+  );
+  const iscsi = { targetPortal: '10.0.0.1', iqn: 'iqn.2001-04.com.example', lun: 300 };
+  assert.equal(
+    volume({ iscsi }),
+    'spec.iscsi.iqn: Invalid value: "iqn.2001-04.com.example": must be valid format|spec.iscsi.lun: Invalid value: 300: must be between 0 and 255, inclusive',
+  );
+  const nfs = { server: 'a', path: '/b' };
+  assert.equal(
+    volume({ nfs, nodeAffinity: { required: { nodeSelectorTerms: [] } }, volumeMode: '' }),
+    'spec.nodeAffinity.required.nodeSelectorTerms: Required value: must have at least one node selector term|spec.volumeMode: Unsupported value: "": supported values: "Block", "Filesystem"',
+  );
+  assert.equal(
+    volume({ nfs, volumeAttributesClassName: '' }),
+    'spec.volumeAttributesClassName: Required value: an empty string is disallowed|spec.csi: Required value: has to be specified when using volumeAttributesClassName',
+  );
+});

@@ -2,20 +2,12 @@
  * Validation of what steers scheduling: tolerations, affinity, spreading over topologies.
  * Nodes use the check of taint effects as well.
  */
-import {
-  duplicate,
-  type FieldError,
-  forbidden,
-  invalid,
-  notSupported,
-  required,
-} from '#api/field-error.ts';
+import { duplicate, type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
 import { labelValueProblems, qualifiedNameProblems } from '#api/names.ts';
 import { validateLabelSelector } from '#resources/label-selector-validation.ts';
+import { validateNodeSelector, validateNodeTerm } from '#resources/node-selector-validation.ts';
 import type {
   Affinity,
-  NodeSelectorRequirement,
-  NodeSelectorTerm,
   PodAffinityTerm,
   Toleration,
   TopologySpreadConstraint,
@@ -81,15 +73,8 @@ export function validateAffinity(affinity: Affinity | undefined, field: string):
   const { nodeAffinity, podAffinity, podAntiAffinity } = affinity;
   const must = 'requiredDuringSchedulingIgnoredDuringExecution';
   const may = 'preferredDuringSchedulingIgnoredDuringExecution';
-  const requiredTerms = nodeAffinity?.[must]?.nodeSelectorTerms;
   if (nodeAffinity?.[must] !== undefined) {
-    const at = `${field}.nodeAffinity.${must}.nodeSelectorTerms`;
-    if ((requiredTerms ?? []).length === 0) {
-      errors.push(required(at, 'must have at least one node selector term'));
-    }
-    for (const [index, term] of (requiredTerms ?? []).entries()) {
-      errors.push(...validateNodeTerm(term, `${at}[${index}]`));
-    }
+    errors.push(...validateNodeSelector(nodeAffinity[must], `${field}.nodeAffinity.${must}`));
   }
   for (const [index, { weight, preference }] of (nodeAffinity?.[may] ?? []).entries()) {
     const at = `${field}.nodeAffinity.${may}[${index}]`;
@@ -108,63 +93,6 @@ export function validateAffinity(affinity: Affinity | undefined, field: string):
 
 function validateWeight(weight: number, field: string): FieldError[] {
   return weight >= 1 && weight <= 100 ? [] : [invalid(field, weight, 'must be in the range 1-100')];
-}
-
-function validateNodeTerm(term: NodeSelectorTerm, field: string): FieldError[] {
-  const errors: FieldError[] = [];
-  for (const [index, requirement] of (term.matchExpressions ?? []).entries()) {
-    const at = `${field}.matchExpressions[${index}]`;
-    errors.push(...validateNodeRequirement(requirement, at));
-    for (const problem of qualifiedNameProblems(requirement.key)) {
-      errors.push(invalid(`${at}.key`, requirement.key, problem));
-    }
-  }
-  for (const [index, { key, operator, values = [] }] of (term.matchFields ?? []).entries()) {
-    const at = `${field}.matchFields[${index}]`;
-    if (key !== 'metadata.name') {
-      errors.push(invalid(`${at}.key`, key, 'not a valid field selector key'));
-    }
-    if (operator !== 'In' && operator !== 'NotIn') {
-      errors.push(invalid(`${at}.operator`, operator, 'not a valid selector operator'));
-    } else if (values.length !== 1) {
-      const detail =
-        "must be only one value when `operator` is 'In' or 'NotIn' for node field selector";
-      errors.push(required(`${at}.values`, detail));
-    }
-  }
-  return errors;
-}
-
-function validateNodeRequirement(
-  { operator, values = [] }: NodeSelectorRequirement,
-  field: string,
-): FieldError[] {
-  switch (operator) {
-    case 'In':
-    case 'NotIn':
-      if (values.length > 0) return [];
-      return [required(`${field}.values`, "must be specified when `operator` is 'In' or 'NotIn'")];
-    case 'Exists':
-    case 'DoesNotExist':
-      if (values.length === 0) return [];
-      return [
-        forbidden(
-          `${field}.values`,
-          "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
-        ),
-      ];
-    case 'Gt':
-    case 'Lt':
-      if (values.length === 1) return [];
-      return [
-        required(
-          `${field}.values`,
-          "must be specified single value when `operator` is 'Lt' or 'Gt'",
-        ),
-      ];
-    default:
-      return [invalid(`${field}.operator`, operator, 'not a valid selector operator')];
-  }
 }
 
 function validatePodTerms(terms: readonly PodAffinityTerm[], field: string): FieldError[] {
