@@ -156,7 +156,7 @@ export class World {
       await this.clock.sleep(forMs, { signal });
       await part.crash();
       this.note(`mistake over: ${name}`);
-      this.disturbed('mistake', name);
+      this.disturbed('mistakeOver', name);
     });
   }
 

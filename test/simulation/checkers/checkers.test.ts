@@ -9,6 +9,7 @@ import type { WorldEvent } from '../trace.ts';
 import type { Checker } from './checker.ts';
 import { missing } from './convergence.ts';
 import { DeploymentFloor, quietMs } from './deployment-floor.ts';
+import { Disturbances } from './disturbances.ts';
 import { NoPodOnTwoNodes } from './no-pod-on-two-nodes.ts';
 
 const ready = (status: 'True' | 'False') => ({ conditions: [{ type: 'Ready', status }] });
@@ -139,6 +140,22 @@ test('floor: dead nodes, failing pods and changed wishes are no fault of the rol
   ] as const;
   const found = problems(new DeploymentFloor(), [...calm(1), ...nodeBack, ...later]);
   assert.equal(found.length, 1);
+});
+
+test('two copies that lead excuse each other for as long as both run', () => {
+  const disturbances = new Disturbances();
+  const quiet = (nowMs: number): boolean =>
+    disturbances.quietOf(['scheduler', 'scheduler-mistake'], 15_000, nowMs);
+  const tell = (by: string, atMs: number): void =>
+    disturbances.onEvent({ what: 'disturbed', by, component: 'scheduler-mistake' }, atMs);
+  assert.equal(quiet(0), true);
+  tell('mistake', 1_000);
+  assert.equal(quiet(28_000), false);
+  assert.equal(disturbances.quietFor(15_000, 28_000), false);
+  tell('mistakeOver', 29_000);
+  assert.equal(quiet(43_999), false);
+  assert.equal(quiet(44_000), true);
+  assert.equal(disturbances.quietFor(15_000, 44_000), true);
 });
 
 test('convergence names what is missing, and is content with what was wished', () => {

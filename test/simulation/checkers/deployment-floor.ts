@@ -53,7 +53,7 @@ export class DeploymentFloor implements Checker {
         return undefined;
       case 'disturbed':
         // Two copies that both scale know nothing of what the other one is about to do.
-        if (event.by === 'mistake') this.#quietSinceMs = nowMs;
+        if (event.by.startsWith('mistake')) this.#quietSinceMs = nowMs;
         return undefined;
       case 'put':
       case 'delete':
