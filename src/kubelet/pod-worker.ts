@@ -314,7 +314,7 @@ export class PodWorker {
     statuses.set(this.#pod, status);
     // Conditions keep their times and an end stays an end: both are read from the pod's status.
     this.#status = status;
-    this.#pod = { ...this.#pod, status };
+    this.#pod = { ...this.#pod, status: { ...claimsIn(this.#pod.status), ...status } };
     this.#sayWaiting(waiting);
   }
 
@@ -398,6 +398,15 @@ export class PodWorker {
 
 function isOver({ status }: Pod): boolean {
   return status?.phase === 'Succeeded' || status?.phase === 'Failed';
+}
+
+/** Written by others, and needed to find the pod's claims. */
+function claimsIn(status: PodStatus = {}): PodStatus {
+  const { resourceClaimStatuses, extendedResourceClaimStatus } = status;
+  return {
+    ...(resourceClaimStatuses === undefined ? {} : { resourceClaimStatuses }),
+    ...(extendedResourceClaimStatus === undefined ? {} : { extendedResourceClaimStatus }),
+  };
 }
 
 /** What we said last counts, except for conditions that others own. */

@@ -20,6 +20,7 @@ const driverName = 'gpu.example.com';
 const cdiFile = '/var/run/cdi/coracle-test.json';
 let node: RealNode;
 let root: string;
+let madeFolder: string | undefined;
 
 before(async () => {
   node = await RealNode.open();
@@ -29,6 +30,7 @@ before(async () => {
 
 after(async () => {
   rmSync(cdiFile, { force: true });
+  if (madeFolder !== undefined) rmSync(madeFolder, { recursive: true });
   await node?.[Symbol.asyncDispose]();
 });
 
@@ -83,7 +85,7 @@ test('a container sees the devices of its claim', { timeout }, async () => {
   const folder = join(node.dataDir, 'claimed');
   mkdirSync(folder);
   writeFileSync(join(folder, 'note'), 'of the driver\n');
-  mkdirSync('/var/run/cdi', { recursive: true });
+  madeFolder = mkdirSync('/var/run/cdi', { recursive: true });
   const containerEdits = {
     env: ['CLAIMED=yes'],
     deviceNodes: [{ path: '/dev/gpu0', hostPath: '/dev/null' }],

@@ -10,6 +10,7 @@ import { systemClock } from '#kit/clock.ts';
 import { openGrpcChannel } from '#kit/grpc.ts';
 import { events, pods, resourceClaims, resourceSlices } from '#resources/kinds.ts';
 import type { Pod, PodSpec } from '#resources/types/core-v1.ts';
+import type { OwnerReference } from '#resources/types/meta-v1.ts';
 import type { ResourceClaim } from '#resources/types/resource-v1.ts';
 import type { KubeletBench } from '#test/kubelet-bench.ts';
 import { type Call, type MessageName, podResources, type Received, type Sent } from './messages.ts';
@@ -39,10 +40,14 @@ async function register(
   return registration;
 }
 
-function createClaim(bench: KubeletBench, name: string): Promise<ResourceClaim> {
+function createClaim(
+  bench: KubeletBench,
+  name: string,
+  ownerReferences: readonly OwnerReference[] = [],
+): Promise<ResourceClaim> {
   const claim: ResourceClaim = {
     ...{ apiVersion: 'resource.k8s.io/v1', kind: 'ResourceClaim' },
-    metadata: { namespace: 'default', name },
+    metadata: { namespace: 'default', name, ownerReferences },
     spec: { devices: { requests: [{ name: 'one', exactly: { deviceClassName: 'gpu' } }] } },
   };
   return bench.while(bench.client.create(resourceClaims, claim, { signal: bench.signal }));
@@ -130,6 +135,45 @@ test('a pod waits for its claim, is given its devices, and gives them back', asy
     const path = '/api/v1/namespaces/default/pods/p';
     return (await bench.while(bench.server.request('GET', path))).status === 404;
   });
+});
+
+test('a claim made from a template is found by the name that its pod was told', async () => {
+  await using bench = await openBench();
+  const { client, signal } = bench;
+  using driver = new TestClaimDriver(bench.pluginsRoot);
+  await driver.serve();
+  using _ = await register(bench, driver);
+  const pod = await bench.create('p', {
+    resourceClaims: [{ name: 'mine', resourceClaimTemplateName: 't' }],
+    containers: [bench.container({ resources: { claims: [{ name: 'mine', request: 'one' }] } })],
+  });
+  const said = (text: string) => async () => {
+    const all = await messagesOf(bench, 'FailedPrepareDynamicResources');
+    return all.some((message) => message.includes(text));
+  };
+  await eventually(bench, said('pod "default/p": ResourceClaim not created yet'));
+  await createClaim(bench, 'p-mine-x', [
+    { apiVersion: 'v1', kind: 'Pod', name: 'p', controller: true, uid: 'another' },
+  ]);
+  await createClaim(bench, 'p-mine-y', [
+    { apiVersion: 'v1', kind: 'Pod', name: 'p', controller: true, uid: pod.metadata.uid ?? '' },
+  ]);
+  const tell = async (resourceClaimName: string): Promise<void> => {
+    const status = { resourceClaimStatuses: [{ name: 'mine', resourceClaimName }] };
+    const options = { type: 'merge', subresource: 'status', signal } as const;
+    const at = { namespace: 'default', name: 'p' };
+    await bench.while(client.patch(pods, at, { status }, options));
+  };
+  await tell('p-mine-x');
+  const text =
+    'ResourceClaim default/p-mine-x was not created for Pod default/p (Pod is not owner)';
+  await eventually(bench, said(text));
+  await tell('p-mine-y');
+  await give(bench, 'p-mine-y', [pod]);
+  const ready = await untilPod(bench, 'p', isReady);
+  const [status] = ready.status?.containerStatuses ?? [];
+  assert.equal(status?.allocatedResourcesStatus?.[0]?.name, 'claim:mine/one');
+  assert.equal(ready.status?.resourceClaimStatuses?.[0]?.resourceClaimName, 'p-mine-y');
 });
 
 test('pods share a claim, which is given back with the last of them', async () => {
