@@ -1,15 +1,22 @@
 /**
  * A namespace with a quota that is smaller than what is wished in it, and that is widened and
- * narrowed, also below what is used: there are as many pods as it allows, and never more.
+ * narrowed, also below what is used: there are as many pods as it allows, and never more. Now and
+ * then many ask at once for what is left, so that they are judged together, while what was just
+ * charged is being stored and counted.
  */
+import { ApiError } from '#api/errors.ts';
+import { controllerOf } from '#api/object.ts';
 import { pods, replicaSets, resourceQuotas } from '#resources/kinds.ts';
 import type { ReplicaSet } from '#resources/types/apps-v1.ts';
 import type { Pod, ResourceQuota } from '#resources/types/core-v1.ts';
+import { ConnectionLost } from '../faults.ts';
 import { type Actor, containersOf, type User } from './user.ts';
 
 export const quotaNamespace = 'quota';
 const namespace = quotaNamespace;
-const steps = ['narrow', 'widen', 'scale', 'scale', 'kill', 'kill'] as const;
+const steps = ['narrow', 'widen', 'scale', 'scale', 'kill', 'kill', 'burst', 'burst'] as const;
+/** Pods that nobody controls, at most; beside all that the sets may want they have room at last. */
+const looseMax = 8;
 
 export class Quotas implements Actor {
   readonly #user: User;
@@ -49,6 +56,8 @@ export class Quotas implements Actor {
         await user.delete(pods, { namespace, name }, { signal });
         return;
       }
+      case 'burst':
+        return this.#burst(signal);
       default:
         step satisfies never;
     }
@@ -69,11 +78,42 @@ export class Quotas implements Actor {
       wanted += spec?.replicas ?? 0;
     }
     const active = [...truth.of<Pod>('Pod', namespace)].filter(isActive).length;
+    wanted += this.#loose().length;
     const most = Math.min(wanted, hard);
     if (active !== most) problems.push(`${active} pods under a quota, not ${most}`);
     const used = quota?.status?.used?.['pods'];
     if (used !== String(active)) problems.push(`the quota says ${used} of ${active} pods`);
     return problems;
+  }
+
+  #loose(): readonly Pod[] {
+    const all = [...this.#user.truth.of<Pod>('Pod', namespace)];
+    return all.filter((pod) => isActive(pod) && controllerOf(pod) === undefined);
+  }
+
+  /** Each asks once, all within a moment; what is refused is not asked for again. */
+  async #burst(signal: AbortSignal): Promise<void> {
+    const user = this.#user;
+    const left = looseMax - this.#loose().length;
+    const names = Array.from({ length: left }, () => user.nextName('loose'));
+    const apartMs = user.choose([0, 0, 30]);
+    user.note(`burst of ${left} pods`);
+    const ask = async (name: string, afterMs: number): Promise<void> => {
+      if (afterMs > 0) await user.clock.sleep(afterMs, { signal });
+      const metadata = { name, namespace };
+      const spec = { containers: containersOf('20m') };
+      try {
+        await user.client.create(
+          pods,
+          { apiVersion: 'v1', kind: 'Pod', metadata, spec },
+          { signal },
+        );
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof ConnectionLost) && !(error instanceof ApiError)) throw error;
+      }
+    };
+    await Promise.all(names.map((name, index) => ask(name, index * apartMs)));
   }
 
   async #allow(count: number, signal: AbortSignal): Promise<void> {
