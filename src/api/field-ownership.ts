@@ -264,9 +264,8 @@ function clashText(clashes: readonly Clash[]): string {
   return `Apply failed with ${clashes.length} conflicts: ${parts.join('\n')}`;
 }
 
-function managerText({ manager, subresource, operation, apiVersion, time }: Ownership): string {
+function managerText({ manager, subresource, operation, apiVersion }: Ownership): string {
   let text = JSON.stringify(manager);
   if (subresource !== '') text += ` with subresource ${JSON.stringify(subresource)}`;
-  if (operation === 'Apply') return text;
-  return time === '' ? `${text} using ${apiVersion}` : `${text} using ${apiVersion} at ${time}`;
+  return operation === 'Apply' ? text : `${text} using ${apiVersion}`;
 }

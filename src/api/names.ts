@@ -47,11 +47,16 @@ export function nameProblems(
 
 export function labelProblems(value: string): readonly string[] {
   return check(value, labelBytesMax, labelRegExp, 'characters', () =>
-    patternText(
-      "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
-      labelPattern,
-      ['my-name', '123-abc'],
-    ),
+    // What would be fine as several labels is told so.
+    subdomainRegExp.test(value) ? 'must not contain dots' : labelText(),
+  );
+}
+
+function labelText(): string {
+  return patternText(
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
+    labelPattern,
+    ['my-name', '123-abc'],
   );
 }
 

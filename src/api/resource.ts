@@ -8,7 +8,7 @@
  */
 import type { Identity } from '#kit/transport.ts';
 import type { FieldError } from './field-error.ts';
-import type { KubeObject, ObjectMeta } from './object.ts';
+import type { GroupVersion, KubeObject, ObjectMeta } from './object.ts';
 import type { Schema } from './schema.ts';
 
 /** Facts of the request that defaulting and validation may need; no I/O. */
@@ -91,14 +91,23 @@ export interface Resource<Hub extends KubeObject = KubeObject> {
    */
   readonly specChanged?: ((next: Hub, old: Hub) => boolean) | undefined;
   /** Errors with upstream's field paths and texts; metadata is validated by the server itself. */
-  readonly validate: (hub: Hub) => readonly FieldError[];
-  readonly validateUpdate?: ((next: Hub, old: Hub) => readonly FieldError[]) | undefined;
+  readonly validate: (hub: Hub, asked?: GroupVersion) => readonly FieldError[];
+  /** What only a new object must be; `asked` is the version that the request names. */
+  readonly validateNew?: ((hub: Hub, asked: GroupVersion) => readonly FieldError[]) | undefined;
+  readonly validateUpdate?:
+    | ((next: Hub, old: Hub, asked?: GroupVersion) => readonly FieldError[])
+    | undefined;
   readonly validateStatusUpdate?: ((next: Hub, old: Hub) => readonly FieldError[]) | undefined;
   /**
    * Sub-resources that show the whole object and change one part of it: `pods/ephemeralcontainers`,
    * `pods/resize`.
    */
   readonly partialUpdates?: Readonly<Record<string, PartialUpdate<Hub>>> | undefined;
+  /**
+   * The prepared object as its writer is held to have written it, where preparing hides a change
+   * that the writer comes to own. `given` is what was written.
+   */
+  readonly asWritten?: ((prepared: Hub, given: Hub) => Hub) | undefined;
   /** Parts of a write to the object itself that nobody comes to own: upstream resets them. */
   readonly unowned?: readonly string[];
   /**
@@ -113,6 +122,8 @@ export interface Resource<Hub extends KubeObject = KubeObject> {
   readonly selectableFields?: Readonly<Record<string, (hub: Hub) => string>> | undefined;
   /** Seconds of grace that a delete gives when the request says nothing; absent: none (at once). */
   readonly gracePeriodSeconds?: ((hub: Hub) => number | undefined) | undefined;
+  /** What a client is told whose delete says nothing of dependants. */
+  readonly deleteWarning?: string | undefined;
   /** What happens to dependants when a delete says nothing; default background. */
   readonly defaultPropagation?: ('background' | 'orphan' | 'foreground') | undefined;
   /** Milliseconds after which a stored object disappears by itself (Events). */

@@ -94,6 +94,10 @@ export type Answer =
   /** Bytes as they are: lists, watches, logs, plain text. */
   | { readonly type: 'plain'; readonly response: ServerResponse };
 
+export function withWarnings(answer: Answer, warnings: readonly string[]): Answer {
+  return answer.type === 'plain' ? answer : { ...answer, warnings };
+}
+
 export interface ServerResponse extends PlainResponse {
   /** Parts must reach the client as they come, so they are neither held back nor compressed. */
   readonly live?: boolean;

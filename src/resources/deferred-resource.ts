@@ -75,12 +75,20 @@ class DeferredResource implements Whole<Resource> {
     return this.#whole().prepareForStatusUpdate;
   }
 
+  get asWritten() {
+    return this.#whole().asWritten;
+  }
+
   get specChanged() {
     return this.#whole().specChanged;
   }
 
   get validate() {
     return this.#whole().validate;
+  }
+
+  get validateNew() {
+    return this.#whole().validateNew;
   }
 
   get validateUpdate() {
@@ -105,6 +113,10 @@ class DeferredResource implements Whole<Resource> {
 
   get selectableFields() {
     return this.#whole().selectableFields;
+  }
+
+  get deleteWarning() {
+    return this.#whole().deleteWarning;
   }
 
   get gracePeriodSeconds() {

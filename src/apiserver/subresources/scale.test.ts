@@ -74,3 +74,61 @@ test('the names of managers in a body are of bounded length', async () => {
     /metadata.managedFields\[0\].manager: Too long: may not be more than 128 bytes/,
   );
 });
+
+test('a Scale is read as strictly as any object', async () => {
+  await using server = await openTestServer();
+  await deployment(server);
+  const put = async (body: object, query = '') => {
+    const whole = { apiVersion: 'autoscaling/v1', kind: 'Scale', ...body };
+    const { status, body: answer } = await server.request('PUT', `${path}/d/scale${query}`, whole);
+    return [status, answer.message] as const;
+  };
+  const metadata = { name: 'd', namespace: 'default' };
+  assert.deepEqual(await put({ metadata, spec: { replicas: -1 } }), [
+    422,
+    'Scale.autoscaling "d" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0',
+  ]);
+  assert.deepEqual(await put({ metadata, spec: { replicas: 'many' } }), [
+    400,
+    'Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal string into Go struct field ScaleSpec.spec.replicas of type int32',
+  ]);
+  assert.deepEqual(await put({ metadata: {} }), [
+    400,
+    'the name of the object (d based on URL) was undeterminable: name must be provided',
+  ]);
+  const [elsewhere] = await put({ metadata: { ...metadata, namespace: 'other' } });
+  assert.equal(elsewhere, 400);
+  const [otherUid] = await put({ metadata: { ...metadata, uid: 'other' } });
+  assert.equal(otherUid, 409);
+  const [odd] = await put({ metadata, spec: { odd: 1 } }, '?fieldValidation=Strict');
+  assert.equal(odd, 400);
+  const [fine] = await put({ metadata, spec: { replicas: 2 } });
+  assert.equal(fine, 200);
+});
+
+test('the annotation of a DaemonSet belongs to whoever left it out of a status', async () => {
+  await using server = await openTestServer();
+  const sets = '/apis/apps/v1/namespaces/default/daemonsets';
+  const template = {
+    metadata: { labels: { a: 'b' } },
+    spec: { containers: [{ name: 'main', image: 'x:1' }] },
+  };
+  const set = {
+    metadata: { name: 's' },
+    spec: { selector: { matchLabels: { a: 'b' } }, template },
+  };
+  assert.equal((await server.request('POST', `${sets}?fieldManager=maker`, set)).status, 201);
+  const written = await server.request('PUT', `${sets}/s/status?fieldManager=writer`, {
+    ...set,
+    status: { currentNumberScheduled: 1 },
+  });
+  assert.equal(written.status, 200, written.text);
+  const owner = written.body.metadata.managedFields.find(
+    ({ manager }: { manager: string }) => manager === 'writer',
+  );
+  assert.deepEqual(owner.fieldsV1['f:metadata'], {
+    'f:annotations': { 'f:deprecated.daemonset.template.generation': {} },
+  });
+  const kept = written.body.metadata.annotations;
+  assert.equal(kept['deprecated.daemonset.template.generation'], '1');
+});

@@ -2,25 +2,29 @@
  * `…/scale`: the number of replicas of any kind that has one, as autoscaling/v1 Scale. get, update
  * and patch; the change itself goes through the same loop as any update.
  */
-import { badRequest, notFound } from '#api/errors.ts';
+
+import type { Served } from '#api/catalog.ts';
+import { notFound } from '#api/errors.ts';
+import { invalid } from '#api/field-error.ts';
 import type { KubeObject } from '#api/object.ts';
 import type { ScaleBinding } from '#api/resource.ts';
 import { assert } from '#kit/assert.ts';
 import type { Parts } from '../parts.ts';
 import { decodeEntry, keyOf, viewObject } from '../registry.ts';
-import type { Answer, Call } from '../request.ts';
-import { mediaTypeOf, readJson } from '../verbs/body.ts';
+import { type Answer, type Call, withWarnings } from '../request.ts';
+import { decodeFor, mediaTypeOf, readObject } from '../verbs/body.ts';
+import { checkNamespace } from '../verbs/create.ts';
 import { managerOf } from '../verbs/managed-fields.ts';
-import { checkOptions, isDryRun } from '../verbs/options.ts';
-import { type ApplyPatch, readPatch } from '../verbs/patch.ts';
-import { changeObject } from '../verbs/update.ts';
+import { checkOptions, fieldValidationOf, isDryRun } from '../verbs/options.ts';
+import { readPatch } from '../verbs/patch.ts';
+import { changeObject, withName } from '../verbs/update.ts';
 import { groupResource, throwInvalid } from '../verbs/write.ts';
 
-interface ScaleBody {
-  readonly kind?: unknown;
-  readonly metadata?: { readonly name?: string; readonly resourceVersion?: string };
-  readonly spec?: { readonly replicas?: unknown };
+interface ScaleBody extends KubeObject {
+  readonly spec?: { readonly replicas?: number };
 }
+
+const definition = 'io.k8s.api.autoscaling.v1.Scale';
 
 export async function scale(parts: Parts, call: Call): Promise<Answer> {
   const { served, info, identity } = call;
@@ -37,8 +41,8 @@ export async function scale(parts: Parts, call: Call): Promise<Answer> {
     return scaled(binding, await applyScale(parts, call));
   }
   checkOptions(verb === 'patch' ? 'PatchOptions' : 'UpdateOptions', info.query);
-  const change: ApplyPatch =
-    verb === 'patch' ? readPatch(parts, call) : await replacement(parts, call);
+  const { read, warnings } =
+    verb === 'patch' ? patched(parts, call) : await replacement(parts, call);
   let insists = verb === 'update';
   const result = await changeObject(parts, {
     served,
@@ -52,52 +56,70 @@ export async function scale(parts: Parts, call: Call): Promise<Answer> {
       return insists;
     },
     next: (hub) => {
-      // Parse boundary: the two fields that matter are checked below.
-      const wanted = change(scaleOf(binding, hub)) as ScaleBody;
-      const revision = wanted.metadata?.resourceVersion ?? '';
-      insists = verb === 'update' && revision !== '';
+      const wanted = read(scaleOf(binding, hub));
+      const { resourceVersion = '', uid = hub.metadata.uid } = wanted.metadata;
+      insists = verb === 'update' && resourceVersion !== '';
       const scaled = binding.withReplicas(hub, replicasOf(call, wanted));
-      const metadata = { ...scaled.metadata, resourceVersion: revision };
+      const metadata = { ...scaled.metadata, resourceVersion, uid };
       return viewObject(served, { ...scaled, metadata });
     },
+    named: verb === 'update',
   });
-  return scaled(binding, result);
+  return withWarnings(scaled(binding, result), warnings);
 }
 
-async function replacement(parts: Parts, call: Call): Promise<ApplyPatch> {
-  const { json } = await readJson(parts, call.request, { duplicates: false });
-  if (json === null || typeof json !== 'object' || Array.isArray(json)) {
-    throw badRequest('the body must be a Scale object');
-  }
-  const { kind, metadata } = json as ScaleBody;
-  if (kind !== undefined && kind !== 'Scale') {
-    throw badRequest(
-      `the kind in the data (${String(kind)}) does not match the expected kind (Scale)`,
-    );
-  }
-  const name = metadata?.name ?? '';
-  if (name !== '' && name !== call.info.name) {
-    throw badRequest(
-      `the name of the object (${name}) does not match the name on the URL (${call.info.name})`,
-    );
-  }
-  return () => json;
+interface WantedScale {
+  readonly read: (current: object) => ScaleBody;
+  readonly warnings: readonly string[];
 }
 
-function replicasOf({ served, info }: Call, wanted: ScaleBody): number {
-  const replicas = wanted.spec?.replicas ?? 0;
-  if (typeof replicas === 'number' && Number.isInteger(replicas)) {
-    if (replicas >= 0) return replicas;
-    throwInvalid(served, info.name, [
-      {
-        type: 'FieldValueInvalid',
-        field: 'spec.replicas',
-        badValue: replicas,
-        detail: 'must be greater than or equal to 0',
-      },
-    ]);
+/** Patches are of the Scale that the object shows. */
+function patched(parts: Parts, call: Call): WantedScale {
+  const apply = readPatch(parts, call);
+  const validation = fieldValidationOf(call.info.query);
+  const warnings: string[] = [];
+  const read = (current: object): ScaleBody => {
+    const given = { validation, problems: [] } as const;
+    const decoded = decodeFor(parts, servedScale(call), apply(current), given);
+    warnings.splice(0, warnings.length, ...decoded.warnings);
+    // The schema of Scale has checked it.
+    return decoded.object as ScaleBody;
+  };
+  return { read, warnings };
+}
+
+/** The kind that bodies of this path have. */
+function servedScale({ served }: Call): Served {
+  const { resource } = served;
+  return {
+    resource: { ...resource, kind: 'Scale' },
+    view: {
+      group: 'autoscaling',
+      version: 'v1',
+      definition,
+      schema: { ref: definition },
+      setDefaults: (object) => object,
+    },
+  };
+}
+
+async function replacement(parts: Parts, call: Call): Promise<WantedScale> {
+  const { info } = call;
+  const served = servedScale(call);
+  const { object, warnings } = await readObject(parts, { ...call, served });
+  checkNamespace(served, object, info.namespace);
+  // The schema of Scale has checked it.
+  const wanted = withName(object, info.name) as ScaleBody;
+  return { read: () => wanted, warnings };
+}
+
+function replicasOf(call: Call, { spec }: ScaleBody): number {
+  const replicas = spec?.replicas ?? 0;
+  if (replicas < 0) {
+    const detail = 'must be greater than or equal to 0';
+    throwInvalid(servedScale(call), call.info.name, [invalid('spec.replicas', replicas, detail)]);
   }
-  throw badRequest('spec.replicas of a Scale must be a whole number');
+  return replicas;
 }
 
 function scaled(binding: ScaleBinding, result: Answer): Answer {

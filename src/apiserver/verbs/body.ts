@@ -161,6 +161,8 @@ function checkKnown(
   { kind, apiVersion }: KnownType,
 ): void {
   const { group, version } = parseGroupVersion(apiVersion);
+  // Scale is no resource of its own, so the catalog would not know it.
+  if (kind === resource.kind && apiVersion === formatGroupVersion(view)) return;
   const found = catalog.findKind({ group, version }, kind);
   if (found?.resource === resource) return;
   const subject = `${kind} in version "${version}" cannot be handled as a ${resource.kind}`;

@@ -162,16 +162,20 @@ function withoutSpec(hub: KubeObject): KubeObject {
 }
 
 function validate(served: Served, hub: KubeObject): void {
-  const { resource } = served;
+  const { resource, view } = served;
   const { name = '', generateName = '' } = hub.metadata;
-  throwInvalid(served, name === '' ? generateName : name, [
+  const metadata = [
     ...validateObjectMeta(hub.metadata, {
       namespaced: resource.namespaced,
       nameRule: resource.nameRule ?? 'subdomain',
     }),
     ...validateManagedFields(hub.metadata),
-    ...resource.validate(hub),
-  ]);
+  ];
+  const own = [...resource.validate(hub, view), ...(resource.validateNew?.(hub, view) ?? [])];
+  const shown = name === '' ? generateName : name;
+  // Where the kind's own checks leave metadata out, it is looked at after them.
+  if (resource.metadataRechecked === 'never') throwInvalid(served, shown, own);
+  throwInvalid(served, shown, [...metadata, ...own]);
 }
 
 /** Writes the object; a name of the server's own making that is taken is exchanged for another. */

@@ -14,7 +14,7 @@ import type { Entry } from '#store';
 import { restrictNode } from '../admission/node-restriction.ts';
 import type { Parts } from '../parts.ts';
 import { decodeEntry, keyOf } from '../registry.ts';
-import type { Answer, Call } from '../request.ts';
+import { type Answer, type Call, withWarnings } from '../request.ts';
 import { type DeleteOptions, readDeleteOptions } from './delete-options.ts';
 import { type DeletionPlan, planDeletion } from './plan-deletion.ts';
 import { removeEntry } from './remove.ts';
@@ -30,7 +30,11 @@ export async function deleteOne(parts: Parts, call: Call): Promise<Answer> {
   const { served, info } = call;
   const options = await readDeleteOptions(parts, call);
   const { namespace, name } = info;
-  return deleteObject(parts, { served, namespace, name, options, identity: call.identity });
+  const target = { served, namespace, name, options, identity: call.identity };
+  const answer = await deleteObject(parts, target);
+  const { deleteWarning } = served.resource;
+  if (deleteWarning === undefined || options.propagation !== undefined) return answer;
+  return withWarnings(answer, [deleteWarning]);
 }
 
 export interface DeleteTarget {
@@ -68,6 +72,8 @@ export async function deleteObject(parts: Parts, target: DeleteTarget): Promise<
       case 'remove': {
         const removed = await removeEntry(parts, resource, entry, hub);
         if (removed === undefined) continue;
+        const ended = plan.ended?.(decodeEntry(removed));
+        if (ended !== undefined) return { type: 'hub', status: 200, served, hub: ended };
         return removedAnswer(served, hub, removed);
       }
       default:
@@ -81,7 +87,8 @@ export async function deleteObject(parts: Parts, target: DeleteTarget): Promise<
 function rehearsed(served: Served, hub: KubeObject, plan: DeletionPlan): Answer {
   if (plan.do === 'mark') return { type: 'hub', status: plan.status, served, hub: plan.hub };
   if (plan.do === 'nothing' || showsObject(served)) {
-    return { type: 'hub', status: 200, served, hub };
+    const ended = plan.do === 'remove' ? plan.ended?.(hub) : undefined;
+    return { type: 'hub', status: 200, served, hub: ended ?? hub };
   }
   return { type: 'value', status: 200, value: removedStatus(served, hub) };
 }

@@ -13,7 +13,8 @@ import type { DeleteOptions, Propagation } from './delete-options.ts';
 export type DeletionPlan =
   | { readonly do: 'nothing' }
   | { readonly do: 'mark'; readonly hub: KubeObject; readonly status: 200 | 202 }
-  | { readonly do: 'remove' };
+  /** `ended`: how the object looks at its end, where its kind knows of grace. */
+  | { readonly do: 'remove'; readonly ended?: (hub: KubeObject) => KubeObject };
 
 const orphanFinalizer = 'orphan';
 const foregroundFinalizer = 'foregroundDeletion';
@@ -32,7 +33,11 @@ export function planDeletion(
   if (deletionTimestamp !== undefined) {
     return planSecondDelete(resource, hub, { finalizers, graceSeconds, deletionTimestamp });
   }
-  if (graceSeconds === 0 && finalizers.length === 0) return { do: 'remove' };
+  if (graceSeconds === 0 && finalizers.length === 0) {
+    if (resource.gracePeriodSeconds === undefined) return { do: 'remove' };
+    const end = { deletionTimestamp: formatTime(nowMs), deletionGracePeriodSeconds: 0 };
+    return { do: 'remove', ended: (removed) => mark(removed, finalizers, end) };
+  }
   const marked = mark(hub, finalizers, {
     deletionTimestamp: formatTime(nowMs + graceSeconds * 1000),
     deletionGracePeriodSeconds: graceSeconds,

@@ -11,7 +11,7 @@ import { badRequest, conflict, invalid, notFound, unexplained } from '#api/error
 import { type FieldError, invalid as invalidField } from '#api/field-error.ts';
 import type { KubeObject } from '#api/object.ts';
 import { validateObjectMeta, validateObjectMetaUpdate } from '#api/object-meta.ts';
-import type { Resource } from '#api/resource.ts';
+import type { Resource, WriteContext } from '#api/resource.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import type { Identity } from '#kit/transport.ts';
 import type { Entry } from '#store';
@@ -133,7 +133,7 @@ function revisionOf({ metadata: { resourceVersion = '' } }: KubeObject): string 
 
 /** An object that names a revision or a uid wants to replace just that. */
 function checkPreconditions(
-  { served, named }: ChangeOptions,
+  { served, named, subresource }: ChangeOptions,
   object: KubeObject,
   old: KubeObject,
 ): void {
@@ -143,7 +143,9 @@ function checkPreconditions(
   // A patch that changes the uid is told that it cannot; see `validateObjectMetaUpdate`.
   if (named === true && uid !== '' && uid !== old.metadata.uid) {
     const place = namespace === '' ? name : `${namespace}/${name}`;
-    const key = `/registry/${served.resource.storagePrefix}/${place}`;
+    // Upstream's scales name the key as it is before the prefix of the cluster.
+    const root = subresource === 'scale' ? '' : '/registry';
+    const key = `${root}/${served.resource.storagePrefix}/${place}`;
     const failed = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid ?? ''}`;
     const why = `StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: ${failed}`;
     throw conflict(of, name, why);
@@ -177,8 +179,9 @@ async function tryChange(
 ): Promise<Written | undefined> {
   const { served, dryRun, manager, subresource } = options;
   const { resource } = served;
-  const wanted = prepare(parts, options, object, old);
-  const prepared = ownedAfterUpdate(parts, { served, hub: wanted, old, manager, subresource });
+  const { wanted, written } = prepare(parts, options, object, old);
+  const change = { served, hub: wanted, old, manager, subresource, written };
+  const prepared = ownedAfterUpdate(parts, change);
   const reservation =
     options.subresource === '' ? parts.services.reserve(served, prepared, old) : undefined;
   try {
@@ -218,11 +221,24 @@ function prepare(
   { served, identity, subresource }: ChangeOptions,
   object: KubeObject,
   old: KubeObject,
-): KubeObject {
+): { readonly wanted: KubeObject; readonly written: KubeObject } {
   const { resource, view } = served;
   const context = writeContext(parts, identity);
   const given = keepSystemMetadata(hubObject(served, view.setDefaults(object, context)), old);
   const next = admitUpdate(parts, { resource, hub: given, old, identity, subresource });
+  const wanted = prepareAdmitted({ resource, subresource, next, old, context });
+  return { wanted, written: resource.asWritten?.(wanted, next) ?? wanted };
+}
+
+interface Admitted {
+  readonly resource: Resource;
+  readonly subresource: string;
+  readonly next: KubeObject;
+  readonly old: KubeObject;
+  readonly context: WriteContext;
+}
+
+function prepareAdmitted({ resource, subresource, next, old, context }: Admitted): KubeObject {
   if (subresource === 'status') {
     if (resource.prepareForStatusUpdate !== undefined) {
       return resource.prepareForStatusUpdate(next, old, context);
@@ -242,7 +258,7 @@ function prepare(
 }
 
 function validate({ served, subresource }: ChangeOptions, hub: KubeObject, old: KubeObject): void {
-  const { resource } = served;
+  const { resource, view } = served;
   const { name = '' } = old.metadata;
   const metadata = [
     ...validateMetadata(resource, hub, old),
@@ -254,9 +270,9 @@ function validate({ served, subresource }: ChangeOptions, hub: KubeObject, old: 
   }
   const partial = resource.partialUpdates?.[subresource];
   const isWhole = subresource === '' || subresource === 'scale' || partial !== undefined;
-  const own = isWhole ? resource.validate(hub) : [];
+  const own = isWhole ? resource.validate(hub, view) : [];
   const judge = subresource === '' ? resource.validateUpdate : partial?.validate;
-  const change = judge?.(hub, old) ?? [];
+  const change = judge?.(hub, old, view) ?? [];
   throwInvalid(served, name, [...metadata, ...own, ...change]);
 }
 

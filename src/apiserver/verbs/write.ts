@@ -15,6 +15,7 @@ import { jsonEqual } from '#kit/json-equal.ts';
 import { nameSuffix, type Random } from '#kit/random.ts';
 import type { Identity } from '#kit/transport.ts';
 import type { Parts } from '../parts.ts';
+import { storageView } from '../registry.ts';
 
 /** Generated names are the prefix, cut so that the suffix fits, and five letters. */
 const generatedNameLengthMax = 63;
@@ -143,7 +144,9 @@ export function statusOf(object: KubeObject): unknown {
 
 export function throwInvalid(served: Served, name: string, errors: readonly FieldError[]): void {
   if (errors.length === 0) return;
-  throw invalid({ group: served.view.group, kind: served.resource.kind }, name, errors);
+  // Of an object as it is stored, in whichever group it was sent.
+  const { group } = storageView(served.resource);
+  throw invalid({ group, kind: served.resource.kind }, name, errors);
 }
 
 export function groupResource(served: Served): { group: string; resource: string } {

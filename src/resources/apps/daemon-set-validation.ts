@@ -7,7 +7,7 @@ import { jsonEqual } from '#kit/json-equal.ts';
 import { amountOf, validateAtMostAll, validateCountOrPercent } from '../count-or-percent.ts';
 import type { DaemonSet, DaemonSetUpdateStrategy } from '../types/apps-v1.ts';
 import { validateNotNegative } from '../value-validation.ts';
-import { validateSelectedTemplate } from './workload-validation.ts';
+import { goStrategy, validateSelectedTemplate } from './workload-validation.ts';
 
 export function validateDaemonSet({ spec }: DaemonSet): FieldError[] {
   if (spec === undefined) return [required('spec.selector'), required('spec.template')];
@@ -23,7 +23,7 @@ function validateStrategy(strategy: DaemonSetUpdateStrategy, field: string): Fie
   const { type, rollingUpdate } = strategy;
   if (type === 'OnDelete') return [];
   if (type !== 'RollingUpdate') {
-    return [notSupported(field, strategy, ['RollingUpdate', 'OnDelete'])];
+    return [notSupported(field, goStrategy(strategy), ['RollingUpdate', 'OnDelete'])];
   }
   if (rollingUpdate === undefined) return [required(`${field}.rollingUpdate`)];
   const { maxUnavailable = 0, maxSurge = 0 } = rollingUpdate;

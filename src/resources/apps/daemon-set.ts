@@ -46,6 +46,8 @@ export function daemonSetResource(): Resource {
       ...withTemplateGeneration(next, templateGenerationOf(old)),
       spec: old.spec,
     }),
+    // Upstream keeps a field in place of the annotation, which is empty in what a client writes.
+    asWritten: (prepared, given) => withTemplateGeneration(prepared, templateGenerationOf(given)),
     validate: validateDaemonSet,
     validateUpdate: validateDaemonSetUpdate,
     validateStatusUpdate: validateDaemonSetStatus,

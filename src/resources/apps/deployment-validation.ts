@@ -7,7 +7,7 @@ import { jsonEqual } from '#kit/json-equal.ts';
 import { amountOf, validateAtMostAll, validateCountOrPercent } from '../count-or-percent.ts';
 import type { Deployment, DeploymentSpec, DeploymentStrategy } from '../types/apps-v1.ts';
 import { validateNotNegative } from '../value-validation.ts';
-import { validateSelectedTemplate } from './workload-validation.ts';
+import { goStrategy, validateSelectedTemplate } from './workload-validation.ts';
 
 export function validateDeployment({ spec }: Deployment): FieldError[] {
   if (spec === undefined) return [required('spec.selector'), required('spec.template')];
@@ -48,7 +48,7 @@ function validateStrategy(strategy: DeploymentStrategy, field: string): FieldErr
       }
       return validateRollingUpdate(strategy.rollingUpdate, `${field}.rollingUpdate`);
     default:
-      return [notSupported(`${field}.type`, strategy.type ?? '', ['Recreate', 'RollingUpdate'])];
+      return [notSupported(field, goStrategy(strategy), ['Recreate', 'RollingUpdate'])];
   }
 }
 
@@ -102,7 +102,9 @@ export function validateDeploymentStatus(next: Deployment, old: Deployment): Fie
     errors.push(invalid('status.availableReplicas', availableReplicas, detail));
   }
   if ((status.collisionCount ?? 0) < (old.status?.collisionCount ?? 0)) {
-    errors.push(invalid('status.collisionCount', status.collisionCount, 'cannot be decremented'));
+    errors.push(
+      invalid('status.collisionCount', status.collisionCount ?? 0, 'cannot be decremented'),
+    );
   }
   return errors;
 }

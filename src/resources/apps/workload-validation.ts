@@ -31,9 +31,9 @@ export function validateSelectedTemplate(
     }
     isSound = errors.length === 0;
     if (isEmptySelector(selector)) {
-      errors.push(
-        invalid('spec.selector', selector, `empty selector is invalid for ${kind.toLowerCase()}`),
-      );
+      // Upstream's words for ReplicaSets are those of Deployments.
+      const named = kind === 'ReplicaSet' ? 'deployment' : kind.toLowerCase();
+      errors.push(invalid('spec.selector', selector, `empty selector is invalid for ${named}`));
     }
   }
   if (template === undefined) return [...errors, required('spec.template')];
@@ -72,4 +72,20 @@ function isEmptySelector({ matchLabels, matchExpressions }: LabelSelector): bool
 /** As Go writes a map. */
 function inOrder(labels: Readonly<Record<string, string>> | undefined): object | undefined {
   return labels && Object.fromEntries(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** A strategy as upstream shows it: its internal type, whose fields have no other names. */
+export function goStrategy(strategy: {
+  readonly type?: string | undefined;
+  readonly rollingUpdate?:
+    | {
+        readonly maxUnavailable?: number | string | undefined;
+        readonly maxSurge?: number | string | undefined;
+      }
+    | undefined;
+}): object {
+  const { type = '', rollingUpdate } = strategy;
+  const { maxUnavailable = 0, maxSurge = 0 } = rollingUpdate ?? {};
+  const shown = { MaxUnavailable: maxUnavailable, MaxSurge: maxSurge };
+  return { Type: type, RollingUpdate: rollingUpdate === undefined ? null : shown };
 }

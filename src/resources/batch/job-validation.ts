@@ -36,7 +36,7 @@ export function validateJob(job: Job): FieldError[] {
   const { labels } = spec.template?.metadata ?? {};
   if (isWellFormed(selector) && !labelSelectorMatches(selector, labels)) {
     const detail = '`selector` does not match template `labels`';
-    errors.push(invalid('spec.template.metadata.labels', labels ?? {}, detail));
+    errors.push(invalid('spec.template.metadata.labels', labels ?? null, detail));
   }
   if (spec.completionMode === 'Indexed' && (spec.completions ?? 0) > 0) {
     const hostname = `${metadata.name ?? ''}-${(spec.completions ?? 0) - 1}`;

@@ -45,6 +45,8 @@ export function jobResource(): Resource {
     warnings: jobWarnings,
     // Of old, pods of a deleted Job stay.
     defaultPropagation: 'orphan',
+    deleteWarning:
+      'child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning',
     columns: jobColumns(),
     selectableFields: {
       'status.successful': ({ status }) => String(status?.succeeded ?? 0),

@@ -133,7 +133,7 @@ function validateController({ spec = {} }: ReplicationController): FieldError[] 
   const { labels } = template.metadata ?? {};
   if (!empty && !mapMatches(selector, labels)) {
     const detail = '`selector` does not match template `labels`';
-    errors.push(invalid('spec.template.metadata.labels', labels ?? {}, detail));
+    errors.push(invalid('spec.template.metadata.labels', labels ?? null, detail));
   }
   errors.push(...validatePodTemplate(template, 'spec.template'));
   const { restartPolicy, activeDeadlineSeconds } = template.spec ?? {};

@@ -69,9 +69,12 @@ function setDownwardFileDefaults(file: DownwardAPIVolumeFile): DownwardAPIVolume
   return changeMember(file, 'fieldRef', (reference) => fillIn(reference, { apiVersion: 'v1' }));
 }
 
-/** Whether the image's tag is `latest`, said or implied. */
+const imageRegExp =
+  /^(?:[a-zA-Z0-9.-]+(?::\d+)?\/)?[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*(?::\w[\w.-]{0,127})?$/;
+
+/** Whether the image's tag is `latest`, said or implied; what is no image has none. */
 export function isLatest(image: string): boolean {
-  if (image === '' || image.includes('@')) return false;
+  if (!imageRegExp.test(image) || (image.split(':')[0] ?? '').length > 255) return false;
   const name = image.slice(image.lastIndexOf('/') + 1);
   const colon = name.lastIndexOf(':');
   return colon < 0 || name.slice(colon + 1) === 'latest';
