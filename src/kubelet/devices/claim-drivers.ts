@@ -9,7 +9,7 @@
  */
 import type { Client } from '#client';
 import type { Clock } from '#kit/clock.ts';
-import { type GrpcChannel, isGrpcCode, openGrpcChannel } from '#kit/grpc.ts';
+import { type GrpcChannel, GrpcError, isGrpcCode, openGrpcChannel } from '#kit/grpc.ts';
 import type { Logger } from '#kit/log.ts';
 import { type ClaimService, claimServices, type Received, watchHealth } from './messages.ts';
 import type { PluginHandler } from './plugin-watcher.ts';
@@ -93,6 +93,10 @@ export class ClaimDrivers implements PluginHandler {
     const { clock, spawn } = this.#deps;
     const service = serviceOf(versions);
     if (service === undefined) return;
+    if (this.#plugins.get(driver)?.some((plugin) => plugin.endpoint === endpoint) === true) {
+      const text = `endpoint ${endpoint} already registered for DRA driver plugin ${driver}`;
+      throw new GrpcError(endpoint, 'ALREADY_EXISTS', text);
+    }
     const channel = await openGrpcChannel({ clock }, `unix://${endpoint}`);
     const leaving = new AbortController();
     const plugin: Plugin = { driver, endpoint, service, channel, leaving, isConnected: false };

@@ -11,7 +11,7 @@ import { openGrpcChannel } from '#kit/grpc.ts';
 import { events, pods, resourceClaims, resourceSlices } from '#resources/kinds.ts';
 import type { Pod, PodSpec } from '#resources/types/core-v1.ts';
 import type { OwnerReference } from '#resources/types/meta-v1.ts';
-import type { ResourceClaim } from '#resources/types/resource-v1.ts';
+import type { ResourceClaim, ResourceSlice } from '#resources/types/resource-v1.ts';
 import type { KubeletBench } from '#test/kubelet-bench.ts';
 import { type Call, type MessageName, podResources, type Received, type Sent } from './messages.ts';
 import {
@@ -209,35 +209,61 @@ test('claims of a pod that went while the kubelet was away are given back', asyn
   await eventually(bench, () => driver.calls.includes('unprepare c'), { stepMs: 1000 });
 });
 
+function createSlice(
+  bench: KubeletBench,
+  name: string,
+  { nodeName = 'node-1', driver = driverName } = {},
+): Promise<ResourceSlice> {
+  const slice = {
+    ...{ apiVersion: 'resource.k8s.io/v1', kind: 'ResourceSlice', metadata: { name } },
+    spec: { driver, nodeName, pool: { name, generation: 1, resourceSliceCount: 1 } },
+  };
+  return bench.while(bench.client.create(resourceSlices, slice, { signal: bench.signal }));
+}
+
+async function slicesOf(bench: KubeletBench): Promise<string> {
+  const list = bench.client.list(resourceSlices, { signal: bench.signal });
+  const { items } = await bench.while(list);
+  return items.map(({ metadata }) => metadata.name).join();
+}
+
 test('slices of a driver that is gone are removed, and all when the kubelet starts', async () => {
   await using bench = await openBench();
-  const { client, signal } = bench;
-  const create = async (name: string, nodeName: string, driver = driverName): Promise<void> => {
-    const slice = {
-      ...{ apiVersion: 'resource.k8s.io/v1', kind: 'ResourceSlice', metadata: { name } },
-      spec: { driver, nodeName, pool: { name, generation: 1, resourceSliceCount: 1 } },
-    };
-    await bench.while(client.create(resourceSlices, slice, { signal }));
-  };
-  const names = async (): Promise<string> => {
-    const { items } = await bench.while(client.list(resourceSlices, { signal }));
-    return items.map(({ metadata }) => metadata.name).join();
-  };
   using driver = new TestClaimDriver(bench.pluginsRoot);
   await driver.serve();
   using registration = await register(bench, driver);
   await bench.advance(1000);
-  await create('mine', 'node-1');
-  await create('other-driver', 'node-1', 'other.example.com');
-  await create('other-node', 'node-2');
+  await createSlice(bench, 'mine');
+  await createSlice(bench, 'other-driver', { driver: 'other.example.com' });
+  await createSlice(bench, 'other-node', { nodeName: 'node-2' });
   await bench.advance(40_000);
-  assert.equal(await names(), 'mine,other-driver,other-node');
+  assert.equal(await slicesOf(bench), 'mine,other-driver,other-node');
   registration[Symbol.dispose]();
-  const isWiped = async () => (await names()) === 'other-driver,other-node';
+  const isWiped = async () => (await slicesOf(bench)) === 'other-driver,other-node';
   await eventually(bench, isWiped, { stepMs: 1000 });
   await bench.stop();
   bench.start();
-  await eventually(bench, async () => (await names()) === 'other-node');
+  await eventually(bench, async () => (await slicesOf(bench)) === 'other-node');
+});
+
+test('a driver that was killed has half a minute to come back', async () => {
+  await using bench = await openBench();
+  using driver = new TestClaimDriver(bench.pluginsRoot);
+  driver.health = [];
+  await driver.serve();
+  using _ = await register(bench, driver);
+  await eventually(bench, () => driver.watchers === 1);
+  await createSlice(bench, 'mine');
+  const diedMs = bench.clock.monotonic();
+  // Its registration stays behind, its connections end.
+  driver[Symbol.dispose]();
+  await eventually(bench, () => bench.clock.monotonic() > diedMs + 5000);
+  await driver.serve();
+  await eventually(bench, () => driver.watchers === 1);
+  await bench.advance(60_000);
+  assert.equal(await slicesOf(bench), 'mine');
+  driver[Symbol.dispose]();
+  await eventually(bench, async () => (await slicesOf(bench)) === '', { stepMs: 1000 });
 });
 
 async function ask<Q extends MessageName, A extends MessageName>(

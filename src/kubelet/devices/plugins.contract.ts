@@ -154,6 +154,8 @@ export class TestClaimDriver implements Disposable {
   ];
   unprepareError = '';
   health: readonly Sent<'DeviceHealth'>[] = [];
+  /** Times that a kubelet has begun to listen to the health of devices, since it serves. */
+  watchers = 0;
   #server: Disposable | undefined;
 
   constructor(root: string) {
@@ -184,11 +186,13 @@ export class TestClaimDriver implements Disposable {
   }
 
   async *#watch(signal: AbortSignal): AsyncIterable<Sent<'NodeWatchResourcesResponse'>> {
+    this.watchers += 1;
     yield { devices: this.health };
     await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
   }
 
   [Symbol.dispose](): void {
+    this.watchers = 0;
     this.#server?.[Symbol.dispose]();
     rmSync(this.socket, { force: true });
   }
