@@ -365,6 +365,7 @@ function typeName(definition: string): string {
 function goType(schema: Schema): string {
   if (schema.ref !== undefined) return schema.ref.split('.').slice(-2).join('.');
   if (schema.items !== undefined) return `[]${goType(schema.items)}`;
+  if (schema.values?.format === 'quantity') return 'v1.ResourceList';
   if (schema.values !== undefined) return `map[string]${goType(schema.values)}`;
   if (schema.format === 'byte') return '[]uint8';
   switch (schema.type) {

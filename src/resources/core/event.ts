@@ -4,8 +4,10 @@
  */
 import { type FieldError, invalid, required } from '#api/field-error.ts';
 import { qualifiedNameProblems, subdomainProblems } from '#api/names.ts';
-import type { KubeObject } from '#api/object.ts';
+import type { GroupVersion, KubeObject } from '#api/object.ts';
+import { validateObjectMeta, validateObjectMetaUpdate } from '#api/object-meta.ts';
 import { defineResource, type Resource, type ResourceView } from '#api/resource.ts';
+import { jsonEqual } from '#kit/json-equal.ts';
 import { formatAge } from '../columns.ts';
 import type { Event } from '../types/core-v1.ts';
 import type { Event as NewEvent } from '../types/events-v1.ts';
@@ -33,8 +35,10 @@ export function eventResource(): Resource {
     specChanged: () => false,
     allowCreateOnUpdate: true,
     ttlMs,
-    nameRule: 'subdomain',
+    nameRule: 'pathSegment',
     validate: validateEvent,
+    validateNew: validateNewEvent,
+    validateUpdate: validateEventUpdate,
     columns: eventColumns,
     selectableFields: {
       'involvedObject.kind': ({ involvedObject }) => involvedObject.kind ?? '',
@@ -123,7 +127,10 @@ function fromCoreEvent(event: Event): KubeObject {
   } as KubeObject;
 }
 
-function validateEvent(event: Event): FieldError[] {
+const coreVersion: GroupVersion = { group: '', version: 'v1' };
+const legacy = coreVersion.group;
+
+function validateEvent(event: Event, { group } = coreVersion): FieldError[] {
   const { metadata, involvedObject } = event;
   const namespace = metadata.namespace ?? '';
   const about = involvedObject.namespace ?? '';
@@ -133,10 +140,8 @@ function validateEvent(event: Event): FieldError[] {
     const agrees = about === '' ? namespace === 'default' || namespace === '' : about === namespace;
     if (!agrees) errors.push(mismatch);
   } else {
-    if (about === '' ? !['default', 'kube-system'].includes(namespace) : about !== namespace) {
-      errors.push(mismatch);
-    }
-    errors.push(...validateNewEvent(event));
+    if (about === '' && !['default', 'kube-system'].includes(namespace)) errors.push(mismatch);
+    errors.push(...validateTimed(event, group));
   }
   for (const problem of subdomainProblems(namespace)) {
     errors.push(invalid('namespace', namespace, problem));
@@ -145,12 +150,13 @@ function validateEvent(event: Event): FieldError[] {
 }
 
 /** An event with `eventTime` was written by today's recorders, which say more. */
-function validateNewEvent(event: Event): FieldError[] {
+function validateTimed(event: Event, group: string): FieldError[] {
   const errors: FieldError[] = [];
   const { reportingComponent = '', message = '' } = event;
-  if (reportingComponent === '') errors.push(required('reportingController'));
+  const reporter = group === legacy ? 'reportingComponent' : 'reportingController';
+  if (reportingComponent === '') errors.push(required(reporter));
   for (const problem of qualifiedNameProblems(reportingComponent)) {
-    errors.push(invalid('reportingController', reportingComponent, problem));
+    errors.push(invalid(reporter, reportingComponent, problem));
   }
   for (const field of ['reportingInstance', 'action', 'reason'] as const) {
     const value = event[field] ?? '';
@@ -163,6 +169,64 @@ function validateNewEvent(event: Event): FieldError[] {
     errors.push(invalid('message', '', `can have at most ${messageBytesMax} characters`));
   }
   return errors;
+}
+
+/** The newer group takes only what today's recorders write. */
+function validateNewEvent(event: Event, { group }: GroupVersion): FieldError[] {
+  if (group === legacy) return [];
+  const { metadata, type = '', source = {} } = event;
+  const errors = validateObjectMeta(metadata, { namespaced: true, nameRule: 'subdomain' });
+  errors.push(...validateSeries(event));
+  if (!event.eventTime) errors.push(required('eventTime'));
+  if (type !== 'Normal' && type !== 'Warning') {
+    errors.push(invalid('type', '', `has invalid value: ${type}`));
+  }
+  const old = {
+    firstTimestamp: event.firstTimestamp,
+    lastTimestamp: event.lastTimestamp,
+    count: event.count,
+    source: source?.component || source?.host,
+  };
+  for (const [field, value] of Object.entries(old)) {
+    if (value) errors.push(invalid(field, '', 'needs to be unset'));
+  }
+  return errors;
+}
+
+function validateSeries({ series }: Event): FieldError[] {
+  if (!series) return [];
+  const { count = 0, lastObservedTime } = series;
+  const few = count < 2 ? [invalid('series.count', '', 'should be at least 2')] : [];
+  return lastObservedTime ? few : [...few, required('series.lastObservedTime')];
+}
+
+/** In the order in which upstream looks, which sees the reason twice. */
+function validateEventUpdate(next: Event, old: Event, { group } = coreVersion): FieldError[] {
+  if (group === legacy) return [];
+  const errors = validateObjectMetaUpdate(next.metadata, old.metadata);
+  if (!same(next.series, old.series)) errors.push(...validateSeries(next));
+  const fixed = (field: string, value: unknown, before: unknown): void => {
+    if (!same(value, before)) errors.push(invalid(field, value, 'field is immutable'));
+  };
+  fixed('involvedObject', next.involvedObject, old.involvedObject);
+  fixed('reason', next.reason ?? '', old.reason ?? '');
+  fixed('message', next.message ?? '', old.message ?? '');
+  fixed('source', next.source ?? {}, old.source ?? {});
+  fixed('firstTimestamp', next.firstTimestamp ?? null, old.firstTimestamp ?? null);
+  fixed('lastTimestamp', next.lastTimestamp ?? null, old.lastTimestamp ?? null);
+  fixed('count', next.count ?? 0, old.count ?? 0);
+  fixed('reason', next.reason ?? '', old.reason ?? '');
+  fixed('type', next.type ?? '', old.type ?? '');
+  fixed('eventTime', next.eventTime ?? null, old.eventTime ?? null);
+  fixed('action', next.action ?? '', old.action ?? '');
+  fixed('related', next.related ?? null, old.related ?? null);
+  fixed('reportingController', next.reportingComponent ?? '', old.reportingComponent ?? '');
+  fixed('reportingInstance', next.reportingInstance ?? '', old.reportingInstance ?? '');
+  return errors;
+}
+
+function same(one: unknown, other: unknown): boolean {
+  return jsonEqual(one ?? null, other ?? null);
 }
 
 function firstSeen(event: Event, nowMs: number): string {
