@@ -48,6 +48,11 @@ function headOf(resource: Resource, view: ResourceView): string {
   return `{"kind":"${resource.kind}","apiVersion":"${formatGroupVersion(view)}","metadata":{`;
 }
 
+/** Where the content of `metadata` begins in what is stored. */
+export function metadataStart(resource: Resource): number {
+  return headOf(resource, storageView(resource)).length;
+}
+
 /** The stored form of an object on the hub shape. */
 export function encodeStored(resource: Resource, hub: KubeObject): Uint8Array {
   const { kind: _kind, apiVersion: _version, metadata, ...rest } = hub;
@@ -85,7 +90,7 @@ export function encodeView(served: Served, value: Uint8Array, revision: number):
   if (view.fromHub !== undefined) {
     return Buffer.from(JSON.stringify(viewObject(served, decodeStored(value, revision))));
   }
-  const before = headOf(resource, storageView(resource)).length;
+  const before = metadataStart(resource);
   const head = `${headOf(resource, view)}"resourceVersion":"${revision}",`;
   const bytes = Buffer.allocUnsafe(head.length + value.length - before);
   bytes.write(head, 0, 'latin1');
@@ -110,7 +115,7 @@ export function itemWriter(served: Served): ItemWriter {
       pieces.push(Buffer.from(JSON.stringify(named ? shown : item)));
     };
   }
-  const before = headOf(resource, storageView(resource)).length;
+  const before = metadataStart(resource);
   const head = named ? headOf(resource, view) : '{"metadata":{';
   return ({ value, revision }, pieces) => {
     pieces.push(

@@ -11,7 +11,8 @@ import type { Clock } from '#kit/clock.ts';
 import type { Entry } from '#store';
 import { decodeEntry, type ItemWriter, itemWriter } from '../registry.ts';
 import type { Output } from '../request.ts';
-import { columnDefinitions, type IncludeObject, partialObject, tableRow } from './table.ts';
+import { rowWriter } from './stored-row.ts';
+import { columnDefinitions, type IncludeObject, partialObject } from './table.ts';
 
 export interface ListMeta {
   readonly resourceVersion: string;
@@ -89,10 +90,8 @@ function entryWriter({ served, form, includeObject, clock }: ListBodyOptions): I
       return itemWriter(served);
     case 'partial':
       return (entry, pieces) => pieces.push(json(partialObject(decodeEntry(entry))));
-    case 'table': {
-      const options = { includeObject, nowMs: clock.now() };
-      return (entry, pieces) => pieces.push(json(tableRow(served, decodeEntry(entry), options)));
-    }
+    case 'table':
+      return rowWriter(served, { includeObject, nowMs: clock.now() });
     default:
       return form satisfies never;
   }
