@@ -42,6 +42,7 @@ async function runCommandLine(args: readonly string[]): Promise<void> {
     up: (flags) => up(flags),
     server: (flags) => up({ ...flags, node: flags.node ?? 'none' }),
     agent: (flags) => agent(flags),
+    kubelet: (options) => kubelet(options),
     token: (action, flags) => token(action, flags),
     down: async (flags) => (await import('./cluster/operate.ts')).down(await settings(flags)),
     status: async (flags) => (await import('./cluster/operate.ts')).status(await settings(flags)),
@@ -114,6 +115,26 @@ async function agent(flags: AgentFlags): Promise<void> {
     { config, version, progress, signal: stop.signal },
   );
   progress.note(outcome === 'running' ? `already running from ${config.dataDir}` : 'stopped');
+  process.exit(0);
+}
+
+/** The kubelet alone, until a signal ends it; what it says goes to its standard error. */
+async function kubelet(options: Readonly<Record<string, string | true>>): Promise<void> {
+  const { kubeletFlags } = await import('./cluster/kubelet-flags.ts');
+  const { readKubeletConfig } = await import('./cluster/kubelet-settings.ts');
+  const { runKubeletAlone } = await import('./cluster/kubelet-command.ts');
+  const { systemClock } = await import('./kit/clock.ts');
+  const { systemRandom } = await import('./kit/random.ts');
+  const { openLog } = await import('./kit/log.ts');
+  const config = readKubeletConfig(kubeletFlags(options));
+  const clock = systemClock();
+  const stop = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => stop.abort(new Error(`got ${name}`)));
+  }
+  const write = (line: string): void => void process.stderr.write(line);
+  const log = openLog({ clock, level: config.logLevel, format: 'text', write });
+  await runKubeletAlone({ clock, random: systemRandom(), log }, config, stop.signal);
   process.exit(0);
 }
 

@@ -6,7 +6,6 @@
  * the same process as in `coracle up` (`node-process.ts`); certificates are renewed while it runs.
  */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type Client, type HttpConnections, openClient, openHttpTransport } from '#client';
 import { aborted } from '#kit/aborted.ts';
@@ -16,6 +15,7 @@ import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import type { KeyPair } from '#kit/x509.ts';
 import { nodes } from '#resources/kinds.ts';
+import { addressTowards } from './address-towards.ts';
 import type { AgentConfig } from './agent-config.ts';
 import { type ClusterFacts, readClusterFacts } from './cluster-facts.ts';
 import { ConfigError } from './config.ts';
@@ -37,7 +37,6 @@ import { openAgentState, registerCluster } from './state.ts';
 import { StatusBoard } from './status-board.ts';
 
 const limits = {
-  connectMs: 5_000,
   readyPollMs: 100,
   renewRetryMs: 10_000,
   /** Timers cannot wait for longer than 24 days; the clock is looked at daily. */
@@ -255,22 +254,4 @@ async function tellReady(
     await deps.clock.sleep(limits.readyPollMs, { signal });
   }
   of.status.ready('node', of.nodeName);
-}
-
-/** The address that this machine has towards the server. */
-function addressTowards(server: string): Promise<string> {
-  const { hostname, port } = new URL(server);
-  return new Promise((resolve, reject) => {
-    const socket = connect({
-      host: hostname.replace(/^\[|\]$/g, ''),
-      port: Number(port || 443),
-      timeout: limits.connectMs,
-    });
-    socket.once('connect', () => {
-      resolve(socket.localAddress ?? '127.0.0.1');
-      socket.destroy();
-    });
-    socket.once('timeout', () => socket.destroy(new Error(`${server} does not answer`)));
-    socket.once('error', reject);
-  });
 }

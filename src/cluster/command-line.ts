@@ -6,6 +6,7 @@ import { Command } from '#kit/command-line.ts';
 import type { AgentFlags } from './agent-config.ts';
 import type { Flags } from './config.ts';
 import type { HollowFlags } from './hollow-settings.ts';
+import { addKubeletFlags } from './kubelet-flags.ts';
 import type { TokenFlags } from './token-command.ts';
 import type { WhyFlags } from './why-command.ts';
 
@@ -29,6 +30,8 @@ export interface Commands {
   up(flags: Flags): Promise<void>;
   server(flags: Flags): Promise<void>;
   agent(flags: AgentFlags): Promise<void>;
+  /** As texts, by names in camel case. */
+  kubelet(options: Readonly<Record<string, string | true>>): Promise<void>;
   /** Prints the server's own token, or does what it is told about further ones. */
   token(action: TokenAction, flags: TokenFlags): Promise<void>;
   down(flags: Flags): Promise<void>;
@@ -59,6 +62,9 @@ export function openCommandLine(commands: Commands): Command {
   addAgentFlags(
     program.command('agent').description('join a cluster with this machine as a node'),
   ).action((flags: AgentFlags) => commands.agent(flags));
+  addKubeletFlags(
+    program.command('kubelet').description('run the kubelet alone, for any API server'),
+  ).action((options: Readonly<Record<string, string | true>>) => commands.kubelet(options));
   addTokenCommands(program, commands);
   addDataDir(program.command('down').description('stop the cluster of a data dir'))
     .option('--leave-pods', 'leave the pods running')

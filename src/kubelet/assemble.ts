@@ -40,7 +40,7 @@ export function assemble(
   const { client, clock, log, runtime, random, informers } = deps;
   const { signal } = scope;
   const machine = deps.machine ?? linuxMachine({ log });
-  const paths = kubeletPaths(options.dataDir, options.podLogsDir);
+  const paths = kubeletPaths(options.dataDir, options);
   const recorder = openRecorder({
     client,
     clock,
@@ -84,7 +84,7 @@ export function assemble(
       hostIPs,
       memoryBytes: facts.memoryBytes,
       allocatable,
-      clusterDNS: [options.clusterDNS],
+      clusterDNS: [options.clusterDNS].flat(),
       clusterDomain: options.clusterDomain,
       cgroupRoot: options.cgroupRoot ?? `/coracle-${options.clusterId}`,
       podPidsMax: options.podPidsMax,

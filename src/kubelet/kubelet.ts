@@ -18,7 +18,7 @@ import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import { hostLinkName } from '#network';
 import { nodes, pods, services } from '#resources/kinds.ts';
-import type { Node, Pod, Service } from '#resources/types/core-v1.ts';
+import type { Node, Pod, Service, Taint } from '#resources/types/core-v1.ts';
 import { type Admission, planAdmission } from './admission.ts';
 import { assemble, maxPodsDefault } from './assemble.ts';
 import { type NodeDevices, noDevices } from './devices/devices.ts';
@@ -54,8 +54,8 @@ export interface KubeletOptions {
   readonly dataDir: string;
   /** Part of the names of cgroups. */
   readonly clusterId: string;
-  /** Address of the cluster's DNS. */
-  readonly clusterDNS: string;
+  /** Addresses of the cluster's DNS. */
+  readonly clusterDNS: string | readonly string[];
   readonly clusterDomain: string;
   /** Of the node's server (logs, exec, port-forward). */
   readonly port: number;
@@ -69,12 +69,18 @@ export interface KubeletOptions {
         readonly onServe?: ((server: Pick<KubeletServer, 'useCertificate'>) => void) | undefined;
       }
     | undefined;
+  /** Where volumes and the like of pods are; default: below the data dir. */
+  readonly rootDir?: string | undefined;
   readonly podLogsDir?: string | undefined;
   readonly maxPods?: number | undefined;
   readonly podPidsMax?: number | undefined;
   readonly cgroupRoot?: string | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
   readonly podCIDR?: string | undefined;
+  /** Of the Node when it is made. */
+  readonly taints?: readonly Taint[] | undefined;
+  /** Whether the Node is made; else somebody else has made it. Default: yes. */
+  readonly registers?: boolean | undefined;
   /** Where manifests of static pods are; default: nowhere. */
   readonly staticPods?: ManifestSources | undefined;
   readonly settings?: KubeletSettings | undefined;
@@ -85,7 +91,7 @@ export interface KubeletOptions {
   readonly signal: AbortSignal;
 }
 
-export { defaultSettings } from './settings.ts';
+export { defaultSettings, type KubeletSettings } from './settings.ts';
 
 export const limits = {
   logBytesMax: 10 * 1024 * 1024,
@@ -274,6 +280,8 @@ class Kubelet {
         maxPods: this.#options.maxPods ?? maxPodsDefault,
         labels: labels ?? {},
         podCIDR,
+        taints: this.#options.taints,
+        registers: this.#options.registers,
         settings: this.#parts.settings,
       },
     );

@@ -165,6 +165,9 @@ export class NodeRegistration {
   async #register(status: NodeStatus, signal: AbortSignal): Promise<Node> {
     const { client } = this.#deps;
     const wanted = newNode(this.#options, status);
+    if (this.#options.registers === false) {
+      return client.get(nodes, { name: this.#options.nodeName }, { signal });
+    }
     try {
       // Whether the server keeps the status of a new node shows in its answer.
       return await client.create(nodes, wanted, { signal });

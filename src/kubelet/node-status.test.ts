@@ -107,3 +107,15 @@ test('heartbeat times alone are no change; a transition keeps its time', () => {
   );
   assert.equal(isSameStatus(first, lost), false);
 });
+
+test('a node is made with the taints that it was given', () => {
+  const taints = [{ key: 'gpu', value: 'yes', effect: 'NoSchedule' }];
+  assert.deepEqual(newNode({ ...options, taints }, first).spec, { taints });
+  const podCIDR = '10.42.0.0/24';
+  assert.deepEqual(newNode({ ...options, taints, podCIDR }, first).spec, {
+    taints,
+    podCIDR,
+    podCIDRs: [podCIDR],
+  });
+  assert.deepEqual(newNode(options, first).spec, {});
+});

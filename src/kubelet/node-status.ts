@@ -5,7 +5,7 @@
  */
 import { compareQuantities, quantityValue, subtractQuantities } from '#api/quantity.ts';
 import { formatTime } from '#kit/clock.ts';
-import type { Node, NodeCondition, NodeStatus } from '#resources/types/core-v1.ts';
+import type { Node, NodeCondition, NodeStatus, Taint } from '#resources/types/core-v1.ts';
 import type { DeviceAmounts } from './devices/device-manager.ts';
 import type { KubeletSettings } from './settings.ts';
 
@@ -35,6 +35,8 @@ export interface NodeOptions {
   readonly maxPods: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly podCIDR?: string | undefined;
+  readonly taints?: readonly Taint[] | undefined;
+  readonly registers?: boolean | undefined;
   readonly settings: KubeletSettings;
 }
 
@@ -48,7 +50,8 @@ export const kubeletVersion = 'v1.36.0';
 const imagesMax = 50;
 
 export function newNode(options: NodeOptions, status: NodeStatus): Node {
-  const { nodeName, labels, podCIDR } = options;
+  const { nodeName, labels, podCIDR, taints = [] } = options;
+  const tainted = taints.length === 0 ? {} : { taints };
   const architecture = status.nodeInfo?.architecture ?? '';
   return {
     apiVersion: 'v1',
@@ -64,7 +67,7 @@ export function newNode(options: NodeOptions, status: NodeStatus): Node {
         ...labels,
       },
     },
-    spec: podCIDR === undefined ? {} : { podCIDR, podCIDRs: [podCIDR] },
+    spec: podCIDR === undefined ? tainted : { ...tainted, podCIDR, podCIDRs: [podCIDR] },
     status,
   };
 }

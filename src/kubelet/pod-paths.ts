@@ -16,8 +16,12 @@ export interface KubeletPaths {
   readonly podLogs: string;
 }
 
-export function kubeletPaths(dataDir: string, podLogsDir?: string): KubeletPaths {
-  const root = join(dataDir, 'agent', 'kubelet');
+export function kubeletPaths(
+  dataDir: string,
+  options: { readonly rootDir?: string | undefined; readonly podLogsDir?: string | undefined } = {},
+): KubeletPaths {
+  const { rootDir, podLogsDir } = options;
+  const root = rootDir ?? join(dataDir, 'agent', 'kubelet');
   return {
     root,
     pods: join(root, 'pods'),

@@ -1,0 +1,54 @@
+/** The file of a kubelet: flags win over it, its paths are its own, its faults are said. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { kubeletFlags } from './kubelet-flags.ts';
+import { readKubeletConfig } from './kubelet-settings.ts';
+
+test('flags win over the file, and paths in it are relative to it', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'coracle-kubelet-'));
+  try {
+    const config = join(folder, 'kubelet.yaml');
+    const head = 'apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n';
+    const read = (body: string, options: Record<string, string> = {}) => {
+      writeFileSync(config, body === '' ? '' : head + body);
+      return readKubeletConfig(kubeletFlags({ config, ...options }));
+    };
+    const body = [
+      'staticPodPath: manifests',
+      'maxPods: 5',
+      'podPidsLimit: 100',
+      'authentication: {x509: {clientCAFile: ca.crt}}',
+      'evictionHard: {memory.available: 200Mi}',
+      'imageMinimumGCAge: 5m',
+      'cpuManagerPolicy: static',
+    ].join('\n');
+    const { fields, settings, unused } = read(body, { maxPods: '6' });
+    assert.equal(fields.staticPodPath, join(folder, 'manifests'));
+    assert.equal(fields.authentication?.x509?.clientCAFile, join(folder, 'ca.crt'));
+    assert.deepEqual([fields.maxPods, fields.podPidsLimit], [6, 100]);
+    assert.deepEqual(settings.evictionHard, { 'memory.available': '200Mi' });
+    assert.equal(settings.imageMinimumGCAgeMs, 300_000);
+    assert.deepEqual(unused, ['cpuManagerPolicy']);
+    const merged = read(`${body}\nmergeDefaultEvictionSettings: true`);
+    assert.equal(merged.settings.evictionHard['nodefs.available'], '10%');
+    assert.equal(merged.settings.evictionHard['memory.available'], '200Mi');
+    const failed = `failed to load Kubelet config file ${config}, error`;
+    const lenient = read('foo: 1\nmaxPods: 3');
+    assert.equal(lenient.fields.maxPods, 3);
+    assert.equal(lenient.strictProblem, 'strict decoding error: unknown field "foo"');
+    const wrong = `failed to load kubelet config file, path: ${config}, error: ${failed} `;
+    assert.throws(
+      () => read('maxPods: many'),
+      (error) => error instanceof Error && error.message.startsWith(`${wrong}failed to decode: `),
+    );
+    assert.throws(() => read(''), /kubelet config file ".*kubelet.yaml" was empty/);
+    rmSync(config);
+    const options = kubeletFlags({ config });
+    assert.throws(() => readKubeletConfig(options), /failed to read kubelet config file/);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});

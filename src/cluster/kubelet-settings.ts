@@ -1,0 +1,297 @@
+/**
+ * What `coracle kubelet` was told: flags with upstream's names over a `KubeletConfiguration` over
+ * upstream's defaults, as one value. Unknown names in a file are told of and passed over, as
+ * upstream does; what cannot be used is refused with upstream's words, naming the flag or field.
+ * `main.ts` reads, `kubelet-command.ts` performs.
+ */
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { decodeObject } from '#api/decode.ts';
+import { isReason } from '#api/errors.ts';
+import { parseDuration } from '#kit/duration.ts';
+import type { Level } from '#kit/log.ts';
+import { parseYaml } from '#kit/yaml.ts';
+import { defaultSettings, type KubeletSettings } from '#kubelet';
+import type { Taint } from '#resources/types/core-v1.ts';
+import { ConfigError } from './config.ts';
+import { kubeletConfiguration } from './kubelet-fields.ts';
+
+type Texts = Readonly<Record<string, string>>;
+
+/** As the command line gives them, all texts; upstream's names in camel case. */
+export interface KubeletFlags {
+  readonly config?: string;
+  readonly kubeconfig?: string;
+  readonly bootstrapKubeconfig?: string;
+  readonly hostnameOverride?: string;
+  readonly nodeIp?: string;
+  readonly nodeLabels?: string;
+  readonly rootDir?: string;
+  readonly certDir?: string;
+  readonly containerRuntimeEndpoint?: string;
+  readonly v?: string;
+  /** Those that are fields of the file too, by the names of the file. */
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/** The part of the file that is acted on. */
+interface Fields {
+  readonly staticPodPath?: string;
+  readonly staticPodURL?: string;
+  readonly staticPodURLHeader?: Readonly<Record<string, readonly string[]>>;
+  readonly podLogsDir?: string;
+  readonly port?: number;
+  readonly enableServer?: boolean;
+  readonly tlsCertFile?: string;
+  readonly tlsPrivateKeyFile?: string;
+  readonly authentication?: { readonly x509?: { readonly clientCAFile?: string } };
+  readonly healthzPort?: number;
+  readonly healthzBindAddress?: string;
+  readonly clusterDomain?: string;
+  readonly clusterDNS?: readonly string[];
+  readonly cgroupRoot?: string;
+  readonly maxPods?: number;
+  readonly podCIDR?: string;
+  readonly podPidsLimit?: number;
+  readonly registerNode?: boolean;
+  readonly registerWithTaints?: readonly Taint[];
+  readonly containerRuntimeEndpoint?: string;
+  readonly imageMinimumGCAge?: string;
+  readonly imageMaximumGCAge?: string;
+  readonly imageGCHighThresholdPercent?: number;
+  readonly imageGCLowThresholdPercent?: number;
+  readonly evictionHard?: Texts;
+  readonly evictionSoft?: Texts;
+  readonly evictionSoftGracePeriod?: Texts;
+  readonly evictionMinimumReclaim?: Texts;
+  readonly evictionPressureTransitionPeriod?: string;
+  readonly evictionMaxPodGracePeriod?: number;
+  readonly mergeDefaultEvictionSettings?: boolean;
+  readonly systemReserved?: Texts;
+  readonly kubeReserved?: Texts;
+  readonly allowedUnsafeSysctls?: readonly string[];
+}
+
+export interface KubeletConfig {
+  readonly kubeconfig: string | undefined;
+  readonly bootstrapKubeconfig: string | undefined;
+  readonly nodeName: string;
+  readonly nodeIP: string | undefined;
+  readonly labels: Texts;
+  readonly rootDir: string;
+  readonly certDir: string;
+  /** Path of the runtime's socket. */
+  readonly runtimeSocket: string;
+  readonly logLevel: Level;
+  readonly settings: KubeletSettings;
+  readonly fields: Fields;
+  /** Given, and not acted on. */
+  readonly unused: readonly string[];
+  /** What a strict reader would have refused the file for. */
+  readonly strictProblem: string | undefined;
+}
+
+const acted = new Set(
+  (
+    'staticPodPath staticPodURL staticPodURLHeader podLogsDir port enableServer ' +
+    'tlsCertFile tlsPrivateKeyFile authentication ' +
+    'healthzPort healthzBindAddress clusterDomain clusterDNS cgroupRoot maxPods podCIDR ' +
+    'podPidsLimit registerNode registerWithTaints containerRuntimeEndpoint imageMinimumGCAge ' +
+    'imageMaximumGCAge imageGCHighThresholdPercent imageGCLowThresholdPercent evictionHard ' +
+    'evictionSoft evictionSoftGracePeriod evictionMinimumReclaim evictionMaxPodGracePeriod ' +
+    'evictionPressureTransitionPeriod mergeDefaultEvictionSettings systemReserved kubeReserved ' +
+    'allowedUnsafeSysctls kind apiVersion'
+  ).split(' '),
+);
+
+export function readKubeletConfig(flags: KubeletFlags): KubeletConfig {
+  const file = flags.config === undefined ? { fields: {} } : readFile(resolve(flags.config));
+  // The file was decoded by its schema, and flags are read to the types of the fields.
+  const fields = { ...file.fields, ...flags.fields } as Fields;
+  const rootDir = resolve(flags.rootDir ?? '/var/lib/kubelet');
+  const endpoint =
+    flags.containerRuntimeEndpoint ??
+    fields.containerRuntimeEndpoint ??
+    'unix:///run/containerd/containerd.sock';
+  const given = (path: string | undefined): string | undefined =>
+    path === undefined || path === '' ? undefined : resolve(path);
+  return {
+    kubeconfig: given(flags.kubeconfig),
+    bootstrapKubeconfig: given(flags.bootstrapKubeconfig),
+    nodeName: (flags.hostnameOverride ?? hostname()).trim().toLowerCase(),
+    nodeIP: flags.nodeIp,
+    labels: parsePairs('--node-labels', flags.nodeLabels ?? '', '='),
+    rootDir,
+    certDir: resolve(flags.certDir ?? join(rootDir, 'pki')),
+    runtimeSocket: endpoint.replace(/^unix:\/\//, ''),
+    logLevel: Number(flags.v ?? 0) >= 4 ? 'debug' : 'info',
+    settings: settingsOf(fields),
+    fields,
+    unused: Object.keys(fields).filter((name) => !acted.has(name)),
+    strictProblem: file.strictProblem,
+  };
+}
+
+function readFile(path: string): DecodedFile {
+  const fail = (why: string): never => {
+    throw new ConfigError(
+      `failed to load kubelet config file, path: ${path}, error: ` +
+        `failed to load Kubelet config file ${path}, error ${why}`,
+    );
+  };
+  let text = '';
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    fail(`failed to read kubelet config file "${path}", error: ${why}`);
+  }
+  if (text === '') fail(`kubelet config file "${path}" was empty`);
+  const decoded = decodeKubeletConfiguration(text);
+  if ('problem' in decoded) return fail(`failed to decode: ${decoded.problem}`);
+  return { ...decoded, fields: withAbsolutePaths(decoded.fields, dirname(path)) };
+}
+
+interface DecodedFile {
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly strictProblem?: string | undefined;
+}
+
+/** Pure. */
+export function decodeKubeletConfiguration(
+  text: string,
+): DecodedFile | { readonly problem: string } {
+  try {
+    const value = parseYaml(text);
+    // Parse boundary: anything may stand in a file.
+    const { kind, apiVersion } = (value ?? {}) as { kind?: unknown; apiVersion?: unknown };
+    if (kind !== 'KubeletConfiguration' || apiVersion !== 'kubelet.config.k8s.io/v1beta1') {
+      const [group, version] = String(apiVersion ?? '').split('/');
+      const what = `no kind "${String(kind ?? '')}" is registered for version`;
+      return { problem: `${what} "${version === undefined ? group : `${group}/${version}`}"` };
+    }
+    const { object, problems } = decodeObject(value, kubeletConfiguration, new Map());
+    if (problems.length === 0) return { fields: object };
+    return { fields: object, strictProblem: `strict decoding error: ${problems.join(', ')}` };
+  } catch (error) {
+    if (isReason(error, 'BadRequest') || error instanceof Error) return { problem: error.message };
+    throw error;
+  }
+}
+
+/** Paths in a file are relative to it. */
+function withAbsolutePaths(fields: Readonly<Record<string, unknown>>, folder: string) {
+  const absolute = (path: unknown): unknown =>
+    typeof path === 'string' && path !== '' && !isAbsolute(path) ? join(folder, path) : path;
+  const { authentication } = fields as Fields;
+  const x509 = authentication?.x509;
+  const moved = Object.fromEntries(
+    ['staticPodPath', 'tlsCertFile', 'tlsPrivateKeyFile', 'podLogsDir']
+      .filter((name) => fields[name] !== undefined)
+      .map((name) => [name, absolute(fields[name])]),
+  );
+  const clientCAFile = absolute(x509?.clientCAFile);
+  const more = x509 === undefined ? {} : { authentication: { x509: { clientCAFile } } };
+  return { ...fields, ...moved, ...more };
+}
+
+function settingsOf(fields: Fields): KubeletSettings {
+  const base = defaultSettings;
+  const hard = fields.evictionHard;
+  const merged = fields.mergeDefaultEvictionSettings === true ? base.evictionHard : {};
+  const settings = {
+    ...base,
+    systemReserved: fields.systemReserved ?? {},
+    kubeReserved: fields.kubeReserved ?? {},
+    evictionHard: hard === undefined ? base.evictionHard : { ...merged, ...hard },
+    evictionSoft: fields.evictionSoft ?? {},
+    evictionSoftGracePeriodMs: Object.fromEntries(
+      Object.entries(fields.evictionSoftGracePeriod ?? {}).map(([signal, time]) => [
+        signal,
+        duration(`evictionSoftGracePeriod[${signal}]`, time, 0),
+      ]),
+    ),
+    evictionMinimumReclaim: fields.evictionMinimumReclaim ?? {},
+    evictionPressureTransitionPeriodMs: duration(
+      'evictionPressureTransitionPeriod',
+      fields.evictionPressureTransitionPeriod,
+      base.evictionPressureTransitionPeriodMs,
+    ),
+    evictionMaxPodGracePeriodSeconds: fields.evictionMaxPodGracePeriod ?? 0,
+    imageGCHighThresholdPercent:
+      fields.imageGCHighThresholdPercent ?? base.imageGCHighThresholdPercent,
+    imageGCLowThresholdPercent:
+      fields.imageGCLowThresholdPercent ?? base.imageGCLowThresholdPercent,
+    imageMinimumGCAgeMs: duration(
+      'imageMinimumGCAge',
+      fields.imageMinimumGCAge,
+      base.imageMinimumGCAgeMs,
+    ),
+    imageMaximumGCAgeMs: duration(
+      'imageMaximumGCAge',
+      fields.imageMaximumGCAge,
+      base.imageMaximumGCAgeMs,
+    ),
+    allowedUnsafeSysctls: fields.allowedUnsafeSysctls ?? [],
+  };
+  refuseWrong(settings);
+  return settings;
+}
+
+/** With upstream's words, which name flags. */
+function refuseWrong(settings: KubeletSettings): void {
+  const { imageGCHighThresholdPercent: high, imageGCLowThresholdPercent: low } = settings;
+  const share = (name: string, flag: string, value: number): void => {
+    if (value >= 0 && value <= 100) return;
+    throw new ConfigError(
+      `invalid configuration: ${name} (${flag}) ${value} must be between 0 and 100, inclusive`,
+    );
+  };
+  share('imageGCHighThresholdPercent', '--image-gc-high-threshold', high);
+  share('imageGCLowThresholdPercent', '--image-gc-low-threshold', low);
+  if (low >= high) {
+    throw new ConfigError(
+      `invalid configuration: imageGCLowThresholdPercent (--image-gc-low-threshold) ${low} ` +
+        `must be less than imageGCHighThresholdPercent (--image-gc-high-threshold) ${high}`,
+    );
+  }
+  for (const signal of Object.keys(settings.evictionSoft)) {
+    if (settings.evictionSoftGracePeriodMs[signal] !== undefined) continue;
+    throw new ConfigError(
+      `grace period must be specified for the soft eviction threshold ${signal}`,
+    );
+  }
+}
+
+function duration(field: string, text: string | undefined, otherwise: number): number {
+  if (text === undefined) return otherwise;
+  const ms = parseDuration(text);
+  if (ms !== undefined && ms >= 0) return ms;
+  throw new ConfigError(`${field}: time: invalid duration ${JSON.stringify(text)}`);
+}
+
+/** `memory.available<100Mi,nodefs.available<10%`, `cpu=100m,memory=1Gi`, `a:b`. */
+export function parsePairs(flag: string, text: string, between: '<' | '=' | ':'): Texts {
+  const parts = text.split(',').filter((part) => part.trim() !== '');
+  return Object.fromEntries(
+    parts.map((part) => {
+      const at = part.indexOf(between);
+      if (at > 0) return [part.slice(0, at).trim(), part.slice(at + 1).trim()];
+      throw new ConfigError(`${flag}: malformed pair, expect string${between}string: ${part}`);
+    }),
+  );
+}
+
+/** `key=value:NoSchedule,other:NoExecute`. */
+export function parseTaints(flag: string, text: string): readonly Taint[] {
+  return text
+    .split(',')
+    .filter((part) => part !== '')
+    .map((part) => {
+      const [, key = '', value = '', effect = ''] =
+        /^([^=:]+)(?:=([^:]*))?:(NoSchedule|PreferNoSchedule|NoExecute)$/.exec(part) ?? [];
+      if (key === '') throw new ConfigError(`${flag}: invalid taint spec: ${part}`);
+      return { key, ...(value === '' ? {} : { value }), effect };
+    });
+}
