@@ -53,7 +53,7 @@ const ends = (code: number, restartCount = 0): PodLife =>
   living({ c: { run: run({ exit: exit(5000, code) }), restartCount } });
 
 function plan(of: Pod, life: PodLife | undefined, afterMs: number): readonly Action[] {
-  return planPod({ pod: of, life, stopMs }, startMs + afterMs);
+  return planPod({ pod: of, life, stopMs, crowded: false }, startMs + afterMs);
 }
 
 function statusAt(afterMs: number, of: Pod, life: PodLife): PodStatus {
@@ -96,6 +96,16 @@ test('what the API shows already is not written again; the next moment is waited
   const others = [...(status.conditions ?? []), { type: 'PodScheduled', status: 'True' }];
   const known = pod({ status: { ...status, conditions: others } });
   assert.deepEqual(plan(known, begun, 500), [{ do: 'wait', untilMs: startMs + 1000 }]);
+});
+
+test('in a crowd it is not written that a pod begins which runs in a moment', () => {
+  const at = (afterMs: number, crowded: boolean, life = begun) =>
+    planPod({ pod: pod(), life, stopMs, crowded }, startMs + afterMs).map((one) => one.do);
+  assert.deepEqual(at(0, true), ['wait']);
+  assert.deepEqual(at(0, false), ['writeStatus', 'wait']);
+  // Not in a moment; or begun already.
+  assert.deepEqual(at(0, true, { ...begun, sandboxMs: startMs + 1001 }), ['writeStatus', 'wait']);
+  assert.deepEqual(at(1000, true, up), ['writeStatus', 'wait']);
 });
 
 test('somebody who calls the pod unready is put right', () => {

@@ -5,6 +5,9 @@
  * Example, with the default delays: seen at 0 s → start; 0.2 s: its container runs and is ready →
  * write the status; deletion wished at 60 s → stop, wait; 60.2 s → write how it ended, delete for
  * good. `pods.ts` performs this, and asks again at the time of `wait` or when the pod changes.
+ *
+ * Where more statuses wait than can be sent, that a pod is being created is not worth a write if it
+ * will run in a moment: kubelets, too, send only the newest of what has been waiting.
  */
 import { jsonEqual } from '#kit/json-equal.ts';
 import type { Pod, PodStatus } from '#resources/types/core-v1.ts';
@@ -33,10 +36,16 @@ export interface PodView {
   readonly pod: Pod;
   readonly life: PodLife | undefined;
   readonly stopMs: number;
+  /** Other pods wait for their statuses to be written. */
+  readonly crowded: boolean;
 }
 
-export function planPod({ pod, life, stopMs }: PodView, nowMs: number): readonly Action[] {
-  if (pod.metadata.deletionTimestamp !== undefined) return planEnd({ pod, life, stopMs }, nowMs);
+/** What changes within this time is not written before, in a crowd. */
+const momentMs = 1_000;
+
+export function planPod(view: PodView, nowMs: number): readonly Action[] {
+  const { pod, life, crowded } = view;
+  if (pod.metadata.deletionTimestamp !== undefined) return planEnd(view, nowMs);
   if (isOver(pod)) return life === undefined ? [] : [{ do: 'forget' }];
   if (life === undefined) return wasLost(pod) ? [planLost(pod, nowMs)] : [{ do: 'start' }];
   const due = dueRuns(pod, life, nowMs);
@@ -44,8 +53,10 @@ export function planPod({ pod, life, stopMs }: PodView, nowMs: number): readonly
   const isLate = (deadlineOf(pod, life) ?? Number.POSITIVE_INFINITY) <= nowMs;
   const status = podStatus(pod, life, { nowMs, ends: isLate ? 'late' : undefined });
   const actions: Action[] = [];
-  if (!isShown(pod.status, status)) actions.push({ do: 'writeStatus', status });
   const untilMs = nextChangeMs(pod, life, nowMs);
+  const begins = nowMs < life.sandboxMs && life.sandboxMs <= nowMs + momentMs;
+  const spared = crowded && begins && untilMs !== undefined;
+  if (!spared && !isShown(pod.status, status)) actions.push({ do: 'writeStatus', status });
   if (untilMs !== undefined) actions.push({ do: 'wait', untilMs });
   return actions;
 }

@@ -131,7 +131,8 @@ class PodRunner {
       if (pod === undefined || node === undefined) return;
       const life = this.#lives.get(pod.metadata.uid ?? '');
       const { stopMs } = this.#options.delays;
-      const actions = planPod({ pod, life, stopMs }, this.#deps.clock.now());
+      const crowded = this.#queue.length > 0;
+      const actions = planPod({ pod, life, stopMs, crowded }, this.#deps.clock.now());
       for (const action of actions) await this.#perform(action, { pod, node, signal });
       // What begins is only remembered; what to say of it is planned again.
       if (!actions.some((action) => action.do === 'start' || action.do === 'run')) return;
