@@ -2,11 +2,19 @@
  * What claims and their templates ask for: devices of a class, how many, and which. Defaults and
  * validation of the part that both share.
  */
-import { duplicate, type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
-import { labelProblems, subdomainProblems } from '#api/names.ts';
+import {
+  type FieldError,
+  invalid,
+  notSupported,
+  required,
+  tooLong,
+  tooMany,
+} from '#api/field-error.ts';
+import { byteLength, labelProblems, subdomainProblems } from '#api/names.ts';
 import { changeMember, fillIn, mapItems } from '../fill-in.ts';
 import type {
   DeviceClaim,
+  DeviceConstraint,
   DeviceRequest,
   DeviceSelector,
   DeviceSubRequest,
@@ -14,11 +22,19 @@ import type {
   ExactDeviceRequest,
   ResourceClaimSpec,
 } from '../types/resource-v1.ts';
+import {
+  validateConfiguration,
+  validateFullAttributeName,
+  validateSet,
+  validateToleration,
+} from './device-parts.ts';
 
 const modes = ['All', 'ExactCount'];
 const requestsMax = 32;
 const choicesMax = 8;
-const selectorsMax = 32;
+/** Of constraints, settings and selectors. */
+const itemsMax = 32;
+const expressionBytesMax = 10 * 1024;
 
 type Asked = ExactDeviceRequest | DeviceSubRequest;
 
@@ -50,109 +66,160 @@ function setAskedDefaults<T extends Asked>(asked: T): T {
 
 export function validateClaimSpec(spec: ResourceClaimSpec, field: string): FieldError[] {
   const { devices = {} } = spec;
+  const { requests = [], constraints = [], config = [] } = devices;
   const at = `${field}.devices`;
-  const { requests = [] } = devices;
-  if (requests.length > requestsMax) {
-    const detail = `must have at most ${requestsMax} items`;
-    const field = `${at}.requests`;
-    return [{ type: 'FieldValueTooMany', field, badValue: requests.length, detail }];
+  const names = requestNames(devices);
+  return [
+    ...validateSet(requests, `${at}.requests`, {
+      itemsMax: requestsMax,
+      judge: validateRequest,
+      key: ({ name }) => name,
+    }),
+    ...validateList(constraints, `${at}.constraints`, (constraint, place) =>
+      validateConstraint(constraint, place, names),
+    ),
+    ...validateList(config, `${at}.config`, (one, place) => [
+      ...validateMentions(one.requests, `${place}.requests`, names),
+      ...validateConfiguration(one, place),
+    ]),
+  ];
+}
+
+function validateList<T>(
+  list: readonly T[],
+  field: string,
+  judge: (item: T, field: string) => readonly FieldError[],
+): readonly FieldError[] {
+  if (list.length > itemsMax) return [tooMany(field, list.length, itemsMax)];
+  return list.flatMap((item, index) => judge(item, `${field}[${index}]`));
+}
+
+/** `gpu`, and `gpu/large` for one of its alternatives. */
+export function requestNames({ requests = [] }: DeviceClaim): ReadonlySet<string> {
+  const names = requests.flatMap(({ name, firstAvailable = [] }) => [
+    name,
+    ...firstAvailable.map((choice) => `${name}/${choice.name}`),
+  ]);
+  return new Set(names);
+}
+
+function validateConstraint(
+  { requests, matchAttribute, distinctAttribute }: DeviceConstraint,
+  field: string,
+  names: ReadonlySet<string>,
+): FieldError[] {
+  const errors = validateMentions(requests, `${field}.requests`, names);
+  if (matchAttribute !== undefined) {
+    return [...errors, ...validateFullAttributeName(matchAttribute, `${field}.matchAttribute`)];
   }
-  const names = new Set<string>();
-  const errors = requests.flatMap((request, index) => {
-    const place = `${at}.requests[${index}]`;
-    const found = [
-      ...validateName(request.name, `${place}.name`),
-      ...validateRequest(request, place),
-    ];
-    if (names.has(request.name)) found.push(duplicate(`${place}.name`, request.name));
-    names.add(request.name);
-    for (const { name } of request.firstAvailable ?? []) names.add(`${request.name}/${name}`);
-    return found;
-  });
-  return [...errors, ...validateMentions(devices, names, at)];
+  if (distinctAttribute !== undefined) {
+    const at = `${field}.distinctAttribute`;
+    return [...errors, ...validateFullAttributeName(distinctAttribute, at)];
+  }
+  // Upstream's words, which speak of too many where there are none.
+  const detail =
+    'exactly one of "matchAttribute" or "distinctAttribute" is required, but multiple fields are set';
+  return [...errors, required(field, detail)];
 }
 
 /** Constraints and settings speak of requests that are there. */
-function validateMentions(
-  { constraints = [], config = [] }: DeviceClaim,
-  names: ReadonlySet<string>,
+export function validateMentions(
+  mentioned: readonly string[] = [],
   field: string,
+  names: ReadonlySet<string>,
 ): FieldError[] {
-  const lists = { constraints, config };
-  return Object.entries(lists).flatMap(([key, list]) =>
-    list.flatMap(({ requests = [] }, index) =>
-      requests.flatMap((name, place) =>
-        names.has(name)
-          ? []
-          : [
-              invalid(
-                `${field}.${key}[${index}].requests[${place}]`,
-                name,
-                "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'",
-              ),
-            ],
-      ),
-    ),
-  );
+  return validateSet(mentioned, field, {
+    itemsMax: requestsMax,
+    judge: (name, at) => validateMention(name, at, names),
+    key: (name) => name,
+  });
 }
 
-function validateName(name: string, field: string): FieldError[] {
-  if (name === '') return [required(field)];
+export function validateMention(
+  name: string,
+  field: string,
+  names: ReadonlySet<string>,
+): FieldError[] {
+  const detail =
+    "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'";
+  const parts = name.split('/');
+  if (parts.length > 2) return [invalid(field, name, detail)];
+  const errors = parts.flatMap((part) => validateLabel(part, field));
+  return names.has(name) ? errors : [...errors, invalid(field, name, detail)];
+}
+
+export function validateLabel(name: string, field: string): FieldError[] {
   return labelProblems(name).map((problem) => invalid(field, name, problem));
 }
 
 function validateRequest(request: DeviceRequest, field: string): FieldError[] {
   const { exactly, firstAvailable = [] } = request;
+  const errors = validateLabel(request.name ?? '', `${field}.name`);
   if (exactly !== undefined && firstAvailable.length > 0) {
     const detail =
       'exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set';
-    return [invalid(field, null, detail)];
+    return [...errors, invalid(field, null, detail)];
   }
-  if (exactly !== undefined) return validateAsked(exactly, `${field}.exactly`);
+  if (exactly !== undefined) return [...errors, ...validateAsked(exactly, `${field}.exactly`)];
   if (firstAvailable.length === 0) {
-    return [required(field, 'exactly one of `exactly` or `firstAvailable` is required')];
+    const detail = 'exactly one of `exactly` or `firstAvailable` is required';
+    return [...errors, required(field, detail)];
   }
-  const at = `${field}.firstAvailable`;
-  if (firstAvailable.length > choicesMax) {
-    const detail = `must have at most ${choicesMax} items`;
-    return [{ type: 'FieldValueTooMany', field: at, badValue: firstAvailable.length, detail }];
-  }
-  return firstAvailable.flatMap((choice, index) => [
-    ...validateName(choice.name, `${at}[${index}].name`),
-    ...validateAsked(choice, `${at}[${index}]`),
-  ]);
+  const choices = validateSet(firstAvailable, `${field}.firstAvailable`, {
+    itemsMax: choicesMax,
+    judge: (choice, at) => [
+      ...validateLabel(choice.name ?? '', `${at}.name`),
+      ...validateAsked(choice, at),
+    ],
+    key: ({ name }) => name,
+  });
+  return [...errors, ...choices];
 }
 
 function validateAsked(asked: Asked, field: string): FieldError[] {
-  const { deviceClassName, allocationMode = '', count = 0, selectors = [] } = asked;
+  const { deviceClassName = '', selectors = [], tolerations = [] } = asked;
   const at = `${field}.deviceClassName`;
   const errors =
     deviceClassName === ''
       ? [required(at)]
       : subdomainProblems(deviceClassName).map((problem) => invalid(at, deviceClassName, problem));
-  if (!modes.includes(allocationMode)) {
-    errors.push(notSupported(`${field}.allocationMode`, allocationMode, modes));
-  } else if (allocationMode === 'All' && count !== 0) {
-    const detail = "must not be specified when allocationMode is 'All'";
-    errors.push(invalid(`${field}.count`, count, detail));
-  } else if (allocationMode === 'ExactCount' && count <= 0) {
-    errors.push(invalid(`${field}.count`, count, 'must be greater than zero'));
+  errors.push(...validateDeviceSelectors(selectors, `${field}.selectors`));
+  errors.push(...validateMode(asked, field));
+  for (const [index, toleration] of tolerations.entries()) {
+    errors.push(...validateToleration(toleration, `${field}.tolerations[${index}]`));
   }
-  return [...errors, ...validateDeviceSelectors(selectors, `${field}.selectors`)];
+  return errors;
 }
+
+function validateMode({ allocationMode = '', count = 0 }: Asked, field: string): FieldError[] {
+  if (!modes.includes(allocationMode)) {
+    return [notSupported(`${field}.allocationMode`, allocationMode, modes)];
+  }
+  if (allocationMode === 'All' && count !== 0) {
+    const detail = "must not be specified when allocationMode is 'All'";
+    return [invalid(`${field}.count`, count, detail)];
+  }
+  if (allocationMode === 'ExactCount' && count <= 0) {
+    return [invalid(`${field}.count`, count, 'must be greater than zero')];
+  }
+  return [];
+}
+
+const emptyExpression =
+  "compilation failed: ERROR: <input>:1:0: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
 
 /** The form of selectors; their expressions are not compiled. */
 export function validateDeviceSelectors(
   selectors: readonly DeviceSelector[],
   field: string,
-): FieldError[] {
-  if (selectors.length > selectorsMax) {
-    const detail = `must have at most ${selectorsMax} items`;
-    return [{ type: 'FieldValueTooMany', field, badValue: selectors.length, detail }];
-  }
-  return selectors.flatMap(({ cel }, index) => {
-    const at = `${field}[${index}].cel`;
+): readonly FieldError[] {
+  return validateList(selectors, field, ({ cel }, place) => {
+    const at = `${place}.cel`;
     if (cel === undefined) return [required(at)];
-    return cel.expression === '' ? [required(`${at}.expression`)] : [];
+    const { expression = '' } = cel;
+    if (byteLength(expression) > expressionBytesMax) {
+      return [tooLong(`${at}.expression`, expressionBytesMax)];
+    }
+    return expression === '' ? [invalid(`${at}.expression`, '', emptyExpression)] : [];
   });
 }

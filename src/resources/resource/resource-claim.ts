@@ -2,14 +2,15 @@
  * ResourceClaim and ResourceClaimTemplate: the wish for devices, for one pod or one for each pod.
  * Neither wish changes; who got what stands in the claim's status. Nothing allocates devices yet.
  */
-import { type FieldError, invalid } from '#api/field-error.ts';
+import { invalid } from '#api/field-error.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
-import { changeMember } from '../fill-in.ts';
+import { changeMember, without } from '../fill-in.ts';
 import { textColumn } from '../text-column.ts';
 import type { ResourceClaim, ResourceClaimTemplate } from '../types/resource-v1.ts';
 import { hubView } from '../view.ts';
+import { allocatedDevices, deviceKey, validateClaimStatus } from './claim-status.ts';
 import { setClaimDefaults, validateClaimSpec } from './device-request.ts';
 
 export function resourceClaimResource(): Resource {
@@ -33,7 +34,7 @@ export function resourceClaimResource(): Resource {
     specChanged: () => false,
     prepareForCreate: (claim) => ({ ...claim, status: {} }),
     prepareForUpdate: (next, old) => ({ ...next, status: old.status }),
-    prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
+    prepareForStatusUpdate: prepareStatus,
     validate: ({ spec }) => validateClaimSpec(spec ?? {}, 'spec'),
     validateUpdate: (next, old) =>
       jsonEqual(next.spec, old.spec) ? [] : [invalid('spec', next.spec, 'field is immutable')],
@@ -50,20 +51,23 @@ export function resourceClaimResource(): Resource {
   });
 }
 
-/** Devices that somebody uses are not exchanged. */
-function validateClaimStatus(next: ResourceClaim, old: ResourceClaim): FieldError[] {
-  const had = old.status?.allocation;
-  const has = next.status?.allocation;
-  const users = next.status?.reservedFor ?? [];
-  const errors: FieldError[] = [];
-  if (had !== undefined && has !== undefined && !jsonEqual(has, had)) {
-    errors.push(invalid('status.allocation', has, 'field is immutable'));
-  }
-  if (has === undefined && users.length > 0) {
-    const detail = 'may not be specified when `allocated` is not set';
-    errors.push({ type: 'FieldValueForbidden', field: 'status.reservedFor', detail });
-  }
-  return errors;
+/** A status says nothing of metadata; what drivers told of a device goes with the device. */
+function prepareStatus(next: ResourceClaim, { metadata: old, spec, status }: ResourceClaim) {
+  const { labels, annotations, finalizers, ownerReferences } = old;
+  const metadata = { ...next.metadata, labels, annotations, finalizers, ownerReferences };
+  return { ...next, metadata, spec, status: withoutReturned(next.status, status) };
+}
+
+function withoutReturned(
+  next: ResourceClaim['status'],
+  old: ResourceClaim['status'],
+): ResourceClaim['status'] {
+  if (next?.devices === undefined) return next;
+  const has = allocatedDevices(next.allocation);
+  const returned = allocatedDevices(old?.allocation).difference(has);
+  const devices = next.devices.filter((device) => !returned.has(deviceKey(device)));
+  if (devices.length === next.devices.length) return next;
+  return devices.length === 0 ? without(next, 'devices') : { ...next, devices };
 }
 
 function stateText({ metadata, status }: ResourceClaim): string {

@@ -47,10 +47,7 @@ test('claims that are refused', () => {
       { requests: [{ name: 'a' }] },
       `${at}: Required value: exactly one of \`exactly\` or \`firstAvailable\` is required`,
     ],
-    [
-      { requests: [{ name: '', exactly: {} }] },
-      `${at}.name: Required value|${at}.exactly.deviceClassName: Required value`,
-    ],
+    [{ requests: [{ name: 'a', exactly: {} }] }, `${at}.exactly.deviceClassName: Required value`],
     [
       { requests: [{ name: 'a', exactly: { ...exactly, allocationMode: 'Some' } }] },
       `${at}.exactly.allocationMode: Unsupported value: "Some": supported values: "All", "ExactCount"`,
@@ -64,7 +61,7 @@ test('claims that are refused', () => {
       `${at}.exactly.selectors[0].cel: Required value`,
     ],
     [
-      { ...devices, config: [{ requests: ['b'] }] },
+      { ...devices, config: [{ requests: ['b'], opaque: { driver: 'd', parameters: {} } }] },
       'spec.devices.config[0].requests[0]: Invalid value: "b": must be the name of a request in the claim or the name of a request and a subrequest separated by \'/\'',
     ],
   ];
@@ -107,11 +104,11 @@ test('slices hold the devices of one driver in one place', () => {
   const broken = { ...spec, allNodes: true, pool: { ...pool, resourceSliceCount: 0 } };
   assert.deepEqual(create('ResourceSlice', broken).errors, [
     'spec.pool.resourceSliceCount: Invalid value: 0: must be greater than zero',
-    'spec: Invalid value: "{nodeName, allNodes}": exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required',
+    'spec: Invalid value: "{`nodeName`, `allNodes`}": exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required, but multiple fields are set',
   ]);
   const twice = { ...spec, devices: [{ name: 'a' }, { name: 'a' }] };
   assert.deepEqual(create('ResourceSlice', twice).errors, [
-    'spec.devices[1].name: Duplicate value: "a"',
+    'spec.devices[1]: Duplicate value: "a"',
   ]);
 });
 
@@ -121,4 +118,66 @@ test('classes select by expressions', () => {
   assert.deepEqual(create<DeviceClass>('DeviceClass', { selectors: [{}] }).errors, [
     'spec.selectors[0].cel: Required value',
   ]);
+});
+
+test('settings and constraints that are refused', () => {
+  const refused = (given: object) =>
+    create('ResourceClaim', { devices: { ...devices, ...given } }).errors.join('|');
+  assert.equal(
+    refused({ config: [{ opaque: { driver: '', parameters: 'text' } }] }),
+    'spec.devices.config[0].opaque.driver: Required value|spec.devices.config[0].opaque.parameters: Invalid value: "<value omitted>": must be a valid JSON object',
+  );
+  assert.equal(refused({ config: [{}] }), 'spec.devices.config[0].opaque: Required value');
+  assert.match(
+    refused({ constraints: [{ matchAttribute: 'model' }, {}] }),
+    /\[0\].matchAttribute: Invalid value: "model": a fully .*\|\S*\[1\]: Required value: /,
+  );
+});
+
+test('a status names devices that the claim has, and forgets those that it gave back', () => {
+  const { hub } = create<ResourceClaim>('ResourceClaim', { devices });
+  const place = { driver: 'd', pool: 'p', device: '1' };
+  const allocation = { devices: { results: [{ request: 'a', ...place }] } };
+  const set = (status: object, old: ResourceClaim) =>
+    updated<ResourceClaim>({ ...hub, status }, old, 'status');
+  const given = set({ allocation, devices: [place] }, hub);
+  assert.deepEqual(given.errors, []);
+  assert.deepEqual(set({ devices: [place] }, given.hub).hub.status?.devices, undefined);
+  const other = { ...place, device: '2', conditions: [{ type: 'Ready', status: 'Yes' }] };
+  assert.deepEqual(set({ allocation, devices: [other] }, hub).errors, [
+    'status.devices[0]: Invalid value: {"Driver":"d","Pool":"p","Device":"2","ShareID":""}: must be an allocated device in the claim',
+    'status.devices[0].conditions[0].status: Unsupported value: "Yes": supported values: "False", "True", "Unknown"',
+    'status.devices[0].conditions[0].lastTransitionTime: Required value',
+    'status.devices[0].conditions[0].reason: Required value',
+  ]);
+  const labelled = { ...hub, metadata: { ...hub.metadata, labels: { a: 'b' } } };
+  assert.equal(updated(labelled, hub, 'status').hub.metadata.labels, undefined);
+});
+
+test('devices that are refused', () => {
+  const pool = { name: 'n1', generation: 1, resourceSliceCount: 1 };
+  const base = { driver: 'gpu.example.com', pool, nodeName: 'n1' };
+  const slice = (device: object) =>
+    create<ResourceSlice>('ResourceSlice', { ...base, devices: [{ name: 'a', ...device }] });
+  const refused = (device: object) => slice(device).errors.join('|');
+  assert.equal(
+    refused({ attributes: { model: {}, driver: { version: '1.x' } } }),
+    'spec.devices[0].attributes[model]: Invalid value: "": exactly one value must be specified|spec.devices[0].attributes[driver].version: Invalid value: "1.x": must be a string compatible with semver.org spec 2.0.0',
+  );
+  assert.equal(
+    refused({ taints: [{ key: 'a', effect: 'Maybe' }], allNodes: true }),
+    'spec.devices[0].taints[0].effect: Unsupported value: "Maybe": supported values: "NoExecute", "NoSchedule", "None"|spec.devices[0]: Invalid value: null: `nodeName`, `nodeSelector` and `allNodes` can only be set if `perDeviceNodeSelection` is set to true in the ResourceSlice spec',
+  );
+  const range = { min: '1', max: '4', step: '2' };
+  const policy = { default: '2', validRange: range };
+  const capacity = { memory: { value: '3', requestPolicy: policy } };
+  const at = 'spec.devices[0].capacity[memory].requestPolicy';
+  assert.equal(refused({ capacity }), `${at}: Forbidden: allowMultipleAllocations must be true`);
+  assert.deepEqual(slice({ capacity, allowMultipleAllocations: true }).errors, [
+    `${at}.validRange.max: Invalid value: "4": max is larger than capacity value: 3`,
+    `${at}.validRange.step: Invalid value: "2": value is not a multiple of a given step (2) from (1)`,
+    `${at}.validRange.step: Invalid value: "4": value is not a multiple of a given step (2) from (1)`,
+  ]);
+  const { hub } = slice({ taints: [{ key: 'a', effect: 'None' }] });
+  assert.notEqual(hub.spec.devices?.[0]?.taints?.[0]?.timeAdded, undefined);
 });
