@@ -7,7 +7,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import {
   type HttpConnections,
   type HttpTransportOptions,
@@ -84,6 +84,7 @@ export async function runKubeletAlone(
         taints: fields.registerWithTaints,
         registers: fields.registerNode,
         staticPods: { path, url, headers: joined(headers) },
+        pluginsRoot: resolve(rootDir),
         onReady: () => {
           isReady = true;
         },
