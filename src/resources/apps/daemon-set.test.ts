@@ -103,7 +103,7 @@ test('ways of updating that are refused', () => {
     ],
     [
       { updateStrategy: { type: 'Slow' } },
-      'spec.updateStrategy: Unsupported value: {"type":"Slow"}: supported values: "RollingUpdate", "OnDelete"',
+      'spec.updateStrategy: Unsupported value: {"Type":"Slow","RollingUpdate":null}: supported values: "RollingUpdate", "OnDelete"',
     ],
     [
       { template: { ...template, spec: { ...podSpec, restartPolicy: 'Never' } } },

@@ -18,6 +18,7 @@ import type {
   EphemeralContainer,
   PodSpec,
   Volume,
+  VolumeDevice,
   VolumeMount,
 } from '#resources/types/core-v1.ts';
 import {
@@ -46,7 +47,7 @@ export function validateContainers(spec: PodSpec, volumes: Volumes, field: strin
   for (const [index, container] of containers.entries()) {
     const at = `${field}[${index}]`;
     errors.push(...validateContainer(container, volumes, at, spec));
-    errors.push(...validateLifecycle(container.lifecycle, `${at}.lifecycle`));
+    errors.push(...validateLifecycle(container.lifecycle, graceSecondsOf(spec), `${at}.lifecycle`));
     errors.push(...validateProbes(container, at));
     if (container.name && names.has(container.name)) {
       errors.push(duplicate(`${at}.name`, container.name));
@@ -72,7 +73,9 @@ export function validateInitContainers(
     }
     names.add(container.name);
     if (container.restartPolicy === 'Always') {
-      errors.push(...validateLifecycle(container.lifecycle, `${at}.lifecycle`));
+      errors.push(
+        ...validateLifecycle(container.lifecycle, graceSecondsOf(spec), `${at}.lifecycle`),
+      );
       errors.push(...validateProbes(container, at));
       continue;
     }
@@ -150,11 +153,41 @@ function validateContainer(
     ...validateResources(container.resources ?? {}, `${field}.resources`),
     ...validateSecurityContext(container, `${field}.securityContext`),
   );
-  if (restartPolicy !== undefined && !['Always', 'OnFailure', 'Never'].includes(restartPolicy)) {
-    const choices = ['Always', 'OnFailure', 'Never'];
+  const choices = ['Always', 'Never', 'OnFailure'];
+  if (restartPolicy !== undefined && !choices.includes(restartPolicy)) {
     errors.push(notSupported(`${field}.restartPolicy`, restartPolicy, choices));
   }
+  errors.push(...validateResizePolicy(container, spec, `${field}.resizePolicy`));
   return errors;
+}
+
+const resizable = ['cpu', 'memory'];
+const resizePolicies = ['NotRequired', 'RestartContainer'];
+
+function validateResizePolicy(
+  { resizePolicy = [] }: Container | EphemeralContainer,
+  { restartPolicy: restartsPod }: PodSpec,
+  field: string,
+): FieldError[] {
+  const errors: FieldError[] = [];
+  const names = new Set<string>();
+  for (const [index, { resourceName, restartPolicy }] of resizePolicy.entries()) {
+    if (names.has(resourceName)) errors.push(duplicate(`${field}[${index}]`, resourceName));
+    names.add(resourceName);
+    errors.push(
+      ...validateChoice(resourceName, resizable, field),
+      ...validateChoice(restartPolicy, resizePolicies, field),
+    );
+    if (restartsPod === 'Never' && restartPolicy !== 'NotRequired') {
+      const detail = "must be 'NotRequired' when pod `restartPolicy` is 'Never'";
+      errors.push(invalid(field, restartPolicy, detail));
+    }
+  }
+  return errors;
+}
+
+function graceSecondsOf({ terminationGracePeriodSeconds }: PodSpec): number {
+  return terminationGracePeriodSeconds ?? 30;
 }
 
 function validatePorts(
@@ -213,25 +246,41 @@ function validateMounts(
       errors.push(invalid(`${at}.mountPath`, mount.mountPath, 'must be unique'));
     }
     paths.add(mount.mountPath);
-    errors.push(...validateSubPaths(mount, at));
+    errors.push(...validateSubPaths(mount, at), ...validateModes(mount, `${field}.volumeMounts`));
   }
-  for (const [index, device] of volumeDevices.entries()) {
-    const at = `${field}.volumeDevices[${index}]`;
-    if (!device.name) errors.push(required(`${at}.name`));
-    else if (volumes.get(device.name)?.persistentVolumeClaim === undefined) {
+  return [...errors, ...validateDevices(volumeDevices, volumes, `${field}.volumeDevices`)];
+}
+
+function validateDevices(
+  devices: readonly VolumeDevice[],
+  volumes: Volumes,
+  field: string,
+): FieldError[] {
+  const errors: FieldError[] = [];
+  const names = new Set<string>();
+  const paths = new Set<string>();
+  for (const [index, { name, devicePath }] of devices.entries()) {
+    const at = `${field}[${index}]`;
+    const volume = volumes.get(name);
+    if (!name) errors.push(required(`${at}.name`));
+    if (name && names.has(name)) errors.push(invalid(`${at}.name`, name, 'must be unique'));
+    names.add(name);
+    if (volume === undefined) errors.push(fieldNotFound(`${at}.name`, name));
+    else if (volume.persistentVolumeClaim === undefined && volume.ephemeral === undefined) {
       const detail =
         'can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode';
-      if (!volumes.has(device.name)) errors.push(fieldNotFound(`${at}.name`, device.name));
-      else if (volumes.get(device.name)?.ephemeral === undefined) {
-        errors.push(invalid(`${at}.name`, device.name, detail));
-      }
+      errors.push(invalid(`${at}.name`, name, detail));
     }
-    if (!device.devicePath) errors.push(required(`${at}.devicePath`));
+    if (!devicePath) errors.push(required(`${at}.devicePath`));
+    if (paths.has(devicePath)) {
+      errors.push(invalid(`${at}.devicePath`, devicePath, 'must be unique'));
+    }
+    paths.add(devicePath);
   }
   return errors;
 }
 
-function validateSubPaths({ subPath, subPathExpr, mountPropagation }: VolumeMount, field: string) {
+function validateSubPaths({ subPath, subPathExpr }: VolumeMount, field: string) {
   const errors: FieldError[] = [];
   if (subPath) errors.push(...validateLocalPath(subPath, `${field}.subPath`));
   if (subPathExpr) {
@@ -246,11 +295,23 @@ function validateSubPaths({ subPath, subPathExpr, mountPropagation }: VolumeMoun
     }
     errors.push(...validateLocalPath(subPathExpr, `${field}.subPathExpr`));
   }
-  const modes = ['Bidirectional', 'HostToContainer', 'None'];
-  if (mountPropagation !== undefined && !modes.includes(mountPropagation)) {
-    errors.push(notSupported(`${field}.mountPropagation`, mountPropagation, modes));
-  }
   return errors;
+}
+
+const mountChoices = {
+  mountPropagation: ['Bidirectional', 'HostToContainer', 'None'],
+  recursiveReadOnly: ['Disabled', 'Enabled', 'IfPossible'],
+} as const;
+
+/** Upstream does not say in which of the mounts. */
+function validateModes(mount: VolumeMount, field: string): FieldError[] {
+  const names = ['mountPropagation', 'recursiveReadOnly'] as const;
+  return names.flatMap((name) => {
+    const value = mount[name];
+    const choices: readonly string[] = mountChoices[name];
+    if (value === undefined || choices.includes(value)) return [];
+    return [notSupported(`${field}.${name}`, value, choices)];
+  });
 }
 
 function validateSecurityContext(

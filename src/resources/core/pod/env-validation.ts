@@ -3,7 +3,13 @@
  * and of the pod's fields only those that a container may see.
  */
 import { type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
-import { configMapKeyProblems, envVarNameProblems, subdomainProblems } from '#api/names.ts';
+import {
+  configMapKeyProblems,
+  envVarNameProblems,
+  nameProblems,
+  subdomainProblems,
+} from '#api/names.ts';
+import { quantity } from '#api/quantity.ts';
 import type {
   EnvFromSource,
   EnvVar,
@@ -121,14 +127,28 @@ const allFieldPaths = [
 ];
 
 export function validateResourceFieldRef(
-  { resource }: ResourceFieldSelector,
+  { resource, divisor = '0' }: ResourceFieldSelector,
   field: string,
 ): FieldError[] {
   if (!resource) return [required(`${field}.resource`)];
-  if (resourceNames.includes(resource)) return [];
-  if (/^(limits|requests)\.hugepages-/.test(resource)) return [];
-  return [notSupported(`${field}.resource`, resource, resourceNames)];
+  const hugePages = /^(limits|requests)\.hugepages-/.test(resource);
+  const errors =
+    hugePages || resourceNames.includes(resource)
+      ? []
+      : [notSupported(`${field}.resource`, resource, resourceNames)];
+  const [, name = ''] = resource.split('.');
+  const named = hugePages ? 'hugepages' : name;
+  const allowed = named === 'cpu' ? cpuDivisors : sizeDivisors;
+  const known = ['cpu', 'memory', 'ephemeral-storage', 'hugepages'].includes(named);
+  if (!known || quantity(divisor).nano === 0n || allowed.includes(divisor)) return errors;
+  const values = named === 'cpu' ? allowed.join(' and ') : allowed.join(', ');
+  const shown = named === 'ephemeral-storage' ? 'local ephemeral storage' : named;
+  const detail = `only divisor's values ${values} are supported with the ${shown} resource`;
+  return [...errors, invalid(`${field}.divisor`, resource, detail)];
 }
+
+const cpuDivisors = ['1m', '1'];
+const sizeDivisors = '1 1k 1M 1G 1T 1P 1E 1Ki 1Mi 1Gi 1Ti 1Pi 1Ei'.split(' ');
 
 export function validateEnvFrom(sources: readonly EnvFromSource[], field: string): FieldError[] {
   const errors: FieldError[] = [];
@@ -140,10 +160,16 @@ export function validateEnvFrom(sources: readonly EnvFromSource[], field: string
       }
     }
     const { configMapRef, secretRef } = source;
-    if (configMapRef !== undefined && !configMapRef.name) {
-      errors.push(required(`${at}.configMapRef.name`));
+    for (const name of ['configMapRef', 'secretRef'] as const) {
+      const reference = source[name];
+      if (reference === undefined) continue;
+      if (!reference.name) errors.push(required(`${at}.${name}.name`));
+      else {
+        for (const problem of nameProblems(reference.name, 'subdomain', { generated: true })) {
+          errors.push(invalid(`${at}.${name}.name`, reference.name, problem));
+        }
+      }
     }
-    if (secretRef !== undefined && !secretRef.name) errors.push(required(`${at}.secretRef.name`));
     if (configMapRef === undefined && secretRef === undefined) {
       errors.push(invalid(field, '', 'must specify one of: `configMapRef` or `secretRef`'));
     } else if (configMapRef !== undefined && secretRef !== undefined) {

@@ -4,7 +4,8 @@
  */
 import { defineResource, type Resource, type WriteContext } from '#api/resource.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
-import type { Pod, PodCondition } from '#resources/types/core-v1.ts';
+import { fillIn } from '#resources/fill-in.ts';
+import type { Pod, PodCondition, PodStatus } from '#resources/types/core-v1.ts';
 import { hubView } from '#resources/view.ts';
 import { podColumns } from './columns.ts';
 import { mirrorServiceAccount, setPodDefaults } from './defaults.ts';
@@ -41,7 +42,7 @@ export function podResource(): Resource {
       ...next,
       metadata: { ...next.metadata, ownerReferences: old.metadata.ownerReferences },
       spec: old.spec,
-      status: { ...next.status, qosClass: next.status?.qosClass || old.status?.qosClass },
+      status: preparedStatus(next.status ?? {}, old.status ?? {}),
     }),
     validate: validatePod,
     validateUpdate: validatePodUpdate,
@@ -77,6 +78,35 @@ function prepareForCreate(pod: Pod, { now }: WriteContext): Pod {
       ...(gates.length === 0 ? {} : { conditions: [gatedCondition(now)] }),
     },
   };
+}
+
+/** A status with what its writers may leave out, since they did not know of it. */
+function preparedStatus(status: PodStatus, old: PodStatus): PodStatus {
+  const generations = new Map<string, (number | undefined)[]>();
+  for (const { type, observedGeneration } of old.conditions ?? []) {
+    generations.set(type, [...(generations.get(type) ?? []), observedGeneration]);
+  }
+  const conditions = status.conditions?.map((condition) => {
+    const was = generations.get(condition.type)?.shift();
+    return condition.observedGeneration || was === undefined
+      ? condition
+      : { ...condition, observedGeneration: was };
+  });
+  const observedGeneration = status.observedGeneration || old.observedGeneration;
+  return {
+    ...fillIn(withAddresses(status), { qosClass: old.qosClass }),
+    ...(observedGeneration === undefined ? {} : { observedGeneration }),
+    ...(conditions === undefined ? {} : { conditions }),
+  };
+}
+
+/** `podIP` is the first of `podIPs`; where they differ, it is `podIP` that counts. */
+function withAddresses(status: PodStatus): PodStatus {
+  const { podIP, podIPs = [] } = status;
+  const first = podIPs[0]?.ip;
+  if (podIP === first) return status;
+  if (podIP) return { ...status, podIPs: [{ ip: podIP }] };
+  return first === undefined ? status : { ...status, podIP: first };
 }
 
 function gatedCondition(now: string): PodCondition {

@@ -58,16 +58,21 @@ function validateProbe(probe: Probe, field: string): FieldError[] {
   return errors;
 }
 
-export function validateLifecycle(lifecycle: Lifecycle | undefined, field: string): FieldError[] {
+export function validateLifecycle(
+  lifecycle: Lifecycle | undefined,
+  graceSeconds: number,
+  field: string,
+): FieldError[] {
   const errors: FieldError[] = [];
   for (const name of ['postStart', 'preStop'] as const) {
     const handler = lifecycle?.[name];
-    if (handler !== undefined) errors.push(...validateHandler(handler, `${field}.${name}`));
+    if (handler === undefined) continue;
+    errors.push(...validateHandler(handler, `${field}.${name}`, graceSeconds));
   }
   return errors;
 }
 
-function validateHandler(handler: Handler, field: string): FieldError[] {
+function validateHandler(handler: Handler, field: string, graceSeconds = Infinity): FieldError[] {
   const errors: FieldError[] = [];
   let handlers = 0;
   const only = (name: string, check: () => FieldError[]): void => {
@@ -88,9 +93,13 @@ function validateHandler(handler: Handler, field: string): FieldError[] {
   }
   if (grpc !== undefined) only('grpc', () => validatePortOrName(grpc.port, `${field}.grpc.port`));
   if (sleep !== undefined) {
-    only('sleep', () =>
-      sleep.seconds >= 0 ? [] : [invalid(`${field}.sleep`, sleep.seconds, 'must be non-negative')],
-    );
+    only('sleep', () => {
+      // A negative time of grace is taken for one second.
+      const longest = graceSeconds < 0 ? 1 : graceSeconds;
+      if (sleep.seconds >= 0 && sleep.seconds <= longest) return [];
+      const detail = `must be non-negative and less than terminationGracePeriodSeconds (${longest})`;
+      return [invalid(`${field}.sleep`, sleep.seconds, detail)];
+    });
   }
   if (handlers === 0) errors.push(required(field, 'must specify a handler type'));
   return errors;

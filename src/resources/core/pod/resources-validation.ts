@@ -20,10 +20,10 @@ export function validateResources(
   const limitsAt = `${field}.limits`;
   const requestsAt = `${field}.requests`;
   for (const [name, amount] of Object.entries(limits)) {
-    errors.push(...validateAmount(name, amount, `${limitsAt}[${name}]`, limitsAt));
+    errors.push(...validateAmount(name, amount, `${limitsAt}[${name}]`));
   }
   for (const [name, amount] of Object.entries(requests)) {
-    errors.push(...validateAmount(name, amount, `${requestsAt}[${name}]`, requestsAt));
+    errors.push(...validateAmount(name, amount, `${requestsAt}[${name}]`));
     const limit = Object.hasOwn(limits, name) ? limits[name] : undefined;
     if (limit !== undefined) {
       errors.push(...validateRequest(name, amount, limit, requestsAt));
@@ -35,8 +35,8 @@ export function validateResources(
   return errors;
 }
 
-function validateAmount(name: string, amount: string, at: string, list: string): FieldError[] {
-  const errors = resourceNameProblems(name).map((problem) => invalid(list, name, problem));
+function validateAmount(name: string, amount: string, at: string): FieldError[] {
+  const errors = resourceNameProblems(name).map((problem) => invalid(at, name, problem));
   if (compareQuantities(amount, '0') < 0) {
     errors.push(invalid(at, amount, 'must be greater than or equal to 0'));
   }
@@ -66,20 +66,24 @@ function validateHugePages(limits: Amounts, requests: Amounts, field: string): F
 
 function resourceNameProblems(name: string): readonly string[] {
   const problems = qualifiedNameProblems(name);
-  if (problems.length > 0) return problems;
-  if (name.includes('/')) return [];
-  if (standard.has(name) || name.startsWith(hugePages)) return [];
+  if (name.includes('/') || standard.has(name) || name.startsWith(hugePages)) return problems;
+  const named = 'must be a standard resource type or fully qualified';
   return [
-    'must be a standard resource type or fully qualified',
+    ...(problems.length > 0 ? problems : [named]),
     'must be a standard resource for containers',
   ];
 }
 
-function mayOvercommit(name: string): boolean {
-  return standard.has(name) || name.includes('kubernetes.io/');
+/** What has no domain, or the project's own, is no extended resource. */
+function isNative(name: string): boolean {
+  return !name.includes('/') || name.includes('kubernetes.io/');
 }
 
-/** Only cpu may be given in parts of a unit; extended resources are counted whole. */
+function mayOvercommit(name: string): boolean {
+  return isNative(name) && !name.startsWith(hugePages);
+}
+
+/** Extended resources are counted whole. */
 function mayBeFraction(name: string): boolean {
-  return standard.has(name) || name.startsWith(hugePages) || name.includes('kubernetes.io/');
+  return isNative(name);
 }

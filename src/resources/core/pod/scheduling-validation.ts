@@ -2,7 +2,14 @@
  * Validation of what steers scheduling: tolerations, affinity, spreading over topologies.
  * Nodes use the check of taint effects as well.
  */
-import { duplicate, type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
+import {
+  duplicate,
+  type FieldError,
+  forbidden,
+  invalid,
+  notSupported,
+  required,
+} from '#api/field-error.ts';
 import { labelValueProblems, qualifiedNameProblems } from '#api/names.ts';
 import { validateLabelSelector } from '#resources/label-selector-validation.ts';
 import { validateNodeSelector, validateNodeTerm } from '#resources/node-selector-validation.ts';
@@ -121,13 +128,16 @@ function validatePodTerm(term: PodAffinityTerm, field: string): FieldError[] {
   return errors;
 }
 
+const inclusionPolicies = ['Honor', 'Ignore'];
+
 export function validateTopologySpread(
   constraints: readonly TopologySpreadConstraint[],
   field: string,
 ): FieldError[] {
   const errors: FieldError[] = [];
-  const seen = new Set<string>();
   const choices = ['DoNotSchedule', 'ScheduleAnyway'];
+  const pairOf = (one: TopologySpreadConstraint): string =>
+    `{${one.topologyKey}, ${one.whenUnsatisfiable}}`;
   for (const [index, constraint] of constraints.entries()) {
     const at = `${field}[${index}]`;
     const { maxSkew, topologyKey, whenUnsatisfiable, minDomains, labelSelector } = constraint;
@@ -136,11 +146,26 @@ export function validateTopologySpread(
     if (!choices.includes(whenUnsatisfiable)) {
       errors.push(notSupported(`${at}.whenUnsatisfiable`, whenUnsatisfiable, choices));
     }
-    const pair = `{${topologyKey}, ${whenUnsatisfiable}}`;
-    if (seen.has(pair)) errors.push(duplicate(`${at}.{topologyKey, whenUnsatisfiable}`, pair));
-    seen.add(pair);
+    // The first of two is told so.
+    const pair = pairOf(constraint);
+    if (constraints.slice(index + 1).some((other) => pairOf(other) === pair)) {
+      errors.push(duplicate(`${at}.{topologyKey, whenUnsatisfiable}`, pair));
+    }
     if (minDomains !== undefined && minDomains <= 0) {
       errors.push(invalid(`${at}.minDomains`, minDomains, 'must be greater than zero'));
+    }
+    if (minDomains !== undefined && whenUnsatisfiable !== 'DoNotSchedule') {
+      const detail = `can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ${whenUnsatisfiable}`;
+      errors.push(invalid(`${at}.minDomains`, minDomains, detail));
+    }
+    for (const name of ['nodeAffinityPolicy', 'nodeTaintsPolicy'] as const) {
+      const policy = constraint[name];
+      if (policy === undefined || inclusionPolicies.includes(policy)) continue;
+      errors.push(notSupported(`${at}.${name}`, policy, inclusionPolicies));
+    }
+    if (labelSelector === undefined && (constraint.matchLabelKeys ?? []).length > 0) {
+      const detail = 'must not be specified when labelSelector is not set';
+      errors.push(forbidden(`${at}.matchLabelKeys`, detail));
     }
     errors.push(...validateLabelSelector(labelSelector, `${at}.labelSelector`));
   }

@@ -48,6 +48,7 @@ function validateSeccomp(profile: SeccompProfile, field: string): FieldError[] {
 function validateAppArmor({ type, localhostProfile }: AppArmorProfile, field: string) {
   if (!type) return [required(`${field}.type`, 'type is required when appArmorProfile is set')];
   const errors = types.includes(type) ? [] : [notSupported(`${field}.type`, type, types)];
+  if (errors.length > 0) return errors;
   const at = `${field}.localhostProfile`;
   if (type === 'Localhost' && (localhostProfile ?? '').trim() === '') {
     errors.push(required(at, 'must be set when AppArmor type is Localhost'));

@@ -24,8 +24,10 @@ import { validateProfiles } from './security-profiles.ts';
 import { soundVolumes, validateVolumes } from './volume-validation.ts';
 
 const restartPolicies = ['Always', 'OnFailure', 'Never'];
+const groupsPolicies = ['Merge', 'Strict'];
 const dnsPolicies = ['ClusterFirstWithHostNet', 'ClusterFirst', 'Default', 'None'];
-const sysctlName = /^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$/;
+const sysctlPattern = '^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$';
+const sysctlName = new RegExp(sysctlPattern);
 const int32Max = 2 ** 31 - 1;
 
 export function validatePod(pod: Pod): FieldError[] {
@@ -62,7 +64,6 @@ export function validatePodSpec(spec: PodSpec, field: string): FieldError[] {
     ...validateChoice(spec.dnsPolicy, dnsPolicies, `${field}.dnsPolicy`),
     ...validateLabels(spec.nodeSelector, `${field}.nodeSelector`),
     ...validateSecurityContext(spec, `${field}.securityContext`),
-    ...validateImagePullSecrets(spec, `${field}.imagePullSecrets`),
     ...validateAffinity(spec.affinity, `${field}.affinity`),
     ...validateDNSConfig(spec.dnsConfig, spec.dnsPolicy, `${field}.dnsConfig`),
     ...validateGates(spec, field),
@@ -87,6 +88,7 @@ function validateSecurityContext(
     runAsUser,
     runAsGroup,
     supplementalGroups = [],
+    supplementalGroupsPolicy: groupsPolicy,
     sysctls = [],
   } = securityContext ?? {};
   const ids: [string, number | undefined][] = [
@@ -100,6 +102,9 @@ function validateSecurityContext(
   ];
   for (const [name, id] of ids) errors.push(...validateId(id, `${field}.${name}`));
   errors.push(...validateProfiles(securityContext ?? {}, field));
+  if (groupsPolicy !== undefined && !groupsPolicies.includes(groupsPolicy)) {
+    errors.push(notSupported(`${field}.supplementalGroupsPolicy`, groupsPolicy, groupsPolicies));
+  }
   if (hostPID === true && shareProcessNamespace === true) {
     const detail = 'ShareProcessNamespace and HostPID cannot both be enabled';
     errors.push(invalid(`${field}.shareProcessNamespace`, true, detail));
@@ -108,19 +113,13 @@ function validateSecurityContext(
   for (const [index, { name }] of sysctls.entries()) {
     if (!name) errors.push(required(`${field}.sysctls[${index}].name`));
     else if (name.length > 253 || !sysctlName.test(name)) {
-      const detail = `must have at most 253 characters and match regex ${sysctlName.source}`;
+      const detail = `must have at most 253 characters and match regex ${sysctlPattern}`;
       errors.push(invalid(`${field}.sysctls[${index}].name`, name, detail));
     }
     if (name && names.has(name)) errors.push(duplicate(`${field}.sysctls[${index}].name`, name));
     names.add(name);
   }
   return errors;
-}
-
-function validateImagePullSecrets({ imagePullSecrets = [] }: PodSpec, field: string) {
-  return imagePullSecrets.flatMap(({ name }, index) =>
-    name ? [] : [required(`${field}[${index}].name`)],
-  );
 }
 
 function validateDNSConfig(
@@ -131,7 +130,7 @@ function validateDNSConfig(
   const errors: FieldError[] = [];
   const { nameservers = [], searches = [], options = [] } = config ?? {};
   if (dnsPolicy === 'None' && nameservers.length === 0) {
-    const detail = "must provide at least one DNS nameserver when `dnsPolicy` is 'None'";
+    const detail = 'must provide at least one DNS nameserver when `dnsPolicy` is None';
     errors.push(required(`${field}.nameservers`, detail));
   }
   if (nameservers.length > 3) {
@@ -209,7 +208,7 @@ function validateHostAliases({ hostAliases = [] }: PodSpec, field: string): Fiel
 
 function validateRest(spec: PodSpec, field: string): FieldError[] {
   const errors: FieldError[] = [];
-  const { activeDeadlineSeconds: deadline, preemptionPolicy, os, schedulerName } = spec;
+  const { activeDeadlineSeconds: deadline, preemptionPolicy, os } = spec;
   if (deadline !== undefined && (deadline < 1 || deadline > int32Max)) {
     const detail = `must be between 1 and ${int32Max}, inclusive`;
     errors.push(invalid(`${field}.activeDeadlineSeconds`, deadline, detail));
@@ -221,14 +220,9 @@ function validateRest(spec: PodSpec, field: string): FieldError[] {
   if (os !== undefined && !['linux', 'windows'].includes(os.name)) {
     errors.push(
       os.name
-        ? notSupported(`${field}.os.name`, os.name, ['linux', 'windows'])
+        ? notSupported(`${field}.os`, os.name, ['linux', 'windows'])
         : required(`${field}.os.name`),
     );
-  }
-  if (schedulerName !== undefined) {
-    for (const problem of qualifiedNameProblems(schedulerName)) {
-      errors.push(invalid(`${field}.schedulerName`, schedulerName, problem));
-    }
   }
   return errors;
 }

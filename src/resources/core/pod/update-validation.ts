@@ -2,9 +2,18 @@
  * What may change in a pod that exists: images, the deadline (down), tolerations (more), gates
  * (fewer), and nothing else; new pods are made instead. Status updates come here as well.
  */
+import { isIP } from 'node:net';
 import { type FieldError, forbidden, invalid, required } from '#api/field-error.ts';
+import { qualifiedNameProblems, subdomainProblems } from '#api/names.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
-import type { Container, Pod, PodSpec, Toleration } from '#resources/types/core-v1.ts';
+import type {
+  Affinity,
+  Container,
+  NodeSelectorTerm,
+  Pod,
+  PodSpec,
+  Toleration,
+} from '#resources/types/core-v1.ts';
 import { validateIP } from '#resources/value-validation.ts';
 
 const changeable = [
@@ -23,15 +32,17 @@ export function validatePodUpdate(next: Pod, old: Pod): FieldError[] {
   const lists = ['containers', 'initContainers'] as const;
   for (const list of lists) {
     if ((spec[list] ?? []).length === (before[list] ?? []).length) continue;
-    errors.push(forbidden(`spec.${list}`, 'pod updates may not add or remove containers'));
+    return [forbidden(`spec.${list}`, 'pod updates may not add or remove containers')];
   }
-  if (errors.length > 0) return errors;
   for (const list of lists) errors.push(...validateImages(spec[list] ?? [], `spec.${list}`));
+  const late = validateDeadline(spec, before);
+  errors.push(...late);
+  if (late.length > 0 && spec.activeDeadlineSeconds !== undefined) return errors;
   errors.push(
-    ...validateDeadline(spec, before),
     ...validateTolerations(spec.tolerations ?? [], before.tolerations ?? []),
     ...validateGates(spec, before),
   );
+  if ((before.schedulingGates ?? []).length > 0) errors.push(...validateNarrowing(spec, before));
   const allowed = withAllowedChanges(before, spec);
   if (!jsonEqual(allowed, spec)) {
     const differing = differences(allowed, spec, 'spec').join('\n');
@@ -82,11 +93,51 @@ function validateGates(spec: PodSpec, before: PodSpec): FieldError[] {
       ? []
       : [
           forbidden(
-            `spec.schedulingGates[${index}]`,
+            `spec.schedulingGates[${index}].name`,
             `only deletion is allowed, but found new scheduling gate '${name}'`,
           ),
         ],
   );
+}
+
+/** A pod that waits at a gate may be narrowed down to fewer nodes, and no more than that. */
+function validateNarrowing(spec: PodSpec, before: PodSpec): FieldError[] {
+  const errors: FieldError[] = [];
+  const { nodeSelector } = spec;
+  const kept = Object.entries(before.nodeSelector ?? {}).every(
+    ([key, value]) => nodeSelector?.[key] === value,
+  );
+  if (!kept) {
+    const detail = 'only additions to spec.nodeSelector are allowed (no mutations or deletions)';
+    errors.push(invalid('spec.nodeSelector', nodeSelector ?? null, detail));
+  }
+  const must = 'requiredDuringSchedulingIgnoredDuringExecution';
+  const old = before.affinity?.nodeAffinity?.[must]?.nodeSelectorTerms ?? [];
+  if (old.length === 0) return errors;
+  const field = `spec.affinity.nodeAffinity.${must}.nodeSelectorTerms`;
+  const terms = spec.affinity?.nodeAffinity?.[must]?.nodeSelectorTerms ?? [];
+  if (old.length !== terms.length) {
+    const detail = 'no additions/deletions to non-empty NodeSelectorTerms list are allowed';
+    return [...errors, invalid(field, terms.length === 0 ? null : terms, detail)];
+  }
+  for (const [index, term] of terms.entries()) {
+    if (hasOnlyAdditions(term, old[index] ?? {})) continue;
+    const detail = 'only additions are allowed (no mutations or deletions)';
+    errors.push(invalid(`${field}[${index}]`, term, detail));
+  }
+  return errors;
+}
+
+function hasOnlyAdditions(term: NodeSelectorTerm, old: NodeSelectorTerm): boolean {
+  const lists = ['matchExpressions', 'matchFields'] as const;
+  // A term that says nothing matches nothing; with something in it, it would match more.
+  if (lists.every((list) => (old[list] ?? []).length === 0)) {
+    return lists.every((list) => (term[list] ?? []).length === 0);
+  }
+  return lists.every((list) => {
+    const was = old[list] ?? [];
+    return jsonEqual((term[list] ?? []).slice(0, was.length), was);
+  });
 }
 
 /** What the old spec becomes when all changes that are allowed are made. */
@@ -102,17 +153,24 @@ function withAllowedChanges(before: PodSpec, spec: PodSpec): PodSpec {
     activeDeadlineSeconds: spec.activeDeadlineSeconds,
     tolerations: spec.tolerations,
     schedulingGates: spec.schedulingGates,
-    // A pod that waits at a gate may still be narrowed down to fewer nodes.
-    nodeSelector:
-      gated && spec.nodeSelector !== undefined
-        ? { ...spec.nodeSelector, ...before.nodeSelector }
-        : before.nodeSelector,
-    affinity: gated && before.affinity === undefined ? spec.affinity : before.affinity,
+    // Of these, a pod that waits at a gate has been told already.
+    nodeSelector: gated ? spec.nodeSelector : before.nodeSelector,
+    affinity: gated ? withNodeAffinity(before.affinity, spec.affinity) : before.affinity,
     terminationGracePeriodSeconds:
       negative && spec.terminationGracePeriodSeconds === 1
         ? 1
         : before.terminationGracePeriodSeconds,
   };
+}
+
+function withNodeAffinity(
+  before: Affinity | undefined,
+  wanted: Affinity | undefined,
+): Affinity | undefined {
+  const { nodeAffinity: _, ...others } = before ?? {};
+  const { nodeAffinity } = wanted ?? {};
+  if (wanted === undefined && Object.keys(others).length === 0) return undefined;
+  return nodeAffinity === undefined ? others : { ...others, nodeAffinity };
 }
 
 /** `spec.nodeName: "a" -> "b"` for each place in which two values differ. */
@@ -133,10 +191,40 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null;
 }
 
+const systemConditions = ['PodScheduled', 'Ready', 'Initialized'];
+
 export function validatePodStatusUpdate(next: Pod, old: Pod): FieldError[] {
   const errors: FieldError[] = [];
+  const { conditions = [], nominatedNodeName = '', observedGeneration = 0 } = next.status ?? {};
+  for (const [index, { type }] of conditions.entries()) {
+    if (systemConditions.includes(type)) continue;
+    for (const problem of qualifiedNameProblems(type)) {
+      errors.push(invalid(`status.conditions[${index}].Type`, type, problem));
+    }
+  }
+  if (nominatedNodeName !== '' && nominatedNodeName !== (old.status?.nominatedNodeName ?? '')) {
+    for (const problem of subdomainProblems(nominatedNodeName)) {
+      errors.push(invalid('status.nominatedNodeName', nominatedNodeName, problem));
+    }
+    if (old.spec?.nodeName) {
+      const detail = 'may not be set on pods that are already bound to a node';
+      errors.push(forbidden('status.nominatedNodeName', detail));
+    }
+  }
+  if (observedGeneration < 0) {
+    const detail = 'must be a non-negative integer';
+    errors.push(invalid('status.observedGeneration', observedGeneration, detail));
+  }
+  const known = new Set(old.status?.podIPs?.map(({ ip }) => ip));
   for (const [index, { ip }] of (next.status?.podIPs ?? []).entries()) {
-    errors.push(...validateIP(ip, `status.podIPs[${index}]`));
+    if (!known.has(ip)) errors.push(...validateIP(ip, `status.podIPs[${index}]`));
+  }
+  for (const name of ['podIPs', 'hostIPs'] as const) {
+    const addresses = next.status?.[name] ?? [];
+    const families = new Set(addresses.map(({ ip }) => isIP(ip ?? '')));
+    if (addresses.length === families.size) continue;
+    const detail = 'may specify no more than one IP for each IP family';
+    errors.push(invalid(`status.${name}`, addresses, detail));
   }
   for (const [index, { ip }] of (next.status?.hostIPs ?? []).entries()) {
     errors.push(...validateIP(ip, `status.hostIPs[${index}]`));

@@ -211,7 +211,7 @@ test('policies, names and scheduling', () => {
     'spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive',
   ]);
   assert.deepEqual(errors({ dnsPolicy: 'None' }), [
-    "spec.dnsConfig.nameservers: Required value: must provide at least one DNS nameserver when `dnsPolicy` is 'None'",
+    'spec.dnsConfig.nameservers: Required value: must provide at least one DNS nameserver when `dnsPolicy` is None',
   ]);
   assert.equal(errors({ nodeSelector: { 'a b': 'c' } }).length, 1);
   assert.deepEqual(errors({ tolerations: [{ value: 'x' }] }), [
@@ -291,7 +291,7 @@ test('tolerations are only added, gates only removed', () => {
   assert.deepEqual(next({ schedulingGates: [] }), []);
   assert.deepEqual(next({ nodeSelector: { a: 'b' } }), []);
   assert.deepEqual(next({ schedulingGates: [{ name: 'example.com/other' }] }), [
-    "spec.schedulingGates[0]: Forbidden: only deletion is allowed, but found new scheduling gate 'example.com/other'",
+    "spec.schedulingGates[0].name: Forbidden: only deletion is allowed, but found new scheduling gate 'example.com/other'",
   ]);
   assert.deepEqual(next({ tolerations: [] }), [
     'spec.tolerations: Forbidden: existing toleration can not be modified except its tolerationSeconds',
@@ -343,4 +343,105 @@ test('warnings for what is probably not meant', () => {
     'spec.containers[0].env[1]: hides previous definition of "A", which may be dropped when using apply',
     'spec.containers[0].ports[1]: duplicate port definition with spec.containers[0].ports[0]',
   ]);
+});
+
+test('a pod that waits at a gate is narrowed down to fewer nodes, and no more', () => {
+  const nodeSelectorTerms = [{ matchExpressions: [{ key: 'zone', operator: 'Exists' }] }];
+  const required = { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms } };
+  const old = written<Pod>(
+    body({
+      containers: [container],
+      schedulingGates: [{ name: 'example.com/gate' }],
+      nodeSelector: { disk: 'ssd' },
+      affinity: { nodeAffinity: required },
+    }),
+  ).hub;
+  const next = (fields: object) =>
+    updated<Pod>({ ...old, spec: { ...old.spec, ...fields } }, old).errors;
+  const terms = (...list: readonly object[]) =>
+    next({
+      affinity: {
+        nodeAffinity: {
+          requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: list },
+        },
+      },
+    });
+  assert.deepEqual(next({ nodeSelector: { disk: 'ssd', arch: 'arm64' } }), []);
+  assert.deepEqual(next({ nodeSelector: { disk: 'hdd' } }), [
+    'spec.nodeSelector: Invalid value: {"disk":"hdd"}: only additions to spec.nodeSelector are allowed (no mutations or deletions)',
+  ]);
+  const [term] = nodeSelectorTerms;
+  const more = { key: 'arch', operator: 'Exists' };
+  assert.deepEqual(terms({ matchExpressions: [...(term?.matchExpressions ?? []), more] }), []);
+  assert.match(
+    terms({ matchExpressions: [more] })[0] ?? '',
+    /nodeSelectorTerms\[0\]: .*only additi/,
+  );
+  assert.match(terms({ ...term }, { ...term })[0] ?? '', /no additions\/deletions to non-empty/);
+});
+
+test('the rarer choices of containers and volumes', () => {
+  assert.deepEqual(
+    containerErrors({ resizePolicy: [{ resourceName: 'cpux', restartPolicy: '' }] }),
+    [
+      'resizePolicy: Unsupported value: "cpux": supported values: "cpu", "memory"',
+      'resizePolicy: Required value',
+    ],
+  );
+  const reference = { containerName: 'web', resource: 'limits.cpu', divisor: '1500m' };
+  assert.deepEqual(
+    containerErrors({ env: [{ name: 'A', valueFrom: { resourceFieldRef: reference } }] }),
+    [
+      'env[0].valueFrom.resourceFieldRef.divisor: Invalid value: "limits.cpu": only divisor\'s values 1m and 1 are supported with the cpu resource',
+    ],
+  );
+  const volumes = [{ name: 'disk', persistentVolumeClaim: { claimName: 'disk' } }];
+  const device = { name: 'disk', devicePath: '/dev/disk' };
+  assert.deepEqual(containerErrors({ volumeDevices: [device, device] }, { volumes }), [
+    'volumeDevices[1].name: Invalid value: "disk": must be unique',
+    'volumeDevices[1].devicePath: Invalid value: "/dev/disk": must be unique',
+  ]);
+  const lifecycle = { preStop: { sleep: { seconds: 5 } } };
+  assert.deepEqual(containerErrors({ lifecycle }, { terminationGracePeriodSeconds: 4 }), [
+    'lifecycle.preStop.sleep: Invalid value: 5: must be non-negative and less than terminationGracePeriodSeconds (4)',
+  ]);
+  const spread = { maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'ScheduleAnyway' };
+  assert.deepEqual(
+    errors({ topologySpreadConstraints: [{ ...spread, minDomains: 2, nodeTaintsPolicy: 'x' }] }),
+    [
+      'spec.topologySpreadConstraints[0].minDomains: Invalid value: 2: can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ScheduleAnyway',
+      'spec.topologySpreadConstraints[0].nodeTaintsPolicy: Unsupported value: "x": supported values: "Honor", "Ignore"',
+    ],
+  );
+});
+
+test('addresses and generations of a status go together', () => {
+  const old: Pod = {
+    ...written<Pod>(body({ containers: [container] })).hub,
+    status: { podIP: '10.0.0.1', podIPs: [{ ip: '10.0.0.1' }], observedGeneration: 3 },
+  };
+  const next = (status: object) => updated<Pod>({ ...old, status }, old, 'status');
+  assert.deepEqual(next({ podIPs: [{ ip: '10.0.0.2' }] }).hub.status, {
+    podIP: '10.0.0.2',
+    podIPs: [{ ip: '10.0.0.2' }],
+    observedGeneration: 3,
+  });
+  assert.deepEqual(next({ podIP: '10.0.0.3', podIPs: [{ ip: '10.0.0.1' }] }).hub.status?.podIPs, [
+    { ip: '10.0.0.3' },
+  ]);
+  const both = [{ ip: '10.0.0.2' }, { ip: '10.0.0.4' }];
+  assert.match(next({ podIPs: both }).errors[0] ?? '', /no more than one IP for each IP family/);
+  assert.deepEqual(next({ nominatedNodeName: 'n', observedGeneration: -1 }).errors, [
+    'status.observedGeneration: Invalid value: -1: must be a non-negative integer',
+  ]);
+});
+
+test('how an image is pulled goes by its tag, if it is the name of an image', () => {
+  const policy = (image: string) =>
+    written<Pod>(body({ containers: [{ ...container, image }] })).hub.spec?.containers[0]
+      ?.imagePullPolicy;
+  assert.equal(policy('localhost:5000/team/app'), 'Always');
+  assert.equal(policy('app:latest'), 'Always');
+  assert.equal(policy('app:1'), 'IfNotPresent');
+  assert.equal(policy('Not_Valid!'), 'IfNotPresent');
 });

@@ -198,7 +198,7 @@ function validateDownwardFile(file: DownwardAPIVolumeFile, field: string): Field
   } else if (file.resourceFieldRef !== undefined) {
     const at = `${field}.resourceFieldRef`;
     if (!file.resourceFieldRef.containerName) errors.push(required(`${at}.containerName`));
-    errors.push(...validateResourceFieldRef(file.resourceFieldRef, at));
+    else errors.push(...validateResourceFieldRef(file.resourceFieldRef, at));
   } else {
     errors.push(required(field, 'one of fieldRef and resourceFieldRef is required'));
   }
@@ -211,6 +211,20 @@ function validateProjected(source: ProjectedVolumeSource, field: string): FieldE
   for (const [index, projection] of (source.sources ?? []).entries()) {
     errors.push(...validateProjection(projection, `${field}.sources[${index}]`));
   }
+  const taken = new Set<string>();
+  for (const projection of source.sources ?? []) {
+    const { secret, configMap, downwardAPI } = projection;
+    const files = [
+      ...(secret?.items ?? []).map(({ path }) => ({ path, shown: secret?.name ?? '' })),
+      ...(configMap?.items ?? []).map(({ path }) => ({ path, shown: configMap?.name ?? '' })),
+      ...(downwardAPI?.items ?? []).map(({ path }) => ({ path, shown: path })),
+    ];
+    for (const { path, shown } of files) {
+      if (path && taken.has(path))
+        errors.push(invalid(field, shown, 'conflicting duplicate paths'));
+      taken.add(path);
+    }
+  }
   return errors;
 }
 
@@ -219,17 +233,6 @@ function validateProjection(projection: VolumeProjection, field: string): FieldE
   const names = Object.entries(projection)
     .filter(([, source]) => source !== undefined)
     .map(([name]) => name);
-  if (names.length === 0) {
-    const choices = [
-      'secret',
-      'configMap',
-      'downwardAPI',
-      'serviceAccountToken',
-      'clusterTrustBundle',
-      'podCertificate',
-    ];
-    return [required(field, `must specify one of: ${choices.join(', ')}`)];
-  }
   for (const extra of names.slice(1)) {
     errors.push(
       forbidden(`${field}.${extra}`, 'may not specify more than 1 volume type per source'),

@@ -72,7 +72,7 @@ function specWarnings(spec: PodSpec, { annotations = {} }: Meta, root: string): 
   for (const [index, volume] of (spec.volumes ?? []).entries()) {
     warnings.push(...volumeWarnings(volume, `${at}.volumes[${index}]`));
   }
-  warnings.push(...duplicateWarnings(spec, at));
+  warnings.push(...projectionWarnings(spec.volumes ?? []), ...duplicateWarnings(spec, at));
   warnings.push(...fractionWarnings(spec.overhead, `${at}.overhead`));
   if (spec.securityContext?.seccompProfile === undefined && annotations[seccompKey] !== undefined) {
     warnings.push(`${annotation(seccompKey)}: ${seccompText}`);
@@ -153,6 +153,14 @@ function volumeWarnings(volume: Volume, field: string): string[] {
   if (claim === undefined) return warnings;
   const at = `${field}.ephemeral.volumeClaimTemplate.spec.resources`;
   return [...warnings, ...storageWarnings(claim.resources, at)];
+}
+
+function projectionWarnings(volumes: readonly Volume[]): string[] {
+  return volumes.flatMap(({ name, projected }) =>
+    (projected?.sources ?? [])
+      .filter((source) => Object.keys(source).length === 0)
+      .map(() => `volume "${name}" (Projected) has no sources provided`),
+  );
 }
 
 type Amounts = Readonly<Record<string, string>> | undefined;
