@@ -322,7 +322,10 @@ function quantityText(value: unknown): string {
 function base64Text(value: string): string {
   const text = /[\r\n]/.test(value) ? value.replace(/[\r\n]/g, '') : value;
   if (base64RegExp.test(text)) return text;
-  const bad = text.search(/[^A-Za-z0-9+/]/);
+  const letters = text.search(/[^A-Za-z0-9+/]/);
+  // What follows a whole end is the fault, not the end.
+  const end = /^[A-Za-z0-9+/]+={1,2}(?=[^=])/.exec(text)?.[0].length ?? 1;
+  const bad = end % 4 === 0 ? end : letters;
   throw new Mismatch(`illegal base64 data at input byte ${bad < 0 ? text.length : bad}`);
 }
 

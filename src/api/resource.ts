@@ -107,9 +107,11 @@ export interface Resource<Hub extends KubeObject = KubeObject> {
    * The prepared object as its writer is held to have written it, where preparing hides a change
    * that the writer comes to own. `given` is what was written.
    */
-  readonly asWritten?: ((prepared: Hub, given: Hub) => Hub) | undefined;
+  readonly asWritten?: ((prepared: Hub, given: Hub, subresource: string) => Hub) | undefined;
   /** Parts of a write to the object itself that nobody comes to own: upstream resets them. */
   readonly unowned?: readonly string[];
+  /** The same of a write to the status: members of the status. */
+  readonly unownedStatus?: readonly string[];
   /**
    * Which checks of metadata the kind makes once more when an object is updated: of the whole, and
    * of what may not change. Default: both. Clients see an error as often as it was found.

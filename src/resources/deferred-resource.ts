@@ -59,6 +59,10 @@ class DeferredResource implements Whole<Resource> {
     return this.#whole().unowned ?? [];
   }
 
+  get unownedStatus() {
+    return this.#whole().unownedStatus ?? [];
+  }
+
   get metadataRechecked() {
     return this.#whole().metadataRechecked ?? 'whole and change';
   }

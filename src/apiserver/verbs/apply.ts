@@ -7,6 +7,7 @@
  * Next: `api/field-merge.ts` for the merge, `api/field-ownership.ts` for conflicts.
  */
 
+import type { Served } from '#api/catalog.ts';
 import { decodeObject } from '#api/decode.ts';
 import {
   alreadyExists,
@@ -84,7 +85,7 @@ async function readConfiguration(parts: Parts, call: Call): Promise<Configuratio
   const said = ownPart(call, json);
   return {
     json: said,
-    fields: ownable(fieldsOf(said, served.view.schema, parts.catalog)),
+    fields: ownable(fieldsOf(ownedPart(served, said), served.view.schema, parts.catalog)),
     writer: { manager, operation: 'Apply', apiVersion, subresource: info.subresource },
     force: info.query.get('force') === 'true',
     dryRun: isDryRun(info.query.getAll('dryRun')),
@@ -186,6 +187,13 @@ function ownPart({ served, info }: Call, json: Members): Members {
   if (info.subresource !== 'status') return rest;
   const { apiVersion, kind, metadata } = rest;
   return { apiVersion, kind, metadata, ...(status === undefined ? {} : { status }) };
+}
+
+/** What the applier comes to own of it. */
+function ownedPart({ resource }: Served, json: Members): Members {
+  const { unowned = [] } = resource;
+  if (unowned.length === 0) return json;
+  return Object.fromEntries(Object.entries(json).filter(([key]) => !unowned.includes(key)));
 }
 
 async function createByApply(

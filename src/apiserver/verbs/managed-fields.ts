@@ -185,11 +185,36 @@ export function ownedAfterUpdate(
       subresource,
     },
     now: formatTime(parts.clock.now()),
-    changesIn: changesBetween(parts, served, old, written),
+    changesIn: changesBetween(
+      parts,
+      served,
+      old,
+      withoutReset(served.resource, written, old, subresource),
+    ),
   });
   if (owners !== before || given !== stored) return withManagedFields(hub, owners);
   if (hub.metadata.managedFields === stored) return hub;
   return { ...hub, metadata: { ...hub.metadata, managedFields: stored } };
+}
+
+/** The written object with what upstream resets in a status as it was before. */
+function withoutReset(
+  { unownedStatus = [] }: Served['resource'],
+  written: KubeObject,
+  old: KubeObject,
+  subresource: string,
+): KubeObject {
+  if (subresource !== 'status' || unownedStatus.length === 0) return written;
+  const before = statusMembers(old);
+  const status: Record<string, unknown> = { ...statusMembers(written) };
+  for (const key of unownedStatus) status[key] = before[key];
+  // The status goes back whence it came.
+  return { ...written, status } as KubeObject;
+}
+
+function statusMembers(object: KubeObject): Readonly<Record<string, unknown>> {
+  // What has a status has members in it.
+  return (object as { readonly status?: Record<string, unknown> }).status ?? {};
 }
 
 type Entries = KubeObject['metadata']['managedFields'];

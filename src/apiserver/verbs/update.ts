@@ -227,7 +227,7 @@ function prepare(
   const given = keepSystemMetadata(hubObject(served, view.setDefaults(object, context)), old);
   const next = admitUpdate(parts, { resource, hub: given, old, identity, subresource });
   const wanted = prepareAdmitted({ resource, subresource, next, old, context });
-  return { wanted, written: resource.asWritten?.(wanted, next) ?? wanted };
+  return { wanted, written: resource.asWritten?.(wanted, next, subresource) ?? wanted };
 }
 
 interface Admitted {

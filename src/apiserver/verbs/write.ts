@@ -145,7 +145,8 @@ export function statusOf(object: KubeObject): unknown {
 export function throwInvalid(served: Served, name: string, errors: readonly FieldError[]): void {
   if (errors.length === 0) return;
   // Of an object as it is stored, in whichever group it was sent.
-  const { group } = storageView(served.resource);
+  const { resource, view } = served;
+  const { group } = resource.views.includes(view) ? storageView(resource) : view;
   throw invalid({ group, kind: served.resource.kind }, name, errors);
 }
 

@@ -25,7 +25,6 @@ export function certificateSigningRequestResource(): Resource {
     group: 'certificates.k8s.io',
     version: 'v1',
     definition: 'io.k8s.api.certificates.v1.CertificateSigningRequest',
-    setDefaults: setConditionDefaults,
   });
   const beta = sameShapeView(view, {
     version: 'v1beta1',
@@ -40,7 +39,9 @@ export function certificateSigningRequestResource(): Resource {
     categories: [],
     namespaced: false,
     storagePrefix: 'certificatesigningrequests',
+    nameRule: 'pathSegment',
     unowned: ['spec'],
+    unownedStatus: ['conditions'],
     views: [view, beta],
     hasStatus: true,
     partialUpdates: { approval: { prepare: prepareApproval, validate: validateApproval } },

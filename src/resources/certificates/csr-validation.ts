@@ -52,7 +52,7 @@ export function validateRequest({ spec, status }: Request): FieldError[] {
   const errors: FieldError[] = [];
   if (!isRequest(request)) {
     const detail = 'PEM block type must be CERTIFICATE REQUEST';
-    errors.push(invalid('spec.request', request, detail));
+    errors.push(invalid('spec.request', spec.request, detail));
   }
   errors.push(...validateUsages(spec.usages ?? []), ...validateSigner(signerName));
   if (expirationSeconds !== undefined && expirationSeconds < secondsMin) {
@@ -108,7 +108,7 @@ function validateConditions(
 ): FieldError[] {
   const errors: FieldError[] = [];
   const seen = new Set<string>();
-  for (const [index, { type, status }] of conditions.entries()) {
+  for (const [index, { type, status = '' }] of conditions.entries()) {
     const at = `status.conditions[${index}]`;
     if (type === '') errors.push(required(`${at}.type`));
     if (seen.has(type)) errors.push(duplicate(`${at}.type`, type));

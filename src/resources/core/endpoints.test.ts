@@ -30,7 +30,10 @@ test('endpoints that are refused', () => {
       `${ip}: Invalid value: "fe80::1": may not be in the link-local range (169.254.0.0/16, fe80::/10)`,
     ],
     [{ addresses: [{ ip: '::' }] }, `${ip}: Invalid value: "::": may not be unspecified (::)`],
-    [{ addresses: [{ ip: 'x' }] }, `${ip}: Invalid value: "x": must be a valid IP address`],
+    [
+      { addresses: [{ ip: 'x' }] },
+      `${ip}: Invalid value: "x": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)|${ip}: Invalid value: "x": must be a valid IP address`,
+    ],
     [
       { addresses: [{ ip: '10.0.0.1' }], ports: [{ port: 1 }, { name: 'b', port: 0 }] },
       'subsets[0].ports[0].name: Required value|subsets[0].ports[1].port: Invalid value: 0: must be between 1 and 65535, inclusive',

@@ -83,7 +83,13 @@ function validateSubset(subset: EndpointSubset, field: string): FieldError[] {
 function validateAddress({ ip, hostname, nodeName }: EndpointAddress, field: string): FieldError[] {
   const errors: FieldError[] = [];
   const at = `${field}.ip`;
-  if (isIP(ip ?? '') === 0) errors.push(invalid(at, ip ?? '', 'must be a valid IP address'));
+  if (isIP(ip ?? '') === 0) {
+    // Upstream looks twice, with different words.
+    errors.push(
+      invalid(at, ip ?? '', 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)'),
+    );
+    errors.push(invalid(at, ip ?? '', 'must be a valid IP address'));
+  }
   if (hostname) {
     const problems = labelProblems(hostname);
     errors.push(...problems.map((text) => invalid(`${field}.hostname`, hostname, text)));

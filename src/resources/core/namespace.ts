@@ -7,6 +7,7 @@ import { type FieldError, invalid } from '#api/field-error.ts';
 import { validateFinalizerName } from '#api/object-meta.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
+import { fillIn } from '../fill-in.ts';
 import type { Namespace } from '../types/core-v1.ts';
 import { hubView } from '../view.ts';
 
@@ -34,14 +35,10 @@ export function namespaceResource(): Resource {
     hasStatus: true,
     nameRule: 'label',
     specChanged: () => false,
-    prepareForCreate: (namespace) => ({
-      ...namespace,
-      spec: {
-        ...namespace.spec,
-        finalizers: [...new Set([...(namespace.spec?.finalizers ?? []), 'kubernetes'])],
-      },
-      status: { phase: 'Active' },
-    }),
+    prepareForCreate: prepareNew,
+    // Finalizers are written through `finalize`; here one may only give them up.
+    asWritten: (prepared, given, subresource) =>
+      subresource === '' ? { ...prepared, spec: given.spec } : prepared,
     prepareForUpdate: (next, old) => ({ ...next, spec: old.spec, status: old.status }),
     prepareForStatusUpdate: (next, old) => ({
       ...old,
@@ -68,7 +65,23 @@ export function namespaceResource(): Resource {
   });
 }
 
+function prepareNew(namespace: Namespace): Namespace {
+  const given = namespace.spec?.finalizers ?? [];
+  const finalizers = given.includes('kubernetes') ? given : [...given, 'kubernetes'];
+  return {
+    ...withNameLabel(namespace),
+    spec: { ...namespace.spec, finalizers },
+    status: { phase: 'Active' },
+  };
+}
+
 function setNamespaceDefaults(namespace: Namespace): Namespace {
+  const { status } = namespace;
+  return withNameLabel({ ...namespace, status: fillIn(status ?? {}, { phase: 'Active' }) });
+}
+
+/** A name that the server makes is known only later; then the label follows. */
+function withNameLabel(namespace: Namespace): Namespace {
   const { name } = namespace.metadata;
   if (!name || namespace.metadata.labels?.[namespaceNameLabel] === name) return namespace;
   const labels = { ...namespace.metadata.labels, [namespaceNameLabel]: name };

@@ -2,11 +2,12 @@
  * Node: a machine that runs pods. Kubelets write its status; people label, taint and cordon it.
  */
 import { duplicate, type FieldError, forbidden, invalid, required } from '#api/field-error.ts';
-import { validateLabels } from '#api/object-meta.ts';
+import { labelValueProblems, qualifiedNameProblems } from '#api/names.ts';
 import { compareQuantities } from '#api/quantity.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
+import { changeMember, without } from '../fill-in.ts';
 import type { Node, Taint } from '../types/core-v1.ts';
 import { hubView } from '../view.ts';
 import { validateTaintEffect } from './pod/scheduling-validation.ts';
@@ -34,11 +35,12 @@ export function nodeResource(): Resource {
     hasStatus: true,
     specChanged: () => false,
     // A node says what it is when it registers.
-    prepareForCreate: (node) => node,
+    prepareForCreate: withoutConfigSource,
     prepareForUpdate: (next, old) => ({ ...next, status: old.status }),
     prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
     validate: validateNode,
     validateUpdate: validateNodeUpdate,
+    validateStatusUpdate: validateNodeUpdate,
     warnings: nodeWarnings,
     columns: nodeColumns,
     selectableFields: {
@@ -60,6 +62,11 @@ function nodeWarnings({ spec }: Node, old: Node | undefined): readonly string[] 
   return warnings;
 }
 
+/** Where a kubelet's configuration once came from. */
+function withoutConfigSource(node: Node): Node {
+  return changeMember(node, 'spec', (spec) => without(spec, 'configSource'));
+}
+
 /** A node that says nothing of what pods may use offers all that it has. */
 function setNodeDefaults(given: Node): Node {
   const node = withPodCIDRs(given);
@@ -73,23 +80,37 @@ function withPodCIDRs(node: Node): Node {
   const { podCIDR = '', podCIDRs = [] } = node.spec ?? {};
   const [first = ''] = podCIDRs;
   if (podCIDR === first) return node;
+  if (podCIDR !== '' && first !== '')
+    return { ...node, spec: { ...node.spec, podCIDRs: [podCIDR] } };
   if (first === '') return { ...node, spec: { ...node.spec, podCIDRs: [podCIDR] } };
   return podCIDR === '' ? { ...node, spec: { ...node.spec, podCIDR: first } } : node;
 }
 
 function validateNode({ spec, status }: Node): FieldError[] {
   const errors = validateTaints(spec?.taints ?? [], 'metadata.taints');
+  errors.push(...validateAmounts(status));
+  const { podCIDRs = [] } = spec ?? {};
+  const field = 'spec.podCIDRs';
+  for (const [index, podCIDR] of podCIDRs.entries()) {
+    if (/^[0-9a-fA-F.:]+\/\d+$/.test(podCIDR)) continue;
+    const detail = 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)';
+    errors.push(invalid(`${field}[${index}]`, podCIDR, detail));
+  }
+  const families = new Set(podCIDRs.map((podCIDR) => podCIDR.includes(':')));
+  if (podCIDRs.length > families.size) {
+    const detail = 'may specify no more than one CIDR for each IP family';
+    errors.push(invalid(field, podCIDRs, detail));
+  }
+  return errors;
+}
+
+function validateAmounts(status: Node['status']): FieldError[] {
+  const errors: FieldError[] = [];
   for (const list of ['capacity', 'allocatable'] as const) {
     for (const [name, amount] of Object.entries(status?.[list] ?? {})) {
       if (compareQuantities(amount, '0') >= 0) continue;
       errors.push(invalid(`status.${list}.${name}`, amount, 'must be greater than or equal to 0'));
     }
-  }
-  const { podCIDRs = [] } = spec ?? {};
-  for (const [index, podCIDR] of podCIDRs.entries()) {
-    if (/^[0-9a-fA-F.:]+\/\d+$/.test(podCIDR)) continue;
-    const detail = 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)';
-    errors.push(invalid(`spec.podCIDRs[${index}]`, podCIDR, detail));
   }
   return errors;
 }
@@ -99,7 +120,11 @@ function validateTaints(taints: readonly Taint[], field: string): FieldError[] {
   const seen = new Set<string>();
   for (const [index, taint] of taints.entries()) {
     const at = `${field}[${index}]`;
-    errors.push(...validateLabels({ [taint.key]: taint.value ?? '' }, `${at}.key`));
+    for (const problem of qualifiedNameProblems(taint.key ?? '')) {
+      errors.push(invalid(`${at}.key`, taint.key ?? '', problem));
+    }
+    const unfit = labelValueProblems(taint.value ?? '');
+    if (unfit.length > 0) errors.push(invalid(`${at}.value`, taint.value, unfit.join(';')));
     errors.push(
       ...(taint.effect
         ? validateTaintEffect(taint.effect, `${at}.effect`)
@@ -108,7 +133,7 @@ function validateTaints(taints: readonly Taint[], field: string): FieldError[] {
     const identity = `${taint.key}:${taint.effect}`;
     if (seen.has(identity)) {
       errors.push({
-        ...duplicate(at, taint),
+        ...duplicate(at, shownTaint(taint)),
         detail: 'taints must be unique by key and effect pair',
       });
     }
@@ -117,8 +142,22 @@ function validateTaints(taints: readonly Taint[], field: string): FieldError[] {
   return errors;
 }
 
+/** As upstream shows it: its internal type. */
+function shownTaint({ key, value = '', effect, timeAdded }: Taint): object {
+  return { Key: key, Value: value, Effect: effect, TimeAdded: timeAdded ?? null };
+}
+
+/** Much is looked at once more, and clients see each error twice. */
 function validateNodeUpdate(next: Node, old: Node): FieldError[] {
-  const errors: FieldError[] = [];
+  const errors = validateAmounts(next.status);
+  const seen = new Set<string>();
+  for (const [index, { type, address }] of (next.status?.addresses ?? []).entries()) {
+    const identity = `${type} ${address}`;
+    if (seen.has(identity)) {
+      errors.push(duplicate(`status.addresses[${index}]`, { Type: type, Address: address }));
+    }
+    seen.add(identity);
+  }
   const fixed = ['podCIDR', 'providerID'] as const;
   for (const key of fixed) {
     const before = old.spec?.[key];
@@ -129,6 +168,7 @@ function validateNodeUpdate(next: Node, old: Node): FieldError[] {
         : 'node updates may not change providerID except from "" to valid';
     errors.push(forbidden(`spec.${key === 'podCIDR' ? 'podCIDRs' : key}`, detail));
   }
+  errors.push(...validateTaints(next.spec?.taints ?? [], 'metadata.taints'));
   return errors;
 }
 

@@ -57,20 +57,22 @@ export function ipAddressResource(): Resource {
   });
 }
 
+const noAddress = 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)';
+
 function validateIPAddress({ metadata, spec }: IPAddress): FieldError[] {
-  const { name = '' } = metadata;
+  const { name = '', generateName = '' } = metadata;
   const errors: FieldError[] = [];
+  if (generateName !== '') errors.push(invalid('metadata.generateName', generateName, noAddress));
   const version = isIP(name);
-  if (version === 0) {
-    const detail = `ParseAddr(${JSON.stringify(name)}): unable to parse IP`;
-    errors.push(invalid('metadata.name', name, detail));
+  if (name === '') {
+    // The checks of metadata ask for one.
+  } else if (version === 0) {
+    errors.push(invalid('metadata.name', name, noAddress));
   } else if (canonicalAddress(name, version === 4 ? 'ipv4' : 'ipv6') !== name) {
     errors.push(invalid('metadata.name', name, 'must be a canonical format IP address'));
   }
   const parent = spec?.parentRef;
-  // The decoder fills in what the schema requires, so an absent reference is empty here.
-  if (!parent?.resource && !parent?.name && !parent?.group)
-    return [...errors, required('spec.parentRef')];
+  if (parent === undefined || parent === null) return [...errors, required('spec.parentRef')];
   for (const problem of parent.group ? subdomainProblems(parent.group) : []) {
     errors.push(invalid('spec.parentRef.group', parent.group, problem));
   }

@@ -229,7 +229,7 @@ test('addresses are named by themselves', () => {
     'metadata.name: Invalid value: "2001:DB8::1": must be a canonical format IP address',
   ]);
   assert.deepEqual(address('web', {}).errors, [
-    'metadata.name: Invalid value: "web": ParseAddr("web"): unable to parse IP',
+    'metadata.name: Invalid value: "web": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)',
     'spec.parentRef: Required value',
   ]);
   const { hub } = address('10.43.0.1');
