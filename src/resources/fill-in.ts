@@ -19,6 +19,12 @@ export function fillIn<T extends object>(object: T, defaults: Partial<T>): T {
   return filled ?? object;
 }
 
+/** The same, but a text that is empty stands: it is for validation to refuse it. */
+export function fillAbsent<T extends object>(object: T, defaults: Partial<T>): T {
+  const missing = Object.entries(defaults).filter(([key]) => !Object.hasOwn(object, key));
+  return missing.length === 0 ? object : { ...object, ...Object.fromEntries(missing) };
+}
+
 /** Replaces one member by what `change` makes of it, if it is there. */
 export function changeMember<T extends object, K extends keyof T>(
   object: T,

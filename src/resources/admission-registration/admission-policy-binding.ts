@@ -40,7 +40,7 @@ interface Binding extends KubeObject {
 }
 
 const actions = ['Audit', 'Deny', 'Warn'];
-const notFoundActions = ['Allow', 'Deny'];
+const notFoundActions = ['Deny', 'Allow'];
 
 export function validatingAdmissionPolicyBindingResource(): Resource {
   return bindingResource('ValidatingAdmissionPolicyBinding', { beta: false });

@@ -4,10 +4,11 @@
  * (`admission-policy-binding.ts`) say where a policy holds.
  */
 import { duplicate, type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
-import { qualifiedNameProblems } from '#api/names.ts';
+import { label1035Problems, qualifiedNameProblems, subdomainProblems } from '#api/names.ts';
 import { type Column, defineResource, type Resource } from '#api/resource.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
-import { changeMember, fillIn } from '../fill-in.ts';
+import { validateConditions } from '../condition-validation.ts';
+import { changeMember, fillAbsent } from '../fill-in.ts';
 import { sameShapeView } from '../legacy-view.ts';
 import { textColumn } from '../text-column.ts';
 import type {
@@ -23,6 +24,7 @@ import {
   admissionGroup,
   failurePolicies,
   setMatchDefaults,
+  validateNamed,
   validateOptionalChoice,
   validateRules,
   validateSelectors,
@@ -30,6 +32,14 @@ import {
 
 const noExpression = 'expression is not specified';
 const reinvocationPolicies = ['IfNeeded', 'Never'];
+const reasons = ['Forbidden', 'Invalid', 'RequestEntityTooLarge'];
+/** Words of the language of expressions. */
+const reservedNames: ReadonlySet<string> = new Set(
+  (
+    'true false null in as break const continue else for function if import let loop package ' +
+    'namespace return var void while'
+  ).split(' '),
+);
 const patchTypes = ['ApplyConfiguration', 'JSONPatch'];
 
 export function validatingAdmissionPolicyResource(): Resource {
@@ -51,7 +61,7 @@ export function validatingAdmissionPolicyResource(): Resource {
         setDefaults: (policy) =>
           changeMember(policy, 'spec', (spec) =>
             changeMember(
-              fillIn(spec, { failurePolicy: 'Fail' }),
+              fillAbsent(spec, { failurePolicy: 'Fail' }),
               'matchConstraints',
               setMatchDefaults,
             ),
@@ -63,6 +73,7 @@ export function validatingAdmissionPolicyResource(): Resource {
     prepareForUpdate: (next, old) => ({ ...next, status: old.status }),
     prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
     validate: validateValidating,
+    validateStatusUpdate: validateValidatingStatus,
     columns: [
       nameColumn(),
       {
@@ -85,7 +96,11 @@ export function mutatingAdmissionPolicyResource(): Resource {
     definition: 'io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicy',
     setDefaults: (policy) =>
       changeMember(policy, 'spec', (spec) =>
-        changeMember(fillIn(spec, { failurePolicy: 'Fail' }), 'matchConstraints', setMatchDefaults),
+        changeMember(
+          fillAbsent(spec, { failurePolicy: 'Fail' }),
+          'matchConstraints',
+          setMatchDefaults,
+        ),
       ),
   });
   return defineResource<MutatingAdmissionPolicy>({
@@ -143,11 +158,7 @@ function validatePolicy(spec: PolicySpec): FieldError[] {
   const errors = failurePolicy
     ? validateOptionalChoice(failurePolicy, failurePolicies, 'spec.failurePolicy')
     : [required('spec.failurePolicy')];
-  for (const key of ['apiVersion', 'kind'] as const) {
-    if (paramKind !== undefined && !paramKind[key]) {
-      errors.push(required(`spec.paramKind.${key}`));
-    }
-  }
+  if (paramKind !== undefined) errors.push(...validateParamKind(paramKind));
   if (matchConstraints === undefined) errors.push(required('spec.matchConstraints'));
   else {
     const at = 'spec.matchConstraints';
@@ -163,51 +174,86 @@ function validatePolicy(spec: PolicySpec): FieldError[] {
   return [
     ...errors,
     ...validateNamed(spec.matchConditions ?? [], 'spec.matchConditions'),
-    ...validateNamed(spec.variables ?? [], 'spec.variables'),
+    ...validateVariables(spec.variables ?? [], 'spec.variables'),
   ];
 }
 
-/** Expressions with names, which differ. */
-function validateNamed(
-  list: readonly { readonly name: string; readonly expression: string }[],
-  field: string,
-): FieldError[] {
-  const names = new Set<string>();
-  return list.flatMap(({ name, expression }, index) => {
+/** Values that expressions call by name. */
+function validateVariables(variables: readonly Partial<Variable>[], field: string): FieldError[] {
+  return variables.flatMap(({ name = '', expression = '' }, index) => {
     const at = `${field}[${index}]`;
     const errors: FieldError[] = [];
-    if (name === '') errors.push(required(`${at}.name`));
-    for (const problem of name === '' ? [] : qualifiedNameProblems(name)) {
-      errors.push(invalid(`${at}.name`, name, problem));
+    if (name.trim() === '') errors.push(required(`${at}.name`, 'name is not specified'));
+    else if (!/^[_a-zA-Z][_a-zA-Z0-9]*$/.test(name) || reservedNames.has(name)) {
+      errors.push(invalid(`${at}.name`, name, 'must be a valid CEL identifier'));
     }
-    if (names.has(name)) errors.push(duplicate(`${at}.name`, name));
-    names.add(name);
-    if (expression.trim() === '') errors.push(required(`${at}.expression`));
+    if (expression.trim() === '') errors.push(required(`${at}.expression`, noExpression));
     return errors;
   });
 }
 
-function validateValidating({ spec = {} }: ValidatingAdmissionPolicy): FieldError[] {
+/** The kind of the parameters: a group and version, and a name in camel case. */
+function validateParamKind({ apiVersion = '', kind = '' }: Partial<ParamKind>): FieldError[] {
+  const errors: FieldError[] = [];
+  const at = 'spec.paramKind.apiVersion';
+  const parts = apiVersion.split('/');
+  const version = parts.at(-1) ?? '';
+  if (apiVersion === '') errors.push(required(at));
+  else if (parts.length > 2) {
+    errors.push(invalid(at, apiVersion, `unexpected GroupVersion string: ${apiVersion}`));
+  } else {
+    const group = parts.length === 2 ? subdomainProblems(parts[0] ?? '') : [];
+    if (group.length > 0) errors.push(invalid(at, parts[0], group.join(',')));
+    const problems = label1035Problems(version);
+    if (version === '') errors.push(invalid(at, apiVersion, 'version must be specified'));
+    else if (problems.length > 0) errors.push(invalid(at, version, problems.join(',')));
+  }
+  if (kind === '') return [...errors, required('spec.paramKind.kind')];
+  const problems = label1035Problems(kind.toLowerCase());
+  if (problems.length === 0) return errors;
+  const detail = `may have mixed case, but should otherwise match: ${problems.join(',')}`;
+  return [...errors, invalid('spec.paramKind.kind', kind, detail)];
+}
+
+function validateValidating({ metadata, spec = {} }: ValidatingAdmissionPolicy): FieldError[] {
   const { validations = [], auditAnnotations = [] } = spec;
   const errors = validatePolicy(spec);
   if (validations.length + auditAnnotations.length === 0) {
     const detail = 'validations or auditAnnotations must contain at least one item';
     errors.push(required('spec.validations', detail), required('spec.auditAnnotations', detail));
   }
-  for (const [index, { expression }] of validations.entries()) {
-    if (expression.trim() !== '') continue;
-    errors.push(required(`spec.validations[${index}].expression`, noExpression));
+  for (const [index, { expression, reason }] of validations.entries()) {
+    const at = `spec.validations[${index}]`;
+    if (expression.trim() === '') errors.push(required(`${at}.expression`, noExpression));
+    errors.push(...validateOptionalChoice(reason, reasons, `${at}.reason`));
   }
+  const keys = new Set<string>();
   for (const [index, { key, valueExpression }] of auditAnnotations.entries()) {
     const at = `spec.auditAnnotations[${index}]`;
-    for (const problem of qualifiedNameProblems(key)) {
-      errors.push(invalid(`${at}.key`, key, problem));
+    // The annotation will be called so, which has to fit.
+    const full = `${metadata.name ?? ''}/${key}`;
+    for (const problem of qualifiedNameProblems(full)) {
+      errors.push(invalid(`${at}.key`, full, problem));
     }
+    if (keys.has(key)) errors.push(duplicate(`${at}.key`, key));
+    keys.add(key);
     if (valueExpression.trim() === '') {
       errors.push(required(`${at}.valueExpression`, 'valueExpression is not specified'));
     }
   }
   return errors;
+}
+
+/** Conditions, and what the types of expressions were found to lack. */
+function validateValidatingStatus({ status }: ValidatingAdmissionPolicy): FieldError[] {
+  const errors: FieldError[] = [];
+  const warnings = status?.typeChecking?.expressionWarnings ?? [];
+  for (const [index, warning] of warnings.entries()) {
+    const at = `status.typeChecking.expressionWarnings[${index}]`;
+    if (!warning.warning) errors.push(required(`${at}.warning`));
+    if (!warning.fieldRef) errors.push(required(`${at}.fieldRef`));
+  }
+  return [...errors, ...validateConditions(status?.conditions ?? [], 'status.conditions')];
 }
 
 function validateMutating({ spec = {} }: MutatingAdmissionPolicy): FieldError[] {
@@ -221,15 +267,22 @@ function validateMutating({ spec = {} }: MutatingAdmissionPolicy): FieldError[] 
   }
   for (const [index, { patchType, applyConfiguration, jsonPatch }] of mutations.entries()) {
     const at = `spec.mutations[${index}]`;
+    if (!patchType) {
+      errors.push(required(`${at}.patchType`));
+      continue;
+    }
     if (!patchTypes.includes(patchType)) {
       errors.push(notSupported(`${at}.patchType`, patchType, patchTypes));
       continue;
     }
     const applies = patchType === 'ApplyConfiguration';
-    const { expression = '' } = (applies ? applyConfiguration : jsonPatch) ?? {};
+    const patch = applies ? applyConfiguration : jsonPatch;
     const part = applies ? 'applyConfiguration' : 'jsonPatch';
-    if (expression.trim() === '') {
-      errors.push(required(`${at}.${part}.expression`, noExpression));
+    if (patch === undefined) {
+      const detail = `must be specified when patchType is ${patchType}`;
+      errors.push(required(`${at}.${part}`, detail));
+    } else if ((patch.expression ?? '').trim() === '') {
+      errors.push(required(`${at}.${part}.expression`));
     }
   }
   return errors;

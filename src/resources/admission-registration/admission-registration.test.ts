@@ -61,7 +61,7 @@ test('webhooks that are refused', () => {
     ],
     [
       { sideEffects: '' },
-      'webhooks[0].sideEffects: Required value: must specify one of None, NoneOnDryRun',
+      'webhooks[0].sideEffects: Unsupported value: "": supported values: "None", "NoneOnDryRun"',
     ],
     [
       { timeoutSeconds: 31 },
@@ -128,7 +128,7 @@ test('policies that change objects say how', () => {
   const broken = [{ patchType: 'Scribble' }, { patchType: 'ApplyConfiguration' }];
   assert.deepEqual(create(kind, { spec: { ...spec, mutations: broken } }).errors, [
     'spec.mutations[0].patchType: Unsupported value: "Scribble": supported values: "ApplyConfiguration", "JSONPatch"',
-    'spec.mutations[1].applyConfiguration.expression: Required value: expression is not specified',
+    'spec.mutations[1].applyConfiguration: Required value: must be specified when patchType is ApplyConfiguration',
   ]);
 });
 
@@ -151,4 +151,37 @@ test('bindings name a policy and what a violation leads to', () => {
   );
   const mutating = create('MutatingAdmissionPolicyBinding', { spec: { policyName: 'one' } });
   assert.deepEqual(mutating.errors, []);
+});
+
+test('conditions of webhooks, kinds of parameters and names of variables are judged', () => {
+  const matchConditions = [
+    { name: 'a', expression: 'true' },
+    { name: 'a', expression: ' ' },
+  ];
+  const hooks = { webhooks: [{ ...webhook, matchPolicy: '', matchConditions }] };
+  assert.deepEqual(create('ValidatingWebhookConfiguration', hooks).errors, [
+    'webhooks[0].matchPolicy: Unsupported value: "": supported values: "Equivalent", "Exact"',
+    'webhooks[0].matchConditions[1].name: Duplicate value: "a"',
+    'webhooks[0].matchConditions[1].expression: Required value',
+  ]);
+  const spec = {
+    matchConstraints: { resourceRules: [rule] },
+    paramKind: { apiVersion: 'rules.example.com/', kind: 'Limit' },
+    variables: [{ name: 'in', expression: '1' }, { name: ' ' }],
+    auditAnnotations: [{ key: '', valueExpression: '1' }],
+    validations: [{ expression: '1', reason: 'Mood' }],
+  };
+  const { errors } = create<ValidatingAdmissionPolicy>('ValidatingAdmissionPolicy', { spec });
+  assert.deepEqual(
+    errors.map((text) => text.replace(/ \(e\.g\..*/, '')),
+    [
+      'spec.paramKind.apiVersion: Invalid value: "rules.example.com/": version must be specified',
+      'spec.variables[0].name: Invalid value: "in": must be a valid CEL identifier',
+      'spec.variables[1].name: Required value: name is not specified',
+      'spec.variables[1].expression: Required value: expression is not specified',
+      'spec.validations[0].reason: Unsupported value: "Mood": supported values: "Forbidden", "Invalid", "RequestEntityTooLarge"',
+      'spec.auditAnnotations[0].key: Invalid value: "one/": name part must be non-empty',
+      `spec.auditAnnotations[0].key: Invalid value: "one/": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character`,
+    ],
+  );
 });

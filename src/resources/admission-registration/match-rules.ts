@@ -2,9 +2,10 @@
  * What webhooks and policies have in common: which requests they are about (rules and selectors),
  * with the defaults and the validation of both.
  */
-import { type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
+import { duplicate, type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
+import { qualifiedNameProblems } from '#api/names.ts';
 import type { LabelSelector } from '#api/selectors.ts';
-import { changeMember, fillIn, mapItems } from '../fill-in.ts';
+import { changeMember, fillAbsent, mapItems } from '../fill-in.ts';
 import { validateLabelSelector } from '../label-selector-validation.ts';
 import type { MatchResources, RuleWithOperations } from '../types/admissionregistration-v1.ts';
 
@@ -18,12 +19,12 @@ export const admissionGroup = 'admissionregistration.k8s.io';
 export function setRuleDefaults<R extends RuleWithOperations>(rules: readonly R[]): readonly R[] {
   const scope: Partial<RuleWithOperations> = { scope: '*' };
   // A rule has a scope, whatever else it has.
-  return mapItems(rules, (rule) => fillIn(rule, scope as Partial<R>));
+  return mapItems(rules, (rule) => fillAbsent(rule, scope as Partial<R>));
 }
 
 export function setMatchDefaults(match: MatchResources): MatchResources {
   const all: LabelSelector = {};
-  const filled = fillIn(match, {
+  const filled = fillAbsent(match, {
     matchPolicy: 'Equivalent',
     namespaceSelector: all,
     objectSelector: all,
@@ -41,7 +42,9 @@ export function validateOptionalChoice(
   choices: readonly string[],
   field: string,
 ): FieldError[] {
-  return !value || choices.includes(value) ? [] : [notSupported(field, value, choices)];
+  return value === undefined || choices.includes(value)
+    ? []
+    : [notSupported(field, value, choices)];
 }
 
 export function validateSelectors(
@@ -89,4 +92,24 @@ function validateList(values: readonly string[], what: string, field: string): F
   if (values.length === 0) return [required(field)];
   if (!values.includes('*') || values.length === 1) return [];
   return [invalid(field, values, `if '*' is present, must not specify other ${what}`)];
+}
+
+/** Expressions with names, which differ. */
+export function validateNamed(
+  list: readonly { readonly name?: string; readonly expression?: string }[],
+  field: string,
+): FieldError[] {
+  const names = new Set<string>();
+  return list.flatMap(({ name = '', expression = '' }, index) => {
+    const at = `${field}[${index}]`;
+    const errors: FieldError[] = [];
+    if (name === '') errors.push(required(`${at}.name`));
+    for (const problem of name === '' ? [] : qualifiedNameProblems(name)) {
+      errors.push(invalid(`${at}.name`, name, problem));
+    }
+    if (names.has(name)) errors.push(duplicate(`${at}.name`, name));
+    names.add(name);
+    if (expression.trim() === '') errors.push(required(`${at}.expression`));
+    return errors;
+  });
 }

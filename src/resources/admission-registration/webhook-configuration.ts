@@ -8,7 +8,7 @@ import type { KubeObject } from '#api/object.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
 import type { LabelSelector } from '#api/selectors.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
-import { changeMember, fillIn, mapItems } from '../fill-in.ts';
+import { changeMember, fillAbsent, fillIn, mapItems } from '../fill-in.ts';
 import type {
   MutatingWebhook,
   ValidatingWebhook,
@@ -20,6 +20,7 @@ import {
   admissionGroup,
   failurePolicies,
   setRuleDefaults,
+  validateNamed,
   validateOptionalChoice,
   validateRules,
   validateSelectors,
@@ -89,7 +90,7 @@ function configurationResource(
 
 function setWebhookDefaults(webhook: Webhook, own: Partial<Webhook>): Webhook {
   const all: LabelSelector = {};
-  const filled = fillIn(webhook, {
+  const filled = fillAbsent(webhook, {
     failurePolicy: 'Fail',
     matchPolicy: 'Equivalent',
     namespaceSelector: all,
@@ -122,7 +123,7 @@ function validateWebhook(webhook: Webhook, field: string): FieldError[] {
     ...validateOptionalChoice(failurePolicy, failurePolicies, `${field}.failurePolicy`),
     ...validateSelectors(webhook, field),
   ];
-  if (!sideEffects) {
+  if (sideEffects === undefined) {
     const detail = `must specify one of ${sideEffectClasses.join(', ')}`;
     errors.push(required(`${field}.sideEffects`, detail));
   } else if (!sideEffectClasses.includes(sideEffects)) {
@@ -137,6 +138,7 @@ function validateWebhook(webhook: Webhook, field: string): FieldError[] {
     ...validateOptionalChoice(reinvocationPolicy, reinvocationPolicies, again),
     ...validateClientConfig(webhook.clientConfig, `${field}.clientConfig`),
     ...validateReviewVersions(webhook.admissionReviewVersions, `${field}.admissionReviewVersions`),
+    ...validateNamed(webhook.matchConditions ?? [], `${field}.matchConditions`),
   );
   return errors;
 }

@@ -152,7 +152,10 @@ test('autoscalers that are refused', () => {
       { maxReplicas: 0 },
       'spec.maxReplicas: Required value: must be set and greater than 0|spec.maxReplicas: Invalid value: 0: must be greater than or equal to `minReplicas`',
     ],
-    [{ minReplicas: 0 }, 'spec.minReplicas: Invalid value: 0: must be greater than or equal to 1'],
+    [
+      { minReplicas: 0 },
+      'spec.minReplicas: Invalid value: 0: must be greater than or equal to 1|spec.metrics: Forbidden: must specify at least one Object or External metric to support scaling to zero replicas',
+    ],
     [
       { minReplicas: 6 },
       'spec.maxReplicas: Invalid value: 5: must be greater than or equal to `minReplicas`',
@@ -164,7 +167,7 @@ test('autoscalers that are refused', () => {
     [{ scaleTargetRef: { kind: 'ReplicationController', name: 'a' } }, ''],
     [
       { metrics: [{ type: 'Magic' }] },
-      'spec.metrics[0].type: Unsupported value: "Magic": supported values: "ContainerResource", "External", "Object", "Pods", "Resource"',
+      'spec.metrics[0].type: Unsupported value: "Magic": supported values: "ContainerResource", "External", "Object", "Pods", "Resource"|spec.metrics[0].type: Unsupported value: "Magic": supported values: "ContainerResource", "External", "Object", "Pods", "Resource"',
     ],
     [
       { metrics: [{ type: 'Pods' }] },

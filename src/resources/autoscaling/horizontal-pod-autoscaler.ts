@@ -13,7 +13,7 @@ import type {
 import { hubView } from '../view.ts';
 import { targetsText } from './targets-text.ts';
 import { autoscalingV1View } from './v1-view.ts';
-import { validateHorizontalPodAutoscaler } from './validation.ts';
+import { validateAutoscalerStatus, validateHorizontalPodAutoscaler } from './validation.ts';
 
 export function horizontalPodAutoscalerResource(): Resource {
   return defineResource<HorizontalPodAutoscaler>({
@@ -40,6 +40,7 @@ export function horizontalPodAutoscalerResource(): Resource {
     prepareForUpdate: (next, old) => ({ ...next, status: old.status }),
     prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
     validate: validateHorizontalPodAutoscaler,
+    validateStatusUpdate: validateAutoscalerStatus,
     columns: [
       nameColumn(),
       {

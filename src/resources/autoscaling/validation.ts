@@ -2,7 +2,7 @@
  * Validation of HorizontalPodAutoscalers: bounds, what to scale, metrics and scaling behaviour.
  * Works on the hub (autoscaling/v2); paths in errors are that version's.
  */
-import { type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
+import { type FieldError, forbidden, invalid, notSupported, required } from '#api/field-error.ts';
 import { nameProblems } from '#api/names.ts';
 import { compareQuantities } from '#api/quantity.ts';
 import type {
@@ -13,6 +13,7 @@ import type {
   MetricSpec,
   MetricTarget,
 } from '../types/autoscaling-v2.ts';
+import { validateNotNegative } from '../value-validation.ts';
 
 const metricTypes = ['ContainerResource', 'External', 'Object', 'Pods', 'Resource'];
 const selectPolicies = ['Disabled', 'Max', 'Min'];
@@ -33,7 +34,7 @@ export function validateHorizontalPodAutoscaler({ spec }: HorizontalPodAutoscale
     errors.push(
       (maxReplicas ?? 0) === 0
         ? required('spec.maxReplicas', 'must be set and greater than 0')
-        : invalid('spec.maxReplicas', maxReplicas, 'must be greater than 0'),
+        : invalid('spec.maxReplicas', maxReplicas, 'must be greater than or equal to 1'),
     );
   }
   if (maxReplicas < minReplicas) {
@@ -44,6 +45,11 @@ export function validateHorizontalPodAutoscaler({ spec }: HorizontalPodAutoscale
   errors.push(...validateTargetVersion(spec.scaleTargetRef, 'spec.scaleTargetRef.apiVersion'));
   for (const [index, metric] of metrics.entries()) {
     errors.push(...validateMetric(metric, `spec.metrics[${index}]`));
+  }
+  if (minReplicas === 0 && !mayBeZero) {
+    const detail =
+      'must specify at least one Object or External metric to support scaling to zero replicas';
+    errors.push(forbidden('spec.metrics', detail));
   }
   for (const name of ['scaleUp', 'scaleDown'] as const) {
     const rules = behavior?.[name];
@@ -80,60 +86,129 @@ function validateTargetVersion(
   return [invalid(field, apiVersion, 'apiVersion must specify API group')];
 }
 
+const sources = ['object', 'external', 'pods', 'resource', 'containerResource'] as const;
+
+/** Of several sources only the first is judged; all but the one of the type are too many. */
 function validateMetric(metric: MetricSpec, field: string): FieldError[] {
-  const { type, resource, containerResource, pods, object, external } = metric;
-  if (!type) return [required(`${field}.type`, 'must specify a metric source type')];
-  if (!metricTypes.includes(type)) return [notSupported(`${field}.type`, type, metricTypes)];
-  const place = `${type[0]?.toLowerCase()}${type.slice(1)}`;
-  const at = `${field}.${place}`;
-  const source = { resource, containerResource, pods, object, external }[place];
-  if (source === undefined) {
-    return [required(at, 'must populate information for the given metric source')];
-  }
+  const { type = '' } = metric;
   const errors: FieldError[] = [];
-  if (place === 'resource' || place === 'containerResource') {
-    const { name, target } = (resource ?? containerResource) || { name: '', target: undefined };
-    if (!name) errors.push(required(`${at}.name`, 'must specify a resource name'));
-    if (place === 'containerResource' && !containerResource?.container) {
-      errors.push(required(`${at}.container`, 'must specify a container'));
-    }
-    errors.push(...validateTarget(target, `${at}.target`));
-    if (target?.averageUtilization === undefined && target?.averageValue === undefined) {
-      const detail = 'must set either a target raw value or a target utilization';
-      errors.push(required(`${at}.target.averageUtilization`, detail));
-    } else if (target.averageUtilization !== undefined && target.averageValue !== undefined) {
-      const detail = 'may not set both a target raw value and a target utilization';
-      errors.push(invalid(`${at}.target.averageValue`, target.averageValue, detail));
-    }
-    return errors;
+  if (type === '') errors.push(required(`${field}.type`, 'must specify a metric source type'));
+  const known = metricTypes.includes(type);
+  // Upstream asks twice.
+  const unknown = notSupported(`${field}.type`, type, metricTypes);
+  if (!known) errors.push(unknown);
+  const given = sources.filter((source) => metric[source] !== undefined);
+  const [first] = given;
+  if (first !== undefined) errors.push(...validateSource(metric, first, `${field}.${first}`));
+  const expected = `${type[0]?.toLowerCase()}${type.slice(1)}`;
+  if (!known) errors.push(unknown);
+  else if (!given.some((source) => source === expected)) {
+    const detail = 'must populate information for the given metric source';
+    errors.push(required(`${field}.${expected}`, detail));
   }
-  const measured = pods ?? object ?? external;
-  if (!measured?.metric?.name) {
-    errors.push(required(`${at}.metric.name`, 'must specify a metric name'));
+  if (given.length === 1) return errors;
+  for (const source of given) {
+    if (source === expected) continue;
+    const detail = 'must populate the given metric source only';
+    errors.push(forbidden(`${field}.${source}`, detail));
   }
-  if (object !== undefined) {
-    errors.push(...validateReference(object.describedObject, `${at}.describedObject`));
+  return errors;
+}
+
+function validateSource(
+  { object, external, pods, resource, containerResource }: MetricSpec,
+  source: (typeof sources)[number],
+  field: string,
+): FieldError[] {
+  switch (source) {
+    case 'object':
+      return [
+        ...validateReference(object?.describedObject, `${field}.describedObject`),
+        ...validateMeasured(object, field, 'must set either a target value or averageValue'),
+      ];
+    case 'external':
+      return validateMeasured(
+        external,
+        field,
+        'must set either a target value for metric or a per-pod target',
+      );
+    case 'pods':
+      return validatePods(pods, field);
+    case 'resource':
+      return validateUsage(resource, field);
+    case 'containerResource':
+      return [
+        ...(containerResource?.container
+          ? []
+          : [required(`${field}.container`, 'must specify a container')]),
+        ...validateUsage(containerResource, field),
+      ];
+    default:
+      return source satisfies never;
   }
-  errors.push(...validateTarget(measured?.target, `${at}.target`));
-  if (place === 'pods' && pods?.target?.averageValue === undefined) {
-    const detail = 'must specify a positive target averageValue';
-    errors.push(required(`${at}.target.averageValue`, detail));
-  } else if (
-    measured?.target?.value === undefined &&
-    measured?.target?.averageValue === undefined
-  ) {
-    const detail = 'must set either a target value for metric or a per-pod target';
-    errors.push(required(`${at}.target.averageValue`, detail));
+}
+
+interface Measured {
+  readonly metric?: { readonly name: string } | undefined;
+  readonly target?: MetricTarget | undefined;
+}
+
+function validateMeasured(
+  measured: Measured | undefined,
+  field: string,
+  missing: string,
+): FieldError[] {
+  const { metric, target } = measured ?? {};
+  const errors = validateMetricName(metric?.name, `${field}.metric.name`);
+  errors.push(...validateTarget(target, `${field}.target`));
+  if (target?.value !== undefined || target?.averageValue !== undefined) return errors;
+  return [...errors, required(`${field}.target.averageValue`, missing)];
+}
+
+function validatePods(measured: Measured | undefined, field: string): FieldError[] {
+  const { metric, target } = measured ?? {};
+  const errors = validateMetricName(metric?.name, `${field}.metric.name`);
+  errors.push(...validateTarget(target, `${field}.target`));
+  if (target?.averageValue !== undefined) return errors;
+  const detail = 'must specify a positive target averageValue';
+  return [...errors, required(`${field}.target.averageValue`, detail)];
+}
+
+function validateMetricName(name: string | undefined, field: string): FieldError[] {
+  if (!name) return [required(field, 'must specify a metric name')];
+  return nameProblems(name, 'pathSegment', { generated: false }).map((problem) =>
+    invalid(field, name, problem),
+  );
+}
+
+interface Usage {
+  readonly name?: string | undefined;
+  readonly target?: MetricTarget | undefined;
+}
+
+function validateUsage(usage: Usage | undefined, field: string): FieldError[] {
+  const { name, target } = usage ?? {};
+  const errors = name ? [] : [required(`${field}.name`, 'must specify a resource name')];
+  errors.push(...validateTarget(target, `${field}.target`));
+  const { averageUtilization, averageValue } = target ?? {};
+  if (averageUtilization === undefined && averageValue === undefined) {
+    const detail = 'must set either a target raw value or a target utilization';
+    errors.push(required(`${field}.target.averageUtilization`, detail));
+  } else if (averageUtilization !== undefined && averageValue !== undefined) {
+    const detail = 'may not set both a target raw value and a target utilization';
+    errors.push(forbidden(`${field}.target.averageValue`, detail));
   }
   return errors;
 }
 
 function validateTarget(target: MetricTarget | undefined, field: string): FieldError[] {
   const errors: FieldError[] = [];
-  const { type, averageUtilization, averageValue, value } = target ?? {};
+  const { type = '', averageUtilization, averageValue, value } = target ?? {};
   if (!type) errors.push(required(`${field}.type`, 'must specify a metric target type'));
-  else if (!targetTypes.includes(type))
-    errors.push(notSupported(`${field}.type`, type, targetTypes));
+  if (!targetTypes.includes(type)) {
+    const detail = 'must be either Utilization, Value, or AverageValue';
+    errors.push(invalid(`${field}.type`, type, detail));
+  }
   for (const [name, amount] of [
     ['value', value],
     ['averageValue', averageValue],
@@ -184,4 +259,11 @@ function validatePolicy(policy: HPAScalingPolicy, field: string): FieldError[] {
     errors.push(invalid(`${field}.periodSeconds`, periodSeconds, detail));
   }
   return errors;
+}
+
+export function validateAutoscalerStatus({ status }: HorizontalPodAutoscaler): FieldError[] {
+  return [
+    ...validateNotNegative(status?.currentReplicas, 'status.currentReplicas'),
+    ...validateNotNegative(status?.desiredReplicas, 'status.desiredReplicas'),
+  ];
 }

@@ -42,7 +42,7 @@ test('schemas that are refused', () => {
     ],
     [
       { distinguisherMethod: { type: 'ByMood' } },
-      'spec.distinguisherMethod: Unsupported value: "ByMood": supported values: "ByNamespace", "ByUser"',
+      'spec.distinguisherMethod.type: Unsupported value: {"Type":"ByMood"}: supported values: "ByNamespace", "ByUser"',
     ],
     [
       { priorityLevelConfiguration: { name: '' } },

@@ -3,7 +3,7 @@
  * not queue by it yet.
  */
 import { type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
-import { subdomainProblems } from '#api/names.ts';
+import { labelProblems, subdomainProblems } from '#api/names.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { changeMember, fillIn } from '../fill-in.ts';
@@ -86,8 +86,9 @@ function validateFlowSchema({ spec }: FlowSchema): FieldError[] {
     errors.push(invalid(at, matchingPrecedence, detail));
   }
   if (distinguisherMethod !== undefined && !methods.includes(distinguisherMethod.type)) {
-    const { type } = distinguisherMethod;
-    errors.push(notSupported('spec.distinguisherMethod', type, methods));
+    // Upstream shows the method as a whole.
+    const shown = { Type: distinguisherMethod.type ?? '' };
+    errors.push(notSupported('spec.distinguisherMethod.type', shown, methods));
   }
   errors.push(...validateLevel(spec));
   return [
@@ -123,8 +124,8 @@ function validateRules(rule: PolicyRulesWithSubjects, field: string): FieldError
     const { verbs, apiGroups, resources, namespaces = [], clusterScope = false } = one;
     errors.push(
       ...validateWords(verbs, 'verbs', `${at}.verbs`),
-      ...validateWords(apiGroups, 'API groups', `${at}.apiGroups`),
-      ...validateWords(resources, 'resources', `${at}.resources`),
+      ...validateWords(apiGroups, 'api groups', `${at}.apiGroups`, oneOf('api group')),
+      ...validateWords(resources, 'resources', `${at}.resources`, oneOf('resource')),
     );
     if (namespaces.length === 0 && !clusterScope) {
       const detail =
@@ -142,9 +143,18 @@ function validateRules(rule: PolicyRulesWithSubjects, field: string): FieldError
   return errors;
 }
 
+function oneOf(what: string): string {
+  return `resource rules must supply at least one ${what}`;
+}
+
 /** Something, or everything; not both. */
-function validateWords(words: readonly string[], what: string, field: string): FieldError[] {
-  if (words.length === 0) return [required(field, `${what} must contain at least one value`)];
+function validateWords(
+  words: readonly string[],
+  what: string,
+  field: string,
+  missing = `${what} must contain at least one value`,
+): FieldError[] {
+  if (words.length === 0) return [required(field, missing)];
   if (words.length === 1 || !words.includes('*')) return [];
   return [invalid(field, words, `if '*' is present, must not specify other ${what}`)];
 }
@@ -163,8 +173,15 @@ function validateSubject(subject: Subject, field: string): FieldError[] {
     return [required(at, detail)];
   }
   const errors: FieldError[] = named.name === '' ? [required(`${at}.name`)] : [];
-  if (kind === 'ServiceAccount' && serviceAccount?.namespace === '') {
-    errors.push(required(`${at}.namespace`, 'must specify namespace for service account'));
+  if (kind !== 'ServiceAccount') return errors;
+  const { name = '', namespace = '' } = serviceAccount ?? {};
+  if (name !== '' && name !== '*') {
+    errors.push(...subdomainProblems(name).map((text) => invalid(`${at}.name`, name, text)));
   }
-  return errors;
+  if (namespace === '') {
+    const detail = 'must specify namespace for service account';
+    return [...errors, required(`${at}.namespace`, detail)];
+  }
+  const problems = labelProblems(namespace);
+  return [...errors, ...problems.map((text) => invalid(`${at}.namespace`, namespace, text))];
 }
