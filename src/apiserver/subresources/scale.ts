@@ -7,7 +7,7 @@ import type { Served } from '#api/catalog.ts';
 import { notFound } from '#api/errors.ts';
 import { invalid } from '#api/field-error.ts';
 import type { KubeObject } from '#api/object.ts';
-import type { ScaleBinding } from '#api/resource.ts';
+import type { ResourceView, ScaleBinding } from '#api/resource.ts';
 import { assert } from '#kit/assert.ts';
 import type { Parts } from '../parts.ts';
 import { decodeEntry, keyOf, viewObject } from '../registry.ts';
@@ -91,16 +91,14 @@ function patched(parts: Parts, call: Call): WantedScale {
 /** The kind that bodies of this path have. */
 function servedScale({ served }: Call): Served {
   const { resource } = served;
-  return {
-    resource: { ...resource, kind: 'Scale' },
-    view: {
-      group: 'autoscaling',
-      version: 'v1',
-      definition,
-      schema: { ref: definition },
-      setDefaults: (object) => object,
-    },
+  const view: ResourceView = {
+    group: 'autoscaling',
+    version: 'v1',
+    definition,
+    schema: { ref: definition },
+    setDefaults: (object) => object,
   };
+  return { resource: { ...resource, kind: 'Scale', views: [view] }, view };
 }
 
 async function replacement(parts: Parts, call: Call): Promise<WantedScale> {

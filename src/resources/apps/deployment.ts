@@ -81,14 +81,14 @@ export function deploymentResource(): Resource {
       },
       {
         name: 'Up-to-date',
-        type: 'integer',
+        type: 'string',
         description: 'Pods that have the newest template.',
         priority: 0,
         cell: ({ status }) => status?.updatedReplicas ?? 0,
       },
       {
         name: 'Available',
-        type: 'integer',
+        type: 'string',
         description: 'Pods that have been ready for long enough.',
         priority: 0,
         cell: ({ status }) => status?.availableReplicas ?? 0,

@@ -80,11 +80,10 @@ function validateRetention({ persistentVolumeClaimRetentionPolicy: policy }: Sta
 function templateWithClaims({ template, volumeClaimTemplates = [] }: StatefulSetSpec) {
   if (template?.spec === undefined) return template;
   const { subdomain: _subdomain, hostname: _hostname, ...spec } = template.spec;
-  const claims = volumeClaimTemplates.flatMap(({ metadata }) =>
-    metadata?.name === undefined
-      ? []
-      : [{ name: metadata.name, persistentVolumeClaim: { claimName: metadata.name } }],
-  );
+  const claims = volumeClaimTemplates.map(({ metadata }) => {
+    const name = metadata?.name ?? '';
+    return { name, persistentVolumeClaim: { claimName: name } };
+  });
   const names = new Set(claims.map(({ name }) => name));
   const kept = (spec.volumes ?? []).filter(({ name }) => !names.has(name));
   const next: PodTemplateSpec = { ...template, spec: { ...spec, volumes: [...claims, ...kept] } };

@@ -170,3 +170,13 @@ test('sets in a list, and their scale', () => {
   assert.equal(resource.scale?.selector(hub), 'app=web');
   assert.equal(resource.scale?.specReplicas(hub), 3);
 });
+
+test('claims without names make volumes without names; labels are judged twice', () => {
+  const { metadata: _metadata, ...nameless } = claim;
+  const found = create({ volumeClaimTemplates: [nameless] }).errors;
+  assert.ok(found.includes('spec.template.spec.volumes[0].name: Required value'), found.join());
+  const labelled = { ...template, metadata: { labels: { ...labels, odd: 'Not_Valid!' } } };
+  const errors = create({ template: labelled }).errors;
+  const told = errors.filter((text) => text.startsWith('spec.template.labels: '));
+  assert.equal(told.length, 2, errors.join());
+});

@@ -3,6 +3,7 @@
  * the template's labels satisfy it.
  */
 import { type FieldError, forbidden, invalid, notSupported, required } from '#api/field-error.ts';
+import { validateAnnotations, validateLabels } from '#api/object-meta.ts';
 import { type LabelSelector, labelSelectorMatches } from '#api/selectors.ts';
 import { validatePodTemplate } from '../core/pod/spec-validation.ts';
 import { validateLabelSelector } from '../label-selector-validation.ts';
@@ -46,6 +47,12 @@ export function validateSelectedTemplate(
     }
   }
   errors.push(...validatePodTemplate(template, 'spec.template'));
+  if (kind === 'StatefulSet') {
+    // Upstream looks at these once more here.
+    const { labels, annotations } = template.metadata ?? {};
+    errors.push(...validateLabels(labels, 'spec.template.labels'));
+    errors.push(...validateAnnotations(annotations, 'spec.template.annotations'));
+  }
   errors.push(...validateLongRunning(template, kind));
   return errors;
 }

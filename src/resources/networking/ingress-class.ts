@@ -22,7 +22,10 @@ export function ingressClassResource(): Resource {
     definition: 'io.k8s.api.networking.v1.IngressClass',
     setDefaults: (ingressClass) =>
       changeMember(ingressClass, 'spec', (spec) =>
-        changeMember(spec, 'parameters', (parameters) => fillIn(parameters, { scope: 'Cluster' })),
+        changeMember(spec, 'parameters', (parameters) =>
+          // One that says nothing is not one that is not there.
+          parameters.scope === '' ? parameters : fillIn(parameters, { scope: 'Cluster' }),
+        ),
       ),
   });
   return defineResource<IngressClass>({
@@ -97,7 +100,7 @@ function validateParameters(
 ): FieldError[] {
   const errors = validateReference({ apiGroup, kind, name }, field);
   const at = `${field}.namespace`;
-  if (!scope) return [...errors, required(`${field}.scope`)];
+  if (scope === undefined) return [...errors, required(`${field}.scope`)];
   if (!scopes.includes(scope)) return [...errors, notSupported(`${field}.scope`, scope, scopes)];
   if (scope === 'Cluster') {
     if (namespace === undefined) return errors;
@@ -106,8 +109,7 @@ function validateParameters(
   if (namespace === undefined) {
     return [...errors, required(at, "`parameters.scope` is set to 'Namespace'")];
   }
-  if (namespace === '') errors.push(required(at));
-  else errors.push(...labelProblems(namespace).map((problem) => invalid(at, namespace, problem)));
+  errors.push(...labelProblems(namespace).map((problem) => invalid(at, namespace, problem)));
   return errors;
 }
 

@@ -4,7 +4,7 @@
  */
 import { isIP } from 'node:net';
 import { type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
-import { label1035Problems, patternText, portNameProblems, subdomainProblems } from '#api/names.ts';
+import { labelProblems, patternText, portNameProblems, subdomainProblems } from '#api/names.ts';
 import type {
   HTTPIngressPath,
   Ingress,
@@ -112,9 +112,9 @@ function validateBackend({ service, resource }: IngressBackend, field: string): 
   const errors: FieldError[] =
     name === ''
       ? [required(`${at}.name`)]
-      : label1035Problems(name).map((problem) => invalid(`${at}.name`, name, problem));
+      : labelProblems(name).map((problem) => invalid(`${at}.name`, name, problem));
   if (portName !== '' && number !== 0) {
-    errors.push(invalid(at, '', 'cannot set both port name & port number'));
+    errors.push(invalid(field, '', 'cannot set both port name & port number'));
   } else if (portName !== '') {
     for (const problem of portNameProblems(portName)) {
       errors.push(invalid(`${at}.port.name`, portName, problem));

@@ -137,7 +137,7 @@ test('Ingresses that are refused', () => {
     ],
     [
       { defaultBackend: { service: { name: 'web', port: { number: 1, name: 'a' } } } },
-      'spec.defaultBackend.service: Invalid value: "": cannot set both port name & port number',
+      'spec.defaultBackend: Invalid value: "": cannot set both port name & port number',
     ],
     [
       { defaultBackend: { ...service, resource: { kind: 'A', name: 'b' } } },

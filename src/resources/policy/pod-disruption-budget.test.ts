@@ -69,3 +69,24 @@ test('budgets that are refused', () => {
     'status.expectedPods: Invalid value: -1: must be greater than or equal to 0',
   ]);
 });
+
+test('a name may be any that fits in a path; conditions of a status are looked at', () => {
+  const metadata = { name: 'Under_score', namespace: 'default' };
+  const spec = { minAvailable: 1, selector: {} };
+  const { hub, errors } = written<PodDisruptionBudget>({ ...body(spec), metadata });
+  assert.deepEqual(errors, []);
+  const condition = { type: 'bad type', status: 'Maybe', reason: '' };
+  const status = { ...hub.status, conditions: [{ ...condition, observedGeneration: -1 }] };
+  const next = updated<PodDisruptionBudget>({ ...hub, status }, hub, 'status').errors;
+  const at = 'status.conditions[0]';
+  assert.match(
+    next[0] ?? '',
+    /^status\.conditions\[0\]\.type: Invalid value: "bad type": name part/,
+  );
+  assert.deepEqual(next.slice(1), [
+    `${at}.status: Unsupported value: "Maybe": supported values: "False", "True", "Unknown"`,
+    `${at}.observedGeneration: Invalid value: -1: must be greater than or equal to zero`,
+    `${at}.lastTransitionTime: Required value`,
+    `${at}.reason: Required value`,
+  ]);
+});

@@ -3,7 +3,8 @@
  * the disruption controller counts. Stored as policy/v1; in policy/v1beta1 an empty selector meant
  * no pods, where today it means all, so the views translate.
  */
-import { type FieldError, invalid, notSupported } from '#api/field-error.ts';
+import { type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
+import { qualifiedNameProblems } from '#api/names.ts';
 import type { KubeObject } from '#api/object.ts';
 import { defineResource, type Resource, type ResourceView } from '#api/resource.ts';
 import type { LabelSelector } from '#api/selectors.ts';
@@ -12,6 +13,7 @@ import { ageColumn, nameColumn } from '../columns.ts';
 import { validateAtMostAll, validateCountOrPercent } from '../count-or-percent.ts';
 import { changeMember } from '../fill-in.ts';
 import { validateLabelSelector } from '../label-selector-validation.ts';
+import type { Condition } from '../types/meta-v1.ts';
 import type { PodDisruptionBudget } from '../types/policy-v1.ts';
 import { validateNotNegative } from '../value-validation.ts';
 import { hubView } from '../view.ts';
@@ -28,6 +30,7 @@ export function podDisruptionBudgetResource(): Resource {
     namespaced: true,
     storagePrefix: 'poddisruptionbudgets',
     metadataRechecked: 'never',
+    nameRule: 'pathSegment',
     views: [view('v1'), legacyView()],
     hasStatus: true,
     allowUnconditionalUpdate: false,
@@ -155,5 +158,27 @@ function validateBudgetStatus({ status }: PodDisruptionBudget): FieldError[] {
     'desiredHealthy',
     'expectedPods',
   ] as const;
-  return counts.flatMap((count) => validateNotNegative(status?.[count], `status.${count}`));
+  return [
+    ...(status?.conditions ?? []).flatMap((condition, index) =>
+      validateCondition(condition, `status.conditions[${index}]`),
+    ),
+    ...counts.flatMap((count) => validateNotNegative(status?.[count], `status.${count}`)),
+  ];
+}
+
+const conditionStatuses = ['False', 'True', 'Unknown'];
+
+function validateCondition(condition: Condition, field: string): FieldError[] {
+  const { type, status, reason, lastTransitionTime, observedGeneration = 0 } = condition;
+  const errors = qualifiedNameProblems(type).map((text) => invalid(`${field}.type`, type, text));
+  if (!conditionStatuses.includes(status)) {
+    errors.push(notSupported(`${field}.status`, status, conditionStatuses));
+  }
+  if (observedGeneration < 0) {
+    const detail = 'must be greater than or equal to zero';
+    errors.push(invalid(`${field}.observedGeneration`, observedGeneration, detail));
+  }
+  if (!lastTransitionTime) errors.push(required(`${field}.lastTransitionTime`));
+  if (!reason) errors.push(required(`${field}.reason`));
+  return errors;
 }
