@@ -22,9 +22,6 @@ export function validateStatefulSet({ spec }: StatefulSet): FieldError[] {
     ...validatePodManagementPolicy(spec.podManagementPolicy),
     ...validateUpdateStrategy(spec.updateStrategy ?? {}, 'spec.updateStrategy'),
     ...validateRetention(spec),
-    ...(spec.volumeClaimTemplates ?? []).flatMap((claim, index) =>
-      validateClaimSpec(claim.spec ?? {}, `spec.volumeClaimTemplates[${index}].spec`),
-    ),
     ...validateNotNegative(spec.replicas, 'spec.replicas'),
     ...validateNotNegative(spec.minReadySeconds, 'spec.minReadySeconds'),
     ...validateNotNegative(spec.ordinals?.start, 'spec.ordinals.start'),
@@ -33,6 +30,13 @@ export function validateStatefulSet({ spec }: StatefulSet): FieldError[] {
       : []),
     ...validateSelectedTemplate({ ...spec, template: templateWithClaims(spec) }, 'StatefulSet'),
   ];
+}
+
+/** Claims cannot change later, so they are looked at but once. */
+export function validateNewStatefulSet({ spec }: StatefulSet): FieldError[] {
+  return (spec?.volumeClaimTemplates ?? []).flatMap((claim, index) =>
+    validateClaimSpec(claim.spec ?? {}, `spec.volumeClaimTemplates[${index}].spec`),
+  );
 }
 
 function validatePodManagementPolicy(policy: string | undefined): FieldError[] {

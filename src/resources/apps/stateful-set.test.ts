@@ -1,6 +1,7 @@
 /** StatefulSets: defaults of each version, what is fixed, what is refused, columns. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { formatFieldError } from '#api/field-error.ts';
 import { covers, superseded } from '#test/covers.ts';
 import { shown, updated, written } from '#test/descriptor.ts';
 import type { StatefulSet } from '../types/apps-v1.ts';
@@ -115,10 +116,6 @@ test('sets that are refused', () => {
       'spec.ordinals.start: Invalid value: -1: must be greater than or equal to 0',
     ],
     [
-      { volumeClaimTemplates: [{ ...claim, spec: { accessModes: ['ReadWriteOnce'] } }] },
-      'spec.volumeClaimTemplates[0].spec.resources[storage]: Required value',
-    ],
-    [
       { template: { ...template, spec: { ...template.spec, restartPolicy: 'Never' } } },
       'spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always"',
     ],
@@ -179,4 +176,14 @@ test('claims without names make volumes without names; labels are judged twice',
   const errors = create({ template: labelled }).errors;
   const told = errors.filter((text) => text.startsWith('spec.template.labels: '));
   assert.equal(told.length, 2, errors.join());
+});
+
+test('claims are looked at once, when the set is new', () => {
+  const volumeClaimTemplates = [{ ...claim, spec: { accessModes: ['ReadWriteOnce'] } }];
+  const { hub, errors, resource } = create({ volumeClaimTemplates });
+  assert.deepEqual(errors, []);
+  const asked = { group: 'apps', version: 'v1' };
+  assert.deepEqual(resource.validateNew?.(hub, asked).map(formatFieldError), [
+    'spec.volumeClaimTemplates[0].spec.resources[storage]: Required value',
+  ]);
 });

@@ -13,6 +13,7 @@ import { changeMember, fillIn, mapItems } from '../fill-in.ts';
 import type { StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy } from '../types/apps-v1.ts';
 import {
   statefulSetWarnings,
+  validateNewStatefulSet,
   validateStatefulSet,
   validateStatefulSetStatus,
   validateStatefulSetUpdate,
@@ -49,6 +50,7 @@ export function statefulSetResource(): Resource {
     prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
     nameRule: 'label',
     validate: validateStatefulSet,
+    validateNew: validateNewStatefulSet,
     validateUpdate: validateStatefulSetUpdate,
     validateStatusUpdate: validateStatefulSetStatus,
     warnings: statefulSetWarnings,

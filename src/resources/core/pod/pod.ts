@@ -2,6 +2,7 @@
  * Pod: containers that run together on one node. The most-written kind; its parts are
  * `defaults.ts`, `spec-validation.ts` and its neighbours, `update-validation.ts`, `columns.ts`.
  */
+import { forbidden } from '#api/field-error.ts';
 import { defineResource, type Resource, type WriteContext } from '#api/resource.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import { fillIn } from '#resources/fill-in.ts';
@@ -45,6 +46,10 @@ export function podResource(): Resource {
       status: preparedStatus(next.status ?? {}, old.status ?? {}),
     }),
     validate: validatePod,
+    validateNew: ({ spec }) =>
+      (spec?.ephemeralContainers ?? []).length === 0
+        ? []
+        : [forbidden('spec.ephemeralContainers', 'cannot be set on create')],
     validateUpdate: validatePodUpdate,
     validateStatusUpdate: validatePodStatusUpdate,
     partialUpdates: { ephemeralcontainers: ephemeralContainersUpdate, resize: resizeUpdate },

@@ -1,6 +1,7 @@
 /** Pods that are refused, field by field, in upstream's words; and what may change in one. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { formatFieldError } from '#api/field-error.ts';
 import type { Pod, PodSpec } from '#resources/types/core-v1.ts';
 import { covers } from '#test/covers.ts';
 import { updated, written } from '#test/descriptor.ts';
@@ -444,4 +445,11 @@ test('how an image is pulled goes by its tag, if it is the name of an image', ()
   assert.equal(policy('app:latest'), 'Always');
   assert.equal(policy('app:1'), 'IfNotPresent');
   assert.equal(policy('Not_Valid!'), 'IfNotPresent');
+});
+
+test('a new pod has no ephemeral containers', () => {
+  const ephemeralContainers = [{ ...container, name: 'debug' }];
+  const { hub, resource } = written<Pod>(body({ containers: [container], ephemeralContainers }));
+  const told = resource.validateNew?.(hub, { group: '', version: 'v1' }).map(formatFieldError);
+  assert.deepEqual(told, ['spec.ephemeralContainers: Forbidden: cannot be set on create']);
 });
