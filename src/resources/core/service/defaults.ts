@@ -18,7 +18,9 @@ export function setServiceDefaults(service: Service): Service {
   });
   spec = withAffinityConfig(spec);
   if (spec.ports !== undefined) spec = { ...spec, ports: mapItems(spec.ports, setPortDefaults) };
-  if (spec.type !== 'ExternalName') spec = fillIn(spec, { internalTrafficPolicy: 'Cluster' });
+  if (spec.type !== 'ExternalName' && spec.internalTrafficPolicy === undefined) {
+    spec = { ...spec, internalTrafficPolicy: 'Cluster' };
+  }
   if (isExternallyAccessible(spec)) spec = fillIn(spec, { externalTrafficPolicy: 'Cluster' });
   if (spec.type === 'LoadBalancer') spec = fillIn(spec, { allocateLoadBalancerNodePorts: true });
   return spec === service.spec ? service : { ...service, spec };

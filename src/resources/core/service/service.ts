@@ -8,6 +8,7 @@ import { ageColumn, nameColumn } from '#resources/columns.ts';
 import type { Service } from '#resources/types/core-v1.ts';
 import { hubView } from '#resources/view.ts';
 import { agreeClusterIPs, keepAllocated, setServiceDefaults } from './defaults.ts';
+import { setIngressDefaults, validateServiceStatus } from './status-validation.ts';
 import { validateService, validateServiceUpdate } from './validation.ts';
 import { serviceWarnings } from './warnings.ts';
 
@@ -27,11 +28,11 @@ export function serviceResource(): Resource {
         group: '',
         version: 'v1',
         definition: 'io.k8s.api.core.v1.Service',
-        setDefaults: setServiceDefaults,
+        setDefaults: (service) => setIngressDefaults(setServiceDefaults(service)),
       }),
     ],
     hasStatus: true,
-    nameRule: 'label1035',
+    nameRule: 'label',
     specChanged: () => false,
     prepareForCreate: (service) => ({
       ...service,
@@ -47,6 +48,7 @@ export function serviceResource(): Resource {
     prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
     validate: validateService,
     validateUpdate: validateServiceUpdate,
+    validateStatusUpdate: validateServiceStatus,
     warnings: (service) => serviceWarnings(service),
     columns: [
       nameColumn(),

@@ -37,7 +37,15 @@ export function validateService({ spec = {} }: Service): FieldError[] {
     ...validateClusterIPs(spec),
     ...validateExternal(spec),
     ...validateTrafficPolicies(spec),
+    ...validateDistribution(spec),
   ];
+}
+
+const distributions = ['PreferClose', 'PreferSameZone', 'PreferSameNode'];
+
+function validateDistribution({ trafficDistribution: wanted }: ServiceSpec): FieldError[] {
+  if (wanted === undefined || distributions.includes(wanted)) return [];
+  return [notSupported('spec.trafficDistribution', wanted, distributions)];
 }
 
 function isHeadless({ clusterIPs = [] }: ServiceSpec): boolean {
@@ -98,11 +106,17 @@ function validatePorts(spec: ServiceSpec): FieldError[] {
     }
     const key = `${port.protocol}/${port.port}`;
     if (numbers.has(key)) {
-      errors.push(duplicate(at, { protocol: port.protocol, port: port.port }));
+      errors.push(duplicate(at, shownPort(port)));
     }
     numbers.add(key);
   }
   return errors;
+}
+
+/** As upstream shows what makes a port the same as another: its internal type. */
+function shownPort({ protocol, port }: ServicePort): object {
+  const rest = { TargetPort: 0, NodePort: 0 };
+  return { Name: '', Protocol: protocol, AppProtocol: null, Port: port, ...rest };
 }
 
 function validateServicePort(
@@ -123,8 +137,9 @@ function validateServicePort(
   errors.push(...validatePort(port.port ?? 0, `${field}.port`));
   errors.push(...validateChoice(port.protocol, protocols, `${field}.protocol`));
   errors.push(...validatePortOrName(port.targetPort, `${field}.targetPort`));
-  for (const problem of port.appProtocol ? qualifiedNameProblems(port.appProtocol) : []) {
-    errors.push(invalid(`${field}.appProtocol`, port.appProtocol, problem));
+  const { appProtocol } = port;
+  for (const problem of appProtocol === undefined ? [] : qualifiedNameProblems(appProtocol)) {
+    errors.push(invalid(`${field}.appProtocol`, appProtocol, problem));
   }
   return errors;
 }
@@ -188,7 +203,12 @@ function validateExternal(spec: ServiceSpec): FieldError[] {
     const detail = 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)';
     errors.push(invalid(`spec.loadBalancerSourceRanges[${index}]`, range, detail));
   }
-  if (spec.loadBalancerClass && type !== 'LoadBalancer') {
+  const { loadBalancerClass } = spec;
+  if (loadBalancerClass !== undefined && type === 'LoadBalancer') {
+    for (const problem of qualifiedNameProblems(loadBalancerClass)) {
+      errors.push(invalid('spec.loadBalancerClass', loadBalancerClass, problem));
+    }
+  } else if (loadBalancerClass !== undefined) {
     const detail = "may only be used when `type` is 'LoadBalancer'";
     errors.push(forbidden('spec.loadBalancerClass', detail));
   }
@@ -256,6 +276,11 @@ export function validateServiceUpdate(next: Service, old: Service): FieldError[]
   const now = spec.clusterIPs ?? [];
   const was = before.clusterIPs ?? [];
   const errors: FieldError[] = [];
+  const balanced = spec.type === 'LoadBalancer' && before.type === 'LoadBalancer';
+  if (balanced && spec.loadBalancerClass !== before.loadBalancerClass) {
+    const detail = 'may not change once set';
+    errors.push(invalid('spec.loadBalancerClass', spec.loadBalancerClass, detail));
+  }
   if (was.length > 0 && now.length === 0) {
     return [invalid('spec.clusterIPs[0]', now, 'primary clusterIP can not be unset')];
   }
