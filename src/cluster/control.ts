@@ -13,7 +13,8 @@ import type { ControlData, ControlMessage } from './control-worker.ts';
 const limits = {
   /** Old generation of the worker's heap; hitting it ends the worker, which is then restarted. */
   heapMiBMax: 2048,
-  youngGenerationMiB: 4,
+  /** A smaller one is copied so often while many pods are placed that a sixth of the time goes. */
+  youngGenerationMiB: 16,
   restartDelayMs: 200,
   restartDelayMsMax: 30_000,
   stopMs: 5_000,

@@ -45,7 +45,8 @@ export function openNodeLifecycleController(deps: ControllerDeps): Controller {
     name: 'node-lifecycle-controller',
     queue: controller.queue,
     reconcile: (key, options) => controller.reconcile(key, options),
-    workers: 4,
+    // Each waits for its write most of the time; a node takes no pods until its turn has come.
+    workers: 16,
     sources: [controller.nodes, controller.pods, controller.leases],
   };
 }
