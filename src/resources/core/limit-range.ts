@@ -117,11 +117,10 @@ function validateItem(item: LimitRangeItem, field: string): FieldError[] {
 }
 
 function validateName(type: string, name: string, field: string): FieldError[] {
-  const problems = qualifiedNameProblems(name);
-  if (problems.length > 0) return problems.map((problem) => invalid(field, name, problem));
-  if (name.includes('/') || (type !== 'Container' && type !== 'Pod')) return [];
-  if (containerResources.includes(name) || name.startsWith('hugepages-')) return [];
-  return [invalid(field, name, 'must be a standard resource for containers')];
+  const errors = qualifiedNameProblems(name).map((problem) => invalid(field, name, problem));
+  if (name.includes('/') || (type !== 'Container' && type !== 'Pod')) return errors;
+  if (containerResources.includes(name) || name.startsWith('hugepages-')) return errors;
+  return [...errors, invalid(field, name, 'must be a standard resource for containers')];
 }
 
 /** Each amount must leave room for the others. */

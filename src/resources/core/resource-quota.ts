@@ -124,21 +124,27 @@ function isStandard(name: string): boolean {
   return name.startsWith('hugepages-') || name.startsWith('requests.hugepages-');
 }
 
+/** Objects, and what vendors count by the piece. */
+function isCounted(name: string): boolean {
+  if (counted.includes(name)) return true;
+  return name.includes('/') && !name.includes('kubernetes.io/') && !name.startsWith('requests.');
+}
+
 function validateAmounts(amounts: Readonly<Record<string, string>>, field: string): FieldError[] {
   const errors: FieldError[] = [];
   for (const [name, amount] of Object.entries(amounts)) {
     const at = `${field}[${name}]`;
     const problems = qualifiedNameProblems(name);
     errors.push(...problems.map((problem) => invalid(at, name, problem)));
-    if (problems.length === 0 && !name.includes('/') && !isStandard(name)) {
+    if (!name.includes('/') && !isStandard(name)) {
       const detail = 'must be a standard resource type or fully qualified';
-      errors.push(invalid(at, name, detail));
+      if (problems.length === 0) errors.push(invalid(at, name, detail));
       errors.push(invalid(at, name, 'must be a standard resource for quota'));
     }
     if (compareQuantities(amount, '0') < 0) {
       errors.push(invalid(at, amount, 'must be greater than or equal to 0'));
     }
-    if (counted.includes(name) && quantityMilliValue(amount) % 1000 !== 0) {
+    if (isCounted(name) && quantityMilliValue(amount) % 1000 !== 0) {
       errors.push(invalid(at, amount, 'must be an integer'));
     }
   }
