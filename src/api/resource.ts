@@ -94,6 +94,11 @@ export interface Resource<Hub extends KubeObject = KubeObject> {
   readonly validate: (hub: Hub, asked?: GroupVersion) => readonly FieldError[];
   /** What only a new object must be; `asked` is the version that the request names. */
   readonly validateNew?: ((hub: Hub, asked: GroupVersion) => readonly FieldError[]) | undefined;
+  /**
+   * An update is judged by `validateUpdate` alone: what may not change at all is not judged again.
+   * Default false.
+   */
+  readonly updateJudgedAlone?: boolean | undefined;
   readonly validateUpdate?:
     | ((next: Hub, old: Hub, asked?: GroupVersion) => readonly FieldError[])
     | undefined;

@@ -63,6 +63,10 @@ class DeferredResource implements Whole<Resource> {
     return this.#whole().unownedStatus ?? [];
   }
 
+  get updateJudgedAlone() {
+    return this.#whole().updateJudgedAlone ?? false;
+  }
+
   get metadataRechecked() {
     return this.#whole().metadataRechecked ?? 'whole and change';
   }

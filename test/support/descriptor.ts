@@ -52,7 +52,8 @@ export function updated<Hub extends KubeObject>(
     return result<Hub>(next, errors, { problems, resource, view });
   }
   const next = resource.prepareForUpdate?.(hub, old, context) ?? hub;
-  const errors = [...resource.validate(next), ...(resource.validateUpdate?.(next, old) ?? [])];
+  const own = resource.updateJudgedAlone === true ? [] : resource.validate(next);
+  const errors = [...own, ...(resource.validateUpdate?.(next, old) ?? [])];
   return result<Hub>(next, errors, { problems, resource, view });
 }
 

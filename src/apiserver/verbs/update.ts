@@ -270,7 +270,8 @@ function validate({ served, subresource }: ChangeOptions, hub: KubeObject, old: 
   }
   const partial = resource.partialUpdates?.[subresource];
   const isWhole = subresource === '' || subresource === 'scale' || partial !== undefined;
-  const own = isWhole ? resource.validate(hub, view) : [];
+  const alone = subresource === '' && resource.updateJudgedAlone === true;
+  const own = isWhole && !alone ? resource.validate(hub, view) : [];
   const judge = subresource === '' ? resource.validateUpdate : partial?.validate;
   const change = judge?.(hub, old, view) ?? [];
   throwInvalid(served, name, [...metadata, ...own, ...change]);

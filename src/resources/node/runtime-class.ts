@@ -2,7 +2,7 @@
  * RuntimeClass: a way to run pods, by the name that the container runtime knows it under, with what
  * it costs on top and where it is to be had. The name for the runtime never changes.
  */
-import { duplicate, type FieldError, invalid } from '#api/field-error.ts';
+import { duplicate, type FieldError, invalid, required } from '#api/field-error.ts';
 import { labelProblems, qualifiedNameProblems } from '#api/names.ts';
 import type { KubeObject } from '#api/object.ts';
 import { validateLabels } from '#api/object-meta.ts';
@@ -84,9 +84,12 @@ function alphaView(): ResourceView<RuntimeClass> {
 }
 
 function validateRuntimeClass({ handler, overhead, scheduling }: RuntimeClass): FieldError[] {
-  const errors = labelProblems(handler).map((problem) => invalid('handler', handler, problem));
+  const errors =
+    handler === ''
+      ? [required('handler')]
+      : labelProblems(handler).map((problem) => invalid('handler', handler, problem));
   for (const [name, amount] of Object.entries(overhead?.podFixed ?? {})) {
-    const at = `overhead.podFixed.${name}`;
+    const at = `overhead.limits[${name}]`;
     for (const problem of qualifiedNameProblems(name)) errors.push(invalid(at, name, problem));
     if ((parseQuantity(amount)?.nano ?? 0n) >= 0n) continue;
     errors.push(invalid(at, amount, 'must be greater than or equal to 0'));

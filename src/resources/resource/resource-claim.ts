@@ -3,6 +3,7 @@
  * Neither wish changes; who got what stands in the claim's status. Nothing allocates devices yet.
  */
 import { invalid } from '#api/field-error.ts';
+import { validateAnnotations, validateLabels } from '#api/object-meta.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
@@ -36,6 +37,7 @@ export function resourceClaimResource(): Resource {
     prepareForUpdate: (next, old) => ({ ...next, status: old.status }),
     prepareForStatusUpdate: prepareStatus,
     validate: ({ spec }) => validateClaimSpec(spec ?? {}, 'spec'),
+    updateJudgedAlone: true,
     validateUpdate: (next, old) =>
       jsonEqual(next.spec, old.spec) ? [] : [invalid('spec', next.spec, 'field is immutable')],
     validateStatusUpdate: validateClaimStatus,
@@ -99,9 +101,22 @@ export function resourceClaimTemplateResource(): Resource {
     ],
     hasStatus: false,
     specChanged: () => false,
-    validate: ({ spec }) => validateClaimSpec(spec?.spec ?? {}, 'spec.spec'),
+    validate: ({ spec }) => [
+      ...validateLabels(spec?.metadata?.labels, 'spec.metadata.labels'),
+      ...validateAnnotations(spec?.metadata?.annotations, 'spec.metadata.annotations'),
+      ...validateClaimSpec(spec?.spec ?? {}, 'spec.spec'),
+    ],
+    updateJudgedAlone: true,
     validateUpdate: (next, old) =>
-      jsonEqual(next.spec, old.spec) ? [] : [invalid('spec', next.spec, 'field is immutable')],
+      jsonEqual(next.spec, old.spec)
+        ? []
+        : [invalid('spec', shownTemplate(next.spec), 'field is immutable')],
     columns: [nameColumn(), ageColumn()],
   });
+}
+
+/** As upstream shows it: metadata stands among the other members. */
+function shownTemplate(template: ResourceClaimTemplate['spec'] | undefined): object {
+  const { metadata = {}, spec } = template ?? {};
+  return { ...metadata, spec };
 }

@@ -73,7 +73,8 @@ test('claims that are refused', () => {
 test('a claim keeps its wish, and its devices once it has them', () => {
   const { hub, cells } = create<ResourceClaim>('ResourceClaim', { devices });
   assert.equal(cells(0)['State'], 'pending');
-  const other = { ...hub, spec: { devices: { requests: [{ name: 'b', exactly }] } } };
+  // Only that it changed, whatever it would be.
+  const other = { ...hub, spec: { devices: { requests: [{ name: 'B!', exactly }] } } };
   assert.match(updated(other, hub).errors.join(), /^spec: Invalid value: .* field is immutable$/);
   const results = [{ request: 'a', driver: 'd', pool: 'p', device: '1' }];
   const allocation = { devices: { results } };
@@ -180,4 +181,17 @@ test('devices that are refused', () => {
   ]);
   const { hub } = slice({ taints: [{ key: 'a', effect: 'None' }] });
   assert.notEqual(hub.spec.devices?.[0]?.taints?.[0]?.timeAdded, undefined);
+});
+
+test('a template is judged with the metadata that it gives, and stays', () => {
+  const metadata = { labels: { a: 'no!' } };
+  const { hub, errors } = create<ResourceClaimTemplate>('ResourceClaimTemplate', {
+    metadata,
+    spec: { devices },
+  });
+  assert.match(errors.join('|'), /^spec.metadata.labels: Invalid value: "no!": a valid label/);
+  const other = { ...hub, spec: { spec: {} } };
+  assert.deepEqual(updated(other, hub).errors, [
+    'spec: Invalid value: {"spec":{"devices":{}}}: field is immutable',
+  ]);
 });

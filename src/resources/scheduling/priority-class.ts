@@ -2,10 +2,10 @@
  * PriorityClass: a name for how important pods are. The number behind a name never changes; names
  * that begin with `system-` are the cluster's own, and there are two of them.
  */
-import { type FieldError, forbidden, invalid, notSupported } from '#api/field-error.ts';
+import { type FieldError, forbidden, invalid, notSupported, required } from '#api/field-error.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
-import { fillIn } from '../fill-in.ts';
+import { fillAbsent } from '../fill-in.ts';
 import type { PriorityClass } from '../types/scheduling-v1.ts';
 import { hubView } from '../view.ts';
 
@@ -45,6 +45,7 @@ export function priorityClassResource(): Resource {
       metadata: { ...priorityClass.metadata, generation: 1 },
     }),
     validate: validatePriorityClass,
+    updateJudgedAlone: true,
     validateUpdate: validatePriorityClassUpdate,
     columns: [
       nameColumn(),
@@ -79,7 +80,7 @@ function view(version: string) {
     group: 'scheduling.k8s.io',
     version,
     definition: `io.k8s.api.scheduling.${version}.PriorityClass`,
-    setDefaults: (object) => fillIn(object, { preemptionPolicy: 'PreemptLowerPriority' }),
+    setDefaults: (object) => fillAbsent(object, { preemptionPolicy: 'PreemptLowerPriority' }),
   });
 }
 
@@ -106,7 +107,8 @@ function validatePriorityClass({ metadata, ...priorityClass }: PriorityClass): F
     const detail = `maximum allowed value of a user defined priority is ${userValueMax}`;
     errors.push(forbidden('value', detail));
   }
-  if (preemptionPolicy !== undefined && !preemptionPolicies.includes(preemptionPolicy)) {
+  if (preemptionPolicy === '') errors.push(required('preemptionPolicy'));
+  else if (preemptionPolicy !== undefined && !preemptionPolicies.includes(preemptionPolicy)) {
     const choices = ['PreemptLowerPriority', 'Never'];
     errors.push(notSupported('preemptionPolicy', preemptionPolicy, choices));
   }

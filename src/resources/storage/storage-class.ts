@@ -14,7 +14,7 @@ import { qualifiedNameProblems } from '#api/names.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
-import { fillIn } from '../fill-in.ts';
+import { fillAbsent } from '../fill-in.ts';
 import { sameShapeView } from '../legacy-view.ts';
 import { textColumn } from '../text-column.ts';
 import type { TopologySelectorTerm } from '../types/core-v1.ts';
@@ -37,7 +37,7 @@ export function storageClassResource(): Resource {
     version: 'v1',
     definition: 'io.k8s.api.storage.v1.StorageClass',
     setDefaults: (storageClass) =>
-      fillIn(storageClass, { reclaimPolicy: 'Delete', volumeBindingMode: 'Immediate' }),
+      fillAbsent(storageClass, { reclaimPolicy: 'Delete', volumeBindingMode: 'Immediate' }),
   });
   return defineResource<StorageClass>({
     kind: 'StorageClass',
@@ -154,7 +154,7 @@ function validateStorageClassUpdate(next: StorageClass, old: StorageClass): Fiel
   const errors: FieldError[] = [];
   for (const field of ['parameters', 'provisioner', 'reclaimPolicy'] as const) {
     if (jsonEqual(next[field], old[field])) continue;
-    errors.push(forbidden(field, `updates to ${field} are forbidden.`));
+    errors.push(invalid(field, next[field] ?? null, 'field is immutable'));
   }
   if (next.volumeBindingMode !== old.volumeBindingMode) {
     errors.push(invalid('volumeBindingMode', next.volumeBindingMode, 'field is immutable'));

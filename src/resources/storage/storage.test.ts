@@ -66,9 +66,9 @@ test('classes that are refused, and what stays', () => {
     volumeBindingMode: 'WaitForFirstConsumer',
   };
   assert.deepEqual(updated(next, old).errors, [
-    'parameters: Forbidden: updates to parameters are forbidden.',
-    'provisioner: Forbidden: updates to provisioner are forbidden.',
-    'reclaimPolicy: Forbidden: updates to reclaimPolicy are forbidden.',
+    'parameters: Invalid value: {"a":"b"}: field is immutable',
+    'provisioner: Invalid value: "y": field is immutable',
+    'reclaimPolicy: Invalid value: "Retain": field is immutable',
     'volumeBindingMode: Invalid value: "WaitForFirstConsumer": field is immutable',
   ]);
   assert.deepEqual(updated({ ...old, allowVolumeExpansion: true }, old).errors, []);
