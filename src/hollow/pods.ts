@@ -267,7 +267,7 @@ class PodRunner {
 
   async #writeStatus(pod: Pod, status: PodStatus, signal: AbortSignal): Promise<void> {
     const { namespace, name = '', uid } = pod.metadata;
-    const patch = { metadata: { uid }, status };
+    const patch = { metadata: { uid }, status: inPlaceOf(pod.status, status) };
     const options = { type: 'strategic', subresource: 'status', signal } as const;
     try {
       await this.#deps.client.patch(podKind, { namespace, name }, patch, options);
@@ -286,6 +286,28 @@ class PodRunner {
       if (!isReason(error, 'NotFound') && !isReason(error, 'Conflict')) throw error;
     }
   }
+}
+
+/** Addresses of an earlier run are replaced; in a strategic patch they would stay beside the new. */
+export function inPlaceOf(old: PodStatus | undefined, status: PodStatus): object {
+  const replace = { $patch: 'replace' };
+  const { podIPs, hostIPs } = status;
+  return {
+    ...status,
+    ...(podIPs === undefined || isSame(podIPs, old?.podIPs)
+      ? {}
+      : { podIPs: [replace, ...podIPs] }),
+    ...(hostIPs === undefined || isSame(hostIPs, old?.hostIPs)
+      ? {}
+      : { hostIPs: [replace, ...hostIPs] }),
+  };
+}
+
+function isSame(
+  a: readonly { readonly ip: string }[],
+  b: readonly { readonly ip: string }[] | undefined,
+): boolean {
+  return a.map(({ ip }) => ip).join() === b?.map(({ ip }) => ip).join();
 }
 
 /** What the API shows of an earlier run (before this process began) counts as a restart. */
