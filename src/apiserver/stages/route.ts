@@ -102,8 +102,8 @@ export function route(parts: Parts, routed: Routed): Promise<Answer> {
 
 /** Whether the path fits the kind: namespaced or not, named or not. */
 function checkShape(
-  { namespaced, plural }: Resource,
-  { namespace, name, verb, group, subresource }: Extract<RequestInfo, { type: 'resource' }>,
+  { namespaced }: Resource,
+  { namespace, name, verb, subresource }: Extract<RequestInfo, { type: 'resource' }>,
 ): void {
   if (!namespaced && namespace !== '') throw unknownResource();
   const many = verb === 'list' || verb === 'watch' || verb === 'deletecollection';
