@@ -288,7 +288,7 @@ class PodRunner {
   }
 }
 
-/** Addresses of an earlier run are replaced; in a strategic patch they would stay beside the new. */
+/** Addresses of an earlier run are replaced; a strategic patch would keep them beside the new. */
 export function inPlaceOf(old: PodStatus | undefined, status: PodStatus): object {
   const replace = { $patch: 'replace' };
   const { podIPs, hostIPs } = status;
