@@ -59,11 +59,7 @@ async function transcriptFolder(kubectl: string): Promise<string> {
 async function play(server: ApiPort, kubectl: string, name: string): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'coracle-kubectl-'));
   try {
-    const text = readFileSync(join('test/kubectl', `${name}.session`), 'utf8');
-    const steps = parseSession(text);
-    const rows = rowsOf(text);
-    covers(...rows.covers);
-    for (const { id, by, now } of rows.superseded) superseded(id, { by, now });
+    const steps = parseSession(readSession(name));
     const place = { folder, kubeconfig: server.kubeconfig, kubectl, namespace: name };
     const blocks = (await runSession(steps, place)).map((block) => block.trimEnd());
     const path = join(await transcriptFolder(kubectl), `${name}.txt`);
@@ -80,12 +76,25 @@ async function play(server: ApiPort, kubectl: string, name: string): Promise<voi
   }
 }
 
+function readSession(name: string): string {
+  return readFileSync(join('test/kubectl', `${name}.session`), 'utf8');
+}
+
+/** A session says at its top what it proves. */
+function claimRows(name: string): void {
+  const rows = rowsOf(readSession(name));
+  covers(...rows.covers);
+  for (const { id, by, now } of rows.superseded) superseded(id, { by, now });
+}
+
 describe('kubectl prints for our server what it prints for upstream', { concurrency: 4 }, () => {
   const kubectl = findKubectl();
   const server = openApiPort({ options: { legacyVersions: true } });
   for (const path of globSync('test/kubectl/*.session').sort()) {
     const name = basename(path, '.session');
     test(name, async () => {
+      // Before anything is waited for: behind the shared server this would be the suite's context.
+      claimRows(name);
       await play(await server, kubectl, name);
     });
   }
