@@ -49,7 +49,7 @@ export function csiNodeResource(): Resource {
         type: 'integer',
         description: 'Number of drivers on the node.',
         priority: 0,
-        cell: ({ spec }) => spec.drivers.length,
+        cell: ({ spec }) => (spec.drivers ?? []).length,
       },
       ageColumn(),
     ],
