@@ -8,7 +8,7 @@
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { KubeletParts } from './parts.ts';
-import { podLabels } from './pod-facts.ts';
+import { podLabels } from './pods/pod-facts.ts';
 
 export async function removeLeftovers(
   parts: KubeletParts,

@@ -11,7 +11,7 @@ import { isGrpcCode } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import { Scope } from '#kit/scope.ts';
-import { podLabels } from './pod-facts.ts';
+import { podLabels } from './pods/pod-facts.ts';
 
 export interface NewsDeps {
   readonly runtime: Runtime;

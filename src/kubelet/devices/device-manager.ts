@@ -13,7 +13,7 @@ import type { Clock } from '#kit/clock.ts';
 import { type GrpcChannel, GrpcError } from '#kit/grpc.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Container, Pod, ResourceStatus } from '#resources/types/core-v1.ts';
-import { containersOf, initContainersOf, isSidecar } from '../pod-facts.ts';
+import { containersOf, initContainersOf, isSidecar } from '../pods/pod-facts.ts';
 import { Checkpoint } from './checkpoint.ts';
 import { type DeviceChoice, planDevices, takeDevices } from './choose.ts';
 import { codec, devicePlugin, type Received } from './messages.ts';

@@ -8,7 +8,7 @@
  */
 import type { Sent } from '#cri';
 import type { Container, Pod, PodStatus } from '#resources/types/core-v1.ts';
-import type { Refusal } from '../admission.ts';
+import type { Refusal } from '../node/admission.ts';
 import type { DeviceAmounts } from './device-manager.ts';
 
 export interface ContainerDevices {

@@ -15,7 +15,7 @@ import type { Clock } from '#kit/clock.ts';
 import { type Served, serveGrpc } from '#kit/grpc.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Container, ContainerStatus, Pod, PodStatus } from '#resources/types/core-v1.ts';
-import type { Refusal } from '../admission.ts';
+import type { Refusal } from '../node/admission.ts';
 import type { ClaimDrivers } from './claim-drivers.ts';
 import type { Claims } from './claims.ts';
 import { DeviceManager } from './device-manager.ts';

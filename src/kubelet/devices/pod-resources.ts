@@ -7,7 +7,7 @@
  */
 import { GrpcError, type Served } from '#kit/grpc.ts';
 import type { Container, Pod } from '#resources/types/core-v1.ts';
-import { containersOf, initContainersOf, isSidecar } from '../pod-facts.ts';
+import { containersOf, initContainersOf, isSidecar } from '../pods/pod-facts.ts';
 import type { Claims } from './claims.ts';
 import type { DeviceManager } from './device-manager.ts';
 import { podResources, type Sent } from './messages.ts';

@@ -10,12 +10,11 @@ import type { Runtime } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
-import type { ImageGC } from '../image-gc.ts';
-import type { Machine } from '../machine.ts';
-import type { KubeletPaths } from '../pod-paths.ts';
-import type { PodWorker } from '../pod-worker.ts';
+import type { ImageGC } from '../images/image-gc.ts';
+import type { Machine } from '../node/machine.ts';
+import type { KubeletPaths } from '../pods/pod-paths.ts';
+import type { PodWorker } from '../pods/pod-worker.ts';
 import type { KubeletSettings } from '../settings.ts';
-import { podUses } from '../usage.ts';
 import {
   type Eviction,
   type EvictionMemory,
@@ -32,6 +31,7 @@ import {
   signals,
   type Threshold,
 } from './thresholds.ts';
+import { podUses } from './usage.ts';
 
 export interface EvictorDeps {
   readonly runtime: Runtime;

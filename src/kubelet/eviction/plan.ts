@@ -9,7 +9,7 @@
 import { formatQuantity, quantityValue } from '#api/quantity.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import { podFacts } from '#scheduling';
-import { isCritical } from '../admission.ts';
+import { isCritical } from '../node/admission.ts';
 import {
   amountOf,
   isMet,

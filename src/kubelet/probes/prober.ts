@@ -10,7 +10,7 @@
 import type { Clock } from '#kit/clock.ts';
 import { Scope } from '#kit/scope.ts';
 import type { Probe } from '#resources/types/core-v1.ts';
-import type { Verdict } from '../pod-facts.ts';
+import type { Verdict } from '../pods/pod-facts.ts';
 import type { ProbeResult } from './http-probe.ts';
 import { type Subject, type TryDeps, tryProbe } from './try.ts';
 

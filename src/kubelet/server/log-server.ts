@@ -4,15 +4,15 @@
 import { readdirSync, statSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { basename, dirname, join } from 'node:path';
-import { type LogOptions, readLog } from '../log-reader.ts';
+import { type LogOptions, readLog } from '../logs/log-reader.ts';
 import {
   type ContainerFact,
   containersOf,
   ephemeralContainersOf,
   initContainersOf,
-} from '../pod-facts.ts';
-import { containerLogPath, podPaths } from '../pod-paths.ts';
-import type { PodWorker } from '../pod-worker.ts';
+} from '../pods/pod-facts.ts';
+import { containerLogPath, podPaths } from '../pods/pod-paths.ts';
+import type { PodWorker } from '../pods/pod-worker.ts';
 import type { ServerParts } from './server.ts';
 
 export interface LogTarget {

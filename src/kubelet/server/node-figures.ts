@@ -2,7 +2,7 @@
  * What the machine uses as a whole, read from the kernel: processor, memory, disk, network,
  * processes. `stats.ts` and `metrics.ts` show it.
  */
-import type { DiskSpace, Machine } from '../machine.ts';
+import type { DiskSpace, Machine } from '../node/machine.ts';
 
 export interface NodeFigures {
   readonly cpuNanoseconds: number;

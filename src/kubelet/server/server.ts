@@ -9,9 +9,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { Pod } from '#resources/types/core-v1.ts';
-import { kubeletVersion } from '../node-status.ts';
+import { kubeletVersion } from '../node/node-status.ts';
 import type { KubeletParts } from '../parts.ts';
-import type { PodWorker } from '../pod-worker.ts';
+import type { PodWorker } from '../pods/pod-worker.ts';
 import { ServerAccess } from './access.ts';
 import { answerLogs } from './log-server.ts';
 import { cadvisorMetrics, kubeletMetrics, resourceMetrics } from './metrics.ts';

@@ -8,7 +8,7 @@ import type { Received } from '#cri';
 import { formatTime } from '#kit/clock.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import type { KubeletParts } from '../parts.ts';
-import { podLabels } from '../pod-facts.ts';
+import { podLabels } from '../pods/pod-facts.ts';
 import { type InterfaceFigures, type NodeFigures, readNodeFigures } from './node-figures.ts';
 
 export interface ContainerFigures {

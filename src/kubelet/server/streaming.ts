@@ -8,7 +8,7 @@
 import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { RuntimeFacts } from '../pod-facts.ts';
+import type { RuntimeFacts } from '../pods/pod-facts.ts';
 import type { ServerOptions, ServerParts } from './server.ts';
 
 export interface StreamRequest {

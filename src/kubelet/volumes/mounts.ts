@@ -8,7 +8,7 @@ import { mkdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
 import type { Sent } from '#cri';
 import type { Container, VolumeMount } from '#resources/types/core-v1.ts';
-import { ConfigError, expandVariables } from '../env.ts';
+import { ConfigError, expandVariables } from '../containers/env.ts';
 
 export interface MountOptions {
   /** Where each volume is on the node. */

@@ -14,7 +14,7 @@ import type {
   Volume,
   VolumeProjection,
 } from '#resources/types/core-v1.ts';
-import { type Addresses, podFieldValue, resourceFieldValue } from '../downward-api.ts';
+import { type Addresses, podFieldValue, resourceFieldValue } from '../containers/downward-api.ts';
 import type { PayloadFile } from './atomic-files.ts';
 
 export interface PayloadSources {

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ConfigMap, Pod, Secret, Volume } from '#resources/types/core-v1.ts';
 import { covers } from '#test/covers.ts';
-import { ConfigError } from '../env.ts';
+import { ConfigError } from '../containers/env.ts';
 import { type Payload, writePayload } from './atomic-files.ts';
 import { mountsOf, resolveSubPath } from './mounts.ts';
 import { type PayloadSources, payloadOf, VolumeError } from './payload.ts';

@@ -23,8 +23,8 @@ import type {
   ServiceAccountTokenProjection,
   Volume,
 } from '#resources/types/core-v1.ts';
-import type { Machine } from '../machine.ts';
-import { type KubeletPaths, podPaths } from '../pod-paths.ts';
+import type { Machine } from '../node/machine.ts';
+import { type KubeletPaths, podPaths } from '../pods/pod-paths.ts';
 import type { WatchedObjects } from '../watched-objects.ts';
 import { writePayload } from './atomic-files.ts';
 import { giveToGroup } from './ownership.ts';

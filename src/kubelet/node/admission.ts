@@ -11,9 +11,9 @@
 
 import type { AppArmorProfile, Node, Pod } from '#resources/types/core-v1.ts';
 import { type Amounts, matchesRequired, NodeInfo, podFacts, toleratesAll } from '#scheduling';
-import { containersOf, initContainersOf } from './pod-facts.ts';
-import { type QosClass, qosClassOf } from './qos.ts';
-import { isMirror, isStatic } from './static-pods/static-pod.ts';
+import { containersOf, initContainersOf } from '../pods/pod-facts.ts';
+import { type QosClass, qosClassOf } from '../pods/qos.ts';
+import { isMirror, isStatic } from '../static-pods/static-pod.ts';
 
 export interface Refusal {
   readonly reason: string;

@@ -6,10 +6,10 @@ import { mkdirSync } from 'node:fs';
 import type { Sent } from '#cri';
 import { runtimeClasses } from '#resources/kinds.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
+import type { ActOptions, KubeletParts, PodState } from '../parts.ts';
+import { podPaths } from '../pods/pod-paths.ts';
+import { podCgroup, podCgroupPath } from '../pods/qos.ts';
 import { dnsConfigOf } from './dns-config.ts';
-import type { ActOptions, KubeletParts, PodState } from './parts.ts';
-import { podPaths } from './pod-paths.ts';
-import { podCgroup, podCgroupPath } from './qos.ts';
 import { sandboxConfig } from './sandbox-config.ts';
 
 export async function createSandbox(

@@ -8,13 +8,13 @@
  */
 import { isGrpcCode } from '#cri';
 import type { Container } from '#resources/types/core-v1.ts';
-import type { ActOptions, KubeletParts, PodState } from './parts.ts';
+import { createSandbox } from '../containers/sandbox.ts';
+import { startContainer } from '../containers/start-container.ts';
+import type { ActOptions, KubeletParts, PodState } from '../parts.ts';
+import { tryHandler } from '../probes/try.ts';
 import type { Action } from './plan.ts';
 import { containersOf, initContainersOf, type PodFacts } from './pod-facts.ts';
-import { tryHandler } from './probes/try.ts';
 import { resizeContainers } from './resize.ts';
-import { createSandbox } from './sandbox.ts';
-import { startContainer } from './start-container.ts';
 
 /** Shortest time that containers get between TERM and KILL. */
 const graceSecondsMin = 2;

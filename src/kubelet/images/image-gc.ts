@@ -9,7 +9,7 @@
 import type { Runtime } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
-import type { KubeletSettings } from './settings.ts';
+import type { KubeletSettings } from '../settings.ts';
 
 export interface ImageUse {
   readonly id: string;

@@ -7,8 +7,8 @@
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Pod } from '#resources/types/core-v1.ts';
-import { parseLogLine } from './cri-log.ts';
-import type { KubeletParts } from './parts.ts';
+import { parseLogLine } from '../logs/cri-log.ts';
+import type { KubeletParts } from '../parts.ts';
 import {
   type ContainerFact,
   containersOf,

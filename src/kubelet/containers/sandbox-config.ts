@@ -5,9 +5,9 @@
  */
 import type { Sent } from '#cri';
 import type { Container, Pod } from '#resources/types/core-v1.ts';
+import { containersOf, initContainersOf, podLabels } from '../pods/pod-facts.ts';
+import { podCgroup, podCgroupPath } from '../pods/qos.ts';
 import { type DnsConfig, hostnameOf } from './dns-config.ts';
-import { containersOf, initContainersOf, podLabels } from './pod-facts.ts';
-import { podCgroup, podCgroupPath } from './qos.ts';
 
 export interface SandboxOptions {
   readonly cgroupRoot: string;

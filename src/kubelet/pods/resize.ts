@@ -9,8 +9,8 @@
 import { quantityMilliValue } from '#api/quantity.ts';
 import { GrpcError } from '#cri';
 import type { Pod } from '#resources/types/core-v1.ts';
+import type { ActOptions, KubeletParts, PodState } from '../parts.ts';
 import { asApplied } from './applied-resources.ts';
-import type { ActOptions, KubeletParts, PodState } from './parts.ts';
 import type { Action } from './plan.ts';
 import { containersOf, initContainersOf, isSidecar, type PodFacts } from './pod-facts.ts';
 import { type CgroupResources, containerCgroup, podCgroup, podCgroupPath } from './qos.ts';

@@ -6,7 +6,7 @@
  */
 import type { Scope } from '#kit/scope.ts';
 import type { Container, ContainerStatus, Pod } from '#resources/types/core-v1.ts';
-import type { KubeletParts } from './parts.ts';
+import type { KubeletParts } from '../parts.ts';
 import {
   type ContainerFact,
   containersOf,
@@ -14,8 +14,8 @@ import {
   isSidecar,
   type RuntimeFacts,
   type Verdict,
-} from './pod-facts.ts';
-import { type ProbeKind, runProbes } from './probes/prober.ts';
+} from '../pods/pod-facts.ts';
+import { type ProbeKind, runProbes } from './prober.ts';
 
 const titles: Readonly<Record<ProbeKind, string>> = {
   startup: 'Startup',

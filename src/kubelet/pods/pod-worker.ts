@@ -14,11 +14,12 @@ import { isGrpcCode } from '#cri';
 import type { Scope } from '#kit/scope.ts';
 import { pods } from '#resources/kinds.ts';
 import type { ContainerStateWaiting, Pod, PodStatus } from '#resources/types/core-v1.ts';
+import type { Refusal } from '../node/admission.ts';
+import type { KubeletParts, PodState } from '../parts.ts';
+import { PodProbes } from '../probes/pod-probes.ts';
 import { performActions } from './act.ts';
-import type { Refusal } from './admission.ts';
 import { AppliedResources } from './applied-resources.ts';
 import { ownConditions } from './conditions.ts';
-import type { KubeletParts, PodState } from './parts.ts';
 import { graceSecondsOf, type Plan, planPod } from './plan.ts';
 import {
   type Ending,
@@ -28,7 +29,6 @@ import {
   readRuntime,
 } from './pod-facts.ts';
 import { podPaths } from './pod-paths.ts';
-import { PodProbes } from './pod-probes.ts';
 import { podCgroupPath } from './qos.ts';
 import { podStatus } from './status.ts';
 import { TerminationMessages } from './termination-message.ts';

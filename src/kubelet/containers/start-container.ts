@@ -11,19 +11,19 @@ import { GrpcError } from '#cri';
 import { assert } from '#kit/assert.ts';
 import { configMaps, secrets } from '#resources/kinds.ts';
 import type { Container, ContainerStateWaiting, Pod, Secret } from '#resources/types/core-v1.ts';
-import { nextBackoff } from './backoff.ts';
+import type { Image } from '../images/images.ts';
+import { loginsFor, type RegistryLogin } from '../images/pull-secrets.ts';
+import type { ActOptions, KubeletParts, PodState } from '../parts.ts';
+import { nextBackoff } from '../pods/backoff.ts';
+import type { Action } from '../pods/plan.ts';
+import { latestOf, type PodFacts, type RuntimeFacts, type SandboxFact } from '../pods/pod-facts.ts';
+import { podPaths, terminationFile } from '../pods/pod-paths.ts';
+import { tryHandler } from '../probes/try.ts';
+import { mountsOf } from '../volumes/mounts.ts';
 import { containerConfig, rootProblem } from './container-config.ts';
 import { formatHostNetworkHostsFile, formatHostsFile } from './dns-config.ts';
 import { ConfigError, makeEnvironment } from './env.ts';
-import type { Image } from './images.ts';
-import type { ActOptions, KubeletParts, PodState } from './parts.ts';
-import type { Action } from './plan.ts';
-import { latestOf, type PodFacts, type RuntimeFacts, type SandboxFact } from './pod-facts.ts';
-import { podPaths, terminationFile } from './pod-paths.ts';
-import { tryHandler } from './probes/try.ts';
-import { loginsFor, type RegistryLogin } from './pull-secrets.ts';
 import { sandboxConfigOf } from './sandbox.ts';
-import { mountsOf } from './volumes/mounts.ts';
 
 type Start = Extract<Action, { do: 'startContainer' }>;
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { covers } from '#test/covers.ts';
+import { defaultSettings } from '../settings.ts';
 import {
   isSameStatus,
   type MachineFacts,
@@ -9,7 +10,6 @@ import {
   nodeAllocatable,
   nodeStatus,
 } from './node-status.ts';
-import { defaultSettings } from './settings.ts';
 
 const machine: MachineFacts = {
   cpus: 2,

@@ -7,8 +7,8 @@
  */
 import { readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import type { KubeletParts } from './parts.ts';
-import { podLabels } from './pod-facts.ts';
+import type { KubeletParts } from '../parts.ts';
+import { podLabels } from '../pods/pod-facts.ts';
 
 export async function rotateLogs(
   { runtime, paths, clock, log }: Pick<KubeletParts, 'runtime' | 'paths' | 'clock' | 'log'>,

@@ -6,8 +6,8 @@
 import { compareQuantities, quantityValue, subtractQuantities } from '#api/quantity.ts';
 import { formatTime } from '#kit/clock.ts';
 import type { Node, NodeCondition, NodeStatus, Taint } from '#resources/types/core-v1.ts';
-import type { DeviceAmounts } from './devices/device-manager.ts';
-import type { KubeletSettings } from './settings.ts';
+import type { DeviceAmounts } from '../devices/device-manager.ts';
+import type { KubeletSettings } from '../settings.ts';
 
 export interface MachineFacts {
   readonly cpus: number;

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Container, Pod, PodSpec } from '#resources/types/core-v1.ts';
+import { nothing } from '../devices/devices.ts';
 import { containerConfig, rootProblem } from './container-config.ts';
-import { nothing } from './devices/devices.ts';
 import { sandboxConfig } from './sandbox-config.ts';
 
 const web: Container = { name: 'web', image: 'nginx:1', args: ['--name=$(NAME)', '$(NOPE)'] };

@@ -9,7 +9,7 @@ import type { Received, Runtime } from '#cri';
 import { GrpcError, isGrpcCode } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import type { ContainerStateWaiting } from '#resources/types/core-v1.ts';
-import { type Backoff, nextBackoff } from './backoff.ts';
+import { type Backoff, nextBackoff } from '../pods/backoff.ts';
 import type { RegistryLogin } from './pull-secrets.ts';
 
 export type Image = Received<'Image'>;

@@ -16,7 +16,7 @@ import type { Logger } from '#kit/log.ts';
 import { leases, nodes } from '#resources/kinds.ts';
 import type { Lease } from '#resources/types/coordination-v1.ts';
 import type { Node, NodeStatus } from '#resources/types/core-v1.ts';
-import type { NodeDevices } from './devices/devices.ts';
+import type { NodeDevices } from '../devices/devices.ts';
 import type { Machine } from './machine.ts';
 import {
   type ImageFact,

@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { silentLog } from '#kit/log.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
 import { FakeRuntime } from '#test/fake-runtime.ts';
+import { defaultSettings } from '../settings.ts';
 import { ImageGC, type ImageUse, planImageGC } from './image-gc.ts';
-import { defaultSettings } from './settings.ts';
 
 function image(id: string, lastUsedMs: number, more: Partial<ImageUse> = {}): ImageUse {
   const facts = { isKept: false, isUsed: false, firstSeenMs: 0, sizeBytes: 10 };

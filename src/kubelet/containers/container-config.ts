@@ -8,12 +8,12 @@
 import { join } from 'node:path';
 import type { Sent } from '#cri';
 import type { Container, Pod, SeccompProfile } from '#resources/types/core-v1.ts';
-import type { ContainerDevices } from './devices/devices.ts';
+import type { ContainerDevices } from '../devices/devices.ts';
+import { containerHash } from '../pods/plan.ts';
+import { containerAnnotations, podLabels } from '../pods/pod-facts.ts';
+import { containerLogPath } from '../pods/pod-paths.ts';
+import { containerCgroup, oomScoreAdjust } from '../pods/qos.ts';
 import { expandVariables } from './env.ts';
-import { containerHash } from './plan.ts';
-import { containerAnnotations, podLabels } from './pod-facts.ts';
-import { containerLogPath } from './pod-paths.ts';
-import { containerCgroup, oomScoreAdjust } from './qos.ts';
 import { namespaceOptions, optionalValue, supplementalGroups } from './sandbox-config.ts';
 
 export interface ContainerOptions {

@@ -9,7 +9,7 @@ import { mkdirSync, readdirSync, rmdirSync, statSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import type { Logger } from '#kit/log.ts';
 import { type Mount, readMounts } from '#kit/mounts.ts';
-import type { CgroupResources } from './qos.ts';
+import type { CgroupResources } from '../pods/qos.ts';
 
 export interface Cgroups {
   /** Creates the pod's cgroup with its limits; the runtime puts the containers below it. */

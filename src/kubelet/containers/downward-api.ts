@@ -6,7 +6,7 @@
  */
 import { quantityMilliValue, quantityValue } from '#api/quantity.ts';
 import type { Container, Pod, ResourceFieldSelector } from '#resources/types/core-v1.ts';
-import { containersOf, initContainersOf } from './pod-facts.ts';
+import { containersOf, initContainersOf } from '../pods/pod-facts.ts';
 
 export interface Addresses {
   readonly podIPs: readonly string[];

@@ -14,7 +14,7 @@ import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import { pods } from '#resources/kinds.ts';
 import type { Pod, PodStatus } from '#resources/types/core-v1.ts';
-import { isStatic } from './static-pods/static-pod.ts';
+import { isStatic } from '../static-pods/static-pod.ts';
 
 interface Entry {
   pod: Pod;

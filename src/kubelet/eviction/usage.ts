@@ -9,9 +9,9 @@ import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Received, Runtime } from '#cri';
 import type { Pod } from '#resources/types/core-v1.ts';
-import type { ContainerUse, PodUse } from './eviction/plan.ts';
-import { podLabels } from './pod-facts.ts';
-import { type KubeletPaths, podPaths } from './pod-paths.ts';
+import { podLabels } from '../pods/pod-facts.ts';
+import { type KubeletPaths, podPaths } from '../pods/pod-paths.ts';
+import type { ContainerUse, PodUse } from './plan.ts';
 
 export interface FolderUse {
   readonly bytes: number;
