@@ -193,6 +193,7 @@ function addHollowFlags(command: Command): Command {
     .option('--job-duration <time>', 'pods of Jobs end well after this (default: never)')
     .option('--fail-starts <share>', 'of starts that fail, 0 to 1 (default 0)')
     .option('--fail-pulls <share>', 'of pods whose images cannot be pulled at first (default 0)')
+    .option('--missing-images <list>', 'images that are nowhere, as nginx:1.91,typo')
     .option('--crashes-per-hour <n>', 'of a running container (default 0)')
     .option('--flaps-per-hour <n>', 'losses of readiness of a container (default 0)')
     .option('-v <n>', 'log level; 2 and more: debug');

@@ -10,7 +10,7 @@ test('without flags: one node that never fails', () => {
   assert.equal(settings.kubeconfig, '/home/me/.kube/config');
   assert.deepEqual([settings.count, settings.prefix, settings.firstIndex], [1, 'hollow-', 0]);
   assert.deepEqual(settings.delays, { startMs: 200, readyMs: 0, stopMs: 200 });
-  const none = { starts: 0, pulls: 0, crashesPerHour: 0, flapsPerHour: 0 };
+  const none = { starts: 0, pulls: 0, missingImages: [], crashesPerHour: 0, flapsPerHour: 0 };
   assert.deepEqual(settings.failures, none);
   assert.equal(settings.jobSeconds, undefined);
 });
@@ -25,6 +25,7 @@ test('lists, durations and shares are read', () => {
     startDelay: '1.5s',
     jobDuration: '5s',
     failStarts: '0.1',
+    missingImages: 'nginx:1.91,typo',
   });
   assert.deepEqual(settings.capacity, { cpu: '4', pods: '50' });
   assert.deepEqual(settings.labels, { disk: 'ssd' });
@@ -36,6 +37,7 @@ test('lists, durations and shares are read', () => {
   assert.equal(settings.delays.startMs, 1500);
   assert.equal(settings.jobSeconds, 5);
   assert.equal(settings.failures.starts, 0.1);
+  assert.deepEqual(settings.failures.missingImages, ['nginx:1.91', 'typo']);
 });
 
 test('what cannot be used is refused, with the name of the flag', () => {

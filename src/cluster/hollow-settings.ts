@@ -24,6 +24,7 @@ export interface HollowFlags {
   readonly jobDuration?: string;
   readonly failStarts?: string;
   readonly failPulls?: string;
+  readonly missingImages?: string;
   readonly crashesPerHour?: string;
   readonly flapsPerHour?: string;
   readonly v?: string;
@@ -76,6 +77,7 @@ export function readHollowSettings(flags: HollowFlags, userKubeconfig: string): 
     failures: {
       starts: amount('--fail-starts', flags.failStarts, 1),
       pulls: amount('--fail-pulls', flags.failPulls, 1),
+      missingImages: listOf(flags.missingImages),
       crashesPerHour: amount('--crashes-per-hour', flags.crashesPerHour, 3600),
       flapsPerHour: amount('--flaps-per-hour', flags.flapsPerHour, 600),
     },

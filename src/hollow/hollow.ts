@@ -70,6 +70,8 @@ export interface HollowFailures {
   readonly starts: number;
   /** Share of pods whose images cannot be pulled at first. */
   readonly pulls: number;
+  /** Images that are nowhere: pods that name one of them wait for it for ever. */
+  readonly missingImages: readonly string[];
   /** How often a running container crashes, with code 1. */
   readonly crashesPerHour: number;
   /** How often a ready container is not ready for 5 s. */
@@ -82,7 +84,13 @@ export const limits = {
 } as const;
 
 const defaultDelays: HollowDelays = { startMs: 200, readyMs: 0, stopMs: 200 };
-const noFailures: HollowFailures = { starts: 0, pulls: 0, crashesPerHour: 0, flapsPerHour: 0 };
+const noFailures: HollowFailures = {
+  starts: 0,
+  pulls: 0,
+  missingImages: [],
+  crashesPerHour: 0,
+  flapsPerHour: 0,
+};
 const defaultCapacity = {
   cpu: '8',
   memory: '32Gi',

@@ -16,6 +16,7 @@ import { endOf } from './command.ts';
 import type { HollowDelays, HollowDeps, HollowFailures } from './hollow.ts';
 import {
   type ContainerLife,
+  containersOf,
   type DueRun,
   type Exit,
   initContainersOf,
@@ -185,13 +186,14 @@ class PodRunner {
     const seenMs = clock.now();
     const sandboxMs = seenMs + delays.startMs;
     const fails = failures.pulls > 0 && random.fraction() < failures.pulls;
+    const pulledMs = fails ? sandboxMs + podLimits.pullRetryMs : sandboxMs;
     this.#lives.set(uid, {
       uid,
       podIP: pod.spec?.hostNetwork === true ? node.address : this.#addressFor(uid, node),
       hostIP: node.address,
       seenMs,
       sandboxMs,
-      pullMs: fails ? sandboxMs + podLimits.pullRetryMs : sandboxMs,
+      pullMs: isOneMissing(pod, failures) ? Number.POSITIVE_INFINITY : pulledMs,
       containers: new Map(),
       earlier: earlierRestarts(pod),
       stoppedMs: undefined,
@@ -308,6 +310,12 @@ function isSame(
   b: readonly { readonly ip: string }[] | undefined,
 ): boolean {
   return a.map(({ ip }) => ip).join() === b?.map(({ ip }) => ip).join();
+}
+
+function isOneMissing(pod: Pod, { missingImages }: HollowFailures): boolean {
+  if (missingImages.length === 0) return false;
+  const all = [...initContainersOf(pod), ...containersOf(pod)];
+  return all.some(({ image = '' }) => missingImages.includes(image));
 }
 
 /** What the API shows of an earlier run (before this process began) counts as a restart. */

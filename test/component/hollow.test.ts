@@ -140,6 +140,22 @@ test('a pod ends as its annotations say, and a failing one is started again', as
   assert.equal(again.status?.containerStatuses?.[0]?.restartCount, 1);
 });
 
+test('an image that is nowhere holds its pod back for ever', async () => {
+  await using world = await openWorld({ failures: { missingImages: ['web:typo'] } });
+  const { client, clock, signal } = world;
+  const containers = [{ name: 'c', image: 'web:typo' }];
+  await makePod(world, { spec: { nodeName: 'hollow-0', containers } });
+  await clock.advance(10 * 60_000);
+  const { status } = await client.get(pods, at, { signal });
+  const waiting = status?.containerStatuses?.[0]?.state?.waiting;
+  assert.deepEqual([status?.phase, waiting?.reason], ['Pending', 'ImagePullBackOff']);
+  await client.delete(pods, at, { signal });
+  await clock.advance(1_000);
+  await makePod(world);
+  await clock.advance(1_000);
+  assert.equal(readyOf(await client.get(pods, at, { signal })), 'True');
+});
+
 test('a process that begins anew starts its pods anew', async () => {
   await using world = await openWorld({});
   const { client, clock, signal } = world;
