@@ -17,6 +17,7 @@ import { nodeAllocatable, nodeCapacity } from './node/node-status.ts';
 import type { KubeletParts } from './parts.ts';
 import { kubeletPaths } from './pods/pod-paths.ts';
 import { StatusWriter } from './pods/status-writer.ts';
+import { withoutNulls } from './pods/without-nulls.ts';
 import { defaultSettings } from './settings.ts';
 import { Volumes } from './volumes/volumes.ts';
 import { WatchedObjects } from './watched-objects.ts';
@@ -66,7 +67,7 @@ export function assemble(
   const { nodeName, labels = {} } = options;
   const ownNode = informers.of(nodes, { fieldSelector: `metadata.name=${nodeName}` });
   const object = (): Node => {
-    const known = ownNode.get(nodeName);
+    const known = withoutNulls(ownNode.get(nodeName));
     if (known?.status?.allocatable !== undefined) return known;
     const metadata = { name: nodeName, labels: { ...labels, ...known?.metadata.labels } };
     return { apiVersion: 'v1', kind: 'Node', metadata, status: { allocatable: amounts } };

@@ -30,6 +30,7 @@ import type { Machine } from './node/machine.ts';
 import { NodeRegistration, runNodeLease } from './node/node-registration.ts';
 import type { KubeletParts } from './parts.ts';
 import { PodWorker } from './pods/pod-worker.ts';
+import { withoutNulls } from './pods/without-nulls.ts';
 import { followRuntime } from './runtime-news.ts';
 import { type KubeletServer, serveKubelet } from './server/server.ts';
 import type { KubeletSettings } from './settings.ts';
@@ -212,8 +213,16 @@ class Kubelet {
     await this.#node?.synced({ signal });
     await this.#waitForServices(serviceInformer, signal);
     podInformer.addHandler({
-      onAdd: (pod) => (isMirror(pod) ? this.#mirrored(pod) : this.#add(pod)),
-      onUpdate: (pod) => (isMirror(pod) ? this.#mirrored(pod) : this.#update(pod)),
+      onAdd: (sent) => {
+        const pod = withoutNulls(sent);
+        if (isMirror(pod)) this.#mirrored(pod);
+        else this.#add(pod);
+      },
+      onUpdate: (sent) => {
+        const pod = withoutNulls(sent);
+        if (isMirror(pod)) this.#mirrored(pod);
+        else this.#update(pod);
+      },
       onDelete: (pod) => {
         if (isMirror(pod)) this.#mirrored(pod, { isGone: true });
         else this.#workers.get(pod.metadata.uid ?? '')?.gone();
@@ -387,7 +396,7 @@ class Kubelet {
       const fresh = await client
         .get(nodes, { name: this.#options.nodeName }, { signal })
         .catch((error: unknown) => log.warn('cannot read the own node', { error }));
-      const latest = this.#pods?.get(`${namespace}/${name}`);
+      const latest = withoutNulls(this.#pods?.get(`${namespace}/${name}`));
       if (latest?.metadata.uid !== uid || this.#workers.has(uid)) return;
       this.#start(latest, this.#admit(latest, fresh ?? this.#parts.node.object()));
     });

@@ -11,6 +11,7 @@ import type { KubeObject } from '#api/object.ts';
 import type { Client } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
+import { withoutNulls } from './pods/without-nulls.ts';
 
 export interface WatchedObjectsDeps {
   readonly client: Client;
@@ -112,7 +113,7 @@ export class WatchedObjects {
   ): Promise<{ readonly object: T | undefined; readonly resourceVersion: string }> {
     const fieldSelector = `metadata.name=${name}`;
     const list = await this.#deps.client.list(kind, { namespace, fieldSelector, signal });
-    return { object: list.items[0], resourceVersion: list.resourceVersion };
+    return { object: withoutNulls(list.items[0]), resourceVersion: list.resourceVersion };
   }
 
   /** Watches until nobody needs it; a lost watch begins again with a list. */
@@ -132,7 +133,7 @@ export class WatchedObjects {
         const events = client.watch(kind, { namespace, fieldSelector, resourceVersion, signal });
         for await (const event of events) {
           if (event.type === 'BOOKMARK') continue;
-          this.#set(entry, event.type === 'DELETED' ? undefined : event.object);
+          this.#set(entry, event.type === 'DELETED' ? undefined : withoutNulls(event.object));
         }
       } catch (error) {
         if (signal.aborted) return;

@@ -164,6 +164,7 @@ export class ClaimDrivers implements PluginHandler {
         }
       } catch (error) {
         if (signal.aborted) return;
+        // Health is a driver's choice to tell; one that does not is not asked again.
         if (isGrpcCode(error, 'UNIMPLEMENTED')) return;
         log.debug('no news of the health of devices', { driver, error });
       } finally {

@@ -12,6 +12,7 @@ import type { Logger } from '#kit/log.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
 import type { ImageGC } from '../images/image-gc.ts';
 import type { Machine } from '../node/machine.ts';
+import { readMemory, readProcesses } from '../node/node-figures.ts';
 import type { KubeletPaths } from '../pods/pod-paths.ts';
 import type { PodWorker } from '../pods/pod-worker.ts';
 import type { KubeletSettings } from '../settings.ts';
@@ -31,7 +32,7 @@ import {
   signals,
   type Threshold,
 } from './thresholds.ts';
-import { podUses } from './usage.ts';
+import { hasStorageLimit, podUses } from './usage.ts';
 
 export interface EvictorDeps {
   readonly runtime: Runtime;
@@ -158,11 +159,9 @@ export class Evictor {
   #observe(): Observations {
     const { machine, paths } = this.#deps;
     const observations = new Map<Signal, { available: number; capacity: number }>();
-    const memory = machine.readFile('/proc/meminfo');
-    const available = kibibytes(memory, 'MemAvailable');
-    const capacity = kibibytes(memory, 'MemTotal');
-    if (available !== undefined && capacity !== undefined) {
-      observations.set('memory.available', { available, capacity });
+    const { availableBytes, totalBytes } = readMemory(machine);
+    if (totalBytes > 0) {
+      observations.set('memory.available', { available: availableBytes, capacity: totalBytes });
     }
     for (const [name, path] of [
       ['nodefs', paths.root],
@@ -175,24 +174,15 @@ export class Evictor {
       const inodes = { available: space.freeInodes, capacity: space.inodes };
       observations.set(`${name}.inodesFree`, inodes);
     }
-    const most = Number(machine.readFile('/proc/sys/kernel/pid_max').trim());
-    const running = /^\S+ \S+ \S+ \d+\/(\d+)/.exec(machine.readFile('/proc/loadavg'))?.[1];
-    if (most > 0 && running !== undefined) {
-      observations.set('pid.available', { available: most - Number(running), capacity: most });
+    const { running, most } = readProcesses(machine);
+    if (most > 0 && running > 0) {
+      observations.set('pid.available', { available: most - running, capacity: most });
     }
     return observations;
   }
 }
 
-/** A line of `/proc/meminfo`, in bytes. */
-function kibibytes(text: string, name: string): number | undefined {
-  const found = new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1];
-  return found === undefined ? undefined : Number(found) * 1024;
-}
-
-function hasDiskLimit({ spec }: Pod): boolean {
-  const limited = (spec?.containers ?? []).some(
-    ({ resources }) => resources?.limits?.['ephemeral-storage'] !== undefined,
-  );
-  return limited || (spec?.volumes ?? []).some(({ emptyDir }) => emptyDir?.sizeLimit !== undefined);
+function hasDiskLimit(pod: Pod): boolean {
+  const volumes = pod.spec?.volumes ?? [];
+  return hasStorageLimit(pod) || volumes.some(({ emptyDir }) => emptyDir?.sizeLimit !== undefined);
 }

@@ -56,22 +56,28 @@ export async function podUses(
     readonly signal: AbortSignal;
   },
 ): Promise<readonly PodUse[]> {
-  const stats = await runtime.listContainerStats(options);
+  const stats = statsByPod(await runtime.listContainerStats(options));
   const uses: PodUse[] = [];
-  for (const pod of pods) uses.push(await podUse(paths, pod, stats, options));
+  for (const pod of pods) {
+    uses.push(await podUse(paths, pod, stats.get(pod.metadata.uid ?? '') ?? [], options));
+  }
   return uses;
+}
+
+/** By uid; those of containers that are nobody's by the empty text. */
+export function statsByPod(
+  stats: readonly Received<'ContainerStats'>[],
+): ReadonlyMap<string, readonly Received<'ContainerStats'>[]> {
+  return Map.groupBy(stats, ({ attributes }) => attributes?.labels[podLabels.podUid] ?? '');
 }
 
 async function podUse(
   paths: KubeletPaths,
   pod: Pod,
-  stats: readonly Received<'ContainerStats'>[],
+  own: readonly Received<'ContainerStats'>[],
   { isDiskShort, signal }: { readonly isDiskShort: boolean; readonly signal: AbortSignal },
 ): Promise<PodUse> {
   const { logs, volumes } = podPaths(paths, pod);
-  const own = stats.filter(
-    ({ attributes }) => attributes?.labels[podLabels.podUid] === pod.metadata.uid,
-  );
   const needsDisk = isDiskShort || hasStorageLimit(pod);
   const emptyDirs = new Map<string, number>();
   const none: FolderUse = { bytes: 0, inodes: 0 };
@@ -114,7 +120,7 @@ function total(containers: readonly ContainerUse[], field: 'memoryBytes' | 'disk
   return containers.reduce((sum, container) => sum + (container[field] ?? 0), 0);
 }
 
-function hasStorageLimit({ spec }: Pod): boolean {
+export function hasStorageLimit({ spec }: Pod): boolean {
   return (spec?.containers ?? []).some(
     ({ resources }) => resources?.limits?.['ephemeral-storage'] !== undefined,
   );

@@ -13,6 +13,7 @@ import type { Client } from '#client';
 import { GrpcError, type Runtime } from '#cri';
 import { type Clock, formatMicroTime } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
+import { Wake } from '#kit/wake.ts';
 import { leases, nodes } from '#resources/kinds.ts';
 import type { Lease } from '#resources/types/coordination-v1.ts';
 import type { Node, NodeStatus } from '#resources/types/core-v1.ts';
@@ -75,37 +76,26 @@ export class NodeRegistration {
   #runtime: Pick<RuntimeCondition, 'name' | 'version'> | undefined;
   #sentAtMs = Number.NEGATIVE_INFINITY;
   readonly #startedAtMs: number;
-  #isDirty = false;
-  #wake = new AbortController();
+  readonly #wake: Wake;
 
   constructor(deps: RegistrationDeps, options: NodeOptions & { readonly dataDir: string }) {
     this.#deps = deps;
     this.#options = options;
+    this.#wake = new Wake(deps.clock);
     this.#startedAtMs = deps.clock.monotonic();
   }
 
   /** Creates the Node or takes over the one of this name, then keeps its status. */
   async run(signal: AbortSignal): Promise<void> {
     for (;;) {
-      this.#isDirty = false;
       const isReady = await this.#lookSafely(signal);
-      await this.#sleep(isReady ? limits.lookMs : limits.lookSoonMs, signal);
+      await this.#wake.sleep(isReady ? limits.lookMs : limits.lookSoonMs, signal);
     }
   }
 
   /** Something has changed that the scheduler waits for. */
   lookNow(): void {
-    this.#isDirty = true;
-    this.#wake.abort(new Error('there is news'));
-  }
-
-  async #sleep(delayMs: number, signal: AbortSignal): Promise<void> {
-    this.#wake = new AbortController();
-    if (this.#isDirty) return;
-    const either = AbortSignal.any([signal, this.#wake.signal]);
-    await this.#deps.clock.sleep(delayMs, { signal: either }).catch((error: unknown) => {
-      if (signal.aborted || !this.#isDirty) throw error;
-    });
+    this.#wake.now();
   }
 
   async #lookSafely(signal: AbortSignal): Promise<boolean> {

@@ -7,11 +7,11 @@ import type { Pod } from '#resources/types/core-v1.ts';
 import { covers } from '#test/covers.ts';
 import { FakeRuntime } from '#test/fake-runtime.ts';
 import type { Machine } from '../node/machine.ts';
+import { parseInterfaces, readNodeFigures } from '../node/node-figures.ts';
 import { podLabels } from '../pods/pod-facts.ts';
 import { kubeletPaths } from '../pods/pod-paths.ts';
 import { formatMetrics } from './exposition.ts';
 import { cadvisorMetrics, kubeletMetrics, resourceMetrics } from './metrics.ts';
-import { parseInterfaces, readNodeFigures } from './node-figures.ts';
 import { Rates, readPodFigures, type StatsParts, summaryOf } from './stats.ts';
 
 const { signal } = new AbortController();

@@ -4,9 +4,9 @@
  * but for reading the process's own use.
  */
 import type { Pod } from '#resources/types/core-v1.ts';
+import type { NodeFigures } from '../node/node-figures.ts';
 import { isMirror, isStatic } from '../static-pods/static-pod.ts';
 import { formatMetrics, type Metric, type Sample } from './exposition.ts';
-import type { NodeFigures } from './node-figures.ts';
 import type { ContainerFigures, PodFigures } from './stats.ts';
 
 const nanosecondsPerSecond = 1e9;

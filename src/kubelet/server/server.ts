@@ -9,13 +9,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { Pod } from '#resources/types/core-v1.ts';
+import { readNodeFigures } from '../node/node-figures.ts';
 import { kubeletVersion } from '../node/node-status.ts';
 import type { KubeletParts } from '../parts.ts';
 import type { PodWorker } from '../pods/pod-worker.ts';
 import { ServerAccess } from './access.ts';
 import { answerLogs } from './log-server.ts';
 import { cadvisorMetrics, kubeletMetrics, resourceMetrics } from './metrics.ts';
-import { readNodeFigures } from './node-figures.ts';
 import { answerNodeLogs } from './node-logs.ts';
 import { Rates, readPodFigures, type StatsParts, summaryOf } from './stats.ts';
 import { passStream } from './streaming.ts';

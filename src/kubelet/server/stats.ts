@@ -7,9 +7,10 @@
 import type { Received } from '#cri';
 import { formatTime } from '#kit/clock.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
+import { statsByPod } from '../eviction/usage.ts';
+import { type InterfaceFigures, type NodeFigures, readNodeFigures } from '../node/node-figures.ts';
 import type { KubeletParts } from '../parts.ts';
 import { podLabels } from '../pods/pod-facts.ts';
-import { type InterfaceFigures, type NodeFigures, readNodeFigures } from './node-figures.ts';
 
 export interface ContainerFigures {
   readonly id: string;
@@ -46,11 +47,7 @@ export async function readPodFigures(
     runtime.listContainers({ state: { state: 'CONTAINER_RUNNING' } }, { signal }),
   ]);
   const known = new Map(containers.map((container) => [container.id, container]));
-  const byPod = new Map<string, Received<'ContainerStats'>[]>();
-  for (const each of stats) {
-    const uid = each.attributes?.labels[podLabels.podUid] ?? '';
-    byPod.set(uid, [...(byPod.get(uid) ?? []), each]);
-  }
+  const byPod = statsByPod(stats);
   return pods.flatMap((pod): PodFigures[] => {
     const own = (byPod.get(pod.metadata.uid ?? '') ?? []).filter(({ attributes }) =>
       known.has(attributes?.id ?? ''),

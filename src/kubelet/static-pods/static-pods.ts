@@ -12,6 +12,7 @@ import type { Client, Informer } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import { Scope } from '#kit/scope.ts';
+import { Wake } from '#kit/wake.ts';
 import { pods } from '#resources/kinds.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
 import { type ManifestSources, readAddress, readFiles } from './manifests.ts';
@@ -164,39 +165,6 @@ export class StaticPods {
     await this.#deps.client.delete(pods, { namespace, name }, options).catch((error: unknown) => {
       if (!isReason(error, 'NotFound') && !isReason(error, 'Conflict')) throw error;
     });
-  }
-}
-
-/** A sleep that can be cut short, also before it has begun. */
-class Wake {
-  readonly #clock: Clock;
-  #isDue = false;
-  #resolve: (() => void) | undefined;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  now(): void {
-    this.#isDue = true;
-    this.#resolve?.();
-  }
-
-  async sleep(ms: number, signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    if (!this.#isDue) {
-      const woken = new Promise<void>((resolve) => {
-        this.#resolve = resolve;
-      });
-      const rest = new AbortController();
-      const either = AbortSignal.any([signal, rest.signal]);
-      const timer = this.#clock.sleep(ms, { signal: either }).catch(() => {});
-      await Promise.race([woken, timer]);
-      rest.abort(new Error('woken'));
-      this.#resolve = undefined;
-    }
-    this.#isDue = false;
-    signal.throwIfAborted();
   }
 }
 

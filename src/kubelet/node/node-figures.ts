@@ -1,8 +1,9 @@
 /**
  * What the machine uses as a whole, read from the kernel: processor, memory, disk, network,
- * processes. `stats.ts` and `metrics.ts` show it.
+ * processes. The node's server shows it (`server/stats.ts`, `server/metrics.ts`), and
+ * `eviction/eviction.ts` looks for shortages in it.
  */
-import type { DiskSpace, Machine } from '../node/machine.ts';
+import type { DiskSpace, Machine } from './machine.ts';
 
 export interface NodeFigures {
   readonly cpuNanoseconds: number;
@@ -10,7 +11,7 @@ export interface NodeFigures {
   readonly memory: MemoryFigures;
   readonly disk: DiskSpace;
   readonly interfaces: readonly InterfaceFigures[];
-  readonly processes: { readonly running: number; readonly most: number };
+  readonly processes: ProcessFigures;
   readonly bootedAtMs: number;
 }
 
@@ -25,6 +26,12 @@ export interface MemoryFigures {
   readonly majorPageFaults: number;
   readonly swapTotalBytes: number;
   readonly swapFreeBytes: number;
+}
+
+export interface ProcessFigures {
+  readonly running: number;
+  /** 0 where the kernel does not say. */
+  readonly most: number;
 }
 
 export interface InterfaceFigures {
@@ -42,22 +49,19 @@ export function readNodeFigures(machine: Machine, diskPath: string): NodeFigures
   const stat = machine.readFile('/proc/stat');
   const ticks = (/^cpu +(.*)$/m.exec(stat)?.[1] ?? '').split(' ').map(Number);
   const [user = 0, nice = 0, system = 0, , , irq = 0, softIrq = 0, steal = 0] = ticks;
-  const running = /^\S+ \S+ \S+ \d+\/(\d+)/.exec(machine.readFile('/proc/loadavg'))?.[1];
   return {
     cpuNanoseconds: (user + nice + system + irq + softIrq + steal) * nanosecondsPerTick,
     cpus: stat.match(/^cpu\d+ /gm)?.length ?? 0,
     memory: readMemory(machine),
     disk: machine.diskSpace(diskPath),
     interfaces: parseInterfaces(machine.readFile('/proc/net/dev')),
-    processes: {
-      running: Number(running ?? 0),
-      most: Number(machine.readFile('/proc/sys/kernel/pid_max').trim()),
-    },
+    processes: readProcesses(machine),
     bootedAtMs: Number(/^btime (\d+)$/m.exec(stat)?.[1] ?? 0) * 1000,
   };
 }
 
-function readMemory(machine: Machine): MemoryFigures {
+/** Figures that the kernel does not tell are 0. */
+export function readMemory(machine: Machine): MemoryFigures {
   const info = machine.readFile('/proc/meminfo');
   const vm = machine.readFile('/proc/vmstat');
   const bytes = (name: string): number =>
@@ -77,6 +81,12 @@ function readMemory(machine: Machine): MemoryFigures {
     swapTotalBytes: bytes('SwapTotal'),
     swapFreeBytes: bytes('SwapFree'),
   };
+}
+
+export function readProcesses(machine: Machine): ProcessFigures {
+  const running = /^\S+ \S+ \S+ \d+\/(\d+)/.exec(machine.readFile('/proc/loadavg'))?.[1];
+  const most = Number(machine.readFile('/proc/sys/kernel/pid_max').trim());
+  return { running: Number(running ?? 0), most };
 }
 
 /** The text of `/proc/net/dev`: eight figures received, eight sent; loopback is left out. */
