@@ -1,5 +1,6 @@
 /**
- * ControllerRevisions: the pod templates that a StatefulSet or DaemonSet has had. Pure.
+ * ControllerRevisions: the pod templates that a StatefulSet or DaemonSet has had. Pure,
+ * but for deleting those that are of no use any more.
  *
  * A revision holds the template as a strategic merge patch that would put it back, which is what
  * `kubectl rollout undo` applies; its number is its place in history, and going back to an old
@@ -10,9 +11,11 @@
 
 import type { KindOf } from '#api/kind-of.ts';
 import { formatGroupVersion, type KubeObject } from '#api/object.ts';
+import type { Client } from '#client';
 import { controllerRevisions as revisionKind } from '#resources/kinds.ts';
 import type { ControllerRevision } from '#resources/types/apps-v1.ts';
 import type { PodTemplateSpec } from '#resources/types/core-v1.ts';
+import { ignoreNotFound } from './api-failure.ts';
 import { controllerReference } from './ownership.ts';
 import { safeHash } from './safe-hash.ts';
 import { isSameValue } from './same-value.ts';
@@ -92,6 +95,18 @@ export function compareRevisions(a: ControllerRevision, b: ControllerRevision): 
 
 export function highestOf(revisions: readonly ControllerRevision[]): number {
   return revisions.reduce((highest, { revision }) => Math.max(highest, revision), 0);
+}
+
+export async function deleteRevisions(
+  client: Client,
+  revisions: readonly ControllerRevision[],
+  { signal }: { readonly signal: AbortSignal },
+): Promise<void> {
+  for (const { metadata } of revisions) {
+    const { namespace, name = '', uid = '' } = metadata;
+    const options = { preconditions: { uid }, signal };
+    await client.delete(revisionKind, { namespace, name }, options).catch(ignoreNotFound);
+  }
 }
 
 /** As Go writes JSON: keys in order, nothing absent or null, `<`, `>` and `&` as code points. */

@@ -4,7 +4,7 @@
  *
  * Pods are made in growing batches (1, 2, 4, …), so that a template which the server refuses costs
  * one request and not hundreds. Until the cache shows everything (`expectations.ts`) the owner
- * plans nothing. Used by ReplicaSets, ReplicationControllers and DaemonSets.
+ * plans nothing. Used by ReplicaSets, ReplicationControllers, DaemonSets and Jobs.
  */
 import { ApiError, isReason } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
@@ -27,6 +27,12 @@ export interface Failed {
   readonly error: unknown;
 }
 
+export interface Performed {
+  readonly created: number;
+  readonly removed: readonly Pod[];
+  readonly failed: Failed | undefined;
+}
+
 export class PodRequests {
   readonly expectations: Expectations;
   readonly #deps: Pick<ControllerDeps, 'client' | 'clock'> & { readonly recorder: Recorder };
@@ -41,13 +47,13 @@ export class PodRequests {
     owner: KubeObject,
     { create = [], remove = [] }: PodChanges,
     signal: AbortSignal,
-  ): Promise<Failed | undefined> {
-    if (create.length + remove.length === 0) return undefined;
+  ): Promise<Performed> {
+    if (create.length + remove.length === 0) return { created: 0, removed: [], failed: undefined };
     const deletions = remove.map((pod) => pod.metadata.uid ?? '');
     this.expectations.expect(key, { creations: create.length, deletions });
-    const uncreated = await this.#createAll(key, owner, create, signal);
-    const undeleted = await this.#deleteAll(key, owner, remove, signal);
-    return uncreated ?? undeleted;
+    const { created, uncreated } = await this.#createAll(key, owner, create, signal);
+    const { removed, undeleted } = await this.#deleteAll(key, owner, remove, signal);
+    return { created, removed, failed: uncreated ?? undeleted };
   }
 
   async #createAll(
@@ -55,7 +61,7 @@ export class PodRequests {
     owner: KubeObject,
     pods: readonly Pod[],
     signal: AbortSignal,
-  ): Promise<Failed | undefined> {
+  ): Promise<{ readonly created: number; readonly uncreated?: Failed }> {
     let created = 0;
     for (let size = 1, next = 0; next < pods.length; next += size, size *= 2) {
       const batch = pods.slice(next, next + size);
@@ -68,10 +74,11 @@ export class PodRequests {
       if (first === undefined) continue;
       // What failed and what was not tried will never be seen.
       this.expectations.sawCreation(key, pods.length - created);
-      if (failed.every(({ reason }) => isNamespaceEnding(reason))) return undefined;
-      return { reason: 'FailedCreate', message: messageOf(first.reason), error: first.reason };
+      if (failed.every(({ reason }) => isNamespaceEnding(reason))) return { created };
+      const message = messageOf(first.reason);
+      return { created, uncreated: { reason: 'FailedCreate', message, error: first.reason } };
     }
-    return undefined;
+    return { created };
   }
 
   async #create(owner: KubeObject, pod: Pod, signal: AbortSignal): Promise<void> {
@@ -94,13 +101,15 @@ export class PodRequests {
     owner: KubeObject,
     pods: readonly Pod[],
     signal: AbortSignal,
-  ): Promise<Failed | undefined> {
+  ): Promise<{ readonly removed: readonly Pod[]; readonly undeleted?: Failed }> {
     const deleting = pods.map((pod) => this.#delete(key, owner, pod, signal));
     const results = await Promise.allSettled(deleting);
     signal.throwIfAborted();
+    const removed = pods.filter((_, index) => results[index]?.status === 'fulfilled');
     const failed = results.find((result) => result.status === 'rejected');
-    if (failed === undefined) return undefined;
-    return { reason: 'FailedDelete', message: messageOf(failed.reason), error: failed.reason };
+    if (failed === undefined) return { removed };
+    const message = messageOf(failed.reason);
+    return { removed, undeleted: { reason: 'FailedDelete', message, error: failed.reason } };
   }
 
   async #delete(key: string, owner: KubeObject, pod: Pod, signal: AbortSignal): Promise<void> {

@@ -6,8 +6,7 @@
  * a node wakes only the sets for which it changes something: with thousands of nodes most do not.
  */
 
-import { isReason } from '#api/errors.ts';
-import { controllerOf, objectKey } from '#api/object.ts';
+import { controllerOf, type KubeObject, objectKey } from '#api/object.ts';
 import { labelSelectorMatches } from '#api/selectors.ts';
 import type { Informer, Recorder } from '#client';
 import { WorkQueue } from '#kit/work-queue.ts';
@@ -20,25 +19,25 @@ import {
 import type { ControllerRevision, DaemonSet, DaemonSetStatus } from '#resources/types/apps-v1.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
-import {
-  claimable,
-  controllerIndex,
-  controllerIndexValues,
-  ownerIn,
-  performClaims,
-  planClaims,
-} from '../ownership.ts';
+import { deleteRevisions } from '../controller-revision.ts';
+import { Owned } from '../owned.ts';
+import { watchOwnedPods } from '../owned-pods.ts';
 import { PodRequests } from '../pod-requests.ts';
-import { isTerminating } from '../pod-state.ts';
 import { isSameValue } from '../same-value.ts';
+import { updateStatus } from '../status-update.ts';
 import { hasExpired, type NodeBackoff, nextBackoff } from './backoff.ts';
-import { planHistory, remove, settleHistory } from './history.ts';
+import { planHistory, settleHistory } from './history.ts';
 import { suits } from './nodes.ts';
 import { planDaemonSet } from './plan.ts';
 import { newPod, nodeOf } from './pod.ts';
 import { planStatus } from './status.ts';
 
 const daemonIndex = 'daemon pods by owner and node';
+
+interface Backoffs {
+  readonly generation: number;
+  readonly byNode: Map<string, NodeBackoff>;
+}
 
 export function openDaemonSetController(deps: ControllerDeps): Controller {
   const controller = new DaemonSetController(deps);
@@ -60,8 +59,10 @@ class DaemonSetController {
   readonly #deps: ControllerDeps;
   readonly #recorder: Recorder;
   readonly #requests: PodRequests;
-  /** By uid of the set, then by node. */
-  readonly #backoffs = new Map<string, Map<string, NodeBackoff>>();
+  readonly #owned: Owned<DaemonSet, Pod>;
+  readonly #ownedRevisions: Owned<DaemonSet, ControllerRevision>;
+  /** By uid of the set: what failed on which node under the template of a generation. */
+  readonly #backoffs = new Map<string, Backoffs>();
 
   constructor(deps: ControllerDeps) {
     this.#deps = deps;
@@ -72,23 +73,23 @@ class DaemonSetController {
     this.pods = deps.informers.of(podKind);
     this.nodes = deps.informers.of(nodeKind);
     this.revisions = deps.informers.of(revisionKind);
-    this.pods.addIndex(controllerIndex, controllerIndexValues);
     this.pods.addIndex(daemonIndex, daemonIndexValues);
-    this.revisions.addIndex(controllerIndex, controllerIndexValues);
-    const enqueue = (set: DaemonSet): void => this.queue.add(objectKey(set));
-    this.sets.addHandler({
-      onAdd: enqueue,
-      onUpdate: enqueue,
-      onDelete: (set) => {
-        this.#requests.expectations.forget(objectKey(set));
-        this.#backoffs.delete(set.metadata.uid ?? '');
-      },
+    const { sets, pods, queue } = this;
+    this.#owned = new Owned(deps.client, {
+      kinds: { owner: setKind, object: podKind },
+      owners: sets,
+      objects: pods,
+      matches: selects,
     });
-    this.pods.addHandler({
-      onAdd: (pod) => this.#podAdded(pod),
-      onUpdate: (pod, old) => this.#podUpdated(pod, old),
-      onDelete: (pod) => this.#podGone(pod),
+    this.#ownedRevisions = new Owned(deps.client, {
+      kinds: { owner: setKind, object: revisionKind },
+      owners: sets,
+      objects: this.revisions,
+      matches: selects,
     });
+    const { expectations } = this.#requests;
+    watchOwnedPods({ owners: sets, pods, owned: this.#owned, queue, expectations });
+    sets.addHandler({ onDelete: (set) => this.#backoffs.delete(set.metadata.uid ?? '') });
     this.nodes.addHandler({
       onAdd: (node) => this.#nodeChanged(node),
       onUpdate: (node, old) => {
@@ -98,7 +99,7 @@ class DaemonSetController {
         if (!isSame) this.#nodeChanged(node);
       },
       onDelete: () => {
-        for (const set of this.sets.list()) enqueue(set);
+        for (const set of sets.list()) queue.add(objectKey(set));
       },
     });
   }
@@ -114,8 +115,8 @@ class DaemonSetController {
     // Asked before the pods are gathered: what is seen in between is in the cache already.
     const mayAct = this.#requests.expectations.areMet(key);
     const { client, clock } = this.#deps;
-    const pods = await this.#claimPods(set, signal);
-    const revisions = await this.#claimRevisions(set, signal);
+    const pods = await this.#owned.claim(set, { signal });
+    const revisions = await this.#ownedRevisions.claim(set, { signal });
     const history = await settleHistory(client, set, { revisions, pods }, signal);
     if (history === undefined) return;
     const backoffs = this.#backoffsOf(set);
@@ -129,8 +130,11 @@ class DaemonSetController {
       if (plan.againAtMs !== undefined) this.queue.addAfter(key, plan.againAtMs - now);
       const create = plan.create.map((nodeName) => newPod(set, nodeName, history.hash));
       const changes = { create, remove: plan.remove };
-      error = (await this.#requests.perform(key, set, changes, signal))?.error;
-      if (error === undefined) await remove(client, planHistory(set, history.old, pods), signal);
+      const { failed } = await this.#requests.perform(key, set, changes, signal);
+      error = failed?.error;
+      if (error === undefined) {
+        await deleteRevisions(client, planHistory(set, history.old, pods), { signal });
+      }
     }
     const { status, againAtMs } = planStatus(facts, mayAct, now);
     if (againAtMs !== undefined) this.queue.addAfter(key, againAtMs - now);
@@ -138,40 +142,15 @@ class DaemonSetController {
     if (error !== undefined) throw error;
   }
 
-  async #claimPods(set: DaemonSet, signal: AbortSignal): Promise<readonly Pod[]> {
-    const { selector } = set.spec ?? {};
-    const claims = planClaims(set, claimable(this.pods, set), (pod) =>
-      labelSelectorMatches(selector, pod.metadata.labels),
-    );
-    const kinds = { owner: setKind, object: podKind };
-    return performClaims(this.#deps.client, kinds, set, claims, { signal });
-  }
-
-  async #claimRevisions(
-    set: DaemonSet,
-    signal: AbortSignal,
-  ): Promise<readonly ControllerRevision[]> {
-    const { selector } = set.spec ?? {};
-    const claims = planClaims(set, claimable(this.revisions, set), (revision) =>
-      labelSelectorMatches(selector, revision.metadata.labels),
-    );
-    const kinds = { owner: setKind, object: revisionKind };
-    return performClaims(this.#deps.client, kinds, set, claims, { signal });
-  }
-
   #backoffsOf(set: DaemonSet): Map<string, NodeBackoff> {
     const { uid = '' } = set.metadata;
-    const key = `${uid} ${set.status?.observedGeneration ?? 0}`;
+    const generation = set.status?.observedGeneration ?? 0;
+    const known = this.#backoffs.get(uid);
     // What failed under an older template says nothing about this one.
-    for (const other of this.#backoffs.keys()) {
-      if (other.startsWith(`${uid} `) && other !== key) this.#backoffs.delete(other);
-    }
-    let found = this.#backoffs.get(key);
-    if (found === undefined) {
-      found = new Map();
-      this.#backoffs.set(key, found);
-    }
-    return found;
+    if (known?.generation === generation) return known.byNode;
+    const byNode = new Map<string, NodeBackoff>();
+    this.#backoffs.set(uid, { generation, byNode });
+    return byNode;
   }
 
   #noteEnded(
@@ -198,13 +177,8 @@ class DaemonSetController {
   async #writeStatus(set: DaemonSet, status: DaemonSetStatus, signal: AbortSignal): Promise<void> {
     const { conditions } = set.status ?? {};
     const next = conditions === undefined ? status : { ...status, conditions };
-    if (isSameValue(next, set.status)) return;
-    const options = { subresource: 'status', signal };
-    try {
-      await this.#deps.client.update(setKind, { ...set, status: next }, options);
-    } catch (error) {
-      if (!isReason(error, 'NotFound')) throw error;
-    }
+    const change = { before: set, after: { ...set, status: next } };
+    await updateStatus(this.#deps.client, setKind, change, { signal });
   }
 
   #nodeChanged(node: Node): void {
@@ -218,40 +192,10 @@ class DaemonSetController {
       if (counts) this.queue.add(objectKey(set));
     }
   }
+}
 
-  #podAdded(pod: Pod): void {
-    if (isTerminating(pod)) {
-      this.#podGone(pod);
-      return;
-    }
-    const set = ownerIn(this.sets, setKind, pod);
-    if (set !== undefined) this.#requests.expectations.sawCreation(objectKey(set));
-    this.#wake(pod);
-  }
-
-  #podUpdated(pod: Pod, old: Pod): void {
-    if (controllerOf(old)?.uid !== controllerOf(pod)?.uid) this.#wake(old);
-    if (isTerminating(pod)) this.#podGone(pod);
-    else this.#wake(pod);
-  }
-
-  #podGone(pod: Pod): void {
-    const set = ownerIn(this.sets, setKind, pod);
-    if (set === undefined) return;
-    this.#requests.expectations.sawDeletion(objectKey(set), pod.metadata.uid ?? '');
-    this.queue.add(objectKey(set));
-  }
-
-  /** The set that manages it, or, for an orphan, those that may adopt it. */
-  #wake(pod: Pod): void {
-    const owner = ownerIn(this.sets, setKind, pod);
-    if (owner !== undefined) this.queue.add(objectKey(owner));
-    if (controllerOf(pod) !== undefined) return;
-    for (const set of this.sets.listNamespace(pod.metadata.namespace ?? '')) {
-      const { selector } = set.spec ?? {};
-      if (labelSelectorMatches(selector, pod.metadata.labels)) this.queue.add(objectKey(set));
-    }
-  }
+function selects({ spec }: DaemonSet, { metadata }: KubeObject): boolean {
+  return labelSelectorMatches(spec?.selector, metadata.labels);
 }
 
 /** Only sets from before the check of selectors can be so. */

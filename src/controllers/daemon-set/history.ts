@@ -18,6 +18,7 @@ import type { Pod } from '#resources/types/core-v1.ts';
 import { ignoreNotFound } from '../api-failure.ts';
 import {
   compareRevisions,
+  deleteRevisions,
   highestOf,
   holds,
   newRevision,
@@ -75,7 +76,7 @@ async function merge(
       .patch(podKind, { namespace, name }, { metadata: { labels } }, options)
       .catch(ignoreNotFound);
   }
-  await remove(client, doubles, signal);
+  await deleteRevisions(client, doubles, { signal });
 }
 
 async function create(
@@ -118,16 +119,4 @@ export function planHistory(
   const live = new Set(pods.map(({ metadata }) => metadata.labels?.[revisionLabel]));
   const unused = old.filter((revision) => !live.has(hashOf(revision))).toSorted(compareRevisions);
   return unused.slice(0, Math.max(0, surplus));
-}
-
-export async function remove(
-  client: Client,
-  revisions: readonly ControllerRevision[],
-  signal: AbortSignal,
-): Promise<void> {
-  for (const { metadata } of revisions) {
-    const { namespace, name = '', uid = '' } = metadata;
-    const options = { preconditions: { uid }, signal };
-    await client.delete(revisionKind, { namespace, name }, options).catch(ignoreNotFound);
-  }
 }

@@ -20,22 +20,14 @@ import type { Deployment, ReplicaSet } from '#resources/types/apps-v1.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import { ignoreNotFound, isNamespaceEnding, messageOf } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
-import {
-  claimable,
-  controllerIndex,
-  controllerIndexValues,
-  ownerIn,
-  performClaims,
-  planClaims,
-} from '../ownership.ts';
+import { Owned } from '../owned.ts';
+import { controllerIndex, controllerIndexValues, ownerIn } from '../ownership.ts';
 import { isTerminated } from '../pod-state.ts';
 import { isSameValue } from '../same-value.ts';
 import { type Action, planDeployment, planFailedCreation } from './plan.ts';
 import { annotations } from './revision.ts';
 import { wantedOf } from './rolling.ts';
 import { isSameTemplate } from './template-hash.ts';
-
-const kinds = { owner: deploymentKind, object: replicaSetKind };
 
 interface Cancel {
   readonly signal: AbortSignal;
@@ -59,6 +51,7 @@ class DeploymentController {
   readonly pods: Informer<Pod>;
   readonly #deps: ControllerDeps;
   readonly #recorder: Recorder;
+  readonly #owned: Owned<Deployment, ReplicaSet>;
 
   constructor(deps: ControllerDeps) {
     this.#deps = deps;
@@ -67,7 +60,12 @@ class DeploymentController {
     this.deployments = deps.informers.of(deploymentKind);
     this.replicaSets = deps.informers.of(replicaSetKind);
     this.pods = deps.informers.of(podKind);
-    this.replicaSets.addIndex(controllerIndex, controllerIndexValues);
+    this.#owned = new Owned(deps.client, {
+      kinds: { owner: deploymentKind, object: replicaSetKind },
+      owners: this.deployments,
+      objects: this.replicaSets,
+      matches: ({ spec }, { metadata }) => labelSelectorMatches(spec?.selector, metadata.labels),
+    });
     this.pods.addIndex(controllerIndex, controllerIndexValues);
     const enqueue = (deployment: Deployment): void => this.queue.add(objectKey(deployment));
     this.deployments.addHandler({ onAdd: enqueue, onUpdate: enqueue, onDelete: enqueue });
@@ -97,14 +95,11 @@ class DeploymentController {
       this.#recorder.record(deployment, { type: 'Warning', reason: 'SelectingAll', message });
       return;
     }
-    const claims = planClaims(deployment, claimable(this.replicaSets, deployment), (set) =>
-      labelSelectorMatches(selector, set.metadata.labels),
-    );
-    const { client, clock } = this.#deps;
-    const replicaSets = await performClaims(client, kinds, deployment, claims, { signal });
+    const replicaSets = await this.#owned.claim(deployment, { signal });
     const othersRun = (current: ReplicaSet | undefined): boolean =>
       replicaSets.some((set) => set !== current && this.#hasPods(set));
-    const actions = planDeployment({ deployment, replicaSets, othersRun }, clock.now());
+    const facts = { deployment, replicaSets, othersRun };
+    const actions = planDeployment(facts, this.#deps.clock.now());
     let written = deployment;
     for (const action of actions) written = await this.#perform(key, written, action, { signal });
   }
@@ -210,16 +205,7 @@ class DeploymentController {
   }
 
   #wake(set: ReplicaSet): void {
-    if (controllerOf(set) !== undefined) {
-      const owner = ownerIn(this.deployments, deploymentKind, set);
-      if (owner !== undefined) this.queue.add(objectKey(owner));
-      return;
-    }
-    for (const deployment of this.deployments.listNamespace(set.metadata.namespace ?? '')) {
-      if (labelSelectorMatches(deployment.spec?.selector, set.metadata.labels)) {
-        this.queue.add(objectKey(deployment));
-      }
-    }
+    for (const deployment of this.#owned.concerned(set)) this.queue.add(objectKey(deployment));
   }
 
   #podGone(pod: Pod): void {

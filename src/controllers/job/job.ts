@@ -17,20 +17,15 @@ import { jobs as jobKind, pods as podKind } from '#resources/kinds.ts';
 import type { Job, JobStatus } from '#resources/types/batch-v1.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
-import {
-  claimable,
-  controllerIndex,
-  controllerIndexValues,
-  ownerIn,
-  performClaims,
-  planClaims,
-} from '../ownership.ts';
-import { isReady, isTerminated } from '../pod-state.ts';
+import { Owned } from '../owned.ts';
+import { watchOwnedPods } from '../owned-pods.ts';
+import { controllerIndex, ownerIn } from '../ownership.ts';
+import { PodRequests } from '../pod-requests.ts';
+import { isReady } from '../pod-state.ts';
 import { isSameValue } from '../same-value.ts';
 import { type Backoff, noBackoff } from './backoff.ts';
 import { type Outcome, planCounting, settle, stillTracked } from './counting.ts';
 import { factsOf, type JobFacts } from './facts.ts';
-import { JobPods } from './job-pods.ts';
 import {
   completionOf,
   type Ending,
@@ -40,8 +35,9 @@ import {
   trueCondition,
 } from './plan.ts';
 import { isTracked, trackingFinalizer } from './pod-facts.ts';
+import { podOf } from './pod-template.ts';
+import { Untracking } from './untracking.ts';
 
-const kinds = { owner: jobKind, object: podKind };
 const ownName = 'kubernetes.io/job-controller';
 const orphanPrefix = 'pod ';
 
@@ -62,7 +58,9 @@ class JobController {
   readonly pods: Informer<Pod>;
   readonly #deps: ControllerDeps;
   readonly #recorder: Recorder;
-  readonly #actor: JobPods;
+  readonly #requests: PodRequests;
+  readonly #untracking: Untracking;
+  readonly #owned: Owned<Job, Pod>;
   readonly #backoffs = new Map<string, Backoff>();
   /** What was written last: no turn begins with an older object. */
   readonly #written = new Map<string, Job>();
@@ -70,28 +68,28 @@ class JobController {
   constructor(deps: ControllerDeps) {
     this.#deps = deps;
     this.#recorder = deps.recorderFor('job-controller');
-    this.#actor = new JobPods({ ...deps, recorder: this.#recorder });
+    this.#requests = new PodRequests({ ...deps, recorder: this.#recorder });
+    this.#untracking = new Untracking(deps.client);
     this.queue = new WorkQueue(deps);
     this.jobs = deps.informers.of(jobKind);
     this.pods = deps.informers.of(podKind);
-    this.pods.addIndex(controllerIndex, controllerIndexValues);
-    const enqueue = (job: Job): void => this.queue.add(objectKey(job));
-    this.jobs.addHandler({ onAdd: enqueue, onUpdate: enqueue, onDelete: (job) => this.#gone(job) });
-    this.pods.addHandler({
-      onAdd: (pod) => {
-        const job = ownerIn(this.jobs, jobKind, pod);
-        if (job !== undefined) this.#actor.expectations.sawCreation(objectKey(job));
-        this.#wake(pod);
+    const { jobs, pods, queue } = this;
+    this.#owned = new Owned(deps.client, {
+      kinds: { owner: jobKind, object: podKind },
+      owners: jobs,
+      objects: pods,
+      matches: ({ spec }, { metadata }) => labelSelectorMatches(spec?.selector, metadata.labels),
+    });
+    const { expectations } = this.#requests;
+    watchOwnedPods({ owners: jobs, pods, owned: this.#owned, queue, expectations });
+    jobs.addHandler({ onDelete: (job) => this.#gone(job) });
+    pods.addHandler({
+      onAdd: (pod) => this.#wakeOrphan(pod),
+      onUpdate: (pod) => {
+        this.#untracking.saw(pod);
+        this.#wakeOrphan(pod);
       },
-      onUpdate: (pod, old) => {
-        this.#actor.saw(pod);
-        if (controllerOf(old)?.uid !== controllerOf(pod)?.uid) this.#wake(old);
-        this.#wake(pod);
-      },
-      onDelete: (pod) => {
-        this.#actor.sawDeletion(pod);
-        this.#wake(pod);
-      },
+      onDelete: (pod) => this.#untracking.sawGone(pod),
     });
   }
 
@@ -104,15 +102,15 @@ class JobController {
     if (job === undefined || !isManagedHere(job) || this.#isStale(key, job)) return;
     if (isOver(job)) {
       this.#backoffs.delete(key);
-      for (const pod of this.#podsOf(job)) this.#wakeOrphan(pod);
+      this.#letGo(job);
       return;
     }
     // Asked before the pods are gathered: what is seen in between is in the cache already.
-    const mayAct = this.#actor.expectations.areMet(key);
+    const mayAct = this.#requests.expectations.areMet(key);
     // A copy of the same moment as the pods: one whose finalizer is seen to go meanwhile is in
     // these pods still with it, and would be counted again.
-    const removing = new Set(this.#actor.removing);
-    const pods = await this.#claim(job, signal);
+    const removing = new Set(this.#untracking.removing);
+    const pods = await this.#owned.claim(job, { signal, finalizer: trackingFinalizer });
     const backoff = this.#backoffs.get(key) ?? noBackoff;
     const facts = factsOf({ job, pods, removing, backoff });
     const { clock } = this.#deps;
@@ -123,14 +121,6 @@ class JobController {
     if (error !== undefined) throw error;
   }
 
-  async #claim(job: Job, signal: AbortSignal): Promise<readonly Pod[]> {
-    const claims = planClaims(job, claimable(this.pods, job), (pod) =>
-      labelSelectorMatches(job.spec?.selector, pod.metadata.labels),
-    );
-    const options = { signal, finalizer: trackingFinalizer };
-    return performClaims(this.#deps.client, kinds, job, claims, options);
-  }
-
   async #act(
     key: string,
     facts: JobFacts,
@@ -139,7 +129,12 @@ class JobController {
     signal: AbortSignal,
   ): Promise<{ readonly outcome: Outcome; readonly error: unknown }> {
     const { job } = facts;
-    const { removed, created, error } = await this.#actor.perform(key, job, plan, signal);
+    // What must go, goes first: the next turn sees what is left to make.
+    const changes =
+      plan.remove.length > 0
+        ? { remove: plan.remove }
+        : { create: plan.create.map((one) => podOf(job, one)) };
+    const { created, removed, failed } = await this.#requests.perform(key, job, changes, signal);
     const active = facts.active.length + created - removed.length;
     const counts = {
       active,
@@ -151,7 +146,7 @@ class JobController {
     if (ending === undefined) ending = completionOf(facts, active);
     // There may be pods that the cache does not show yet, or that could not be deleted.
     else if (!mayAct || active > 0) ending = undefined;
-    return { outcome: { ...counts, ending, managed }, error };
+    return { outcome: { ...counts, ending, managed }, error: failed?.error };
   }
 
   async #count(key: string, facts: JobFacts, outcome: Outcome, signal: AbortSignal): Promise<void> {
@@ -161,7 +156,7 @@ class JobController {
     const noted = await this.#writeStatus(key, job, status, signal);
     this.#backoffs.set(key, facts.backoff);
     const results = await Promise.allSettled(
-      release.map((pod) => this.#actor.untrack(pod, signal)),
+      release.map((pod) => this.#untracking.untrack(pod, { signal })),
     );
     const left = new Set(stillTracked(facts));
     for (const [index, pod] of release.entries()) {
@@ -217,7 +212,7 @@ class JobController {
     const job = ownerIn(this.jobs, jobKind, pod);
     if (job !== undefined && !(isOver(job) && isManagedHere(job))) return;
     if (job === undefined && (await this.#ownerLives(pod, signal))) return;
-    await this.#actor.untrack(pod, signal);
+    await this.#untracking.untrack(pod, { signal });
   }
 
   /** The cache may not have it yet. */
@@ -240,28 +235,21 @@ class JobController {
 
   #gone(job: Job): void {
     const key = objectKey(job);
-    this.#actor.expectations.forget(key);
     this.#backoffs.delete(key);
     this.#written.delete(key);
-    for (const pod of this.#podsOf(job)) this.#wakeOrphan(pod);
+    this.#letGo(job);
+  }
+
+  #letGo(job: Job): void {
+    for (const pod of this.#podsOf(job)) this.#queueOrphan(pod);
   }
 
   #wakeOrphan(pod: Pod): void {
-    if (isTracked(pod)) this.queue.add(orphanPrefix + objectKey(pod));
+    if (this.#owned.ownerOf(pod) === undefined) this.#queueOrphan(pod);
   }
 
-  #wake(pod: Pod): void {
-    const job = ownerIn(this.jobs, jobKind, pod);
-    if (job !== undefined) {
-      this.queue.add(objectKey(job));
-      return;
-    }
-    this.#wakeOrphan(pod);
-    if (controllerOf(pod) !== undefined || isTerminated(pod)) return;
-    for (const other of this.jobs.listNamespace(pod.metadata.namespace ?? '')) {
-      const { selector } = other.spec ?? {};
-      if (labelSelectorMatches(selector, pod.metadata.labels)) this.queue.add(objectKey(other));
-    }
+  #queueOrphan(pod: Pod): void {
+    if (isTracked(pod)) this.queue.add(orphanPrefix + objectKey(pod));
   }
 }
 

@@ -6,9 +6,8 @@
  * them as ReplicaSets (`replication-controller.ts` says how). The scheduler takes the pods from
  * here: `scheduler/scheduler.ts` is next in the walk.
  */
-import { isReason } from '#api/errors.ts';
 import type { KindOf } from '#api/kind-of.ts';
-import { controllerOf, type KubeObject, objectKey } from '#api/object.ts';
+import { controllerOf, type KubeObject } from '#api/object.ts';
 import { labelSelectorMatches } from '#api/selectors.ts';
 import type { Informer } from '#client';
 import { WorkQueue } from '#kit/work-queue.ts';
@@ -16,22 +15,19 @@ import { pods as podKind, replicaSets as replicaSetKind } from '#resources/kinds
 import type { ReplicaSet, ReplicaSetStatus } from '#resources/types/apps-v1.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
-import {
-  claimable,
-  controllerIndex,
-  controllerIndexValues,
-  ownerIn,
-  performClaims,
-  planClaims,
-} from '../ownership.ts';
+import { Owned } from '../owned.ts';
+import { watchOwnedPods } from '../owned-pods.ts';
+import { controllerIndex, controllerIndexValues } from '../ownership.ts';
 import { podFromTemplate } from '../pod-from-template.ts';
 import { type Failed, type PodChanges, PodRequests } from '../pod-requests.ts';
-import { isActive, isTerminated, isTerminating } from '../pod-state.ts';
-import { isSameValue } from '../same-value.ts';
+import { isActive, isTerminated } from '../pod-state.ts';
+import { updateStatus } from '../status-update.ts';
 import { planScale, planStatus, type ScaleAction } from './plan.ts';
 
+type Keeping = KubeObject & { readonly status?: unknown };
+
 /** A kind that keeps a number of equal pods. */
-export interface ReplicaKeeper<T extends KubeObject> {
+export interface ReplicaKeeper<T extends Keeping> {
   readonly kind: KindOf<T>;
   /** The controller's name, in logs and Events. */
   readonly name: string;
@@ -49,7 +45,7 @@ export function openReplicaSetController(deps: ControllerDeps): Controller {
   });
 }
 
-export function openReplicaController<T extends KubeObject>(
+export function openReplicaController<T extends Keeping>(
   deps: ControllerDeps,
   keeper: ReplicaKeeper<T>,
 ): Controller {
@@ -63,13 +59,14 @@ export function openReplicaController<T extends KubeObject>(
   };
 }
 
-class ReplicaController<T extends KubeObject> {
+class ReplicaController<T extends Keeping> {
   readonly queue: WorkQueue;
   readonly owners: Informer<T>;
   readonly pods: Informer<Pod>;
   readonly #deps: ControllerDeps;
   readonly #keeper: ReplicaKeeper<T>;
   readonly #requests: PodRequests;
+  readonly #owned: Owned<T, Pod>;
 
   constructor(deps: ControllerDeps, keeper: ReplicaKeeper<T>) {
     this.#deps = deps;
@@ -79,21 +76,16 @@ class ReplicaController<T extends KubeObject> {
     this.owners = deps.informers.of(keeper.kind);
     this.pods = deps.informers.of(podKind);
     this.owners.addIndex(controllerIndex, controllerIndexValues);
-    this.pods.addIndex(controllerIndex, controllerIndexValues);
-    const enqueue = (owner: T): void => this.queue.add(objectKey(owner));
-    this.owners.addHandler({
-      onAdd: enqueue,
-      onUpdate: enqueue,
-      onDelete: (owner) => {
-        this.#requests.expectations.forget(objectKey(owner));
-        enqueue(owner);
-      },
+    this.#owned = new Owned(deps.client, {
+      kinds: { owner: keeper.kind, object: podKind },
+      owners: this.owners,
+      objects: this.pods,
+      matches: (owner, pod) =>
+        labelSelectorMatches(keeper.asReplicaSet(owner).spec?.selector, pod.metadata.labels),
     });
-    this.pods.addHandler({
-      onAdd: (pod) => this.#podAdded(pod),
-      onUpdate: (pod, old) => this.#podUpdated(pod, old),
-      onDelete: (pod) => this.#podGone(pod),
-    });
+    const { owners, pods, queue } = this;
+    const { expectations } = this.#requests;
+    watchOwnedPods({ owners, pods, owned: this.#owned, queue, expectations });
   }
 
   async reconcile(key: string, { signal }: { readonly signal: AbortSignal }): Promise<void> {
@@ -102,7 +94,7 @@ class ReplicaController<T extends KubeObject> {
     const replicaSet = this.#keeper.asReplicaSet(owner);
     // Asked before the pods are gathered: what is seen in between is in the cache already.
     const mayScale = this.#requests.expectations.areMet(key);
-    const pods = await this.#claim(owner, replicaSet, signal);
+    const pods = await this.#claim(owner, signal);
     const related = (): readonly Pod[] => this.#related(owner);
     const now = this.#deps.clock.now();
     const mayBeDeleted = (pod: Pod): boolean =>
@@ -111,24 +103,16 @@ class ReplicaController<T extends KubeObject> {
       ? planScale({ replicaSet, pods, related, mayBeDeleted }, now)
       : { do: 'nothing' };
     const changes = this.#changes(owner, replicaSet, action);
-    const failed = await this.#requests.perform(key, owner, changes, signal);
+    const { failed } = await this.#requests.perform(key, owner, changes, signal);
     await this.#writeStatus(key, owner, pods, failed, signal);
     if (failed !== undefined) throw failed.error;
   }
 
-  async #claim(owner: T, replicaSet: ReplicaSet, signal: AbortSignal): Promise<readonly Pod[]> {
+  async #claim(owner: T, signal: AbortSignal): Promise<readonly Pod[]> {
     const { uid } = owner.metadata;
-    const candidates: Pod[] = [];
-    for (const pod of claimable(this.pods, owner)) {
-      // A pod that has ended is nobody's any more, but the set's own still count as terminating.
-      if (!isTerminated(pod) || controllerOf(pod)?.uid === uid) candidates.push(pod);
-    }
-    const selector = replicaSet.spec?.selector;
-    const claims = planClaims(owner, candidates, (pod) =>
-      labelSelectorMatches(selector, pod.metadata.labels),
-    );
-    const kinds = { owner: this.#keeper.kind, object: podKind };
-    return performClaims(this.#deps.client, kinds, owner, claims, { signal });
+    // A pod that has ended is nobody's any more, but the set's own still count as terminating.
+    const counts = (pod: Pod): boolean => !isTerminated(pod) || controllerOf(pod)?.uid === uid;
+    return this.#owned.claim(owner, { signal }, this.#owned.plan(owner, counts));
   }
 
   /** Active pods of all that have the same owner. */
@@ -172,57 +156,11 @@ class ReplicaController<T extends KubeObject> {
     const { status, againAtMs } = planStatus(replicaSet, pods, failure, now);
     if (againAtMs !== undefined) this.queue.addAfter(key, againAtMs - now);
     const next = this.#keeper.withStatus(owner, status);
-    if (isSameValue(this.#keeper.asReplicaSet(next).status, replicaSet.status)) return;
-    const options = { subresource: 'status', signal };
-    try {
-      await this.#deps.client.update(this.#keeper.kind, next, options);
-    } catch (error) {
-      if (!isReason(error, 'NotFound')) throw error;
-    }
-  }
-
-  #podAdded(pod: Pod): void {
-    if (isTerminating(pod)) {
-      this.#podGone(pod);
-      return;
-    }
-    if (controllerOf(pod) === undefined) {
-      this.#wakeMatching(pod);
-      return;
-    }
-    const owner = ownerIn(this.owners, this.#keeper.kind, pod);
-    if (owner === undefined) return;
-    this.#requests.expectations.sawCreation(objectKey(owner));
-    this.queue.add(objectKey(owner));
-  }
-
-  #podUpdated(pod: Pod, old: Pod): void {
-    const [owner, oldOwner] = [controllerOf(pod), controllerOf(old)];
-    if (oldOwner !== undefined && oldOwner.uid !== owner?.uid) this.#wakeOwner(old);
-    if (isTerminating(pod)) this.#podGone(pod);
-    else if (owner !== undefined) this.#wakeOwner(pod);
-    else if (oldOwner !== undefined || !isSameValue(pod.metadata.labels, old.metadata.labels)) {
-      this.#wakeMatching(pod);
-    }
-  }
-
-  #podGone(pod: Pod): void {
-    const owner = ownerIn(this.owners, this.#keeper.kind, pod);
-    if (owner === undefined) return;
-    this.#requests.expectations.sawDeletion(objectKey(owner), pod.metadata.uid ?? '');
-    this.queue.add(objectKey(owner));
-  }
-
-  #wakeOwner(pod: Pod): void {
-    const owner = ownerIn(this.owners, this.#keeper.kind, pod);
-    if (owner !== undefined) this.queue.add(objectKey(owner));
-  }
-
-  /** An orphan may be adopted by any owner that selects it. */
-  #wakeMatching(pod: Pod): void {
-    for (const owner of this.owners.listNamespace(pod.metadata.namespace ?? '')) {
-      const { selector } = this.#keeper.asReplicaSet(owner).spec ?? {};
-      if (labelSelectorMatches(selector, pod.metadata.labels)) this.queue.add(objectKey(owner));
-    }
+    await updateStatus(
+      this.#deps.client,
+      this.#keeper.kind,
+      { before: owner, after: next },
+      { signal },
+    );
   }
 }

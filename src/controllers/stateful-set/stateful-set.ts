@@ -6,8 +6,7 @@
  * turn from a stale cache does no harm. Still, nothing is made or deleted before the cache shows
  * what was asked for last (`expectations.ts`).
  */
-import { isReason } from '#api/errors.ts';
-import { controllerOf, objectKey } from '#api/object.ts';
+import type { KubeObject } from '#api/object.ts';
 import { labelSelectorMatches } from '#api/selectors.ts';
 import type { Informer, Recorder } from '#client';
 import { WorkQueue } from '#kit/work-queue.ts';
@@ -23,19 +22,11 @@ import type {
   StatefulSetStatus,
 } from '#resources/types/apps-v1.ts';
 import type { PersistentVolumeClaim, Pod } from '#resources/types/core-v1.ts';
-import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
-import { templateOf } from '../controller-revision.ts';
-import {
-  claimable,
-  controllerIndex,
-  controllerIndexValues,
-  ownerIn,
-  performClaims,
-  planClaims,
-} from '../ownership.ts';
-import { isTerminating } from '../pod-state.ts';
-import { isSameValue } from '../same-value.ts';
+import { deleteRevisions, templateOf } from '../controller-revision.ts';
+import { Owned } from '../owned.ts';
+import { watchOwnedPods } from '../owned-pods.ts';
+import { updateStatus } from '../status-update.ts';
 import { isMemberOf } from './identity.ts';
 import { planStatefulSet, type Revision } from './plan.ts';
 import { planHistory } from './revisions.ts';
@@ -65,6 +56,8 @@ class StatefulSetController {
   readonly revisions: Informer<ControllerRevision>;
   readonly #deps: ControllerDeps;
   readonly #actor: StatefulPods;
+  readonly #owned: Owned<StatefulSet, Pod>;
+  readonly #ownedRevisions: Owned<StatefulSet, ControllerRevision>;
 
   constructor(deps: ControllerDeps) {
     this.#deps = deps;
@@ -75,21 +68,21 @@ class StatefulSetController {
     this.pods = deps.informers.of(podKind);
     this.claims = deps.informers.of(claimKind);
     this.revisions = deps.informers.of(revisionKind);
-    this.pods.addIndex(controllerIndex, controllerIndexValues);
-    this.revisions.addIndex(controllerIndex, controllerIndexValues);
-    const enqueue = (set: StatefulSet): void => this.queue.add(objectKey(set));
-    this.sets.addHandler({
-      onAdd: enqueue,
-      onUpdate: enqueue,
-      onDelete: (set) => {
-        this.#actor.expectations.forget(objectKey(set));
-      },
+    const { sets, pods, queue } = this;
+    this.#owned = new Owned(deps.client, {
+      kinds: { owner: setKind, object: podKind },
+      owners: sets,
+      objects: pods,
+      matches: (set, pod) => isMemberOf(set, pod) && selects(set, pod),
     });
-    this.pods.addHandler({
-      onAdd: (pod) => this.#podAdded(pod),
-      onUpdate: (pod, old) => this.#podUpdated(pod, old),
-      onDelete: (pod) => this.#podGone(pod),
+    this.#ownedRevisions = new Owned(deps.client, {
+      kinds: { owner: setKind, object: revisionKind },
+      owners: sets,
+      objects: this.revisions,
+      matches: selects,
     });
+    const { expectations } = this.#actor;
+    watchOwnedPods({ owners: sets, pods, owned: this.#owned, queue, expectations });
   }
 
   async reconcile(key: string, { signal }: Cancel): Promise<void> {
@@ -97,7 +90,7 @@ class StatefulSetController {
     if (set === undefined) return;
     // Asked before the pods are gathered: what is seen in between is in the cache already.
     const mayAct = this.#actor.expectations.areMet(key);
-    const pods = await this.#claimPods(set, signal);
+    const pods = await this.#owned.claim(set, { signal });
     const revisions = await this.#claimRevisions(set, signal);
     const { update, collisionCount } = await settleUpdateRevision(
       this.#deps.client,
@@ -119,28 +112,13 @@ class StatefulSetController {
     if (error !== undefined) throw error;
   }
 
-  async #claimPods(set: StatefulSet, signal: AbortSignal): Promise<readonly Pod[]> {
-    const { selector } = set.spec ?? {};
-    const claims = planClaims(
-      set,
-      claimable(this.pods, set),
-      (pod) => isMemberOf(set, pod) && labelSelectorMatches(selector, pod.metadata.labels),
-    );
-    const kinds = { owner: setKind, object: podKind };
-    return performClaims(this.#deps.client, kinds, set, claims, { signal });
-  }
-
+  /** Adopts, and never releases, as upstream. */
   async #claimRevisions(
     set: StatefulSet,
     signal: AbortSignal,
   ): Promise<readonly ControllerRevision[]> {
-    const { selector } = set.spec ?? {};
-    const { owned, adopt } = planClaims(set, claimable(this.revisions, set), (revision) =>
-      labelSelectorMatches(selector, revision.metadata.labels),
-    );
-    const kinds = { owner: setKind, object: revisionKind };
-    const claims = { owned, adopt, release: [] };
-    return performClaims(this.#deps.client, kinds, set, claims, { signal });
+    const claims = { ...this.#ownedRevisions.plan(set), release: [] };
+    return this.#ownedRevisions.claim(set, { signal }, claims);
   }
 
   async #writeStatus(
@@ -150,13 +128,8 @@ class StatefulSetController {
   ): Promise<void> {
     const { conditions } = set.status ?? {};
     const next = conditions === undefined ? status : { ...status, conditions };
-    if (isSameValue(next, set.status)) return;
-    const options = { subresource: 'status', signal };
-    try {
-      await this.#deps.client.update(setKind, { ...set, status: next }, options);
-    } catch (error) {
-      if (!isReason(error, 'NotFound')) throw error;
-    }
+    const change = { before: set, after: { ...set, status: next } };
+    await updateStatus(this.#deps.client, setKind, change, { signal });
   }
 
   async #forget(
@@ -167,49 +140,13 @@ class StatefulSetController {
     signal: AbortSignal,
   ): Promise<void> {
     if (set.metadata.deletionTimestamp !== undefined) return;
-    for (const { metadata } of planHistory(set, revisions, pods, live)) {
-      const { namespace, name = '', uid = '' } = metadata;
-      const options = { preconditions: { uid }, signal };
-      await this.#deps.client
-        .delete(revisionKind, { namespace, name }, options)
-        .catch(ignoreNotFound);
-    }
+    const unused = planHistory(set, revisions, pods, live);
+    await deleteRevisions(this.#deps.client, unused, { signal });
   }
+}
 
-  #podAdded(pod: Pod): void {
-    if (isTerminating(pod)) {
-      this.#podGone(pod);
-      return;
-    }
-    const set = ownerIn(this.sets, setKind, pod);
-    if (set !== undefined) this.#actor.expectations.sawCreation(objectKey(set));
-    this.#wake(pod);
-  }
-
-  #podUpdated(pod: Pod, old: Pod): void {
-    if (controllerOf(old)?.uid !== controllerOf(pod)?.uid) this.#wake(old);
-    if (isTerminating(pod)) this.#podGone(pod);
-    else this.#wake(pod);
-  }
-
-  #podGone(pod: Pod): void {
-    const set = ownerIn(this.sets, setKind, pod);
-    if (set === undefined) return;
-    this.#actor.expectations.sawDeletion(objectKey(set), pod.metadata.uid ?? '');
-    this.queue.add(objectKey(set));
-  }
-
-  /** The set that manages it, or, for an orphan, those that may adopt it. */
-  #wake(pod: Pod): void {
-    const owner = ownerIn(this.sets, setKind, pod);
-    if (owner !== undefined) this.queue.add(objectKey(owner));
-    if (controllerOf(pod) !== undefined) return;
-    for (const set of this.sets.listNamespace(pod.metadata.namespace ?? '')) {
-      if (!isMemberOf(set, pod)) continue;
-      const { selector } = set.spec ?? {};
-      if (labelSelectorMatches(selector, pod.metadata.labels)) this.queue.add(objectKey(set));
-    }
-  }
+function selects({ spec }: StatefulSet, { metadata }: KubeObject): boolean {
+  return labelSelectorMatches(spec?.selector, metadata.labels);
 }
 
 export function shapeOf(revision: ControllerRevision): Revision {

@@ -1,0 +1,21 @@
+/**
+ * Writes what a controller has found out into an object's status, unless it says so already. An
+ * object that is gone by now needs none.
+ */
+import type { KindOf } from '#api/kind-of.ts';
+import type { KubeObject } from '#api/object.ts';
+import type { Client } from '#client';
+import { ignoreNotFound } from './api-failure.ts';
+import { isSameValue } from './same-value.ts';
+
+/** Gives the object as the server has it; undefined where nothing was written. */
+export async function updateStatus<T extends KubeObject & { readonly status?: unknown }>(
+  client: Client,
+  kind: KindOf<T>,
+  { before, after }: { readonly before: T; readonly after: T },
+  { signal }: { readonly signal: AbortSignal },
+): Promise<T | undefined> {
+  if (isSameValue(after.status, before.status)) return undefined;
+  const options = { subresource: 'status', signal };
+  return client.update(kind, after, options).catch(ignoreNotFound);
+}
