@@ -198,3 +198,20 @@ test('keys that occur twice are found where that is asked', () => {
   assert.deepEqual(parseJson(bytes).json, JSON.parse(text));
   assert.throws(() => parseJson(Buffer.from('{"a":')), ApiError);
 });
+
+test('a key that occurs twice is found however it is written, and what looks like one is not', () => {
+  const problemsIn = (text: string): readonly string[] =>
+    parseJson(Buffer.from(text), { duplicates: true }).problems;
+  for (const text of [
+    '{"a":{"b":1},"c":{"b":1}}',
+    String.raw`{"a":"\\","b":"\":","c":"\\\""}`,
+    '{"a":["b",{"b":2}],"__proto__":{"a":1}}',
+    '["a","a"]',
+  ]) {
+    assert.deepEqual(problemsIn(text), [], text);
+  }
+  assert.deepEqual(problemsIn('{"a" :1,"b":"x:", "a"\n:2}'), ['duplicate field "a"']);
+  assert.deepEqual(problemsIn(String.raw`{"a":1,"\u0061":2}`), ['duplicate field "a"']);
+  const deep = `${'{"a":'.repeat(600)}{"b":1,"b":2}${'}'.repeat(600)}`;
+  assert.deepEqual(problemsIn(deep), [`duplicate field "${'a.'.repeat(600)}b"`]);
+});

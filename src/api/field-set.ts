@@ -96,13 +96,23 @@ export function sameSet(a: FieldSet, b: FieldSet): boolean {
 
 /** The same set with its steps in order, as it is stored. */
 export function sortedSet(set: FieldSet): FieldSet {
-  if (isEmptySet(set)) return set;
+  if (isSorted(set)) return set;
   const result: Record<string, FieldSet> = {};
   for (const step of Object.keys(set).sort()) {
     const below = set[step];
     if (below !== undefined) result[step] = sortedSet(below);
   }
   return result;
+}
+
+function isSorted(set: FieldSet): boolean {
+  let last = '';
+  for (const step in set) {
+    const below = set[step];
+    if (step < last || (below !== undefined && below !== leaf && !isSorted(below))) return false;
+    last = step;
+  }
+  return true;
 }
 
 /** Every member as people read it: `.spec.template.spec.containers[name="web"].image`. */

@@ -18,6 +18,8 @@ export type Shape =
       readonly is: 'map';
       readonly fields: Readonly<Record<string, Schema>>;
       readonly values: Schema | undefined;
+      /** Steps of the fields, so that a name is not put together for each object. */
+      readonly steps: ReadonlyMap<string, string>;
       /** What is there in every object, set or not: nobody comes to own it by filling it. */
       readonly always: (key: string) => boolean;
     }
@@ -31,10 +33,27 @@ const leafShape: Shape = { is: 'leaf' };
 const setShape: Shape = { is: 'set' };
 const untyped: Schema = { opaque: true };
 const never = (): boolean => false;
-const untypedShape: Shape = { is: 'map', fields: {}, values: untyped, always: never };
 const noFields: Readonly<Record<string, Schema>> = {};
+const untypedShape = mapShape(noFields, untyped, never);
+
+/** Shapes that have been looked up; they go with the definitions and the schemas. */
+const known = new WeakMap<Definitions, WeakMap<Schema, Shape>>();
 
 export function shapeOf(schema: Schema, definitions: Definitions): Shape {
+  let shapes = known.get(definitions);
+  if (shapes === undefined) {
+    shapes = new WeakMap();
+    known.set(definitions, shapes);
+  }
+  let shape = shapes.get(schema);
+  if (shape === undefined) {
+    shape = findShape(schema, definitions);
+    shapes.set(schema, shape);
+  }
+  return shape;
+}
+
+function findShape(schema: Schema, definitions: Definitions): Shape {
   if (schema.ref === rawExtension) return leafShape;
   const target = schema.ref === undefined ? schema : definitions.get(schema.ref);
   // What a type keeps as it comes is one value; what no type speaks of is a map.
@@ -50,10 +69,19 @@ export function shapeOf(schema: Schema, definitions: Definitions): Shape {
   }
   if (target.fields !== undefined || target.values !== undefined) {
     const { fields = noFields, values } = target;
-    return { is: 'map', fields, values, always: alwaysIn(target) };
+    return mapShape(fields, values, alwaysIn(target));
   }
   const plain = (target.type ?? 'object') === 'object' && target.format === undefined;
   return plain ? untypedShape : leafShape;
+}
+
+function mapShape(
+  fields: Readonly<Record<string, Schema>>,
+  values: Schema | undefined,
+  always: (key: string) => boolean,
+): Shape {
+  const steps = new Map(Object.keys(fields).map((key) => [key, `f:${key}`]));
+  return { is: 'map', fields, values, steps, always };
 }
 
 function alwaysIn({ required = [], wire }: Schema): (key: string) => boolean {
@@ -68,6 +96,10 @@ function alwaysIn({ required = [], wire }: Schema): (key: string) => boolean {
 export function fieldSchema(shape: Extract<Shape, { is: 'map' }>, key: string): Schema {
   const named = Object.hasOwn(shape.fields, key) ? shape.fields[key] : undefined;
   return named ?? shape.values ?? untyped;
+}
+
+function fieldStep(shape: Extract<Shape, { is: 'map' }>, key: string): string {
+  return shape.steps.get(key) ?? `f:${key}`;
 }
 
 export function isMembers(value: unknown): value is Members {
@@ -218,11 +250,12 @@ class Comparison {
       const isZeroValue = isZero(value) && !Array.isArray(value);
       if (implied && old[key] === undefined && isZeroValue) continue;
       const schema = fieldSchema(shape, key);
-      this.#child(`f:${key}`, old[key], value, schema, set, removed, implied);
+      this.#child(fieldStep(shape, key), old[key], value, schema, set, removed, implied);
     }
     for (const key in old) {
       if (old[key] === undefined || next[key] !== undefined) continue;
-      this.#child(`f:${key}`, old[key], undefined, fieldSchema(shape, key), set, removed);
+      const step = fieldStep(shape, key);
+      this.#child(step, old[key], undefined, fieldSchema(shape, key), set, removed);
     }
   }
 
@@ -242,6 +275,10 @@ class Comparison {
       else set[step] = leaf;
       return;
     }
+    if (old === undefined && !implied) {
+      set[step] = this.#whollyNew(next, schema);
+      return;
+    }
     const below: Tree = {};
     const gone: Tree = {};
     const whole = this.value(old, next, schema, below, gone, old !== undefined || implied);
@@ -256,6 +293,34 @@ class Comparison {
     } else {
       removed[step] = lost ? { [self]: leaf, ...gone } : gone;
     }
+  }
+
+  /** A part of which there was nothing before, as in all of a new object; its steps in order. */
+  #whollyNew(value: unknown, schema: Schema): FieldSet {
+    const shape = shapeOf(schema, this.#definitions);
+    if (shape.is === 'leaf' || isHollow(value)) return leaf;
+    const set: Tree = { [self]: leaf };
+    if (shape.is === 'map') {
+      if (!isMembers(value)) return leaf;
+      let size = 0;
+      for (const key of Object.keys(value).sort()) {
+        const below = value[key];
+        if (below === undefined) continue;
+        size += 1;
+        set[fieldStep(shape, key)] = isContainer(below)
+          ? this.#whollyNew(below, fieldSchema(shape, key))
+          : leaf;
+      }
+      return size === 0 ? leaf : set;
+    }
+    const items = itemsByStep(value, shape);
+    if (items === undefined) return leaf;
+    const inner = shape.is === 'list' ? shape.items : untyped;
+    for (const step of [...items.keys()].sort()) {
+      const item = items.get(step);
+      set[step] = isContainer(item) ? this.#whollyNew(item, inner) : leaf;
+    }
+    return set;
   }
 }
 

@@ -1,6 +1,7 @@
 /**
- * JSON text of a request → values. The fast path is `JSON.parse`; only where a caller wants to know
- * about keys that occur twice (fieldValidation Strict or Warn) is the text scanned a second time.
+ * JSON text of a request → values. The fast path is `JSON.parse`; where a caller wants to know about
+ * keys that occur twice (fieldValidation Strict or Warn), those of the text and of the value are
+ * counted, and only where the text has more is it scanned to find which.
  *
  * The scanner runs on text that `JSON.parse` has accepted, so it need not look for errors.
  */
@@ -15,7 +16,9 @@ export interface ParsedJson {
 
 /** Deeper nesting is refused, as upstream does, before anything walks it. */
 const depthMax = 10_000;
-const [quote, backslash] = [0x22, 0x5c];
+/** Down to which its keys are counted, one call in another. */
+const countedDepthMax = 500;
+const [quote, backslash, colon] = [0x22, 0x5c, 0x3a];
 const [openBrace, closeBrace, openBracket, closeBracket] = [0x7b, 0x7d, 0x5b, 0x5d];
 
 const decoder = new TextDecoder('utf-8', { fatal: false });
@@ -41,7 +44,46 @@ export function parseJson(
   if (text.length > 2 * depthMax && depthOf(bytes) > depthMax) {
     throw refuse('exceeded max depth');
   }
-  return { json, problems: duplicates ? duplicateKeys(text) : [] };
+  // Of keys that occur twice the value has one: only then does the longer way find which.
+  const isSuspect = duplicates && keysInText(text) !== keysInValue(json);
+  return { json, problems: isSuspect ? duplicateKeys(text) : [] };
+}
+
+function keysInText(text: string): number {
+  let count = 0;
+  let position = text.indexOf('"');
+  while (position >= 0) {
+    position = endOfString(text, position);
+    if (isColonNext(text, position)) count += 1;
+    position = text.indexOf('"', position);
+  }
+  return count;
+}
+
+/** White space may come before it. */
+function isColonNext(text: string, position: number): boolean {
+  let at = position;
+  let letter = text.charCodeAt(at);
+  while (letter === 0x20 || letter === 0x0a || letter === 0x0d || letter === 0x09) {
+    at += 1;
+    letter = text.charCodeAt(at);
+  }
+  return letter === colon;
+}
+
+/** No number where it is nested so deeply that the longer way has to look. */
+function keysInValue(value: unknown, depth = 0): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  if (depth > countedDepthMax) return Number.NaN;
+  let count = 0;
+  if (Array.isArray(value)) {
+    for (const item of value as readonly unknown[]) count += keysInValue(item, depth + 1);
+    return count;
+  }
+  // What was parsed has members of its own only.
+  const members = value as Readonly<Record<string, unknown>>;
+  for (const key in members) count += 1 + keysInValue(members[key], depth + 1);
+  return count;
 }
 
 function unrecognized(why: string): ApiError {
@@ -120,7 +162,14 @@ function childPath(level: Level): string {
 
 /** Position behind the closing quote of the string that starts at `start`. */
 function endOfString(text: string, start: number): number {
-  let position = start + 1;
-  while (text[position] !== '"') position += text[position] === '\\' ? 2 : 1;
+  let position = text.indexOf('"', start + 1);
+  while (isEscaped(text, position)) position = text.indexOf('"', position + 1);
   return position + 1;
+}
+
+/** Whether an odd number of backslashes stands before it. */
+function isEscaped(text: string, position: number): boolean {
+  let first = position;
+  while (text.charCodeAt(first - 1) === backslash) first -= 1;
+  return (position - first) % 2 === 1;
 }
