@@ -2,9 +2,11 @@
  * What a pod's network interface is made of, as input for `ip -batch`: pure text.
  *
  * Each pod has one pair of virtual interfaces and no bridge. Inside, everything goes to a gateway
- * that does not exist, 169.254.1.1, for which the node's end of the pair answers by proxy ARP.
- * Outside, one route says that the pod's address is behind that end. The node is then a plain
- * router, and packets of each pod are known by the interface they come from.
+ * that does not exist, 169.254.1.1; the pod is told for good which hardware address it has, that of
+ * the node's end. Nobody has to ask or to answer: the kernel would answer in the gateway's place
+ * (proxy ARP) only where the node has a default route. Outside, one route says that the pod's
+ * address is behind that end. The node is then a plain router, and packets of each pod are known by
+ * the interface they come from.
  *
  *     pod  eth0 10.42.0.7/32 ──veth──► cab3de91f20c4 (no address)  node: 10.42.0.7/32 dev cab3…
  *
@@ -14,6 +16,9 @@ import { createHash } from 'node:crypto';
 
 /** Link-local, never seen outside the pair. */
 export const gatewayAddress = '169.254.1.1';
+
+/** Of every node's end: each is alone with its pod. */
+const gatewayHardware = 'ee:ee:ee:ee:ee:ee';
 
 /** The kernel's limit for the name of an interface. */
 const nameLengthMax = 15;
@@ -45,7 +50,7 @@ export function nodeBatch(link: PodLink): string {
   const { hostName, podName, namespacePath, address, mtu } = link;
   const peer = `peer name ${podName} mtu ${mtu} netns ${namespacePath}`;
   return [
-    `link add ${hostName} mtu ${mtu} type veth ${peer}`,
+    `link add ${hostName} address ${gatewayHardware} mtu ${mtu} type veth ${peer}`,
     `link set ${hostName} up`,
     `route replace ${address}/32 dev ${hostName} scope link`,
     '',
@@ -58,6 +63,7 @@ export function podBatch(link: PodLink): string {
     'link set lo up',
     `addr add ${address}/32 dev ${podName}`,
     `link set ${podName} up`,
+    `neigh replace ${gatewayAddress} lladdr ${gatewayHardware} dev ${podName} nud permanent`,
     `route add ${gatewayAddress} dev ${podName} scope link`,
     `route add default via ${gatewayAddress} dev ${podName}`,
     '',
@@ -67,9 +73,6 @@ export function podBatch(link: PodLink): string {
 /** Settings of the node's end, below `/proc/sys/net/ipv4`. */
 export function nodeLinkSettings(hostName: string): Readonly<Record<string, string>> {
   return {
-    [`conf/${hostName}/proxy_arp`]: '1',
-    // Otherwise the first answer waits for up to 0.8 s.
-    [`neigh/${hostName}/proxy_delay`]: '0',
     // A pod can only send from its own address.
     [`conf/${hostName}/rp_filter`]: '1',
   };

@@ -96,6 +96,18 @@ test('pods have addresses of their own and reach each other', { timeout }, async
   covers('NET-018', 'NET-033');
 });
 
+test('a node without a way out of its network has a pod network', { timeout }, async () => {
+  await using network = await NetworkNode.open();
+  await network.ip(network.node, ['route del default']);
+  await network.startAgent();
+  const one = await network.addPod('one');
+  const two = await network.addPod('two');
+  await network.startServer(one);
+  assert.equal(await answers(network, two, `${one.address}:8080`), true);
+  await network.startServer(network.outside);
+  assert.equal(await answers(network, two, `${outsideAddress}:8080`), true);
+});
+
 test('ports of the node lead to the pod that asked for them', { timeout }, async () => {
   await using network = await NetworkNode.open();
   await network.startAgent();
