@@ -3,7 +3,8 @@
  * there, and that one which it deleted is going.
  *
  * A pod that begins to terminate counts as gone: from then on another may take its place. An orphan
- * wakes those who may adopt it only when it is new, was released or has other labels. Used by ReplicaSets, ReplicationControllers, StatefulSets, DaemonSets and Jobs.
+ * wakes those who may adopt it only when it is new, was released or has other labels. Used by
+ * ReplicaSets, ReplicationControllers, StatefulSets, DaemonSets and Jobs.
  */
 import { controllerOf, type KubeObject, objectKey } from '#api/object.ts';
 import type { Informer } from '#client';

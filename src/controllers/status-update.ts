@@ -15,7 +15,7 @@ export async function updateStatus<T extends KubeObject & { readonly status?: un
   { before, after }: { readonly before: T; readonly after: T },
   { signal }: { readonly signal: AbortSignal },
 ): Promise<T | undefined> {
-  if (isSameValue(after.status, before.status)) return undefined;
+  if (isSameValue(after.status ?? {}, before.status ?? {})) return undefined;
   const options = { subresource: 'status', signal };
   return client.update(kind, after, options).catch(ignoreNotFound);
 }

@@ -45,6 +45,8 @@ export interface World {
 export interface WorldOptions {
   /** The controllers hear of pods this much later than they happen. */
   readonly podDelayMs?: number;
+  /** The same of replica sets. */
+  readonly replicaSetDelayMs?: number;
   /** Stands in for the servers of metrics: the list for a path; undefined where there is none. */
   readonly metrics?: (path: string) => readonly object[] | undefined;
 }
@@ -54,7 +56,10 @@ export async function openWorld(context: TestContext, options: WorldOptions = {}
   const clock = new VirtualClock();
   const server = await openTestServer({ clock });
   const client = openClient({ transport: server.transport, clock });
-  const late = delayed(server.transport, clock, options.podDelayMs ?? 0);
+  const { podDelayMs = 0, replicaSetDelayMs = 0 } = options;
+  const latePods = delayed(server.transport, clock, { path: '/api/v1/pods', ms: podDelayMs });
+  const sets = { path: '/apis/apps/v1/replicasets', ms: replicaSetDelayMs };
+  const late = delayed(latePods, clock, sets);
   const controllersTransport = withMetrics(late, options.metrics);
   const controllersClient = openClient({ transport: controllersTransport, clock });
   const random = seededRandom(3);
@@ -104,18 +109,22 @@ export async function openWorld(context: TestContext, options: WorldOptions = {}
   return world;
 }
 
-/** The same transport, with watches of pods that lag behind. */
-function delayed(transport: Transport, clock: VirtualClock, delayMs: number): Transport {
-  if (delayMs === 0) return transport;
+/** The same transport, with watches of that path that lag behind. */
+function delayed(
+  transport: Transport,
+  clock: VirtualClock,
+  { path, ms }: { readonly path: string; readonly ms: number },
+): Transport {
+  if (ms === 0) return transport;
   return {
     send: async (request, options) => {
       const response = await transport.send(request, options);
       const { body } = response;
-      const isWatch = request.path.startsWith('/api/v1/pods?watch=true');
+      const isWatch = request.path.startsWith(`${path}?watch=true`);
       if (!isWatch || body instanceof Uint8Array) return response;
       const late = (async function* () {
         for await (const chunk of body) {
-          await clock.sleep(delayMs, options);
+          await clock.sleep(ms, options);
           yield chunk;
         }
       })();

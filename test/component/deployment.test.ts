@@ -342,3 +342,29 @@ test('deletion ends the sets and pods, through old versions as well', async (t) 
     });
   }
 });
+
+for (const size of [1, 2]) {
+  test(`a set is not made from counts older than a set of ${size}`, async (t) => {
+    const world = await openWorld(t, { replicaSetDelayMs: 400 });
+    await world.addNode('n1');
+    const strategy = { rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } };
+    const deployment = web('web:1', { replicas: 4, strategy });
+    await world.client.create(deployments, deployment, { signal: world.signal });
+    await rolledOut(world);
+    await patch(world, setImage('web:2'));
+    const wanted = async (): Promise<number> =>
+      (await world.list(replicaSets, 'default')).reduce(
+        (sum, { spec }) => sum + (spec?.replicas ?? 0),
+        0,
+      );
+    // The controller knows that the new set was made or has grown; its cache does not yet.
+    await world.until('a step of the rollout', async () => (await sizes(world))['2'] === size);
+    await patch(world, setImage('web:3'));
+    for (let turn = 0; turn < 100; turn++) {
+      await world.pass(50);
+      const sum = await wanted();
+      assert.ok(sum <= 5, `the sets want ${sum} pods together`);
+    }
+    await rolledOut(world);
+  });
+}

@@ -16,8 +16,9 @@ import type { CronJob, CronJobStatus, Job } from '#resources/types/batch-v1.ts';
 import type { ObjectReference } from '#resources/types/core-v1.ts';
 import { isNamespaceEnding, messageOf } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
+import { OwnWrites } from '../own-writes.ts';
 import { controllerIndex, controllerIndexValues, ownerIn } from '../ownership.ts';
-import { isSameValue } from '../same-value.ts';
+import { updateStatus } from '../status-update.ts';
 import { jobOf } from './job-template.ts';
 import { type CronJobPlan, planCronJob } from './plan.ts';
 import { nextLookMs } from './schedule.ts';
@@ -40,7 +41,7 @@ class CronJobController {
   readonly #deps: ControllerDeps;
   readonly #recorder: Recorder;
   /** What was written last: no turn begins with an older object. */
-  readonly #written = new Map<string, CronJob>();
+  readonly #written = new OwnWrites();
 
   constructor(deps: ControllerDeps) {
     this.#deps = deps;
@@ -53,7 +54,7 @@ class CronJobController {
       onAdd: (cronJob) => this.queue.add(objectKey(cronJob)),
       onUpdate: (cronJob, old) => this.#updated(cronJob, old),
       onDelete: (cronJob) => {
-        this.#written.delete(objectKey(cronJob));
+        this.#written.forget(cronJob);
       },
     });
     this.jobs.addHandler({
@@ -68,7 +69,7 @@ class CronJobController {
 
   async reconcile(key: string, signal: AbortSignal): Promise<void> {
     const cronJob = this.cronJobs.get(key);
-    if (cronJob === undefined || this.#isStale(key, cronJob)) return;
+    if (cronJob === undefined || this.#written.isStale(cronJob)) return;
     const jobs = [...this.jobs.byIndex(controllerIndex, cronJob.metadata.uid ?? '')];
     const missing = await this.#missing(cronJob, jobs, signal);
     const now = this.#deps.clock.now();
@@ -76,7 +77,7 @@ class CronJobController {
     for (const note of plan.notes) this.#recorder.record(cronJob, note);
     for (const job of plan.remove) await this.#delete(cronJob, job, signal);
     const { status, error } = await this.#start(cronJob, plan, signal);
-    await this.#writeStatus(key, cronJob, status, signal);
+    await this.#writeStatus(cronJob, status, signal);
     if (plan.againAtMs !== undefined) this.queue.addAfter(key, plan.againAtMs - now);
     if (error !== undefined) throw error;
   }
@@ -178,30 +179,10 @@ class CronJobController {
     this.#recorder.record(cronJob, { type: 'Warning', reason, message });
   }
 
-  async #writeStatus(
-    key: string,
-    cronJob: CronJob,
-    status: CronJobStatus,
-    signal: AbortSignal,
-  ): Promise<void> {
-    if (isSameValue(status, cronJob.status ?? {})) return;
-    const options = { subresource: 'status', signal };
-    try {
-      const next = { ...cronJob, status };
-      this.#written.set(key, await this.#deps.client.update(cronJobKind, next, options));
-    } catch (error) {
-      if (!isReason(error, 'NotFound')) throw error;
-    }
-  }
-
-  #isStale(key: string, cronJob: CronJob): boolean {
-    const written = this.#written.get(key);
-    if (written === undefined) return false;
-    const isOlder =
-      written.metadata.uid === cronJob.metadata.uid &&
-      Number(cronJob.metadata.resourceVersion) < Number(written.metadata.resourceVersion);
-    if (!isOlder) this.#written.delete(key);
-    return isOlder;
+  async #writeStatus(cronJob: CronJob, status: CronJobStatus, signal: AbortSignal): Promise<void> {
+    const change = { before: cronJob, after: { ...cronJob, status } };
+    const written = await updateStatus(this.#deps.client, cronJobKind, change, { signal });
+    if (written !== undefined) this.#written.note(written);
   }
 
   /** A changed schedule does not start what its times before now would have been. */

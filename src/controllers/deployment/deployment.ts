@@ -20,6 +20,8 @@ import type { Deployment, ReplicaSet } from '#resources/types/apps-v1.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import { ignoreNotFound, isNamespaceEnding, messageOf } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
+import { Expectations } from '../expectations.ts';
+import { OwnWrites } from '../own-writes.ts';
 import { Owned } from '../owned.ts';
 import { controllerIndex, controllerIndexValues, ownerIn } from '../ownership.ts';
 import { isTerminated } from '../pod-state.ts';
@@ -52,10 +54,14 @@ class DeploymentController {
   readonly #deps: ControllerDeps;
   readonly #recorder: Recorder;
   readonly #owned: Owned<Deployment, ReplicaSet>;
+  /** Sets that were made and are not seen yet, and sizes that were written. */
+  readonly #expectations: Expectations;
+  readonly #written = new OwnWrites();
 
   constructor(deps: ControllerDeps) {
     this.#deps = deps;
     this.#recorder = deps.recorderFor('deployment-controller');
+    this.#expectations = new Expectations(deps);
     this.queue = new WorkQueue(deps);
     this.deployments = deps.informers.of(deploymentKind);
     this.replicaSets = deps.informers.of(replicaSetKind);
@@ -68,14 +74,25 @@ class DeploymentController {
     });
     this.pods.addIndex(controllerIndex, controllerIndexValues);
     const enqueue = (deployment: Deployment): void => this.queue.add(objectKey(deployment));
-    this.deployments.addHandler({ onAdd: enqueue, onUpdate: enqueue, onDelete: enqueue });
+    this.deployments.addHandler({
+      onAdd: enqueue,
+      onUpdate: enqueue,
+      onDelete: (deployment) => this.#expectations.forget(objectKey(deployment)),
+    });
     this.replicaSets.addHandler({
-      onAdd: (set) => this.#wake(set),
+      onAdd: (set) => {
+        const owner = this.#owned.ownerOf(set);
+        if (owner !== undefined) this.#expectations.sawCreation(objectKey(owner));
+        this.#wake(set);
+      },
       onUpdate: (set, old) => {
         if (controllerOf(old)?.uid !== controllerOf(set)?.uid) this.#wake(old);
         this.#wake(set);
       },
-      onDelete: (set) => this.#wake(set),
+      onDelete: (set) => {
+        this.#written.forget(set);
+        this.#wake(set);
+      },
     });
     // A Recreate waits for the last old pod to go.
     this.pods.addHandler({
@@ -95,6 +112,7 @@ class DeploymentController {
       this.#recorder.record(deployment, { type: 'Warning', reason: 'SelectingAll', message });
       return;
     }
+    if (!this.#seesOwnWrites(key, deployment)) return;
     const replicaSets = await this.#owned.claim(deployment, { signal });
     const othersRun = (current: ReplicaSet | undefined): boolean =>
       replicaSets.some((set) => set !== current && this.#hasPods(set));
@@ -102,6 +120,15 @@ class DeploymentController {
     const actions = planDeployment(facts, this.#deps.clock.now());
     let written = deployment;
     for (const action of actions) written = await this.#perform(key, written, action, { signal });
+  }
+
+  /** From older counts the sets together would grow beyond what is allowed. */
+  #seesOwnWrites(key: string, { metadata }: Deployment): boolean {
+    if (!this.#expectations.areMet(key)) return false;
+    for (const set of this.replicaSets.byIndex(controllerIndex, metadata.uid ?? '')) {
+      if (this.#written.isStale(set)) return false;
+    }
+    return true;
   }
 
   /** Gives the deployment as the server has it afterwards. */
@@ -115,10 +142,10 @@ class DeploymentController {
     const { namespace } = deployment.metadata;
     switch (action.do) {
       case 'create':
-        await this.#create(deployment, action.replicaSet, { signal });
+        await this.#create(key, deployment, action.replicaSet, { signal });
         return deployment;
       case 'update': {
-        await client.update(replicaSetKind, action.replicaSet, { signal });
+        this.#written.note(await client.update(replicaSetKind, action.replicaSet, { signal }));
         this.#recordSize(deployment, action.replicaSet, action.from);
         return deployment;
       }
@@ -153,12 +180,19 @@ class DeploymentController {
     }
   }
 
-  async #create(deployment: Deployment, replicaSet: ReplicaSet, { signal }: Cancel): Promise<void> {
+  async #create(
+    key: string,
+    deployment: Deployment,
+    replicaSet: ReplicaSet,
+    { signal }: Cancel,
+  ): Promise<void> {
     const { client, clock } = this.#deps;
+    this.#expectations.expect(key, { creations: 1 });
     try {
       await client.create(replicaSetKind, replicaSet, { signal });
       this.#recordSize(deployment, replicaSet, 0);
     } catch (error) {
+      this.#expectations.forget(key);
       signal.throwIfAborted();
       if (isNamespaceEnding(error)) throw error;
       const isTaken = isReason(error, 'AlreadyExists');

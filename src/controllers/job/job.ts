@@ -17,6 +17,7 @@ import { jobs as jobKind, pods as podKind } from '#resources/kinds.ts';
 import type { Job, JobStatus } from '#resources/types/batch-v1.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
+import { OwnWrites } from '../own-writes.ts';
 import { Owned } from '../owned.ts';
 import { watchOwnedPods } from '../owned-pods.ts';
 import { controllerIndex, ownerIn } from '../ownership.ts';
@@ -63,7 +64,7 @@ class JobController {
   readonly #owned: Owned<Job, Pod>;
   readonly #backoffs = new Map<string, Backoff>();
   /** What was written last: no turn begins with an older object. */
-  readonly #written = new Map<string, Job>();
+  readonly #written = new OwnWrites();
 
   constructor(deps: ControllerDeps) {
     this.#deps = deps;
@@ -99,7 +100,7 @@ class JobController {
       return;
     }
     const job = this.jobs.get(key);
-    if (job === undefined || !isManagedHere(job) || this.#isStale(key, job)) return;
+    if (job === undefined || !isManagedHere(job) || this.#written.isStale(job)) return;
     if (isOver(job)) {
       this.#backoffs.delete(key);
       this.#letGo(job);
@@ -153,7 +154,7 @@ class JobController {
     const { clock } = this.#deps;
     const { job } = facts;
     const { status, release, more } = planCounting(facts, outcome, clock.now());
-    const noted = await this.#writeStatus(key, job, status, signal);
+    const noted = await this.#writeStatus(job, status, signal);
     this.#backoffs.set(key, facts.backoff);
     const results = await Promise.allSettled(
       release.map((pod) => this.#untracking.untrack(pod, { signal })),
@@ -163,18 +164,18 @@ class JobController {
       if (results[index]?.status === 'fulfilled') left.delete(pod.metadata.uid ?? '');
     }
     const settled = settle(noted.status ?? {}, left, outcome.ending, clock.now());
-    await this.#writeStatus(key, noted, settled, signal);
+    await this.#writeStatus(noted, settled, signal);
     for (const result of results) if (result.status === 'rejected') throw result.reason;
     if (more) this.queue.add(key);
   }
 
   /** Gives the Job as the server has it; writes nothing where nothing changes. */
-  async #writeStatus(key: string, job: Job, status: JobStatus, signal: AbortSignal): Promise<Job> {
+  async #writeStatus(job: Job, status: JobStatus, signal: AbortSignal): Promise<Job> {
     if (isSameStatus(status, job.status ?? {})) return job;
     const options = { subresource: 'status', signal };
     const next = { ...job, status: withoutZeros(status) };
     const written = await this.#deps.client.update(jobKind, next, options);
-    this.#written.set(key, written);
+    this.#written.note(written);
     this.#announce(job, written);
     return written;
   }
@@ -193,16 +194,6 @@ class JobController {
       const { reason = '', message = '' } = trueCondition(after, 'Failed') ?? {};
       say('Warning', reason, message);
     }
-  }
-
-  #isStale(key: string, job: Job): boolean {
-    const written = this.#written.get(key);
-    if (written === undefined) return false;
-    const isOlder =
-      written.metadata.uid === job.metadata.uid &&
-      Number(job.metadata.resourceVersion) < Number(written.metadata.resourceVersion);
-    if (!isOlder) this.#written.delete(key);
-    return isOlder;
   }
 
   /** Its Job is gone or over, so nobody will count it. */
@@ -236,7 +227,7 @@ class JobController {
   #gone(job: Job): void {
     const key = objectKey(job);
     this.#backoffs.delete(key);
-    this.#written.delete(key);
+    this.#written.forget(job);
     this.#letGo(job);
   }
 
