@@ -22,6 +22,8 @@ const never = new AbortController().signal;
 export interface ClusterProcessOptions {
   /** Further flags of `coracle up`. */
   readonly flags?: readonly string[];
+  /** In front of every program, as `nsenter --net=…`. */
+  readonly launcher?: readonly string[];
 }
 
 export class ClusterProcess {
@@ -29,6 +31,7 @@ export class ClusterProcess {
   readonly dataDir: string;
   readonly apiPort: number;
   readonly #flags: readonly string[];
+  readonly #launcher: readonly string[];
   #up: ChildProcess | undefined;
   #output = '';
 
@@ -37,6 +40,7 @@ export class ClusterProcess {
     this.dataDir = join(this.folder, 'data');
     this.apiPort = apiPort;
     this.#flags = options.flags ?? [];
+    this.#launcher = options.launcher ?? [];
   }
 
   static async open(options: ClusterProcessOptions = {}): Promise<ClusterProcess> {
@@ -67,7 +71,8 @@ export class ClusterProcess {
   async up(options: { readonly limitMs?: number } = {}): Promise<number> {
     const startMs = clock.monotonic();
     this.#output = '';
-    const child = spawn('node', this.#upArguments, {
+    const [command, args] = behind(this.#launcher, 'node', this.#upArguments);
+    const child = spawn(command, args, {
       cwd: root,
       env: this.#environment,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -90,7 +95,7 @@ export class ClusterProcess {
 
   /** Runs `up` once more to its end, as somebody who does not know that it runs. */
   upAgain(): Promise<CommandResult> {
-    return runCommand('node', this.#upArguments, {
+    return runCommand(...behind(this.#launcher, 'node', this.#upArguments), {
       signal: never,
       timeoutMs: 30_000,
       cwd: root,
@@ -122,7 +127,8 @@ export class ClusterProcess {
     options: { readonly input?: string; readonly timeoutMs?: number },
     ...args: readonly string[]
   ): Promise<CommandResult> {
-    return runCommand('kubectl', ['--kubeconfig', this.kubeconfig, ...args], {
+    const all = ['--kubeconfig', this.kubeconfig, ...args];
+    return runCommand(...behind(this.#launcher, 'kubectl', all), {
       signal: never,
       timeoutMs: options.timeoutMs ?? 60_000,
       cwd: root,
@@ -133,7 +139,8 @@ export class ClusterProcess {
 
   /** A kubectl that stays: `port-forward`, `get -w`, `logs -f`. End it with `kill()`. */
   spawnKubectl(...args: readonly string[]): ChildProcess & { text(): string } {
-    const child = spawn('kubectl', ['--kubeconfig', this.kubeconfig, ...args], {
+    const all = ['--kubeconfig', this.kubeconfig, ...args];
+    const child = spawn(...behind(this.#launcher, 'kubectl', all), {
       cwd: root,
       env: this.#environment,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -148,99 +155,149 @@ export class ClusterProcess {
   }
 
   /** SIGKILL to our own processes, and to containerd where asked; shims and containers stay. */
-  async kill(options: { readonly containerd: boolean }): Promise<void> {
-    const processes = await this.processes();
-    const isOurs = (command: string): boolean => /bin\/coracle\.js|bootstrap\.js/.test(command);
-    const isContainerd = (command: string): boolean =>
-      /containerd(\s|$).*config\.toml/.test(command);
-    const ids = processes
-      .filter(({ command }) => isOurs(command) || (options.containerd && isContainerd(command)))
-      .map(({ pid }) => pid);
-    assert.ok(ids.length >= 2, 'there is something to kill');
-    for (const pid of ids) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch (error) {
-        // A child may already have ended with its parent.
-        assert.equal((error as NodeJS.ErrnoException).code, 'ESRCH');
-      }
-    }
-    await this.until(async () => (await this.processes()).every(({ pid }) => !ids.includes(pid)), {
-      what: () => `processes ${ids.join(', ')} have ended`,
-      limitMs: 10_000,
-    });
+  kill(options: { readonly containerd: boolean }): Promise<void> {
+    return killProcesses(this.dataDir, options);
   }
 
   /** Ours, found through the data dir on their command line, and the children of `up`. */
-  async processes(): Promise<readonly { readonly pid: number; readonly command: string }[]> {
-    const result = await runCommand('ps', ['-eo', 'pid=,ppid=,stat=,args='], {
-      signal: never,
-      timeoutMs: 10_000,
-    });
-    const all = result.stdout.split('\n').flatMap((line) => {
-      const match = /^\s*(\d+)\s+(\d+)\s+(\S+)\s+(.*)$/.exec(line);
-      if (match === null || match[3]?.startsWith('Z')) return [];
-      return [{ pid: Number(match[1]), parent: Number(match[2]), command: match[4] ?? '' }];
-    });
-    const family = new Set(
-      all.filter(({ command }) => command.includes(this.dataDir)).map(({ pid }) => pid),
-    );
-    for (let grown = true; grown; ) {
-      const children = all.filter(({ pid, parent }) => family.has(parent) && !family.has(pid));
-      for (const { pid } of children) family.add(pid);
-      grown = children.length > 0;
-    }
-    return all.filter(({ pid }) => family.has(pid));
+  processes(): Promise<readonly RunningProcess[]> {
+    return processesOf(this.dataDir);
   }
 
   /** Polls until the condition holds; fails with a message that says what was waited for. */
-  async until(
-    condition: () => boolean | Promise<boolean>,
-    options: { readonly what: string | (() => string); readonly limitMs: number },
-  ): Promise<void> {
-    const deadlineMs = clock.monotonic() + options.limitMs;
-    while (!(await condition())) {
-      const what = typeof options.what === 'string' ? options.what : options.what();
-      assert.ok(clock.monotonic() < deadlineMs, `after ${options.limitMs} ms still not: ${what}`);
-      await clock.sleep(50, { signal: never });
-    }
+  until(condition: () => boolean | Promise<boolean>, options: UntilOptions): Promise<void> {
+    return until(condition, options);
   }
 
   /** SIGTERM to `up`, as Ctrl-C or a service manager would. */
   async stop(): Promise<void> {
-    const child = this.#up;
-    if (child === undefined || !isRunning(child)) return;
-    const ended = new Promise((resolve) => child.once('exit', resolve));
-    child.kill('SIGTERM');
-    await ended;
+    await endGently(this.#up);
   }
 
   /** `coracle reset --yes`: whatever state the cluster is in, nothing of it is left. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (existsSync(join(this.dataDir, 'cluster.json'))) {
-      const result = await runCommand(
-        process.execPath,
-        [join(root, 'bin/coracle.js'), 'reset', '--yes', '--data-dir', this.dataDir],
-        { signal: never, timeoutMs: 120_000, cwd: root },
-      );
-      assert.equal(result.code, 0, `reset failed: ${result.stderr}`);
-    }
+    await resetDataDir(this.dataDir, this.#launcher);
     this.#up?.kill('SIGKILL');
     rmSync(this.folder, { recursive: true, force: true });
   }
 
   /** The logs of the cluster, for the message of a failed test. */
   logs(): string {
-    return ['coracle.log', 'node.log']
-      .map((name) => join(this.dataDir, 'logs', name))
-      .filter((path) => existsSync(path))
-      .map((path) => `--- ${path}\n${readFileSync(path, 'utf8').split('\n').slice(-60).join('\n')}`)
-      .join('\n');
+    return logsOf(this.dataDir);
   }
 }
 
+export interface RunningProcess {
+  readonly pid: number;
+  readonly command: string;
+}
+
+/** Those that name a folder on their command line, and their descendants. */
+export async function processesOf(dataDir: string): Promise<readonly RunningProcess[]> {
+  const result = await runCommand('ps', ['-eo', 'pid=,ppid=,stat=,args='], {
+    signal: never,
+    timeoutMs: 10_000,
+  });
+  const all = result.stdout.split('\n').flatMap((line) => {
+    const match = /^\s*(\d+)\s+(\d+)\s+(\S+)\s+(.*)$/.exec(line);
+    if (match === null || match[3]?.startsWith('Z')) return [];
+    return [{ pid: Number(match[1]), parent: Number(match[2]), command: match[4] ?? '' }];
+  });
+  const family = new Set(
+    all.filter(({ command }) => command.includes(dataDir)).map(({ pid }) => pid),
+  );
+  for (let grown = true; grown; ) {
+    const children = all.filter(({ pid, parent }) => family.has(parent) && !family.has(pid));
+    for (const { pid } of children) family.add(pid);
+    grown = children.length > 0;
+  }
+  return all.filter(({ pid }) => family.has(pid));
+}
+
+/** SIGKILL to our own processes of a data dir, and to its containerd where asked. */
+export async function killProcesses(
+  dataDir: string,
+  options: { readonly containerd: boolean },
+): Promise<void> {
+  const isOurs = (command: string): boolean => /bin\/coracle\.js|bootstrap\.js/.test(command);
+  const isContainerd = (command: string): boolean => /containerd(\s|$).*config\.toml/.test(command);
+  const ids = (await processesOf(dataDir))
+    .filter(({ command }) => isOurs(command) || (options.containerd && isContainerd(command)))
+    .map(({ pid }) => pid);
+  assert.ok(ids.length >= 2, 'there is something to kill');
+  for (const pid of ids) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch (error) {
+      // A child may already have ended with its parent.
+      assert.equal((error as NodeJS.ErrnoException).code, 'ESRCH');
+    }
+  }
+  const areGone = async (): Promise<boolean> =>
+    (await processesOf(dataDir)).every(({ pid }) => !ids.includes(pid));
+  const what = (): string => `processes ${ids.join(', ')} have ended`;
+  await until(areGone, { what, limitMs: 10_000 });
+}
+
+export interface UntilOptions {
+  readonly what: string | (() => string);
+  readonly limitMs: number;
+}
+
+/** Polls until the condition holds; fails with a message that says what was waited for. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  options: UntilOptions,
+): Promise<void> {
+  const deadlineMs = clock.monotonic() + options.limitMs;
+  while (!(await condition())) {
+    const what = typeof options.what === 'string' ? options.what : options.what();
+    assert.ok(clock.monotonic() < deadlineMs, `after ${options.limitMs} ms still not: ${what}`);
+    await clock.sleep(50, { signal: never });
+  }
+}
+
+/** SIGTERM, and waits. */
+export async function endGently(child: ChildProcess | undefined): Promise<void> {
+  if (child === undefined || !isRunning(child)) return;
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGTERM');
+  await ended;
+}
+
+/** `coracle reset --yes`, where there is something to reset. */
+export async function resetDataDir(dataDir: string, launcher: readonly string[]): Promise<void> {
+  if (!existsSync(join(dataDir, 'cluster.json'))) return;
+  const args = [join(root, 'bin/coracle.js'), 'reset', '--yes', '--data-dir', dataDir];
+  const result = await runCommand(...behind(launcher, process.execPath, args), {
+    signal: never,
+    timeoutMs: 120_000,
+    cwd: root,
+  });
+  assert.equal(result.code, 0, `reset failed: ${result.stderr}`);
+}
+
+/** The ends of the logs in a data dir. */
+export function logsOf(dataDir: string): string {
+  return ['coracle.log', 'node.log']
+    .map((name) => join(dataDir, 'logs', name))
+    .filter((path) => existsSync(path))
+    .map((path) => `--- ${path}\n${readFileSync(path, 'utf8').split('\n').slice(-60).join('\n')}`)
+    .join('\n');
+}
+
+/** Command and arguments with the launcher in front. */
+export function behind(
+  launcher: readonly string[],
+  command: string,
+  args: readonly string[],
+): [string, readonly string[]] {
+  const [first = command, ...rest] = [...launcher, command, ...args];
+  return [first, rest];
+}
+
 /** A process that a signal ended has no exit code. */
-function isRunning(child: ChildProcess): boolean {
+export function isRunning(child: ChildProcess): boolean {
   return child.exitCode === null && child.signalCode === null;
 }
 

@@ -13,8 +13,9 @@ import { fileURLToPath } from 'node:url';
 import type { KindOf } from '#api/kind-of.ts';
 import type { KubeObject } from '#api/object.ts';
 import { systemClock } from '#kit/clock.ts';
-import { type CommandResult, mustRun, runCommand } from '#kit/run-command.ts';
+import { type CommandResult, runCommand } from '#kit/run-command.ts';
 import { cniPaths } from '#network';
+import { endProcess, ipBatch, openPlace, type Place, placeOf, spoken } from './places.ts';
 
 export interface AgentSettings {
   readonly nodeName: string;
@@ -38,11 +39,7 @@ export interface AgentReport {
   readonly ready: 'network' | 'proxy' | 'dns' | 'left';
 }
 
-/** A network namespace, held by a process. */
-export interface Place {
-  readonly pid: number;
-  readonly path: string;
-}
+export type { Place } from './places.ts';
 
 export interface TestPod extends Place {
   readonly address: string;
@@ -53,7 +50,7 @@ const { signal } = new AbortController();
 const clock = systemClock();
 const peerPath = fileURLToPath(new URL('./network-peer.ts', import.meta.url));
 const agentPath = fileURLToPath(new URL('./network-agent.ts', import.meta.url));
-const limits = { commandMs: 20_000, readyMs: 20_000, holdS: 600 } as const;
+const limits = { commandMs: 20_000, readyMs: 20_000 } as const;
 
 export const outsideAddress = '192.168.77.1';
 const nodeAddress = '192.168.77.2';
@@ -160,7 +157,7 @@ export class NetworkNode implements AsyncDisposable {
   }
 
   async killAgent(): Promise<void> {
-    await ended(this.#agent);
+    await endProcess(this.#agent);
     this.#agent = undefined;
   }
 
@@ -221,10 +218,8 @@ export class NetworkNode implements AsyncDisposable {
     return runCommand('nsenter', all, { signal, timeoutMs: limits.commandMs });
   }
 
-  async ip(place: Place, lines: readonly string[]): Promise<void> {
-    const input = `${lines.join('\n')}\n`;
-    const args = [`--net=${place.path}`, 'ip', '-batch', '-'];
-    await mustRun('nsenter', args, { input, signal, timeoutMs: limits.commandMs });
+  ip(place: Place, lines: readonly string[]): Promise<void> {
+    return ipBatch(place, lines);
   }
 
   /** A server of `network-peer.ts`, by default on TCP and UDP port 8080, until the end. */
@@ -258,35 +253,7 @@ export class NetworkNode implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.killAgent();
-    await Promise.all(this.#processes.map(ended));
+    await Promise.all(this.#processes.map(endProcess));
     rmSync(this.settings.dataDir, { recursive: true, force: true });
   }
-}
-
-async function openPlace(): Promise<ChildProcess> {
-  const script = `echo ready; exec sleep ${limits.holdS}`;
-  const child = spawn('unshare', ['--net', 'sh', '-c', script], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  await spoken(child);
-  return child;
-}
-
-/** Waits for the first output. */
-function spoken(child: ChildProcess): Promise<void> {
-  return new Promise((resolve, reject) => {
-    child.stdout?.once('data', () => resolve());
-    child.once('exit', () => reject(new Error(`${child.spawnargs.join(' ')} ended at once`)));
-  });
-}
-
-function placeOf({ pid = 0 }: ChildProcess): Place {
-  return { pid, path: `/proc/${pid}/ns/net` };
-}
-
-async function ended(child: ChildProcess | undefined): Promise<void> {
-  if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  const exit = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  child.kill('SIGKILL');
-  await exit;
 }
