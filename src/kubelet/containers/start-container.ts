@@ -12,7 +12,7 @@ import { assert } from '#kit/assert.ts';
 import { configMaps, secrets } from '#resources/kinds.ts';
 import type { Container, ContainerStateWaiting, Pod, Secret } from '#resources/types/core-v1.ts';
 import type { Image } from '../images/images.ts';
-import { loginsFor, type RegistryLogin } from '../images/pull-secrets.ts';
+import { loginsFor, type RegistryLogin } from '../images/registry-logins.ts';
 import type { ActOptions, KubeletParts, PodState } from '../parts.ts';
 import { nextBackoff } from '../pods/backoff.ts';
 import type { Action } from '../pods/plan.ts';

@@ -10,7 +10,7 @@ import { GrpcError, isGrpcCode } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import type { ContainerStateWaiting } from '#resources/types/core-v1.ts';
 import { type Backoff, nextBackoff } from '../pods/backoff.ts';
-import type { RegistryLogin } from './pull-secrets.ts';
+import type { RegistryLogin } from './registry-logins.ts';
 
 export type Image = Received<'Image'>;
 

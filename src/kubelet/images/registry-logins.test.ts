@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Secret } from '#resources/types/core-v1.ts';
-import { imagePlace, loginsFor } from './pull-secrets.ts';
+import { imagePlace, loginsFor } from './registry-logins.ts';
 
 function encoded(text: string): string {
   return Buffer.from(text).toString('base64');
