@@ -115,7 +115,9 @@ class Starter {
     if (!result.ok) {
       this.#note(result.waiting, result.untilMs);
       const { reason = '', message } = result.waiting;
-      if (reason !== 'ErrImageNeverPull') {
+      if (reason === 'InvalidImageName') {
+        this.say('Warning', 'InspectFailed', message ?? '');
+      } else if (reason !== 'ErrImageNeverPull') {
         this.say('Warning', 'Failed', `Failed to pull image "${image}": ${message}`);
       }
       this.say('Warning', 'Failed', `Error: ${reason}`);

@@ -10,6 +10,7 @@ import { GrpcError, isGrpcCode } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import type { ContainerStateWaiting } from '#resources/types/core-v1.ts';
 import { type Backoff, nextBackoff } from '../pods/backoff.ts';
+import { referenceProblem } from './reference.ts';
 import type { RegistryLogin } from './registry-logins.ts';
 
 export type Image = Received<'Image'>;
@@ -54,6 +55,13 @@ export class Images {
     wanted: Wanted,
     options: { readonly signal: AbortSignal; readonly onPull: () => void },
   ): Promise<ImageResult> {
+    const problem = referenceProblem(wanted.image);
+    if (problem !== undefined) {
+      const text = `couldn't parse image name "${wanted.image}": ${problem}`;
+      const message = `Failed to apply default image tag "${wanted.image}": ${text}`;
+      const waiting = { reason: 'InvalidImageName', message };
+      return { ok: false, waiting, untilMs: this.#clock.now() + neverRetryMs };
+    }
     const present =
       wanted.policy === 'Always' ? undefined : await this.#find(wanted.image, options);
     if (present !== undefined) return { ok: true, image: present };

@@ -167,6 +167,18 @@ test('a container in back-off shows why it waits and how it ended', () => {
   });
 });
 
+test('a container that could not start and does not come again is what it ended as', () => {
+  const waiting = { reason: 'RunContainerError', message: 'no such file' };
+  const failures = new Map([['web', { waiting, untilMs: nowMs }]]);
+  const ended = fact('exited', { exitCode: 128, reason: 'StartError', message: 'no such file' });
+  const stateUnder = (restartPolicy: 'Always' | 'Never') => {
+    const status = podStatus(facts(podOf({ restartPolicy }), [ended], { failures }), nowMs);
+    return status.containerStatuses?.[0]?.state;
+  };
+  assert.equal(stateUnder('Always')?.waiting?.reason, 'RunContainerError');
+  assert.equal(stateUnder('Never')?.terminated?.reason, 'StartError');
+});
+
 test('before its containers run, a pod is initialising or creating', () => {
   covers('POD-292');
   const reason = (pod: Pod, containers: readonly ContainerFact[]) =>

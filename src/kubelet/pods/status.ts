@@ -114,7 +114,9 @@ function containerStatus(facts: StatusFacts, container: Container, place: Place)
   const running = latest.state === 'running';
   const done = place.init && !isSidecar(container) && !running && latest.exitCode === 0;
   const started = running && verdict?.started === true;
-  const wait = running ? undefined : waitingOf(facts, container.name);
+  // What will not come again is not waited for: it is what it ended as.
+  const isOver = latest.state === 'exited' && !restartsAfter(facts.pod, container, latest.exitCode);
+  const wait = running || isOver ? undefined : waitingOf(facts, container.name);
   const lastFact = wait === undefined ? older[0] : latest;
   const last = lastFact === undefined ? known?.lastState : terminated(facts, lastFact);
   return {

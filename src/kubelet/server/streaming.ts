@@ -75,7 +75,7 @@ async function findTarget(
     return { status: 404, text: `container ${container} not found in pod ${name}` };
   }
   if (found.latest.state !== 'running') {
-    return { status: 400, text: `container ${container} is not running` };
+    return { status: 400, text: `container not found ("${container}")` };
   }
   const tty = isSet(query, 'tty');
   const streams = {
