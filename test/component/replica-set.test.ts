@@ -227,3 +227,22 @@ test('what names an owner by hand goes with it; a wrong uid counts as gone', asy
   await client.delete(pods, { namespace, name: 'owner' }, { signal });
   await world.until('the end', async () => !(await names()).includes('right'));
 });
+
+test('the status does not count what was deleted in the same turn', async (t) => {
+  const world = await openWorld(t, { podDelayMs: 3_000 });
+  await world.addNode('n1');
+  const { client, signal } = world;
+  await client.create(replicaSets, set(3), { signal });
+  await settled(world, 3);
+  const change = { spec: { replicas: 1 } };
+  const name = { namespace, name: 'web' };
+  await client.patch(replicaSets, name, change, { type: 'merge', signal });
+  await world.pass(500);
+  const left = (await owned(world)).filter(
+    ({ metadata }) => metadata.deletionTimestamp === undefined,
+  );
+  assert.equal(left.length, 1);
+  const { status } = await client.get(replicaSets, name, { signal });
+  assert.equal(status?.replicas, 1);
+  assert.equal(status.availableReplicas, 1);
+});

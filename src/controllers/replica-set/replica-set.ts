@@ -10,6 +10,7 @@ import type { KindOf } from '#api/kind-of.ts';
 import { controllerOf, type KubeObject } from '#api/object.ts';
 import { labelSelectorMatches } from '#api/selectors.ts';
 import type { Informer } from '#client';
+import { formatTime } from '#kit/clock.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import { pods as podKind, replicaSets as replicaSetKind } from '#resources/kinds.ts';
 import type { ReplicaSet, ReplicaSetStatus } from '#resources/types/apps-v1.ts';
@@ -103,8 +104,11 @@ class ReplicaController<T extends Keeping> {
       ? planScale({ replicaSet, pods, related, mayBeDeleted }, now)
       : { do: 'nothing' };
     const changes = this.#changes(owner, replicaSet, action);
-    const { failed } = await this.#requests.perform(key, owner, changes, signal);
-    await this.#writeStatus(key, owner, pods, failed, signal);
+    const { failed, removed } = await this.#requests.perform(key, owner, changes, signal);
+    // Whoever reads the status must not count on pods that were deleted just before.
+    const gone = new Set(removed);
+    const left = pods.map((pod) => (gone.has(pod) ? asTerminating(pod, now) : pod));
+    await this.#writeStatus(key, owner, left, failed, signal);
     if (failed !== undefined) throw failed.error;
   }
 
@@ -163,4 +167,8 @@ class ReplicaController<T extends Keeping> {
       { signal },
     );
   }
+}
+
+function asTerminating(pod: Pod, nowMs: number): Pod {
+  return { ...pod, metadata: { ...pod.metadata, deletionTimestamp: formatTime(nowMs) } };
 }

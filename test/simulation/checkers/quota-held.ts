@@ -1,6 +1,7 @@
 /**
  * A namespace never has more pods than its quota allows: each creation leaves the count within the
- * limit. One that was narrowed below what is there only forbids more.
+ * limit. One that was narrowed below what is there only forbids more, and holds from when its status
+ * says it: until then its controller has not heard of it.
  */
 import type { Pod, ResourceQuota } from '#resources/types/core-v1.ts';
 import type { WorldEvent } from '../trace.ts';
@@ -30,14 +31,18 @@ export class QuotaHeld implements Checker {
         | ResourceQuota
         | undefined
       )[];
-      if (quota?.spec?.hard?.['pods'] !== before?.spec?.hard?.['pods']) this.#changedMs = nowMs;
+      if (limitOf(quota) !== limitOf(before)) this.#changedMs = nowMs;
     }
     if (event.object.kind !== 'Pod' || event.before !== undefined) return undefined;
     const quota = this.#truth.find<ResourceQuota>('ResourceQuota', 'limit', quotaNamespace);
     if (quota === undefined || nowMs - this.#changedMs < excuseMs) return undefined;
     this.judged += 1;
     const count = [...this.#truth.of<Pod>('Pod', quotaNamespace)].filter(isActive).length;
-    const most = Number(quota.spec?.hard?.['pods']);
+    const most = limitOf(quota);
     return count <= most ? undefined : `pod number ${count} is made; the quota is ${most}`;
   }
+}
+
+function limitOf(quota: ResourceQuota | undefined): number {
+  return Number(quota?.status?.hard?.['pods'] ?? Number.POSITIVE_INFINITY);
 }
