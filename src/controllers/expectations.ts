@@ -61,6 +61,11 @@ export class Expectations {
     this.#uncertain.set(key, uncertain.add(uid));
   }
 
+  /** Its deletion was asked for and, for all that is known, is carried out. */
+  isDeleted(key: string, uid: string): boolean {
+    return this.#awaited.get(key)?.deletions.has(uid) ?? false;
+  }
+
   /** Its deletion was asked for, and nothing has been heard of it since. */
   mayBeDeleted(key: string, uid: string): boolean {
     return this.#uncertain.get(key)?.has(uid) ?? false;

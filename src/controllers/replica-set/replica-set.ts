@@ -104,11 +104,8 @@ class ReplicaController<T extends Keeping> {
       ? planScale({ replicaSet, pods, related, mayBeDeleted }, now)
       : { do: 'nothing' };
     const changes = this.#changes(owner, replicaSet, action);
-    const { failed, removed } = await this.#requests.perform(key, owner, changes, signal);
-    // Whoever reads the status must not count on pods that were deleted just before.
-    const gone = new Set(removed);
-    const left = pods.map((pod) => (gone.has(pod) ? asTerminating(pod, now) : pod));
-    await this.#writeStatus(key, owner, left, failed, signal);
+    const { failed } = await this.#requests.perform(key, owner, changes, signal);
+    await this.#writeStatus(key, owner, this.#asOfNow(key, pods, now), failed, signal);
     if (failed !== undefined) throw failed.error;
   }
 
@@ -117,6 +114,15 @@ class ReplicaController<T extends Keeping> {
     // A pod that has ended is nobody's any more, but the set's own still count as terminating.
     const counts = (pod: Pod): boolean => !isTerminated(pod) || controllerOf(pod)?.uid === uid;
     return this.#owned.claim(owner, { signal }, this.#owned.plan(owner, counts));
+  }
+
+  /** Nobody who reads the status may count on pods that were deleted, though none has seen it. */
+  #asOfNow(key: string, pods: readonly Pod[], now: number): readonly Pod[] {
+    const { expectations } = this.#requests;
+    return pods.map((pod) => {
+      const isGoing = expectations.isDeleted(key, pod.metadata.uid ?? '');
+      return isGoing ? asTerminating(pod, now) : pod;
+    });
   }
 
   /** Active pods of all that have the same owner. */
