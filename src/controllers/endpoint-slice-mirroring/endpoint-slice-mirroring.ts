@@ -9,21 +9,13 @@
 import { objectKey } from '#api/object.ts';
 import type { Informer, Recorder } from '#client';
 import { WorkQueue } from '#kit/work-queue.ts';
-import {
-  endpoints as endpointsKind,
-  services as serviceKind,
-  endpointSlices as sliceKind,
-} from '#resources/kinds.ts';
+import { endpoints as endpointsKind, services as serviceKind } from '#resources/kinds.ts';
 import type { Endpoints, Service } from '#resources/types/core-v1.ts';
-import type { EndpointSlice } from '#resources/types/discovery-v1.ts';
-import { ignoreNotFound, isNamespaceEnding } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
-import { type Action, labels } from '../endpoint-slice/plan.ts';
+import { ManagedSlices } from '../endpoint-slice/managed-slices.ts';
 import { selectorOf } from '../endpoint-slice/pod-endpoints.ts';
-import { Expectations } from '../expectations.ts';
 import { limits, mirrorName, planMirror } from './plan.ts';
 
-const mirrorIndex = 'mirrored slices of endpoints';
 const skipLabel = 'endpointslice.kubernetes.io/skip-mirror';
 const leaderAnnotation = 'control-plane.alpha.kubernetes.io/leader';
 
@@ -34,7 +26,7 @@ export function openEndpointSliceMirroringController(deps: ControllerDeps): Cont
     queue: controller.queue,
     reconcile: (key, options) => controller.reconcile(key, options),
     workers: 5,
-    sources: [controller.services, controller.endpoints, controller.slices],
+    sources: [controller.services, controller.endpoints, controller.slices.informer],
   };
 }
 
@@ -42,23 +34,15 @@ class MirroringController {
   readonly queue: WorkQueue;
   readonly services: Informer<Service>;
   readonly endpoints: Informer<Endpoints>;
-  readonly slices: Informer<EndpointSlice>;
-  readonly #deps: ControllerDeps;
+  readonly slices: ManagedSlices;
   readonly #recorder: Recorder;
-  readonly #expectations: Expectations;
 
   constructor(deps: ControllerDeps) {
-    this.#deps = deps;
     this.#recorder = deps.recorderFor('endpoint-slice-mirroring-controller');
-    this.#expectations = new Expectations(deps);
     this.queue = new WorkQueue(deps);
     this.services = deps.informers.of(serviceKind);
     this.endpoints = deps.informers.of(endpointsKind);
-    this.slices = deps.informers.of(sliceKind);
-    this.slices.addIndex(mirrorIndex, (slice) => {
-      const key = keyOf(slice);
-      return key === undefined ? [] : [key];
-    });
+    this.slices = new ManagedSlices(deps, { manager: mirrorName, queue: this.queue });
     const wake = (object: Service | Endpoints): void => this.queue.add(objectKey(object));
     this.endpoints.addHandler({ onAdd: wake, onUpdate: wake, onDelete: wake });
     this.services.addHandler({
@@ -68,45 +52,21 @@ class MirroringController {
       },
       onDelete: wake,
     });
-    const wakeBy = (slice: EndpointSlice): void => {
-      const key = keyOf(slice);
-      if (key !== undefined) this.queue.add(key);
-    };
-    this.slices.addHandler({
-      onAdd: (slice) => {
-        this.#expectations.sawCreation(keyOf(slice) ?? '');
-        wakeBy(slice);
-      },
-      onUpdate: wakeBy,
-      onDelete: (slice) => {
-        this.#expectations.sawDeletion(keyOf(slice) ?? '', slice.metadata.uid ?? '');
-        wakeBy(slice);
-      },
-    });
   }
 
   async reconcile(key: string, { signal }: { readonly signal: AbortSignal }): Promise<void> {
-    const existing = [...this.slices.byIndex(mirrorIndex, key)];
+    const existing = this.slices.of(key);
     const endpoints = this.endpoints.get(key);
     if (endpoints === undefined || !this.#isMirrored(endpoints)) {
-      for (const slice of existing) await this.#perform({ do: 'delete', slice }, { signal });
-      this.#expectations.forget(key);
+      const removals = existing.map((slice) => ({ do: 'delete', slice }) as const);
+      await this.slices.perform(key, removals, { signal });
+      this.slices.forget(key);
       return;
     }
-    if (!this.#expectations.areMet(key)) return;
+    if (!this.slices.areSeen(key)) return;
     const { actions, invalid, skipped } = planMirror(endpoints, existing);
     this.#tell(endpoints, { invalid, skipped });
-    const deletions = actions.filter((action) => action.do === 'delete');
-    this.#expectations.expect(key, {
-      creations: actions.filter((action) => action.do === 'create').length,
-      deletions: deletions.map(({ slice }) => slice.metadata.uid ?? ''),
-    });
-    try {
-      for (const action of actions) await this.#perform(action, { signal });
-    } catch (error) {
-      this.#expectations.forget(key);
-      if (!isNamespaceEnding(error)) throw error;
-    }
+    await this.slices.perform(key, actions, { signal });
   }
 
   #isMirrored(endpoints: Endpoints): boolean {
@@ -135,29 +95,4 @@ class MirroringController {
       );
     }
   }
-
-  async #perform(action: Action, { signal }: { readonly signal: AbortSignal }): Promise<void> {
-    const { client } = this.#deps;
-    const { namespace, name = '' } = action.slice.metadata;
-    switch (action.do) {
-      case 'create':
-        await client.create(sliceKind, action.slice, { signal });
-        break;
-      case 'update':
-        await client.update(sliceKind, action.slice, { signal });
-        break;
-      case 'delete':
-        await client.delete(sliceKind, { namespace, name }, { signal }).catch(ignoreNotFound);
-        break;
-      default:
-        action.do satisfies never;
-    }
-  }
-}
-
-/** The Endpoints whose mirror this is. */
-function keyOf({ metadata }: EndpointSlice): string | undefined {
-  if (metadata.labels?.[labels.managedBy] !== mirrorName) return undefined;
-  const name = metadata.labels[labels.serviceName];
-  return name === undefined ? undefined : `${metadata.namespace}/${name}`;
 }
