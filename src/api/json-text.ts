@@ -1,7 +1,7 @@
 /**
- * JSON text of a request → values. The fast path is `JSON.parse`; where a caller wants to know about
- * keys that occur twice (fieldValidation Strict or Warn), those of the text and of the value are
- * counted, and only where the text has more is it scanned to find which.
+ * JSON text of a request → values. The fast path is `JSON.parse`; where a caller wants to know
+ * about keys that occur twice (fieldValidation Strict or Warn), those of the text and of the value
+ * are counted, and only where the text has more is it scanned to find which.
  *
  * The scanner runs on text that `JSON.parse` has accepted, so it need not look for errors.
  */

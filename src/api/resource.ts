@@ -47,8 +47,12 @@ export interface Column<Hub extends KubeObject = KubeObject> {
   /** 0: always shown; 1: only with `-o wide`. */
   readonly priority: 0 | 1;
   /** Ages and the like are computed from `nowMs`. */
-  readonly cell: (hub: Hub, nowMs: number) => string | number | boolean | null;
+  readonly cell: (hub: Hub, nowMs: number) => Cell;
+  /** The same of a cell that changes with time, for who does not keep the object. */
+  readonly at?: (hub: Hub) => (nowMs: number) => Cell;
 }
+
+export type Cell = string | number | boolean | null;
 
 export interface ScaleBinding<Hub extends KubeObject = KubeObject> {
   readonly specReplicas: (hub: Hub) => number;

@@ -24,6 +24,7 @@ import { versionDocument } from './discovery/version.ts';
 import type { HttpServer } from './http.ts';
 import { WatchOutput } from './output/event-encoder.ts';
 import { ProtobufOutput } from './output/protobuf.ts';
+import { KeptRows } from './output/stored-row.ts';
 import type { Parts } from './parts.ts';
 import { ProtobufBodies } from './protobuf-body.ts';
 import { decodeEntry, registryRoot } from './registry.ts';
@@ -178,6 +179,7 @@ function makeParts(
     protobuf: new ProtobufBodies(catalog),
     protobufOutput,
     watchOutput: new WatchOutput({ clock, protobufOutput }),
+    keptRows: new KeptRows(),
     kubelet: new KubeletProxy({ store, random, log }, { client: options.kubeletClient }),
   };
 }

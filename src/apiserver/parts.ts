@@ -17,6 +17,7 @@ import type { Metrics } from './discovery/metrics.ts';
 import type { OpenApi } from './discovery/openapi.ts';
 import type { WatchOutput } from './output/event-encoder.ts';
 import type { ProtobufOutput } from './output/protobuf.ts';
+import type { KeptRows } from './output/stored-row.ts';
 import type { ProtobufBodies } from './protobuf-body.ts';
 import type { ServiceAllocator } from './services/service-allocator.ts';
 import type { KubeletProxy } from './subresources/kubelet-proxy.ts';
@@ -42,5 +43,6 @@ export interface Parts {
   readonly protobuf: ProtobufBodies;
   readonly protobufOutput: ProtobufOutput;
   readonly watchOutput: WatchOutput;
+  readonly keptRows: KeptRows;
   readonly kubelet: KubeletProxy;
 }

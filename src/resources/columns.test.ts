@@ -1,7 +1,7 @@
 /** Durations and ages as people read them. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatAge, formatDuration } from './columns.ts';
+import { ageSince, formatDuration } from './columns.ts';
 
 test('durations get coarser the longer they are', () => {
   const second = 1000;
@@ -37,6 +37,6 @@ test('durations get coarser the longer they are', () => {
 });
 
 test('an age without a time is unknown', () => {
-  assert.equal(formatAge(undefined, 0), '<unknown>');
-  assert.equal(formatAge('1970-01-01T00:00:00Z', 303_000), '5m3s');
+  assert.equal(ageSince(undefined)(0), '<unknown>');
+  assert.equal(ageSince('1970-01-01T00:00:00Z')(303_000), '5m3s');
 });

@@ -18,19 +18,31 @@ export function nameColumn<Hub extends KubeObject>(): Column<Hub> {
 }
 
 export function ageColumn<Hub extends KubeObject>(): Column<Hub> {
-  return {
+  return timedColumn({
     name: 'Age',
     type: 'string',
     description: 'Time since the object was created.',
     priority: 0,
-    cell: (hub, nowMs) => formatAge(hub.metadata.creationTimestamp, nowMs),
-  };
+    at: ({ metadata }) => ageSince(metadata.creationTimestamp),
+  });
 }
 
-/** `<unknown>` without a time, else as `formatDuration`. */
-export function formatAge(time: string | undefined, nowMs: number): string {
-  const at = timeMs(time);
-  return at === undefined ? '<unknown>' : formatDuration(nowMs - at);
+/** A column whose cells change with time, while the object does not. */
+export function timedColumn<Hub extends KubeObject>(
+  column: Omit<Column<Hub>, 'cell'> & Required<Pick<Column<Hub>, 'at'>>,
+): Column<Hub> {
+  return { ...column, cell: (hub, nowMs) => column.at(hub)(nowMs) };
+}
+
+/** `<unknown>` without a time, else as `formatDuration`. Keeps nothing of the object. */
+export function ageSince(time: string | undefined): (nowMs: number) => string {
+  const sinceMs = timeMs(time);
+  if (sinceMs === undefined) return unknownAge;
+  return (nowMs) => formatDuration(nowMs - sinceMs);
+}
+
+function unknownAge(): string {
+  return '<unknown>';
 }
 
 /** A duration in at most two units, coarser the longer it is: `5m3s`, `3h`, `2d4h`, `1y30d`. */

@@ -11,7 +11,7 @@ import type { Clock } from '#kit/clock.ts';
 import type { Entry } from '#store';
 import { decodeEntry, type ItemWriter, itemWriter } from '../registry.ts';
 import type { Output } from '../request.ts';
-import { rowWriter } from './stored-row.ts';
+import { type KeptRows, rowWriter } from './stored-row.ts';
 import { columnDefinitions, type IncludeObject, partialObject } from './table.ts';
 
 export interface ListMeta {
@@ -27,6 +27,7 @@ export interface ListBodyOptions {
   readonly form: Output['form'];
   readonly includeObject: IncludeObject;
   readonly clock: Pick<Clock, 'now' | 'monotonic'>;
+  readonly keptRows: KeptRows;
 }
 
 /**
@@ -84,14 +85,15 @@ function* sliceList(options: ListBodyOptions): Generator<Uint8Array, Uint8Array>
   return Buffer.concat(pieces);
 }
 
-function entryWriter({ served, form, includeObject, clock }: ListBodyOptions): ItemWriter {
+function entryWriter(options: ListBodyOptions): ItemWriter {
+  const { served, form, includeObject, clock, keptRows } = options;
   switch (form) {
     case 'object':
       return itemWriter(served);
     case 'partial':
       return (entry, pieces) => pieces.push(json(partialObject(decodeEntry(entry))));
     case 'table':
-      return rowWriter(served, { includeObject, nowMs: clock.now() });
+      return rowWriter(keptRows, served, { includeObject, nowMs: clock.now() });
     default:
       return form satisfies never;
   }

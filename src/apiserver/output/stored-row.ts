@@ -3,17 +3,71 @@
  *
  * The metadata of a row is the stored bytes themselves, and the cells are read from the object
  * without its managed fields, which no column shows and which are half of what there is to parse.
- * Where they begin and end is found by counting brackets. `list-body.ts` calls it; kinds whose
+ * Where they begin and end is found by counting brackets. What was read is kept while the object
+ * stays as it is, so that the next list reads it no more. `list-body.ts` calls it; kinds whose
  * columns or shape are not known beforehand take the long way.
  */
 import type { Served } from '#api/catalog.ts';
 import type { KubeObject } from '#api/object.ts';
+import type { Cell, Column, Resource } from '#api/resource.ts';
 import { assert } from '#kit/assert.ts';
 import type { Entry } from '#store';
 import { decodeEntry, type ItemWriter, metadataStart, textOf } from '../registry.ts';
 import { type TableOptions, tableRow } from './table.ts';
 
-export function rowWriter(served: Served, options: TableOptions): ItemWriter {
+/** Rows that are kept, of some 300 bytes each. */
+const keptRowsMax = 50_000;
+
+interface Row {
+  /** Those that change with time are functions of it. */
+  readonly cells: readonly (Cell | ((nowMs: number) => Cell))[];
+  readonly metadataEnd: number;
+}
+
+/** What was read from objects for their rows; it goes with them. */
+export class KeptRows {
+  readonly #rowsMax: number;
+  #rows = new WeakMap<Resource, WeakMap<Entry, Row>>();
+  #count = 0;
+
+  constructor({ rowsMax = keptRowsMax }: { readonly rowsMax?: number } = {}) {
+    this.#rowsMax = rowsMax;
+  }
+
+  reader(resource: Resource): (entry: Entry) => Row {
+    const { columns } = resource;
+    const start = metadataStart(resource);
+    const isKept = columns.every(({ at, cell }) => at !== undefined || cell.length < 2);
+    if (!isKept) return (entry) => readRow(entry, start, columns);
+    return (entry) => {
+      const known = this.#rowsOf(resource).get(entry);
+      if (known !== undefined) return known;
+      const row = readRow(entry, start, columns);
+      this.#keep(resource, entry, row);
+      return row;
+    };
+  }
+
+  #keep(resource: Resource, entry: Entry, row: Row): void {
+    if (this.#count >= this.#rowsMax) {
+      this.#rows = new WeakMap();
+      this.#count = 0;
+    }
+    this.#rowsOf(resource).set(entry, row);
+    this.#count += 1;
+  }
+
+  #rowsOf(resource: Resource): WeakMap<Entry, Row> {
+    let rows = this.#rows.get(resource);
+    if (rows === undefined) {
+      rows = new WeakMap();
+      this.#rows.set(resource, rows);
+    }
+    return rows;
+  }
+}
+
+export function rowWriter(kept: KeptRows, served: Served, options: TableOptions): ItemWriter {
   const { resource, view } = served;
   const isPlain = view.fromHub === undefined && resource.itemsNameTheirKind !== true;
   if (!isPlain || options.includeObject === 'Object') {
@@ -22,21 +76,34 @@ export function rowWriter(served: Served, options: TableOptions): ItemWriter {
     };
   }
   const start = metadataStart(resource);
-  const { columns } = resource;
+  const read = kept.reader(resource);
+  const { nowMs } = options;
   const withObject = options.includeObject === 'Metadata';
   return (entry, pieces) => {
-    const at = findMetadata(entry.value, start);
-    const hub = decodeForCells(entry, start, at);
-    const cells = JSON.stringify(columns.map((column) => column.cell(hub, options.nowMs)));
+    const { cells, metadataEnd } = read(entry);
+    const shown = JSON.stringify(
+      cells.map((cell) => (typeof cell === 'function' ? cell(nowMs) : cell)),
+    );
     if (!withObject) {
-      pieces.push(Buffer.from(`{"cells":${cells},"object":null}`));
+      pieces.push(Buffer.from(`{"cells":${shown},"object":null}`));
       return;
     }
     const head =
-      `{"cells":${cells},"object":{"kind":"PartialObjectMetadata",` +
+      `{"cells":${shown},"object":{"kind":"PartialObjectMetadata",` +
       `"apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"${entry.revision}",`;
-    pieces.push(Buffer.from(head), entry.value.subarray(start, at.end), closing);
+    pieces.push(Buffer.from(head), entry.value.subarray(start, metadataEnd), closing);
   };
+}
+
+function readRow(entry: Entry, start: number, columns: readonly Column[]): Row {
+  const at = findMetadata(entry.value, start);
+  const hub = decodeForCells(entry, start, at);
+  const cells = columns.map((column) => {
+    if (column.at !== undefined) return column.at(hub);
+    if (column.cell.length < 2) return column.cell(hub, 0);
+    return (nowMs: number) => column.cell(hub, nowMs);
+  });
+  return { cells, metadataEnd: at.end };
 }
 
 const closing = Buffer.from('}}');

@@ -41,6 +41,7 @@ export async function deleteCollection(parts: Parts, call: Call): Promise<Answer
     form: 'object',
     includeObject: 'None',
     clock,
+    keptRows: parts.keptRows,
   });
   const headers = { 'content-type': 'application/json' };
   return { type: 'plain', response: { status: 200, headers, body } };

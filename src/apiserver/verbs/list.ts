@@ -19,14 +19,15 @@ export async function list(parts: Parts, call: Call): Promise<Answer> {
   const selection = readSelection(served, info);
   const includeObject = includeObjectOf(info.query);
   const { entries, metadata } = await readPage(store, served, selection, info.query);
+  const { form } = output;
   if (output.encoding === 'protobuf') {
     const { protobufOutput } = parts;
-    const { form } = output;
     const body = await protobufList({ protobufOutput, clock, served, entries, metadata, form });
     const headers = { 'content-type': protobufType };
     return { type: 'plain', response: { status: 200, headers, body } };
   }
-  const body = listBody({ served, entries, metadata, form: output.form, includeObject, clock });
+  const { keptRows } = parts;
+  const body = listBody({ served, entries, metadata, form, includeObject, clock, keptRows });
   if (output.encoding === 'yaml') return yamlAnswer(body);
   const headers = { 'content-type': 'application/json' };
   return { type: 'plain', response: { status: 200, headers, body } };

@@ -9,7 +9,7 @@ import { formatLabelSelector } from '#api/selectors.ts';
 import { cronProblem, isTimeZone } from '#kit/cron.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import { workloadNameWarnings } from '#resources/core/pod/warnings.ts';
-import { ageColumn, formatAge, nameColumn } from '../columns.ts';
+import { ageColumn, ageSince, nameColumn, timedColumn } from '../columns.ts';
 import { setPodTemplateDefaults } from '../core/pod/defaults.ts';
 import { changeMember, fillIn } from '../fill-in.ts';
 import type { CronJob, CronJobSpec, JobTemplateSpec } from '../types/batch-v1.ts';
@@ -186,16 +186,14 @@ function cronJobColumns(): readonly Column<CronJob>[] {
       priority: 0,
       cell: ({ status }) => status?.active?.length ?? 0,
     },
-    {
+    timedColumn({
       name: 'Last Schedule',
       type: 'string',
       description: 'Time since a Job was last made.',
       priority: 0,
-      cell: ({ status }, nowMs) =>
-        status?.lastScheduleTime === undefined
-          ? '<none>'
-          : formatAge(status.lastScheduleTime, nowMs),
-    },
+      at: ({ status }) =>
+        status?.lastScheduleTime === undefined ? () => '<none>' : ageSince(status.lastScheduleTime),
+    }),
     ageColumn(),
     {
       name: 'Containers',

@@ -8,7 +8,7 @@ import { formatLabelSelector } from '#api/selectors.ts';
 import { timeMs } from '#api/timestamp.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import { templateColumns } from '../apps/workload-columns.ts';
-import { ageColumn, formatDuration, nameColumn } from '../columns.ts';
+import { ageColumn, formatDuration, nameColumn, timedColumn } from '../columns.ts';
 import { setPodTemplateDefaults } from '../core/pod/defaults.ts';
 import { changeMember, fillIn, mapItems } from '../fill-in.ts';
 import type { Job, JobSpec } from '../types/batch-v1.ts';
@@ -134,17 +134,17 @@ function jobColumns(): readonly Column<Job>[] {
       priority: 0,
       cell: completionsOf,
     },
-    {
+    timedColumn({
       name: 'Duration',
       type: 'string',
       description: 'Time from the start to the end, or until now.',
       priority: 0,
-      cell: ({ status }, nowMs) => {
-        const startMs = timeMs(status?.startTime);
-        if (startMs === undefined) return '';
-        return formatDuration((timeMs(status?.completionTime) ?? nowMs) - startMs);
+      at: ({ status }) => {
+        const [startMs, endMs] = [timeMs(status?.startTime), timeMs(status?.completionTime)];
+        if (startMs === undefined) return () => '';
+        return (nowMs) => formatDuration((endMs ?? nowMs) - startMs);
       },
-    },
+    }),
     ageColumn(),
     ...templateColumns<Job>().slice(0, 2),
     {

@@ -8,7 +8,7 @@ import type { GroupVersion, KubeObject } from '#api/object.ts';
 import { validateObjectMeta, validateObjectMetaUpdate } from '#api/object-meta.ts';
 import { defineResource, type Resource, type ResourceView } from '#api/resource.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
-import { formatAge } from '../columns.ts';
+import { ageSince, timedColumn } from '../columns.ts';
 import type { Event } from '../types/core-v1.ts';
 import type { Event as NewEvent } from '../types/events-v1.ts';
 import { hubView } from '../view.ts';
@@ -229,14 +229,13 @@ function same(one: unknown, other: unknown): boolean {
   return jsonEqual(one ?? null, other ?? null);
 }
 
-function firstSeen(event: Event, nowMs: number): string {
-  return formatAge(event.firstTimestamp ?? event.eventTime, nowMs);
+function firstSeen(event: Event): (nowMs: number) => string {
+  return ageSince(event.firstTimestamp ?? event.eventTime);
 }
 
-function lastSeen(event: Event, nowMs: number): string {
-  if (event.series !== undefined) return formatAge(event.series.lastObservedTime, nowMs);
-  if (event.lastTimestamp) return formatAge(event.lastTimestamp, nowMs);
-  return firstSeen(event, nowMs);
+function lastSeen(event: Event): (nowMs: number) => string {
+  if (event.series !== undefined) return ageSince(event.series.lastObservedTime);
+  return event.lastTimestamp ? ageSince(event.lastTimestamp) : firstSeen(event);
 }
 
 function sourceText({ source, reportingComponent, reportingInstance }: Event): string {
@@ -251,13 +250,13 @@ function objectText({ involvedObject }: Event): string {
 }
 
 const eventColumns = [
-  {
+  timedColumn({
     name: 'Last Seen',
     type: 'string',
     description: 'Time since it happened last.',
     priority: 0,
-    cell: lastSeen,
-  },
+    at: lastSeen,
+  }),
   {
     name: 'Type',
     type: 'string',
@@ -300,13 +299,13 @@ const eventColumns = [
     priority: 0,
     cell: ({ message }: Event) => (message ?? '').trim(),
   },
-  {
+  timedColumn({
     name: 'First Seen',
     type: 'string',
     description: 'Time since it happened first.',
     priority: 1,
-    cell: firstSeen,
-  },
+    at: firstSeen,
+  }),
   {
     name: 'Count',
     type: 'string',

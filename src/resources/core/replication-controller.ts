@@ -101,7 +101,7 @@ function containerColumns() {
     readonly spec?: { readonly template?: NonNullable<ReplicationController['spec']>['template'] };
   }>()
     .slice(0, 2)
-    .map(({ cell, ...column }) => ({
+    .map(({ cell, at: _at, ...column }) => ({
       ...column,
       cell: ({ apiVersion, kind, metadata, spec }: ReplicationController, nowMs: number) =>
         cell({ apiVersion, kind, metadata, spec: { template: spec?.template } }, nowMs),

@@ -4,7 +4,7 @@
  */
 import type { Column } from '#api/resource.ts';
 import { timeMs } from '#api/timestamp.ts';
-import { ageColumn, formatDuration, nameColumn } from '#resources/columns.ts';
+import { ageColumn, formatDuration, nameColumn, timedColumn } from '#resources/columns.ts';
 import type { Container, ContainerStatus, Pod } from '#resources/types/core-v1.ts';
 
 export function podColumns(): readonly Column<Pod>[] {
@@ -27,17 +27,18 @@ export function podColumns(): readonly Column<Pod>[] {
       priority: 0,
       cell: (pod) => summarize(pod).reason,
     },
-    {
+    timedColumn({
       name: 'Restarts',
       type: 'string',
       description: 'How often containers were restarted, and when last.',
       priority: 0,
-      cell: (pod, nowMs) => {
+      at: (pod) => {
         const { restarts, lastRestartMs } = summarize(pod);
-        if (restarts === 0 || lastRestartMs === undefined) return String(restarts);
-        return `${restarts} (${formatDuration(nowMs - lastRestartMs)} ago)`;
+        if (restarts === 0) return noRestarts;
+        if (lastRestartMs === undefined) return () => String(restarts);
+        return (nowMs) => `${restarts} (${formatDuration(nowMs - lastRestartMs)} ago)`;
       },
-    },
+    }),
     ageColumn(),
     {
       name: 'IP',
@@ -68,6 +69,10 @@ export function podColumns(): readonly Column<Pod>[] {
       cell: readinessGates,
     },
   ];
+}
+
+function noRestarts(): string {
+  return '0';
 }
 
 function readinessGates({ spec, status }: Pod): string {
