@@ -265,12 +265,13 @@ class Starter {
     if (postStart === undefined) return;
     const podIP = this.#podIPs(sandbox)[0] ?? '';
     const subject = { container: this.#container, containerId: id, podIP };
-    const { result, message } = await tryHandler(this.#parts, postStart, subject, {
+    const { result } = await tryHandler(this.#parts, postStart, subject, {
       signal: this.#options.interrupt,
       timeoutSeconds: hookSecondsMax,
     });
     if (result === 'success') return;
-    this.say('Warning', 'FailedPostStartHook', `PostStartHook failed: ${message}`);
+    // Not what it said: that may be secret.
+    this.say('Warning', 'FailedPostStartHook', 'PostStartHook failed');
     this.say('Normal', 'Killing', 'FailedPostStartHook');
     await this.#parts.runtime.stopContainer(id, {
       graceSeconds: this.#pod.spec?.terminationGracePeriodSeconds ?? 30,

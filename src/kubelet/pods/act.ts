@@ -123,12 +123,13 @@ async function callPreStop(
   const podIP = runtime.sandboxes[0]?.ips[0] ?? parts.node.hostIPs[0] ?? '';
   const subject = { container, containerId: id, podIP };
   const options = { signal, timeoutSeconds: graceSeconds };
-  const { result, message } = await tryHandler(parts, preStop, subject, options);
+  const { result } = await tryHandler(parts, preStop, subject, options);
   if (result === 'success') return;
+  // Not what it said: that may be secret.
   parts.recorder.record(pod, {
     type: 'Warning',
     reason: 'FailedPreStopHook',
-    message: `PreStopHook failed: ${message}`,
+    message: 'PreStopHook failed',
     fieldPath: `spec.containers{${container.name}}`,
   });
 }

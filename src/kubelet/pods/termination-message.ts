@@ -58,9 +58,9 @@ export class TerminationMessages {
 function lastLines(log: Buffer): string {
   const lines = log.toString().split('\n').slice(-limits.logLinesMax);
   const text = lines
-    .map((line) => parseLogLine(Buffer.from(line))?.content.toString() ?? '')
-    .filter((line) => line !== '')
-    .join('\n');
+    .map((line) => parseLogLine(Buffer.from(line)))
+    .map((record) => record && `${record.content}${record.isPartial ? '' : '\n'}`)
+    .join('');
   return text.slice(-limits.logBytesMax);
 }
 
