@@ -164,3 +164,53 @@ test('revisions are exact beyond what a number is, and at most 64 bits wide', ()
   assert.equal(highestRevision([old('9223372036854775808'), old('x')]), 0n);
   assert.equal(compareRevision(old('3546343826724305832'), old('3546343826724305833')), -1);
 });
+
+/** In the middle of a rollout to `template`, sized for eight, and past its deadline. */
+function halfRolled(spec: object): readonly [Deployment, readonly ReplicaSet[]] {
+  const times = {
+    lastUpdateTime: '2025-01-01T00:00:00Z',
+    lastTransitionTime: '2025-01-01T00:00:00Z',
+  };
+  const progressing = {
+    type: 'Progressing',
+    status: 'True',
+    reason: 'ReplicaSetUpdated',
+    ...times,
+  };
+  const of = deployment({ replicas: 8, ...spec }, { conditions: [progressing] });
+  const current = created(plan(deployment({ replicas: 8 }), []));
+  const containers = [{ name: 'web', image: 'web:0' }];
+  const old = created(
+    plan(deployment({ replicas: 8, template: { ...template, spec: { containers } } }), []),
+  );
+  const status = { replicas: 4, readyReplicas: 4, availableReplicas: 4 };
+  const sized = (set: ReplicaSet): ReplicaSet => ({
+    ...set,
+    ...(set.spec === undefined ? {} : { spec: { ...set.spec, replicas: 4 } }),
+    status,
+  });
+  return [of, [sized(old), sized(current)]];
+}
+
+test('a Recreate that was scaled in the middle of a rollout ends the old set', () => {
+  const [of, sets] = halfRolled({ replicas: 5, strategy: { type: 'Recreate' } });
+  const sizes = plan(of, sets).flatMap((action) =>
+    action.do === 'update' ? [[action.from, action.replicaSet.spec?.replicas]] : [],
+  );
+  assert.deepEqual(
+    sizes.filter(([from, to]) => from !== to),
+    [[4, 0]],
+  );
+});
+
+test('what has a deadline behind it and does not roll is not looked at again and again', () => {
+  const [of, sets] = halfRolled({});
+  assert.ok(
+    plan(of, sets).every((action) => action.do !== 'wait'),
+    'it has timed out',
+  );
+  const gone = { ...of, metadata: { ...of.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' } };
+  assert.ok(plan(gone, sets).every((action) => action.do !== 'wait'));
+  const [scaled, others] = halfRolled({ replicas: 9 });
+  assert.ok(plan(scaled, others).every((action) => action.do !== 'wait'));
+});

@@ -87,7 +87,9 @@ export function planDeployment(facts: Facts, nowMs: number): readonly Action[] {
     const desired = numberIn(set, annotations.desired);
     return wantedOf(set) > 0 && desired !== undefined && desired !== wantedOf(deployment);
   });
-  if (deployment.spec?.paused || isScaling) {
+  // Equal shares are for rolling updates: Recreate ends old sets before the current one grows.
+  const isShared = deployment.spec?.strategy?.type !== 'Recreate' || isAlone(ordered);
+  if (deployment.spec?.paused || (isScaling && isShared)) {
     const scaled = planScaling(deployment, revised);
     const status = countStatus(deployment, scaled, conditions, nowMs);
     const wishes = deployment.metadata.annotations?.[annotations.rollback] !== undefined;
@@ -98,6 +100,10 @@ export function planDeployment(facts: Facts, nowMs: number): readonly Action[] {
   return deployment.spec?.strategy?.type === 'Recreate'
     ? planRecreate(facts, sets, revised, conditions, nowMs)
     : planRolling(facts, sets, revised, conditions, nowMs);
+}
+
+function isAlone(replicaSets: readonly ReplicaSet[]): boolean {
+  return replicaSets.filter((set) => wantedOf(set) > 0).length < 2;
 }
 
 function planRolling(
@@ -159,7 +165,7 @@ function planRest(
   const done = isComplete(deployment, deployment.status ?? {});
   const history = resized.length === 0 && done ? planHistory(deployment, next.old) : [];
   const status = rolloutStatus(deployment, next, conditions, nowMs);
-  return [...resized, ...history, ...finish(deployment, next, status)];
+  return [...resized, ...history, ...finish(deployment, next, status), ...look(deployment, status)];
 }
 
 /** A set for a template that has none. */
@@ -175,7 +181,8 @@ function planCreation(
   const next = hasDeadline(deployment) ? withCondition(conditions, progress, nowMs) : conditions;
   const sets = { current: replicaSet, old };
   const status = countStatus(deployment, sets, next, nowMs);
-  return [{ do: 'create', replicaSet }, ...finish(deployment, sets, status)];
+  const rest = [...finish(deployment, sets, status), ...look(deployment, status)];
+  return [{ do: 'create', replicaSet }, ...rest];
 }
 
 function newReplicaSet(deployment: Deployment, old: readonly ReplicaSet[]): ReplicaSet {
@@ -340,7 +347,7 @@ function changes(before: Sets, after: Sets): readonly Action[] {
   return updates.toSorted((a, b) => Number(growth(b) > 0) - Number(growth(a) > 0));
 }
 
-/** Revision and status where they differ from what is there, and the next look at the clock. */
+/** Revision and status where they differ from what is there. */
 function finish(deployment: Deployment, sets: Sets, status: DeploymentStatus): readonly Action[] {
   const actions: Action[] = [];
   const revision = sets.current?.metadata.annotations?.[annotations.revision];
@@ -349,9 +356,13 @@ function finish(deployment: Deployment, sets: Sets, status: DeploymentStatus): r
   if (isNew || !isSameValue(status, deployment.status)) {
     actions.push({ do: 'set-status', status, ...(isNew ? { revision } : {}) });
   }
-  const untilMs = deployment.spec?.paused ? undefined : stuckCheckMs(deployment, status);
-  if (untilMs !== undefined) actions.push({ do: 'wait', untilMs });
   return actions;
+}
+
+/** When a rollout has to be looked at for being stuck; nothing else runs into its deadline. */
+function look(deployment: Deployment, status: DeploymentStatus): readonly Action[] {
+  const untilMs = stuckCheckMs(deployment, status);
+  return untilMs === undefined ? [] : [{ do: 'wait', untilMs }];
 }
 
 /** How the status tells that a set could not be created, or that its name was taken. */
