@@ -287,12 +287,18 @@ export class World {
   }
 
   #addComponent(name: string, run: Intruder): void {
-    const clock = new SkewedClock(this.clock);
-    this.#clocks.set(name, clock);
+    const clock = this.#skewed(name);
     this.#add(name, (signal, random) => {
       const transport = this.#faulty(name, this.#gateway.transport(identityOf(name)), random);
       return run(this.#depsOf(name, mortal(transport, signal), clock, random), signal);
     });
+  }
+
+  #skewed(name: string): SkewedClock {
+    const onStandstill = (): void => this.fail(`${name} does the same again and again`);
+    const clock = new SkewedClock(this.clock, { onStandstill });
+    this.#clocks.set(name, clock);
+    return clock;
   }
 
   #addFollower(run: Intruder): void {
@@ -336,8 +342,7 @@ export class World {
   async #runServer(signal: AbortSignal, random: Random): Promise<void> {
     const print = this.#options.print;
     const log = worldLog({ world: this, component: apiserver, print });
-    const clock = new SkewedClock(this.clock);
-    this.#clocks.set(apiserver, clock);
+    const clock = this.#skewed(apiserver);
     const store = await this.#disk.open({ clock, log });
     this.#store = store;
     const watch = store.watch(

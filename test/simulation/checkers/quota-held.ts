@@ -1,7 +1,8 @@
 /**
  * A namespace never has more pods than its quota allows: each creation leaves the count within the
  * limit. One that was narrowed below what is there only forbids more, and holds from when its status
- * says it: until then its controller has not heard of it.
+ * says it: until then its controller has not heard of it. Pods that are being deleted may be left
+ * out: past their grace period they count no more, by a clock that may be wrong.
  */
 import type { Pod, ResourceQuota } from '#resources/types/core-v1.ts';
 import type { WorldEvent } from '../trace.ts';
@@ -37,7 +38,8 @@ export class QuotaHeld implements Checker {
     const quota = this.#truth.find<ResourceQuota>('ResourceQuota', 'limit', quotaNamespace);
     if (quota === undefined || nowMs - this.#changedMs < excuseMs) return undefined;
     this.judged += 1;
-    const count = [...this.#truth.of<Pod>('Pod', quotaNamespace)].filter(isActive).length;
+    const pods = [...this.#truth.of<Pod>('Pod', quotaNamespace)].filter(isActive);
+    const count = pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined).length;
     const most = limitOf(quota);
     return count <= most ? undefined : `pod number ${count} is made; the quota is ${most}`;
   }
