@@ -113,7 +113,6 @@ async function runJoined(deps: Deps, run: Run): Promise<void> {
     caCert: identity.caCert,
     client: identity.client,
     serving: serving.pair,
-    servesDNS: false,
     imageDirs: [join(dataDir, 'images'), ...config.imageDirs],
   };
   const node = new NodeProcess(deps, settings, (report) => status.report(report));

@@ -194,7 +194,6 @@ function startNode(deps: ClusterDeps, parts: Parts): NodeProcess {
       caCert: certificates.ca.cert,
       client: certificates.node,
       serving: certificates.kubelet,
-      servesDNS: true,
       imageDirs: [join(config.dataDir, 'images'), ...config.imageDirs],
       logLevel: config.logLevel,
     },

@@ -170,13 +170,12 @@ async function openClusterStore(deps: ClusterDeps, config: ClusterConfig): Promi
 function controlOptions(options: ControlPlaneOptions) {
   const { config, state, certificates, nodeIP, token } = options;
   const { clusterCIDR, serviceCIDR, clusterDNS, clusterDomain } = state;
-  const hasNodeProcess = config.node === 'containerd';
   return {
     clusterCIDR,
     rootCA: certificates.ca.cert,
     issuer: certificates.ca,
     leaderElect: config.leaderElect,
-    dns: hasNodeProcess ? { clusterIP: clusterDNS, nodeIP, port: state.dnsPort } : undefined,
+    dns: config.node === 'hollow' ? undefined : { clusterIP: clusterDNS },
     joining: {
       server: `https://${nodeIP}:${state.apiPort}`,
       token,

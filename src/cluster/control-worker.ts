@@ -19,7 +19,7 @@ import {
   runSchedulerAsLeader,
   type SchedulerDeps,
 } from '#scheduler';
-import { ensureClusterDns } from './cluster-dns.ts';
+import { runClusterDns } from './cluster-dns.ts';
 import { type ClusterFacts, publishCluster } from './cluster-facts.ts';
 import type { JoinToken } from './join-token.ts';
 
@@ -34,10 +34,8 @@ export interface ControlData {
   readonly rootCA: string;
   /** The cluster's authority with its key: it signs what is asked for. */
   readonly issuer: KeyPair;
-  /** The DNS server of the node process, or none where nodes are hollow. */
-  readonly dns:
-    | { readonly clusterIP: string; readonly nodeIP: string; readonly port: number }
-    | undefined;
+  /** The Service in front of the nodes' DNS, or none where nodes are hollow. */
+  readonly dns: { readonly clusterIP: string } | undefined;
   /** What nodes that join are told. */
   readonly joining: {
     readonly server: string;
@@ -95,7 +93,8 @@ export async function runControlWorker(): Promise<void> {
   scope.spawn((signal) => runConfigured(scheduler, data.schedulerConfig, signal));
   const { dns } = data;
   if (dns !== undefined) {
-    scope.spawn((signal) => ensureClusterDns({ client, clock, log }, { ...dns, signal }));
+    const parts = { client, informers, clock, log: log.child({ component: 'cluster-dns' }) };
+    scope.spawn((signal) => runClusterDns(parts, { ...dns, signal }));
   }
   scope.spawn((signal) =>
     publishCluster({ client, clock, log }, { ...data.joining, caCert: data.rootCA, signal }),

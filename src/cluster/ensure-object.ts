@@ -17,13 +17,13 @@ export async function ensureObject<T extends KubeObject>(
   wanted: T,
   signal: AbortSignal,
 ): Promise<void> {
+  const { metadata, kind: _kind, apiVersion: _version, ...content } = wanted;
+  const { namespace, name = '' } = metadata;
   try {
-    await client.create(kind, wanted, { signal });
-  } catch (error) {
-    if (!isReason(error, 'AlreadyExists')) throw error;
-    const { metadata, kind: _kind, apiVersion: _version, ...content } = wanted;
-    const { namespace, name = '' } = metadata;
     await client.patch(kind, { namespace, name }, content, { type: 'merge', signal });
+  } catch (error) {
+    if (!isReason(error, 'NotFound')) throw error;
+    await client.create(kind, wanted, { signal });
   }
 }
 

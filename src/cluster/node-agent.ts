@@ -7,7 +7,7 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Informers, openClient, openHttpTransport, openInformers } from '#client';
+import { type Client, type Informers, openClient, openHttpTransport, openInformers } from '#client';
 import { type Containerd, openContainerd, openRuntime, type Runtime } from '#cri';
 import { runDNS } from '#dns';
 import { buildPauseImage } from '#images';
@@ -20,6 +20,7 @@ import { defaultSettings, runKubelet } from '#kubelet';
 import { runPodNetwork } from '#network';
 import { runServiceProxy } from '#proxy';
 import { nodes } from '#resources/kinds.ts';
+import { tellDnsPort } from './cluster-dns.ts';
 import type { NodeCommand, NodeReport, NodeSettings, Renewal } from './node-process.ts';
 import { runNodeRoutes } from './node-routes.ts';
 import { stopAllPods } from './stop-pods.ts';
@@ -162,7 +163,7 @@ async function runComponents(
     ),
   );
   const common = { nodeName: state.nodeName, nodeIP, clusterId: state.id, dataDir };
-  spawnServices(scope, { ...deps, informers }, settings);
+  spawnServices(scope, { ...deps, client, informers }, settings);
   scope.spawn((ending) =>
     runKubelet(
       { client, informers, runtime, clock, random, log: log.child({ component: 'kubelet' }) },
@@ -191,14 +192,16 @@ async function runComponents(
 /** What makes Services work, and names of them. */
 function spawnServices(
   scope: Scope,
-  { informers, clock, log }: Deps & { readonly informers: Informers },
-  { state, nodeIP, servesDNS }: NodeSettings,
+  parts: Deps & { readonly client: Client; readonly informers: Informers },
+  { state, nodeIP }: NodeSettings,
 ): void {
+  const { informers, clock, log } = parts;
+  const { nodeName } = state;
   scope.spawn((ending) =>
     runServiceProxy(
       { informers, clock, log: log.child({ component: 'proxy' }) },
       {
-        nodeName: state.nodeName,
+        nodeName,
         clusterId: state.id,
         clusterCIDR: state.clusterCIDR,
         onReady: () => report({ ready: 'proxy', detail: 'nftables' }),
@@ -206,21 +209,22 @@ function spawnServices(
       },
     ),
   );
-  if (servesDNS) {
-    scope.spawn((ending) =>
-      runDNS(
-        { informers, clock, log: log.child({ component: 'dns' }) },
-        {
-          address: nodeIP,
-          port: state.dnsPort,
-          clusterDomain: state.clusterDomain,
-          clusterCIDR: state.clusterCIDR,
-          onReady: () => report({ ready: 'dns', detail: `${state.clusterDNS}:53` }),
-          signal: ending,
+  scope.spawn((ending) =>
+    runDNS(
+      { informers, clock, log: log.child({ component: 'dns' }) },
+      {
+        address: nodeIP,
+        port: state.dnsPort,
+        clusterDomain: state.clusterDomain,
+        clusterCIDR: state.clusterCIDR,
+        onReady: ({ port }) => {
+          report({ ready: 'dns', detail: `${state.clusterDNS}:53` });
+          scope.spawn((signal) => tellDnsPort(parts, { nodeName, port, signal }));
         },
-      ),
-    );
-  }
+        signal: ending,
+      },
+    ),
+  );
 }
 
 /** Loads each archive once: what was loaded is known by its name, size and date. */

@@ -22,8 +22,6 @@ export interface NodeSettings {
   readonly client: KeyPair;
   /** What the kubelet's server shows. */
   readonly serving: KeyPair;
-  /** Runs the server behind the Service of the cluster's DNS. */
-  readonly servesDNS: boolean;
   readonly imageDirs: readonly string[];
   readonly logLevel: Level;
 }

@@ -16,8 +16,8 @@ import type { Clock } from '#kit/clock.ts';
 import { contains } from '#kit/ip.ts';
 import type { Logger } from '#kit/log.ts';
 import { type Random, systemRandom } from '#kit/random.ts';
-import { endpointSlices, namespaces, services } from '#resources/kinds.ts';
-import type { Namespace, Service } from '#resources/types/core-v1.ts';
+import { endpointSlices, namespaces, nodes, services } from '#resources/kinds.ts';
+import type { Namespace, Node, Service } from '#resources/types/core-v1.ts';
 import type { EndpointSlice } from '#resources/types/discovery-v1.ts';
 import { Forwarder, parseUpstreams, type Upstream } from './forward.ts';
 import type { RecordSource, Zone } from './records.ts';
@@ -48,7 +48,7 @@ export interface DnsOptions {
   /** 0 chooses a free one. */
   readonly port: number;
   readonly clusterDomain: string;
-  /** Pods are served; so is this machine itself. */
+  /** Pods are served; so are this machine itself and the other nodes, in whose name pods ask. */
   readonly clusterCIDR: string;
   /** Name servers for all other names; those of this machine when absent. */
   readonly upstreams?: readonly Upstream[] | undefined;
@@ -82,7 +82,8 @@ export async function runDNS(deps: DnsDeps, options: DnsOptions): Promise<void> 
     {
       clock,
       log,
-      isAllowed: (from) => from === address || contains(clusterCIDR, from) || own.has(from),
+      isAllowed: (from) =>
+        from === address || contains(clusterCIDR, from) || own.has(from) || source.isNode(from),
       resolve: (query, via) => resolve({ source, zone, forwarder }, query, { via, signal }),
     },
     {
@@ -116,11 +117,16 @@ class InformerSource implements RecordSource {
   readonly #services: Informer<Service>;
   readonly #slices: Informer<EndpointSlice>;
   readonly #namespaces: Informer<Namespace>;
+  readonly #nodes: Informer<Node>;
 
   constructor(informers: Informers) {
     this.#services = informers.of(services);
     this.#slices = informers.of(endpointSlices);
     this.#namespaces = informers.of(namespaces);
+    this.#nodes = informers.of(nodes);
+    this.#nodes.addIndex(addressIndex, ({ status }) =>
+      (status?.addresses ?? []).map(({ address }) => address),
+    );
     this.#services.addIndex(addressIndex, ({ spec }) => [
       ...new Set([spec?.clusterIP ?? '', ...(spec?.clusterIPs ?? [])]),
     ]);
@@ -144,6 +150,10 @@ class InformerSource implements RecordSource {
       if (signal.aborted) return false;
       throw error;
     }
+  }
+
+  isNode(address: string): boolean {
+    return !this.#nodes.byIndex(addressIndex, address)[Symbol.iterator]().next().done;
   }
 
   service(namespace: string, name: string): Service | undefined {

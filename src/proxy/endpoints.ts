@@ -3,7 +3,9 @@
  *
  * Ready endpoints serve. Where there is none, those that are shutting down but still serve are
  * better than nobody, so that a rollout of a single replica loses no connection. Both for the
- * whole cluster and for this node alone. Pure; called by `service-plan.ts`.
+ * whole cluster and for this node alone. Where every ready endpoint says which nodes it is meant for
+ * (`hints.forNodes`), and some are meant for this one, the whole cluster is those. Pure; called by
+ * `service-plan.ts`.
  *
  * Behaviour: kubernetes.io, "Virtual IPs and Service Proxies", "Traffic policies" and "Traffic to
  * terminating endpoints".
@@ -30,6 +32,8 @@ export function portTargets(
 ): PortTargets {
   const ready = new Map<string, Target>();
   const leaving = new Map<string, Target>();
+  const meant = new Set<string>();
+  let allHinted = true;
   for (const slice of slices) {
     if (slice.addressType !== 'IPv4') continue;
     const number = portNumber(port, slice);
@@ -43,6 +47,9 @@ export function portTargets(
       const found = state === 'ready' ? ready : leaving;
       // A pod may be in two slices for a moment; knowing its place wins.
       const key = `${address}:${number}`;
+      const forNodes = endpoint.hints?.forNodes ?? [];
+      if (state === 'ready' && forNodes.length === 0) allHinted = false;
+      if (forNodes.some(({ name }) => name === options.nodeName)) meant.add(key);
       if (found.get(key)?.place !== 'here') found.set(key, target);
     }
   }
@@ -50,8 +57,10 @@ export function portTargets(
   const readyTargets = sorted(ready);
   const leavingTargets = sorted(leaving);
   const localReady = readyTargets.filter(here);
+  const near = readyTargets.filter((target) => meant.has(`${target.address}:${target.port}`));
+  const chosen = allHinted && near.length > 0 ? near : readyTargets;
   return {
-    cluster: readyTargets.length > 0 ? readyTargets : leavingTargets,
+    cluster: chosen.length > 0 ? chosen : leavingTargets,
     local: localReady.length > 0 ? localReady : leavingTargets.filter(here),
   };
 }

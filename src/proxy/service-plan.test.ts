@@ -75,6 +75,32 @@ function ends(
 const here = '10.42.0.3';
 const there = '10.42.1.4@node-2';
 
+test('endpoints that are meant for this node are taken before others', () => {
+  const hinted = (forNodes: readonly string[], text: string): Endpoint => ({
+    ...endpoint(text),
+    hints: { forNodes: forNodes.map((name) => ({ name })) },
+  });
+  const reached = (...endpoints: readonly Endpoint[]): readonly string[] => {
+    const [slice] = slices();
+    const { items } = planService(service({}), [{ ...slice, endpoints } as EndpointSlice], node);
+    const packet = { from: client, to: '10.43.0.7', port: 80 };
+    const outcomes = Array.from({ length: 12 }, (_, chance) =>
+      trace(items, packet, { own, chance }),
+    );
+    return [
+      ...new Set(outcomes.map((each) => ('endpoint' in each ? each.endpoint : 'none'))),
+    ].sort();
+  };
+  const mine = hinted(['node-1'], there);
+  const theirs = hinted(['node-2'], here);
+  assert.deepEqual(reached(mine, theirs), ['10.42.1.4:8080']);
+  const both = ['10.42.0.3:8080', '10.42.1.4:8080'];
+  assert.deepEqual(reached(hinted(['node-3'], there), theirs), both, 'none is meant for this one');
+  assert.deepEqual(reached(mine, endpoint(here)), both, 'one says nothing');
+  const ending = hinted(['node-1'], `${there} leaving`);
+  assert.deepEqual(reached(ending, theirs), ['10.42.0.3:8080'], 'those that are ready come first');
+});
+
 test('a cluster address leads to every ready endpoint', () => {
   const web = service({});
   assert.deepEqual(ends(web, [here, there]), ['10.42.0.3:8080', '10.42.1.4:8080']);

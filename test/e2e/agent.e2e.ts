@@ -1,0 +1,279 @@
+/**
+ * Two real nodes: `coracle up` on one machine, `coracle agent` on another, with a cable between
+ * them and no way out. Pods reach each other across it, and go on doing so while either side is
+ * away; certificates are exchanged while all runs.
+ */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { systemClock } from '#kit/clock.ts';
+import { systemRandom } from '#kit/random.ts';
+import { type CommandResult, runCommand } from '#kit/run-command.ts';
+import { issueCertificate } from '#kit/x509.ts';
+import { AgentProcess } from '#test/agent-process.ts';
+import { behind, ClusterProcess, until } from '#test/cluster-process.ts';
+import { covers } from '#test/covers.ts';
+import { LinkedPlaces, launcherOf, type Place } from '#test/places.ts';
+
+const { signal } = new AbortController();
+const program = fileURLToPath(new URL('../../bin/coracle.js', import.meta.url));
+const images = ['--images', process.env['CORACLE_IMAGES'] ?? '.cache/images'];
+
+function run(place: Place, command: string, ...args: readonly string[]): Promise<CommandResult> {
+  const all = behind(launcherOf(place), command, args);
+  return runCommand(...all, { signal, timeoutMs: 20_000 });
+}
+
+/** A pod that says its name to whoever asks. */
+const pod = (name: string, nodeName: string): string => `
+apiVersion: v1
+kind: Pod
+metadata: { name: ${name}, labels: { app: who } }
+spec:
+  nodeName: ${nodeName}
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: localhost/busybox:1.35
+    command:
+    - sh
+    - -c
+    - |
+      echo serving; mkdir /tmp/w; hostname > /tmp/w/index.html
+      httpd -f -vv -p 8080 -h /tmp/w &
+      trap exit TERM; while true; do sleep 1; done
+    readinessProbe: { httpGet: { port: 8080 }, periodSeconds: 1 }
+---`;
+
+const service = `
+apiVersion: v1
+kind: Service
+metadata: { name: who }
+spec:
+  type: NodePort
+  selector: { app: who }
+  ports: [{ port: 80, targetPort: 8080 }]
+`;
+
+test('two nodes are one cluster', { timeout: 240_000 }, async (t) => {
+  await using places = await LinkedPlaces.open();
+  const [serverIP, agentIP] = places.addresses;
+  const launcher = launcherOf(places.one);
+  const flags = ['--node-name', 'server', '--node-ip', serverIP, '--no-kubeconfig'];
+  await using cluster = await ClusterProcess.open({ launcher, flags });
+  const server = ['--server', `https://${serverIP}:${cluster.apiPort}`];
+  await using agent = new AgentProcess({
+    launcher: launcherOf(places.two),
+    flags: [...server, '--node-name', 'agent', '--node-ip', agentIP, ...images],
+  });
+  const machines = [
+    [places.one, serverIP],
+    [places.two, agentIP],
+  ] as const;
+  const step = async (name: string, body: () => Promise<void>): Promise<void> => {
+    let failure: { readonly error: unknown } | undefined;
+    await t.test(name, async () => {
+      try {
+        await body();
+      } catch (error) {
+        failure = { error };
+        const state = await cluster.tryKubectl('get', 'nodes,pods,endpointslices,events', '-A');
+        console.error(`${state.stdout}\n${cluster.logs()}\n--- agent\n${agent.logs()}`);
+        throw error;
+      }
+    });
+    if (failure !== undefined) throw failure.error;
+  };
+  const ask = async (from: string, url: string): Promise<string> => {
+    const wget = ['timeout', '4', 'wget', '-qO-', url];
+    const { code, stdout, stderr } = await cluster.tryKubectl('exec', from, '--', ...wget);
+    return code === 0 ? stdout.trim() : `${stderr}${stdout}`.trim();
+  };
+  const addressOf = (name: string): Promise<string> =>
+    cluster.kubectl('get', 'pod', name, '-o', 'jsonpath={.status.podIP}');
+  const both = async (body: (from: string, to: string) => Promise<void>): Promise<void> => {
+    await body('on-server', 'on-agent');
+    await body('on-agent', 'on-server');
+  };
+  const acrossDirectly = (): Promise<void> =>
+    both(async (from, to) => {
+      assert.equal(await ask(from, `http://${await addressOf(to)}:8080`), to, `from ${from}`);
+    });
+  const allReady = (): Promise<string> =>
+    cluster.kubectl('wait', '--for=condition=Ready', 'node,pod', '--all', '--timeout=40s');
+
+  await step('the agent joins with the token and is Ready', async () => {
+    await cluster.up({ limitMs: 60_000 });
+    const token = await run(
+      places.one,
+      process.execPath,
+      program,
+      'token',
+      '--data-dir',
+      cluster.dataDir,
+    );
+    assert.match(token.stdout, /^K10[0-9a-f]{64}::[a-z0-9]{6}\.[a-z0-9]{16}\n$/);
+    await agent.start('--token', token.stdout.trim());
+    const nodes = await cluster.kubectl('get', 'nodes', '-o', 'wide');
+    assert.match(nodes, new RegExp(`^agent +Ready .* ${agentIP} `, 'm'));
+    assert.match(nodes, new RegExp(`^server +Ready .* ${serverIP} `, 'm'));
+    covers('BOO-034');
+  });
+  await step('pods of both nodes reach each other', async () => {
+    const input = `${pod('on-server', 'server')}${pod('on-agent', 'agent')}${service}`;
+    const applied = await cluster.kubectlWith({ input }, 'apply', '-f', '-');
+    assert.equal(applied.code, 0, applied.stderr);
+    await allReady();
+    await acrossDirectly();
+    await both(async (from, to) => {
+      const [address, own] = [await addressOf(to), await addressOf(from)];
+      const log = await cluster.kubectl('logs', to);
+      assert.ok(log.includes(`${own}]`), `${to} sees the address of ${from}: ${log}`);
+      const inside = await cluster.kubectl('exec', from, '--', 'hostname', '-i');
+      assert.equal(inside.trim(), own, 'a pod sees the address that others see');
+      for (const [place, node] of machines) {
+        assert.equal((await run(place, 'curl', '-sS', `http://${address}:8080`)).stdout, `${to}\n`);
+        const seen = await cluster.kubectl('logs', to);
+        assert.ok(seen.includes(`${node}]`), `${to} sees the node ${node}: ${seen}`);
+      }
+    });
+    const ranges = ['get', 'nodes', '-o', 'jsonpath={.items[*].spec.podCIDR}'];
+    assert.equal(new Set((await cluster.kubectl(...ranges)).split(' ')).size, 2);
+    covers('NET-001', 'NET-016', 'NET-024', 'NET-029', 'NET-035', 'NET-050');
+    covers('NET-070', 'NET-071', 'NET-072');
+  });
+  await step('a Service has endpoints on both, by address, name and node port', async () => {
+    await both(async (from) => {
+      const seen = new Set<string>();
+      await until(
+        async () => seen.add(await ask(from, 'http://who.default.svc.cluster.local')).size === 2,
+        { what: () => `both answer ${from}: ${[...seen].join(', ')}`, limitMs: 20_000 },
+      );
+      assert.deepEqual([...seen].sort(), ['on-agent', 'on-server']);
+    });
+    const read = ['get', 'service', 'who', '-o', 'jsonpath={.spec.ports[0].nodePort}'];
+    const nodePort = Number(await cluster.kubectl(...read));
+    assert.ok(nodePort >= 30_000 && nodePort <= 32_767, String(nodePort));
+    for (const place of [places.one, places.two]) {
+      for (const address of places.addresses) {
+        const url = `http://${address}:${nodePort}`;
+        const { stdout } = await run(place, 'curl', '-sS', '--max-time', '4', url);
+        assert.match(stdout, /^on-(agent|server)$/m, url);
+      }
+    }
+    covers('SVC-005', 'SVC-035');
+  });
+  await step('logs and exec on the agent', async () => {
+    assert.match(await cluster.kubectl('logs', 'on-agent'), /^serving\n/);
+    const input = 'through standard input\n';
+    const echoed = await cluster.kubectlWith({ input }, 'exec', '-i', 'on-agent', '--', 'cat');
+    assert.equal(echoed.stdout, input);
+    assert.equal(
+      (await cluster.tryKubectl('exec', 'on-agent', '--', 'sh', '-c', 'exit 5')).code,
+      5,
+    );
+  });
+  const containers = async (): Promise<string> =>
+    cluster.kubectl(
+      'get',
+      'pods',
+      '-o',
+      'jsonpath={.items[*].status.containerStatuses[*].containerID}',
+    );
+  await step('the agent is killed: its pods go on, and it needs no token again', async () => {
+    const before = await containers();
+    await agent.kill();
+    assert.equal(await ask('on-server', `http://${await addressOf('on-agent')}:8080`), 'on-agent');
+    // As if most of its year was over: it asks for another at once, and goes on with that.
+    const path = join(agent.dataDir, 'agent/tls/client.crt');
+    const ending = shorten(cluster.dataDir, agent.dataDir);
+    await agent.start();
+    await until(() => readFileSync(path, 'utf8') !== ending.cert, {
+      what: 'the certificate has been renewed',
+      limitMs: 10_000,
+    });
+    await until(() => systemClock().now() > ending.endMs + 1000, {
+      what: 'the old certificate is over',
+      limitMs: 20_000,
+    });
+    assert.equal(await containers(), before);
+    const input = pod('after', 'agent');
+    assert.equal((await cluster.kubectlWith({ input }, 'apply', '-f', '-')).code, 0);
+    await allReady();
+    assert.equal(await ask('on-server', `http://${await addressOf('after')}:8080`), 'after');
+    await cluster.kubectl('delete', 'pod', 'after');
+  });
+  await step('the server is away for a while: pods go on, names are answered', async () => {
+    const before = await containers();
+    const [address, pid] = [await addressOf('on-server'), webServerOf(agent.dataDir)];
+    await cluster.kill({ containerd: false });
+    const inPod = (...command: readonly string[]): Promise<CommandResult> =>
+      run(places.two, 'nsenter', '--net', '--mount', `--target=${pid}`, 'timeout', '4', ...command);
+    const direct = await inPod('wget', '-qO-', `http://${address}:8080`);
+    assert.equal(direct.stdout, 'on-server\n', direct.stderr);
+    const named = await inPod('wget', '-qO-', 'http://who.default.svc.cluster.local');
+    assert.match(named.stdout, /^on-(agent|server)$/m, named.stderr);
+    await cluster.up();
+    await allReady();
+    assert.equal(await containers(), before);
+    await acrossDirectly();
+  });
+  await step('the agent stops and starts: the same objects, the pods anew', async () => {
+    await agent.stop();
+    assert.deepEqual(await agent.processes(), []);
+    assert.equal((await run(places.two, 'nft', 'list', 'tables')).stdout, '');
+    assert.doesNotMatch((await run(places.two, 'ip', 'route')).stdout, /10\.42\./);
+    await agent.start();
+    await allReady();
+    await acrossDirectly();
+  });
+  await step('the agent goes', () => agent.stop());
+});
+
+/** Puts a certificate in place that is nearly over; both of its ends. */
+function shorten(
+  serverDir: string,
+  agentDir: string,
+): { readonly cert: string; readonly endMs: number } {
+  const read = (name: string): string => readFileSync(join(serverDir, 'server/tls', name), 'utf8');
+  const [nowMs, random] = [systemClock().now(), systemRandom()];
+  const endMs = nowMs + 6_000;
+  const pair = issueCertificate(
+    { random },
+    {
+      commonName: 'system:node:agent',
+      organizations: ['system:nodes'],
+      role: 'client',
+      notBeforeMs: nowMs - 3_600_000,
+      notAfterMs: endMs,
+      issuer: { cert: read('ca.crt'), key: read('ca.key') },
+    },
+  );
+  const folder = join(agentDir, 'agent/tls');
+  writeFileSync(join(folder, 'client.key'), pair.key);
+  writeFileSync(join(folder, 'client.crt'), pair.cert);
+  return { cert: pair.cert, endMs };
+}
+
+/** The process of a pod on the node of this data dir. */
+function webServerOf(dataDir: string): string {
+  // Our own file, written as a whole.
+  const { id } = JSON.parse(readFileSync(join(dataDir, 'cluster.json'), 'utf8')) as { id: string };
+  const read = (pid: string, file: string): string => {
+    try {
+      return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+    } catch {
+      return '';
+    }
+  };
+  const found = readdirSync('/proc').find(
+    (pid) =>
+      /^\d+$/.test(pid) &&
+      read(pid, 'cmdline').startsWith('httpd\0') &&
+      read(pid, 'cgroup').includes(`/coracle-${id}/`),
+  );
+  assert.ok(found !== undefined, 'there is a web server on the node');
+  return found;
+}
