@@ -111,6 +111,18 @@ test('an event that has outlived its time begins again', async () => {
   await stop();
 });
 
+test('what the server refuses holds up no other', async () => {
+  const { clock, recorder, sent, stop } = open(() => (sent.length === 0 ? 500 : 200));
+  recorder.record(about, { type: 'Warning', reason: 'BackOff', message: 'Back-off' });
+  recorder.record(about, { type: 'Normal', reason: 'Pulled', message: 'Image is here' });
+  await clock.advance(1);
+  assert.deepEqual(
+    sent.map(({ body }) => body.reason),
+    ['BackOff', 'Pulled'],
+  );
+  await stop();
+});
+
 test('many alike are combined; a flood is silenced and trickles on', async () => {
   const { clock, recorder, sent, stop } = open();
   for (let index = 0; index < 40; index++) {

@@ -7,7 +7,7 @@
  * many alike with different texts are combined into one; and an object that causes a flood is
  * silenced for a while (`event-correlation.ts`, with upstream's numbers).
  */
-import { isReason } from '#api/errors.ts';
+import { ApiError, isReason } from '#api/errors.ts';
 import type { KindOf } from '#api/kind-of.ts';
 import type { KubeObject } from '#api/object.ts';
 import { type Clock, formatTime } from '#kit/clock.ts';
@@ -118,16 +118,9 @@ class QueueingRecorder implements Recorder {
         return;
       } catch (error) {
         signal.throwIfAborted();
-        // What the server refuses once (a namespace that ends, a bad field) it refuses always.
-        const hopeless = [
-          'Forbidden',
-          'Invalid',
-          'NotFound',
-          'AlreadyExists',
-          'BadRequest',
-        ] as const;
-        if (hopeless.some((reason) => isReason(error, reason))) {
-          this.#deps.log?.debug('event was refused', { reason: event.reason, error });
+        // What the server answers it would answer again, and others wait behind this one.
+        if (error instanceof ApiError) {
+          this.#deps.log?.info('event was refused', { reason: event.reason, error });
           return;
         }
         const delayMs = recorderLimits.retryMs * (1 + this.#deps.random.fraction());

@@ -178,7 +178,7 @@ class Starter {
         environment,
         hostsFile: place.hostsFile,
         terminationFile: message,
-        readOnlyVolumes: readOnlyClaims(this.#pod),
+        readOnlyVolumes: readOnlyVolumes(this.#pod),
       });
       if (mounts.some(({ hostPath }) => hostPath === message)) chmodSync(message, 0o666);
       const config = containerConfig(this.#pod, this.#container, {
@@ -285,10 +285,12 @@ function writeHostsFile(file: string, text: string): void {
   writeFileSync(file, text, { mode: 0o644 });
 }
 
-/** Volumes whose claim is used for reading only. */
-function readOnlyClaims({ spec }: Pod): ReadonlySet<string> {
-  const claims = (spec?.volumes ?? []).filter(
-    ({ persistentVolumeClaim }) => persistentVolumeClaim?.readOnly === true,
+/** Volumes that nobody writes to: what the API fills, and claims used for reading only. */
+function readOnlyVolumes({ spec }: Pod): ReadonlySet<string> {
+  const volumes = (spec?.volumes ?? []).filter(
+    ({ secret, configMap, downwardAPI, projected, persistentVolumeClaim }) =>
+      (secret ?? configMap ?? downwardAPI ?? projected) !== undefined ||
+      persistentVolumeClaim?.readOnly === true,
   );
-  return new Set(claims.map(({ name }) => name));
+  return new Set(volumes.map(({ name }) => name));
 }

@@ -126,7 +126,7 @@ async function addConfigMap(
   for (const [key, value] of Object.entries(configMap?.binaryData ?? {})) {
     data.set(key, Buffer.from(value, 'base64'));
   }
-  addKeys(files, data, reference, mode, `${pod.metadata.namespace}/${name}`, 'configmap');
+  addKeys(files, data, reference, mode, 'configmap');
 }
 
 async function addSecret(
@@ -145,7 +145,7 @@ async function addSecret(
   for (const [key, value] of Object.entries(secret?.data ?? {})) {
     data.set(key, Buffer.from(value, 'base64'));
   }
-  addKeys(files, data, reference, mode, `${pod.metadata.namespace}/${name}`, 'secret');
+  addKeys(files, data, reference, mode, 'secret');
 }
 
 function addKeys(
@@ -153,7 +153,6 @@ function addKeys(
   data: ReadonlyMap<string, Uint8Array>,
   { items = [], optional }: Reference,
   defaultMode: number,
-  where: string,
   sort: string,
 ): void {
   if (items.length === 0) {
@@ -164,7 +163,11 @@ function addKeys(
     const value = data.get(key);
     if (value !== undefined) put(files, path, value, mode ?? defaultMode);
     else if (optional !== true) {
-      throw new VolumeError(`${sort} "${where}" references non-existent key: ${key}`);
+      throw new VolumeError(
+        sort === 'secret'
+          ? `references non-existent secret key: ${key}`
+          : `configmap references non-existent config key: ${key}`,
+      );
     }
   }
 }

@@ -138,7 +138,10 @@ test('what is missing or leads outside is refused', async () => {
   await refused({ configMap: { name: 'nope' } }, /configmap "nope" not found/);
   await refused({ secret: { secretName: 'nope' } }, /secret "nope" not found/);
   const items = [{ key: 'size', path: 'size' }];
-  await refused({ configMap: { name: 'settings', items } }, /non-existent key: size/);
+  await refused(
+    { configMap: { name: 'settings', items } },
+    /configmap references non-existent config key: size/,
+  );
   const outside = [{ key: 'colour', path: '../x' }];
   await refused({ configMap: { name: 'settings', items: outside } }, /invalid path/);
 });

@@ -127,7 +127,7 @@ export class Volumes {
       }),
     );
     writePayload(folder, files, {
-      stamp: `${this.#deps.clock.now()}_${this.#stamp}`,
+      stamp: stampOf(this.#deps.clock.now(), this.#stamp),
       gid: fsGroup,
       uid: volume.projected === undefined ? undefined : tokenOwner(pod),
     });
@@ -257,4 +257,11 @@ function checkHostPath({ path, type = '' }: HostPathVolumeSource): string {
       fail(`of a known type (${type})`);
   }
   return path;
+}
+
+/** `2026_11_21_12_12_03.167000064`: the time, and the number of the write. */
+function stampOf(nowMs: number, count: number): string {
+  const [seconds = '', fraction = ''] = new Date(nowMs).toISOString().split('.');
+  const milliseconds = fraction.slice(0, 3);
+  return `${seconds.replaceAll(/[-T:]/g, '_')}.${milliseconds}${String(count).padStart(6, '0')}`;
 }
