@@ -46,11 +46,11 @@ export async function payloadOf(
   const { configMap, secret, downwardAPI, projected } = volume;
   if (configMap !== undefined) {
     const { defaultMode } = configMap;
-    await addConfigMap(files, pod, configMap, defaultMode ?? defaultModeOfFiles, sources);
+    await addConfigMap(files, configMap, defaultMode ?? defaultModeOfFiles, sources);
   } else if (secret !== undefined) {
     const { defaultMode, secretName, ...rest } = secret;
     const reference = { ...rest, name: secretName };
-    await addSecret(files, pod, reference, defaultMode ?? defaultModeOfFiles, sources);
+    await addSecret(files, reference, defaultMode ?? defaultModeOfFiles, sources);
   } else if (downwardAPI !== undefined) {
     const { items = [], defaultMode } = downwardAPI;
     addDownward(files, pod, items, defaultMode ?? defaultModeOfFiles, sources);
@@ -73,9 +73,9 @@ async function addProjection(
   sources: PayloadSources,
 ): Promise<void> {
   if (source.configMap !== undefined) {
-    await addConfigMap(files, pod, source.configMap, mode, sources);
+    await addConfigMap(files, source.configMap, mode, sources);
   } else if (source.secret !== undefined) {
-    await addSecret(files, pod, source.secret, mode, sources);
+    await addSecret(files, source.secret, mode, sources);
   } else if (source.downwardAPI !== undefined) {
     addDownward(files, pod, source.downwardAPI.items ?? [], mode, sources);
   } else if (source.serviceAccountToken !== undefined) {
@@ -110,7 +110,6 @@ interface Reference {
 
 async function addConfigMap(
   files: Files,
-  pod: Pod,
   reference: Reference,
   mode: number,
   sources: PayloadSources,
@@ -131,7 +130,6 @@ async function addConfigMap(
 
 async function addSecret(
   files: Files,
-  pod: Pod,
   reference: Reference,
   mode: number,
   sources: PayloadSources,
