@@ -3,7 +3,7 @@
  * `kubelet.ts`.
  */
 import { mkdirSync } from 'node:fs';
-import { openRecorder } from '#client';
+import { type Informer, openRecorder } from '#client';
 import type { Scope } from '#kit/scope.ts';
 import { Slots } from '#kit/slots.ts';
 import { nodes, services } from '#resources/kinds.ts';
@@ -15,6 +15,7 @@ import { linuxMachine } from './node/machine.ts';
 import { readMachineFacts } from './node/node-registration.ts';
 import { nodeAllocatable, nodeCapacity } from './node/node-status.ts';
 import type { KubeletParts } from './parts.ts';
+import type { NodePlacement } from './placement/placement.ts';
 import { kubeletPaths } from './pods/pod-paths.ts';
 import { StatusWriter } from './pods/status-writer.ts';
 import { withoutNulls } from './pods/without-nulls.ts';
@@ -33,9 +34,11 @@ export function assemble(
   {
     onChange,
     devices,
+    placement,
   }: {
     readonly onChange: (owners: Iterable<string>) => void;
     readonly devices: () => NodeDevices;
+    readonly placement: () => NodePlacement;
   },
 ): KubeletParts {
   const { client, clock, log, runtime, random, informers } = deps;
@@ -84,6 +87,7 @@ export function assemble(
       object,
       hostIPs,
       memoryBytes: facts.memoryBytes,
+      capacity,
       allocatable,
       clusterDNS: [options.clusterDNS].flat(),
       clusterDomain: options.clusterDomain,
@@ -102,18 +106,22 @@ export function assemble(
       node: object,
     }),
     devices,
+    placement,
     objects,
     statuses: new StatusWriter({ client, clock, log }, { signal, spawn }),
-    services: (namespace): readonly Service[] => {
-      const api = [...serviceInformer.listNamespace('default')].filter(
-        ({ metadata }) => metadata.name === 'kubernetes',
-      );
-      return namespace === 'default'
-        ? [...serviceInformer.listNamespace('default')]
-        : [...api, ...serviceInformer.listNamespace(namespace)];
-    },
+    services: servicesOf(serviceInformer),
     slots: new Slots(startsAtOnce),
     owners: new Map(),
     settings,
+  };
+}
+
+/** Of a namespace, and the API's own. */
+function servicesOf(informer: Informer<Service>) {
+  return (namespace: string): readonly Service[] => {
+    const ofDefault = [...informer.listNamespace('default')];
+    if (namespace === 'default') return ofDefault;
+    const api = ofDefault.filter(({ metadata }) => metadata.name === 'kubernetes');
+    return [...api, ...informer.listNamespace(namespace)];
   };
 }

@@ -16,6 +16,7 @@ import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
+import { Slots } from '#kit/slots.ts';
 import { hostLinkName } from '#network';
 import { nodes, pods, services } from '#resources/kinds.ts';
 import type { Node, Pod, Service, Taint } from '#resources/types/core-v1.ts';
@@ -29,6 +30,8 @@ import { type Admission, planAdmission } from './node/admission.ts';
 import type { Machine } from './node/machine.ts';
 import { NodeRegistration, runNodeLease } from './node/node-registration.ts';
 import type { KubeletParts } from './parts.ts';
+import { openNodePlacement, plainPlacement } from './placement/choose-placement.ts';
+import type { NodePlacement } from './placement/placement.ts';
 import { PodWorker } from './pods/pod-worker.ts';
 import { withoutNulls } from './pods/without-nulls.ts';
 import { followRuntime } from './runtime-news.ts';
@@ -130,6 +133,8 @@ class Kubelet {
   #pods: Informer<Pod> | undefined;
   #staticPods: readonly Pod[] = [];
   #devices: NodeDevices = noDevices;
+  #placement: NodePlacement;
+  readonly #turn = new Slots(1);
   #registration: NodeRegistration | undefined;
 
   constructor(deps: KubeletDeps, options: KubeletOptions, scope: Scope) {
@@ -141,6 +146,10 @@ class Kubelet {
         for (const uid of owners) this.#workers.get(uid)?.refreshVolumes();
       },
       devices: () => this.#devices,
+      placement: () => this.#placement,
+    });
+    this.#placement = plainPlacement({
+      ...{ clock: deps.clock, devices: this.#devices.provider, turn: this.#turn },
     });
   }
 
@@ -152,17 +161,37 @@ class Kubelet {
     }
     if (!machine.isMounted(paths.memory)) await machine.mountTmpfs(paths.memory, { signal });
     if (this.#options.pluginsRoot !== undefined) await this.#openDevices(this.#options.pluginsRoot);
+    await this.#openPlacement();
+  }
+
+  /** Pods whose end has not come; undefined as long as not all are known. */
+  #activePods(): readonly Pod[] | undefined {
+    if (!this.#hasSynced) return undefined;
+    return [...this.#workers.values()].filter(({ isActive }) => isActive).map(({ pod }) => pod);
+  }
+
+  async #openPlacement(): Promise<void> {
+    this.#placement = await openNodePlacement({
+      ...this.#parts,
+      rootDir: this.#options.pluginsRoot ?? this.#options.dataDir,
+      capacity: this.#parts.node.capacity,
+      devices: this.#devices.provider,
+      turn: this.#turn,
+      activePods: () => this.#activePods(),
+      spawn: (task) => this.#scope.spawn(task),
+    });
   }
 
   async #openDevices(root: string): Promise<void> {
     const { openDevices } = await import('./devices/open-devices.ts');
     const { nodeName } = this.#options;
-    const active = () => [...this.#workers.values()].filter(({ isActive }) => isActive);
     this.#devices = await openDevices(
       {
         ...this.#deps,
         spawn: (task) => this.#scope.spawn(task),
-        activePods: () => (this.#hasSynced ? active().map(({ pod }) => pod) : undefined),
+        activePods: () => this.#activePods(),
+        turn: this.#turn,
+        placement: () => this.#placement,
         findPod: (namespace, name) => this.#find(namespace, name)?.pod,
         onAmounts: () => this.#registration?.lookNow(),
         onHealth: (uids) => {
@@ -382,9 +411,9 @@ class Kubelet {
     });
   }
 
-  /** Devices are given once, before anything of the pod is made. */
+  /** Devices, processors and memory are given once, before anything of the pod is made. */
   async #allocate(worker: PodWorker, signal: AbortSignal): Promise<void> {
-    const refusal = await this.#devices.allocate(worker.pod, { signal });
+    const refusal = await this.#placement.admit(worker.pod, { signal });
     if (refusal !== undefined) worker.refuse(refusal);
   }
 

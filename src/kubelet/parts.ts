@@ -10,6 +10,7 @@ import type { Node, Service } from '#resources/types/core-v1.ts';
 import type { NodeDevices } from './devices/devices.ts';
 import type { Images } from './images/images.ts';
 import type { Machine } from './node/machine.ts';
+import type { NodePlacement } from './placement/placement.ts';
 import type { AppliedResources } from './pods/applied-resources.ts';
 import type { Backoff } from './pods/backoff.ts';
 import type { ResizeFailure, StartFailure } from './pods/pod-facts.ts';
@@ -24,6 +25,7 @@ export interface NodeFacts {
   readonly object: () => Node;
   readonly hostIPs: readonly string[];
   readonly memoryBytes: number;
+  readonly capacity: Readonly<Record<string, string>>;
   readonly allocatable: () => Readonly<Record<string, string>>;
   readonly clusterDNS: readonly string[];
   readonly clusterDomain: string;
@@ -43,6 +45,7 @@ export interface KubeletParts {
   readonly images: Images;
   readonly volumes: Volumes;
   readonly devices: () => NodeDevices;
+  readonly placement: () => NodePlacement;
   readonly objects: WatchedObjects;
   readonly statuses: StatusWriter;
   /** Services whose variables a pod of this namespace gets. */

@@ -2,6 +2,20 @@
  * How a kubelet is set: the part of upstream's KubeletConfiguration that this one acts on, with
  * upstream's names, units in the names where upstream has durations, and its defaults.
  */
+import type { TopologyPolicy } from './placement/hints.ts';
+import type { TopologyScope } from './placement/placer.ts';
+
+export interface MemoryReservation {
+  readonly numaNode: number;
+  readonly limits: Readonly<Record<string, string>>;
+}
+
+export interface ShutdownGracePeriod {
+  /** Of pods with at least this priority, up to that of the next. */
+  readonly priority: number;
+  readonly shutdownGracePeriodSeconds: number;
+}
+
 export interface KubeletSettings {
   /** Kept from pods for the system, by resource: `{ cpu: '100m', memory: '1Gi' }`. */
   readonly systemReserved: Readonly<Record<string, string>>;
@@ -24,6 +38,24 @@ export interface KubeletSettings {
   /** Images unused for longer go in any case; 0: never. */
   readonly imageMaximumGCAgeMs: number;
   readonly allowedUnsafeSysctls: readonly string[];
+  /** `static`: containers may have processors of their own. */
+  readonly cpuManagerPolicy: 'none' | 'static';
+  readonly cpuManagerPolicyOptions: Readonly<Record<string, string>>;
+  readonly cpuManagerReconcilePeriodMs: number;
+  /** Processors of the system, as `0-1,4`; the empty text: as many as are reserved, the lowest. */
+  readonly reservedSystemCPUs: string;
+  /** `Static`: containers may have memory of certain NUMA nodes. */
+  readonly memoryManagerPolicy: 'None' | 'Static';
+  readonly reservedMemory: readonly MemoryReservation[];
+  readonly topologyManagerPolicy: TopologyPolicy;
+  readonly topologyManagerScope: TopologyScope;
+  readonly topologyManagerPolicyOptions: Readonly<Record<string, string>>;
+  /** For how long a shutdown of the machine is held up so that pods can end; 0: not at all. */
+  readonly shutdownGracePeriodMs: number;
+  /** The part of it that is for critical pods, after all others. */
+  readonly shutdownGracePeriodCriticalPodsMs: number;
+  /** Instead of both: by priority. */
+  readonly shutdownGracePeriodByPodPriority: readonly ShutdownGracePeriod[];
 }
 
 export const defaultSettings: KubeletSettings = {
@@ -46,4 +78,16 @@ export const defaultSettings: KubeletSettings = {
   imageMinimumGCAgeMs: 120_000,
   imageMaximumGCAgeMs: 0,
   allowedUnsafeSysctls: [],
+  cpuManagerPolicy: 'none',
+  cpuManagerPolicyOptions: {},
+  cpuManagerReconcilePeriodMs: 10_000,
+  reservedSystemCPUs: '',
+  memoryManagerPolicy: 'None',
+  reservedMemory: [],
+  topologyManagerPolicy: 'none',
+  topologyManagerScope: 'container',
+  topologyManagerPolicyOptions: {},
+  shutdownGracePeriodMs: 0,
+  shutdownGracePeriodCriticalPodsMs: 0,
+  shutdownGracePeriodByPodPriority: [],
 };

@@ -271,7 +271,9 @@ export class FakeRuntime implements Runtime {
     linux,
   }: Sent<'UpdateContainerResourcesRequest'>): Promise<void> {
     const name = this.#containers.get(containerId)?.config.metadata?.name;
-    this.calls.push(`updateContainerResources ${name} quota ${linux?.cpuQuota}`);
+    const what =
+      linux?.cpusetCpus === undefined ? `quota ${linux?.cpuQuota}` : `cpus ${linux.cpusetCpus}`;
+    this.calls.push(`updateContainerResources ${name} ${what}`);
   }
 
   async reopenContainerLog(): Promise<void> {}

@@ -9,7 +9,7 @@ import { type Client, openClient, openInformers } from '#client';
 import { silentLog } from '#kit/log.ts';
 import { seededRandom } from '#kit/random.ts';
 import { settle, VirtualClock } from '#kit/virtual-clock.ts';
-import { runKubelet } from '#kubelet';
+import { defaultSettings, type KubeletSettings, runKubelet } from '#kubelet';
 import { configMaps, pods, serviceAccounts } from '#resources/kinds.ts';
 import type { Container, ContainerStatus, Pod, PodSpec } from '#resources/types/core-v1.ts';
 import { FakeRuntime } from './fake-runtime.ts';
@@ -42,10 +42,20 @@ export class KubeletBench implements AsyncDisposable {
     this.runtime.images.add(testImage);
   }
 
-  static async open(options: { readonly withPlugins?: boolean } = {}): Promise<KubeletBench> {
+  static async open(
+    options: {
+      readonly withPlugins?: boolean;
+      readonly settings?: Partial<KubeletSettings>;
+      readonly files?: KubeletBench['files'];
+      readonly folders?: KubeletBench['folders'];
+    } = {},
+  ): Promise<KubeletBench> {
     const clock = new VirtualClock();
     const bench = new KubeletBench(await openTestServer({ clock }), clock);
     if (options.withPlugins === true) bench.#pluginsRoot = bench.pluginsRoot;
+    bench.settings = options.settings ?? {};
+    bench.files = options.files ?? {};
+    bench.folders = options.folders ?? {};
     const namespace = 'default';
     const { signal } = bench;
     await bench.while(
@@ -80,6 +90,11 @@ export class KubeletBench implements AsyncDisposable {
     return `MemTotal: ${total / 1024} kB\nMemAvailable: ${available / 1024} kB\n`;
   }
 
+  /** Of the machine: what files and folders of `/sys` and the like say. */
+  files: Readonly<Record<string, string>> = {};
+  folders: Readonly<Record<string, readonly string[]>> = {};
+  settings: Partial<KubeletSettings> = {};
+
   /** The kubelet does not reach the API; what it has open goes on. */
   isCutOff = false;
 
@@ -103,7 +118,9 @@ export class KubeletBench implements AsyncDisposable {
       isMounted: () => true,
       mountTmpfs: async () => {},
       unmountBelow: async () => {},
-      readFile: (path: string) => (path === '/proc/meminfo' ? this.#meminfo() : ''),
+      readFile: (path: string) =>
+        this.files[path] ?? (path === '/proc/meminfo' ? this.#meminfo() : ''),
+      listFolder: (path: string) => this.folders[path] ?? [],
       diskSpace: () => ({ ...this.disk, inodes: 0, freeInodes: 0 }),
     };
     const kubelet = runKubelet(
@@ -113,6 +130,7 @@ export class KubeletBench implements AsyncDisposable {
         ...{ clusterDNS: '10.43.0.10', clusterDomain: 'cluster.local', port: 10250 },
         staticPods: { path: this.manifestDir },
         pluginsRoot: this.#pluginsRoot,
+        settings: { ...defaultSettings, ...this.settings },
         signal: stop.signal,
       },
     );

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Container, Pod, PodSpec } from '#resources/types/core-v1.ts';
 import { nothing } from '../devices/devices.ts';
+import { podCgroup } from '../pods/qos.ts';
 import { containerConfig, rootProblem } from './container-config.ts';
 import { sandboxConfig } from './sandbox-config.ts';
 
@@ -26,6 +27,8 @@ const options = {
   nodeMemoryBytes: 1024 ** 3,
   seccompDir: '/seccomp',
   devices: nothing,
+  place: { isExclusive: false },
+  hugepages: [],
 };
 
 test('labels are those by which a kubelet finds its containers again', () => {
@@ -91,7 +94,8 @@ test('privileged means privileged, in the sandbox as well', () => {
 
 function sandboxOf(pod: Pod) {
   const dns = { servers: [], searches: [], options: [] };
-  return sandboxConfig(pod, { cgroupRoot: '/r', dns, logDirectory: '/l', attempt: 1 });
+  const limits = podCgroup(pod);
+  return sandboxConfig(pod, { cgroupRoot: '/r', dns, logDirectory: '/l', attempt: 1, limits });
 }
 
 test('namespaces of the host are shared only when asked for', () => {
@@ -133,4 +137,24 @@ test('an ephemeral container sees the processes of its target, unless the pod sh
   assert.equal(of(podOf({ shareProcessNamespace: true }))?.pid, 'POD');
   const alone = containerConfig(podOf(), web, options).linux?.securityContext?.namespaceOptions;
   assert.equal(alone?.pid, 'CONTAINER');
+});
+
+test('processors and memory of its own, and huge pages, go to the runtime', () => {
+  const limits = { cpu: '2', memory: '1Gi', 'hugepages-2Mi': '4Mi' };
+  const config = containerConfig(
+    podOf(),
+    { ...web, resources: { limits, requests: limits } },
+    {
+      ...options,
+      place: { cpusetCpus: '2-3', cpusetMems: '1', isExclusive: true },
+      hugepages: ['hugepages-1Gi', 'hugepages-2Mi'],
+    },
+  );
+  const { resources } = config.linux ?? {};
+  assert.deepEqual([resources?.cpusetCpus, resources?.cpusetMems], ['2-3', '1']);
+  assert.equal(resources?.cpuQuota, -1, 'whoever runs alone is not held back');
+  assert.deepEqual(resources?.hugepageLimits, [
+    { pageSize: '1GB', limit: 0 },
+    { pageSize: '2MB', limit: 4 * 1024 * 1024 },
+  ]);
 });

@@ -6,9 +6,11 @@
  * because the runtime masks nothing of itself.
  */
 import { join } from 'node:path';
+import { quantityValue } from '#api/quantity.ts';
 import type { Sent } from '#cri';
 import type { Container, Pod, SeccompProfile } from '#resources/types/core-v1.ts';
 import type { ContainerDevices } from '../devices/devices.ts';
+import type { ContainerPlace } from '../placement/placement.ts';
 import { containerHash } from '../pods/plan.ts';
 import { containerAnnotations, podLabels } from '../pods/pod-facts.ts';
 import { containerLogPath } from '../pods/pod-paths.ts';
@@ -25,6 +27,9 @@ export interface ContainerOptions {
   readonly nodeMemoryBytes: number;
   readonly seccompDir: string;
   readonly devices: ContainerDevices;
+  readonly place: ContainerPlace;
+  /** Pages that the runtime can limit, by resource: `hugepages-2Mi`. */
+  readonly hugepages: readonly string[];
   /** The container whose processes this one joins. */
   readonly targetId?: string | undefined;
 }
@@ -101,11 +106,29 @@ function resources(
   options: ContainerOptions,
 ): Sent<'LinuxContainerResources'> {
   const { memoryLimitBytes, ...cpu } = containerCgroup(container.resources);
+  const { cpusetCpus, cpusetMems, isExclusive } = options.place;
   return {
     ...cpu,
+    // Nobody else runs there, so nothing needs to be held back.
+    ...(isExclusive ? { cpuQuota: -1 } : {}),
+    cpusetCpus,
+    cpusetMems,
+    hugepageLimits: hugepageLimits(container, options.hugepages),
     memoryLimitInBytes: memoryLimitBytes,
     oomScoreAdj: oomScoreAdjust(pod, container, options.nodeMemoryBytes),
   };
+}
+
+/** What is not asked for may not be used. */
+function hugepageLimits(
+  { resources }: Container,
+  known: readonly string[],
+): readonly Sent<'HugepageLimit'>[] {
+  return known.map((name) => ({
+    // The kernel's spelling: `2MB`.
+    pageSize: `${name.slice('hugepages-'.length, -1)}B`,
+    limit: quantityValue(resources?.limits?.[name] ?? '0'),
+  }));
 }
 
 function security(

@@ -6,7 +6,7 @@
 import type { Sent } from '#cri';
 import type { Container, Pod } from '#resources/types/core-v1.ts';
 import { containersOf, initContainersOf, podLabels } from '../pods/pod-facts.ts';
-import { podCgroup, podCgroupPath } from '../pods/qos.ts';
+import { type CgroupResources, podCgroupPath } from '../pods/qos.ts';
 import { type DnsConfig, hostnameOf } from './dns-config.ts';
 
 export interface SandboxOptions {
@@ -14,12 +14,14 @@ export interface SandboxOptions {
   readonly dns: DnsConfig;
   readonly logDirectory: string;
   readonly attempt: number;
+  /** Of the pod's cgroup. */
+  readonly limits: CgroupResources;
 }
 
 export function sandboxConfig(pod: Pod, options: SandboxOptions): Sent<'PodSandboxConfig'> {
   const { name = '', namespace = '', uid = '', labels, annotations } = pod.metadata;
   const { securityContext, hostNetwork } = pod.spec ?? {};
-  const { cpuShares, cpuPeriod, cpuQuota, memoryLimitBytes } = podCgroup(pod);
+  const { cpuShares, cpuPeriod, cpuQuota, memoryLimitBytes } = options.limits;
   return {
     metadata: { name, namespace, uid, attempt: options.attempt },
     // A name of its own needs a namespace of its own.

@@ -8,7 +8,7 @@ import { runtimeClasses } from '#resources/kinds.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import type { ActOptions, KubeletParts, PodState } from '../parts.ts';
 import { podPaths } from '../pods/pod-paths.ts';
-import { podCgroup, podCgroupPath } from '../pods/qos.ts';
+import { type CgroupResources, podCgroup, podCgroupPath } from '../pods/qos.ts';
 import { dnsConfigOf } from './dns-config.ts';
 import { sandboxConfig } from './sandbox-config.ts';
 
@@ -40,9 +40,10 @@ export async function createSandbox(
   const { logs } = podPaths(paths, pod);
   mkdirSync(logs, { recursive: true });
   const pidsMax = node.podPidsMax;
+  const limits = podLimits(parts, pod);
   machine.cgroups.create(
     podCgroupPath(node.cgroupRoot, pod),
-    pidsMax === undefined ? podCgroup(pod) : { ...podCgroup(pod), pidsMax },
+    pidsMax === undefined ? limits : { ...limits, pidsMax },
   );
   const config = sandboxConfigOf(parts, pod, attempt);
   try {
@@ -75,6 +76,12 @@ function note(
   parts.recorder.record(pod, { type: 'Warning', reason, message: prefix + error.message });
 }
 
+/** Of the pod's cgroup; who has processors of his own needs no quota. */
+export function podLimits({ placement }: KubeletParts, pod: Pod): CgroupResources {
+  const { cpuQuota, ...rest } = podCgroup(pod);
+  return placement().hasOwnCpus(pod) ? rest : { ...rest, cpuQuota };
+}
+
 /** The same for the sandbox and for each container in it. */
 export function sandboxConfigOf(
   parts: KubeletParts,
@@ -91,5 +98,6 @@ export function sandboxConfigOf(
     }),
     logDirectory: podPaths(paths, pod).logs,
     attempt,
+    limits: podLimits(parts, pod),
   });
 }

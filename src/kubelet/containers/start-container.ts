@@ -181,6 +181,8 @@ class Starter {
         readOnlyVolumes: readOnlyVolumes(this.#pod),
       });
       if (mounts.some(({ hostPath }) => hostPath === message)) chmodSync(message, 0o666);
+      const placement = this.#parts.placement();
+      const cpusAndNodes = placement.placeOf(this.#pod, this.#container);
       const config = containerConfig(this.#pod, this.#container, {
         attempt: action.attempt,
         imageRef: image.id,
@@ -190,6 +192,8 @@ class Starter {
         nodeMemoryBytes: node.memoryBytes,
         seccompDir: `${paths.root}/seccomp`,
         devices,
+        place: cpusAndNodes,
+        hugepages: Object.keys(node.capacity).filter((name) => name.startsWith('hugepages-')),
         targetId: this.#targetId(),
       });
       const request = {
@@ -199,6 +203,7 @@ class Starter {
       };
       const id = await runtime.createContainer(request, { signal });
       this.#state.applied.set(id, this.#container.resources ?? {});
+      placement.made(this.#pod, this.#container, id, cpusAndNodes);
       return id;
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;

@@ -11,6 +11,8 @@ const facts: DeviceFacts = {
   reusable: new Set(),
   healthy: new Set(['c', 'a', 'b']),
   inUse: new Set(),
+  nodesOf: new Map(),
+  mask: undefined,
 };
 
 function refusal(more: Partial<DeviceFacts>): string {

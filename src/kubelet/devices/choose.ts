@@ -3,8 +3,11 @@
  *
  * What the container holds already stays its own; devices of the pod's init containers that have
  * ended by then are used again; the rest comes from the healthy ones that nobody has, first those
- * that the plugin prefers. `device-manager.ts` asks and acts. Texts are upstream's.
+ * on the NUMA nodes that were agreed, then those that the plugin prefers. `device-manager.ts`
+ * asks and acts. Texts are upstream's.
  */
+import type { Mask } from '../placement/masks.ts';
+import { byAffinity } from './device-hints.ts';
 
 export interface DeviceFacts {
   readonly podUid: string;
@@ -18,6 +21,10 @@ export interface DeviceFacts {
   /** Undefined: no plugin has said that it has this resource. */
   readonly healthy: ReadonlySet<string> | undefined;
   readonly inUse: ReadonlySet<string>;
+  /** Device → its NUMA nodes. */
+  readonly nodesOf: ReadonlyMap<string, readonly number[]>;
+  /** Nodes that were agreed on; undefined: any. */
+  readonly mask: Mask | undefined;
 }
 
 export type DeviceChoice =
@@ -62,7 +69,11 @@ export function planDevices(facts: DeviceFacts): DeviceChoice {
         `Requested: ${more}, Available: ${available.length}`,
     );
   }
-  return { do: 'choose', certain, available, more };
+  const { near, far } = byAffinity(available, facts.nodesOf, facts.mask);
+  if (more < near.length) return { do: 'choose', certain, available: near, more };
+  const all = [...certain, ...near];
+  if (more === near.length) return { do: 'take', ids: all };
+  return { do: 'choose', certain: all, available: far, more: more - near.length };
 }
 
 /** Those that the plugin prefers come first; what it names that cannot be had is passed over. */

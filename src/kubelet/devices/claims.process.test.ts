@@ -314,6 +314,7 @@ test('agents are told which devices and claims each container has', async () => 
           },
         ],
         cpuIds: [],
+        memory: [],
         dynamicResources: [
           {
             claimName: 'c',

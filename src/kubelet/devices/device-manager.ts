@@ -12,13 +12,24 @@ import { quantityValue } from '#api/quantity.ts';
 import type { Clock } from '#kit/clock.ts';
 import { type GrpcChannel, GrpcError } from '#kit/grpc.ts';
 import type { Logger } from '#kit/log.ts';
+import type { Slots } from '#kit/slots.ts';
 import type { Container, Pod, ResourceStatus } from '#resources/types/core-v1.ts';
-import { containersOf, initContainersOf, isSidecar } from '../pods/pod-facts.ts';
+import type { Refusal } from '../node/admission.ts';
+import type { Hint, Hints } from '../placement/hints.ts';
+import { anywhere, type Provider, unexpected } from '../placement/provider.ts';
+import { isPassing, most, startOrder } from '../placement/requests.ts';
 import { Checkpoint } from './checkpoint.ts';
 import { type DeviceChoice, planDevices, takeDevices } from './choose.ts';
-import { codec, devicePlugin, type Received } from './messages.ts';
-
-type AllocateResponse = Received<'ContainerAllocateResponse'>;
+import {
+  type AllocateResponse,
+  type Entry,
+  entriesOf,
+  type Held,
+  heldOf,
+  type PodDevices,
+} from './device-entries.ts';
+import { deviceHints } from './device-hints.ts';
+import { devicePlugin, type Received } from './messages.ts';
 
 const limits = {
   /** A resource whose plugin is away for so long is no longer counted. */
@@ -27,9 +38,6 @@ const limits = {
   preferMs: 30_000,
   preStartMs: 30_000,
 } as const;
-
-/** In the checkpoint: devices of no NUMA node. */
-const nowhere = '-1';
 
 interface Device {
   readonly health: string;
@@ -48,24 +56,6 @@ interface Resource {
   stoppedAtMs: number;
 }
 
-/** What a container has of one resource. */
-interface Held {
-  /** Device → its NUMA nodes. */
-  readonly devices: ReadonlyMap<string, readonly number[]>;
-  readonly response: AllocateResponse;
-}
-
-/** By container, by resource. */
-type PodDevices = Map<string, Map<string, Held>>;
-
-interface Entry {
-  readonly PodUID: string;
-  readonly ContainerName: string;
-  readonly ResourceName: string;
-  readonly DeviceIDs: Readonly<Record<string, readonly string[]>>;
-  readonly AllocResp: string;
-}
-
 interface Kept {
   readonly PodDeviceEntries: readonly Entry[];
   readonly RegisteredDevices: Readonly<Record<string, readonly string[]>>;
@@ -78,6 +68,8 @@ export interface DeviceManagerDeps {
   readonly activePods: () => ReadonlySet<string> | undefined;
   /** Health of devices of these pods has changed. */
   readonly onHealth: (podUids: readonly string[]) => void;
+  /** Nothing else is given meanwhile. */
+  readonly turn: Slots;
 }
 
 export interface DeviceAmounts {
@@ -85,15 +77,18 @@ export interface DeviceAmounts {
   readonly allocatable: Readonly<Record<string, string>>;
 }
 
-export class DeviceManager {
+export class DeviceManager implements Provider {
   readonly #deps: DeviceManagerDeps;
   readonly #checkpoint: Checkpoint<Kept>;
   readonly #resources = new Map<string, Resource>();
   /** Counted once, and no longer. */
   readonly #forgotten = new Set<string>();
   readonly #pods = new Map<string, PodDevices>();
-  /** One pod after the other. */
-  #turn: Promise<unknown> = Promise.resolve();
+  /** Of the pod that is being taken: what its init containers leave to those after them. */
+  #reusable: { readonly uid: string; readonly devices: Map<string, ReadonlySet<string>> } = {
+    uid: '',
+    devices: new Map(),
+  };
 
   constructor(deps: DeviceManagerDeps, { dir }: { readonly dir: string }) {
     this.#deps = deps;
@@ -159,37 +154,69 @@ export class DeviceManager {
     return { capacity, allocatable };
   }
 
-  /** Undefined: the pod has its devices. Otherwise why not. */
-  allocate(pod: Pod, signal: AbortSignal): Promise<string | undefined> {
-    const mine = this.#turn.then(async () => {
-      const reusable = new Map<string, ReadonlySet<string>>();
-      for (const container of [...initContainersOf(pod), ...containersOf(pod)]) {
-        const problem = await this.#allocateContainer(pod, container, reusable, signal);
-        if (problem !== undefined) return problem;
-        this.#keepForReuse(pod, container, reusable);
-      }
-      return undefined;
-    });
-    this.#turn = mine.catch(() => {});
-    return mine;
+  hints(
+    pod: Pod,
+    container: Container | undefined,
+    { nodes }: { readonly nodes: readonly number[] },
+  ): Hints {
+    this.release(pod.metadata.uid);
+    const wanted =
+      container === undefined ? this.#wantedByPod(pod) : this.#wantedBy(pod, container);
+    const hints = new Map<string, readonly Hint[] | undefined>();
+    for (const [name, count] of wanted) {
+      const names = container === undefined ? startOrder(pod).map((each) => each.name) : [];
+      const holders = container === undefined ? names : [container.name];
+      const held = new Set(holders.flatMap((each) => this.#idsOf(pod, each, name)));
+      const isOther = held.size > 0 && held.size !== count;
+      const reusable =
+        container === undefined ? new Set<string>() : this.#reusableBy(pod).get(name);
+      const free = (this.#healthy(name) ?? new Set<string>()).difference(this.#inUse(name));
+      const facts = {
+        nodesOf: this.#nodesOf(name),
+        available: held.size > 0 ? held : free,
+        reusable: held.size > 0 ? new Set<string>() : (reusable ?? new Set<string>()),
+        wanted: count,
+        nodes,
+      };
+      hints.set(name, isOther ? [] : deviceHints(facts));
+    }
+    return hints;
+  }
+
+  async allocate(
+    pod: Pod,
+    container: Container,
+    { hint, signal }: { readonly hint: Hint; readonly signal: AbortSignal },
+  ): Promise<Refusal | undefined> {
+    const problem = await this.#allocateContainer(pod, container, hint, signal);
+    this.#keepForReuse(pod, container);
+    return problem === undefined ? undefined : unexpected(problem);
+  }
+
+  #reusableBy(pod: Pod): Map<string, ReadonlySet<string>> {
+    const { uid = '' } = pod.metadata;
+    if (this.#reusable.uid !== uid) this.#reusable = { uid, devices: new Map() };
+    return this.#reusable.devices;
   }
 
   /** An init container ends before the next begins; a sidecar does not. */
-  #keepForReuse(pod: Pod, container: Container, reusable: Map<string, ReadonlySet<string>>): void {
-    const ends = initContainersOf(pod).includes(container) && !isSidecar(container);
+  #keepForReuse(pod: Pod, container: Container): void {
+    const reusable = this.#reusableBy(pod);
     for (const [name, { devices }] of this.#heldBy(pod, container.name) ?? []) {
       const ids = new Set(devices.keys());
       const before = reusable.get(name) ?? new Set();
-      reusable.set(name, ends ? before.union(ids) : before.difference(ids));
+      const isLeft = isPassing(pod, container);
+      reusable.set(name, isLeft ? before.union(ids) : before.difference(ids));
     }
   }
 
   async #allocateContainer(
     pod: Pod,
     container: Container,
-    reusable: ReadonlyMap<string, ReadonlySet<string>>,
+    { mask }: Hint,
     signal: AbortSignal,
   ): Promise<string | undefined> {
+    const reusable = this.#reusableBy(pod);
     let isChanged = false;
     for (const [name, required] of this.#wantedBy(pod, container)) {
       this.release(pod.metadata.uid);
@@ -203,6 +230,8 @@ export class DeviceManager {
         reusable: reusable.get(name) ?? new Set(),
         healthy: this.#healthy(name),
         inUse: this.#inUse(name),
+        nodesOf: this.#nodesOf(name),
+        mask,
       });
       if (choice.do === 'refuse') return choice.message;
       if (choice.do === 'nothing') continue;
@@ -293,11 +322,8 @@ export class DeviceManager {
 
   /** A container that should have devices and has none, because the checkpoint was lost. */
   #again(pod: Pod, container: Container, signal: AbortSignal): Promise<string | undefined> {
-    const mine = this.#turn.then(() => {
-      return this.#allocateContainer(pod, container, new Map(), signal);
-    });
-    this.#turn = mine.catch(() => {});
-    return mine;
+    const work = () => this.#allocateContainer(pod, container, anywhere, signal);
+    return this.#deps.turn.use(work, { signal });
   }
 
   /** What plugins answered for this container. */
@@ -337,6 +363,21 @@ export class DeviceManager {
     return Object.entries(container.resources?.limits ?? {})
       .filter(([name]) => this.manages(name) && !isClaimed(pod, container, name))
       .map(([name, amount]) => [name, quantityValue(String(amount))]);
+  }
+
+  #wantedByPod(pod: Pod): readonly (readonly [string, number])[] {
+    const of = (container: Container) => new Map(this.#wantedBy(pod, container));
+    const names = new Set(startOrder(pod).flatMap((container) => [...of(container).keys()]));
+    return [...names].map((name) => [name, most(pod, (each) => of(each).get(name) ?? 0)]);
+  }
+
+  #idsOf(pod: Pod, container: string, name: string): readonly string[] {
+    return [...(this.#heldBy(pod, container)?.get(name)?.devices.keys() ?? [])];
+  }
+
+  #nodesOf(name: string): ReadonlyMap<string, readonly number[]> {
+    const devices = this.#resources.get(name)?.devices ?? new Map<string, Device>();
+    return new Map([...devices].map(([id, { nodes }]) => [id, nodes]));
   }
 
   #healthy(name: string): ReadonlySet<string> | undefined {
@@ -382,34 +423,15 @@ export class DeviceManager {
       this.#resources.set(name, { devices: new Map(), endpoint: undefined, stoppedAtMs });
     }
     for (const entry of kept?.PodDeviceEntries ?? []) {
-      const devices = new Map<string, readonly number[]>();
-      for (const [node, ids] of Object.entries(entry.DeviceIDs)) {
-        for (const id of ids) {
-          devices.set(id, node === nowhere ? [] : [...(devices.get(id) ?? []), Number(node)]);
-        }
-      }
-      const bytes = Buffer.from(entry.AllocResp, 'base64');
-      const response = codec.decode('ContainerAllocateResponse', bytes);
-      this.#insert(entry.PodUID, entry.ContainerName, entry.ResourceName, { devices, response });
+      this.#insert(entry.PodUID, entry.ContainerName, entry.ResourceName, heldOf(entry));
     }
   }
 
   #write(): void {
-    const entries: Entry[] = [];
-    for (const [PodUID, pod] of this.#pods) {
-      for (const [ContainerName, resources] of pod) {
-        for (const [ResourceName, { devices, response }] of resources) {
-          const bytes = codec.encode('ContainerAllocateResponse', response);
-          const AllocResp = Buffer.from(bytes).toString('base64');
-          const DeviceIDs = byNode(devices);
-          entries.push({ PodUID, ContainerName, ResourceName, DeviceIDs, AllocResp });
-        }
-      }
-    }
     const registered = [...this.#resources].map(([name, each]) => [name, [...healthyOf(each)]]);
     try {
       this.#checkpoint.write({
-        PodDeviceEntries: entries,
+        PodDeviceEntries: entriesOf(this.#pods),
         RegisteredDevices: Object.fromEntries(registered),
       });
     } catch (error) {
@@ -466,14 +488,4 @@ export function rpcText({ code, message }: GrpcError): string {
   const words = code.toLowerCase().split('_');
   const name = words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('');
   return `rpc error: code = ${name} desc = ${message}`;
-}
-
-function byNode(devices: Held['devices']): Entry['DeviceIDs'] {
-  const found: Record<string, string[]> = {};
-  for (const [id, nodes] of devices) {
-    for (const node of nodes.length === 0 ? [nowhere] : nodes.map(String)) {
-      found[node] = [...(found[node] ?? []), id];
-    }
-  }
-  return found;
 }

@@ -97,7 +97,13 @@ const messages = {
     name: [1, 'string'],
     devices: [2, 'repeated ContainerDevices'],
     cpuIds: [3, 'repeated int64'],
+    memory: [4, 'repeated ContainerMemory'],
     dynamicResources: [5, 'repeated DynamicResource'],
+  },
+  ContainerMemory: {
+    memoryType: [1, 'string'],
+    size: [2, 'uint64'],
+    topology: [3, 'TopologyInfo'],
   },
   ContainerDevices: {
     resourceName: [1, 'string'],
@@ -119,6 +125,7 @@ const messages = {
   AllocatableResourcesResponse: {
     devices: [1, 'repeated ContainerDevices'],
     cpuIds: [2, 'repeated int64'],
+    memory: [3, 'repeated ContainerMemory'],
   },
   GetPodResourcesRequest: { podName: [1, 'string'], podNamespace: [2, 'string'] },
   GetPodResourcesResponse: { podResources: [1, 'PodResources'] },

@@ -14,8 +14,10 @@ import type { Runtime } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import { type Served, serveGrpc } from '#kit/grpc.ts';
 import type { Logger } from '#kit/log.ts';
+import type { Slots } from '#kit/slots.ts';
 import type { Container, ContainerStatus, Pod, PodStatus } from '#resources/types/core-v1.ts';
-import type { Refusal } from '../node/admission.ts';
+import type { NodePlacement } from '../placement/placement.ts';
+import type { Provider } from '../placement/provider.ts';
 import type { ClaimDrivers } from './claim-drivers.ts';
 import type { Claims } from './claims.ts';
 import { DeviceManager } from './device-manager.ts';
@@ -35,6 +37,10 @@ export interface DevicesDeps {
   /** Pods whose end has not come; undefined as long as not all are known. */
   readonly activePods: () => readonly Pod[] | undefined;
   readonly findPod: (namespace: string, name: string) => Pod | undefined;
+  /** Nothing else of the node is given meanwhile. */
+  readonly turn: Slots;
+  /** For the pod resources API. */
+  readonly placement: () => Pick<NodePlacement, 'cpusOf' | 'memoryOf' | 'allocatable'>;
   /** The node's status counts otherwise than before. */
   readonly onAmounts: () => void;
   /** The status of these pods has changed. */
@@ -128,14 +134,8 @@ class OpenDevices implements NodeDevices {
     return this.#manager.amounts();
   }
 
-  async allocate(
-    pod: Pod,
-    { signal }: { readonly signal: AbortSignal },
-  ): Promise<Refusal | undefined> {
-    const problem = await this.#manager.allocate(pod, signal);
-    if (problem === undefined) return undefined;
-    const message = `Allocate failed due to ${problem}, which is unexpected`;
-    return { reason: 'UnexpectedAdmissionError', message };
+  get provider(): Provider {
+    return this.#manager;
   }
 
   async prepare(pod: Pod, { signal }: { readonly signal: AbortSignal }): Promise<void> {

@@ -1,12 +1,14 @@
 /**
- * The pod resources API (v1): tells agents on the node which devices and claims each container has,
- * and what there is to give.
+ * The pod resources API (v1): tells agents on the node which devices and claims each container
+ * has, and what there is to give.
  *
- * Served on `pod-resources/kubelet.sock` by `open-devices.ts`. Processors and memory are shared by
- * all containers of this kubelet, so none are listed as somebody's own.
+ * Served on `pod-resources/kubelet.sock` by `open-devices.ts`. Processors and memory are listed
+ * where a policy gives them to containers alone (`placement/`).
  */
 import { GrpcError, type Served } from '#kit/grpc.ts';
 import type { Container, Pod } from '#resources/types/core-v1.ts';
+import type { Block } from '../placement/memory-map.ts';
+import type { NodePlacement } from '../placement/placement.ts';
 import { containersOf, initContainersOf, isSidecar } from '../pods/pod-facts.ts';
 import type { Claims } from './claims.ts';
 import type { DeviceManager } from './device-manager.ts';
@@ -14,6 +16,7 @@ import { podResources, type Sent } from './messages.ts';
 
 export interface PodResourcesDeps {
   readonly manager: DeviceManager;
+  readonly placement: () => Pick<NodePlacement, 'cpusOf' | 'memoryOf' | 'allocatable'>;
   readonly claims: () => { readonly claims: Claims } | undefined;
   readonly activePods: () => readonly Pod[] | undefined;
   readonly findPod: (namespace: string, name: string) => Pod | undefined;
@@ -27,7 +30,9 @@ export function podResourcesMethods(deps: PodResourcesDeps): readonly Served[] {
       return { podResources: pods.map((pod) => resourcesOf(deps, pod)) };
     }),
     podResources.allocatable.serve(async () => {
-      return { devices: listed(deps.manager.allocatable()) };
+      const { cpus, memory } = deps.placement().allocatable();
+      const devices = listed(deps.manager.allocatable());
+      return { devices, cpuIds: cpus, memory: memory.map(memoryBlock) };
     }),
     podResources.get.serve(async ({ podName, podNamespace }) => {
       const pod = deps.findPod(podNamespace, podName);
@@ -50,15 +55,21 @@ function resourcesOf(deps: PodResourcesDeps, pod: Pod): Sent<'PodResources'> {
 }
 
 function containerResources(
-  { manager, claims }: PodResourcesDeps,
+  { manager, claims, placement }: PodResourcesDeps,
   pod: Pod,
   container: Container,
 ): Sent<'ContainerResources'> {
   return {
     name: container.name,
     devices: listed(manager.devicesOf(pod, container.name)),
+    cpuIds: placement().cpusOf(pod, container.name),
+    memory: placement().memoryOf(pod, container.name).map(memoryBlock),
     dynamicResources: claims()?.claims.dynamicResources(pod, container) ?? [],
   };
+}
+
+function memoryBlock({ type, size, numaAffinity }: Block): Sent<'ContainerMemory'> {
+  return { memoryType: type, size, topology: { nodes: numaAffinity.map((id) => ({ id })) } };
 }
 
 /** One entry per device, because each has its own place. */

@@ -1,6 +1,6 @@
 /** Cgroup files, with folders that stand for the kernel's trees. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -42,10 +42,11 @@ test('version 1: a file in the tree of each controller', (context) => {
 test('version 2: one tree, controllers switched on along the way', (context) => {
   const mountPoint = rootOf(context);
   const mounts: readonly Mount[] = [{ mountPoint, type: 'cgroup2', options: ['rw'] }];
+  writeFileSync(join(mountPoint, 'cgroup.controllers'), 'cpuset cpu io memory pids\n');
   const cgroups = openCgroups({ log: silentLog }, mounts);
   cgroups.create('/c/podu1', resources);
   const read = (path: string) => readFileSync(join(mountPoint, path), 'utf8');
-  assert.equal(read('c/cgroup.subtree_control'), '+cpu +memory +pids');
+  assert.equal(read('c/cgroup.subtree_control'), '+cpu +cpuset +memory +pids');
   assert.equal(read('c/podu1/cpu.weight'), '39');
   assert.equal(read('c/podu1/cpu.max'), '50000 100000');
   assert.equal(read('c/podu1/memory.max'), '1048576');
@@ -55,6 +56,7 @@ test('removal takes empty cgroups below along, and says when one is busy', (cont
   const mountPoint = rootOf(context);
   const mounts: readonly Mount[] = [{ mountPoint, type: 'cgroup2', options: ['rw'] }];
   const cgroups = openCgroups({ log: silentLog }, mounts);
+  writeFileSync(join(mountPoint, 'cgroup.controllers'), 'cpu\n');
   mkdirSync(join(mountPoint, 'c/podu1/container'), { recursive: true });
   assert.equal(cgroups.remove('/c/podu1'), true);
   assert.equal(existsSync(join(mountPoint, 'c/podu1')), false);

@@ -5,7 +5,7 @@
  * runtime makes and removes the containers' cgroups; their parent is ours. `openCgroups` looks at
  * what is mounted; a machine without writable cgroups gets an object that does nothing.
  */
-import { mkdirSync, readdirSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '#kit/log.ts';
 import { type Mount, readMounts } from '#kit/mounts.ts';
@@ -85,15 +85,21 @@ function createVersion1(
   write('pids', 'pids.max', resources.pidsMax);
 }
 
+/** Those that containers are limited by, where the kernel has them. */
+const controllers = ['cpu', 'cpuset', 'memory', 'pids', 'hugetlb'];
+
 function createVersion2(
   tree: string,
   path: string,
   resources: CgroupResources & { readonly pidsMax?: number },
 ): void {
   const parts = path.split('/').filter((part) => part !== '');
+  const known = readFileSync(join(tree, 'cgroup.controllers'), 'utf8').trim().split(/\s+/);
+  const wanted = controllers.filter((name) => known.includes(name));
+  const switches = wanted.map((name) => `+${name}`).join(' ');
   let folder = tree;
   for (const part of parts) {
-    writeFileSync(join(folder, 'cgroup.subtree_control'), '+cpu +memory +pids');
+    writeFileSync(join(folder, 'cgroup.subtree_control'), switches);
     folder = join(folder, part);
     mkdirSync(folder, { recursive: true });
   }

@@ -2,7 +2,7 @@
  * What the kubelet does to the machine besides files: mounts and cgroups. Behind an interface, so
  * that tests without root run the same code over a stand-in.
  */
-import { readFileSync, statfsSync } from 'node:fs';
+import { readdirSync, readFileSync, statfsSync } from 'node:fs';
 import type { Logger } from '#kit/log.ts';
 import { mountTmpfs, readMounts, unmountBelow } from '#kit/mounts.ts';
 import { type Cgroups, openCgroups } from './cgroups.ts';
@@ -27,6 +27,8 @@ export interface Machine {
   diskSpace(path: string): DiskSpace;
   /** The text of a file that describes the machine, as `/etc/resolv.conf`; empty when absent. */
   readFile(path: string): string;
+  /** Names in a folder that describes the machine, as those of `/sys`; none when absent. */
+  listFolder(path: string): readonly string[];
 }
 
 export function linuxMachine(deps: { readonly log: Logger }): Machine {
@@ -44,13 +46,16 @@ export function linuxMachine(deps: { readonly log: Logger }): Machine {
         freeInodes: ffree,
       };
     },
-    readFile: (path) => {
-      try {
-        return readFileSync(path, 'utf8');
-      } catch (error) {
-        if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
-        throw error;
-      }
-    },
+    readFile: (path) => unlessAbsent(() => readFileSync(path, 'utf8'), ''),
+    listFolder: (path) => unlessAbsent(() => readdirSync(path), []),
   };
+}
+
+function unlessAbsent<T>(read: () => T, otherwise: T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return otherwise;
+    throw error;
+  }
 }

@@ -18,6 +18,7 @@ import { leases, nodes } from '#resources/kinds.ts';
 import type { Lease } from '#resources/types/coordination-v1.ts';
 import type { Node, NodeStatus } from '#resources/types/core-v1.ts';
 import type { NodeDevices } from '../devices/devices.ts';
+import { readHugepages } from '../placement/topology.ts';
 import type { Machine } from './machine.ts';
 import {
   type ImageFact,
@@ -60,6 +61,7 @@ export function readMachineFacts(machine: Machine, dataDir: string): MachineFact
     cpus: availableParallelism(),
     memoryBytes: totalmem(),
     storageBytes: disk.bytes,
+    hugepages: readHugepages(machine),
     kernelVersion: release(),
     osImage: /^PRETTY_NAME="(.*)"$/m.exec(machine.readFile('/etc/os-release'))?.[1] ?? 'Linux',
     architecture: architectures[arch()] ?? arch(),

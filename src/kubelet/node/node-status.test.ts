@@ -15,6 +15,7 @@ const machine: MachineFacts = {
   cpus: 2,
   memoryBytes: 4 * 1024 ** 3,
   storageBytes: 100 * 1024 ** 2,
+  hugepages: new Map([['hugepages-1Gi', 0]]),
   kernelVersion: '6.1.0',
   osImage: 'Debian',
   architecture: 'amd64',
@@ -46,6 +47,7 @@ test('a node says what it is and has', () => {
   assert.deepEqual(first.capacity, {
     cpu: '2',
     'ephemeral-storage': '102400Ki',
+    'hugepages-1Gi': '0',
     memory: '4194304Ki',
     pods: '110',
   });

@@ -13,6 +13,8 @@ export interface MachineFacts {
   readonly cpus: number;
   readonly memoryBytes: number;
   readonly storageBytes: number;
+  /** Bytes by resource: `hugepages-2Mi`. */
+  readonly hugepages: ReadonlyMap<string, number>;
   readonly kernelVersion: string;
   readonly osImage: string;
   readonly architecture: string;
@@ -123,34 +125,55 @@ export function nodeCapacity(
   return {
     cpu: String(machine.cpus),
     'ephemeral-storage': `${Math.floor(machine.storageBytes / 1024)}Ki`,
+    ...Object.fromEntries(
+      [...machine.hugepages].map(([name, bytes]) => [name, formatBytes(bytes)]),
+    ),
     memory: `${Math.floor(machine.memoryBytes / 1024)}Ki`,
     pods: String(maxPods),
   };
 }
 
-/** Capacity less what is kept for the system, and less what pods are evicted for. */
+/** In the largest unit that holds it; none is the bare 0, as upstream writes it. */
+function formatBytes(bytes: number): string {
+  if (bytes === 0) return '0';
+  if (bytes % 2 ** 30 === 0) return `${bytes / 2 ** 30}Gi`;
+  return bytes % 2 ** 20 === 0 ? `${bytes / 2 ** 20}Mi` : `${bytes / 2 ** 10}Ki`;
+}
+
+/** Capacity less what is kept from pods. What is in huge pages is nobody's ordinary memory. */
 export function nodeAllocatable(
   capacity: Readonly<Record<string, string>>,
-  { systemReserved, kubeReserved, evictionHard }: KubeletSettings,
+  settings: KubeletSettings,
 ): Readonly<Record<string, string>> {
-  const withheld: Readonly<Record<string, string | undefined>> = {
-    memory: evictionHard['memory.available'],
-    'ephemeral-storage': evictionHard['nodefs.available'],
-  };
+  const pages = Object.entries(capacity)
+    .filter(([name, amount]) => name.startsWith('hugepages-') && amount !== '0')
+    .map(([, amount]) => amount);
   const allocatable: Record<string, string> = {};
   for (const [name, total] of Object.entries(capacity)) {
-    const threshold = withheld[name] ?? '0';
-    let rest = total;
-    for (const less of [
-      systemReserved[name] ?? '0',
-      kubeReserved[name] ?? '0',
-      threshold.endsWith('%') ? shareOf(total, Number(threshold.slice(0, -1))) : threshold,
-    ]) {
-      rest = subtractQuantities(rest, less);
-    }
+    const less = withheldOf(name, total, settings);
+    const all = name === 'memory' ? [...less, ...pages] : less;
+    const rest = all.reduce(subtractQuantities, total);
     allocatable[name] = compareQuantities(rest, '0') < 0 ? '0' : rest;
   }
   return allocatable;
+}
+
+/** For the system, for kubelet and runtime, and what pods are evicted for. */
+export function withheldOf(
+  name: string,
+  total: string,
+  { systemReserved, kubeReserved, evictionHard }: KubeletSettings,
+): readonly string[] {
+  const thresholds: Readonly<Record<string, string | undefined>> = {
+    memory: evictionHard['memory.available'],
+    'ephemeral-storage': evictionHard['nodefs.available'],
+  };
+  const threshold = thresholds[name] ?? '0';
+  return [
+    systemReserved[name] ?? '0',
+    kubeReserved[name] ?? '0',
+    threshold.endsWith('%') ? shareOf(total, Number(threshold.slice(0, -1))) : threshold,
+  ];
 }
 
 function shareOf(total: string, percent: number): string {

@@ -19,13 +19,14 @@ import { type CgroupResources, containerCgroup, podCgroup, podCgroupPath } from 
 const retryMs = 10_000;
 
 export async function resizeContainers(
-  { clock, log, machine, node, runtime }: KubeletParts,
+  parts: KubeletParts,
   state: PodState,
   { pod, applied }: PodFacts,
   action: Extract<Action, { do: 'resize' }>,
   { signal }: ActOptions,
 ): Promise<void> {
-  const shortage = shortageOf(pod, node.allocatable());
+  const { clock, log, machine, node, runtime } = parts;
+  const shortage = problemOf(parts, pod, applied) ?? shortageOf(pod, node.allocatable());
   if (shortage !== undefined) {
     const untilMs = clock.now() + retryMs;
     state.resizeFailure = { reason: 'Infeasible', message: shortage, untilMs };
@@ -53,6 +54,24 @@ export async function resizeContainers(
     return;
   }
   machine.cgroups.update(path, wanted);
+}
+
+/** What was given to a container alone, and does not change while it runs. */
+function problemOf(
+  { placement }: KubeletParts,
+  pod: Pod,
+  applied: PodFacts['applied'],
+): string | undefined {
+  const running = [...containersOf(pod), ...initContainersOf(pod).filter(isSidecar)];
+  for (const name of ['cpu', 'memory'] as const) {
+    const isChanged = running.some(({ name: container, resources }) => {
+      const has = applied.get(container);
+      return has !== undefined && has.requests?.[name] !== resources?.requests?.[name];
+    });
+    const problem = isChanged ? placement().resizeProblem(pod, name) : undefined;
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
 }
 
 /** What the node could not give even if it had nothing else to do. */

@@ -5,11 +5,13 @@
 export interface Metric {
   readonly name: string;
   readonly help: string;
-  readonly type: 'counter' | 'gauge';
+  readonly type: 'counter' | 'gauge' | 'histogram';
   readonly samples: readonly Sample[];
 }
 
 export interface Sample {
+  /** Of the name, in a histogram: `_bucket`, `_sum`, `_count`. */
+  readonly suffix?: string | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
   readonly value: number;
   /** When it was measured; the reader's time if absent. */
@@ -21,10 +23,12 @@ export function formatMetrics(metrics: readonly Metric[]): string {
   for (const { name, help, type, samples } of metrics) {
     if (samples.length === 0) continue;
     lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`);
-    for (const { labels = {}, value, atMs } of samples) {
+    for (const { suffix = '', labels = {}, value, atMs } of samples) {
       const pairs = Object.entries(labels).map(([key, text]) => `${key}="${escapeLabel(text)}"`);
       const braces = pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
-      lines.push(`${name}${braces} ${value}${atMs === undefined ? '' : ` ${Math.floor(atMs)}`}`);
+      lines.push(
+        `${name}${suffix}${braces} ${value}${atMs === undefined ? '' : ` ${Math.floor(atMs)}`}`,
+      );
     }
   }
   return `${lines.join('\n')}\n`;

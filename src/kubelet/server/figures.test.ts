@@ -39,6 +39,7 @@ const machine: Machine = {
   unmountBelow: async () => {},
   diskSpace: () => ({ bytes: 1000, freeBytes: 400, inodes: 10, freeInodes: 6 }),
   readFile: (path) => files[path] ?? '',
+  listFolder: () => [],
 };
 
 const pod: Pod = {

@@ -15,6 +15,8 @@ export function kubeletMetrics(facts: {
   readonly nodeName: string;
   readonly version: string;
   readonly pods: readonly Pod[];
+  /** What others have to tell. */
+  readonly more?: readonly Metric[] | undefined;
   /** Containers by state: `running`, `exited`, `created`. */
   readonly containers: ReadonlyMap<string, number>;
   readonly process: {
@@ -56,6 +58,7 @@ export function kubeletMetrics(facts: {
     gauge('process_start_time_seconds', 'When this process started.', [
       { value: process.startedAtMs / 1000 },
     ]),
+    ...(facts.more ?? []),
   ]);
 }
 

@@ -33,7 +33,10 @@ export interface ServerOptions {
 
 export interface ServerParts
   extends StatsParts,
-    Pick<KubeletParts, 'client' | 'runtime' | 'clock' | 'log' | 'paths' | 'settings'> {}
+    Pick<
+      KubeletParts,
+      'client' | 'runtime' | 'clock' | 'log' | 'paths' | 'settings' | 'placement'
+    > {}
 
 const limits = { headersTimeoutMs: 10_000, runSeconds: 120 } as const;
 
@@ -181,6 +184,7 @@ async function answerFigures(
       version: kubeletVersion,
       pods: options.pods(),
       containers: states,
+      more: parts.placement().metrics(),
       process: {
         cpuSeconds: process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6,
         residentBytes: process.memoryUsage.rss(),
