@@ -46,6 +46,8 @@ export interface ApiServerDeps {
 export interface ApiServerOptions {
   /** Address range of Services, as `10.43.0.0/16`. */
   readonly serviceCIDR: string;
+  /** A range of the other family, where Services can have an address of both. */
+  readonly secondServiceCIDR?: string | undefined;
   /** Inclusive. */
   readonly nodePortRange: { readonly first: number; readonly last: number };
   /**

@@ -16,6 +16,8 @@ import type { ServiceCIDR } from '#resources/types/networking-v1.ts';
 import { dayOf } from './auth/token-uses.ts';
 import type { Parts } from './parts.ts';
 import { decodeEntry, keyOf } from './registry.ts';
+import { familyOf } from './services/ip-families.ts';
+import { serviceRanges } from './services/service-allocator.ts';
 import { createObject } from './verbs/create.ts';
 import { changeObject } from './verbs/update.ts';
 
@@ -121,19 +123,31 @@ function tokenTracking({ clock }: Parts): KubeObject {
   return map;
 }
 
-/** The block that Services get their addresses from; once it is there, it stays as it is. */
+/**
+ * The blocks that Services get their addresses from. Once they are there, they stay as they are;
+ * but a cluster of one family can get the other as well.
+ */
 async function publishRange(parts: Parts, served: Served): Promise<void> {
-  const cidr = parts.options.serviceCIDR;
+  const cidrs = serviceRanges(parts.options);
   const object = {
     kind: 'ServiceCIDR',
     apiVersion: 'networking.k8s.io/v1',
     metadata: { name: 'kubernetes' },
-    spec: { cidrs: [cidr] },
+    spec: { cidrs },
   };
   // The kind was looked up by its name.
   const stored = read(parts, served, '', 'kubernetes') as ServiceCIDR | undefined;
-  if ((stored?.status?.conditions ?? []).length > 0) return;
+  const isGrown = grows(stored?.spec?.cidrs ?? [], cidrs);
+  if ((stored?.status?.conditions ?? []).length > 0 && !isGrown) return;
   await ensure(parts, served, object, '');
+  if (isGrown) {
+    await changeObject(parts, {
+      ...change,
+      ...{ served, namespace: '', name: 'kubernetes', subresource: '' },
+      // The kind was looked up by its name.
+      next: (hub) => ({ ...hub, spec: { ...(hub as ServiceCIDR).spec, cidrs } }) as KubeObject,
+    });
+  }
   const ready = {
     type: 'Ready',
     status: 'True',
@@ -151,12 +165,16 @@ async function publishRange(parts: Parts, served: Served): Promise<void> {
       // The kind was looked up by its name.
       const { spec, status, metadata } = hub as ServiceCIDR;
       const { conditions = [] } = status ?? {};
-      const isOurs = spec?.cidrs?.length === 1 && spec.cidrs[0] === cidr;
+      const isOurs = jsonEqual(spec?.cidrs ?? [], cidrs);
       const isJudged = conditions.some(({ type }) => type === 'Ready');
       if (!isOurs || isJudged || metadata.deletionTimestamp !== undefined) return hub;
       return { ...hub, status: { ...status, conditions: [...conditions, ready] } } as KubeObject;
     },
   });
+}
+
+function grows(stored: readonly string[], wanted: readonly string[]): boolean {
+  return stored.length === 1 && wanted.length === 2 && stored[0] === wanted[0];
 }
 
 /** The endpoints of `kubernetes`, which no controller makes because the Service has no selector. */
@@ -170,7 +188,7 @@ function ownSlice({ options }: Parts): KubeObject {
       namespace: 'default',
       labels: { 'kubernetes.io/service-name': 'kubernetes' },
     },
-    addressType: 'IPv4',
+    addressType: familyOf(address),
     endpoints: [{ addresses: [address], conditions: { ready: true } }],
     ports: [{ name: 'https', port, protocol: 'TCP' }],
   };

@@ -129,7 +129,10 @@ function addClusterFlags(command: Command): Command {
     .option('--node-name <name>', 'name of the node (default: host name)')
     .option('--node-ip <address>', 'address of the node (default: first of this machine)')
     .option('--cluster-cidr <range>', 'addresses of pods (default 10.42.0.0/16)')
-    .option('--service-cidr <range>', 'addresses of Services (default 10.43.0.0/16)')
+    .option(
+      '--service-cidr <range>',
+      'addresses of Services, one of IPv6 after a comma (default 10.43.0.0/16)',
+    )
     .option('--service-node-port-range <ports>', 'ports of NodePort Services (30000-32767)')
     .option('--tls-san <name...>', 'more names and addresses in the API certificate')
     .option('--runtime-config <list>', 'api/legacy=false hides the group versions of old manifests')

@@ -66,6 +66,7 @@ export async function openControlPlane(
     { ...deps, store, catalog: openCatalog() },
     {
       serviceCIDR: state.serviceCIDR,
+      secondServiceCIDR: state.secondServiceCIDR,
       nodePortRange: state.nodePortRange,
       advertise: { address: options.nodeIP, port: state.apiPort },
       serviceAccountKey: certificates.serviceAccountKey,

@@ -20,6 +20,7 @@ import { createServer } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { contains, overlaps, parseCIDR } from '#kit/ip.ts';
+import { parseNetwork } from '#kit/ip-network.ts';
 import { nameSuffix, type Random } from '#kit/random.ts';
 import type { ClusterFacts } from './cluster-facts.ts';
 import type { ClusterConfig } from './config.ts';
@@ -34,6 +35,8 @@ export interface ClusterState {
   readonly dnsPort: number;
   readonly clusterCIDR: string;
   readonly serviceCIDR: string;
+  /** Of IPv6: Services can have an address of each. */
+  readonly secondServiceCIDR?: string | undefined;
   readonly clusterDNS: string;
   readonly clusterDomain: string;
   readonly nodePortRange: { readonly first: number; readonly last: number };
@@ -102,9 +105,13 @@ export async function openState(
   const kept = readState(config.dataDir);
   if (kept !== undefined) {
     refuseChange('--cluster-cidr', config.clusterCIDR, kept.clusterCIDR);
-    refuseChange('--service-cidr', config.serviceCIDR, kept.serviceCIDR);
+    const second = keptOrAdded(config, kept);
+    if (second !== kept.secondServiceCIDR) {
+      writeState(config.dataDir, { ...kept, secondServiceCIDR: second });
+    }
     return {
       ...kept,
+      secondServiceCIDR: second,
       apiPort: config.apiPort ?? kept.apiPort,
       nodePortRange: config.nodePortRange ?? kept.nodePortRange,
     };
@@ -144,6 +151,36 @@ export async function openAgentState(
   return state;
 }
 
+/** A cluster of one range of Services may get a second; else they stay as they are. */
+function keptOrAdded(config: ClusterConfig, kept: ClusterState): string | undefined {
+  const { serviceCIDR, secondServiceCIDR } = kept;
+  const wanted = config.serviceCIDR;
+  if (secondServiceCIDR === undefined && wanted?.startsWith(`${serviceCIDR},`)) {
+    return serviceRanges(wanted).secondServiceCIDR;
+  }
+  const ranges = [serviceCIDR, ...(secondServiceCIDR === undefined ? [] : [secondServiceCIDR])];
+  refuseChange('--service-cidr', wanted, ranges.join(','));
+  return secondServiceCIDR;
+}
+
+/** `10.43.0.0/16` or `10.43.0.0/16,fd00:43::/112`: what nodes route comes first. */
+export function serviceRanges(
+  text: string,
+): Pick<ClusterState, 'serviceCIDR' | 'secondServiceCIDR'> {
+  const [first = '', second, ...rest] = text.split(',');
+  const refuse = (why: string): never => {
+    throw new Error(`--service-cidr ${text}: ${why}`);
+  };
+  if (parseNetwork(first)?.family !== 'IPv4') refuse('the first range has to be one of IPv4');
+  if (second === undefined) return { serviceCIDR: first };
+  const network = parseNetwork(second);
+  if (network?.family !== 'IPv6' || network.bits < 64) {
+    refuse('the second range has to be one of IPv6, with a prefix of 64 bits or more');
+  }
+  if (rest.length > 0) refuse('there can be two ranges at most');
+  return { serviceCIDR: first, secondServiceCIDR: second };
+}
+
 function refuseChange(flag: string, wanted: string | undefined, kept: string): void {
   if (wanted === undefined || wanted === kept) return;
   throw new Error(`${flag} ${wanted}: this cluster was made with ${kept}, which cannot be changed`);
@@ -159,7 +196,8 @@ async function decideState(
     ...others.flatMap((other) => [other.clusterCIDR, other.serviceCIDR]),
   ];
   const pair = freeRanges(taken);
-  const serviceCIDR = config.serviceCIDR ?? pair.serviceCIDR;
+  const ranges = serviceRanges(config.serviceCIDR ?? pair.serviceCIDR);
+  const { serviceCIDR } = ranges;
   const apiPort = config.apiPort ?? 6443;
   const ports = await freePorts({
     wanted: [10250, 10053],
@@ -176,7 +214,7 @@ async function decideState(
     kubeletPort: ports[0] ?? 10250,
     dnsPort: ports[1] ?? 10053,
     clusterCIDR: config.clusterCIDR ?? pair.clusterCIDR,
-    serviceCIDR,
+    ...ranges,
     clusterDNS: nthAddress(serviceCIDR, 10),
     clusterDomain: 'cluster.local',
     nodePortRange:

@@ -6,7 +6,7 @@
  */
 
 import { formatTime } from '#kit/clock.ts';
-import { contains, parseCIDR } from '#kit/ip.ts';
+import { networkHas } from '#kit/ip-network.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import { ipAddresses as addressKind, serviceCIDRs as rangeKind } from '#resources/kinds.ts';
 import type { Condition } from '#resources/types/meta-v1.ts';
@@ -23,7 +23,7 @@ export function orphansOf(
   addresses: Iterable<IPAddress>,
 ): readonly string[] {
   const inside = ({ spec }: ServiceCIDR, address: string): boolean =>
-    spec?.cidrs?.some((cidr) => parseCIDR(cidr) !== undefined && contains(cidr, address)) ?? false;
+    spec?.cidrs?.some((cidr) => networkHas(cidr, address)) ?? false;
   const orphans: string[] = [];
   for (const { metadata } of addresses) {
     const { name = '' } = metadata;

@@ -10,13 +10,12 @@ import type { Served } from '#api/catalog.ts';
 import type { KubeObject } from '#api/object.ts';
 import { present } from '#kit/assert.ts';
 import { formatTime } from '#kit/clock.ts';
-import { formatIPv4, parseCIDR, parseIPv4, rangeSize } from '#kit/ip.ts';
+import { type Family, formatAddress, parseAddress, parseNetwork } from '#kit/ip-network.ts';
 import type { IPAddress, ParentReference, ServiceCIDR } from '#resources/types/networking-v1.ts';
 import type { Parts } from '../parts.ts';
 import { decodeEntry, encodeStored, keyOf, registryRoot } from '../registry.ts';
 import { ownedFromStart } from '../verbs/managed-fields.ts';
 import { stampNew } from '../verbs/write.ts';
-import { familyOf } from './ip-families.ts';
 import { bandOf, Register, type Span } from './register.ts';
 
 export type AddressParts = Pick<Parts, 'store' | 'catalog' | 'clock' | 'random'>;
@@ -34,43 +33,63 @@ export const managerName = 'ipallocator.k8s.io';
 const notInRange = 'the provided network does not match the current range';
 const prefix = `${registryRoot}ipaddresses/`;
 
-/** The addresses of a block that Services can have: all but the first and the last. */
-export function spanOf(cidr: string): Span | undefined {
-  const range = parseCIDR(cidr);
-  if (range === undefined) return undefined;
-  const whole = rangeSize(range);
-  return { first: range.base + 1, size: Math.max(0, whole - 2), band: bandOf(whole, 16, 256) };
+/** Blocks of IPv6 are not larger than this, as upstream's are not. */
+const bitsMin = { IPv4: 0, IPv6: 64 } as const;
+
+export interface AddressSpan extends Span {
+  readonly family: Family;
+}
+
+/** The addresses of a block that Services can have: not the first, nor the last of IPv4. */
+export function spanOf(cidr: string): AddressSpan | undefined {
+  const network = parseNetwork(cidr);
+  if (network === undefined || network.bits < bitsMin[network.family]) return undefined;
+  const { family, base, size: whole } = network;
+  const usable = whole - (family === 'IPv4' ? 2n : 1n);
+  const size = usable < 0n ? 0n : usable;
+  return { family, first: base + 1n, size, band: bandOf(whole, 16n, 256n) };
+}
+
+/** Whether the address is one of those that the spans hand out. */
+export function isWithin(spans: readonly AddressSpan[], address: string): boolean {
+  const { family, value = 0n } = parseAddress(address) ?? {};
+  return spans.some(
+    (span) => span.family === family && value >= span.first && value < span.first + span.size,
+  );
 }
 
 export class Addresses {
   readonly #parts: AddressParts;
-  readonly #register: Register;
+  readonly #registers: Readonly<Record<Family, Register>>;
 
   constructor(parts: AddressParts) {
     this.#parts = parts;
-    this.#register = new Register(
-      (value) => parts.store.get(`${prefix}${formatIPv4(value)}`) !== undefined,
-    );
+    const register = (family: Family): Register =>
+      new Register((value) => {
+        const name = formatAddress({ family, value });
+        return parts.store.get(`${prefix}${name}`) !== undefined;
+      });
+    this.#registers = { IPv4: register('IPv4'), IPv6: register('IPv6') };
   }
 
   /** Takes it for a write on its way, or says why not. */
   take(address: string): string | undefined {
-    const value = parseIPv4(address);
-    const fits = ({ first, size }: Span): boolean =>
-      value !== undefined && value >= first && value < first + size;
-    if (value === undefined || !this.#spans().some(fits)) return notInRange;
-    return this.#register.take(value) ? undefined : 'provided IP is already allocated';
+    const parsed = parseAddress(address);
+    if (parsed === undefined || !isWithin(this.#spans(), address)) return notInRange;
+    const { family, value } = parsed;
+    return this.#registers[family].take(value) ? undefined : 'provided IP is already allocated';
   }
 
   /** Undefined when all is taken. */
-  takeAny(): string | undefined {
-    const value = this.#register.takeAny(this.#spans(), this.#parts.random);
-    return value === undefined ? undefined : formatIPv4(value);
+  takeAny(family: Family): string | undefined {
+    const spans = this.#spans().filter((span) => span.family === family);
+    const value = this.#registers[family].takeAny(spans, this.#parts.random);
+    return value === undefined ? undefined : formatAddress({ family, value });
   }
 
   settle(address: string): void {
-    const value = parseIPv4(address);
-    if (value !== undefined) this.#register.settle(value);
+    const parsed = parseAddress(address);
+    if (parsed !== undefined) this.#registers[parsed.family].settle(parsed.value);
   }
 
   /** False when another server was faster. */
@@ -83,7 +102,7 @@ export class Addresses {
       apiVersion: 'networking.k8s.io/v1',
       metadata: {
         name: address,
-        labels: { [familyLabel]: familyOf(address), [managerLabel]: managerName },
+        labels: { [familyLabel]: parseAddress(address)?.family ?? '', [managerLabel]: managerName },
       },
       spec: { parentRef },
     };
@@ -115,12 +134,18 @@ export class Addresses {
   }
 
   /** Of every ServiceCIDR that is ready and stays. */
-  #spans(): readonly Span[] {
+  #spans(): readonly AddressSpan[] {
     return serviceCIDRs(this.#parts)
       .filter((cidr) => isReady(cidr))
       .flatMap(({ spec }) => spec?.cidrs ?? [])
       .flatMap((cidr) => spanOf(cidr) ?? []);
   }
+}
+
+/** How an IPAddress is named, however its Service writes it. */
+export function canonical(address: string): string {
+  const parsed = parseAddress(address);
+  return parsed === undefined ? address : formatAddress(parsed);
 }
 
 export function refersTo(reference: ParentReference | undefined, { namespace, name }: Owner) {

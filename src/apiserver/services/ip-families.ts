@@ -11,6 +11,7 @@
  */
 import { isIPv6 } from 'node:net';
 import { duplicate, type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
+import type { Family } from '#kit/ip-network.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import type { ServiceSpec } from '#resources/types/core-v1.ts';
 import { validateIP } from '#resources/value-validation.ts';
@@ -134,7 +135,7 @@ function validateFamilies(
   return errors;
 }
 
-export function familyOf(address: string): string {
+export function familyOf(address: string): Family {
   return isIPv6(address) ? 'IPv6' : 'IPv4';
 }
 

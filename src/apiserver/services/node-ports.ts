@@ -25,8 +25,8 @@ export class NodePorts {
   constructor(parts: Pick<Parts, 'store' | 'random'>, range: PortRange) {
     this.#parts = parts;
     this.#range = range;
-    const size = range.last - range.first + 1;
-    this.#span = { first: range.first, size, band: bandOf(size, 32, 128) };
+    const size = BigInt(range.last - range.first + 1);
+    this.#span = { first: BigInt(range.first), size, band: bandOf(size, 32n, 128n) };
     this.#register = new Register((port) => parts.store.get(`${portPrefix}${port}`) !== undefined);
   }
 
@@ -36,16 +36,17 @@ export class NodePorts {
     if (port < first || port > last) {
       return `provided port is not in the valid range. The range of valid ports is ${first}-${last}`;
     }
-    return this.#register.take(port) ? undefined : 'provided port is already allocated';
+    return this.#register.take(BigInt(port)) ? undefined : 'provided port is already allocated';
   }
 
   /** Undefined when all is taken. */
   takeAny(): number | undefined {
-    return this.#register.takeAny([this.#span], this.#parts.random);
+    const port = this.#register.takeAny([this.#span], this.#parts.random);
+    return port === undefined ? undefined : Number(port);
   }
 
   settle(port: number): void {
-    this.#register.settle(port);
+    this.#register.settle(BigInt(port));
   }
 
   /** False when another server was faster. */

@@ -8,35 +8,36 @@
  */
 import type { Random } from '#kit/random.ts';
 
+/** Whole numbers of any size, since networks of IPv6 have more addresses than plain ones count. */
 export interface Span {
-  readonly first: number;
-  readonly size: number;
+  readonly first: bigint;
+  readonly size: bigint;
   /** Numbers below `first + band` are handed out last. */
-  readonly band: number;
+  readonly band: bigint;
 }
 
 export class Register {
-  readonly #isStored: (value: number) => boolean;
-  readonly #onTheWay = new Set<number>();
+  readonly #isStored: (value: bigint) => boolean;
+  readonly #onTheWay = new Set<bigint>();
 
-  constructor(isStored: (value: number) => boolean) {
+  constructor(isStored: (value: bigint) => boolean) {
     this.#isStored = isStored;
   }
 
   /** False when it is taken already. */
-  take(value: number): boolean {
+  take(value: bigint): boolean {
     if (this.#onTheWay.has(value) || this.#isStored(value)) return false;
     this.#onTheWay.add(value);
     return true;
   }
 
   /** The write is through, or was given up: from here on the store says it all. */
-  settle(value: number): void {
+  settle(value: bigint): void {
     this.#onTheWay.delete(value);
   }
 
   /** Takes any free number, or undefined when there is none. */
-  takeAny(spans: readonly Span[], random: Random): number | undefined {
+  takeAny(spans: readonly Span[], random: Random): bigint | undefined {
     for (const { first, size, band } of spans) {
       const upper = this.#takeBetween(first + band, size - band, random);
       const found = upper ?? this.#takeBetween(first, band, random);
@@ -46,10 +47,10 @@ export class Register {
   }
 
   /** Starts somewhere and goes round once. */
-  #takeBetween(first: number, size: number, random: Random): number | undefined {
-    if (size <= 0) return undefined;
-    const start = random.integer(size);
-    for (let step = 0; step < size; step++) {
+  #takeBetween(first: bigint, size: bigint, random: Random): bigint | undefined {
+    if (size <= 0n) return undefined;
+    const start = integerBelow(size, random);
+    for (let step = 0n; step < size; step++) {
       const value = first + ((start + step) % size);
       if (this.take(value)) return value;
     }
@@ -58,6 +59,19 @@ export class Register {
 }
 
 /** The part of a range that is handed out last: `1/divisor` of it, but 16 to `most` numbers. */
-export function bandOf(size: number, divisor: number, most: number): number {
-  return size <= 16 ? 0 : Math.min(Math.max(16, Math.floor(size / divisor)), most);
+export function bandOf(size: bigint, divisor: bigint, most: bigint): bigint {
+  if (size <= 16n) return 0n;
+  const part = size / divisor;
+  return part < 16n ? 16n : part > most ? most : part;
+}
+
+const wordSize = 2n ** 32n;
+
+function integerBelow(below: bigint, random: Random): bigint {
+  if (below <= wordSize) return BigInt(random.integer(Number(below)));
+  let value = 0n;
+  for (let reach = 1n; reach < below; reach *= wordSize) {
+    value = value * wordSize + BigInt(random.integer(Number(wordSize)));
+  }
+  return value % below;
 }

@@ -6,7 +6,6 @@
 import { isReason } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
 import { formatTime } from '#kit/clock.ts';
-import { parseIPv4 } from '#kit/ip.ts';
 import { nameSuffix } from '#kit/random.ts';
 import type { Identity } from '#kit/transport.ts';
 import type { Service } from '#resources/types/core-v1.ts';
@@ -15,7 +14,7 @@ import type { Store } from '#store';
 import type { Parts } from '../parts.ts';
 import { decodeEntry, registryRoot } from '../registry.ts';
 import { createObject } from '../verbs/create.ts';
-import { type Owner, serviceCIDRs, spanOf } from './addresses.ts';
+import { isWithin, type Owner, serviceCIDRs, spanOf } from './addresses.ts';
 import { portOwner, portPrefix } from './node-ports.ts';
 import {
   type Complaint,
@@ -113,12 +112,7 @@ async function gather(
     addresses: (await list('ipaddresses')) as readonly IPAddress[],
     ports,
     strayBefore,
-    isInRange: (address) => {
-      const value = parseIPv4(address);
-      return spans.some(
-        ({ first, size }) => value !== undefined && value >= first && value < first + size,
-      );
-    },
+    isInRange: (address) => isWithin(spans, address),
   };
 }
 

@@ -354,7 +354,7 @@ test('a server that opens again writes nothing, unless its address has changed',
 
 test('the lower band of a range is handed out last', () => {
   const register = new Register(() => false);
-  const spans = [{ first: 100, size: 20, band: 5 }];
+  const spans = [{ first: 100n, size: 20n, band: 5n }];
   const random = seededRandom(3);
   const upper = Array.from({ length: 15 }, () => register.takeAny(spans, random));
   assert.ok(upper.every((value) => value !== undefined && value >= 105));

@@ -13,16 +13,16 @@ import { internalError, invalid } from '#api/errors.ts';
 import { type FieldError, invalid as invalidField } from '#api/field-error.ts';
 import type { KubeObject } from '#api/object.ts';
 import type { Resource } from '#api/resource.ts';
-import { assert } from '#kit/assert.ts';
-import { formatIPv4 } from '#kit/ip.ts';
+import { present } from '#kit/assert.ts';
+import { type Family, formatAddress } from '#kit/ip-network.ts';
 import {
   needsClusterIP,
   needsHealthCheckNodePort,
   needsNodePort,
 } from '#resources/core/service/defaults.ts';
 import type { Service, ServiceSpec } from '#resources/types/core-v1.ts';
-import { Addresses, type AddressParts, type Owner, spanOf } from './addresses.ts';
-import { planFamilies } from './ip-families.ts';
+import { Addresses, type AddressParts, canonical, type Owner, spanOf } from './addresses.ts';
+import { familyOf, planFamilies } from './ip-families.ts';
 import { NodePorts, type PortRange } from './node-ports.ts';
 
 export interface Reservation {
@@ -40,6 +40,8 @@ export interface Reservation {
 
 export interface ServiceAllocatorOptions {
   readonly serviceCIDR: string;
+  /** Of the other family. */
+  readonly secondServiceCIDR?: string | undefined;
   readonly nodePortRange: PortRange;
 }
 
@@ -51,34 +53,37 @@ export interface Held {
 
 const nothing: Held = { addresses: [], ports: [] };
 
-/** Families that this cluster gives addresses of. */
-const configuredFamilies = ['IPv4'];
 /** How often another number is tried when another server was faster. */
 const attemptsMax = 100;
 
 export class ServiceAllocator {
   readonly addresses: Addresses;
   readonly ports: NodePorts;
-  readonly #options: ServiceAllocatorOptions;
+  readonly #first: string;
+  /** Families that this cluster gives addresses of, the default first. */
+  readonly #families: readonly Family[];
 
   constructor(parts: AddressParts, options: ServiceAllocatorOptions) {
-    this.#options = options;
+    const spans = serviceRanges(options).map((cidr) =>
+      present(spanOf(cidr), `service range ${cidr} is one that addresses can be given out of`),
+    );
+    this.#families = spans.map(({ family }) => family);
+    this.#first =
+      spans.map(({ family, first }) => formatAddress({ family, value: first }))[0] ?? '';
     this.addresses = new Addresses(parts);
     this.ports = new NodePorts(parts, options.nodePortRange);
   }
 
   /** The first address: the one of `default/kubernetes`. */
   get firstAddress(): string {
-    const span = spanOf(this.#options.serviceCIDR);
-    assert(span !== undefined, `service range ${this.#options.serviceCIDR} is an IPv4 range`);
-    return formatIPv4(span.first);
+    return this.#first;
   }
 
   reserve(served: Served, next: KubeObject, old: KubeObject | undefined): Reservation | undefined {
     if (!isService(served.resource)) return undefined;
     const before = old === undefined ? undefined : asService(old).spec;
     const allocation = new Allocation(this, next, before);
-    const plan = planFamilies(asService(next).spec ?? {}, before, configuredFamilies);
+    const plan = planFamilies(asService(next).spec ?? {}, before, this.#families);
     allocation.refuse(plan.errors);
     allocation.fill(plan.spec);
     allocation.refuse(allocation.errors);
@@ -96,6 +101,14 @@ export class ServiceAllocator {
       ...ports.map((port) => this.ports.erase(port, owner)),
     ]);
   }
+}
+
+/** The ranges of a cluster, the one of its default family first. */
+export function serviceRanges(
+  options: Pick<ServiceAllocatorOptions, 'serviceCIDR' | 'secondServiceCIDR'>,
+): readonly string[] {
+  const { serviceCIDR, secondServiceCIDR: second } = options;
+  return second === undefined ? [serviceCIDR] : [serviceCIDR, second];
 }
 
 /** What one write takes, so that it can be written down or given back. */
@@ -178,21 +191,24 @@ class Allocation implements Reservation {
     if (given[0] === 'None') return { ...spec, clusterIPs: given };
     const count = Math.max(given.length, (spec.ipFamilies ?? []).length);
     const clusterIPs = Array.from({ length: count }, (_, index) =>
-      this.#fillAddress(given[index] ?? '', given),
+      this.#fillAddress(given[index] ?? '', { given, family: spec.ipFamilies?.[index] }),
     );
     return { ...spec, clusterIP: clusterIPs[0], clusterIPs };
   }
 
-  #fillAddress(wanted: string, given: readonly string[]): string {
+  #fillAddress(
+    wanted: string,
+    { given, family }: { readonly given: readonly string[]; readonly family: string | undefined },
+  ): string {
     if (wanted === '') {
-      const address = this.#books.addresses.takeAny();
+      const address = this.#books.addresses.takeAny(family === 'IPv6' ? 'IPv6' : 'IPv4');
       if (address === undefined) throw this.#full('serviceIP');
       this.#addresses.set(address, false);
       return address;
     }
-    if (this.#before.addresses.includes(wanted)) return wanted;
+    if (this.#before.addresses.includes(canonical(wanted))) return wanted;
     const why = this.#books.addresses.take(wanted);
-    if (why === undefined) this.#addresses.set(wanted, true);
+    if (why === undefined) this.#addresses.set(canonical(wanted), true);
     else
       this.errors.push(taken('spec.clusterIPs', given, `failed to allocate IP ${wanted}: ${why}`));
     return wanted;
@@ -269,7 +285,7 @@ class Allocation implements Reservation {
         const why = `failed to allocate IP ${address}: provided IP is already allocated`;
         this.refuse([taken('spec.clusterIPs', this.#spec.clusterIPs, why)]);
       }
-      const other = this.#books.addresses.takeAny();
+      const other = this.#books.addresses.takeAny(familyOf(address));
       if (other === undefined) throw this.#full('serviceIP');
       const replace = (one: string): string => (one === address ? other : one);
       const clusterIPs = (this.#spec.clusterIPs ?? []).map(replace);
@@ -318,7 +334,9 @@ function taken(field: string, value: unknown, detail: string): FieldError {
 export function heldBy(spec: ServiceSpec | undefined): Held {
   if (spec === undefined) return nothing;
   const addresses = needsClusterIP(spec)
-    ? (spec.clusterIPs ?? []).filter((address) => address !== 'None' && address !== '')
+    ? (spec.clusterIPs ?? [])
+        .filter((address) => address !== 'None' && address !== '')
+        .map((address) => canonical(address))
     : [];
   const ports = new Set<number>();
   if (spec.type === 'NodePort' || spec.type === 'LoadBalancer') {

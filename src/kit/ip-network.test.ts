@@ -1,0 +1,32 @@
+/** Addresses of both families to numbers and back; networks with their ends. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { formatAddress, networkHas, parseAddress, parseNetwork } from './ip-network.ts';
+
+test('addresses go to numbers and back, in their canonical form', () => {
+  const canonical = (text: string): string | undefined => {
+    const address = parseAddress(text);
+    return address && formatAddress(address);
+  };
+  for (const text of ['10.43.0.1', '255.255.255.255', 'fd00:43::a', '::', '::1', '2001:db8::1:0']) {
+    assert.equal(canonical(text), text);
+  }
+  assert.equal(canonical('2001:DB8:0:0:0:0:0:1'), '2001:db8::1');
+  assert.equal(canonical('fd00::10.0.0.1'), 'fd00::a00:1');
+  for (const text of ['', '10.0.0', 'fd00', 'fe80::1%eth0', '::1::']) {
+    assert.equal(parseAddress(text), undefined);
+  }
+});
+
+test('networks clear their host part and know their size', () => {
+  const network = parseNetwork('fd00:43::5/112');
+  const base = parseAddress('fd00:43::')?.value;
+  assert.deepEqual(network, { family: 'IPv6', base, bits: 112, size: 65_536n });
+  assert.equal(parseNetwork('10.43.9.9/16')?.base, parseAddress('10.43.0.0')?.value);
+  for (const text of ['10.0.0.0/33', 'fd00::/129', 'fd00::', 'fd00::/', 'x/1']) {
+    assert.equal(parseNetwork(text), undefined);
+  }
+  assert.equal(networkHas('fd00:43::/112', 'fd00:43::ffff'), true);
+  assert.equal(networkHas('fd00:43::/112', 'fd00:43::1:0'), false);
+  assert.equal(networkHas('::/0', '10.0.0.1'), false);
+});

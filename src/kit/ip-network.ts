@@ -1,0 +1,78 @@
+/**
+ * Addresses and networks of both families as whole numbers. `ip.ts` has the same for IPv4 alone,
+ * in plain numbers, where speed matters.
+ *
+ * Example: `fd00:43::/112` begins at 0xfd000043…0000 and has 2^16 addresses. The last one of an
+ * IPv4 network is for broadcasts; IPv6 has none. Used for the addresses of Services.
+ */
+import { isIPv4, isIPv6, SocketAddress } from 'node:net';
+
+export type Family = 'IPv4' | 'IPv6';
+
+export interface Address {
+  readonly family: Family;
+  readonly value: bigint;
+}
+
+export interface Network {
+  readonly family: Family;
+  /** First address; bits of the host part are cleared. */
+  readonly base: bigint;
+  /** Length of the prefix. */
+  readonly bits: number;
+  /** How many addresses there are. */
+  readonly size: bigint;
+}
+
+const widths = { IPv4: 32, IPv6: 128 } as const;
+
+export function parseAddress(text: string): Address | undefined {
+  if (isIPv4(text)) {
+    const value = text.split('.').reduce((sum, part) => sum * 256n + BigInt(part), 0n);
+    return { family: 'IPv4', value };
+  }
+  if (!isIPv6(text) || text.includes('%')) return undefined;
+  const groups = expand(text).map((group) => BigInt(`0x${group}`));
+  return { family: 'IPv6', value: groups.reduce((sum, group) => sum * 65_536n + group, 0n) };
+}
+
+/** The eight groups of an IPv6 address; `::` stands for as many zeros as are missing. */
+function expand(text: string): readonly string[] {
+  const plain = text.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, a, b, c, d) => {
+    const group = (high: string, low: string) => (Number(high) * 256 + Number(low)).toString(16);
+    return `${group(a, b)}:${group(c, d)}`;
+  });
+  const [head = '', tail] = plain.split('::');
+  const groups = (part: string): string[] => (part === '' ? [] : part.split(':'));
+  if (tail === undefined) return groups(head);
+  const missing = 8 - groups(head).length - groups(tail).length;
+  return [...groups(head), ...Array.from({ length: missing }, () => '0'), ...groups(tail)];
+}
+
+/** The canonical text: `fd00:43::a`. */
+export function formatAddress({ family, value }: Address): string {
+  if (family === 'IPv4') {
+    return [24n, 16n, 8n, 0n].map((shift) => String((value >> shift) & 255n)).join('.');
+  }
+  const groups = Array.from({ length: 8 }, (_, index) =>
+    ((value >> BigInt(112 - index * 16)) & 0xffffn).toString(16),
+  );
+  return new SocketAddress({ address: groups.join(':'), family: 'ipv6' }).address;
+}
+
+export function parseNetwork(text: string): Network | undefined {
+  const [address = '', length = ''] = text.split('/');
+  const parsed = parseAddress(address);
+  const bits = /^\d{1,3}$/.test(length) ? Number(length) : Number.NaN;
+  if (parsed === undefined || !(bits <= widths[parsed.family])) return undefined;
+  const size = 1n << BigInt(widths[parsed.family] - bits);
+  return { family: parsed.family, base: parsed.value - (parsed.value % size), bits, size };
+}
+
+/** Whether the network has the address; false where one of them is none. */
+export function networkHas(network: string, address: string): boolean {
+  const within = parseNetwork(network);
+  const parsed = parseAddress(address);
+  if (within === undefined || parsed?.family !== within.family) return false;
+  return parsed.value >= within.base && parsed.value < within.base + within.size;
+}
