@@ -12,6 +12,7 @@ import { AssertionError } from 'node:assert';
 import { ApiError, internalError, requestEntityTooLarge, serviceUnavailable } from '#api/errors.ts';
 import { formatGroupVersion } from '#api/object.ts';
 import { StoreUnavailable, ValueTooLarge } from '#store';
+import { indent, wantsIndent } from './output/indent.ts';
 import { negotiate } from './output/negotiate.ts';
 import type { Parts } from './parts.ts';
 import {
@@ -53,6 +54,7 @@ export async function handle(parts: Parts, arrival: Arrival): Promise<ServerResp
       headers: audit,
     });
   }
+  if (wantsIndent(request, info)) response = indent(response);
   const tookMs = parts.clock.monotonic() - startedMs;
   end();
   const { method } = request;

@@ -121,4 +121,6 @@ export const limits = {
   pathLengthMax: 1024 * 1024,
   /** All headers of a request, its path included. */
   headerBytesMax: 1024 * 1024 + 16 * 1024,
+  /** Largest answer that is indented for people. */
+  indentedBytesMax: 1024 * 1024,
 } as const;

@@ -22,8 +22,10 @@ export function authenticate(parts: AuthenticateParts, arrival: Arrival): Identi
   if (arrival.peer !== undefined) return arrival.peer;
   const header = arrival.request.headers['authorization'];
   if (header === undefined) return anonymous;
-  const token = /^bearer +(\S+) *$/i.exec(header)?.[1];
-  const identity = token === undefined ? undefined : bearerOf(parts, token);
+  const [scheme = '', token = ''] = header.trim().split(' ', 2);
+  // Of other schemes, such as names with passwords, nobody here knows anything.
+  if (scheme.toLowerCase() !== 'bearer' || token === '') return anonymous;
+  const identity = bearerOf(parts, token);
   if (identity === undefined) throw unauthorized();
   return withAuthenticatedGroup(identity);
 }

@@ -96,9 +96,6 @@ export function serviceResource(): Resource {
   });
 }
 
-/** Names of load balancers are cut at this width. */
-const balancerWidth = 16;
-
 function externalIPText({ spec, status }: Service): string {
   const external = spec?.externalIPs ?? [];
   switch (spec?.type) {
@@ -109,9 +106,7 @@ function externalIPText({ spec, status }: Service): string {
       const ingress = (status?.loadBalancer?.ingress ?? [])
         .map(({ ip, hostname }) => ip || hostname || '')
         .filter((text) => text !== '');
-      const text = [...new Set(ingress)].sort().join(',');
-      const shown = text.length > balancerWidth ? `${text.slice(0, balancerWidth - 3)}...` : text;
-      return [shown, ...external].filter((part) => part !== '').join(',') || '<pending>';
+      return [...new Set(ingress)].sort().concat(external).join(',') || '<pending>';
     }
     case 'ExternalName':
       return spec.externalName ?? '';
