@@ -41,8 +41,8 @@ const names = {
     'cpuManagerPolicyOptions topologyManagerPolicyOptions qosReserved evictionHard evictionSoft ' +
     'evictionSoftGracePeriod evictionMinimumReclaim systemReserved kubeReserved',
   opaque:
-    'tlsCurvePreferences featureGates memorySwap logging shutdownGracePeriodByPodPriority ' +
-    'crashLoopBackOff reservedMemory memoryThrottlingFactor tracing userNamespaces',
+    'tlsCurvePreferences featureGates memorySwap logging crashLoopBackOff ' +
+    'memoryThrottlingFactor tracing userNamespaces',
 } as const;
 
 const text: Schema = { type: 'string' };
@@ -76,6 +76,14 @@ export const kubeletConfiguration: Schema = object({
     mode: text,
     webhook: object({ cacheAuthorizedTTL: text, cacheUnauthorizedTTL: text }),
   }),
+  reservedMemory: {
+    type: 'array',
+    items: object({ numaNode: types.int32, limits: types.map }),
+  },
+  shutdownGracePeriodByPodPriority: {
+    type: 'array',
+    items: object({ priority: types.int32, shutdownGracePeriodSeconds: types.int64 }),
+  },
   registerWithTaints: {
     type: 'array',
     items: object({ key: text, value: text, effect: text, timeAdded: text }),

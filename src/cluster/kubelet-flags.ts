@@ -6,6 +6,7 @@
 import type { Command } from '#kit/command-line.ts';
 import { ConfigError } from './config.ts';
 import { type KubeletFlags, parsePairs, parseTaints } from './kubelet-settings.ts';
+import { parseReservedMemory } from './placement-settings.ts';
 
 type Reader = (flag: string, text: string) => unknown;
 
@@ -66,6 +67,15 @@ const fieldFlags: Readonly<Record<string, readonly [string, Reader]>> = {
   'eviction-max-pod-grace-period': ['evictionMaxPodGracePeriod', number],
   'system-reserved': ['systemReserved', pairs],
   'kube-reserved': ['kubeReserved', pairs],
+  'reserved-cpus': ['reservedSystemCPUs', text],
+  'cpu-manager-policy': ['cpuManagerPolicy', text],
+  'cpu-manager-policy-options': ['cpuManagerPolicyOptions', pairs],
+  'cpu-manager-reconcile-period': ['cpuManagerReconcilePeriod', text],
+  'memory-manager-policy': ['memoryManagerPolicy', text],
+  'reserved-memory': ['reservedMemory', (_flag, value) => parseReservedMemory(value)],
+  'topology-manager-policy': ['topologyManagerPolicy', text],
+  'topology-manager-policy-options': ['topologyManagerPolicyOptions', pairs],
+  'topology-manager-scope': ['topologyManagerScope', text],
   'image-gc-high-threshold': ['imageGCHighThresholdPercent', number],
   'image-gc-low-threshold': ['imageGCLowThresholdPercent', number],
   'minimum-image-ttl-duration': ['imageMinimumGCAge', text],

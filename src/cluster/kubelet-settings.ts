@@ -9,13 +9,18 @@ import { hostname } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { decodeObject } from '#api/decode.ts';
 import { isReason } from '#api/errors.ts';
-import { parseDuration } from '#kit/duration.ts';
 import type { Level } from '#kit/log.ts';
 import { parseYaml } from '#kit/yaml.ts';
 import { defaultSettings, type KubeletSettings } from '#kubelet';
 import type { Taint } from '#resources/types/core-v1.ts';
 import { ConfigError } from './config.ts';
 import { kubeletConfiguration } from './kubelet-fields.ts';
+import {
+  durationMs,
+  type PlacementFields,
+  placementFields,
+  placementSettings,
+} from './placement-settings.ts';
 
 type Texts = Readonly<Record<string, string>>;
 
@@ -36,7 +41,7 @@ export interface KubeletFlags {
 }
 
 /** The part of the file that is acted on. */
-interface Fields {
+interface Fields extends PlacementFields {
   readonly staticPodPath?: string;
   readonly staticPodURL?: string;
   readonly staticPodURLHeader?: Readonly<Record<string, readonly string[]>>;
@@ -68,8 +73,6 @@ interface Fields {
   readonly evictionPressureTransitionPeriod?: string;
   readonly evictionMaxPodGracePeriod?: number;
   readonly mergeDefaultEvictionSettings?: boolean;
-  readonly systemReserved?: Texts;
-  readonly kubeReserved?: Texts;
   readonly allowedUnsafeSysctls?: readonly string[];
 }
 
@@ -101,7 +104,7 @@ const acted = new Set(
     'imageMaximumGCAge imageGCHighThresholdPercent imageGCLowThresholdPercent evictionHard ' +
     'evictionSoft evictionSoftGracePeriod evictionMinimumReclaim evictionMaxPodGracePeriod ' +
     'evictionPressureTransitionPeriod mergeDefaultEvictionSettings systemReserved kubeReserved ' +
-    'allowedUnsafeSysctls kind apiVersion'
+    `allowedUnsafeSysctls kind apiVersion ${placementFields}`
   ).split(' '),
 );
 
@@ -200,20 +203,19 @@ function settingsOf(fields: Fields): KubeletSettings {
   const base = defaultSettings;
   const hard = fields.evictionHard;
   const merged = fields.mergeDefaultEvictionSettings === true ? base.evictionHard : {};
-  const settings = {
+  const settings: KubeletSettings = {
     ...base,
-    systemReserved: fields.systemReserved ?? {},
-    kubeReserved: fields.kubeReserved ?? {},
+    ...placementSettings(fields),
     evictionHard: hard === undefined ? base.evictionHard : { ...merged, ...hard },
     evictionSoft: fields.evictionSoft ?? {},
     evictionSoftGracePeriodMs: Object.fromEntries(
       Object.entries(fields.evictionSoftGracePeriod ?? {}).map(([signal, time]) => [
         signal,
-        duration(`evictionSoftGracePeriod[${signal}]`, time, 0),
+        durationMs(`evictionSoftGracePeriod[${signal}]`, time, 0),
       ]),
     ),
     evictionMinimumReclaim: fields.evictionMinimumReclaim ?? {},
-    evictionPressureTransitionPeriodMs: duration(
+    evictionPressureTransitionPeriodMs: durationMs(
       'evictionPressureTransitionPeriod',
       fields.evictionPressureTransitionPeriod,
       base.evictionPressureTransitionPeriodMs,
@@ -223,12 +225,12 @@ function settingsOf(fields: Fields): KubeletSettings {
       fields.imageGCHighThresholdPercent ?? base.imageGCHighThresholdPercent,
     imageGCLowThresholdPercent:
       fields.imageGCLowThresholdPercent ?? base.imageGCLowThresholdPercent,
-    imageMinimumGCAgeMs: duration(
+    imageMinimumGCAgeMs: durationMs(
       'imageMinimumGCAge',
       fields.imageMinimumGCAge,
       base.imageMinimumGCAgeMs,
     ),
-    imageMaximumGCAgeMs: duration(
+    imageMaximumGCAgeMs: durationMs(
       'imageMaximumGCAge',
       fields.imageMaximumGCAge,
       base.imageMaximumGCAgeMs,
@@ -262,13 +264,6 @@ function refuseWrong(settings: KubeletSettings): void {
       `grace period must be specified for the soft eviction threshold ${signal}`,
     );
   }
-}
-
-function duration(field: string, text: string | undefined, otherwise: number): number {
-  if (text === undefined) return otherwise;
-  const ms = parseDuration(text);
-  if (ms !== undefined && ms >= 0) return ms;
-  throw new ConfigError(`${field}: time: invalid duration ${JSON.stringify(text)}`);
 }
 
 /** `memory.available<100Mi,nodefs.available<10%`, `cpu=100m,memory=1Gi`, `a:b`. */

@@ -95,6 +95,7 @@ export interface KubeletOptions {
   readonly signal: AbortSignal;
 }
 
+export { parseNumbers } from './placement/number-set.ts';
 export { defaultSettings, type KubeletSettings } from './settings.ts';
 
 export const limits = {
