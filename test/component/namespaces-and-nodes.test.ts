@@ -93,7 +93,7 @@ test('roles and Ingresses go with their namespace, and with their owner', async 
 });
 
 test('a deleted namespace takes everything in it along', async (t) => {
-  covers('WRK-117');
+  covers('WRK-117', 'API-147');
   const world = await openWorld(t);
   const { client, signal } = world;
   await world.addNode('n1');

@@ -1,6 +1,7 @@
 /** Priorities of pods: by name, by default, never by number; the cluster's own classes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { covers } from '#test/covers.ts';
 import { openTestServer, type TestServer } from '#test/fixtures.ts';
 
 const pods = '/api/v1/namespaces/default/pods';
@@ -52,7 +53,14 @@ test('a class gives its number and its policy; none gives zero', async () => {
 });
 
 test('a default class counts for pods that name none; there is only one', async () => {
+  covers('API-090');
   await using server = await open();
+  const unfit = { metadata: { name: 'unfit' }, value: 2_000_000_000 };
+  const refused = await server.request('POST', classes, unfit);
+  assert.equal(refused.status, 422);
+  assert.match(refused.body.message, /value: Forbidden: maximum allowed value of a user defined/);
+  const most = { metadata: { name: 'most' }, value: 1_000_000_000, description: 'the most' };
+  assert.equal((await server.request('POST', classes, most)).status, 201);
   const usual = { metadata: { name: 'usual' }, value: 50, globalDefault: true };
   assert.equal((await server.request('POST', classes, usual)).status, 201);
   const { body } = await create(server, 'a');

@@ -339,6 +339,23 @@ test('a namespace that goes away takes nothing new, and goes when its finalizer 
   assert.equal((await server.request('DELETE', `${spaces}/default`)).status, 403);
 });
 
+test('a namespace waits for finalizers that nobody knows', async () => {
+  covers('API-146');
+  await using server = await openTestServer();
+  const spaces = '/api/v1/namespaces';
+  const spec = { finalizers: ['foo.example/bar'] };
+  const made = await server.request('POST', spaces, { metadata: { name: 'x' }, spec });
+  assert.deepEqual(made.body.spec.finalizers, ['foo.example/bar', 'kubernetes']);
+  await server.request('DELETE', `${spaces}/x`);
+  const { body } = await server.request('GET', `${spaces}/x`);
+  const next = { ...body, spec };
+  const done = await server.request('PUT', `${spaces}/x/finalize`, next);
+  assert.equal(done.status, 200);
+  const { body: stuck } = await server.request('GET', `${spaces}/x`);
+  assert.equal(stuck.status.phase, 'Terminating');
+  assert.deepEqual(stuck.spec.finalizers, ['foo.example/bar']);
+});
+
 test('YAML in and out', async () => {
   covers('API-007');
   await using server = await openTestServer();
