@@ -10,6 +10,7 @@ export const dependencies: Readonly<
 > = {
   '@grpc/grpc-js': { file: 'src/kit/grpc.ts', record: 'docs/decisions/0004-grpc-js.md' },
   commander: { file: 'src/kit/command-line.ts', record: 'docs/decisions/0005-commander.md' },
+  re2js: { file: 'src/kit/re2.ts', record: 'docs/decisions/0016-own-cel.md' },
   ws: { file: 'test/e2e/cri.e2e.ts', record: 'docs/decisions/0012-ws.md' },
   '@kubernetes/client-node': {
     file: 'test/component/client-node.process.test.ts',

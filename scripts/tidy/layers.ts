@@ -15,14 +15,15 @@ import {
   type Tree,
 } from './tree.ts';
 
-const objects = ['resources', 'api', 'kit'];
+const objects = ['resources', 'cel', 'api', 'kit'];
 const component = ['client', ...objects];
 
 /** Module → the modules that it may import; `everything` for the composition root. */
 export const layers: Readonly<Record<string, readonly string[] | 'everything'>> = {
   kit: [],
   api: ['kit'],
-  resources: ['api', 'kit'],
+  cel: ['api', 'kit'],
+  resources: ['cel', 'api', 'kit'],
   store: ['kit'],
   cri: ['kit'],
   network: ['kit'],

@@ -9,10 +9,16 @@
  *
  * Behaviour: kubernetes.io, "Dynamic Resource Allocation"; KEP-4381, KEP-4816, KEP-5055.
  */
+import { objectKey } from '#api/object.ts';
 import { quantity } from '#api/quantity.ts';
+import { CelError, type CelValue } from '#cel';
+import {
+  compileDeviceExpression,
+  deviceValue,
+  type Matched,
+} from '#resources/resource/device-expression.ts';
 import type {
   Device,
-  DeviceAttribute,
   DeviceConstraint,
   DeviceSelector,
   DeviceToleration,
@@ -20,13 +26,6 @@ import type {
   ResourceSlice,
 } from '#resources/types/resource-v1.ts';
 import type { Cluster } from './cluster.ts';
-import {
-  type DeviceValue,
-  ExpressionError,
-  type Fields,
-  Ordered,
-  parseDeviceExpression,
-} from './device-expression.ts';
 import type { NodeInfo } from './node-info.ts';
 import { matchesSelector } from './node-selector.ts';
 import type { AllocatedDevice, DeviceAllocation } from './plugin.ts';
@@ -53,12 +52,16 @@ interface Want {
   readonly accepts: (candidate: Candidate) => boolean;
 }
 
+/** Why a selector cannot be used. */
+export class SelectorError extends Error {
+  override readonly name = 'SelectorError';
+}
+
 /** Facts about devices for one pod, worked out once and asked for each node. */
 export class DeviceAllocator {
   readonly #cluster: Cluster;
   readonly #slices: readonly ResourceSlice[];
   readonly #taken = new Set<string>();
-  readonly #expressions = new Map<string, (device: Fields) => boolean>();
   /** `driver/pool/set/counter` → what is left. */
   readonly #counters = new Map<string, bigint>();
 
@@ -101,8 +104,8 @@ export class DeviceAllocator {
     // Each request has one way, or several alternatives of which the first that works is taken.
     const ways = requests.map(({ name, exactly, firstAvailable = [] }) =>
       exactly !== undefined
-        ? [this.#want(name, exactly)]
-        : firstAvailable.map((one) => this.#want(`${name}/${one.name}`, one)),
+        ? [this.#want(claim, name, exactly)]
+        : firstAvailable.map((one) => this.#want(claim, `${name}/${one.name}`, one)),
     );
     const chosen = search.run(ways, constraints);
     if (chosen === undefined) return undefined;
@@ -118,6 +121,7 @@ export class DeviceAllocator {
   }
 
   #want(
+    claim: ResourceClaim,
     request: string,
     ask: {
       readonly deviceClassName: string;
@@ -129,10 +133,10 @@ export class DeviceAllocator {
     },
   ): Want {
     const deviceClass = this.#cluster.facts.deviceClasses.get(ask.deviceClassName);
-    const selectors = [...(deviceClass?.spec.selectors ?? []), ...(ask.selectors ?? [])];
-    const expressions = selectors.flatMap(({ cel }) =>
-      cel === undefined ? [] : [this.#expression(cel.expression)],
-    );
+    const accepted = [
+      ...selectorsOf(`class ${ask.deviceClassName}`, deviceClass?.spec.selectors),
+      ...selectorsOf(`claim ${objectKey(claim)}`, ask.selectors),
+    ];
     const { tolerations = [] } = ask;
     return {
       request,
@@ -143,19 +147,9 @@ export class DeviceAllocator {
           (taint) => taint.effect !== 'None' && !tolerations.some((one) => tolerates(one, taint)),
         );
         if (barred) return false;
-        if (expressions.length === 0) return true;
-        const fields = fieldsOf(driver, device);
-        return expressions.every((expression) => expression(fields));
+        return accepted.every((accepts) => accepts(driver, device));
       },
     };
-  }
-
-  #expression(text: string): (device: Fields) => boolean {
-    const known = this.#expressions.get(text);
-    if (known !== undefined) return known;
-    const parsed = parseDeviceExpression(text);
-    this.#expressions.set(text, parsed);
-    return parsed;
   }
 
   #candidates(node: NodeInfo): readonly Candidate[] {
@@ -352,30 +346,36 @@ function attributeText({ driver, device }: Candidate, name: string): string | un
   return value === undefined ? undefined : JSON.stringify(value);
 }
 
-function fieldsOf(driver: string, { attributes = {}, capacity = {} }: Device): Fields {
-  const byDomain = <T>(
-    of: Readonly<Record<string, T>>,
-    value: (one: T) => DeviceValue | undefined,
-  ): Fields => {
-    const domains: Record<string, Record<string, DeviceValue | undefined>> = {};
-    for (const [name, one] of Object.entries(of)) {
-      const slash = name.indexOf('/');
-      const domain = slash < 0 ? driver : name.slice(0, slash);
-      domains[domain] = { ...domains[domain], [name.slice(slash + 1)]: value(one) };
+type Accepts = (driver: string, device: Device) => boolean;
+
+/** Selectors as tests of a device; they throw `SelectorError` that says whose they are. */
+function selectorsOf(of: string, selectors: readonly DeviceSelector[] = []): readonly Accepts[] {
+  return selectors.flatMap(({ cel }, index) => {
+    if (cel === undefined) return [];
+    const compiled = compileDeviceExpression(cel.expression, { stored: true });
+    const said = `${of}: selector #${index}: CEL`;
+    if (!compiled.ok) throw new SelectorError(`${said} compile error: ${compiled.error}`);
+    return (driver: string, device: Device): boolean => {
+      const matched = judge(compiled.matches, driver, device);
+      if (typeof matched === 'boolean') return matched;
+      throw new SelectorError(`${said} runtime error: ${matched.error}`);
+    };
+  });
+}
+
+/** Devices do not change: a new state of one is a new object. */
+const values = new WeakMap<Device, CelValue>();
+
+function judge(matches: (device: CelValue) => Matched, driver: string, device: Device): Matched {
+  let value = values.get(device);
+  if (value === undefined) {
+    try {
+      value = deviceValue(driver, device);
+    } catch (error) {
+      if (error instanceof CelError) return { error: error.message };
+      throw error;
     }
-    return domains;
-  };
-  return {
-    driver,
-    attributes: byDomain(attributes, attributeValue),
-    capacity: byDomain(capacity, ({ value }) => new Ordered('quantity', value)),
-  };
+    values.set(device, value);
+  }
+  return matches(value);
 }
-
-function attributeValue(attribute: DeviceAttribute): DeviceValue | undefined {
-  const { string: text, bool, int, version } = attribute;
-  const list = attribute.strings ?? attribute.ints ?? attribute.bools;
-  return text ?? bool ?? int ?? list ?? (version && new Ordered('semver', version));
-}
-
-export { ExpressionError };

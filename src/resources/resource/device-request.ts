@@ -4,6 +4,7 @@
  */
 import {
   type FieldError,
+  forbidden,
   invalid,
   notSupported,
   required,
@@ -22,6 +23,7 @@ import type {
   ExactDeviceRequest,
   ResourceClaimSpec,
 } from '../types/resource-v1.ts';
+import { compileDeviceExpression, deviceExpressionLimits } from './device-expression.ts';
 import {
   validateConfiguration,
   validateFullAttributeName,
@@ -34,7 +36,6 @@ const requestsMax = 32;
 const choicesMax = 8;
 /** Of constraints, settings and selectors. */
 const itemsMax = 32;
-const expressionBytesMax = 10 * 1024;
 
 type Asked = ExactDeviceRequest | DeviceSubRequest;
 
@@ -205,10 +206,7 @@ function validateMode({ allocationMode = '', count = 0 }: Asked, field: string):
   return [];
 }
 
-const emptyExpression =
-  "compilation failed: ERROR: <input>:1:0: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
-
-/** The form of selectors; their expressions are not compiled. */
+/** The form of selectors, and that their expressions can be used. */
 export function validateDeviceSelectors(
   selectors: readonly DeviceSelector[],
   field: string,
@@ -217,9 +215,11 @@ export function validateDeviceSelectors(
     const at = `${place}.cel`;
     if (cel === undefined) return [required(at)];
     const { expression = '' } = cel;
-    if (byteLength(expression) > expressionBytesMax) {
-      return [tooLong(`${at}.expression`, expressionBytesMax)];
-    }
-    return expression === '' ? [invalid(`${at}.expression`, '', emptyExpression)] : [];
+    const { bytesMax, costMax } = deviceExpressionLimits;
+    if (byteLength(expression) > bytesMax) return [tooLong(`${at}.expression`, bytesMax)];
+    const compiled = compileDeviceExpression(expression, { stored: false });
+    if (!compiled.ok) return [invalid(`${at}.expression`, expression, compiled.error)];
+    if (compiled.costMax <= costMax) return [];
+    return [forbidden(`${at}.expression`, 'too complex, exceeds cost limit')];
   });
 }

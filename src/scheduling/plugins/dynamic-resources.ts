@@ -10,7 +10,7 @@
 import { objectKey } from '#api/object.ts';
 import type { ResourceClaim } from '#resources/types/resource-v1.ts';
 import type { Cluster } from '../cluster.ts';
-import { DeviceAllocator, ExpressionError } from '../device-allocator.ts';
+import { DeviceAllocator, SelectorError } from '../device-allocator.ts';
 import type { NodeInfo } from '../node-info.ts';
 import { matchesSelector } from '../node-selector.ts';
 import {
@@ -69,7 +69,7 @@ class ClaimFilter implements NodeFilter {
     try {
       return this.#steps(node) === undefined ? cannot : fits;
     } catch (error) {
-      if (!(error instanceof ExpressionError)) throw error;
+      if (!(error instanceof SelectorError)) throw error;
       return rejected(error.message, { unresolvable: true });
     }
   }
