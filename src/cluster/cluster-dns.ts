@@ -4,9 +4,9 @@
  * goes away.
  *
  * A node says by an annotation of its Node that it answers, and on which port (`tellDnsPort`, run
- * in the node's process). `runClusterDns`, beside the controllers, keeps a slice for each port, with
- * the nodes that are heard of. Each endpoint is meant for its own node: names are answered where
- * they are asked, also while the server is away.
+ * in the node's process). `runClusterDns`, beside the controllers, keeps a slice for each port,
+ * with the nodes that are heard of. Each endpoint is meant for its own node: names are answered
+ * where they are asked, also while the server is away.
  */
 import { isIPv4 } from 'node:net';
 import type { Client, Informers } from '#client';

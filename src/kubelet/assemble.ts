@@ -9,7 +9,7 @@ import { Slots } from '#kit/slots.ts';
 import { nodes, services } from '#resources/kinds.ts';
 import type { Node, Service } from '#resources/types/core-v1.ts';
 import type { NodeDevices } from './devices/devices.ts';
-import { Images } from './images/images.ts';
+import { openImages } from './images/open-images.ts';
 import type { KubeletDeps, KubeletOptions } from './kubelet.ts';
 import { linuxMachine } from './node/machine.ts';
 import { readMachineFacts } from './node/node-registration.ts';
@@ -66,7 +66,6 @@ export function assemble(
   const amounts = nodeAllocatable(capacity, settings);
   const hostIPs = [options.nodeIP];
   const allocatable = (): Readonly<Record<string, string>> => amounts;
-  const serviceInformer = informers.of(services);
   const { nodeName, labels = {} } = options;
   const ownNode = informers.of(nodes, { fieldSelector: `metadata.name=${nodeName}` });
   const object = (): Node => {
@@ -75,6 +74,10 @@ export function assemble(
     const metadata = { name: nodeName, labels: { ...labels, ...known?.metadata.labels } };
     return { apiVersion: 'v1', kind: 'Node', metadata, status: { allocatable: amounts } };
   };
+  const images = openImages(
+    { client, runtime, clock, log, readFile: (path) => machine.readFile(path) },
+    { root: paths.root, settings, registries: options.registries, signal },
+  );
   return {
     client,
     runtime,
@@ -94,7 +97,7 @@ export function assemble(
       cgroupRoot: options.cgroupRoot ?? `/coracle-${options.clusterId}`,
       podPidsMax: options.podPidsMax,
     },
-    images: new Images({ runtime, clock }, { signal }),
+    ...images,
     volumes: new Volumes({
       client,
       clock,
@@ -109,7 +112,7 @@ export function assemble(
     placement,
     objects,
     statuses: new StatusWriter({ client, clock, log }, { signal, spawn }),
-    services: servicesOf(serviceInformer),
+    services: servicesOf(informers.of(services)),
     slots: new Slots(startsAtOnce),
     owners: new Map(),
     settings,

@@ -24,6 +24,7 @@ import { assemble, maxPodsDefault } from './assemble.ts';
 import { type NodeDevices, noDevices } from './devices/devices.ts';
 import { Evictor } from './eviction/eviction.ts';
 import { ImageGC } from './images/image-gc.ts';
+import type { RegistryOptions } from './images/open-images.ts';
 import { removeLeftovers } from './leftovers.ts';
 import { rotateLogs } from './logs/log-rotation.ts';
 import { type Admission, planAdmission } from './node/admission.ts';
@@ -88,6 +89,8 @@ export interface KubeletOptions {
   /** Where manifests of static pods are; default: nowhere. */
   readonly staticPods?: ManifestSources | undefined;
   readonly settings?: KubeletSettings | undefined;
+  /** What the node knows of registries; default: nothing. */
+  readonly registries?: RegistryOptions | undefined;
   /** Below it plugins and the kubelet meet; default: nowhere, and there are no plugins. */
   readonly pluginsRoot?: string | undefined;
   /** Called once, when pods can be started. */
@@ -95,8 +98,14 @@ export interface KubeletOptions {
   readonly signal: AbortSignal;
 }
 
+export {
+  type CredentialPlugin,
+  parseCredentialPlugins,
+} from './images/credential-plugin-config.ts';
+export type { RegistryOptions } from './images/open-images.ts';
+export { imagePatternProblem } from './images/pull-records.ts';
 export { parseNumbers } from './placement/number-set.ts';
-export { defaultSettings, type KubeletSettings } from './settings.ts';
+export { defaultSettings, type KubeletSettings, verificationPolicies } from './settings.ts';
 
 export const limits = {
   logBytesMax: 10 * 1024 * 1024,
@@ -336,6 +345,7 @@ class Kubelet {
         clock,
         log,
         disk: () => machine.diskSpace(imagesPath),
+        onLook: (present, atMs) => this.#parts.records.keepOnly(present, atMs),
         warn: (reason, message) =>
           recorder.record(this.#parts.node.object(), { type: 'Warning', reason, message }),
       },

@@ -9,6 +9,8 @@ import type { Slots } from '#kit/slots.ts';
 import type { Node, Service } from '#resources/types/core-v1.ts';
 import type { NodeDevices } from './devices/devices.ts';
 import type { Images } from './images/images.ts';
+import type { PullLogins } from './images/pull-logins.ts';
+import type { PullRecords } from './images/pull-records.ts';
 import type { Machine } from './node/machine.ts';
 import type { NodePlacement } from './placement/placement.ts';
 import type { AppliedResources } from './pods/applied-resources.ts';
@@ -43,6 +45,8 @@ export interface KubeletParts {
   readonly paths: KubeletPaths;
   readonly node: NodeFacts;
   readonly images: Images;
+  readonly logins: PullLogins;
+  readonly records: PullRecords;
   readonly volumes: Volumes;
   readonly devices: () => NodeDevices;
   readonly placement: () => NodePlacement;

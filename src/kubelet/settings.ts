@@ -56,7 +56,26 @@ export interface KubeletSettings {
   readonly shutdownGracePeriodCriticalPodsMs: number;
   /** Instead of both: by priority. */
   readonly shutdownGracePeriodByPodPriority: readonly ShutdownGracePeriod[];
+  /** One image at a time; else so many, or any number where that is undefined. */
+  readonly serializeImagePulls: boolean;
+  readonly maxParallelImagePulls: number | undefined;
+  /** Pulls a second on average, and at once after a rest; 0: any number. */
+  readonly registryPullQPS: number;
+  readonly registryBurst: number;
+  /** For which images that are here a pod has to show that it might pull them. */
+  readonly imagePullCredentialsVerificationPolicy: VerificationPolicy;
+  /** Free for all by `NeverVerifyAllowlistedImages`: `registry/path`, or `registry/path/*`. */
+  readonly preloadedImagesVerificationAllowlist: readonly string[];
 }
+
+export const verificationPolicies = [
+  'NeverVerify',
+  'NeverVerifyPreloadedImages',
+  'NeverVerifyAllowlistedImages',
+  'AlwaysVerify',
+] as const;
+
+export type VerificationPolicy = (typeof verificationPolicies)[number];
 
 export const defaultSettings: KubeletSettings = {
   systemReserved: {},
@@ -90,4 +109,10 @@ export const defaultSettings: KubeletSettings = {
   shutdownGracePeriodMs: 0,
   shutdownGracePeriodCriticalPodsMs: 0,
   shutdownGracePeriodByPodPriority: [],
+  serializeImagePulls: true,
+  maxParallelImagePulls: undefined,
+  registryPullQPS: 5,
+  registryBurst: 10,
+  imagePullCredentialsVerificationPolicy: 'NeverVerifyPreloadedImages',
+  preloadedImagesVerificationAllowlist: [],
 };

@@ -3,9 +3,9 @@
  *
  * Ready endpoints serve. Where there is none, those that are shutting down but still serve are
  * better than nobody, so that a rollout of a single replica loses no connection. Both for the
- * whole cluster and for this node alone. Where every ready endpoint says which nodes it is meant for
- * (`hints.forNodes`), and some are meant for this one, the whole cluster is those. Pure; called by
- * `service-plan.ts`.
+ * whole cluster and for this node alone. Where every ready endpoint says which nodes it is meant
+ * for (`hints.forNodes`), and some are meant for this one, the whole cluster is those. Pure; called
+ * by `service-plan.ts`.
  *
  * Behaviour: kubernetes.io, "Virtual IPs and Service Proxies", "Traffic policies" and "Traffic to
  * terminating endpoints".

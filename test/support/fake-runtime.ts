@@ -38,6 +38,8 @@ export class FakeRuntime implements Runtime {
   readonly registry = new Set<string>();
   /** By image: the user name without which the registry does not give it. */
   readonly logins = new Map<string, string>();
+  /** What every pull fails with; empty: it does not. */
+  pullFailure = '';
   /** Names of calls in order, with what they were about: `startContainer web`. */
   readonly calls: string[] = [];
   /** Exit code and output of a command; default 0. */
@@ -328,6 +330,7 @@ export class FakeRuntime implements Runtime {
   async pullImage({ image, auth }: Sent<'PullImageRequest'>): Promise<string> {
     const as = auth === undefined ? '' : ` as ${auth.username}:${auth.password}`;
     this.calls.push(`pullImage ${image?.image}${as}`);
+    if (this.pullFailure !== '') throw new GrpcError('PullImage', 'UNKNOWN', this.pullFailure);
     const needed = this.logins.get(image?.image ?? '');
     if (needed !== undefined && needed !== auth?.username) throw notFound(image?.image ?? '');
     const name = image?.image ?? '';

@@ -11,8 +11,8 @@ import { GrpcError } from '#cri';
 import { assert } from '#kit/assert.ts';
 import { configMaps, secrets } from '#resources/kinds.ts';
 import type { Container, ContainerStateWaiting, Pod, Secret } from '#resources/types/core-v1.ts';
-import type { Image } from '../images/images.ts';
-import { loginsFor, type RegistryLogin } from '../images/registry-logins.ts';
+import type { Image, PullTimes } from '../images/images.ts';
+import type { TrackedLogin } from '../images/registry-logins.ts';
 import type { ActOptions, KubeletParts, PodState } from '../parts.ts';
 import { nextBackoff } from '../pods/backoff.ts';
 import type { Action } from '../pods/plan.ts';
@@ -117,18 +117,18 @@ class Starter {
       const { reason = '', message } = result.waiting;
       if (reason === 'InvalidImageName') {
         this.say('Warning', 'InspectFailed', message ?? '');
-      } else if (reason !== 'ErrImageNeverPull') {
-        this.say('Warning', 'Failed', `Failed to pull image "${image}": ${message}`);
-      }
+      } else if (reason === 'ErrImageNeverPull') {
+        this.say('Warning', 'ErrImageNeverPull', message ?? '');
+      } else this.say('Warning', 'Failed', `Failed to pull image "${image}": ${message}`);
       this.say('Warning', 'Failed', `Error: ${reason}`);
       return undefined;
     }
-    this.#sayPulled(image, result.pulled?.ms, result.image.size);
+    this.#sayPulled(image, result.pulled, result.image.size);
     return result.image;
   }
 
-  /** From the pod's `imagePullSecrets`; one that is missing is told, and the pull goes on. */
-  async #logins(image: string): Promise<readonly RegistryLogin[]> {
+  /** A Secret of `imagePullSecrets` that is missing is told, and the pull goes on. */
+  async #logins(image: string): Promise<readonly TrackedLogin[]> {
     const { namespace = '', uid = '' } = this.#pod.metadata;
     const options = { signal: this.#options.interrupt };
     const found: Secret[] = [];
@@ -142,20 +142,18 @@ class Starter {
         this.say('Warning', 'FailedToRetrieveImagePullSecret', message);
       }
     }
-    return loginsFor(image, found);
+    return this.#parts.logins.of(image, this.#pod, found, options);
   }
 
-  #sayPulled(image: string, pullMs: number | undefined, size: number): void {
-    if (pullMs === undefined) {
-      this.say('Normal', 'Pulled', `Container image "${image}" already present on machine`);
+  #sayPulled(image: string, pulled: PullTimes | undefined, size: number): void {
+    if (pulled === undefined) {
+      const message = `Container image "${image}" already present on machine`;
+      this.say('Normal', 'Pulled', `${message} and can be accessed by the pod`);
       return;
     }
-    const time = pullMs < 1000 ? `${Math.round(pullMs)}ms` : `${(pullMs / 1000).toFixed(3)}s`;
-    this.say(
-      'Normal',
-      'Pulled',
-      `Successfully pulled image "${image}" in ${time} (${time} including waiting). Image size: ${size} bytes.`,
-    );
+    const [own, all] = [formatMs(pulled.pullMs), formatMs(pulled.totalMs)];
+    const message = `Successfully pulled image "${image}" in ${own} (${all} including waiting).`;
+    this.say('Normal', 'Pulled', `${message} Image size: ${size} bytes.`);
   }
 
   /** Undefined when the configuration does not hold; the note says why. */
@@ -283,6 +281,15 @@ class Starter {
       signal: this.#options.interrupt,
     });
   }
+}
+
+/** As Go prints a duration in whole milliseconds: `0s`, `15ms`, `1.25s`, `1m2.5s`. */
+function formatMs(time: number): string {
+  const ms = Math.trunc(time);
+  if (ms === 0) return '0s';
+  if (ms < 1000) return `${ms}ms`;
+  const minutes = Math.floor(ms / 60_000);
+  return `${minutes === 0 ? '' : `${minutes}m`}${(ms % 60_000) / 1000}s`;
 }
 
 function writeHostsFile(file: string, text: string): void {

@@ -50,6 +50,8 @@ export interface ImageGCDeps {
   readonly log: Logger;
   /** Of the file system that images are on. */
   readonly disk: () => { readonly bytes: number; readonly freeBytes: number };
+  /** Called with the ids of all images, as they were at that time. */
+  readonly onLook?: (present: ReadonlySet<string>, atMs: number) => void;
   /** Says something about the node. */
   readonly warn: (reason: string, message: string) => void;
 }
@@ -130,6 +132,7 @@ export class ImageGC {
     ]);
     const used = new Set(containers.flatMap(({ imageRef, image }) => [imageRef, image?.image]));
     const present = new Set(images.map(({ id }) => id));
+    this.#deps.onLook?.(present, nowMs);
     for (const id of this.#seen.keys()) if (!present.has(id)) this.#seen.delete(id);
     return images.map(({ id, size, pinned, repoTags, repoDigests }) => {
       const isUsed = [id, ...repoTags, ...repoDigests].some((name) => used.has(name));

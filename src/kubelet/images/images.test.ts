@@ -1,17 +1,39 @@
 /** Pulls that are shared, remembered and backed off. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { silentLog } from '#kit/log.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
 import { FakeRuntime } from '#test/fake-runtime.ts';
-import { Images } from './images.ts';
+import { defaultSettings } from '../settings.ts';
+import { Images, type PullSettings } from './images.ts';
+import { PullRecords, type RecordFiles } from './pull-records.ts';
+import type { TrackedLogin } from './registry-logins.ts';
 
 const { signal } = new AbortController();
 const options = { signal, onPull: () => {} };
 
-function open() {
+function memoryFiles(): RecordFiles & { readonly texts: Map<string, string> } {
+  const texts = new Map<string, string>();
+  return {
+    texts,
+    read: (folder) =>
+      [...texts].flatMap(([key, text]) => (key.startsWith(folder) ? [JSON.parse(text)] : [])),
+    write: (folder, subject, content) => {
+      texts.set(`${folder} ${subject}`, JSON.stringify(content));
+    },
+    remove: (folder, subject) => {
+      texts.delete(`${folder} ${subject}`);
+    },
+  };
+}
+
+function open(more: Partial<PullSettings> = {}, files = memoryFiles()) {
   const clock = new VirtualClock();
   const runtime = new FakeRuntime({ clock });
-  return { clock, runtime, images: new Images({ runtime, clock }, { signal }) };
+  const records = new PullRecords({ log: silentLog, files });
+  const settings = { ...defaultSettings, ...more };
+  const images = new Images({ runtime, clock, log: silentLog, records }, { settings, signal });
+  return { clock, runtime, images, files };
 }
 
 test('two pods share one pull', async () => {
@@ -55,17 +77,20 @@ test('failures back off per pod', async () => {
   assert.ok(!other.ok && other.untilMs - clock.now() === 10_000);
 });
 
+function nodeLogin(username: string, password = 'p'): TrackedLogin {
+  return { login: { username, password, identityToken: '' }, source: {} };
+}
+
 test('logins are tried one after the other, and only when something is pulled', async () => {
   const { runtime, images } = open();
   runtime.registry.add('private:1');
   runtime.logins.set('private:1', 'good');
-  const login = (username: string) => ({ username, password: 'p', identityToken: '' });
   let asked = 0;
   const wanted = (...names: readonly string[]) => ({
     ...{ image: 'private:1', policy: 'IfNotPresent', owner: 'a' },
     logins: async () => {
       asked += 1;
-      return names.map(login);
+      return names.map((username) => nodeLogin(username));
     },
   });
   assert.equal((await images.ensure(wanted(), options)).ok, false);
@@ -79,4 +104,117 @@ test('logins are tried one after the other, and only when something is pulled', 
   ]);
   assert.equal((await images.ensure(wanted('bad'), options)).ok, true);
   assert.equal(asked, 3);
+});
+
+function ofSecret(name: string, username: string, password = 'p'): TrackedLogin {
+  const secret = { uid: `uid-${name}`, namespace: 'default', name };
+  return { login: { username, password, identityToken: '' }, source: { secret } };
+}
+
+test('an image that one Secret brought is not for those who cannot show it', async () => {
+  const { clock, runtime, images, files } = open();
+  runtime.registry.add('private:1');
+  runtime.logins.set('private:1', 'good');
+  const ask = async (policy: string, ...logins: readonly TrackedLogin[]): Promise<string> => {
+    await clock.advance(20_000);
+    runtime.calls.length = 0;
+    const result = await images.ensure(
+      { image: 'private:1', policy, owner: 'a', logins: async () => logins },
+      options,
+    );
+    const pulled = runtime.calls.some((call) => call.startsWith('pullImage'));
+    return `${result.ok ? 'has it' : result.waiting.reason}${pulled ? ', pulled' : ''}`;
+  };
+  assert.equal(await ask('IfNotPresent', ofSecret('s', 'good')), 'has it, pulled');
+  assert.equal(await ask('IfNotPresent', ofSecret('s', 'good')), 'has it');
+  assert.equal(await ask('IfNotPresent'), 'ErrImagePull, pulled');
+  assert.equal(await ask('IfNotPresent', ofSecret('t', 'bad')), 'ErrImagePull, pulled');
+  assert.equal(await ask('Never'), 'ErrImageNeverPull');
+  assert.equal(await ask('Never', ofSecret('s', 'good')), 'has it');
+  // Another Secret with the same content is as good, and is known from then on by its name.
+  assert.equal(await ask('Never', ofSecret('copy', 'good')), 'has it');
+  assert.equal(await ask('Never', ofSecret('copy', 'good', 'new password')), 'has it');
+  assert.equal(await ask('Never', ofSecret('other', 'other')), 'ErrImageNeverPull');
+  // A new process knows what the old one wrote.
+  const next = open({}, files);
+  next.runtime.images.add('private:1');
+  const asked = { image: 'private:1', policy: 'Never', owner: 'b' };
+  const again = async (...logins: readonly TrackedLogin[]): Promise<boolean> =>
+    (await next.images.ensure({ ...asked, logins: async () => logins }, options)).ok;
+  assert.equal(await again(ofSecret('s', 'good')), true);
+  assert.equal(await again(), false);
+  // Once a login of the node was good, the image is everybody's.
+  assert.equal(await ask('Always', nodeLogin('good')), 'has it, pulled');
+  assert.equal(await ask('Never'), 'has it');
+});
+
+test('images that were here before are for all, unless a policy says otherwise', async () => {
+  const may = async (more: Partial<PullSettings>): Promise<boolean> => {
+    const { runtime, images } = open(more);
+    runtime.images.add('r.example.com/team/app:1');
+    const wanted = { image: 'r.example.com/team/app:1', policy: 'Never', owner: 'a' };
+    return (await images.ensure(wanted, options)).ok;
+  };
+  assert.equal(await may({}), true);
+  assert.equal(await may({ imagePullCredentialsVerificationPolicy: 'NeverVerify' }), true);
+  assert.equal(await may({ imagePullCredentialsVerificationPolicy: 'AlwaysVerify' }), false);
+  const listed = (pattern: string): Promise<boolean> =>
+    may({
+      imagePullCredentialsVerificationPolicy: 'NeverVerifyAllowlistedImages',
+      preloadedImagesVerificationAllowlist: [pattern],
+    });
+  assert.equal(await listed('r.example.com/team/app'), true);
+  assert.equal(await listed('r.example.com/*'), true);
+  assert.equal(await listed('r.example.com/other/*'), false);
+});
+
+test('a pull that an earlier process began leaves an image that is nobody’s', async () => {
+  const files = memoryFiles();
+  files.write('pulling', 'app:1', { image: 'app:1' });
+  const { runtime, images } = open({}, files);
+  runtime.images.add('app:1');
+  runtime.registry.add('app:1');
+  const wanted = { image: 'app:1', policy: 'IfNotPresent', owner: 'a' };
+  assert.equal((await images.ensure(wanted, options)).ok, true);
+  assert.deepEqual(runtime.calls, ['pullImage app:1']);
+  assert.deepEqual(
+    [...files.texts.keys()].map((key) => key.split(' ')[0]),
+    ['pulled'],
+    'the note of the pull is gone',
+  );
+});
+
+test('pulls take their turn, and a registry is not asked too often', async () => {
+  const { runtime, images } = open({ registryPullQPS: 1, registryBurst: 2 });
+  for (const name of ['a:1', 'b:1', 'c:1']) runtime.registry.add(name);
+  const pull = (image: string) => images.ensure({ image, policy: 'Always', owner: image }, options);
+  const results = await Promise.all(['a:1', 'b:1', 'c:1'].map(pull));
+  assert.deepEqual(
+    results.map((result) => (result.ok ? 'ok' : result.waiting.message)),
+    ['ok', 'ok', 'pull QPS exceeded'],
+  );
+});
+
+test('reasons are the runtime’s where it gives one', async () => {
+  const { runtime, images } = open();
+  const fail = async (text: string) => {
+    runtime.pullFailure = text;
+    const result = await images.ensure({ image: 'x:1', policy: 'Always', owner: text }, options);
+    assert.ok(!result.ok);
+    return [result.waiting.reason, result.waiting.message];
+  };
+  assert.deepEqual(await fail('no such host'), [
+    'ErrImagePull',
+    'rpc error: code = Unknown desc = no such host',
+  ]);
+  assert.deepEqual(await fail('RegistryUnavailable: dial tcp'), [
+    'RegistryUnavailable',
+    'image pull failed for x:1 because the registry is unavailable: dial tcp',
+  ]);
+  assert.deepEqual(await fail('SignatureValidationFailed: none'), [
+    'SignatureValidationFailed',
+    'image pull failed for x:1 because the signature validation failed: none',
+  ]);
+  const wrong = await images.ensure({ image: 'X:1', policy: 'Always', owner: 'a' }, options);
+  assert.ok(!wrong.ok && wrong.waiting.reason === 'InvalidImageName');
 });

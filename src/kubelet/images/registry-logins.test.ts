@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Secret } from '#resources/types/core-v1.ts';
-import { imagePlace, loginsFor } from './registry-logins.ts';
+import { fits, fittingLogins, loginHash, parseLoginFile, secretLogins } from './registry-logins.ts';
 
 function encoded(text: string): string {
   return Buffer.from(text).toString('base64');
@@ -16,32 +16,52 @@ function secret(auths: object): Secret {
   };
 }
 
-function names(image: string, ...secrets: readonly Secret[]): readonly string[] {
-  return loginsFor(image, secrets).map(({ username }) => username);
+function names(repository: string, ...secrets: readonly Secret[]): readonly string[] {
+  const files = secrets.map((each) => ({ file: secretLogins(each), source: {} }));
+  return fittingLogins(repository, files).map(({ login }) => login.username);
 }
-
-test('an image has a registry, a path, and perhaps a tag that does not count', () => {
-  assert.equal(imagePlace('nginx'), 'docker.io/library/nginx');
-  assert.equal(imagePlace('team/app:1'), 'docker.io/team/app');
-  assert.equal(imagePlace('localhost:5000/app:1@sha256:abc'), 'localhost:5000/app');
-  assert.equal(imagePlace('r.example.com/a/b'), 'r.example.com/a/b');
-});
 
 test('the most particular entry comes first, and others do not fit', () => {
   const config = secret({
     'r.example.com': { username: 'host', password: 'p' },
-    'https://r.example.com/team/': { auth: encoded('team:p:w') },
-    'r.example.com/te': { username: 'not a part of the path' },
+    'https://r.example.com/v2/team/': { auth: encoded('team:p:w') },
+    'r.example.com/other': { username: 'other', password: 'p' },
     '*.example.com': { username: 'star' },
+    'r.example.com:5000': { username: 'port' },
     'https://index.docker.io/v1/': { username: 'hub' },
     broken: 'x',
     'empty.example.com': {},
   });
-  assert.deepEqual(names('r.example.com/team/app:1', config), ['team', 'host', 'star']);
+  assert.deepEqual(names('r.example.com/team/app', config), ['team', 'host', 'star']);
+  assert.deepEqual(names('r.example.com:5000/team/app', config), ['port']);
   assert.deepEqual(names('empty.example.com/app', config), ['star']);
   assert.deepEqual(names('a.b.example.com/app', config), []);
-  assert.deepEqual(names('nginx', config), ['hub']);
-  assert.equal(loginsFor('r.example.com/team/app', [config])[0]?.password, 'p:w');
+  assert.deepEqual(names('docker.io/library/nginx', config), ['hub']);
+  const hub = secret({
+    'docker.io': { username: 'by name' },
+    'index.docker.io': { username: 'b' },
+  });
+  assert.deepEqual(names('docker.io/library/nginx', hub), ['by name']);
+  assert.equal(secretLogins(config).get('https://r.example.com/v2/team/')?.password, 'p:w');
+});
+
+test('several files are one, and those of one place stay in their order', () => {
+  const first = secret({ 'r.example.com': { username: 'first' } });
+  const second = secret({
+    'r.example.com': { username: 'second' },
+    'r.example.com/app': { username: 'path' },
+  });
+  assert.deepEqual(names('r.example.com/app', first, second), ['path', 'first', 'second']);
+});
+
+test('hosts have wild cards, one label at a time', () => {
+  assert.equal(fits('*.*.registry.io', 'a.b.registry.io/x'), true);
+  assert.equal(fits('*.registry.io', 'a.b.registry.io/x'), false);
+  assert.equal(fits('app*.k8s.io', 'app1.k8s.io/x'), true);
+  assert.equal(fits('r?.k8s.[a-i]o', 'r1.k8s.io/x'), true);
+  assert.equal(fits('r.k8s.[io', 'r.k8s.io/x'), false);
+  assert.equal(fits('registry.io:8080/path', 'registry.io:8080/path/x'), true);
+  assert.equal(fits('registry.io:8080/path', 'registry.io/path/x'), false);
 });
 
 test('the old form is read, and what is no file of logins is no error', () => {
@@ -53,4 +73,12 @@ test('the old form is read, and what is no file of logins is no error', () => {
   assert.deepEqual(names('r.example.com/app', old), ['old']);
   const broken = { ...old, data: { '.dockercfg': encoded('{') } };
   assert.deepEqual(names('r.example.com/app', broken, { ...old, data: {} }), []);
+  assert.equal(parseLoginFile('[]', { isModern: true }).size, 0);
+});
+
+test('a hash is of the login alone', () => {
+  const login = { username: 'u', password: 'p', identityToken: '' };
+  assert.match(loginHash(login), /^[0-9a-f]{64}$/);
+  assert.equal(loginHash(login), loginHash({ ...login }));
+  assert.notEqual(loginHash(login), loginHash({ ...login, password: 'q' }));
 });

@@ -1,12 +1,15 @@
 /**
- * Which user name and password a registry is shown for an image: from the pod's
- * `imagePullSecrets`. Pure; `start-container.ts` reads the Secrets, `images.ts` pulls with what is
- * found here.
+ * Which user names and passwords a registry is shown for an image: from the pod's
+ * `imagePullSecrets`, then those of the node, then those that plugins give. Pure; `pull-logins.ts`
+ * collects, `images.ts` pulls with what is found here.
  *
- * A Secret holds the client's own file of logins, by registry: `registry.example.com:5000/team`. An
- * entry fits an image whose name begins with it, part by part; `*` stands for one label of a host's
- * name. The entry that says most comes first; if the registry refuses one, the next is tried.
+ * All three have the form of a container client's file of logins, by place:
+ * `registry.example.com:5000/team`. An entry fits an image whose repository begins with it; in the
+ * host `*`, `?` and `[a-z]` stand for parts of one label. Where several fit, all are tried, in the
+ * reverse order of their places, so that the one that says most comes first. Behaviour:
+ * kubernetes.io, "Images", interpretation of config.json.
  */
+import { createHash } from 'node:crypto';
 import type { Secret } from '#resources/types/core-v1.ts';
 
 export interface RegistryLogin {
@@ -15,44 +18,86 @@ export interface RegistryLogin {
   readonly identityToken: string;
 }
 
-interface Entry {
-  /** Host, with port if it has one, then path. */
-  readonly place: string;
+export interface Coordinates {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** Whose it is; neither: anybody's on the node. */
+export interface LoginSource {
+  readonly secret?: Coordinates;
+  readonly serviceAccount?: Coordinates;
+}
+
+/** Something that one may try, and whose it is. */
+export interface TrackedLogin {
   readonly login: RegistryLogin;
+  readonly source: LoginSource;
 }
 
-const defaultHost = 'docker.io';
+/** Logins by place. */
+export type LoginFile = ReadonlyMap<string, RegistryLogin>;
 
-/** The logins that fit the image, the most particular first. */
-export function loginsFor(image: string, secrets: readonly Secret[]): readonly RegistryLogin[] {
-  const target = imagePlace(image);
-  return secrets
-    .flatMap(entriesOf)
-    .filter(({ place }) => fits(place, target))
-    .toSorted((a, b) => b.place.length - a.place.length)
-    .map(({ login }) => login);
+const hubHost = 'docker.io';
+const hubKey = 'index.docker.io';
+
+/** Those that fit, the most particular first. `repository` as `image-name.ts` gives it. */
+export function fittingLogins(
+  repository: string,
+  files: readonly { readonly file: LoginFile; readonly source: LoginSource }[],
+): readonly TrackedLogin[] {
+  const byPlace = new Map<string, TrackedLogin[]>();
+  for (const { file, source } of files) {
+    for (const [key, login] of file) {
+      const place = placeOf(key);
+      byPlace.set(place, [...(byPlace.get(place) ?? []), { login, source }]);
+    }
+  }
+  const fitting = [...byPlace.keys()].filter((place) => fits(place, repository)).sort();
+  if (fitting.length > 0) return fitting.reverse().flatMap((place) => byPlace.get(place) ?? []);
+  return repository.startsWith(`${hubHost}/`) ? (byPlace.get(hubKey) ?? []) : [];
 }
 
-/** `nginx` is `docker.io/library/nginx`; tag and digest do not count. */
-export function imagePlace(image: string): string {
-  const name = image.replace(/@.*$/, '').replace(/:[^/:]*$/, '');
-  const [first = '', ...rest] = name.split('/');
-  const isHost = rest.length > 0 && (/[.:]/.test(first) || first === 'localhost');
-  if (isHost) return name;
-  return `${defaultHost}/${rest.length === 0 ? `library/${name}` : name}`;
-}
-
-function entriesOf({ type, data = {} }: Secret): readonly Entry[] {
+/** Secrets of another type, and those without a readable file, have no logins. */
+export function secretLogins(secret: Secret): LoginFile {
+  const { type, data = {} } = secret;
   const isModern = type === 'kubernetes.io/dockerconfigjson';
   const text = data[isModern ? '.dockerconfigjson' : '.dockercfg'];
-  if (text === undefined) return [];
-  const json = parseObject(Buffer.from(text, 'base64').toString());
-  const auths = isModern ? json['auths'] : json;
-  if (typeof auths !== 'object' || auths === null) return [];
-  return Object.entries(auths).flatMap(([key, value]) => {
-    const login = loginOf(value);
-    return login === undefined ? [] : [{ place: registryPlace(key), login }];
-  });
+  if (text === undefined) return new Map();
+  return parseLoginFile(Buffer.from(text, 'base64').toString(), { isModern });
+}
+
+/** `isModern`: `config.json`, with everything below `auths`; else the older `.dockercfg`. */
+export function parseLoginFile(text: string, options: { readonly isModern: boolean }): LoginFile {
+  const json = parseObject(text);
+  const auths = options.isModern ? json['auths'] : json;
+  if (typeof auths !== 'object' || auths === null) return new Map();
+  return new Map(
+    Object.entries(auths).flatMap(([key, value]) => {
+      const login = loginOf(value);
+      return login === undefined ? [] : [[key, login] as const];
+    }),
+  );
+}
+
+/** The same for the same login, and says nothing of it. */
+export function loginHash({ username, password, identityToken }: RegistryLogin): string {
+  const more = identityToken === '' ? {} : { identitytoken: identityToken };
+  return createHash('sha256')
+    .update(JSON.stringify({ username, password, ...more }))
+    .digest('hex');
+}
+
+/** Whether an image's repository is one of those that a pattern means: host by host part. */
+export function fits(pattern: string, repository: string): boolean {
+  const [wanted, given] = [splitPlace(pattern), splitPlace(repository)];
+  return (
+    wanted.port === given.port &&
+    wanted.labels.length === given.labels.length &&
+    given.path.startsWith(wanted.path) &&
+    wanted.labels.every((label, index) => labelFits(label, given.labels[index] ?? ''))
+  );
 }
 
 /** What users write themselves need not be JSON; then there is no login in it. */
@@ -73,36 +118,38 @@ function loginOf(value: unknown): RegistryLogin | undefined {
   const given = value as Readonly<Record<string, unknown>>;
   const both = Buffer.from(String(given['auth'] ?? ''), 'base64').toString();
   const colon = both.indexOf(':');
-  const username = String(given['username'] ?? (colon < 0 ? '' : both.slice(0, colon)));
-  const password = String(given['password'] ?? (colon < 0 ? '' : both.slice(colon + 1)));
+  const username = colon < 0 ? String(given['username'] ?? '') : both.slice(0, colon);
+  const password = colon < 0 ? String(given['password'] ?? '') : both.slice(colon + 1);
   const identityToken = String(given['identitytoken'] ?? '');
   if (username === '' && identityToken === '') return undefined;
   return { username, password, identityToken };
 }
 
 /** `https://index.docker.io/v1/` is what clients have always written for the default registry. */
-function registryPlace(key: string): string {
-  const place = key
-    .replace(/^https?:\/\//, '')
-    .replace(/\/+$/, '')
-    .replace(/\/v[12]$/, '');
-  return place === 'index.docker.io' ? defaultHost : place;
+function placeOf(key: string): string {
+  const [host = '', ...rest] = key.replace(/^https?:\/\//, '').split('/');
+  const path = rest.length === 0 ? '' : `/${rest.join('/')}`.replace(/^\/v[12]\//, '/');
+  return path === '/' ? host : `${host}${path}`;
 }
 
-function fits(place: string, target: string): boolean {
-  const [host = '', ...path] = place.split('/');
-  const [targetHost = '', ...targetPath] = target.split('/');
-  if (!path.every((part, index) => targetPath[index] === part)) return false;
-  const labels = host.split('.');
-  const targetLabels = targetHost.split('.');
-  return (
-    labels.length === targetLabels.length &&
-    labels.every((label, index) => labelFits(label, targetLabels[index] ?? ''))
-  );
+function splitPlace(place: string) {
+  const slash = place.indexOf('/');
+  const authority = slash < 0 ? place : place.slice(0, slash);
+  const [, host = authority, port = ''] = /^(.*):(\d+)$/.exec(authority) ?? [];
+  return { labels: host.split('.'), port, path: slash < 0 ? '' : place.slice(slash) };
 }
 
 function labelFits(pattern: string, label: string): boolean {
-  if (!pattern.includes('*')) return pattern === label;
-  const parts = pattern.split('*').map((part) => part.replace(/[\\^$+?.()|[\]{}]/g, '\\$&'));
-  return new RegExp(`^${parts.join('.*')}$`).test(label);
+  if (!/[*?[]/.test(pattern)) return pattern === label;
+  const source = pattern
+    .replace(/[\\^$+.()|{}]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.');
+  try {
+    return new RegExp(`^${source}$`).test(label);
+  } catch (error) {
+    // `[` without its end: fits nothing.
+    if (error instanceof SyntaxError) return false;
+    throw error;
+  }
 }

@@ -368,9 +368,12 @@ export function containerHash({ name, image }: Container): string {
   return hash.toString(16);
 }
 
+const pullFailures = new Set(['ErrImagePull', 'RegistryUnavailable', 'SignatureValidationFailed']);
+
 /** The next status of a start that failed by its image: first what happened, then that we wait. */
 function imageBackoff(container: Container, waiting: ContainerStateWaiting): ContainerStateWaiting {
-  if (waiting.reason !== 'ErrImagePull') return waiting;
-  const message = `Back-off pulling image "${container.image}": ErrImagePull: ${waiting.message}`;
+  const { reason = '' } = waiting;
+  if (!pullFailures.has(reason)) return waiting;
+  const message = `Back-off pulling image "${container.image}": ${reason}: ${waiting.message}`;
   return { reason: 'ImagePullBackOff', message };
 }

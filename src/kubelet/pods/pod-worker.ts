@@ -331,7 +331,8 @@ export class PodWorker {
         const pod = `${name}_${namespace}(${uid})`;
         say('Warning', `Back-off restarting failed container ${container} in pod ${pod}`);
       } else if (reason === 'ImagePullBackOff') {
-        say('Normal', message.split(': ErrImagePull')[0] ?? message);
+        // What failed is already told: only that we wait.
+        say('Normal', /^Back-off pulling image "[^"]*"/.exec(message)?.[0] ?? message);
         say('Warning', 'Error: ImagePullBackOff', 'Failed');
       }
     }
