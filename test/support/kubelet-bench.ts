@@ -32,7 +32,13 @@ export class KubeletBench implements AsyncDisposable {
   readonly server: TestServer;
   readonly client: Client;
   readonly signal = new AbortController().signal;
-  #kubelet: { readonly stop: AbortController; readonly ended: Promise<unknown> } | undefined;
+  #kubelet:
+    | {
+        readonly stop: AbortController;
+        readonly ended: Promise<unknown>;
+        readonly kubelet: Promise<void>;
+      }
+    | undefined;
 
   private constructor(server: TestServer, clock: VirtualClock) {
     this.clock = clock;
@@ -135,7 +141,16 @@ export class KubeletBench implements AsyncDisposable {
       },
     );
     const ended = Promise.allSettled([kubelet, informers.run(stop.signal)]);
-    this.#kubelet = { stop, ended };
+    this.#kubelet = { stop, ended, kubelet };
+  }
+
+  /** Starts, and says why it does not stay. */
+  async startFailure(): Promise<string> {
+    this.start();
+    const why = await this.while(
+      Promise.resolve(this.#kubelet?.kubelet).catch((error: unknown) => error),
+    );
+    return why instanceof Error ? why.message : '';
   }
 
   async stop(): Promise<void> {

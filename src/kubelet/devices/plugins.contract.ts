@@ -33,6 +33,8 @@ export class TestDevicePlugin implements Disposable {
     envs: { DEVICES: ids.join(',') },
   });
   preStartError = '';
+  /** NUMA nodes of devices that are not on node 0. */
+  nodesOf: Readonly<Record<string, number>> = {};
   #devices: readonly Sent<'Device'>[] = [];
   #tell: (() => void) | undefined;
   readonly #dir: string;
@@ -53,7 +55,7 @@ export class TestDevicePlugin implements Disposable {
   set devices(devices: Readonly<Record<string, 'Healthy' | 'Unhealthy'>>) {
     this.#devices = Object.entries(devices).map(([id, health]) => ({
       ...{ id, health },
-      topology: { nodes: [{ id: 0 }] },
+      topology: { nodes: [{ id: this.nodesOf[id] ?? 0 }] },
     }));
     this.#tell?.();
   }

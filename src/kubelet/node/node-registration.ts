@@ -18,7 +18,7 @@ import { leases, nodes } from '#resources/kinds.ts';
 import type { Lease } from '#resources/types/coordination-v1.ts';
 import type { Node, NodeStatus } from '#resources/types/core-v1.ts';
 import type { NodeDevices } from '../devices/devices.ts';
-import { readHugepages } from '../placement/topology.ts';
+import { readCpus, readHugepages } from '../placement/topology.ts';
 import type { Machine } from './machine.ts';
 import {
   type ImageFact,
@@ -58,7 +58,8 @@ export function readMachineFacts(machine: Machine, dataDir: string): MachineFact
   const disk = machine.diskSpace(dataDir);
   const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
   return {
-    cpus: availableParallelism(),
+    // All of the machine's, also where this process may use fewer.
+    cpus: readCpus(machine).length || availableParallelism(),
     memoryBytes: totalmem(),
     storageBytes: disk.bytes,
     hugepages: readHugepages(machine),

@@ -38,7 +38,7 @@ const nodesPath = '/sys/devices/system/node';
 const cpusPath = '/sys/devices/system/cpu';
 
 export function readTopology(source: Source): Topology {
-  const online = numbersIn(source, `${cpusPath}/online`);
+  const online = readCpus(source);
   const ids = numbersIn(source, `${nodesPath}/online`);
   const nodeIds = ids.length === 0 ? [0] : ids;
   const nodeOf = new Map<number, number>();
@@ -57,6 +57,11 @@ export function readTopology(source: Source): Topology {
     }),
     nodes: nodeIds.map((id) => readNode(source, id, ids.length > 0)),
   };
+}
+
+/** Processors that are switched on; none where the kernel does not say. */
+export function readCpus(source: Pick<Source, 'readFile'>): readonly number[] {
+  return ascending(parseNumbers(source.readFile(`${cpusPath}/online`)) ?? []);
 }
 
 function readCpu(source: Source, id: number, node: number, nodeSize: number): Cpu {
