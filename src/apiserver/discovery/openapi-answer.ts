@@ -7,7 +7,7 @@ import { notAcceptable, unknownResource } from '#api/errors.ts';
 import type { PlainRequest } from '#kit/transport.ts';
 import type { Parts } from '../parts.ts';
 import type { Answer, PathInfo } from '../request.ts';
-import type { OpenApiV2Form, Published } from './openapi.ts';
+import { type OpenApiForm, openApiV3Types, type Published } from './openapi.ts';
 
 const unpack = promisify<Uint8Array, Buffer>(gunzip);
 
@@ -19,25 +19,31 @@ export async function answerOpenApi(
   const [, edition = '', root = '', ...rest] = path.split('/').filter((part) => part !== '');
   const accept = request.headers['accept'] ?? '';
   if (edition === 'v2' && root === '') {
-    return await published(await openApi.v2(openApiV2Form(accept)), request);
+    return await published(await openApi.v2(formOf(accept, 'v2') ?? 'json'), request);
   }
   if (edition !== 'v3') throw unknownResource();
   if (root === '') {
     return { type: 'value', status: 200, value: await openApi.index(), headers: {} };
   }
   const [group = '', version = ''] = root === 'api' ? ['', rest[0]] : rest;
-  const document = await openApi.group(group, version);
+  const form = formOf(accept, 'v3');
+  const document = await openApi.group({ group, version }, form ?? 'json');
   if (document === undefined) throw unknownResource();
-  if (!/json|\*|^$/.test(accept)) throw notAcceptable(['application/json']);
+  if (form === undefined) throw notAcceptable([openApiV3Types.json, openApiV3Types.protobuf]);
   const asked = query.get('hash') ?? '';
   if (asked === '') return await published(document, request);
   if (asked !== document.hash) return movedTo(`${path}?hash=${document.hash}`);
   return await published(document, request, { 'cache-control': 'public, immutable' });
 }
 
-/** Protobuf where the client asks for it, by its older or its newer name; else JSON. */
-function openApiV2Form(accept: string): OpenApiV2Form {
-  return /proto-openapi\.spec\.v2[@.]v1\.0\+protobuf/.test(accept) ? 'protobuf' : 'json';
+/** The first form that the client takes. Protobuf has an older name and a newer one. */
+function formOf(accept: string, edition: 'v2' | 'v3'): OpenApiForm | undefined {
+  const message = new RegExp(`proto-openapi\\.spec\\.${edition}[@.]v1\\.0\\+protobuf`);
+  for (const clause of accept.split(',')) {
+    if (message.test(clause)) return 'protobuf';
+    if (/json|\*|^\s*$/.test(clause)) return 'json';
+  }
+  return undefined;
 }
 
 /** The address names a content that is no longer there. */

@@ -5,11 +5,22 @@
  * Whatever has no field of its own (extensions, words of an enum) travels as YAML text, of which
  * JSON is a part.
  */
-import { Writer } from '#kit/protobuf-wire.ts';
-
-/** A value out of the JSON document. */
-type Json = unknown;
-type JsonObject = Readonly<Record<string, Json>>;
+import type { Writer } from '#kit/protobuf-wire.ts';
+import {
+  block,
+  entriesOf,
+  extensions,
+  flag,
+  type Json,
+  type JsonObject,
+  listOf,
+  message,
+  named,
+  objectOf,
+  text,
+  texts,
+  yaml,
+} from './openapi-messages.ts';
 
 /** Field numbers of the document. */
 const swagger = 1;
@@ -134,62 +145,4 @@ function schemaMessage(writer: Writer, schema: JsonObject): void {
     });
   }
   extensions(writer, 31, schema);
-}
-
-function extensions(writer: Writer, number: number, facts: JsonObject): void {
-  for (const [name, value] of Object.entries(facts)) {
-    if (name.startsWith('x-')) named(writer, number, name, () => text(writer, 2, yaml(value)));
-  }
-}
-
-function yaml(value: Json): string {
-  return `${JSON.stringify(value)}\n`;
-}
-
-/** An entry of a map: its name, and a message for its value. */
-function named(writer: Writer, number: number, name: string, value: () => void): void {
-  block(writer, number, () => {
-    text(writer, 1, name);
-    block(writer, 2, value);
-  });
-}
-
-function block(writer: Writer, number: number, body: () => void): void {
-  writer.tag(number, 2);
-  writer.nested(body);
-}
-
-function text(writer: Writer, number: number, value: Json): void {
-  if (typeof value !== 'string') return;
-  writer.tag(number, 2);
-  writer.text(value);
-}
-
-function texts(writer: Writer, number: number, list: Json): void {
-  for (const one of listOf(list)) text(writer, number, one);
-}
-
-function flag(writer: Writer, number: number, value: Json): void {
-  if (value !== true) return;
-  writer.tag(number, 0);
-  writer.whole(1);
-}
-
-function message(body: (writer: Writer) => void): Uint8Array {
-  const writer = new Writer(1024);
-  body(writer);
-  return writer.finish();
-}
-
-function objectOf(value: Json): JsonObject {
-  // Parse boundary: our own document, where these places hold objects.
-  return (value ?? {}) as JsonObject;
-}
-
-function entriesOf(value: Json): readonly (readonly [string, Json])[] {
-  return Object.entries(objectOf(value));
-}
-
-function listOf(value: Json): readonly Json[] {
-  return Array.isArray(value) ? value : [];
 }

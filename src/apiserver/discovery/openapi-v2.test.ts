@@ -5,7 +5,7 @@ import { gunzipSync } from 'node:zlib';
 import { Reader } from '#kit/protobuf-wire.ts';
 import { superseded } from '#test/covers.ts';
 import { openTestServer, type TestServer } from '#test/fixtures.ts';
-import { openApiV2Types } from './openapi.ts';
+import { openApiV2Types, openApiV3Types } from './openapi.ts';
 
 const protobuf = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf';
 
@@ -146,7 +146,45 @@ test('v3: the hash names the content; an outdated one leads to the right address
   assert.equal(again.status, 304);
   const none = await server.request('GET', '/openapi/v3/apis/batch/v7');
   assert.equal(none.status, 404);
-  const form = 'application/com.github.proto-openapi.spec.v3@v1.0+protobuf';
-  const refused = await ask(server, serverRelativeURL, { accept: form });
+  const refused = await ask(server, serverRelativeURL, { accept: 'text/html' });
   assert.equal(refused.status, 406);
+});
+
+test('v3 in protobuf says the same, under the same hash', async () => {
+  await using server = await openTestServer();
+  const index = await server.request('GET', '/openapi/v3');
+  const { serverRelativeURL: url } = index.body.paths['apis/batch/v1'];
+  const json = await server.request('GET', url);
+  for (const sign of ['@', '.']) {
+    const accept = `application/com.github.proto-openapi.spec.v3${sign}v1.0+protobuf`;
+    const { status, headers, bytes } = await ask(server, url, { accept });
+    assert.equal(status, 200);
+    assert.equal(headers['content-type'], openApiV3Types.protobuf);
+    assert.equal(text(first(bytes, 1)), '3.0.0');
+    assert.equal(text(first(bytes, 2, 1)), 'Kubernetes');
+    const paths = inside(bytes, 4).flatMap((block) => inside(block, 1));
+    assert.deepEqual(
+      paths.map((path) => text(first(path, 1))),
+      Object.keys(json.body.paths),
+    );
+    const schemas = inside(bytes, 5)
+      .flatMap((block) => inside(block, 1))
+      .flatMap((all) => inside(all, 1));
+    assert.deepEqual(
+      schemas.map((schema) => text(first(schema, 1))),
+      Object.keys(json.body.components.schemas),
+    );
+    const name = 'io.k8s.api.batch.v1.JobSpec';
+    const spec = schemas.find((schema) => text(first(schema, 1)) === name) ?? bytes;
+    const fields = inside(first(spec, 2, 1, 31), 1);
+    assert.deepEqual(
+      fields.map((field) => text(first(field, 1))),
+      Object.keys(json.body.components.schemas[name].properties),
+    );
+    const template = fields.find((field) => text(first(field, 1)) === 'template') ?? bytes;
+    const reference = first(template, 2, 1, 26, 2, 1);
+    assert.equal(text(reference), '#/components/schemas/io.k8s.api.core.v1.PodTemplateSpec');
+    const secured = first(inside(bytes, 5).at(-1) ?? bytes, 7, 1, 1);
+    assert.equal(text(secured), 'BearerToken');
+  }
 });

@@ -7,7 +7,7 @@
  * comes out, compressed.
  */
 import type { GroupVersionKinds } from './discovery.ts';
-import type { OpenApiV2Form } from './openapi.ts';
+import type { OpenApiForm } from './openapi.ts';
 import { operationsIn, schemasIn } from './openapi-contents.ts';
 import { byPath, pathV2 } from './openapi-paths.ts';
 import type { SchemaDocument, SchemaWriter } from './openapi-schemas.ts';
@@ -19,7 +19,7 @@ export interface OpenApiV2Options {
   readonly writer: SchemaWriter;
   readonly groups: readonly GroupVersionKinds[];
   readonly version: string;
-  readonly form: OpenApiV2Form;
+  readonly form: OpenApiForm;
 }
 
 /** The bytes of the document, in pieces. */

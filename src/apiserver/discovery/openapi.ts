@@ -12,19 +12,25 @@ import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { Catalog } from '#api/catalog.ts';
-import { formatGroupVersion } from '#api/object.ts';
+import { formatGroupVersion, type GroupVersion } from '#api/object.ts';
 import type { Clock } from '#kit/clock.ts';
 import { nextTurn, sliceMs } from '../output/list-body.ts';
 import type { Discovery } from './discovery.ts';
 import type { SchemaWriter } from './openapi-schemas.ts';
 
+// Protobuf is asked for with an @, which media types must not have: Go's parser refuses it in an
+// answer.
 export const openApiV2Types = {
-  // Asked for with an @, which media types must not have: Go's parser refuses it in an answer.
   protobuf: 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf',
   json: 'application/json',
 } as const;
 
-export type OpenApiV2Form = keyof typeof openApiV2Types;
+export const openApiV3Types = {
+  protobuf: 'application/com.github.proto-openapi.spec.v3.v1.0+protobuf',
+  json: 'application/json',
+} as const;
+
+export type OpenApiForm = 'protobuf' | 'json';
 
 export interface Published {
   readonly type: string;
@@ -59,26 +65,32 @@ export class OpenApi {
     const paths: Record<string, object> = {};
     for (const { group, version } of this.#deps.discovery.groupVersions()) {
       const path = group === '' ? `api/${version}` : `apis/${group}/${version}`;
-      const hash = (await this.group(group, version))?.hash ?? '';
+      const hash = (await this.group({ group, version }, 'json'))?.hash ?? '';
       paths[path] = { serverRelativeURL: `/openapi/v3/${path}?hash=${hash}` };
     }
     return { paths };
   }
 
   /** `/openapi/v3/api/v1`, `/openapi/v3/apis/G/V`; undefined where there is no such version. */
-  async group(group: string, version: string): Promise<Published | undefined> {
-    const found = this.#deps.discovery.groupVersions().find((candidate) => {
-      return candidate.group === group && candidate.version === version;
+  async group(at: GroupVersion, form: OpenApiForm): Promise<Published | undefined> {
+    const group = this.#deps.discovery.groupVersions().find((candidate) => {
+      return candidate.group === at.group && candidate.version === at.version;
     });
-    if (found === undefined) return undefined;
-    return await this.#document(formatGroupVersion(found), 'application/json', async (facts) => {
+    if (group === undefined) return undefined;
+    const key = `v3 ${form} ${formatGroupVersion(group)}`;
+    const document = await this.#document(key, openApiV3Types[form], async (facts) => {
       const { openApiV3 } = await import('./openapi-v3.ts');
-      return openApiV3({ ...facts, edition: 'v3' }, found, this.#version);
+      const writer = { ...facts, edition: 'v3' } as const;
+      return openApiV3({ writer, group, version: this.#version, form });
     });
+    // The index names the content by one hash, whatever the form.
+    if (form === 'json') return document;
+    const named = await this.group(at, 'json');
+    return named && { ...document, hash: named.hash };
   }
 
   /** `/openapi/v2`. */
-  v2(form: OpenApiV2Form): Promise<Published> {
+  v2(form: OpenApiForm): Promise<Published> {
     const groups = this.#deps.discovery.groupVersions();
     return this.#document(`v2 ${form}`, openApiV2Types[form], async (facts) => {
       const { openApiV2 } = await import('./openapi-v2.ts');
