@@ -7,6 +7,8 @@ import {
   parseSession,
   parseTranscript,
   rowsOf,
+  unlikePrinted,
+  withoutChance,
 } from './kubectl-session.ts';
 
 test('a session is files and commands', () => {
@@ -18,6 +20,38 @@ test('a session is files and commands', () => {
   ]);
   assert.throws(() => parseSession('kubectl get pods'), /neither a command nor a file/);
   assert.throws(() => parseSession('<<< a\nx\n'), /has no end/);
+});
+
+test('a session waits, and holds what the documents print', () => {
+  const text = '$ a\n| NAME  AGE\n- x 1\n+ x 1/1\n: test 1\n$ b\n- gone\n';
+  const steps = parseSession(text);
+  const printed = [
+    { is: 'still', text: 'NAME  AGE' },
+    { is: 'gone', text: 'x 1' },
+    { is: 'new', text: 'x 1/1' },
+  ];
+  assert.deepEqual(steps, [
+    { do: 'run', command: 'a', printed },
+    { do: 'until', command: 'test 1' },
+    { do: 'run', command: 'b', printed: [{ is: 'gone', text: 'gone' }] },
+  ]);
+  assert.deepEqual(unlikePrinted(steps, ['$ a\nNAME   AGE\nx   1/1', '$ b\nelse']), []);
+  assert.deepEqual(unlikePrinted(steps, ['$ a\nx 1/1\nNAME AGE\nx 1', '$ b\ngone']), [
+    '$ a: still prints x 1',
+    '$ a: does not print x 1/1',
+    '$ b: still prints gone',
+  ]);
+});
+
+test('names that controllers make up are replaced, and no others', () => {
+  const replaced = (name: string): string => withoutChance(`NAME  AGE\n${name}  1/1  12m\n`);
+  const names = ['web-6c47f4b4f4-vtmhl', 'web-6c47f4b4f4', 'pi-v9svf', 'hello-29394047', 'web-0'];
+  const expected = ['web-HASH-RANDOM', 'web-HASH', 'pi-RANDOM', 'hello-MINUTE', 'web-0'];
+  for (const [index, name] of names.entries()) {
+    assert.equal(replaced(name), `NAME  AGE\n${expected[index]}  1/1  AGE\n`);
+  }
+  const kept = 'process-item-apple  fluentd-elasticsearch  nginx-slim:0.8\n  cpu:  100m\n';
+  assert.equal(withoutChance(kept), kept);
 });
 
 test('a session says which rows it shows', () => {
