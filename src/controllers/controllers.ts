@@ -26,6 +26,7 @@ import { knownKinds } from './known-kinds.ts';
 import { openNamespaceController } from './namespace/namespace.ts';
 import { openNodeIpamController } from './node-ipam.ts';
 import { openNodeLifecycleController } from './node-lifecycle/node-lifecycle.ts';
+import { NodePatches } from './node-patches.ts';
 import { openPodGCController } from './pod-gc/pod-gc.ts';
 import { openReplicaSetController } from './replica-set/replica-set.ts';
 import { openReplicationController } from './replica-set/replication-controller.ts';
@@ -81,6 +82,7 @@ export async function runControllers(
 /** The garbage collector is last: of kinds that others keep whole it then shares their copy. */
 function openAll(deps: ControllerDeps, options: ControllersOptions): readonly Controller[] {
   const kinds = options.kinds ?? ((): readonly KindOf<KubeObject>[] => knownKinds);
+  const nodePatches = new NodePatches(deps);
   return [
     openDeploymentController(deps),
     openReplicaSetController(deps),
@@ -92,12 +94,12 @@ function openAll(deps: ControllerDeps, options: ControllersOptions): readonly Co
     openDisruptionController(deps, { kinds }),
     openTTLAfterFinishedController(deps),
     openEndpointSliceController(deps),
-    ...openUpkeepControllers(deps, { ...options, kinds }),
+    ...openUpkeepControllers({ ...deps, nodePatches }, { ...options, kinds }),
     openNamespaceController(deps, { kinds }),
     openServiceAccountController(deps),
     openRootCAController(deps, { rootCA: options.rootCA }),
-    openNodeIpamController(deps, { clusterCIDR: options.clusterCIDR }),
-    openNodeLifecycleController(deps),
+    openNodeIpamController({ ...deps, nodePatches }, { clusterCIDR: options.clusterCIDR }),
+    openNodeLifecycleController({ ...deps, nodePatches }),
     openTaintEvictionController(deps),
     openPodGCController(deps),
     // Events are many, own nothing, and go by themselves.

@@ -9,6 +9,7 @@ import { nodes as nodeKind } from '#resources/kinds.ts';
 import type { Node } from '#resources/types/core-v1.ts';
 import { ignoreNotFound } from './api-failure.ts';
 import type { Controller, ControllerDeps } from './controller.ts';
+import { type NodePatches, nodeWorkers } from './node-patches.ts';
 
 const nodeBits = 24;
 const blockSize = 2 ** (32 - nodeBits);
@@ -61,7 +62,7 @@ export class NodeBlocks {
 }
 
 export function openNodeIpamController(
-  deps: ControllerDeps,
+  deps: ControllerDeps & { readonly nodePatches: NodePatches },
   options: { readonly clusterCIDR: string },
 ): Controller {
   const queue = new WorkQueue(deps);
@@ -81,8 +82,7 @@ export function openNodeIpamController(
   return {
     name: 'node-ipam-controller',
     queue,
-    // One: two at a time could give the same block.
-    workers: 1,
+    workers: nodeWorkers,
     sources: [nodes],
     reconcile: async (name, { signal }) => {
       const node = nodes.get(name);
@@ -94,9 +94,7 @@ export function openNodeIpamController(
         throw new Error(`no block of ${options.clusterCIDR} is left for node ${name}`);
       }
       const patch = { spec: { podCIDR, podCIDRs: [podCIDR] } };
-      await deps.client
-        .patch(nodeKind, { name }, patch, { type: 'merge', signal })
-        .catch(ignoreNotFound);
+      await deps.nodePatches.patch(name, patch, { signal }).catch(ignoreNotFound);
     },
   };
 }

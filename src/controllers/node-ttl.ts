@@ -9,6 +9,7 @@ import { WorkQueue } from '#kit/work-queue.ts';
 import { nodes as nodeKind } from '#resources/kinds.ts';
 import { ignoreNotFound } from './api-failure.ts';
 import type { Controller, ControllerDeps } from './controller.ts';
+import { type NodePatches, nodeWorkers } from './node-patches.ts';
 
 const annotation = 'node.alpha.kubernetes.io/ttl';
 
@@ -31,8 +32,10 @@ export function planTTL(
   return { step: next, seconds: steps[next]?.seconds ?? 0 };
 }
 
-export function openNodeTTLController(deps: ControllerDeps): Controller {
-  const { client, informers } = deps;
+export function openNodeTTLController(
+  deps: ControllerDeps & { readonly nodePatches: NodePatches },
+): Controller {
+  const { nodePatches, informers } = deps;
   const queue = new WorkQueue(deps);
   const nodes = informers.of(nodeKind);
   let count = 0;
@@ -59,16 +62,14 @@ export function openNodeTTLController(deps: ControllerDeps): Controller {
   return {
     name: 'ttl-controller',
     queue,
-    workers: 5,
+    workers: nodeWorkers,
     sources: [nodes],
     reconcile: async (name, { signal }) => {
       const node = nodes.get(name);
       const value = String(current.seconds);
       if (node === undefined || node.metadata.annotations?.[annotation] === value) return;
       const patch = { metadata: { annotations: { [annotation]: value } } };
-      await client
-        .patch(nodeKind, { name }, patch, { type: 'merge', signal })
-        .catch(ignoreNotFound);
+      await nodePatches.patch(name, patch, { signal }).catch(ignoreNotFound);
     },
   };
 }

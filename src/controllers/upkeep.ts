@@ -20,6 +20,7 @@ import type { Controller, ControllerDeps } from './controller.ts';
 import { openEndpointSliceMirroringController } from './endpoint-slice-mirroring/endpoint-slice-mirroring.ts';
 import { openEndpointsController } from './endpoints/endpoints.ts';
 import { openEphemeralVolumeController } from './ephemeral-volume.ts';
+import type { NodePatches } from './node-patches.ts';
 import { openNodeTTLController } from './node-ttl.ts';
 import { openPersistentVolumeController } from './persistent-volume/persistent-volume.ts';
 import { openResourceClaimController } from './resource-claim/resource-claim.ts';
@@ -44,7 +45,7 @@ export interface UpkeepOptions {
 }
 
 export function openUpkeepControllers(
-  deps: ControllerDeps,
+  deps: ControllerDeps & { readonly nodePatches: NodePatches },
   { kinds, rootCA, issuer, approvesServing = false }: UpkeepOptions,
 ): readonly Controller[] {
   return [

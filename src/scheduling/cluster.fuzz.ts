@@ -193,7 +193,7 @@ test(`trying what removing pods would bring leaves no trace (seed ${seed})`, () 
     const prepared = cycle.prepare(pod, profile);
     if (prepared.do !== 'ask') continue;
     const { trial } = prepared;
-    const { objections } = cycle.feasible(trial, profile);
+    const { objections } = cycle.feasible(trial, profile, { explained: true });
     const before = cluster.nodes.map((node) => JSON.stringify(trial.objections(node)));
     const failure = { nodeCount: cluster.nodes.length, objections, narrowedBy: [] };
     const facts = { cluster, pod, failure, trial, args: preemptionDefaults, random, nowMs: 0 };

@@ -47,7 +47,7 @@ export class SchedulingCycle {
     const prepared = this.prepare(pod, profile);
     if (prepared.do !== 'ask') return prepared;
     const { trial } = prepared;
-    const { nodes, objections } = this.feasible(trial, profile);
+    const { nodes, objections } = this.feasible(trial, profile, { explained: false });
     if (nodes.length === 0) return this.rejected(trial, objections);
     const node = this.choose(trial, profile, nodes);
     return { do: 'place', node, steps: trial.steps(node) };
@@ -73,8 +73,15 @@ export class SchedulingCycle {
     return { do: 'reject', failure: { nodeCount, objections, narrowedBy }, trial };
   }
 
-  /** Enough nodes that pass; where the pod is nominated to a node that passes, that one alone. */
-  feasible(trial: Trial, profile: Profile): Feasible {
+  /**
+   * Enough nodes that pass; where the pod is nominated to a node that passes, that one alone. Where
+   * one passes, why others do not is only told if it is to be `explained`.
+   */
+  feasible(
+    trial: Trial,
+    profile: Profile,
+    { explained }: { readonly explained: boolean },
+  ): Feasible {
     const objections = new Map<string, Objection>();
     const nominated = trial.pod.pod.status?.nominatedNodeName;
     const node = nominated ? this.#cluster.get(nominated) : undefined;
@@ -91,7 +98,7 @@ export class SchedulingCycle {
       if (candidate === undefined) continue;
       const objection = trial.objection(candidate);
       if (objection === undefined) nodes.push(candidate);
-      else objections.set(candidate.name, objection);
+      else if (explained || nodes.length === 0) objections.set(candidate.name, objection);
     }
     if (trial.onlyNodes === undefined && asked > 0) {
       this.#start = (this.#start + asked) % candidates.length;

@@ -20,6 +20,7 @@ export class NodeInfo {
   /** Host ports in use: `TCP/8080` → address → how many pods (one, unless forced by hand). */
   readonly #ports = new Map<string, Map<string, number>>();
   #node: Node | undefined;
+  #isCordoned = false;
   #allocatable: Amounts = noAmounts();
   #allowedPods = 0;
   #hardTaints: readonly Taint[] = [];
@@ -32,6 +33,11 @@ export class NodeInfo {
 
   get node(): Node | undefined {
     return this.#node;
+  }
+
+  /** `spec.unschedulable` */
+  get isCordoned(): boolean {
+    return this.#isCordoned;
   }
 
   get labels(): Readonly<Record<string, string>> {
@@ -64,6 +70,7 @@ export class NodeInfo {
   setNode(node: Node | undefined): void {
     const before = this.#node;
     this.#node = node;
+    this.#isCordoned = node?.spec?.unschedulable === true;
     if (before?.status?.allocatable !== node?.status?.allocatable) {
       const { pods, ...rest } = node?.status?.allocatable ?? {};
       this.#allocatable = amountsOf(rest);
@@ -79,6 +86,7 @@ export class NodeInfo {
   clone(): NodeInfo {
     const copy = new NodeInfo(this.name);
     copy.#node = this.#node;
+    copy.#isCordoned = this.#isCordoned;
     copy.#allocatable = this.#allocatable;
     copy.#allowedPods = this.#allowedPods;
     copy.#hardTaints = this.#hardTaints;

@@ -32,7 +32,14 @@ export function toleratesAll(
   tolerations: readonly Toleration[],
   taints: readonly Taint[],
 ): boolean {
-  return taints.every((taint) => tolerations.some((toleration) => tolerates(toleration, taint)));
+  // Asked of every node for every pod: nothing is made on the way.
+  for (const taint of taints) if (!isTolerated(tolerations, taint)) return false;
+  return true;
+}
+
+function isTolerated(tolerations: readonly Toleration[], taint: Taint): boolean {
+  for (const toleration of tolerations) if (tolerates(toleration, taint)) return true;
+  return false;
 }
 
 /** NaN where either is no whole number, so that no comparison holds. */

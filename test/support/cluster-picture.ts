@@ -80,7 +80,7 @@ export class Picture {
     const prepared = this.cycle.prepare(podFacts(pod), this.profile);
     if (prepared.do !== 'ask') return [];
     return this.cycle
-      .feasible(prepared.trial, this.profile)
+      .feasible(prepared.trial, this.profile, { explained: true })
       .nodes.map(({ name }) => name)
       .sort();
   }

@@ -14,6 +14,7 @@ import type { Lease } from '#resources/types/coordination-v1.ts';
 import type { Node, NodeCondition, Pod, Taint } from '#resources/types/core-v1.ts';
 import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
+import { type NodePatches, nodeWorkers } from '../node-patches.ts';
 import { conditionOf } from '../pod-state.ts';
 import { isSameValue } from '../same-value.ts';
 import {
@@ -39,14 +40,18 @@ interface Zone {
   unhealthy: number;
 }
 
-export function openNodeLifecycleController(deps: ControllerDeps): Controller {
+interface Deps extends ControllerDeps {
+  readonly nodePatches: NodePatches;
+}
+
+export function openNodeLifecycleController(deps: Deps): Controller {
   const controller = new NodeLifecycleController(deps);
   return {
     name: 'node-lifecycle-controller',
     queue: controller.queue,
     reconcile: (key, options) => controller.reconcile(key, options),
     // Each waits for its write most of the time; a node takes no pods until its turn has come.
-    workers: 16,
+    workers: nodeWorkers,
     sources: [controller.nodes, controller.pods, controller.leases],
   };
 }
@@ -56,14 +61,14 @@ class NodeLifecycleController {
   readonly nodes: Informer<Node>;
   readonly pods: Informer<Pod>;
   readonly leases: Informer<Lease>;
-  readonly #deps: ControllerDeps;
+  readonly #deps: Deps;
   readonly #recorder: Recorder;
   /** When each node last gave a sign of life, on the monotonic clock. */
   readonly #heardMs = new Map<string, number>();
   /** When the next node of a zone may be given up. */
   readonly #nextEvictionMs = new Map<string, number>();
 
-  constructor(deps: ControllerDeps) {
+  constructor(deps: Deps) {
     this.#deps = deps;
     this.#recorder = deps.recorderFor('node-controller');
     this.queue = new WorkQueue(deps);
@@ -141,10 +146,7 @@ class NodeLifecycleController {
     if (isSameValue(taints, before)) return;
     const { resourceVersion } = node.metadata;
     const patch = { metadata: { resourceVersion }, spec: { taints } };
-    const options = { type: 'merge', signal } as const;
-    await this.#deps.client
-      .patch(nodeKind, { name: nameOf(node) }, patch, options)
-      .catch(ignoreNotFound);
+    await this.#deps.nodePatches.patch(nameOf(node), patch, { signal }).catch(ignoreNotFound);
   }
 
   /** What old clients still select by. */
@@ -152,10 +154,7 @@ class NodeLifecycleController {
     const labels = planLabels(node);
     if (labels === undefined) return;
     const patch = { metadata: { labels } };
-    const options = { type: 'merge', signal } as const;
-    await this.#deps.client
-      .patch(nodeKind, { name: nameOf(node) }, patch, options)
-      .catch(ignoreNotFound);
+    await this.#deps.nodePatches.patch(nameOf(node), patch, { signal }).catch(ignoreNotFound);
   }
 
   #planTaints(node: Node): readonly Taint[] | undefined {

@@ -12,7 +12,7 @@ const taint = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' } 
 const cordoned = rejected('node(s) were unschedulable', { unresolvable: true });
 
 const filter: NodeFilter = {
-  check: ({ node }) => (node?.spec?.unschedulable === true ? cordoned : fits),
+  check: ({ isCordoned }) => (isCordoned ? cordoned : fits),
   remedies: ({ name }) => [`uncordon ${name}`],
 };
 
