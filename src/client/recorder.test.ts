@@ -19,7 +19,10 @@ interface Sent {
   readonly body: Partial<Event>;
 }
 
-function open(answer: (request: PlainRequest) => number | Error = () => 200) {
+function open(
+  answer: (request: PlainRequest) => number | Error = () => 200,
+  { unanswered = '' } = {},
+) {
   const clock = new VirtualClock();
   const sent: Sent[] = [];
   const send = async (request: PlainRequest): Promise<PlainResponse> => {
@@ -28,6 +31,7 @@ function open(answer: (request: PlainRequest) => number | Error = () => 200) {
     // The recorder's own words.
     const body = JSON.parse(new TextDecoder().decode(request.body)) as Partial<Event>;
     sent.push({ method: request.method, path: request.path, body });
+    if (body.reason === unanswered) await new Promise(() => {});
     const reasons: Record<number, string> = { 404: 'NotFound', 403: 'Forbidden' };
     const failed = { kind: 'Status', reason: reasons[status], code: status };
     const created = sent.findLast(({ method }) => method === 'POST')?.body;
@@ -121,6 +125,19 @@ test('what the server refuses holds up no other', async () => {
     ['BackOff', 'Pulled'],
   );
   await stop();
+});
+
+test('a slow answer holds up only what is about the same object', async () => {
+  const { recorder, sent } = open(() => 200, { unanswered: 'Slow' });
+  const other = { ...about, metadata: { ...about.metadata, name: 'other', uid: 'u2' } };
+  recorder.record(about, { type: 'Normal', reason: 'Slow', message: 'one' });
+  recorder.record(about, { type: 'Normal', reason: 'After', message: 'two' });
+  recorder.record(other, { type: 'Normal', reason: 'Beside', message: 'three' });
+  await settle();
+  assert.deepEqual(
+    sent.map(({ body }) => body.reason),
+    ['Slow', 'Beside'],
+  );
 });
 
 test('many alike are combined; a flood is silenced and trickles on', async () => {

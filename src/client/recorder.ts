@@ -47,6 +47,8 @@ export interface RecorderDeps {
 export const recorderLimits = {
   /** Events noted and not yet written; more are dropped. */
   queueLengthMax: 1000,
+  /** Events about different objects, written at a time. */
+  writesMax: 8,
   attemptsMax: 12,
   retryMs: 1000,
   messageLengthMax: 1024,
@@ -68,7 +70,9 @@ class QueueingRecorder implements Recorder {
   readonly #deps: RecorderDeps;
   readonly #correlation: EventCorrelation;
   readonly #queue: Event[] = [];
-  #wake: (() => void) | undefined;
+  /** Objects of which an event is being written. */
+  readonly #inFlight = new Set<string>();
+  readonly #sleepers = new Set<() => void>();
 
   constructor(deps: RecorderDeps) {
     this.#deps = deps;
@@ -78,18 +82,41 @@ class QueueingRecorder implements Recorder {
   record(about: KubeObject, text: EventText): void {
     if (this.#queue.length >= recorderLimits.queueLengthMax) return;
     this.#queue.push(this.#eventOf(about, text));
-    this.#wake?.();
+    this.#wakeOne();
   }
 
+  /** Some at a time, so that a slow server holds up less; those about one object keep their order. */
   async run(signal: AbortSignal): Promise<void> {
+    const writers = Array.from({ length: recorderLimits.writesMax }, () => this.#writer(signal));
+    await Promise.all(writers);
+  }
+
+  async #writer(signal: AbortSignal): Promise<void> {
     for (;;) {
-      const event = this.#queue.shift();
+      const event = this.#take();
       if (event === undefined) {
         await this.#nextEvent(signal);
         continue;
       }
-      await this.#write(event, signal);
+      const object = objectOf(event);
+      this.#inFlight.add(object);
+      try {
+        await this.#write(event, signal);
+      } finally {
+        this.#inFlight.delete(object);
+      }
+      this.#wakeOne();
     }
+  }
+
+  #take(): Event | undefined {
+    const index = this.#queue.findIndex((event) => !this.#inFlight.has(objectOf(event)));
+    return index < 0 ? undefined : this.#queue.splice(index, 1)[0];
+  }
+
+  #wakeOne(): void {
+    const [wake] = this.#sleepers;
+    wake?.();
   }
 
   #nextEvent(signal: AbortSignal): Promise<void> {
@@ -100,11 +127,12 @@ class QueueingRecorder implements Recorder {
       }
       const onAbort = (): void => reject(signal.reason);
       signal.addEventListener('abort', onAbort, { once: true });
-      this.#wake = () => {
-        this.#wake = undefined;
+      const wake = (): void => {
+        this.#sleepers.delete(wake);
         signal.removeEventListener('abort', onAbort);
         resolve();
       };
+      this.#sleepers.add(wake);
     });
   }
 
@@ -185,4 +213,8 @@ class QueueingRecorder implements Recorder {
     const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
     return `${name.slice(0, 236)}.${hex}`;
   }
+}
+
+function objectOf({ involvedObject: { kind, namespace, name, uid } }: Event): string {
+  return [kind, namespace, name, uid].join(' ');
 }
