@@ -11,7 +11,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import type { Client, Informer, Informers } from '#client';
-import type { Received, Runtime } from '#cri';
+import type { Runtime } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
@@ -98,10 +98,7 @@ export interface KubeletOptions {
   readonly signal: AbortSignal;
 }
 
-export {
-  type CredentialPlugin,
-  parseCredentialPlugins,
-} from './images/credential-plugin-config.ts';
+export { parseCredentialPlugins } from './images/credential-plugin-config.ts';
 export type { RegistryOptions } from './images/open-images.ts';
 export { imagePatternProblem } from './images/pull-records.ts';
 export { parseNumbers } from './placement/number-set.ts';
@@ -115,10 +112,7 @@ export const limits = {
   servicesLookMs: 10,
 } as const;
 
-const noFilesystems: Received<'ImageFsInfoResponse'> = {
-  imageFilesystems: [],
-  containerFilesystems: [],
-};
+const noFilesystems = { imageFilesystems: [], containerFilesystems: [] } as const;
 
 /** Runs until the signal aborts; containers go on running. */
 export async function runKubelet(deps: KubeletDeps, options: KubeletOptions): Promise<void> {
@@ -464,16 +458,12 @@ class Kubelet {
   }
 
   #followRuntime(signal: AbortSignal): Promise<void> {
-    const { runtime, clock, log, owners } = this.#parts;
-    return followRuntime(
-      { runtime, clock, log, owners },
-      {
-        onPod: (uid) => this.#workers.get(uid)?.wake(),
-        isKnown: (uid) => !this.#hasSynced || this.#workers.has(uid),
-        onOrphans: (ids, ending) => this.#removeOrphans(ids, ending),
-        signal,
-      },
-    );
+    return followRuntime(this.#parts, {
+      onPod: (uid) => this.#workers.get(uid)?.wake(),
+      isKnown: (uid) => !this.#hasSynced || this.#workers.has(uid),
+      onOrphans: (ids, ending) => this.#removeOrphans(ids, ending),
+      signal,
+    });
   }
 
   /** Pods that were deleted while nobody looked: containers get a short time, then all goes. */
