@@ -6,7 +6,8 @@
  * the end of the turn and, when many nodes join, for its place among those that are on their way.
  *
  * Example: `{spec: {podCIDR}}` and `{metadata: {resourceVersion}, spec: {taints}}` become one with
- * all three fields; if the version is out of date, both callers hear of the conflict and look again.
+ * all three fields; if the version is out of date, both callers hear of the conflict and look
+ * again.
  */
 import type { Client } from '#client';
 import type { Clock } from '#kit/clock.ts';

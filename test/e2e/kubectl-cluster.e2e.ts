@@ -1,7 +1,8 @@
 /**
- * The walkthroughs of the documents about workloads, typed with the real kubectl at a whole cluster:
- * what is printed is what upstream's control plane prints over the same hollow nodes, and what the
- * documents print, but for what has changed since (`test/kubectl/cluster/*.session` say it).
+ * The walkthroughs of the documents about workloads, typed with the real kubectl at a whole
+ * cluster: what is printed is what upstream's control plane prints over the same hollow nodes, and
+ * what the documents print, but for what has changed since (`test/kubectl/cluster/*.session` say
+ * it).
  *
  * Each session has a cluster of its own, whose time runs some twenty times faster than ours.
  */

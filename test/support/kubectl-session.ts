@@ -7,9 +7,9 @@
  * differs from run to run replaced (`normalise`), is the transcript: `scripts/record-kubectl.ts`
  * writes that of upstream, `kubectl-transcripts.ts` compares ours with it.
  *
- * Where a cluster works, `: COMMAND` is tried until it ends well, and is not in the transcript. Under
- * a command may stand what the documents print: `| LINE` is still printed so, `- LINE` is not any
- * more, and `+ LINE` is today's.
+ * Where a cluster works, `: COMMAND` is tried until it ends well, and is not in the transcript.
+ * Under a command may stand what the documents print: `| LINE` is still printed so, `- LINE` is not
+ * any more, and `+ LINE` is today's.
  */
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
