@@ -45,6 +45,7 @@ export const actorNames = [
   'priorities',
   'quotas',
   'registers',
+  'services',
   'statefulSets',
 ] as const;
 

@@ -21,6 +21,7 @@ import { QuotaHeld } from './quota-held.ts';
 import { ReplicaExcess } from './replica-excess.ts';
 import { Revisions } from './revisions.ts';
 import { StatefulIdentity } from './stateful-identity.ts';
+import { VolumesBoundOnce } from './volumes-bound-once.ts';
 import { WatchComplete } from './watch-complete.ts';
 
 export interface Checkers {
@@ -45,6 +46,7 @@ export function openCheckers(truth: Truth): Checkers {
     new CronStarts(truth, disturbances),
     new QuotaHeld(truth),
     new Budgets(truth),
+    new VolumesBoundOnce(truth),
     new Garbage(truth),
     new ForegroundOwners(truth),
     new HeldObjects(),

@@ -6,6 +6,7 @@
 import { controllerOf, type KubeObject } from '#api/object.ts';
 import type { Deployment, ReplicaSet } from '#resources/types/apps-v1.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
+import { hasEnded } from '../states.ts';
 import { isNodeReady, isPodReady } from '../trace.ts';
 
 /** What is still missing; empty when the cluster has converged. */
@@ -47,10 +48,6 @@ export function missing(
   }
   for (const owner of counts.keys()) problems.push(`pods are left of ${owner || 'nobody'}`);
   return problems;
-}
-
-function hasEnded({ status }: Pod): boolean {
-  return status?.phase === 'Failed' || status?.phase === 'Succeeded';
 }
 
 function missingOf({ metadata, spec, status }: Deployment): readonly string[] {

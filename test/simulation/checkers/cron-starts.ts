@@ -5,9 +5,9 @@
  */
 import { controllerOf } from '#api/object.ts';
 import type { CronJob, Job } from '#resources/types/batch-v1.ts';
+import { isJobOver } from '../states.ts';
 import type { WorldEvent } from '../trace.ts';
 import type { Truth } from '../truth.ts';
-import { isJobOver } from '../workload/cron-jobs.ts';
 import type { Checker } from './checker.ts';
 import type { Disturbances } from './disturbances.ts';
 

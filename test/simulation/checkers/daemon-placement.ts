@@ -5,6 +5,7 @@
 import { controllerOf } from '#api/object.ts';
 import type { DaemonSet } from '#resources/types/apps-v1.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
+import { isActive } from '../states.ts';
 import type { WorldEvent } from '../trace.ts';
 import type { Truth } from '../truth.ts';
 import type { Checker } from './checker.ts';
@@ -50,9 +51,4 @@ function targetOf({ spec }: Pod): string | undefined {
     spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms;
   const field = terms?.[0]?.matchFields?.find(({ key }) => key === 'metadata.name');
   return field?.values?.[0];
-}
-
-function isActive({ metadata, status }: Pod): boolean {
-  const ended = status?.phase === 'Succeeded' || status?.phase === 'Failed';
-  return metadata.deletionTimestamp === undefined && !ended;
 }

@@ -5,6 +5,7 @@
 import { controllerOf } from '#api/object.ts';
 import type { Job } from '#resources/types/batch-v1.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
+import { isJobOver } from '../states.ts';
 import type { WorldEvent } from '../trace.ts';
 import type { Truth } from '../truth.ts';
 import type { Checker } from './checker.ts';
@@ -75,7 +76,7 @@ export class JobCounting implements Checker {
     const { phase } = before.status ?? {};
     if (phase !== 'Succeeded' && phase !== 'Failed') return undefined;
     const job = this.#truth.get<Job>('Job', controllerOf(before)?.uid);
-    if (job === undefined || isOver(job)) return undefined;
+    if (job === undefined || isJobOver(job) || isIgnored(job, before)) return undefined;
     const { uid = '', name } = pod.metadata;
     this.judged += 1;
     const { succeeded = [], failed = [] } = job.status?.uncountedTerminatedPods ?? {};
@@ -85,8 +86,8 @@ export class JobCounting implements Checker {
   }
 }
 
-function isOver({ status }: Job): boolean {
-  return (status?.conditions ?? []).some(
-    ({ type, status: is }) => (type === 'Complete' || type === 'Failed') && is === 'True',
-  );
+/** A disruption ended it, and the Job says that such pods do not count. */
+function isIgnored({ spec }: Job, { status }: Pod): boolean {
+  const ignores = (spec?.podFailurePolicy?.rules ?? []).some(({ action }) => action === 'Ignore');
+  return ignores && (status?.conditions ?? []).some(({ type }) => type === 'DisruptionTarget');
 }

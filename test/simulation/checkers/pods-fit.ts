@@ -7,6 +7,7 @@
  */
 import { quantityMilliValue } from '#api/quantity.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
+import { hasEnded } from '../states.ts';
 import type { WorldEvent } from '../trace.ts';
 import type { Truth } from '../truth.ts';
 import type { Checker } from './checker.ts';
@@ -41,10 +42,8 @@ export class PodsFit implements Checker {
 }
 
 export function podsOn(truth: Truth, nodeName: string): readonly Pod[] {
-  return [...truth.of<Pod>('Pod')].filter(
-    ({ spec, status }) =>
-      spec?.nodeName === nodeName && status?.phase !== 'Succeeded' && status?.phase !== 'Failed',
-  );
+  const all = [...truth.of<Pod>('Pod')];
+  return all.filter((pod) => pod.spec?.nodeName === nodeName && !hasEnded(pod));
 }
 
 /** What the pods ask for beyond what there is, in a sentence. */

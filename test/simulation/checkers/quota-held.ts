@@ -5,9 +5,10 @@
  * out: past their grace period they count no more, by a clock that may be wrong.
  */
 import type { Pod, ResourceQuota } from '#resources/types/core-v1.ts';
+import { isActive } from '../states.ts';
 import type { WorldEvent } from '../trace.ts';
 import type { Truth } from '../truth.ts';
-import { isActive, quotaNamespace } from '../workload/quotas.ts';
+import { quotaNamespace } from '../workload/quotas.ts';
 import type { Checker } from './checker.ts';
 
 /** A creation may have been counted before the quota was narrowed. */
@@ -38,8 +39,7 @@ export class QuotaHeld implements Checker {
     const quota = this.#truth.find<ResourceQuota>('ResourceQuota', 'limit', quotaNamespace);
     if (quota === undefined || nowMs - this.#changedMs < excuseMs) return undefined;
     this.judged += 1;
-    const pods = [...this.#truth.of<Pod>('Pod', quotaNamespace)].filter(isActive);
-    const count = pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined).length;
+    const count = [...this.#truth.of<Pod>('Pod', quotaNamespace)].filter(isActive).length;
     const most = limitOf(quota);
     return count <= most ? undefined : `pod number ${count} is made; the quota is ${most}`;
   }

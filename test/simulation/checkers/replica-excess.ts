@@ -8,6 +8,7 @@
 import { controllerOf } from '#api/object.ts';
 import type { Deployment, ReplicaSet } from '#resources/types/apps-v1.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
+import { isActive } from '../states.ts';
 import type { WorldEvent } from '../trace.ts';
 import type { Truth } from '../truth.ts';
 import type { Checker } from './checker.ts';
@@ -90,11 +91,6 @@ export class ReplicaExcess implements Checker {
     const most = ceilingOf(deployment);
     return sum <= most ? undefined : `${name} wants ${sum} pods; its ceiling is ${most}`;
   }
-}
-
-function isActive({ metadata, status }: Pod): boolean {
-  const ended = status?.phase === 'Succeeded' || status?.phase === 'Failed';
-  return metadata.deletionTimestamp === undefined && !ended;
 }
 
 function ceilingOf({ spec }: Deployment): number {

@@ -6,7 +6,7 @@
 import { pods, replicaSets } from '#resources/kinds.ts';
 import type { ReplicaSet } from '#resources/types/apps-v1.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
-import { type Actor, containersOf, type User } from './user.ts';
+import { type Actor, containersOf, replicaSetOf, type User } from './user.ts';
 
 const namespace = 'orphans';
 const labels = { app: 'orphan' } as const;
@@ -76,9 +76,8 @@ export class Adoptions implements Actor {
     const user = this.#user;
     const name = user.nextName('set');
     const template = { metadata: { labels }, spec: { containers: containersOf('20m') } };
-    const spec = { replicas: user.between(1, 3), selector: { matchLabels: labels }, template };
-    const metadata = { name, namespace };
-    const made = { apiVersion: 'apps/v1', kind: 'ReplicaSet', metadata, spec };
+    const replicas = user.between(1, 3);
+    const made = replicaSetOf({ name, namespace }, { replicas, labels, template });
     await user.create(replicaSets, made, signal);
     this.#sets.push(name);
   }

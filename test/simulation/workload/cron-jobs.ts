@@ -1,96 +1,82 @@
 /**
- * CronJobs that start every minute or two, under each concurrency policy, suspended and resumed,
- * while clocks jump and the controllers are away at the very minute.
+ * CronJobs that start every minute or two, under each concurrency policy and in several time zones,
+ * suspended and resumed, while clocks jump and the controllers are away at the very minute.
  */
 import { cronJobs } from '#resources/kinds.ts';
-import type { CronJob, Job } from '#resources/types/batch-v1.ts';
+import type { CronJob } from '#resources/types/batch-v1.ts';
+import { Made, type Named } from './made.ts';
 import { type Actor, containersOf, type User } from './user.ts';
 
 const namespace = 'crons';
-const cronsMax = 2;
-const steps = ['create', 'suspend', 'resume', 'delete'] as const;
+const steps = ['create', 'suspend', 'resume', 'reschedule', 'delete'] as const;
+const schedules = ['* * * * *', '*/2 * * * *', '@every 90s'] as const;
 
 export class CronJobs implements Actor {
   readonly #user: User;
-  readonly #names: string[] = [];
+  readonly #crons: Made<CronJob>;
 
   constructor(user: User) {
     this.#user = user;
+    const make = (metadata: Named): CronJob => newCron(metadata, user);
+    this.#crons = new Made(user, { kind: cronJobs, namespace, most: 2, stem: 'cron', make });
   }
 
-  async begin(signal: AbortSignal): Promise<void> {
-    await this.#user.createNamespace(namespace, signal);
-    await this.#create(signal);
+  begin(signal: AbortSignal): Promise<void> {
+    return this.#crons.begin(signal);
   }
 
   async step(signal: AbortSignal): Promise<void> {
-    const user = this.#user;
-    const step = user.choose(steps);
-    if (step === 'create' || this.#names.length === 0) {
-      if (this.#names.length < cronsMax) await this.#create(signal);
-      return;
-    }
-    const at = { namespace, name: user.choose(this.#names) };
+    const step = this.#user.choose(steps);
+    const name = this.#crons.any();
+    if (step === 'create' || name === undefined) return this.#crons.create(signal);
     switch (step) {
       case 'suspend':
       case 'resume':
-        return this.#suspend(at.name, step === 'suspend', signal);
+        return this.#crons.patch(name, { spec: { suspend: step === 'suspend' } }, signal);
+      case 'reschedule': {
+        const schedule = this.#user.choose(schedules);
+        return this.#crons.patch(name, { spec: { schedule } }, signal);
+      }
       case 'delete':
-        this.#names.splice(this.#names.indexOf(at.name), 1);
-        await user.delete(cronJobs, at, { propagationPolicy: 'Background', signal });
-        return;
+        return this.#crons.delete(name, signal);
       default:
         step satisfies never;
     }
   }
 
   async settle(signal: AbortSignal): Promise<void> {
-    for (const name of this.#names) await this.#suspend(name, true, signal);
+    for (const name of this.#crons.names) {
+      await this.#crons.patch(name, { spec: { suspend: true } }, signal);
+    }
   }
 
   /** Suspended in the end, so what has been started has to be over and written down. */
   missing(): readonly string[] {
-    const { truth } = this.#user;
-    const problems: string[] = [];
-    for (const { metadata, spec, status } of truth.of<CronJob>('CronJob', namespace)) {
-      const { name = '' } = metadata;
-      if (!this.#names.includes(name)) problems.push(`cron job ${name} is not gone`);
+    const problems = [...this.#crons.missing()];
+    for (const { metadata, spec, status } of this.#user.truth.of<CronJob>('CronJob', namespace)) {
       if (!spec?.suspend) continue;
       const active = status?.active ?? [];
-      if (active.length > 0) problems.push(`cron job ${name} has ${active.length} active jobs`);
+      if (active.length > 0) problems.push(`cron job ${metadata.name} has ${active.length} jobs`);
     }
     return problems;
   }
-
-  async #suspend(name: string, suspend: boolean, signal: AbortSignal): Promise<void> {
-    const patch = { spec: { suspend } };
-    await this.#user.patch(cronJobs, { namespace, name }, patch, { signal });
-  }
-
-  async #create(signal: AbortSignal): Promise<void> {
-    const user = this.#user;
-    const name = user.nextName('cron');
-    const annotations = { 'hollow.coracle.dev/run-seconds': String(user.between(1, 100)) };
-    const pod = { restartPolicy: 'Never', containers: containersOf('20m') };
-    const made: CronJob = {
-      apiVersion: 'batch/v1',
-      kind: 'CronJob',
-      metadata: { name, namespace },
-      spec: {
-        schedule: user.choose(['* * * * *', '*/2 * * * *']),
-        concurrencyPolicy: user.choose(['Allow', 'Forbid', 'Forbid', 'Replace']),
-        startingDeadlineSeconds: 100,
-        jobTemplate: { spec: { template: { metadata: { annotations }, spec: pod } } },
-      },
-    };
-    await user.create(cronJobs, made, signal);
-    this.#names.push(name);
-  }
 }
 
-/** Whether a Job has ended, one way or the other. */
-export function isJobOver({ status }: Job): boolean {
-  return (status?.conditions ?? []).some(
-    (one) => (one.type === 'Complete' || one.type === 'Failed') && one.status === 'True',
-  );
+function newCron(metadata: Named, user: User): CronJob {
+  const annotations = { 'hollow.coracle.dev/run-seconds': String(user.between(1, 100)) };
+  const pod = { restartPolicy: 'Never', containers: containersOf('20m') };
+  return {
+    apiVersion: 'batch/v1',
+    kind: 'CronJob',
+    metadata,
+    spec: {
+      schedule: user.choose(schedules),
+      timeZone: user.choose([undefined, 'Europe/Berlin', 'Asia/Kathmandu']),
+      concurrencyPolicy: user.choose(['Allow', 'Forbid', 'Forbid', 'Replace']),
+      startingDeadlineSeconds: 100,
+      successfulJobsHistoryLimit: user.between(0, 3),
+      failedJobsHistoryLimit: user.between(0, 2),
+      jobTemplate: { spec: { template: { metadata: { annotations }, spec: pod } } },
+    },
+  };
 }

@@ -5,7 +5,7 @@
 import { pods, priorityClasses, replicaSets } from '#resources/kinds.ts';
 import type { Node, Pod, PodSpec } from '#resources/types/core-v1.ts';
 import { overfull, podsOn } from '../checkers/pods-fit.ts';
-import { type Actor, containersOf, type User } from './user.ts';
+import { type Actor, containersOf, replicaSetOf, type User } from './user.ts';
 
 export const crowdNamespace = 'crowd';
 const namespace = crowdNamespace;
@@ -46,9 +46,8 @@ export class Priorities implements Actor {
     }
     const labels = { app: 'low' };
     const template = { metadata: { labels }, spec: this.#podSpec('low') };
-    const spec = { replicas: this.#nodes, selector: { matchLabels: labels }, template };
     const metadata = { name: 'low', namespace };
-    const made = { apiVersion: 'apps/v1', kind: 'ReplicaSet', metadata, spec };
+    const made = replicaSetOf(metadata, { replicas: this.#nodes, labels, template });
     await user.create(replicaSets, made, signal);
   }
 

@@ -10,7 +10,8 @@ import { pods, replicaSets, resourceQuotas } from '#resources/kinds.ts';
 import type { ReplicaSet } from '#resources/types/apps-v1.ts';
 import type { Pod, ResourceQuota } from '#resources/types/core-v1.ts';
 import { ConnectionLost } from '../faults.ts';
-import { type Actor, containersOf, type User } from './user.ts';
+import { hasEnded } from '../states.ts';
+import { type Actor, containersOf, replicaSetOf, type User } from './user.ts';
 
 export const quotaNamespace = 'quota';
 const namespace = quotaNamespace;
@@ -77,7 +78,7 @@ export class Quotas implements Actor {
     for (const { spec } of truth.of<ReplicaSet>('ReplicaSet', namespace)) {
       wanted += spec?.replicas ?? 0;
     }
-    const active = [...truth.of<Pod>('Pod', namespace)].filter(isActive).length;
+    const active = [...truth.of<Pod>('Pod', namespace)].filter((pod) => !hasEnded(pod)).length;
     wanted += this.#loose().length;
     const most = Math.min(wanted, hard);
     if (active !== most) problems.push(`${active} pods under a quota, not ${most}`);
@@ -88,7 +89,7 @@ export class Quotas implements Actor {
 
   #loose(): readonly Pod[] {
     const all = [...this.#user.truth.of<Pod>('Pod', namespace)];
-    return all.filter((pod) => isActive(pod) && controllerOf(pod) === undefined);
+    return all.filter((pod) => !hasEnded(pod) && controllerOf(pod) === undefined);
   }
 
   /** Each asks once, all within a moment; what is refused is not asked for again. */
@@ -124,15 +125,8 @@ export class Quotas implements Actor {
   async #createSet(name: string, signal: AbortSignal): Promise<void> {
     const labels = { app: name };
     const template = { metadata: { labels }, spec: { containers: containersOf('20m') } };
-    const spec = { replicas: 3, selector: { matchLabels: labels }, template };
-    const metadata = { name, namespace };
-    const made = { apiVersion: 'apps/v1', kind: 'ReplicaSet', metadata, spec };
+    const made = replicaSetOf({ name, namespace }, { replicas: 3, labels, template });
     await this.#user.create(replicaSets, made, signal);
     this.#names = [...this.#names, name];
   }
-}
-
-/** Counts for the quota: has not ended. */
-export function isActive({ status }: Pod): boolean {
-  return status?.phase !== 'Succeeded' && status?.phase !== 'Failed';
 }

@@ -16,6 +16,7 @@ import { Owners } from './owners.ts';
 import { Priorities } from './priorities.ts';
 import { Quotas } from './quotas.ts';
 import { registersNamespace } from './registers.ts';
+import { Services } from './services.ts';
 import { StatefulSets } from './stateful-sets.ts';
 import type { Actor, User } from './user.ts';
 
@@ -30,6 +31,7 @@ const actorsOf: Readonly<Record<string, (user: User, options: SimulationOptions)
   priorities: (user, { capacity, nodes }) =>
     new Priorities(user, { cpu: Number(capacity['cpu']), nodes }),
   quotas: (user) => new Quotas(user),
+  services: (user) => new Services(user),
   statefulSets: (user) => new StatefulSets(user),
   registers: (user) => ({
     begin: (signal) => user.createNamespace(registersNamespace, signal),

@@ -1,0 +1,19 @@
+/** What checkers and workload ask of objects as they stand in the store. */
+import type { Job } from '#resources/types/batch-v1.ts';
+import type { Pod } from '#resources/types/core-v1.ts';
+
+export function hasEnded({ status }: Pod): boolean {
+  return status?.phase === 'Succeeded' || status?.phase === 'Failed';
+}
+
+/** Neither ended nor ending: one that counts as a replica. */
+export function isActive(pod: Pod): boolean {
+  return pod.metadata.deletionTimestamp === undefined && !hasEnded(pod);
+}
+
+/** One way or the other. */
+export function isJobOver({ status }: Job): boolean {
+  return (status?.conditions ?? []).some(
+    (one) => (one.type === 'Complete' || one.type === 'Failed') && one.status === 'True',
+  );
+}
