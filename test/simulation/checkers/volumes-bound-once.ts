@@ -1,7 +1,7 @@
 /**
- * A volume serves one claim and a claim has one volume: no two claims ever name the same volume, and
- * a volume that was given to a claim is given to another only after somebody took it back. And a
- * claim is gone only when no pod that may still run uses it.
+ * A volume serves one claim and a claim has one volume: no two claims ever name the same volume,
+ * and a volume that was given to a claim is given to another only after somebody took it back. And
+ * a claim is gone only when no pod that may still run uses it.
  */
 import type { PersistentVolume, PersistentVolumeClaim, Pod } from '#resources/types/core-v1.ts';
 import { hasEnded } from '../states.ts';

@@ -1,7 +1,7 @@
 /**
- * StatefulSets: ordered and parallel, scaled, rolled with and without a partition, some with a claim
- * for each pod, and their pods deleted one by one, while nodes die under them. The claims find
- * volumes on a shelf; what is left of a deleted claim is put back on it.
+ * StatefulSets: ordered and parallel, scaled, rolled with and without a partition, some with a
+ * claim for each pod, and their pods deleted one by one, while nodes die under them. The claims
+ * find volumes on a shelf; what is left of a deleted claim is put back on it.
  */
 import {
   persistentVolumeClaims,
