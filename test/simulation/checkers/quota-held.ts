@@ -1,8 +1,8 @@
 /**
  * A namespace never has more pods than its quota allows: each creation leaves the count within the
  * limit. One that was narrowed below what is there only forbids more, and holds from when its
- * status says it: until then its controller has not heard of it. Pods that are being deleted may be left
- * out: past their grace period they count no more, by a clock that may be wrong.
+ * status says it: until then its controller has not heard of it. Pods that are being deleted may be
+ * left out: past their grace period they count no more, by a clock that may be wrong.
  */
 import type { Pod, ResourceQuota } from '#resources/types/core-v1.ts';
 import { isActive } from '../states.ts';

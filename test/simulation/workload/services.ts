@@ -105,9 +105,9 @@ export class Services implements Actor {
   #slicesOf(name: string): string[] {
     const addresses: string[] = [];
     const slices = this.#user.truth.of<EndpointSlice>('EndpointSlice', namespace);
-    for (const { metadata, endpoints: all = [] } of slices) {
+    for (const { metadata, endpoints: all } of slices) {
       if (metadata.labels?.['kubernetes.io/service-name'] !== name) continue;
-      for (const { conditions, addresses: own } of all) {
+      for (const { conditions, addresses: own } of all ?? []) {
         if (conditions?.ready !== false) addresses.push(...own);
       }
     }
