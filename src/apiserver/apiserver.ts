@@ -145,6 +145,8 @@ function makeParts(
     nodeGraph.add(decodeEntry(entry));
   }
   hub.observe((event) => nodeGraph.observe(event));
+  const metrics = new Metrics();
+  hub.observe(({ resource }) => metrics.countEvent(resource));
   const services = new ServiceAllocator({ store, catalog, clock, random }, options);
   const { address, port } = options.advertise;
   const discovery = new Discovery(
@@ -177,7 +179,7 @@ function makeParts(
       { name: 'etcd', isHealthy: () => store.health.ok },
       { name: 'shutdown', only: 'readyz', isHealthy: () => !state.draining },
     ]),
-    metrics: new Metrics(),
+    metrics,
     protobuf: new ProtobufBodies(catalog),
     protobufOutput,
     watchOutput: new WatchOutput({ clock, protobufOutput }),

@@ -58,7 +58,8 @@ export async function handle(parts: Parts, arrival: Arrival): Promise<ServerResp
   const tookMs = parts.clock.monotonic() - startedMs;
   end();
   const { method } = request;
-  parts.metrics.countRequest({ info, method, code: response.status, tookMs });
+  const bodyBytes = request.body?.length ?? 0;
+  parts.metrics.countRequest({ info, method, response, bodyBytes, tookMs });
   return response;
 }
 

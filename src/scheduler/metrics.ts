@@ -4,7 +4,7 @@
  *
  * Who serves it: `/metrics` of the process that runs the scheduler.
  */
-import { exponential, Family } from './metric-family.ts';
+import { exponential, Family } from '#kit/metric-family.ts';
 
 export type AttemptResult = 'scheduled' | 'unschedulable' | 'error';
 

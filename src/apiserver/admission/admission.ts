@@ -45,6 +45,23 @@ export interface UpdateAdmission {
 }
 
 export function admitCreate(parts: Parts, admission: Admission): KubeObject {
+  return timed(parts, 'CREATE', () => admittedNew(parts, admission));
+}
+
+function timed(parts: Parts, operation: 'CREATE' | 'UPDATE', admit: () => KubeObject): KubeObject {
+  const { clock, metrics } = parts;
+  const startedMs = clock.monotonic();
+  let isRejected = true;
+  try {
+    const hub = admit();
+    isRejected = false;
+    return hub;
+  } finally {
+    metrics.countAdmission(operation, isRejected, clock.monotonic() - startedMs);
+  }
+}
+
+function admittedNew(parts: Parts, admission: Admission): KubeObject {
   const { resource, hub, namespace, identity } = admission;
   if (resource.namespaced) checkNamespaceAccepts(parts, admission);
   const { name = '' } = hub.metadata;
@@ -98,6 +115,10 @@ export function confirmCreate(parts: Parts, admission: Admission): void {
 
 /** `hub` is what the writer wants, before the kind has taken out what he may not change. */
 export function admitUpdate(parts: Parts, admission: UpdateAdmission): KubeObject {
+  return timed(parts, 'UPDATE', () => admittedChange(parts, admission));
+}
+
+function admittedChange(parts: Parts, admission: UpdateAdmission): KubeObject {
   const { resource, hub, old, subresource, identity } = admission;
   const { name = '', namespace = '' } = old.metadata;
   const write = { resource, identity, namespace, name, subresource, next: hub, old };

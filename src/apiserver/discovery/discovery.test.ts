@@ -256,6 +256,48 @@ test('metrics count requests and objects under upstream names', async () => {
   assert.match(text, /bugs_total 0\n/);
 });
 
+test('metrics tell of bytes, of who asks and may, of admission, lists, addresses and Node', async () => {
+  await using server = await openTestServer({ options: { secondServiceCIDR: 'fd00:43::/112' } });
+  const services = '/api/v1/namespaces/default/services';
+  const ports = [{ port: 80, nodePort: 30_001 }];
+  const spec = { type: 'NodePort', ports, ipFamilyPolicy: 'RequireDualStack' };
+  await server.request('POST', services, { metadata: { name: 'a' }, spec });
+  await server.request('POST', services, { metadata: { name: 'A' }, spec });
+  await server.request('GET', services);
+  await server.unbound('GET', services);
+  await server.unbound('GET', services, { authorization: 'Bearer nonsense' });
+  const { text } = await server.request('GET', '/metrics');
+  const value = (series: string): number => {
+    const line = text.split('\n').find((one) => one.startsWith(`${series} `));
+    assert.ok(line !== undefined, series);
+    return Number(line.slice(series.length));
+  };
+  const kind = 'group="",resource="services"';
+  assert.equal(value(`apiserver_request_body_size_bytes_count{${kind},verb="create"}`), 2);
+  const one = `${kind},scope="resource",subresource="",verb="POST",version="v1"`;
+  assert.equal(value(`apiserver_response_sizes_bucket{${one},le="1000"}`), 2);
+  assert.equal(value('authentication_attempts{result="failure"}'), 1);
+  assert.ok(value('authenticated_user_requests{username="admin"}') >= 4);
+  assert.equal(value('authorization_attempts_total{result="no-opinion"}'), 1);
+  assert.ok(value('authorization_duration_seconds_count{result="allowed"}') >= 3);
+  const step = 'apiserver_admission_step_admission_duration_seconds_count';
+  assert.ok(value(`${step}{operation="CREATE",rejected="false",type="admit"}`) >= 2);
+  assert.equal(value(`apiserver_storage_list_total{${kind}}`), 1);
+  assert.equal(value(`apiserver_storage_list_returned_objects_total{${kind}}`), 2);
+  assert.equal(value(`apiserver_storage_events_received_total{${kind}}`), 2);
+  const taken = 'kube_apiserver_clusterip_allocator_allocated_ips';
+  assert.equal(value(`${taken}{cidr="10.43.0.0/16"}`), 2);
+  assert.equal(value(`${taken}{cidr="fd00:43::/112"}`), 1);
+  const free = 'kube_apiserver_clusterip_allocator_available_ips';
+  assert.equal(value(`${free}{cidr="fd00:43::/112"}`), 65_534);
+  assert.equal(value('kube_apiserver_nodeport_allocator_allocated_ports'), 1);
+  assert.equal(value('kube_apiserver_nodeport_allocator_available_ports'), 2767);
+  assert.ok(value('nodejs_heap_size_used_bytes') > 0);
+  assert.ok(value('process_open_fds') > 0);
+  assert.match(text, /apiserver_request_sli_duration_seconds_bucket\{[^}]*le="0.05"\} 2\n/);
+  assert.doesNotMatch(text, /apiserver_request_sli_duration_seconds_bucket\{[^}]*le="0.025"\}/);
+});
+
 test('/version names the API that is spoken', async () => {
   await using server = await openTestServer();
   const { body } = await server.request('GET', '/version');

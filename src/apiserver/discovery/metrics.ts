@@ -1,27 +1,21 @@
 /**
  * `/metrics`: the figures that this server keeps, under upstream's names and labels, in Prometheus'
- * text format. Counting costs two map look-ups a request; the text is made when somebody asks.
+ * text format. Counting costs some map look-ups a request; the text is made when somebody asks.
+ * What needs no counting is in `figures.ts`.
  */
-import { cpuUsage, memoryUsage, uptime } from 'node:process';
-import type { Catalog } from '#api/catalog.ts';
-import type { Store } from '#store';
-import { prefixOf } from '../registry.ts';
-import type { RequestInfo } from '../request.ts';
-import { versionDocument } from './version.ts';
+import type { Resource } from '#api/resource.ts';
+import { exponential, Family } from '#kit/metric-family.ts';
+import type { Parts } from '../parts.ts';
+import type { RequestInfo, ResourceInfo, ServerResponse } from '../request.ts';
+import { family, formatFigures } from './figures.ts';
 
 export interface CountedRequest {
   /** Undefined where the request was too malformed to say. */
   readonly info: RequestInfo | undefined;
   readonly method: string;
-  readonly code: number;
+  readonly response: Pick<ServerResponse, 'status' | 'body'>;
+  readonly bodyBytes: number;
   readonly tookMs: number;
-}
-
-export interface FormatDeps {
-  readonly store: Store;
-  readonly catalog: Catalog;
-  readonly watches: number;
-  readonly nowMs: number;
 }
 
 interface Histogram {
@@ -36,6 +30,10 @@ const buckets = [
   60,
 ] as const;
 
+/** Those of apiserver_request_sli_duration_seconds: some of these. */
+const indicatorBounds: ReadonlySet<number> = new Set(buckets.filter((bound) => bound >= 0.05));
+const bodyBuckets = Array.from({ length: 31 }, (_, index) => 50_000 + index * 100_000);
+
 /** Kinds of request told apart; beyond that they are counted together. */
 const seriesMax = 5_000;
 const others = 'component="apiserver",verb="OTHER"';
@@ -43,11 +41,80 @@ const others = 'component="apiserver",verb="OTHER"';
 const verbs: Readonly<Record<string, string>> = { create: 'POST', update: 'PUT' };
 const changing: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
 
+function timedBy(name: string, help: string): Family {
+  const options = { name: `${name}_duration_seconds`, help, labels: ['result'] };
+  return new Family('histogram', { ...options, buckets: exponential(0.001, 2, 15) });
+}
+
+function kindLabels({ views, plural }: Resource): readonly string[] {
+  return [views[0]?.group ?? '', plural];
+}
+
+/** Few names only, as upstream's: there may be any number of users. */
+const wellKnown: ReadonlySet<string> = new Set([
+  ...['admin', 'client', 'kube_proxy', 'kubelet', 'system:serviceaccount:kube-system:default'],
+]);
+
+function knownName(username: string): string {
+  if (wellKnown.has(username)) return username;
+  return username.includes('@') ? 'email_id' : 'other';
+}
+
 export class Metrics {
   readonly #requests = new Map<string, number>();
   readonly #durations = new Map<string, Histogram>();
   readonly #deprecated = new Set<string>();
   readonly #inFlight = { mutating: 0, readOnly: 0 };
+  readonly #sizes = new Family('histogram', {
+    name: 'apiserver_response_sizes',
+    help: 'Bytes of answers that are whole when they begin.',
+    labels: ['group', 'resource', 'scope', 'subresource', 'verb', 'version'],
+    buckets: exponential(1000, 10, 7),
+  });
+  readonly #bodies = new Family('histogram', {
+    name: 'apiserver_request_body_size_bytes',
+    help: 'Bytes of the bodies of requests.',
+    labels: ['group', 'resource', 'verb'],
+    buckets: bodyBuckets,
+  });
+  readonly #attempts = new Family('counter', {
+    name: 'authentication_attempts',
+    help: 'Requests by whether it was found who asks.',
+    labels: ['result'],
+  });
+  readonly #authentications = timedBy('authentication', 'How long it took to find out who asks.');
+  readonly #users = new Family('counter', {
+    name: 'authenticated_user_requests',
+    help: 'Requests by who asks, where that is one of the well-known.',
+    labels: ['username'],
+  });
+  readonly #verdicts = new Family('counter', {
+    name: 'authorization_attempts_total',
+    help: 'Requests by whether they may.',
+    labels: ['result'],
+  });
+  readonly #authorizations = timedBy('authorization', 'How long it took to say whether they may.');
+  readonly #admissions = new Family('histogram', {
+    name: 'apiserver_admission_step_admission_duration_seconds',
+    help: 'How long it took to look at what is written.',
+    labels: ['operation', 'rejected', 'type'],
+    buckets: [0.005, 0.025, 0.1, 0.5, 1, 2.5],
+  });
+  readonly #lists = new Family('counter', {
+    name: 'apiserver_storage_list_total',
+    help: 'Lists that were read.',
+    labels: ['group', 'resource'],
+  });
+  readonly #listed = new Family('counter', {
+    name: 'apiserver_storage_list_returned_objects_total',
+    help: 'Objects in these lists.',
+    labels: ['group', 'resource'],
+  });
+  readonly #events = new Family('counter', {
+    name: 'apiserver_storage_events_received_total',
+    help: 'Changes of stored objects.',
+    labels: ['group', 'resource'],
+  });
   #bugs = 0;
 
   countBug(): void {
@@ -72,7 +139,35 @@ export class Metrics {
     if (this.#deprecated.size < seriesMax) this.#deprecated.add(formatLabels(labels));
   }
 
-  countRequest({ info, method, code, tookMs }: CountedRequest): void {
+  countAuthentication(result: 'success' | 'failure', username: string, tookMs: number): void {
+    this.#attempts.add([result], 1);
+    this.#authentications.observe([result], tookMs / 1000);
+    if (result === 'success') this.#users.add([knownName(username)], 1);
+  }
+
+  countAuthorization(isAllowed: boolean, tookMs: number): void {
+    const result = isAllowed ? 'allowed' : 'no-opinion';
+    this.#verdicts.add([result], 1);
+    this.#authorizations.observe([result], tookMs / 1000);
+  }
+
+  countAdmission(operation: 'CREATE' | 'UPDATE', isRejected: boolean, tookMs: number): void {
+    this.#admissions.observe([operation, String(isRejected), 'admit'], tookMs / 1000);
+  }
+
+  countList(resource: Resource, objects: number): void {
+    const labels = kindLabels(resource);
+    this.#lists.add(labels, 1);
+    this.#listed.add(labels, objects);
+  }
+
+  countEvent(resource: Resource): void {
+    this.#events.add(kindLabels(resource), 1);
+  }
+
+  countRequest({ info, method, response, bodyBytes, tookMs }: CountedRequest): void {
+    const { status: code, body } = response;
+    if (info?.type === 'resource') this.#countBytes(info, body, bodyBytes);
     const known =
       info === undefined ? labelsOf({ verb: method, resource: '' }) : requestLabels(info);
     const labels = this.#requests.size < seriesMax ? known : others;
@@ -93,13 +188,31 @@ export class Metrics {
     }
   }
 
-  format(deps: FormatDeps): string {
+  #countBytes(info: ResourceInfo, body: ServerResponse['body'], bodyBytes: number): void {
+    if (this.#requests.size >= seriesMax) return;
+    const { group, version, plural, subresource, verb } = info;
+    if (isOdd(`${group}${version}${plural}${subresource}`)) return;
+    if (bodyBytes > 0) this.#bodies.observe([group, plural, verb], bodyBytes);
+    if (!(body instanceof Uint8Array)) return;
+    const labels = [group, plural, scopeOf(info), subresource, upper(verb), version];
+    this.#sizes.observe(labels, body.length);
+  }
+
+  format(parts: Pick<Parts, 'store' | 'catalog' | 'clock' | 'options' | 'hub'>): string {
+    const families = [
+      ...[this.#sizes, this.#bodies, this.#attempts, this.#authentications, this.#users],
+      ...[this.#verdicts, this.#authorizations, this.#admissions],
+      ...[this.#lists, this.#listed, this.#events],
+    ];
     return [
       ...this.#formatRequests(),
-      ...this.#formatDurations(),
-      ...this.#formatGauges(deps),
-      ...formatObjects(deps),
-      ...formatProcess(deps),
+      ...this.#formatDurations('apiserver_request_duration_seconds', () => true),
+      ...this.#formatDurations('apiserver_request_sli_duration_seconds', (bound) =>
+        indicatorBounds.has(bound),
+      ),
+      ...this.#formatGauges(parts.hub.size),
+      ...families.filter(({ size }) => size > 0).map((one) => one.format().trimEnd()),
+      formatFigures(parts).trimEnd(),
       ...family('bugs_total', 'counter', 'Broken invariants seen so far.'),
       `bugs_total ${this.#bugs}`,
       '',
@@ -112,12 +225,11 @@ export class Metrics {
     for (const [labels, count] of this.#requests) yield `${name}{${labels}} ${count}`;
   }
 
-  *#formatDurations(): Iterable<string> {
-    const name = 'apiserver_request_duration_seconds';
+  *#formatDurations(name: string, shows: (bound: number) => boolean): Iterable<string> {
     yield* family(name, 'histogram', 'How long answers took, watches left out.');
     for (const [labels, { counts, sum, count }] of this.#durations) {
       for (const [index, bound] of buckets.entries()) {
-        yield `${name}_bucket{${labels},le="${bound}"} ${counts[index]}`;
+        if (shows(bound)) yield `${name}_bucket{${labels},le="${bound}"} ${counts[index]}`;
       }
       yield `${name}_bucket{${labels},le="+Inf"} ${count}`;
       yield `${name}_sum{${labels}} ${sum}`;
@@ -125,7 +237,7 @@ export class Metrics {
     }
   }
 
-  *#formatGauges({ watches }: FormatDeps): Iterable<string> {
+  *#formatGauges(watches: number): Iterable<string> {
     const flying = 'apiserver_current_inflight_requests';
     yield* family(flying, 'gauge', 'Requests that are being answered, watches left out.');
     yield `${flying}{request_kind="mutating"} ${this.#inFlight.mutating}`;
@@ -139,62 +251,35 @@ export class Metrics {
   }
 }
 
-function* formatObjects({ store, catalog }: FormatDeps): Iterable<string> {
-  const counts = [...catalog.resources].map((resource) => ({
-    group: resource.views[0]?.group ?? '',
-    resource: resource.plural,
-    count: store.count(prefixOf(resource, '')),
-  }));
-  const name = 'apiserver_resource_objects';
-  yield* family(name, 'gauge', 'Stored objects of each kind.');
-  for (const { group, resource, count } of counts) {
-    yield `${name}{group="${group}",resource="${resource}"} ${count}`;
-  }
-  const old = 'apiserver_storage_objects';
-  yield* family(old, 'gauge', 'The same under its older name.');
-  for (const { group, resource, count } of counts) {
-    const full = group === '' ? resource : `${resource}.${group}`;
-    yield `${old}{resource="${full}"} ${count}`;
-  }
-}
-
-/** What Prometheus expects of any process. */
-function* formatProcess({ nowMs }: FormatDeps): Iterable<string> {
-  const { user, system } = cpuUsage();
-  const seconds = (user + system) / 1e6;
-  yield* family('process_cpu_seconds_total', 'counter', 'Time of processors used.');
-  yield `process_cpu_seconds_total ${seconds}`;
-  yield* family('process_resident_memory_bytes', 'gauge', 'Memory in use.');
-  yield `process_resident_memory_bytes ${memoryUsage.rss()}`;
-  yield* family('process_start_time_seconds', 'gauge', 'When the process began, since 1970.');
-  yield `process_start_time_seconds ${Math.round(nowMs / 1000 - uptime())}`;
-  const { major, minor, gitVersion, platform } = versionDocument();
-  const labels = formatLabels({ git_version: gitVersion, major, minor, platform });
-  yield* family('kubernetes_build_info', 'gauge', 'Which version this speaks.');
-  yield `kubernetes_build_info{${labels}} 1`;
-}
-
-function* family(name: string, type: string, help: string): Iterable<string> {
-  yield `# HELP ${name} ${help}`;
-  yield `# TYPE ${name} ${type}`;
-}
-
 function requestLabels(info: RequestInfo): string {
   if (info.type === 'path') {
     const [, root = ''] = info.path.split('/');
     return labelsOf({ verb: info.verb.toUpperCase(), subresource: `/${root}` });
   }
-  const { verb, group, version, plural, subresource, name, namespace, query } = info;
-  const isOne = name !== '' || verb === 'create';
+  const { verb, group, version, plural, subresource, query } = info;
   return labelsOf({
-    verb: verbs[verb] ?? verb.toUpperCase(),
+    verb: upper(verb),
     group,
     version,
     resource: plural,
     subresource,
-    scope: isOne ? 'resource' : namespace === '' ? 'cluster' : 'namespace',
+    scope: scopeOf(info),
     dryRun: query.get('dryRun') === 'All' ? 'All' : '',
   });
+}
+
+function scopeOf({ verb, name, namespace }: ResourceInfo): string {
+  if (name !== '' || verb === 'create') return 'resource';
+  return namespace === '' ? 'cluster' : 'namespace';
+}
+
+function upper(verb: string): string {
+  return verbs[verb] ?? verb.toUpperCase();
+}
+
+/** What comes from a path may hold anything. */
+function isOdd(text: string): boolean {
+  return /["\n\\]/.test(text);
 }
 
 interface Labels {
@@ -217,8 +302,7 @@ function labelsOf({
   scope = '',
   dryRun = '',
 }: Labels): string {
-  // What comes from a path may hold anything.
-  if (/["\n\\]/.test(`${group}${version}${resource}${subresource}`)) return others;
+  if (isOdd(`${group}${version}${resource}${subresource}`)) return others;
   return `component="apiserver",dry_run="${dryRun}",group="${group}",resource="${resource}",scope="${scope}",subresource="${subresource}",verb="${verb}",version="${version}"`;
 }
 

@@ -80,9 +80,8 @@ function answerOpenId({ tokens }: Parts, path: string): Answer {
   });
 }
 
-function metrics({ metrics: figures, store, catalog, hub, clock }: Parts): Answer {
-  const deps = { store, catalog, watches: hub.size, nowMs: clock.now() };
-  const body = Buffer.from(figures.format(deps));
+function metrics(parts: Parts): Answer {
+  const body = Buffer.from(parts.metrics.format(parts));
   const headers = { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' };
   return { type: 'plain', response: { status: 200, headers, body } };
 }

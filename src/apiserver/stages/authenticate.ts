@@ -18,7 +18,23 @@ const authenticatedGroup = 'system:authenticated';
 
 type AuthenticateParts = Pick<Parts, 'tokens' | 'store' | 'clock'>;
 
-export function authenticate(parts: AuthenticateParts, arrival: Arrival): Identity {
+export function authenticate(
+  parts: AuthenticateParts & Pick<Parts, 'metrics'>,
+  arrival: Arrival,
+): Identity {
+  const { clock, metrics } = parts;
+  const startedMs = clock.monotonic();
+  try {
+    const identity = identify(parts, arrival);
+    metrics.countAuthentication('success', identity.name, clock.monotonic() - startedMs);
+    return identity;
+  } catch (error) {
+    metrics.countAuthentication('failure', '', clock.monotonic() - startedMs);
+    throw error;
+  }
+}
+
+function identify(parts: AuthenticateParts, arrival: Arrival): Identity {
   if (arrival.peer !== undefined) return arrival.peer;
   const header = arrival.request.headers['authorization'];
   if (header === undefined) return anonymous;

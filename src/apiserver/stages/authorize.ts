@@ -13,7 +13,9 @@ export async function authorize(
   info: RequestInfo,
 ): Promise<void> {
   const attributes = attributesOf(info);
+  const startedMs = parts.clock.monotonic();
   const verdict = decide(parts, identity, attributes);
+  parts.metrics.countAuthorization(verdict.allowed, parts.clock.monotonic() - startedMs);
   if (!verdict.allowed) throw forbiddenFor(identity, attributes);
 }
 

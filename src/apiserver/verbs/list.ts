@@ -19,6 +19,7 @@ export async function list(parts: Parts, call: Call): Promise<Answer> {
   const selection = readSelection(served, info);
   const includeObject = includeObjectOf(info.query);
   const { entries, metadata } = await readPage(store, served, selection, info.query);
+  parts.metrics.countList(served.resource, entries.length);
   const { form } = output;
   if (output.encoding === 'protobuf') {
     const { protobufOutput } = parts;

@@ -1,7 +1,7 @@
 /**
  * One metric with its labels: a counter, a gauge or a histogram, and its text for Prometheus.
  *
- * Series appear when they are first counted. Used by `metrics.ts`.
+ * Series appear when they are first counted. Used by the API server and the scheduler.
  */
 
 export interface FamilyOptions {
@@ -48,6 +48,11 @@ export class Family {
 
   clear(): void {
     this.#series.clear();
+  }
+
+  /** How many series there are: labels out of requests have to be bounded. */
+  get size(): number {
+    return this.#series.size;
   }
 
   format(): string {
