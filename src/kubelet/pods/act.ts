@@ -122,9 +122,15 @@ async function callPreStop(
   if (preStop === undefined) return;
   const podIP = runtime.sandboxes[0]?.ips[0] ?? parts.node.hostIPs[0] ?? '';
   const subject = { container, containerId: id, podIP };
-  const options = { signal, timeoutSeconds: graceSeconds };
-  const { result } = await tryHandler(parts, preStop, subject, options);
-  if (result === 'success') return;
+  // A runtime may take its time to let go of a command: the container's end waits no longer for it.
+  const options = { signal, timeoutSeconds: graceSeconds + graceSecondsMin };
+  const over = new AbortController();
+  const waiting = AbortSignal.any([signal, over.signal]);
+  const late = parts.clock.sleep(graceSeconds * 1000, { signal: waiting }).then(() => 'late');
+  const hook = tryHandler(parts, preStop, subject, options).then(({ result }) => result);
+  const outcome = await Promise.race([hook, late]);
+  over.abort(new Error('the hook has ended'));
+  if (outcome !== 'failure' && outcome !== 'unknown') return;
   // Not what it said: that may be secret.
   parts.recorder.record(pod, {
     type: 'Warning',

@@ -231,11 +231,12 @@ function validateHostPorts(container: Container, taken: Set<string>, field: stri
 }
 
 function validateMounts(
-  { volumeMounts = [], volumeDevices = [] }: Container | EphemeralContainer,
+  { volumeMounts = [], volumeDevices = [], securityContext }: Container | EphemeralContainer,
   volumes: Volumes,
   field: string,
 ): FieldError[] {
   const errors: FieldError[] = [];
+  const isPrivileged = securityContext?.privileged === true;
   const paths = new Set<string>();
   for (const [index, mount] of volumeMounts.entries()) {
     const at = `${field}.volumeMounts[${index}]`;
@@ -247,6 +248,10 @@ function validateMounts(
     }
     paths.add(mount.mountPath);
     errors.push(...validateSubPaths(mount, at), ...validateModes(mount, `${field}.volumeMounts`));
+    if (mount.mountPropagation === 'Bidirectional' && !isPrivileged) {
+      const detail = 'Bidirectional mount propagation is available only to privileged containers';
+      errors.push(forbidden(`${field}.volumeMounts.mountPropagation`, detail));
+    }
   }
   return [...errors, ...validateDevices(volumeDevices, volumes, `${field}.volumeDevices`)];
 }

@@ -68,6 +68,16 @@ test('containers', () => {
   ]);
 });
 
+test('only who may do anything mounts for others', () => {
+  const volumeMounts = [{ name: 'v', mountPath: '/v', mountPropagation: 'Bidirectional' }];
+  const spec = { volumes: [{ name: 'v', hostPath: { path: '/v' } }] };
+  assert.deepEqual(containerErrors({ volumeMounts }, spec), [
+    'volumeMounts.mountPropagation: Forbidden: Bidirectional mount propagation is available only to privileged containers',
+  ]);
+  const securityContext = { privileged: true };
+  assert.deepEqual(containerErrors({ volumeMounts, securityContext }, spec), []);
+});
+
 test('init containers have no probes', () => {
   covers('API-062');
   const init = { name: 'init', image: 'x:1', readinessProbe: { exec: { command: ['true'] } } };
