@@ -10,6 +10,7 @@ import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { createGzip, gzip } from 'node:zlib';
+import type { Logger } from '#kit/log.ts';
 import type { ServerResponse } from './request.ts';
 import type { Turns } from './turns.ts';
 import type { Wire } from './wire.ts';
@@ -21,14 +22,16 @@ const packedHeaders = { 'content-encoding': 'gzip', vary: 'Accept-Encoding' } as
 
 const compress = promisify<Uint8Array, { level: number }, Buffer>(gzip);
 
-/** Live answers go on after it, and call `onFailure` when they break off. */
+export interface AnswerDeps {
+  readonly turns: Turns;
+  readonly log: Logger;
+}
+
+/** Live answers go on after it. */
 export function writeResponse(
-  deps: { readonly turns: Turns },
+  deps: AnswerDeps,
   wire: Wire,
-  {
-    answer,
-    onFailure,
-  }: { readonly answer: ServerResponse; readonly onFailure: (error: unknown) => void },
+  answer: ServerResponse,
 ): Promise<void> | undefined {
   const { status, headers, body } = answer;
   const { outgoing } = wire;
@@ -47,8 +50,7 @@ export function writeResponse(
   if (answer.live === true) {
     const isRead = wire.writeHead(status, headers);
     if (isRead) wire.flushHead();
-    const live = { parts: body[Symbol.asyncIterator](), onFailure };
-    new LiveAnswer(deps, outgoing, live).start({ isRead });
+    new LiveAnswer(deps, wire, body[Symbol.asyncIterator]()).start({ isRead });
     return undefined;
   }
   return writeParts(wire, answer, body);
@@ -85,44 +87,51 @@ function acceptsGzip({ headers }: Wire): boolean {
  * idle for half an hour would keep.
  */
 class LiveAnswer {
-  readonly #turns: Turns;
-  readonly #outgoing: Writable;
+  readonly #deps: AnswerDeps;
+  readonly #wire: Wire;
   readonly #parts: AsyncIterator<Uint8Array>;
-  readonly #onFailure: (error: unknown) => void;
   readonly #go = (): void => {
-    this.#parts
-      .next()
-      .then((part) => this.#onPart(part))
-      .catch(this.#onFailure);
+    this.#parts.next().then(this.#onPart, this.#onFailure);
   };
+  readonly #onPart = ({ done, value }: IteratorResult<Uint8Array>): void => {
+    const { outgoing } = this.#wire;
+    if (outgoing.destroyed) return;
+    if (done === true) outgoing.end();
+    else if (outgoing.write(value)) this.#deps.turns.rest(this.#go);
+    else whenDrained(outgoing, this.#go);
+  };
+  readonly #onFailure = (error: unknown): void => breakOff(this.#deps, this.#wire, error);
 
-  constructor(deps: { readonly turns: Turns }, outgoing: Writable, { parts, onFailure }: Live) {
-    this.#turns = deps.turns;
-    this.#onFailure = onFailure;
-    this.#outgoing = outgoing;
+  constructor(deps: AnswerDeps, wire: Wire, parts: AsyncIterator<Uint8Array>) {
+    this.#deps = deps;
+    this.#wire = wire;
     this.#parts = parts;
   }
 
   start({ isRead }: { readonly isRead: boolean }): void {
-    if (isRead) this.#go();
-    else this.#leave();
-  }
-
-  #onPart({ done, value }: IteratorResult<Uint8Array>): void {
-    if (done === true) this.#outgoing.end();
-    else if (this.#outgoing.destroyed) this.#leave();
-    else if (this.#outgoing.write(value)) this.#turns.rest(this.#go);
-    else whenDrained(this.#outgoing, this.#go);
-  }
-
-  #leave(): void {
-    this.#parts.return?.().catch(this.#onFailure);
+    const { outgoing } = this.#wire;
+    const leave = (): void => {
+      this.#parts.return?.().catch(this.#onFailure);
+    };
+    if (!isRead || outgoing.destroyed) {
+      leave();
+      return;
+    }
+    // It comes once; `once` would keep a function more.
+    outgoing.on('close', leave);
+    this.#go();
   }
 }
 
-interface Live {
-  readonly parts: AsyncIterator<Uint8Array>;
-  readonly onFailure: (error: unknown) => void;
+/** The client left, or a stream broke after its head was sent: nobody is there to be told. */
+export function breakOff(
+  { log }: Pick<AnswerDeps, 'log'>,
+  { outgoing, path }: Wire,
+  error: unknown,
+): void {
+  const hasGone = error instanceof Error && error.name === 'AbortError';
+  if (!outgoing.destroyed && !hasGone) log.warn('answer broke off', { path, error });
+  outgoing.destroy();
 }
 
 /** Calls back when the client has read enough, or has gone. */

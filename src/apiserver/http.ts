@@ -21,7 +21,7 @@ import type { TLSSocket } from 'node:tls';
 import { requestEntityTooLarge } from '#api/errors.ts';
 import { present } from '#kit/assert.ts';
 import type { Identity, PlainRequest } from '#kit/transport.ts';
-import { writeResponse } from './http-response.ts';
+import { breakOff, writeResponse } from './http-response.ts';
 import { handle } from './lifecycle.ts';
 import type { Parts } from './parts.ts';
 import { type Arrival, limits } from './request.ts';
@@ -209,29 +209,17 @@ class Exchange implements Arrival {
     const wire = this.#wire;
     const { method, path } = wire;
     this.#plain = { method, path, headers: plainHeaders(wire), body };
-    const onFailure = (error: unknown): void => {
-      const { outgoing } = wire;
-      // The client left, or a stream broke after its head was sent: nobody is there to be told.
-      if (!outgoing.destroyed && !isGone(error)) {
-        parts.log.warn('answer broke off', { path, error });
-      }
-      outgoing.destroy();
-    };
     const done = handle(parts, this).then((answer) => {
       // What a watch was asked with need not live as long as it.
       this.#plain = undefined;
-      return writeResponse(parts, wire, { answer, onFailure });
+      return writeResponse(parts, wire, answer);
     });
-    done.catch(onFailure);
+    done.catch((error: unknown) => breakOff(parts, wire, error));
   }
 }
 
 function gone(): Error {
   return new DOMException('the client has gone', 'AbortError');
-}
-
-function isGone(error: unknown): boolean {
-  return error instanceof Error && error.name === 'AbortError';
 }
 
 function plainHeaders({ headers: given }: Wire): Readonly<Record<string, string>> {

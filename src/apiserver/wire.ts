@@ -80,6 +80,8 @@ const connectionHeaders: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
+const noHeaders: IncomingHttpHeaders = Object.freeze({});
+
 export class Http2Wire implements Wire {
   readonly method: string;
   readonly path: string;
@@ -117,7 +119,7 @@ export class Http2Wire implements Wire {
   writeHead(status: number, headers: OutgoingHeaders): boolean {
     const stream = this.#stream;
     // A watch lives long; the headers that it came with are read by then.
-    this.#headers = {};
+    this.#headers = noHeaders;
     if (stream.destroyed || stream.closed) return false;
     // A list: Node keeps it as long as the stream, and a record would cost ten times as much.
     const sent: string[] = [':status', String(status)];

@@ -16,7 +16,7 @@ import { prefixOf } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
 import { isTrue } from '../stages/read-request-info.ts';
 import { InitialEvents } from '../watch/initial-events.ts';
-import type { Selection, Watcher } from '../watch/watcher.ts';
+import type { Selection } from '../watch/watcher.ts';
 import { checkRevision } from './get.ts';
 import { parseRevision, readInteger } from './list-page.ts';
 import { readSelection } from './selection.ts';
@@ -43,10 +43,9 @@ export async function watch(parts: Parts, call: Call): Promise<Answer> {
   const afterRevision = initial?.revision ?? start.revision;
   const watcher = hub.watch(
     { selection, frames, afterRevision, bookmarks },
-    { signal: call.arrival.signal },
+    { limitMs: limitOf(parts, timeoutSeconds) },
   );
   if (watcher === undefined) throw expired(tooOld(start.revision, store.oldestRevision));
-  limitTime(parts, timeoutSeconds, watcher);
   const ending =
     start.mark && bookmarks
       ? frames.bookmark(afterRevision, { initialEventsEnd: true })
@@ -99,10 +98,9 @@ function readStart(query: URLSearchParams): Start {
   return { initial: wanted || unset, mark: wanted, revision };
 }
 
-function limitTime({ clock, random }: Parts, given: number, watcher: Watcher): void {
-  // Whole seconds, so that many share a timer.
-  const seconds = given > 0 ? given : Math.ceil(watchSecondsMin * (1 + random.fraction()));
-  watcher.onEnd(clock.after(seconds * 1000, () => watcher.end()));
+function limitOf({ random }: Parts, givenSeconds: number): number {
+  if (givenSeconds > 0) return givenSeconds * 1000;
+  return Math.ceil(watchSecondsMin * (1 + random.fraction())) * 1000;
 }
 
 function tooOld(revision: number, oldest: number): string {

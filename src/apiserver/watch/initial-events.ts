@@ -37,7 +37,12 @@ export class InitialEvents implements AsyncIterableIterator<Uint8Array, undefine
   }
 
   next(): Promise<Part> {
-    return this.#state === undefined ? this.#watcher.next() : this.#nextSlice(this.#state);
+    const state = this.#state;
+    if (state === undefined) return this.#watcher.next();
+    if (state.entries.length > 0 || state.ending !== undefined) return this.#nextSlice(state);
+    // Nothing to begin with; an async function would be kept while the watch is idle.
+    this.#state = undefined;
+    return this.#watcher.next();
   }
 
   return(): Promise<Part> {

@@ -14,6 +14,7 @@ import type { Clock } from '#kit/clock.ts';
 import type { Store, StoreEvent, Watch } from '#store';
 import { KeyIndex, registryRoot } from '../registry.ts';
 import { HubEvent } from './hub-event.ts';
+import { WatchEnds } from './watch-ends.ts';
 import { Watcher, type WatcherOptions } from './watcher.ts';
 
 export interface WatchHubDeps {
@@ -30,6 +31,7 @@ export class WatchHub {
   readonly #keys: KeyIndex;
   readonly #buckets = new Map<string, Set<Watcher>>();
   readonly #watchers = new Set<Watcher>();
+  readonly #ends: WatchEnds;
   readonly #observers = new Set<(event: HubEvent) => void>();
   /** Kinds that somebody watches by node. */
   readonly #byNode = new Map<string, number>();
@@ -42,6 +44,7 @@ export class WatchHub {
 
   constructor(deps: WatchHubDeps) {
     this.#deps = deps;
+    this.#ends = new WatchEnds(deps);
     this.#keys = new KeyIndex(deps.catalog);
     this.#revision = deps.store.revision;
     this.#subscribe();
@@ -56,13 +59,10 @@ export class WatchHub {
     this.#observers.add(observer);
   }
 
-  /** Undefined when history from there is gone. */
-  watch(
-    options: WatcherOptions,
-    { signal }: { readonly signal: AbortSignal },
-  ): Watcher | undefined {
-    const watcher = new Watcher(options, { signal, onClose: this.#onClose });
-    if (this.#closed || signal.aborted) {
+  /** Ends after `limitMs`. Undefined when history from there is gone. */
+  watch(options: WatcherOptions, { limitMs }: { readonly limitMs: number }): Watcher | undefined {
+    const watcher = new Watcher(options, { onClose: this.#onClose });
+    if (this.#closed) {
       watcher.end();
       return watcher;
     }
@@ -71,6 +71,7 @@ export class WatchHub {
     } else {
       this.#add(watcher);
     }
+    if (!watcher.ended) this.#ends.add(watcher, limitMs);
     return watcher;
   }
 
@@ -78,6 +79,7 @@ export class WatchHub {
     this.#closed = true;
     this.#feed?.cancel();
     this.#cancelBookmarks?.();
+    this.#ends.close();
     for (const watcher of [...this.#watchers]) watcher.end();
   }
 
@@ -168,6 +170,7 @@ export class WatchHub {
 
   #remove(watcher: Watcher): void {
     if (!this.#watchers.delete(watcher)) return;
+    this.#ends.delete(watcher);
     const key = this.#bucketKey(watcher);
     const bucket = this.#buckets.get(key);
     if (bucket?.delete(watcher)) this.#countNode(watcher, -1);

@@ -2,13 +2,13 @@
  * One open watch: a bounded buffer between the hub and one client.
  *
  * The hub offers events and never waits. Whoever writes to the client reads `next`, which gives
- * everything buffered so far in one piece. A client that reads too slowly is told 410 Expired and
- * ended; it lists again. Memory stays bounded however many clients sleep.
+ * everything buffered so far in one piece, and calls `return` when the client has gone. A client
+ * that reads too slowly is told 410 Expired and ended; it lists again. Memory stays bounded however
+ * many clients sleep, and there is nothing here that an idle watch does not need.
  */
 import { expired } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
 import type { Resource } from '#api/resource.ts';
-import { assert } from '#kit/assert.ts';
 import type { HubEvent, WatchEventType, WatchFrames } from './hub-event.ts';
 
 export interface Selection {
@@ -46,36 +46,22 @@ export const watcherLimits = {
 
 export class Watcher implements AsyncIterableIterator<Uint8Array, undefined> {
   readonly options: WatcherOptions;
+  /** Where `WatchEnds` finds it again. */
+  endSecond = 0;
   readonly #onClose: (watcher: Watcher) => void;
-  readonly #signal: AbortSignal;
   #lines: Uint8Array[] = [];
   #bytes = 0;
   #afterRevision: number;
   #ended = false;
-  #onEnd: (() => void) | undefined;
-  #waiting:
-    | {
-        readonly resolve: (result: IteratorResult<Uint8Array, undefined>) => void;
-        readonly reject: (reason: unknown) => void;
-      }
-    | undefined;
-  readonly #onAbort = (): void => {
-    this.#lines = [];
-    this.end();
-    this.#waiting?.reject(this.#signal.reason);
-    this.#waiting = undefined;
-  };
+  #waiting: ((result: IteratorResult<Uint8Array, undefined>) => void) | undefined;
 
   constructor(
     options: WatcherOptions,
-    { signal, onClose }: { readonly signal: AbortSignal; readonly onClose: (w: Watcher) => void },
+    { onClose }: { readonly onClose: (watcher: Watcher) => void },
   ) {
     this.options = options;
     this.#onClose = onClose;
-    this.#signal = signal;
     this.#afterRevision = options.afterRevision;
-    if (signal.aborted) this.#ended = true;
-    else signal.addEventListener('abort', this.#onAbort, { once: true });
   }
 
   get ended(): boolean {
@@ -138,17 +124,8 @@ export class Watcher implements AsyncIterableIterator<Uint8Array, undefined> {
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#signal.removeEventListener('abort', this.#onAbort);
     this.#onClose(this);
-    this.#onEnd?.();
-    if (!this.#signal.aborted) this.wake();
-  }
-
-  /** Calls back once when the watch is over. One may ask. */
-  onEnd(callback: () => void): void {
-    assert(this.#onEnd === undefined, 'only the limit of its time waits for its end');
-    if (this.#ended) callback();
-    else this.#onEnd = callback;
+    this.wake();
   }
 
   /** Hands what is buffered to the reader, if one waits. */
@@ -156,14 +133,13 @@ export class Watcher implements AsyncIterableIterator<Uint8Array, undefined> {
     const waiting = this.#waiting;
     if (waiting === undefined || (this.#lines.length === 0 && !this.#ended)) return;
     this.#waiting = undefined;
-    waiting.resolve(this.#take());
+    waiting(this.#take());
   }
 
   next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    if (this.#signal.aborted) return Promise.reject(this.#signal.reason);
     if (this.#lines.length > 0 || this.#ended) return Promise.resolve(this.#take());
-    return new Promise((resolve, reject) => {
-      this.#waiting = { resolve, reject };
+    return new Promise((resolve) => {
+      this.#waiting = resolve;
     });
   }
 
