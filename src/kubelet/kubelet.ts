@@ -22,8 +22,8 @@ import { nodes, pods, services } from '#resources/kinds.ts';
 import type { Node, Pod, Service, Taint } from '#resources/types/core-v1.ts';
 import { assemble, maxPodsDefault } from './assemble.ts';
 import { type NodeDevices, noDevices } from './devices/devices.ts';
-import { Evictor } from './eviction/eviction.ts';
-import { ImageGC } from './images/image-gc.ts';
+import type { Evictor } from './eviction/eviction.ts';
+import { openEvictor } from './eviction/open-evictor.ts';
 import type { RegistryOptions } from './images/open-images.ts';
 import { removeLeftovers } from './leftovers.ts';
 import { rotateLogs } from './logs/log-rotation.ts';
@@ -38,6 +38,8 @@ import { withoutNulls } from './pods/without-nulls.ts';
 import { followRuntime } from './runtime-news.ts';
 import { type KubeletServer, serveKubelet } from './server/server.ts';
 import type { KubeletSettings } from './settings.ts';
+import { openShutdown } from './shutdown/open-shutdown.ts';
+import type { GracefulShutdown, ShutdownSource } from './shutdown/shutdown.ts';
 import type { ManifestSources } from './static-pods/manifests.ts';
 import { annotations, isMirror, isStatic } from './static-pods/static-pod.ts';
 import { StaticPods } from './static-pods/static-pods.ts';
@@ -49,6 +51,8 @@ export interface KubeletDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** Who shuts the machine down; default: systemd's logind. Asked only if settings say so. */
+  readonly shutdowns?: ShutdownSource | undefined;
   /** What is done to the machine; default: the real one. */
   readonly machine?: Machine | undefined;
 }
@@ -103,6 +107,7 @@ export type { RegistryOptions } from './images/open-images.ts';
 export { imagePatternProblem } from './images/pull-records.ts';
 export { parseNumbers } from './placement/number-set.ts';
 export { defaultSettings, type KubeletSettings, verificationPolicies } from './settings.ts';
+export type { ShutdownSource } from './shutdown/shutdown.ts';
 
 export const limits = {
   logBytesMax: 10 * 1024 * 1024,
@@ -111,8 +116,6 @@ export const limits = {
   servicesWaitMs: 3000,
   servicesLookMs: 10,
 } as const;
-
-const noFilesystems = { imageFilesystems: [], containerFilesystems: [] } as const;
 
 /** Runs until the signal aborts; containers go on running. */
 export async function runKubelet(deps: KubeletDeps, options: KubeletOptions): Promise<void> {
@@ -140,6 +143,7 @@ class Kubelet {
   #placement: NodePlacement;
   readonly #turn = new Slots(1);
   #registration: NodeRegistration | undefined;
+  #shutdown: GracefulShutdown | undefined;
 
   constructor(deps: KubeletDeps, options: KubeletOptions, scope: Scope) {
     this.#deps = deps;
@@ -168,16 +172,20 @@ class Kubelet {
     await this.#openPlacement();
   }
 
+  get #all(): readonly PodWorker[] {
+    return [...this.#workers.values()];
+  }
+
   /** Pods whose end has not come; undefined as long as not all are known. */
   #activePods(): readonly Pod[] | undefined {
     if (!this.#hasSynced) return undefined;
-    return [...this.#workers.values()].filter(({ isActive }) => isActive).map(({ pod }) => pod);
+    return this.#all.filter(({ isActive }) => isActive).map(({ pod }) => pod);
   }
 
   async #openPlacement(): Promise<void> {
     this.#placement = await openNodePlacement({
       ...this.#parts,
-      rootDir: this.#options.pluginsRoot ?? this.#options.dataDir,
+      rootDir: this.#rootDir,
       capacity: this.#parts.node.capacity,
       devices: this.#devices.provider,
       turn: this.#turn,
@@ -213,7 +221,11 @@ class Kubelet {
     const podInformer = informers.of(pods, { fieldSelector: `spec.nodeName=${nodeName}` });
     this.#pods = podInformer;
     const serviceInformer = informers.of(services);
-    const evictor = await this.#openEvictor(signal);
+    const evictor = await openEvictor(this.#parts, {
+      workers: () => this.#all,
+      spawn: (task) => scope.spawn(task),
+      signal,
+    });
     this.#evictor = evictor;
     const registration = this.#register(evictor);
     this.#registration = registration;
@@ -223,14 +235,14 @@ class Kubelet {
       const { clusterId } = this.#options;
       const linkOf = (containerId: string): string => hostLinkName({ clusterId, containerId });
       const server = await serveKubelet(
-        { ...this.#parts, linkOf },
+        { ...this.#parts, linkOf, more: () => this.#shutdown?.metrics() ?? [] },
         {
           ...serving,
           nodeName,
           port,
           host: '0.0.0.0',
           findPod: (namespace, name) => this.#find(namespace, name),
-          pods: () => [...this.#workers.values()].map(({ pod }) => pod),
+          pods: () => this.#all.map(({ pod }) => pod),
         },
       );
       serving.onServe?.(server);
@@ -244,7 +256,7 @@ class Kubelet {
     // Variables of Services go into containers when they start, so Services must be known first.
     await podInformer.synced({ signal });
     await this.#node?.synced({ signal });
-    await this.#waitForServices(serviceInformer, signal);
+    await this.#waitFor(serviceInformer, signal);
     podInformer.addHandler({
       onAdd: (sent) => {
         const pod = withoutNulls(sent);
@@ -262,6 +274,7 @@ class Kubelet {
       },
     });
     this.#hasSynced = true;
+    await this.#followShutdowns();
     log.info('kubelet ready', { node: nodeName, pods: this.#workers.size });
     this.#options.onReady?.();
     scope.spawn((ending) => this.#housekeep(ending));
@@ -313,7 +326,11 @@ class Kubelet {
   #register(evictor: Evictor): NodeRegistration {
     const { nodeName, nodeIP, port, dataDir, labels, podCIDR } = this.#options;
     return new NodeRegistration(
-      { ...this.#parts, pressures: () => evictor.pressures },
+      {
+        ...this.#parts,
+        pressures: () => evictor.pressures,
+        isShuttingDown: () => this.#shutdown?.isNow === true,
+      },
       {
         nodeName,
         nodeIPs: [nodeIP],
@@ -329,41 +346,29 @@ class Kubelet {
     );
   }
 
-  async #openEvictor(signal: AbortSignal): Promise<Evictor> {
-    const { runtime, machine, paths, settings, recorder, clock, log } = this.#parts;
-    const { imageFilesystems } = await runtime.imageFsInfo({ signal }).catch(() => noFilesystems);
-    const imagesPath = imageFilesystems[0]?.fsId?.mountpoint ?? paths.root;
-    const images = new ImageGC(
-      {
-        runtime,
-        clock,
-        log,
-        disk: () => machine.diskSpace(imagesPath),
-        onLook: (present, atMs) => this.#parts.records.keepOnly(present, atMs),
-        warn: (reason, message) =>
-          recorder.record(this.#parts.node.object(), { type: 'Warning', reason, message }),
-      },
-      settings,
+  async #followShutdowns(): Promise<void> {
+    const { settings, recorder, node } = this.#parts;
+    const onChange = (): void => this.#registration?.lookNow();
+    const shutdown = await openShutdown(
+      { ...this.#deps, recorder, node: node.object, workers: () => this.#all, onChange },
+      { settings, source: this.#deps.shutdowns, rootDir: this.#rootDir },
     );
-    this.#scope.spawn((ending) => images.run(ending));
-    return new Evictor(
-      { ...this.#parts, images },
-      {
-        settings,
-        imagesPath: () => imagesPath,
-        node: () => this.#parts.node.object(),
-        workers: () => [...this.#workers.values()],
-      },
-    );
+    this.#shutdown = shutdown;
+    if (shutdown !== undefined) this.#scope.spawn((ending) => shutdown.run(ending));
   }
 
-  async #waitForServices(informer: Informer<Service>, signal: AbortSignal): Promise<void> {
+  async #waitFor(informer: Informer<Service>, signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#deps;
-    const startedMs = clock.monotonic();
-    while (!informer.hasSynced && clock.monotonic() - startedMs < limits.servicesWaitMs) {
+    const untilMs = clock.monotonic() + limits.servicesWaitMs;
+    while (!informer.hasSynced && clock.monotonic() < untilMs) {
       await clock.sleep(limits.servicesLookMs, { signal });
     }
     if (!informer.hasSynced) log.warn('services are not known, pods start without their variables');
+  }
+
+  /** Where plugins and state files are. */
+  get #rootDir(): string {
+    return this.#options.pluginsRoot ?? this.#options.dataDir;
   }
 
   #find(namespace: string, name: string): PodWorker | undefined {
@@ -389,7 +394,7 @@ class Kubelet {
   #start(pod: Pod, admission: Admission): void {
     const { uid = '' } = pod.metadata;
     const preempt = admission.do === 'admit' ? admission.preempt : [];
-    const victims = [...this.#workers.values()].filter((worker) => preempt.includes(worker.pod));
+    const victims = this.#all.filter((worker) => preempt.includes(worker.pod));
     const refusal = admission.do === 'reject' ? admission.refusal : undefined;
     const worker = new PodWorker(this.#parts, pod, this.#scope, refusal);
     this.#workers.set(uid, worker);
@@ -406,11 +411,12 @@ class Kubelet {
   /** Asked once: what has begun, or has ended, was taken before. */
   #admit(pod: Pod, node: Node): Admission {
     if (hasBegun(pod)) return { do: 'admit', preempt: [] };
-    const active = [...this.#workers.values()].filter(({ isActive }) => isActive);
+    const active = this.#all.filter(({ isActive }) => isActive);
     return planAdmission(pod, {
       node,
       others: active.map((worker) => worker.pod),
       pressures: this.#evictor?.pressures,
+      isShuttingDown: this.#shutdown?.isNow,
       isManaged: (resource) => this.#devices.manages(resource),
       allowedUnsafeSysctls: this.#parts.settings.allowedUnsafeSysctls,
     });
@@ -437,10 +443,8 @@ class Kubelet {
   }
 
   #preempt(worker: PodWorker): Promise<void> {
-    const failure = {
-      reason: 'Preempting',
-      message: 'Preempted in order to admit critical pod',
-    };
+    const message = 'Preempted in order to admit critical pod';
+    const failure = { reason: 'Preempting', message };
     this.#parts.recorder.record(worker.pod, { type: 'Warning', ...failure });
     const disruption = 'Pod was preempted by Kubelet to accommodate a critical pod.';
     return worker.evict(failure, { disruption });
@@ -448,13 +452,9 @@ class Kubelet {
 
   #update(pod: Pod): void {
     const worker = this.#workers.get(pod.metadata.uid ?? '');
-    if (worker === undefined) this.#addUnlessDone(pod);
-    else worker.update(pod);
-  }
-
-  /** The last news of a pod whose worker has finished comes after the worker has gone. */
-  #addUnlessDone(pod: Pod): void {
-    if (pod.metadata.deletionTimestamp === undefined) this.#add(pod);
+    // The last news of a pod whose worker has finished comes after the worker has gone.
+    if (worker !== undefined) worker.update(pod);
+    else if (pod.metadata.deletionTimestamp === undefined) this.#add(pod);
   }
 
   #followRuntime(signal: AbortSignal): Promise<void> {

@@ -9,7 +9,7 @@ import { type Client, openClient, openInformers } from '#client';
 import { silentLog } from '#kit/log.ts';
 import { seededRandom } from '#kit/random.ts';
 import { settle, VirtualClock } from '#kit/virtual-clock.ts';
-import { defaultSettings, type KubeletSettings, runKubelet } from '#kubelet';
+import { defaultSettings, type KubeletSettings, runKubelet, type ShutdownSource } from '#kubelet';
 import { configMaps, pods, serviceAccounts } from '#resources/kinds.ts';
 import type { Container, ContainerStatus, Pod, PodSpec } from '#resources/types/core-v1.ts';
 import { FakeRuntime } from './fake-runtime.ts';
@@ -100,6 +100,8 @@ export class KubeletBench implements AsyncDisposable {
   files: Readonly<Record<string, string>> = {};
   folders: Readonly<Record<string, readonly string[]>> = {};
   settings: Partial<KubeletSettings> = {};
+  /** Begins shutdowns of the machine, and calls them off. */
+  readonly shutdowns = new FakeShutdowns();
 
   /** The kubelet does not reach the API; what it has open goes on. */
   isCutOff = false;
@@ -130,7 +132,7 @@ export class KubeletBench implements AsyncDisposable {
       diskSpace: () => ({ ...this.disk, inodes: 0, freeInodes: 0 }),
     };
     const kubelet = runKubelet(
-      { client, informers, runtime, machine, ...deps },
+      { client, informers, runtime, machine, shutdowns: this.shutdowns, ...deps },
       {
         ...{ nodeName: 'node-1', nodeIP: '192.0.2.1', dataDir, clusterId: 'test' },
         ...{ clusterDNS: '10.43.0.10', clusterDomain: 'cluster.local', port: 10250 },
@@ -228,5 +230,44 @@ export class KubeletBench implements AsyncDisposable {
     await this.stop();
     await this.while(Promise.resolve(this.server[Symbol.asyncDispose]()));
     rmSync(this.dataDir, { recursive: true, force: true });
+  }
+}
+
+/** Somebody who shuts a machine down, and waits for those who hold a lock. */
+class FakeShutdowns implements ShutdownSource {
+  locks = 0;
+  waitsMs = 5000;
+  #tell: ((isBeginning: boolean) => void) | undefined;
+
+  tell(isBeginning: boolean): void {
+    this.#tell?.(isBeginning);
+  }
+
+  async delayMs(): Promise<number> {
+    return this.waitsMs;
+  }
+
+  async setDelay(delayMs: number): Promise<void> {
+    this.waitsMs = delayMs;
+  }
+
+  async hold(): Promise<Disposable> {
+    this.locks += 1;
+    let isHeld = true;
+    const release = (): void => {
+      if (isHeld) this.locks -= 1;
+      isHeld = false;
+    };
+    return { [Symbol.dispose]: release };
+  }
+
+  async *events({ signal }: { readonly signal: AbortSignal }): AsyncIterable<boolean> {
+    while (!signal.aborted) {
+      const told = Promise.withResolvers<boolean | undefined>();
+      this.#tell = told.resolve;
+      signal.addEventListener('abort', () => told.resolve(undefined), { once: true });
+      const isBeginning = await told.promise;
+      if (isBeginning !== undefined) yield isBeginning;
+    }
   }
 }

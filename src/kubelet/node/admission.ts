@@ -68,7 +68,7 @@ export function isCritical(pod: Pod): boolean {
 
 /** What the node does not do, whatever room there is. */
 function refusalOf(pod: Pod, facts: AdmissionFacts): Refusal | undefined {
-  if (facts.isShuttingDown === true && !isCritical(pod)) {
+  if (facts.isShuttingDown === true) {
     const message = 'Pod was rejected as the node is shutting down.';
     return { reason: 'NodeShutdown', message };
   }

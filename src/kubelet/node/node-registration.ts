@@ -39,6 +39,7 @@ export interface RegistrationDeps {
   /** Conditions of pressure that hold: `MemoryPressure` and its like. */
   readonly pressures: () => readonly string[];
   readonly devices: () => NodeDevices;
+  readonly isShuttingDown: () => boolean;
 }
 
 const limits = {
@@ -120,7 +121,8 @@ export class NodeRegistration {
     const pressures = this.#deps.pressures();
     const read = readMachineFacts(machine, this.#options.dataDir);
     const devices = this.#deps.devices().amounts();
-    const facts = { machine: read, runtime, images, pressures, devices };
+    const told = { ...runtime, problem: this.#problemOf(runtime) };
+    const facts = { machine: read, runtime: told, images, pressures, devices };
     const status = nodeStatus({ ...facts, old: this.#node?.status }, this.#options, clock.now());
     if (this.#node === undefined) {
       this.#node = await this.#register(status, signal);
@@ -146,6 +148,11 @@ export class NodeRegistration {
       if (wasReady !== readyOf(status)) log.info('node readiness', { ready: readyOf(status) });
     }
     return runtime.problem === '';
+  }
+
+  #problemOf({ problem }: RuntimeCondition): string {
+    const shutdown = this.#deps.isShuttingDown() ? 'node is shutting down' : '';
+    return [problem, shutdown].filter((text) => text !== '').join(', ');
   }
 
   /** After a restart: saying `not ready` for a moment would take every pod out of its services. */

@@ -14,6 +14,7 @@ import { kubeletVersion } from '../node/node-status.ts';
 import type { KubeletParts } from '../parts.ts';
 import type { PodWorker } from '../pods/pod-worker.ts';
 import { ServerAccess } from './access.ts';
+import type { Metric } from './exposition.ts';
 import { answerLogs } from './log-server.ts';
 import { cadvisorMetrics, kubeletMetrics, resourceMetrics } from './metrics.ts';
 import { answerNodeLogs } from './node-logs.ts';
@@ -36,7 +37,10 @@ export interface ServerParts
     Pick<
       KubeletParts,
       'client' | 'runtime' | 'clock' | 'log' | 'paths' | 'settings' | 'placement'
-    > {}
+    > {
+  /** Figures that others have to tell. */
+  readonly more: () => readonly Metric[];
+}
 
 const limits = { headersTimeoutMs: 10_000, runSeconds: 120 } as const;
 
@@ -184,7 +188,7 @@ async function answerFigures(
       version: kubeletVersion,
       pods: options.pods(),
       containers: states,
-      more: parts.placement().metrics(),
+      more: [...parts.placement().metrics(), ...parts.more()],
       process: {
         cpuSeconds: process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6,
         residentBytes: process.memoryUsage.rss(),
