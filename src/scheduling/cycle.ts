@@ -83,7 +83,9 @@ export class SchedulingCycle {
     { explained }: { readonly explained: boolean },
   ): Feasible {
     const objections = new Map<string, Objection>();
-    const nominated = trial.pod.pod.status?.nominatedNodeName;
+    // What was written about the pod may not have come back yet.
+    const { uid, pod } = trial.pod;
+    const nominated = pod.status?.nominatedNodeName ?? this.#cluster.nominations.nodeOf(uid);
     const node = nominated ? this.#cluster.get(nominated) : undefined;
     if (node?.node !== undefined && trial.objection(node) === undefined) {
       return { nodes: [node], objections };

@@ -103,6 +103,8 @@ export class Trial {
   readonly narrowedBy: readonly string[];
   readonly #cluster: Cluster;
   readonly #active: readonly ActiveFilter[];
+  /** Those that count pods and must hear of each that comes or goes. */
+  readonly #counting: readonly NodeFilter[];
 
   constructor({ pod, cluster, active, onlyNodes, narrowedBy }: TrialParts) {
     this.pod = pod;
@@ -110,6 +112,9 @@ export class Trial {
     this.narrowedBy = narrowedBy;
     this.#cluster = cluster;
     this.#active = active;
+    this.#counting = active
+      .map(({ filter }) => filter)
+      .filter(({ podAdded, podRemoved }) => podAdded !== undefined || podRemoved !== undefined);
   }
 
   /** Nodes worth asking. */
@@ -123,15 +128,23 @@ export class Trial {
   objection(node: NodeInfo): Objection | undefined {
     const { nominations } = this.#cluster;
     if (nominations.size === 0) return this.#first(node);
-    const expected = [...nominations.on(node.name)].filter(
-      ({ uid, priority }) => uid !== this.pod.uid && priority >= this.pod.priority,
-    );
+    const expected = nominations.before(this.pod, node);
     if (expected.length === 0) return this.#first(node);
-    const crowded = node.clone();
-    for (const pod of expected) this.add(pod, crowded);
-    const objection = this.#first(crowded);
-    for (const pod of expected) this.remove(pod, crowded);
+    // For one synchronous moment only, so nobody sees them there: copying each such node is dear.
+    for (const pod of expected) this.add(pod, node);
+    let objection: Objection | undefined;
+    try {
+      objection = this.#first(node);
+    } finally {
+      for (const pod of expected) this.remove(pod, node);
+    }
     return objection ?? this.#first(node);
+  }
+
+  /** False where no rule needs to be asked: the pod would not fit if these were gone. */
+  mayFitWithout(gone: readonly PodFacts[], node: NodeInfo): boolean {
+    const expected = this.#cluster.nominations.before(this.pod, node);
+    return this.#active.every(({ filter }) => filter.mayFit?.(node, { gone, expected }) !== false);
   }
 
   /** Every rule that objects, for saying why. */
@@ -150,15 +163,15 @@ export class Trial {
     return this.#active.flatMap(({ filter }) => filter.steps?.(node) ?? []);
   }
 
-  /** As though the pod were on the node, which must be a copy. */
+  /** As though the pod were on the node, which must be a copy or be put right at once. */
   add(pod: PodFacts, node: NodeInfo): void {
     node.addPod(pod);
-    for (const { filter } of this.#active) filter.podAdded?.(pod, node);
+    for (const filter of this.#counting) filter.podAdded?.(pod, node);
   }
 
   remove(pod: PodFacts, node: NodeInfo): void {
     node.removePod(pod.uid);
-    for (const { filter } of this.#active) filter.podRemoved?.(pod, node);
+    for (const filter of this.#counting) filter.podRemoved?.(pod, node);
   }
 
   #first(node: NodeInfo): Objection | undefined {

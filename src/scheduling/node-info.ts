@@ -92,7 +92,11 @@ export class NodeInfo {
     copy.#hardTaints = this.#hardTaints;
     copy.#softTaints = this.#softTaints;
     copy.#images = this.#images;
-    for (const pod of this.pods.values()) copy.addPod(pod);
+    for (const [uid, pod] of this.pods) copy.pods.set(uid, pod);
+    addAmounts(copy.requested, this.requested);
+    addAmounts(copy.nonZeroRequested, this.nonZeroRequested);
+    for (const [claim, users] of this.claims) copy.claims.set(claim, users);
+    for (const [name, addresses] of this.#ports) copy.#ports.set(name, new Map(addresses));
     return copy;
   }
 
@@ -119,12 +123,20 @@ export class NodeInfo {
   #count(pod: PodFacts, times: 1 | -1): void {
     addAmounts(this.requested, pod.requests, times);
     addAmounts(this.nonZeroRequested, pod.nonZeroRequests, times);
+    if (pod.claims.length > 0) this.#countClaims(pod, times);
+    if (pod.hostPorts.length > 0) this.#countPorts(pod, times);
+  }
+
+  #countClaims(pod: PodFacts, times: 1 | -1): void {
     for (const { name } of pod.claims) {
       const key = `${pod.namespace}/${name}`;
       const users = (this.claims.get(key) ?? 0) + times;
       if (users > 0) this.claims.set(key, users);
       else this.claims.delete(key);
     }
+  }
+
+  #countPorts(pod: PodFacts, times: 1 | -1): void {
     for (const { protocol, ip, port } of pod.hostPorts) {
       const name = `${protocol}/${port}`;
       const addresses = this.#ports.get(name) ?? new Map<string, number>();

@@ -4,7 +4,10 @@
  * A pod is nominated when it preempts, and stays so (`status.nominatedNodeName`) until it is bound,
  * deleted, or nominated elsewhere. Only pods of lower priority must mind it.
  */
+import type { NodeInfo } from './node-info.ts';
 import type { PodFacts } from './pod-facts.ts';
+
+const none: readonly PodFacts[] = [];
 
 export class Nominations {
   /** Pod uid → node name. */
@@ -22,6 +25,17 @@ export class Nominations {
 
   on(nodeName: string): Iterable<PodFacts> {
     return this.#pods.get(nodeName)?.values() ?? [];
+  }
+
+  /** Those whose room the pod must leave alone: of its priority or higher, and not there yet. */
+  before({ uid, priority }: PodFacts, node: NodeInfo): readonly PodFacts[] {
+    const peers = this.#pods.get(node.name);
+    if (peers === undefined) return none;
+    const found: PodFacts[] = [];
+    for (const one of peers.values()) {
+      if (one.uid !== uid && one.priority >= priority && !node.pods.has(one.uid)) found.push(one);
+    }
+    return found;
   }
 
   set(pod: PodFacts, nodeName: string): void {

@@ -34,6 +34,12 @@ export function rejected(
 }
 
 /** One rule, ready for one pod: asked for each node. */
+/** Pods that would leave a node, and such that are expected there. */
+export interface PodChange {
+  readonly gone: readonly PodFacts[];
+  readonly expected: readonly PodFacts[];
+}
+
 export interface NodeFilter {
   check(node: NodeInfo): Verdict;
   /**
@@ -43,6 +49,8 @@ export interface NodeFilter {
    */
   podAdded?(pod: PodFacts, node: NodeInfo): void;
   podRemoved?(pod: PodFacts, node: NodeInfo): void;
+  /** False where the pod could not be there even then: told at a glance, without trying. */
+  mayFit?(node: NodeInfo, change: PodChange): boolean;
   /** What would make the pod fit a node that this rule turned away, in a few words each. */
   remedies?(node: NodeInfo): readonly string[];
   /** How far the node is from fitting, from 0 to 1, where that is a matter of degree. */

@@ -4,6 +4,7 @@
  */
 import { objectKey } from '#api/object.ts';
 import type { Labels } from '#api/selectors.ts';
+import { timeMs } from '#api/timestamp.ts';
 import { present } from '#kit/assert.ts';
 import type { Pod, Toleration } from '#resources/types/core-v1.ts';
 import { type AffinityTerms, affinityTerms } from './affinity-terms.ts';
@@ -27,6 +28,8 @@ export interface PodFacts {
   readonly priority: number;
   /** Asked to end; it still holds its place. */
   readonly terminating: boolean;
+  /** When it began to run; undefined before that. */
+  readonly startedMs: number | undefined;
   readonly terms: AffinityTerms;
   /** Undefined: the profile's defaults apply. */
   readonly spread: SpreadConstraints | undefined;
@@ -65,6 +68,7 @@ export function podFacts(pod: Pod): PodFacts {
     labels: pod.metadata.labels,
     priority: spec?.priority ?? 0,
     terminating: pod.metadata.deletionTimestamp !== undefined,
+    startedMs: timeMs(pod.status?.startTime),
     terms: affinityTerms(pod),
     spread: spreadConstraints(pod),
     choosesNodes:

@@ -12,7 +12,6 @@
  * Behaviour: kubernetes.io, "Pod Priority and Preemption".
  */
 import { labelSelectorMatches } from '#api/selectors.ts';
-import { timeMs } from '#api/timestamp.ts';
 import type { Random } from '#kit/random.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import type { Cluster } from './cluster.ts';
@@ -113,10 +112,16 @@ export function findCandidates(facts: PreemptionFacts): Candidates {
   const enough = Math.min(Math.max(share, args.minCandidateNodesAbsolute), nodes.length);
   const offset = random.integer(nodes.length);
   const budgets = readBudgets(cluster);
+  /** Nodes that cannot help; why is only worth knowing where nothing can. */
+  const hopeless: NodeInfo[] = [];
   let harmless = 0;
   for (let index = 0; index < nodes.length; index++) {
     const node = nodes[(offset + index) % nodes.length];
     if (node === undefined) continue;
+    if (!trial.mayFitWithout(lowerOn(node, facts.pod), node)) {
+      hopeless.push(node);
+      continue;
+    }
     const found = victimsOn(node, { facts, trial, budgets });
     if ('verdict' in found) {
       objections.set(node.name, found);
@@ -125,6 +130,12 @@ export function findCandidates(facts: PreemptionFacts): Candidates {
     victims.push(found);
     if (found.budgetsBroken === 0) harmless += 1;
     if (harmless > 0 && victims.length >= enough) break;
+  }
+  if (victims.length > 0) return { victims, objections };
+  for (const node of hopeless) {
+    const found = victimsOn(node, { facts, trial, budgets });
+    if ('verdict' in found) objections.set(node.name, found);
+    else victims.push(found);
   }
   return { victims, objections };
 }
@@ -144,16 +155,18 @@ const nobody: Objection = {
   },
 };
 
+function lowerOn({ pods }: NodeInfo, { priority }: PodFacts): readonly PodFacts[] {
+  const lower: PodFacts[] = [];
+  for (const one of pods.values()) if (one.priority < priority) lower.push(one);
+  return lower;
+}
+
 /** The fewest pods whose removal lets the pod fit this node, or what stands against it. */
 function victimsOn(original: NodeInfo, { facts, trial, budgets }: Attempt): Victims | Objection {
   const { pod, nowMs } = facts;
-  let hasLower = false;
-  for (const { priority } of original.pods.values()) {
-    if (priority < pod.priority) hasLower = true;
-  }
-  if (!hasLower) return nobody;
+  const lower = [...lowerOn(original, pod)];
+  if (lower.length === 0) return nobody;
   const node = original.clone();
-  const lower = [...node.pods.values()].filter(({ priority }) => priority < pod.priority);
   for (const one of lower) trial.remove(one, node);
   const objection = trial.objection(node);
   if (objection !== undefined) {
@@ -220,12 +233,7 @@ function protects({ namespace, selector, disruptedPods }: Budget, pod: PodFacts)
 /** Higher priority first, then the one that has run longer. */
 function byImportance(left: PodFacts, right: PodFacts, nowMs: number): number {
   if (left.priority !== right.priority) return right.priority - left.priority;
-  return startMs(left, nowMs) - startMs(right, nowMs);
-}
-
-function startMs({ pod }: PodFacts, nowMs: number): number {
-  const startTime = pod.status?.startTime;
-  return timeMs(startTime) ?? nowMs;
+  return (left.startedMs ?? nowMs) - (right.startedMs ?? nowMs);
 }
 
 export function pickCandidate(candidates: readonly Victims[], nowMs: number): Victims | undefined {
@@ -238,7 +246,7 @@ export function pickCandidate(candidates: readonly Victims[], nowMs: number): Vi
     ({ pods }) => -pods.length,
     ({ pods }) => {
       const highest = pods.filter(({ priority }) => priority === pods[0]?.priority);
-      return Math.min(...highest.map((pod) => startMs(pod, nowMs)));
+      return Math.min(...highest.map(({ startedMs }) => startedMs ?? nowMs));
     },
   ];
   let left = candidates;

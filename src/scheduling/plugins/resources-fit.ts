@@ -8,7 +8,14 @@
 import type { Node } from '#resources/types/core-v1.ts';
 import { type Amounts, amountsOf, type ResourceList } from '../amounts.ts';
 import type { NodeInfo } from '../node-info.ts';
-import { type ClusterChange, fits, type NodeFilter, type Plugin, type Verdict } from '../plugin.ts';
+import {
+  type ClusterChange,
+  fits,
+  type NodeFilter,
+  type Plugin,
+  type PodChange,
+  type Verdict,
+} from '../plugin.ts';
 import type { PodFacts } from '../pod-facts.ts';
 import { leastAllocated, type ScoringStrategy, strategyScore } from './resource-scores.ts';
 
@@ -44,6 +51,8 @@ export function resourcesFit(args: ResourcesFitArgs = resourcesFitDefaults): Plu
 class FitFilter implements NodeFilter {
   readonly #requests: Readonly<Amounts>;
   readonly #others: readonly (readonly [string, number])[];
+  /** By what is lacking. */
+  readonly #verdicts: Verdict[] = [];
 
   constructor({ requests }: PodFacts, args: ResourcesFitArgs) {
     this.#requests = requests;
@@ -67,7 +76,7 @@ class FitFilter implements NodeFilter {
   }
 
   remedies(node: NodeInfo): readonly string[] {
-    const full = node.pods.size >= node.allowedPods;
+    const full = isFull(node);
     return [
       ...(full ? [`one pod less on ${node.name} (it allows ${node.allowedPods})`] : []),
       ...this.#shortages(node).map(({ name, wanted, free }) => {
@@ -80,7 +89,7 @@ class FitFilter implements NodeFilter {
 
   /** The mean share that is missing of what the pod asks for. */
   distance(node: NodeInfo): number {
-    const full = node.pods.size >= node.allowedPods ? [1] : [];
+    const full = isFull(node) ? [1] : [];
     const shares = this.#shortages(node).map(
       ({ wanted, free }) => (wanted - Math.max(free, 0)) / wanted,
     );
@@ -88,17 +97,33 @@ class FitFilter implements NodeFilter {
     return all.reduce((sum, share) => sum + share, 0) / Math.max(all.length, 1);
   }
 
+  mayFit(node: NodeInfo, change: PodChange): boolean {
+    const left = (of: (amounts: Readonly<Amounts>) => number): number => {
+      let amount = of(node.allocatable) - of(node.requested);
+      for (const { requests } of change.gone) amount += of(requests);
+      for (const { requests } of change.expected) amount -= of(requests);
+      return amount;
+    };
+    const { milliCPU, memory } = this.#requests;
+    if (milliCPU > 0 && milliCPU > left((amounts) => amounts.milliCPU)) return false;
+    return memory === 0 || memory <= left((amounts) => amounts.memory);
+  }
+
   /** The slower, complete comparison, which names all that is missing. */
   #explain(node: NodeInfo): Verdict {
-    const shortages = this.#shortages(node);
-    const full = node.pods.size >= node.allowedPods;
-    if (!full && shortages.length === 0) return fits;
-    const missing = shortages.map(({ name }) => `Insufficient ${name}`);
-    return {
-      fits: false,
-      reasons: full ? ['Too many pods', ...missing] : missing,
-      unresolvable: shortages.some(({ wanted, total }) => wanted > total),
-    };
+    if (this.#others.length > 0) return verdictOf(this.#shortages(node), isFull(node));
+    // Many nodes lack the same: they share what is said.
+    const { milliCPU, memory, ephemeralStorage } = this.#requests;
+    const { allocatable, requested } = node;
+    const lacks =
+      lack(milliCPU, allocatable.milliCPU, requested.milliCPU) +
+      3 * lack(memory, allocatable.memory, requested.memory) +
+      9 * lack(ephemeralStorage, allocatable.ephemeralStorage, requested.ephemeralStorage) +
+      (isFull(node) ? 27 : 0);
+    if (lacks === 0) return fits;
+    const known = this.#verdicts[lacks] ?? verdictOf(this.#shortages(node), isFull(node));
+    this.#verdicts[lacks] = known;
+    return known;
   }
 
   #shortages({ allocatable, requested }: NodeInfo): readonly Shortage[] {
@@ -117,6 +142,26 @@ class FitFilter implements NodeFilter {
     }
     return found;
   }
+}
+
+function isFull(node: NodeInfo): boolean {
+  return node.pods.size >= node.allowedPods;
+}
+
+/** 0: enough; 1: not enough now; 2: never enough. */
+function lack(wanted: number, total: number, used: number): 0 | 1 | 2 {
+  if (wanted <= 0 || wanted <= total - used) return 0;
+  return wanted > total ? 2 : 1;
+}
+
+function verdictOf(shortages: readonly Shortage[], full: boolean): Verdict {
+  if (!full && shortages.length === 0) return fits;
+  const missing = shortages.map(({ name }) => `Insufficient ${name}`);
+  return {
+    fits: false,
+    reasons: full ? ['Too many pods', ...missing] : missing,
+    unresolvable: shortages.some(({ wanted, total }) => wanted > total),
+  };
 }
 
 function formatAmount(name: string, amount: number): string {
