@@ -6,6 +6,7 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import type { Level } from '#kit/log.ts';
 import { ConfigError, canRunContainers, type Machine, whyNoContainers } from './config.ts';
+import { type ImageSources, imageSources } from './image-sources.ts';
 import { type JoinToken, parseJoinToken } from './join-token.ts';
 
 /** As the command line gives them. */
@@ -18,6 +19,9 @@ export interface AgentFlags {
   readonly images?: readonly string[];
   readonly leavePods?: boolean;
   readonly v?: string;
+  readonly privateRegistry?: string;
+  readonly imageCredentialProviderConfig?: string;
+  readonly imageCredentialProviderBinDir?: string;
 }
 
 export interface AgentConfig {
@@ -30,6 +34,7 @@ export interface AgentConfig {
   /** Default: the address towards the server. */
   readonly nodeIP: string | undefined;
   readonly imageDirs: readonly string[];
+  readonly images: ImageSources;
   readonly leavePods: boolean;
   readonly logLevel: Level;
 }
@@ -45,6 +50,7 @@ export function readAgentConfig(flags: AgentFlags, machine: Machine): AgentConfi
     nodeName: (flags.nodeName ?? hostname()).toLowerCase(),
     nodeIP: flags.nodeIp,
     imageDirs: flags.images ?? [],
+    images: imageSources(flags),
     leavePods: flags.leavePods ?? false,
     logLevel: Number(flags.v ?? 0) >= 2 ? 'debug' : 'info',
   };

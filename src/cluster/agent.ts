@@ -7,7 +7,7 @@
  */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Client, type HttpConnections, openClient, openHttpTransport } from '#client';
+import { type Client, openClient, openHttpTransport } from '#client';
 import { aborted } from '#kit/aborted.ts';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
@@ -17,6 +17,8 @@ import type { KeyPair } from '#kit/x509.ts';
 import { nodes } from '#resources/kinds.ts';
 import { addressTowards } from './address-towards.ts';
 import type { AgentConfig } from './agent-config.ts';
+import { keepRenewed } from './certificate-renewal.ts';
+import { checkImageSources } from './check-image-sources.ts';
 import { type ClusterFacts, readClusterFacts } from './cluster-facts.ts';
 import { ConfigError } from './config.ts';
 import { type ComponentStatus, openControlSocket } from './control-socket.ts';
@@ -26,7 +28,6 @@ import {
   type Asked,
   isUsable,
   readPair,
-  renewalMs,
   requestCertificate,
   selfSigned,
   writePair,
@@ -36,12 +37,7 @@ import { NodeProcess } from './node-process.ts';
 import { openAgentState, registerCluster } from './state.ts';
 import { StatusBoard } from './status-board.ts';
 
-const limits = {
-  readyPollMs: 100,
-  renewRetryMs: 10_000,
-  /** Timers cannot wait for longer than 24 days; the clock is looked at daily. */
-  renewLookMs: 24 * 3600 * 1000,
-} as const;
+const limits = { readyPollMs: 100 } as const;
 
 interface Deps {
   readonly clock: Clock;
@@ -63,6 +59,7 @@ export async function runAgent(deps: Deps, options: AgentOptions): Promise<'stop
   if (existsSync(join(dataDir, 'server'))) {
     throw new ConfigError(`--data-dir ${dataDir}: a server has it; an agent needs one of its own`);
   }
+  await checkImageSources(config.images);
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const stopping = new AbortController();
   const status = new StatusBoard(deps, options);
@@ -114,16 +111,23 @@ async function runJoined(deps: Deps, run: Run): Promise<void> {
     client: identity.client,
     serving: serving.pair,
     imageDirs: [join(dataDir, 'images'), ...config.imageDirs],
+    images: config.images,
   };
   const node = new NodeProcess(deps, settings, (report) => status.report(report));
   const scope = new Scope(signal);
   try {
-    const renewing = { ...deps, client, transport, node, tls: identity.tls };
-    const own = { nodeName, sort: 'client' } as const;
-    scope.spawn((ending) => keepRenewed(renewing, own, identity.client, ending));
-    const { asked, isSigned, pair } = serving;
-    const signed = isSigned ? pair : undefined;
-    scope.spawn((ending) => keepRenewed(renewing, asked, signed, ending));
+    const { tls } = identity;
+    const keep = (asked: Asked, first: KeyPair | undefined): void => {
+      const use = (pair: KeyPair): void => {
+        writePair(tls, asked.sort, pair);
+        node.renew({ [asked.sort]: pair });
+        if (asked.sort === 'client') transport.useCertificate(pair);
+      };
+      const renewing = { ...deps, client };
+      scope.spawn((ending) => keepRenewed(renewing, { asked, first, use, signal: ending }));
+    };
+    keep({ nodeName, sort: 'client' }, identity.client);
+    keep(serving.asked, serving.isSigned ? serving.pair : undefined);
     scope.spawn((ending) => tellReady(deps, { client, nodeName, status }, ending));
     await Promise.race([scope.join(), aborted(signal)]);
     await aborted(signal);
@@ -200,41 +204,6 @@ function openServing(
     return { asked, pair: kept, isSigned: true };
   }
   return { asked, pair: selfSigned(deps, names), isSigned: false };
-}
-
-/** Gets a certificate where there is none, and a new one each time before it ends. */
-async function keepRenewed(
-  deps: Deps & {
-    readonly client: Client;
-    readonly transport: HttpConnections;
-    readonly node: NodeProcess;
-    readonly tls: string;
-  },
-  asked: Asked,
-  first: KeyPair | undefined,
-  signal: AbortSignal,
-): Promise<void> {
-  const { clock, random, log } = deps;
-  let atMs = first === undefined ? 0 : renewalMs(first.cert, random.fraction());
-  for (;;) {
-    const waitMs = atMs - clock.now();
-    if (waitMs > 0) {
-      await clock.sleep(Math.min(waitMs, limits.renewLookMs), { signal });
-      continue;
-    }
-    try {
-      const pair = await requestCertificate(deps, asked, { signal });
-      writePair(deps.tls, asked.sort, pair);
-      deps.node.renew({ [asked.sort]: pair });
-      if (asked.sort === 'client') deps.transport.useCertificate(pair);
-      log.info('certificate is new', { sort: asked.sort });
-      atMs = renewalMs(pair.cert, random.fraction());
-    } catch (error) {
-      signal.throwIfAborted();
-      log.warn('certificate not renewed yet', { sort: asked.sort, error });
-      atMs = clock.now() + limits.renewRetryMs;
-    }
-  }
 }
 
 async function tellReady(

@@ -10,6 +10,7 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { aborted } from '#kit/aborted.ts';
 import { type Certificates, openCertificates } from './certificates.ts';
+import { checkImageSources } from './check-image-sources.ts';
 import { type ClusterConfig, ConfigError } from './config.ts';
 import {
   apiServiceIP,
@@ -98,6 +99,7 @@ async function runOpened(
 ): Promise<void> {
   const { config } = options;
   const { status, opened, stop } = run;
+  if (config.node === 'containerd') await checkImageSources(config.images);
   const state = await openState(deps, config);
   await requireFreePort(deps, config, state);
   const nodeIP = config.nodeIP ?? machineAddress();
@@ -195,6 +197,7 @@ function startNode(deps: ClusterDeps, parts: Parts): NodeProcess {
       client: certificates.node,
       serving: certificates.kubelet,
       imageDirs: [join(config.dataDir, 'images'), ...config.imageDirs],
+      images: config.images,
       logLevel: config.logLevel,
     },
     (report) => status.report(report),

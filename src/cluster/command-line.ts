@@ -115,6 +115,9 @@ export function readUpFlags(args: readonly string[]): Flags {
   return command.parse([...args], { from: 'user' }).opts();
 }
 
+const registryHelp =
+  'registries.yaml, or a folder of hosts.toml (default /etc/coracle/registries.yaml)';
+
 function addDataDir(command: Command): Command {
   return command.option('--data-dir <dir>', 'where the cluster keeps everything');
 }
@@ -138,6 +141,9 @@ function addClusterFlags(command: Command): Command {
     .option('--runtime-config <list>', 'api/legacy=false hides the group versions of old manifests')
     .option('--scheduler-config <file>', 'KubeSchedulerConfiguration of the scheduler')
     .option('--images <dir...>', 'more folders of image archives to load at start')
+    .option('--private-registry <file>', registryHelp)
+    .option('--image-credential-provider-config <file>', 'CredentialProviderConfig, or a folder')
+    .option('--image-credential-provider-bin-dir <dir>', 'where its programs are')
     .option('--backup-interval <time>', 'time between copies of the store, 0 for none (24h)')
     .option('--backup-keep <n>', 'copies of the store that are kept (7)')
     .option('--shutdown-delay-duration <time>', 'serve on for this long when stopping (0s)')
@@ -154,6 +160,9 @@ function addAgentFlags(command: Command): Command {
     .option('--node-name <name>', 'name of the node (default: host name)')
     .option('--node-ip <address>', 'address of the node (default: the one towards the server)')
     .option('--images <dir...>', 'more folders of image archives to load at start')
+    .option('--private-registry <file>', registryHelp)
+    .option('--image-credential-provider-config <file>', 'CredentialProviderConfig, or a folder')
+    .option('--image-credential-provider-bin-dir <dir>', 'where its programs are')
     .option('--leave-pods', 'leave the pods running when the node stops')
     .option('-v <n>', 'log level; 2 and more: debug');
 }

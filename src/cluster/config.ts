@@ -6,6 +6,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseDuration } from '#kit/duration.ts';
 import type { Level } from '#kit/log.ts';
+import { type ImageSources, imageSources } from './image-sources.ts';
 
 export interface ClusterConfig {
   readonly dataDir: string;
@@ -41,6 +42,8 @@ export interface ClusterConfig {
   readonly backupKeep: number;
   /** How long the server goes on serving, not ready any more, before it closes. */
   readonly shutdownDelayMs: number;
+  /** Where the node's images come from, and with which logins. */
+  readonly images: ImageSources;
 }
 
 /** As the command line gives them: names in camel case, unset where the user said nothing. */
@@ -67,6 +70,9 @@ export interface Flags {
   readonly backupKeep?: string;
   readonly shutdownDelayDuration?: string;
   readonly schedulerConfig?: string;
+  readonly privateRegistry?: string;
+  readonly imageCredentialProviderConfig?: string;
+  readonly imageCredentialProviderBinDir?: string;
 }
 
 export interface Machine {
@@ -129,6 +135,7 @@ export function readConfig(flags: Flags, machine: Machine): ClusterConfig {
     backupIntervalMs: backupInterval(flags.backupInterval ?? '24h'),
     backupKeep: integer('--backup-keep', flags.backupKeep ?? '7', 1, 1000),
     shutdownDelayMs: duration('--shutdown-delay-duration', flags.shutdownDelayDuration ?? '0s'),
+    images: imageSources(flags),
   };
 }
 

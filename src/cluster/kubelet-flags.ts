@@ -49,6 +49,10 @@ const fieldFlags: Readonly<Record<string, readonly [string, Reader]>> = {
   'tls-private-key-file': ['tlsPrivateKeyFile', text],
   'client-ca-file': ['clientCAFile', text],
   'rotate-certificates': ['rotateCertificates', boolean],
+  'rotate-server-certificates': ['serverTLSBootstrap', boolean],
+  'serialize-image-pulls': ['serializeImagePulls', boolean],
+  'registry-qps': ['registryPullQPS', number],
+  'registry-burst': ['registryBurst', number],
   'healthz-port': ['healthzPort', number],
   'healthz-bind-address': ['healthzBindAddress', text],
   'cluster-dns': ['clusterDNS', list],
@@ -92,6 +96,8 @@ const ownFlags: Readonly<Record<string, string>> = {
   'node-labels': 'labels of the node, as disk=ssd,pool=test',
   'root-dir': 'where volumes and the like are (default /var/lib/kubelet)',
   'cert-dir': 'where its certificates are (default ROOT-DIR/pki)',
+  'image-credential-provider-config': 'CredentialProviderConfig, or a folder of them',
+  'image-credential-provider-bin-dir': 'where its programs are',
   'container-runtime-endpoint': 'socket of the runtime (unix:///run/containerd/containerd.sock)',
 };
 

@@ -14,6 +14,7 @@ import { parseYaml } from '#kit/yaml.ts';
 import { defaultSettings, type KubeletSettings } from '#kubelet';
 import type { Taint } from '#resources/types/core-v1.ts';
 import { ConfigError } from './config.ts';
+import { type ImageSources, imageSources } from './image-sources.ts';
 import { kubeletConfiguration } from './kubelet-fields.ts';
 import {
   durationMs,
@@ -21,6 +22,7 @@ import {
   placementFields,
   placementSettings,
 } from './placement-settings.ts';
+import { type PullFields, pullFields, pullSettings } from './pull-settings.ts';
 
 type Texts = Readonly<Record<string, string>>;
 
@@ -36,12 +38,14 @@ export interface KubeletFlags {
   readonly certDir?: string;
   readonly containerRuntimeEndpoint?: string;
   readonly v?: string;
+  readonly imageCredentialProviderConfig?: string;
+  readonly imageCredentialProviderBinDir?: string;
   /** Those that are fields of the file too, by the names of the file. */
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
 /** The part of the file that is acted on. */
-interface Fields extends PlacementFields {
+interface Fields extends PlacementFields, PullFields {
   readonly staticPodPath?: string;
   readonly staticPodURL?: string;
   readonly staticPodURLHeader?: Readonly<Record<string, readonly string[]>>;
@@ -59,6 +63,8 @@ interface Fields extends PlacementFields {
   readonly maxPods?: number;
   readonly podCIDR?: string;
   readonly podPidsLimit?: number;
+  readonly rotateCertificates?: boolean;
+  readonly serverTLSBootstrap?: boolean;
   readonly registerNode?: boolean;
   readonly registerWithTaints?: readonly Taint[];
   readonly containerRuntimeEndpoint?: string;
@@ -88,6 +94,8 @@ export interface KubeletConfig {
   readonly runtimeSocket: string;
   readonly logLevel: Level;
   readonly settings: KubeletSettings;
+  /** Plugins that know logins, and where the node's own are. */
+  readonly images: ImageSources;
   readonly fields: Fields;
   /** Given, and not acted on. */
   readonly unused: readonly string[];
@@ -104,7 +112,8 @@ const acted = new Set(
     'imageMaximumGCAge imageGCHighThresholdPercent imageGCLowThresholdPercent evictionHard ' +
     'evictionSoft evictionSoftGracePeriod evictionMinimumReclaim evictionMaxPodGracePeriod ' +
     'evictionPressureTransitionPeriod mergeDefaultEvictionSettings systemReserved kubeReserved ' +
-    `allowedUnsafeSysctls kind apiVersion ${placementFields}`
+    `allowedUnsafeSysctls rotateCertificates serverTLSBootstrap kind apiVersion ` +
+    `${placementFields} ${pullFields}`
   ).split(' '),
 );
 
@@ -130,6 +139,7 @@ export function readKubeletConfig(flags: KubeletFlags): KubeletConfig {
     runtimeSocket: endpoint.replace(/^unix:\/\//, ''),
     logLevel: Number(flags.v ?? 0) >= 4 ? 'debug' : 'info',
     settings: settingsOf(fields),
+    images: { ...imageSources(flags), registryPath: undefined },
     fields,
     unused: Object.keys(fields).filter((name) => !acted.has(name)),
     strictProblem: file.strictProblem,
@@ -206,6 +216,7 @@ function settingsOf(fields: Fields): KubeletSettings {
   const settings: KubeletSettings = {
     ...base,
     ...placementSettings(fields),
+    ...pullSettings(fields),
     evictionHard: hard === undefined ? base.evictionHard : { ...merged, ...hard },
     evictionSoft: fields.evictionSoft ?? {},
     evictionSoftGracePeriodMs: Object.fromEntries(

@@ -21,6 +21,7 @@ import { runPodNetwork } from '#network';
 import { runServiceProxy } from '#proxy';
 import { nodes } from '#resources/kinds.ts';
 import { tellDnsPort } from './cluster-dns.ts';
+import { readRegistries, registryOptions } from './image-source-files.ts';
 import type { NodeCommand, NodeReport, NodeSettings, Renewal } from './node-process.ts';
 import { runNodeRoutes } from './node-routes.ts';
 import { stopAllPods } from './stop-pods.ts';
@@ -62,9 +63,12 @@ export async function runNodeAgent(): Promise<number> {
   const write = (line: string): boolean => process.stdout.write(line);
   const log = openLog({ clock, level: settings.logLevel, format: 'text', write });
   const deps = { clock, log };
+  const { registries, hostsFolder } = readRegistries(settings.images);
   const containerd = await openContainerd(deps, {
     dataDir: settings.dataDir,
     clusterId: settings.state.id,
+    registries,
+    registryDir: hostsFolder,
     signal: stop.signal,
   });
   using runtime = await openRuntime(deps, { socketPath: containerd.socketPath });
@@ -180,7 +184,11 @@ async function runComponents(
         },
         staticPods: { path: join(dataDir, 'agent/pod-manifests') },
         pluginsRoot: join(dataDir, 'agent/kubelet'),
-        settings: { ...defaultSettings, evictionHard },
+        settings: { ...defaultSettings, evictionHard, serializeImagePulls: false },
+        registries: registryOptions(settings.images, {
+          root: join(dataDir, 'agent/kubelet'),
+          environment: process.env,
+        }),
         signal: ending,
       },
     ),

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import type { Clock } from '#kit/clock.ts';
 import type { Level, Logger } from '#kit/log.ts';
 import type { KeyPair } from '#kit/x509.ts';
+import type { ImageSources } from './image-sources.ts';
 import type { ClusterState } from './state.ts';
 
 export interface NodeSettings {
@@ -23,6 +24,7 @@ export interface NodeSettings {
   /** What the kubelet's server shows. */
   readonly serving: KeyPair;
   readonly imageDirs: readonly string[];
+  readonly images: ImageSources;
   readonly logLevel: Level;
 }
 

@@ -11,7 +11,7 @@ const config = {
   socketPath: '/d/containerd.sock',
   cniBinDir: '/d/cni/bin',
   cniConfDir: '/d/cni/conf',
-  registryDir: '/d/registries',
+  registryDirs: ['/d/registries'],
   runc: '/usr/sbin/runc',
   pauseImage: 'localhost/pause:1',
 };

@@ -8,6 +8,8 @@
  * runc then fails to start anything; the snapshotters that need modules or devices are left out,
  * each of them would run modprobe at start.
  */
+import { loginLines, quote, type Registries } from './registry-hosts.ts';
+
 export interface ContainerdConfig {
   readonly majorVersion: number;
   readonly root: string;
@@ -15,7 +17,9 @@ export interface ContainerdConfig {
   readonly socketPath: string;
   readonly cniBinDir: string;
   readonly cniConfDir: string;
-  readonly registryDir: string;
+  /** Folders with a folder for each registry, first ones first. */
+  readonly registryDirs: readonly string[];
+  readonly registries?: Registries | undefined;
   readonly runc: string;
   /** Reference of the image that holds a pod's namespaces. */
   readonly pauseImage: string;
@@ -58,8 +62,7 @@ function pluginsVersion2(config: ContainerdConfig): readonly string[] {
     ...streamSettings,
     ...cniSettings(cri, config),
     ...runcSettings(cri, config, '  snapshotter = "overlayfs"'),
-    `[${cri}.registry]`,
-    `  config_path = ${quote(config.registryDir)}`,
+    ...registrySettings(`${cri}.registry`, config),
   ];
 }
 
@@ -77,8 +80,16 @@ function pluginsVersion3(config: ContainerdConfig): readonly string[] {
     '  snapshotter = "overlayfs"',
     `[${images}.pinned_images]`,
     `  sandbox = ${quote(config.pauseImage)}`,
-    `[${images}.registry]`,
-    `  config_path = ${quote(config.registryDir)}`,
+    ...registrySettings(`${images}.registry`, config),
+  ];
+}
+
+function registrySettings(table: string, config: ContainerdConfig): readonly string[] {
+  const { registryDirs, registries } = config;
+  return [
+    `[${table}]`,
+    `  config_path = ${quote(registryDirs.join(':'))}`,
+    ...(registries === undefined ? [] : loginLines(table, registries)),
   ];
 }
 
@@ -121,9 +132,4 @@ function runcSettings(
     `  BinaryName = ${quote(config.runc)}`,
     '  SystemdCgroup = false',
   ];
-}
-
-/** A TOML basic string; paths hold neither quotes nor control characters worth more care. */
-function quote(text: string): string {
-  return `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
 }

@@ -8,7 +8,7 @@
  *
  * Files, all in `<dataDir>/agent`:
  * `containerd/{config.toml,containerd.log,containerd.pid,root,state}`, `cni/{bin,conf}` (written
- * by the network agent), `registries/` (hosts.toml per registry).
+ * by the network agent), `registries/` (hosts.toml per registry, `registry-hosts.ts`).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -28,6 +28,7 @@ import type { Logger } from '#kit/log.ts';
 import { unmountBelow } from '#kit/mounts.ts';
 import { runCommand } from '#kit/run-command.ts';
 import { formatContainerdConfig } from './containerd-config.ts';
+import { planHostFiles, type Registries, writeHostFiles } from './registry-hosts.ts';
 
 export interface ContainerdOptions {
   readonly dataDir: string;
@@ -36,6 +37,10 @@ export interface ContainerdOptions {
   readonly pauseImage?: string | undefined;
   /** Program and arguments put in front, as `nsenter --net=/run/netns/node1`. */
   readonly launcher?: readonly string[] | undefined;
+  /** Mirrors, logins and certificates of registries. */
+  readonly registries?: Registries | undefined;
+  /** A folder of `hosts.toml` files that somebody else keeps. */
+  readonly registryDir?: string | undefined;
   /** Where its programs may be besides `PATH`. */
   readonly searchPath?: string | undefined;
   readonly signal: AbortSignal;
@@ -112,12 +117,18 @@ export async function openContainerd(deps: Deps, options: ContainerdOptions): Pr
   mkdirSync(join(socketPath, '..'), { recursive: true });
   const program = findProgram('containerd', options.searchPath);
   const version = await readVersion(dir, program, options.signal);
+  const { mirrors = new Map(), access = new Map() } = options.registries ?? {};
+  writeHostFiles(registryDir, planHostFiles({ mirrors, access }));
+  const config = configText(layout, version, options);
+  // It reads its configuration only when it starts; pods go on without it for a moment.
+  if (readText(layout.configFile) !== config) await stop(deps, layout, options.signal);
   let pid = readPid(layout);
   const adopted = pid !== undefined && (await accepts(socketPath));
   if (!adopted) {
     await emptyStaleState(layout, options.signal);
     mkdirSync(state, { recursive: true });
-    writeFileSync(layout.configFile, configText(layout, version, options));
+    // There may be logins in it.
+    writeFileSync(layout.configFile, config, { mode: 0o600 });
     pid = start(deps, layout, program, options);
   }
   await waitReady(deps, layout, options.signal);
@@ -153,7 +164,11 @@ function configText(layout: Layout, version: string, options: ContainerdOptions)
     socketPath: layout.socketPath,
     cniBinDir: layout.cniBinDir,
     cniConfDir: layout.cniConfDir,
-    registryDir: layout.registryDir,
+    registryDirs: [
+      layout.registryDir,
+      ...(options.registryDir === undefined ? [] : [options.registryDir]),
+    ],
+    registries: options.registries,
     runc: findProgram('runc', options.searchPath),
     pauseImage: options.pauseImage ?? 'localhost/pause:1',
   });

@@ -19,6 +19,7 @@ export {
   openContainerd,
 } from './containerd.ts';
 export type { Received, Sent } from './messages.ts';
+export type { Registries, RegistryAccess } from './registry-hosts.ts';
 
 export interface Cancel {
   readonly signal: AbortSignal;
