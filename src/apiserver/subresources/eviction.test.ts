@@ -39,6 +39,7 @@ const evict = (server: TestServer, name: string) =>
   server.request('POST', `${pods}/${name}/eviction`, { metadata: { name } });
 
 test('a pod goes while the budget allows it, and the budget notes who goes', async () => {
+  covers('API-065');
   await using server = await open();
   await pod(server, 'zk-0');
   const counts = { currentHealthy: 3, desiredHealthy: 2, disruptionsAllowed: 1, expectedPods: 3 };
@@ -50,10 +51,13 @@ test('a pod goes while the budget allows it, and the budget notes who goes', asy
   assert.equal(body.status.conditions[0].reason, 'InsufficientPods');
   const gone = await server.request('GET', `${pods}/zk-0`);
   assert.notEqual(gone.body.metadata.deletionTimestamp, undefined);
+  assert.equal(gone.body.metadata.deletionGracePeriodSeconds, 30);
   const target = gone.body.status.conditions.find(
     ({ type }: { type: string }) => type === 'DisruptionTarget',
   );
   assert.equal(target.reason, 'EvictionByEvictionAPI');
+  await pod(server, 'zk-1');
+  assert.equal((await evict(server, 'zk-1')).status, 429);
 });
 
 test('where the budget would be violated, the eviction is to be tried again', async () => {
