@@ -393,3 +393,4 @@ export {
 export { openPortTransport, servePort } from './port-transport.ts';
 export { type EventText, openRecorder, type Recorder, type RecorderDeps } from './recorder.ts';
 export { objectPath, withQuery } from './request-path.ts';
+export { openSeriesRecorder } from './series-recorder.ts';

@@ -2,12 +2,12 @@
  * Records Events: what a component tells people about an object (`kubectl describe`, `kubectl
  * events`).
  *
- * `record` only notes the event and returns at once; `run` writes what was noted, in order, and
- * drops what it cannot write. The same event again raises a count instead of making another object;
- * many alike with different texts are combined into one; and an object that causes a flood is
- * silenced for a while (`event-correlation.ts`, with upstream's numbers).
+ * `record` only notes the event and returns at once; `run` writes what was noted (`event-queue.ts`)
+ * and drops what it cannot write. The same event again raises a count instead of making another
+ * object; many alike with different texts are combined into one; and an object that causes a flood
+ * is silenced for a while (`event-correlation.ts`, with upstream's numbers).
  */
-import { ApiError, isReason } from '#api/errors.ts';
+import { isReason } from '#api/errors.ts';
 import type { KindOf } from '#api/kind-of.ts';
 import type { KubeObject } from '#api/object.ts';
 import { type Clock, formatTime } from '#kit/clock.ts';
@@ -16,6 +16,7 @@ import type { Random } from '#kit/random.ts';
 import type { Event } from '#resources/types/core-v1.ts';
 import type { Client } from './client.ts';
 import { EventCorrelation } from './event-correlation.ts';
+import { EventQueue } from './event-queue.ts';
 
 export interface EventText {
   readonly type: 'Normal' | 'Warning';
@@ -24,6 +25,10 @@ export interface EventText {
   readonly message: string;
   /** Which part of the object: `spec.containers{web}`. */
   readonly fieldPath?: string | undefined;
+  /** What was being done; for events of `events.k8s.io/v1` (`series-recorder.ts`). */
+  readonly action?: string | undefined;
+  /** Another object that has to do with it; for those as well. */
+  readonly related?: KubeObject | undefined;
 }
 
 export interface Recorder {
@@ -54,6 +59,14 @@ export const recorderLimits = {
   messageLengthMax: 1024,
 } as const;
 
+/** As the queue of events names them. */
+export const queueLimits = {
+  lengthMax: recorderLimits.queueLengthMax,
+  writesMax: recorderLimits.writesMax,
+  attemptsMax: recorderLimits.attemptsMax,
+  retryMs: recorderLimits.retryMs,
+} as const;
+
 const coreEvents: KindOf<Event> = {
   group: '',
   version: 'v1',
@@ -69,92 +82,33 @@ export function openRecorder(deps: RecorderDeps): Recorder {
 class QueueingRecorder implements Recorder {
   readonly #deps: RecorderDeps;
   readonly #correlation: EventCorrelation;
-  readonly #queue: Event[] = [];
-  /** Objects of which an event is being written. */
-  readonly #inFlight = new Set<string>();
-  readonly #sleepers = new Set<() => void>();
+  readonly #queue: EventQueue<Event>;
 
   constructor(deps: RecorderDeps) {
     this.#deps = deps;
     this.#correlation = new EventCorrelation({ clock: deps.clock });
-  }
-
-  record(about: KubeObject, text: EventText): void {
-    if (this.#queue.length >= recorderLimits.queueLengthMax) return;
-    this.#queue.push(this.#eventOf(about, text));
-    this.#wakeOne();
-  }
-
-  /** Some at a time, so that a slow server holds up less; those about one object keep their order. */
-  async run(signal: AbortSignal): Promise<void> {
-    const writers = Array.from({ length: recorderLimits.writesMax }, () => this.#writer(signal));
-    await Promise.all(writers);
-  }
-
-  async #writer(signal: AbortSignal): Promise<void> {
-    for (;;) {
-      const event = this.#take();
-      if (event === undefined) {
-        await this.#nextEvent(signal);
-        continue;
-      }
-      const object = objectOf(event);
-      this.#inFlight.add(object);
-      try {
-        await this.#write(event, signal);
-      } finally {
-        this.#inFlight.delete(object);
-      }
-      this.#wakeOne();
-    }
-  }
-
-  #take(): Event | undefined {
-    const index = this.#queue.findIndex((event) => !this.#inFlight.has(objectOf(event)));
-    return index < 0 ? undefined : this.#queue.splice(index, 1)[0];
-  }
-
-  #wakeOne(): void {
-    const [wake] = this.#sleepers;
-    wake?.();
-  }
-
-  #nextEvent(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) {
-        reject(signal.reason);
-        return;
-      }
-      const onAbort = (): void => reject(signal.reason);
-      signal.addEventListener('abort', onAbort, { once: true });
-      const wake = (): void => {
-        this.#sleepers.delete(wake);
-        signal.removeEventListener('abort', onAbort);
-        resolve();
-      };
-      this.#sleepers.add(wake);
+    this.#queue = new EventQueue<Event>(deps, {
+      ...queueLimits,
+      objectOf,
+      writeOf: (event) => this.#writeOf(event),
     });
   }
 
-  async #write(event: Event, signal: AbortSignal): Promise<void> {
+  record(about: KubeObject, text: EventText): void {
+    if (!this.#queue.isFull) this.#queue.put(this.#eventOf(about, text));
+  }
+
+  run(signal: AbortSignal): Promise<void> {
+    return this.#queue.run(signal);
+  }
+
+  #writeOf(event: Event): ((signal: AbortSignal) => Promise<void>) | undefined {
     const decision = this.#correlation.decide(event);
-    if (decision.do === 'drop') return;
-    for (let attempt = 1; attempt <= recorderLimits.attemptsMax; attempt++) {
-      try {
-        const written = await this.#send(decision, signal);
-        this.#correlation.written(decision, written);
-        return;
-      } catch (error) {
-        signal.throwIfAborted();
-        // What the server answers it would answer again, and others wait behind this one.
-        if (error instanceof ApiError) {
-          this.#deps.log?.info('event was refused', { reason: event.reason, error });
-          return;
-        }
-        const delayMs = recorderLimits.retryMs * (1 + this.#deps.random.fraction());
-        await this.#deps.clock.sleep(delayMs, { signal });
-      }
-    }
+    if (decision.do === 'drop') return undefined;
+    return async (signal) => {
+      const written = await this.#send(decision, signal);
+      this.#correlation.written(decision, written);
+    };
   }
 
   async #send(
@@ -172,7 +126,10 @@ class QueueingRecorder implements Recorder {
     } catch (error) {
       // It has outlived its time: begin again under a new name.
       if (!isReason(error, 'NotFound')) throw error;
-      const metadata = { namespace, name: this.#nameFor(event.involvedObject.name ?? '') };
+      const metadata = {
+        namespace,
+        name: eventName(this.#deps.random, event.involvedObject.name ?? ''),
+      };
       return client.create(coreEvents, { ...event, metadata }, { signal });
     }
   }
@@ -185,7 +142,7 @@ class QueueingRecorder implements Recorder {
       apiVersion: 'v1',
       kind: 'Event',
       // Events about what has no namespace are kept in `default`.
-      metadata: { namespace: namespace || 'default', name: this.#nameFor(name) },
+      metadata: { namespace: namespace || 'default', name: eventName(this.#deps.random, name) },
       involvedObject: {
         apiVersion: about.apiVersion,
         kind: about.kind,
@@ -206,13 +163,13 @@ class QueueingRecorder implements Recorder {
       count: 1,
     };
   }
+}
 
-  /** `web-1.186f1e0a3b5c7d9f`: the object's name and 16 hexadecimal digits that never repeat. */
-  #nameFor(name: string): string {
-    const bytes = this.#deps.random.bytes(8);
-    const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-    return `${name.slice(0, 236)}.${hex}`;
-  }
+/** `web-1.186f1e0a3b5c7d9f`: the object's name and 16 hexadecimal digits that never repeat. */
+export function eventName(random: Random, name: string): string {
+  const bytes = random.bytes(8);
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return `${name.slice(0, 236)}.${hex}`;
 }
 
 function objectOf({ involvedObject: { kind, namespace, name, uid } }: Event): string {

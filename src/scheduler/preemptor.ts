@@ -105,7 +105,7 @@ export class Preemptor {
         throw error;
       }
     }
-    reporter.preempted(victim.pod, message, by.scheduler);
+    reporter.preempted(victim.pod, by.pod.pod, { message, scheduler: by.scheduler });
   }
 
   #condition({ pod }: PodFacts, { scheduler }: { readonly scheduler: string }): PodCondition {

@@ -28,6 +28,12 @@ export interface SchedulingFailure {
   readonly nominatedNodeName?: string | undefined;
 }
 
+export interface Preemption {
+  readonly message: string;
+  /** Whose profile it was. */
+  readonly scheduler: string;
+}
+
 /** Statuses written at the same time; more wait, the newest of each pod. */
 const writesMax = 16;
 
@@ -56,13 +62,19 @@ export class Reporter {
     this.#deps.recorders.get(scheduler)?.record(pod, {
       type: 'Normal',
       reason: 'Scheduled',
+      action: 'Binding',
       message: `Successfully assigned ${namespace}/${name} to ${nodeName}`,
     });
   }
 
-  preempted(victim: Pod, message: string, scheduler: string): void {
-    const recorder = this.#deps.recorders.get(scheduler);
-    recorder?.record(victim, { type: 'Normal', reason: 'Preempted', message });
+  preempted(victim: Pod, by: Pod, { message, scheduler }: Preemption): void {
+    this.#deps.recorders.get(scheduler)?.record(victim, {
+      type: 'Normal',
+      reason: 'Preempted',
+      action: 'Preempting',
+      related: by,
+      message,
+    });
   }
 
   failed(pod: Pod, failure: SchedulingFailure, scheduler: string): void {
@@ -70,6 +82,7 @@ export class Reporter {
     this.#deps.recorders.get(scheduler)?.record(pod, {
       type: 'Warning',
       reason: 'FailedScheduling',
+      action: 'Scheduling',
       message: message.length <= eventLengthMax ? message : `${message.slice(0, 1020)} ...`,
     });
     const condition = this.#conditionOf(pod, failure);

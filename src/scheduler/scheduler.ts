@@ -12,7 +12,7 @@
  * and rules of its own, share all this.
  */
 import type { Client, Informers, Recorder } from '#client';
-import { openRecorder, runAsLeader } from '#client';
+import { openSeriesRecorder, runAsLeader } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
@@ -97,7 +97,7 @@ export async function runScheduler(deps: SchedulerDeps, options: SchedulerOption
   const scope = new Scope(signal);
   const recorders = new Map<string, Recorder>();
   for (const name of profiles.keys()) {
-    const recorder = openRecorder({ ...deps, component: name });
+    const recorder = openSeriesRecorder({ ...deps, component: name });
     recorders.set(name, recorder);
     scope.spawn((inner) => recorder.run(inner));
   }
