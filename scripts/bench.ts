@@ -24,6 +24,7 @@ const flags = {
   rounds: value,
   only: value,
   json: value,
+  'patch-seconds': value,
 };
 const { positionals: wanted } = parseArgs({
   strict: false,

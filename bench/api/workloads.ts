@@ -215,24 +215,33 @@ export async function virtualClusters(
   for (const namespace of paths) await prepareNamespace(target, namespace);
   const connection = await Http2Connection.open(target);
   const timesMs: number[] = [];
-  const waiting = new Set<Promise<void>>();
+  const running: Promise<void>[] = [];
+  let free = streamsMax;
+  let onFree = (): void => {};
   const create = async (n: number): Promise<void> => {
     const path = namespacePath(paths[n % 10] ?? '', 'secrets');
     const one = { method: 'POST', path, body: objectOf('secrets', `s${n}`) };
     const sentMs = clock.monotonic();
     expectOk(one, await connection.send(one));
     timesMs.push(clock.monotonic() - sentMs);
+    free += 1;
+    onFree();
   };
   try {
     const startedMs = clock.monotonic();
     for (let n = 0; n < secrets * 10; ) {
       const allowed = burst + ((clock.monotonic() - startedMs) / 1000) * rate;
-      if (n < allowed && waiting.size < streamsMax) {
-        const done = create(n++).finally(() => waiting.delete(done));
-        waiting.add(done);
-      } else await Promise.race([...waiting, clock.sleep(1, { signal: never })]);
+      if (n >= allowed) await clock.sleep(1, { signal: never });
+      else if (free > 0) {
+        free -= 1;
+        running.push(create(n++));
+      } else {
+        await new Promise<void>((resolve) => {
+          onFree = resolve;
+        });
+      }
     }
-    await Promise.all(waiting);
+    await Promise.all(running);
   } finally {
     connection.close();
   }

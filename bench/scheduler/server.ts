@@ -4,38 +4,21 @@
  * that everything can be laid out before. Settings come as one JSON argument.
  */
 import { MessageChannel, type MessagePort, Worker, workerData } from 'node:worker_threads';
-import { type ApiServer, openApiServer } from '#apiserver';
+import type { ApiServer } from '#apiserver';
 import { openClient, openInformers, openPortTransport, servePort } from '#client';
 import { systemClock } from '#kit/clock.ts';
 import { silentLog } from '#kit/log.ts';
 import { systemRandom } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
-import { createPrivateKeyPem } from '#kit/x509.ts';
-import { openCatalog } from '#resources/resources.ts';
 import { runScheduler } from '#scheduler';
-import { openSqliteStore } from '#store';
-import type { ServerSettings } from '../api/server.ts';
+import { openServer, type ServerSettings, terminated } from '../api/server.ts';
 
-export async function serve({ file, port, ca, cert, key }: ServerSettings): Promise<void> {
-  const clock = systemClock();
-  const random = systemRandom();
-  const store = await openSqliteStore({ clock, log: silentLog }, { file });
-  const server = await openApiServer(
-    { store, catalog: openCatalog(), clock, random, log: silentLog },
-    {
-      serviceCIDR: '10.43.0.0/16',
-      nodePortRange: { first: 30_000, last: 32_767 },
-      advertise: { address: '192.0.2.1', port },
-      serviceAccountKey: createPrivateKeyPem(),
-      serviceAccountIssuer: 'https://kubernetes.default.svc',
-      legacyVersions: false,
-    },
-  );
-  await server.listen({ host: '127.0.0.1', port, cert, key, clientCA: ca });
-  process.once('SIGUSR2', () => startScheduler(server));
-  await new Promise<void>((resolve) => process.once('SIGTERM', () => resolve()));
-  await server[Symbol.asyncDispose]();
-  await store[Symbol.asyncDispose]();
+export async function serve(settings: ServerSettings): Promise<void> {
+  {
+    await using running = await openServer(settings);
+    process.once('SIGUSR2', () => startScheduler(running.server));
+    await terminated();
+  }
   process.exit(0);
 }
 
