@@ -528,3 +528,50 @@ test('short of disk, unused images go before any pod does', async () => {
   const pressure = node.status?.conditions?.find(({ type }) => type === 'DiskPressure');
   assert.equal(pressure?.status, 'True');
 });
+
+test('a rule starts the whole pod again in place, init containers and all', async () => {
+  await using bench = await KubeletBench.open();
+  const { runtime } = bench;
+  const exitCodes = { operator: 'In', values: [42] } as const;
+  const rules = [{ action: 'RestartAllContainers', exitCodes }] as const;
+  await bench.create('whole', {
+    restartPolicy: 'Never',
+    initContainers: [bench.container({ name: 'init' })],
+    containers: [
+      bench.container({ restartPolicy: 'Never', restartPolicyRules: rules }),
+      bench.container({ name: 'side' }),
+    ],
+  });
+  await bench.advance(1000);
+  runtime.exit('init', 0);
+  const before = await bench.untilReady('whole');
+  const calls = runtime.calls.length;
+  runtime.exit('web', 42);
+  const during = await bench.until('whole', ({ restartCount }) => restartCount === 1);
+  assert.equal(during.status?.phase, 'Running', 'it has not failed');
+  const [web, side] = during.status?.containerStatuses ?? [];
+  assert.deepEqual(
+    [web?.restartCount, side?.restartCount, side?.lastState?.terminated?.reason],
+    [1, 1, 'RestartingAllContainers'],
+  );
+  await bench.advance(500);
+  assert.deepEqual(runtime.running(), ['init'], 'it begins with its init containers');
+  runtime.exit('init', 0);
+  const after = await bench.until(
+    'whole',
+    ({ ready, restartCount }) => ready && restartCount === 1,
+  );
+  assert.equal(after.status?.podIP, before.status?.podIP, 'in the same sandbox');
+  assert.deepEqual(runtime.running().toSorted(), ['side', 'web']);
+  const made = runtime.calls.slice(calls);
+  assert.ok(made.includes('stopContainer side 30s'));
+  assert.ok(!made.some((call) => call.startsWith('runPodSandbox')));
+  const condition = after.status?.conditions?.find(
+    ({ type }) => type === 'AllContainersRestarting',
+  );
+  assert.equal(condition?.status, 'False');
+  // Another end is as the policy says.
+  runtime.exit('web', 1);
+  runtime.exit('side', 0);
+  await bench.until('whole', (_, { status }) => status?.phase === 'Failed');
+});

@@ -51,6 +51,9 @@ export const kubeletVersion = 'v1.36.0';
 
 const imagesMax = 50;
 
+/** What not every node can do, and schedulers look for. */
+const declaredFeatures = ['RestartAllContainersOnContainerExits'];
+
 export function newNode(options: NodeOptions, status: NodeStatus): Node {
   const { nodeName, labels, podCIDR, taints = [] } = options;
   const tainted = taints.length === 0 ? {} : { taints };
@@ -98,6 +101,7 @@ export function nodeStatus(
     capacity: { ...capacity, ...devices?.capacity },
     allocatable: { ...nodeAllocatable(capacity, options.settings), ...devices?.allocatable },
     conditions: nodeConditions(pressures, runtime, old?.conditions ?? [], nowMs),
+    declaredFeatures,
     daemonEndpoints: { kubeletEndpoint: { Port: port } },
     nodeInfo: {
       architecture: machine.architecture,

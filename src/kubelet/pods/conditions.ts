@@ -8,6 +8,7 @@
 import { formatTime } from '#kit/clock.ts';
 import type { Pod, PodCondition, PodStatus } from '#resources/types/core-v1.ts';
 import { initContainersOf, isSidecar, type PodFacts } from './pod-facts.ts';
+import { hasOldContainers, isRestartingAll, mayRestartAll } from './restart-all.ts';
 
 /** Types that the kubelet sets; others belong to whoever set them. */
 export const ownConditions: ReadonlySet<string> = new Set([
@@ -18,6 +19,7 @@ export const ownConditions: ReadonlySet<string> = new Set([
   'PodScheduled',
   'PodResizeInProgress',
   'PodResizePending',
+  'AllContainersRestarting',
 ]);
 
 type Draft = Pick<PodCondition, 'type' | 'status' | 'reason' | 'message'>;
@@ -36,6 +38,7 @@ export function podConditions(
     { type: 'PodScheduled', status: 'True' },
     ...resizeConditions(facts),
     ...disruptionCondition(facts),
+    ...restartCondition(facts, status),
   ];
   const old = facts.pod.status?.conditions ?? [];
   const set = new Set(own.map(({ type }) => type));
@@ -76,6 +79,17 @@ function disruptionCondition({ ending }: PodFacts): readonly Draft[] {
   return [{ type: 'DisruptionTarget', status: 'True', reason: 'TerminationByKubelet', message }];
 }
 
+/** Of pods that may restart as a whole. */
+function restartCondition(facts: PodFacts, { phase }: PodStatus): readonly Draft[] {
+  if (!mayRestartAll(facts.pod)) return [];
+  const type = 'AllContainersRestarting';
+  if (phase === 'Failed') return [{ type, status: 'False', reason: 'PodFailed' }];
+  const isNow = facts.ending === undefined && isRestartingAll(facts) && hasOldContainers(facts);
+  if (!isNow) return [{ type, status: 'False' }];
+  const message = 'container exited with restart policy rule';
+  return [{ type, status: 'True', reason: 'RestartAllContainersStarted', message }];
+}
+
 function sandboxCondition({ pod, runtime }: PodFacts): Draft {
   const sandbox = runtime.sandboxes[0];
   const addressed = pod.spec?.hostNetwork === true || (sandbox?.ips.length ?? 0) > 0;
@@ -92,7 +106,10 @@ function initializedCondition(facts: PodFacts, status: PodStatus): Draft {
     if (isSidecar(container)) return known?.started !== true;
     return known?.state?.terminated?.exitCode !== 0;
   });
-  if (incomplete.length === 0 || begun === true) return { type, status: 'True' };
+  // What was once begun stays so, also while all begins again.
+  const before = facts.pod.status?.conditions?.find((condition) => condition.type === type);
+  const isAgain = mayRestartAll(facts.pod) && before?.status === 'True';
+  if (incomplete.length === 0 || begun === true || isAgain) return { type, status: 'True' };
   const names = incomplete.map(({ name }) => name).join(' ');
   return {
     type,

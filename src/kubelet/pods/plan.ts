@@ -31,6 +31,7 @@ import {
   restartsAfter,
   type SandboxFact,
 } from './pod-facts.ts';
+import { hasOldContainers, isRestartingAll, planRestartAll } from './restart-all.ts';
 
 export type Action =
   | { readonly do: 'createSandbox'; readonly attempt: number }
@@ -159,7 +160,11 @@ function planEnd({ pod, runtime }: PodFacts, graceSeconds: number): Plan {
 }
 
 function planContainers(facts: PodFacts, sandbox: SandboxFact, nowMs: number): Plan {
-  if (isOver(facts)) return planEnd(facts, graceSecondsOf(facts.pod));
+  const isRestarting = isRestartingAll(facts);
+  if (!isRestarting && isOver(facts)) return planEnd(facts, graceSecondsOf(facts.pod));
+  if (isRestarting && hasOldContainers(facts)) {
+    return planned(planRestartAll(facts, graceSecondsOf(facts.pod)));
+  }
   const draft = new Draft(facts, sandbox, nowMs);
   draft.removeOld();
   for (const container of ephemeralContainersOf(facts.pod)) draft.startOnce(container);

@@ -9,6 +9,7 @@ import type { Cancel, Received, Runtime } from '#cri';
 import { isGrpcCode } from '#cri';
 import type {
   Container,
+  ContainerRestartRule,
   ContainerStateWaiting,
   Pod,
   ResourceRequirements,
@@ -133,13 +134,22 @@ export function isSidecar(container: Container): boolean {
  * own policy, then the pod's.
  */
 export function restartsAfter(pod: Pod, container: Container, exitCode: number): boolean {
-  const rule = (container.restartPolicyRules ?? []).find(({ exitCodes }) => {
+  const action = ruleAfter(container, exitCode)?.action;
+  if (action === 'Restart' || action === 'RestartAllContainers') return true;
+  const policy = container.restartPolicy ?? pod.spec?.restartPolicy ?? 'Always';
+  return policy === 'Always' || (policy === 'OnFailure' && exitCode !== 0);
+}
+
+/** The first of the container's rules that speaks of this end. */
+export function ruleAfter(
+  { restartPolicy, restartPolicyRules }: Container,
+  exitCode: number,
+): ContainerRestartRule | undefined {
+  if (restartPolicy === undefined) return undefined;
+  return (restartPolicyRules ?? []).find(({ exitCodes }) => {
     const isListed = exitCodes?.values?.includes(exitCode) === true;
     return exitCodes?.operator === 'NotIn' ? !isListed : isListed;
   });
-  if (rule?.action === 'Restart' && container.restartPolicy !== undefined) return true;
-  const policy = container.restartPolicy ?? pod.spec?.restartPolicy ?? 'Always';
-  return policy === 'Always' || (policy === 'OnFailure' && exitCode !== 0);
 }
 
 /** The newest container of this name. */

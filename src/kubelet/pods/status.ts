@@ -28,6 +28,7 @@ import {
   restartsAfter,
 } from './pod-facts.ts';
 import { qosClassOf } from './qos.ts';
+import { isRestartingAll, restartingAll } from './restart-all.ts';
 
 export interface StatusFacts extends PodFacts {
   /** From the plan: why containers wait. */
@@ -50,7 +51,11 @@ export function podStatus(facts: StatusFacts, nowMs: number): PodStatus {
   const ephemeralContainerStatuses = ephemeralContainersOf(pod).map((container, index) =>
     containerStatus(facts, container, { init: false, index, ephemeral: true }),
   );
-  const phase = podPhase(pod, initContainerStatuses, containerStatuses, ending?.failure);
+  const isRestarting = isRestartingAll(facts) && ending === undefined;
+  const phase =
+    isRestarting && old.phase !== undefined
+      ? old.phase
+      : podPhase(pod, initContainerStatuses, containerStatuses, ending?.failure);
   const ips = addressesOf(facts);
   const failure = ending?.failure;
   const status: PodStatus = {
@@ -169,6 +174,9 @@ function withoutContainer(
   const isEphemeral = ephemeralContainersOf(facts.pod).includes(container);
   const isLast =
     facts.ending !== undefined || isEphemeral || facts.pod.spec?.restartPolicy === 'Never';
+  if (wasMade && !isEphemeral && facts.ending === undefined && isRestartingAll(facts)) {
+    return removedForRestart(container, known);
+  }
   if (wasMade && isLast) {
     const terminated = known.state?.terminated ?? unknownEnd;
     return { ...known, ready: false, started: false, state: { terminated } };
@@ -208,6 +216,16 @@ function firstReason({ pod, runtime }: StatusFacts, { init, index }: Place): str
   return pending ? 'PodInitializing' : 'ContainerCreating';
 }
 
+function removedForRestart(container: Container, known: ContainerStatus): ContainerStatus {
+  return {
+    ...{ name: container.name, image: container.image ?? '', imageID: '' },
+    restartCount: known.restartCount + 1,
+    ...{ ready: false, started: false },
+    state: { waiting: restartingAll },
+    lastState: { terminated: { ...restartingAll, exitCode: 137 } },
+  };
+}
+
 function stateOf(facts: StatusFacts, fact: ContainerFact): ContainerState {
   if (fact.state === 'running') return { running: { startedAt: formatTime(fact.startedAtMs) } };
   if (fact.state === 'exited') return terminated(facts, fact);
@@ -245,6 +263,7 @@ export function podPhase(
   const failedInit = regular.some((status) => {
     const exitCode = exitOf(status) ?? 0;
     const container = initContainersOf(pod).find(({ name }) => name === status.name);
+    if (isRemovedForRestart(status)) return false;
     return exitCode !== 0 && container !== undefined && !restartsAfter(pod, container, exitCode);
   });
   if (failedInit) return 'Failed';
@@ -260,10 +279,15 @@ function mainPhase(pod: Pod, main: readonly ContainerStatus[]): string {
   if (main.some((status) => status.state?.running !== undefined)) return 'Running';
   const comesBack = main.some((status) => {
     const container = containersOf(pod).find(({ name }) => name === status.name);
+    if (isRemovedForRestart(status)) return true;
     return container !== undefined && restartsAfter(pod, container, exitOf(status) ?? 0);
   });
   if (comesBack) return 'Running';
   return main.every((status) => exitOf(status) === 0) ? 'Succeeded' : 'Failed';
+}
+
+function isRemovedForRestart({ state, lastState }: ContainerStatus): boolean {
+  return state?.terminated === undefined && lastState?.terminated?.reason === restartingAll.reason;
 }
 
 function exitOf(status: ContainerStatus): number | undefined {

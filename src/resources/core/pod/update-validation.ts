@@ -243,6 +243,10 @@ export function validatePodStatusUpdate(next: Pod, old: Pod): FieldError[] {
 /** A container that has ended for good does not come back to life. */
 function validateTransitions(next: Pod, old: Pod): FieldError[] {
   const errors: FieldError[] = [];
+  // All of them do where one may start all again.
+  const all = [...(next.spec?.initContainers ?? []), ...(next.spec?.containers ?? [])];
+  const rules = all.flatMap(({ restartPolicyRules }) => restartPolicyRules ?? []);
+  if (rules.some(({ action }) => action === 'RestartAllContainers')) return errors;
   for (const [index, { name, state }] of (next.status?.containerStatuses ?? []).entries()) {
     const was = old.status?.containerStatuses?.find((status) => status.name === name)?.state;
     if (was?.terminated === undefined || state?.terminated !== undefined) continue;
