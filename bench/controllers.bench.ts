@@ -13,7 +13,15 @@ import type { KubeObject } from '#api/object.ts';
 import { type Client, openInformers } from '#client';
 import { silentLog } from '#kit/log.ts';
 import { systemRandom } from '#kit/random.ts';
-import { configMaps, deployments, events, namespaces, nodes, pods } from '#resources/kinds.ts';
+import {
+  configMaps,
+  deployments,
+  events,
+  namespaces,
+  nodes,
+  pods,
+  serviceAccounts,
+} from '#resources/kinds.ts';
 import type { Deployment } from '#resources/types/apps-v1.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import { clock, Program } from './cluster-program.ts';
@@ -111,7 +119,10 @@ async function nodesAndPods(
   { nodeCount, podCount }: { readonly nodeCount: number; readonly podCount: number },
 ): Promise<number> {
   const { client } = program;
-  await until('pods can be made', async () => (await countOf(client, namespaces)) >= 4);
+  await until('pods can be made', async () => {
+    const { items } = await client.list(serviceAccounts, { namespace, signal });
+    return items.some(({ metadata }) => metadata.name === 'default');
+  });
   const what = `${nodeCount} nodes and ${podCount} pods, until all run`;
   return measured(program, what, podCount, async () => {
     program.startNodes(nodeCount);
