@@ -30,6 +30,21 @@ const configMap: ConfigMap = {
   metadata: { namespace: 'shop', name: 'prices' },
 };
 
+test('an answer that nobody reads is not parsed; a refusal is', async () => {
+  const at = { namespace: 'shop', name: 'prices' };
+  const options = { type: 'merge', subresource: 'status', signal } as const;
+  const { client, requests } = open(() => ({ body: encode('not JSON') }));
+  assert.equal(await client.patchUnread(configMaps, at, { data: {} }, options), undefined);
+  const [{ method, path, headers } = assert.fail()] = requests;
+  assert.equal(`${method} ${path}`, 'PATCH /api/v1/namespaces/shop/configmaps/prices/status');
+  assert.equal(headers['content-type'], 'application/merge-patch+json');
+  const refusal = encode(JSON.stringify({ kind: 'Status', reason: 'Conflict', code: 409 }));
+  const { client: refused } = open(() => ({ status: 409, body: refusal }));
+  await assert.rejects(refused.patchUnread(configMaps, at, {}, options), (error) =>
+    isReason(error, 'Conflict'),
+  );
+});
+
 test('methods, paths, queries and bodies', async () => {
   const { client, requests } = open();
   const at = { namespace: 'shop', name: 'prices' };

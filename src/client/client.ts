@@ -87,6 +87,13 @@ export interface Client {
     patch: unknown,
     options: Cancel & { readonly type: PatchType; readonly subresource?: string },
   ): Promise<T>;
+  /** The same where nobody reads the answer, which then is not parsed. */
+  patchUnread<T extends KubeObject>(
+    kind: KindOf<T>,
+    at: { readonly namespace?: string | undefined; readonly name: string },
+    patch: unknown,
+    options: Cancel & { readonly type: PatchType; readonly subresource?: string },
+  ): Promise<void>;
   delete<T extends KubeObject>(
     kind: KindOf<T>,
     at: { readonly namespace?: string | undefined; readonly name: string },
@@ -236,6 +243,17 @@ class TransportClient implements Client {
     return this.#ask<T>({ method: 'PATCH', path, contentType, body: patch }, options.signal);
   }
 
+  patchUnread<T extends KubeObject>(
+    kind: KindOf<T>,
+    at: ObjectAddress,
+    patch: unknown,
+    options: Cancel & { readonly type: PatchType; readonly subresource?: string },
+  ): Promise<void> {
+    const path = objectPath(kind, at, options.subresource);
+    const contentType = patchMediaTypes[options.type];
+    return this.#tell({ method: 'PATCH', path, contentType, body: patch }, options.signal);
+  }
+
   async delete<T extends KubeObject>(
     kind: KindOf<T>,
     at: ObjectAddress,
@@ -243,7 +261,7 @@ class TransportClient implements Client {
   ): Promise<void> {
     const { signal, ...wanted } = options;
     const body = { apiVersion: 'v1', kind: 'DeleteOptions', ...wanted };
-    await this.#ask({ method: 'DELETE', path: objectPath(kind, at), body }, signal);
+    await this.#tell({ method: 'DELETE', path: objectPath(kind, at), body }, signal);
   }
 
   getPath<Answer>(path: string, { signal }: Cancel): Promise<Answer> {
@@ -269,6 +287,15 @@ class TransportClient implements Client {
       const body = await this.#sendAgain(call, signal);
       // The server answers a request for a kind with that kind.
       return JSON.parse(body.toString('utf8')) as Answer;
+    });
+  }
+
+  /** Sends and waits for the end of the answer. */
+  #tell(call: Call, callerSignal: AbortSignal): Promise<void> {
+    const what = `${call.method} ${call.path}`;
+    const options = { limitMs: limits.requestMs, signal: callerSignal, what };
+    return withDeadline(this.#deps, options, async (signal) => {
+      await this.#sendAgain(call, signal);
     });
   }
 

@@ -26,6 +26,8 @@ import {
 } from './recorder.ts';
 
 export const seriesLimits = {
+  /** Written at a time: what is told comes after what is done. */
+  writesMax: 2,
   /** Events that are remembered; the least recently seen is forgotten. */
   keysMax: 4096,
   /** A series ends when nothing has come for so long. */
@@ -62,6 +64,7 @@ class SeriesRecorder implements Recorder {
     this.#deps = deps;
     this.#queue = new EventQueue<Event>(deps, {
       ...queueLimits,
+      writesMax: seriesLimits.writesMax,
       objectOf: ({ regarding }) => JSON.stringify(regarding),
       writeOf: (event) => (signal) => this.#send(event, signal),
     });

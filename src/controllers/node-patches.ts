@@ -78,8 +78,8 @@ export class NodePatches {
       this.#inFlight += 1;
       const { patch, written, signal } = waiting;
       this.#deps.client
-        .patch(nodeKind, { name }, patch, { type: 'merge', signal })
-        .then(() => written.resolve(), written.reject)
+        .patchUnread(nodeKind, { name }, patch, { type: 'merge', signal })
+        .then(written.resolve, written.reject)
         .finally(() => {
           this.#inFlight -= 1;
           if (this.#waiting.size > 0) this.#wake();

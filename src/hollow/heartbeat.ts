@@ -149,7 +149,7 @@ class Heart {
     const renew = { spec: { holderIdentity: node.name, renewTime: formatMicroTime(nowMs) } };
     try {
       if (known.hasLease) {
-        await client.patch(leases, at, renew, { type: 'merge', signal });
+        await client.patchUnread(leases, at, renew, { type: 'merge', signal });
         return;
       }
       const durationSeconds = heartbeatLimits.leaseDurationSeconds;
@@ -158,7 +158,7 @@ class Heart {
     } catch (error) {
       // Whichever way was wrong, the next beat tries the other.
       if (isReason(error, 'AlreadyExists')) {
-        await client.patch(leases, at, renew, { type: 'merge', signal });
+        await client.patchUnread(leases, at, renew, { type: 'merge', signal });
       } else {
         if (isReason(error, 'NotFound')) known.hasLease = false;
         throw error;

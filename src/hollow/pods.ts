@@ -272,7 +272,7 @@ class PodRunner {
     const patch = { metadata: { uid }, status: inPlaceOf(pod.status, status) };
     const options = { type: 'strategic', subresource: 'status', signal } as const;
     try {
-      await this.#deps.client.patch(podKind, { namespace, name }, patch, options);
+      await this.#deps.client.patchUnread(podKind, { namespace, name }, patch, options);
     } catch (error) {
       // Gone, or made anew: the informer will say which.
       if (!isReason(error, 'NotFound') && !isReason(error, 'Conflict')) throw error;

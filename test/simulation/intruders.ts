@@ -63,6 +63,7 @@ function bound(client: Client): Client {
     create: client.create.bind(client),
     update: client.update.bind(client),
     patch: client.patch.bind(client),
+    patchUnread: client.patchUnread.bind(client),
     delete: client.delete.bind(client),
     createSubresource: client.createSubresource.bind(client),
   };
