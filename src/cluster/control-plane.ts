@@ -16,8 +16,9 @@ import { openCatalog } from '#resources/resources.ts';
 import { type Copied, openMemoryStore, openSqliteStore, type Store } from '#store';
 import { backupFolder, runBackups, storePath } from './backups.ts';
 import type { Certificates } from './certificates.ts';
+import { runComponentServers } from './component-servers.ts';
 import type { ClusterConfig } from './config.ts';
-import { runControl } from './control.ts';
+import { ControlFigures, runControl } from './control.ts';
 import type { JoinToken } from './join-token.ts';
 import { type ClusterState, nthAddress } from './state.ts';
 
@@ -61,7 +62,7 @@ export async function openControlPlane(
   let { certificates } = options;
   const schedulerConfig = await readSchedulerConfig(config);
   const store = await openClusterStore(deps, config);
-  const control = { runs: false };
+  const figures = new ControlFigures();
   const server = await openApiServer(
     { ...deps, store, catalog: openCatalog() },
     {
@@ -72,7 +73,7 @@ export async function openControlPlane(
       serviceAccountKey: certificates.serviceAccountKey,
       serviceAccountIssuer: `https://kubernetes.default.svc.${state.clusterDomain}`,
       legacyVersions: config.legacyVersions,
-      components: controlComponents(() => control.runs),
+      components: controlComponents(() => figures.runs),
       kubeletClient: kubeletClient(() => certificates),
     },
   );
@@ -84,18 +85,24 @@ export async function openControlPlane(
     key: certificates.apiServer.key,
     clientCA: certificates.ca.cert,
   });
-  scope.spawn(async (signal) => {
-    control.runs = true;
-    try {
-      await runControl(
-        { ...deps, server },
-        { ...controlOptions(options), schedulerConfig },
+  scope.spawn((signal) =>
+    runControl(
+      { ...deps, server, figures },
+      { ...controlOptions(options), schedulerConfig },
+      signal,
+    ),
+  );
+  scope.spawn((signal) =>
+    runComponentServers(
+      { ...deps, server, figures },
+      {
+        ports: { controllers: state.controllersPort, scheduler: state.schedulerPort },
+        host: '127.0.0.1',
+        certificates: () => certificates,
         signal,
-      );
-    } finally {
-      control.runs = false;
-    }
-  });
+      },
+    ),
+  );
   scope.spawn(async (signal) => {
     for (;;) {
       await deps.clock.sleep(renewalIntervalMs, { signal });

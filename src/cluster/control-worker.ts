@@ -6,7 +6,7 @@
  */
 import { isMainThread, type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { type Client, openClient, openInformers, openPortTransport, runAsLeader } from '#client';
-import { type ControllersDeps, runControllers } from '#controllers';
+import { type ControllersDeps, ControllersMetrics, runControllers } from '#controllers';
 import { assert, present } from '#kit/assert.ts';
 import { systemClock } from '#kit/clock.ts';
 import { type Level, openLog } from '#kit/log.ts';
@@ -18,6 +18,7 @@ import {
   runScheduler,
   runSchedulerAsLeader,
   type SchedulerDeps,
+  SchedulerMetrics,
 } from '#scheduler';
 import { runClusterDns } from './cluster-dns.ts';
 import { type ClusterFacts, publishCluster } from './cluster-facts.ts';
@@ -51,9 +52,17 @@ export interface ControlData {
 }
 
 /** From the worker to its parent. */
-export interface ControlMessage {
-  readonly log: string;
-}
+export type ControlMessage =
+  | { readonly log: string }
+  /** The answer to a request. */
+  | { readonly id: number; readonly text: string };
+
+/** From the parent to the worker. */
+export type ControlRequest =
+  | { readonly do: 'stop' }
+  | { readonly do: 'tell figures'; readonly of: ControlComponent; readonly id: number };
+
+export type ControlComponent = 'scheduler' | 'controllers';
 
 export async function runControlWorker(): Promise<void> {
   assert(!isMainThread, 'the control worker runs in a worker thread');
@@ -69,7 +78,19 @@ export async function runControlWorker(): Promise<void> {
     write: (line) => parent.postMessage({ log: line } satisfies ControlMessage),
   });
   const stop = new AbortController();
-  parent.once('message', () => stop.abort(new Error('told to stop')));
+  const metrics = {
+    controllers: new ControllersMetrics({ clock }),
+    scheduler: new SchedulerMetrics(),
+  };
+  parent.on('message', (request: ControlRequest) => {
+    if (request.do === 'stop') {
+      stop.abort(new Error('told to stop'));
+      parent.removeAllListeners('message');
+      return;
+    }
+    const text = metrics[request.of].format();
+    parent.postMessage({ id: request.id, text } satisfies ControlMessage);
+  });
   const clientOf = (port: MessagePort, userAgent: string): Client =>
     openClient({ transport: openPortTransport(port), clock, userAgent });
 
@@ -77,7 +98,10 @@ export async function runControlWorker(): Promise<void> {
   const informers = openInformers({ client, clock, random, log });
   const scope = new Scope(stop.signal);
   scope.spawn((signal) => informers.run(signal));
-  const controllers = { client, clock, random, log: log.child({ component: 'controllers' }) };
+  const controllers = {
+    ...{ client, clock, random, log: log.child({ component: 'controllers' }) },
+    metrics: metrics.controllers,
+  };
   scope.spawn((signal) =>
     data.leaderElect
       ? leadControllers(controllers, data, signal)
@@ -89,6 +113,7 @@ export async function runControlWorker(): Promise<void> {
     clock,
     random,
     log: log.child({ component: 'scheduler' }),
+    metrics: metrics.scheduler,
   };
   scope.spawn((signal) => runConfigured(scheduler, data.schedulerConfig, signal));
   const { dns } = data;
@@ -125,7 +150,10 @@ function leadControllers(
 ): Promise<void> {
   const lease = { namespace: 'kube-system', name: 'kube-controller-manager' };
   const identity = `coracle_${nameSuffix(deps.random, 10)}`;
+  deps.metrics?.leads(lease.name, false);
   return runAsLeader(deps, { ...lease, identity, signal }, async (leading) => {
+    deps.metrics?.leads(lease.name, true);
+    leading.addEventListener('abort', () => deps.metrics?.leads(lease.name, false), { once: true });
     const scope = new Scope(leading);
     const informers = openInformers(deps);
     scope.spawn((inner) => informers.run(inner));

@@ -8,7 +8,12 @@ import { servePort } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Identity } from '#kit/transport.ts';
-import type { ControlData, ControlMessage } from './control-worker.ts';
+import type {
+  ControlComponent,
+  ControlData,
+  ControlMessage,
+  ControlRequest,
+} from './control-worker.ts';
 
 const limits = {
   /** Old generation of the worker's heap; hitting it ends the worker, which is then restarted. */
@@ -32,9 +37,44 @@ export interface ControlDeps {
   readonly log: Logger;
   /** Takes the worker's log lines, which are already formatted. */
   readonly writeLog: (line: string) => void;
+  readonly figures: ControlFigures;
 }
 
 export type ControlOptions = Omit<ControlData, 'ports'>;
+
+/** What the worker of the moment counts; empty while none runs. */
+export class ControlFigures {
+  readonly #waiting = new Map<number, (text: string) => void>();
+  #worker: Worker | undefined;
+  #next = 0;
+
+  get runs(): boolean {
+    return this.#worker !== undefined;
+  }
+
+  /** Text for Prometheus. */
+  read(of: ControlComponent): Promise<string> {
+    const worker = this.#worker;
+    if (worker === undefined) return Promise.resolve('');
+    const id = this.#next++;
+    return new Promise((resolve) => {
+      this.#waiting.set(id, resolve);
+      worker.postMessage({ do: 'tell figures', of, id } satisfies ControlRequest);
+    });
+  }
+
+  answered(id: number, text: string): void {
+    this.#waiting.get(id)?.(text);
+    this.#waiting.delete(id);
+  }
+
+  /** Undefined when it has ended: then nobody answers any more. */
+  from(worker: Worker | undefined): void {
+    this.#worker = worker;
+    for (const resolve of this.#waiting.values()) resolve('');
+    this.#waiting.clear();
+  }
+}
 
 /** Runs until the signal aborts and the worker has ended. */
 export async function runControl(
@@ -83,16 +123,21 @@ async function runOnce(
     },
   });
   const stop = (): void => {
-    worker.postMessage('stop');
+    worker.postMessage({ do: 'stop' } satisfies ControlRequest);
     deps.clock.after(limits.stopMs, () => void worker.terminate());
   };
   signal.addEventListener('abort', stop, { once: true });
   let failure: Error | undefined;
-  worker.on('message', (message: ControlMessage) => deps.writeLog(message.log));
+  deps.figures.from(worker);
+  worker.on('message', (message: ControlMessage) => {
+    if ('log' in message) deps.writeLog(message.log);
+    else deps.figures.answered(message.id, message.text);
+  });
   worker.on('error', (error: Error) => {
     failure = error;
   });
   await new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+  deps.figures.from(undefined);
   signal.removeEventListener('abort', stop);
   for (const port of ports) port.close();
   return failure;

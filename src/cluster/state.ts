@@ -33,6 +33,9 @@ export interface ClusterState {
   readonly apiPort: number;
   readonly kubeletPort: number;
   readonly dnsPort: number;
+  /** Figures and health of controllers and scheduler; clusters of earlier versions chose none. */
+  readonly controllersPort?: number | undefined;
+  readonly schedulerPort?: number | undefined;
   readonly clusterCIDR: string;
   readonly serviceCIDR: string;
   /** Of IPv6: Services can have an address of each. */
@@ -200,11 +203,8 @@ async function decideState(
   const { serviceCIDR } = ranges;
   const apiPort = config.apiPort ?? 6443;
   const ports = await freePorts({
-    wanted: [10250, 10053],
-    avoid: [
-      apiPort,
-      ...others.flatMap((other) => [other.apiPort, other.kubeletPort, other.dnsPort]),
-    ],
+    wanted: [10250, 10053, 10257, 10259],
+    avoid: [apiPort, ...others.flatMap(portsOf)],
   });
   return {
     formatVersion: 1,
@@ -213,6 +213,8 @@ async function decideState(
     apiPort,
     kubeletPort: ports[0] ?? 10250,
     dnsPort: ports[1] ?? 10053,
+    controllersPort: ports[2] ?? 10257,
+    schedulerPort: ports[3] ?? 10259,
     clusterCIDR: config.clusterCIDR ?? pair.clusterCIDR,
     ...ranges,
     clusterDNS: nthAddress(serviceCIDR, 10),
@@ -220,6 +222,11 @@ async function decideState(
     nodePortRange:
       config.nodePortRange ?? freeNodePorts(others.map((other) => other.nodePortRange)),
   };
+}
+
+function portsOf(state: ClusterState): readonly number[] {
+  const { apiPort, kubeletPort, dnsPort, controllersPort = 10257, schedulerPort = 10259 } = state;
+  return [apiPort, kubeletPort, dnsPort, controllersPort, schedulerPort];
 }
 
 /** 10.42 and 10.43 where nobody has them, else the next even pair. */

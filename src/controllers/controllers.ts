@@ -23,6 +23,7 @@ import { openEndpointSliceController } from './endpoint-slice/endpoint-slice.ts'
 import { openGarbageCollector } from './garbage-collector/garbage-collector.ts';
 import { openJobController } from './job/job.ts';
 import { knownKinds } from './known-kinds.ts';
+import type { ControllersMetrics } from './metrics.ts';
 import { openNamespaceController } from './namespace/namespace.ts';
 import { openNodeIpamController } from './node-ipam.ts';
 import { openNodeLifecycleController } from './node-lifecycle/node-lifecycle.ts';
@@ -44,6 +45,8 @@ export interface ControllersDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** Where somebody wants to read the figures. */
+  readonly metrics?: ControllersMetrics | undefined;
   /** Told of each broken assertion. Tests and the simulator throw here, which ends the run. */
   readonly onBug?: ((error: AssertionError) => void) | undefined;
 }
@@ -74,6 +77,7 @@ export async function runControllers(
     return recorder;
   };
   for (const controller of openAll({ ...deps, recorderFor }, options)) {
+    deps.metrics?.watch(controller.name, controller.queue);
     scope.spawn((signal) => runController({ ...controller, clock, log, onBug }, { signal }));
   }
   await scope.join();
@@ -106,3 +110,5 @@ function openAll(deps: ControllerDeps, options: ControllersOptions): readonly Co
     openGarbageCollector(deps, { kinds: kinds().filter(({ kind }) => kind !== 'Event') }),
   ];
 }
+
+export { ControllersMetrics } from './metrics.ts';

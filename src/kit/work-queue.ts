@@ -12,7 +12,17 @@ export interface WorkQueueOptions {
   readonly retryDelayMsMax?: number;
 }
 
+/** Hears what becomes of each key: for figures. */
+export interface QueueObserver {
+  /** It waits now and did not before. */
+  added(key: string): void;
+  taken(key: string): void;
+  done(key: string): void;
+  retried(): void;
+}
+
 export class WorkQueue<Key extends string = string> {
+  #observer: QueueObserver | undefined;
   readonly #clock: Clock;
   readonly #ready = new Set<Key>();
   readonly #working = new Set<Key>();
@@ -34,18 +44,15 @@ export class WorkQueue<Key extends string = string> {
     return this.#ready.size;
   }
 
+  observe(observer: QueueObserver): void {
+    this.#observer = observer;
+  }
+
   add(key: Key): void {
-    if (this.#working.has(key)) {
-      this.#again.add(key);
-      return;
-    }
-    const taker = this.#ready.size === 0 ? this.#takers.shift() : undefined;
-    if (taker === undefined) {
-      this.#ready.add(key);
-      return;
-    }
-    this.#working.add(key);
-    taker(key);
+    if (this.#again.has(key) || this.#ready.has(key)) return;
+    this.#observer?.added(key);
+    if (this.#working.has(key)) this.#again.add(key);
+    else this.#hand(key);
   }
 
   /** Adds the key after a delay; of several delays the shortest wins. */
@@ -69,6 +76,7 @@ export class WorkQueue<Key extends string = string> {
   retry(key: Key): void {
     const failures = this.#failures.get(key) ?? 0;
     this.#failures.set(key, failures + 1);
+    this.#observer?.retried();
     this.addAfter(key, Math.min(this.#retryDelayMs * 2 ** failures, this.#retryDelayMsMax));
   }
 
@@ -86,6 +94,7 @@ export class WorkQueue<Key extends string = string> {
     for (const key of this.#ready) {
       this.#ready.delete(key);
       this.#working.add(key);
+      this.#observer?.taken(key);
       return Promise.resolve(key);
     }
     return new Promise((resolve, reject) => {
@@ -104,7 +113,22 @@ export class WorkQueue<Key extends string = string> {
 
   done(key: Key): void {
     this.#working.delete(key);
-    if (this.#again.delete(key)) this.add(key);
+    this.#observer?.done(key);
+    if (!this.#again.delete(key)) return;
+    // It has been counted when it came.
+    this.#hand(key);
+  }
+
+  /** To whoever waits for one, or to those that are ready. */
+  #hand(key: Key): void {
+    const taker = this.#ready.size === 0 ? this.#takers.shift() : undefined;
+    if (taker === undefined) {
+      this.#ready.add(key);
+      return;
+    }
+    this.#working.add(key);
+    this.#observer?.taken(key);
+    taker(key);
   }
 
   /** Cancels what waits for its time. */

@@ -1,0 +1,88 @@
+/**
+ * Figures and health of scheduler and controllers, from a server in a process of its own: who may
+ * read them, and that they count what happened.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { request } from 'node:https';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { ServerProcess } from '#test/server-process.ts';
+import type { ClusterState } from './state.ts';
+
+interface Asked {
+  readonly status: number;
+  readonly text: string;
+}
+
+function ask(port: number, path: string, tls: object, token?: string): Promise<Asked> {
+  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  const options = { host: '127.0.0.1', port, path, agent: false, headers, ...tls };
+  return new Promise((resolve, reject) => {
+    const sent = request(options, (response) => {
+      response.setEncoding('utf8');
+      let text = '';
+      response.on('data', (part: string) => {
+        text += part;
+      });
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+    });
+    sent.once('error', reject);
+    sent.end();
+  });
+}
+
+test('figures of scheduler and controllers are told to those who may', {
+  timeout: 60_000,
+}, async () => {
+  await using server = await ServerProcess.open(['--node', 'hollow', '--nodes', '1']);
+  await server.start();
+  // Written by the program itself.
+  const state = JSON.parse(
+    readFileSync(join(server.dataDir, 'cluster.json'), 'utf8'),
+  ) as ClusterState;
+  const { controllersPort = 0, schedulerPort = 0 } = state;
+  const kubeconfig = readFileSync(join(server.dataDir, 'admin.kubeconfig'), 'utf8');
+  const pem = (name: string): string => {
+    const [, value = ''] = new RegExp(`${name}"?: "?([A-Za-z0-9+/=]+)`).exec(kubeconfig) ?? [];
+    return Buffer.from(value, 'base64').toString('utf8');
+  };
+  const ca = { ca: pem('certificate-authority-data') };
+  const admin = { ...ca, cert: pem('client-certificate-data'), key: pem('client-key-data') };
+
+  assert.deepEqual(await ask(schedulerPort, '/healthz', ca), { status: 200, text: 'ok' });
+  assert.deepEqual(await ask(controllersPort, '/readyz', ca), { status: 200, text: 'ok' });
+  assert.equal((await ask(schedulerPort, '/metrics', ca)).status, 401);
+  assert.equal((await ask(schedulerPort, '/metrics', ca, 'nonsense')).status, 401);
+  assert.equal((await ask(schedulerPort, '/nothing', admin)).status, 404);
+
+  const accounts = '/api/v1/namespaces/default/serviceaccounts';
+  await server.until(
+    async () => (await server.request('GET', `${accounts}/default`)).status === 200,
+    'the namespace has its account',
+  );
+  const review = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} };
+  const made = await server.request('POST', `${accounts}/default/token`, review);
+  const { token } = JSON.parse(made.text).status;
+  const refused = await ask(controllersPort, '/metrics', ca, token);
+  assert.equal(refused.status, 403);
+  assert.match(refused.text, /User "system:serviceaccount:default:default" cannot get path "\/met/);
+
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'web' },
+    spec: { nodeSelector: { none: 'such' }, containers: [{ name: 'c', image: 'web' }] },
+  };
+  assert.equal((await server.request('POST', '/api/v1/namespaces/default/pods', pod)).status, 201);
+  const attempts = /^scheduler_schedule_attempts_total\{result="unschedulable",.*\} 1$/m;
+  await server.until(
+    async () => attempts.test((await ask(schedulerPort, '/metrics', admin)).text),
+    'the scheduler has counted',
+  );
+  const { text } = await ask(schedulerPort, '/metrics', admin);
+  assert.match(text, /^scheduler_pending_pods\{queue="unschedulable"\} 1$/m);
+  const controllers = await ask(controllersPort, '/metrics', admin);
+  assert.match(controllers.text, /^workqueue_adds_total\{name="serviceaccount"\} [1-9]/m);
+  assert.match(controllers.text, /^workqueue_depth\{name="deployment"\} 0$/m);
+});

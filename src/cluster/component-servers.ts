@@ -1,0 +1,180 @@
+/**
+ * Health and figures of the scheduler and the controllers, each on a port of its own over TLS, as
+ * upstream's programs have them: 10259 and 10257, on this machine only.
+ *
+ * `/healthz`, `/livez` and `/readyz` are for everybody. `/metrics` is for whoever may `get` that
+ * path: a client certificate of the cluster or a token says who asks, and the API server decides.
+ * The components live in the worker `control`, which is asked for its text; the servers are here,
+ * on the API server's thread, where TLS is loaded already. A port that is taken costs the figures,
+ * not the cluster.
+ */
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { Server } from 'node:https';
+import type { TLSSocket } from 'node:tls';
+import type { KindOf } from '#api/kind-of.ts';
+import type { KubeObject } from '#api/object.ts';
+import type { ApiServer } from '#apiserver';
+import { type Client, openClient } from '#client';
+import type { Clock } from '#kit/clock.ts';
+import type { Logger } from '#kit/log.ts';
+import type { TokenReview } from '#resources/types/authentication-v1.ts';
+import type { SubjectAccessReview } from '#resources/types/authorization-v1.ts';
+import type { Certificates } from './certificates.ts';
+import type { ControlComponent } from './control-worker.ts';
+
+/** Who counts. */
+export interface Figures {
+  readonly runs: boolean;
+  read(of: ControlComponent): Promise<string>;
+}
+
+export interface ComponentServersDeps {
+  readonly server: Pick<ApiServer, 'direct'>;
+  readonly figures: Figures;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export interface ComponentServersOptions {
+  /** A component without a port is not served. */
+  readonly ports: Readonly<Record<ControlComponent, number | undefined>>;
+  readonly host: string;
+  readonly certificates: () => Pick<Certificates, 'ca' | 'apiServer'>;
+  readonly signal: AbortSignal;
+}
+
+const limits = { requestMs: 10_000, connectionsMax: 100 } as const;
+
+const tokenReviews = reviewKind<TokenReview>('authentication.k8s.io', 'TokenReview');
+const accessReviews = reviewKind<SubjectAccessReview>(
+  'authorization.k8s.io',
+  'SubjectAccessReview',
+);
+
+function reviewKind<T extends KubeObject>(group: string, kind: string): KindOf<T> {
+  return { group, version: 'v1', plural: `${kind.toLowerCase()}s`, kind, namespaced: false };
+}
+
+export async function runComponentServers(
+  deps: ComponentServersDeps,
+  options: ComponentServersOptions,
+): Promise<void> {
+  const identity = { name: 'system:apiserver', groups: ['system:masters'] };
+  const client = openClient({ transport: deps.server.direct(identity), clock: deps.clock });
+  const { createServer } = await import('node:https');
+  const servers: Server[] = [];
+  for (const component of ['scheduler', 'controllers'] as const) {
+    const port = options.ports[component];
+    if (port === undefined) continue;
+    const { ca, apiServer } = options.certificates();
+    const tls = { ...apiServer, ca: ca.cert, requestCert: true, rejectUnauthorized: false };
+    const server = createServer({ ...tls, requestTimeout: limits.requestMs });
+    server.maxConnections = limits.connectionsMax;
+    server.on('request', answering(deps, { component, client, signal: options.signal }));
+    server.on('error', (error) => deps.log.warn('no figures', { component, port, error }));
+    server.listen({ host: options.host, port });
+    server.unref();
+    servers.push(server);
+  }
+  await new Promise<void>((resolve) => {
+    if (options.signal.aborted) resolve();
+    else options.signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  for (const server of servers) {
+    server.close();
+    server.closeAllConnections();
+  }
+}
+
+interface Answering {
+  readonly component: ControlComponent;
+  readonly client: Client;
+  readonly signal: AbortSignal;
+}
+
+function answering(deps: ComponentServersDeps, options: Answering): RequestListener {
+  return (request, response) => {
+    answer(deps, options, request, response).catch((error: unknown) => {
+      deps.log.warn('figures were not told', { component: options.component, error });
+      if (!response.headersSent) say(response, 500, 'Internal Server Error');
+    });
+  };
+}
+
+async function answer(
+  { figures }: ComponentServersDeps,
+  { component, client, signal }: Answering,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const path = new URL(request.url ?? '/', 'https://component').pathname;
+  if (['/healthz', '/livez', '/readyz'].includes(path)) {
+    say(response, figures.runs ? 200 : 500, figures.runs ? 'ok' : 'its thread does not run');
+    return;
+  }
+  const user = certifiedUser(request) ?? (await tokenUser(client, request, signal));
+  if (user === undefined) {
+    say(response, 401, 'Unauthorized');
+    return;
+  }
+  const verb = request.method?.toLowerCase() ?? '';
+  if (!(await mayAsk(client, user, { path, verb }, signal))) {
+    say(response, 403, `Forbidden: User "${user.name}" cannot ${verb} path "${path}"`);
+    return;
+  }
+  if (path !== '/metrics') {
+    say(response, 404, '404 page not found');
+    return;
+  }
+  const type = 'text/plain; version=0.0.4; charset=utf-8';
+  response.writeHead(200, { 'Content-Type': type }).end(await figures.read(component));
+}
+
+function say(response: ServerResponse, status: number, text: string): void {
+  const type = 'text/plain; charset=utf-8';
+  response.writeHead(status, { 'Content-Type': type }).end(status === 200 ? text : `${text}\n`);
+}
+
+interface User {
+  readonly name: string;
+  readonly groups: readonly string[];
+}
+
+function certifiedUser({ socket }: IncomingMessage): User | undefined {
+  // The server is HTTPS, so its sockets are TLS sockets.
+  const tls = socket as TLSSocket;
+  if (!tls.authorized) return undefined;
+  const { CN, O } = tls.getPeerCertificate().subject;
+  const [name] = [CN].flat();
+  return name === undefined ? undefined : { name, groups: [O ?? []].flat() };
+}
+
+async function tokenUser(
+  client: Client,
+  { headers }: IncomingMessage,
+  signal: AbortSignal,
+): Promise<User | undefined> {
+  const token = /^Bearer (\S+)$/i.exec(headers.authorization ?? '')?.[1];
+  if (token === undefined) return undefined;
+  const review: TokenReview = { ...bodyOf(tokenReviews), spec: { token } };
+  const { status } = await client.create(tokenReviews, review, { signal });
+  const { username: name, groups = [] } = status?.user ?? {};
+  return status?.authenticated === true && name !== undefined ? { name, groups } : undefined;
+}
+
+async function mayAsk(
+  client: Client,
+  { name, groups }: User,
+  nonResourceAttributes: { readonly path: string; readonly verb: string },
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (groups.includes('system:masters')) return true;
+  const spec = { user: name, groups, nonResourceAttributes };
+  const review: SubjectAccessReview = { ...bodyOf(accessReviews), spec };
+  const { status } = await client.create(accessReviews, review, { signal });
+  return status?.allowed === true;
+}
+
+function bodyOf({ group, version, kind }: KindOf<KubeObject>) {
+  return { apiVersion: `${group}/${version}`, kind, metadata: {} };
+}
