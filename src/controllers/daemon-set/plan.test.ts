@@ -227,6 +227,23 @@ test('with a surge the new pod comes first, and the old one goes when it is avai
   assert.equal(acts(facts(surge, 'a b+ c+', '', { nodes: tainted })), '-a');
 });
 
+test('the second pod of a surge is looked at again when it becomes available', () => {
+  const surge = set({}, { maxSurge: 1, maxUnavailable: 0 });
+  const patient = {
+    ...surge,
+    spec: { ...surge.spec, selector: {}, template: {}, minReadySeconds: 15 },
+  };
+  const known = facts(patient, 'a a+', 'a');
+  const [old, next] = known.pods;
+  assert(old !== undefined && next !== undefined);
+  const lastTransitionTime = '2026-01-01T00:00:00Z';
+  const conditions = [{ type: 'Ready', status: 'True', lastTransitionTime }];
+  const longReady = { ...old, status: { ...old.status, conditions } };
+  const { status, againAtMs } = planStatus({ ...known, pods: [longReady, next] }, true, nowMs);
+  assert.equal(status.numberAvailable, 1);
+  assert.equal(againAtMs, nowMs + 5_000);
+});
+
 test('the status counts nodes', () => {
   const known = facts(set(), 'a+ b c- d+', '', {
     nodes: [node('a'), node('b'), node('c'), node('d', ['x:NoSchedule']), node('e')],

@@ -4,7 +4,7 @@
  */
 import type { DaemonSetStatus } from '#resources/types/apps-v1.ts';
 import { availableFromMs, isReady } from '../pod-state.ts';
-import { compareAge, type Facts, isNew, podsByNode } from './facts.ts';
+import { compareAge, type Facts, isAvailable, isNew, podsByNode } from './facts.ts';
 import { suits } from './nodes.ts';
 
 export interface StatusPlan {
@@ -16,11 +16,18 @@ export interface StatusPlan {
 /** `acted`: the plan of this generation was carried out. */
 export function planStatus(facts: Facts, acted: boolean, nowMs: number): StatusPlan {
   const { set } = facts;
+  const { minReadySeconds = 0 } = set.spec ?? {};
   const byNode = podsByNode(facts.pods);
   let [desired, current, misplaced, ready, available, updated] = [0, 0, 0, 0, 0, 0];
   let againAtMs: number | undefined;
   for (const node of facts.nodes) {
-    const [pod] = (byNode.get(node.metadata.name ?? '') ?? []).toSorted(compareAge);
+    const pods = byNode.get(node.metadata.name ?? '') ?? [];
+    const [pod] = pods.toSorted(compareAge);
+    // Also of the second one that a surge puts beside the first: the first goes then.
+    for (const other of pods) {
+      const atMs = availableFromMs(other, minReadySeconds) ?? 0;
+      if (atMs > nowMs) againAtMs = Math.min(againAtMs ?? atMs, atMs);
+    }
     if (!suits(set, node).shouldRun) {
       if (pod !== undefined) misplaced += 1;
       continue;
@@ -31,9 +38,7 @@ export function planStatus(facts: Facts, acted: boolean, nowMs: number): StatusP
     if (isNew(facts, pod)) updated += 1;
     if (!isReady(pod)) continue;
     ready += 1;
-    const fromMs = availableFromMs(pod, set.spec?.minReadySeconds ?? 0) ?? 0;
-    if (fromMs <= nowMs) available += 1;
-    else againAtMs = Math.min(againAtMs ?? fromMs, fromMs);
+    if (isAvailable(set, pod, nowMs)) available += 1;
   }
   const { collisionCount, observedGeneration } = set.status ?? {};
   const status: DaemonSetStatus = {
