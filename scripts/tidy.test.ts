@@ -55,6 +55,19 @@ test('layers: imports point down', () => {
   ]);
 });
 
+test('layers: what costs a start much is not imported', () => {
+  const found = problems(checkLayers, {
+    'src/client/client.ts': "import type { Agent } from 'node:http';\nimport 'node:https';\n",
+    'src/client/client.test.ts': "import { request } from 'node:http';\n",
+    'src/client/transport.ts': "import { request, type Agent } from 'node:http';\n",
+    'src/client/late.ts': "await import('node:process');\n",
+  });
+  assert.deepEqual(found, [
+    'src/client/transport.ts:1 node:http costs a start 15 MiB: take what is needed from src/kit/http-request.ts',
+    'src/client/late.ts:1 node:process: use the global `process`, of which only what is used is made',
+  ]);
+});
+
 test('layers: by name across modules, by path inside, tests stay with tests', () => {
   const found = problems(checkLayers, {
     'src/proxy/proxy.ts': "import { a } from '../client/client.ts';\n",

@@ -49,6 +49,12 @@ const generatedTypes = '#resources/types/';
 /** Modules that are a collection of files to be imported one by one, without a face. */
 const libraries = new Set(['kit', 'api', 'resources', 'main']);
 
+/** An import makes all that a module offers, needed or not; of these that is much. */
+const heavyModules: Readonly<Record<string, string>> = {
+  'node:http': 'node:http costs a start 15 MiB: take what is needed from src/kit/http-request.ts',
+  'node:process': 'node:process: use the global `process`, of which only what is used is made',
+};
+
 export function checkLayers(tree: Tree): readonly Problem[] {
   return codeFiles(tree).flatMap((file) =>
     file.imports.flatMap((one) => {
@@ -59,7 +65,10 @@ export function checkLayers(tree: Tree): readonly Problem[] {
 }
 
 function refusal(tree: Tree, { path }: SourceFile, { from, sort }: Import): string | undefined {
-  if (from.startsWith('node:')) return undefined;
+  if (from.startsWith('node:')) {
+    const isFree = sort === 'types' || isTest(path) || moduleOf(path) === undefined;
+    return isFree ? undefined : heavyModules[from];
+  }
   const inside = moduleOf(path);
   if (from.includes('../..')) return `${from}: never "../..", import across modules by #name`;
   const target = resolveImport(tree, path, from);

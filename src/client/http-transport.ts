@@ -7,6 +7,7 @@
  */
 import { readFileSync } from 'node:fs';
 import type { Agent, ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
+import { httpRequest, openHttpAgent } from '#kit/http-request.ts';
 import type { PlainRequest, PlainResponse, Transport } from '#kit/transport.ts';
 
 export interface HttpTransportOptions {
@@ -81,10 +82,9 @@ class HttpTransport implements HttpConnections {
     // No limit on sockets: every watch holds one.
     const common = { keepAlive: true, scheduling: 'lifo' } as const;
     if (this.#url.protocol === 'http:') {
-      const http = await import('node:http');
-      const agent = new http.Agent(common);
+      const agent = openHttpAgent(common);
       this.#agents.push(agent);
-      return { agent, request: (options) => http.request(options) };
+      return { agent, request: (options) => httpRequest(options) };
     }
     const https = await import('node:https');
     const named = serverName === undefined ? {} : { servername: serverName };

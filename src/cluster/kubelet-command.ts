@@ -6,7 +6,6 @@
  * kubeconfig and writes it. Settings come from `kubelet-settings.ts`.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { dirname, resolve } from 'node:path';
 import {
   type HttpConnections,
@@ -19,6 +18,7 @@ import {
 import { openRuntime } from '#cri';
 import { aborted } from '#kit/aborted.ts';
 import type { Clock } from '#kit/clock.ts';
+import { createHttpServer } from '#kit/http-request.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
@@ -152,7 +152,7 @@ async function serveHealthz(
   signal: AbortSignal,
 ): Promise<void> {
   if (healthzPort === 0) return;
-  const server = createServer((request, response) => {
+  const server = createHttpServer((request, response) => {
     const isKnown = request.url === '/healthz';
     const code = isKnown ? (isReady() ? 200 : 500) : 404;
     response.writeHead(code, { 'content-type': 'text/plain; charset=utf-8' });

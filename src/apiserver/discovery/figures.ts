@@ -3,7 +3,6 @@
  * by kind, addresses and ports of Services that are taken and free, and the process itself.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { cpuUsage, memoryUsage, uptime, version } from 'node:process';
 import type { Parts } from '../parts.ts';
 import { prefixOf, registryRoot } from '../registry.ts';
 import { isWithin, spanOf } from '../services/addresses.ts';
@@ -62,20 +61,20 @@ function* allocations({ store, options }: FigureParts): Iterable<string> {
 
 /** What Prometheus expects of any process, and what is particular to Node. */
 function* processFigures(nowMs: number): Iterable<string> {
-  const { user, system } = cpuUsage();
+  const { user, system } = process.cpuUsage();
   const seconds = (user + system) / 1e6;
   yield* family('process_cpu_seconds_total', 'counter', 'Time of processors used.');
   yield `process_cpu_seconds_total ${seconds}`;
-  const { rss, heapTotal, heapUsed, external } = memoryUsage();
+  const { rss, heapTotal, heapUsed, external } = process.memoryUsage();
   yield* gauge('process_resident_memory_bytes', 'Memory in use.', rss);
   yield* kernelFigures();
-  const began = Math.round(nowMs / 1000 - uptime());
+  const began = Math.round(nowMs / 1000 - process.uptime());
   yield* gauge('process_start_time_seconds', 'When the process began, since 1970.', began);
   yield* gauge('nodejs_heap_size_total_bytes', 'Memory that is kept for objects.', heapTotal);
   yield* gauge('nodejs_heap_size_used_bytes', 'Memory of objects.', heapUsed);
   yield* gauge('nodejs_external_memory_bytes', 'Memory that objects refer to.', external);
   yield* family('nodejs_version_info', 'gauge', 'Which version of Node this runs on.');
-  yield `nodejs_version_info{version="${version}"} 1`;
+  yield `nodejs_version_info{version="${process.version}"} 1`;
   const { major, minor, gitVersion, platform } = versionDocument();
   const labels = `git_version="${gitVersion}",major="${major}",minor="${minor}"`;
   yield* family('kubernetes_build_info', 'gauge', 'Which version this speaks.');

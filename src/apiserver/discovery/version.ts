@@ -2,7 +2,6 @@
  * `/version`: which Kubernetes this speaks, and what it is. Clients compare the numbers with their
  * own; people read the rest.
  */
-import { arch, platform, version } from 'node:process';
 
 export interface VersionDocument {
   readonly major: string;
@@ -17,6 +16,7 @@ export interface VersionDocument {
 }
 
 export function versionDocument(): VersionDocument {
+  const { arch, platform, version } = process;
   return {
     major: '1',
     minor: '36',

@@ -7,12 +7,12 @@
  * and which is then piped both ways, whatever is spoken inside. The kubelet is found from the Node
  * object: its InternalIP and the port that it reports.
  */
-import { request as httpRequest, type IncomingMessage } from 'node:http';
-import { request as httpsRequest } from 'node:https';
+import type { IncomingMessage } from 'node:http';
 import { connect as connectPlain, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect } from 'node:tls';
 import { badRequest, internalError, notFound, serviceUnavailable } from '#api/errors.ts';
+import { httpRequest, httpsRequest } from '#kit/http-request.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import type { PlainRequest } from '#kit/transport.ts';

@@ -4,10 +4,9 @@
  * A connection per try, no keep-alive, certificates unchecked (a probe asks whether somebody is
  * there, not who), the body unread: the status decides.
  */
-import { request as httpRequest } from 'node:http';
-import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
 import type { Clock } from '#kit/clock.ts';
+import { httpRequest, httpsRequest } from '#kit/http-request.ts';
 import type { HTTPGetAction } from '#resources/types/core-v1.ts';
 
 export interface ProbeResult {
