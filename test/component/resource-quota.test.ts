@@ -101,6 +101,17 @@ test('a quota of pods says 0 at once; deletion and a change of the quota are not
   await client.delete(pods, { namespace, name: 'one' }, { signal });
   await world.pass(2_000);
   assert.deepEqual(await usedOf(world, 'pod-demo'), { pods: '1' });
+  // Who comes first is served; who comes late is not, until there is room again.
+  await assert.rejects(createPod(world, 'three'), (error) => isReason(error, 'Forbidden'));
+  await client.delete(pods, { namespace, name: 'two' }, { signal });
+  await world.pass(2_000);
+  await createPod(world, 'three');
+  // What the nodes have is no matter to a quota.
+  await createQuota(world, 'large', { hard: { 'requests.cpu': '20k' } });
+  await client.delete(resourceQuotas, { namespace, name: 'pod-demo' }, { signal });
+  const resources = { requests: { cpu: '10k' } };
+  await createPod(world, 'giant', { containers: [{ name: 'c', image: 'nginx', resources }] });
+  assert.deepEqual(await usedOf(world, 'large'), { 'requests.cpu': '10000400m' });
 });
 
 test('objects of any kind are counted; types that nobody uses are listed as 0', async (t) => {
