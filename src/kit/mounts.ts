@@ -50,6 +50,17 @@ export async function mountTmpfs(
   if (result.code !== 0) throw new Error(`cannot mount tmpfs: ${result.stderr.trim()}`);
 }
 
+export async function mountHugepages(
+  folder: string,
+  { pageSize, signal }: { readonly pageSize: string; readonly signal: AbortSignal },
+): Promise<void> {
+  // The kernel writes `2M` where quantities are written `2Mi`.
+  const option = `pagesize=${pageSize.replace(/i$/, '')}`;
+  const args = ['-t', 'hugetlbfs', '-o', option, 'nodev', folder];
+  const result = await runCommand('mount', args, { signal, timeoutMs: mountTimeoutMs });
+  if (result.code !== 0) throw new Error(`cannot mount hugetlbfs: ${result.stderr.trim()}`);
+}
+
 /** Unmounts everything at or below a folder, innermost first; what is busy is detached lazily. */
 export async function unmountBelow(
   folder: string,

@@ -238,10 +238,10 @@ test('a missing ConfigMap holds a container back until it comes', async () => {
 
 test('a pod that asks for what the node cannot give fails at once', async () => {
   await using bench = await KubeletBench.open();
-  await bench.create('apart', { hostUsers: false });
+  await bench.create('apart', { os: { name: 'windows' } });
   await bench.advance(2000);
   const { status } = await bench.get('apart');
-  assert.deepEqual([status?.phase, status?.reason], ['Failed', 'UserNamespaces']);
+  assert.deepEqual([status?.phase, status?.reason], ['Failed', 'PodOSNotSupported']);
   assert.equal(bench.runtime.sandboxCount, 0);
 });
 

@@ -135,15 +135,29 @@ export class FakeRuntime implements Runtime {
     return found;
   }
 
+  /** What a newer runtime says that it can do. */
+  features:
+    | { readonly userNamespaces: boolean; readonly supplementalGroupsPolicy: boolean }
+    | undefined;
+  named = { runtimeName: 'fake', runtimeVersion: '1.0' };
+
   async version(): Promise<Received<'VersionResponse'>> {
-    return { version: 'v1', runtimeName: 'fake', runtimeVersion: '1.0', runtimeApiVersion: 'v1' };
+    return { version: 'v1', runtimeApiVersion: 'v1', ...this.named };
   }
 
   async status(): Promise<Received<'StatusResponse'>> {
     const conditions = ['RuntimeReady', 'NetworkReady'].map((type) => {
       return { type, status: true, reason: '', message: '' };
     });
-    return { status: { conditions }, info: {}, runtimeHandlers: [] };
+    const told = { status: { conditions }, info: {}, runtimeHandlers: [] };
+    if (this.features === undefined) return told;
+    const { userNamespaces, supplementalGroupsPolicy } = this.features;
+    const able = { recursiveReadOnlyMounts: false, userNamespaces };
+    return {
+      ...told,
+      runtimeHandlers: [{ name: '', features: able }],
+      features: { supplementalGroupsPolicy, userNamespacesHostNetwork: false },
+    };
   }
 
   async runPodSandbox({

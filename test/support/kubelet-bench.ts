@@ -100,6 +100,8 @@ export class KubeletBench implements AsyncDisposable {
   files: Readonly<Record<string, string>> = {};
   folders: Readonly<Record<string, readonly string[]>> = {};
   settings: Partial<KubeletSettings> = {};
+  /** Sizes of what was mounted. */
+  readonly hugepages: string[] = [];
   /** Begins shutdowns of the machine, and calls them off. */
   readonly shutdowns = new FakeShutdowns();
 
@@ -121,10 +123,17 @@ export class KubeletBench implements AsyncDisposable {
     });
     const deps = { clock, random: seededRandom(1), log: silentLog };
     const informers = openInformers({ client, ...deps });
+    const mounted = new Set<string>();
     const machine = {
       cgroups: { create: () => {}, update: () => {}, remove: () => true, children: () => [] },
-      isMounted: () => true,
-      mountTmpfs: async () => {},
+      isMounted: (folder: string) => !folder.includes('~empty-dir') || mounted.has(folder),
+      mountTmpfs: async (folder: string) => {
+        mounted.add(folder);
+      },
+      mountHugepages: async (folder: string, { pageSize }: { readonly pageSize: string }) => {
+        mounted.add(folder);
+        this.hugepages.push(pageSize);
+      },
       unmountBelow: async () => {},
       readFile: (path: string) =>
         this.files[path] ?? (path === '/proc/meminfo' ? this.#meminfo() : ''),

@@ -16,7 +16,13 @@ import { containerAnnotations, podLabels } from '../pods/pod-facts.ts';
 import { containerLogPath } from '../pods/pod-paths.ts';
 import { containerCgroup, oomScoreAdjust } from '../pods/qos.ts';
 import { expandVariables } from './env.ts';
-import { namespaceOptions, optionalValue, supplementalGroups } from './sandbox-config.ts';
+import {
+  groupsPolicy,
+  namespaceOptions,
+  optionalValue,
+  supplementalGroups,
+} from './sandbox-config.ts';
+import type { UserNamespace } from './user-namespace.ts';
 
 export interface ContainerOptions {
   readonly attempt: number;
@@ -28,6 +34,7 @@ export interface ContainerOptions {
   readonly seccompDir: string;
   readonly devices: ContainerDevices;
   readonly place: ContainerPlace;
+  readonly users?: UserNamespace | undefined;
   /** Pages that the runtime can limit, by resource: `hugepages-2Mi`. */
   readonly hugepages: readonly string[];
   /** The container whose processes this one joins. */
@@ -71,7 +78,7 @@ export function containerConfig(
     args: container.args?.map(expand),
     workingDir,
     envs,
-    mounts: [...devices.mounts, ...options.mounts],
+    mounts: [...devices.mounts, ...options.mounts].map((mount) => mapped(mount, options.users)),
     devices: devices.devices,
     cdiDevices: devices.cdiDevices,
     labels: {
@@ -134,7 +141,7 @@ function hugepageLimits(
 function security(
   pod: Pod,
   container: Container,
-  { seccompDir, targetId }: ContainerOptions,
+  { seccompDir, targetId, users }: ContainerOptions,
 ): Sent<'LinuxContainerSecurityContext'> {
   const own = container.securityContext;
   const shared = pod.spec?.securityContext;
@@ -142,7 +149,7 @@ function security(
   const masked = !privileged && own?.procMount !== 'Unmasked';
   return {
     privileged,
-    namespaceOptions: withTarget(namespaceOptions(pod), targetId),
+    namespaceOptions: withTarget(namespaceOptions(pod, users), targetId),
     capabilities: {
       addCapabilities: own?.capabilities?.add,
       dropCapabilities: own?.capabilities?.drop,
@@ -151,11 +158,18 @@ function security(
     runAsGroup: optionalValue(own?.runAsGroup ?? shared?.runAsGroup),
     readonlyRootfs: own?.readOnlyRootFilesystem,
     supplementalGroups: supplementalGroups(pod),
+    supplementalGroupsPolicy: groupsPolicy(pod),
     noNewPrivs: own?.allowPrivilegeEscalation === false && !privileged,
     maskedPaths: masked ? maskedPaths : [],
     readonlyPaths: masked ? readonlyPaths : [],
     seccomp: seccompProfile(own?.seccompProfile ?? shared?.seccompProfile, privileged, seccompDir),
   };
+}
+
+/** What is the pod's on the node is the pod's in the container. */
+function mapped(mount: Sent<'Mount'>, users: UserNamespace | undefined): Sent<'Mount'> {
+  if (users === undefined) return mount;
+  return { ...mount, uidMappings: users.uids, gidMappings: users.gids };
 }
 
 function withTarget(

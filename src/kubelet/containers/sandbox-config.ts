@@ -8,6 +8,7 @@ import type { Container, Pod } from '#resources/types/core-v1.ts';
 import { containersOf, initContainersOf, podLabels } from '../pods/pod-facts.ts';
 import { type CgroupResources, podCgroupPath } from '../pods/qos.ts';
 import { type DnsConfig, hostnameOf } from './dns-config.ts';
+import type { UserNamespace } from './user-namespace.ts';
 
 export interface SandboxOptions {
   readonly cgroupRoot: string;
@@ -16,6 +17,7 @@ export interface SandboxOptions {
   readonly attempt: number;
   /** Of the pod's cgroup. */
   readonly limits: CgroupResources;
+  readonly users?: UserNamespace | undefined;
 }
 
 export function sandboxConfig(pod: Pod, options: SandboxOptions): Sent<'PodSandboxConfig'> {
@@ -43,11 +45,12 @@ export function sandboxConfig(pod: Pod, options: SandboxOptions): Sent<'PodSandb
       ),
       resources: { cpuShares, cpuPeriod, cpuQuota, memoryLimitInBytes: memoryLimitBytes },
       securityContext: {
-        namespaceOptions: namespaceOptions(pod),
+        namespaceOptions: namespaceOptions(pod, options.users),
         privileged: allContainers(pod).some((each) => each.securityContext?.privileged === true),
         runAsUser: optionalValue(securityContext?.runAsUser),
         runAsGroup: optionalValue(securityContext?.runAsGroup),
         supplementalGroups: supplementalGroups(pod),
+        supplementalGroupsPolicy: groupsPolicy(pod),
       },
     },
   };
@@ -66,13 +69,23 @@ export function supplementalGroups(pod: Pod): readonly number[] {
   return fsGroup === undefined ? groups : [...groups, fsGroup];
 }
 
-export function namespaceOptions(pod: Pod): Sent<'NamespaceOption'> {
+/** Whether groups that the image knows count as well (`Merge`). */
+export function groupsPolicy(pod: Pod): 'Merge' | 'Strict' | undefined {
+  const policy = pod.spec?.securityContext?.supplementalGroupsPolicy;
+  return policy === 'Strict' || policy === 'Merge' ? policy : undefined;
+}
+
+export function namespaceOptions(
+  pod: Pod,
+  users: UserNamespace | undefined,
+): Sent<'NamespaceOption'> {
   const { hostNetwork, hostPID, hostIPC, shareProcessNamespace } = pod.spec ?? {};
   const pid = hostPID === true ? 'NODE' : shareProcessNamespace === true ? 'POD' : 'CONTAINER';
   return {
     network: hostNetwork === true ? 'NODE' : 'POD',
     pid,
     ipc: hostIPC === true ? 'NODE' : 'POD',
+    ...(users === undefined ? {} : { usernsOptions: users }),
   };
 }
 

@@ -11,6 +11,7 @@ import { podPaths } from '../pods/pod-paths.ts';
 import { type CgroupResources, podCgroup, podCgroupPath } from '../pods/qos.ts';
 import { dnsConfigOf } from './dns-config.ts';
 import { sandboxConfig } from './sandbox-config.ts';
+import { ensureUserNamespace, userNamespaceOf } from './user-namespace.ts';
 
 export async function createSandbox(
   parts: KubeletParts,
@@ -45,9 +46,13 @@ export async function createSandbox(
     podCgroupPath(node.cgroupRoot, pod),
     pidsMax === undefined ? limits : { ...limits, pidsMax },
   );
-  const config = sandboxConfigOf(parts, pod, attempt);
   try {
     const runtimeHandler = await handlerOf(parts, pod, interrupt);
+    if (pod.spec?.hostUsers === false) {
+      const { runtimeHandlers } = await runtime.status({ signal: interrupt });
+      ensureUserNamespace(paths, pod, runtimeHandlers, runtimeHandler);
+    }
+    const config = sandboxConfigOf(parts, pod, attempt);
     await parts.slots.use(() => runtime.runPodSandbox({ config, runtimeHandler }, { signal }), {
       signal,
     });
@@ -99,5 +104,6 @@ export function sandboxConfigOf(
     logDirectory: podPaths(paths, pod).logs,
     attempt,
     limits: podLimits(parts, pod),
+    users: userNamespaceOf(paths, pod),
   });
 }

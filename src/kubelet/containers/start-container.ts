@@ -19,11 +19,13 @@ import type { Action } from '../pods/plan.ts';
 import { latestOf, type PodFacts, type RuntimeFacts, type SandboxFact } from '../pods/pod-facts.ts';
 import { podPaths, terminationFile } from '../pods/pod-paths.ts';
 import { tryHandler } from '../probes/try.ts';
-import { mountsOf } from '../volumes/mounts.ts';
+import { imageVolumeProblem, imageVolumesOf } from '../volumes/image-volumes.ts';
+import { blockDevicesOf, mountsOf } from '../volumes/mounts.ts';
 import { containerConfig, rootProblem } from './container-config.ts';
 import { formatHostNetworkHostsFile, formatHostsFile } from './dns-config.ts';
 import { ConfigError, makeEnvironment } from './env.ts';
 import { sandboxConfigOf } from './sandbox.ts';
+import { userNamespaceOf } from './user-namespace.ts';
 
 type Start = Extract<Action, { do: 'startContainer' }>;
 
@@ -46,12 +48,17 @@ export async function startContainer(
   const starter = new Starter(parts, state, facts, container, options);
   const image = await starter.image();
   if (image === undefined) return;
+  const volumeImages = await starter.volumeImages();
+  if (volumeImages === undefined) return;
   if (action.restart) {
     const backoff = nextBackoff(state.backoffs.get(container.name), parts.clock.now());
     state.backoffs.set(container.name, backoff);
   }
   try {
-    const id = await parts.slots.use(() => starter.create(action, sandbox, image), options);
+    const id = await parts.slots.use(
+      () => starter.create(action, sandbox, { image, volumeImages }),
+      options,
+    );
     if (id === undefined) return;
     parts.owners.set(id, pod.metadata.uid ?? '');
     starter.say('Normal', 'Created', `Created container: ${container.name}`);
@@ -101,9 +108,29 @@ class Starter {
   }
 
   /** Undefined when it cannot be had now; the note says why. */
-  async image(): Promise<Image | undefined> {
+  image(): Promise<Image | undefined> {
     const { image = '', imagePullPolicy } = this.#container;
-    const policy = imagePullPolicy ?? 'IfNotPresent';
+    return this.#pull(image, imagePullPolicy ?? 'IfNotPresent');
+  }
+
+  /** Of volumes that are images, by volume; undefined when one cannot be had now. */
+  async volumeImages(): Promise<ReadonlyMap<string, string> | undefined> {
+    const images = new Map<string, string>();
+    for (const { name, image, policy } of imageVolumesOf(this.#pod, this.#container)) {
+      const runtime = await this.#parts.runtime.version({ signal: this.#options.interrupt });
+      const problem = imageVolumeProblem(runtime);
+      if (problem !== undefined) {
+        this.failed('CreateContainerError', problem, configRetryMs);
+        return undefined;
+      }
+      const pulled = await this.#pull(image, policy);
+      if (pulled === undefined) return undefined;
+      images.set(name, pulled.id);
+    }
+    return images;
+  }
+
+  async #pull(image: string, policy: string): Promise<Image | undefined> {
     const owner = this.#pod.metadata.uid ?? '';
     const result = await this.#parts.images.ensure(
       { image, policy, owner, logins: () => this.#logins(image) },
@@ -157,7 +184,14 @@ class Starter {
   }
 
   /** Undefined when the configuration does not hold; the note says why. */
-  async create(action: Start, sandbox: SandboxFact, image: Image): Promise<string | undefined> {
+  async create(
+    action: Start,
+    sandbox: SandboxFact,
+    {
+      image,
+      volumeImages,
+    }: { readonly image: Image; readonly volumeImages: ReadonlyMap<string, string> },
+  ): Promise<string | undefined> {
     const { node, paths, runtime } = this.#parts;
     const { signal } = this.#options;
     try {
@@ -167,12 +201,14 @@ class Starter {
         .devices()
         .settingsOf(this.#pod, this.#container, { signal: this.#options.interrupt });
       if (typeof devices === 'string') throw new ConfigError(devices);
+      const blocks = blockDevicesOf(this.#pod, this.#container, this.#state.volumes);
       const environment = await this.#environment(sandbox);
       const place = podPaths(paths, this.#pod);
       const message = terminationFile(place, this.#container.name, action.attempt);
       writeHostsFile(place.hostsFile, this.#hostsText(sandbox));
       const mounts = mountsOf(this.#container, {
         volumes: this.#state.volumes,
+        images: volumeImages,
         environment,
         hostsFile: place.hostsFile,
         terminationFile: message,
@@ -189,8 +225,9 @@ class Starter {
         terminationFile: message,
         nodeMemoryBytes: node.memoryBytes,
         seccompDir: `${paths.root}/seccomp`,
-        devices,
+        devices: { ...devices, devices: [...devices.devices, ...blocks] },
         place: cpusAndNodes,
+        users: userNamespaceOf(paths, this.#pod),
         hugepages: Object.keys(node.capacity).filter((name) => name.startsWith('hugepages-')),
         targetId: this.#targetId(),
       });

@@ -97,9 +97,6 @@ function abilityRefusal(pod: Pod, facts: AdmissionFacts): Refusal | undefined {
     const message = "Failed to admit pod as the OS field doesn't match node OS";
     return { reason: 'PodOSNotSupported', message };
   }
-  if (spec?.hostUsers === false) {
-    return { reason: 'UserNamespaces', message: 'the node does not support user namespaces' };
-  }
   const { supplementalGroupsPolicy, sysctls = [], appArmorProfile } = spec?.securityContext ?? {};
   const canStrict = facts.node.status?.features?.supplementalGroupsPolicy === true;
   if (supplementalGroupsPolicy === 'Strict' && !canStrict) {

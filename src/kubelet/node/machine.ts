@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync, statfsSync } from 'node:fs';
 import type { Logger } from '#kit/log.ts';
-import { mountTmpfs, readMounts, unmountBelow } from '#kit/mounts.ts';
+import { mountHugepages, mountTmpfs, readMounts, unmountBelow } from '#kit/mounts.ts';
 import { type Cgroups, openCgroups } from './cgroups.ts';
 
 export interface DiskSpace {
@@ -22,6 +22,11 @@ export interface Machine {
     folder: string,
     options: { readonly sizeBytes?: number | undefined; readonly signal: AbortSignal },
   ): Promise<void>;
+  /** A folder of which the files are in huge pages of this size: `2Mi`. */
+  mountHugepages(
+    folder: string,
+    options: { readonly pageSize: string; readonly signal: AbortSignal },
+  ): Promise<void>;
   unmountBelow(folder: string, options: { readonly signal: AbortSignal }): Promise<void>;
   /** Of the file system that a path is on. */
   diskSpace(path: string): DiskSpace;
@@ -36,6 +41,7 @@ export function linuxMachine(deps: { readonly log: Logger }): Machine {
     cgroups: openCgroups(deps),
     isMounted: (folder) => readMounts().some(({ mountPoint }) => mountPoint === folder),
     mountTmpfs,
+    mountHugepages,
     unmountBelow,
     diskSpace: (path) => {
       const { blocks, bavail, bsize, files, ffree } = statfsSync(path);

@@ -186,10 +186,26 @@ export class NodeRegistration {
         const { runtimeName, runtimeVersion } = await runtime.version({ signal });
         this.#runtime = { name: runtimeName, version: runtimeVersion.replace(/~.*/, '') };
       }
-      const { status } = await runtime.status({ signal });
+      const { status, runtimeHandlers, features } = await runtime.status({ signal });
       const bad = (status?.conditions ?? []).filter((condition) => !condition.status);
       const problem = bad.map(problemText).join(', ');
-      return { ...this.#runtime, problem };
+      return {
+        ...this.#runtime,
+        problem,
+        supplementalGroupsPolicy: features?.supplementalGroupsPolicy,
+        // Older runtimes do not tell.
+        ...(runtimeHandlers.length === 0
+          ? {}
+          : {
+              handlers: runtimeHandlers.map(({ name, features: able }) => ({
+                name,
+                features: {
+                  recursiveReadOnlyMounts: able?.recursiveReadOnlyMounts ?? false,
+                  userNamespaces: able?.userNamespaces ?? false,
+                },
+              })),
+            }),
+      };
     } catch (error) {
       if (signal.aborted || !(error instanceof GrpcError)) throw error;
       const known = this.#runtime ?? { name: 'unknown', version: '' };

@@ -5,7 +5,13 @@
  */
 import { compareQuantities, quantityValue, subtractQuantities } from '#api/quantity.ts';
 import { formatTime } from '#kit/clock.ts';
-import type { Node, NodeCondition, NodeStatus, Taint } from '#resources/types/core-v1.ts';
+import type {
+  Node,
+  NodeCondition,
+  NodeRuntimeHandler,
+  NodeStatus,
+  Taint,
+} from '#resources/types/core-v1.ts';
 import type { DeviceAmounts } from '../devices/device-manager.ts';
 import type { KubeletSettings } from '../settings.ts';
 
@@ -28,6 +34,8 @@ export interface RuntimeCondition {
   readonly version: string;
   /** Why the runtime or its network is not ready; empty when they are. */
   readonly problem: string;
+  readonly supplementalGroupsPolicy?: boolean | undefined;
+  readonly handlers?: readonly NodeRuntimeHandler[] | undefined;
 }
 
 export interface NodeOptions {
@@ -102,6 +110,10 @@ export function nodeStatus(
     allocatable: { ...nodeAllocatable(capacity, options.settings), ...devices?.allocatable },
     conditions: nodeConditions(pressures, runtime, old?.conditions ?? [], nowMs),
     declaredFeatures,
+    ...(runtime.supplementalGroupsPolicy === undefined
+      ? {}
+      : { features: { supplementalGroupsPolicy: runtime.supplementalGroupsPolicy } }),
+    ...(runtime.handlers === undefined ? {} : { runtimeHandlers: runtime.handlers }),
     daemonEndpoints: { kubeletEndpoint: { Port: port } },
     nodeInfo: {
       architecture: machine.architecture,

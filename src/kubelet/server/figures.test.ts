@@ -36,6 +36,7 @@ const machine: Machine = {
   cgroups: { create: () => {}, update: () => {}, remove: () => true, children: () => [] },
   isMounted: () => true,
   mountTmpfs: async () => {},
+  mountHugepages: async () => {},
   unmountBelow: async () => {},
   diskSpace: () => ({ bytes: 1000, freeBytes: 400, inodes: 10, freeInodes: 6 }),
   readFile: (path) => files[path] ?? '',

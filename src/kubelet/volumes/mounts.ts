@@ -7,7 +7,7 @@
 import { mkdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
 import type { Sent } from '#cri';
-import type { Container, VolumeMount } from '#resources/types/core-v1.ts';
+import type { Container, Pod, VolumeMount } from '#resources/types/core-v1.ts';
 import { ConfigError, expandVariables } from '../containers/env.ts';
 
 export interface MountOptions {
@@ -16,6 +16,8 @@ export interface MountOptions {
   readonly environment: ReadonlyMap<string, string>;
   readonly hostsFile: string;
   readonly terminationFile: string;
+  /** Volumes that are images, by what the runtime calls them. */
+  readonly images?: ReadonlyMap<string, string> | undefined;
   /** Volumes that nobody may write to, whatever a mount says. */
   readonly readOnlyVolumes?: ReadonlySet<string> | undefined;
 }
@@ -27,8 +29,14 @@ const propagations: Readonly<Record<string, Sent<'Mount'>['propagation']>> = {
 
 export function mountsOf(container: Container, options: MountOptions): readonly Sent<'Mount'>[] {
   const mounts = (container.volumeMounts ?? []).map((mount): Sent<'Mount'> => {
+    const containerPath = absolute(mount.mountPath);
+    const image = options.images?.get(mount.name);
+    if (image !== undefined) {
+      const imageSubPath = mount.subPath ?? '';
+      return { containerPath, readonly: true, image: { image }, imageSubPath };
+    }
     return {
-      containerPath: mount.mountPath.startsWith('/') ? mount.mountPath : `/${mount.mountPath}`,
+      containerPath,
       hostPath: hostPathOf(mount, options),
       readonly: mount.readOnly === true || options.readOnlyVolumes?.has(mount.name) === true,
       propagation: propagations[mount.mountPropagation ?? ''],
@@ -46,6 +54,25 @@ export function mountsOf(container: Container, options: MountOptions): readonly 
     extra.push({ containerPath: messagePath, hostPath: options.terminationFile });
   }
   return [...mounts, ...extra];
+}
+
+function absolute(path: string): string {
+  return path.startsWith('/') ? path : `/${path}`;
+}
+
+/** Volumes that are no folder but a device: the container gets the device itself. */
+export function blockDevicesOf(
+  pod: Pod,
+  { volumeDevices }: Container,
+  volumes: ReadonlyMap<string, string>,
+): readonly Sent<'Device'>[] {
+  return (volumeDevices ?? []).map(({ name, devicePath }) => {
+    const hostPath = volumes.get(name);
+    if (hostPath === undefined) throw new ConfigError(`cannot find volume "${name}" to map`);
+    const volume = pod.spec?.volumes?.find((each) => each.name === name);
+    const isReadOnly = volume?.persistentVolumeClaim?.readOnly === true;
+    return { containerPath: devicePath, hostPath, permissions: isReadOnly ? 'r' : 'mrw' };
+  });
 }
 
 function hostPathOf(mount: VolumeMount, options: MountOptions): string {

@@ -1,6 +1,7 @@
 /**
- * The folder behind a PersistentVolumeClaim, where the volume is a folder of this node: `hostPath`
- * and `local`. Volumes of drivers are mounted by their drivers and are not known here.
+ * The folder behind a PersistentVolumeClaim, where the volume is a folder of this node:
+ * `hostPath` and `local`; or the device, where it is a `local` one with volume mode Block.
+ * Volumes of drivers are mounted by their drivers and are not known here.
  *
  * The claim must be bound to a volume that agrees, and the volume must be within reach of this
  * node. Called by `volumes.ts`; texts are upstream's.
@@ -23,7 +24,10 @@ import { matchesRequired } from '#scheduling';
 import { VolumeError } from './payload.ts';
 
 export interface BoundVolume {
-  readonly source: { readonly hostPath: HostPathVolumeSource } | { readonly localPath: string };
+  readonly source:
+    | { readonly hostPath: HostPathVolumeSource }
+    | { readonly localPath: string }
+    | { readonly devicePath: string };
   readonly claim: PersistentVolumeClaim;
   readonly volume: PersistentVolume;
 }
@@ -110,10 +114,20 @@ function checkReach({ metadata, spec }: PersistentVolume, node: Node): void {
 }
 
 function sourceOf({ metadata, spec }: PersistentVolume): BoundVolume['source'] {
-  if (spec?.volumeMode === 'Block') throw new VolumeError('block volumes are not supported');
+  if (spec?.volumeMode === 'Block') {
+    if (spec.local !== undefined) return { devicePath: checkDevice(spec.local.path) };
+    throw new VolumeError(`no volume plugin matched for block volume ${metadata.name}`);
+  }
   if (spec?.hostPath !== undefined) return { hostPath: spec.hostPath };
   if (spec?.local !== undefined) return { localPath: checkLocal(spec.local.path) };
   throw new VolumeError(`the sort of volume ${metadata.name} is not supported`);
+}
+
+function checkDevice(path: string): string {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) throw new VolumeError(`path "${path}" does not exist`);
+  if (!found.isBlockDevice()) throw new VolumeError(`path "${path}" is not a block device`);
+  return path;
 }
 
 function checkLocal(path: string): string {

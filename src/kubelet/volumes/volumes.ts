@@ -70,6 +70,8 @@ export class Volumes {
   ): Promise<ReadonlyMap<string, string>> {
     const result = new Map<string, string>();
     for (const volume of pod.spec?.volumes ?? []) {
+      // The runtime mounts images by itself.
+      if (volume.image !== undefined) continue;
       try {
         result.set(volume.name, await this.#prepareOne(pod, volume, signal));
       } catch (error) {
@@ -96,7 +98,7 @@ export class Volumes {
     this.#tokens.delete(uid);
     for (const { name } of pod.spec?.volumes ?? []) this.#given.delete(`${uid}/${name}`);
     objects.release(uid);
-    const mounted = (pod.spec?.volumes ?? []).some(({ emptyDir }) => emptyDir?.medium === 'Memory');
+    const mounted = (pod.spec?.volumes ?? []).some(({ emptyDir }) => isMounted(emptyDir?.medium));
     if (mounted) await machine.unmountBelow(dir, { signal });
     rmSync(memoryVolumes, { recursive: true, force: true });
     rmSync(dir, { recursive: true, force: true });
@@ -138,6 +140,7 @@ export class Volumes {
     const { source } = await findBoundVolume(this.#deps, pod, volume, { signal });
     // As upstream, which leaves the owners of what belongs to the host alone.
     if ('hostPath' in source) return checkHostPath(source.hostPath);
+    if ('devicePath' in source) return source.devicePath;
     const { fsGroup: gid, fsGroupChangePolicy: policy } = pod.spec?.securityContext ?? {};
     const key = `${pod.metadata.uid}/${volume.name}`;
     if (gid !== undefined && !this.#given.has(key)) {
@@ -212,6 +215,9 @@ export class Volumes {
     if (medium === 'Memory' && !this.#deps.machine.isMounted(folder)) {
       const sizeBytes = sizeLimit === undefined ? undefined : quantityValue(sizeLimit);
       await this.#deps.machine.mountTmpfs(folder, { sizeBytes, signal });
+    } else if (isHugePages(medium) && !this.#deps.machine.isMounted(folder)) {
+      const pageSize = pageSizeOf(pod, medium ?? '');
+      await this.#deps.machine.mountHugepages(folder, { pageSize, signal });
     } else if (!isNew) {
       return;
     }
@@ -219,6 +225,37 @@ export class Volumes {
     if (fsGroup !== undefined) chownSync(folder, 0, fsGroup);
     chmodSync(folder, fsGroup === undefined ? 0o777 : 0o2777);
   }
+}
+
+function isMounted(medium: string | undefined): boolean {
+  return medium === 'Memory' || isHugePages(medium);
+}
+
+function isHugePages(medium: string | undefined): boolean {
+  return medium?.startsWith('HugePages') === true;
+}
+
+/** `2Mi`: named by the medium, or the only size that the pod asks for. */
+export function pageSizeOf(pod: Pod, medium: string): string {
+  const named = medium.slice('HugePages-'.length);
+  const containers = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
+  const asked = new Set(
+    containers
+      .flatMap(({ resources }) => Object.keys(resources?.requests ?? {}))
+      .filter((name) => name.startsWith('hugepages-'))
+      .map((name) => name.slice('hugepages-'.length)),
+  );
+  if (named === '' && asked.size > 1) {
+    throw new VolumeError(
+      `medium: ${medium} can't be used if container requests multiple huge page sizes`,
+    );
+  }
+  const [only] = asked;
+  const found = named === '' ? only : [...asked].find((size) => size === named);
+  if (found !== undefined) return found;
+  throw new VolumeError(
+    `hugePages storage requested, but there is no resource request for huge pages`,
+  );
 }
 
 /** The runtime would silently make a folder of a path that is missing, so it is looked at first. */
