@@ -6,12 +6,14 @@ import { join } from 'node:path';
 import type { Clock } from '#kit/clock.ts';
 import { type Logger, openLog } from '#kit/log.ts';
 import type { ClusterConfig } from './config.ts';
+import { prepareDataDir } from './data-dir.ts';
 
 export function openClusterLog(
   clock: Clock,
   config: Pick<ClusterConfig, 'dataDir' | 'logLevel'>,
 ): { readonly log: Logger; readonly writeLog: (line: string) => void } {
   const folder = join(config.dataDir, 'logs');
+  prepareDataDir(config.dataDir);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const file = openSync(join(folder, 'coracle.log'), 'a', 0o600);
   const writeLog = (line: string): void => {

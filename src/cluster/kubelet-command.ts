@@ -2,15 +2,19 @@
  * `coracle kubelet`: the kubelet alone, for any API server and any runtime that serves CRI v1.
  * Network and Services are the business of others, as with upstream's kubelet.
  *
- * It logs in with a kubeconfig; where that is missing it asks for a certificate with the bootstrap
- * kubeconfig and writes it. Settings come from `kubelet-settings.ts`.
+ * It logs in with a kubeconfig; where that is no file yet it asks for a certificate with the
+ * bootstrap kubeconfig and writes it. With `rotateCertificates` and `serverTLSBootstrap` it asks
+ * for others before they end. Without any kubeconfig it runs static pods. Settings come from
+ * `kubelet-settings.ts`.
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import {
+  type Client,
   type HttpConnections,
   type HttpTransportOptions,
-  kubeconfigText,
   openClient,
   openHttpTransport,
   openInformers,
@@ -23,12 +27,24 @@ import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import type { KeyPair } from '#kit/x509.ts';
-import { runKubelet } from '#kubelet';
+import { type KubeletOptions, runKubelet } from '#kubelet';
 import { addressTowards } from './address-towards.ts';
+import { keepRenewed } from './certificate-renewal.ts';
+import { CertificateStore } from './certificate-store.ts';
 import { ConfigError } from './config.ts';
+import { registryOptions } from './image-source-files.ts';
 import { readAccess } from './kubeconfig-access.ts';
 import type { KubeletConfig } from './kubelet-settings.ts';
-import { readPair, requestCertificate, selfSigned, writePair } from './node-certificates.ts';
+import { noServer } from './no-server.ts';
+import {
+  type Asked,
+  isUsable,
+  readPair,
+  requestCertificate,
+  selfSigned,
+  writePair,
+  writeSecret,
+} from './node-certificates.ts';
 
 const defaults = { port: 10_250, healthzPort: 10_248, healthzAddress: '127.0.0.1' } as const;
 
@@ -44,54 +60,33 @@ export async function runKubeletAlone(
   config: KubeletConfig,
   signal: AbortSignal,
 ): Promise<void> {
-  const { clock, random, log } = deps;
-  const { fields, nodeName, rootDir, strictProblem } = config;
+  const { clock, log } = deps;
+  const { rootDir, strictProblem } = config;
   if (strictProblem !== undefined) {
     log.warn('Using lenient decoding as strict decoding failed', { err: strictProblem });
   }
   if (config.unused.length > 0) log.warn('fields that are not acted on', { fields: config.unused });
   const access = await openAccess(deps, config, signal);
-  const nodeIP = config.nodeIP ?? (await addressTowards(access.server));
+  const nodeIP = config.nodeIP ?? (await ownAddress(access));
   mkdirSync(rootDir, { recursive: true });
-  using transport: HttpConnections = openHttpTransport(access);
+  using transport = access === undefined ? noServer() : openHttpTransport(access);
   const client = openClient({ transport, clock, userAgent: 'kubelet' });
-  const informers = openInformers({ client, clock, random, log });
   using runtime = await openRuntime({ clock, log }, { socketPath: config.runtimeSocket });
-  const serving = servingPair(deps, config, nodeIP);
-  const clientCAFile = fields.authentication?.x509?.clientCAFile;
-  const clientCA = clientCAFile === undefined ? '' : readFileSync(clientCAFile, 'utf8');
-  const { staticPodPath: path, staticPodURL: url, staticPodURLHeader: headers } = fields;
   const scope = new Scope(signal);
+  const renewal = { deps: { ...deps, client }, config, nodeIP, scope };
+  if (access !== undefined) renewClient(renewal, access, transport);
   let isReady = false;
-  scope.spawn((ending) => serveHealthz(fields, () => isReady, ending));
+  scope.spawn((ending) => serveHealthz(config.fields, () => isReady, ending));
+  const isStandalone = access === undefined;
+  const serving = servingOf(renewal, { isStandalone });
+  const onReady = (): void => {
+    isReady = true;
+  };
+  const options = { ...kubeletOptions(config, { nodeIP, isStandalone }), serving, onReady };
+  const informers = openInformers({ client, ...deps });
   scope.spawn((ending) => informers.run(ending));
-  scope.spawn((ending) =>
-    runKubelet(
-      { client, informers, runtime, clock, random, log },
-      {
-        ...{ nodeName, nodeIP, dataDir: rootDir, rootDir, clusterId: 'kubelet' },
-        labels: config.labels,
-        settings: config.settings,
-        clusterDNS: fields.clusterDNS ?? [],
-        clusterDomain: fields.clusterDomain ?? '',
-        port: fields.port ?? defaults.port,
-        serving: fields.enableServer === false ? undefined : { ...serving, clientCA },
-        podLogsDir: fields.podLogsDir ?? '/var/log/pods',
-        maxPods: fields.maxPods,
-        podPidsMax: (fields.podPidsLimit ?? -1) > 0 ? fields.podPidsLimit : undefined,
-        cgroupRoot: (fields.cgroupRoot ?? '').replace(/\/+$/, ''),
-        podCIDR: fields.podCIDR,
-        taints: fields.registerWithTaints,
-        registers: fields.registerNode,
-        staticPods: { path, url, headers: joined(headers) },
-        pluginsRoot: resolve(rootDir),
-        onReady: () => {
-          isReady = true;
-        },
-        signal: ending,
-      },
-    ),
-  );
+  const parts = { client, informers, runtime, ...deps };
+  scope.spawn((ending) => runKubelet(parts, { ...options, signal: ending }));
   try {
     await scope.join();
   } catch (error) {
@@ -99,32 +94,159 @@ export async function runKubeletAlone(
   }
 }
 
+function kubeletOptions(
+  config: KubeletConfig,
+  { nodeIP, isStandalone }: { readonly nodeIP: string; readonly isStandalone: boolean },
+): Omit<KubeletOptions, 'signal'> {
+  const { fields, nodeName, rootDir } = config;
+  const { staticPodPath: path, staticPodURL: url, staticPodURLHeader: headers } = fields;
+  return {
+    ...{ nodeName, nodeIP, dataDir: rootDir, rootDir, clusterId: 'kubelet' },
+    labels: config.labels,
+    settings: config.settings,
+    registries: registryOptions(config.images, { root: rootDir, environment: process.env }),
+    clusterDNS: fields.clusterDNS ?? [],
+    clusterDomain: fields.clusterDomain ?? '',
+    port: fields.port ?? defaults.port,
+    podLogsDir: fields.podLogsDir ?? '/var/log/pods',
+    maxPods: fields.maxPods,
+    podPidsMax: (fields.podPidsLimit ?? -1) > 0 ? fields.podPidsLimit : undefined,
+    cgroupRoot: (fields.cgroupRoot ?? '').replace(/\/+$/, ''),
+    podCIDR: fields.podCIDR,
+    taints: fields.registerWithTaints,
+    registers: isStandalone ? false : fields.registerNode,
+    staticPods: { path, url, headers: joined(headers) },
+    pluginsRoot: resolve(rootDir),
+  };
+}
+
 function joined(headers: Readonly<Record<string, readonly string[]>> = {}) {
   return Object.fromEntries(Object.entries(headers).map(([name, all]) => [name, all.join(', ')]));
 }
 
-/** The kubeconfig, after it was made with the one to begin with. */
+/** Without any kubeconfig the kubelet runs static pods, and nobody is asked. */
 async function openAccess(
   deps: Deps,
-  { kubeconfig, bootstrapKubeconfig, nodeName, certDir }: KubeletConfig,
+  config: KubeletConfig,
   signal: AbortSignal,
-): Promise<HttpTransportOptions> {
-  if (kubeconfig === undefined) throw new ConfigError('--kubeconfig: needed');
-  if (existsSync(kubeconfig)) return readAccess(kubeconfig, undefined);
-  if (bootstrapKubeconfig === undefined) {
-    throw new ConfigError(`invalid kubeconfig: stat ${kubeconfig}: no such file or directory`);
+): Promise<HttpTransportOptions | undefined> {
+  const { kubeconfig, bootstrapKubeconfig, nodeName } = config;
+  if (kubeconfig === undefined) {
+    if (bootstrapKubeconfig === undefined) {
+      deps.log.info('Standalone mode, no API client');
+      return undefined;
+    }
+    throw new ConfigError('--kubeconfig: needed, since there is a --bootstrap-kubeconfig');
   }
-  const access = readAccess(bootstrapKubeconfig, undefined);
-  using transport = openHttpTransport(access);
-  const client = openClient({ transport, clock: deps.clock, userAgent: 'kubelet' });
-  const asked = { nodeName, sort: 'client' } as const;
-  const pair = await requestCertificate({ ...deps, client }, asked, { signal });
-  writePair(certDir, 'kubelet-client-current', pair);
-  mkdirSync(dirname(kubeconfig), { recursive: true });
-  const { server, ca = '' } = access;
-  const text = kubeconfigText('default-auth', { server, caCert: ca, client: pair });
-  writeFileSync(kubeconfig, text, { mode: 0o600 });
-  return readAccess(kubeconfig, undefined);
+  const store = clientStore(config);
+  if (!existsSync(kubeconfig)) {
+    if (bootstrapKubeconfig === undefined) {
+      throw new ConfigError(`invalid kubeconfig: stat ${kubeconfig}: no such file or directory`);
+    }
+    const access = readAccess(bootstrapKubeconfig, undefined);
+    using transport = openHttpTransport(access);
+    const client = openClient({ transport, clock: deps.clock, userAgent: 'kubelet' });
+    const asked = { nodeName, sort: 'client' } as const;
+    const pair = await requestCertificate({ ...deps, client }, asked, { signal });
+    store.write(pair, deps.clock.now());
+    mkdirSync(dirname(kubeconfig), { recursive: true });
+    writeSecret(kubeconfig, ownKubeconfig(access, store.currentPath));
+  }
+  const access = readAccess(kubeconfig, undefined);
+  // One that it got later than the kubeconfig was written counts more.
+  const renewed = config.fields.rotateCertificates === true ? store.read() : undefined;
+  const isGood =
+    renewed !== undefined &&
+    isUsable(renewed, { nodeName, caCert: access.ca ?? '', nowMs: deps.clock.now() });
+  return isGood ? { ...access, ...renewed } : access;
+}
+
+function clientStore({ certDir }: KubeletConfig): CertificateStore {
+  return new CertificateStore(certDir, 'kubelet-client');
+}
+
+/** It names the file that always has the newest certificate. */
+function ownKubeconfig({ server, ca = '' }: HttpTransportOptions, pem: string): string {
+  const name = 'default-auth';
+  return `apiVersion: v1
+kind: Config
+clusters:
+  - name: default-cluster
+    cluster:
+      server: ${server}
+      certificate-authority-data: ${Buffer.from(ca).toString('base64')}
+users:
+  - name: ${name}
+    user:
+      client-certificate: ${JSON.stringify(pem)}
+      client-key: ${JSON.stringify(pem)}
+contexts:
+  - name: default-context
+    context:
+      cluster: default-cluster
+      namespace: default
+      user: ${name}
+current-context: default-context
+`;
+}
+
+interface Renewal {
+  readonly deps: Deps & { readonly client: Client };
+  readonly config: KubeletConfig;
+  readonly nodeIP: string;
+  readonly scope: Scope;
+}
+
+/** With `rotateCertificates`: as long as it runs, its certificate does not end. */
+function renewClient(
+  { deps, config, scope }: Renewal,
+  { cert, key }: HttpTransportOptions,
+  transport: HttpConnections,
+): void {
+  if (config.fields.rotateCertificates !== true || cert === undefined || key === undefined) return;
+  const asked: Asked = { nodeName: config.nodeName, sort: 'client' };
+  const use = (pair: KeyPair): void => {
+    clientStore(config).write(pair, deps.clock.now());
+    transport.useCertificate(pair);
+  };
+  const first = { cert, key };
+  scope.spawn((ending) => keepRenewed(deps, { asked, first, use, signal: ending }));
+}
+
+/** Undefined: it does not serve. */
+function servingOf(
+  renewal: Renewal,
+  { isStandalone }: { readonly isStandalone: boolean },
+): KubeletOptions['serving'] {
+  const { deps, config, nodeIP, scope } = renewal;
+  const { enableServer, serverTLSBootstrap, authentication } = config.fields;
+  if (enableServer === false) return undefined;
+  const clientCAFile = authentication?.x509?.clientCAFile;
+  const clientCA = clientCAFile === undefined ? '' : readFileSync(clientCAFile, 'utf8');
+  const own = servingPair(deps, config, nodeIP);
+  if (serverTLSBootstrap !== true || isStandalone) return { ...own, clientCA };
+  const { nodeName, certDir } = config;
+  const store = new CertificateStore(certDir, 'kubelet-server');
+  const kept = store.read();
+  const isGood = kept !== undefined && !isOver(kept, deps.clock.now());
+  const asked: Asked = { nodeName, sort: 'serving', dnsNames: [nodeName], ipAddresses: [nodeIP] };
+  return {
+    // Until somebody has signed, the one that it signs itself.
+    ...(isGood ? kept : own),
+    clientCA,
+    onServe: (server) => {
+      const use = (pair: KeyPair): void => {
+        store.write(pair, deps.clock.now());
+        server.useCertificate(pair);
+      };
+      const first = isGood ? kept : undefined;
+      scope.spawn((ending) => keepRenewed(deps, { asked, first, use, signal: ending }));
+    },
+  };
+}
+
+function isOver({ cert }: KeyPair, nowMs: number): boolean {
+  return new X509Certificate(cert).validToDate.getTime() <= nowMs;
 }
 
 /** The files that were named, or a pair that it signs itself and keeps, as upstream does. */
@@ -143,6 +265,14 @@ function servingPair(deps: Deps, config: KubeletConfig, nodeIP: string): KeyPair
   const pair = selfSigned(deps, names);
   writePair(config.certDir, 'kubelet', pair);
   return pair;
+}
+
+/** Towards the server; without one, the first that others may reach. */
+async function ownAddress(access: HttpTransportOptions | undefined): Promise<string> {
+  if (access !== undefined) return addressTowards(access.server);
+  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  const usable = all.find(({ family, internal }) => family === 'IPv4' && !internal);
+  return usable?.address ?? '127.0.0.1';
 }
 
 /** Plain HTTP for whoever watches over the process, on this machine only by default. */

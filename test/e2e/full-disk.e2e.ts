@@ -79,3 +79,17 @@ test('a full disk refuses writes, serves reads, and heals', async () => {
   server.signal('SIGTERM');
   await server.ended();
 });
+
+test('a disk that is full or read-only from the start is told of in one line', async () => {
+  await using server = await ServerProcess.open();
+  await using _disk = await smallDisk(server.dataDir, '1m');
+  const refusal = async (): Promise<string> => {
+    const { code, stderr } = await server.coracle('server', '--no-kubeconfig');
+    assert.equal(code, 1);
+    return stderr.trim();
+  };
+  const start = `coracle: --data-dir ${server.dataDir}: `;
+  assert.equal(await refusal(), `${start}1.0 MiB of disk are free, 4 are needed`);
+  await run('mount', '-o', 'remount,ro', server.dataDir);
+  assert.equal(await refusal(), `${start}the file system is read-only`);
+});

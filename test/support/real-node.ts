@@ -259,7 +259,7 @@ export class RealNode implements AsyncDisposable {
     await this.containerd.stop(options);
     await this.server[Symbol.asyncDispose]();
     await unmountBelow(this.dataDir, options);
-    removeCgroups();
+    removeCgroups(clusterId);
     const table = ['delete', 'table', 'ip', `coracle-${clusterId}-pods`];
     await runCommand('nft', table, { ...options, timeoutMs: 5000 });
     rmSync(this.dataDir, { recursive: true, force: true });
@@ -303,7 +303,7 @@ function servingPair(issuer: KeyPair): KeyPair {
 }
 
 /** The kubelet keeps its own parents for the next pod; after the test nothing may be left. */
-function removeCgroups(): void {
+export function removeCgroups(clusterId: string): void {
   const trees = readMounts().filter(({ type }) => type === 'cgroup' || type === 'cgroup2');
   for (const { mountPoint } of trees) removeTree(join(mountPoint, `coracle-${clusterId}`));
 }
