@@ -135,8 +135,11 @@ export interface Resource<Hub extends KubeObject = KubeObject> {
   readonly gracePeriodSeconds?: ((hub: Hub) => number | undefined) | undefined;
   /** What a client is told whose delete says nothing of dependants. */
   readonly deleteWarning?: string | undefined;
-  /** What happens to dependants when a delete says nothing; default background. */
-  readonly defaultPropagation?: ('background' | 'orphan' | 'foreground') | undefined;
+  /**
+   * What happens to dependants when a delete says nothing; default background. With none, objects
+   * have no dependants, and what a delete says of them is not heard.
+   */
+  readonly defaultPropagation?: ('background' | 'orphan' | 'foreground' | 'none') | undefined;
   /** Milliseconds after which a stored object disappears by itself (Events). */
   readonly ttlMs?: number | undefined;
   /** May an update come without a resourceVersion? Default true. */

@@ -25,7 +25,7 @@ export function planDeletion(
   options: DeleteOptions,
   nowMs: number,
 ): DeletionPlan {
-  if (isNamespace(hub)) return planNamespaceDeletion(hub, options, nowMs);
+  if (isNamespace(hub)) return planNamespaceDeletion(resource, hub, options, nowMs);
   const finalizers = finalizersFor(resource, hub, options);
   const graceSeconds = graceFor(resource, hub, options);
   const status = options.accepted ? 202 : 200;
@@ -115,6 +115,7 @@ function finalizersFor(
   options: DeleteOptions,
 ): readonly string[] {
   const given = hub.metadata.finalizers ?? [];
+  if (resource.defaultPropagation === 'none') return given;
   const kept = given.filter((name) => name !== orphanFinalizer && name !== foregroundFinalizer);
   const propagation = options.propagation ?? impliedPropagation(resource, given);
   switch (propagation) {
@@ -143,6 +144,7 @@ function isNamespace(hub: KubeObject): boolean {
 
 /** A namespace becomes Terminating; its content goes first, then its own finalizer, then it. */
 function planNamespaceDeletion(
+  resource: Resource,
   hub: KubeObject,
   options: DeleteOptions,
   nowMs: number,
@@ -152,7 +154,8 @@ function planNamespaceDeletion(
     readonly spec?: { readonly finalizers?: readonly string[] };
     readonly status?: object;
   };
-  const { deletionTimestamp, finalizers = [] } = hub.metadata;
+  const { deletionTimestamp } = hub.metadata;
+  const finalizers = finalizersFor(resource, hub, options);
   const waits = finalizers.length > 0 || (namespace.spec?.finalizers ?? []).length > 0;
   if (!waits) return { do: 'remove' };
   if (deletionTimestamp !== undefined) return { do: 'nothing' };

@@ -10,6 +10,7 @@ import { ageColumn, nameColumn } from '../columns.ts';
 import { validateConditions } from '../condition-validation.ts';
 import { changeMember, fillAbsent } from '../fill-in.ts';
 import { sameShapeView } from '../legacy-view.ts';
+import { statusAlone } from '../status-update.ts';
 import { textColumn } from '../text-column.ts';
 import type {
   MatchCondition,
@@ -71,7 +72,7 @@ export function validatingAdmissionPolicyResource(): Resource {
     hasStatus: true,
     prepareForCreate: (policy) => ({ ...policy, status: {} }),
     prepareForUpdate: (next, old) => ({ ...next, status: old.status }),
-    prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
+    prepareForStatusUpdate: statusAlone,
     validate: validateValidating,
     validateStatusUpdate: validateValidatingStatus,
     columns: [

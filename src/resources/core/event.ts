@@ -34,6 +34,7 @@ export function eventResource(): Resource {
     hasStatus: false,
     specChanged: () => false,
     allowCreateOnUpdate: true,
+    defaultPropagation: 'none',
     ttlMs,
     nameRule: 'pathSegment',
     validate: validateEvent,

@@ -20,16 +20,6 @@ export function serviceAccountResource(): Resource {
     hasStatus: false,
     specChanged: () => false,
     validate: () => [],
-    columns: [
-      nameColumn(),
-      {
-        name: 'Secrets',
-        type: 'string',
-        description: 'Number of secrets that the account may use.',
-        priority: 0,
-        cell: ({ secrets }) => secrets?.length ?? 0,
-      },
-      ageColumn(),
-    ],
+    columns: [nameColumn(), ageColumn()],
   });
 }

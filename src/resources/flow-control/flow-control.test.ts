@@ -84,7 +84,7 @@ test('levels queue in a common way unless they say otherwise', () => {
   const { Queues, HandSize, QueueLengthLimit, NominalConcurrencyShares } = cells(0);
   assert.deepEqual(
     [NominalConcurrencyShares, Queues, HandSize, QueueLengthLimit],
-    ['30', '64', '8', '50'],
+    [30, 64, 8, 50],
   );
   const exempt = level({ type: 'Exempt' });
   assert.deepEqual(exempt.hub.spec?.exempt, { nominalConcurrencyShares: 0, lendablePercent: 0 });

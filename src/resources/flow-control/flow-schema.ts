@@ -7,6 +7,7 @@ import { labelProblems, subdomainProblems } from '#api/names.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { changeMember, fillIn } from '../fill-in.ts';
+import { statusAlone } from '../status-update.ts';
 import { textColumn } from '../text-column.ts';
 import type {
   FlowSchema,
@@ -42,7 +43,7 @@ export function flowSchemaResource(): Resource {
     hasStatus: true,
     prepareForCreate: (schema) => ({ ...schema, status: {} }),
     prepareForUpdate: (next, old) => ({ ...next, status: old.status }),
-    prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
+    prepareForStatusUpdate: statusAlone,
     validate: validateFlowSchema,
     columns: [
       nameColumn(),
@@ -53,7 +54,7 @@ export function flowSchemaResource(): Resource {
       }),
       {
         name: 'MatchingPrecedence',
-        type: 'integer',
+        type: 'string',
         description: 'Schemas with lower numbers are asked first.',
         priority: 0,
         cell: ({ spec }) => spec?.matchingPrecedence ?? 0,

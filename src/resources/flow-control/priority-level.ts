@@ -6,6 +6,7 @@ import { type FieldError, forbidden, invalid, notSupported, required } from '#ap
 import { type Column, defineResource, type Resource } from '#api/resource.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { changeMember, fillIn } from '../fill-in.ts';
+import { statusAlone } from '../status-update.ts';
 import { textColumn } from '../text-column.ts';
 import type {
   LimitedPriorityLevelConfiguration,
@@ -42,7 +43,7 @@ export function priorityLevelConfigurationResource(): Resource {
     hasStatus: true,
     prepareForCreate: (level) => ({ ...level, status: {} }),
     prepareForUpdate: (next, old) => ({ ...next, status: old.status }),
-    prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
+    prepareForStatusUpdate: statusAlone,
     validate: validateLevel,
     columns: [
       nameColumn(),
@@ -81,15 +82,10 @@ function queueColumns(): readonly Column<PriorityLevelConfiguration>[] {
     name: string,
     description: string,
     value: (spec: PriorityLevelConfigurationSpec) => number | undefined,
-  ): Column<PriorityLevelConfiguration> =>
-    textColumn({
-      name,
-      description,
-      cell: ({ spec }) => {
-        const number = spec === undefined ? undefined : value(spec);
-        return number === undefined ? '<none>' : String(number);
-      },
-    });
+  ): Column<PriorityLevelConfiguration> => ({
+    ...{ name, description, type: 'string', priority: 0 },
+    cell: ({ spec }) => (spec === undefined ? undefined : value(spec)) ?? '<none>',
+  });
   const queuing = ({ limited }: PriorityLevelConfigurationSpec): QueuingConfiguration | undefined =>
     limited?.limitResponse?.queuing;
   return [

@@ -11,6 +11,7 @@ import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { parseBlock, validateBlock } from '../ip-block.ts';
 import { sameShapeView } from '../legacy-view.ts';
+import { statusAlone } from '../status-update.ts';
 import { textColumn } from '../text-column.ts';
 import type { IPAddress, ServiceCIDR } from '../types/networking-v1.ts';
 import { hubView } from '../view.ts';
@@ -52,7 +53,6 @@ export function ipAddressResource(): Resource {
           return [of.toLowerCase(), ...(namespace === '' ? [] : [namespace]), name].join('/');
         },
       }),
-      ageColumn(),
     ],
   });
 }
@@ -114,7 +114,7 @@ export function serviceCIDRResource(): Resource {
     specChanged: () => false,
     prepareForCreate: (range) => ({ ...range, status: {} }),
     prepareForUpdate: (next, old) => ({ ...next, status: old.status }),
-    prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
+    prepareForStatusUpdate: statusAlone,
     validate: validateServiceCIDR,
     validateUpdate: validateServiceCIDRUpdate,
     columns: [

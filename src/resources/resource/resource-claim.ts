@@ -8,6 +8,7 @@ import { defineResource, type Resource } from '#api/resource.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { changeMember, without } from '../fill-in.ts';
+import { statusAlone } from '../status-update.ts';
 import { textColumn } from '../text-column.ts';
 import type { ResourceClaim, ResourceClaimTemplate } from '../types/resource-v1.ts';
 import { hubView } from '../view.ts';
@@ -54,10 +55,8 @@ export function resourceClaimResource(): Resource {
 }
 
 /** A status says nothing of metadata; what drivers told of a device goes with the device. */
-function prepareStatus(next: ResourceClaim, { metadata: old, spec, status }: ResourceClaim) {
-  const { labels, annotations, finalizers, ownerReferences } = old;
-  const metadata = { ...next.metadata, labels, annotations, finalizers, ownerReferences };
-  return { ...next, metadata, spec, status: withoutReturned(next.status, status) };
+function prepareStatus(next: ResourceClaim, old: ResourceClaim): ResourceClaim {
+  return { ...statusAlone(next, old), status: withoutReturned(next.status, old.status) };
 }
 
 function withoutReturned(

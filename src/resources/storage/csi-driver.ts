@@ -61,6 +61,9 @@ function setDriverDefaults(driver: CSIDriver): CSIDriver {
   return spec === driver.spec ? driver : { ...driver, spec };
 }
 
+/** How often a node looks again how many volumes it takes. */
+const periodSecondsMin = 10;
+
 function validateDriver({ metadata, spec }: CSIDriver): FieldError[] {
   const { fsGroupPolicy, volumeLifecycleModes = [], tokenRequests = [] } = spec;
   const errors = validateDriverName(metadata.name ?? '', 'metadata.name');
@@ -71,6 +74,11 @@ function validateDriver({ metadata, spec }: CSIDriver): FieldError[] {
   if (!fsGroupPolicy) errors.push(required('spec.fsGroupPolicy'));
   else if (!groupPolicies.includes(fsGroupPolicy)) {
     errors.push(notSupported('spec.fsGroupPolicy', fsGroupPolicy, groupPolicies));
+  }
+  const seconds = spec.nodeAllocatableUpdatePeriodSeconds;
+  if (seconds !== undefined && seconds < periodSecondsMin) {
+    const detail = `must be greater than or equal to ${periodSecondsMin} seconds`;
+    errors.push(invalid('spec.nodeAllocatableUpdatePeriodSeconds', seconds, detail));
   }
   return [...errors, ...validateTokenRequests(tokenRequests)];
 }

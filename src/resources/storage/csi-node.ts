@@ -11,7 +11,7 @@ import { ageColumn, nameColumn } from '../columns.ts';
 import { changeMember, nullWhereEmpty } from '../fill-in.ts';
 import { validateLabelSelector } from '../label-selector-validation.ts';
 import { sameShapeView } from '../legacy-view.ts';
-import { textColumn } from '../text-column.ts';
+import { createdAtColumn } from '../text-column.ts';
 import type { CSINode, CSINodeDriver, CSIStorageCapacity } from '../types/storage-v1.ts';
 import { validateNotNegative } from '../value-validation.ts';
 import { hubView } from '../view.ts';
@@ -98,7 +98,7 @@ function validateNodeUpdate(next: CSINode, old: CSINode): FieldError[] {
   return (next.spec?.drivers ?? []).flatMap((driver) => {
     const before = old.spec?.drivers?.find(({ name }) => name === driver.name);
     if (before === undefined || jsonEqual(fixed(driver), fixed(before))) return [];
-    return [invalid('CSINodeDriver', driver, 'field is immutable')];
+    return [invalid('spec.drivers', fixed(driver), 'field is immutable')];
   });
 }
 
@@ -125,19 +125,7 @@ export function csiStorageCapacityResource(): Resource {
       (['nodeTopology', 'storageClassName'] as const)
         .filter((field) => !jsonEqual(next[field], old[field]))
         .map((field) => invalid(field, next[field], 'field is immutable')),
-    columns: [
-      nameColumn(),
-      textColumn({
-        name: 'StorageClassName',
-        description: 'The class that the storage is for.',
-        cell: ({ storageClassName }) => storageClassName,
-      }),
-      textColumn({
-        name: 'Capacity',
-        description: 'What is left.',
-        cell: ({ capacity = '<unset>' }) => capacity,
-      }),
-    ],
+    columns: [nameColumn(), createdAtColumn()],
   });
 }
 

@@ -148,7 +148,7 @@ test('capacities belong to a class and a place', () => {
   const fields = { storageClassName: 'fast', capacity: '1Gi', nodeTopology: {} };
   const { hub, errors, cells } = create<CSIStorageCapacity>('CSIStorageCapacity', fields);
   assert.deepEqual(errors, []);
-  assert.equal(cells(0)['Capacity'], '1Gi');
+  assert.equal(Object.keys(cells(0)).join(), 'Name,Created At');
   assert.deepEqual(updated({ ...hub, storageClassName: 'slow', capacity: '-1' }, hub).errors, [
     'capacity: Invalid value: "-1": must be greater than or equal to 0',
     'storageClassName: Invalid value: "slow": field is immutable',
@@ -178,5 +178,29 @@ test('an attachment is one volume on one node, for good', () => {
   ]);
   assert.deepEqual(refused({ persistentVolumeName: '' }), [
     'spec.source.persistentVolumeName: Required value: must specify non empty persistentVolumeName',
+  ]);
+});
+
+test('a status of an attachment changes nothing but the status', () => {
+  const spec = {
+    attacher: 'csi.example.com',
+    nodeName: 'n',
+    source: { persistentVolumeName: 'v' },
+  };
+  const { hub } = create<VolumeAttachment>('VolumeAttachment', { spec });
+  const next = {
+    ...hub,
+    metadata: { ...hub.metadata, labels: { a: 'b' } },
+    spec: { ...spec, nodeName: 'other' },
+    status: { attached: true },
+  };
+  const written = updated<VolumeAttachment>(next, hub, 'status').hub;
+  assert.deepEqual(written, { ...hub, status: { attached: true } });
+});
+
+test('a driver is asked how many volumes a node takes every ten seconds at most', () => {
+  const fields = { spec: { nodeAllocatableUpdatePeriodSeconds: 9 } };
+  assert.deepEqual(create<CSIDriver>('CSIDriver', fields).errors, [
+    'spec.nodeAllocatableUpdatePeriodSeconds: Invalid value: 9: must be greater than or equal to 10 seconds',
   ]);
 });

@@ -8,6 +8,7 @@ import { defineResource, type Resource } from '#api/resource.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { sameShapeView } from '../legacy-view.ts';
+import { statusAlone } from '../status-update.ts';
 import { textColumn } from '../text-column.ts';
 import type { VolumeAttachment } from '../types/storage-v1.ts';
 import { hubView } from '../view.ts';
@@ -34,17 +35,20 @@ export function volumeAttachmentResource(): Resource {
     specChanged: () => false,
     prepareForCreate: (attachment) => ({ ...attachment, status: { attached: false } }),
     prepareForUpdate: (next, old) => ({ ...next, status: old.status }),
-    prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
+    prepareForStatusUpdate: statusAlone,
     validate: validateAttachment,
     validateUpdate: (next, old) =>
       jsonEqual(next.spec, old.spec) ? [] : [invalid('spec', next.spec, 'field is immutable')],
     columns: [
       nameColumn(),
-      textColumn({
-        name: 'Attacher',
-        description: 'The driver that attaches.',
-        cell: ({ spec }) => spec.attacher,
-      }),
+      {
+        ...textColumn<VolumeAttachment>({
+          name: 'Attacher',
+          description: 'The driver that attaches.',
+          cell: ({ spec }) => spec.attacher,
+        }),
+        format: 'name',
+      },
       textColumn({
         name: 'PV',
         description: 'The volume.',

@@ -184,7 +184,7 @@ test('services in a list', () => {
   const ingress = [{ ip: '1.2.3.4' }, { hostname: 'a-very-long-name.example.com' }];
   assert.equal(
     cells({ type: 'LoadBalancer', ports: [http] }, { loadBalancer: { ingress } }),
-    'LoadBalancer <none> 1.2.3.4,a-ver... 80/TCP 5m <none>',
+    'LoadBalancer <none> 1.2.3.4,a-very-long-name.example.com 80/TCP 5m <none>',
   );
   assert.equal(
     cells({ type: 'ExternalName', externalName: 'example.com' }),
