@@ -38,15 +38,20 @@ export const actorNames = [
   'adoptions',
   'cronJobs',
   'daemonSets',
+  'devices',
   'drains',
+  'floods',
   'jobs',
   'namespaces',
   'owners',
+  'placements',
   'priorities',
   'quotas',
   'registers',
+  'selectors',
   'services',
   'statefulSets',
+  'taints',
 ] as const;
 
 export function planOptions(seed: number): SimulationOptions {

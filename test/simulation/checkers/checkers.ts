@@ -6,6 +6,7 @@ import type { Checker } from './checker.ts';
 import { CronStarts } from './cron-starts.ts';
 import { DaemonPlacement } from './daemon-placement.ts';
 import { DeploymentFloor } from './deployment-floor.ts';
+import { DevicesGivenOnce } from './devices-given-once.ts';
 import { Disturbances } from './disturbances.ts';
 import { ForegroundOwners, Garbage } from './garbage.ts';
 import { HeldObjects } from './held-objects.ts';
@@ -15,6 +16,7 @@ import { NamespaceEmpty } from './namespace-empty.ts';
 import { NoPodOnTwoNodes } from './no-pod-on-two-nodes.ts';
 import { OneLeader } from './one-leader.ts';
 import { OneManager } from './one-manager.ts';
+import { PodsApart } from './pods-apart.ts';
 import { PodsFit } from './pods-fit.ts';
 import { Preemption } from './preemption.ts';
 import { QuotaHeld } from './quota-held.ts';
@@ -37,6 +39,8 @@ export function openCheckers(truth: Truth): Checkers {
     new DeploymentFloor(),
     new ReplicaExcess(truth, disturbances),
     new PodsFit(truth, disturbances),
+    new PodsApart(truth, disturbances),
+    new DevicesGivenOnce(truth),
     new OneManager(),
     new OneLeader(),
     new Preemption(truth),

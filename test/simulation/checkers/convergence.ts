@@ -8,6 +8,18 @@ import type { Deployment, ReplicaSet } from '#resources/types/apps-v1.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
 import { hasEnded } from '../states.ts';
 import { isNodeReady, isPodReady } from '../trace.ts';
+import type { Truth } from '../truth.ts';
+
+/** The same of all Deployments in a namespace. */
+export function missingIn(
+  truth: Truth,
+  namespace: string,
+  wanted: readonly string[],
+): readonly string[] {
+  const kinds = ['Deployment', 'ReplicaSet', 'Pod'] as const;
+  const objects = kinds.flatMap((kind) => [...truth.of(kind, namespace)]);
+  return missing([...truth.of('Node'), ...objects], wanted);
+}
 
 /** What is still missing; empty when the cluster has converged. */
 export function missing(

@@ -28,17 +28,28 @@ export class PodsFit implements Checker {
   }
 
   onEvent(event: WorldEvent, nowMs: number): string | undefined {
-    if (event.what !== 'put' || event.object.kind !== 'Pod') return undefined;
-    // The kind says the type of what the store holds.
-    const [pod, before] = [event.object as Pod, event.before as Pod | undefined];
+    const pod = justBound(event);
+    if (pod === undefined || !schedulersQuiet(this.#disturbances, nowMs)) return undefined;
     const name = pod.spec?.nodeName ?? '';
-    if (name === '' || before?.spec?.nodeName === name) return undefined;
-    if (!this.#disturbances.quietOf(schedulers, excuseMs, nowMs)) return undefined;
     const node = this.#truth.find<Node>('Node', name);
     if (node === undefined) return undefined;
     this.judged += 1;
     return overfull(node, podsOn(this.#truth, name));
   }
+}
+
+/** The pod, if this is the moment in which it gets its node. */
+export function justBound(event: WorldEvent): Pod | undefined {
+  if (event.what !== 'put' || event.object.kind !== 'Pod') return undefined;
+  // The kind says the type of what the store holds.
+  const [pod, before] = [event.object as Pod, event.before as Pod | undefined];
+  const name = pod.spec?.nodeName ?? '';
+  return name === '' || before?.spec?.nodeName === name ? undefined : pod;
+}
+
+/** Whether they know what they have done. */
+export function schedulersQuiet(disturbances: Disturbances, nowMs: number): boolean {
+  return disturbances.quietOf(schedulers, excuseMs, nowMs);
 }
 
 export function podsOn(truth: Truth, nodeName: string): readonly Pod[] {

@@ -4,7 +4,7 @@
  */
 import { deployments } from '#resources/kinds.ts';
 import type { Deployment } from '#resources/types/apps-v1.ts';
-import { missing } from '../checkers/convergence.ts';
+import { missingIn } from '../checkers/convergence.ts';
 import type { Actor, User } from './user.ts';
 import { containersOf } from './user.ts';
 
@@ -58,14 +58,7 @@ export class Deployments implements Actor {
   }
 
   missing(): readonly string[] {
-    const { truth } = this.#user;
-    const objects = [
-      ...truth.of('Node'),
-      ...truth.of('Deployment', namespace),
-      ...truth.of('ReplicaSet', namespace),
-      ...truth.of('Pod', namespace),
-    ];
-    return missing(objects, this.#names);
+    return missingIn(this.#user.truth, namespace, this.#names);
   }
 
   async #create(signal: AbortSignal): Promise<void> {

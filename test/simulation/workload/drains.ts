@@ -7,9 +7,9 @@ import { ApiError, isReason } from '#api/errors.ts';
 import { deployments, nodes as nodeKind, podDisruptionBudgets, pods } from '#resources/kinds.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
 import type { PodDisruptionBudget } from '#resources/types/policy-v1.ts';
-import { missing } from '../checkers/convergence.ts';
+import { missingIn } from '../checkers/convergence.ts';
 import { ConnectionLost } from '../faults.ts';
-import { type Actor, containersOf, type User } from './user.ts';
+import { type Actor, containersOf, deploymentOf, type User } from './user.ts';
 
 export const budgetsNamespace = 'budgets';
 const namespace = budgetsNamespace;
@@ -38,9 +38,8 @@ export class Drains implements Actor {
     const user = this.#user;
     await user.createNamespace(namespace, signal);
     const labels = { app: name };
-    const template = { metadata: { labels }, spec: { containers: containersOf('20m') } };
-    const spec = { replicas: user.between(2, 5), selector: { matchLabels: labels }, template };
-    const made = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name, namespace }, spec };
+    const containers = containersOf('20m');
+    const made = deploymentOf({ name, namespace }, user.between(2, 5), { containers });
     await user.create(deployments, made, signal);
     const budget: PodDisruptionBudget = {
       apiVersion: 'policy/v1',
@@ -83,13 +82,7 @@ export class Drains implements Actor {
     const problems = [...truth.of<Node>('Node')]
       .filter(({ spec }) => spec?.unschedulable === true)
       .map(({ metadata }) => `node ${metadata.name} is cordoned`);
-    const objects = [
-      ...truth.of('Node'),
-      ...truth.of('Deployment', namespace),
-      ...truth.of('ReplicaSet', namespace),
-      ...truth.of('Pod', namespace),
-    ];
-    return [...problems, ...missing(objects, [name])];
+    return [...problems, ...missingIn(truth, namespace, [name])];
   }
 
   async #drain(signal: AbortSignal): Promise<void> {

@@ -5,7 +5,7 @@
 import { configMaps, deployments, namespaces, services } from '#resources/kinds.ts';
 import type { Namespace, Service } from '#resources/types/core-v1.ts';
 import { holdFinalizer } from './owners.ts';
-import { type Actor, containersOf, type User } from './user.ts';
+import { type Actor, containersOf, deploymentOf, type User } from './user.ts';
 
 const names = ['team-a', 'team-b'] as const;
 const steps = ['fill', 'fill', 'delete', 'delete', 'create'] as const;
@@ -89,10 +89,8 @@ export class Namespaces implements Actor {
     if (held) this.#held.set(name, namespace);
     if (!user.happens(0.5)) return;
     const labels = { app: name };
-    const template = { metadata: { labels }, spec: { containers: containersOf('20m') } };
-    const spec = { replicas: user.between(0, 3), selector: { matchLabels: labels }, template };
     const at = { name, namespace };
-    const made = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: at, spec };
+    const made = deploymentOf(at, user.between(0, 3), { containers: containersOf('20m') });
     await user.create(deployments, made, signal);
     const ports = [{ port: 80 }];
     const service: Service = {

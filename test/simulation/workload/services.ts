@@ -12,6 +12,8 @@ import { Made, type Named } from './made.ts';
 import { type Actor, containersOf, replicaSetOf, type User } from './user.ts';
 
 const namespace = 'services';
+const mirror = 'endpointslicemirroring-controller.k8s.io';
+const managedBy = 'endpointslice.kubernetes.io/managed-by';
 const kin = { role: 'server' } as const;
 const stems = ['red', 'blue'] as const;
 const steps = [
@@ -92,7 +94,9 @@ export class Services implements Actor {
     for (const service of truth.of<Service>('Service', namespace)) {
       const { name = '' } = service.metadata;
       const wanted = [...(this.#written.get(name) ?? this.#addressesOf(service))].sort().join();
-      const sliced = this.#slicesOf(name).sort().join();
+      // Slices of a selector that was taken away are nobody's to delete, as upstream has it.
+      const manager = this.#written.has(name) ? mirror : undefined;
+      const sliced = this.#slicesOf(name, manager).sort().join();
       if (sliced !== wanted) problems.push(`slices of ${name} say ${sliced}, not ${wanted}`);
       const found = truth.find<Endpoints>('Endpoints', name, namespace);
       const older = (found?.subsets ?? []).flatMap(({ addresses = [] }) => addresses);
@@ -102,11 +106,13 @@ export class Services implements Actor {
     return problems;
   }
 
-  #slicesOf(name: string): string[] {
+  #slicesOf(name: string, manager: string | undefined): string[] {
     const addresses: string[] = [];
     const slices = this.#user.truth.of<EndpointSlice>('EndpointSlice', namespace);
     for (const { metadata, endpoints: all } of slices) {
-      if (metadata.labels?.['kubernetes.io/service-name'] !== name) continue;
+      const { labels = {} } = metadata;
+      if (labels['kubernetes.io/service-name'] !== name) continue;
+      if (manager !== undefined && labels[managedBy] !== manager) continue;
       for (const { conditions, addresses: own } of all ?? []) {
         if (conditions?.ready !== false) addresses.push(...own);
       }

@@ -13,8 +13,8 @@ import type { Client, DeleteOptions, PatchType } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import type { Random } from '#kit/random.ts';
 import { namespaces } from '#resources/kinds.ts';
-import type { ReplicaSet } from '#resources/types/apps-v1.ts';
-import type { PodTemplateSpec } from '#resources/types/core-v1.ts';
+import type { Deployment, ReplicaSet } from '#resources/types/apps-v1.ts';
+import type { PodSpec, PodTemplateSpec } from '#resources/types/core-v1.ts';
 import { ConnectionLost } from '../faults.ts';
 import { oneOf } from '../options.ts';
 import type { WorldEvent } from '../trace.ts';
@@ -154,6 +154,17 @@ export class User {
 /** A container that asks for this much. */
 export function containersOf(cpu: string): readonly { name: string; image: string }[] {
   return [{ name: 'c', image: 'web:1', ...{ resources: { requests: { cpu } } } }];
+}
+
+export function deploymentOf(
+  metadata: { readonly namespace: string; readonly name: string },
+  replicas: number,
+  spec: PodSpec,
+): Deployment {
+  const labels = { app: metadata.name };
+  const template = { metadata: { labels }, spec };
+  const wanted = { replicas, selector: { matchLabels: labels }, template };
+  return { apiVersion: 'apps/v1', kind: 'Deployment', metadata, spec: wanted };
 }
 
 /** A set of equal pods, which it selects by some of their labels. */

@@ -9,30 +9,40 @@ import type { Chaos } from './chaos.ts';
 import { CronJobs } from './cron-jobs.ts';
 import { DaemonSets } from './daemon-sets.ts';
 import { Deployments } from './deployments.ts';
+import { Devices } from './devices.ts';
 import { Drains } from './drains.ts';
+import { Floods } from './floods.ts';
 import { Jobs } from './jobs.ts';
 import { Namespaces } from './namespaces.ts';
 import { Owners } from './owners.ts';
+import { Placements } from './placements.ts';
 import { Priorities } from './priorities.ts';
 import { Quotas } from './quotas.ts';
 import { registersNamespace } from './registers.ts';
+import { Selectors } from './selectors.ts';
 import { Services } from './services.ts';
 import { StatefulSets } from './stateful-sets.ts';
+import { Taints } from './taints.ts';
 import type { Actor, User } from './user.ts';
 
 const actorsOf: Readonly<Record<string, (user: User, options: SimulationOptions) => Actor>> = {
   adoptions: (user) => new Adoptions(user),
   cronJobs: (user) => new CronJobs(user),
   daemonSets: (user) => new DaemonSets(user),
+  devices: (user) => new Devices(user),
   drains: (user) => new Drains(user),
+  floods: (user) => new Floods(user),
   jobs: (user) => new Jobs(user),
   owners: (user) => new Owners(user),
   namespaces: (user) => new Namespaces(user),
+  placements: (user) => new Placements(user),
   priorities: (user, { capacity, nodes }) =>
     new Priorities(user, { cpu: Number(capacity['cpu']), nodes }),
   quotas: (user) => new Quotas(user),
+  selectors: (user) => new Selectors(user),
   services: (user) => new Services(user),
   statefulSets: (user) => new StatefulSets(user),
+  taints: (user) => new Taints(user),
   registers: (user) => ({
     begin: (signal) => user.createNamespace(registersNamespace, signal),
     step: async () => {},
