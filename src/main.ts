@@ -13,6 +13,7 @@ import type { Progress } from './cluster/cluster.ts';
 import type { InstallFlags, TokenAction } from './cluster/command-line.ts';
 import type { ClusterConfig, Flags, Machine } from './cluster/config.ts';
 import type { HollowFlags } from './cluster/hollow-settings.ts';
+import type { SchedulerFlags } from './cluster/scheduler-command.ts';
 import type { TokenFlags } from './cluster/token-command.ts';
 
 const version = '0.1.0';
@@ -60,6 +61,7 @@ async function runCommandLine(args: readonly string[]): Promise<void> {
       await uninstall(machineDeps(), { name: flags.name, stopPods: () => down(config) });
     },
     hollow: (flags) => hollow(flags),
+    scheduler: (flags) => scheduler(flags),
     why: async (target, flags) => {
       const { why } = await import('./cluster/why-command.ts');
       const kubeconfig = process.env['KUBECONFIG'];
@@ -81,7 +83,7 @@ async function install(flags: InstallFlags, upFlags: readonly string[]): Promise
   const entry = fileURLToPath(new URL('../bin/coracle.js', import.meta.url));
   await installService(machineDeps(), {
     name: flags.name,
-    program: [process.execPath, entry],
+    program: [process.execPath, ...process.execArgv, entry],
     flags: upFlags,
     config,
     start: flags.start !== false,
@@ -176,6 +178,24 @@ async function hollow(flags: HollowFlags): Promise<void> {
   const write = (line: string): void => void process.stdout.write(line);
   const log = openLog({ clock, level: config.logLevel, format: 'text', write });
   await joinWithHollowNodes({ clock, random: systemRandom(), log }, config, stop.signal);
+  process.exit(0);
+}
+
+/** A scheduler of a cluster that runs somewhere else, until a signal ends it. */
+async function scheduler(flags: SchedulerFlags): Promise<void> {
+  const commands = await import('./cluster/scheduler-command.ts');
+  const { systemClock } = await import('./kit/clock.ts');
+  const { systemRandom } = await import('./kit/random.ts');
+  const { openLog } = await import('./kit/log.ts');
+  const settings = commands.readSchedulerSettings(flags, process.env);
+  const clock = systemClock();
+  const stop = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => stop.abort(new Error(`got ${name}`)));
+  }
+  const write = (line: string): void => void process.stdout.write(line);
+  const log = openLog({ clock, level: settings.logLevel, format: 'text', write });
+  await commands.scheduleFor({ clock, random: systemRandom(), log }, settings, stop.signal);
   process.exit(0);
 }
 

@@ -64,7 +64,9 @@ export async function startOurs(
     await serve(JSON.parse(process.argv[1]));
   `;
   const startedMs = clock.monotonic();
-  const args = ['--input-type=module', '-e', entry, JSON.stringify(settings)];
+  // What `scripts/bootstrap.js` gives the program, too.
+  const flags = ['--max-semi-space-size=8'];
+  const args = [...flags, '--input-type=module', '-e', entry, JSON.stringify(settings)];
   const processes = [spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] })];
   const target = { port, ca: ca.cert, ...client };
   return await started('ours', { folder, processes, target, startedMs });
