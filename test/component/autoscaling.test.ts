@@ -15,6 +15,7 @@ import {
 import type { HorizontalPodAutoscaler, MetricSpec } from '#resources/types/autoscaling-v2.ts';
 import { covers, superseded } from '#test/covers.ts';
 import { openWorld, type World } from './control-world.ts';
+import { heading, printed } from './printed.ts';
 
 const namespace = 'default';
 const at = { namespace, name: 'php-apache' };
@@ -136,7 +137,7 @@ async function told(world: World): Promise<readonly string[]> {
 }
 
 test('the walkthrough: 305 percent of one pod makes 7; when the load stops, 1 again', async (t) => {
-  covers('HPA-006', 'HPA-011', 'HPA-023', 'HPA-026');
+  covers('HPA-006', 'HPA-011', 'HPA-019', 'HPA-023', 'HPA-026');
   superseded('HPA-024', { by: 'v1.6', now: 'the same, but nothing counts generations' });
   superseded('HPA-010', { by: 'v1.12', now: 'the loop runs every 15 seconds' });
   const load = quiet();
@@ -150,17 +151,29 @@ test('the walkthrough: 305 percent of one pod makes 7; when the load stops, 1 ag
       resource: { name: 'cpu', current: { averageUtilization: 0, averageValue: '0' } },
     },
   ]);
+  // The documents print `0% / 50%`, and the reference with `/scale`.
+  assert.equal(await heading(world, 'hpa'), 'NAME REFERENCE TARGETS MINPODS MAXPODS REPLICAS');
+  const line = (targets: string, replicas: number): readonly string[] => [
+    `php-apache Deployment/php-apache cpu: ${targets} 1 10 ${replicas}`,
+  ];
+  assert.deepEqual(await printed(world, 'hpa'), line('0%/50%', 1));
   // The pod's first five minutes are its own affair.
   await world.pass(300_000);
   load.cpuMilli = 610;
   const loadedMs = world.clock.now();
+  let most = 0;
   await world.until('seven', async () => {
+    const [, percent = '0'] = /cpu: (\d+)%/.exec((await printed(world, 'hpa'))[0] ?? '') ?? [];
+    most = Math.max(most, Number(percent));
     await world.pass(1_000);
     return (await replicasOf(world)) === 7;
   });
   assert.ok(world.clock.now() - loadedMs <= 60_000, 'within a minute');
+  assert.equal(most, 305);
   await world.pass(30_000);
   assert.equal(await replicasOf(world), 7);
+  assert.deepEqual(await printed(world, 'deployments'), ['php-apache 7/7 7 7']);
+  assert.deepEqual(await printed(world, 'hpa'), line('43%/50%', 7));
   const status = await statusOf(world);
   assert.deepEqual([status?.currentReplicas, status?.desiredReplicas], [7, 7]);
   assert.equal(status?.observedGeneration, undefined);
@@ -196,6 +209,9 @@ test('the walkthrough: 305 percent of one pod makes 7; when the load stops, 1 ag
     return (await replicasOf(world)) === 1;
   });
   const downMs = world.clock.now() - idleMs;
+  await world.pass(20_000);
+  assert.deepEqual(await printed(world, 'hpa'), line('0%/50%', 1));
+  assert.deepEqual(await printed(world, 'deployments'), ['php-apache 1/1 1 1']);
   assert.ok(downMs >= 280_000 && downMs <= 400_000, `down after ${downMs} ms`);
   const down = 'SuccessfulRescale: New size: 1; reason: All metrics below target';
   assert.ok((await told(world)).includes(down));
@@ -216,6 +232,53 @@ test('the walkthrough: 305 percent of one pod makes 7; when the load stops, 1 ag
   await world.pass(20_000);
   assert.equal((await conditionsOf(world))['ScalingActive'], 'False ScalingDisabled');
   assert.equal(await replicasOf(world), 0);
+});
+
+test('the same autoscaler in its first version and as it is today', async (t) => {
+  const now = 'autoscaling/v2 has the place of v2beta1';
+  superseded('HPA-017', { by: 'v1.26', now });
+  superseded('HPA-018', { by: 'v1.26', now });
+  const world = await start(t, quiet());
+  const path = (version: string, name = ''): string =>
+    `/apis/autoscaling/${version}/namespaces/default/horizontalpodautoscalers${name}`;
+  const scaleTargetRef = { apiVersion: 'apps/v1', kind: 'Deployment', name: at.name };
+  const target = { type: 'AverageValue', averageValue: '40Mi' };
+  const memory = { type: 'Resource', resource: { name: 'memory', target } };
+  const made = await world.server.request('POST', path('v2'), {
+    metadata: at,
+    spec: { scaleTargetRef, minReplicas: 1, maxReplicas: 10, metrics: [cpuPercent(50), memory] },
+  });
+  assert.equal(made.status, 201, made.text);
+  const first = (await world.server.request('GET', path('v1', '/php-apache'))).body;
+  assert.equal(first.spec.targetCPUUtilizationPercentage, 50);
+  assert.equal(first.spec.metrics, undefined);
+  const kept = JSON.parse(first.metadata.annotations['autoscaling.alpha.kubernetes.io/metrics']);
+  const nameOf = (one: { resource: { name: string } }): string => one.resource.name;
+  assert.deepEqual(kept.map(nameOf), ['memory']);
+  // Written back as it was read, with more replicas allowed: the memory is still minded.
+  const larger = { ...first, spec: { ...first.spec, maxReplicas: 12 } };
+  const back = await world.server.request('PUT', path('v1', '/php-apache'), larger);
+  assert.equal(back.status, 200, back.text);
+  const today = (await world.server.request('GET', path('v2', '/php-apache'))).body;
+  assert.equal(today.spec.maxReplicas, 12);
+  assert.deepEqual(today.spec.metrics.map(nameOf).toSorted(), ['cpu', 'memory']);
+  const annotations = Object.keys(today.metadata.annotations ?? {});
+  assert.ok(!annotations.includes('autoscaling.alpha.kubernetes.io/metrics'));
+});
+
+test('the annotations that once named metrics are only annotations', async (t) => {
+  covers('HPA-021');
+  const load = quiet();
+  const world = await start(t, load);
+  await autoscale(world, { metrics: [cpuPercent(50)] });
+  const custom = '{"items":[{"name":"qps","value":"1"}]}';
+  const annotations = { 'alpha/target.custom-metrics.podautoscaler.kubernetes.io': custom };
+  const merge = { type: 'merge', signal: world.signal } as const;
+  await world.client.patch(horizontalPodAutoscalers, at, { metadata: { annotations } }, merge);
+  load.figures.set('/qps', '1000');
+  await world.pass(400_000);
+  assert.equal(await replicasOf(world), 1);
+  assert.equal((await statusOf(world))?.currentMetrics?.length, 1);
 });
 
 test('a pod that requests nothing cannot be scaled by percent', async (t) => {

@@ -16,6 +16,7 @@ const paths: Readonly<Record<string, string>> = {
   pvc: '/api/v1/namespaces/default/persistentvolumeclaims',
   jobs: '/apis/batch/v1/namespaces/default/jobs',
   cronjob: '/apis/batch/v1/namespaces/default/cronjobs',
+  hpa: '/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers',
   pdb: '/apis/policy/v1/namespaces/default/poddisruptionbudgets',
 };
 
