@@ -7,6 +7,7 @@ import type { AgentFlags } from './agent-config.ts';
 import type { Flags } from './config.ts';
 import type { HollowFlags } from './hollow-settings.ts';
 import { addKubeletFlags } from './kubelet-flags.ts';
+import type { SchedulerFlags } from './scheduler-command.ts';
 import type { TokenFlags } from './token-command.ts';
 import type { WhyFlags } from './why-command.ts';
 
@@ -42,6 +43,7 @@ export interface Commands {
   install(flags: InstallFlags, upFlags: readonly string[]): Promise<void>;
   uninstall(flags: InstallFlags): Promise<void>;
   hollow(flags: HollowFlags): Promise<void>;
+  scheduler(flags: SchedulerFlags): Promise<void>;
   why(target: string, flags: WhyFlags): Promise<void>;
   imageBuild(options: ImageBuildOptions): Promise<void>;
   imageLoad(flags: Flags, files: readonly string[]): Promise<void>;
@@ -96,6 +98,9 @@ export function openCommandLine(commands: Commands): Command {
   addHollowFlags(
     program.command('hollow').description('join a cluster with nodes that run no containers'),
   ).action((flags: HollowFlags) => commands.hollow(flags));
+  addSchedulerFlags(
+    program.command('kube-scheduler').description('run a scheduler alone, for any cluster'),
+  ).action((flags: SchedulerFlags) => commands.scheduler(flags));
   program
     .command('why')
     .description('say why a pod is pending and what would help')
@@ -208,6 +213,20 @@ function addHollowFlags(command: Command): Command {
     .option('--missing-images <list>', 'images that are nowhere, as nginx:1.91,typo')
     .option('--crashes-per-hour <n>', 'of a running container (default 0)')
     .option('--flaps-per-hour <n>', 'losses of readiness of a container (default 0)')
+    .option('-v <n>', 'log level; 2 and more: debug');
+}
+
+/** Names and defaults are upstream's. */
+function addSchedulerFlags(command: Command): Command {
+  return command
+    .option('--kubeconfig <file>', 'the cluster (default: that of the pod it runs in)')
+    .option('--master <url>', 'address of the API server, instead of the one of the kubeconfig')
+    .option('--config <file>', 'a KubeSchedulerConfiguration')
+    .option('--leader-elect [bool]', 'schedule only while holding the Lease (default true)')
+    .option('--leader-elect-resource-name <name>', 'of the Lease (default kube-scheduler)')
+    .option('--leader-elect-resource-namespace <name>', 'of the Lease (default kube-system)')
+    .option('--bind-address <address>', 'where health and figures are told (default 0.0.0.0)')
+    .option('--secure-port <port>', 'their port; 0: none (default 10259)')
     .option('-v <n>', 'log level; 2 and more: debug');
 }
 

@@ -4,22 +4,19 @@
  *
  * `/healthz`, `/livez` and `/readyz` are for everybody. `/metrics` is for whoever may `get` that
  * path: a client certificate of the cluster or a token says who asks, and the API server decides.
- * The components live in the worker `control`, which is asked for its text; the servers are here,
- * on the API server's thread, where TLS is loaded already. A port that is taken costs the figures,
- * not the cluster.
+ * Under `up` the components live in the worker `control`, which is asked for its text; the servers
+ * are on the API server's thread, where TLS is loaded already. A port that is taken costs the
+ * figures, not the cluster. A scheduler that runs alone has one of its own.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Server } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 import type { KindOf } from '#api/kind-of.ts';
 import type { KubeObject } from '#api/object.ts';
-import type { ApiServer } from '#apiserver';
-import { type Client, openClient } from '#client';
-import type { Clock } from '#kit/clock.ts';
+import type { Client } from '#client';
 import type { Logger } from '#kit/log.ts';
 import type { TokenReview } from '#resources/types/authentication-v1.ts';
 import type { SubjectAccessReview } from '#resources/types/authorization-v1.ts';
-import type { Certificates } from './certificates.ts';
 import type { ControlComponent } from './control-worker.ts';
 
 /** Who counts. */
@@ -29,17 +26,18 @@ export interface Figures {
 }
 
 export interface ComponentServersDeps {
-  readonly server: Pick<ApiServer, 'direct'>;
+  /** May review tokens and access. */
+  readonly client: Client;
   readonly figures: Figures;
-  readonly clock: Clock;
   readonly log: Logger;
 }
 
 export interface ComponentServersOptions {
   /** A component without a port is not served. */
-  readonly ports: Readonly<Record<ControlComponent, number | undefined>>;
+  readonly ports: Readonly<Partial<Record<ControlComponent, number | undefined>>>;
   readonly host: string;
-  readonly certificates: () => Pick<Certificates, 'ca' | 'apiServer'>;
+  /** What the servers show; `ca`: who signs certificates of clients. */
+  readonly tls: { readonly cert: string; readonly key: string; readonly ca: string | undefined };
   readonly signal: AbortSignal;
 }
 
@@ -59,18 +57,16 @@ export async function runComponentServers(
   deps: ComponentServersDeps,
   options: ComponentServersOptions,
 ): Promise<void> {
-  const identity = { name: 'system:apiserver', groups: ['system:masters'] };
-  const client = openClient({ transport: deps.server.direct(identity), clock: deps.clock });
   const { createServer } = await import('node:https');
   const servers: Server[] = [];
   for (const component of ['scheduler', 'controllers'] as const) {
     const port = options.ports[component];
     if (port === undefined) continue;
-    const { ca, apiServer } = options.certificates();
-    const tls = { ...apiServer, ca: ca.cert, requestCert: true, rejectUnauthorized: false };
-    const server = createServer({ ...tls, requestTimeout: limits.requestMs });
+    const { cert, key, ca } = options.tls;
+    const trust = ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: false };
+    const server = createServer({ cert, key, ...trust, requestTimeout: limits.requestMs });
     server.maxConnections = limits.connectionsMax;
-    server.on('request', answering(deps, { component, client, signal: options.signal }));
+    server.on('request', answering(deps, { component, signal: options.signal }));
     server.on('error', (error) => deps.log.warn('no figures', { component, port, error }));
     server.listen({ host: options.host, port });
     server.unref();
@@ -88,7 +84,6 @@ export async function runComponentServers(
 
 interface Answering {
   readonly component: ControlComponent;
-  readonly client: Client;
   readonly signal: AbortSignal;
 }
 
@@ -102,8 +97,8 @@ function answering(deps: ComponentServersDeps, options: Answering): RequestListe
 }
 
 async function answer(
-  { figures }: ComponentServersDeps,
-  { component, client, signal }: Answering,
+  { client, figures }: ComponentServersDeps,
+  { component, signal }: Answering,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {

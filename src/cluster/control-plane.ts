@@ -8,6 +8,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type ApiServer, openApiServer } from '#apiserver';
+import { type Client, openClient } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
@@ -94,11 +95,11 @@ export async function openControlPlane(
   );
   scope.spawn((signal) =>
     runComponentServers(
-      { ...deps, server, figures },
+      { ...deps, client: reviewer(server, deps.clock), figures },
       {
         ports: { controllers: state.controllersPort, scheduler: state.schedulerPort },
         host: '127.0.0.1',
-        certificates: () => certificates,
+        tls: { ...certificates.apiServer, ca: certificates.ca.cert },
         signal,
       },
     ),
@@ -134,6 +135,12 @@ export async function openControlPlane(
       await store[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Asks who somebody is and what they may. */
+function reviewer(server: ApiServer, clock: Clock): Client {
+  const identity = { name: 'system:apiserver', groups: ['system:masters'] };
+  return openClient({ transport: server.direct(identity), clock });
 }
 
 /** What ComponentStatus says of the thread that controllers and scheduler share. */

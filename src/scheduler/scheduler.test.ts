@@ -214,7 +214,7 @@ test('what fits nowhere says why in condition and event, once, and is bound when
 });
 
 test('a pod is scheduled as soon as its node is uncordoned or its taint is gone', async () => {
-  covers('SCH-004', 'SCH-081');
+  covers('SCH-081');
   await using world = new World();
   world.node('n1', { unschedulable: true });
   world.node('n2', { taints: [{ key: 'k', effect: 'NoSchedule' }] });
