@@ -3,6 +3,9 @@
  *
  * `readWhole` gathers a body up to a limit. `readJsonLines` cuts a watch into its JSON documents,
  * one per line, however the bytes were cut into chunks on their way. Used by `client.ts`.
+ *
+ * A member that is null is as good as absent, for the API as for the types of its objects, and is
+ * taken away: the API shows some lists that hold nothing as null (`rules: null`).
  */
 import { Buffer } from 'node:buffer';
 import type { PlainResponse } from '#kit/transport.ts';
@@ -42,7 +45,7 @@ export async function* readJsonLines(body: PlainResponse['body']): AsyncGenerato
       const line = kept.length === 0 ? piece : Buffer.concat([...kept, piece]);
       kept.length = 0;
       keptBytes = 0;
-      if (line.length > 0) yield JSON.parse(line.toString('utf8'));
+      if (line.length > 0) yield parseJson(line);
     }
     if (from === chunk.length) continue;
     const rest = chunk.subarray(from);
@@ -50,7 +53,20 @@ export async function* readJsonLines(body: PlainResponse['body']): AsyncGenerato
     if (keptBytes > bodyLimits.lineBytesMax) throw new Error('an event is too large');
     kept.push(rest);
   }
-  if (keptBytes > 0) yield JSON.parse(Buffer.concat(kept).toString('utf8'));
+  if (keptBytes > 0) yield parseJson(Buffer.concat(kept));
+}
+
+export function parseJson(bytes: Buffer): unknown {
+  const value: unknown = JSON.parse(bytes.toString('utf8'));
+  // Most have none, and are not walked through.
+  return bytes.includes(':null') || bytes.includes(': null') ? withoutNulls(value) : value;
+}
+
+function withoutNulls(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutNulls);
+  if (typeof value !== 'object' || value === null) return value;
+  const members = Object.entries(value).filter(([, member]) => member !== null);
+  return Object.fromEntries(members.map(([name, member]) => [name, withoutNulls(member)]));
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

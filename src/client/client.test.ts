@@ -4,8 +4,9 @@ import { test } from 'node:test';
 import { isReason } from '#api/errors.ts';
 import type { PlainRequest, PlainResponse } from '#kit/transport.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
-import { configMaps, nodes, pods } from '#resources/kinds.ts';
+import { clusterRoles, configMaps, nodes, pods } from '#resources/kinds.ts';
 import type { ConfigMap } from '#resources/types/core-v1.ts';
+import { readJsonLines } from './body.ts';
 import { limits, openClient } from './client.ts';
 
 const { signal } = new AbortController();
@@ -43,6 +44,30 @@ test('an answer that nobody reads is not parsed; a refusal is', async () => {
   await assert.rejects(refused.patchUnread(configMaps, at, {}, options), (error) =>
     isReason(error, 'Conflict'),
   );
+});
+
+test('what is null is absent, in objects, lists and events', async () => {
+  const rules = [{ verbs: ['get'], resources: null }];
+  const role = { kind: 'ClusterRole', metadata: { name: 'a', labels: null }, rules };
+  const bare = { kind: 'ClusterRole', metadata: { name: 'a' }, rules: [{ verbs: ['get'] }] };
+  const empty = { ...bare, rules: null };
+  const { client: one } = open(() => ({ body: encode(role) }));
+  assert.deepEqual(await one.get(clusterRoles, { name: 'a' }, { signal }), bare);
+  const items = [role, empty];
+  const { client: all } = open(() => ({ body: encode({ metadata: {}, items }) }));
+  const listed = await all.list(clusterRoles, { signal });
+  assert.deepEqual(
+    listed.items.map((item) => [item.metadata.labels, item.rules]),
+    [
+      [undefined, bare.rules],
+      [undefined, undefined],
+    ],
+  );
+  const event = `${JSON.stringify({ type: 'ADDED', object: empty })}\n`;
+  const documents = [];
+  for await (const document of readJsonLines(encode(event))) documents.push(document);
+  const { rules: _rules, ...without } = bare;
+  assert.deepEqual(documents, [{ type: 'ADDED', object: without }]);
 });
 
 test('methods, paths, queries and bodies', async () => {

@@ -12,7 +12,7 @@ import { formatGroupVersion, type KubeObject } from '#api/object.ts';
 import type { Clock } from '#kit/clock.ts';
 import type { PlainResponse, Transport } from '#kit/transport.ts';
 import { errorOfAnswer, errorOfStatus } from './answer.ts';
-import { readJsonLines, readWhole } from './body.ts';
+import { parseJson, readJsonLines, readWhole } from './body.ts';
 import { DeadlineExceeded, withDeadline } from './deadline.ts';
 import { type Lane, Lanes } from './lanes.ts';
 import { collectionPath, type ObjectAddress, objectPath, withQuery } from './request-path.ts';
@@ -286,7 +286,7 @@ class TransportClient implements Client {
     return withDeadline(this.#deps, options, async (signal) => {
       const body = await this.#sendAgain(call, signal);
       // The server answers a request for a kind with that kind.
-      return JSON.parse(body.toString('utf8')) as Answer;
+      return parseJson(body) as Answer;
     });
   }
 
