@@ -25,6 +25,7 @@ import { breakOff, writeResponse } from './http-response.ts';
 import { handle } from './lifecycle.ts';
 import type { Parts } from './parts.ts';
 import { type Arrival, limits } from './request.ts';
+import { SlowBodies } from './slow-bodies.ts';
 import { withAuthenticatedGroup } from './stages/authenticate.ts';
 import { Turns } from './turns.ts';
 import { passUpgrade } from './upgrade.ts';
@@ -85,10 +86,12 @@ function credentialsOf({ cert, key, clientCA }: ListenOptions) {
 
 interface HttpParts extends Parts {
   readonly turns: Turns;
+  readonly slowBodies: SlowBodies;
 }
 
 export async function listenHttp(given: Parts, options: ListenOptions): Promise<HttpServer> {
-  const parts: HttpParts = { ...given, turns: new Turns(given) };
+  const slowBodies = new SlowBodies(given, { limitMs: serverLimits.bodyLimitMs });
+  const parts: HttpParts = { ...given, turns: new Turns(given), slowBodies };
   const server = createSecureServer({ ...serverOptions(), ...credentialsOf(options) });
   const sockets = new Set<TLSSocket>();
   const sessions = new Set<ServerHttp2Session>();
@@ -254,7 +257,7 @@ function credentialId(certificate: Uint8Array): string {
 const bodyBytesRead = 4 * limits.bodyBytesMax;
 
 function readBody(
-  { clock }: Parts,
+  { slowBodies }: HttpParts,
   { method, headers, incoming }: Wire,
   done: (body: Uint8Array | undefined | 'too large' | 'gone') => void,
 ): void {
@@ -271,13 +274,14 @@ function readBody(
   const finish = (result: Uint8Array | undefined | 'too large' | 'gone'): void => {
     if (over) return;
     over = true;
-    cancel();
+    slowBodies.delete(giveUp);
     done(result);
   };
-  const cancel = clock.after(serverLimits.bodyLimitMs, () => {
+  const giveUp = (): void => {
     finish('gone');
     incoming.destroy();
-  });
+  };
+  slowBodies.add(giveUp);
   incoming.on('data', (part: Buffer) => {
     size += part.length;
     if (size <= limits.bodyBytesMax) parts.push(part);
@@ -285,14 +289,16 @@ function readBody(
     // A client that is still sending would not read the answer; most have not much more to send.
     if (size > bodyBytesRead) finish('too large');
   });
-  incoming.once('end', () => {
+  // Each comes once, if at all.
+  incoming.on('end', () => {
     const [first] = parts;
     if (size > limits.bodyBytesMax) finish('too large');
     else if (first === undefined) finish(undefined);
     else finish(parts.length === 1 ? first : Buffer.concat(parts));
   });
-  incoming.once('error', () => finish('gone'));
-  incoming.once('close', () => finish('gone'));
+  const left = (): void => finish('gone');
+  incoming.on('error', left);
+  incoming.on('close', left);
 }
 
 function refuseBody(wire: Wire): void {
@@ -316,7 +322,7 @@ interface Connections {
 
 /** Takes nothing new, lets what is in flight finish for a while, then cuts. */
 async function close(
-  { clock }: Parts,
+  { clock, slowBodies }: HttpParts,
   server: Http2SecureServer,
   { sockets, sessions }: Connections,
 ): Promise<void> {
@@ -330,6 +336,7 @@ async function close(
   }
   await closed;
   cancel();
+  slowBodies.close();
 }
 
 function endWhenIdle(socket: TLSSocket): void {

@@ -1,0 +1,55 @@
+/**
+ * Bodies of requests on their way, and the end of those that take too long.
+ *
+ * All may take equally long, so the first is the first that is late, and one timer serves them:
+ * most bodies are there at once, and making a timer for each would cost more than reading it.
+ * `http.ts` adds a body when it begins to read it and takes it out when that is over.
+ */
+import type { Clock } from '#kit/clock.ts';
+
+export class SlowBodies {
+  readonly #clock: Pick<Clock, 'monotonic' | 'after'>;
+  readonly #limitMs: number;
+  /** How to end each, and when. */
+  readonly #waiting = new Map<() => void, number>();
+  #cancel: (() => void) | undefined;
+
+  constructor(
+    deps: { readonly clock: Pick<Clock, 'monotonic' | 'after'> },
+    { limitMs }: { readonly limitMs: number },
+  ) {
+    this.#clock = deps.clock;
+    this.#limitMs = limitMs;
+  }
+
+  add(end: () => void): void {
+    this.#waiting.set(end, this.#clock.monotonic() + this.#limitMs);
+    if (this.#cancel === undefined) this.#schedule(this.#limitMs);
+  }
+
+  delete(end: () => void): void {
+    this.#waiting.delete(end);
+  }
+
+  close(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+
+  #schedule(delayMs: number): void {
+    this.#cancel = this.#clock.after(delayMs, () => this.#run());
+  }
+
+  #run(): void {
+    this.#cancel = undefined;
+    const nowMs = this.#clock.monotonic();
+    for (const [end, dueMs] of this.#waiting) {
+      if (dueMs > nowMs) {
+        this.#schedule(dueMs - nowMs);
+        return;
+      }
+      this.#waiting.delete(end);
+      end();
+    }
+  }
+}
