@@ -5,12 +5,13 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { openClient, openInformers } from '#client';
+import { runControllers } from '#controllers';
 import { silentLog } from '#kit/log.ts';
 import { seededRandom } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import type { Transport } from '#kit/transport.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
-import { leases, nodes, pods } from '#resources/kinds.ts';
+import { leases, nodes, pods, replicaSets } from '#resources/kinds.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
 import { readConfiguration, runSchedulerAsLeader } from '#scheduler';
 import { covers, superseded } from '#test/covers.ts';
@@ -84,6 +85,21 @@ class World {
     return () => stop.abort(new Error('it is ended'));
   }
 
+  /** Starts the controllers. */
+  async runControllers(transport: Transport): Promise<void> {
+    const deps = {
+      client: this.client(transport),
+      clock: this.clock,
+      random: seededRandom(2),
+      log: silentLog,
+    };
+    const informers = openInformers(deps);
+    this.#scope.spawn((signal) => informers.run(signal));
+    const options = { clusterCIDR: '10.42.0.0/16', rootCA: '' };
+    this.#scope.spawn((signal) => runControllers({ ...deps, informers }, { ...options, signal }));
+    await this.clock.advance(100);
+  }
+
   async add(name: string): Promise<void> {
     const containers = [{ name: 'c', image: 'web:1' }];
     // Nobody removes the taint of a new node here.
@@ -139,7 +155,7 @@ test('a scheduler that is told not to elect takes no Lease', async (t) => {
   assert.equal(await world.holder('kube-scheduler'), 'elects');
 });
 
-test('started before the API server it waits for it, and schedules then', async (t) => {
+test('started before the API server, scheduler and controllers wait for it', async (t) => {
   covers('SCH-002');
   const world = await World.open(t);
   let up = false;
@@ -150,10 +166,30 @@ test('started before the API server it waits for it, and schedules then', async 
         : Promise.reject(new Error('connect ECONNREFUSED')),
   };
   await world.run('early', `${head}leaderElection: {leaderElect: false}\n`, transport);
+  await world.runControllers(transport);
   await world.add('a');
+  const labels = { app: 'web' };
+  const tolerations = [{ operator: 'Exists' }];
+  const template = {
+    metadata: { labels },
+    spec: { containers: [{ name: 'c', image: 'web:1' }], tolerations },
+  };
+  const set = {
+    apiVersion: 'apps/v1',
+    kind: 'ReplicaSet',
+    metadata: { namespace: 'default', name: 'web' },
+    spec: { replicas: 2, selector: { matchLabels: labels }, template },
+  };
+  await world.client().create(replicaSets, set, world);
+  const places = async (): Promise<readonly (string | undefined)[]> => {
+    const { items } = await world
+      .client()
+      .list(pods, { namespace: 'default', signal: world.signal });
+    return items.map(({ spec }) => spec?.nodeName);
+  };
   await world.clock.advance(60_000);
-  assert.equal(await world.nodeOf('a'), undefined);
+  assert.deepEqual(await places(), [undefined]);
   up = true;
   await world.clock.advance(60_000);
-  assert.equal(await world.nodeOf('a'), 'n1');
+  assert.deepEqual(await places(), ['n1', 'n1', 'n1']);
 });
