@@ -50,6 +50,11 @@ test('the less a pod asked for, the sooner it is killed for memory', () => {
   assert.equal(score(exact), -997);
   assert.equal(score({}), 1000);
   assert.equal(score({ requests: { memory: '512Mi' } }), 500);
+  assert.equal(
+    score({ requests: { memory: '100Mi' } }),
+    903,
+    'what is subtracted is a whole number',
+  );
   assert.equal(score({ requests: { memory: '2Gi' } }), 3);
 });
 

@@ -144,7 +144,7 @@ export function oomScoreAdjust(pod: Pod, container: Container, nodeMemoryBytes: 
   if ((pod.spec?.priority ?? 0) >= 2_000_001_000 || qos === 'Guaranteed') return -997;
   if (qos === 'BestEffort') return 1000;
   const request = quantityValueOf(container.resources?.requests, 'memory');
-  const score = Math.floor(1000 - (1000 * request) / nodeMemoryBytes);
+  const score = 1000 - Math.floor((1000 * request) / nodeMemoryBytes);
   return Math.min(Math.max(score, 3), 999);
 }
 

@@ -335,7 +335,7 @@ function validateSecurityContext(
     const detail = 'cannot set `allowPrivilegeEscalation` to false and `privileged` to true';
     errors.push(invalid(field, securityContext, detail));
   }
-  if (allowPrivilegeEscalation === false && capabilities?.add?.includes('SYS_ADMIN')) {
+  if (allowPrivilegeEscalation === false && capabilities?.add?.includes('CAP_SYS_ADMIN')) {
     const detail =
       'cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN';
     errors.push(invalid(field, securityContext, detail));
