@@ -4,8 +4,8 @@
  * defaults are upstream's, and so is the `KubeSchedulerConfiguration`: with another scheduler name
  * it works beside the cluster's own scheduler, with the same one it waits for the Lease.
  *
- * The API server need not be there yet: whatever it asks is asked again. Health and figures are on a
- * port of its own, with a certificate made at the start.
+ * The API server need not be there yet: whatever it asks is asked again. Health and figures are on
+ * a port of its own, with a certificate made at the start.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';

@@ -357,3 +357,124 @@ test('one scheduler serves all namespaces', async () => {
     return found?.status?.phase === 'Running';
   });
 });
+
+test('a key of topology is needed wherever pods are to be near or apart', async () => {
+  superseded('SCH-032', { by: 'v1.36', now: 'it may be empty nowhere, not even in preferences' });
+  await using cluster = await open();
+  const labelSelector = { matchLabels: { app: 'web' } };
+  const term = (topologyKey: string) => ({ labelSelector, topologyKey });
+  const required = (topologyKey: string) => ({
+    requiredDuringSchedulingIgnoredDuringExecution: [term(topologyKey)],
+  });
+  const preferred = (topologyKey: string) => ({
+    preferredDuringSchedulingIgnoredDuringExecution: [
+      { weight: 1, podAffinityTerm: term(topologyKey) },
+    ],
+  });
+  const variants = (topologyKey: string): readonly Affinity[] => [
+    { podAffinity: required(topologyKey) },
+    { podAffinity: preferred(topologyKey) },
+    { podAntiAffinity: required(topologyKey) },
+    { podAntiAffinity: preferred(topologyKey) },
+  ];
+  for (const [index, affinity] of variants('').entries()) {
+    const refused = await refusal(cluster, pod(`none-${index}`, { affinity }));
+    assert.match(refused, /topologyKey: Required value: can not be empty/);
+  }
+  for (const [index, affinity] of variants('zone').entries()) {
+    await create(cluster, pod(`some-${index}`, { affinity }));
+  }
+});
+
+test('nodes of a team: their taint keeps others out, their label keeps the team in', async () => {
+  covers('SCH-040');
+  await using cluster = await open({ name: 'shared' }, { name: 'dedicated' });
+  const [key, value] = ['dedicated', 'team'];
+  await patchNode(cluster, 'dedicated', {
+    metadata: { labels: { [key]: value } },
+    spec: { taints: [{ key, value, effect: 'NoSchedule' }] },
+  });
+  const nodeSelectorTerms = [{ matchExpressions: [{ key, operator: 'In', values: [value] }] }];
+  const affinity: Affinity = {
+    nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms } },
+  };
+  const tolerations = [{ key, operator: 'Equal', value, effect: 'NoSchedule' }];
+  // What an admission controller of one's own would put into the pods of the team.
+  for (const name of ['team-1', 'team-2']) {
+    await create(cluster, pod(name, { tolerations, affinity }));
+    assert.equal(await placed(cluster, name), 'dedicated');
+  }
+  for (const name of ['other-1', 'other-2']) {
+    await create(cluster, pod(name));
+    assert.equal(await placed(cluster, name), 'shared');
+  }
+  // Without the toleration the label alone leads nowhere.
+  await create(cluster, pod('stranger', { affinity }));
+  assert.match(await pending(cluster, 'stranger'), /1 node\(s\) had untolerated taint\(s\)/);
+});
+
+test('what a node has so many of: whole ones, in any writing, until they are used up', async () => {
+  const now = 'extended resources such as example.com/dongle';
+  superseded('SCH-054', { by: 'v1.9', now });
+  superseded('SCH-066', { by: 'v1.9', now });
+  superseded('SCH-067', { by: 'v1.9', now });
+  const dongle = 'example.com/dongle';
+  await using cluster = await open({ name: 'n1', capacity: { [dongle]: '4' } });
+  const { client, signal } = cluster;
+  const asks = (count: string): Partial<PodSpec> => {
+    const resources = { requests: { [dongle]: count }, limits: { [dongle]: count } };
+    return { containers: [{ name: 'c', image: 'nginx', resources }] };
+  };
+  await create(cluster, pod('oir-demo', asks('3')));
+  assert.equal(await placed(cluster, 'oir-demo'), 'n1');
+  await create(cluster, pod('oir-demo-2', asks('2')));
+  const missing = '0/1 nodes are available: 1 Insufficient example.com/dongle.';
+  assert.equal(await pending(cluster, 'oir-demo-2'), missing);
+  await create(cluster, pod('too-many', asks('5')));
+  assert.equal(await pending(cluster, 'too-many'), missing);
+
+  const advertise = async (amount: string): Promise<string | undefined> => {
+    const change = { status: { capacity: { 'example.com/special-storage': amount } } };
+    const options = { type: 'merge', subresource: 'status', signal } as const;
+    const { status } = await client.patch(nodes, { name: 'n1' }, change, options);
+    return status?.capacity?.['example.com/special-storage'];
+  };
+  assert.equal(await advertise('8'), '8');
+  assert.equal(await advertise('800Gi'), '800Gi');
+  await assert.rejects(advertise('4.5'), /must be an integer/);
+});
+
+test('a node under pressure takes no new pods that do not bear it', async () => {
+  superseded('SCH-068', {
+    by: 'v1.17',
+    now: 'taints of the conditions keep every pod away that does not tolerate them',
+  });
+  await using cluster = await open();
+  const { client, signal } = cluster;
+  for (const [type, taint] of [
+    ['MemoryPressure', 'memory-pressure'],
+    ['DiskPressure', 'disk-pressure'],
+  ] as const) {
+    const press = async (status: 'True' | 'False'): Promise<void> => {
+      const condition = { type, status, reason: 'Test', message: 'pressed by a test' };
+      const change = { status: { conditions: [condition] } };
+      const options = { type: 'strategic', subresource: 'status', signal } as const;
+      await client.patch(nodes, { name: 'n1' }, change, options);
+    };
+    const key = `node.kubernetes.io/${taint}`;
+    await press('True');
+    await cluster.until('the condition is a taint', async () => {
+      const { spec } = await client.get(nodes, { name: 'n1' }, { signal });
+      return (spec?.taints ?? []).some((one) => one.key === key);
+    });
+    const [plain, bears] = [`${taint}-plain`, `${taint}-bears`];
+    await create(cluster, pod(bears, { tolerations: [{ key, operator: 'Exists' }] }));
+    await create(cluster, pod(plain));
+    assert.equal(await placed(cluster, bears), 'n1');
+    const { status } = await get(cluster, plain);
+    const condition = status?.conditions?.find((one) => one.type === 'PodScheduled');
+    assert.match(condition?.message ?? '', /1 node\(s\) had untolerated taint\(s\)/);
+    await press('False');
+    assert.equal(await placed(cluster, plain), 'n1');
+  }
+});

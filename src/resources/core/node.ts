@@ -3,10 +3,11 @@
  */
 import { duplicate, type FieldError, forbidden, invalid, required } from '#api/field-error.ts';
 import { labelValueProblems, qualifiedNameProblems } from '#api/names.ts';
-import { compareQuantities } from '#api/quantity.ts';
+import { compareQuantities, quantityMilliValue } from '#api/quantity.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
+import { isExtendedResource } from '../extended-resource.ts';
 import { changeMember, without } from '../fill-in.ts';
 import type { Node, Taint } from '../types/core-v1.ts';
 import { hubView } from '../view.ts';
@@ -108,8 +109,14 @@ function validateAmounts(status: Node['status']): FieldError[] {
   const errors: FieldError[] = [];
   for (const list of ['capacity', 'allocatable'] as const) {
     for (const [name, amount] of Object.entries(status?.[list] ?? {})) {
-      if (compareQuantities(amount, '0') >= 0) continue;
-      errors.push(invalid(`status.${list}.${name}`, amount, 'must be greater than or equal to 0'));
+      const at = `status.${list}.${name}`;
+      if (compareQuantities(amount, '0') < 0) {
+        errors.push(invalid(at, amount, 'must be greater than or equal to 0'));
+      }
+      const counted = name === 'pods' || isExtendedResource(name);
+      if (counted && quantityMilliValue(amount) % 1000 !== 0) {
+        errors.push(invalid(at, amount, 'must be an integer'));
+      }
     }
   }
   return errors;

@@ -7,6 +7,7 @@ import { qualifiedNameProblems } from '#api/names.ts';
 import { compareQuantities, quantityMilliValue } from '#api/quantity.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
+import { isExtendedResource } from '../extended-resource.ts';
 import type {
   ResourceQuota,
   ResourceQuotaSpec,
@@ -126,8 +127,7 @@ function isStandard(name: string): boolean {
 
 /** Objects, and what vendors count by the piece. */
 function isCounted(name: string): boolean {
-  if (counted.includes(name)) return true;
-  return name.includes('/') && !name.includes('kubernetes.io/') && !name.startsWith('requests.');
+  return counted.includes(name) || isExtendedResource(name);
 }
 
 function validateAmounts(amounts: Readonly<Record<string, string>>, field: string): FieldError[] {

@@ -6,6 +6,7 @@ import { type FieldError, invalid, required, tooMany } from '#api/field-error.ts
 import { qualifiedNameProblems } from '#api/names.ts';
 import { defineResource, type Resource, type WriteContext } from '#api/resource.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
+import { isExtendedResource } from '../extended-resource.ts';
 import { changeMember, fillIn, mapItems } from '../fill-in.ts';
 import { validateStrictNodeSelector } from '../node-selector-validation.ts';
 import { validateDriverName } from '../storage/driver-name.ts';
@@ -65,8 +66,7 @@ function validateClass({ spec = {} }: Partial<DeviceClass>): FieldError[] {
 
 /** One that is of somebody else, and that quotas can count. */
 function isExtendedResourceName(name: string): boolean {
-  if (!name.includes('/') || name.includes('kubernetes.io/')) return false;
-  return !name.startsWith('requests.') && qualifiedNameProblems(`requests.${name}`).length === 0;
+  return isExtendedResource(name) && qualifiedNameProblems(`requests.${name}`).length === 0;
 }
 
 export function resourceSliceResource(): Resource {
