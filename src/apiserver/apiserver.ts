@@ -33,6 +33,7 @@ import { ServiceAllocator } from './services/service-allocator.ts';
 import { withAuthenticatedGroup } from './stages/authenticate.ts';
 import type { Component } from './subresources/component-status.ts';
 import { KubeletProxy } from './subresources/kubelet-proxy.ts';
+import { warmUp } from './warm-up.ts';
 import { WatchHub } from './watch/watch-hub.ts';
 
 export interface ApiServerDeps {
@@ -118,6 +119,7 @@ export async function openApiServer(
     listen: async (where) => {
       const { listenHttp } = await import('./http.ts');
       server = await listenHttp(parts, where);
+      work.spawn((signal) => warmUp(parts, { signal }));
       return { port: server.port };
     },
     useCertificate: (pair) => server?.useCertificate(pair),

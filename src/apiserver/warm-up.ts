@@ -1,0 +1,54 @@
+/**
+ * What the first writes need, loaded before they come.
+ *
+ * A kind's descriptor and the definitions of its fields are read when it is first written, which
+ * keeps the start short. The first burst of writes would wait for that all at once: for pods it is
+ * some forty files. So soon after the server listens, the kinds that every cluster writes are read
+ * one after another. Called by `apiserver.ts`.
+ */
+import type { GroupVersion } from '#api/object.ts';
+import type { Definitions, Schema } from '#api/schema.ts';
+import type { Parts } from './parts.ts';
+
+/** How long the start has the thread for itself, and others between two kinds. */
+const afterMs = 1000;
+const pauseMs = 50;
+
+const core: GroupVersion = { group: '', version: 'v1' };
+const firstKinds: readonly (GroupVersion & { readonly plural: string })[] = [
+  { ...core, plural: 'configmaps' },
+  { ...core, plural: 'secrets' },
+  { ...core, plural: 'pods' },
+  { ...core, plural: 'events' },
+  { ...core, plural: 'services' },
+  { group: 'apps', version: 'v1', plural: 'deployments' },
+  { group: 'apps', version: 'v1', plural: 'replicasets' },
+];
+
+export async function warmUp(
+  { catalog, clock }: Pick<Parts, 'catalog' | 'clock'>,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<void> {
+  await clock.sleep(afterMs, { signal });
+  const read = new Set<string>();
+  for (const kind of firstKinds) {
+    const served = catalog.findPlural(kind, kind.plural);
+    if (served === undefined) continue;
+    // Whatever is asked of a descriptor loads all of it; of one that has no columns, too.
+    if (served.resource.columns.length >= 0) readDefinitions(served.view.schema, catalog, read);
+    await clock.sleep(pauseMs, { signal });
+  }
+}
+
+/** Looks at everything that a schema refers to; what was looked at stays read. */
+function readDefinitions(schema: Schema, definitions: Definitions, read: Set<string>): void {
+  const { ref, fields = {}, values, items } = schema;
+  if (ref !== undefined && !read.has(ref)) {
+    read.add(ref);
+    const target = definitions.get(ref);
+    if (target !== undefined) readDefinitions(target, definitions, read);
+  }
+  for (const field of Object.values(fields)) readDefinitions(field, definitions, read);
+  if (values !== undefined) readDefinitions(values, definitions, read);
+  if (items !== undefined) readDefinitions(items, definitions, read);
+}
