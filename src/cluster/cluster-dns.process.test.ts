@@ -1,4 +1,4 @@
-/** The Service of the cluster DNS comes with the first node that answers, also without a node here. */
+/** The Service of the cluster DNS comes with the first node that answers, wherever that is. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EndpointSlice } from '#resources/types/discovery-v1.ts';
