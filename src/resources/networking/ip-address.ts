@@ -7,6 +7,7 @@ import { isIP, SocketAddress } from 'node:net';
 import { type FieldError, invalid, required } from '#api/field-error.ts';
 import { nameProblems, subdomainProblems } from '#api/names.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
+import { parseAddress, parseNetwork } from '#kit/ip-network.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { parseBlock, validateBlock } from '../ip-block.ts';
@@ -116,6 +117,7 @@ export function serviceCIDRResource(): Resource {
     prepareForUpdate: (next, old) => ({ ...next, status: old.status }),
     prepareForStatusUpdate: statusAlone,
     validate: validateServiceCIDR,
+    updateJudgedAlone: true,
     validateUpdate: validateServiceCIDRUpdate,
     columns: [
       nameColumn(),
@@ -133,9 +135,10 @@ function validateServiceCIDR({ spec }: ServiceCIDR): FieldError[] {
   const cidrs = spec?.cidrs ?? [];
   if (cidrs.length === 0) return [required('spec.cidrs', 'at least one CIDR required')];
   if (cidrs.length > blocksMax) {
-    return [invalid('spec.cidrs', cidrs, 'may only hold up to 2 values')];
+    // Upstream shows the whole of the spec here.
+    return [invalid('spec.cidrs', { cidrs }, 'may only hold up to 2 values')];
   }
-  const errors = cidrs.flatMap((cidr, index) => validateBlock(cidr, `spec.cidrs[${index}]`));
+  const errors = cidrs.flatMap((cidr, index) => validateRange(cidr, `spec.cidrs[${index}]`));
   const families = cidrs.map((cidr) => parseBlock(cidr)?.family);
   if (errors.length === 0 && cidrs.length === blocksMax && families[0] === families[1]) {
     const detail =
@@ -145,11 +148,26 @@ function validateServiceCIDR({ spec }: ServiceCIDR): FieldError[] {
   return errors;
 }
 
+function validateRange(cidr: string, field: string): FieldError[] {
+  const network = parseNetwork(cidr);
+  const [address = ''] = cidr.split('/');
+  if (network === undefined || parseAddress(address)?.value === network.base) {
+    return validateBlock(cidr, field);
+  }
+  return [invalid(field, cidr, 'must not have bits set beyond the prefix length')];
+}
+
 /** What is given out stays; a second family may be added. */
 function validateServiceCIDRUpdate(next: ServiceCIDR, old: ServiceCIDR): FieldError[] {
   const now = next.spec?.cidrs ?? [];
   const was = old.spec?.cidrs ?? [];
-  if (jsonEqual(now, was)) return [];
-  if (was.length === 1 && now.length === blocksMax && now[0] === was[0]) return [];
-  return [invalid('spec.cidrs', now, 'field is immutable')];
+  const immutable = 'field is immutable';
+  const isGrown = was.length === 1 && now.length === blocksMax;
+  if (now.length !== was.length && !isGrown) {
+    return [invalid('spec.cidrs', next.spec?.cidrs ?? null, immutable)];
+  }
+  const changed = was.flatMap((cidr, index) =>
+    cidr === now[index] ? [] : [invalid(`spec.cidrs[${index}]`, now[index], immutable)],
+  );
+  return isGrown ? [...changed, ...validateServiceCIDR(next)] : changed;
 }

@@ -245,7 +245,14 @@ test('ranges stay; a second family may come', () => {
   const both = { ...hub, spec: { cidrs: ['10.43.0.0/16', '2001:db8::/112'] } };
   assert.deepEqual(updated(both, hub).errors, []);
   assert.deepEqual(updated({ ...hub, spec: { cidrs: ['10.44.0.0/16'] } }, hub).errors, [
-    'spec.cidrs: Invalid value: ["10.44.0.0/16"]: field is immutable',
+    'spec.cidrs[0]: Invalid value: "10.44.0.0/16": field is immutable',
+  ]);
+  const odd = { ...hub, spec: { cidrs: ['10.43.0.0/16', '2001:db8::1/112'] } };
+  assert.deepEqual(updated(odd, hub).errors, [
+    'spec.cidrs[1]: Invalid value: "2001:db8::1/112": must not have bits set beyond the prefix length',
+  ]);
+  assert.deepEqual(updated({ ...hub, spec: {} }, hub).errors, [
+    'spec.cidrs: Invalid value: null: field is immutable',
   ]);
   assert.deepEqual(range().errors, ['spec.cidrs: Required value: at least one CIDR required']);
   assert.match(range('10.0.0.0/8', '11.0.0.0/8').errors.join(), /no more than one IP for each/);

@@ -17,7 +17,7 @@ import { ageColumn, nameColumn } from '../columns.ts';
 import { fillAbsent } from '../fill-in.ts';
 import { sameShapeView } from '../legacy-view.ts';
 import { textColumn } from '../text-column.ts';
-import type { TopologySelectorTerm } from '../types/core-v1.ts';
+import type { TopologySelectorLabelRequirement, TopologySelectorTerm } from '../types/core-v1.ts';
 import type { StorageClass, VolumeAttributesClass } from '../types/storage-v1.ts';
 import { hubView } from '../view.ts';
 import { validateDriverName } from './driver-name.ts';
@@ -131,6 +131,8 @@ function validateParameters(
 
 function validateTopologies(terms: readonly TopologySelectorTerm[]): FieldError[] {
   const errors: FieldError[] = [];
+  // To upstream, a term that says nothing is one that was said already.
+  const said = new Set([saidBy([])]);
   for (const [index, { matchLabelExpressions = [] }] of terms.entries()) {
     const keys = new Set<string>();
     for (const [place, { key, values = [] }] of matchLabelExpressions.entries()) {
@@ -146,8 +148,21 @@ function validateTopologies(terms: readonly TopologySelectorTerm[]): FieldError[
       if (keys.has(key)) errors.push(duplicate(`${at}.key`, key));
       keys.add(key);
     }
+    const text = saidBy(matchLabelExpressions);
+    if (said.has(text)) {
+      errors.push(duplicate(`allowedTopologies[${index}].matchLabelExpressions`, ''));
+    }
+    said.add(text);
   }
   return errors;
+}
+
+/** What expressions say, whatever the order. */
+function saidBy(expressions: readonly TopologySelectorLabelRequirement[]): string {
+  const texts = expressions.map(({ key, values = [] }) =>
+    JSON.stringify([key, [...new Set(values)].sort()]),
+  );
+  return texts.sort().join();
 }
 
 function validateStorageClassUpdate(next: StorageClass, old: StorageClass): FieldError[] {

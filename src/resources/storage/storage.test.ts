@@ -176,9 +176,13 @@ test('an attachment is one volume on one node, for good', () => {
   assert.deepEqual(refused({}), [
     'spec.source: Required value: must specify exactly one of inlineVolumeSpec and persistentVolumeName',
   ]);
-  assert.deepEqual(refused({ persistentVolumeName: '' }), [
+  const [empty, unfit, ...more] = refused({ persistentVolumeName: '' });
+  assert.equal(
+    empty,
     'spec.source.persistentVolumeName: Required value: must specify non empty persistentVolumeName',
-  ]);
+  );
+  assert.match(unfit ?? '', /^spec\.source\.persistentVolumeName: Invalid value: "": a lowercase/);
+  assert.deepEqual(more, []);
 });
 
 test('a status of an attachment changes nothing but the status', () => {
@@ -202,5 +206,18 @@ test('a driver is asked how many volumes a node takes every ten seconds at most'
   const fields = { spec: { nodeAllocatableUpdatePeriodSeconds: 9 } };
   assert.deepEqual(create<CSIDriver>('CSIDriver', fields).errors, [
     'spec.nodeAllocatableUpdatePeriodSeconds: Invalid value: 9: must be greater than or equal to 10 seconds',
+  ]);
+});
+
+test('a class says no two topologies that are the same, and none that says nothing', () => {
+  const term = (...values: string[]) => ({ matchLabelExpressions: [{ key: 'zone', values }] });
+  const refused = (...allowedTopologies: object[]) =>
+    create<StorageClass>('StorageClass', { provisioner: 'a.b/c', allowedTopologies }).errors;
+  assert.deepEqual(refused(term('a'), term('b')), []);
+  assert.deepEqual(refused(term('a', 'b'), term('b', 'a')), [
+    'allowedTopologies[1].matchLabelExpressions: Duplicate value: ""',
+  ]);
+  assert.deepEqual(refused({}), [
+    'allowedTopologies[0].matchLabelExpressions: Duplicate value: ""',
   ]);
 });

@@ -90,5 +90,8 @@ function validateAttachment({ spec }: VolumeAttachment): FieldError[] {
   for (const problem of subdomainProblems(nodeName)) {
     errors.push(invalid('spec.nodeName', nodeName, problem));
   }
+  for (const problem of subdomainProblems(persistentVolumeName ?? 'absent')) {
+    errors.push(invalid('spec.source.persistentVolumeName', persistentVolumeName, problem));
+  }
   return errors;
 }
