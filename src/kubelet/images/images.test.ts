@@ -184,7 +184,35 @@ test('a pull that an earlier process began leaves an image that is nobody’s', 
   );
 });
 
-test('pulls take their turn, and a registry is not asked too often', async () => {
+test('one image at a time, or so many, or any number', async () => {
+  const mostAtOnce = async (more: Partial<PullSettings>): Promise<number> => {
+    const { runtime, images } = open(more);
+    let [now, most] = [0, 0];
+    const pull = runtime.pullImage.bind(runtime);
+    runtime.pullImage = async (request) => {
+      now += 1;
+      most = Math.max(most, now);
+      await new Promise((resolve) => setImmediate(resolve));
+      now -= 1;
+      return pull(request);
+    };
+    const names = ['a:1', 'b:1', 'c:1', 'd:1'];
+    for (const name of names) runtime.registry.add(name);
+    const results = await Promise.all(
+      names.map((image) => images.ensure({ image, policy: 'Always', owner: image }, options)),
+    );
+    assert.deepEqual(
+      results.map(({ ok }) => ok),
+      names.map(() => true),
+    );
+    return most;
+  };
+  assert.equal(await mostAtOnce({}), 1);
+  assert.equal(await mostAtOnce({ serializeImagePulls: false, maxParallelImagePulls: 2 }), 2);
+  assert.equal(await mostAtOnce({ serializeImagePulls: false }), 4);
+});
+
+test('a registry is not asked too often', async () => {
   const { runtime, images } = open({ registryPullQPS: 1, registryBurst: 2 });
   for (const name of ['a:1', 'b:1', 'c:1']) runtime.registry.add(name);
   const pull = (image: string) => images.ensure({ image, policy: 'Always', owner: image }, options);
