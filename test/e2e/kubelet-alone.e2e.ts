@@ -60,21 +60,24 @@ test('a kubelet alone beside an API server', { timeout: 180_000 }, async (t) => 
   const tls = join(server.dataDir, 'server/tls');
   const ca = readFileSync(join(tls, 'ca.crt'), 'utf8');
   const token = readFileSync(join(server.dataDir, 'server/token'), 'utf8').trim().split('::')[1];
-  const bootstrap = join(runtime.folder, 'bootstrap.conf');
-  writeFileSync(
-    bootstrap,
-    `apiVersion: v1
+  const loginFile = (name: string, authority: string): string => {
+    const path = join(runtime.folder, name);
+    writeFileSync(
+      path,
+      `apiVersion: v1
 kind: Config
 clusters:
 - name: c
   cluster:
     server: https://127.0.0.1:${server.port}
-    certificate-authority-data: ${Buffer.from(ca).toString('base64')}
+    certificate-authority-data: ${Buffer.from(authority).toString('base64')}
 users: [{ name: u, user: { token: "${token}" } }]
 contexts: [{ name: x, context: { cluster: c, user: u } }]
 current-context: x
 `,
-  );
+    );
+    return path;
+  };
   const kubeconfig = join(runtime.folder, 'kubelet.conf');
   const fields = [
     'rotateCertificates: true',
@@ -82,11 +85,23 @@ current-context: x
     `authentication: { x509: { clientCAFile: ${join(tls, 'ca.crt')} } }`,
   ];
   const flags = [
-    ...['--kubeconfig', kubeconfig, '--bootstrap-kubeconfig', bootstrap],
+    ...['--kubeconfig', kubeconfig, '--bootstrap-kubeconfig', loginFile('bootstrap.conf', ca)],
     ...['--hostname-override', nodeName, '--node-ip', '127.0.0.1', '--node-labels', 'disk=ssd'],
   ];
   const current = join(kubelet.certDir, 'kubelet-client-current.pem');
 
+  await t.test('it does not believe a server of another authority', async () => {
+    const nowMs = systemClock().now();
+    const stranger = issueCertificate(
+      { random: systemRandom() },
+      { commonName: 'other', role: 'ca', notBeforeMs: nowMs - 1000, notAfterMs: nowMs + 60_000 },
+    );
+    const wrong = loginFile('wrong.conf', stranger.cert);
+    const start = kubelet.start(fields, [
+      ...['--kubeconfig', kubeconfig, '--bootstrap-kubeconfig', wrong],
+    ]);
+    await assert.rejects(start, /the kubelet ended early:.*certificate/is);
+  });
   await t.test('it gets its certificates, registers and is Ready', async () => {
     await kubelet.start(fields, flags);
     assert.match(readFileSync(kubeconfig, 'utf8'), /client-certificate: .*kubelet-client-current/);

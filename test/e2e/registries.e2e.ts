@@ -56,7 +56,7 @@ test('registries', { timeout: 240_000 }, async (t) => {
   const digest = own.add('team/app', '1', join(folder, file));
   for (const registry of [own, second, mirror, asked])
     registry.add('a/b', 'tag', join(folder, file));
-  mirror.add('library/mirrored', '1', join(folder, file));
+  for (const tag of ['1', 'latest']) mirror.add('library/mirrored', tag, join(folder, file));
 
   const flags: string[] = ['--no-kubeconfig'];
   await using cluster = await ClusterProcess.open({ flags });
@@ -183,7 +183,7 @@ providers:
     await succeeds('node-login');
     await apply(pod('both', images, withSecrets('own')));
     await succeeds('both');
-    covers('POD-064', 'POD-068', 'POD-070', 'RUN-007', 'RUN-014');
+    covers('POD-064', 'POD-068', 'POD-070', 'RUN-007');
   });
   await t.test('a Job pulls with the Secret of its account', async () => {
     const patch = '{"imagePullSecrets":[{"name":"own"}]}';
@@ -194,9 +194,10 @@ providers:
     covers('OTH-019');
   });
   await t.test('a mirror with its own authority and login', async () => {
-    await apply(pod('mirrored', ['mirrored:1']));
+    await apply(pod('mirrored', ['mirrored:1', 'mirrored']));
     await succeeds('mirrored');
     assert.ok(mirror.asked('library/mirrored') > 0);
+    covers('RUN-014');
   });
   await t.test('a plugin knows a login', async () => {
     await apply(pod('plugin', [`${asked.host}/a/b:tag`]));
