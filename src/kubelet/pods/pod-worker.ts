@@ -356,6 +356,8 @@ export class PodWorker {
     await this.#parts.devices().unprepare(this.#uid, { signal });
     const isDeleted = this.#pod.metadata.deletionTimestamp !== undefined;
     if (!isDeleted && !this.#isGone && !this.#isRetired) return false;
+    // Whoever waits for the object to go may count on its volumes being gone.
+    await this.#parts.volumes.remove(this.#pod, { signal });
     if (!this.#isGone) {
       await this.#parts.statuses.settled(this.#uid);
       if (!this.#isRetired) await this.#deleteObject(signal);
@@ -376,8 +378,7 @@ export class PodWorker {
   }
 
   async #removeTraces({ runtime: facts }: PodFacts, signal: AbortSignal): Promise<void> {
-    const { runtime, volumes, machine, node, paths, statuses, images, owners } = this.#parts;
-    await volumes.remove(this.#pod, { signal });
+    const { runtime, machine, node, paths, statuses, images, owners } = this.#parts;
     for (const { id } of facts.sandboxes) {
       await runtime.removePodSandbox(id, { signal }).catch((error: unknown) => {
         if (!isGrpcCode(error, 'NOT_FOUND')) throw error;

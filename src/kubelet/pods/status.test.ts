@@ -148,6 +148,18 @@ test('phases follow from what has ended and the restart policy', () => {
   assert.equal(over.phase, 'Failed', 'an end is final');
 });
 
+test('an end is told when the last sidecar has ended', () => {
+  const initContainers = [{ name: 'side', image: 'side:1', restartPolicy: 'Always' }] as const;
+  const pod = podOf({ restartPolicy: 'Never', initContainers });
+  const phaseWith = (state: 'running' | 'exited', exitCode: number) => {
+    const side = fact(state, { id: 'c2', name: 'side' });
+    return podStatus(facts(pod, [side, fact('exited', { exitCode })]), nowMs).phase;
+  };
+  assert.equal(phaseWith('running', 0), 'Running');
+  assert.equal(phaseWith('exited', 0), 'Succeeded');
+  assert.equal(phaseWith('exited', 1), 'Failed');
+});
+
 test('a container in back-off shows why it waits and how it ended', () => {
   covers('POD-024', 'POD-210');
   const waiting = new Map([['web', { reason: 'CrashLoopBackOff', message: 'back-off 10s' }]]);

@@ -266,11 +266,14 @@ export function podPhase(
     if (isRemovedForRestart(status)) return false;
     return exitCode !== 0 && container !== undefined && !restartsAfter(pod, container, exitCode);
   });
-  if (failedInit) return 'Failed';
+  // Nobody is told of an end before the last sidecar has ended.
+  const sidecarRuns = init.some((status) => status.state?.running !== undefined);
+  if (failedInit) return sidecarRuns ? 'Pending' : 'Failed';
   const begun = main.some((status) => status.state?.running !== undefined || hasEnded(status));
   const pendingInit = regular.some((status) => exitOf(status) !== 0);
   if (pendingInit && !begun) return 'Pending';
-  return mainPhase(pod, main);
+  const phase = mainPhase(pod, main);
+  return sidecarRuns && (phase === 'Succeeded' || phase === 'Failed') ? 'Running' : phase;
 }
 
 function mainPhase(pod: Pod, main: readonly ContainerStatus[]): string {
