@@ -97,13 +97,16 @@ function ask({ method = 'GET', path, headers = {}, body, as }: Ask): Promise<Ans
 }
 
 test('a client certificate names user and groups; without one there is only public information', async () => {
-  covers('AUT-003', 'API-019');
+  covers('AUT-003', 'API-019', 'AUT-028');
   const path = '/apis/authentication.k8s.io/v1/selfsubjectreviews';
   const self = await ask({ method: 'POST', path, as: world.admin, body: '{}' });
   const { userInfo } = JSON.parse(self.body.toString()).status;
   assert.equal(userInfo.username, 'admin');
   assert.deepEqual(userInfo.groups, ['system:masters', 'system:authenticated']);
+  assert.equal((await ask({ path: configMaps, as: world.admin })).status, 200);
   assert.equal((await ask({ path: configMaps })).status, 403);
+  const headers = { authorization: 'Bearer nonsense' };
+  assert.equal((await ask({ path: configMaps, headers })).status, 401);
   assert.equal((await ask({ path: '/readyz' })).body.toString(), 'ok');
   const strangerCa = issueCertificate({ random }, { commonName: 'other', role: 'ca', ...validity });
   const stranger = issue('admin', 'client', strangerCa, ['system:masters']);

@@ -74,7 +74,7 @@ test('annotations of rkt mean nothing', async () => {
 });
 
 test('names with passwords are nobody', async () => {
-  for (const id of ['AUT-002', 'AUT-046', 'AUT-068']) {
+  for (const id of ['AUT-002', 'AUT-046', 'AUT-049', 'AUT-068']) {
     superseded(id, { by: 'v1.19', now: 'who sends a name and a password is anonymous' });
   }
   await using server = await open();

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Identity } from '#kit/transport.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
-import { covers } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { openTestServer, type TestServer } from '#test/fixtures.ts';
 
 const space = '/api/v1/namespaces/default';
@@ -159,6 +159,8 @@ test('a service account reads its own namespace, except Secrets', async () => {
 
 test('a node sees its own pods and what they refer to', async () => {
   covers('AUT-010', 'AUT-073');
+  superseded('AUT-036', { by: 'v1.7', now: 'a node reads the Secrets of its own pods only' });
+  superseded('AUT-027', { by: 'v1.7', now: 'a node changes no other Node than its own' });
   await using server = await openTestServer();
   const as: Identity = { name: 'system:node:n1', groups: ['system:nodes'] };
   const status = async (method: string, path: string, body?: object) =>

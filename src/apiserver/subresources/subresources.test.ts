@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { VirtualClock } from '#kit/virtual-clock.ts';
-import { covers } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { openTestServer, type TestServer } from '#test/fixtures.ts';
 
 const space = '/api/v1/namespaces/default';
@@ -140,6 +140,10 @@ test('eviction is a delete with the options it brings', async () => {
 
 test('a pod gets its service account, its token volume and what the account adds', async () => {
   covers('AUT-040', 'AUT-044', 'ADM-007', 'ADM-035');
+  superseded('AUT-080', {
+    by: 'v1.24',
+    now: 'the token is made for the pod, and stands in no Secret',
+  });
   await using server = await openTestServer();
   const orphan = await server.request('POST', pods, pod('p'));
   assert.equal(orphan.status, 403);
