@@ -403,6 +403,7 @@ class Kubelet {
       if (refusal === undefined && !hasBegun(pod)) await this.#allocate(worker, signal);
       await worker.run(signal);
       this.#workers.delete(uid);
+      this.#placement.ended();
       this.#startStaticPods();
       this.#statics?.changed();
     });

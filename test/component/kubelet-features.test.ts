@@ -4,7 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { quantityValue } from '#api/quantity.ts';
 import { events, nodes } from '#resources/kinds.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { KubeletBench, testImage } from '#test/kubelet-bench.ts';
 
 async function notesOf(bench: KubeletBench): Promise<readonly string[]> {
@@ -105,15 +107,26 @@ test('an image as a volume: pulled and mounted, or refused by an old runtime', a
 });
 
 test('huge pages are what the machine has, and what the runtime limits', async () => {
+  covers('POD-220');
+  superseded('POD-283', { by: 'v1.14', now: 'no gate; a node may have pages of several sizes' });
   const folder = '/sys/kernel/mm/hugepages';
   await using bench = await KubeletBench.open({
     folders: { [folder]: ['hugepages-2048kB', 'hugepages-1048576kB'] },
-    files: { [`${folder}/hugepages-2048kB/nr_hugepages`]: '64\n' },
+    files: {
+      '/sys/devices/system/cpu/online': '0-3\n',
+      [`${folder}/hugepages-2048kB/nr_hugepages`]: '64\n',
+    },
+    settings: { kubeReserved: { cpu: '500m', memory: '1Gi' } },
   });
   await bench.advance(1000);
   const { client, signal, runtime } = bench;
   const node = await bench.while(client.get(nodes, { name: 'node-1' }, { signal }));
   const { capacity, allocatable } = node.status ?? {};
+  assert.deepEqual([capacity?.['cpu'], allocatable?.['cpu']], ['4', '3500m']);
+  assert.equal(capacity?.['pods'], '110');
+  const [has, gives] = [capacity, allocatable].map((each) => quantityValue(each?.['memory'] ?? ''));
+  // What is reserved, what pods are evicted for, and what is in huge pages.
+  assert.equal((has ?? 0) - (gives ?? 0), (1024 + 100 + 128) * 1024 * 1024);
   assert.equal(capacity?.['hugepages-2Mi'], '128Mi');
   assert.equal(capacity?.['hugepages-1Gi'], '0');
   assert.equal(allocatable?.['hugepages-2Mi'], '128Mi');

@@ -25,7 +25,7 @@ import { readMounts, unmountBelow } from '#kit/mounts.ts';
 import { systemRandom } from '#kit/random.ts';
 import { runCommand } from '#kit/run-command.ts';
 import { issueCertificate, type KeyPair } from '#kit/x509.ts';
-import { runKubelet } from '#kubelet';
+import { type KubeletOptions, runKubelet } from '#kubelet';
 import { runPodNetwork } from '#network';
 import { pods } from '#resources/kinds.ts';
 import type { Container, Pod, PodSpec } from '#resources/types/core-v1.ts';
@@ -158,6 +158,9 @@ export class RealNode implements AsyncDisposable {
     });
   }
 
+  /** What it is started with, and started again. */
+  kubeletOptions: Partial<Pick<KubeletOptions, 'settings' | 'podPidsMax'>> = {};
+
   startKubelet(): void {
     const stop = new AbortController();
     const deps = { clock: systemClock(), random: systemRandom(), log: nodeLog() };
@@ -171,6 +174,7 @@ export class RealNode implements AsyncDisposable {
         ...{ clusterDNS: '10.43.0.10', clusterDomain: 'cluster.local' },
         ...{ port: this.kubeletPort, serving, signal: stop.signal },
         pluginsRoot: join(this.dataDir, 'agent/kubelet'),
+        ...this.kubeletOptions,
       },
     );
     const ended = Promise.allSettled([kubelet, informers.run(stop.signal)]).then(() => {});

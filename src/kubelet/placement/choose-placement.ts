@@ -32,6 +32,7 @@ export function plainPlacement({
     admit: (pod, options) => placer.admit(pod, options),
     placeOf: () => everywhere,
     made: () => {},
+    ended: () => {},
     hasOwnCpus: () => false,
     resizeProblem: () => undefined,
     cpusOf: () => [],

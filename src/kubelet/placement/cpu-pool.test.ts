@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Container, Pod } from '#resources/types/core-v1.ts';
+import { covers } from '#test/covers.ts';
 import { defaultSettings, type KubeletSettings } from '../settings.ts';
 import { cpuOptions } from './cpu-options.ts';
 import { CpuPool, type CpuState } from './cpu-pool.ts';
@@ -100,6 +101,7 @@ test('whole processors of Guaranteed pods are their own, everybody else shares t
 });
 
 test('what is reserved is given to nobody, and is shared unless strictly kept', async () => {
+  covers('POD-230');
   const world = new World({ kubeReserved: { cpu: '1' }, systemReserved: { cpu: '600m' } });
   assert.equal(formatNumbers(world.pool.allocatable), '1-3,5-7', 'the lowest core, as a whole');
   assert.equal(await world.take(podOf('a', [containerOf('c', '6')])), '1-3,5-7');

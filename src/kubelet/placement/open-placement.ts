@@ -197,6 +197,10 @@ class OpenPlacement implements NodePlacement {
     this.#parts.memory?.started(pod, container);
   }
 
+  ended(): void {
+    this.#parts.follower.changed();
+  }
+
   hasOwnCpus(pod: Pod): boolean {
     return this.#parts.cpus?.hasOwn(pod.metadata.uid ?? '') === true;
   }

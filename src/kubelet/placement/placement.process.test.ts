@@ -11,6 +11,7 @@ import { systemClock } from '#kit/clock.ts';
 import { openGrpcChannel } from '#kit/grpc.ts';
 import { nodes, pods } from '#resources/kinds.ts';
 import type { Container, Pod, PodSpec } from '#resources/types/core-v1.ts';
+import { covers } from '#test/covers.ts';
 import { KubeletBench } from '#test/kubelet-bench.ts';
 import { podResources } from '../devices/messages.ts';
 import { eventually, TestDevicePlugin } from '../devices/plugins.contract.ts';
@@ -166,6 +167,44 @@ test('what was given does not change while it runs', async () => {
       'Infeasible',
       'Resize is infeasible for Guaranteed Pods alongside CPU Manager policy "static"',
     ],
+  );
+});
+
+test('of five sorts of pods only whole processors of Guaranteed ones are given alone', async () => {
+  covers('POD-229');
+  await using bench = await openBench(pinned);
+  const samples = {
+    plain: undefined,
+    memory: { limits: { memory: '200Mi' }, requests: { memory: '100Mi' } },
+    burst: { limits: { memory: '200Mi', cpu: '2' }, requests: { memory: '100Mi', cpu: '1' } },
+    whole: { limits: { memory: '200Mi', cpu: '2' }, requests: { memory: '200Mi', cpu: '2' } },
+    part: {
+      limits: { memory: '200Mi', cpu: '1500m' },
+      requests: { memory: '200Mi', cpu: '1500m' },
+    },
+  } as const;
+  const found: string[] = [];
+  for (const [name, resources] of Object.entries(samples)) {
+    await bench.create(name, { containers: [bench.container({ name, resources })] });
+    await bench.untilReady(name);
+    found.push(`${name} ${bench.runtime.configOf(name).linux?.resources?.cpusetCpus}`);
+  }
+  assert.deepEqual(found, [
+    ...['plain 0-7', 'memory 0-7', 'burst 0-7'],
+    ...['whole 1,5', 'part 0,2-4,6-7'],
+  ]);
+});
+
+test('without anything reserved the static policy does not start', async () => {
+  covers('POD-231');
+  await using bench = await openBench({});
+  await bench.advance(1000);
+  await bench.stop();
+  bench.settings = { cpuManagerPolicy: 'static' };
+  assert.equal(
+    await bench.startFailure(),
+    '[cpumanager] the static policy requires systemreserved.cpu + kubereserved.cpu to be ' +
+      'greater than zero',
   );
 });
 

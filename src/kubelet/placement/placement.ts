@@ -26,6 +26,8 @@ export interface NodePlacement {
   placeOf(pod: Pod, container: Container): ContainerPlace;
   /** A container has been made there. */
   made(pod: Pod, container: Container, containerId: string, place: ContainerPlace): void;
+  /** A pod is no more: what it had can be given to others. */
+  ended(): void;
   /** Whether a container of it has processors of its own. */
   hasOwnCpus(pod: Pod): boolean;
   /** Why CPU and memory of this pod cannot be changed while it runs. */

@@ -1,0 +1,292 @@
+/**
+ * A real node under blows, and what only a kernel can show: processors of a container's own, a
+ * device as a volume, limits of processes, containers that do not want to end, processes killed in
+ * the middle of a pod's life, and a flood of log lines.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { systemClock } from '#kit/clock.ts';
+import { readMounts } from '#kit/mounts.ts';
+import { runCommand } from '#kit/run-command.ts';
+import { defaultSettings } from '#kubelet';
+import { nodes, persistentVolumeClaims, persistentVolumes, pods } from '#resources/kinds.ts';
+import type { Pod } from '#resources/types/core-v1.ts';
+import { covers } from '#test/covers.ts';
+import { RealNode } from '#test/real-node.ts';
+
+const timeout = 60_000;
+const { signal } = new AbortController();
+const clock = systemClock();
+const forever = 'trap "exit 0" TERM; sleep 1000 & wait';
+let node: RealNode;
+
+before(async () => {
+  node = await RealNode.open();
+  node.kubeletOptions = {
+    podPidsMax: 30,
+    settings: { ...defaultSettings, cpuManagerPolicy: 'static', kubeReserved: { cpu: '500m' } },
+  };
+  node.startKubelet();
+});
+
+after(async () => {
+  await node?.[Symbol.asyncDispose]();
+});
+
+async function containersOf(pod: Pod) {
+  const labelSelector = { 'io.kubernetes.pod.uid': pod.metadata.uid ?? '' };
+  const state = { state: 'CONTAINER_RUNNING' } as const;
+  return node.runtime.listContainers({ labelSelector, state }, { signal });
+}
+
+/** What the kernel lets the container's processes run on. */
+async function cpusOf(pod: Pod): Promise<string> {
+  const [container] = await containersOf(pod);
+  const cmd = ['grep', 'Cpus_allowed_list', '/proc/self/status'];
+  const request = { containerId: container?.id ?? '', cmd };
+  const { stdout } = await node.runtime.execSync(request, { timeoutSeconds: 10, signal });
+  return Buffer.from(stdout).toString().split(/\s+/)[1] ?? '';
+}
+
+/** As the kernel has it, in whichever version of cgroups. */
+async function quotaOf(pod: Pod): Promise<string> {
+  const [container] = await containersOf(pod);
+  const tail = join('coracle-ndtst/kubepods', `pod${pod.metadata.uid}`, container?.id ?? '');
+  for (const { mountPoint } of readMounts().filter(({ type }) => type.startsWith('cgroup'))) {
+    for (const file of ['cpu.cfs_quota_us', 'cpu.max']) {
+      const path = join(mountPoint, tail, file);
+      if (existsSync(path)) return readFileSync(path, 'utf8').trim();
+    }
+  }
+  throw new Error('the container has no cgroup of processors');
+}
+
+async function eventually(what: string, holds: () => Promise<boolean>): Promise<void> {
+  for (let look = 0; look < 500; look++) {
+    if (await holds()) return;
+    await clock.sleep(40, { signal });
+  }
+  throw new Error(`${what} never came true`);
+}
+
+test('a container has a processor of its own, and the others leave it', { timeout }, async () => {
+  covers('POD-227', 'POD-228');
+  const online = readFileSync('/sys/devices/system/cpu/online', 'utf8').trim();
+  await node.create('shared', { containers: [node.container(forever)] });
+  const shared = await node.untilReady('shared');
+  assert.equal(await cpusOf(shared), online);
+  const amounts = { cpu: '1', memory: '32Mi' };
+  const resources = { requests: amounts, limits: amounts };
+  const ready = 'grep Cpus_allowed_list /proc/self/status';
+  await node.create('own', { containers: [node.container(`${ready}; ${forever}`, { resources })] });
+  const own = await node.untilReady('own');
+  const cpu = await cpusOf(own);
+  assert.match(cpu, /^[1-9]\d*$/, 'one, and not the one that is reserved');
+  assert.match(await quotaOf(own), /^(-1|max)/, 'nobody holds it back');
+  assert.match(node.logText(own), new RegExp(`\\b${cpu}$`, 'm'), 'from its first moment on');
+  await eventually('the shared one leaves', async () => {
+    return !(await cpusOf(shared)).split(',').some((part) => part === cpu || part === online);
+  });
+  const rest = await cpusOf(shared);
+  // A kubelet that was stopped in between knows who has what.
+  await node.stopKubelet();
+  node.startKubelet();
+  await node.create('more', { containers: [node.container(forever)] });
+  assert.equal(await cpusOf(await node.untilReady('more')), rest);
+  assert.equal(await cpusOf(own), cpu);
+  await node.delete('own');
+  await eventually('the shared one comes back', async () => (await cpusOf(shared)) === online);
+  await node.delete('more');
+  await node.delete('shared');
+});
+
+test('a device as a volume', { timeout }, async () => {
+  const file = join(node.dataDir, 'disk.img');
+  writeFileSync(file, Buffer.concat([Buffer.from('first bytes'), Buffer.alloc(1024 * 1024)]));
+  const options = { signal, timeoutMs: 10_000 };
+  const { stdout, code } = await runCommand('losetup', ['--find', '--show', file], options);
+  assert.equal(code, 0);
+  const path = stdout.trim();
+  try {
+    await createBound('disk', path);
+    await node.create('block', {
+      volumes: [{ name: 'disk', persistentVolumeClaim: { claimName: 'disk' } }],
+      containers: [
+        node.container(`dd if=/dev/xvda bs=11 count=1; echo; ${forever}`, {
+          volumeDevices: [{ name: 'disk', devicePath: '/dev/xvda' }],
+        }),
+      ],
+    });
+    const pod = await node.untilReady('block');
+    await eventually('it is read', async () => node.logText(pod).includes('first bytes'));
+    await node.delete('block');
+  } finally {
+    await runCommand('losetup', ['--detach', path], options);
+  }
+});
+
+/** A claim as controllers bind it, since none run here. */
+async function createBound(name: string, path: string): Promise<void> {
+  const { client } = node;
+  const spec = {
+    accessModes: ['ReadWriteOnce'],
+    volumeMode: 'Block',
+    storageClassName: 'manual',
+  } as const;
+  const storage = '1Mi';
+  const at = { namespace: 'default', name };
+  const claim = await client.create(
+    persistentVolumeClaims,
+    {
+      apiVersion: 'v1',
+      kind: 'PersistentVolumeClaim',
+      metadata: at,
+      spec: { ...spec, volumeName: name, resources: { requests: { storage } } },
+    },
+    { signal },
+  );
+  const key = 'kubernetes.io/hostname';
+  const { uid = '' } = claim.metadata;
+  await client.create(
+    persistentVolumes,
+    {
+      apiVersion: 'v1',
+      kind: 'PersistentVolume',
+      metadata: { name },
+      spec: {
+        ...spec,
+        capacity: { storage },
+        local: { path },
+        claimRef: { ...at, uid },
+        nodeAffinity: {
+          required: {
+            nodeSelectorTerms: [
+              { matchExpressions: [{ key, operator: 'In', values: ['node-1'] }] },
+            ],
+          },
+        },
+      },
+    },
+    { signal },
+  );
+  const status = { phase: 'Bound', accessModes: spec.accessModes, capacity: { storage } };
+  const options = { type: 'merge', subresource: 'status', signal } as const;
+  await client.patch(persistentVolumeClaims, at, { status }, options);
+}
+
+test('a fork bomb ends at the limit of its pod, and hurts nobody else', { timeout }, async () => {
+  const bomb = 'bomb() { bomb | bomb & }; bomb; sleep 1000';
+  const forks = 'i=0; while [ $i -lt 200 ]; do sleep 1000 & i=$((i+1)); done; echo through; wait';
+  await node.create('bomb', { containers: [node.container(bomb)] });
+  await node.create('forks', { restartPolicy: 'Never', containers: [node.container(forks)] });
+  await node.create('neighbour', { containers: [node.container(forever)] });
+  const neighbour = await node.untilReady('neighbour');
+  const pod = await node.until(
+    'forks',
+    ({ status }) => status?.phase === 'Failed' || status?.phase === 'Running',
+    'begun',
+  );
+  await eventually('forks are refused', async () => /can't fork/.test(node.logText(pod)));
+  assert.doesNotMatch(node.logText(pod), /through/);
+  const [container] = await containersOf(neighbour);
+  const request = { containerId: container?.id ?? '', cmd: ['echo', 'alive'] };
+  const { stdout } = await node.runtime.execSync(request, { timeoutSeconds: 10, signal });
+  assert.equal(Buffer.from(stdout).toString(), 'alive\n');
+  for (const name of ['bomb', 'forks', 'neighbour']) await node.delete(name);
+});
+
+test('who does not listen to TERM is killed when its time is over', { timeout }, async () => {
+  await node.create('deaf', {
+    terminationGracePeriodSeconds: 3,
+    containers: [node.container('trap "" TERM; while true; do sleep 1; done')],
+  });
+  await node.untilReady('deaf');
+  const startedMs = clock.monotonic();
+  await node.delete('deaf');
+  const passedMs = clock.monotonic() - startedMs;
+  assert.ok(passedMs >= 2900 && passedMs < 12_000, `gone after ${passedMs} ms`);
+});
+
+test('a kubelet that dies at any step of a start runs nothing twice', { timeout }, async () => {
+  for (const delayMs of [0, 30, 60, 90, 120, 160, 200, 260]) {
+    const name = `step-${delayMs}`;
+    await node.create(name, {
+      initContainers: [{ ...node.container('true'), name: 'init' }],
+      containers: [node.container(forever)],
+    });
+    await clock.sleep(delayMs, { signal });
+    await node.stopKubelet();
+    node.startKubelet();
+    const pod = await node.untilReady(name);
+    assert.equal((await containersOf(pod)).length, 1, name);
+    const [status] = pod.status?.containerStatuses ?? [];
+    const last = status?.lastState?.terminated;
+    // The runtime gives up a start whose caller has gone; such a container never ran.
+    const isFirst = status?.restartCount === 0 || last?.reason === 'StartError';
+    assert.ok(isFirst, `${name}: ${JSON.stringify(status)}`);
+  }
+  const { items } = await node.client.list(pods, { signal });
+  await Promise.all(items.map(({ metadata }) => node.delete(metadata.name ?? '')));
+  assert.deepEqual(await node.runtime.listPodSandboxes({}, { signal }), []);
+});
+
+test('containerd that dies at any step of a start runs nothing twice', { timeout }, async () => {
+  const stop = new AbortController();
+  const supervised = node.containerd.supervise({ signal: stop.signal }).catch(() => {});
+  for (const delayMs of [20, 80, 160]) {
+    const name = `runtime-${delayMs}`;
+    await node.create(name, { containers: [node.container(forever)] });
+    await clock.sleep(delayMs, { signal });
+    process.kill(node.containerd.pid, 'SIGKILL');
+    const pod = await node.untilReady(name);
+    assert.equal((await containersOf(pod)).length, 1, name);
+  }
+  stop.abort(new Error('the test is over'));
+  await supervised;
+  for (const delayMs of [20, 80, 160]) await node.delete(`runtime-${delayMs}`);
+  assert.deepEqual(await node.runtime.listPodSandboxes({}, { signal }), []);
+});
+
+test('a shim that is killed takes its pod along, which begins anew', { timeout }, async () => {
+  await node.create('shimless', { containers: [node.container(forever)] });
+  const pod = await node.untilReady('shimless');
+  const labelSelector = { 'io.kubernetes.pod.uid': pod.metadata.uid ?? '' };
+  const [sandbox] = await node.runtime.listPodSandboxes({ labelSelector }, { signal });
+  const shim = shimOf(sandbox?.id ?? '');
+  process.kill(shim, 'SIGKILL');
+  const again = await node.until(
+    'shimless',
+    ({ status }) =>
+      status?.containerStatuses?.[0]?.restartCount === 1 && status.containerStatuses[0].ready,
+    'running again',
+  );
+  assert.equal((await containersOf(again)).length, 1);
+  await node.delete('shimless');
+});
+
+function shimOf(sandboxId: string): number {
+  for (const name of readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
+    try {
+      const words = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0');
+      if (words[0]?.includes('containerd-shim') && words.includes(sandboxId)) return Number(name);
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  throw new Error(`no shim for ${sandboxId}`);
+}
+
+test('ten thousand lines a second are all there, in order', { timeout }, async () => {
+  const flood = 'for s in 1 2 3; do seq 1 10000; sleep 1; done; echo over';
+  await node.create('flood', { restartPolicy: 'Never', containers: [node.container(flood)] });
+  const pod = await node.until('flood', ({ status }) => status?.phase === 'Succeeded', 'over');
+  const lines = node.logText(pod).trimEnd().split('\n');
+  assert.equal(lines.length, 30_001);
+  assert.ok(lines.slice(0, -1).every((line, at) => line === String((at % 10_000) + 1)));
+  assert.equal(lines.at(-1), 'over');
+  const ready = await node.client.get(nodes, { name: 'node-1' }, { signal });
+  assert.equal(ready.status?.conditions?.find(({ type }) => type === 'Ready')?.status, 'True');
+  await node.delete('flood');
+});
