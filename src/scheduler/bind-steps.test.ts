@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Client } from '#client';
+import { seededRandom } from '#kit/random.ts';
 import { settle, VirtualClock } from '#kit/virtual-clock.ts';
 import type { PersistentVolumeClaim } from '#resources/types/core-v1.ts';
+import type { ResourceClaim } from '#resources/types/resource-v1.ts';
 import { factsOf, podFacts, readerOf } from '#scheduling';
 import { podOf } from '#test/cluster-picture.ts';
 import { StepPerformer } from './bind-steps.ts';
@@ -32,7 +34,7 @@ class World {
     const facts = factsOf({
       persistentVolumeClaims: { ...readerOf(), get: () => this.claim },
     });
-    const deps = { client: client as Client, clock: this.clock };
+    const deps = { client: client as Client, clock: this.clock, random: seededRandom(1) };
     const devices = new DeviceWriter(deps);
     const performer = new StepPerformer({ ...deps, facts, devices }, { bindTimeoutMs: 10_000 });
     const { signal } = new AbortController();
@@ -86,4 +88,57 @@ test('a provisioner that takes the node away, a claim that goes, and too long a 
   const late = assert.rejects(slow.perform(), /context deadline exceeded/);
   await slow.clock.advance(11_000);
   await late;
+});
+
+test('devices with conditions are waited for, and given up when one says never', async () => {
+  const clock = new VirtualClock();
+  const place = { driver: 'd', pool: 'p', device: 'x' };
+  const asked = { ...place, request: 'r', bindingConditions: ['Attached'] };
+  const devices = [{ ...asked, bindingFailureConditions: ['Broken'] }];
+  const metadata = { name: 'a', namespace: 'default', uid: 'u' };
+  const base = { apiVersion: 'resource.k8s.io/v1', kind: 'ResourceClaim', metadata, spec: {} };
+  let claim: ResourceClaim = base;
+  const client: Partial<Client> = {
+    get: async () => claim as never,
+    update: async (_kind, written) => {
+      claim = written as unknown as ResourceClaim;
+      return written;
+    },
+  };
+  const tell = (type: string): void => {
+    const condition = { type, status: 'True', reason: 'R', message: '', lastTransitionTime: '' };
+    claim = {
+      ...claim,
+      status: { ...claim.status, devices: [{ ...place, conditions: [condition] }] },
+    };
+  };
+  const deps = { client: client as Client, clock, random: seededRandom(1) };
+  const facts = factsOf({ resourceClaims: { ...readerOf(), get: () => claim } });
+  const performer = new StepPerformer({ ...deps, facts, devices: new DeviceWriter(deps) });
+  const perform = () => {
+    const allocation = { devices, nodeName: undefined, config: [] };
+    const one = { do: 'allocateDevices', claim: 'default/a', allocation } as const;
+    const placement = { pod: podFacts(podOf('db')), nodeName: 'n1' };
+    return performer.perform(placement, [one], { signal: new AbortController().signal });
+  };
+  let done = false;
+  const performing = perform().then(() => {
+    done = true;
+  });
+  await clock.advance(30_000);
+  assert.equal(done, false);
+  tell('Attached');
+  await clock.advance(2_000);
+  await performing;
+  assert.equal(claim.status?.allocation?.devices?.results?.[0]?.device, 'x');
+
+  claim = base;
+  const failing = perform();
+  const refused = assert.rejects(failing, /device d\/p\/x could not be bound: Broken/);
+  await clock.advance(2_000);
+  tell('Broken');
+  await clock.advance(2_000);
+  await refused;
+  // What it had is free again, so that other devices can be found.
+  assert.deepEqual(claim.status, {});
 });

@@ -11,6 +11,7 @@ import type { Clock } from '#kit/clock.ts';
 import { persistentVolumeClaims, persistentVolumes } from '#resources/kinds.ts';
 import type { PersistentVolume, PersistentVolumeClaim } from '#resources/types/core-v1.ts';
 import type { BindStep, Facts } from '#scheduling';
+import { deviceReadiness } from './device-readiness.ts';
 import type { DeviceWriter } from './device-writer.ts';
 import type { Placement } from './extension.ts';
 
@@ -50,15 +51,48 @@ export class StepPerformer {
     options: { readonly signal: AbortSignal },
   ): Promise<void> {
     const volumeSteps: VolumeStep[] = [];
+    const claims: string[] = [];
     for (const step of steps) {
       if (step.do === 'allocateDevices') {
         await this.#deps.devices.write(placement, step, options);
+        claims.push(step.claim);
       } else {
         volumeSteps.push(step);
         await this.#write(step, options);
       }
     }
     if (volumeSteps.length > 0) await this.#untilBound(volumeSteps, options);
+    if (claims.length > 0) await this.#untilReady(claims, steps, options);
+  }
+
+  /** Devices can have conditions of their own; where one fails, others are looked for. */
+  async #untilReady(
+    claims: readonly string[],
+    steps: readonly BindStep[],
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<void> {
+    const { clock, facts, devices } = this.#deps;
+    const promised = steps.flatMap((step) => {
+      if (step.do !== 'allocateDevices') return [];
+      const { allocation } = facts.resourceClaims.get(step.claim)?.status ?? {};
+      return [...(step.allocation?.devices ?? []), ...(allocation?.devices?.results ?? [])];
+    });
+    if (!promised.some(({ bindingConditions = [] }) => bindingConditions.length > 0)) return;
+    const endMs = clock.monotonic() + this.#options.bindTimeoutMs;
+    for (;;) {
+      const readiness = claims.map((key) => deviceReadiness(facts.resourceClaims.get(key)));
+      if (readiness.every((one) => one.do === 'go on')) return;
+      const failed = readiness.find((one) => one.do === 'give up');
+      if (failed === undefined && clock.monotonic() < endMs) {
+        await clock.sleep(pollMs, { signal });
+        continue;
+      }
+      for (const key of claims) {
+        const claim = facts.resourceClaims.get(key);
+        if (claim !== undefined) await devices.free(claim, { signal });
+      }
+      throw new Error(failed?.why ?? 'device binding timeout');
+    }
   }
 
   async #write(step: VolumeStep, { signal }: { readonly signal: AbortSignal }): Promise<void> {

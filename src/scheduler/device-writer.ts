@@ -8,6 +8,7 @@
 import { isReason } from '#api/errors.ts';
 import type { Client } from '#client';
 import { type Clock, formatTime } from '#kit/clock.ts';
+import type { Random } from '#kit/random.ts';
 import { resourceClaims } from '#resources/kinds.ts';
 import type { AllocationResult, ResourceClaim } from '#resources/types/resource-v1.ts';
 import type { BindStep, DeviceAllocation } from '#scheduling';
@@ -18,13 +19,21 @@ const attemptsMax = 5;
 
 type Step = Extract<BindStep, { do: 'allocateDevices' }>;
 
+export interface DeviceWriterDeps {
+  readonly client: Client;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
 export class DeviceWriter {
   readonly #client: Client;
   readonly #clock: Clock;
+  readonly #random: Random;
 
-  constructor(deps: { readonly client: Client; readonly clock: Clock }) {
+  constructor(deps: DeviceWriterDeps) {
     this.#client = deps.client;
     this.#clock = deps.clock;
+    this.#random = deps.random;
   }
 
   async write(
@@ -89,7 +98,9 @@ export class DeviceWriter {
     return {
       // The allocator made these entries from claims and classes, as they are in the API.
       devices: {
-        results: devices,
+        results: devices.map((one) =>
+          one.consumedCapacity === undefined ? one : { ...one, shareID: this.#random.uuid() },
+        ),
         config: config as NonNullable<AllocationResult['devices']>['config'],
       },
       ...(nodeName === undefined ? {} : { nodeSelector }),

@@ -5,9 +5,10 @@
  *
  * Devices of a node are those of its own slices, of slices for all nodes, and of slices whose node
  * selector matches. Of a pool only the newest generation counts. Where alternatives are listed the
- * first that can be had is taken.
+ * first that can be had is taken. Devices that may be shared are given in parts:
+ * `device-capacity.ts`.
  *
- * Behaviour: kubernetes.io, "Dynamic Resource Allocation"; KEP-4381, KEP-4816, KEP-5055.
+ * Behaviour: kubernetes.io, "Dynamic Resource Allocation"; KEP-4381, KEP-4816, KEP-5055, KEP-5075.
  */
 import { objectKey } from '#api/object.ts';
 import { quantity } from '#api/quantity.ts';
@@ -18,6 +19,7 @@ import {
   type Matched,
 } from '#resources/resource/device-expression.ts';
 import type {
+  CapacityRequirements,
   Device,
   DeviceConstraint,
   DeviceSelector,
@@ -26,6 +28,7 @@ import type {
   ResourceSlice,
 } from '#resources/types/resource-v1.ts';
 import type { Cluster } from './cluster.ts';
+import { type Amounts, amountsOf, Consumed, formatAmounts } from './device-capacity.ts';
 import type { NodeInfo } from './node-info.ts';
 import { matchesSelector } from './node-selector.ts';
 import type { AllocatedDevice, DeviceAllocation } from './plugin.ts';
@@ -43,12 +46,16 @@ interface Candidate {
   readonly device: Device;
   readonly nodeLocal: boolean;
   readonly counters: readonly (readonly [string, bigint])[];
+  /** Several claims may have it, each a part of its capacity. */
+  readonly shared: boolean;
 }
 
 interface Want {
   readonly request: string;
   readonly count: number | 'All';
   readonly adminAccess: boolean;
+  readonly capacity: CapacityRequirements['requests'];
+  readonly tolerations: readonly DeviceToleration[];
   readonly accepts: (candidate: Candidate) => boolean;
 }
 
@@ -62,6 +69,7 @@ export class DeviceAllocator {
   readonly #cluster: Cluster;
   readonly #slices: readonly ResourceSlice[];
   readonly #taken = new Set<string>();
+  readonly #consumed = new Consumed();
   /** `driver/pool/set/counter` → what is left. */
   readonly #counters = new Map<string, bigint>();
 
@@ -78,7 +86,10 @@ export class DeviceAllocator {
     }
     const inUse = [...allocatedDevices(cluster.facts.resourceClaims.list())];
     for (const one of [...inUse, ...cluster.assumptions.devices()]) {
-      if (!one.adminAccess) this.#taken.add(idOf(one.driver, one.pool, one.device));
+      if (one.adminAccess) continue;
+      const id = idOf(one.driver, one.pool, one.device);
+      if (one.consumedCapacity === undefined) this.#taken.add(id);
+      else this.#consumed.add(id, amountsOf(one.consumedCapacity));
     }
     this.#useUp();
   }
@@ -89,7 +100,11 @@ export class DeviceAllocator {
     node: NodeInfo,
   ): readonly DeviceAllocation[] | undefined {
     const candidates = this.#candidates(node);
-    const search = new Search(candidates, new Set(this.#taken), new Map(this.#counters));
+    const search = new Search(candidates, {
+      taken: new Set(this.#taken),
+      consumed: this.#consumed.copy(),
+      counters: new Map(this.#counters),
+    });
     const allocations: DeviceAllocation[] = [];
     for (const claim of claims) {
       const allocation = this.#allocateOne(claim, search, node);
@@ -109,12 +124,15 @@ export class DeviceAllocator {
     );
     const chosen = search.run(ways, constraints);
     if (chosen === undefined) return undefined;
-    const devices = chosen.map(({ want, candidate }) => ({
+    const devices = chosen.map(({ want, candidate, consumption }) => ({
       request: want.request,
       driver: candidate.driver,
       pool: candidate.pool,
       device: candidate.device.name,
       ...(want.adminAccess ? { adminAccess: true } : {}),
+      ...(want.tolerations.length > 0 ? { tolerations: want.tolerations } : {}),
+      ...(candidate.shared ? { consumedCapacity: formatAmounts(consumption) } : {}),
+      ...conditionsOf(candidate.device),
     }));
     const local = chosen.some(({ candidate }) => candidate.nodeLocal);
     return { devices, nodeName: local ? node.name : undefined, config: this.#configs(claim) };
@@ -128,6 +146,7 @@ export class DeviceAllocator {
       readonly allocationMode?: string | undefined;
       readonly count?: number | undefined;
       readonly adminAccess?: boolean | undefined;
+      readonly capacity?: CapacityRequirements | undefined;
       readonly selectors?: readonly DeviceSelector[] | undefined;
       readonly tolerations?: readonly DeviceToleration[] | undefined;
     },
@@ -142,6 +161,8 @@ export class DeviceAllocator {
       request,
       count: ask.allocationMode === 'All' ? 'All' : (ask.count ?? 1),
       adminAccess: ask.adminAccess ?? false,
+      capacity: ask.capacity?.requests,
+      tolerations,
       accepts: ({ driver, device }) => {
         const barred = (device.taints ?? []).some(
           (taint) => taint.effect !== 'None' && !tolerations.some((one) => tolerates(one, taint)),
@@ -161,7 +182,8 @@ export class DeviceAllocator {
         const id = idOf(driver, pool.name, device.name);
         const nodeLocal = where.nodeName !== undefined;
         const counters = consumption(driver, pool.name, device);
-        return [{ id, driver, pool: pool.name, device, nodeLocal, counters }];
+        const shared = device.allowMultipleAllocations === true;
+        return [{ id, driver, pool: pool.name, device, nodeLocal, counters, shared }];
       });
     });
   }
@@ -169,7 +191,8 @@ export class DeviceAllocator {
   #useUp(): void {
     for (const { spec } of this.#slices) {
       for (const device of spec.devices ?? []) {
-        if (!this.#taken.has(idOf(spec.driver, spec.pool.name, device.name))) continue;
+        const id = idOf(spec.driver, spec.pool.name, device.name);
+        if (!this.#taken.has(id) && !this.#consumed.has(id)) continue;
         for (const [key, amount] of consumption(spec.driver, spec.pool.name, device)) {
           this.#counters.set(key, (this.#counters.get(key) ?? 0n) - amount);
         }
@@ -194,20 +217,29 @@ export class DeviceAllocator {
 interface Choice {
   readonly want: Want;
   readonly candidate: Candidate;
+  readonly consumption: Amounts;
+}
+
+interface Used {
+  readonly taken: Set<string>;
+  readonly consumed: Consumed;
+  readonly counters: Map<string, bigint>;
 }
 
 /** Chooses devices one by one; what it has chosen stays taken for the next claim. */
 class Search {
   readonly #candidates: readonly Candidate[];
   readonly #taken: Set<string>;
+  readonly #consumed: Consumed;
   readonly #counters: Map<string, bigint>;
   #constraints: readonly DeviceConstraint[] = [];
   #choices: Choice[] = [];
   #tried = 0;
 
-  constructor(candidates: readonly Candidate[], taken: Set<string>, counters: Map<string, bigint>) {
+  constructor(candidates: readonly Candidate[], { taken, consumed, counters }: Used) {
     this.#candidates = candidates;
     this.#taken = taken;
+    this.#consumed = consumed;
     this.#counters = counters;
   }
 
@@ -237,7 +269,9 @@ class Search {
     for (let index = from; index < this.#candidates.length; index++) {
       const candidate = this.#candidates[index];
       if (candidate === undefined || !this.#choose(want, candidate)) continue;
-      if (this.#take(want, count - 1, index + 1, next)) return true;
+      // Of a shared device the same claim may have several parts.
+      const from = candidate.shared ? index : index + 1;
+      if (this.#take(want, count - 1, from, next)) return true;
       this.#undo();
     }
     return false;
@@ -257,29 +291,41 @@ class Search {
     if (this.#tried > allocatorLimits.choicesMax) return false;
     if (!want.adminAccess && this.#taken.has(candidate.id)) return false;
     if (!want.accepts(candidate)) return false;
+    const consumption = this.#consumed.room(candidate, want.capacity);
+    if (consumption === undefined) return false;
+    const counted = this.#consumed.has(candidate.id);
     const enough = candidate.counters.every(
-      ([key, amount]) => (this.#counters.get(key) ?? 0n) >= amount,
+      ([key, amount]) => counted || (this.#counters.get(key) ?? 0n) >= amount,
     );
     if (!want.adminAccess && !enough) return false;
-    this.#choices.push({ want, candidate });
+    this.#choices.push({ want, candidate, consumption });
     if (!this.#constraints.every((constraint) => this.#holds(constraint))) {
       this.#choices.pop();
       return false;
     }
-    if (!want.adminAccess) this.#use(candidate, 1n);
+    if (!want.adminAccess) this.#use(candidate, consumption);
     return true;
   }
 
   #undo(): void {
     const choice = this.#choices.pop();
-    if (choice !== undefined && !choice.want.adminAccess) this.#use(choice.candidate, -1n);
+    if (choice === undefined || choice.want.adminAccess) return;
+    const { candidate, consumption } = choice;
+    if (candidate.shared) this.#consumed.remove(candidate.id, consumption);
+    else this.#taken.delete(candidate.id);
+    if (!this.#consumed.has(candidate.id)) this.#count(candidate, 1n);
   }
 
-  #use({ id, counters }: Candidate, times: 1n | -1n): void {
-    if (times === 1n) this.#taken.add(id);
-    else this.#taken.delete(id);
+  #use(candidate: Candidate, consumption: Amounts): void {
+    // What a shared device takes of its counters it takes once.
+    if (!this.#consumed.has(candidate.id)) this.#count(candidate, -1n);
+    if (candidate.shared) this.#consumed.add(candidate.id, consumption);
+    else this.#taken.add(candidate.id);
+  }
+
+  #count({ counters }: Candidate, times: 1n | -1n): void {
     for (const [key, amount] of counters) {
-      this.#counters.set(key, (this.#counters.get(key) ?? 0n) - times * amount);
+      this.#counters.set(key, (this.#counters.get(key) ?? 0n) + times * amount);
     }
   }
 
@@ -344,6 +390,13 @@ function attributeText({ driver, device }: Candidate, name: string): string | un
   const short = name.startsWith(`${driver}/`) ? name.slice(driver.length + 1) : name;
   const value = attributes[name] ?? attributes[short];
   return value === undefined ? undefined : JSON.stringify(value);
+}
+
+function conditionsOf({ bindingConditions = [], bindingFailureConditions = [] }: Device) {
+  return {
+    ...(bindingConditions.length > 0 ? { bindingConditions } : {}),
+    ...(bindingFailureConditions.length > 0 ? { bindingFailureConditions } : {}),
+  };
 }
 
 type Accepts = (driver: string, device: Device) => boolean;

@@ -10,6 +10,7 @@
  */
 import type { LabelSelector } from '#api/selectors.ts';
 import type { Node } from '#resources/types/core-v1.ts';
+import type { DeviceToleration } from '#resources/types/resource-v1.ts';
 import type { Cluster } from './cluster.ts';
 import type { NodeInfo } from './node-info.ts';
 import type { PodFacts } from './pod-facts.ts';
@@ -94,6 +95,12 @@ export interface AllocatedDevice {
   readonly pool: string;
   readonly device: string;
   readonly adminAccess?: boolean | undefined;
+  /** Of a device that several claims share: what this one takes of it. */
+  readonly consumedCapacity?: Readonly<Record<string, string>> | undefined;
+  readonly tolerations?: readonly DeviceToleration[] | undefined;
+  /** Conditions that must be true before the pod is bound, and such that end the attempt. */
+  readonly bindingConditions?: readonly string[] | undefined;
+  readonly bindingFailureConditions?: readonly string[] | undefined;
 }
 
 export interface DeviceAllocation {

@@ -188,3 +188,74 @@ test('of alternatives the first that can be had is taken; All takes every device
   assert.deepEqual(requests('a', 'n2'), ['r/one']);
   assert.deepEqual(requests('b', 'n1'), ['r', 'r']);
 });
+
+/** A device of 8Gi that may be shared, in steps of 1Gi from 1Gi on. */
+const sharable: Device = {
+  name: 'd0',
+  allowMultipleAllocations: true,
+  bindingConditions: ['Attached'],
+  capacity: {
+    memory: {
+      value: '8Gi',
+      requestPolicy: { default: '4Gi', validRange: { min: '1Gi', max: '6Gi', step: '1Gi' } },
+    },
+  },
+};
+
+function part(memory?: string, count = 1): DeviceClaim {
+  const capacity = memory === undefined ? {} : { capacity: { requests: { memory } } };
+  return { requests: [{ name: 'r', exactly: { deviceClassName: 'gpu', count, ...capacity } }] };
+}
+
+function partsOf(claims: readonly ResourceClaim[], name: string) {
+  const picture = pictureOf(claims, [slice('n1', sharable)]);
+  const decision = picture.cycle.decide(podFacts(using(name)), picture.profile);
+  if (decision.do !== 'place') return undefined;
+  const [step] = decision.steps;
+  assert.ok(step?.do === 'allocateDevices');
+  return step.allocation?.devices.map(({ consumedCapacity }) => consumedCapacity?.['memory']);
+}
+
+test('a device that may be shared is given in parts, rounded up by its policy', () => {
+  assert.deepEqual(partsOf([claim('a', part('1500Mi'))], 'a'), ['2Gi']);
+  assert.deepEqual(partsOf([claim('a', part('100Mi'))], 'a'), ['1Gi']);
+  assert.deepEqual(partsOf([claim('a', part())], 'a'), ['4Gi']);
+  assert.deepEqual(partsOf([claim('a', part('3Gi', 2))], 'a'), ['3Gi', '3Gi']);
+  assert.equal(partsOf([claim('a', part('7Gi'))], 'a'), undefined);
+  assert.equal(partsOf([claim('a', part('3Gi', 3))], 'a'), undefined);
+  const none = {
+    requests: [
+      { name: 'r', exactly: { deviceClassName: 'gpu', capacity: { requests: { cores: '1' } } } },
+    ],
+  };
+  assert.equal(partsOf([claim('a', none)], 'a'), undefined);
+});
+
+test('of a shared device others get what is left', () => {
+  const mine = {
+    request: 'r',
+    driver,
+    pool: 'n1',
+    device: 'd0',
+    shareID: 's',
+    consumedCapacity: { memory: '5Gi' },
+  };
+  const holder = claim('held', part('5Gi'), {
+    allocation: { devices: { results: [mine], config: [] } },
+  });
+  assert.deepEqual(partsOf([holder, claim('a', part('3Gi'))], 'a'), ['3Gi']);
+  assert.equal(partsOf([holder, claim('a', part('4Gi'))], 'a'), undefined);
+  const picture = pictureOf(
+    [claim('a', part('6Gi')), claim('b', part('3Gi'))],
+    [slice('n1', sharable)],
+  );
+  const facts = podFacts(using('a'));
+  const decision = picture.cycle.decide(facts, picture.profile);
+  assert.ok(decision.do === 'place');
+  const [step] = decision.steps;
+  assert.ok(step?.do === 'allocateDevices');
+  assert.deepEqual(step.allocation?.devices[0]?.bindingConditions, ['Attached']);
+  // What was promised to the first is gone for the second.
+  picture.cluster.assume(facts, 'n1', decision.steps);
+  assert.deepEqual(picture.fits(using('b', 'next')), []);
+});
