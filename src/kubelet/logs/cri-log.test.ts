@@ -22,7 +22,7 @@ test('full and partial records, also empty ones', () => {
 test('pieces of a long line are joined, with one time in front', () => {
   const formatter = new LogFormatter({ follow: false, timestamps: true });
   const texts = ['stdout P abc', 'stderr F other', 'stdout F def'].map((rest) =>
-    formatter.format(line(rest))?.toString(),
+    formatter.format(line(rest)).toString(),
   );
   assert.deepEqual(texts, [`${time} abc`, `${time} other\n`, 'def\n']);
 });
@@ -30,8 +30,16 @@ test('pieces of a long line are joined, with one time in front', () => {
 test('older records and other streams are left out', () => {
   const sinceMs = Date.parse('2026-01-01T00:00:01Z');
   const late = new LogFormatter({ follow: false, timestamps: false, sinceMs });
-  assert.equal(late.format(line('stdout F old')), undefined);
+  assert.equal(late.format(line('stdout F old')).toString(), '');
   const errors = new LogFormatter({ follow: false, timestamps: false, stream: 'stderr' });
-  assert.equal(errors.format(line('stdout F x')), undefined);
-  assert.equal(errors.format(line('stderr F x'))?.toString(), 'x\n');
+  assert.equal(errors.format(line('stdout F x')).toString(), '');
+  assert.equal(errors.format(line('stderr F x')).toString(), 'x\n');
+});
+
+test('many lines at a time are what each of them would be', () => {
+  const rests = ['stdout F one', 'stdout P long', 'stderr F other', 'stdout F  line', 'stdout F '];
+  const lines = rests.map((rest) => line(rest).toString());
+  const together = new LogFormatter({ follow: false, timestamps: false });
+  const text = together.format(Buffer.from(`${lines.join('\n')}\ngarbage\n`)).toString();
+  assert.equal(text, 'one\nlongother\n line\n\n');
 });

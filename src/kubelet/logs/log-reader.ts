@@ -28,7 +28,7 @@ export interface LogDeps {
 }
 
 const newline = 0x0a;
-const blockBytes = 64 * 1024;
+const blockBytes = 256 * 1024;
 const lookMs = 1000;
 
 export async function* readLog(
@@ -39,16 +39,16 @@ export async function* readLog(
 ): AsyncIterable<Buffer> {
   const formatter = new LogFormatter(options);
   let left = options.limitBytes ?? Number.POSITIVE_INFINITY;
-  for await (const line of readLines(deps, path, options, signal)) {
-    const text = formatter.format(line);
-    if (text === undefined) continue;
+  for await (const lines of readLines(deps, path, options, signal)) {
+    const text = formatter.format(lines);
+    if (text.length === 0) continue;
     yield text.subarray(0, Math.min(text.length, left));
     left -= text.length;
     if (left <= 0) return;
   }
 }
 
-/** One line of the file to what is sent for it. Keeps what is needed for pieces of long lines. */
+/** Lines of the file to what is sent for them. Keeps what is needed for pieces of long lines. */
 export class LogFormatter {
   readonly #options: LogOptions;
   readonly #inLine: Record<LogRecord['stream'], boolean> = { stdout: false, stderr: false };
@@ -57,20 +57,36 @@ export class LogFormatter {
     this.#options = options;
   }
 
-  format(line: Buffer): Buffer | undefined {
+  /** Whole lines, many at a time: what is sent is never longer than what was read. */
+  format(lines: Buffer): Buffer {
+    const text = Buffer.allocUnsafe(lines.length + 1);
+    let length = 0;
+    for (let start = 0; start < lines.length; ) {
+      const found = lines.indexOf(newline, start);
+      const end = found < 0 ? lines.length : found;
+      length = this.#append(text, length, lines.subarray(start, end));
+      start = end + 1;
+    }
+    return text.subarray(0, length);
+  }
+
+  #append(text: Buffer, length: number, line: Buffer): number {
     const record = parseLogLine(line);
-    if (record === undefined) return undefined;
+    if (record === undefined) return length;
     const { stream, sinceMs, timestamps } = this.#options;
-    if (stream !== undefined && record.stream !== stream) return undefined;
-    if (sinceMs !== undefined && Date.parse(record.time) < sinceMs) return undefined;
+    if (stream !== undefined && record.stream !== stream) return length;
+    if (sinceMs !== undefined && Date.parse(record.time) < sinceMs) return length;
     const isBegin = !this.#inLine[record.stream];
     this.#inLine[record.stream] = record.isPartial;
-    const before = timestamps && isBegin ? Buffer.from(`${record.time} `) : Buffer.alloc(0);
-    const after = record.isPartial ? Buffer.alloc(0) : Buffer.of(newline);
-    return Buffer.concat([before, record.content, after]);
+    let end = length;
+    if (timestamps && isBegin) end += text.write(`${record.time} `, end, 'latin1');
+    end += record.content.copy(text, end);
+    if (!record.isPartial) text[end++] = newline;
+    return end;
   }
 }
 
+/** Blocks of whole lines; the last one may have no end. */
 async function* readLines(
   deps: LogDeps,
   path: string,
@@ -81,7 +97,7 @@ async function* readLines(
   using watcher = new Watcher(path, options.follow);
   try {
     let offset = await tailOffset(file, options.tailLines);
-    let rest = Buffer.alloc(0);
+    let rest: Buffer = Buffer.alloc(0);
     for (;;) {
       signal.throwIfAborted();
       // Asked before reading: what a container wrote before it ended is then surely read.
@@ -90,11 +106,10 @@ async function* readLines(
         const block = await readBlock(file, offset);
         if (block.length === 0) break;
         offset += block.length;
-        rest = Buffer.concat([rest, block]);
-        for (let end = rest.indexOf(newline); end >= 0; end = rest.indexOf(newline)) {
-          yield rest.subarray(0, end);
-          rest = rest.subarray(end + 1);
-        }
+        const whole = rest.length === 0 ? block : Buffer.concat([rest, block]);
+        const end = whole.lastIndexOf(newline) + 1;
+        rest = whole.subarray(end);
+        if (end > 0) yield whole.subarray(0, end);
       }
       if (!mayGrow) break;
       const renewed = await reopened(file, path);
