@@ -1,14 +1,23 @@
 /**
  * How components reach the API server of the moment: a server that crashes takes all its
- * connections with it, and until the next one is there, nobody answers.
+ * connections with it, and until the next one is there, nobody answers. What programs behind the
+ * server would answer comes from a stand-in.
  */
 import type { ApiServer } from '#apiserver';
 import type { Identity, PlainRequest, PlainResponse, Transport } from '#kit/transport.ts';
 import { ConnectionLost } from './faults.ts';
 
+/** What another program behind the server would answer; undefined: the server itself does. */
+export type StandIn = (path: string) => object | undefined;
+
 export class Gateway {
+  readonly #standIn: StandIn;
   #server: ApiServer | undefined;
   #life = new AbortController();
+
+  constructor(standIn: StandIn) {
+    this.#standIn = standIn;
+  }
 
   open(server: ApiServer): void {
     this.#server = server;
@@ -32,6 +41,11 @@ export class Gateway {
   ): Promise<PlainResponse> {
     signal.throwIfAborted();
     if (this.#server === undefined) throw new ConnectionLost('connection refused');
+    const aside = this.#standIn(request.path);
+    if (aside !== undefined) {
+      const body = new TextEncoder().encode(JSON.stringify(aside));
+      return { status: 200, headers: {}, body };
+    }
     const connection = new AbortController();
     const life = this.#life.signal;
     const onCaller = (): void => connection.abort(signal.reason);

@@ -36,6 +36,7 @@ export interface DiskRates {
 /** Everything that can be chosen. */
 export const actorNames = [
   'adoptions',
+  'autoscalers',
   'cronJobs',
   'daemonSets',
   'devices',

@@ -30,6 +30,7 @@ import { serverOptions } from './server-options.ts';
 import { SkewedClock } from './skewed-clock.ts';
 import { describe, formatSeconds, Trace, type WorldEvent } from './trace.ts';
 import type { Truth } from './truth.ts';
+import { measure } from './workload/metrics.ts';
 import { worldLog } from './world-log.ts';
 
 export interface WorldOptions {
@@ -75,7 +76,7 @@ export class World {
   readonly #options: WorldOptions;
   readonly #random: Random;
   readonly #scope = new Scope(new AbortController().signal);
-  readonly #gateway = new Gateway();
+  readonly #gateway = new Gateway((path) => measure(this.#options.truth, path, this.clock.now()));
   readonly #disk: Disk;
   readonly #serverOptions = serverOptions();
   readonly #parts = new Map<string, Component>();

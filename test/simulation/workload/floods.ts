@@ -1,7 +1,7 @@
 /**
  * Events by the thousand: somebody who tells everything, into a namespace that is then deleted with
- * all of them in it. Now and then there are a hundred thousand. Nobody else's work may suffer, and
- * nothing of it is left in the end.
+ * all of them in it. Now and then there are a hundred thousand (always as `deluge`). Nobody else's
+ * work may suffer, and nothing of it is left in the end.
  */
 import { ApiError } from '#api/errors.ts';
 import { formatMicroTime } from '#kit/clock.ts';

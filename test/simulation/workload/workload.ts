@@ -5,6 +5,7 @@
  */
 import type { SimulationOptions } from '../options.ts';
 import { Adoptions } from './adoptions.ts';
+import { Autoscalers } from './autoscalers.ts';
 import type { Chaos } from './chaos.ts';
 import { CronJobs } from './cron-jobs.ts';
 import { DaemonSets } from './daemon-sets.ts';
@@ -27,8 +28,11 @@ import type { Actor, User } from './user.ts';
 
 const actorsOf: Readonly<Record<string, (user: User, options: SimulationOptions) => Actor>> = {
   adoptions: (user) => new Adoptions(user),
+  autoscalers: (user) => new Autoscalers(user),
   cronJobs: (user) => new CronJobs(user),
   daemonSets: (user) => new DaemonSets(user),
+  // A flood of a hundred thousand, for sure; asked for by name only.
+  deluge: (user) => new Floods(user, { most: 100_000 }),
   devices: (user) => new Devices(user),
   drains: (user) => new Drains(user),
   floods: (user) => new Floods(user),
