@@ -34,6 +34,7 @@ const scripts = {
   fuzz: ['scripts/fuzz.ts'],
   bench: ['scripts/bench.ts'],
   sim: ['scripts/sim.ts'],
+  soak: ['scripts/soak.ts'],
   conformance: ['scripts/conformance.ts'],
   parity: ['scripts/parity.ts'],
   'coverage:spec': ['scripts/coverage.ts'],
@@ -46,7 +47,7 @@ const scripts = {
 };
 
 /** Commands that run containers here: they need the machine's tools and the example images. */
-const needsMachine = new Set(['up', 'test', 'e2e', 'bench']);
+const needsMachine = new Set(['up', 'test', 'e2e', 'bench', 'soak']);
 
 /** A program that must be on the path, and the Debian packages that bring it, best first. */
 const tools = [

@@ -1,0 +1,87 @@
+/**
+ * `npm run soak -- --for 60m`: pods come and go on a real node for so long (made, crashed, updated,
+ * deleted, looked into), and in the end the machine has to be as it was in the beginning.
+ *
+ * Before and after, with nothing running, it prints what our processes and containerd hold: memory,
+ * descriptors, mounts, cgroups, namespaces, rules, links, tasks (`soak/holdings.ts`), and fails if
+ * something grew. What happens in between follows from a seed (`soak/traffic.ts`).
+ */
+import { parseArgs } from 'node:util';
+import { systemClock } from '#kit/clock.ts';
+import { seededRandom } from '#kit/random.ts';
+import { ClusterProcess } from '#test/cluster-process.ts';
+import { readAccess } from '../src/cluster/kubeconfig-access.ts';
+import { readState } from '../src/cluster/state.ts';
+import { takeMachineLock } from './machine-lock.ts';
+import { type Holdings, readHoldings, whatGrew } from './soak/holdings.ts';
+import { Traffic } from './soak/traffic.ts';
+
+const limits = { lockMs: 600_000, warmMs: 20_000, settleMs: 60_000, afterMs: 10_000 } as const;
+const clock = systemClock();
+const { signal } = new AbortController();
+
+const { values } = parseArgs({
+  options: {
+    for: { type: 'string', default: '60m' },
+    pods: { type: 'string', default: '25' },
+    seed: { type: 'string' },
+  },
+});
+const lastsMs = milliseconds(values.for);
+const seed = Number(values.seed ?? Math.trunc(clock.now() % 1e9));
+console.log(`seed ${seed} (--seed repeats what is done, not when)`);
+
+await using _lock = await takeMachineLock({ limitMs: limits.lockMs, signal });
+await using cluster = await ClusterProcess.open();
+await cluster.up({ limitMs: 60_000 });
+const random = seededRandom(seed);
+const state = readState(cluster.dataDir);
+if (state === undefined) throw new Error('the cluster has no state');
+const access = readAccess(cluster.kubeconfig, undefined);
+const podsMax = Number(values.pods);
+await using traffic = await Traffic.open(cluster, { random, podsMax, access });
+// What everything needs once (code, caches, pools) is no growth.
+await traffic.run(limits.warmMs);
+await calm();
+const before = await readHoldings(cluster, state.id);
+const minutes = (): string => `${Math.round(clock.monotonic() / 60_000)}`;
+const began = clock.monotonic();
+let lastMinute = minutes();
+while (clock.monotonic() - began < lastsMs) {
+  await traffic.run(Math.min(5000, lastsMs));
+  if (minutes() === lastMinute) continue;
+  lastMinute = minutes();
+  console.log(`  ${Math.round((clock.monotonic() - began) / 60_000)} min: ${traffic.summary()}`);
+}
+await calm();
+const after = await readHoldings(cluster, state.id);
+print(before, after);
+console.log(`done: ${traffic.summary()}`);
+const grown = whatGrew(before, after);
+if (grown.length > 0) {
+  console.error(`grew: ${grown.join(', ')}\n${cluster.logs()}`);
+  process.exitCode = 1;
+}
+
+/** Nothing of ours runs any more, and what follows of it has had its time. */
+async function calm(): Promise<void> {
+  await traffic.removeAll(limits.settleMs);
+  await clock.sleep(limits.afterMs, { signal });
+}
+
+function print(first: Holdings, last: Holdings): void {
+  console.log(`${'holding'.padEnd(36)} ${'before'.padStart(9)} ${'after'.padStart(9)}`);
+  for (const [name, amount] of Object.entries(first)) {
+    const now = last[name] ?? Number.NaN;
+    const digits = Number.isInteger(amount) && Number.isInteger(now) ? 0 : 1;
+    const columns = [amount, now].map((each) => each.toFixed(digits).padStart(9));
+    console.log(`${name.padEnd(36)} ${columns.join(' ')}`);
+  }
+}
+
+function milliseconds(text: string): number {
+  const [, number, unit] = /^(\d+)(s|m|h)$/.exec(text) ?? [];
+  const unitMs = { s: 1000, m: 60_000, h: 3_600_000 }[unit ?? ''];
+  if (unitMs === undefined) throw new Error(`--for ${text}: must be a duration, as 60m`);
+  return Number(number) * unitMs;
+}

@@ -1,0 +1,597 @@
+/**
+ * How pods begin and end: phases and restart policies, hooks, grace, termination messages, init
+ * containers, what is left when a container comes again.
+ */
+import assert from 'node:assert/strict';
+import type { Pod } from '#resources/types/core-v1.ts';
+import { covers, superseded } from '#test/covers.ts';
+import {
+  busybox,
+  condition,
+  isRunning,
+  nginx,
+  podOf,
+  readProcess,
+  service,
+  shell,
+  stateOf,
+  statusOf,
+  stay,
+  talker,
+  type Walkthroughs,
+} from '#test/watched-cluster.ts';
+
+const never = { restartPolicy: 'Never' } as const;
+const phaseIs = (phase: string) => (pod: Pod) => pod.status?.phase === phase;
+
+function seconds(from: string | undefined, to: string | undefined): number {
+  return (Date.parse(to ?? '') - Date.parse(from ?? '')) / 1000;
+}
+
+export const lifecycle: Walkthroughs = {
+  'what becomes of a pod, by restart policy and by how its containers end': async (walk) => {
+    covers('POD-103', 'POD-104', 'POD-105', 'POD-106', 'POD-200', 'POD-122', 'POD-125');
+    covers('POD-214');
+    const ends = { good: 'exit 0', bad: 'exit 3', big: 'head -c 100m /dev/zero | tail' };
+    const policies = ['Always', 'OnFailure', 'Never'] as const;
+    const limits = { resources: { limits: { memory: '20Mi' } } };
+    for (const restartPolicy of policies) {
+      const prefix = restartPolicy.toLowerCase();
+      await walk.create(
+        ...Object.entries(ends).map(([end, script]) =>
+          podOf(`${prefix}-${end}`, { restartPolicy, containers: [shell(script, limits)] }),
+        ),
+        // The second one stays for a while.
+        podOf(`${prefix}-two`, {
+          restartPolicy,
+          containers: [shell('exit 3', { name: 'one' }), shell('sleep 8', { name: 'two' })],
+        }),
+      );
+    }
+    const again = (pod: Pod): boolean => isRunning(pod) && statusOf(pod).restartCount > 0;
+    for (const name of ['always-good', 'always-bad', 'always-big', 'onfailure-bad']) {
+      await walk.until(name, again, 'restarted');
+    }
+    await walk.until('onfailure-big', again, 'restarted');
+    const ofOnce = { 'onfailure-good': 'Succeeded', 'never-good': 'Succeeded' };
+    for (const [name, phase] of Object.entries({ ...ofOnce, 'never-bad': 'Failed' })) {
+      const pod = await walk.untilEnded(name);
+      assert.equal(pod.status?.phase, phase, name);
+      assert.equal(statusOf(pod).restartCount, 0);
+      const { startedAt, finishedAt, containerID } = statusOf(pod).state?.terminated ?? {};
+      assert.ok(startedAt && finishedAt && containerID?.startsWith('containerd://'));
+    }
+    assert.equal(stateOf(await walk.untilEnded('never-bad')), 'Terminated: Error 3');
+    assert.equal(stateOf(await walk.untilEnded('never-big')), 'Terminated: OOMKilled 137');
+    assert.equal(stateOf(await walk.untilEnded('never-good')), 'Terminated: Completed 0');
+    const oneOver = (pod: Pod): boolean => stateOf(pod, 'one') === 'Terminated: Error 3';
+    const half = (pod: Pod): boolean => oneOver(pod) && stateOf(pod, 'two') === 'Running';
+    const { status } = await walk.untilEnded('never-two');
+    assert.ok(walk.everWas('never-two', (pod) => half(pod) && isRunning(pod)));
+    assert.equal(status?.phase, 'Failed');
+    for (const name of ['always-two', 'onfailure-two']) {
+      const pod = await walk.until(name, (each) => statusOf(each, 'one').restartCount > 0, 'again');
+      assert.equal(pod.status?.phase, 'Running');
+      assert.ok(!walk.everWas(name, phaseIs('Failed')));
+    }
+    const crashed = await walk.until('always-bad', (pod) => /BackOff/.test(stateOf(pod)), 'waits');
+    const last = statusOf(crashed).lastState?.terminated;
+    assert.deepEqual([last?.exitCode, last?.reason], [3, 'Error']);
+    assert.ok(last?.startedAt && last.finishedAt);
+    assert.equal(statusOf(crashed).ready, false);
+  },
+
+  'phases and conditions, as they pass by': async (walk) => {
+    covers('POD-023', 'POD-216', 'POD-159', 'POD-313');
+    superseded('POD-091', {
+      by: 'v1.0',
+      now: 'Unschedulable is the reason of PodScheduled False; ContainersReady and PodReadyToStartContainers have come',
+    });
+    const watch = walk.cluster.spawnKubectl('get', 'pods', 'slowly', 'nowhere', '--watch-only');
+    watch.kill();
+    const rows = walk.cluster.spawnKubectl('get', 'pods', '-l', 'watched=yes', '--watch');
+    await walk.create(
+      podOf(
+        'slowly',
+        {
+          containers: [
+            {
+              ...shell(stay),
+              readinessProbe: { exec: { command: ['true'] }, initialDelaySeconds: 2 },
+            },
+          ],
+        },
+        { labels: { watched: 'yes' } },
+      ),
+      podOf('nowhere', { containers: [shell(stay)], nodeSelector: { disktype: 'none-such' } }),
+    );
+    await walk.untilReady('slowly');
+    const seen = (pattern: RegExp) =>
+      walk.eventually(
+        () => pattern.test(rows.text()),
+        () => `${pattern} in ${rows.text()}`,
+      );
+    await seen(/slowly +0\/1 +Pending +0/);
+    await seen(/slowly +0\/1 +ContainerCreating +0/);
+    await seen(/slowly +0\/1 +Running +0/);
+    await seen(/slowly +1\/1 +Running +0/);
+    rows.kill();
+    const pod = await walk.until('slowly', (each) => condition(each, 'Ready') === 'True', 'ready');
+    for (const type of ['PodScheduled', 'Initialized', 'Ready', 'ContainersReady']) {
+      assert.equal(condition(pod, type), 'True', type);
+    }
+    const lost = await walk.until(
+      'nowhere',
+      (each) => condition(each, 'PodScheduled') === 'False',
+      'without a node',
+    );
+    assert.equal(lost.status?.phase, 'Pending');
+    const scheduled = lost.status?.conditions?.find(({ type }) => type === 'PodScheduled');
+    assert.equal(scheduled?.reason, 'Unschedulable');
+    const text = await walk.kubectl('describe', 'pod', 'nowhere');
+    assert.match(text, /^ +PodScheduled +False/m);
+    assert.match(text, /^QoS Class: +BestEffort/m);
+    assert.match(
+      text,
+      /FailedScheduling .*0\/1 nodes are available: 1 node\(s\) didn't match Pod's node aff/,
+    );
+    await walk.kubectl('delete', 'pod', 'nowhere');
+  },
+
+  'hooks: right after the start, right before the end': async (walk) => {
+    covers('POD-075', 'POD-176', 'POD-077', 'CLI-256');
+    await walk.create(
+      podOf('hook-server', {
+        containers: [
+          shell(
+            'while true; do printf "HTTP/1.0 200 OK\\r\\n\\r\\n" | nc -l -p 8080 >> /tmp/asked; done',
+          ),
+        ],
+      }),
+    );
+    const server = await walk.untilReady('hook-server');
+    const host = server.status?.podIP ?? '';
+    const greet = 'echo Hello from the postStart handler > /usr/share/message; sleep 2';
+    await walk.create(
+      podOf('lifecycle-demo', {
+        containers: [
+          shell(`date +%s > /tmp/began; ${stay}`, {
+            lifecycle: { postStart: { exec: { command: ['sh', '-c', greet] } } },
+            // In the same namespaces and under the same limits.
+            resources: { limits: { memory: '50Mi' } },
+          }),
+        ],
+      }),
+      podOf('http-hooks', {
+        terminationGracePeriodSeconds: 3,
+        containers: [
+          shell(stay, {
+            lifecycle: {
+              postStart: { httpGet: { host, port: 8080, path: '/started' } },
+              preStop: { httpGet: { host, port: 8080, path: '/stopping' } },
+            },
+          }),
+        ],
+      }),
+    );
+    const pod = await walk.untilReady('lifecycle-demo');
+    const message = await walk.exec('lifecycle-demo', 'cat', '/usr/share/message');
+    assert.equal(message, 'Hello from the postStart handler\n');
+    const began = Number(await walk.exec('lifecycle-demo', 'cat', '/tmp/began')) * 1000;
+    const ready = Date.parse(
+      pod.status?.conditions?.find(({ type }) => type === 'Ready')?.lastTransitionTime ?? '',
+    );
+    assert.ok(ready - began >= 1000, 'the program began while the hook ran; the pod was not ready');
+    const creating = (each: Pod): boolean => stateOf(each) === 'Waiting: ContainerCreating';
+    assert.ok(walk.everWas('lifecycle-demo', creating));
+    await walk.untilReady('http-hooks');
+    await walk.kubectl('delete', 'pod', 'http-hooks');
+    const asked = await walk.exec('hook-server', 'cat', '/tmp/asked');
+    assert.match(asked, /GET \/started HTTP[\s\S]*GET \/stopping HTTP/);
+  },
+
+  'hooks that fail': async (walk) => {
+    covers('POD-078', 'POD-080');
+    const fail = { exec: { command: ['sh', '-c', 'echo secret words; exit 4'] } };
+    await walk.create(
+      podOf('failed-start-hook', {
+        containers: [shell(stay, { lifecycle: { postStart: fail } })],
+      }),
+      podOf('failed-stop-hook', {
+        terminationGracePeriodSeconds: 20,
+        containers: [shell(stay, { lifecycle: { preStop: fail } })],
+      }),
+      podOf('failed-once', {
+        ...never,
+        containers: [shell(stay, { lifecycle: { postStart: fail } })],
+      }),
+    );
+    await walk.untilReady('failed-stop-hook');
+    await walk.kubectl('delete', 'pod', 'failed-stop-hook');
+    await walk.until('failed-start-hook', (pod) => statusOf(pod).restartCount > 0, 'restarted');
+    await walk.untilEvent('failed-start-hook', /^Killing: FailedPostStartHook$/m);
+    const started = walk.events('failed-start-hook').join('\n');
+    assert.match(started, /^FailedPostStartHook: PostStartHook failed$/m);
+    assert.doesNotMatch(started, /secret words/);
+    await walk.untilEvent('failed-stop-hook', /^FailedPreStopHook: PreStopHook failed$/m);
+    const { status } = await walk.untilEnded('failed-once');
+    assert.equal(status?.phase, 'Failed');
+  },
+
+  'the end: hook, TERM, grace, KILL': async (walk) => {
+    covers('POD-076', 'POD-086', 'POD-177', 'POD-298', 'POD-287');
+    const marks = { name: 'marks', hostPath: { path: `${walk.cluster.folder}/marks`, type: '' } };
+    const volumes = [{ ...marks, hostPath: { ...marks.hostPath, type: 'DirectoryOrCreate' } }];
+    const volumeMounts = [{ name: 'marks', mountPath: '/marks' }];
+    const log = (name: string): string => `${walk.cluster.folder}/marks/${name}`;
+    const script = (name: string): string =>
+      `trap 'echo term >> /marks/${name}; exit 0' TERM; while true; do sleep 0.1; done`;
+    const hook = (name: string, pause: string) => ({
+      preStop: {
+        exec: {
+          command: [
+            'sh',
+            '-c',
+            `echo hook >> /marks/${name}; ${pause}; echo end >> /marks/${name}`,
+          ],
+        },
+      },
+    });
+    await walk.create(
+      podOf('ordered', {
+        ...{ terminationGracePeriodSeconds: 10, volumes },
+        containers: [
+          shell(script('ordered'), { volumeMounts, lifecycle: hook('ordered', 'sleep 1') }),
+        ],
+      }),
+      podOf('late-hook', {
+        ...{ terminationGracePeriodSeconds: 2, volumes },
+        containers: [
+          shell(script('late-hook'), { volumeMounts, lifecycle: hook('late-hook', 'sleep 100') }),
+        ],
+      }),
+      podOf('deaf', {
+        terminationGracePeriodSeconds: 2,
+        containers: [shell('trap "" TERM; while true; do sleep 0.2; done')],
+      }),
+      podOf('moved-away', {
+        ...{ terminationGracePeriodSeconds: 10, volumes },
+        containers: [
+          shell(script('moved-away'), { volumeMounts, lifecycle: hook('moved-away', 'sleep 1') }),
+        ],
+      }),
+    );
+    for (const name of ['ordered', 'late-hook', 'deaf', 'moved-away']) await walk.untilReady(name);
+    const pid = await walk.pid('deaf');
+    const evict = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: 'moved-away' } };
+    const path = '/api/v1/namespaces/default/pods/moved-away/eviction';
+    const input = JSON.stringify(evict);
+    const times: Record<string, number> = {};
+    const remove = async (name: string): Promise<void> => {
+      const begin = performance.now();
+      if (name === 'moved-away') {
+        await walk.cluster.kubectlWith({ input }, 'create', '--raw', path, '-f', '-');
+      } else {
+        await walk.kubectl('delete', 'pod', name, '--wait=false');
+      }
+      await walk.untilGone(name);
+      times[name] = (performance.now() - begin) / 1000;
+    };
+    await Promise.all(['ordered', 'late-hook', 'deaf', 'moved-away'].map(remove));
+    const marksOf = async (name: string) => (await walk.run('cat', [log(name)])).stdout;
+    assert.equal(await marksOf('ordered'), 'hook\nend\nterm\n');
+    assert.equal(await marksOf('moved-away'), 'hook\nend\nterm\n');
+    assert.equal(await marksOf('late-hook'), 'hook\nterm\n', 'TERM all the same, 2 s more');
+    assert.ok(
+      (times['late-hook'] ?? 0) > 2 && (times['late-hook'] ?? 0) < 20,
+      `${times['late-hook']}`,
+    );
+    assert.ok((times['deaf'] ?? 0) > 2 && (times['deaf'] ?? 0) < 20, `${times['deaf']}`);
+    assert.equal(readProcess(pid, 'comm'), '', 'killed');
+  },
+
+  'termination messages': async (walk) => {
+    covers('POD-208');
+    await walk.create(
+      podOf('termination-demo', {
+        ...never,
+        containers: [shell('sleep 0.5 && echo Sleep expired > /dev/termination-log')],
+      }),
+      podOf('msg-path-demo', {
+        ...never,
+        containers: [
+          shell('echo elsewhere > /tmp/my-log', { terminationMessagePath: '/tmp/my-log' }),
+        ],
+      }),
+      podOf('from-the-log', {
+        ...never,
+        containers: [
+          shell('echo first; echo the last words; exit 5', {
+            terminationMessagePolicy: 'FallbackToLogsOnError',
+          }),
+        ],
+      }),
+      podOf('long-winded', {
+        ...never,
+        containers: [shell('head -c 9000 /dev/zero | tr "\\0" x > /dev/termination-log')],
+      }),
+    );
+    const template = '{{range .status.containerStatuses}}{{.state.terminated.message}}{{end}}';
+    const messageOf = async (name: string): Promise<string> => {
+      await walk.untilEnded(name);
+      return await walk.kubectl('get', 'pod', name, '-o', `go-template=${template}`);
+    };
+    assert.equal(await messageOf('termination-demo'), 'Sleep expired\n');
+    assert.equal(await messageOf('msg-path-demo'), 'elsewhere\n');
+    assert.equal(await messageOf('from-the-log'), 'first\nthe last words\n');
+    assert.equal((await messageOf('long-winded')).length, 4096);
+  },
+
+  'myapp-pod waits for two Services': async (walk) => {
+    covers('POD-108', 'POD-110', 'POD-112', 'POD-209', 'CLI-045', 'CLI-252', 'CLI-253', 'POD-318');
+    const wait = (name: string) =>
+      shell(
+        `until nslookup ${name}.default.svc.cluster.local; do echo waiting for ${name}; sleep 0.3; done`,
+        {
+          name: `init-${name}`,
+        },
+      );
+    await walk.create(
+      podOf('myapp-pod', {
+        containers: [
+          shell(`echo The app is running! && ${stay}`, { name: 'myapp-container' }),
+          { ...shell(stay, { name: 'beside' }), image: nginx },
+        ],
+        initContainers: [wait('myservice'), wait('mydb')],
+      }),
+    );
+    const first = await walk.until(
+      'myapp-pod',
+      (pod) => stateOf(pod, 'init-myservice') === 'Running',
+      'waiting for the first',
+    );
+    assert.equal(first.status?.phase, 'Pending');
+    assert.equal(condition(first, 'Initialized'), 'False');
+    assert.equal(stateOf(first, 'init-mydb'), 'Waiting: PodInitializing');
+    assert.match(
+      await walk.kubectl('get', 'pod', 'myapp-pod', '--no-headers'),
+      /0\/2 +Init:0\/2 +0/,
+    );
+    const init = () => walk.logs('myapp-pod', '-c', 'init-myservice');
+    await walk.answer(init, /waiting for myservice/);
+    await walk.create(service('myservice', { ports: [{ port: 80, targetPort: 9376 }] }));
+    const second = await walk.until(
+      'myapp-pod',
+      (pod) => stateOf(pod, 'init-mydb') === 'Running',
+      'waiting for the second',
+    );
+    assert.equal(stateOf(second, 'init-myservice'), 'Terminated: Completed 0');
+    assert.match(
+      await walk.kubectl('get', 'pod', 'myapp-pod', '--no-headers'),
+      /0\/2 +Init:1\/2 +0/,
+    );
+    const text = await walk.kubectl('describe', 'pod', 'myapp-pod');
+    const shown = [
+      'State: +Terminated\\n +Reason: +Completed\\n +Exit Code: +0\\n +Started:.*',
+      ' +Finished:.*\\n +Ready: +True\\n +Restart Count: +0',
+    ].join('\\n');
+    assert.match(text, new RegExp(`^Init Containers:\\n +init-myservice:[^]*?${shown}`, 'm'));
+    assert.match(text, /^ +init-mydb:$/m);
+    await walk.create(service('mydb', { ports: [{ port: 80, targetPort: 9377 }] }));
+    const ready = await walk.untilReady('myapp-pod');
+    assert.equal(condition(ready, 'Initialized'), 'True');
+    const statuses = ready.status?.initContainerStatuses ?? [];
+    assert.deepEqual(
+      statuses.map(({ name, ready: done }) => [name, done]),
+      [
+        ['init-myservice', true],
+        ['init-mydb', true],
+      ],
+    );
+    const ips = ['myapp-container', 'beside'].map((container) =>
+      walk.kubectl('exec', 'myapp-pod', '-c', container, '--', 'hostname', '-i'),
+    );
+    const [one, other] = await Promise.all(ips);
+    assert.equal(one, other, 'one address for all of its containers');
+  },
+
+  'init containers that fail, and what only they may see': async (walk) => {
+    covers('POD-109', 'POD-111', 'VOL-014', 'VOL-142');
+    const mounts = (...names: readonly string[]) =>
+      names.map((name) => ({ name, mountPath: `/${name}` }));
+    const count = 'echo x >> /work/tries; [ $(wc -l < /work/tries) -ge 2 ]';
+    await walk.create(
+      { ...service('', {}), kind: 'Secret', metadata: { name: 'init-only' }, spec: undefined },
+      podOf('init-never', {
+        ...never,
+        initContainers: [shell('exit 1', { name: 'init' })],
+        containers: [shell(stay)],
+      }),
+      podOf('init-again', {
+        restartPolicy: 'Always',
+        initContainers: [
+          { ...shell(count, { name: 'init', volumeMounts: mounts('work', 'keys') }), image: nginx },
+        ],
+        containers: [shell(stay, { volumeMounts: mounts('work') })],
+        volumes: [
+          { name: 'work', emptyDir: {} },
+          { name: 'keys', secret: { secretName: 'init-only' } },
+        ],
+      }),
+    );
+    const failed = await walk.untilEnded('init-never');
+    assert.equal(failed.status?.phase, 'Failed');
+    assert.equal(statusOf(failed, 'init').restartCount, 0);
+    assert.match(await walk.kubectl('get', 'pod', 'init-never', '--no-headers'), /Init:Error/);
+    const pod = await walk.untilReady('init-again');
+    assert.equal(statusOf(pod, 'init').restartCount, 1);
+    const { exitCode, reason } = statusOf(pod, 'init').state?.terminated ?? {};
+    assert.deepEqual([exitCode, reason], [0, 'Completed']);
+    assert.equal(await walk.exec('init-again', 'cat', '/work/tries'), 'x\nx\n');
+    const list = await walk.tryKubectl(
+      'exec',
+      'init-again',
+      '--',
+      'ls',
+      '/keys',
+      '/usr/sbin/nginx',
+    );
+    assert.match(list.stderr, /\/keys: No such file[\s\S]*\/usr\/sbin\/nginx: No such file/);
+  },
+
+  'another image for one container; the process ends; the sandbox ends': async (walk) => {
+    covers('POD-030', 'POD-026', 'POD-160', 'POD-302', 'POD-323');
+    covers('VOL-111', 'POD-290');
+    const volumeMounts = [{ name: 'kept', mountPath: '/kept' }];
+    await walk.create(
+      podOf('patient', {
+        initContainers: [shell('echo init >> /kept/inits', { name: 'init', volumeMounts })],
+        containers: [
+          shell(stay, { volumeMounts }),
+          shell(
+            `mkdir /www; echo through localhost > /www/index.html; httpd -p 9090 -h /www; ${stay}`,
+            { name: 'other', volumeMounts },
+          ),
+        ],
+        volumes: [{ name: 'kept', emptyDir: {} }],
+      }),
+    );
+    const before = await walk.untilReady('patient');
+    const exec = (container: string, script: string) =>
+      walk.kubectl('exec', 'patient', '-c', container, '--', 'sh', '-c', script);
+    assert.equal(await exec('main', 'wget -qO- http://localhost:9090/'), 'through localhost\n');
+    const taken = await exec('main', 'httpd -f -p 9090 2>&1 || true');
+    assert.match(taken, /in use/i, 'one space of ports');
+    await walk.kubectl('set', 'image', 'pod/patient', `main=${talker}`);
+    const changed = await walk.until(
+      'patient',
+      (pod) => statusOf(pod, 'main').restartCount === 1,
+      'new',
+    );
+    assert.equal(statusOf(changed, 'other').restartCount, 0);
+    assert.equal(statusOf(changed, 'other').containerID, statusOf(before, 'other').containerID);
+    await walk.untilEvent(
+      'patient',
+      /Killing: Container main definition changed, will be restarted/,
+    );
+    await walk.untilReady('patient');
+    await exec('main', 'echo Hello > /kept/test-file; echo gone > /here');
+    await walk.tryKubectl('exec', 'patient', '-c', 'main', '--', 'sh', '-c', 'kill -TERM 1');
+    const twice = (pod: Pod): boolean => statusOf(pod, 'main').restartCount === 2;
+    const again = await walk.until('patient', (pod) => twice(pod) && isRunning(pod), 'again');
+    const last = statusOf(again, 'main').lastState?.terminated;
+    assert.ok(last?.reason === 'Completed' || last?.reason === 'Error');
+    await walk.untilReady('patient');
+    assert.equal(await exec('main', 'cat /kept/test-file; ls /here || true'), 'Hello\n');
+  },
+
+  'the pause process ends: all begins anew': async (walk) => {
+    const volumeMounts = [{ name: 'kept', mountPath: '/kept' }];
+    const now = 'another image of an init container restarts nothing; the sandbox does';
+    superseded('POD-113', { by: 'v1.20', now });
+    covers('POD-292', 'POD-117', 'RUN-015', 'POD-321');
+    await walk.create(
+      podOf('reborn', {
+        initContainers: [shell('echo init >> /kept/inits', { name: 'init', volumeMounts })],
+        containers: [shell(stay, { volumeMounts })],
+        volumes: [{ name: 'kept', emptyDir: {} }],
+      }),
+    );
+    const before = await walk.untilReady('reborn');
+    const own = await walk.pid('reborn');
+    const { ppid } = parentOf(own);
+    const sisters = await walk.run('ps', ['--ppid', String(ppid), '-o', 'pid=,args=']);
+    const pause = Number(/^ *(\d+) +\/pause/m.exec(sisters.stdout)?.[1]);
+    assert.ok(pause > 0, sisters.stdout);
+    for (const kind of ['net', 'ipc', 'uts']) {
+      const inode = async (pid: number) =>
+        (await walk.run('readlink', [`/proc/${pid}/ns/${kind}`])).stdout;
+      assert.equal(await inode(own), await inode(pause), kind);
+    }
+    process.kill(pause, 'SIGKILL');
+    const after = await walk.until(
+      'reborn',
+      (pod) =>
+        condition(pod, 'Ready') === 'True' &&
+        statusOf(pod).containerID !== statusOf(before).containerID,
+      'born again',
+    );
+    assert.equal(statusOf(after).restartCount, 1);
+    assert.equal(await walk.exec('reborn', 'cat', '/kept/inits'), 'init\ninit\n');
+    await walk.untilEvent(
+      'reborn',
+      /SandboxChanged: Pod sandbox changed, it will be killed and re-created/,
+    );
+    await walk.kubectl('set', 'image', 'pod/reborn', `init=${talker}`);
+    await walk.kubectl('wait', '--for=delete', 'pod/reborn', '--timeout=2s').catch(() => {});
+    const later = await walk.untilReady('reborn');
+    assert.equal(later.spec?.initContainers?.[0]?.image, talker);
+    assert.equal(statusOf(later).containerID, statusOf(after).containerID);
+    assert.equal(await walk.exec('reborn', 'cat', '/kept/inits'), 'init\ninit\n');
+  },
+
+  'stopped by its own hook': async (walk) => {
+    covers('POD-199');
+    await walk.create(
+      podOf('nginx-quit', {
+        terminationGracePeriodSeconds: 20,
+        containers: [
+          {
+            ...{ name: 'web', image: nginx },
+            lifecycle: { preStop: { exec: { command: ['/usr/sbin/nginx', '-s', 'quit'] } } },
+          },
+        ],
+      }),
+    );
+    await walk.untilReady('nginx-quit');
+    const logs = walk.cluster.spawnKubectl('logs', '-f', 'nginx-quit');
+    await walk.eventually(() => /start worker process/.test(logs.text()), 'its first words');
+    const begin = performance.now();
+    await walk.kubectl('delete', 'pod', 'nginx-quit');
+    assert.ok(performance.now() - begin < 19_000);
+    await walk.eventually(
+      () => /signal 3 \(SIGQUIT\) received from [1-9]/.test(logs.text()),
+      () => logs.text(),
+    );
+    assert.match(logs.text(), /gracefully shutting down/);
+    logs.kill();
+  },
+
+  'a crash loop waits longer each time': async (walk) => {
+    covers('POD-152');
+    await walk.create(podOf('looping', { containers: [shell('exit 1')] }));
+    const pod = await walk.until(
+      'looping',
+      (each) => statusOf(each).restartCount >= 2,
+      'again twice',
+    );
+    const { startedAt, finishedAt } = statusOf(pod).lastState?.terminated ?? {};
+    assert.ok(seconds(startedAt, finishedAt) < 5);
+    await walk.untilEvent(
+      'looping',
+      /^BackOff: Back-off restarting failed container main in pod looping_default/m,
+    );
+    const events = walk.events('looping').join('\n');
+    assert.match(events, /^Created: Created container: main$|^Created: Container created$/m);
+    assert.match(events, /^Started: (Started container main|Container started)$/m);
+    const warning = await walk.kubectl(
+      'get',
+      'events',
+      '--field-selector',
+      'involvedObject.name=looping,type=Warning',
+    );
+    assert.match(warning, /Warning +BackOff/);
+    await walk.kubectl('delete', 'pod', 'looping');
+    await walk.create(
+      podOf('not-at-all', {
+        ...never,
+        containers: [{ name: 'main', image: busybox, command: ['true'] }],
+      }),
+    );
+    await walk.untilEnded('not-at-all');
+  },
+};
+
+function parentOf(pid: number): { readonly ppid: number } {
+  return { ppid: Number(/^PPid:\s+(\d+)/m.exec(readProcess(pid, 'status'))?.[1]) };
+}

@@ -1,0 +1,324 @@
+/**
+ * Liveness, readiness and startup probes with real programs: what they ask, whom they restart, and
+ * whom Services leave out.
+ */
+import assert from 'node:assert/strict';
+import { covers } from '#test/covers.ts';
+import {
+  condition,
+  configMap,
+  nginx,
+  podOf,
+  secret,
+  service,
+  shell,
+  statusOf,
+  stay,
+  type Walkthroughs,
+  type WatchedCluster,
+} from '#test/watched-cluster.ts';
+
+const quick = { periodSeconds: 1, failureThreshold: 1 } as const;
+
+/** Says who asked, and is well as long as there is no file /tmp/sick. */
+const healthConf = [
+  "log_format asked '$request; $http_x_custom_header; $http_user_agent';",
+  'server { listen 8080; location /healthz { access_log /dev/stdout asked;',
+  'if (-f /tmp/sick) { return 500; } return 200; } }',
+].join('\n');
+
+function restarted(walk: WatchedCluster, name: string, container?: string): Promise<unknown> {
+  const again = (pod: Parameters<typeof statusOf>[0]): boolean =>
+    pod.status?.containerStatuses !== undefined && statusOf(pod, container).restartCount > 0;
+  return walk.until(name, again, 'restarted');
+}
+
+function endpoints(walk: WatchedCluster, name: string): Promise<string> {
+  const path = 'jsonpath={.subsets[*].addresses[*].ip}';
+  return walk.kubectl('get', 'endpoints', name, '-o', path);
+}
+
+export const probes: Walkthroughs = {
+  'liveness-exec: a file that goes': async (walk) => {
+    covers('POD-166', 'POD-294', 'CLI-158', 'POD-261');
+    const script = 'touch /tmp/healthy; sleep 2; rm -f /tmp/healthy; sleep 600';
+    const probe = { exec: { command: ['cat', '/tmp/healthy'] }, initialDelaySeconds: 1 };
+    await walk.create(
+      podOf('liveness-exec', {
+        containers: [
+          {
+            ...shell(script, { name: 'liveness' }),
+            livenessProbe: { ...probe, timeoutSeconds: 2, ...quick },
+          },
+        ],
+      }),
+      // Not a probe's doing, and yet the container comes again.
+      podOf('oom-again', {
+        containers: [
+          shell('sleep 0.3; head -c 100m /dev/zero | tail', {
+            resources: { limits: { memory: '20Mi' } },
+          }),
+        ],
+      }),
+    );
+    await walk.until('liveness-exec', (pod) => statusOf(pod).ready, 'ready at first');
+    await restarted(walk, 'liveness-exec');
+    const describe = () => walk.kubectl('describe', 'pod', 'liveness-exec');
+    const text = await walk.answer(describe, /will be restarted/);
+    assert.match(
+      text,
+      /Warning +Unhealthy .*Liveness probe failed: cat: can't open '\/tmp\/healthy'/,
+    );
+    assert.match(
+      text,
+      /Normal +Killing .*Container liveness failed liveness probe, will be restarted/,
+    );
+    assert.match(text, /Restart Count: +[1-9]/);
+    const field = 'jsonpath={.items[*].involvedObject.fieldPath}';
+    const about = 'involvedObject.name=liveness-exec,reason=Unhealthy';
+    const path = await walk.kubectl('get', 'events', '--field-selector', about, '-o', field);
+    assert.match(path, /^spec\.containers\{liveness\}/);
+    const killed = await walk.until('oom-again', (pod) => statusOf(pod).restartCount > 0, 'again');
+    const last = statusOf(killed).lastState?.terminated;
+    assert.deepEqual([last?.reason, last?.exitCode], ['OOMKilled', 137]);
+  },
+
+  'liveness-http: a server that begins to fail, a header of the probe': async (walk) => {
+    covers('POD-017', 'POD-167', 'POD-042', 'POD-319', 'POD-102');
+    const httpGet = {
+      ...{ path: '/healthz', port: 8080, scheme: 'HTTP', host: '' },
+      httpHeaders: [{ name: 'X-Custom-Header', value: 'Awesome' }],
+    } as const;
+    await walk.create(
+      secret('liveness-secret', { word: 'open sesame' }),
+      configMap('liveness-conf', { 'health.conf': healthConf }),
+      podOf('liveness-http', {
+        containers: [
+          {
+            ...{ name: 'liveness', image: nginx },
+            livenessProbe: { httpGet, initialDelaySeconds: 1, timeoutSeconds: 5, periodSeconds: 1 },
+            volumeMounts: [
+              { name: 'words', mountPath: '/words' },
+              { name: 'conf', mountPath: '/etc/nginx/conf.d' },
+            ],
+          },
+        ],
+        volumes: [
+          { name: 'words', secret: { secretName: 'liveness-secret' } },
+          { name: 'conf', configMap: { name: 'liveness-conf' } },
+        ],
+      }),
+      // Whom the probe comes from, in the server's own words.
+      podOf('probed-from', {
+        containers: [
+          {
+            ...{ name: 'web', image: nginx },
+            readinessProbe: { httpGet: { path: '/', port: 80 }, ...quick },
+          },
+        ],
+      }),
+    );
+    await walk.until('liveness-http', (pod) => statusOf(pod).ready, 'ready');
+    assert.equal(await walk.exec('liveness-http', 'cat', '/words/word'), 'open sesame');
+    const asked = /^GET \/healthz HTTP\/1\.1; Awesome; kube-probe\/1\.36/m;
+    await walk.answer(() => walk.logs('liveness-http'), asked);
+    await walk.exec('liveness-http', 'touch', '/tmp/sick');
+    await restarted(walk, 'liveness-http');
+    await walk.untilEvent('liveness-http', /HTTP probe failed with statuscode: 500/);
+    const again = await walk.until('liveness-http', (pod) => statusOf(pod).ready, 'ready again');
+    assert.equal(again.status?.phase, 'Running');
+    const { status } = await walk.untilReady('probed-from');
+    const log = await walk.logs('probed-from');
+    assert.match(log, new RegExp(`^${status?.hostIP?.replaceAll('.', '\\.')} .*kube-probe`, 'm'));
+  },
+
+  'liveness and readiness by TCP, by a port with a name, over TLS': async (walk) => {
+    covers('POD-316', 'POD-317', 'POD-314');
+    const tcp = { tcpSocket: { port: 8080 }, initialDelaySeconds: 1, periodSeconds: 1 };
+    await walk.create(
+      podOf('goproxy', {
+        securityContext: { runAsUser: 1000, fsGroup: 1000 },
+        containers: [
+          {
+            ...shell(`httpd -p 8080; ${stay}`),
+            ports: [{ name: 'liveness-port', containerPort: 8080 }],
+            readinessProbe: tcp,
+            livenessProbe: { tcpSocket: { port: 'liveness-port' }, periodSeconds: 1 },
+            startupProbe: { exec: { command: ['true'] }, periodSeconds: 1 },
+            securityContext: { capabilities: { add: ['NET_ADMIN'] } },
+          },
+          {
+            ...shell(stay, { name: 'other' }),
+            readinessProbe: { exec: { command: ['true'] }, timeoutSeconds: 3, ...quick },
+            livenessProbe: { exec: { command: ['true'] }, initialDelaySeconds: 1, ...quick },
+          },
+        ],
+      }),
+      service('goproxy', {
+        selector: { app: 'goproxy' },
+        ports: [{ port: 90, targetPort: 'liveness-port' }],
+      }),
+    );
+    await walk.kubectl('label', 'pod', 'goproxy', 'app=goproxy');
+    await walk.untilReady('goproxy');
+    const path = 'jsonpath={.subsets[*].ports[*].port}';
+    const get = () => walk.kubectl('get', 'endpoints', 'goproxy', '-o', path);
+    await walk.answer(get, /^8080$/);
+    // The kernel keeps the capability in the bounding set of a user who is not root.
+    const bounding = await walk.exec('goproxy', 'grep', 'CapBnd', '/proc/1/status');
+    assert.match(bounding, /a80435fb/);
+    assert.match(await walk.exec('goproxy', 'id'), /uid=1000 gid=0\(root\) groups=0\(root\),1000/);
+    await walk.kubectl('exec', 'goproxy', '-c', 'main', '--', 'sh', '-c', 'kill $(pidof httpd)');
+    await restarted(walk, 'goproxy', 'main');
+    const pod = await walk.until('goproxy', (each) => statusOf(each, 'main').ready, 'well again');
+    assert.equal(statusOf(pod, 'other').restartCount, 0);
+  },
+
+  'readiness decides who is behind a Service': async (walk) => {
+    covers('POD-295', 'POD-296', 'POD-304', 'SVC-017', 'POD-098');
+    const readinessProbe = { exec: { command: ['test', '-e', '/tmp/ready'] }, ...quick };
+    await walk.create(
+      podOf(
+        'db-0',
+        {
+          terminationGracePeriodSeconds: 6,
+          containers: [
+            // Ends only when it is killed, so that there is time to look at its end.
+            {
+              ...shell('trap "" TERM; while true; do sleep 1; done', { name: 'db' }),
+              readinessProbe,
+            },
+            shell(stay, { name: 'side' }),
+          ],
+        },
+        { labels: { app: 'db', only: 'db-0' } },
+      ),
+      service('db', { selector: { only: 'db-0' }, ports: [{ port: 3306 }] }),
+    );
+    const { status } = await walk.until(
+      'db-0',
+      (pod) => statusOf(pod, 'db').started === true,
+      'up',
+    );
+    assert.equal(await endpoints(walk, 'db'), '', 'not before the first success');
+    const row = () => walk.kubectl('get', 'pod', 'db-0', '--no-headers');
+    assert.match(await row(), /1\/2 +Running/);
+    const setReady = (command: string) =>
+      walk.kubectl('exec', 'db-0', '-c', 'db', '--', ...command.split(' '));
+    await setReady('touch /tmp/ready');
+    await walk.untilReady('db-0');
+    const ip = new RegExp(`^${status?.podIP}$`);
+    await walk.answer(() => endpoints(walk, 'db'), ip);
+    await setReady('mv /tmp/ready /tmp/away');
+    await walk.answer(() => endpoints(walk, 'db'), /^$/);
+    assert.match(await row(), /1\/2 +Running +0/);
+    await walk.untilEvent('db-0', /Unhealthy: Readiness probe failed/);
+    await setReady('mv /tmp/away /tmp/ready');
+    await walk.answer(() => endpoints(walk, 'db'), ip);
+    await walk.kubectl('delete', 'pod', 'db-0', '--wait=false');
+    await walk.answer(() => endpoints(walk, 'db'), /^$/, 3000);
+    const slices = ['get', 'endpointslices', '-l', 'kubernetes.io/service-name=db', '-o'];
+    const conditions = await walk.kubectl(
+      ...slices,
+      'jsonpath={.items[*].endpoints[*].conditions}',
+    );
+    assert.match(conditions, /"ready":false/);
+    assert.match(conditions, /"terminating":true/);
+    assert.ok(!walk.isGone('db-0'), 'its processes still run meanwhile');
+    await walk.untilGone('db-0');
+  },
+
+  'a server of TLS with a certificate of its own making': async (walk) => {
+    covers('CFG-014', 'CFG-033', 'SVC-041');
+    const certificate = await walk.run('openssl', [
+      ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1', '-subj', '/CN=nginxsvc'],
+      ...['-keyout', `${walk.cluster.folder}/tls.key`, '-out', `${walk.cluster.folder}/tls.crt`],
+      ...['-addext', 'subjectAltName=DNS:nginxsvc'],
+    ]);
+    assert.equal(certificate.code, 0, certificate.stderr);
+    const pair = [`--cert=${walk.cluster.folder}/tls.crt`, `--key=${walk.cluster.folder}/tls.key`];
+    await walk.kubectl('create', 'secret', 'tls', 'nginxsecret', ...pair);
+    const conf = [
+      'server { listen 443 ssl; root /usr/share/nginx/html;',
+      'ssl_certificate /etc/nginx/ssl/tls.crt; ssl_certificate_key /etc/nginx/ssl/tls.key; }',
+    ].join('\n');
+    await walk.create(
+      configMap('nginx-conf', { 'default.conf': conf }),
+      service('nginxsvc', {
+        selector: { app: 'nginxsecure' },
+        ports: [
+          { name: 'http', port: 8080, targetPort: 80 },
+          { name: 'https', port: 443 },
+        ],
+      }),
+      podOf(
+        'nginx-https',
+        {
+          containers: [
+            {
+              ...{ name: 'nginxhttps', image: nginx },
+              // Nobody has signed the certificate, and yet the probe is content.
+              livenessProbe: { httpGet: { port: 443, scheme: 'HTTPS' }, periodSeconds: 2 },
+              readinessProbe: { httpGet: { port: 443, scheme: 'HTTPS' }, ...quick },
+              volumeMounts: [
+                { name: 'secret-volume', mountPath: '/etc/nginx/ssl' },
+                { name: 'configmap-volume', mountPath: '/etc/nginx/conf.d' },
+              ],
+            },
+          ],
+          volumes: [
+            { name: 'secret-volume', secret: { secretName: 'nginxsecret' } },
+            { name: 'configmap-volume', configMap: { name: 'nginx-conf' } },
+          ],
+        },
+        { labels: { app: 'nginxsecure' } },
+      ),
+    );
+    await walk.untilReady('nginx-https');
+    const ip = await walk.kubectl('get', 'svc', 'nginxsvc', '-o', 'jsonpath={.spec.clusterIP}');
+    const curl = async (...args: readonly string[]): Promise<string> =>
+      (await walk.run('curl', ['-sS', '--max-time', '3', ...args])).stdout;
+    const resolve = [
+      '--resolve',
+      `nginxsvc:443:${ip}`,
+      '--cacert',
+      `${walk.cluster.folder}/tls.crt`,
+    ];
+    await walk.answer(() => curl(...resolve, 'https://nginxsvc/'), /Welcome aboard/);
+    assert.match(await curl(`http://${ip}:8080/`), /Welcome aboard/);
+  },
+
+  'failing probes in words, and what the defaults are': async (walk) => {
+    covers('POD-286', 'POD-285');
+    const same = { path: '/', port: 80 };
+    await walk.create(
+      podOf('my-scheduler-like', {
+        ...{ hostNetwork: false, hostPID: false, volumes: [] },
+        containers: [
+          {
+            ...{ name: 'web', image: nginx, volumeMounts: [], env: [], ports: [] },
+            securityContext: { privileged: false },
+            livenessProbe: { httpGet: same, initialDelaySeconds: 15 },
+            readinessProbe: { httpGet: same },
+          },
+        ],
+      }),
+    );
+    const pod = await walk.untilReady('my-scheduler-like');
+    assert.equal(condition(pod, 'ContainersReady'), 'True');
+    const row = await walk.kubectl('get', 'pod', 'my-scheduler-like', '--no-headers');
+    assert.match(row, /1\/1 +Running +0/);
+    const text = await walk.kubectl('describe', 'pod', 'my-scheduler-like');
+    for (const line of [
+      /Liveness: +http-get http:\/\/:80\/ delay=15s timeout=1s period=10s #success=1 #failure=3/,
+      /Readiness: +http-get http:\/\/:80\/ delay=0s timeout=1s period=10s #success=1 #failure=3/,
+      new RegExp(`^Node: +${walk.nodeName}/`, 'm'),
+      /^Status: +Running$/m,
+      /^QoS Class: +BestEffort$/m,
+      /^ +State: +Running$/m,
+      /^ +Restart Count: +0$/m,
+    ]) {
+      assert.match(text, line);
+    }
+  },
+};

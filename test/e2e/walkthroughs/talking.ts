@@ -1,0 +1,572 @@
+/**
+ * Talking to what runs: logs, exec, attach, port-forward, cp, debug; the raw proxy; and what is
+ * kept of a container that is gone.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { freePort } from '#test/cluster-process.ts';
+import { covers, superseded } from '#test/covers.ts';
+import {
+  busybox,
+  condition,
+  isRunning,
+  nginx,
+  podOf,
+  service,
+  shell,
+  stateOf,
+  statusOf,
+  stay,
+  type Walkthroughs,
+} from '#test/watched-cluster.ts';
+
+const never = { restartPolicy: 'Never' } as const;
+const count = 'i=0; while true; do echo "$i: $(date)"; i=$((i+1)); sleep 0.2; done';
+
+export const talking: Walkthroughs = {
+  'a counter writes, kubectl reads': async (walk) => {
+    covers('LOG-019', 'LOG-020', 'LOG-031', 'CLI-136', 'CLI-137', 'CLI-255', 'POD-139');
+    superseded('LOG-010', {
+      by: 'v1.24',
+      now: 'a line of CRI per line: time, stream, F or P, text',
+    });
+    const counter = podOf('counter', { containers: [shell(count, { name: 'count' })] });
+    await walk.create(counter);
+    const pod = await walk.untilReady('counter');
+    const text = await walk.answer(() => walk.logs('counter'), /^3: /m);
+    assert.match(text, /^0: \w+ .*\n1: .*\n2: .*\n3: /);
+    const file = join(
+      walk.cluster.dataDir,
+      `agent/pod-logs/default_counter_${pod.metadata.uid}/count/0.log`,
+    );
+    assert.match(readFileSync(file, 'utf8'), /^\d{4}-\d\d-\d\dT\S+Z stdout F 0: /);
+    assert.match(
+      await walk.logs('counter', '--timestamps', '--tail=1'),
+      /^\d{4}-\d\d-\d\dT\S+Z \d+: /,
+    );
+    assert.ok((await walk.logs('counter', '--limit-bytes=5')).length <= 5);
+    assert.equal(await walk.logs('counter', '--since-time=2100-01-01T00:00:00Z'), '');
+    const follow = walk.cluster.spawnKubectl('logs', '-f', 'counter', '--tail=1');
+    await walk.eventually(() => (follow.text().match(/\n/g) ?? []).length > 3, 'it follows');
+    process.kill(await walk.pid('counter'), 'SIGKILL');
+    await walk.until(
+      'counter',
+      (each) => statusOf(each).restartCount === 1 && isRunning(each),
+      'again',
+    );
+    const previous = await walk.logs('counter', '--previous');
+    assert.match(previous, /^0: .*\n1: /);
+    const tail = await walk.logs('counter', '--previous', '--tail=2');
+    assert.equal(tail, `${previous.trim().split('\n').slice(-2).join('\n')}\n`);
+    assert.notEqual(await walk.logs('counter'), previous);
+    follow.kill();
+    await walk.kubectl('delete', 'pod', 'counter');
+    await walk.create(counter);
+    await walk.untilReady('counter');
+    assert.doesNotMatch(await walk.logs('counter'), /^\d\d: /m, 'it began anew');
+    const none = await walk.tryKubectl('logs', 'counter', '--previous');
+    assert.match(none.stderr, /previous terminated container "count" in pod "counter" not found/);
+  },
+
+  'two files, two containers that stream them': async (walk) => {
+    covers('LOG-016', 'CLI-138', 'CLI-254', 'CLI-020', 'LOG-006');
+    const volumeMounts = [{ name: 'varlog', mountPath: '/var/log' }];
+    const both =
+      'i=0; while true; do echo "$i: one" >> /var/log/1.log; echo "two $i" >> /var/log/2.log; i=$((i+1)); sleep 0.2; done';
+    const tail = (name: string, file: string) =>
+      shell(`tail -n+1 -f /var/log/${file}`, { name, volumeMounts });
+    await walk.create(
+      podOf('two-files', {
+        containers: [
+          shell(`touch /var/log/1.log /var/log/2.log; ${both}`, { name: 'count', volumeMounts }),
+          tail('count-log-1', '1.log'),
+          tail('count-log-2', '2.log'),
+        ],
+        initContainers: [
+          shell('touch /var/log/1.log /var/log/2.log', { name: 'first', volumeMounts }),
+        ],
+        volumes: [{ name: 'varlog', emptyDir: {} }],
+      }),
+      // Written to the device itself, not to what the shell calls standard output.
+      podOf('to-the-device', {
+        ...never,
+        containers: [shell('echo by device > /dev/stdout; echo err > /dev/stderr')],
+      }),
+    );
+    await walk.untilReady('two-files');
+    await walk.answer(() => walk.logs('two-files', 'count-log-1'), /^0: one\n1: one\n/);
+    await walk.answer(() => walk.logs('two-files', '-c', 'count-log-2'), /^two 0\ntwo 1\n/);
+    assert.equal(await walk.logs('two-files', 'count'), '');
+    const defaulted = await walk.tryKubectl('logs', 'two-files');
+    assert.match(
+      defaulted.stderr,
+      /Defaulted container "count" out of: count, count-log-1, count-log-2, first \(init\)/,
+    );
+    const all = await walk.kubectl(
+      'logs',
+      'pods/two-files',
+      '--all-containers',
+      '--prefix',
+      '--tail=1',
+    );
+    assert.match(all, /^\[pod\/two-files\/count-log-1\] \d+: one$/m);
+    await walk.untilEnded('to-the-device');
+    const written = await walk.logs('to-the-device');
+    assert.deepEqual(written.trim().split('\n').sort(), ['by device', 'err']);
+  },
+
+  'exec: into which container, with what, and how it ended': async (walk) => {
+    covers('POD-060', 'CLI-021', 'CLI-097', 'CLI-109', 'CLI-245', 'CLI-152', 'POD-198', 'CLI-022');
+    covers('CLI-074', 'CLI-023', 'CLI-283');
+    await walk.create(
+      podOf('shell-demo', {
+        containers: [
+          { name: 'nginx', image: nginx },
+          shell('while read line; do echo "heard $line"; done; sleep 86400', {
+            name: 'listener',
+            stdin: true,
+          }),
+        ],
+      }),
+    );
+    await walk.untilReady('shell-demo');
+    const exec = (...args: readonly string[]) => walk.tryKubectl('exec', 'shell-demo', ...args);
+    const defaulted = await exec('--', 'ls', '/usr/share/nginx/html');
+    assert.equal(defaulted.stdout, 'index.html\n');
+    assert.match(defaulted.stderr, /Defaulted container "nginx" out of: nginx, listener/);
+    assert.equal((await exec('-c', 'listener', '--', 'ls', '/usr/share/nginx')).code, 1);
+    assert.equal((await exec('-c', 'nginx', '--', 'sh', '-c', 'exit 42')).code, 42);
+    const none = await exec('-c', 'nginx', '--', 'no-such-program');
+    assert.match(none.stderr, /executable file not found in \$PATH/);
+    const unknown = await exec('-c', 'nobody', '--', 'true');
+    assert.match(
+      unknown.stderr,
+      /container nobody not found in pod shell-demo_default|container nobody is not valid/,
+    );
+    const command = `kubectl --kubeconfig ${walk.cluster.kubeconfig} exec -it shell-demo -c nginx -- sh -c 'tty; stty size; exit 3'`;
+    const tty = await walk.run('script', ['-qec', command, '/dev/null']);
+    assert.match(tty.stdout, /\/dev\/pts\/\d/);
+    assert.equal(tty.code, 3);
+    const attach = await walk.run('sh', [
+      '-c',
+      `(sleep 1; echo one; sleep 4) | timeout 20 kubectl --kubeconfig ${walk.cluster.kubeconfig} attach -i shell-demo -c listener`,
+    ]);
+    assert.match(attach.stdout, /heard one/, attach.stderr);
+    const port = await freePort();
+    const forward = walk.cluster.spawnKubectl('port-forward', 'shell-demo', `${port}:80`);
+    await walk.eventually(
+      () => /\[::1\]/.test(forward.text()) || /127/.test(forward.text()),
+      'it forwards',
+    );
+    assert.match(forward.text(), new RegExp(`Forwarding from 127\\.0\\.0\\.1:${port} -> 80`));
+    const page = () => walk.run('curl', ['-sS', '--max-time', '5', `http://127.0.0.1:${port}/`]);
+    assert.match((await page()).stdout, /Welcome aboard/);
+    forward.kill();
+    const proxied = await walk.kubectl(
+      'get',
+      '--raw',
+      '/api/v1/namespaces/default/pods/shell-demo/proxy/',
+    );
+    assert.match(proxied, /Welcome aboard/);
+  },
+
+  'cp: files and folders, there and back': async (walk) => {
+    await walk.create(podOf('cp-demo', { containers: [shell(stay)] }));
+    await walk.untilReady('cp-demo');
+    const here = join(walk.cluster.folder, 'cp.bin');
+    const content = Buffer.from(Array.from({ length: 300_000 }, (_, index) => index % 251));
+    writeFileSync(here, content);
+    await walk.kubectl('cp', here, 'cp-demo:/tmp/there.bin');
+    assert.equal(
+      await walk.exec('cp-demo', 'wc', '-c', '/tmp/there.bin'),
+      '300000 /tmp/there.bin\n',
+    );
+    await walk.kubectl('cp', 'default/cp-demo:/tmp/there.bin', `${here}.back`, '-c', 'main');
+    assert.deepEqual(readFileSync(`${here}.back`), content);
+    await walk.exec(
+      'cp-demo',
+      'sh',
+      '-c',
+      'mkdir -p /tmp/tree/deep; echo leaf > /tmp/tree/deep/leaf',
+    );
+    await walk.kubectl('cp', 'cp-demo:/tmp/tree', join(walk.cluster.folder, 'tree'));
+    assert.equal(readFileSync(join(walk.cluster.folder, 'tree/deep/leaf'), 'utf8'), 'leaf\n');
+  },
+
+  'run: a pod that is gone when its shell ends': async (walk) => {
+    covers('CLI-005', 'CLI-212', 'CLI-103');
+    const kubectl = `kubectl --kubeconfig ${walk.cluster.kubeconfig}`;
+    const run = `${kubectl} run -i --rm --tty curl --image=${busybox} --restart=Never -- sh`;
+    const lines =
+      '(sleep 2; echo nslookup kubernetes.default.svc.cluster.local; sleep 1; echo exit)';
+    const said = await walk.run('sh', ['-c', `${lines} | script -qec '${run}' /dev/null`]);
+    assert.match(said.stdout, /kubernetes\.default\.svc\.cluster\.local/);
+    assert.match(said.stdout, /pod "curl" deleted/);
+    assert.ok(walk.isGone('curl'));
+    const once = [
+      'run',
+      'once',
+      `--image=${busybox}`,
+      '--restart=Never',
+      '--attach=true',
+      '--leave-stdin-open=true',
+      '--rm=true',
+    ];
+    const attached = await walk.kubectl(...once, '--', 'echo', 'said once');
+    assert.match(attached, /^said once$/m);
+  },
+
+  'debug: a container beside the others, a copy, the node': async (walk) => {
+    await walk.create(
+      podOf('ephemeral-demo', {
+        containers: [{ name: 'web', image: nginx }],
+        shareProcessNamespace: false,
+      }),
+    );
+    await walk.untilReady('ephemeral-demo');
+    const debug = ['debug', 'ephemeral-demo', `--image=${busybox}`, '--container=debugger'];
+    await walk.kubectl(...debug, '--target=web', '--', 'sh', '-c', `ps -o args; ${stay}`);
+    await walk.until(
+      'ephemeral-demo',
+      ({ status }) => status?.ephemeralContainerStatuses?.[0]?.state?.running !== undefined,
+      'joined',
+    );
+    const seen = () => walk.logs('ephemeral-demo', '-c', 'debugger');
+    assert.match(await walk.answer(seen, /nginx: worker/), /nginx: master process/);
+    const inside = ['exec', 'ephemeral-demo', '-c', 'debugger', '--', 'wget', '-qO-', 'localhost'];
+    assert.match(await walk.kubectl(...inside), /Welcome aboard/);
+    const copy = [
+      'debug',
+      'ephemeral-demo',
+      '--copy-to=copied',
+      '--container=web',
+      `--image=${busybox}`,
+    ];
+    await walk.kubectl(...copy, '--', 'sh', '-c', stay);
+    const copied = await walk.until('copied', (pod) => condition(pod, 'Ready') === 'True', 'ready');
+    assert.equal(copied.spec?.containers?.[0]?.image, busybox);
+    const node = ['debug', `node/${walk.nodeName}`, `--image=${busybox}`, '--profile=sysadmin'];
+    const made = await walk.kubectl(...node, '--', 'ls', '/host/proc/1/ns');
+    const name = /node-debugger-\S+/.exec(made)?.[0] ?? (await newest(walk));
+    await walk.untilEnded(name);
+    assert.match(await walk.logs(name), /^net$/m);
+    await walk.kubectl('delete', 'pod', name, 'copied', '--grace-period=1');
+  },
+
+  'a sidecar starts first, stays, and ends last': async (walk) => {
+    const marks = [{ name: 'marks', mountPath: '/marks' }];
+    const note = (word: string) => `echo ${word} >> /marks/order`;
+    const main = `${note('main')}; sleep 1`;
+    await walk.create(
+      podOf('with-sidecar', {
+        ...{ ...never, terminationGracePeriodSeconds: 10 },
+        initContainers: [
+          shell(
+            `trap '${note('sidecar-term')}; exit 0' TERM; sleep 1; ${note('sidecar')}; touch /tmp/up; sleep 86400 & wait`,
+            {
+              ...{ name: 'sidecar', restartPolicy: 'Always', volumeMounts: marks },
+              startupProbe: { exec: { command: ['test', '-e', '/tmp/up'] }, periodSeconds: 1 },
+            },
+          ),
+          shell(note('init'), { name: 'init', volumeMounts: marks }),
+        ],
+        containers: [shell(main, { volumeMounts: marks })],
+        volumes: [
+          {
+            name: 'marks',
+            hostPath: { path: join(walk.cluster.folder, 'sidecar'), type: 'DirectoryOrCreate' },
+          },
+        ],
+      }),
+    );
+    const pod = await walk.untilEnded('with-sidecar');
+    assert.equal(pod.status?.phase, 'Succeeded');
+    const order = readFileSync(join(walk.cluster.folder, 'sidecar/order'), 'utf8');
+    assert.equal(order, 'sidecar\ninit\nmain\nsidecar-term\n');
+    const ended = (each: Parameters<typeof stateOf>[0]) =>
+      /^Terminated/.test(stateOf(each, 'sidecar'));
+    await walk.until('with-sidecar', ended, 'over, the sidecar too');
+  },
+
+  'a static pod, from a file of the node': async (walk) => {
+    covers('POD-040', 'POD-059');
+    const folder = join(walk.cluster.dataDir, 'agent/pod-manifests');
+    const manifest = podOf(
+      'resource-reserver',
+      {
+        containers: [shell(stay, { resources: { limits: { cpu: '10m', memory: '20Mi' } } })],
+      },
+      { labels: { role: 'reserver' } },
+    );
+    writeFileSync(join(folder, 'reserver.yaml'), JSON.stringify(manifest));
+    const name = `resource-reserver-${walk.nodeName}`;
+    await walk.untilReady(name);
+    const listed = await walk.kubectl('get', 'pods', '-l', 'role=reserver', '-o', 'name');
+    assert.equal(listed, `pod/${name}\n`);
+    const text = await walk.kubectl('describe', 'node', walk.nodeName);
+    assert.match(text, new RegExp(`default +${name} +10m .* 10m .* 20Mi .* 20Mi `));
+    await walk.run('rm', [join(folder, 'reserver.yaml')]);
+    await walk.untilGone(name);
+  },
+
+  'the Service of the API, from inside': async (walk) => {
+    covers('SVC-016', 'SVC-047', 'SVC-070', 'SVC-074', 'SVC-080');
+    const list = await walk.kubectl('get', 'services');
+    assert.match(list, /^kubernetes +ClusterIP +10\.43\.0\.1 +<none> +443\/TCP /m);
+    await walk.create(podOf('api-client', { containers: [shell(stay)] }));
+    await walk.untilReady('api-client');
+    const found = await walk.exec('api-client', 'nslookup', 'kubernetes.default.svc.cluster.local');
+    assert.match(found, /Address: 10\.43\.0\.1/);
+    const token = await walk.exec(
+      'api-client',
+      'cat',
+      '/var/run/secrets/kubernetes.io/serviceaccount/token',
+    );
+    const pid = await walk.pid('api-client');
+    const ca = join(walk.cluster.folder, 'pod-ca.crt');
+    writeFileSync(
+      ca,
+      await walk.exec('api-client', 'cat', '/var/run/secrets/kubernetes.io/serviceaccount/ca.crt'),
+    );
+    const enter = (...curl: readonly string[]) =>
+      walk.run('nsenter', [
+        `--net=/proc/${pid}/ns/net`,
+        'curl',
+        '-sS',
+        '--max-time',
+        '5',
+        '--cacert',
+        ca,
+        ...curl,
+      ]);
+    const header = [
+      '-H',
+      `Authorization: Bearer ${token}`,
+      '--resolve',
+      'kubernetes:443:10.43.0.1',
+    ];
+    const versions = await enter(...header, 'https://kubernetes/api');
+    assert.match(versions.stdout, /"APIVersions"/, versions.stderr);
+  },
+
+  'a name and an address for a Service, and for a pod of a set': async (walk) => {
+    covers('POD-291', 'POD-293', 'DNS-044', 'DNS-003', 'DNS-019', 'DNS-020', 'DNS-030', 'DNS-032');
+    covers('DNS-033', 'DNS-016', 'DNS-017', 'DNS-045', 'DNS-050', 'SVC-085', 'SVC-101', 'DNS-008');
+    await walk.create(
+      service('sub', {
+        clusterIP: 'None',
+        selector: { app: 'sub' },
+        ports: [{ name: 'foo', port: 1234 }],
+      }),
+      service('no-ports', { clusterIP: 'None', selector: { app: 'set' } }),
+      podOf(
+        'named-pod',
+        { hostname: 'busybox-1', subdomain: 'sub', containers: [shell(stay)] },
+        { labels: { app: 'sub' } },
+      ),
+      podOf('plain-name', { containers: [shell(stay)] }),
+      {
+        ...{ apiVersion: 'apps/v1', kind: 'StatefulSet', metadata: { name: 'web' } },
+        spec: {
+          ...{ serviceName: 'no-ports', replicas: 2, selector: { matchLabels: { app: 'set' } } },
+          template: {
+            metadata: { labels: { app: 'set' } },
+            spec: {
+              terminationGracePeriodSeconds: 1,
+              containers: [shell(`n=$(hostname); echo "ordinal $\{n##*-}"; ${stay}`)],
+            },
+          },
+        },
+      },
+    );
+    const named = await walk.untilReady('named-pod');
+    await walk.untilReady('plain-name');
+    const first = await walk.untilReady('web-0');
+    await walk.untilReady('web-1');
+    assert.equal(await walk.exec('web-1', 'hostname'), 'web-1\n');
+    assert.equal(await walk.logs('web-1'), 'ordinal 1\n');
+    assert.equal(await walk.exec('plain-name', 'hostname'), 'plain-name\n');
+    assert.equal(await walk.exec('named-pod', 'hostname'), 'busybox-1\n');
+    const full = 'busybox-1.sub.default.svc.cluster.local';
+    assert.equal(await walk.exec('named-pod', 'hostname', '-f'), `${full}\n`);
+    const lookup = (name: string) => async (): Promise<string> =>
+      (await walk.tryKubectl('exec', 'plain-name', '--', 'nslookup', name)).stdout;
+    const is = (ip: string | undefined) =>
+      new RegExp(`Address: ${ip?.replaceAll('.', '\\.')}$`, 'm');
+    await walk.answer(lookup(full), is(named.status?.podIP));
+    await walk.answer(lookup('web-0.no-ports.default.svc.cluster.local'), is(first.status?.podIP));
+    const resolve = (name: string) => async (): Promise<string> =>
+      (await walk.tryKubectl('exec', 'plain-name', '--', 'ping', '-c', '1', '-W', '1', name))
+        .stdout;
+    await walk.answer(resolve('web-0.no-ports'), new RegExp(`\\(${first.status?.podIP}\\)`));
+    await walk.answer(resolve('kubernetes'), /\(10\.43\.0\.1\)/);
+    await walk.answer(resolve('kubernetes.default'), /\(10\.43\.0\.1\)/);
+    await walk.answer(lookup('kubernetes.default.svc.cluster.local'), /^Server:\s+10\.43\.0\.10$/m);
+    await walk.answer(lookup('10.43.0.10'), /name = kube-dns\.kube-system\.svc\.cluster\.local/);
+    const conf = await walk.exec('plain-name', 'cat', '/etc/resolv.conf');
+    assert.match(conf, /^search default\.svc\.cluster\.local svc\.cluster\.local cluster\.local/m);
+    assert.match(conf, /^nameserver 10\.43\.0\.10$/m);
+    assert.match(conf, /^options ndots:5$/m);
+    await walk.kubectl('delete', 'service', 'no-ports');
+    const gone = async (): Promise<string> =>
+      (
+        await walk.tryKubectl(
+          'exec',
+          'plain-name',
+          '--',
+          'nslookup',
+          'web-0.no-ports.default.svc.cluster.local',
+        )
+      ).stdout;
+    await walk.answer(gone, /NXDOMAIN|can't find/);
+    await walk.kubectl('delete', 'statefulset', 'web');
+  },
+
+  'hosts, and settings of the resolver, of a pod alone': async (walk) => {
+    const now = 'one line for each address, with all of its names';
+    superseded('POD-136', { by: 'v1.9', now });
+    covers('POD-137', 'POD-138', 'POD-175', 'DNS-021', 'DNS-036');
+    const hostAliases = [
+      { ip: '127.0.0.1', hostnames: ['foo.local', 'bar.local'] },
+      { ip: '10.1.2.3', hostnames: ['foo.remote', 'bar.remote'] },
+    ];
+    await walk.create(
+      podOf('hostaliases-pod', { hostAliases, containers: [shell(stay)] }),
+      podOf('host-net', {
+        hostAliases,
+        hostNetwork: true,
+        dnsPolicy: 'ClusterFirstWithHostNet',
+        containers: [shell(stay)],
+      }),
+      podOf('host-net-default', { hostNetwork: true, containers: [shell(stay)] }),
+      podOf('dns-default', { dnsPolicy: 'Default', containers: [shell(stay)] }),
+      podOf('dns-none', {
+        dnsPolicy: 'None',
+        dnsConfig: {
+          nameservers: ['192.0.2.1'],
+          searches: ['my.dns.search.suffix'],
+          options: [{ name: 'ndots', value: '2' }, { name: 'edns0' }],
+        },
+        containers: [shell(stay)],
+      }),
+    );
+    const pod = await walk.untilReady('hostaliases-pod');
+    const hosts = (name: string) => walk.exec(name, 'cat', '/etc/hosts');
+    const text = await hosts('hostaliases-pod');
+    const aliases = '127.0.0.1\tfoo.local\tbar.local\n10.1.2.3\tfoo.remote\tbar.remote\n';
+    assert.ok(text.startsWith('# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n'), text);
+    assert.match(text, new RegExp(`^${pod.status?.podIP}\thostaliases-pod$`, 'm'));
+    assert.ok(text.endsWith(`\n# Entries added by HostAliases.\n${aliases}`), text);
+    await walk.untilReady('host-net');
+    assert.ok((await hosts('host-net')).endsWith(`\n# Entries added by HostAliases.\n${aliases}`));
+    const spoil = ['sh', '-c', 'echo 9.9.9.9 mine >> /etc/hosts; kill -TERM 1'];
+    await walk.tryKubectl('exec', 'hostaliases-pod', '--', ...spoil);
+    await walk.until(
+      'hostaliases-pod',
+      (each) => statusOf(each).restartCount === 1 && condition(each, 'Ready') === 'True',
+      'again',
+    );
+    assert.equal(await hosts('hostaliases-pod'), text);
+    const conf = async (name: string): Promise<string> => {
+      await walk.untilReady(name);
+      return await walk.exec(name, 'cat', '/etc/resolv.conf');
+    };
+    assert.match(await conf('host-net'), /^nameserver 10\.43\.0\.10$/m);
+    const own = readFileSync('/etc/resolv.conf', 'utf8');
+    const servers = (resolv: string) => resolv.match(/^nameserver .*$/gm);
+    assert.deepEqual(servers(await conf('dns-default')), servers(own));
+    assert.deepEqual(servers(await conf('host-net-default')), servers(own));
+    assert.equal(
+      await conf('dns-none'),
+      'search my.dns.search.suffix\nnameserver 192.0.2.1\noptions ndots:2 edns0\n',
+    );
+    const find = ['nslookup', 'kubernetes.default.svc.cluster.local'];
+    assert.match(await walk.exec('host-net', ...find), /Address: 10\.43\.0\.1$/m);
+  },
+
+  'one pod behind a port of the node, one behind its own label': async (walk) => {
+    covers('POD-022', 'SVC-020', 'SVC-049', 'SVC-052', 'SVC-059', 'SVC-039', 'SVC-067', 'SVC-099');
+    const web = (name: string, port: number, more: object = {}) =>
+      podOf(
+        name,
+        {
+          containers: [
+            {
+              ...shell(`mkdir /www; hostname > /www/index.html; httpd -p ${port} -h /www; ${stay}`),
+              ports: [{ name: 'http', containerPort: port, ...more }],
+            },
+          ],
+        },
+        { labels: { app: 'ported', own: name } },
+      );
+    await walk.create(
+      web('ported-1', 8081, { hostPort: 18481 }),
+      web('ported-2', 8082),
+      service('ported', { selector: { app: 'ported' }, ports: [{ port: 80, targetPort: 'http' }] }),
+      service('single', { selector: { own: 'ported-2' }, ports: [{ port: 8082 }] }),
+      service('elsewhere', {
+        selector: { own: 'ported-2' },
+        ports: [{ port: 80, targetPort: 9999 }],
+      }),
+    );
+    await walk.untilReady('ported-1');
+    await walk.untilReady('ported-2');
+    const curl = async (url: string): Promise<string> =>
+      (await walk.run('curl', ['-sS', '--max-time', '3', url])).stdout;
+    assert.equal(await curl('http://localhost:18481/'), 'ported-1\n');
+    const ipOf = (name: string) =>
+      walk.kubectl('get', 'svc', name, '-o', 'jsonpath={.spec.clusterIP}');
+    const ip = await ipOf('ported');
+    const both = async (): Promise<string> => {
+      const said = await Promise.all(Array.from({ length: 12 }, () => curl(`http://${ip}/`)));
+      return [...new Set(said)].sort().join('');
+    };
+    await walk.answer(both, /^ported-1\nported-2\n$/);
+    const single = await ipOf('single');
+    await walk.answer(() => curl(`http://${single}:8082/`), /^ported-2$/m);
+    const listed = await walk.kubectl(
+      'get',
+      'endpoints',
+      'single',
+      '-o',
+      'jsonpath={.subsets[*].addresses[*].targetRef.name}',
+    );
+    assert.equal(listed, 'ported-2');
+    const refused = await walk.run('curl', [
+      '-sS',
+      '--max-time',
+      '3',
+      `http://${await ipOf('elsewhere')}/`,
+    ]);
+    assert.match(refused.stderr, /refused|connect to server/);
+    assert.equal(
+      (await walk.run('ip', ['-o', 'addr'])).stdout.includes(ip),
+      false,
+      'nobody has it',
+    );
+    await walk.create(podOf('asks-by-name', { containers: [shell(stay)] }));
+    await walk.untilReady('asks-by-name');
+    assert.match(
+      await walk.exec('asks-by-name', 'wget', '-qO-', 'http://ported'),
+      /^ported-[12]$/m,
+    );
+    await walk.kubectl('delete', 'pod', 'ported-1', 'ported-2');
+    await walk.create(web('ported-3', 8083));
+    await walk.untilReady('ported-3');
+    assert.equal(await ipOf('ported'), ip);
+    await walk.answer(both, /^ported-3\n$/);
+  },
+};
+
+async function newest(walk: Parameters<Walkthroughs[string]>[0]): Promise<string> {
+  const names = await walk.kubectl(
+    'get',
+    'pods',
+    '-o',
+    'name',
+    '--sort-by=.metadata.creationTimestamp',
+  );
+  const all = names.split('\n').filter((line) => line.includes('node-debugger'));
+  return all.at(-1)?.replace('pod/', '') ?? '';
+}
