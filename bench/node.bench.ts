@@ -60,7 +60,7 @@ export default async function run(options: { readonly small: boolean }): Promise
 
 /** One pod at a time, by turns with the runtime alone. */
 async function measureStarts(node: BenchNode, { single }: Sizes): Promise<void> {
-  await using alone = await AloneRuntime.open(node);
+  await using alone = await AloneRuntime.open();
   const ours: number[] = [];
   const theirs: number[] = [];
   // The first of each warms up what both need.
@@ -81,7 +81,7 @@ async function measureStarts(node: BenchNode, { single }: Sizes): Promise<void> 
 }
 
 async function measureCrowd(node: BenchNode, { crowd }: Sizes): Promise<readonly string[]> {
-  await using alone = await AloneRuntime.open(node);
+  await using alone = await AloneRuntime.open();
   const theirMs = await alone.start(crowd);
   await alone.removeAll();
   const names = Array.from({ length: crowd }, (_, index) => `crowd-${index}`);

@@ -1,35 +1,36 @@
 /**
- * Containerd without us: the CRI calls that a pod needs (sandbox, container, start), on the socket
- * of the benchmark's own node, with the node's pod network and image. What they take is what no
- * kubelet can be faster than.
+ * Containerd without us: the CRI calls that a pod needs (sandbox, container, start), by a containerd
+ * of its own with the same configuration and pod network, and no kubelet, which would remove what
+ * is not its own. What they take is what no kubelet can be faster than.
  */
-import { openRuntime, type Runtime } from '#cri';
+import type { Runtime } from '#cri';
 import { systemClock } from '#kit/clock.ts';
-import { openLog } from '#kit/log.ts';
-import { type BenchNode, idleCommand, image } from './bench-node.ts';
+import { busyboxImage, RealNode } from '#test/real-node.ts';
+import { idleCommand } from './bench-node.ts';
 
 const clock = systemClock();
 const { signal } = new AbortController();
 
 export class AloneRuntime implements AsyncDisposable {
+  readonly #node: RealNode;
   readonly #runtime: Runtime;
   readonly #folder: string;
   readonly #imageRef: string;
   readonly #sandboxes: string[] = [];
   #made = 0;
 
-  private constructor(runtime: Runtime, folder: string, imageRef: string) {
-    this.#runtime = runtime;
-    this.#folder = folder;
+  private constructor(node: RealNode, imageRef: string) {
+    this.#node = node;
+    this.#runtime = node.runtime;
+    this.#folder = `${node.dataDir}/alone`;
     this.#imageRef = imageRef;
   }
 
-  static async open(node: BenchNode): Promise<AloneRuntime> {
-    const log = openLog({ clock, level: 'info', format: 'text', write: () => {} });
-    const runtime = await openRuntime({ clock, log }, { socketPath: node.socketPath });
-    const found = await runtime.imageStatus(image, { signal });
-    if (found === undefined) throw new Error(`there is no ${image}`);
-    return new AloneRuntime(runtime, `${node.cluster.folder}/alone`, found.id);
+  static async open(): Promise<AloneRuntime> {
+    const node = await RealNode.open();
+    const found = await node.runtime.imageStatus(busyboxImage, { signal });
+    if (found === undefined) throw new Error(`there is no ${busyboxImage}`);
+    return new AloneRuntime(node, found.id);
   }
 
   /** Resolves with the milliseconds until all of them run. */
@@ -72,6 +73,6 @@ export class AloneRuntime implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.removeAll();
-    this.#runtime[Symbol.dispose]();
+    await this.#node[Symbol.asyncDispose]();
   }
 }
