@@ -23,6 +23,12 @@ export const dnsPortAnnotation = 'node.coracle.dev/dns-port';
 const limits = { retryMs: 1_000, lookMs: 300_000 } as const;
 
 const at = { namespace: 'kube-system', name: 'kube-dns' } as const;
+/** Where the nodes are that answer on this port. */
+export function dnsSlicePath(port: number): string {
+  const { namespace, name } = at;
+  return `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices/${name}-${port}`;
+}
+
 const sliceLabels = {
   'kubernetes.io/service-name': at.name,
   'endpointslice.kubernetes.io/managed-by': 'coracle',

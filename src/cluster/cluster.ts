@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { aborted } from '#kit/aborted.ts';
 import { type Certificates, openCertificates } from './certificates.ts';
 import { checkImageSources } from './check-image-sources.ts';
+import { dnsSlicePath } from './cluster-dns.ts';
 import { type ClusterConfig, ConfigError } from './config.ts';
 import {
   apiServiceIP,
@@ -215,16 +216,21 @@ async function waitUntilUsable(
     name: 'kubernetes-admin',
     groups: ['system:masters', 'system:authenticated'],
   });
+  const until = async (path: string, isSo: (text: string) => boolean): Promise<void> => {
+    for (;;) {
+      signal.throwIfAborted();
+      const answer = await admin.send({ method: 'GET', path, headers: {} }, { signal });
+      if (answer.status === 200 && isSo(await bodyOf(answer.body))) return;
+      await deps.clock.sleep(limits.nodePollMs, { signal });
+    }
+  };
   const path = config.node === 'hollow' ? '/api/v1/nodes' : `/api/v1/nodes/${state.nodeName}`;
-  for (;;) {
-    signal.throwIfAborted();
-    const answer = await admin.send({ method: 'GET', path, headers: {} }, { signal });
-    if (answer.status === 200 && hasReadyNode(await bodyOf(answer.body))) break;
-    await deps.clock.sleep(limits.nodePollMs, { signal });
-  }
+  await until(path, hasReadyNode);
   status.ready('node', config.node === 'hollow' ? `${config.nodes} hollow` : state.nodeName);
   if (config.node !== 'containerd') return;
   await status.waitFor('dns', signal);
+  // It answers, and pods find it.
+  await until(dnsSlicePath(state.dnsPort), () => true);
   await status.waitFor('images', signal);
 }
 
