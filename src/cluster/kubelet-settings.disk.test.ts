@@ -23,7 +23,7 @@ test('flags win over the file, and paths in it are relative to it', () => {
       'authentication: {x509: {clientCAFile: ca.crt}}',
       'evictionHard: {memory.available: 200Mi}',
       'imageMinimumGCAge: 5m',
-      'cpuManagerPolicy: static',
+      'kubeAPIQPS: 7',
     ].join('\n');
     const { fields, settings, unused } = read(body, { maxPods: '6' });
     assert.equal(fields.staticPodPath, join(folder, 'manifests'));
@@ -31,7 +31,7 @@ test('flags win over the file, and paths in it are relative to it', () => {
     assert.deepEqual([fields.maxPods, fields.podPidsLimit], [6, 100]);
     assert.deepEqual(settings.evictionHard, { 'memory.available': '200Mi' });
     assert.equal(settings.imageMinimumGCAgeMs, 300_000);
-    assert.deepEqual(unused, ['cpuManagerPolicy']);
+    assert.deepEqual(unused, ['kubeAPIQPS']);
     const merged = read(`${body}\nmergeDefaultEvictionSettings: true`);
     assert.equal(merged.settings.evictionHard['nodefs.available'], '10%');
     assert.equal(merged.settings.evictionHard['memory.available'], '200Mi');
