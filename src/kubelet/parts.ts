@@ -71,6 +71,8 @@ export interface PodState {
   readonly applied: AppliedResources;
   /** The last resize was refused. */
   resizeFailure?: ResizeFailure | undefined;
+  /** When the clock was set back. */
+  clockSetAtMs?: number | undefined;
 }
 
 export interface ActOptions {

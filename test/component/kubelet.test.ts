@@ -575,3 +575,32 @@ test('a rule starts the whole pod again in place, init containers and all', asyn
   runtime.exit('side', 0);
   await bench.until('whole', (_, { status }) => status?.phase === 'Failed');
 });
+
+test('a clock that is set back or forth neither holds up a restart nor a probe', async () => {
+  await using bench = await KubeletBench.open();
+  const { runtime, machineClock } = bench;
+  const hourMs = 3_600_000;
+  const readinessProbe = { exec: { command: ['check'] }, periodSeconds: 2, initialDelaySeconds: 3 };
+  await bench.create('steady', {
+    containers: [bench.container({ name: 'steady', readinessProbe })],
+  });
+  await bench.create('crash');
+  await bench.untilReady('crash');
+  machineClock.offsetMs -= hourMs;
+  await bench.untilReady('steady');
+  for (const jumpMs of [-hourMs, hourMs, -2 * hourMs]) {
+    const { restartCount = 0 } = (await bench.get('crash')).status?.containerStatuses?.[0] ?? {};
+    runtime.exit('web', 1);
+    await bench.advance(500);
+    machineClock.offsetMs += jumpMs;
+    const startedMs = bench.clock.monotonic();
+    await bench.until('crash', (status) => {
+      return status.state?.running !== undefined && status.restartCount === restartCount + 1;
+    });
+    const passedMs = bench.clock.monotonic() - startedMs;
+    assert.ok(passedMs < 45_000, `set by ${jumpMs} ms, it came back after ${passedMs} ms`);
+  }
+  const steady = await bench.get('steady');
+  assert.equal(steady.status?.containerStatuses?.[0]?.restartCount, 0);
+  assert.equal(steady.status?.containerStatuses?.[0]?.ready, true);
+});

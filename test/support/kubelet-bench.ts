@@ -12,6 +12,7 @@ import { settle, VirtualClock } from '#kit/virtual-clock.ts';
 import { defaultSettings, type KubeletSettings, runKubelet, type ShutdownSource } from '#kubelet';
 import { configMaps, pods, serviceAccounts } from '#resources/kinds.ts';
 import type { Container, ContainerStatus, Pod, PodSpec } from '#resources/types/core-v1.ts';
+import { SkewedClock } from '../simulation/skewed-clock.ts';
 import { FakeRuntime } from './fake-runtime.ts';
 import { admin, openTestServer, type TestServer } from './fixtures.ts';
 
@@ -22,7 +23,9 @@ const stepsMax = 100_000;
 
 export class KubeletBench implements AsyncDisposable {
   readonly clock = new VirtualClock();
-  readonly runtime = new FakeRuntime({ clock: this.clock });
+  /** The machine's, for kubelet and runtime: it runs with the other, and can be set. */
+  readonly machineClock = new SkewedClock(this.clock, { onStandstill: () => {} });
+  readonly runtime = new FakeRuntime({ clock: this.machineClock });
   readonly dataDir = mkdtempSync(join(tmpdir(), 'coracle-kubelet-'));
   /** Of static pods. */
   readonly manifestDir = join(this.dataDir, 'manifests');
@@ -42,7 +45,8 @@ export class KubeletBench implements AsyncDisposable {
 
   private constructor(server: TestServer, clock: VirtualClock) {
     this.clock = clock;
-    this.runtime = new FakeRuntime({ clock });
+    this.machineClock = new SkewedClock(clock, { onStandstill: () => {} });
+    this.runtime = new FakeRuntime({ clock: this.machineClock });
     this.server = server;
     this.client = openClient({ transport: server.server.direct(admin), clock });
     this.runtime.images.add(testImage);
@@ -110,7 +114,7 @@ export class KubeletBench implements AsyncDisposable {
 
   start(): void {
     const stop = new AbortController();
-    const { clock, runtime, dataDir } = this;
+    const { clock, machineClock, runtime, dataDir } = this;
     const direct = this.server.server.direct(admin);
     const client = openClient({
       clock,
@@ -121,7 +125,7 @@ export class KubeletBench implements AsyncDisposable {
         },
       },
     });
-    const deps = { clock, random: seededRandom(1), log: silentLog };
+    const deps = { clock: machineClock, random: seededRandom(1), log: silentLog };
     const informers = openInformers({ client, ...deps });
     const mounted = new Set<string>();
     const machine = {

@@ -317,7 +317,10 @@ class Draft {
       return;
     }
     const backoff = this.facts.backoffs.get(container.name);
-    const untilMs = backoffUntilMs(backoff, ended.finishedAtMs, this.#nowMs);
+    const { clockSetAtMs = this.#nowMs } = this.facts;
+    const isFuture = ended.finishedAtMs > this.#nowMs;
+    const endedAtMs = isFuture ? clockSetAtMs : ended.finishedAtMs;
+    const untilMs = backoffUntilMs(backoff, endedAtMs, this.#nowMs);
     if (untilMs !== undefined && backoff !== undefined) {
       this.#wait(container.name, crashLoop(this.facts.pod, container, backoff.delayMs), untilMs);
       return;

@@ -86,6 +86,8 @@ export interface PodFacts {
   /** By container name: CPU and memory of running containers, as far as noted. */
   readonly applied: ReadonlyMap<string, ResourceRequirements>;
   readonly resizeFailure?: ResizeFailure | undefined;
+  /** When the clock was set back: ends in the future count from here. */
+  readonly clockSetAtMs?: number | undefined;
   /** The pod is to end: deleted, out of time, evicted. */
   readonly ending?: Ending | undefined;
 }
@@ -184,7 +186,8 @@ export async function readRuntime(
 function newestFirst<T extends { readonly createdAtMs: number; readonly attempt: number }>(
   facts: readonly T[],
 ): readonly T[] {
-  return facts.toSorted((a, b) => b.createdAtMs - a.createdAtMs || b.attempt - a.attempt);
+  // Attempts only grow; the clock by which the runtime stamps may have been set back meanwhile.
+  return facts.toSorted((a, b) => b.attempt - a.attempt || b.createdAtMs - a.createdAtMs);
 }
 
 async function readSandbox(

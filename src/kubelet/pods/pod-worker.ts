@@ -19,6 +19,7 @@ import type { KubeletParts, PodState } from '../parts.ts';
 import { PodProbes } from '../probes/pod-probes.ts';
 import { performActions } from './act.ts';
 import { AppliedResources } from './applied-resources.ts';
+import { ClockJumps, moveTimes } from './clock-jumps.ts';
 import { ownConditions } from './conditions.ts';
 import { graceSecondsOf, type Plan, planPod } from './plan.ts';
 import {
@@ -44,6 +45,7 @@ export class PodWorker {
   readonly #probes: PodProbes;
   readonly #messages: TerminationMessages;
   readonly #state: PodState;
+  readonly #clockJumps: ClockJumps;
   #pod: Pod;
   /** As last published; the API may still show an older one. */
   #status: PodStatus | undefined;
@@ -64,6 +66,7 @@ export class PodWorker {
   constructor(parts: KubeletParts, pod: Pod, scope: Scope, refusal?: Refusal) {
     this.#parts = parts;
     this.#pod = pod;
+    this.#clockJumps = new ClockJumps(parts.clock);
     if (refusal !== undefined) this.refuse(refusal);
     this.#probes = new PodProbes(parts, scope, {
       pod: () => this.#pod,
@@ -221,6 +224,7 @@ export class PodWorker {
     for (let round = 0; round < limits.roundsMax; round++) {
       this.#isDirty = false;
       if (this.#interrupt.signal.aborted) this.#interrupt = new AbortController();
+      this.#followClock();
       const runtime = await readRuntime(this.#parts.runtime, this.#uid, { signal });
       this.#remember(runtime);
       this.#checkDeadline();
@@ -249,6 +253,11 @@ export class PodWorker {
     return clock.now() + limits.noticeMs;
   }
 
+  #followClock(): void {
+    const jumpMs = this.#clockJumps.take();
+    if (jumpMs !== 0) moveTimes(this.#state, jumpMs, this.#parts.clock.now());
+  }
+
   get #uid(): string {
     return this.#pod.metadata.uid ?? '';
   }
@@ -274,6 +283,7 @@ export class PodWorker {
       podFailure: this.#podFailure,
       applied: this.#state.applied.current(runtime.containers),
       resizeFailure: this.#state.resizeFailure,
+      clockSetAtMs: this.#state.clockSetAtMs,
       ending: this.#ending,
     };
   }

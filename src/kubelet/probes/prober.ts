@@ -7,7 +7,6 @@
  * pure part. The first try of a probe without `initialDelaySeconds` is made at once; until it
  * succeeds a container with a readiness probe is not ready.
  */
-import type { Clock } from '#kit/clock.ts';
 import { Scope } from '#kit/scope.ts';
 import type { Probe } from '#resources/types/core-v1.ts';
 import type { Verdict } from '../pods/pod-facts.ts';
@@ -124,8 +123,10 @@ async function* followProbe(
   const { clock } = deps;
   const counter = new ThresholdCounter(probe);
   const periodMs = (probe.periodSeconds ?? defaults.periodSeconds) * 1000;
-  const firstMs = startedAtMs + (probe.initialDelaySeconds ?? 0) * 1000;
-  await sleepUntil(clock, firstMs, signal);
+  const delayMs = (probe.initialDelaySeconds ?? 0) * 1000;
+  // No longer than from now on, in case the clock was set back.
+  const restOfDelayMs = Math.min(startedAtMs + delayMs - clock.now(), delayMs);
+  if (restOfDelayMs > 0) await clock.sleep(restOfDelayMs, { signal });
   for (;;) {
     const startedMs = clock.monotonic();
     const { result, message } = await tryProbe(deps, probe, subject, { signal });
@@ -137,9 +138,4 @@ async function* followProbe(
     const restMs = periodMs - passedMs;
     await clock.sleep(Math.max(restMs, 0), { signal });
   }
-}
-
-async function sleepUntil(clock: Clock, atMs: number, signal: AbortSignal): Promise<void> {
-  const restMs = atMs - clock.now();
-  if (restMs > 0) await clock.sleep(restMs, { signal });
 }

@@ -85,7 +85,10 @@ function hold(inhibit: string, { signal }: Cancel): Promise<Disposable> {
 }
 
 async function* events(busctl: string, { signal }: Cancel): AsyncIterable<boolean> {
-  const match = `type='signal',interface='${interfaceName}',member='PrepareForShutdown'`;
+  // Anybody may send signals on the bus: those of logind count.
+  const match =
+    `type='signal',sender='${manager[0]}',interface='${interfaceName}',` +
+    "member='PrepareForShutdown'";
   const child = spawn(busctl, ['monitor', '--json=short', `--match=${match}`], {
     stdio: ['ignore', 'pipe', 'ignore'],
     signal,
