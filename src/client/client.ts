@@ -420,4 +420,5 @@ export {
 export { openPortTransport, servePort } from './port-transport.ts';
 export { type EventText, openRecorder, type Recorder, type RecorderDeps } from './recorder.ts';
 export { objectPath, withQuery } from './request-path.ts';
+export { type ReviewedUser, reviewAccess, reviewToken } from './reviews.ts';
 export { openSeriesRecorder } from './series-recorder.ts';

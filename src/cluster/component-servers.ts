@@ -11,12 +11,8 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Server } from 'node:https';
 import type { TLSSocket } from 'node:tls';
-import type { KindOf } from '#api/kind-of.ts';
-import type { KubeObject } from '#api/object.ts';
-import type { Client } from '#client';
+import { type Client, type ReviewedUser, reviewAccess, reviewToken } from '#client';
 import type { Logger } from '#kit/log.ts';
-import type { TokenReview } from '#resources/types/authentication-v1.ts';
-import type { SubjectAccessReview } from '#resources/types/authorization-v1.ts';
 import type { ControlComponent } from './control-worker.ts';
 
 /** Who counts. */
@@ -42,16 +38,6 @@ export interface ComponentServersOptions {
 }
 
 const limits = { requestMs: 10_000, connectionsMax: 100 } as const;
-
-const tokenReviews = reviewKind<TokenReview>('authentication.k8s.io', 'TokenReview');
-const accessReviews = reviewKind<SubjectAccessReview>(
-  'authorization.k8s.io',
-  'SubjectAccessReview',
-);
-
-function reviewKind<T extends KubeObject>(group: string, kind: string): KindOf<T> {
-  return { group, version: 'v1', plural: `${kind.toLowerCase()}s`, kind, namespaced: false };
-}
 
 export async function runComponentServers(
   deps: ComponentServersDeps,
@@ -113,7 +99,9 @@ async function answer(
     return;
   }
   const verb = request.method?.toLowerCase() ?? '';
-  if (!(await mayAsk(client, user, { path, verb }, signal))) {
+  const asked = { nonResourceAttributes: { path, verb } };
+  const trusted = user.groups.includes('system:masters');
+  if (!trusted && !(await reviewAccess(client, user, asked, { signal }))) {
     say(response, 403, `Forbidden: User "${user.name}" cannot ${verb} path "${path}"`);
     return;
   }
@@ -130,12 +118,7 @@ function say(response: ServerResponse, status: number, text: string): void {
   response.writeHead(status, { 'Content-Type': type }).end(status === 200 ? text : `${text}\n`);
 }
 
-interface User {
-  readonly name: string;
-  readonly groups: readonly string[];
-}
-
-function certifiedUser({ socket }: IncomingMessage): User | undefined {
+function certifiedUser({ socket }: IncomingMessage): ReviewedUser | undefined {
   // The server is HTTPS, so its sockets are TLS sockets.
   const tls = socket as TLSSocket;
   if (!tls.authorized) return undefined;
@@ -148,28 +131,7 @@ async function tokenUser(
   client: Client,
   { headers }: IncomingMessage,
   signal: AbortSignal,
-): Promise<User | undefined> {
+): Promise<ReviewedUser | undefined> {
   const token = /^Bearer (\S+)$/i.exec(headers.authorization ?? '')?.[1];
-  if (token === undefined) return undefined;
-  const review: TokenReview = { ...bodyOf(tokenReviews), spec: { token } };
-  const { status } = await client.create(tokenReviews, review, { signal });
-  const { username: name, groups = [] } = status?.user ?? {};
-  return status?.authenticated === true && name !== undefined ? { name, groups } : undefined;
-}
-
-async function mayAsk(
-  client: Client,
-  { name, groups }: User,
-  nonResourceAttributes: { readonly path: string; readonly verb: string },
-  signal: AbortSignal,
-): Promise<boolean> {
-  if (groups.includes('system:masters')) return true;
-  const spec = { user: name, groups, nonResourceAttributes };
-  const review: SubjectAccessReview = { ...bodyOf(accessReviews), spec };
-  const { status } = await client.create(accessReviews, review, { signal });
-  return status?.allowed === true;
-}
-
-function bodyOf({ group, version, kind }: KindOf<KubeObject>) {
-  return { apiVersion: `${group}/${version}`, kind, metadata: {} };
+  return token === undefined ? undefined : await reviewToken(client, token, { signal });
 }

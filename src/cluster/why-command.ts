@@ -6,6 +6,7 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { openHttpTransport } from '#client';
+import type { Explanation } from '#scheduling';
 import { ConfigError } from './config.ts';
 import { readAccess } from './kubeconfig-access.ts';
 
@@ -17,21 +18,10 @@ export interface WhyFlags {
 }
 
 /** As the API server answers it. */
-export interface Placement {
+export type Placement = Omit<Explanation, 'state' | 'smallestChange'> & {
   readonly state: string;
-  readonly message: string;
-  readonly nodes: readonly {
-    readonly name: string;
-    readonly fits: boolean;
-    readonly objections: readonly {
-      readonly plugin: string;
-      readonly reasons: readonly string[];
-      readonly remedies: readonly string[];
-      readonly preemptable: boolean;
-    }[];
-  }[];
-  readonly smallestChange?: { readonly node: string; readonly changes: readonly string[] };
-}
+  readonly smallestChange?: NonNullable<Explanation['smallestChange']>;
+};
 
 export async function why(
   target: string,

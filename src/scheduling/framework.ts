@@ -114,7 +114,7 @@ export class Trial {
     this.#active = active;
     this.#counting = active
       .map(({ filter }) => filter)
-      .filter(({ podAdded, podRemoved }) => podAdded !== undefined || podRemoved !== undefined);
+      .filter(({ podCounted }) => podCounted !== undefined);
   }
 
   /** Nodes worth asking. */
@@ -166,12 +166,12 @@ export class Trial {
   /** As though the pod were on the node, which must be a copy or be put right at once. */
   add(pod: PodFacts, node: NodeInfo): void {
     node.addPod(pod);
-    for (const filter of this.#counting) filter.podAdded?.(pod, node);
+    for (const filter of this.#counting) filter.podCounted?.(pod, node, 1);
   }
 
   remove(pod: PodFacts, node: NodeInfo): void {
     node.removePod(pod.uid);
-    for (const filter of this.#counting) filter.podRemoved?.(pod, node);
+    for (const filter of this.#counting) filter.podCounted?.(pod, node, -1);
   }
 
   #first(node: NodeInfo): Objection | undefined {

@@ -45,11 +45,10 @@ export interface NodeFilter {
   check(node: NodeInfo): Verdict;
   /**
    * As though this pod were on the node too, or not any more: for trying what removing pods would
-   * bring. The node's own sums have been changed already. Rules that look at nothing but the node
-   * need neither.
+   * bring: 1 or −1 times. The node's own sums have been changed already. Rules that look at nothing
+   * but the node do not need it.
    */
-  podAdded?(pod: PodFacts, node: NodeInfo): void;
-  podRemoved?(pod: PodFacts, node: NodeInfo): void;
+  podCounted?(pod: PodFacts, node: NodeInfo, times: 1 | -1): void;
   /** False where the pod could not be there even then: told at a glance, without trying. */
   mayFit?(node: NodeInfo, change: PodChange): boolean;
   /** What would make the pod fit a node that this rule turned away, in a few words each. */

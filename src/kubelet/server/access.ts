@@ -8,12 +8,8 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
-import type { KindOf } from '#api/kind-of.ts';
-import type { KubeObject } from '#api/object.ts';
-import type { Client } from '#client';
+import { type Client, type ReviewedUser, reviewAccess, reviewToken } from '#client';
 import type { Clock } from '#kit/clock.ts';
-import type { TokenReview } from '#resources/types/authentication-v1.ts';
-import type { SubjectAccessReview } from '#resources/types/authorization-v1.ts';
 
 export interface AccessDeps {
   readonly client: Client;
@@ -23,12 +19,6 @@ export interface AccessDeps {
 export interface Refused {
   readonly status: 401 | 403;
   readonly text: string;
-}
-
-interface User {
-  readonly name: string;
-  readonly uid?: string | undefined;
-  readonly groups: readonly string[];
 }
 
 const limits = {
@@ -41,20 +31,10 @@ const limits = {
 const apiServerName = 'kube-apiserver-kubelet-client';
 const administrators = 'system:masters';
 
-const tokenReviews = reviewKind<TokenReview>('authentication.k8s.io', 'TokenReview');
-const accessReviews = reviewKind<SubjectAccessReview>(
-  'authorization.k8s.io',
-  'SubjectAccessReview',
-);
-
-function reviewKind<T extends KubeObject>(group: string, kind: string): KindOf<T> {
-  return { group, version: 'v1', plural: `${kind.toLowerCase()}s`, kind, namespaced: false };
-}
-
 export class ServerAccess {
   readonly #deps: AccessDeps;
   readonly #nodeName: string;
-  readonly #users: Answers<User | undefined>;
+  readonly #users: Answers<ReviewedUser | undefined>;
   readonly #verdicts: Answers<boolean>;
 
   constructor(deps: AccessDeps, { nodeName }: { readonly nodeName: string }) {
@@ -85,21 +65,21 @@ export class ServerAccess {
     return { status: 403, text: subresource === undefined ? 'Forbidden' : text };
   }
 
-  async #tokenUser(request: IncomingMessage, signal: AbortSignal): Promise<User | undefined> {
+  async #tokenUser(
+    request: IncomingMessage,
+    signal: AbortSignal,
+  ): Promise<ReviewedUser | undefined> {
     const token = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
     if (token === undefined) return undefined;
     return this.#users.get(token, async () => {
-      const review: TokenReview = { ...bodyOf(tokenReviews), spec: { token } };
-      const { status } = await this.#deps.client.create(tokenReviews, review, { signal });
-      const { username: name, uid, groups = [] } = status?.user ?? {};
-      const isKnown = status?.authenticated === true && name !== undefined;
-      const forMs = isKnown ? limits.tokenKnownMs : limits.deniedKnownMs;
-      return { answer: isKnown ? { name, uid, groups } : undefined, forMs };
+      const user = await reviewToken(this.#deps.client, token, { signal });
+      const forMs = user === undefined ? limits.deniedKnownMs : limits.tokenKnownMs;
+      return { answer: user, forMs };
     });
   }
 
   #isAllowed(
-    user: User,
+    user: ReviewedUser,
     asked: { readonly verb: string; readonly subresource: string },
     signal: AbortSignal,
   ): Promise<boolean> {
@@ -110,20 +90,14 @@ export class ServerAccess {
         name: this.#nodeName,
         version: 'v1',
       };
-      const spec = { user: user.name, uid: user.uid, groups: user.groups, resourceAttributes };
-      const review: SubjectAccessReview = { ...bodyOf(accessReviews), spec };
-      const { status } = await this.#deps.client.create(accessReviews, review, { signal });
-      const answer = status?.allowed === true;
+      const { client } = this.#deps;
+      const answer = await reviewAccess(client, user, { resourceAttributes }, { signal });
       return { answer, forMs: answer ? limits.allowedKnownMs : limits.deniedKnownMs };
     });
   }
 }
 
-function bodyOf({ group, version, kind }: KindOf<KubeObject>) {
-  return { apiVersion: `${group}/${version}`, kind, metadata: {} };
-}
-
-function certifiedUser({ socket }: IncomingMessage): User | undefined {
+function certifiedUser({ socket }: IncomingMessage): ReviewedUser | undefined {
   // The server is HTTPS, so its sockets are TLS sockets.
   const tls = socket as TLSSocket;
   if (!tls.authorized) return undefined;

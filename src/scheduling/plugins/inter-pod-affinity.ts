@@ -103,14 +103,6 @@ class AffinityFilter implements NodeFilter {
     return fits;
   }
 
-  podAdded(pod: PodFacts, node: NodeInfo): void {
-    this.#change(pod, node, 1);
-  }
-
-  podRemoved(pod: PodFacts, node: NodeInfo): void {
-    this.#change(pod, node, -1);
-  }
-
   remedies(node: NodeInfo): readonly string[] {
     const verdict = this.check(node);
     if (verdict === missing) {
@@ -150,7 +142,7 @@ class AffinityFilter implements NodeFilter {
     return !somewhere && (this.#nearQuestion?.matches(this.#pod) ?? false);
   }
 
-  #change(pod: PodFacts, { labels }: NodeInfo, times: 1 | -1): void {
+  podCounted(pod: PodFacts, { labels }: NodeInfo, times: 1 | -1): void {
     const change = (one: Counted): void => {
       const value = labels[one.key];
       if (value !== undefined) one.trial.set(value, (one.trial.get(value) ?? 0) + times);

@@ -127,14 +127,6 @@ class SpreadFilter implements NodeFilter {
     return fits;
   }
 
-  podAdded(pod: PodFacts, node: NodeInfo): void {
-    this.#change(pod, node, 1);
-  }
-
-  podRemoved(pod: PodFacts, node: NodeInfo): void {
-    this.#change(pod, node, -1);
-  }
-
   remedies(node: NodeInfo): readonly string[] {
     return this.#spreads.flatMap((spread, index) => {
       const { topologyKey, maxSkew } = spread.constraint;
@@ -159,7 +151,7 @@ class SpreadFilter implements NodeFilter {
     return skew;
   }
 
-  #change(pod: PodFacts, node: NodeInfo, times: 1 | -1): void {
+  podCounted(pod: PodFacts, node: NodeInfo, times: 1 | -1): void {
     if (pod.namespace !== this.#pod.namespace) return;
     if (!hasKeys(node, this.#constraints)) return;
     this.#trial ??= this.#spreads.map(() => new Map());

@@ -61,21 +61,13 @@ class UseFilter implements NodeFilter {
     return this.#users > 0 ? busyClaim : fits;
   }
 
-  podAdded(pod: PodFacts): void {
-    this.#count(pod, 1);
-  }
-
-  podRemoved(pod: PodFacts): void {
-    this.#count(pod, -1);
-  }
-
   remedies(): readonly string[] {
     return this.#users > 0
       ? ['end the pod that uses its ReadWriteOncePod claim']
       : ['end the pod on the node that uses the same disk'];
   }
 
-  #count(pod: PodFacts, times: 1 | -1): void {
+  podCounted(pod: PodFacts, _: NodeInfo, times: 1 | -1): void {
     for (const { name } of pod.claims) {
       if (this.#single.has(`${pod.namespace}/${name}`)) this.#users += times;
     }
