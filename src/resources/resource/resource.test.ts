@@ -121,6 +121,37 @@ test('classes select by expressions', () => {
   ]);
 });
 
+test('what is wrong with an expression is told where it is written', () => {
+  const told = (expression: string) => {
+    const selectors = [{ cel: { expression } }];
+    return create<DeviceClass>('DeviceClass', { selectors }).errors;
+  };
+  const at = 'spec.selectors[0].cel.expression';
+  const unknown = "ERROR: <input>:1:7: undefined field 'colour'\n | device.colour\n | ......^";
+  assert.deepEqual(told('device.colour'), [
+    `${at}: Invalid value: "device.colour": compilation failed: ${unknown}`,
+  ]);
+  assert.deepEqual(told('device.driver'), [
+    `${at}: Invalid value: "device.driver": must evaluate to bool or the unknown type, not string`,
+  ]);
+  // Four loops within one another over all domains.
+  const loops = ['d', 'e', 'f', 'g'].map((name) => `device.attributes.all(${name}, `);
+  assert.deepEqual(told(`${loops.join('')}d == e && f == g))))`), [
+    `${at}: Forbidden: too complex, exceeds cost limit`,
+  ]);
+  assert.deepEqual(told('x'.repeat(10 * 1024 + 1)), [
+    `${at}: Too long: may not be more than 10240 bytes`,
+  ]);
+  const exactly = { deviceClassName: 'gpu', selectors: [{ cel: { expression: '1 +' } }] };
+  const claim = create<ResourceClaim>('ResourceClaim', {
+    devices: { requests: [{ name: 'a', exactly }] },
+  });
+  assert.match(
+    claim.errors.join(),
+    /^spec\.devices\.requests\[0\]\.exactly\.selectors\[0\]\.cel\.expression: Invalid value: "1 \+": compilation failed: ERROR: <input>:1:4: Syntax error: mismatched input '<EOF>'/,
+  );
+});
+
 test('settings and constraints that are refused', () => {
   const refused = (given: object) =>
     create('ResourceClaim', { devices: { ...devices, ...given } }).errors.join('|');
