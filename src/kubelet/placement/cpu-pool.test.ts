@@ -6,7 +6,7 @@ import { covers } from '#test/covers.ts';
 import { defaultSettings, type KubeletSettings } from '../settings.ts';
 import { cpuOptions } from './cpu-options.ts';
 import { CpuPool, type CpuState } from './cpu-pool.ts';
-import { type MachinePlan, madeUpTopology } from './machines.contract.ts';
+import { guaranteed, type MachinePlan, madeUpTopology, podOf } from './machines.contract.ts';
 import { maskOf, nodesOf } from './masks.ts';
 import { formatNumbers } from './number-set.ts';
 import { anywhere } from './provider.ts';
@@ -14,19 +14,7 @@ import { anywhere } from './provider.ts';
 const dual: MachinePlan = { sockets: 2, coresPerNode: 2, threads: 2 };
 
 function containerOf(name: string, cpu: string, more: Partial<Container> = {}): Container {
-  const amounts = { cpu, memory: '64Mi' };
-  return { name, image: 'i', resources: { requests: amounts, limits: amounts }, ...more };
-}
-
-function podOf(
-  uid: string,
-  containers: readonly Container[],
-  init: readonly Container[] = [],
-): Pod {
-  return {
-    ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name: uid, uid } },
-    spec: { containers, initContainers: init },
-  };
+  return guaranteed(name, { cpu, memory: '64Mi' }, more);
 }
 
 class World {

@@ -5,6 +5,7 @@
  * Processors are numbered as on most machines: first one thread of each core, node by node, then
  * the second threads in the same order.
  */
+import type { Container, Pod } from '#resources/types/core-v1.ts';
 import type { Source, Topology } from './topology.ts';
 import { readTopology } from './topology.ts';
 
@@ -77,4 +78,24 @@ export function sourceOf({ files, folders }: MadeUp): Source {
 
 export function madeUpTopology(plan: MachinePlan): Topology {
   return readTopology(sourceOf(madeUpMachine(plan)));
+}
+
+/** Of a Guaranteed pod: what it asks for is its limit. */
+export function guaranteed(
+  name: string,
+  amounts: Readonly<Record<string, string>>,
+  more: Partial<Container> = {},
+): Container {
+  return { name, image: 'i', resources: { requests: amounts, limits: amounts }, ...more };
+}
+
+export function podOf(
+  uid: string,
+  containers: readonly Container[],
+  initContainers: readonly Container[] = [],
+): Pod {
+  return {
+    ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name: uid, uid } },
+    spec: { containers, initContainers },
+  };
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Container, Pod } from '#resources/types/core-v1.ts';
 import { defaultSettings } from '../settings.ts';
-import { type MachinePlan, madeUpTopology } from './machines.contract.ts';
+import { guaranteed, type MachinePlan, madeUpTopology, podOf } from './machines.contract.ts';
 import { maskOf, nodesOf } from './masks.ts';
 import { MemoryPool, type MemoryState } from './memory-pool.ts';
 import { reservedMemory } from './open-placement.ts';
@@ -15,19 +15,7 @@ const dual: MachinePlan = { sockets: 2, coresPerNode: 2, hugepagesPerNode: 512 }
 const reserved = new Map([0, 1].map((node) => [node, new Map([['memory', gibibyte]])]));
 
 function containerOf(name: string, memory: string, more: Partial<Container> = {}): Container {
-  const amounts = { cpu: '1', memory };
-  return { name, image: 'i', resources: { requests: amounts, limits: amounts }, ...more };
-}
-
-function podOf(
-  uid: string,
-  containers: readonly Container[],
-  init: readonly Container[] = [],
-): Pod {
-  return {
-    ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name: uid, uid } },
-    spec: { containers, initContainers: init },
-  };
+  return guaranteed(name, { cpu: '1', memory }, more);
 }
 
 class World {
