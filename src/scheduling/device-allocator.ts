@@ -32,6 +32,7 @@ import { type Amounts, amountsOf, Consumed, formatAmounts } from './device-capac
 import type { NodeInfo } from './node-info.ts';
 import { matchesSelector } from './node-selector.ts';
 import type { AllocatedDevice, DeviceAllocation } from './plugin.ts';
+import { SelectorError } from './selector-error.ts';
 import { tolerates } from './tolerations.ts';
 
 export const allocatorLimits = {
@@ -57,11 +58,6 @@ interface Want {
   readonly capacity: CapacityRequirements['requests'];
   readonly tolerations: readonly DeviceToleration[];
   readonly accepts: (candidate: Candidate) => boolean;
-}
-
-/** Why a selector cannot be used. */
-export class SelectorError extends Error {
-  override readonly name = 'SelectorError';
 }
 
 /** Facts about devices for one pod, worked out once and asked for each node. */

@@ -7,10 +7,11 @@
  *
  * Behaviour: kubernetes.io, "Dynamic Resource Allocation".
  */
+import { createRequire } from 'node:module';
 import { objectKey } from '#api/object.ts';
 import type { ResourceClaim } from '#resources/types/resource-v1.ts';
 import type { Cluster } from '../cluster.ts';
-import { DeviceAllocator, SelectorError } from '../device-allocator.ts';
+import type { DeviceAllocator } from '../device-allocator.ts';
 import type { NodeInfo } from '../node-info.ts';
 import { matchesSelector } from '../node-selector.ts';
 import {
@@ -23,6 +24,18 @@ import {
   type Verdict,
 } from '../plugin.ts';
 import type { PodFacts } from '../pod-facts.ts';
+import { SelectorError } from '../selector-error.ts';
+
+/** Synchronous, since decisions are; what is loaded is our own file, of just this form. */
+const require = createRequire(import.meta.url) as (file: string) => {
+  readonly DeviceAllocator: new (cluster: Cluster) => DeviceAllocator;
+};
+
+/** With it comes the evaluator of expressions: loaded for the first pod that wants devices. */
+function openAllocator(cluster: Cluster): DeviceAllocator {
+  const { DeviceAllocator: Allocator } = require('../device-allocator.ts');
+  return new Allocator(cluster);
+}
 
 const cannot = rejected('cannot allocate all claims', { unresolvable: true });
 const elsewhere = rejected('resourceclaim not available on the node', { unresolvable: true });
@@ -58,7 +71,7 @@ class ClaimFilter implements NodeFilter {
   constructor(claims: readonly ResourceClaim[], cluster: Cluster) {
     this.#allocated = claims.filter(({ status }) => status?.allocation !== undefined);
     this.#wanting = claims.filter(({ status }) => status?.allocation === undefined);
-    this.#allocator = this.#wanting.length === 0 ? undefined : new DeviceAllocator(cluster);
+    this.#allocator = this.#wanting.length === 0 ? undefined : openAllocator(cluster);
   }
 
   check(node: NodeInfo): Verdict {
