@@ -96,7 +96,7 @@ export class Addresses {
   async record(address: string, owner: Owner): Promise<boolean> {
     const { catalog, clock, random, store } = this.#parts;
     const served = this.#kind();
-    const parentRef = { group: '', resource: 'services', ...owner };
+    const parentRef = { resource: 'services', ...owner };
     const object = {
       kind: 'IPAddress',
       apiVersion: 'networking.k8s.io/v1',

@@ -98,3 +98,19 @@ test('where a range of one family is full, a Service says so', async () => {
   const last = made.at(-1);
   assert.equal(last.message.includes('range is full'), true, last.message);
 });
+
+test('what a Service without addresses may not say; a change of type takes it away', async () => {
+  await using server = await openTestServer({ options });
+  const spec = { type: 'ExternalName', externalName: 'example.org' };
+  const refused = await create(server, 'named', { ...spec, ipFamilyPolicy: 'RequireDualStack' });
+  assert.match(refused.message, /ipFamilyPolicy: Forbidden: may not be set for ExternalName serv/);
+  const lone = { clusterIPs: ['10.43.0.50', 'fd00:43::51'], ipFamilyPolicy: 'RequireDualStack' };
+  const unsaid = await create(server, 'unsaid', lone);
+  assert.match(unsaid.message, /must be empty when `clusterIP` is not specified/);
+  await create(server, 'turned', { ipFamilyPolicy: 'RequireDualStack' });
+  const { body } = await change(server, 'turned', { ...spec, clusterIP: '' });
+  assert.deepEqual(
+    [body.spec.clusterIPs, body.spec.ipFamilies, body.spec.ipFamilyPolicy],
+    [undefined, undefined, undefined],
+  );
+});

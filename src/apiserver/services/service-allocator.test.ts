@@ -177,7 +177,6 @@ test('each address is an object that names its Service, and goes with it', async
     'ipaddress.kubernetes.io/managed-by': 'ipallocator.k8s.io',
   });
   assert.deepEqual(body.spec.parentRef, {
-    group: '',
     resource: 'services',
     namespace: 'default',
     name: 'a',

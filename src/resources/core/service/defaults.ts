@@ -64,18 +64,15 @@ export function needsHealthCheckNodePort({ type, externalTrafficPolicy }: Servic
   return type === 'LoadBalancer' && externalTrafficPolicy === 'Local';
 }
 
-/** `clusterIP` and the first of `clusterIPs` say the same; whichever was given fills the other. */
+/** `clusterIP` and the first of `clusterIPs` say the same; the first fills the second. */
 export function agreeClusterIPs(spec: ServiceSpec, old: ServiceSpec | undefined): ServiceSpec {
   const { clusterIP, clusterIPs = [] } = spec;
   if (clusterIP && clusterIPs.length === 0) return { ...spec, clusterIPs: [clusterIP] };
-  if (!clusterIP && clusterIPs.length > 0 && old === undefined) {
-    return { ...spec, clusterIP: clusterIPs[0] };
-  }
   if (old === undefined || clusterIP === old.clusterIP) return spec;
   // The update changed the one and left the other as it was: follow the change.
   if (!jsonEqual(clusterIPs, old.clusterIPs ?? [])) return spec;
   return clusterIP
-    ? { ...spec, clusterIPs: [clusterIP, ...clusterIPs.slice(1)] }
+    ? { ...spec, clusterIPs: [clusterIP] }
     : without(spec, 'clusterIP', 'clusterIPs');
 }
 
@@ -115,8 +112,10 @@ function keepNodePorts(spec: ServiceSpec, old: ServiceSpec): ServiceSpec {
 /** A change of type takes away what only the old type had, unless the update set it anew. */
 function dropMeaningless(next: ServiceSpec, old: ServiceSpec): ServiceSpec {
   let spec = next;
-  if (needsClusterIP(old) && !needsClusterIP(spec) && spec.clusterIP === old.clusterIP) {
-    spec = without(spec, 'clusterIP', 'clusterIPs', 'ipFamilies', 'ipFamilyPolicy');
+  if (needsClusterIP(old) && !needsClusterIP(spec)) {
+    if (spec.clusterIP === old.clusterIP) spec = without(spec, 'clusterIP', 'clusterIPs');
+    if (jsonEqual(spec.ipFamilies, old.ipFamilies)) spec = without(spec, 'ipFamilies');
+    if (spec.ipFamilyPolicy === old.ipFamilyPolicy) spec = without(spec, 'ipFamilyPolicy');
   }
   const nodePorts = ({ ports = [] }: ServiceSpec) => ports.map(({ nodePort }) => nodePort ?? 0);
   const lostNodePorts =

@@ -71,6 +71,12 @@ function validateShape(spec: ServiceSpec): FieldError[] {
       if (clusterIPs.length > 0) {
         errors.push(forbidden('spec.clusterIPs', 'may not be set for ExternalName services'));
       }
+      if ((spec.ipFamilies ?? []).length > 0) {
+        errors.push(forbidden('spec.ipFamilies', 'may not be set for ExternalName services'));
+      }
+      if (spec.ipFamilyPolicy !== undefined) {
+        errors.push(forbidden('spec.ipFamilyPolicy', 'may not be set for ExternalName services'));
+      }
       if (!externalName) errors.push(required('spec.externalName'));
       else {
         for (const problem of subdomainProblems(externalName.replace(/\.$/, ''))) {
