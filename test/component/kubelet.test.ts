@@ -180,6 +180,33 @@ test('a shorter grace period overtakes a longer one', async () => {
   assert.equal(hooks.length, 1, 'the hook is called once');
 });
 
+test('a hook is called also when the deletion comes while containers are listed', async () => {
+  await using bench = await KubeletBench.open();
+  const { runtime, client, signal, clock } = bench;
+  const preStop = { exec: { command: ['quit'] } };
+  await bench.create('web', { containers: [bench.container({ lifecycle: { preStop } })] });
+  await bench.untilReady('web');
+  const list = runtime.listContainers.bind(runtime);
+  runtime.listContainers = async (filter) => {
+    await clock.sleep(500, { signal });
+    return await list(filter);
+  };
+  const at = { namespace: 'default', name: 'web' };
+  // A look at the containers is under way at each of these moments.
+  await bench.advance(20_000);
+  await bench.while(
+    client.patch(pods, at, { metadata: { labels: { a: 'b' } } }, { type: 'merge', signal }),
+  );
+  await bench.advance(700);
+  await bench.while(
+    client.patch(pods, at, { spec: { activeDeadlineSeconds: 5000 } }, { type: 'merge', signal }),
+  );
+  await bench.advance(200);
+  await bench.while(client.delete(pods, at, { signal }));
+  await bench.untilGone('web');
+  assert.ok(runtime.calls.includes('execSync quit'));
+});
+
 test('a pod whose sandbox is lost gets a new one, with a new address', async () => {
   covers('POD-322');
   await using bench = await KubeletBench.open();

@@ -294,11 +294,11 @@ export class FakeRuntime implements Runtime {
 
   async reopenContainerLog(): Promise<void> {}
 
-  async execSync({
-    cmd,
-  }: {
-    readonly cmd: readonly string[];
-  }): Promise<Received<'ExecSyncResponse'>> {
+  async execSync(
+    { cmd }: { readonly cmd: readonly string[] },
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<Received<'ExecSyncResponse'>> {
+    signal.throwIfAborted();
     this.calls.push(`execSync ${cmd.join(' ')}`);
     const { code, text = '' } = this.onExec(cmd);
     return { exitCode: code, stdout: Buffer.from(text), stderr: Buffer.alloc(0) };

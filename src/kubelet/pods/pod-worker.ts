@@ -223,13 +223,15 @@ export class PodWorker {
     const { clock } = this.#parts;
     for (let round = 0; round < limits.roundsMax; round++) {
       this.#isDirty = false;
-      if (this.#interrupt.signal.aborted) this.#interrupt = new AbortController();
+      this.#renewInterrupt();
       this.#followClock();
       const runtime = await readRuntime(this.#parts.runtime, this.#uid, { signal });
       this.#remember(runtime);
       this.#checkDeadline();
       this.#probes.follow(runtime);
       await this.#refreshVolumes(runtime);
+      // What came meanwhile is in the facts: it interrupts nothing that follows from them.
+      this.#renewInterrupt();
       const facts = this.#facts(runtime);
       const plan = planPod(facts, clock.now());
       this.#publish(facts, plan.waiting);
@@ -260,6 +262,10 @@ export class PodWorker {
 
   get #uid(): string {
     return this.#pod.metadata.uid ?? '';
+  }
+
+  #renewInterrupt(): void {
+    if (this.#interrupt.signal.aborted) this.#interrupt = new AbortController();
   }
 
   #interruptOf(signal: AbortSignal): AbortSignal {
