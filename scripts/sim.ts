@@ -3,10 +3,9 @@
  *
  *   npm run sim -- 123              one seed: prints the trace and, last, its hash
  *   npm run sim -- 123 --verbose    also what the components log
- *   npm run sim -- --seeds 50       seeds 1 to 50: one line each; with `--from N` others
+ *   npm run sim -- --seeds 50       seeds 1 to 50, one line each; `--from N`: others
  *   npm run sim -- --seeds 50 --twice   each twice, the second time under load; hashes must agree
- *   npm run sim -- --check          the same, 50 seeds, and one with a hundred thousand Events: what
- *                                   a release has to pass
+ *   npm run sim -- --check          the same, 50 seeds, and a deluge of Events: for a release
  *   npm run sim -- --hours 1        seeds until the time is over; `--for 20m` the same
  *   npm run sim -- --seeds 50 --coverage   and which lines of controllers and scheduler they ran
  *   npm run sim -- 123 --actors jobs,drains   with these things happening, whatever the seed says
