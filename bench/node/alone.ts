@@ -1,7 +1,7 @@
 /**
- * Containerd without us: the CRI calls that a pod needs (sandbox, container, start), by a containerd
- * of its own with the same configuration and pod network, and no kubelet, which would remove what
- * is not its own. What they take is what no kubelet can be faster than.
+ * Containerd without us: the CRI calls that a pod needs (sandbox, container, start), by a
+ * containerd of its own with the same configuration and pod network, and no kubelet, which would
+ * remove what is not its own. What they take is what no kubelet can be faster than.
  */
 import type { Runtime } from '#cri';
 import { systemClock } from '#kit/clock.ts';

@@ -78,6 +78,7 @@ export class WatchedCluster implements AsyncDisposable {
       );
       const walk = new WatchedCluster(cluster, node);
       await walk.#loadTalker();
+      await walk.#untilImages();
       return walk;
     } catch (error) {
       await cluster[Symbol.asyncDispose]();
@@ -107,6 +108,15 @@ export class WatchedCluster implements AsyncDisposable {
     const loaded = await this.run(process.execPath, ['bin/coracle.js', ...load]);
     assert.equal(loaded.code, 0, loaded.stderr);
     rmSync(outputPath);
+  }
+
+  /** A cluster is ready before all of the example images are loaded. */
+  async #untilImages(): Promise<void> {
+    const list = ['bin/coracle.js', 'image', 'ls', '--data-dir', this.cluster.dataDir];
+    await this.eventually(async () => {
+      const { stdout } = await this.run(process.execPath, list);
+      return [busybox, nginx, talker].every((image) => stdout.includes(image));
+    }, 'the images are loaded');
   }
 
   /** A program on this machine, which is the node. */
@@ -247,9 +257,22 @@ export class WatchedCluster implements AsyncDisposable {
     const all = ids.map(Number).filter((pid) => readProcess(pid, 'cgroup').includes(id));
     const parentOf = (pid: number) =>
       Number(/^PPid:\s+(\d+)/m.exec(readProcess(pid, 'status'))?.[1]);
-    const first = all.find((pid) => !all.includes(parentOf(pid)));
+    const first = all.find((pid) => parentOf(pid) > 0 && !all.includes(parentOf(pid)));
     assert.ok(first, `no process of ${name}`);
     return first;
+  }
+
+  /** Ends the first process of a container from outside; asks again if it has just changed. */
+  async kill(name: string, container?: string): Promise<void> {
+    await this.eventually(async () => {
+      const id = await this.pid(name, container);
+      try {
+        return process.kill(id, 'SIGKILL');
+      } catch {
+        // It has ended by itself just now.
+        return false;
+      }
+    }, `${name} is killed`);
   }
 
   /** A control file of a container, wherever this machine mounts that controller. */

@@ -49,7 +49,7 @@ export const talking: Walkthroughs = {
     assert.equal(await walk.logs('counter', '--since-time=2100-01-01T00:00:00Z'), '');
     const follow = walk.cluster.spawnKubectl('logs', '-f', 'counter', '--tail=1');
     await walk.eventually(() => (follow.text().match(/\n/g) ?? []).length > 3, 'it follows');
-    process.kill(await walk.pid('counter'), 'SIGKILL');
+    await walk.kill('counter');
     await walk.until(
       'counter',
       (each) => statusOf(each).restartCount === 1 && isRunning(each),
@@ -203,7 +203,7 @@ export const talking: Walkthroughs = {
     const said = await walk.run('sh', ['-c', `${lines} | script -qec '${run}' /dev/null`]);
     assert.match(said.stdout, /kubernetes\.default\.svc\.cluster\.local/);
     assert.match(said.stdout, /pod "curl" deleted/);
-    assert.ok(walk.isGone('curl'));
+    await walk.untilGone('curl');
     const once = [
       'run',
       'once',

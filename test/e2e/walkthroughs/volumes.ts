@@ -67,7 +67,7 @@ export const volumes: Walkthroughs = {
       `agent/kubelet/pods/${pod.metadata.uid}/volumes/kubernetes.io~empty-dir/shared-data`,
     );
     assert.equal(readFileSync(join(onNode, 'before'), 'utf8'), '0\n');
-    process.kill(await walk.pid('two-containers', 'nginx-container'), 'SIGKILL');
+    await walk.kill('two-containers', 'nginx-container');
     const again = await walk.until(
       'two-containers',
       (each) =>
