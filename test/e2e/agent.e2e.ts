@@ -4,8 +4,16 @@
  * away; certificates are exchanged while all runs.
  */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '#kit/clock.ts';
@@ -19,7 +27,6 @@ import { LinkedPlaces, launcherOf, type Place } from '#test/places.ts';
 
 const { signal } = new AbortController();
 const program = fileURLToPath(new URL('../../bin/coracle.js', import.meta.url));
-const images = ['--images', process.env['CORACLE_IMAGES'] ?? '.cache/images'];
 
 function run(place: Place, command: string, ...args: readonly string[]): Promise<CommandResult> {
   const all = behind(launcherOf(place), command, args);
@@ -57,16 +64,28 @@ spec:
   ports: [{ port: 80, targetPort: 8080 }]
 `;
 
+/** A folder with the one image that the pods here run. */
+function onlyBusybox(): Disposable & { readonly path: string } {
+  const all = resolve(process.env['CORACLE_IMAGES'] ?? '.cache/images');
+  const path = mkdtempSync(join(tmpdir(), 'coracle-e2e-'));
+  for (const name of readdirSync(all)) {
+    if (name.startsWith('busybox-')) symlinkSync(join(all, name), join(path, name));
+  }
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true }) };
+}
+
 test('two nodes are one cluster', { timeout: 240_000 }, async (t) => {
   await using places = await LinkedPlaces.open();
   const [serverIP, agentIP] = places.addresses;
   const launcher = launcherOf(places.one);
   const flags = ['--node-name', 'server', '--node-ip', serverIP, '--no-kubeconfig'];
-  await using cluster = await ClusterProcess.open({ launcher, flags });
+  using imagesFolder = onlyBusybox();
+  const images = imagesFolder.path;
+  await using cluster = await ClusterProcess.open({ launcher, flags, imagesFolder: images });
   const server = ['--server', `https://${serverIP}:${cluster.apiPort}`];
   await using agent = new AgentProcess({
     launcher: launcherOf(places.two),
-    flags: [...server, '--node-name', 'agent', '--node-ip', agentIP, ...images],
+    flags: [...server, '--node-name', 'agent', '--node-ip', agentIP, '--images', images],
   });
   const machines = [
     [places.one, serverIP],

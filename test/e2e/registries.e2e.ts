@@ -3,7 +3,8 @@
  * plugins, mirrors with certificates of their own; and who may have what is already here.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { systemClock } from '#kit/clock.ts';
@@ -59,7 +60,10 @@ test('registries', { timeout: 240_000 }, async (t) => {
   for (const tag of ['1', 'latest']) mirror.add('library/mirrored', tag, join(folder, file));
 
   const flags: string[] = ['--no-kubeconfig'];
-  await using cluster = await ClusterProcess.open({ flags });
+  // Nothing but what the registries have.
+  const none = mkdtempSync(join(tmpdir(), 'coracle-e2e-'));
+  t.after(() => rmSync(none, { recursive: true }));
+  await using cluster = await ClusterProcess.open({ flags, imagesFolder: none });
   const write = (name: string, text: string, mode = 0o644): string => {
     const path = join(cluster.folder, name);
     mkdirSync(join(path, '..'), { recursive: true });

@@ -22,6 +22,8 @@ const never = new AbortController().signal;
 export interface ClusterProcessOptions {
   /** Further flags of `coracle up`. */
   readonly flags?: readonly string[];
+  /** Instead of the folder with all example images: the fewer, the sooner it is ready. */
+  readonly imagesFolder?: string;
   /** In front of every program, as `nsenter --net=…`. */
   readonly launcher?: readonly string[];
 }
@@ -32,6 +34,7 @@ export class ClusterProcess {
   readonly apiPort: number;
   readonly #flags: readonly string[];
   readonly #launcher: readonly string[];
+  readonly #imagesFolder: string | undefined;
   #up: ChildProcess | undefined;
   #output = '';
 
@@ -41,6 +44,7 @@ export class ClusterProcess {
     this.apiPort = apiPort;
     this.#flags = options.flags ?? [];
     this.#launcher = options.launcher ?? [];
+    this.#imagesFolder = options.imagesFolder;
   }
 
   static async open(options: ClusterProcessOptions = {}): Promise<ClusterProcess> {
@@ -57,7 +61,9 @@ export class ClusterProcess {
   }
 
   get #environment(): NodeJS.ProcessEnv {
-    return { ...process.env, HOME: this.folder, KUBECONFIG: join(this.folder, 'kubeconfig') };
+    const images = this.#imagesFolder;
+    const own = { HOME: this.folder, KUBECONFIG: join(this.folder, 'kubeconfig') };
+    return { ...process.env, ...own, ...(images === undefined ? {} : { CORACLE_IMAGES: images }) };
   }
 
   get #upArguments(): readonly string[] {
