@@ -82,10 +82,7 @@ test('levels queue in a common way unless they say otherwise', () => {
     limitResponse: { type: 'Queue', queuing: { queues: 64, handSize: 8, queueLengthLimit: 50 } },
   });
   const { Queues, HandSize, QueueLengthLimit, NominalConcurrencyShares } = cells(0);
-  assert.deepEqual(
-    [NominalConcurrencyShares, Queues, HandSize, QueueLengthLimit],
-    [30, 64, 8, 50],
-  );
+  assert.deepEqual([NominalConcurrencyShares, Queues, HandSize, QueueLengthLimit], [30, 64, 8, 50]);
   const exempt = level({ type: 'Exempt' });
   assert.deepEqual(exempt.hub.spec?.exempt, { nominalConcurrencyShares: 0, lendablePercent: 0 });
   assert.equal(exempt.cells(0)['Queues'], '<none>');
