@@ -240,11 +240,17 @@ test('two nodes are one cluster', { timeout: 240_000 }, async (t) => {
     await acrossDirectly();
   });
   await step('the agent stops and starts: the same objects, the pods anew', async () => {
+    const before = await containers();
     await agent.stop();
     assert.deepEqual(await agent.processes(), []);
     assert.equal((await run(places.two, 'nft', 'list', 'tables')).stdout, '');
     assert.doesNotMatch((await run(places.two, 'ip', 'route')).stdout, /10\.42\./);
     await agent.start();
+    // What the API says is of before until the agent has looked.
+    await until(async () => (await containers()) !== before, {
+      what: "the agent's pod runs anew",
+      limitMs: 20_000,
+    });
     await allReady();
     await acrossDirectly();
   });
