@@ -228,17 +228,6 @@ export function requestEntityTooLarge(message: string): ApiError {
   return failure(413, 'RequestEntityTooLarge', `Request entity too large: ${message}`);
 }
 
-export function serverTimeout(
-  of: GroupResource,
-  operation: string,
-  retryAfterSeconds: number,
-): ApiError {
-  const message =
-    `The ${operation} operation against ${qualified(of.resource, of.group)} ` +
-    'could not be completed at this time, please try again.';
-  return failure(500, 'ServerTimeout', message, { ...about(of, operation), retryAfterSeconds });
-}
-
 export function timeout(message: string, retryAfterSeconds: number): ApiError {
   return failure(504, 'Timeout', `Timeout: ${message}`, { retryAfterSeconds });
 }

@@ -3,14 +3,7 @@
  * finalizers, and what an update may not touch. The server calls it for each write; kinds call
  * `validateLabels` and the like for templates.
  */
-import {
-  duplicate,
-  type FieldError,
-  forbidden,
-  invalid,
-  required,
-  tooLong,
-} from './field-error.ts';
+import { type FieldError, forbidden, invalid, required, tooLong } from './field-error.ts';
 import {
   byteLength,
   labelProblems,
@@ -217,17 +210,4 @@ function validateNewFinalizers(next: ObjectMeta, old: ObjectMeta, field: string)
       `no new finalizers can be added if the object is being deleted, found new finalizers ${found}`,
     ),
   ];
-}
-
-/** Two entries of a list with one name. */
-export function validateUnique(
-  values: readonly { readonly field: string; readonly value: string }[],
-): FieldError[] {
-  const seen = new Set<string>();
-  const errors: FieldError[] = [];
-  for (const { field, value } of values) {
-    if (seen.has(value)) errors.push(duplicate(field, value));
-    seen.add(value);
-  }
-  return errors;
 }

@@ -10,7 +10,3 @@ export function parsePointer(pointer: string): readonly string[] | undefined {
     .split('/')
     .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
 }
-
-export function formatPointer(parts: readonly string[]): string {
-  return parts.map((part) => `/${part.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
-}

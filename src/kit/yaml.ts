@@ -2,7 +2,7 @@
  * YAML text ↔ plain values; the only file that imports the `yaml` package. Loading it takes a few
  * milliseconds, so long-lived programs import this file when the first YAML comes along.
  */
-import { parse, parseAllDocuments, parseDocument, stringify, YAMLParseError } from 'yaml';
+import { parse, parseDocument, stringify, YAMLParseError } from 'yaml';
 
 /** YAML 1.1 words such as `yes` are strings; aliases are bounded, so that no text can blow up. */
 const aliasesMax = 100;
@@ -14,19 +14,6 @@ export function parseYaml(text: string): unknown {
   } catch (error) {
     throw new YamlError(error instanceof Error ? error.message : String(error), { cause: error });
   }
-}
-
-/** The values of all documents in a text; empty documents are left out. */
-export function parseYamlDocuments(text: string): readonly unknown[] {
-  const documents = parseAllDocuments(text, { logLevel: 'silent' });
-  const values: unknown[] = [];
-  for (const document of documents) {
-    const [error] = document.errors ?? [];
-    if (error !== undefined) throw new YamlError(error.message, { cause: error });
-    const value: unknown = document.toJS({ maxAliasCount: aliasesMax });
-    if (value !== null && value !== undefined) values.push(value);
-  }
-  return values;
 }
 
 export function formatYaml(value: unknown): string {
