@@ -7,6 +7,7 @@
 import { accessSync, constants } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { AgentFlags } from './cluster/agent-config.ts';
 import type { Progress } from './cluster/cluster.ts';
@@ -15,6 +16,7 @@ import type { ClusterConfig, Flags, Machine } from './cluster/config.ts';
 import type { HollowFlags } from './cluster/hollow-settings.ts';
 import type { SchedulerFlags } from './cluster/scheduler-command.ts';
 import type { TokenFlags } from './cluster/token-command.ts';
+import type { Level } from './kit/log.ts';
 
 const version = '0.1.0';
 
@@ -94,27 +96,15 @@ async function install(flags: InstallFlags, upFlags: readonly string[]): Promise
 async function agent(flags: AgentFlags): Promise<void> {
   const { readAgentConfig } = await import('./cluster/agent-config.ts');
   const { runAgent } = await import('./cluster/agent.ts');
-  const { openProgress } = await import('./cluster/progress.ts');
   const { openClusterLog } = await import('./cluster/cluster-log.ts');
-  const { systemClock } = await import('./kit/clock.ts');
-  const { systemRandom } = await import('./kit/random.ts');
   const config = readAgentConfig(
     { ...flags, images: withEnvironment({ images: flags.images ?? [] }).images ?? [] },
     machine(),
   );
-  const clock = systemClock();
-  const progress = openProgress({ clock, write: (line) => process.stdout.write(line) });
-  const stop = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(name, () => {
-      if (!stop.signal.aborted) progress.note('stopping');
-      stop.abort(new Error(`got ${name}`));
-    });
-  }
-  process.on('SIGHUP', () => {});
+  const { clock, random, progress, signal } = await openToldRun();
   const outcome = await runAgent(
-    { clock, random: systemRandom(), ...openClusterLog(clock, config) },
-    { config, version, progress, signal: stop.signal },
+    { clock, random, ...openClusterLog(clock, config) },
+    { config, version, progress, signal },
   );
   progress.note(outcome === 'running' ? `already running from ${config.dataDir}` : 'stopped');
   process.exit(0);
@@ -125,18 +115,9 @@ async function kubelet(options: Readonly<Record<string, string | true>>): Promis
   const { kubeletFlags } = await import('./cluster/kubelet-flags.ts');
   const { readKubeletConfig } = await import('./cluster/kubelet-settings.ts');
   const { runKubeletAlone } = await import('./cluster/kubelet-command.ts');
-  const { systemClock } = await import('./kit/clock.ts');
-  const { systemRandom } = await import('./kit/random.ts');
-  const { openLog } = await import('./kit/log.ts');
   const config = readKubeletConfig(kubeletFlags(options));
-  const clock = systemClock();
-  const stop = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(name, () => stop.abort(new Error(`got ${name}`)));
-  }
-  const write = (line: string): void => void process.stderr.write(line);
-  const log = openLog({ clock, level: config.logLevel, format: 'text', write });
-  await runKubeletAlone({ clock, random: systemRandom(), log }, config, stop.signal);
+  const { signal, ...deps } = await openLoggedRun(config, process.stderr);
+  await runKubeletAlone(deps, config, signal);
   process.exit(0);
 }
 
@@ -165,38 +146,50 @@ async function hollow(flags: HollowFlags): Promise<void> {
   const { readHollowSettings } = await import('./cluster/hollow-settings.ts');
   const { joinWithHollowNodes } = await import('./cluster/hollow-command.ts');
   const { userKubeconfigPath } = await import('./cluster/kubeconfig.ts');
-  const { systemClock } = await import('./kit/clock.ts');
-  const { systemRandom } = await import('./kit/random.ts');
-  const { openLog } = await import('./kit/log.ts');
   const found = userKubeconfigPath(process.env['KUBECONFIG'], homedir());
   const config = readHollowSettings(flags, found);
-  const clock = systemClock();
-  const stop = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(name, () => stop.abort(new Error(`got ${name}`)));
-  }
-  const write = (line: string): void => void process.stdout.write(line);
-  const log = openLog({ clock, level: config.logLevel, format: 'text', write });
-  await joinWithHollowNodes({ clock, random: systemRandom(), log }, config, stop.signal);
+  const { signal, ...deps } = await openLoggedRun(config, process.stdout);
+  await joinWithHollowNodes(deps, config, signal);
   process.exit(0);
 }
 
 /** A scheduler of a cluster that runs somewhere else, until a signal ends it. */
 async function scheduler(flags: SchedulerFlags): Promise<void> {
   const commands = await import('./cluster/scheduler-command.ts');
+  const config = commands.readSchedulerSettings(flags, process.env);
+  const { signal, ...deps } = await openLoggedRun(config, process.stdout);
+  await commands.scheduleFor(deps, config, signal);
+  process.exit(0);
+}
+
+/** What a command needs that runs until a signal ends it. */
+async function openRun() {
   const { systemClock } = await import('./kit/clock.ts');
   const { systemRandom } = await import('./kit/random.ts');
-  const { openLog } = await import('./kit/log.ts');
-  const settings = commands.readSchedulerSettings(flags, process.env);
-  const clock = systemClock();
   const stop = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.on(name, () => stop.abort(new Error(`got ${name}`)));
   }
+  return { clock: systemClock(), random: systemRandom(), signal: stop.signal };
+}
+
+/** One that writes a log for people. */
+async function openLoggedRun({ logLevel: level }: { readonly logLevel: Level }, out: Writable) {
+  const { openLog } = await import('./kit/log.ts');
+  const run = await openRun();
+  const write = (line: string): void => void out.write(line);
+  return { ...run, log: openLog({ clock: run.clock, level, format: 'text', write }) };
+}
+
+/** One that tells how it comes along, and goes on when its terminal is closed. */
+async function openToldRun() {
+  const { openProgress } = await import('./cluster/progress.ts');
+  const run = await openRun();
   const write = (line: string): void => void process.stdout.write(line);
-  const log = openLog({ clock, level: settings.logLevel, format: 'text', write });
-  await commands.scheduleFor({ clock, random: systemRandom(), log }, settings, stop.signal);
-  process.exit(0);
+  const progress = openProgress({ clock: run.clock, write });
+  run.signal.addEventListener('abort', () => progress.note('stopping'), { once: true });
+  process.on('SIGHUP', () => {});
+  return { ...run, progress };
 }
 
 async function settings(flags: Flags): Promise<ClusterConfig> {
@@ -230,33 +223,20 @@ function machine(): Machine {
 
 async function up(flags: Flags): Promise<void> {
   const { runCluster } = await import('./cluster/cluster.ts');
-  const { openProgress } = await import('./cluster/progress.ts');
   const { openClusterLog } = await import('./cluster/cluster-log.ts');
-  const { systemClock } = await import('./kit/clock.ts');
-  const { systemRandom } = await import('./kit/random.ts');
   const { readConfig, whyNoContainers } = await import('./cluster/config.ts');
   const { userKubeconfigPath } = await import('./cluster/kubeconfig.ts');
   const here = machine();
   const config = readConfig(withEnvironment(flags), here);
-  const clock = systemClock();
-  const progress = openProgress({ clock, write: (line) => process.stdout.write(line) });
+  const { clock, random, progress, signal } = await openToldRun();
   if (config.node === 'hollow' && flags.node === undefined) {
     progress.note(`hollow node, no real containers: ${whyNoContainers(here)}`);
   }
-  const stop = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(name, () => {
-      if (!stop.signal.aborted) progress.note('stopping');
-      stop.abort(new Error(`got ${name}`));
-    });
-  }
-  process.on('SIGHUP', () => {});
   const userKubeconfig = config.kubeconfig
     ? userKubeconfigPath(process.env['KUBECONFIG'], homedir())
     : undefined;
-  const { signal } = stop;
   const outcome = await runCluster(
-    { clock, random: systemRandom(), ...openClusterLog(clock, config) },
+    { clock, random, ...openClusterLog(clock, config) },
     { config, version, userKubeconfig, progress: notifying(progress, signal), signal },
   );
   progress.note(outcome === 'running' ? `already running from ${config.dataDir}` : 'stopped');
