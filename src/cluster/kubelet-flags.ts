@@ -5,8 +5,8 @@
  */
 import type { Command } from '#kit/command-line.ts';
 import { ConfigError } from './config.ts';
-import { type KubeletFlags, parsePairs, parseTaints } from './kubelet-settings.ts';
-import { parseReservedMemory } from './placement-settings.ts';
+import { parsePairs, parseReservedMemory, parseTaints } from './kubelet-flag-values.ts';
+import type { KubeletFlags } from './kubelet-settings.ts';
 
 type Reader = (flag: string, text: string) => unknown;
 

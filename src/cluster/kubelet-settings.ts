@@ -16,6 +16,7 @@ import type { Taint } from '#resources/types/core-v1.ts';
 import { ConfigError } from './config.ts';
 import { type ImageSources, imageSources } from './image-sources.ts';
 import { kubeletConfiguration } from './kubelet-fields.ts';
+import { parsePairs } from './kubelet-flag-values.ts';
 import {
   durationMs,
   type PlacementFields,
@@ -275,29 +276,4 @@ function refuseWrong(settings: KubeletSettings): void {
       `grace period must be specified for the soft eviction threshold ${signal}`,
     );
   }
-}
-
-/** `memory.available<100Mi,nodefs.available<10%`, `cpu=100m,memory=1Gi`, `a:b`. */
-export function parsePairs(flag: string, text: string, between: '<' | '=' | ':'): Texts {
-  const parts = text.split(',').filter((part) => part.trim() !== '');
-  return Object.fromEntries(
-    parts.map((part) => {
-      const at = part.indexOf(between);
-      if (at > 0) return [part.slice(0, at).trim(), part.slice(at + 1).trim()];
-      throw new ConfigError(`${flag}: malformed pair, expect string${between}string: ${part}`);
-    }),
-  );
-}
-
-/** `key=value:NoSchedule,other:NoExecute`. */
-export function parseTaints(flag: string, text: string): readonly Taint[] {
-  return text
-    .split(',')
-    .filter((part) => part !== '')
-    .map((part) => {
-      const [, key = '', value = '', effect = ''] =
-        /^([^=:]+)(?:=([^:]*))?:(NoSchedule|PreferNoSchedule|NoExecute)$/.exec(part) ?? [];
-      if (key === '') throw new ConfigError(`${flag}: invalid taint spec: ${part}`);
-      return { key, ...(value === '' ? {} : { value }), effect };
-    });
 }

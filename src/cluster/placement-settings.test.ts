@@ -3,13 +3,10 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { parseReservedMemory } from './kubelet-flag-values.ts';
 import { kubeletFlags } from './kubelet-flags.ts';
 import { readKubeletConfig } from './kubelet-settings.ts';
-import {
-  type PlacementFields,
-  parseReservedMemory,
-  placementSettings,
-} from './placement-settings.ts';
+import { type PlacementFields, placementSettings } from './placement-settings.ts';
 
 test('flags and fields become settings', () => {
   const { settings, unused } = readKubeletConfig(

@@ -3,7 +3,7 @@
  * shutdown of the machine, read to settings of the kubelet; what cannot be used is refused with
  * upstream's words. Pure. `kubelet-settings.ts` has the other fields, and calls this.
  */
-import { parseQuantity, quantityValue } from '#api/quantity.ts';
+import { quantityValue } from '#api/quantity.ts';
 import { parseDuration } from '#kit/duration.ts';
 import { defaultSettings, type KubeletSettings, parseNumbers } from '#kubelet';
 import { ConfigError } from './config.ts';
@@ -119,39 +119,6 @@ function reservedMemory(fields: PlacementFields): KubeletSettings['reservedMemor
       seen.add(`${numaNode} ${name}`);
     }
     return { numaNode, limits };
-  });
-}
-
-/** `0:memory=1Gi,hugepages-1Gi=2Gi;1:memory=2Gi`. */
-export function parseReservedMemory(
-  text: string,
-): readonly { readonly numaNode: number; readonly limits: Texts }[] {
-  return (text === '' ? [] : text.split(';')).map((part) => {
-    const [node = '', list, ...more] = part.split(':');
-    if (list === undefined || more.length > 0) {
-      throw new ConfigError(
-        'the reserved memory has incorrect format, ' +
-          `expected numaNodeID:type=quantity[,type=quantity...], got ${part}`,
-      );
-    }
-    if (!/^\d+$/.test(node)) {
-      throw new ConfigError(`failed to convert the NUMA node ID, expected integer, got ${node}`);
-    }
-    const limits = list.split(',').map((limit) => {
-      const [name = '', amount, ...rest] = limit.split('=');
-      if (amount === undefined || rest.length > 0) {
-        const wanted = 'the reserved limit has incorrect value, expected type=quantity';
-        throw new ConfigError(`${wanted}, got ${limit}`);
-      }
-      if (name !== 'memory' && !name.startsWith('hugepages-')) {
-        throw new ConfigError(`memory type conversion error, unknown type: "${name}"`);
-      }
-      if (parseQuantity(amount) === undefined) {
-        throw new ConfigError(`failed to parse the quantity: ${amount}`);
-      }
-      return [name, amount] as const;
-    });
-    return { numaNode: Number(node), limits: Object.fromEntries(limits) };
   });
 }
 
