@@ -28,7 +28,8 @@ test('when a pod leaves', () => {
       taint,
       sinceMs: nowMs - (ages[taint.key] ?? 0) * 1000,
     }));
-    const leaveMs = planEviction(pod('p', { tolerations }), dated, nowMs);
+    const old = pod('p', { tolerations }, {}, { creationTimestamp: at(-1000) });
+    const leaveMs = planEviction(old, dated, nowMs);
     return leaveMs === undefined ? 'never' : (leaveMs - nowMs) / 1000;
   };
   const exists = { operator: 'Exists' };
@@ -47,6 +48,15 @@ test('when a pod leaves', () => {
     { ...exists, key: 'hot', tolerationSeconds: 60 },
   ];
   assert.equal(leaves(both, away, hot), 50, 'the earliest counts');
+});
+
+test('a pod that comes to a tainted node has its time from then on', () => {
+  const away: Taint = { key: 'away', effect: 'NoExecute' };
+  const tolerations = [{ key: 'away', operator: 'Exists', tolerationSeconds: 20 }];
+  const conditions = [{ type: 'PodScheduled', status: 'True', lastTransitionTime: at(-5) }];
+  const placed = pod('p', { tolerations }, { conditions }, { creationTimestamp: at(-60) });
+  const dated = [{ taint: away, sinceMs: nowMs - 100_000 }];
+  assert.equal(planEviction(placed, dated, nowMs), nowMs + 15_000);
 });
 
 test('which pods nobody else will clean up', () => {

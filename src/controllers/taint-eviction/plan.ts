@@ -2,7 +2,8 @@
  * When a pod has to leave its node because of taints. Pure.
  *
  * A NoExecute taint drives away a pod that does not tolerate it: at once, or after the
- * `tolerationSeconds` of the toleration that matches. Of several taints the earliest counts.
+ * `tolerationSeconds` of the toleration that matches. Of several taints the earliest counts. A pod
+ * that comes to a node which is tainted already has its time from then on.
  *
  * Example: taint `unreachable` added at 100 s, tolerated for 300 s: the pod leaves at 400 s. A
  * second taint that it does not tolerate: at once. Behaviour: kubernetes.io, "Taints and
@@ -22,15 +23,24 @@ export function planEviction(
   taints: readonly DatedTaint[],
   nowMs: number,
 ): number | undefined {
+  const placedMs = placedSinceMs(pod);
   let leaveMs: number | undefined;
   for (const { taint, sinceMs } of taints) {
     if (taint.effect !== 'NoExecute') continue;
     const seconds = toleratedSeconds(pod.spec?.tolerations ?? [], taint);
     if (seconds === Number.POSITIVE_INFINITY) continue;
-    const untilMs = seconds <= 0 ? nowMs : sinceMs + seconds * 1000;
+    const fromMs = Math.max(sinceMs, placedMs);
+    const untilMs = seconds <= 0 ? nowMs : fromMs + seconds * 1000;
     leaveMs = Math.min(leaveMs ?? untilMs, untilMs);
   }
   return leaveMs;
+}
+
+/** When it was given its node. */
+function placedSinceMs({ metadata, status }: Pod): number {
+  const scheduled = status?.conditions?.find(({ type }) => type === 'PodScheduled');
+  const at = scheduled?.lastTransitionTime ?? metadata.creationTimestamp;
+  return at === undefined ? Number.NEGATIVE_INFINITY : Date.parse(at);
 }
 
 /** The shortest time of all tolerations that match; 0 where none does. */
