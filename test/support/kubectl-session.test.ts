@@ -79,6 +79,10 @@ test('what differs from run to run is replaced, and nothing else', () => {
     'at TIME in FOLDER/a from SERVER/api',
   );
   assert.equal(
+    normalise('hello  324d  5 (2y3d ago)  3y  process-7d', '/tmp/x'),
+    'hello  AGE  5 (AGE ago)  AGE  process-7d',
+  );
+  assert.equal(
     normalise('spec.replicas: Invalid value: -1', '/tmp/x'),
     'spec.replicas: Invalid value: -1',
   );

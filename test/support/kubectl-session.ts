@@ -211,7 +211,7 @@ const replacements: readonly (readonly [RegExp, string])[] = [
   [/\beyJ[\w-]+\.[\w-]+\.[\w-]+/g, 'TOKEN'],
   [/\b10\.\d+\.\d+\.\d+\b/g, 'IP'],
   [/\b3[0-2]\d{3}\b/g, 'NODEPORT'],
-  [/<unknown>|\b\d+m\d+s\b|\b\d+s\b/g, 'AGE'],
+  [/<unknown>|\b\d+m\d+s\b|\b\d+s\b|\b\d{3,}d\b|\b\d+y(\d+d)?\b/g, 'AGE'],
   [/\tTIME$/gm, ''],
   [/LIVE-\d+/g, 'LIVE'],
   [/MERGED-\d+/g, 'MERGED'],
