@@ -61,6 +61,20 @@ export function isSpent(claim: ResourceClaim, reservedFor: readonly unknown[]): 
   return wasHeld || claim.metadata.deletionTimestamp !== undefined;
 }
 
+export function isHeld({ metadata }: ResourceClaim): boolean {
+  return metadata.finalizers?.includes(allocationFinalizer) ?? false;
+}
+
+/**
+ * Deleted and given back, but not let go: whoever gave it back never heard that it was done. While
+ * it is not deleted, the scheduler may just be about to allocate it.
+ */
+export function isHeldInVain(claim: ResourceClaim): boolean {
+  const { allocation, reservedFor = [] } = claim.status ?? {};
+  const isEnding = claim.metadata.deletionTimestamp !== undefined;
+  return isEnding && isHeld(claim) && allocation === undefined && reservedFor.length === 0;
+}
+
 /** A claim made for a pod that will not run again. */
 export function isObsolete(claim: ResourceClaim, owner: Pod | undefined): boolean {
   return (

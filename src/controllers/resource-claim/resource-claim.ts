@@ -25,6 +25,8 @@ import { isSameValue } from '../same-value.ts';
 import {
   allocationFinalizer,
   claimKeysOf,
+  isHeld,
+  isHeldInVain,
   isObsolete,
   isSpent,
   planCreations,
@@ -188,8 +190,7 @@ class ResourceClaimController {
       if (written === undefined) return;
       current = written;
     }
-    const isHeld = current.metadata.finalizers?.includes(allocationFinalizer) ?? false;
-    if (spent && isHeld) {
+    if (spent ? isHeld(current) : isHeldInVain(current)) {
       const finalizers = current.metadata.finalizers?.filter((one) => one !== allocationFinalizer);
       const metadata = { ...current.metadata, finalizers };
       await client.update(claimKind, { ...current, metadata }, { signal }).catch(ignoreNotFound);

@@ -1,6 +1,7 @@
 /**
  * An object has one manager at a time, and passes to another only by being let go first: adopting
- * what belongs to somebody is stealing.
+ * what belongs to somebody is stealing. But claims of a StatefulSet pass between it and the pod that
+ * is to take them along, as its policy says.
  */
 import { controllerOf, type KubeObject } from '#api/object.ts';
 import type { WorldEvent } from '../trace.ts';
@@ -20,6 +21,7 @@ export class OneManager implements Checker {
     if (managers.length > 1) return `${object.kind} ${name} has ${managers.length} managers`;
     const [now, then] = [managers[0], before === undefined ? undefined : controllerOf(before)?.uid];
     if (then === undefined || then === now) return undefined;
+    if (object.kind === 'PersistentVolumeClaim') return undefined;
     return `${object.kind} ${name} passes from ${then} to ${now}`;
   }
 }
