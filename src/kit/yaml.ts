@@ -1,8 +1,13 @@
 /**
- * YAML text ↔ plain values; the only file that imports the `yaml` package. Loading it takes a few
- * milliseconds, so long-lived programs import this file when the first YAML comes along.
+ * YAML text ↔ plain values; the only file that imports the `yaml` package.
+ *
+ * It is loaded when the first YAML comes along, synchronously, since settings are read in the
+ * middle of things: that takes some 25 ms and 8 MB, which programs that never meet any do not pay.
  */
-import { parse, parseDocument, stringify, YAMLParseError } from 'yaml';
+import { createRequire } from 'node:module';
+import type * as Yaml from 'yaml';
+
+const require = createRequire(import.meta.url);
 
 /** YAML 1.1 words such as `yes` are strings; aliases are bounded, so that no text can blow up. */
 const aliasesMax = 100;
@@ -10,14 +15,14 @@ const aliasesMax = 100;
 /** The value of a text with one document. Throws `YamlError` with the parser's words. */
 export function parseYaml(text: string): unknown {
   try {
-    return parse(text, { maxAliasCount: aliasesMax, logLevel: 'error' });
+    return yaml().parse(text, { maxAliasCount: aliasesMax, logLevel: 'error' });
   } catch (error) {
     throw new YamlError(error instanceof Error ? error.message : String(error), { cause: error });
   }
 }
 
 export function formatYaml(value: unknown): string {
-  return stringify(value, { lineWidth: 0, aliasDuplicateObjects: false });
+  return yaml().stringify(value, { lineWidth: 0, aliasDuplicateObjects: false });
 }
 
 /** A document that is edited in place: comments and order of what is not touched stay. */
@@ -29,7 +34,7 @@ export interface EditableYaml {
 }
 
 export function openYaml(text: string): EditableYaml {
-  const document = parseDocument(text);
+  const document = yaml().parseDocument(text);
   const [error] = document.errors;
   if (error !== undefined) throw new YamlError(error.message, { cause: error });
   return document;
@@ -41,10 +46,15 @@ export class YamlError extends Error {
   /** The same in the words of the library that Go programs use, where they are known. */
   get goMessage(): string {
     const { cause } = this;
-    if (!(cause instanceof YAMLParseError)) return this.message;
+    if (!(cause instanceof yaml().YAMLParseError)) return this.message;
     const line = cause.linePos?.[0].line ?? 1;
     const [, bracket] = /must .*end with a ([}\]])/.exec(cause.message) ?? [];
     if (bracket === undefined) return this.message;
     return `line ${line}: did not find expected ',' or '${bracket}'`;
   }
+}
+
+function yaml(): typeof Yaml {
+  // The package's own declarations describe what is loaded here.
+  return require('yaml') as typeof Yaml;
 }
