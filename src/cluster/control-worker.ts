@@ -82,15 +82,17 @@ export async function runControlWorker(): Promise<void> {
     controllers: new ControllersMetrics({ clock }),
     scheduler: new SchedulerMetrics(),
   };
-  parent.on('message', (request: ControlRequest) => {
+  const onRequest = (request: ControlRequest): void => {
     if (request.do === 'stop') {
       stop.abort(new Error('told to stop'));
-      parent.removeAllListeners('message');
+      // A port that is listened to keeps the thread; `removeAllListeners` does not let it go.
+      parent.off('message', onRequest);
       return;
     }
     const text = metrics[request.of].format();
     parent.postMessage({ id: request.id, text } satisfies ControlMessage);
-  });
+  };
+  parent.on('message', onRequest);
   const clientOf = (port: MessagePort, userAgent: string): Client =>
     openClient({ transport: openPortTransport(port), clock, userAgent });
 

@@ -122,9 +122,13 @@ async function runOnce(
       maxYoungGenerationSizeMb: limits.youngGenerationMiB,
     },
   });
+  let cancelStop = (): void => {};
   const stop = (): void => {
     worker.postMessage({ do: 'stop' } satisfies ControlRequest);
-    deps.clock.after(limits.stopMs, () => void worker.terminate());
+    cancelStop = deps.clock.after(limits.stopMs, () => {
+      deps.log.warn('control worker does not end, ending it', { afterMs: limits.stopMs });
+      void worker.terminate();
+    });
   };
   signal.addEventListener('abort', stop, { once: true });
   let failure: Error | undefined;
@@ -138,6 +142,7 @@ async function runOnce(
   });
   await new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   deps.figures.from(undefined);
+  cancelStop();
   signal.removeEventListener('abort', stop);
   for (const port of ports) port.close();
   return failure;

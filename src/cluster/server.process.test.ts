@@ -109,4 +109,7 @@ test('a stop makes it unready first, serves on, ends watches and leaves', limit,
   await server.until(() => ending !== undefined, 'the watch has ended');
   assert.equal(ending, 'whole');
   assert.equal(await server.tryRequest('GET', '/livez'), undefined);
+  // Nothing had to be ended by force after its time.
+  const log = readFileSync(join(server.dataDir, 'logs/coracle.log'), 'utf8');
+  assert.doesNotMatch(log, /does not end/);
 });
