@@ -1,7 +1,7 @@
 /**
  * An object has one manager at a time, and passes to another only by being let go first: adopting
- * what belongs to somebody is stealing. But claims of a StatefulSet pass between it and the pod that
- * is to take them along, as its policy says.
+ * what belongs to somebody is stealing. But claims of a StatefulSet pass between it and the pod
+ * that is to take them along, as its policy says.
  */
 import { controllerOf, type KubeObject } from '#api/object.ts';
 import type { WorldEvent } from '../trace.ts';
