@@ -108,7 +108,7 @@ test('an image as a volume: pulled and mounted, or refused by an old runtime', a
 
 test('huge pages are what the machine has, and what the runtime limits', async () => {
   covers('POD-220');
-  superseded('POD-283', { by: 'v1.14', now: 'no gate; a node may have pages of several sizes' });
+  superseded('POD-283', { by: 'v1.19', now: 'no gate; a node may have pages of several sizes' });
   const folder = '/sys/kernel/mm/hugepages';
   await using bench = await KubeletBench.open({
     folders: { [folder]: ['hugepages-2048kB', 'hugepages-1048576kB'] },

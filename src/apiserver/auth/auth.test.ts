@@ -206,6 +206,22 @@ test('a node sees its own pods and what they refer to', async () => {
   assert.equal(await status('GET', `${space}/secrets/mine`), 403);
 });
 
+test('names that the server knows: the proxy, who is authenticated, and the masters', async () => {
+  covers('AUT-063');
+  await using server = await openTestServer();
+  const status = async (path: string, name: string, groups: readonly string[] = []) =>
+    (await server.request('GET', path, undefined, { as: { name, groups } })).status;
+  assert.equal(await status('/api/v1/services', 'system:kube-proxy'), 200);
+  assert.equal(await status('/api/v1/secrets', 'system:kube-proxy'), 403);
+  assert.equal(await status('/api/v1/services', 'jane'), 403);
+  assert.equal(await status('/api/v1/secrets', 'jane', ['system:masters']), 200);
+  const review = '/apis/authentication.k8s.io/v1/selfsubjectreviews';
+  // The group comes with having been recognised.
+  const jane: Identity = { name: 'jane', groups: [] };
+  const { body } = await server.request('POST', review, {}, { as: jane });
+  assert.deepEqual(body.status.userInfo, { username: 'jane', groups: ['system:authenticated'] });
+});
+
 test('the scheduler binds and reads, but does not see Secrets or change workloads', async () => {
   await using server = await openTestServer();
   const as: Identity = { name: 'system:kube-scheduler', groups: [] };

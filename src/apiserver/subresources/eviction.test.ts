@@ -61,13 +61,14 @@ test('a pod goes while the budget allows it, and the budget notes who goes', asy
 });
 
 test('where the budget would be violated, the eviction is to be tried again', async () => {
-  covers('WRK-157');
+  covers('WRK-157', 'API-150');
   await using server = await open();
   await pod(server, 'zk-0');
   const counts = { currentHealthy: 2, desiredHealthy: 2, disruptionsAllowed: 0, expectedPods: 2 };
   await budget(server, counts);
-  const { status, body } = await evict(server, 'zk-0');
+  const { status, headers, body } = await evict(server, 'zk-0');
   assert.equal(status, 429);
+  assert.equal(headers['retry-after'], undefined);
   assert.equal(body.reason, 'TooManyRequests');
   assert.equal(body.message, "Cannot evict pod as it would violate the pod's disruption budget.");
   assert.deepEqual(body.details.causes, [
@@ -117,6 +118,7 @@ test('a pod that is not ready disrupts nothing while enough others are, or the b
 });
 
 test('two budgets for one pod are one too many; a dry run takes nothing', async () => {
+  covers('API-151');
   await using server = await open();
   await pod(server, 'zk-0');
   await budget(server, { currentHealthy: 3, desiredHealthy: 2, disruptionsAllowed: 1 });
