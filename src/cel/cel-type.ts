@@ -72,7 +72,7 @@ export function structType(name: string): CelType {
   return simple('struct', name);
 }
 
-export function opaqueType(name: string): CelType {
+function opaqueType(name: string): CelType {
   return simple('opaque', name);
 }
 

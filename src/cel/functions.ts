@@ -42,7 +42,7 @@ export function declare(...libraries: readonly Library[]): FunctionTable {
   return table;
 }
 
-export function parseDeclaration(text: string, call: Implementation): Overload {
+function parseDeclaration(text: string, call: Implementation): Overload {
   const match = /^(\S+): (?:(.+?)::)?([^(\s]+)\((.*)\) -> (.+)$/.exec(text);
   if (match === null) throw new Error(`not a declaration: ${text}`);
   const [, id = '', receiver, name = '', inner = '', result = ''] = match;

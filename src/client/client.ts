@@ -49,6 +49,11 @@ export interface DeleteOptions {
 
 export type PatchType = 'merge' | 'strategic' | 'json';
 
+interface PatchOptions {
+  readonly type: PatchType;
+  readonly subresource?: string;
+}
+
 export interface Cancel {
   readonly signal: AbortSignal;
 }
@@ -85,14 +90,14 @@ export interface Client {
     kind: KindOf<T>,
     at: { readonly namespace?: string | undefined; readonly name: string },
     patch: unknown,
-    options: Cancel & { readonly type: PatchType; readonly subresource?: string },
+    options: Cancel & PatchOptions,
   ): Promise<T>;
   /** The same where nobody reads the answer, which then is not parsed. */
   patchUnread<T extends KubeObject>(
     kind: KindOf<T>,
     at: { readonly namespace?: string | undefined; readonly name: string },
     patch: unknown,
-    options: Cancel & { readonly type: PatchType; readonly subresource?: string },
+    options: Cancel & PatchOptions,
   ): Promise<void>;
   delete<T extends KubeObject>(
     kind: KindOf<T>,
@@ -236,22 +241,18 @@ class TransportClient implements Client {
     kind: KindOf<T>,
     at: ObjectAddress,
     patch: unknown,
-    options: Cancel & { readonly type: PatchType; readonly subresource?: string },
+    options: Cancel & PatchOptions,
   ): Promise<T> {
-    const path = objectPath(kind, at, options.subresource);
-    const contentType = patchMediaTypes[options.type];
-    return this.#ask<T>({ method: 'PATCH', path, contentType, body: patch }, options.signal);
+    return this.#ask<T>(patchCall(kind, at, patch, options), options.signal);
   }
 
   patchUnread<T extends KubeObject>(
     kind: KindOf<T>,
     at: ObjectAddress,
     patch: unknown,
-    options: Cancel & { readonly type: PatchType; readonly subresource?: string },
+    options: Cancel & PatchOptions,
   ): Promise<void> {
-    const path = objectPath(kind, at, options.subresource);
-    const contentType = patchMediaTypes[options.type];
-    return this.#tell({ method: 'PATCH', path, contentType, body: patch }, options.signal);
+    return this.#tell(patchCall(kind, at, patch, options), options.signal);
   }
 
   async delete<T extends KubeObject>(
@@ -281,9 +282,7 @@ class TransportClient implements Client {
 
   /** Sends, waits for the whole answer and parses it. */
   #ask<Answer>(call: Call, callerSignal: AbortSignal): Promise<Answer> {
-    const what = `${call.method} ${call.path}`;
-    const options = { limitMs: limits.requestMs, signal: callerSignal, what };
-    return withDeadline(this.#deps, options, async (signal) => {
+    return this.#within(call, callerSignal, async (signal) => {
       const body = await this.#sendAgain(call, signal);
       // The server answers a request for a kind with that kind.
       return parseJson(body) as Answer;
@@ -292,11 +291,14 @@ class TransportClient implements Client {
 
   /** Sends and waits for the end of the answer. */
   #tell(call: Call, callerSignal: AbortSignal): Promise<void> {
-    const what = `${call.method} ${call.path}`;
-    const options = { limitMs: limits.requestMs, signal: callerSignal, what };
-    return withDeadline(this.#deps, options, async (signal) => {
+    return this.#within(call, callerSignal, async (signal) => {
       await this.#sendAgain(call, signal);
     });
+  }
+
+  #within<T>(call: Call, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>) {
+    const what = `${call.method} ${call.path}`;
+    return withDeadline(this.#deps, { limitMs: limits.requestMs, signal, what }, work);
   }
 
   /** As often as the server asks for it, and as long as there is time. */
@@ -354,6 +356,16 @@ class TransportClient implements Client {
     const body = new TextEncoder().encode(JSON.stringify(call.body));
     return { method: call.method, path: call.path, headers, body };
   }
+}
+
+function patchCall(
+  kind: KindOf<KubeObject>,
+  at: ObjectAddress,
+  body: unknown,
+  { type, subresource }: PatchOptions,
+): Call {
+  const path = objectPath(kind, at, subresource);
+  return { method: 'PATCH', path, contentType: patchMediaTypes[type], body };
 }
 
 /** Leases keep leaders and nodes alive; Events are only told to people. */

@@ -1,7 +1,8 @@
 /**
  * One metric with its labels: a counter, a gauge or a histogram, and its text for Prometheus.
  *
- * Series appear when they are first counted. Used by the API server and the scheduler.
+ * Series appear when they are first counted. Used by the API server, the controllers and the
+ * scheduler.
  */
 
 export interface FamilyOptions {

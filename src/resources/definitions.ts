@@ -4,7 +4,8 @@
  * The file holds one definition a line (`"name": {…}`), so that opening it only means finding the
  * lines: a server that never serves a kind never pays for its schema. `scripts/generate.ts` writes
  * the file; `legacy-definitions.ts` adds the types of group versions that are no longer published.
- * `wire-v1.36.json` adds what upstream's source says of empty fields (`WireFacts`).
+ * `wire-v1.36.json` adds what upstream's source says of empty fields (`WireFacts`); nothing that is
+ * published says it, so no script writes that file: a test holds its names to the definitions.
  */
 import { readFileSync } from 'node:fs';
 import type { Definitions, Schema, WireFacts } from '#api/schema.ts';
@@ -25,7 +26,7 @@ export function openDefinitions(): Definitions {
       // Our own generated file, checked by `npm run generate -- … --check`.
       const published = JSON.parse(text.slice(line.start, line.end)) as Schema;
       const said = factLines.get(name);
-      // As above.
+      // Our own file; its names are checked by a test.
       const wire = said && (JSON.parse(facts.slice(said.start, said.end)) as WireFacts);
       const schema = wire === undefined ? published : withWire(published, wire);
       parsed.set(name, schema);

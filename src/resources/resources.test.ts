@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import type { Definitions, Schema } from '#api/schema.ts';
+import type { Definitions, Schema, WireFacts } from '#api/schema.ts';
 import { openDefinitions } from './definitions.ts';
 import { formatKindFacts } from './kind-facts.ts';
 import * as kinds from './kinds.ts';
@@ -63,6 +63,20 @@ function follow(schema: Schema, definitions: Definitions, seen: Set<string>): vo
     if (part !== undefined) follow(part, definitions, seen);
   }
 }
+
+test('what is said of empty fields names fields that there are', () => {
+  const file = new URL('./openapi/wire-v1.36.json', import.meta.url);
+  const facts: Readonly<Record<string, WireFacts>> = JSON.parse(readFileSync(file, 'utf8'));
+  const definitions = openDefinitions();
+  for (const [definition, said] of Object.entries(facts)) {
+    const { fields = {} } = definitions.get(definition) ?? {};
+    const named = Object.values(said).flatMap((value) =>
+      Array.isArray(value) ? value : Object.keys(value),
+    );
+    const unknown = named.filter((field) => !Object.hasOwn(fields, field));
+    assert.deepEqual(unknown, [], definition);
+  }
+});
 
 test('the constants that components use name kinds that are served', () => {
   const catalog = openCatalog();

@@ -14,7 +14,7 @@ const unit = 1_000_000_000n;
 const quantityType = parseType('quantity');
 const semverType = parseType('semver');
 
-export class QuantityValue extends Opaque {
+class QuantityValue extends Opaque {
   readonly type: CelType = quantityType;
   readonly nano: bigint;
 

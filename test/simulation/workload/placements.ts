@@ -10,8 +10,7 @@ import { isActive } from '../states.ts';
 import { isPodReady } from '../trace.ts';
 import { type Actor, containersOf, replicaSetOf, type User } from './user.ts';
 
-export const placedNamespace = 'placed';
-const namespace = placedNamespace;
+const namespace = 'placed';
 const topologyKey = 'kubernetes.io/hostname';
 const containers = containersOf('10m');
 const ports = [{ containerPort: 80, hostPort: 8080 }];
