@@ -23,7 +23,18 @@ const shelf = 'shelf';
 const volumesMax = 12;
 const setsMax = 2;
 const replicasMax = 4;
-const steps = ['create', 'scale', 'scale', 'roll', 'kill', 'kill', 'tidy', 'delete'] as const;
+const steps = [
+  'create',
+  'scale',
+  'scale',
+  'roll',
+  'roll',
+  'roll',
+  'kill',
+  'kill',
+  'tidy',
+  'delete',
+] as const;
 
 export class StatefulSets implements Actor {
   readonly #user: User;
@@ -165,6 +176,8 @@ function newSet(metadata: Named, user: User): StatefulSet {
     },
   };
   const updateStrategy = user.choose([
+    { type: 'RollingUpdate' },
+    { type: 'RollingUpdate' },
     { type: 'RollingUpdate' },
     { type: 'RollingUpdate', rollingUpdate: { partition: user.between(0, 3) } },
     { type: 'OnDelete' },
