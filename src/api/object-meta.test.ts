@@ -76,10 +76,9 @@ test('labels', () => {
   assert.equal(label('x'.repeat(64), 'a').length, 1);
   assert.equal(label('Bad_Prefix/a', 'b').length, 1);
   assert.equal(label('/a', 'b').length, 1);
-  assert.match(
-    label('a/b/c', 'd')[0] ?? '',
-    /^metadata\.labels: Invalid value: "a\/b\/c": a valid label key must consist of .* with an optional DNS subdomain prefix and '\/' \(e\.g\. 'example\.com\/MyName'\)$/,
-  );
+  const [parts = ''] = label('a/b/c', 'd');
+  assert.match(parts, /^metadata\.labels: Invalid value: "a\/b\/c": a valid label key must/);
+  assert.match(parts, / with an optional DNS subdomain prefix and '\/' \(e\.g\. 'example\.com\//);
   assert.equal(label(`${'x'.repeat(254)}/a`, 'b').length, 1);
 });
 
