@@ -56,29 +56,6 @@ export async function buildImage(options: BuildImageOptions): Promise<BuiltImage
   return { reference, path: outputPath };
 }
 
-/** An image from Debian packages, for `coracle image build --packages`. */
-export async function buildPackageImage(
-  deps: ImagesDeps,
-  options: {
-    readonly packages: readonly string[];
-    readonly reference: string;
-    readonly config: ImageConfig;
-    readonly outputPath: string;
-    readonly cacheFolder: string;
-    readonly signal: AbortSignal;
-  },
-): Promise<BuiltImage> {
-  const { packages, reference, config, outputPath } = options;
-  await mkdir(options.cacheFolder, { recursive: true });
-  const folder = await mkdtemp(path.join(options.cacheFolder, 'rootfs-'));
-  try {
-    await debianRootfs(deps, { ...options, folder, packages });
-    return await buildImage({ rootfs: folder, reference, config, outputPath });
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
 /** The sandbox image, a few kilobytes. */
 export async function buildPauseImage(options: {
   readonly outputDir: string;

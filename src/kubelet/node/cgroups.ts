@@ -22,13 +22,6 @@ export interface Cgroups {
   children(path: string): readonly string[];
 }
 
-export const noCgroups: Cgroups = {
-  create: () => {},
-  update: () => {},
-  remove: () => true,
-  children: () => [],
-};
-
 export function openCgroups(
   { log }: { readonly log: Logger },
   mounts: readonly Mount[] = readMounts(),
