@@ -16,7 +16,13 @@ import { takeMachineLock } from './machine-lock.ts';
 import { type Holdings, readHoldings, whatGrew } from './soak/holdings.ts';
 import { Traffic } from './soak/traffic.ts';
 
-const limits = { lockMs: 600_000, warmMs: 20_000, settleMs: 60_000, afterMs: 10_000 } as const;
+const limits = {
+  lockMs: 600_000,
+  warmMs: 20_000,
+  settleMs: 60_000,
+  /** Connections of a burst are kept for the next one: the server closes them after 90 s. */
+  afterMs: 95_000,
+} as const;
 const clock = systemClock();
 const { signal } = new AbortController();
 
