@@ -64,6 +64,19 @@ test('giving up waiting does not end the pull of others', async () => {
   assert.equal((await second).ok, true);
 });
 
+test('an image that was here before is not lost to a pull that fails meanwhile', async () => {
+  const { runtime, images } = open();
+  runtime.images.add('app:1');
+  runtime.pullFailure = 'connection refused';
+  const wanted = (owner: string, policy: string) => ({ image: 'app:1', policy, owner });
+  const [always, ifNotPresent] = await Promise.all([
+    images.ensure(wanted('a', 'Always'), options),
+    images.ensure(wanted('b', 'IfNotPresent'), options),
+  ]);
+  assert.equal(always.ok, false);
+  assert.equal(ifNotPresent.ok, true);
+});
+
 test('failures back off per pod', async () => {
   const { clock, images } = open();
   const delays: number[] = [];

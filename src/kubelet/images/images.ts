@@ -17,7 +17,13 @@ import type { ContainerStateWaiting } from '#resources/types/core-v1.ts';
 import { type Backoff, nextBackoff } from '../pods/backoff.ts';
 import type { KubeletSettings } from '../settings.ts';
 import { parseImageName } from './image-name.ts';
-import { credentialsOf, mustPull, needsLogins, type PullRecords } from './pull-records.ts';
+import {
+  credentialsOf,
+  mustPull,
+  needsLogins,
+  type PullRecords,
+  type VerificationFacts,
+} from './pull-records.ts';
 import type { TrackedLogin } from './registry-logins.ts';
 
 export type Image = Received<'Image'>;
@@ -76,7 +82,8 @@ export class Images {
   readonly #deps: Deps;
   readonly #settings: PullSettings;
   readonly #known = new Map<string, { readonly image: Image; readonly untilMs: number }>();
-  readonly #pulls = new Map<string, Promise<Pulled>>();
+  /** What is being pulled, by name and logins. */
+  readonly #pulls = new Map<string, { readonly full: string; readonly pull: Promise<Pulled> }>();
   readonly #backoffs = new Map<string, Backoff>();
   readonly #slots: Slots;
   readonly #rate: Rate;
@@ -117,7 +124,7 @@ export class Images {
     const logins = once(wanted.logins ?? (() => Promise.resolve([])));
     const full = name.tag === '' && name.digest === '' ? `${image}:latest` : image;
     const present = policy === 'Always' ? undefined : await this.#find(full, options);
-    if (present !== undefined && (await this.#mayHave(image, present, logins))) {
+    if (present !== undefined && (await this.#mayHave({ image, full, present, logins }, options))) {
       return { ok: true, image: present };
     }
     if (policy === 'Never') {
@@ -159,14 +166,27 @@ export class Images {
     }
   }
 
+  /** While others pull the image nobody knows whose it is: how that ends decides. */
   async #mayHave(
-    image: string,
-    present: Image,
-    logins: () => Promise<readonly TrackedLogin[]>,
+    wanted: {
+      readonly image: string;
+      readonly full: string;
+      readonly present: Image;
+      readonly logins: () => Promise<readonly TrackedLogin[]>;
+    },
+    { signal }: { readonly signal: AbortSignal },
   ): Promise<boolean> {
+    const { image, full, present, logins } = wanted;
     const { records, clock } = this.#deps;
-    const record = records.recordOf(present.id);
-    const facts = { image, record, isPulling: records.isPulling(image) };
+    const look = (): VerificationFacts => ({
+      image,
+      record: records.recordOf(present.id),
+      isPulling: records.isPulling(image),
+    });
+    if (!needsLogins(look(), this.#settings)) return true;
+    const underWay = [...this.#pulls.values()].filter((other) => other.full === full);
+    await unlessAborted(Promise.allSettled(underWay.map(({ pull }) => pull)), signal);
+    const facts = look();
     if (!needsLogins(facts, this.#settings)) return true;
     const verdict = mustPull(facts, await logins());
     if ('learn' in verdict) {
@@ -214,9 +234,9 @@ export class Images {
     // Those who may show different things do not share.
     const key = JSON.stringify([full, logins]);
     const running = this.#pulls.get(key);
-    if (running !== undefined) return running;
+    if (running !== undefined) return running.pull;
     const pull = this.#pullRecorded(image, full, logins).finally(() => this.#pulls.delete(key));
-    this.#pulls.set(key, pull);
+    this.#pulls.set(key, { full, pull });
     return pull;
   }
 

@@ -26,7 +26,7 @@ const count = 'i=0; while true; do echo "$i: $(date)"; i=$((i+1)); sleep 0.2; do
 
 export const talking: Walkthroughs = {
   'a counter writes, kubectl reads': async (walk) => {
-    covers('LOG-019', 'LOG-020', 'LOG-031', 'CLI-136', 'CLI-137', 'CLI-255', 'POD-139');
+    covers('LOG-019', 'LOG-020', 'LOG-031', 'CLI-136', 'CLI-137', 'CLI-255');
     superseded('LOG-010', {
       by: 'v1.24',
       now: 'a line of CRI per line: time, stream, F or P, text',
@@ -57,20 +57,21 @@ export const talking: Walkthroughs = {
     );
     const previous = await walk.logs('counter', '--previous');
     assert.match(previous, /^0: .*\n1: /);
-    const tail = await walk.logs('counter', '--previous', '--tail=2');
+    const tail = await walk.logs('counter', 'count', '--previous', '--tail=2');
     assert.equal(tail, `${previous.trim().split('\n').slice(-2).join('\n')}\n`);
     assert.notEqual(await walk.logs('counter'), previous);
     follow.kill();
     await walk.kubectl('delete', 'pod', 'counter');
     await walk.create(counter);
     await walk.untilReady('counter');
-    assert.doesNotMatch(await walk.logs('counter'), /^\d\d: /m, 'it began anew');
+    assert.match(await walk.logs('counter'), /^0: /, 'it began anew');
     const none = await walk.tryKubectl('logs', 'counter', '--previous');
     assert.match(none.stderr, /previous terminated container "count" in pod "counter" not found/);
   },
 
   'two files, two containers that stream them': async (walk) => {
-    covers('LOG-016', 'CLI-138', 'CLI-254', 'CLI-020', 'LOG-006');
+    covers('LOG-016', 'CLI-254', 'CLI-020', 'LOG-006');
+    superseded('CLI-138', { by: 'v1.24', now: 'without a name it is the first one, and is said' });
     const volumeMounts = [{ name: 'varlog', mountPath: '/var/log' }];
     const both =
       'i=0; while true; do echo "$i: one" >> /var/log/1.log; echo "two $i" >> /var/log/2.log; i=$((i+1)); sleep 0.2; done';
@@ -117,8 +118,10 @@ export const talking: Walkthroughs = {
   },
 
   'exec: into which container, with what, and how it ended': async (walk) => {
-    covers('POD-060', 'CLI-021', 'CLI-097', 'CLI-109', 'CLI-245', 'CLI-152', 'POD-198', 'CLI-022');
-    covers('CLI-074', 'CLI-023', 'CLI-283');
+    covers('POD-060', 'CLI-109', 'CLI-245', 'CLI-152', 'POD-198', 'CLI-022', 'CLI-074', 'CLI-023');
+    for (const row of ['CLI-021', 'CLI-097']) {
+      superseded(row, { by: 'v1.31', now: 'the command comes after --, nowhere else' });
+    }
     await walk.create(
       podOf('shell-demo', {
         containers: [
@@ -134,6 +137,7 @@ export const talking: Walkthroughs = {
     const exec = (...args: readonly string[]) => walk.tryKubectl('exec', 'shell-demo', ...args);
     const defaulted = await exec('--', 'ls', '/usr/share/nginx/html');
     assert.equal(defaulted.stdout, 'index.html\n');
+    assert.match((await exec('ls')).stderr, /exec \[POD\] \[COMMAND\] is not supported anymore/);
     assert.match(defaulted.stderr, /Defaulted container "nginx" out of: nginx, listener/);
     assert.equal((await exec('-c', 'listener', '--', 'ls', '/usr/share/nginx')).code, 1);
     assert.equal((await exec('-c', 'nginx', '--', 'sh', '-c', 'exit 42')).code, 42);
@@ -195,13 +199,16 @@ export const talking: Walkthroughs = {
   },
 
   'run: a pod that is gone when its shell ends': async (walk) => {
-    covers('CLI-005', 'CLI-212', 'CLI-103');
+    covers('CLI-005');
+    const now = "If you don't see a command prompt, try pressing enter.";
+    for (const row of ['CLI-212', 'CLI-103']) superseded(row, { by: 'v1.5', now });
     const kubectl = `kubectl --kubeconfig ${walk.cluster.kubeconfig}`;
     const run = `${kubectl} run -i --rm --tty curl --image=${busybox} --restart=Never -- sh`;
     const lines =
       '(sleep 2; echo nslookup kubernetes.default.svc.cluster.local; sleep 1; echo exit)';
     const said = await walk.run('sh', ['-c', `${lines} | script -qec '${run}' /dev/null`]);
     assert.match(said.stdout, /kubernetes\.default\.svc\.cluster\.local/);
+    assert.ok(said.stdout.includes(now), said.stdout);
     assert.match(said.stdout, /pod "curl" deleted/);
     await walk.untilGone('curl');
     const once = [
@@ -348,11 +355,29 @@ export const talking: Walkthroughs = {
     ];
     const versions = await enter(...header, 'https://kubernetes/api');
     assert.match(versions.stdout, /"APIVersions"/, versions.stderr);
+    await walk.kubectl('create', 'namespace', 'api-clients');
+    const elsewhere = podOf(
+      'api-client',
+      { containers: [shell(stay)] },
+      { namespace: 'api-clients' },
+    );
+    await walk.create(elsewhere);
+    await walk.untilReady('api-clients/api-client');
+    const other = await walk.pid('api-clients/api-client');
+    const fromOther = ['-sS', '-k', '--max-time', '5', ...header, 'https://10.43.0.1/api'];
+    const same = await walk.run('nsenter', [`--net=/proc/${other}/ns/net`, 'curl', ...fromOther]);
+    assert.match(same.stdout, /"APIVersions"/, same.stderr);
   },
 
   'a name and an address for a Service, and for a pod of a set': async (walk) => {
     covers('POD-291', 'POD-293', 'DNS-044', 'DNS-003', 'DNS-019', 'DNS-020', 'DNS-030', 'DNS-032');
-    covers('DNS-033', 'DNS-016', 'DNS-017', 'DNS-045', 'DNS-050', 'SVC-085', 'SVC-101', 'DNS-008');
+    covers('DNS-033', 'DNS-017', 'DNS-045', 'DNS-050', 'SVC-085', 'SVC-101', 'DNS-008', 'POD-071');
+    superseded('DNS-016', { by: 'v1.7', now: 'the field alone; the annotation asks for nothing' });
+    const annotations = {
+      'pod.beta.kubernetes.io/hostname': 'of-the-annotation',
+      'pod.beta.kubernetes.io/subdomain': 'of-the-annotation',
+    };
+    await walk.kubectl('create', 'namespace', 'far');
     await walk.create(
       service('sub', {
         clusterIP: 'None',
@@ -363,9 +388,10 @@ export const talking: Walkthroughs = {
       podOf(
         'named-pod',
         { hostname: 'busybox-1', subdomain: 'sub', containers: [shell(stay)] },
-        { labels: { app: 'sub' } },
+        { labels: { app: 'sub' }, annotations },
       ),
-      podOf('plain-name', { containers: [shell(stay)] }),
+      podOf('plain-name', { containers: [shell(stay)] }, { annotations }),
+      podOf('far-away', { containers: [shell(stay)] }, { namespace: 'far' }),
       {
         ...{ apiVersion: 'apps/v1', kind: 'StatefulSet', metadata: { name: 'web' } },
         spec: {
@@ -395,6 +421,7 @@ export const talking: Walkthroughs = {
     const is = (ip: string | undefined) =>
       new RegExp(`Address: ${ip?.replaceAll('.', '\\.')}$`, 'm');
     await walk.answer(lookup(full), is(named.status?.podIP));
+    await walk.answer(lookup('sub.default.svc.cluster.local'), is(named.status?.podIP));
     await walk.answer(lookup('web-0.no-ports.default.svc.cluster.local'), is(first.status?.podIP));
     const resolve = (name: string) => async (): Promise<string> =>
       (await walk.tryKubectl('exec', 'plain-name', '--', 'ping', '-c', '1', '-W', '1', name))
@@ -402,10 +429,21 @@ export const talking: Walkthroughs = {
     await walk.answer(resolve('web-0.no-ports'), new RegExp(`\\(${first.status?.podIP}\\)`));
     await walk.answer(resolve('kubernetes'), /\(10\.43\.0\.1\)/);
     await walk.answer(resolve('kubernetes.default'), /\(10\.43\.0\.1\)/);
+    await walk.untilReady('far/far-away');
+    const far =
+      (...command: readonly string[]) =>
+      async (): Promise<string> =>
+        (await walk.tryKubectl('exec', '-n', 'far', 'far-away', '--', ...command)).stdout;
+    const ping = ['ping', '-c', '1', '-W', '1'];
+    await walk.answer(far(...ping, 'kubernetes.default'), /\(10\.43\.0\.1\)/);
+    await walk.answer(far('nslookup', 'sub.default.svc.cluster.local'), is(named.status?.podIP));
     await walk.answer(lookup('kubernetes.default.svc.cluster.local'), /^Server:\s+10\.43\.0\.10$/m);
     await walk.answer(lookup('10.43.0.10'), /name = kube-dns\.kube-system\.svc\.cluster\.local/);
     const conf = await walk.exec('plain-name', 'cat', '/etc/resolv.conf');
-    assert.match(conf, /^search default\.svc\.cluster\.local svc\.cluster\.local cluster\.local/m);
+    const own = /^search +(.*)$/m.exec(readFileSync('/etc/resolv.conf', 'utf8'))?.[1];
+    const cluster = 'default.svc.cluster.local svc.cluster.local cluster.local';
+    const searches = /^search (.*)$/m.exec(conf)?.[1];
+    assert.equal(searches, own === undefined ? cluster : `${cluster} ${own.trim()}`);
     assert.match(conf, /^nameserver 10\.43\.0\.10$/m);
     assert.match(conf, /^options ndots:5$/m);
     await walk.kubectl('delete', 'service', 'no-ports');
