@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { isReason } from '#api/errors.ts';
 import { deployments, endpoints, events, nodes, pods, services } from '#resources/kinds.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
-import { covers } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { openWorld, type World } from './control-world.ts';
 
 const namespace = 'default';
@@ -27,6 +27,7 @@ const podsOn = async (world: World, node: string): Promise<readonly Pod[]> =>
 
 test('a node fails: NotReady, out of the Service, replaced elsewhere after five minutes', async (t) => {
   covers('POD-081', 'POD-083', 'POD-217');
+  superseded('POD-219', { by: 'v1.13', now: 'the same with PIDPressure in place of OutOfDisk' });
   const world = await openWorld(t);
   const { client, signal } = world;
   await world.addNode('n1');
@@ -83,6 +84,10 @@ test('a node fails: NotReady, out of the Service, replaced elsewhere after five 
     [ready?.status, ready?.reason, ready?.message],
     ['Unknown', 'NodeStatusUnknown', 'Kubelet stopped posting node status.'],
   );
+  const all = node.status?.conditions ?? [];
+  const unknown = all.filter(({ status }) => status === 'Unknown').map(({ type }) => type);
+  assert.deepEqual(unknown.sort(), ['DiskPressure', 'MemoryPressure', 'PIDPressure', 'Ready']);
+  for (const one of all) assert.ok(one.lastHeartbeatTime && one.lastTransitionTime, one.type);
   const notReady = 'NodeNotReady: Node n1 status is now: NodeNotReady';
   assert.equal((await toldAbout(world, 'n1')).filter((one) => one === notReady).length, 1);
   assert.equal(await addresses(), 0);

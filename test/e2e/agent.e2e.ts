@@ -160,8 +160,7 @@ test('two nodes are one cluster', { timeout: 240_000 }, async (t) => {
     });
     const ranges = ['get', 'nodes', '-o', 'jsonpath={.items[*].spec.podCIDR}'];
     assert.equal(new Set((await cluster.kubectl(...ranges)).split(' ')).size, 2);
-    covers('NET-001', 'NET-016', 'NET-024', 'NET-029', 'NET-035', 'NET-050');
-    covers('NET-070', 'NET-071', 'NET-072');
+    covers('NET-001', 'NET-016', 'NET-024', 'NET-029', 'NET-050', 'NET-070', 'NET-072');
   });
   await step('a Service has endpoints on both, by address, name and node port', async () => {
     await both(async (from) => {

@@ -38,7 +38,10 @@ export const configuration: Walkthroughs = {
   'ConfigMaps of folders, files and words': async (walk) => {
     covers('CFG-032', 'CFG-034', 'CFG-017');
     const game = 'enemies=aliens\nlives=3\nsecret.code.lives=30\n';
-    const path = folder(walk, 'configmap', { 'game.properties': game, 'ui.properties': 'a=b' });
+    const path = folder(walk, 'configmap', {
+      'game.properties': game,
+      'ui.properties': 'color=good\nhow=fine',
+    });
     const create = (name: string, ...more: readonly string[]) =>
       walk.kubectl('create', 'configmap', name, ...more);
     assert.equal(
@@ -53,7 +56,7 @@ export const configuration: Walkthroughs = {
       JSON.parse(await walk.kubectl('get', 'configmap', name, '-o', 'jsonpath={.data}'));
     assert.deepEqual(await data('game-config'), {
       'game.properties': game,
-      'ui.properties': 'a=b',
+      'ui.properties': 'color=good\nhow=fine',
     });
     assert.deepEqual(await data('game-config-2'), { 'game.properties': game });
     assert.deepEqual(await data('game-config-3'), { 'special-key': game });
@@ -63,10 +66,12 @@ export const configuration: Walkthroughs = {
     });
     const yaml = await walk.kubectl('get', 'configmap', 'game-config-2', '-o', 'yaml');
     assert.match(yaml, /game\.properties: \|\n {4}enemies=aliens\n {4}lives=3\n/);
+    const both = await walk.kubectl('get', 'configmap', 'game-config', '-o', 'yaml');
+    assert.match(both, /ui\.properties: \|-\n {4}color=good\n {4}how=fine\n/);
   },
 
   'ConfigMaps in a pod: variables, all variables, arguments, files, some files': async (walk) => {
-    covers('CFG-001', 'CFG-018', 'CFG-019', 'CFG-020', 'CFG-021', 'CFG-022', 'CFG-039', 'VOL-132');
+    covers('CFG-018', 'CFG-019', 'CFG-020', 'CFG-021', 'CFG-022', 'CFG-039', 'VOL-132');
     const volume = { name: 'config-volume', mountPath: '/etc/config' };
     const from = (name: string, key: string) => ({ valueFrom: { configMapKeyRef: { name, key } } });
     const test = (name: string, script: string, more: object, volumes: readonly object[] = []) =>
@@ -168,6 +173,18 @@ export const configuration: Walkthroughs = {
       },
     ];
     const words = [{ name: 'words', mountPath: '/words' }];
+    // What another namespace has helps nobody here.
+    await walk.kubectl('create', 'namespace', 'with-words');
+    await walk.create(
+      {
+        ...secret('', { word: 'foreign' }),
+        metadata: { name: 'late-secret', namespace: 'with-words' },
+      },
+      {
+        ...configMap('', { a: 'foreign' }),
+        metadata: { name: 'late-map', namespace: 'with-words' },
+      },
+    );
     await walk.create(
       podOf('needs-key', { containers: [shell(stay, { env: key(false) })] }),
       podOf('needs-map', {
@@ -220,6 +237,23 @@ export const configuration: Walkthroughs = {
     );
     const late = ['needs-key', 'needs-map', 'needs-volume', 'needs-projected'];
     for (const name of late) await walk.untilReady(name);
+    const keyOf = (kind: 'secretKeyRef' | 'configMapKeyRef', name: string) => ({
+      env: [{ name: 'WORD', valueFrom: { [kind]: { name, key: 'none' } } }],
+    });
+    await walk.create(
+      podOf('lacks-key', { containers: [shell(stay, keyOf('secretKeyRef', 'late-secret'))] }),
+      podOf('lacks-map-key', { containers: [shell(stay, keyOf('configMapKeyRef', 'late-map'))] }),
+    );
+    for (const [name, source] of [
+      ['lacks-key', 'Secret default/late-secret'],
+      ['lacks-map-key', 'ConfigMap default/late-map'],
+    ] as const) {
+      const isStuck = (pod: Parameters<typeof stateOf>[0]) =>
+        stateOf(pod) === 'Waiting: CreateContainerConfigError';
+      const pod = await walk.until(name, isStuck, 'held back');
+      assert.equal(statusOf(pod).state?.waiting?.message, `couldn't find key none in ${source}`);
+    }
+    await walk.kubectl('delete', 'pod', 'lacks-key', 'lacks-map-key');
     const mount = await walk.exec('needs-volume', 'grep', ' /words ', '/proc/mounts');
     assert.match(mount, /^tmpfs \/words tmpfs ro/);
     const { metadata } = await walk.untilReady('needs-volume');
@@ -252,6 +286,19 @@ export const configuration: Walkthroughs = {
     await walk.kubectl('create', 'secret', 'generic', 'mysql-pass', literal);
     const mysql = await walk.kubectl('get', 'secrets', 'mysql-pass', '--no-headers');
     assert.match(mysql, /^mysql-pass +Opaque +1 /);
+    const withEnds = ['--from-literal=password=39528$vdg7Jb\n', '--from-literal=username=my-app\n'];
+    await walk.kubectl('create', 'secret', 'generic', 'with-ends', ...withEnds);
+    const ends = await walk.kubectl('describe', 'secret', 'with-ends');
+    assert.match(ends, /^password: +13 bytes$/m);
+    assert.match(ends, /^username: +7 bytes$/m);
+    const octal = [
+      'apiVersion: v1\nkind: Pod\nmetadata: {name: octal}\nspec:',
+      '  containers: [{name: main, image: none}]',
+      '  volumes: [{name: v, secret: {secretName: s, defaultMode: 0400}}]\n',
+    ].join('\n');
+    const dry = ['create', '--dry-run=client', '-o', 'json', '-f', '-'];
+    const read = await walk.cluster.kubectlWith({ input: octal }, ...dry);
+    assert.equal(JSON.parse(read.stdout).spec.volumes[0].secret.defaultMode, 256, read.stderr);
     const key = (name: string) => ({
       valueFrom: { secretKeyRef: { name: 'test-secret', key: name } },
     });
@@ -360,7 +407,7 @@ export const configuration: Walkthroughs = {
   },
 
   'what is mounted follows its object, all at once': async (walk) => {
-    covers('CFG-024', 'VOL-022', 'VOL-117');
+    covers('CFG-001', 'CFG-024', 'VOL-022', 'VOL-117');
     const at = (name: string) => ({ name, mountPath: `/etc/${name}` });
     await walk.create(
       configMap('changing-map', { one: 'old', two: 'old' }),
@@ -607,7 +654,10 @@ export const configuration: Walkthroughs = {
     const wrong = podOf('wrong-name', {
       containers: [shell(stay)],
       volumes: [
-        { name: 'x', projected: { sources: [{ secret: { secretName: 'user' } as never }] } },
+        {
+          name: 'x',
+          projected: { sources: [{ secret: { secretName: 'user', defaultMode: 256 } as never }] },
+        },
       ],
     });
     const input = JSON.stringify(wrong);
@@ -616,11 +666,19 @@ export const configuration: Walkthroughs = {
       refused.stderr,
       /unknown field "spec\.volumes\[0\]\.projected\.sources\[0\]\.secret\.secretName"/,
     );
+    assert.match(
+      refused.stderr,
+      /unknown field "[^"]*projected\.sources\[0\]\.secret\.defaultMode"/,
+    );
   },
 
   'a program configured by a ConfigMap; a pod that names its account': async (walk) => {
     covers('POD-133', 'CFG-023');
-    await walk.kubectl('create', 'serviceaccount', 'prod-db-client-account');
+    const account = { name: 'prod-db-client-account' };
+    const imagePullSecrets = [{ name: 'of-the-account' }];
+    await walk.create({
+      ...{ apiVersion: 'v1', kind: 'ServiceAccount', metadata: account, imagePullSecrets },
+    });
     const token = { path: 'token', expirationSeconds: 600, audience: 'vault' };
     await walk.create(
       configMap('redis-config', {
@@ -633,6 +691,7 @@ export const configuration: Walkthroughs = {
             volumeMounts: [
               { name: 'config', mountPath: '/redis-master' },
               { name: 'vault', mountPath: '/var/run/vault' },
+              { name: 'info', mountPath: '/info' },
             ],
           }),
         ],
@@ -645,11 +704,18 @@ export const configuration: Walkthroughs = {
             },
           },
           { name: 'vault', projected: { sources: [{ serviceAccountToken: token }] } },
+          {
+            name: 'info',
+            downwardAPI: {
+              items: [{ path: 'name', mode: 0o440, fieldRef: { fieldPath: 'metadata.name' } }],
+            },
+          },
         ],
       }),
     );
     const pod = await walk.untilReady('redis-like');
     assert.equal(pod.spec?.serviceAccountName, 'prod-db-client-account');
+    assert.deepEqual(pod.spec.imagePullSecrets, imagePullSecrets);
     const config = await walk.exec('redis-like', 'cat', '/redis-master/redis.conf');
     assert.equal(config, 'maxmemory 2mb\nmaxmemory-policy allkeys-lru\n');
     const mode = await walk.exec(
@@ -659,8 +725,9 @@ export const configuration: Walkthroughs = {
       '-c',
       '%a',
       '/redis-master/redis.conf',
+      '/info/name',
     );
-    assert.equal(mode, '600\n');
+    assert.equal(mode, '600\n440\n');
     const claims = async (path: string): Promise<Readonly<Record<string, unknown>>> => {
       const text = await walk.exec('redis-like', 'cat', path);
       return JSON.parse(Buffer.from(text.split('.')[1] ?? '', 'base64url').toString());

@@ -3,7 +3,7 @@
  * whom Services leave out.
  */
 import assert from 'node:assert/strict';
-import { covers } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import {
   condition,
   configMap,
@@ -24,7 +24,8 @@ const quick = { periodSeconds: 1, failureThreshold: 1 } as const;
 const healthConf = [
   "log_format asked '$request; $http_x_custom_header; $http_user_agent';",
   'server { listen 8080; location /healthz { access_log /dev/stdout asked;',
-  'if (-f /tmp/sick) { return 500; } return 200; } }',
+  'if (-f /tmp/sick) { return 500; } return 200; }',
+  'location /edge { return 304; } }',
 ].join('\n');
 
 function restarted(walk: WatchedCluster, name: string, container?: string): Promise<unknown> {
@@ -40,7 +41,9 @@ function endpoints(walk: WatchedCluster, name: string): Promise<string> {
 
 export const probes: Walkthroughs = {
   'liveness-exec: a file that goes': async (walk) => {
-    covers('POD-166', 'POD-294', 'CLI-158', 'POD-261');
+    covers('POD-166', 'POD-294', 'POD-261');
+    const now = 'columns Type, Reason, Age, From, Message; the path is in the Event alone';
+    superseded('CLI-158', { by: 'v1.8', now });
     const script = 'touch /tmp/healthy; sleep 2; rm -f /tmp/healthy; sleep 600';
     const probe = { exec: { command: ['cat', '/tmp/healthy'] }, initialDelaySeconds: 1 };
     await walk.create(
@@ -74,6 +77,7 @@ export const probes: Walkthroughs = {
       /Normal +Killing .*Container liveness failed liveness probe, will be restarted/,
     );
     assert.match(text, /Restart Count: +[1-9]/);
+    assert.match(text, /^Events:\n +Type +Reason +Age +From +Message$/m);
     const field = 'jsonpath={.items[*].involvedObject.fieldPath}';
     const about = 'involvedObject.name=liveness-exec,reason=Unhealthy';
     const path = await walk.kubectl('get', 'events', '--field-selector', about, '-o', field);
@@ -97,6 +101,7 @@ export const probes: Walkthroughs = {
           {
             ...{ name: 'liveness', image: nginx },
             livenessProbe: { httpGet, initialDelaySeconds: 1, timeoutSeconds: 5, periodSeconds: 1 },
+            readinessProbe: { httpGet: { path: '/edge', port: 8080 }, ...quick },
             volumeMounts: [
               { name: 'words', mountPath: '/words' },
               { name: 'conf', mountPath: '/etc/nginx/conf.d' },
@@ -106,6 +111,20 @@ export const probes: Walkthroughs = {
         volumes: [
           { name: 'words', secret: { secretName: 'liveness-secret' } },
           { name: 'conf', configMap: { name: 'liveness-conf' } },
+        ],
+      }),
+      // The server of the API, at an address that is not the pod's.
+      podOf('asks-the-server', {
+        containers: [
+          shell(stay, {
+            readinessProbe: {
+              httpGet: {
+                ...{ scheme: 'HTTPS', host: '127.0.0.1', path: '/livez' },
+                port: walk.cluster.apiPort,
+              },
+              ...quick,
+            },
+          }),
         ],
       }),
       // Whom the probe comes from, in the server's own words.
@@ -127,9 +146,12 @@ export const probes: Walkthroughs = {
     await walk.untilEvent('liveness-http', /HTTP probe failed with statuscode: 500/);
     const again = await walk.until('liveness-http', (pod) => statusOf(pod).ready, 'ready again');
     assert.equal(again.status?.phase, 'Running');
+    await walk.untilReady('asks-the-server');
     const { status } = await walk.untilReady('probed-from');
     const log = await walk.logs('probed-from');
     assert.match(log, new RegExp(`^${status?.hostIP?.replaceAll('.', '\\.')} .*kube-probe`, 'm'));
+    await walk.kubectl('delete', 'pod', 'probed-from', 'asks-the-server');
+    await walk.untilGone('probed-from');
   },
 
   'liveness and readiness by TCP, by a port with a name, over TLS': async (walk) => {
@@ -175,7 +197,7 @@ export const probes: Walkthroughs = {
   },
 
   'readiness decides who is behind a Service': async (walk) => {
-    covers('POD-295', 'POD-296', 'POD-304', 'SVC-017', 'POD-098');
+    covers('POD-295', 'POD-296', 'POD-304', 'POD-098');
     const readinessProbe = { exec: { command: ['test', '-e', '/tmp/ready'] }, ...quick };
     await walk.create(
       podOf(

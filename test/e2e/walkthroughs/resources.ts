@@ -77,7 +77,7 @@ export const resources: Walkthroughs = {
   },
 
   'requests and limits in the cgroups of a container and of its pod': async (walk) => {
-    covers('POD-033', 'POD-116', 'POD-120', 'POD-121', 'RUN-018', 'POD-265', 'POD-150');
+    covers('POD-033', 'POD-121', 'RUN-018', 'POD-150');
     await walk.create(
       demo('sized', {
         requests: { cpu: '250m', memory: '100Mi' },
@@ -108,6 +108,7 @@ export const resources: Walkthroughs = {
       assert.equal(await memory('two-sized', '../memory.max'), String(80 * mebibyte));
       return;
     }
+    covers('POD-116', 'POD-120', 'POD-265');
     assert.equal(await cpu('sized', 'cpu.shares'), '256');
     assert.equal(await cpu('unsized', 'cpu.shares'), '2');
     assert.equal(await cpu('sized', 'cpu.cfs_period_us'), '100000');
@@ -184,7 +185,6 @@ export const resources: Walkthroughs = {
   'what a node has, what it gives, and what it says of itself': async (walk) => {
     covers('POD-049', 'POD-173', 'POD-289', 'MON-002');
     superseded('POD-046', { by: 'v1.13', now: 'OutOfDisk is gone, PIDPressure has come' });
-    superseded('POD-219', { by: 'v1.13', now: 'the same without OutOfDisk' });
     const labels = 'kubernetes.io/os, arch and hostname; zones only from a cloud provider';
     for (const id of ['POD-004', 'POD-129', 'POD-218']) {
       superseded(id, { by: 'v1.17', now: `${labels}; the beta names stay beside them` });
@@ -237,7 +237,7 @@ export const resources: Walkthroughs = {
     const now = 'spec.securityContext.sysctls in place of the annotation';
     superseded('POD-145', { by: 'v1.11', now });
     superseded('POD-146', { by: 'v1.11', now: `${now}; the pod fails with SysctlForbidden` });
-    covers('POD-148', 'POD-149');
+    covers('POD-148');
     const pod = (
       name: string,
       sysctls: readonly { readonly name: string; readonly value: string }[],

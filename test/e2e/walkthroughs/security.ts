@@ -54,9 +54,13 @@ export const security: Walkthroughs = {
       podOf('security-context-demo-2', {
         securityContext: { runAsUser: 1000, runAsGroup: 3000, supplementalGroups: [4000] },
         containers: [
-          shell(stay, { securityContext: { runAsUser: 2000, allowPrivilegeEscalation: false } }),
+          shell(stay, {
+            securityContext: { runAsUser: 2000, allowPrivilegeEscalation: false },
+            volumeMounts: [{ name: 'scratch', mountPath: '/scratch' }],
+          }),
           shell(stay, { name: 'of-the-pod' }),
         ],
+        volumes: [{ name: 'scratch', emptyDir: {} }],
       }),
       demo('not-root', { runAsNonRoot: true }),
       demo('read-only', { readOnlyRootFilesystem: true }),
@@ -66,6 +70,8 @@ export const security: Walkthroughs = {
       walk.kubectl('exec', 'security-context-demo-2', '-c', container, '--', 'id');
     assert.match(await id('main'), /^uid=2000 gid=3000 groups=3000,4000$/m);
     assert.match(await id('of-the-pod'), /^uid=1000 gid=3000 groups=3000,4000$/m);
+    const owner = ['-c', 'main', '--', 'stat', '-c', '%u %g', '/scratch'];
+    assert.equal(await walk.kubectl('exec', 'security-context-demo-2', ...owner), '0 0\n');
     const held = await walk.until(
       'not-root',
       (pod) => statusOf(pod).state?.waiting?.reason === 'CreateContainerConfigError',
@@ -116,7 +122,7 @@ export const security: Walkthroughs = {
   },
 
   'what the containers of a pod share, and what not': async (walk) => {
-    covers('RUN-016', 'RUN-027', 'POD-203', 'POD-320', 'POD-029');
+    covers('RUN-016', 'POD-203', 'POD-320', 'POD-029');
     const nice = { containers: [shell(stay, { name: 'one' }), shell(stay, { name: 'two' })] };
     await walk.create(
       podOf('alone', nice),
