@@ -134,9 +134,9 @@ async function runComponents(
   const images = new ImageLoader(deps, { settings, containerd, signal });
   // No pod starts without it; all others load while the node makes itself ready.
   await images.loadPause();
+  const imagesLoaded = images.loadArchives();
   scope.spawn(async () => {
-    const loaded = await images.loadArchives();
-    report({ ready: 'images', detail: `${loaded} loaded` });
+    report({ ready: 'images', detail: `${await imagesLoaded} loaded` });
   });
   const podCIDR = Promise.withResolvers<string>();
   const ownNode = informers.of(nodes, { fieldSelector: `metadata.name=${state.nodeName}` });
@@ -189,6 +189,7 @@ async function runComponents(
           root: join(dataDir, 'agent/kubelet'),
           environment: process.env,
         }),
+        imagesLoaded,
         signal: ending,
       },
     ),

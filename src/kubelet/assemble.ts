@@ -75,7 +75,10 @@ export function assemble(
     return { apiVersion: 'v1', kind: 'Node', metadata, status: { allocatable: amounts } };
   };
   const images = openImages(
-    { client, runtime, clock, log, readFile: (path) => machine.readFile(path) },
+    {
+      ...{ client, runtime, clock, log, loaded: options.imagesLoaded },
+      readFile: (path) => machine.readFile(path),
+    },
     { root: paths.root, settings, registries: options.registries, signal },
   );
   return {

@@ -2,12 +2,12 @@
  * The kubelet: makes the pods that the API gives to this node run, and says how they are.
  *
  * `runKubelet` registers the Node, watches the pods of this node and keeps one worker per pod
- * (`pod-worker.ts`: look, plan, act, tell). Next in the flow: `plan.ts` (pure), `act.ts`, then
- * `status.ts`. Beside the workers run the heartbeat (`node-registration.ts`), news from the runtime
- * (`runtime-news.ts`), clean-up (`leftovers.ts`) and the node's server (`server.ts`).
+ * (`pods/pod-worker.ts`: look, plan, act, tell). Next in the flow: `pods/plan.ts` (pure), `act.ts`,
+ * then `status.ts`. Beside the workers run the heartbeat (`node/node-registration.ts`), news from
+ * the runtime (`runtime-news.ts`), clean-up (`leftovers.ts`), the node's server (`server/server.ts`).
  *
- * Nothing about pods is kept on disk: a kubelet that starts finds its containers by their labels
- * and adopts them.
+ * A kubelet that starts finds its containers by their labels and adopts them. Files keep only what
+ * no runtime tells: devices and processors that were given, resizes, whom images were pulled for.
  */
 import { mkdirSync } from 'node:fs';
 import type { Client, Informer, Informers } from '#client';
@@ -95,6 +95,8 @@ export interface KubeletOptions {
   readonly settings?: KubeletSettings | undefined;
   /** What the node knows of registries; default: nothing. */
   readonly registries?: RegistryOptions | undefined;
+  /** Until it is over, images that are not there are waited for. Default: none is coming. */
+  readonly imagesLoaded?: Promise<unknown> | undefined;
   /** Below it plugins and the kubelet meet; default: nowhere, and there are no plugins. */
   readonly pluginsRoot?: string | undefined;
   /** Called once, when pods can be started. */

@@ -27,12 +27,16 @@ function memoryFiles(): RecordFiles & { readonly texts: Map<string, string> } {
   };
 }
 
-function open(more: Partial<PullSettings> = {}, files = memoryFiles()) {
+function open(
+  more: Partial<PullSettings> = {},
+  { files = memoryFiles(), loaded }: { files?: RecordFiles; loaded?: Promise<unknown> } = {},
+) {
   const clock = new VirtualClock();
   const runtime = new FakeRuntime({ clock });
   const records = new PullRecords({ log: silentLog, files });
   const settings = { ...defaultSettings, ...more };
-  const images = new Images({ runtime, clock, log: silentLog, records }, { settings, signal });
+  const deps = { runtime, clock, log: silentLog, records, loaded };
+  const images = new Images(deps, { settings, signal });
   return { clock, runtime, images, files };
 }
 
@@ -75,6 +79,16 @@ test('an image that was here before is not lost to a pull that fails meanwhile',
   ]);
   assert.equal(always.ok, false);
   assert.equal(ifNotPresent.ok, true);
+});
+
+test('what is being loaded is waited for, not pulled', async () => {
+  const loading = Promise.withResolvers<void>();
+  const { runtime, images } = open({}, { loaded: loading.promise });
+  const image = images.ensure({ image: 'app:1', policy: 'Never', owner: 'a' }, options);
+  runtime.images.add('app:1');
+  loading.resolve();
+  assert.equal((await image).ok, true);
+  assert.deepEqual(runtime.calls, []);
 });
 
 test('failures back off per pod', async () => {
@@ -149,7 +163,7 @@ test('an image that one Secret brought is not for those who cannot show it', asy
   assert.equal(await ask('Never', ofSecret('copy', 'good', 'new password')), 'has it');
   assert.equal(await ask('Never', ofSecret('other', 'other')), 'ErrImageNeverPull');
   // A new process knows what the old one wrote.
-  const next = open({}, files);
+  const next = open({}, { files });
   next.runtime.images.add('private:1');
   const asked = { image: 'private:1', policy: 'Never', owner: 'b' };
   const again = async (...logins: readonly TrackedLogin[]): Promise<boolean> =>
@@ -184,7 +198,7 @@ test('images that were here before are for all, unless a policy says otherwise',
 test('a pull that an earlier process began leaves an image that is nobody’s', async () => {
   const files = memoryFiles();
   files.write('pulling', 'app:1', { image: 'app:1' });
-  const { runtime, images } = open({}, files);
+  const { runtime, images } = open({}, { files });
   runtime.images.add('app:1');
   runtime.registry.add('app:1');
   const wanted = { image: 'app:1', policy: 'IfNotPresent', owner: 'a' };
@@ -195,6 +209,19 @@ test('a pull that an earlier process began leaves an image that is nobody’s', 
     ['pulled'],
     'the note of the pull is gone',
   );
+});
+
+test('pulls of an earlier process are looked for again when the runtime did not answer', async () => {
+  const files = memoryFiles();
+  files.write('pulling', 'old:1', { image: 'old:1' });
+  const { runtime, images } = open({}, { files });
+  runtime.images.add('app:1');
+  const list = runtime.listImages.bind(runtime);
+  runtime.listImages = () => Promise.reject(new Error('no answer'));
+  const wanted = { image: 'app:1', policy: 'IfNotPresent', owner: 'a' };
+  await assert.rejects(images.ensure(wanted, options), /no answer/);
+  runtime.listImages = list;
+  assert.equal((await images.ensure(wanted, options)).ok, true);
 });
 
 test('one image at a time, or so many, or any number', async () => {

@@ -62,6 +62,8 @@ interface Deps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly records: PullRecords;
+  /** Over when archives of images that were put beside the node are loaded. */
+  readonly loaded?: Promise<unknown> | undefined;
 }
 
 interface Pulled {
@@ -123,7 +125,7 @@ export class Images {
     await this.#adopt();
     const logins = once(wanted.logins ?? (() => Promise.resolve([])));
     const full = name.tag === '' && name.digest === '' ? `${image}:latest` : image;
-    const present = policy === 'Always' ? undefined : await this.#find(full, options);
+    const present = policy === 'Always' ? undefined : await this.#findLoaded(full, options);
     if (present !== undefined && (await this.#mayHave({ image, full, present, logins }, options))) {
       return { ok: true, image: present };
     }
@@ -151,7 +153,13 @@ export class Images {
   #adopt(): Promise<void> {
     const { records } = this.#deps;
     const unfinished = records.unfinished();
-    if (unfinished.length > 0) this.#adopted ??= this.#adoptImages(new Set(unfinished));
+    if (unfinished.length > 0) {
+      this.#adopted ??= this.#adoptImages(new Set(unfinished)).catch((error: unknown) => {
+        // A runtime that does not answer yet is asked again.
+        this.#adopted = undefined;
+        throw error;
+      });
+    }
     return this.#adopted ?? Promise.resolve();
   }
 
@@ -193,6 +201,18 @@ export class Images {
       records.pulled({ image, imageRef: present.id, nowMs: clock.now() }, verdict.learn);
     }
     return !verdict.pull;
+  }
+
+  /** What is not here may come with the archives of images that are still being loaded. */
+  async #findLoaded(
+    name: string,
+    options: { readonly signal: AbortSignal },
+  ): Promise<Image | undefined> {
+    const found = await this.#find(name, options);
+    const { loaded } = this.#deps;
+    if (found !== undefined || loaded === undefined) return found;
+    await unlessAborted(loaded, options.signal);
+    return this.#find(name, options);
   }
 
   async #find(

@@ -41,6 +41,7 @@ interface Deps {
   readonly log: Logger;
   /** Empty where there is none. */
   readonly readFile: (path: string) => string;
+  readonly loaded: Promise<unknown> | undefined;
 }
 
 export function openImages(
