@@ -43,6 +43,17 @@ export class CelError extends Error {
   }
 }
 
+/** Whether the call gives a value. */
+export function succeeds(call: () => CelValue): boolean {
+  try {
+    call();
+    return true;
+  } catch (error) {
+    if (error instanceof CelError) return false;
+    throw error;
+  }
+}
+
 export const noSuchOverload = 'no such overload';
 
 export class Uint {

@@ -8,11 +8,22 @@ test('addresses go to numbers and back, in their canonical form', () => {
     const address = parseAddress(text);
     return address && formatAddress(address);
   };
-  for (const text of ['10.43.0.1', '255.255.255.255', 'fd00:43::a', '::', '::1', '2001:db8::1:0']) {
+  for (const text of [
+    '10.43.0.1',
+    '255.255.255.255',
+    'fd00:43::a',
+    '::',
+    '::1',
+    '2001:db8::1:0',
+    '::ffff:1.2.3.4',
+    '1:0:0:2::3',
+    '0:2:3:4:5:6:7:8',
+  ]) {
     assert.equal(canonical(text), text);
   }
   assert.equal(canonical('2001:DB8:0:0:0:0:0:1'), '2001:db8::1');
   assert.equal(canonical('fd00::10.0.0.1'), 'fd00::a00:1');
+  assert.equal(canonical('::1.2.3.4'), '::102:304');
   for (const text of ['', '10.0.0', 'fd00', 'fe80::1%eth0', '::1::']) {
     assert.equal(parseAddress(text), undefined);
   }

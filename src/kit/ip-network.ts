@@ -3,9 +3,10 @@
  * in plain numbers, where speed matters.
  *
  * Example: `fd00:43::/112` begins at 0xfd000043…0000 and has 2^16 addresses. The last one of an
- * IPv4 network is for broadcasts; IPv6 has none. Used for the addresses of Services.
+ * IPv4 network is for broadcasts; IPv6 has none. Used for the addresses of Services
+ * and in expressions.
  */
-import { isIPv4, isIPv6, SocketAddress } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 
 export type Family = 'IPv4' | 'IPv6';
 
@@ -24,7 +25,8 @@ export interface Network {
   readonly size: bigint;
 }
 
-const widths = { IPv4: 32, IPv6: 128 } as const;
+/** Bits of an address. */
+export const widths = { IPv4: 32, IPv6: 128 } as const;
 
 export function parseAddress(text: string): Address | undefined {
   if (isIPv4(text)) {
@@ -49,15 +51,40 @@ function expand(text: string): readonly string[] {
   return [...groups(head), ...Array.from({ length: missing }, () => '0'), ...groups(tail)];
 }
 
-/** The canonical text: `fd00:43::a`. */
+/** The canonical text: `fd00:43::a`; what stands for an IPv4 address shows it. */
 export function formatAddress({ family, value }: Address): string {
   if (family === 'IPv4') {
     return [24n, 16n, 8n, 0n].map((shift) => String((value >> shift) & 255n)).join('.');
   }
+  if (isMapped({ family, value })) {
+    return `::ffff:${formatAddress({ family: 'IPv4', value: value & 0xffff_ffffn })}`;
+  }
   const groups = Array.from({ length: 8 }, (_, index) =>
     ((value >> BigInt(112 - index * 16)) & 0xffffn).toString(16),
   );
-  return new SocketAddress({ address: groups.join(':'), family: 'ipv6' }).address;
+  return shortened(groups);
+}
+
+/** Whether it is an IPv6 address that stands for an IPv4 one: `::ffff:10.0.0.1`. */
+export function isMapped({ family, value }: Address): boolean {
+  return family === 'IPv6' && value >> 32n === 0xffffn;
+}
+
+/** The first bits of it, as a number. */
+export function leadingBits({ family, value }: Address, bits: number): bigint {
+  return value >> BigInt(widths[family] - bits);
+}
+
+/** The longest run of two zeros or more, the first of equals, becomes `::`. */
+function shortened(groups: readonly string[]): string {
+  let [from, length] = [0, 1];
+  for (let start = 0; start < groups.length; start++) {
+    let end = start;
+    while (groups[end] === '0') end += 1;
+    if (end - start > length) [from, length] = [start, end - start];
+  }
+  if (length < 2) return groups.join(':');
+  return `${groups.slice(0, from).join(':')}::${groups.slice(from + length).join(':')}`;
 }
 
 export function parseNetwork(text: string): Network | undefined {

@@ -1,56 +1,50 @@
 /**
  * Addresses, ranges and URLs: `ip("10.0.0.1")`, `cidr("10.0.0.0/8").containsIP(x)`, `url("…")`.
  *
- * An address is its bytes. IPv6 addresses that stand for IPv4 ones and such with zones are refused.
+ * IPv6 addresses that stand for IPv4 ones and such with zones are refused.
  *
  * Behaviour: kubernetes.io, "Common Expression Language", IP address, CIDR and URL functions.
  */
-import { isIP } from 'node:net';
+import {
+  formatAddress,
+  isMapped,
+  leadingBits,
+  type Address as Plain,
+  parseAddress,
+  widths,
+} from '#kit/ip-network.ts';
 import { type CelType, parseType } from '../cel-type.ts';
 import type { Library } from '../functions.ts';
-import { CelError, CelMap, type CelValue, Opaque } from '../values.ts';
+import { CelError, CelMap, Opaque, succeeds } from '../values.ts';
 
 const ipType = parseType('ip');
 const cidrType = parseType('cidr');
 const urlType = parseType('url');
 
-export class Address extends Opaque {
+class Address extends Opaque {
   readonly type: CelType = ipType;
-  readonly bytes: Uint8Array;
+  readonly plain: Plain;
 
-  constructor(bytes: Uint8Array) {
+  constructor(plain: Plain) {
     super();
-    this.bytes = bytes;
+    this.plain = plain;
   }
 
   get size(): number {
-    return this.bytes.length;
+    return widths[this.plain.family] / 8;
   }
 
   equals(other: Opaque): boolean {
-    return other instanceof Address && Buffer.compare(this.bytes, other.bytes) === 0;
+    return other instanceof Address && isSame(this.plain, other.plain);
   }
 
   override toString(): string {
-    const { bytes } = this;
-    if (bytes.length === 4) return bytes.join('.');
-    const groups = Array.from({ length: 8 }, (_, index) =>
-      (((bytes[index * 2] ?? 0) << 8) | (bytes[index * 2 + 1] ?? 0)).toString(16),
-    );
-    return shortened(groups);
+    return formatAddress(this.plain);
   }
 }
 
-/** The longest run of two zeros or more, the first of equals, becomes `::`. */
-function shortened(groups: readonly string[]): string {
-  let [from, length] = [0, 1];
-  for (let start = 0; start < groups.length; start++) {
-    let end = start;
-    while (groups[end] === '0') end += 1;
-    if (end - start > length) [from, length] = [start, end - start];
-  }
-  if (length < 2) return groups.join(':');
-  return `${groups.slice(0, from).join(':')}::${groups.slice(from + length).join(':')}`;
+function isSame(one: Plain, other: Plain, bits: number = widths[one.family]): boolean {
+  return one.family === other.family && leadingBits(one, bits) === leadingBits(other, bits);
 }
 
 class Cidr extends Opaque {
@@ -72,9 +66,8 @@ class Cidr extends Opaque {
     return other instanceof Cidr && other.bits === this.bits && this.address.equals(other.address);
   }
 
-  has({ bytes }: Address): boolean {
-    if (bytes.length !== this.address.bytes.length) return false;
-    return Buffer.compare(masked(bytes, this.bits), masked(this.address.bytes, this.bits)) === 0;
+  has({ plain }: Address): boolean {
+    return isSame(this.address.plain, plain, this.bits);
   }
 
   override toString(): string {
@@ -82,13 +75,14 @@ class Cidr extends Opaque {
   }
 }
 
-function masked(bytes: Uint8Array, bits: number): Uint8Array {
-  return bytes.map((byte, index) => byte & (0xff00 >> Math.min(8, Math.max(0, bits - index * 8))));
+function masked({ plain: { family, value } }: Address, bits: number): Address {
+  const host = BigInt(widths[family] - bits);
+  return new Address({ family, value: (value >> host) << host });
 }
 
-function parseAddress(text: string): Address {
-  const bytes = addressBytes(text);
-  if (bytes === undefined) {
+function addressOf(text: string): Address {
+  const plain = parseAddress(text.replace(/%.*$/, ''));
+  if (plain === undefined) {
     throw new CelError(
       `IP Address ${JSON.stringify(text)} parse error during conversion from string: ${whyNoAddress(text)}`,
     );
@@ -96,8 +90,8 @@ function parseAddress(text: string): Address {
   if (text.includes('%')) {
     throw new CelError(`IP address ${JSON.stringify(text)} with zone value is not allowed`);
   }
-  refuseMapped(text, bytes);
-  return new Address(bytes);
+  refuseMapped(text, plain);
+  return new Address(plain);
 }
 
 function whyNoAddress(text: string): string {
@@ -117,48 +111,23 @@ function whyNoAddress(text: string): string {
   return parts.length > 4 ? `${said}: IPv4 address too long` : `${said}: unable to parse IP`;
 }
 
-function refuseMapped(text: string, bytes: Uint8Array): void {
-  const mapped =
-    bytes.length === 16 &&
-    bytes.subarray(0, 10).every((byte) => byte === 0) &&
-    bytes[10] === 255 &&
-    bytes[11] === 255;
-  if (mapped) {
-    throw new CelError(`IPv4-mapped IPv6 address ${JSON.stringify(text)} is not allowed`);
-  }
-}
-
-function addressBytes(given: string): Uint8Array | undefined {
-  const text = given.replace(/%.*$/, '');
-  const version = isIP(text);
-  if (version === 0) return undefined;
-  if (version === 4) return Uint8Array.from(text.split('.').map(Number));
-  // The last two groups may be written as an IPv4 address.
-  const plain = text.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, ...parts: readonly string[]) => {
-    const [a = 0, b = 0, c = 0, d = 0] = parts.slice(0, 4).map(Number);
-    return `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
-  });
-  const [head = '', tail] = plain.split('::');
-  const groups = (part: string): readonly string[] => part.split(':').filter((one) => one !== '');
-  const [first, last] = [groups(head), groups(tail ?? '')];
-  const zeros = Array.from({ length: 8 - first.length - last.length }, () => '0');
-  const values = [...first, ...zeros, ...last].map((one) => Number.parseInt(one, 16));
-  return Uint8Array.from(values.flatMap((value) => [value >> 8, value & 0xff]));
+function refuseMapped(text: string, plain: Plain): void {
+  if (!isMapped(plain)) return;
+  throw new CelError(`IPv4-mapped IPv6 address ${JSON.stringify(text)} is not allowed`);
 }
 
 /** What is no range is said to be none twice, as upstream does. */
 function parseRange(text: string): Cidr {
   const slash = text.lastIndexOf('/');
   const [address, length] = [text.slice(0, slash), text.slice(slash + 1)];
-  const bytes = slash < 0 || address.includes('%') ? undefined : addressBytes(address);
+  const plain = slash < 0 ? undefined : parseAddress(address);
   const bits = /^(0|[1-9]\d{0,2})$/.test(length) ? Number(length) : Number.NaN;
-  const fine = bytes !== undefined && bits <= bytes.length * 8;
-  if (!fine) {
+  if (plain === undefined || !(bits <= widths[plain.family])) {
     const said = 'network address parse error during conversion from string: ';
     throw new CelError(`${said}${said}${whyNoRange(text)}`);
   }
-  refuseMapped(text, bytes);
-  return new Cidr(new Address(bytes), bits);
+  refuseMapped(text, plain);
+  return new Cidr(new Address(plain), bits);
 }
 
 function whyNoRange(text: string): string {
@@ -166,50 +135,33 @@ function whyNoRange(text: string): string {
   const slash = text.lastIndexOf('/');
   if (slash < 0) return `${said}: no '/'`;
   const address = text.slice(0, slash);
-  if (addressBytes(address) === undefined) return `${said}: ${whyNoAddress(address)}`;
+  if (parseAddress(address.replace(/%.*$/, '')) === undefined)
+    return `${said}: ${whyNoAddress(address)}`;
   const length = text.slice(slash + 1);
   if (!/^(0|[1-9]\d{0,2})$/.test(length))
     return `${said}: bad bits after slash: ${JSON.stringify(length)}`;
   return `${said}: prefix length out of range`;
 }
 
-/** Whether the first bits of an address are these. */
-function startsWithBits({ bytes }: Address, bits: number, ...wanted: readonly number[]): boolean {
-  const prefix = Uint8Array.from({ length: bytes.length }, (_, index) => wanted[index] ?? 0);
-  return Buffer.compare(masked(bytes, bits), masked(prefix, bits)) === 0;
-}
+type Test = (address: Address) => boolean;
 
-function isFour({ bytes }: Address): boolean {
-  return bytes.length === 4;
-}
-
-const isUnspecified = ({ bytes }: Address): boolean => bytes.every((byte) => byte === 0);
-const isLoopback = (address: Address): boolean =>
-  isFour(address) ? address.bytes[0] === 127 : String(address) === '::1';
-const isMulticast = (address: Address): boolean =>
-  isFour(address) ? startsWithBits(address, 4, 0xe0) : address.bytes[0] === 0xff;
-const isLocalMulticast = (address: Address): boolean =>
-  isFour(address)
-    ? startsWithBits(address, 24, 224, 0, 0)
-    : address.bytes[0] === 0xff && ((address.bytes[1] ?? 0) & 0x0f) === 2;
-const isLocalUnicast = (address: Address): boolean =>
-  isFour(address) ? startsWithBits(address, 16, 169, 254) : startsWithBits(address, 10, 0xfe, 0x80);
-const isGlobalUnicast = (address: Address): boolean =>
-  !isUnspecified(address) &&
-  !(isFour(address) && address.bytes.every((byte) => byte === 255)) &&
-  !isLoopback(address) &&
-  !isMulticast(address) &&
-  !isLocalUnicast(address);
-
-function succeeds(call: () => CelValue): boolean {
-  try {
-    call();
-    return true;
-  } catch (error) {
-    if (error instanceof CelError) return false;
-    throw error;
-  }
-}
+const isFour: Test = ({ plain }) => plain.family === 'IPv4';
+const isUnspecified: Test = ({ plain }) => plain.value === 0n;
+const isLoopback: Test = ({ plain }) =>
+  plain.family === 'IPv4' ? leadingBits(plain, 8) === 127n : plain.value === 1n;
+const isMulticast: Test = ({ plain }) =>
+  plain.family === 'IPv4' ? leadingBits(plain, 4) === 0xen : leadingBits(plain, 8) === 0xffn;
+const isLocalMulticast: Test = ({ plain }) =>
+  plain.family === 'IPv4'
+    ? leadingBits(plain, 24) === 0xe0_00_00n
+    : (leadingBits(plain, 16) & 0xff0fn) === 0xff02n;
+const isLocalUnicast: Test = ({ plain }) =>
+  plain.family === 'IPv4'
+    ? leadingBits(plain, 16) === 0xa9fen
+    : leadingBits(plain, 10) === 0xfe80n >> 6n;
+const isBroadcast: Test = ({ plain }) => plain.family === 'IPv4' && plain.value === 0xffff_ffffn;
+const isGlobalUnicast: Test = (address) =>
+  ![isUnspecified, isBroadcast, isLoopback, isMulticast, isLocalUnicast].some((is) => is(address));
 
 class Url extends Opaque {
   readonly type: CelType = urlType;
@@ -299,20 +251,20 @@ function unescapeQuery(text: string): string | undefined {
 }
 
 export const addressLibrary: Library = {
-  'string_to_ip: ip(string) -> ip': parseAddress,
+  'string_to_ip: ip(string) -> ip': addressOf,
   'ip_family: ip::family() -> int': (address: Address) => (isFour(address) ? 4n : 6n),
   'ip_is_canonical: ip.isCanonical(string) -> bool': (text: string) =>
-    String(parseAddress(text)) === text,
+    String(addressOf(text)) === text,
   'ip_is_unspecified: ip::isUnspecified() -> bool': isUnspecified,
   'ip_is_loopback: ip::isLoopback() -> bool': isLoopback,
   'ip_is_link_local_multicast: ip::isLinkLocalMulticast() -> bool': isLocalMulticast,
   'ip_is_link_local_unicast: ip::isLinkLocalUnicast() -> bool': isLocalUnicast,
   'ip_is_global_unicast: ip::isGlobalUnicast() -> bool': isGlobalUnicast,
-  'is_ip: isIP(string) -> bool': (text: string) => succeeds(() => parseAddress(text)),
+  'is_ip: isIP(string) -> bool': (text: string) => succeeds(() => addressOf(text)),
   'ip_to_string: string(ip) -> string': (address: Address) => String(address),
   'string_to_cidr: cidr(string) -> cidr': parseRange,
   'cidr_contains_ip_string: cidr::containsIP(string) -> bool': (range: Cidr, text: string) =>
-    range.has(parseAddress(text)),
+    range.has(addressOf(text)),
   'cidr_contains_ip_ip: cidr::containsIP(ip) -> bool': (range: Cidr, address: Address) =>
     range.has(address),
   'cidr_contains_cidr_string: cidr::containsCIDR(string) -> bool': (range: Cidr, text: string) =>
@@ -321,7 +273,7 @@ export const addressLibrary: Library = {
   'cidr_ip: cidr::ip() -> ip': ({ address }: Cidr) => address,
   'cidr_prefix_length: cidr::prefixLength() -> int': ({ bits }: Cidr) => BigInt(bits),
   'cidr_masked: cidr::masked() -> cidr': ({ address, bits }: Cidr) =>
-    new Cidr(new Address(masked(address.bytes, bits)), bits),
+    new Cidr(masked(address, bits), bits),
   'is_cidr: isCIDR(string) -> bool': (text: string) => succeeds(() => parseRange(text)),
   'cidr_to_string: string(cidr) -> string': (range: Cidr) => String(range),
   'string_to_url: url(string) -> url': parseUrl,

@@ -8,7 +8,7 @@
 import { parseQuantity, type Quantity, quantityProblem } from '#api/quantity.ts';
 import { type CelType, parseType } from '../cel-type.ts';
 import type { Library } from '../functions.ts';
-import { CelError, type CelValue, isInt64, Opaque } from '../values.ts';
+import { CelError, isInt64, Opaque, succeeds } from '../values.ts';
 
 const unit = 1_000_000_000n;
 const quantityType = parseType('quantity');
@@ -143,16 +143,6 @@ function withoutZeros(part: string): string {
   if (part.length < 2) return part;
   const rest = part.replace(/^0+/, '');
   return /^\d/.test(rest) ? rest : `0${rest}`;
-}
-
-function succeeds(call: () => CelValue): boolean {
-  try {
-    call();
-    return true;
-  } catch (error) {
-    if (error instanceof CelError) return false;
-    throw error;
-  }
 }
 
 function compareQuantities(left: QuantityValue, right: QuantityValue): -1 | 0 | 1 {
