@@ -359,7 +359,7 @@ test('one scheduler serves all namespaces', async () => {
 });
 
 test('a key of topology is needed wherever pods are to be near or apart', async () => {
-  superseded('SCH-032', { by: 'v1.36', now: 'it may be empty nowhere, not even in preferences' });
+  superseded('SCH-032', { by: 'v1.8', now: 'it may be empty nowhere, not even in preferences' });
   await using cluster = await open();
   const labelSelector = { matchLabels: { app: 'web' } };
   const term = (topologyKey: string) => ({ labelSelector, topologyKey });

@@ -61,7 +61,7 @@ export async function startContainer(
     );
     if (id === undefined) return;
     parts.owners.set(id, pod.metadata.uid ?? '');
-    starter.say('Normal', 'Created', `Created container: ${container.name}`);
+    starter.say('Normal', 'Created', 'Container created');
     await starter.start(id, sandbox);
   } catch (error) {
     if (options.signal.aborted || options.interrupt.aborted) throw error;
@@ -296,7 +296,7 @@ class Starter {
       return;
     }
     this.#state.failures.delete(name);
-    this.say('Normal', 'Started', `Started container ${name}`);
+    this.say('Normal', 'Started', 'Container started');
     await this.#postStart(id, sandbox);
   }
 
