@@ -4,7 +4,7 @@
  * `runKubelet` registers the Node, watches the pods of this node and keeps one worker per pod
  * (`pods/pod-worker.ts`: look, plan, act, tell). Next in the flow: `pods/plan.ts` (pure), `act.ts`,
  * then `status.ts`. Beside the workers run the heartbeat (`node/node-registration.ts`), news from
- * the runtime (`runtime-news.ts`), clean-up (`leftovers.ts`), the node's server (`server/server.ts`).
+ * the runtime (`runtime-news.ts`), clean-up (`leftovers.ts`) and the server (`server/server.ts`).
  *
  * A kubelet that starts finds its containers by their labels and adopts them. Files keep only what
  * no runtime tells: devices and processors that were given, resizes, whom images were pulled for.
@@ -33,6 +33,7 @@ import { NodeRegistration, runNodeLease } from './node/node-registration.ts';
 import type { KubeletParts } from './parts.ts';
 import { openNodePlacement, plainPlacement } from './placement/choose-placement.ts';
 import type { NodePlacement } from './placement/placement.ts';
+import { hasBegun } from './pods/pod-facts.ts';
 import { PodWorker } from './pods/pod-worker.ts';
 import { withoutNulls } from './pods/without-nulls.ts';
 import { followRuntime } from './runtime-news.ts';
@@ -493,10 +494,4 @@ class Kubelet {
       await clock.sleep(limits.housekeepingMs, { signal });
     }
   }
-}
-
-/** It was taken before: it runs, it ends, or it has ended. */
-function hasBegun({ status = {}, metadata }: Pod): boolean {
-  if (status.startTime !== undefined || metadata.deletionTimestamp !== undefined) return true;
-  return status.phase === 'Succeeded' || status.phase === 'Failed';
 }

@@ -27,7 +27,11 @@ export async function openEvictor(
   },
 ): Promise<Evictor> {
   const { runtime, machine, paths, settings, recorder, clock, log, node } = parts;
-  const { imageFilesystems } = await runtime.imageFsInfo({ signal }).catch(() => noFilesystems);
+  const { imageFilesystems } = await runtime.imageFsInfo({ signal }).catch((error: unknown) => {
+    signal.throwIfAborted();
+    log.warn('the disk of images is not known, that of pods counts', { error });
+    return noFilesystems;
+  });
   const imagesPath = imageFilesystems[0]?.fsId?.mountpoint ?? paths.root;
   const images = new ImageGC(
     {

@@ -241,6 +241,12 @@ async function readContainer(
   };
 }
 
+/** It was taken before: it runs, it ends, or it has ended. */
+export function hasBegun({ status = {}, metadata }: Pod): boolean {
+  if (status.startTime !== undefined || metadata.deletionTimestamp !== undefined) return true;
+  return status.phase === 'Succeeded' || status.phase === 'Failed';
+}
+
 /** Between the list and the question it may have been removed; then it is simply not there. */
 async function goneAsUndefined<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
