@@ -110,7 +110,8 @@ test('a client certificate names user and groups; without one there is only publ
   assert.equal((await ask({ path: '/readyz' })).body.toString(), 'ok');
   const strangerCa = issueCertificate({ random }, { commonName: 'other', role: 'ca', ...validity });
   const stranger = issue('admin', 'client', strangerCa, ['system:masters']);
-  assert.equal((await ask({ path: configMaps, as: stranger })).status, 403);
+  assert.equal((await ask({ path: configMaps, as: stranger })).status, 401);
+  assert.equal((await ask({ path: '/readyz', as: stranger })).status, 401);
 });
 
 test('HTTP/2 carries many requests on one connection', async () => {

@@ -20,11 +20,11 @@ import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { requestEntityTooLarge } from '#api/errors.ts';
 import { present } from '#kit/assert.ts';
-import type { Identity, PlainRequest } from '#kit/transport.ts';
+import type { PlainRequest } from '#kit/transport.ts';
 import { breakOff, writeResponse } from './http-response.ts';
 import { handle } from './lifecycle.ts';
 import type { Parts } from './parts.ts';
-import { type Arrival, limits } from './request.ts';
+import { type Arrival, limits, type Peer } from './request.ts';
 import { SlowBodies } from './slow-bodies.ts';
 import { withAuthenticatedGroup } from './stages/authenticate.ts';
 import { Turns } from './turns.ts';
@@ -101,8 +101,8 @@ export async function listenHttp(given: Parts, options: ListenOptions): Promise<
     sessions.add(session);
     session.once('close', () => sessions.delete(session));
   });
-  const identities = new WeakMap<object, { readonly identity: Identity | undefined }>();
-  const identityFor = (socket: TLSSocket): Identity | undefined => {
+  const identities = new WeakMap<object, { readonly identity: Peer }>();
+  const identityFor = (socket: TLSSocket): Peer => {
     let known = identities.get(socket);
     if (known === undefined) {
       known = { identity: certificateIdentity(socket) };
@@ -170,7 +170,7 @@ function isOrdinary(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): bo
 /** Streams that break are told by their closing. */
 function ignore(): void {}
 
-function serve(parts: HttpParts, wire: Wire, peer: Identity | undefined): void {
+function serve(parts: HttpParts, wire: Wire, peer: Peer): void {
   const exchange = new Exchange(wire, peer);
   readBody(parts, wire, (body) => {
     if (body === 'too large') refuseBody(wire);
@@ -180,12 +180,12 @@ function serve(parts: HttpParts, wire: Wire, peer: Identity | undefined): void {
 
 /** One request and its answer. Its signal is made only when somebody waits on it. */
 class Exchange implements Arrival {
-  readonly peer: Identity | undefined;
+  readonly peer: Peer;
   readonly #wire: Wire;
   #plain: PlainRequest | undefined;
   #controller: AbortController | undefined;
 
-  constructor(wire: Wire, peer: Identity | undefined) {
+  constructor(wire: Wire, peer: Peer) {
     this.#wire = wire;
     this.peer = peer;
   }
@@ -234,10 +234,10 @@ function plainHeaders({ headers: given }: Wire): Readonly<Record<string, string>
   return headers;
 }
 
-/** Who the certificate names: CN is the user, each O a group. Undefined without a valid one. */
-export function certificateIdentity(socket: TLSSocket): Identity | undefined {
-  if (!socket.authorized) return undefined;
+/** Who the certificate names: CN is the user, each O a group. Undefined without one. */
+export function certificateIdentity(socket: TLSSocket): Peer {
   const certificate = socket.getPeerCertificate();
+  if (!socket.authorized) return certificate?.raw === undefined ? undefined : 'stranger';
   const { subject } = certificate;
   const name = subject?.CN;
   if (typeof name !== 'string' || name === '') return undefined;

@@ -11,13 +11,15 @@ import type { KubeObject } from '#api/object.ts';
 import type { Identity, PlainRequest, PlainResponse } from '#kit/transport.ts';
 import type { Entry } from '#store';
 
+/**
+ * Who is bound to a connection (direct transport, client certificate), if anybody: a bearer token
+ * may name somebody where nobody is. A stranger has a certificate of no authority of ours.
+ */
+export type Peer = Identity | 'stranger' | undefined;
+
 export interface Arrival {
   readonly request: PlainRequest;
-  /**
-   * Bound to the connection (direct transport, client certificate); a bearer token may replace
-   * none.
-   */
-  readonly peer: Identity | undefined;
+  readonly peer: Peer;
   /** Aborts when the client goes away or the server closes. */
   readonly signal: AbortSignal;
 }

@@ -10,10 +10,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { ApiError, badRequest, unknownResource } from '#api/errors.ts';
-import type { Identity, PlainRequest } from '#kit/transport.ts';
+import type { PlainRequest } from '#kit/transport.ts';
 import { acceptWebSocket } from '#kit/websocket.ts';
 import type { Parts } from './parts.ts';
-import type { ResourceInfo } from './request.ts';
+import type { Peer, ResourceInfo } from './request.ts';
 import { authenticate } from './stages/authenticate.ts';
 import { authorize } from './stages/authorize.ts';
 import { impersonate } from './stages/impersonate.ts';
@@ -30,7 +30,7 @@ export interface Upgrade {
   readonly request: IncomingMessage;
   readonly socket: Duplex;
   readonly head: Uint8Array;
-  readonly peer: Identity | undefined;
+  readonly peer: Peer;
 }
 
 const upgradable: ReadonlySet<string> = new Set(['exec', 'attach', 'portforward', 'proxy', 'log']);

@@ -1,7 +1,8 @@
 /**
  * Who asks? A client certificate or a bound identity (both come with the connection), else a
  * service-account or bootstrap token, else nobody in particular. A token that does not hold is 401,
- * never "anonymous". Next: authorize.
+ * never "anonymous"; nor is who shows nothing but a certificate of another authority. Next:
+ * authorize.
  */
 import { unauthorized } from '#api/errors.ts';
 import type { Identity } from '#kit/transport.ts';
@@ -35,12 +36,17 @@ export function authenticate(
 }
 
 function identify(parts: AuthenticateParts, arrival: Arrival): Identity {
-  if (arrival.peer !== undefined) return arrival.peer;
+  const { peer } = arrival;
+  if (peer !== undefined && peer !== 'stranger') return peer;
   const header = arrival.request.headers['authorization'];
-  if (header === undefined) return anonymous;
+  const nobody = (): Identity => {
+    if (peer === 'stranger') throw unauthorized();
+    return anonymous;
+  };
+  if (header === undefined) return nobody();
   const [scheme = '', token = ''] = header.trim().split(' ', 2);
   // Of other schemes, such as names with passwords, nobody here knows anything.
-  if (scheme.toLowerCase() !== 'bearer' || token === '') return anonymous;
+  if (scheme.toLowerCase() !== 'bearer' || token === '') return nobody();
   const identity = bearerOf(parts, token);
   if (identity === undefined) throw unauthorized();
   return withAuthenticatedGroup(identity);
