@@ -194,13 +194,14 @@ class Watcher implements Disposable {
   async wait(clock: Clock, signal: AbortSignal): Promise<void> {
     if (!this.#changed) {
       await new Promise<void>((resolve) => {
-        const cancel = clock.after(lookMs, resolve);
         const wake = (): void => {
           cancel();
+          signal.removeEventListener('abort', wake);
           resolve();
         };
+        const cancel = clock.after(lookMs, wake);
         this.#wake = wake;
-        signal.addEventListener('abort', wake, { once: true });
+        signal.addEventListener('abort', wake);
       });
     }
     this.#wake = undefined;
