@@ -122,6 +122,7 @@ function sizeFor(
   const pods = Math.max(1, size);
   const usedPercent = Math.floor((Math.round(loadMilli / pods) * 100) / askedMilli);
   const ratio = usedPercent / targetPercent;
-  const asked = Math.abs(ratio - 1) <= tolerance ? size : Math.ceil(ratio * pods);
+  const isNear = ratio >= 1 - tolerance && ratio <= 1 + tolerance;
+  const asked = isNear ? size : Math.ceil(ratio * pods);
   return Math.min(maxReplicas, Math.max(minReplicas, asked));
 }
