@@ -4,17 +4,17 @@
  * to over HTTPS. What they used of processor and memory is read from /proc.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Client, openClient, openHttpTransport } from '#client';
 import { systemClock } from '#kit/clock.ts';
 import { freePort } from '#test/cluster-process.ts';
+import { type ProcessUse, processUse } from '#test/process-use.ts';
 import { readAccess } from '../src/cluster/kubeconfig-access.ts';
 
 export const clock = systemClock();
 const entry = join(import.meta.dirname, '..', 'bin', 'coracle.js');
-const ticksPerSecond = 100;
 
 export class Program implements AsyncDisposable {
   readonly client: Client;
@@ -63,8 +63,8 @@ export class Program implements AsyncDisposable {
 
   get use(): Use {
     return {
-      server: useOf(this.#server),
-      nodes: this.#nodes.map(useOf).reduce(sum, { cpuMs: 0, pssMiB: 0 }),
+      server: processUse(this.#server.pid),
+      nodes: this.#nodes.map(({ pid }) => processUse(pid)).reduce(sum, { cpuMs: 0, pssMiB: 0 }),
     };
   }
 
@@ -81,20 +81,6 @@ export class Program implements AsyncDisposable {
 export interface Use {
   readonly server: ProcessUse;
   readonly nodes: ProcessUse;
-}
-
-export interface ProcessUse {
-  readonly cpuMs: number;
-  readonly pssMiB: number;
-}
-
-function useOf({ pid }: ChildProcess): ProcessUse {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const ticks = Number(fields[11]) + Number(fields[12]);
-  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-  const pssMiB = Number(/^Pss:\s+(\d+) kB/m.exec(rollup)?.[1] ?? 0) / 1024;
-  return { cpuMs: (ticks * 1000) / ticksPerSecond, pssMiB };
 }
 
 function sum(a: ProcessUse, b: ProcessUse): ProcessUse {

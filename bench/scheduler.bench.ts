@@ -19,7 +19,8 @@ import type { KubeObject } from '#api/object.ts';
 import { openClient, openHttpTransport } from '#client';
 import { systemClock } from '#kit/clock.ts';
 import { namespaces, nodes, pods, priorityClasses, serviceAccounts } from '#resources/kinds.ts';
-import { type Program, processorMs, startOurs, startUpstream } from './api/programs.ts';
+import { processorMs } from '#test/process-use.ts';
+import { type Program, startOurs, startUpstream } from './api/programs.ts';
 import { namespace, nodeOf, type Shape, shapesOf } from './scheduler/shapes.ts';
 
 const clock = systemClock();

@@ -4,14 +4,15 @@
  *
  * Goals: control plane 400 ms warm, 800 ms cold; 120 MiB idle (PSS); node 3 s; replicas 6 s.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '#kit/clock.ts';
 import { ClusterProcess, freePort } from '#test/cluster-process.ts';
+import { pssMiB } from '#test/process-use.ts';
 
 const clock = systemClock();
 const never = new AbortController().signal;
@@ -70,7 +71,7 @@ async function readyMs(start: Start): Promise<{ readonly ms: number; readonly ps
     }
     const ms = clock.monotonic() - startMs;
     await clock.sleep(start.idleMs ?? 300, { signal: never });
-    return { ms, pssMiB: pssMiB(child) };
+    return { ms, pssMiB: pssMiB(child.pid) };
   } finally {
     if (child.exitCode === null && child.signalCode === null) {
       const ended = new Promise((resolve) => child.once('exit', resolve));
@@ -91,11 +92,6 @@ function isReady(port: number): Promise<boolean> {
     asking.once('error', () => resolve(false));
     asking.end();
   });
-}
-
-function pssMiB(child: ChildProcess): number {
-  const text = readFileSync(`/proc/${child.pid}/smaps_rollup`, 'utf8');
-  return Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1] ?? 0) / 1024;
 }
 
 async function measureUp({ small }: { readonly small: boolean }): Promise<void> {

@@ -4,13 +4,14 @@
  * the same certificates and a data folder of their own that goes with them.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '#kit/clock.ts';
 import { systemRandom } from '#kit/random.ts';
 import { issueCertificate, type KeyPair } from '#kit/x509.ts';
 import { freePort } from '#test/cluster-process.ts';
+import { processorMs, pssMiB } from '#test/process-use.ts';
 import { Connection, type Target } from './connection.ts';
 import type { ServerSettings } from './server.ts';
 
@@ -171,18 +172,6 @@ async function stop(child: ChildProcess): Promise<void> {
   const cancel = clock.after(5_000, () => child.kill('SIGKILL'));
   await ended;
   cancel();
-}
-
-function pssMiB(pid: number | undefined): number {
-  const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-  return Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1] ?? 0) / 1024;
-}
-
-/** User and system time, in clock ticks of 10 ms behind the name in parentheses. */
-export function processorMs(pid: number | undefined): number {
-  const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 function issueAll(): Certificates {

@@ -3,17 +3,16 @@
  * bound to its node by us, and a watch that says when each runs. What the node's process used of
  * processor and memory is read from /proc.
  */
-import { readFileSync } from 'node:fs';
 import { type Client, openClient, openHttpTransport } from '#client';
 import { containerdLayout } from '#cri';
 import { systemClock } from '#kit/clock.ts';
 import { pods } from '#resources/kinds.ts';
 import type { Pod, PodSpec } from '#resources/types/core-v1.ts';
 import { ClusterProcess } from '#test/cluster-process.ts';
+import { type ProcessUse, processUse } from '#test/process-use.ts';
 
 const clock = systemClock();
 const { signal } = new AbortController();
-const ticksPerSecond = 100;
 const untilMs = 120_000;
 export const image = 'localhost/busybox:1.35';
 export const idleCommand = ['sh', '-c', 'trap exit TERM; sleep 86400 & wait'];
@@ -27,7 +26,7 @@ export interface BenchNode extends AsyncDisposable {
   readonly clusterId: string;
   readonly times: { readonly nodeReady: number; readonly dnsReady: number };
   /** What the node's process has used since its start, and holds now. */
-  use(): { readonly cpuMs: number; readonly pssMiB: number };
+  use(): ProcessUse;
   /** Makes pods, all at once, and resolves with the milliseconds until the last one runs. */
   start(names: readonly string[], spec?: (name: string) => Partial<PodSpec>): Promise<number>;
   /** Resolves when none is left, in the API and on the node. */
@@ -60,7 +59,7 @@ export async function openBenchNode(files: ClusterFiles): Promise<BenchNode> {
     const socketPath = containerdLayout(cluster.dataDir, state.id).socketPath;
     return {
       ...{ cluster, client, nodeName, nodeIP, socketPath, clusterId: state.id, times },
-      use: () => useOf(agent.pid),
+      use: () => processUse(agent.pid),
       start: (names, spec) => startPods(client, watch, { names, nodeName, spec }),
       removeAll: (names) => removePods(client, watch, names),
       [Symbol.asyncDispose]: async () => {
@@ -156,13 +155,4 @@ async function removePods(
     names.map((name) => client.delete(pods, { namespace: 'default', name }, { signal })),
   );
   await watch.until((all) => names.every((name) => !all.has(name)), 'they are gone');
-}
-
-function useOf(pid: number): { readonly cpuMs: number; readonly pssMiB: number } {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const ticks = Number(fields[11]) + Number(fields[12]);
-  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-  const pssMiB = Number(/^Pss:\s+(\d+) kB/m.exec(rollup)?.[1] ?? 0) / 1024;
-  return { cpuMs: (ticks * 1000) / ticksPerSecond, pssMiB };
 }

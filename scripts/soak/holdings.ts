@@ -3,11 +3,12 @@
  * many mounts, cgroups, namespaces, rules, links, tasks and folders there are that come of pods.
  * `scripts/soak.ts` reads it before and after; what grew is a leak.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { containerdLayout } from '#cri';
 import { runCommand } from '#kit/run-command.ts';
 import type { ClusterProcess } from '#test/cluster-process.ts';
+import { pssMiB } from '#test/process-use.ts';
 import { readMachineState } from '../leftovers.ts';
 
 export type Holdings = Readonly<Record<string, number>>;
@@ -59,10 +60,8 @@ function allowed(name: string, old: number): number {
 
 function ofProcess(name: string, pid: number | undefined): Holdings {
   if (pid === undefined) throw new Error(`there is no process of the ${name}`);
-  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-  const memory = Number(/^Pss:\s+(\d+) kB/m.exec(rollup)?.[1] ?? 0) / 1024;
   return {
-    [`${name}: memory (PSS), MiB`]: memory,
+    [`${name}: memory (PSS), MiB`]: pssMiB(pid),
     [`${name}: descriptors`]: readdirSync(`/proc/${pid}/fd`).length,
   };
 }
