@@ -18,6 +18,8 @@ import type { Wire } from './wire.ts';
 /** As upstream: what is shorter is not worth it, and the fastest level is enough. */
 const gzipBytesMin = 128 * 1024;
 const gzipOptions = { level: 1 } as const;
+/** A part of a live stream that waits for no others to go out with: logs come in such. */
+const fullPartBytes = 8 * 1024;
 const packedHeaders = { 'content-encoding': 'gzip', vary: 'Accept-Encoding' } as const;
 
 const compress = promisify<Uint8Array, { level: number }, Buffer>(gzip);
@@ -97,8 +99,9 @@ class LiveAnswer {
     const { outgoing } = this.#wire;
     if (outgoing.destroyed) return;
     if (done === true) outgoing.end();
-    else if (outgoing.write(value)) this.#deps.turns.rest(this.#go);
-    else whenDrained(outgoing, this.#go);
+    else if (!outgoing.write(value)) whenDrained(outgoing, this.#go);
+    else if (value.length < fullPartBytes) this.#deps.turns.rest(this.#go);
+    else this.#go();
   };
   readonly #onFailure = (error: unknown): void => breakOff(this.#deps, this.#wire, error);
 
