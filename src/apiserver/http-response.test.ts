@@ -27,7 +27,12 @@ function live(body: AsyncIterable<Uint8Array>): { readonly rests: number[]; all:
     rests.push(outgoing.readableLength);
     resume();
   };
-  writeResponse({ turns, log: silentLog }, wire, { status: 200, headers: {}, body, live: true });
+  void writeResponse({ turns, log: silentLog }, wire, {
+    status: 200,
+    headers: {},
+    body,
+    live: true,
+  });
   return { rests, all: text(outgoing) };
 }
 
