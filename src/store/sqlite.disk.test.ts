@@ -152,6 +152,7 @@ const format1 = `
 
 test('an older format is migrated, and a copy of the file is kept', async () => {
   const folder = temporaryFolder();
+  const harness = await openHarness();
   try {
     const file = join(folder.path, 'state.db');
     make(file, format1);
@@ -163,7 +164,7 @@ test('an older format is migrated, and a copy of the file is kept', async () => 
     equal(store.watch({ prefix: '', afterRevision: 40 }, new Record()), undefined);
     const written = await store.put({ key: '/a', value: bytes('A'), expect: { revision: 40 } });
     deepEqual(written, { ok: true, revision: 42 });
-    const bench = new Bench(clock, await openHarness(), store);
+    const bench = new Bench(clock, harness, store);
     await clock.advance(6000);
     await bench.until(() => store.get('/ending') === undefined);
     await store[Symbol.asyncDispose]();
@@ -175,6 +176,7 @@ test('an older format is migrated, and a copy of the file is kept', async () => 
     equal(text(again.get('/a')?.value), 'A');
     await again[Symbol.asyncDispose]();
   } finally {
+    await harness.close();
     folder.remove();
   }
 });
