@@ -421,7 +421,7 @@ export const lifecycle: Walkthroughs = {
     covers('POD-109', 'POD-111', 'POD-174', 'VOL-014', 'VOL-142');
     const mounts = (...names: readonly string[]) =>
       names.map((name) => ({ name, mountPath: `/${name}` }));
-    const count = 'echo x >> /work/tries; [ $(wc -l < /work/tries) -ge 2 ]';
+    const count = 'echo x >> /kept/tries; [ $(wc -l < /kept/tries) -ge 2 ]';
     await walk.create(
       { ...service('', {}), kind: 'Secret', metadata: { name: 'init-only' }, spec: undefined },
       podOf('init-never', {
@@ -432,11 +432,11 @@ export const lifecycle: Walkthroughs = {
       podOf('init-again', {
         restartPolicy: 'Always',
         initContainers: [
-          { ...shell(count, { name: 'init', volumeMounts: mounts('work', 'keys') }), image: nginx },
+          { ...shell(count, { name: 'init', volumeMounts: mounts('kept', 'keys') }), image: nginx },
         ],
-        containers: [shell(stay, { volumeMounts: mounts('work') })],
+        containers: [shell(stay, { volumeMounts: mounts('kept') })],
         volumes: [
-          { name: 'work', emptyDir: {} },
+          { name: 'kept', emptyDir: {} },
           { name: 'keys', secret: { secretName: 'init-only' } },
         ],
       }),
@@ -449,7 +449,7 @@ export const lifecycle: Walkthroughs = {
     assert.equal(statusOf(pod, 'init').restartCount, 1);
     const { exitCode, reason } = statusOf(pod, 'init').state?.terminated ?? {};
     assert.deepEqual([exitCode, reason], [0, 'Completed']);
-    assert.equal(await walk.exec('init-again', 'cat', '/work/tries'), 'x\nx\n');
+    assert.equal(await walk.exec('init-again', 'cat', '/kept/tries'), 'x\nx\n');
     const list = await walk.tryKubectl(
       'exec',
       'init-again',
