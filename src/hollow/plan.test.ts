@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Container, Pod, PodStatus } from '#resources/types/core-v1.ts';
 import { type ContainerLife, type Exit, type PodLife, type Run, restartDelayMs } from './life.ts';
-import { type Action, planPod } from './plan.ts';
+import { type Action, endOfRemoved, planPod } from './plan.ts';
 
 const startMs = Date.UTC(2026, 0, 1);
 const stopMs = 500;
@@ -270,6 +270,15 @@ test('a pod of which nobody knows anything ends without addresses', () => {
 test('a pod that is deleted for good and held by a finalizer is left alone', () => {
   assert.deepEqual(plan(dying(30, { phase: 'Failed' }), undefined, 0), [{ do: 'delete' }]);
   assert.deepEqual(plan(dying(0, { phase: 'Failed' }), undefined, 0), []);
+});
+
+test('containers of a pod that was removed at once need their time to stop, if they run', () => {
+  const lastsMs = (life: PodLife, afterMs: number): number =>
+    endOfRemoved({ pod: pod(), life, stopMs }, startMs + afterMs) - startMs - afterMs;
+  assert.equal(lastsMs(up, 4000), stopMs);
+  assert.equal(lastsMs({ ...up, stoppedMs: startMs + 4100 }, 4000), 100);
+  assert.equal(lastsMs(begun, 500), 0);
+  assert.equal(lastsMs(ends(0), 6000), 0);
 });
 
 test('readiness gates hold readiness back', () => {

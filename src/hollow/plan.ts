@@ -114,6 +114,15 @@ function planEnd({ pod, life, stopMs }: PodView, nowMs: number): readonly Action
   return isOver(pod) ? [{ do: 'delete' }] : [write, { do: 'delete' }];
 }
 
+/** When the last container ends of a pod that was removed without waiting for its node. */
+export function endOfRemoved(
+  { pod, life, stopMs }: { readonly pod: Pod; readonly life: PodLife; readonly stopMs: number },
+  nowMs: number,
+): number {
+  if (!isRunning(pod, life, nowMs)) return nowMs;
+  return Math.min(life.stoppedMs ?? Number.POSITIVE_INFINITY, nowMs + stopMs);
+}
+
 function isRunning(pod: Pod, life: PodLife, nowMs: number): boolean {
   return [...initContainersOf(pod), ...containersOf(pod)].some(({ name }) => {
     const run = life.containers.get(name)?.run;

@@ -25,7 +25,7 @@ import {
   type Run,
 } from './life.ts';
 import type { HollowNode } from './node.ts';
-import { type Action, planPod } from './plan.ts';
+import { type Action, endOfRemoved, planPod } from './plan.ts';
 
 export const podLimits = {
   /** Pods worked on at the same time. */
@@ -106,12 +106,27 @@ class PodRunner {
     this.#nodes = sources.known;
   }
 
-  forget({ metadata, spec }: Pod): void {
-    const { uid = '' } = metadata;
-    if (!this.#lives.delete(uid)) return;
-    const nodeName = spec?.nodeName ?? '';
-    this.#addresses.get(nodeName)?.giveBack(uid);
-    this.#deps.log.info('pod stopped', { uid, node: nodeName });
+  /** The pod is gone; containers that still run (it was killed at once) need their time to stop. */
+  forget(pod: Pod): void {
+    const { clock, log, scope } = this.#deps;
+    const { uid = '' } = pod.metadata;
+    const life = this.#lives.get(uid);
+    if (life === undefined) return;
+    this.#lives.delete(uid);
+    const nodeName = pod.spec?.nodeName ?? '';
+    const stopped = (): void => {
+      this.#addresses.get(nodeName)?.giveBack(uid);
+      log.info('pod stopped', { uid, node: nodeName });
+    };
+    const { stopMs } = this.#options.delays;
+    const nowMs = clock.now();
+    const lastsMs = endOfRemoved({ pod, life, stopMs }, nowMs) - nowMs;
+    if (lastsMs <= 0) stopped();
+    else
+      scope.spawn(async (signal) => {
+        await clock.sleep(lastsMs, { signal });
+        stopped();
+      });
   }
 
   async reconcile(key: string, signal: AbortSignal): Promise<void> {

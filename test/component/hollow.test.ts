@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Client, openClient } from '#client';
 import { type HollowOptions, runHollowNodes } from '#hollow';
-import { silentLog } from '#kit/log.ts';
+import { type Logger, silentLog } from '#kit/log.ts';
 import { seededRandom } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
@@ -21,11 +21,14 @@ interface HollowWorld extends AsyncDisposable {
   restart(): Promise<void>;
 }
 
-async function openWorld(options: Omit<HollowOptions, 'signal'>): Promise<HollowWorld> {
+async function openWorld(
+  options: Omit<HollowOptions, 'signal'>,
+  log: Logger = silentLog,
+): Promise<HollowWorld> {
   const clock = new VirtualClock();
   const server = await openTestServer({ clock });
   const client = openClient({ transport: server.transport, clock });
-  const deps = { client, clock, random: seededRandom(1), log: silentLog };
+  const deps = { client, clock, random: seededRandom(1), log };
   const never = new AbortController().signal;
   const begin = (): Scope => {
     const scope = new Scope(never);
@@ -166,4 +169,19 @@ test('a process that begins anew starts its pods anew', async () => {
   const pod = await client.get(pods, at, { signal });
   assert.equal(readyOf(pod), 'True');
   assert.equal(pod.status?.containerStatuses?.[0]?.restartCount, 1);
+});
+
+test('a pod that is killed at once stops after a while, and only then frees its address', async () => {
+  const messages: string[] = [];
+  const log: Logger = { ...silentLog, info: (message) => messages.push(message) };
+  const delays = { startMs: 100, readyMs: 0, stopMs: 3_000 };
+  await using world = await openWorld({ delays }, log);
+  const { client, clock, signal } = world;
+  await makePod(world);
+  await clock.advance(1_000);
+  await client.delete(pods, at, { gracePeriodSeconds: 0, signal });
+  await clock.advance(2_000);
+  assert.deepEqual(messages.slice(1), ['pod started']);
+  await clock.advance(2_000);
+  assert.deepEqual(messages.slice(1), ['pod started', 'pod stopped']);
 });
