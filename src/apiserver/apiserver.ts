@@ -3,6 +3,7 @@
  * walk of one request; `http.ts` is the only file that knows Node's HTTP.
  */
 import type { Catalog } from '#api/catalog.ts';
+import type { RuntimeConfig } from '#api/runtime-config.ts';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
@@ -33,6 +34,7 @@ import { ServiceAllocator } from './services/service-allocator.ts';
 import { withAuthenticatedGroup } from './stages/authenticate.ts';
 import type { Component } from './subresources/component-status.ts';
 import { KubeletProxy } from './subresources/kubelet-proxy.ts';
+import { reviewFacts } from './subresources/reviews.ts';
 import { warmUp } from './warm-up.ts';
 import { WatchHub } from './watch/watch-hub.ts';
 
@@ -61,6 +63,8 @@ export interface ApiServerOptions {
   readonly serviceAccountIssuer: string;
   /** Put legacy group versions (extensions/v1beta1, …) into discovery. */
   readonly legacyVersions: boolean;
+  /** Versions and resources that are not served; all are where this is absent. */
+  readonly runtimeConfig?: RuntimeConfig | undefined;
   /** How to reach kubelets: client certificate for the node proxy (logs, exec, port-forward). */
   readonly kubeletClient?:
     | { readonly ca: string; readonly cert: string; readonly key: string }
@@ -103,6 +107,7 @@ export async function openApiServer(
 ): Promise<ApiServer> {
   const closing = new AbortController();
   const state = { draining: false };
+  if (options.runtimeConfig !== undefined) deps.catalog.restrict(options.runtimeConfig);
   const parts = makeParts(deps, options, state);
   await bootstrap(parts);
   const strays = await repairServices(parts);
@@ -134,6 +139,12 @@ export async function openApiServer(
       await work.join();
     },
   };
+}
+
+/** As `batch/v1`, and `/v1` of the core: what could be served, whatever is switched off. */
+export function knownVersions({ resources }: Catalog): ReadonlySet<string> {
+  const all = [...resources].flatMap(({ views }) => views);
+  return new Set([...all, ...reviewFacts].map(({ group, version }) => `${group}/${version}`));
 }
 
 function makeParts(

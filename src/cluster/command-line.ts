@@ -143,7 +143,10 @@ function addClusterFlags(command: Command): Command {
     )
     .option('--service-node-port-range <ports>', 'ports of NodePort Services (30000-32767)')
     .option('--tls-san <name...>', 'more names and addresses in the API certificate')
-    .option('--runtime-config <list>', 'api/legacy=false hides the group versions of old manifests')
+    .option(
+      '--runtime-config <list>',
+      'versions that are on and off, as batch/v1=false,api/legacy=false',
+    )
     .option('--scheduler-config <file>', 'KubeSchedulerConfiguration of the scheduler')
     .option('--images <dir...>', 'more folders of image archives to load at start')
     .option('--private-registry <file>', registryHelp)

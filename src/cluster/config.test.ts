@@ -11,7 +11,6 @@ test('root on Linux gets containers, anybody else a hollow node', () => {
   assert.equal(root.node, 'containerd');
   assert.equal(root.dataDir, '/var/lib/coracle');
   assert.equal(root.store, 'sqlite');
-  assert.equal(root.legacyVersions, true);
   const user = readConfig({}, laptop);
   assert.equal(user.node, 'hollow');
   assert.match(user.dataDir, /\.local\/share\/coracle$/);
@@ -43,11 +42,4 @@ test('copies are daily and seven, and a stop waits for nothing, unless told', ()
   assert.equal(readConfig({ leaderElect: true }, server).leaderElect, true);
   const told = readConfig({ backupInterval: '0', shutdownDelayDuration: '1m10s' }, server);
   assert.deepEqual([told.backupIntervalMs, told.shutdownDelayMs], [0, 70_000]);
-});
-
-test('the switch of legacy versions is upstream runtime-config', () => {
-  const legacy = (runtimeConfig: string) => readConfig({ runtimeConfig }, server).legacyVersions;
-  assert.equal(legacy('api/legacy=false'), false);
-  assert.equal(legacy('api/legacy=true'), true);
-  assert.equal(legacy('batch/v1=true,api/legacy=false'), false);
 });

@@ -4,6 +4,7 @@
  */
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { type RuntimeConfig, readRuntimeConfig } from '#api/runtime-config.ts';
 import { parseDuration } from '#kit/duration.ts';
 import type { Level } from '#kit/log.ts';
 import { type ImageSources, imageSources } from './image-sources.ts';
@@ -28,8 +29,8 @@ export interface ClusterConfig {
   readonly kubeconfig: boolean;
   /** Leave the pods running when the cluster stops. */
   readonly leavePods: boolean;
-  /** Serve legacy group versions in discovery. */
-  readonly legacyVersions: boolean;
+  /** Group versions and resources that are switched on and off. */
+  readonly runtimeConfig: RuntimeConfig;
   /** Folders whose `*.tar` images are loaded at start. */
   readonly imageDirs: readonly string[];
   readonly logLevel: Level;
@@ -127,7 +128,7 @@ export function readConfig(flags: Flags, machine: Machine): ClusterConfig {
     kubeconfig: flags.kubeconfig ?? true,
     leavePods: flags.leavePods ?? false,
     leaderElect: flags.leaderElect ?? false,
-    legacyVersions: legacyVersions(flags.runtimeConfig),
+    runtimeConfig: runtimeConfig(flags.runtimeConfig ?? ''),
     imageDirs: flags.images ?? [],
     logLevel: Number(flags.v ?? 0) >= 2 ? 'debug' : 'info',
     schedulerConfig:
@@ -163,9 +164,10 @@ function portRange(text: string | undefined): ClusterConfig['nodePortRange'] {
   return { first, last };
 }
 
-function legacyVersions(runtimeConfig: string | undefined): boolean {
-  const setting = runtimeConfig?.split(',').find((part) => part.startsWith('api/legacy'));
-  return setting === undefined || !setting.endsWith('=false');
+function runtimeConfig(text: string): RuntimeConfig {
+  const read = readRuntimeConfig(text);
+  if (read.ok) return read.config;
+  throw new ConfigError(`--runtime-config ${text}: ${read.problem}`);
 }
 
 function duration(flag: string, text: string): number {

@@ -7,7 +7,9 @@
  */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { type ApiServer, openApiServer } from '#apiserver';
+import type { Catalog } from '#api/catalog.ts';
+import { type RuntimeConfig, versionsAskedFor } from '#api/runtime-config.ts';
+import { type ApiServer, knownVersions, openApiServer } from '#apiserver';
 import { type Client, openClient } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
@@ -18,7 +20,7 @@ import { type Copied, openMemoryStore, openSqliteStore, type Store } from '#stor
 import { backupFolder, runBackups, storePath } from './backups.ts';
 import type { Certificates } from './certificates.ts';
 import { runComponentServers } from './component-servers.ts';
-import type { ClusterConfig } from './config.ts';
+import { type ClusterConfig, ConfigError } from './config.ts';
 import { ControlFigures, runControl } from './control.ts';
 import type { JoinToken } from './join-token.ts';
 import { type ClusterState, nthAddress } from './state.ts';
@@ -62,10 +64,12 @@ export async function openControlPlane(
   const { config, state } = options;
   let { certificates } = options;
   const schedulerConfig = await readSchedulerConfig(config);
+  const catalog = openCatalog();
+  requireVersions(catalog, config.runtimeConfig);
   const store = await openClusterStore(deps, config);
   const figures = new ControlFigures();
   const server = await openApiServer(
-    { ...deps, store, catalog: openCatalog() },
+    { ...deps, store, catalog },
     {
       serviceCIDR: state.serviceCIDR,
       secondServiceCIDR: state.secondServiceCIDR,
@@ -73,7 +77,8 @@ export async function openControlPlane(
       advertise: { address: options.nodeIP, port: state.apiPort },
       serviceAccountKey: certificates.serviceAccountKey,
       serviceAccountIssuer: `https://kubernetes.default.svc.${state.clusterDomain}`,
-      legacyVersions: config.legacyVersions,
+      legacyVersions: true,
+      runtimeConfig: config.runtimeConfig,
       components: controlComponents(() => figures.runs),
       kubeletClient: kubeletClient(() => certificates),
     },
@@ -135,6 +140,14 @@ export async function openControlPlane(
       await store[Symbol.asyncDispose]();
     },
   };
+}
+
+/** What upstream has in its code, and switches off, may not be there at all. */
+function requireVersions(catalog: Catalog, config: RuntimeConfig): void {
+  const known = knownVersions(catalog);
+  const missing = versionsAskedFor(config).filter((version) => !known.has(version));
+  if (missing.length === 0) return;
+  throw new ConfigError(`--runtime-config: not served by this server: ${missing.join(', ')}`);
 }
 
 /** Asks who somebody is and what they may. */

@@ -167,13 +167,14 @@ function groupsOf(catalog: Catalog, { legacyVersions }: DiscoveryOptions): reado
   for (const resource of catalog.resources) {
     for (const view of resource.views) {
       const legacy = view.legacy === true;
-      if (legacy && !legacyVersions) continue;
+      if ((legacy && !legacyVersions) || !catalog.serves(view)) continue;
       const found = versionOf(view.group, view.version, legacy);
       found.legacy &&= legacy;
       found.kinds.push({ resource, view });
     }
   }
   for (const review of reviewFacts) {
+    if (!catalog.answers(review, `${review.kind.toLowerCase()}s`)) continue;
     versionOf(review.group, review.version, false).reviews.push(review);
   }
   const isLegacy = (versions: readonly VersionKinds[]): boolean =>

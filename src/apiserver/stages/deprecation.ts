@@ -58,7 +58,7 @@ export function warnOfVersion(
   const at = group === '' ? version : `${group}/${version}`;
   // Nearly every request ends here.
   if (version === 'v1' && plural !== 'endpoints' && plural !== 'componentstatuses') return;
-  const kind = catalog.findPlural(info, plural)?.resource.kind;
+  const kind = catalog.findServed(info, plural)?.resource.kind;
   if (kind === undefined) return;
   const fate = fates[`${at} ${kind}`] ?? fates[at];
   if (fate === undefined) return;

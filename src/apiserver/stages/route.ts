@@ -75,9 +75,9 @@ export function route(parts: Parts, routed: Routed): Promise<Answer> {
   const { info, identity, output, arrival } = routed;
   const { request } = arrival;
   if (info.type === 'path') return answerPath(parts, info, arrival);
-  const served = parts.catalog.findPlural(info, info.plural);
+  const served = parts.catalog.findServed(info, info.plural);
   if (served === undefined) {
-    const review = findReview(info);
+    const review = parts.catalog.answers(info, info.plural) ? findReview(info) : undefined;
     if (review === undefined || info.verb !== 'create') throw unknownResource();
     return answerReview(parts, review, { info, identity, output, arrival });
   }
