@@ -9,6 +9,7 @@ import type { AssertionError } from 'node:assert';
 import type { KindOf } from '#api/kind-of.ts';
 import type { KubeObject } from '#api/object.ts';
 import { type Client, type Informers, openRecorder, type Recorder } from '#client';
+import { assert } from '#kit/assert.ts';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
@@ -33,10 +34,11 @@ import { openReplicaSetController } from './replica-set/replica-set.ts';
 import { openReplicationController } from './replica-set/replication-controller.ts';
 import { openRootCAController } from './root-ca.ts';
 import { openServiceAccountController } from './service-account.ts';
+import { type ControllersSettings, defaultSettings, isEnabled, offByDefault } from './settings.ts';
 import { openStatefulSetController } from './stateful-set/stateful-set.ts';
 import { openTaintEvictionController } from './taint-eviction/taint-eviction.ts';
 import { openTTLAfterFinishedController } from './ttl-after-finished/ttl-after-finished.ts';
-import { openUpkeepControllers } from './upkeep.ts';
+import { type Opener, type Parts, upkeepControllers } from './upkeep.ts';
 
 export interface ControllersDeps {
   readonly client: Client;
@@ -52,8 +54,8 @@ export interface ControllersDeps {
 }
 
 export interface ControllersOptions {
-  /** Pod addresses of the cluster, as `10.42.0.0/16`; each node gets a /24 of it. */
-  readonly clusterCIDR: string;
+  /** Pod addresses of the cluster, as `10.42.0.0/16`: each node gets a block. None: none does. */
+  readonly clusterCIDR: string | undefined;
   /** PEM of the certificate authority that pods verify the API server with. */
   readonly rootCA: string;
   /** Signs certificates that are asked for; without it nothing is signed. */
@@ -62,6 +64,7 @@ export interface ControllersOptions {
   readonly approvesServing?: boolean | undefined;
   /** Kinds that namespaces contain and owners refer to; those of the slice if absent. */
   readonly kinds?: (() => readonly KindOf<KubeObject>[]) | undefined;
+  readonly settings?: ControllersSettings | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -83,32 +86,69 @@ export async function runControllers(
   await scope.join();
 }
 
-/** The garbage collector is last: of kinds that others keep whole it then shares their copy. */
-function openAll(deps: ControllerDeps, options: ControllersOptions): readonly Controller[] {
-  const kinds = options.kinds ?? ((): readonly KindOf<KubeObject>[] => knownKinds);
-  const nodePatches = new NodePatches(deps);
-  return [
-    openDeploymentController(deps),
-    openReplicaSetController(deps),
-    openReplicationController(deps),
-    openStatefulSetController(deps),
-    openDaemonSetController(deps),
-    openJobController(deps),
-    openCronJobController(deps),
-    openDisruptionController(deps, { kinds }),
-    openTTLAfterFinishedController(deps),
-    openEndpointSliceController(deps),
-    ...openUpkeepControllers({ ...deps, nodePatches }, { ...options, kinds }),
-    openNamespaceController(deps, { kinds }),
-    openServiceAccountController(deps),
-    openRootCAController(deps, { rootCA: options.rootCA }),
-    openNodeIpamController({ ...deps, nodePatches }, { clusterCIDR: options.clusterCIDR }),
-    openNodeLifecycleController({ ...deps, nodePatches }),
-    openTaintEvictionController(deps),
-    openPodGCController(deps),
-    // Events are many, own nothing, and go by themselves.
+/**
+ * By upstream's names. The garbage collector is last: of kinds that others keep whole it then
+ * shares their copy.
+ */
+const openers: Readonly<Record<string, Opener>> = {
+  'deployment-controller': ({ deps }) => openDeploymentController(deps),
+  'replicaset-controller': ({ deps }) => openReplicaSetController(deps),
+  'replicationcontroller-controller': ({ deps }) => openReplicationController(deps),
+  'statefulset-controller': ({ deps }) => openStatefulSetController(deps),
+  'daemonset-controller': ({ deps }) => openDaemonSetController(deps),
+  'job-controller': ({ deps }) => openJobController(deps),
+  'cronjob-controller': ({ deps }) => openCronJobController(deps),
+  'disruption-controller': ({ deps, kinds }) => openDisruptionController(deps, { kinds }),
+  'ttl-after-finished-controller': ({ deps }) => openTTLAfterFinishedController(deps),
+  'endpointslice-controller': ({ deps, settings }) =>
+    openEndpointSliceController(deps, {
+      perSlice: settings.endpointsPerSlice,
+      batchMs: settings.batchMs['endpointslice-controller'],
+    }),
+  ...upkeepControllers,
+  'namespace-controller': ({ deps, kinds }) => openNamespaceController(deps, { kinds }),
+  'serviceaccount-controller': ({ deps }) => openServiceAccountController(deps),
+  'root-ca-certificate-publisher-controller': ({ deps, rootCA }) =>
+    openRootCAController(deps, { rootCA }),
+  'node-ipam-controller': ({ deps, clusterCIDR, settings }) => {
+    if (clusterCIDR === undefined) return undefined;
+    const { nodeMaskSize: maskSize, serviceCIDR } = settings;
+    return openNodeIpamController(deps, { clusterCIDR, maskSize, serviceCIDR });
+  },
+  'node-lifecycle-controller': ({ deps, settings }) =>
+    openNodeLifecycleController(deps, settings.health),
+  'taint-eviction-controller': ({ deps }) => openTaintEvictionController(deps),
+  'pod-garbage-collector-controller': ({ deps, settings }) =>
+    openPodGCController(deps, settings.terminatedPodsMax),
+  // Events are many, own nothing, and go by themselves.
+  'garbage-collector-controller': ({ deps, kinds }) =>
     openGarbageCollector(deps, { kinds: kinds().filter(({ kind }) => kind !== 'Event') }),
-  ];
+};
+
+/** Every controller that there is. */
+export const controllerNames: readonly string[] = Object.keys(openers);
+
+function openAll(deps: ControllerDeps, options: ControllersOptions): readonly Controller[] {
+  const { settings = defaultSettings, kinds = () => knownKinds } = options;
+  const { clusterCIDR, rootCA, issuer, approvesServing = false } = options;
+  const parts: Parts = {
+    ...{ kinds, clusterCIDR, rootCA, issuer, approvesServing, settings },
+    deps: { ...deps, nodePatches: new NodePatches(deps) },
+  };
+  return Object.entries(openers).flatMap(([name, open]) => {
+    const onByDefault = !offByDefault.includes(name);
+    if (!isEnabled(name, settings.controllers, { onByDefault })) return [];
+    const opened = open(parts);
+    if (opened === undefined) return [];
+    assert(opened.name === name, 'a controller runs under the name by which it is chosen');
+    return [{ ...opened, workers: settings.workers[name] ?? opened.workers }];
+  });
 }
 
 export { ControllersMetrics } from './metrics.ts';
+export {
+  type ControllersSettings,
+  defaultSettings,
+  isEnabled,
+  offByDefault,
+} from './settings.ts';

@@ -1,6 +1,7 @@
 /**
- * Gives each node a /24 of the cluster's pod addresses (`spec.podCIDR`). The first free one in
- * order; a node keeps what it has. What was given and is not in the cache yet counts as taken.
+ * Gives each node a block of the cluster's pod addresses (`spec.podCIDR`), a /24 if not told
+ * otherwise. The first free one in order; a node keeps what it has. What was given and is not in
+ * the cache yet counts as taken.
  */
 
 import { formatIPv4, parseCIDR, rangeSize } from '#kit/ip.ts';
@@ -11,11 +12,16 @@ import { ignoreNotFound } from './api-failure.ts';
 import type { Controller, ControllerDeps } from './controller.ts';
 import { type NodePatches, nodeWorkers } from './node-patches.ts';
 
-const nodeBits = 24;
-const blockSize = 2 ** (32 - nodeBits);
+interface BlockOptions {
+  /** Bits of the network part of a block. */
+  readonly maskSize?: number | undefined;
+  readonly serviceCIDR?: string | undefined;
+}
 
 /** Which node has which block. Giving one costs the same however many there are. */
 export class NodeBlocks {
+  readonly #maskSize: number;
+  readonly #blockSize: number;
   readonly #base: number;
   readonly #count: number;
   readonly #byNode = new Map<string, string>();
@@ -23,10 +29,25 @@ export class NodeBlocks {
   /** Below it all blocks are taken. */
   #firstFree = 0;
 
-  constructor(clusterCIDR: string) {
+  constructor(clusterCIDR: string, { maskSize = 24, serviceCIDR }: BlockOptions = {}) {
     const range = parseCIDR(clusterCIDR);
+    this.#maskSize = maskSize;
+    this.#blockSize = 2 ** (32 - maskSize);
     this.#base = range?.base ?? 0;
-    this.#count = range === undefined ? 0 : Math.floor(rangeSize(range) / blockSize);
+    this.#count = range === undefined ? 0 : Math.floor(rangeSize(range) / this.#blockSize);
+    const services = serviceCIDR === undefined ? undefined : parseCIDR(serviceCIDR);
+    if (services !== undefined) this.#occupy(services.base, rangeSize(services));
+  }
+
+  /** Addresses that stand for Services are no node's. */
+  #occupy(base: number, size: number): void {
+    const first = Math.max(0, Math.floor((base - this.#base) / this.#blockSize));
+    const end = Math.min(this.#count, Math.ceil((base + size - this.#base) / this.#blockSize));
+    for (let index = first; index < end; index++) this.#holders.set(this.#blockAt(index), 1);
+  }
+
+  #blockAt(index: number): string {
+    return `${formatIPv4(this.#base + index * this.#blockSize)}/${this.#maskSize}`;
   }
 
   /** The first free block, or the one that the node was given before; undefined: none is left. */
@@ -34,7 +55,7 @@ export class NodeBlocks {
     const known = this.#byNode.get(node);
     if (known !== undefined) return known;
     for (; this.#firstFree < this.#count; this.#firstFree++) {
-      const block = `${formatIPv4(this.#base + this.#firstFree * blockSize)}/${nodeBits}`;
+      const block = this.#blockAt(this.#firstFree);
       if (this.#holders.has(block)) continue;
       this.hold(node, block);
       return block;
@@ -57,18 +78,19 @@ export class NodeBlocks {
     if (left > 0) this.#holders.set(block, left);
     else this.#holders.delete(block);
     const base = parseCIDR(block)?.base ?? this.#base;
-    if (left === 0) this.#firstFree = Math.min(this.#firstFree, (base - this.#base) / blockSize);
+    const index = (base - this.#base) / this.#blockSize;
+    if (left === 0) this.#firstFree = Math.min(this.#firstFree, index);
   }
 }
 
 export function openNodeIpamController(
   deps: ControllerDeps & { readonly nodePatches: NodePatches },
-  options: { readonly clusterCIDR: string },
+  options: BlockOptions & { readonly clusterCIDR: string },
 ): Controller {
   const queue = new WorkQueue(deps);
   const recorder = deps.recorderFor('cidrAllocator');
   const nodes = deps.informers.of(nodeKind);
-  const blocks = new NodeBlocks(options.clusterCIDR);
+  const blocks = new NodeBlocks(options.clusterCIDR, options);
   const see = ({ metadata, spec }: Node): void => {
     const { name = '' } = metadata;
     if (spec?.podCIDR === undefined) queue.add(name);

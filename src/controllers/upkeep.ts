@@ -14,7 +14,12 @@ import { openAdmissionPolicyStatusController } from './admission-policy-status.t
 import { openAttachDetachController } from './attach-detach/attach-detach.ts';
 import { openAutoscalingController } from './autoscaling/autoscaling.ts';
 import { openBootstrapSigner, openTokenCleaner } from './bootstrap-tokens/bootstrap-tokens.ts';
-import { openCertificateControllers } from './certificates/certificates.ts';
+import {
+  openCertificateApprover,
+  openCertificateCleaner,
+  openCertificateSigner,
+  openServingApprover,
+} from './certificates/certificates.ts';
 import { openClusterRoleAggregationController } from './cluster-role-aggregation.ts';
 import type { Controller, ControllerDeps } from './controller.ts';
 import { openEndpointSliceMirroringController } from './endpoint-slice-mirroring/endpoint-slice-mirroring.ts';
@@ -26,6 +31,7 @@ import { openPersistentVolumeController } from './persistent-volume/persistent-v
 import { openResourceClaimController } from './resource-claim/resource-claim.ts';
 import { openResourceQuotaController } from './resource-quota/resource-quota.ts';
 import { openServiceCIDRController } from './service-cidr.ts';
+import type { ControllersSettings } from './settings.ts';
 import { openVolumeExpandController } from './volume-expand.ts';
 import {
   openAttributesClassProtectionController,
@@ -33,42 +39,67 @@ import {
   openVolumeProtectionController,
 } from './volume-protection/volume-protection.ts';
 
-export interface UpkeepOptions {
+/** What a controller is opened with. */
+export interface Parts {
+  readonly deps: ControllerDeps & { readonly nodePatches: NodePatches };
   /** Every kind that is served. */
   readonly kinds: () => readonly KindOf<KubeObject>[];
+  /** Pod addresses of the cluster; without them nodes are given none. */
+  readonly clusterCIDR: string | undefined;
   /** PEM of the certificate authority that pods verify the API server with. */
   readonly rootCA: string;
   /** Signs certificates that are asked for; without it nothing is signed. */
-  readonly issuer?: KeyPair | undefined;
+  readonly issuer: KeyPair | undefined;
   /** Approves what nodes serve with, which upstream leaves to people. */
-  readonly approvesServing?: boolean | undefined;
+  readonly approvesServing: boolean;
+  readonly settings: ControllersSettings;
 }
 
-export function openUpkeepControllers(
-  deps: ControllerDeps & { readonly nodePatches: NodePatches },
-  { kinds, rootCA, issuer, approvesServing = false }: UpkeepOptions,
-): readonly Controller[] {
-  return [
-    openEndpointsController(deps),
-    openEndpointSliceMirroringController(deps),
-    openPersistentVolumeController(deps),
-    openClaimProtectionController(deps),
-    openVolumeProtectionController(deps),
+/** Undefined where it has nothing to do in this cluster. */
+export type Opener = (parts: Parts) => Controller | undefined;
+
+export const upkeepControllers: Readonly<Record<string, Opener>> = {
+  'endpoints-controller': ({ deps, settings }) =>
+    openEndpointsController(deps, settings.batchMs['endpoints-controller']),
+  'endpointslice-mirroring-controller': ({ deps, settings }) =>
+    openEndpointSliceMirroringController(deps, {
+      perSubset: settings.mirroredPerSubset,
+      batchMs: settings.batchMs['endpointslice-mirroring-controller'],
+    }),
+  'persistentvolume-binder-controller': ({ deps, settings }) =>
+    openPersistentVolumeController(deps, settings.recycling),
+  'persistentvolumeclaim-protection-controller': ({ deps }) => openClaimProtectionController(deps),
+  'persistentvolume-protection-controller': ({ deps }) => openVolumeProtectionController(deps),
+  'volumeattributesclass-protection-controller': ({ deps }) =>
     openAttributesClassProtectionController(deps),
-    openEphemeralVolumeController(deps),
-    openVolumeExpandController(deps),
-    openAttachDetachController(deps),
-    openResourceClaimController(deps),
-    openAutoscalingController(deps, { kinds }),
-    ...openCertificateControllers(deps, { issuer, approvesServing }),
-    openBootstrapSigner(deps),
-    openTokenCleaner(deps),
+  'ephemeral-volume-controller': ({ deps }) => openEphemeralVolumeController(deps),
+  'persistentvolume-expander-controller': ({ deps }) => openVolumeExpandController(deps),
+  'persistentvolume-attach-detach-controller': ({ deps }) => openAttachDetachController(deps),
+  'resourceclaim-controller': ({ deps }) => openResourceClaimController(deps),
+  'horizontal-pod-autoscaler-controller': ({ deps, kinds, settings }) =>
+    openAutoscalingController(deps, { kinds, settings: settings.autoscaling }),
+  'certificatesigningrequest-approving-controller': ({ deps }) => openCertificateApprover(deps),
+  'certificatesigningrequest-cleaner-controller': ({ deps }) => openCertificateCleaner(deps),
+  'certificatesigningrequest-serving-approving-controller': ({ deps, approvesServing }) =>
+    approvesServing ? openServingApprover(deps) : undefined,
+  'certificatesigningrequest-signing-controller': ({ deps, issuer, settings }) => {
+    const { certificateMs, issuers } = settings;
+    const own: Readonly<Record<string, KeyPair | undefined>> = issuers;
+    if (issuer === undefined && Object.keys(own).length === 0) return undefined;
+    const issuerFor = (signer: string): KeyPair | undefined => own[signer] ?? issuer;
+    return openCertificateSigner(deps, { issuerFor, certificateMs });
+  },
+  'bootstrap-signer-controller': ({ deps }) => openBootstrapSigner(deps),
+  'token-cleaner-controller': ({ deps }) => openTokenCleaner(deps),
+  'serviceaccount-token-controller': ({ deps, rootCA }) =>
     openAccountTokenController(deps, { rootCA }),
-    openAccountTokenCleaner(deps),
-    openClusterRoleAggregationController(deps),
-    openNodeTTLController(deps),
-    openServiceCIDRController(deps),
+  'legacy-serviceaccount-token-cleaner-controller': ({ deps, settings }) =>
+    openAccountTokenCleaner(deps, settings.unusedTokenMs),
+  'clusterrole-aggregation-controller': ({ deps }) => openClusterRoleAggregationController(deps),
+  'ttl-controller': ({ deps }) => openNodeTTLController(deps),
+  'service-cidr-controller': ({ deps }) => openServiceCIDRController(deps),
+  'validatingadmissionpolicy-status-controller': ({ deps }) =>
     openAdmissionPolicyStatusController(deps),
-    openResourceQuotaController(deps, { kinds }),
-  ];
-}
+  'resourcequota-controller': ({ deps, kinds, settings }) =>
+    openResourceQuotaController(deps, { kinds, resyncMs: settings.quotaResyncMs }),
+};

@@ -23,7 +23,7 @@ const trackingAt = {
 } as const;
 const sweepKey = 'all tokens';
 
-export function openAccountTokenCleaner(deps: ControllerDeps): Controller {
+export function openAccountTokenCleaner(deps: ControllerDeps, unusedMs?: number): Controller {
   const { client, clock } = deps;
   const queue = new WorkQueue(deps);
   const pods = deps.informers.of(podKind);
@@ -50,7 +50,7 @@ export function openAccountTokenCleaner(deps: ControllerDeps): Controller {
     if (accountAt.name === '') return;
     const account = await client.get(accountKind, accountAt, { signal }).catch(ignoreNotFound);
     const facts = { secret, account, isMounted: isMounted(secret), since };
-    const plan = planCleaning(facts, clock.now());
+    const plan = planCleaning(facts, clock.now(), unusedMs);
     if (plan === 'invalidate') {
       const labels = { 'kubernetes.io/legacy-token-invalid-since': day(clock.now()) };
       const patch = { metadata: { uid, labels } };

@@ -39,12 +39,13 @@ export function planCleaning(
     readonly since: string;
   },
   nowMs: number,
+  unusedMs: number = limits.unusedMs,
 ): 'keep' | 'invalidate' | 'delete' {
   const { secret, account, isMounted, since } = facts;
   const { creationTimestamp = '', deletionTimestamp, labels = {}, name } = secret.metadata;
-  const preserved = day(nowMs - limits.unusedMs);
+  const preserved = day(nowMs - unusedMs);
   const trackedMs = Date.parse(since) + dayMs;
-  if (!(trackedMs <= nowMs - limits.unusedMs)) return 'keep';
+  if (!(trackedMs <= nowMs - unusedMs)) return 'keep';
   if (deletionTimestamp !== undefined || creationTimestamp.slice(0, 10) >= preserved) return 'keep';
   const lastUsed = labels['kubernetes.io/legacy-token-last-used'];
   if (lastUsed !== undefined && (!isDay(lastUsed) || lastUsed >= preserved)) return 'keep';

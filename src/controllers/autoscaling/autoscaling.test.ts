@@ -12,10 +12,12 @@ import {
   proposeByValue,
   requestsOf,
 } from './replicas.ts';
+import { limits } from './settings.ts';
 
 const nowMs = Date.UTC(2026, 0, 1, 12);
 const at = (secondsAgo: number): string => new Date(nowMs - secondsAgo * 1000).toISOString();
 const tolerances = { up: 0.1, down: 0.1 };
+const starting = limits;
 
 interface PodGiven {
   readonly cpu?: string | undefined;
@@ -53,7 +55,8 @@ const metrics = (milli: Readonly<Record<string, number>>): Map<string, PodMetric
 
 function byCPU(pods: readonly Pod[], used: Readonly<Record<string, number>>, percent: number) {
   const currentReplicas = pods.length;
-  const facts = { pods, metrics: metrics(used), currentReplicas, tolerances, isCPU: true, nowMs };
+  const always = { tolerances, starting, isCPU: true, nowMs };
+  const facts = { ...always, pods, metrics: metrics(used), currentReplicas };
   return proposeByUtilization(facts, requestsOf(pods, 'cpu', undefined), percent);
 }
 
@@ -98,7 +101,7 @@ test('what a container does not ask for cannot be weighed', () => {
 
 test('averages, one figure for all, and one figure shared', () => {
   const pods = [pod('a'), pod('b')];
-  const facts = { pods, currentReplicas: 2, tolerances, isCPU: false, nowMs };
+  const facts = { pods, currentReplicas: 2, tolerances, starting, isCPU: false, nowMs };
   const used = metrics({ a: 3_000_000, b: 1_000_000 });
   const average = proposeByAverage({ ...facts, metrics: used }, 1_000_000);
   assert.deepEqual(average, { replicas: 4, averageMilli: 2_000_000 });
@@ -117,6 +120,7 @@ const wish = (current: number, desired: number, behavior?: HorizontalPodAutoscal
   minReplicas: 1,
   maxReplicas: 100,
   behavior,
+  downStabilizationMs: limits.downStabilizationMs,
 });
 
 const reasonsOf = ({ conditions }: ReturnType<typeof normalize>): readonly string[] =>

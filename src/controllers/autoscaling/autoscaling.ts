@@ -27,13 +27,7 @@ import { isSameValue } from '../same-value.ts';
 import { weighMetric } from './metric.ts';
 import { type MetricsSource, openMetricsSource } from './metrics-source.ts';
 import { type Condition, type History, noHistory, normalize, withScaling } from './normalize.ts';
-
-export const limits = {
-  /** Between two looks at the same autoscaler. */
-  syncPeriodMs: 15_000,
-} as const;
-
-const defaultTolerance = 0.1;
+import { type AutoscalingSettings, limits } from './settings.ts';
 
 interface Cancel {
   readonly signal: AbortSignal;
@@ -55,9 +49,12 @@ interface Outcome {
 
 export function openAutoscalingController(
   deps: ControllerDeps,
-  options: { readonly kinds: () => readonly KindOf<KubeObject>[] },
+  options: {
+    readonly kinds: () => readonly KindOf<KubeObject>[];
+    readonly settings?: AutoscalingSettings;
+  },
 ): Controller {
-  const controller = new AutoscalingController(deps, options.kinds);
+  const controller = new AutoscalingController(deps, options);
   return {
     name: 'horizontal-pod-autoscaler-controller',
     queue: controller.queue,
@@ -73,22 +70,27 @@ class AutoscalingController {
   readonly pods: Informer<Pod>;
   readonly #deps: ControllerDeps;
   readonly #kinds: () => readonly KindOf<KubeObject>[];
+  readonly #settings: AutoscalingSettings;
   readonly #recorder: Recorder;
   readonly #source: MetricsSource;
   readonly #histories = new Map<string, History>();
   /** The selector of what each autoscaler scales, as last seen. */
   readonly #selectors = new Map<string, string>();
 
-  constructor(deps: ControllerDeps, kinds: () => readonly KindOf<KubeObject>[]) {
+  constructor(
+    deps: ControllerDeps,
+    { kinds, settings = limits }: Parameters<typeof openAutoscalingController>[1],
+  ) {
     this.#deps = deps;
     this.#kinds = kinds;
+    this.#settings = settings;
     this.#recorder = deps.recorderFor('horizontal-pod-autoscaler');
     this.#source = openMetricsSource(deps.client);
     this.queue = new WorkQueue(deps);
     this.autoscalers = deps.informers.of(autoscalerKind);
     this.pods = deps.informers.of(podKind);
     this.autoscalers.addHandler({
-      onAdd: (autoscaler) => this.queue.addAfter(objectKey(autoscaler), limits.syncPeriodMs),
+      onAdd: (autoscaler) => this.queue.addAfter(objectKey(autoscaler), settings.syncPeriodMs),
       onDelete: (autoscaler) => {
         this.#histories.delete(objectKey(autoscaler));
         this.#selectors.delete(objectKey(autoscaler));
@@ -100,7 +102,7 @@ class AutoscalingController {
     const autoscaler = this.autoscalers.get(key);
     if (autoscaler === undefined) return;
     // Whatever happens, the next look is at its time: failing sooner would help nobody.
-    this.queue.addAfter(key, limits.syncPeriodMs);
+    this.queue.addAfter(key, this.#settings.syncPeriodMs);
     const { namespace } = autoscaler.metadata;
     const { scaleTargetRef: reference } = autoscaler.spec;
     const { currentReplicas = 0, desiredReplicas = 0 } = autoscaler.status ?? {};
@@ -194,7 +196,9 @@ class AutoscalingController {
       const desired = autoscaler.status?.desiredReplicas ?? 0;
       return { ...unchanged, metrics: weighed.metrics, desired };
     }
-    const wish = { current, desired: weighed.replicas, minReplicas, maxReplicas, behavior };
+    const { downStabilizationMs } = this.#settings;
+    const bounds = { minReplicas, maxReplicas, behavior, downStabilizationMs };
+    const wish = { ...bounds, current, desired: weighed.replicas };
     const history = this.#histories.get(key) ?? noHistory;
     const normalized = normalize(wish, history, this.#deps.clock.now());
     this.#histories.set(key, normalized.history);
@@ -225,7 +229,7 @@ class AutoscalingController {
       return { ...refused, replicas: undefined, name: '', metrics: undefined };
     }
     const tolerance = (given: string | undefined): number =>
-      given === undefined ? defaultTolerance : quantityMilliValue(given) / 1000;
+      given === undefined ? this.#settings.tolerance : quantityMilliValue(given) / 1000;
     const facts = {
       namespace: autoscaler.metadata.namespace ?? '',
       selector,
@@ -236,6 +240,7 @@ class AutoscalingController {
         up: tolerance(behavior?.scaleUp?.tolerance),
         down: tolerance(behavior?.scaleDown?.tolerance),
       },
+      starting: this.#settings,
       nowMs: this.#deps.clock.now(),
       resourceOf: (reference: CrossVersionObjectReference): string => {
         const { group, plural } = this.#kindOf(reference);

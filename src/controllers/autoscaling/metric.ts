@@ -21,6 +21,7 @@ import {
   proposeByUtilization,
   proposeByValue,
   requestsOf,
+  type Starting,
   type Tolerances,
 } from './replicas.ts';
 
@@ -32,6 +33,7 @@ export interface MetricFacts {
   readonly specReplicas: number;
   readonly statusReplicas: number;
   readonly tolerances: Tolerances;
+  readonly starting: Starting;
   readonly nowMs: number;
   /** As `ingresses.networking.k8s.io`; throws where there is no such kind. */
   readonly resourceOf: (reference: CrossVersionObjectReference) => string;
@@ -161,8 +163,8 @@ async function weighPods(
 }
 
 function podsFacts(facts: MetricFacts, metrics: PodMetrics) {
-  const { pods, specReplicas: currentReplicas, tolerances, nowMs } = facts;
-  return { pods, metrics, currentReplicas, tolerances, nowMs };
+  const { pods, specReplicas: currentReplicas, tolerances, starting, nowMs } = facts;
+  return { pods, metrics, currentReplicas, tolerances, starting, nowMs };
 }
 
 async function weighObject(

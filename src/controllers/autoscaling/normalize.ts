@@ -12,7 +12,6 @@ import type {
 } from '#resources/types/autoscaling-v2.ts';
 
 export const limits = {
-  downStabilizationMs: 5 * 60 * 1000,
   scaleUpFactor: 2,
   scaleUpReplicasMin: 4,
 } as const;
@@ -44,6 +43,8 @@ export interface Wish {
   readonly minReplicas: number;
   readonly maxReplicas: number;
   readonly behavior: HorizontalPodAutoscalerBehavior | undefined;
+  /** Where `behavior` does not say. */
+  readonly downStabilizationMs: number;
 }
 
 export interface Normalized {
@@ -93,8 +94,8 @@ function windowMs(rules: HPAScalingRules | undefined, defaultMs: number): number
   return seconds === undefined ? defaultMs : seconds * 1000;
 }
 
-function downWindowMs({ behavior }: Wish): number {
-  return windowMs(behavior?.scaleDown, limits.downStabilizationMs);
+function downWindowMs({ behavior, downStabilizationMs }: Wish): number {
+  return windowMs(behavior?.scaleDown, downStabilizationMs);
 }
 
 function stabilize(wish: Wish, { recommendations }: History, nowMs: number): number {

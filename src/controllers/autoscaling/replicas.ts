@@ -13,14 +13,14 @@ import { quantityMilliValue } from '#api/quantity.ts';
 import type { Container, Pod } from '#resources/types/core-v1.ts';
 import { conditionOf, isReady } from '../pod-state.ts';
 import type { PodMetric, PodMetrics } from './metrics-source.ts';
+import type { AutoscalingSettings } from './settings.ts';
 
 export const limits = {
-  /** After its start a pod's CPU does not count unless it is ready and measured since. */
-  cpuInitializationMs: 5 * 60 * 1000,
-  /** A pod that became unready this soon after its start was never ready. */
-  initialReadinessMs: 30 * 1000,
   replicasMax: 2 ** 31 - 1,
 } as const;
+
+/** How long a pod starts. */
+export type Starting = Pick<AutoscalingSettings, 'cpuInitializationMs' | 'initialReadinessMs'>;
 
 export interface Tolerances {
   readonly up: number;
@@ -80,7 +80,7 @@ interface Groups {
 function group(
   pods: readonly Pod[],
   metrics: PodMetrics,
-  options: { readonly isCPU: boolean; readonly nowMs: number },
+  options: { readonly isCPU: boolean; readonly starting: Starting; readonly nowMs: number },
 ): Groups {
   const kept = new Map(metrics);
   const unready: string[] = [];
@@ -96,7 +96,7 @@ function group(
       unready.push(name);
     } else if (metric === undefined) {
       missing.push(name);
-    } else if (options.isCPU && isStarting(pod, metric, options.nowMs)) {
+    } else if (options.isCPU && isStarting(pod, metric, options)) {
       kept.delete(name);
       unready.push(name);
     } else {
@@ -107,17 +107,21 @@ function group(
 }
 
 /** What it uses of the CPU says nothing yet. */
-function isStarting(pod: Pod, { atMs, windowMs }: PodMetric, nowMs: number): boolean {
+function isStarting(
+  pod: Pod,
+  { atMs, windowMs }: PodMetric,
+  { starting, nowMs }: { readonly starting: Starting; readonly nowMs: number },
+): boolean {
   const condition = conditionOf(pod, 'Ready');
   const { startTime } = pod.status ?? {};
   if (condition === undefined || startTime === undefined) return true;
   const startMs = Date.parse(startTime);
   const changedMs = Date.parse(condition.lastTransitionTime ?? startTime);
   const isUnready = condition.status === 'False';
-  if (startMs + limits.cpuInitializationMs > nowMs) {
+  if (startMs + starting.cpuInitializationMs > nowMs) {
     return isUnready || atMs < changedMs + windowMs;
   }
-  return isUnready && startMs + limits.initialReadinessMs > changedMs;
+  return isUnready && startMs + starting.initialReadinessMs > changedMs;
 }
 
 export interface Proposal {
@@ -140,6 +144,7 @@ export interface PodsFacts {
   readonly currentReplicas: number;
   readonly tolerances: Tolerances;
   readonly isCPU: boolean;
+  readonly starting: Starting;
   readonly nowMs: number;
 }
 

@@ -1,9 +1,9 @@
 /**
  * Requests for certificates: approved, signed, and deleted when their time is over.
  *
- * Three controllers on one informer, as upstream has them. The first approves kubelets' client
- * certificates for who may have them (the API server is asked); the second signs what is approved,
- * for the four signers that Kubernetes has, with the cluster's authority; the third cleans up.
+ * Controllers on one informer, as upstream has them. The first approves kubelets' client
+ * certificates for who may have them (the API server is asked); another signs what is approved,
+ * for the four signers that Kubernetes has, with the cluster's authority; one cleans up.
  * `plan.ts` decides. Without a signing key nothing is signed.
  */
 import { X509Certificate } from 'node:crypto';
@@ -54,16 +54,6 @@ interface Form {
   ) => Promise<void>;
 }
 
-export function openCertificateControllers(
-  deps: ControllerDeps,
-  options: { readonly issuer: KeyPair | undefined; readonly approvesServing: boolean },
-): readonly Controller[] {
-  const controllers = [openApprover(deps), openCleaner(deps)];
-  if (options.approvesServing) controllers.push(openServingApprover(deps));
-  if (options.issuer !== undefined) controllers.push(openSigner(deps, options.issuer));
-  return controllers;
-}
-
 function controllerOf({ name, requests, queue, reconcile }: Form): Controller {
   const wake = ({ metadata }: CertificateSigningRequest): void => queue.add(metadata.name ?? '');
   requests.addHandler({ onAdd: wake, onUpdate: wake });
@@ -89,7 +79,7 @@ function parse(deps: ControllerDeps, csr: CertificateSigningRequest): ParsedRequ
   }
 }
 
-function openApprover(deps: ControllerDeps): Controller {
+export function openCertificateApprover(deps: ControllerDeps): Controller {
   const { client } = deps;
   const isAllowed = async (
     { spec }: CertificateSigningRequest,
@@ -151,7 +141,8 @@ async function approve(
   await client.update(requestKind, next, options).catch(ignoreNotFound);
 }
 
-function openServingApprover(deps: ControllerDeps): Controller {
+/** Approves what nodes serve with, which upstream leaves to people. */
+export function openServingApprover(deps: ControllerDeps): Controller {
   const requests = deps.informers.of(requestKind);
   const nodes = deps.informers.of(nodeKind);
   const queue = new WorkQueue(deps);
@@ -183,9 +174,17 @@ function openServingApprover(deps: ControllerDeps): Controller {
   return { ...controller, sources: [requests, nodes] };
 }
 
-function openSigner(deps: ControllerDeps, issuer: KeyPair): Controller {
+export interface SignerOptions {
+  /** Who signs for a signer's name; undefined: nothing is signed for it. */
+  readonly issuerFor: (signerName: string) => KeyPair | undefined;
+  readonly certificateMs: number;
+}
+
+export function openCertificateSigner(
+  deps: ControllerDeps,
+  { issuerFor, certificateMs }: SignerOptions,
+): Controller {
   const { client, clock } = deps;
-  const issuerEndsMs = new X509Certificate(issuer.cert).validToDate.getTime();
   const fail = async (
     csr: CertificateSigningRequest,
     why: string,
@@ -209,6 +208,8 @@ function openSigner(deps: ControllerDeps, issuer: KeyPair): Controller {
     queue: new WorkQueue(deps),
     reconcile: async (csr, { signal }) => {
       if (!hasCondition(csr, 'Approved') || hasCondition(csr, 'Failed') || isIssued(csr)) return;
+      const issuer = issuerFor(csr.spec.signerName);
+      if (issuer === undefined) return;
       const request = parse(deps, csr);
       if (request === undefined) return;
       const plan = planSigning(csr, request);
@@ -224,7 +225,8 @@ function openSigner(deps: ControllerDeps, issuer: KeyPair): Controller {
       let certificate: string;
       try {
         const { usages = [], expirationSeconds } = csr.spec;
-        const validity = planValidity(expirationSeconds, issuerEndsMs, clock.now());
+        const endsMs = new X509Certificate(issuer.cert).validToDate.getTime();
+        const validity = planValidity(expirationSeconds, endsMs, clock.now(), certificateMs);
         certificate = signCertificateRequest(deps, { request, usages, issuer, ...validity });
       } catch (error) {
         await fail(csr, messageOf(error), signal);
@@ -238,7 +240,7 @@ function openSigner(deps: ControllerDeps, issuer: KeyPair): Controller {
   });
 }
 
-function openCleaner(deps: ControllerDeps): Controller {
+export function openCertificateCleaner(deps: ControllerDeps): Controller {
   const { client, clock } = deps;
   const queue = new WorkQueue(deps);
   return controllerOf({

@@ -29,6 +29,8 @@ export const signers = {
   legacy: 'kubernetes.io/legacy-unknown',
 } as const;
 
+export type SignerName = (typeof signers)[keyof typeof signers];
+
 export function hasCondition({ status }: CertificateSigningRequest, type: string): boolean {
   return status?.conditions?.some((one) => one.type === type && one.status === 'True') ?? false;
 }
@@ -152,9 +154,10 @@ export function planValidity(
   expirationSeconds: number | undefined,
   issuerEndsMs: number,
   nowMs: number,
+  longestMs: number = limits.certificateMs,
 ): { readonly notBeforeMs: number; readonly notAfterMs: number } {
-  const asked = expirationSeconds === undefined ? limits.certificateMs : expirationSeconds * 1000;
-  const ms = Math.min(Math.max(asked, limits.certificateMsMin), limits.certificateMs);
+  const asked = expirationSeconds === undefined ? longestMs : expirationSeconds * 1000;
+  const ms = Math.min(Math.max(asked, limits.certificateMsMin), longestMs);
   const endMs = nowMs + ms - (ms < limits.shortMs ? 0 : limits.backdateMs);
   return { notBeforeMs: nowMs - limits.backdateMs, notAfterMs: Math.min(endMs, issuerEndsMs) };
 }

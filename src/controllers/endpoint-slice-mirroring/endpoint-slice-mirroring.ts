@@ -19,8 +19,11 @@ import { limits, mirrorName, planMirror } from './plan.ts';
 const skipLabel = 'endpointslice.kubernetes.io/skip-mirror';
 const leaderAnnotation = 'control-plane.alpha.kubernetes.io/leader';
 
-export function openEndpointSliceMirroringController(deps: ControllerDeps): Controller {
-  const controller = new MirroringController(deps);
+export function openEndpointSliceMirroringController(
+  deps: ControllerDeps,
+  options: { readonly perSubset?: number; readonly batchMs?: number | undefined } = {},
+): Controller {
+  const controller = new MirroringController(deps, options);
   return {
     name: 'endpointslice-mirroring-controller',
     queue: controller.queue,
@@ -36,15 +39,24 @@ class MirroringController {
   readonly endpoints: Informer<Endpoints>;
   readonly slices: ManagedSlices;
   readonly #recorder: Recorder;
+  readonly #perSubset: number;
 
-  constructor(deps: ControllerDeps) {
+  constructor(
+    deps: ControllerDeps,
+    {
+      perSubset = limits.addressesPerSubset,
+      batchMs = 0,
+    }: NonNullable<Parameters<typeof openEndpointSliceMirroringController>[1]>,
+  ) {
+    this.#perSubset = perSubset;
     this.#recorder = deps.recorderFor('endpoint-slice-mirroring-controller');
     this.queue = new WorkQueue(deps);
     this.services = deps.informers.of(serviceKind);
     this.endpoints = deps.informers.of(endpointsKind);
     this.slices = new ManagedSlices(deps, { manager: mirrorName, queue: this.queue });
     const wake = (object: Service | Endpoints): void => this.queue.add(objectKey(object));
-    this.endpoints.addHandler({ onAdd: wake, onUpdate: wake, onDelete: wake });
+    const wakeLater = (object: Endpoints): void => this.queue.addAfter(objectKey(object), batchMs);
+    this.endpoints.addHandler({ onAdd: wakeLater, onUpdate: wakeLater, onDelete: wakeLater });
     this.services.addHandler({
       onAdd: wake,
       onUpdate: (service, old) => {
@@ -64,7 +76,7 @@ class MirroringController {
       return;
     }
     if (!this.slices.areSeen(key)) return;
-    const { actions, invalid, skipped } = planMirror(endpoints, existing);
+    const { actions, invalid, skipped } = planMirror(endpoints, existing, this.#perSubset);
     this.#tell(endpoints, { invalid, skipped });
     await this.slices.perform(key, actions, { signal });
   }
@@ -90,7 +102,7 @@ class MirroringController {
     if (skipped > invalid) {
       tell(
         'TooManyAddressesToMirror',
-        `A max of ${limits.addressesPerSubset} addresses can be mirrored to EndpointSlices ` +
+        `A max of ${this.#perSubset} addresses can be mirrored to EndpointSlices ` +
           `per Endpoints subset. ${skipped} addresses were skipped`,
       );
     }

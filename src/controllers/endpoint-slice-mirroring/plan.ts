@@ -33,12 +33,16 @@ interface Wanted {
   readonly endpoints: Endpoint[];
 }
 
-export function planMirror(endpoints: Endpoints, existing: readonly EndpointSlice[]): Mirrored {
+export function planMirror(
+  endpoints: Endpoints,
+  existing: readonly EndpointSlice[],
+  perSubset: number = limits.addressesPerSubset,
+): Mirrored {
   const wanted = new Map<string, Wanted>();
   let invalid = 0;
   let skipped = 0;
   for (const subset of endpoints.subsets ?? []) {
-    const taken = addSubset(wanted, subset);
+    const taken = addSubset(wanted, subset, perSubset);
     invalid += taken.invalid;
     skipped += taken.skipped;
   }
@@ -70,6 +74,7 @@ function keyOf({ addressType, ports }: Pick<EndpointSlice, 'addressType' | 'port
 function addSubset(
   wanted: Map<string, Wanted>,
   { addresses = [], notReadyAddresses = [], ports = [] }: EndpointSubset,
+  perSubset: number,
 ): { readonly invalid: number; readonly skipped: number } {
   const all: readonly [EndpointAddress, boolean][] = [
     ...addresses.map((address): [EndpointAddress, boolean] => [address, true]),
@@ -78,7 +83,7 @@ function addSubset(
   let invalid = 0;
   let added = 0;
   for (const [address, ready] of all) {
-    if (added >= limits.addressesPerSubset) break;
+    if (added >= perSubset) break;
     if (isIP(address.ip) === 0) {
       invalid += 1;
       continue;

@@ -20,8 +20,17 @@ import { isRelevant, selectorOf, servicesOf } from './pod-endpoints.ts';
 
 const zoneLabel = 'topology.kubernetes.io/zone';
 
-export function openEndpointSliceController(deps: ControllerDeps): Controller {
-  const controller = new EndpointSliceController(deps);
+interface SliceOptions {
+  readonly perSlice?: number;
+  /** News of pods wait this long for more of them. */
+  readonly batchMs?: number | undefined;
+}
+
+export function openEndpointSliceController(
+  deps: ControllerDeps,
+  options: SliceOptions = {},
+): Controller {
+  const controller = new EndpointSliceController(deps, options);
   return {
     name: 'endpointslice-controller',
     queue: controller.queue,
@@ -41,8 +50,10 @@ class EndpointSliceController {
   readonly #changeTimes = new ChangeTimes();
   /** Services with hints by CPU: why they have none, or nothing. */
   readonly #hinted = new Map<string, string>();
+  readonly #options: SliceOptions;
 
-  constructor(deps: ControllerDeps) {
+  constructor(deps: ControllerDeps, options: SliceOptions) {
+    this.#options = options;
     this.#recorder = deps.recorderFor('endpoint-slice-controller');
     this.queue = new WorkQueue(deps);
     this.services = deps.informers.of(serviceKind);
@@ -95,6 +106,7 @@ class EndpointSliceController {
       nodeOf: (nodeName) => this.nodes.get(nodeName),
       nodes: () => this.nodes.list(),
       slices,
+      perSlice: this.#options.perSlice,
     });
     this.#tellHints(service, refusals);
     const changedAt = this.#changeTimes.of(service, pods);
@@ -104,7 +116,10 @@ class EndpointSliceController {
 
   #wakeSelecting(pod: Pod): void {
     const services = this.services.listNamespace(pod.metadata.namespace ?? '');
-    for (const service of servicesOf(pod, services)) this.queue.add(objectKey(service));
+    const { batchMs = 0 } = this.#options;
+    for (const service of servicesOf(pod, services)) {
+      this.queue.addAfter(objectKey(service), batchMs);
+    }
   }
 
   /** Events about hints by zone, as each begins and ends. */

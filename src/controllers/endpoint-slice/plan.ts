@@ -37,6 +37,8 @@ export interface Facts {
   readonly nodes: () => Iterable<Node>;
   /** Those of this service that this controller manages. */
   readonly slices: readonly EndpointSlice[];
+  /** Endpoints that one slice holds at most. */
+  readonly perSlice?: number | undefined;
 }
 
 interface Group {
@@ -69,7 +71,7 @@ export function planSlices(facts: Facts): Planned {
     const same = own.filter((slice) => isSameValue(slice.ports, group.ports));
     const candidates = same.length > 0 ? same : own.slice(0, 1);
     for (const slice of candidates) used.add(slice);
-    actions.push(...planGroup(service, group, candidates));
+    actions.push(...planGroup(facts, group, candidates));
   }
   for (const slice of facts.slices) if (!used.has(slice)) actions.push({ do: 'delete', slice });
   return { actions, refusals };
@@ -123,7 +125,7 @@ function groupEndpoints({ service, pods, nodeOf }: Facts): readonly Group[] {
 }
 
 function planGroup(
-  service: Service,
+  { service, perSlice = limits.endpointsPerSlice }: Facts,
   group: Group,
   slices: readonly EndpointSlice[],
 ): readonly Action[] {
@@ -141,15 +143,14 @@ function planGroup(
   });
   const fill = (endpoints: Endpoint[]): void => {
     for (const [key, endpoint] of waiting) {
-      if (endpoints.length >= limits.endpointsPerSlice) return;
+      if (endpoints.length >= perSlice) return;
       endpoints.push(endpoint);
       waiting.delete(key);
     }
   };
   for (const { endpoints, isChanged } of kept) if (isChanged) fill(endpoints);
   // The fullest slice that takes all of the rest, else whichever has room.
-  const room = ({ endpoints }: (typeof kept)[number]) =>
-    limits.endpointsPerSlice - endpoints.length;
+  const room = ({ endpoints }: (typeof kept)[number]) => perSlice - endpoints.length;
   const byRoom = kept.toSorted((a, b) => room(a) - room(b));
   const fitting = byRoom.find((slice) => waiting.size > 0 && room(slice) >= waiting.size);
   for (const { endpoints } of fitting === undefined ? byRoom : [fitting]) fill(endpoints);

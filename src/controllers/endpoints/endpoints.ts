@@ -25,8 +25,9 @@ import { managerName, planEndpoints } from './plan.ts';
 /** Objects that serve as locks of old leader elections belong to no Service. */
 const leaderAnnotation = 'control-plane.alpha.kubernetes.io/leader';
 
-export function openEndpointsController(deps: ControllerDeps): Controller {
-  const controller = new EndpointsController(deps);
+/** `batchMs`: news of pods wait this long for more of them. */
+export function openEndpointsController(deps: ControllerDeps, batchMs = 0): Controller {
+  const controller = new EndpointsController(deps, batchMs);
   return {
     name: 'endpoints-controller',
     queue: controller.queue,
@@ -45,7 +46,7 @@ class EndpointsController {
   readonly #recorder: Recorder;
   readonly #changeTimes = new ChangeTimes();
 
-  constructor(deps: ControllerDeps) {
+  constructor(deps: ControllerDeps, batchMs: number) {
     this.#deps = deps;
     this.#recorder = deps.recorderFor(managerName);
     this.queue = new WorkQueue(deps);
@@ -57,7 +58,9 @@ class EndpointsController {
     this.services.addHandler({ onAdd: wake, onUpdate: wake, onDelete: wake });
     const wakeSelecting = (pod: Pod): void => {
       const services = this.services.listNamespace(pod.metadata.namespace ?? '');
-      for (const service of servicesOf(pod, services)) wake(service);
+      for (const service of servicesOf(pod, services)) {
+        this.queue.addAfter(objectKey(service), batchMs);
+      }
     };
     this.pods.addHandler({
       onAdd: wakeSelecting,

@@ -43,7 +43,7 @@ export function openGarbageCollector(
 ): Controller {
   const collector = new GarbageCollector(deps, options.kinds);
   return {
-    name: 'garbage-collector',
+    name: 'garbage-collector-controller',
     queue: collector.queue,
     reconcile: (key, cancel) => collector.reconcile(key, cancel),
     workers: 10,

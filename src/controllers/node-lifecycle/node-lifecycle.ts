@@ -19,6 +19,7 @@ import { conditionOf } from '../pod-state.ts';
 import { isSameValue } from '../same-value.ts';
 import {
   deadlineMs,
+  type HealthSettings,
   pace,
   planLabels,
   planTaints,
@@ -44,8 +45,8 @@ interface Deps extends ControllerDeps {
   readonly nodePatches: NodePatches;
 }
 
-export function openNodeLifecycleController(deps: Deps): Controller {
-  const controller = new NodeLifecycleController(deps);
+export function openNodeLifecycleController(deps: Deps, settings?: HealthSettings): Controller {
+  const controller = new NodeLifecycleController(deps, settings);
   return {
     name: 'node-lifecycle-controller',
     queue: controller.queue,
@@ -62,14 +63,16 @@ class NodeLifecycleController {
   readonly pods: Informer<Pod>;
   readonly leases: Informer<Lease>;
   readonly #deps: Deps;
+  readonly #settings: HealthSettings | undefined;
   readonly #recorder: Recorder;
   /** When each node last gave a sign of life, on the monotonic clock. */
   readonly #heardMs = new Map<string, number>();
   /** When the next node of a zone may be given up. */
   readonly #nextEvictionMs = new Map<string, number>();
 
-  constructor(deps: Deps) {
+  constructor(deps: Deps, settings: HealthSettings | undefined) {
     this.#deps = deps;
+    this.#settings = settings;
     this.#recorder = deps.recorderFor('node-controller');
     this.queue = new WorkQueue(deps);
     this.nodes = deps.informers.of(nodeKind);
@@ -107,7 +110,8 @@ class NodeLifecycleController {
     const node = this.nodes.get(name);
     if (node === undefined) return;
     const { clock } = this.#deps;
-    const deadline = deadlineMs(node, this.#heardMs.get(name) ?? clock.monotonic());
+    const heardMs = this.#heardMs.get(name) ?? clock.monotonic();
+    const deadline = deadlineMs(node, heardMs, this.#settings);
     if (deadline > clock.monotonic()) {
       this.queue.addAfter(name, deadline - clock.monotonic() + 1);
     } else {
@@ -163,7 +167,8 @@ class NodeLifecycleController {
     if (readyStatus(node) === 'True') return planTaints(node, { mayEvict: false }, clock.now());
     const zones = this.#zones();
     const zone = zoneOf(node);
-    const speed = pace(zones.values(), zones.get(zone) ?? { nodes: 0, unhealthy: 0 });
+    const own = zones.get(zone) ?? { nodes: 0, unhealthy: 0 };
+    const speed = pace(zones.values(), own, this.#settings);
     if (speed === 'stop') {
       const planned = planTaints(node, { mayEvict: false }, clock.now());
       if (!isAllDown(zones)) return planned;

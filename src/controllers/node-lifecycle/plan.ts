@@ -29,6 +29,21 @@ export const limits = {
   largeZoneNodes: 50,
 } as const;
 
+/** What can be set of it, with upstream's defaults. */
+export interface HealthSettings {
+  readonly graceMs: number;
+  readonly startupGraceMs: number;
+  /** Infinity: no node is given up. */
+  readonly evictionPeriodMs: number;
+  readonly slowEvictionPeriodMs: number;
+  readonly unhealthyShare: number;
+  readonly largeZoneNodes: number;
+  /** Silence is noticed at the end of such a period only; 0: at once. */
+  readonly monitorPeriodMs: number;
+}
+
+export const healthDefaults: HealthSettings = { ...limits, monitorPeriodMs: 0 };
+
 const watchedConditions = ['Ready', 'MemoryPressure', 'DiskPressure', 'PIDPressure'];
 
 /** Which taint a condition in a state stands for. */
@@ -58,9 +73,15 @@ export function readyStatus(node: Node): 'True' | 'False' | 'Unknown' {
 }
 
 /** When the node counts as unreachable if nothing is heard; `heardMs` on the same clock. */
-export function deadlineMs(node: Node, heardMs: number): number {
+export function deadlineMs(
+  node: Node,
+  heardMs: number,
+  settings: HealthSettings = healthDefaults,
+): number {
+  const { graceMs, startupGraceMs, monitorPeriodMs: periodMs } = settings;
   const hasPosted = node.status?.conditions?.some((condition) => condition.type === 'Ready');
-  return heardMs + (hasPosted ? limits.graceMs : limits.startupGraceMs);
+  const atMs = heardMs + (hasPosted ? graceMs : startupGraceMs);
+  return periodMs === 0 ? atMs : Math.ceil(atMs / periodMs) * periodMs;
 }
 
 /** The conditions of a node that was not heard of for too long; undefined where they say so. */
@@ -155,13 +176,15 @@ function isSameSet(a: readonly Taint[], b: readonly Taint[]): boolean {
 export function pace(
   zones: Iterable<{ readonly nodes: number; readonly unhealthy: number }>,
   zone: { readonly nodes: number; readonly unhealthy: number },
+  settings: HealthSettings = healthDefaults,
 ): number | 'stop' {
   let isAnyHealthy = false;
   for (const { nodes, unhealthy } of zones) isAnyHealthy ||= unhealthy < nodes;
   if (!isAnyHealthy) return 'stop';
   const { nodes, unhealthy } = zone;
   const isPartlyDown =
-    unhealthy < nodes && unhealthy > 2 && unhealthy / nodes >= limits.unhealthyShare;
-  if (!isPartlyDown) return limits.evictionPeriodMs;
-  return nodes > limits.largeZoneNodes ? limits.slowEvictionPeriodMs : 'stop';
+    unhealthy < nodes && unhealthy > 2 && unhealthy / nodes >= settings.unhealthyShare;
+  const slowMs = nodes > settings.largeZoneNodes ? settings.slowEvictionPeriodMs : Infinity;
+  const periodMs = isPartlyDown ? slowMs : settings.evictionPeriodMs;
+  return periodMs === Infinity ? 'stop' : periodMs;
 }

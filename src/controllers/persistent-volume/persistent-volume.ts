@@ -27,7 +27,13 @@ import { claimBoundTo, claimWithStatus, volumeBoundTo, volumeUnbound } from './b
 import { claimKeysOf, podsByClaim } from './claims-of-pod.ts';
 import { defaultClassOf, planClaim } from './plan-claim.ts';
 import { planVolume, type VolumeAction } from './plan-volume.ts';
-import { planReclaim, type ReclaimAction, recyclerName, recyclerNamespace } from './reclaim.ts';
+import {
+  planReclaim,
+  type ReclaimAction,
+  type RecyclingSettings,
+  recyclerName,
+  recyclerNamespace,
+} from './reclaim.ts';
 
 const volumesByClaim = 'claim';
 const recyclerPrefix = recyclerName('');
@@ -36,8 +42,11 @@ interface Cancel {
   readonly signal: AbortSignal;
 }
 
-export function openPersistentVolumeController(deps: ControllerDeps): Controller {
-  const controller = new PersistentVolumeController(deps);
+export function openPersistentVolumeController(
+  deps: ControllerDeps,
+  recycling?: RecyclingSettings,
+): Controller {
+  const controller = new PersistentVolumeController(deps, recycling);
   return {
     name: 'persistentvolume-binder-controller',
     queue: controller.queue,
@@ -56,10 +65,12 @@ class PersistentVolumeController {
   readonly pods: Informer<Pod>;
   readonly #deps: ControllerDeps;
   readonly #recorder: Recorder;
+  readonly #recycling: RecyclingSettings | undefined;
   /** Claims that were never bound, by namespace and name. */
   readonly #unbound = new Set<string>();
 
-  constructor(deps: ControllerDeps) {
+  constructor(deps: ControllerDeps, recycling: RecyclingSettings | undefined) {
+    this.#recycling = recycling;
     this.#deps = deps;
     this.#recorder = deps.recorderFor('persistentvolume-controller');
     this.queue = new WorkQueue(deps);
@@ -269,6 +280,7 @@ class PersistentVolumeController {
       volume,
       recycler,
       users: users.map((user) => `${namespace}/${user}`),
+      recycling: this.#recycling,
     });
     if (action !== undefined) await this.#performReclaim(volume, action, { signal });
   }

@@ -16,6 +16,16 @@ export const limits = {
   recycleSecondsPerGiB: 30,
 } as const;
 
+/** What can be set of recycling, for each sort of volumes that can be recycled. */
+export type RecyclingSettings = Readonly<Record<'hostPath' | 'nfs', Recycling>>;
+
+interface Recycling {
+  readonly secondsMin: number;
+  readonly secondsPerGiB: number;
+  /** The pod that empties a volume: the volume takes the place of its first one. */
+  readonly template: Pod;
+}
+
 /** Recycling pods run here. */
 export const recyclerNamespace = 'default';
 const recyclerImage = 'registry.k8s.io/build-image/debian-base:bookworm-v1.0.6';
@@ -33,6 +43,7 @@ export interface ReclaimFacts {
   readonly recycler: Pod | undefined;
   /** Pods, by namespace and name, that still use the claim's volume. */
   readonly users: readonly string[];
+  readonly recycling?: RecyclingSettings | undefined;
 }
 
 /** Undefined: nothing is to be done, or others do it. */
@@ -71,7 +82,12 @@ function planDelete({ metadata, spec }: PersistentVolume): ReclaimAction | undef
   return failed('VolumeFailedDelete', `${what}: no deletable volume plugin matched`);
 }
 
-function planRecycle({ volume, recycler, users }: ReclaimFacts): ReclaimAction | undefined {
+function planRecycle({
+  volume,
+  recycler,
+  users,
+  recycling,
+}: ReclaimFacts): ReclaimAction | undefined {
   const reason = 'VolumeFailedRecycle';
   if (volume.status?.phase === 'Failed' && recycler === undefined) return undefined;
   if (users.length > 0) {
@@ -79,7 +95,7 @@ function planRecycle({ volume, recycler, users }: ReclaimFacts): ReclaimAction |
     return { do: 'tell', event: { type: 'Normal', reason, message } };
   }
   if (recycler === undefined) {
-    const pod = recyclerPod(volume);
+    const pod = recyclerPod(volume, recycling);
     if (pod !== undefined) return { do: 'start-recycler', pod };
     return failed(reason, 'No recycler plugin found for the volume!');
   }
@@ -99,30 +115,63 @@ export function recyclerName(volumeName: string): string {
   return `recycler-for-${volumeName}`;
 }
 
-function recyclerPod({ metadata, spec }: PersistentVolume): Pod | undefined {
+function recyclerPod(
+  { metadata, spec }: PersistentVolume,
+  recycling: RecyclingSettings = recyclingDefaults,
+): Pod | undefined {
   const { nfs, hostPath, capacity } = spec ?? {};
   const source = nfs !== undefined ? { nfs } : hostPath !== undefined ? { hostPath } : undefined;
   if (source === undefined) return undefined;
-  const least = nfs === undefined ? limits.recycleSecondsMin : limits.recycleSecondsMinNFS;
+  const { secondsMin, secondsPerGiB, template } = recycling[nfs === undefined ? 'hostPath' : 'nfs'];
   const gibibytes = /^(\d+)Gi$/.exec(capacity?.['storage'] ?? '')?.[1] ?? '0';
-  const script = 'test -e /scrub && find /scrub -mindepth 1 -delete && test -z "$(ls -A /scrub)"';
+  const { containers = [], volumes = [], ...rest } = template.spec ?? {};
+  const [{ name: volumeName = 'vol' } = {}, ...others] = volumes;
   return {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { namespace: recyclerNamespace, name: recyclerName(metadata.name ?? '') },
+    ...template,
+    metadata: {
+      ...template.metadata,
+      namespace: recyclerNamespace,
+      name: recyclerName(metadata.name ?? ''),
+    },
     spec: {
-      activeDeadlineSeconds: Math.max(least, Number(gibibytes) * limits.recycleSecondsPerGiB),
-      restartPolicy: 'Never',
-      volumes: [{ name: 'vol', ...source }],
-      containers: [
-        {
-          name: 'pv-recycler',
-          image: recyclerImage,
-          command: ['/bin/sh'],
-          args: ['-c', `${script} || exit 1`],
-          volumeMounts: [{ name: 'vol', mountPath: '/scrub' }],
-        },
-      ],
+      ...rest,
+      containers,
+      activeDeadlineSeconds: Math.max(secondsMin, Number(gibibytes) * secondsPerGiB),
+      volumes: [{ name: volumeName, ...source }, ...others],
     },
   };
 }
+
+const scrub = 'test -e /scrub && find /scrub -mindepth 1 -delete && test -z "$(ls -A /scrub)"';
+
+const recyclerTemplate: Pod = {
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: {},
+  spec: {
+    restartPolicy: 'Never',
+    volumes: [{ name: 'vol' }],
+    containers: [
+      {
+        name: 'pv-recycler',
+        image: recyclerImage,
+        command: ['/bin/sh'],
+        args: ['-c', `${scrub} || exit 1`],
+        volumeMounts: [{ name: 'vol', mountPath: '/scrub' }],
+      },
+    ],
+  },
+};
+
+export const recyclingDefaults: RecyclingSettings = {
+  hostPath: {
+    secondsMin: limits.recycleSecondsMin,
+    secondsPerGiB: limits.recycleSecondsPerGiB,
+    template: recyclerTemplate,
+  },
+  nfs: {
+    secondsMin: limits.recycleSecondsMinNFS,
+    secondsPerGiB: limits.recycleSecondsPerGiB,
+    template: recyclerTemplate,
+  },
+};

@@ -3,7 +3,8 @@
  *
  * Four sorts: pods of a node that does not exist any more, pods that are ending on a node which
  * somebody has marked out of service, pods that are ending and were never given a node, and pods
- * that ended long ago, where there are more of them than the threshold (oldest first). Behaviour:
+ * that ended long ago, where there are more of them than the threshold (oldest first; none with a
+ * threshold of 0). Behaviour:
  * kubernetes.io, "Pod Lifecycle", "Garbage collection of Pods".
  */
 import { objectKey } from '#api/object.ts';
@@ -26,6 +27,7 @@ export interface Collected {
 export function planPodGC(
   pods: Iterable<Pod>,
   stateOf: (nodeName: string) => 'there' | 'gone' | 'out of service',
+  terminatedMax: number = limits.terminatedMax,
 ): readonly Collected[] {
   const collected: Collected[] = [];
   const ended: Pod[] = [];
@@ -37,10 +39,9 @@ export function planPodGC(
     else if (nodeName === '' && isTerminating(pod)) collected.push({ pod, why: 'unscheduled' });
     else if (isTerminated(pod) && !isTerminating(pod)) ended.push(pod);
   }
-  const surplus = ended
-    .toSorted((a, b) => (ageKey(a) < ageKey(b) ? -1 : 1))
-    .slice(0, Math.max(0, ended.length - limits.terminatedMax));
-  for (const pod of surplus) collected.push({ pod, why: 'terminated' });
+  const surplus = terminatedMax <= 0 ? 0 : Math.max(0, ended.length - terminatedMax);
+  const oldest = ended.toSorted((a, b) => (ageKey(a) < ageKey(b) ? -1 : 1)).slice(0, surplus);
+  for (const pod of oldest) collected.push({ pod, why: 'terminated' });
   return collected;
 }
 

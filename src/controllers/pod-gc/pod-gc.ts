@@ -15,7 +15,7 @@ import { type Collected, isOutOfService, limits, planPodGC } from './plan.ts';
 
 const sweepKey = 'all pods';
 
-export function openPodGCController(deps: ControllerDeps): Controller {
+export function openPodGCController(deps: ControllerDeps, terminatedMax?: number): Controller {
   const { client, clock, informers } = deps;
   const queue = new WorkQueue(deps);
   const nodes = informers.of(nodeKind);
@@ -82,11 +82,15 @@ export function openPodGCController(deps: ControllerDeps): Controller {
     reconcile: async (key, { signal }) => {
       queue.addAfter(key, limits.periodMs);
       const gone = await goneNodes(signal);
-      const collected = planPodGC(pods.list(), (nodeName) => {
-        if (gone.has(nodeName)) return 'gone';
-        const node = nodes.get(nodeName);
-        return node !== undefined && isOutOfService(node) ? 'out of service' : 'there';
-      });
+      const collected = planPodGC(
+        pods.list(),
+        (nodeName) => {
+          if (gone.has(nodeName)) return 'gone';
+          const node = nodes.get(nodeName);
+          return node !== undefined && isOutOfService(node) ? 'out of service' : 'there';
+        },
+        terminatedMax,
+      );
       for (const one of collected) await collect(one, signal).catch(ignoreNotFound);
     },
   };

@@ -30,8 +30,10 @@ type Keeping = KubeObject & { readonly status?: unknown };
 /** A kind that keeps a number of equal pods. */
 export interface ReplicaKeeper<T extends Keeping> {
   readonly kind: KindOf<T>;
-  /** The controller's name, in logs and Events. */
+  /** The controller's name. */
   readonly name: string;
+  /** Who speaks in Events. */
+  readonly component: string;
   /** The same object in the words of a ReplicaSet. */
   readonly asReplicaSet: (object: T) => ReplicaSet;
   readonly withStatus: (object: T, status: ReplicaSetStatus) => T;
@@ -41,6 +43,7 @@ export function openReplicaSetController(deps: ControllerDeps): Controller {
   return openReplicaController<ReplicaSet>(deps, {
     kind: replicaSetKind,
     name: 'replicaset-controller',
+    component: 'replicaset-controller',
     asReplicaSet: (set) => set,
     withStatus: (set, status) => ({ ...set, status }),
   });
@@ -72,7 +75,7 @@ class ReplicaController<T extends Keeping> {
   constructor(deps: ControllerDeps, keeper: ReplicaKeeper<T>) {
     this.#deps = deps;
     this.#keeper = keeper;
-    this.#requests = new PodRequests({ ...deps, recorder: deps.recorderFor(keeper.name) });
+    this.#requests = new PodRequests({ ...deps, recorder: deps.recorderFor(keeper.component) });
     this.queue = new WorkQueue(deps);
     this.owners = deps.informers.of(keeper.kind);
     this.pods = deps.informers.of(podKind);

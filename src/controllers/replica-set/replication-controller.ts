@@ -12,7 +12,8 @@ import { openReplicaController } from './replica-set.ts';
 export function openReplicationController(deps: ControllerDeps): Controller {
   return openReplicaController<ReplicationController>(deps, {
     kind: controllerKind,
-    name: 'replication-controller',
+    name: 'replicationcontroller-controller',
+    component: 'replication-controller',
     asReplicaSet,
     withStatus: (controller, { terminatingReplicas: _, ...status }) => ({ ...controller, status }),
   });

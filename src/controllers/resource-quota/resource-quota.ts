@@ -37,11 +37,16 @@ const weighed: readonly Pick<KindOf<KubeObject>, 'group' | 'plural'>[] = [
   resourceClaims,
 ];
 
+interface QuotaOptions {
+  readonly kinds: () => readonly KindOf<KubeObject>[];
+  readonly resyncMs?: number;
+}
+
 export function openResourceQuotaController(
   deps: ControllerDeps,
-  options: { readonly kinds: () => readonly KindOf<KubeObject>[] },
+  options: QuotaOptions,
 ): Controller {
-  const controller = new ResourceQuotaController(deps, options.kinds);
+  const controller = new ResourceQuotaController(deps, options);
   return {
     name: 'resourcequota-controller',
     queue: controller.queue,
@@ -56,6 +61,7 @@ class ResourceQuotaController {
   readonly quotas: Informer<ResourceQuota>;
   readonly #deps: ControllerDeps;
   readonly #kinds: () => readonly KindOf<KubeObject>[];
+  readonly #resyncMs: number;
   readonly #watched = new Map<string, Informer<KubeObject>>();
   /** Since when a quota that counts too much is as it is. */
   readonly #seen = new Map<
@@ -63,8 +69,9 @@ class ResourceQuotaController {
     { readonly resourceVersion: string | undefined; readonly sinceMs: number }
   >();
 
-  constructor(deps: ControllerDeps, kinds: () => readonly KindOf<KubeObject>[]) {
+  constructor(deps: ControllerDeps, { kinds, resyncMs = limits.resyncMs }: QuotaOptions) {
     this.#deps = deps;
+    this.#resyncMs = resyncMs;
     this.#kinds = kinds;
     this.queue = new WorkQueue(deps);
     this.quotas = deps.informers.of(quotaKind);
@@ -96,7 +103,7 @@ class ResourceQuotaController {
     // It may have changed while a new kind was being listed.
     const quota = this.quotas.get(key);
     if (quota === undefined) return;
-    this.queue.addAfter(key, limits.resyncMs);
+    this.queue.addAfter(key, this.#resyncMs);
     const counted = planQuotaStatus(quota, objects, clock.now());
     if (counted === undefined) return;
     const status = lowers(quota, counted)
