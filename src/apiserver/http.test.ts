@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { connect as connectH2 } from 'node:http2';
 import { createServer as createKubelet, request as httpsRequest } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect as connectPlain } from 'node:net';
 import { after, before, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { gunzipSync } from 'node:zlib';
@@ -412,4 +412,16 @@ test('closing lets go of idle connections and ends watches', async () => {
   await server[Symbol.asyncDispose]();
   await ended;
   session.destroy();
+});
+
+test('who speaks HTTP without TLS is told so, and others are served on', async () => {
+  const socket = connectPlain({ host: '127.0.0.1', port: world.port });
+  socket.write('GET /api HTTP/1.1\r\nHost: x\r\n\r\n');
+  const parts: Buffer[] = [];
+  for await (const part of socket) parts.push(part);
+  assert.equal(
+    Buffer.concat(parts).toString(),
+    'HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n',
+  );
+  assert.equal((await ask({ path: '/readyz' })).status, 200);
 });

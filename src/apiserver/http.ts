@@ -16,7 +16,7 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { requestEntityTooLarge } from '#api/errors.ts';
 import { present } from '#kit/assert.ts';
@@ -135,8 +135,7 @@ export async function listenHttp(given: Parts, options: ListenOptions): Promise<
   server.on('upgrade', (request, socket: TLSSocket, head: Buffer) => {
     passUpgrade(parts, { request, socket, head, peer: identityFor(socket) });
   });
-  // A client that breaks off, or that is no TLS client at all, is no concern of ours.
-  server.on('tlsClientError', () => {});
+  server.on('tlsClientError', refusePlain);
   server.on('sessionError', () => {});
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -152,6 +151,20 @@ export async function listenHttp(given: Parts, options: ListenOptions): Promise<
     useCertificate: (pair) => server.setSecureContext(credentialsOf({ ...options, ...pair })),
     [Symbol.asyncDispose]: () => close(parts, server, { sockets, sessions }),
   };
+}
+
+/** Upstream's whole answer to who speaks HTTP without TLS. */
+const plainRefusal =
+  'HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n';
+
+/** A client that breaks off, or that speaks nothing we know, is no concern of ours. */
+function refusePlain(error: Error & { readonly code?: string }, socket: TLSSocket): void {
+  if (error.code !== 'ERR_SSL_HTTP_REQUEST') return;
+  // Node keeps the connection below here; it is open until this event is over.
+  const { _parent: below } = socket as TLSSocket & { readonly _parent?: Socket | null };
+  if (below === undefined || below === null) return;
+  below.on('error', ignore);
+  below.end(plainRefusal);
 }
 
 /** Answers what is no request for the lifecycle, and asks for the body of who waits to be asked. */
