@@ -1,8 +1,8 @@
 /**
  * The two ways in which a write is refused although the caller did nothing wrong with its
- * expectation. Everything else that can happen to a write is a value (`WriteResult`); a broken rule
- * of the store is an assertion. The API server turns these into answers: 500 or 503 for
- * `StoreUnavailable`, 413 for `ValueTooLarge`.
+ * expectation, and the one in which a read is. Everything else that can happen is a value
+ * (`WriteResult`); a broken rule of the store is an assertion. The API server turns these into
+ * answers: 500 or 503 for `StoreUnavailable`, 413 for `ValueTooLarge`, 500 for `ValueUnreadable`.
  */
 
 /**
@@ -17,6 +17,11 @@ export class StoreUnavailable extends Error {
 /** A value over `limits.valueBytesMax`. */
 export class ValueTooLarge extends Error {
   override readonly name = 'ValueTooLarge';
+}
+
+/** A value that was kept in a form which nothing at hand can read: its key is not known. */
+export class ValueUnreadable extends Error {
+  override readonly name = 'ValueUnreadable';
 }
 
 /** A file that this program must not open: another program's, a newer format, or in use. */

@@ -4,7 +4,7 @@
  * A log hands over its rows in order of revision: what is current, and what was replaced since the
  * last compaction. Playing them back gives the current entries, the newest events (as many as
  * memory may hold), the deadlines of keys that end by themselves, and the marks of retention. So
- * watches go on over a restart.
+ * watches go on over a restart; not so where some of it cannot be read.
  */
 import { assert } from '#kit/assert.ts';
 import { Deadlines } from './deadlines.ts';
@@ -34,17 +34,24 @@ export function emptyState(limits: Limits, loaded: Loaded): LoadedState {
 
 async function loadState(backing: Log, limits: Limits): Promise<LoadedState> {
   let loading: LoadedState | undefined;
+  let isReadable = true;
   await backing.load({
     onStart(loaded) {
       loading = emptyState(limits, loaded);
     },
     onRows(rows) {
       assert(loading !== undefined, 'a log starts before it hands over rows');
-      for (const row of rows) applyRow(loading, row);
+      for (const row of rows) {
+        applyRow(loading, row);
+        isReadable &&= row.unreadable === undefined;
+      }
     },
   });
   assert(loading !== undefined, 'a log starts, also when it is empty');
   // Numbers that a crash may have lost with their batch count as spent.
   loading.state.skipTo(loading.reserved);
-  return loading;
+  if (isReadable) return loading;
+  const { revision, history } = loading.state;
+  history.dropThrough(revision);
+  return { ...loading, compacted: revision };
 }

@@ -3,8 +3,8 @@
  *
  * `LoggedStore` holds the state and decides every write; a log only remembers. One `append` is
  * under way at a time. SQLite on a worker (`sqlite-log.ts`) is the one of production,
- * `faulty-log.ts` the one of tests and the simulator; the memory store's keeps nothing. An
- * encryption of values at rest is a log around a log.
+ * `faulty-log.ts` the one of tests and the simulator; the memory store's keeps nothing. Encryption
+ * of values at rest is a log around a log: `transformed-log.ts`.
  */
 
 /** One write as it is kept. */
@@ -20,6 +20,10 @@ export interface LogRow {
   readonly expiresMs: number;
   /** When it was written. */
   readonly writtenMs: number;
+  /** Of a loaded row: why its value cannot be read. It is then as it was kept. */
+  readonly unreadable?: string;
+  /** Of a loaded row: it is not kept as it would be today, so a write is worth it. */
+  readonly stale?: boolean;
 }
 
 export interface Batch {
@@ -55,8 +59,10 @@ export interface Log {
   compact(revision: number): Promise<void>;
   /** Reading back; a log without it shows no more than memory does. */
   readonly reader?: LogReader | undefined;
+  /** A value as it is kept, where that is not how it is given. */
+  stored?(revision: number): Promise<Uint8Array | undefined>;
   /** Copies what is durable now to a new file; a log without it has nothing to copy. */
-  backup?(to: string): Promise<Copied>;
+  readonly backup?: ((to: string) => Promise<Copied>) | undefined;
   /** Notes the exact end of the revisions and lets go. No append is under way. */
   close(revision: number): Promise<void>;
 }

@@ -13,6 +13,7 @@
 import { assert } from '#kit/assert.ts';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
+import { LogAtRest } from './at-rest.ts';
 import type { Deadlines } from './deadlines.ts';
 import { StoreRefused, StoreUnavailable, ValueTooLarge } from './errors.ts';
 import type { Batch, Copied, Loaded, Log, LogRow } from './log.ts';
@@ -20,6 +21,7 @@ import { listOlder, readOlderEvents } from './older.ts';
 import type { Retention } from './retention.ts';
 import type { Page, State } from './state.ts';
 import type {
+  AtRest,
   Entry,
   Limits,
   ListOptions,
@@ -31,6 +33,7 @@ import type {
   WatchOptions,
   WriteResult,
 } from './store.ts';
+import { TransformedLog } from './transformed-log.ts';
 import { WatchHub } from './watch-hub.ts';
 import { type Decided, holds, type Write, WriteQueue } from './write-queue.ts';
 
@@ -61,6 +64,7 @@ export class LoggedStore implements Store {
   readonly #queue = new WriteQueue();
   readonly #deadlines: Deadlines;
   readonly #retention: Retention;
+  readonly atRest: AtRest | undefined;
   #phase: Phase = 'open';
   /** The last revision given to a write, committed or not. */
   #assigned: number;
@@ -93,6 +97,10 @@ export class LoggedStore implements Store {
     this.#compacted = loaded.compacted;
     this.#deadlines = loaded.deadlines;
     this.#assigned = this.#state.revision;
+    this.atRest =
+      backing instanceof TransformedLog
+        ? new LogAtRest({ state: this.#state, log: backing, assigned: () => this.#assigned })
+        : undefined;
     this.#hub = new WatchHub({
       clock: deps.clock,
       history: this.#state.history,
@@ -127,6 +135,8 @@ export class LoggedStore implements Store {
   }
 
   get(key: string): Entry | undefined {
+    const { unreadable } = this.#state;
+    if (unreadable.size > 0) unreadable.check(key);
     return this.#state.get(key);
   }
 
@@ -135,7 +145,7 @@ export class LoggedStore implements Store {
   }
 
   list(options: ListOptions): Extract<ListResult, { ok: true }> {
-    return { ok: true, ...this.#state.list(options), revision: this.#state.revision };
+    return { ok: true, ...this.#readable(this.#state.list(options)), revision: this.revision };
   }
 
   async listAt(options: ListOptions & { readonly revision: number }): Promise<ListResult> {
@@ -145,14 +155,22 @@ export class LoggedStore implements Store {
     }
     const page = await this.#pageAt(options);
     if (page === 'compacted') return { ok: false, reason: page, oldest: this.oldestRevision };
-    return { ok: true, ...page, revision };
+    return { ok: true, ...this.#readable(page), revision };
+  }
+
+  #readable(page: Page): Page {
+    const { unreadable } = this.#state;
+    if (unreadable.size > 0) unreadable.checkAll(page.entries);
+    return page;
   }
 
   async #pageAt(options: ListOptions & { readonly revision: number }): Promise<Page | 'compacted'> {
-    const { revision } = options;
+    const { prefix, revision } = options;
     if (revision === this.#state.revision) return this.#state.list(options);
-    if (revision < this.oldestRevision) return 'compacted';
     const { state } = this.#parts;
+    if (revision < this.oldestRevision || state.unreadable.wentSince(prefix, revision)) {
+      return 'compacted';
+    }
     if (revision >= state.history.oldest) return state.listAt<Entry>(options);
     const { reader } = this.#backing;
     assert(reader !== undefined, 'only a log can show what memory has forgotten');
@@ -175,6 +193,8 @@ export class LoggedStore implements Store {
   }
 
   watch(options: WatchOptions, listener: WatchListener): Watch | undefined {
+    const { prefix, afterRevision } = options;
+    if (this.#state.unreadable.wentSince(prefix, afterRevision)) return undefined;
     return this.#hub.watch(options, listener);
   }
 

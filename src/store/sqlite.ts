@@ -7,18 +7,25 @@
 import { openLoggedStore } from './load.ts';
 import type { LoggedStoreDeps } from './logged-store.ts';
 import { SqliteLog } from './sqlite-log.ts';
-import type { Limits, Store } from './store.ts';
+import type { Limits, Store, ValueTransformer } from './store.ts';
+import { TransformedLog } from './transformed-log.ts';
 
 export async function openSqlite(
   deps: LoggedStoreDeps,
-  options: { readonly file: string; readonly limits: Limits },
+  options: {
+    readonly file: string;
+    readonly limits: Limits;
+    readonly transformer: ValueTransformer | undefined;
+  },
 ): Promise<Store> {
-  const { file, limits } = options;
-  const backing = new SqliteLog(deps, { file, fileBytesMax: limits.fileBytesMax });
+  const { file, limits, transformer } = options;
+  const log = new SqliteLog(deps, { file, fileBytesMax: limits.fileBytesMax });
+  const backing =
+    transformer === undefined ? log : new TransformedLog(deps, { inner: log, transformer });
   try {
     return await openLoggedStore(deps, { backing, limits });
   } catch (error) {
-    await backing.abandon();
+    await log.abandon();
     throw error;
   }
 }

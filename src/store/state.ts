@@ -15,6 +15,7 @@ import { History } from './history.ts';
 import type { LogRow } from './log.ts';
 import { SortedKeys } from './sorted-keys.ts';
 import type { Entry, ListOptions, StoreEvent } from './store.ts';
+import { Unreadable } from './unreadable.ts';
 
 export interface Page {
   readonly entries: readonly Entry[];
@@ -24,6 +25,9 @@ export interface Page {
 export class State {
   readonly #keys = new SortedKeys();
   readonly history: History;
+  readonly unreadable = new Unreadable();
+  /** Keys whose values were not kept, when they were loaded, as they would be today. */
+  readonly stale = new Set<string>();
   #revision = 0;
 
   constructor(options: { readonly historyBytesMax: number; readonly oldest: number }) {
@@ -52,10 +56,32 @@ export class State {
 
   apply(row: LogRow): StoreEvent {
     assert(row.revision > this.#revision, 'a revision is never used twice');
-    const event = this.#change(row);
+    const change = this.#change(row);
+    const isSeen = this.#note(row);
+    // Of what nobody could read there is nothing to show, and nothing to tell when it goes.
+    const event = isSeen ? change : { ...change, previous: undefined };
+    if (!isSeen && event.type === 'delete') return event;
     // A loaded row from before the last compaction is state, but no longer an event.
     if (row.revision > this.history.oldest) this.history.append(event);
     return event;
+  }
+
+  /** What the row says of how values are kept; false where nobody could read what was there. */
+  #note({ key, revision, unreadable, stale }: LogRow): boolean {
+    const isSeen = this.unreadable.size === 0 || !this.unreadable.replaced(key, revision);
+    if (this.stale.size > 0) this.stale.delete(key);
+    if (stale === true) this.stale.add(key);
+    if (unreadable !== undefined) this.unreadable.note(key, unreadable);
+    return isSeen;
+  }
+
+  /** A value that could not be read takes the place of how it was kept; nothing was written. */
+  reveal(key: string, read: { readonly value: Uint8Array; readonly stale: boolean }): void {
+    const entry = this.#keys.get(key);
+    assert(entry !== undefined, 'what is revealed is there');
+    this.#keys.set({ ...entry, value: read.value });
+    this.unreadable.forget(key);
+    if (read.stale) this.stale.add(key);
   }
 
   /** Revisions up to this one are spent, whether or not something was written with them. */

@@ -16,7 +16,7 @@ import { openLoggedStore } from './load.ts';
 import type { Copied, Log } from './log.ts';
 import { openMemory } from './memory.ts';
 
-export { StoreRefused, StoreUnavailable, ValueTooLarge } from './errors.ts';
+export { StoreRefused, StoreUnavailable, ValueTooLarge, ValueUnreadable } from './errors.ts';
 export type { FaultRates, FaultyDisk } from './faulty-log.ts';
 export type { Copied } from './log.ts';
 
@@ -92,7 +92,40 @@ export interface Watch {
 /** Whether writes can be made durable at the moment, and if not, why. */
 export type StoreHealth = { readonly ok: true } | { readonly ok: false; readonly reason: string };
 
+/** How values are kept, where that is not as they are given: encryption at rest. */
+export interface ValueTransformer {
+  /** False where every value is kept as it is given. */
+  readonly encrypts: boolean;
+  /** Names the form in which the value of a key is kept. Equal names, equal forms and keys. */
+  formOf(key: string): string;
+  toStorage(key: string, value: Uint8Array): Uint8Array;
+  fromStorage(key: string, stored: Uint8Array): FromStorage;
+}
+
+export type FromStorage =
+  /** Stale: it would be kept in another form today. */
+  | { readonly ok: true; readonly value: Uint8Array; readonly stale: boolean }
+  | { readonly ok: false; readonly why: string };
+
+/** What can be asked of a store whose values pass through a transformer. */
+export interface AtRest {
+  /** Keys whose values cannot be read. */
+  readonly unreadable: readonly string[];
+  why(key: string): string | undefined;
+  /** Throws `ValueUnreadable`, as a list would, where something below a prefix cannot be read. */
+  checkReadable(prefix: string): void;
+  /** Whether writing the value again, as it is, would keep it in another form. */
+  isStale(key: string): boolean;
+  /** The value as it is kept. */
+  stored(key: string): Promise<Uint8Array | undefined>;
+  /** What is written from now on is kept by this one; what it can read becomes readable. */
+  use(transformer: ValueTransformer): void;
+}
+
+/** `get`, `list` and `listAt` throw `ValueUnreadable` for what nobody can read. */
 export interface Store extends AsyncDisposable {
+  /** Undefined where values are kept as they are given. */
+  readonly atRest: AtRest | undefined;
   /** As the last commit found it; while that failed, small ones are tried until one succeeds. */
   readonly health: StoreHealth;
   /** Revision of the newest committed write. */
@@ -178,11 +211,23 @@ export function openMemoryStore(deps: StoreDeps, options: Partial<Limits> = {}):
 /** A store in a file of SQLite. Rejects with `StoreRefused` when the file must not be opened. */
 export async function openSqliteStore(
   deps: StoreDeps & { readonly log: Logger },
-  options: Partial<Limits> & { readonly file: string },
+  options: Partial<Limits> & {
+    readonly file: string;
+    readonly transformer?: ValueTransformer | undefined;
+  },
 ): Promise<Store> {
   const { openSqlite } = await import('./sqlite.ts');
-  const { file, ...chosen } = options;
-  return await openSqlite(deps, { file, limits: { ...limits, ...chosen } });
+  const { file, transformer, ...chosen } = options;
+  return await openSqlite(deps, { file, transformer, limits: { ...limits, ...chosen } });
+}
+
+/** A value as it lies in the file of a store that nobody has open; undefined: no such key. */
+export async function storedInSqliteFile(options: {
+  readonly file: string;
+  readonly key: string;
+}): Promise<Uint8Array | undefined> {
+  const { storedValue } = await import('./sqlite-stored.ts');
+  return storedValue(options);
 }
 
 /** Copies the file of a store that nobody has open. */
