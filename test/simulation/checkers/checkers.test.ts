@@ -10,6 +10,7 @@ import type { Checker } from './checker.ts';
 import { missing } from './convergence.ts';
 import { DeploymentFloor, quietMs } from './deployment-floor.ts';
 import { Disturbances } from './disturbances.ts';
+import { LivingNodes } from './living-nodes.ts';
 import { NoPodOnTwoNodes } from './no-pod-on-two-nodes.ts';
 
 const ready = (status: 'True' | 'False') => ({ conditions: [{ type: 'Ready', status }] });
@@ -156,6 +157,24 @@ test('two copies that lead excuse each other for as long as both run', () => {
   assert.equal(quiet(43_999), false);
   assert.equal(quiet(44_000), true);
   assert.equal(disturbances.quietFor(15_000, 44_000), true);
+});
+
+test('living nodes: one that renews its Lease is not given up, one that is silent may be', () => {
+  const metadata = { name: 'node-1', namespace: 'kube-node-lease' };
+  const renewed = put({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata });
+  const before = node('True');
+  const unknown = { ...before, status: { conditions: [{ type: 'Ready', status: 'Unknown' }] } };
+  const givenUp: WorldEvent = { what: 'put', object: unknown, before, revision: 2 };
+  const lost = (component: string, path: string): WorldEvent =>
+    ({ what: 'disturbed', by: 'lose', component, path }) as const;
+  const afterMs = (ms: number, ...more: (readonly [number, WorldEvent])[]) =>
+    problems(new LivingNodes(), [[100_000, renewed], ...more, [100_000 + ms, givenUp]]);
+  assert.deepEqual(afterMs(20_000), ['node node-1 is given up; it renewed its Lease 20000 ms ago']);
+  assert.deepEqual(afterMs(51_000), []);
+  const leases = lost('controllers', '/apis/coordination.k8s.io/v1/leases?limit=500');
+  assert.deepEqual(afterMs(20_000, [100_001, leases]), []);
+  assert.deepEqual(afterMs(20_000, [100_001, lost('apiserver', '')]), []);
+  assert.equal(afterMs(20_000, [100_001, lost('controllers', '/api/v1/pods')]).length, 1);
 });
 
 test('convergence names what is missing, and is content with what was wished', () => {

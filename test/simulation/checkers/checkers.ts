@@ -12,6 +12,7 @@ import { ForegroundOwners, Garbage } from './garbage.ts';
 import { HeldObjects } from './held-objects.ts';
 import { JobCounting } from './job-counting.ts';
 import { Linearizable } from './linearizable.ts';
+import { LivingNodes } from './living-nodes.ts';
 import { NamespaceEmpty } from './namespace-empty.ts';
 import { NoPodOnTwoNodes } from './no-pod-on-two-nodes.ts';
 import { OneLeader } from './one-leader.ts';
@@ -55,6 +56,7 @@ export function openCheckers(truth: Truth): Checkers {
     new ForegroundOwners(truth),
     new HeldObjects(),
     new NamespaceEmpty(truth),
+    new LivingNodes(),
     new Revisions(),
     new WatchComplete(),
     new Linearizable(),
