@@ -10,6 +10,8 @@ import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import type { Identity, Transport } from '#kit/transport.ts';
 import type { Store } from '#store';
+import type { TolerationSeconds } from './admission/default-tolerations.ts';
+import { defaultPlugins } from './admission/plugins.ts';
 import { QuotaLedger } from './admission/resource-quota.ts';
 import { currentSubjects } from './auth/current-subjects.ts';
 import { NodeGraph } from './auth/node-graph.ts';
@@ -18,7 +20,7 @@ import { Tokens } from './auth/tokens.ts';
 import { bootstrap } from './bootstrap.ts';
 import { directTransport } from './direct-transport.ts';
 import { Discovery } from './discovery/discovery.ts';
-import { Health } from './discovery/health.ts';
+import { Health, type HealthCheck } from './discovery/health.ts';
 import { Metrics } from './discovery/metrics.ts';
 import { OpenApi } from './discovery/openapi.ts';
 import { versionDocument } from './discovery/version.ts';
@@ -32,11 +34,14 @@ import { decodeEntry, registryRoot } from './registry.ts';
 import { repairServices, runRepair } from './services/repair.ts';
 import { ServiceAllocator } from './services/service-allocator.ts';
 import { withAuthenticatedGroup } from './stages/authenticate.ts';
+import { InFlight, type InFlightLimits } from './stages/in-flight.ts';
 import type { Component } from './subresources/component-status.ts';
 import { KubeletProxy } from './subresources/kubelet-proxy.ts';
 import { reviewFacts } from './subresources/reviews.ts';
 import { warmUp } from './warm-up.ts';
 import { WatchHub } from './watch/watch-hub.ts';
+
+export { KeyIndex, registryRoot } from './registry.ts';
 
 export interface ApiServerDeps {
   readonly store: Store;
@@ -65,10 +70,30 @@ export interface ApiServerOptions {
   readonly legacyVersions: boolean;
   /** Versions and resources that are not served; all are where this is absent. */
   readonly runtimeConfig?: RuntimeConfig | undefined;
+  /** Plugins that are on; those that are on by themselves where this is absent. */
+  readonly admissionPlugins?: ReadonlySet<string> | undefined;
+  /** False: containers may not be privileged. */
+  readonly allowPrivileged?: boolean | undefined;
+  /** How long pods stay on nodes that are not ready or not reachable. */
+  readonly tolerationSeconds?: TolerationSeconds | undefined;
+  /** How long an Event is kept, for ever where this is 0; an hour where it is absent. */
+  readonly eventTTLMs?: number | undefined;
+  /** False: who shows nothing is nobody, and is told so. */
+  readonly anonymous?: boolean | undefined;
+  /** Shortest life of a watch that names none; the longest is twice that. */
+  readonly minRequestTimeoutMs?: number | undefined;
+  /** Requests at a time, watches and the like aside; as many as come where this is absent. */
+  readonly inFlight?: InFlightLimits | undefined;
+  /** Share of HTTP/2 requests after which the client is sent to connect anew. */
+  readonly goawayChance?: number | undefined;
+  /** Requests at a time on one HTTP/2 connection. */
+  readonly streamsMax?: number | undefined;
   /** How to reach kubelets: client certificate for the node proxy (logs, exec, port-forward). */
   readonly kubeletClient?:
     | { readonly ca: string; readonly cert: string; readonly key: string }
     | undefined;
+  /** More checks of `/healthz` and `/readyz`, for parts that others made. */
+  readonly healthChecks?: readonly HealthCheck[] | undefined;
   /** The parts of the control plane that ComponentStatus reports, besides the store. */
   readonly components?: readonly Component[] | undefined;
   /**
@@ -183,6 +208,8 @@ function makeParts(
     hub,
     nodeGraph,
     services,
+    plugins: options.admissionPlugins ?? defaultPlugins,
+    inFlight: options.inFlight === undefined ? undefined : new InFlight(options.inFlight),
     quotas: new QuotaLedger({ store, catalog, clock }),
     discovery,
     tokens,
@@ -191,6 +218,7 @@ function makeParts(
     health: new Health([
       { name: 'etcd', isHealthy: () => store.health.ok },
       { name: 'shutdown', only: 'readyz', isHealthy: () => !state.draining },
+      ...(options.healthChecks ?? []),
     ]),
     metrics,
     protobuf: new ProtobufBodies(catalog),

@@ -62,7 +62,7 @@ const serverLimits = {
 } as const;
 
 /** Some are HTTP/1's, which Node takes here too, though its types do not say so. */
-function serverOptions() {
+function serverOptions({ streamsMax }: Parts['options']) {
   return {
     allowHTTP1: true,
     requestCert: true,
@@ -74,7 +74,7 @@ function serverOptions() {
     keepAliveTimeout: serverLimits.idleLimitMs,
     settings: {
       maxHeaderListSize: limits.headerBytesMax,
-      maxConcurrentStreams: serverLimits.streamsMax,
+      maxConcurrentStreams: streamsMax ?? serverLimits.streamsMax,
       initialWindowSize: serverLimits.windowBytes,
     },
   };
@@ -92,7 +92,7 @@ interface HttpParts extends Parts {
 export async function listenHttp(given: Parts, options: ListenOptions): Promise<HttpServer> {
   const slowBodies = new SlowBodies(given, { limitMs: serverLimits.bodyLimitMs });
   const parts: HttpParts = { ...given, turns: new Turns(given), slowBodies };
-  const server = createSecureServer({ ...serverOptions(), ...credentialsOf(options) });
+  const server = createSecureServer({ ...serverOptions(given.options), ...credentialsOf(options) });
   const sockets = new Set<TLSSocket>();
   const sessions = new Set<ServerHttp2Session>();
   server.on('session', (session) => {
@@ -131,6 +131,7 @@ export async function listenHttp(given: Parts, options: ListenOptions): Promise<
     // The connection is closed when a stream has no session.
     if (socket === undefined || !isOrdinary(stream, headers)) return;
     serve(parts, new Http2Wire(stream, headers), identityFor(socket as TLSSocket));
+    sendAwayByChance(parts, stream.session);
   });
   server.on('upgrade', (request, socket: TLSSocket, head: Buffer) => {
     passUpgrade(parts, { request, socket, head, peer: identityFor(socket) });
@@ -151,6 +152,12 @@ export async function listenHttp(given: Parts, options: ListenOptions): Promise<
     useCertificate: (pair) => server.setSecureContext(credentialsOf({ ...options, ...pair })),
     [Symbol.asyncDispose]: () => close(parts, server, { sockets, sessions }),
   };
+}
+
+/** What is under way goes on; the client makes its next request on a connection of its own. */
+function sendAwayByChance({ options, random }: Parts, session: ServerHttp2Stream['session']): void {
+  const { goawayChance = 0 } = options;
+  if (goawayChance > 0 && random.fraction() < goawayChance) session?.close();
 }
 
 /** Upstream's whole answer to who speaks HTTP without TLS. */

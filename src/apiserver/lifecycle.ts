@@ -11,7 +11,8 @@
 import { AssertionError } from 'node:assert';
 import { ApiError, internalError, requestEntityTooLarge, serviceUnavailable } from '#api/errors.ts';
 import { formatGroupVersion } from '#api/object.ts';
-import { StoreUnavailable, ValueTooLarge } from '#store';
+import type { Identity } from '#kit/transport.ts';
+import { StoreUnavailable, ValueTooLarge, ValueUnreadable } from '#store';
 import { indent, wantsIndent } from './output/indent.ts';
 import { negotiate } from './output/negotiate.ts';
 import type { Parts } from './parts.ts';
@@ -27,6 +28,7 @@ import { authenticate } from './stages/authenticate.ts';
 import { authorize } from './stages/authorize.ts';
 import { warnOfVersion } from './stages/deprecation.ts';
 import { impersonate } from './stages/impersonate.ts';
+import { tooMany } from './stages/in-flight.ts';
 import { readRequestInfo } from './stages/read-request-info.ts';
 import { respond, respondError } from './stages/respond.ts';
 import { route } from './stages/route.ts';
@@ -38,22 +40,21 @@ export async function handle(parts: Parts, arrival: Arrival): Promise<ServerResp
   const end = parts.metrics.begin(request.method);
   let info: RequestInfo | undefined;
   let response: ServerResponse;
+  let leave: (() => void) | 'full' | undefined;
   try {
     checkLimits(arrival);
     info = readRequestInfo(request);
     const caller = authenticate(parts, arrival);
-    const identity = impersonate(parts, caller, request);
-    await authorize(parts, identity, info);
-    warnOfVersion(parts, info, audit);
-    const output = negotiate(request.headers['accept'], info, (asked) => hasProtobuf(parts, asked));
-    const answer = await route(parts, { info, identity, output, arrival });
-    response = await respond(parts, { answer, output, info, headers: audit });
+    leave = parts.inFlight?.enter(caller, info);
+    if (leave === 'full') response = tooMany;
+    else response = await answerCaller(parts, { info, caller, arrival, audit });
   } catch (error) {
     response = await respondError(parts, asApiError(parts, error, request.path), {
       accept: request.headers['accept'],
       headers: audit,
     });
   }
+  if (typeof leave === 'function') leave();
   if (wantsIndent(request, info)) response = indent(response);
   const tookMs = parts.clock.monotonic() - startedMs;
   end();
@@ -61,6 +62,28 @@ export async function handle(parts: Parts, arrival: Arrival): Promise<ServerResp
   const bodyBytes = request.body?.length ?? 0;
   parts.metrics.countRequest({ info, method, response, bodyBytes, tookMs });
   return response;
+}
+
+interface Asked {
+  readonly info: RequestInfo;
+  readonly caller: Identity;
+  readonly arrival: Arrival;
+  /** Headers of the answer, to which stages may add. */
+  readonly audit: Record<string, string>;
+}
+
+/** The stages behind the question who asks. */
+async function answerCaller(
+  parts: Parts,
+  { info, caller, arrival, audit }: Asked,
+): Promise<ServerResponse> {
+  const { request } = arrival;
+  const identity = impersonate(parts, caller, request);
+  await authorize(parts, identity, info);
+  warnOfVersion(parts, info, audit);
+  const output = negotiate(request.headers['accept'], info, (asked) => hasProtobuf(parts, asked));
+  const answer = await route(parts, { info, identity, output, arrival });
+  return await respond(parts, { answer, output, info, headers: audit });
 }
 
 /** Whether the kind of this path can be written in protobuf. */
@@ -89,6 +112,10 @@ function asApiError(parts: Parts, error: unknown, path: string): ApiError {
     return serviceUnavailable(error.message);
   }
   if (error instanceof ValueTooLarge) return requestEntityTooLarge(error.message);
+  if (error instanceof ValueUnreadable) {
+    parts.log.warn('value cannot be read', { path, error });
+    return internalError(error.message);
+  }
   if (error instanceof AssertionError) {
     parts.metrics.countBug();
     parts.log.error('request broke an invariant', { path, error, stack: error.stack });

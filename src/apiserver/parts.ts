@@ -20,6 +20,7 @@ import type { ProtobufOutput } from './output/protobuf.ts';
 import type { KeptRows } from './output/stored-row.ts';
 import type { ProtobufBodies } from './protobuf-body.ts';
 import type { ServiceAllocator } from './services/service-allocator.ts';
+import type { InFlight } from './stages/in-flight.ts';
 import type { KubeletProxy } from './subresources/kubelet-proxy.ts';
 import type { WatchHub } from './watch/watch-hub.ts';
 
@@ -35,6 +36,10 @@ export interface Parts {
   readonly tokenUses: TokenUses;
   readonly nodeGraph: NodeGraph;
   readonly services: ServiceAllocator;
+  /** Admission plugins that are on. */
+  readonly plugins: ReadonlySet<string>;
+  /** Absent: as many requests as come. */
+  readonly inFlight: InFlight | undefined;
   readonly quotas: QuotaLedger;
   readonly discovery: Discovery;
   readonly openApi: OpenApi;

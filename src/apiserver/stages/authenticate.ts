@@ -17,7 +17,7 @@ export const anonymous: Identity = {
 
 const authenticatedGroup = 'system:authenticated';
 
-type AuthenticateParts = Pick<Parts, 'tokens' | 'store' | 'clock'>;
+type AuthenticateParts = Pick<Parts, 'tokens' | 'store' | 'clock' | 'options'>;
 
 export function authenticate(
   parts: AuthenticateParts & Pick<Parts, 'metrics'>,
@@ -40,7 +40,7 @@ function identify(parts: AuthenticateParts, arrival: Arrival): Identity {
   if (peer !== undefined && peer !== 'stranger') return peer;
   const header = arrival.request.headers['authorization'];
   const nobody = (): Identity => {
-    if (peer === 'stranger') throw unauthorized();
+    if (peer === 'stranger' || parts.options.anonymous === false) throw unauthorized();
     return anonymous;
   };
   if (header === undefined) return nobody();

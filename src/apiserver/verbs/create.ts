@@ -25,6 +25,7 @@ import { checkOptions, isDryRun } from './options.ts';
 import {
   generatedName,
   groupResource,
+  lifeOf,
   stampNew,
   throwInvalid,
   withStatusOf,
@@ -124,6 +125,7 @@ interface Charged {
 
 /** Counts the object in the quotas of its namespace, if it can be stored. */
 async function charge(parts: Parts, { served, hub, namespace, dryRun }: Charged): Promise<void> {
+  if (!parts.plugins.has('ResourceQuota')) return;
   const { resource } = served;
   const { name = '' } = hub.metadata;
   const isTaken = parts.store.get(keyOf(resource, namespace, name)) !== undefined;
@@ -186,7 +188,7 @@ async function store(
   { generated }: { readonly generated: boolean },
 ): Promise<Entry> {
   const { resource } = served;
-  const { ttlMs } = resource;
+  const ttlMs = lifeOf(parts, resource);
   let candidate = hub;
   for (let attempt = 1; ; attempt++) {
     const { name, namespace = '', generateName = '' } = candidate.metadata;

@@ -28,6 +28,7 @@ import {
   bumpGeneration,
   groupResource,
   keepSystemMetadata,
+  lifeOf,
   throwInvalid,
   withStatusOf,
   writeContext,
@@ -189,8 +190,9 @@ async function tryChange(
     validate(options, hub, old);
     const { namespace, identity } = options;
     confirmUpdate(parts, { resource, hub, old, identity, subresource });
-    const unchanged = jsonEqual(hub, old);
-    if (!unchanged && !isOver(hub)) {
+    // The same once more, in the form in which it is kept today, is a change of the store.
+    const unchanged = jsonEqual(hub, old) && parts.store.atRest?.isStale(entry.key) !== true;
+    if (!unchanged && !isOver(hub) && parts.plugins.has('ResourceQuota')) {
       await parts.quotas.charge({ resource, subresource, namespace, next: hub, old, dryRun });
     }
     // A status is written by programs; upstream has no warnings for them.
@@ -314,7 +316,7 @@ export async function replace(
   hub: KubeObject,
 ): Promise<Entry | undefined> {
   const value = encodeStored(resource, hub);
-  const { ttlMs } = resource;
+  const ttlMs = lifeOf(parts, resource);
   const written = await parts.store.put({ key, value, expect: { revision }, ttlMs });
   if (!written.ok) return undefined;
   return { key, value, revision: written.revision, createRevision };

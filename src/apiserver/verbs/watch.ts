@@ -40,6 +40,8 @@ export async function watch(parts: Parts, call: Call): Promise<Answer> {
   const timeoutSeconds = readInteger(info.query.get('timeoutSeconds'));
   const bookmarks = isTrue(info.query.get('allowWatchBookmarks'));
   const initial = start.initial ? store.list({ prefix: initialPrefix(selection) }) : undefined;
+  // Who watches must have been able to list.
+  if (initial === undefined) store.atRest?.checkReadable(initialPrefix(selection));
   const afterRevision = initial?.revision ?? start.revision;
   const watcher = hub.watch(
     { selection, frames, afterRevision, bookmarks },
@@ -98,9 +100,10 @@ function readStart(query: URLSearchParams): Start {
   return { initial: wanted || unset, mark: wanted, revision };
 }
 
-function limitOf({ random }: Parts, givenSeconds: number): number {
+function limitOf({ random, options }: Parts, givenSeconds: number): number {
   if (givenSeconds > 0) return givenSeconds * 1000;
-  return Math.ceil(watchSecondsMin * (1 + random.fraction())) * 1000;
+  const secondsMin = (options.minRequestTimeoutMs ?? watchSecondsMin * 1000) / 1000;
+  return Math.ceil(secondsMin * (1 + random.fraction())) * 1000;
 }
 
 function tooOld(revision: number, oldest: number): string {

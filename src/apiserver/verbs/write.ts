@@ -150,6 +150,12 @@ export function throwInvalid(served: Served, name: string, errors: readonly Fiel
   throw invalid({ group, kind: served.resource.kind }, name, errors);
 }
 
+/** How long objects of this kind are kept after they were written; absent: for ever. */
+export function lifeOf({ options }: Parts, { ttlMs }: Resource): number | undefined {
+  if (ttlMs === undefined) return undefined;
+  return (options.eventTTLMs ?? ttlMs) || undefined;
+}
+
 export function groupResource(served: Served): { group: string; resource: string } {
   return { group: served.view.group, resource: served.resource.plural };
 }
