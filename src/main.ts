@@ -40,6 +40,7 @@ export async function main(args: readonly string[]): Promise<void> {
 
 async function runCommandLine(args: readonly string[]): Promise<void> {
   const { openCommandLine } = await import('./cluster/command-line.ts');
+  const { withDashes } = await import('./cluster/kubelet-flags.ts');
   await openCommandLine({
     version,
     up: (flags) => up(flags),
@@ -64,6 +65,7 @@ async function runCommandLine(args: readonly string[]): Promise<void> {
     },
     hollow: (flags) => hollow(flags),
     scheduler: (flags) => scheduler(flags),
+    controllerManager: (options) => controllerManager(options),
     why: async (target, flags) => {
       const { why } = await import('./cluster/why-command.ts');
       const kubeconfig = process.env['KUBECONFIG'];
@@ -74,7 +76,7 @@ async function runCommandLine(args: readonly string[]): Promise<void> {
       (await import('./cluster/image-command.ts')).load(await settings(flags), files),
     imageList: async (flags) =>
       (await import('./cluster/image-command.ts')).list(await settings(flags)),
-  }).parseAsync([...args], { from: 'user' });
+  }).parseAsync([...(args[0] === 'kubelet' ? withDashes(args) : args)], { from: 'user' });
 }
 
 async function install(flags: InstallFlags, upFlags: readonly string[]): Promise<void> {
@@ -159,6 +161,16 @@ async function scheduler(flags: SchedulerFlags): Promise<void> {
   const config = commands.readSchedulerSettings(flags, process.env);
   const { signal, ...deps } = await openLoggedRun(config, process.stdout);
   await commands.scheduleFor(deps, config, signal);
+  process.exit(0);
+}
+
+/** The controllers of a cluster that runs somewhere else, until a signal ends them. */
+async function controllerManager(options: Readonly<Record<string, string | true>>): Promise<void> {
+  const settings = await import('./cluster/controller-manager-settings.ts');
+  const { controlFor } = await import('./cluster/controller-manager-command.ts');
+  const config = settings.readControllerManagerSettings(options, process.env);
+  const { signal, ...deps } = await openLoggedRun(config, process.stdout);
+  await controlFor(deps, config, signal);
   process.exit(0);
 }
 

@@ -5,9 +5,11 @@
 import { Command } from '#kit/command-line.ts';
 import type { AgentFlags } from './agent-config.ts';
 import type { Flags } from './config.ts';
+import { addControllerManagerFlags } from './controller-manager-flags.ts';
 import type { HollowFlags } from './hollow-settings.ts';
 import { addKubeletFlags } from './kubelet-flags.ts';
 import type { SchedulerFlags } from './scheduler-command.ts';
+import { addServerFlags } from './server-flags.ts';
 import type { TokenFlags } from './token-command.ts';
 import type { WhyFlags } from './why-command.ts';
 
@@ -44,6 +46,8 @@ export interface Commands {
   uninstall(flags: InstallFlags): Promise<void>;
   hollow(flags: HollowFlags): Promise<void>;
   scheduler(flags: SchedulerFlags): Promise<void>;
+  /** As texts, by names in camel case. */
+  controllerManager(options: Readonly<Record<string, string | true>>): Promise<void>;
   why(target: string, flags: WhyFlags): Promise<void>;
   imageBuild(options: ImageBuildOptions): Promise<void>;
   imageLoad(flags: Flags, files: readonly string[]): Promise<void>;
@@ -101,6 +105,13 @@ export function openCommandLine(commands: Commands): Command {
   addSchedulerFlags(
     program.command('kube-scheduler').description('run a scheduler alone, for any cluster'),
   ).action((flags: SchedulerFlags) => commands.scheduler(flags));
+  addControllerManagerFlags(
+    program
+      .command('kube-controller-manager')
+      .description('run the controllers alone, for any cluster'),
+  ).action((options: Readonly<Record<string, string | true>>) =>
+    commands.controllerManager(options),
+  );
   program
     .command('why')
     .description('say why a pod is pending and what would help')
@@ -128,7 +139,7 @@ function addDataDir(command: Command): Command {
 }
 
 function addClusterFlags(command: Command): Command {
-  return addDataDir(command)
+  return addServerFlags(addDataDir(command))
     .option('--api-port <port>', 'port of the API server (default 6443)')
     .option('--bind-address <address>', 'address it listens on (default 0.0.0.0)')
     .option('--store <store>', 'sqlite or memory (default sqlite)')

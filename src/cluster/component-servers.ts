@@ -33,6 +33,8 @@ export interface ComponentServersOptions {
   readonly ports: Readonly<Partial<Record<ControlComponent, number | undefined>>>;
   readonly host: string;
   /** What the servers show; `ca`: who signs certificates of clients. */
+  /** Paths that anybody may read, besides those of health. */
+  readonly openPaths?: readonly string[] | undefined;
   readonly tls: { readonly cert: string; readonly key: string; readonly ca: string | undefined };
   readonly signal: AbortSignal;
 }
@@ -52,7 +54,7 @@ export async function runComponentServers(
     const trust = ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: false };
     const server = createServer({ cert, key, ...trust, requestTimeout: limits.requestMs });
     server.maxConnections = limits.connectionsMax;
-    server.on('request', answering(deps, { component, signal: options.signal }));
+    server.on('request', answering(deps, { ...options, component }));
     server.on('error', (error) => deps.log.warn('no figures', { component, port, error }));
     server.listen({ host: options.host, port });
     server.unref();
@@ -68,10 +70,9 @@ export async function runComponentServers(
   }
 }
 
-interface Answering {
+type Answering = Pick<ComponentServersOptions, 'openPaths' | 'signal'> & {
   readonly component: ControlComponent;
-  readonly signal: AbortSignal;
-}
+};
 
 function answering(deps: ComponentServersDeps, options: Answering): RequestListener {
   return (request, response) => {
@@ -84,7 +85,7 @@ function answering(deps: ComponentServersDeps, options: Answering): RequestListe
 
 async function answer(
   { client, figures }: ComponentServersDeps,
-  { component, signal }: Answering,
+  { component, openPaths = [], signal }: Answering,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -93,17 +94,19 @@ async function answer(
     say(response, figures.runs ? 200 : 500, figures.runs ? 'ok' : 'its thread does not run');
     return;
   }
-  const user = certifiedUser(request) ?? (await tokenUser(client, request, signal));
-  if (user === undefined) {
-    say(response, 401, 'Unauthorized');
-    return;
-  }
-  const verb = request.method?.toLowerCase() ?? '';
-  const asked = { nonResourceAttributes: { path, verb } };
-  const trusted = user.groups.includes('system:masters');
-  if (!trusted && !(await reviewAccess(client, user, asked, { signal }))) {
-    say(response, 403, `Forbidden: User "${user.name}" cannot ${verb} path "${path}"`);
-    return;
+  if (!openPaths.includes(path)) {
+    const user = certifiedUser(request) ?? (await tokenUser(client, request, signal));
+    if (user === undefined) {
+      say(response, 401, 'Unauthorized');
+      return;
+    }
+    const verb = request.method?.toLowerCase() ?? '';
+    const asked = { nonResourceAttributes: { path, verb } };
+    const trusted = user.groups.includes('system:masters');
+    if (!trusted && !(await reviewAccess(client, user, asked, { signal }))) {
+      say(response, 403, `Forbidden: User "${user.name}" cannot ${verb} path "${path}"`);
+      return;
+    }
   }
   if (path !== '/metrics') {
     say(response, 404, '404 page not found');

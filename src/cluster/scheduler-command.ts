@@ -7,23 +7,27 @@
  * The API server need not be there yet: whatever it asks is asked again. Health and figures are on
  * a port of its own, with a certificate made at the start.
  */
-import { existsSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { type HttpTransportOptions, openClient, openHttpTransport, openInformers } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import type { Level, Logger } from '#kit/log.ts';
 import { nameSuffix, type Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
-import { issueCertificate } from '#kit/x509.ts';
 import {
   readConfiguration,
   runSchedulerAsLeader,
   type SchedulerConfiguration,
   SchedulerMetrics,
 } from '#scheduler';
+import {
+  componentAccess,
+  type Environment,
+  logLevelOf,
+  ownCertificate,
+  readText,
+} from './component-access.ts';
 import { runComponentServers } from './component-servers.ts';
 import { ConfigError } from './config.ts';
-import { readAccess } from './kubeconfig-access.ts';
 
 /** As the command line gives them. */
 export interface SchedulerFlags {
@@ -55,12 +59,6 @@ export interface SchedulerSettings {
 
 const defaultSource =
   'apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n';
-const accountFolder = '/var/run/secrets/kubernetes.io/serviceaccount';
-/** How long its own certificate holds. */
-const certificateMs = 365 * 24 * 3600 * 1000;
-
-type Environment = Readonly<Record<string, string | undefined>>;
-
 export function readSchedulerSettings(
   flags: SchedulerFlags,
   environment: Environment,
@@ -69,9 +67,8 @@ export function readSchedulerSettings(
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new ConfigError(`--secure-port ${flags.securePort}: not a port`);
   }
-  const access = accessOf(flags, environment);
   return {
-    access: flags.master === undefined ? access : { ...access, server: flags.master },
+    access: componentAccess(flags, environment),
     source: flags.config === undefined ? defaultSource : readText('--config', flags.config),
     election: {
       enabled: booleanOf(flags.leaderElect),
@@ -80,28 +77,8 @@ export function readSchedulerSettings(
     },
     bindAddress: flags.bindAddress ?? '0.0.0.0',
     securePort: port,
-    logLevel: Number(flags.v ?? 0) >= 2 ? 'debug' : 'info',
+    logLevel: logLevelOf(flags.v),
   };
-}
-
-function accessOf(flags: SchedulerFlags, environment: Environment): HttpTransportOptions {
-  if (flags.kubeconfig !== undefined) return readAccess(flags.kubeconfig, undefined);
-  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = environment;
-  const tokenFile = `${accountFolder}/token`;
-  if (host === undefined || port === undefined || !existsSync(tokenFile)) {
-    throw new ConfigError('--kubeconfig is needed outside of a pod');
-  }
-  const name = host.includes(':') ? `[${host}]` : host;
-  const ca = readText('the certificate of the cluster', `${accountFolder}/ca.crt`);
-  return { server: `https://${name}:${port}`, ca, tokenFile };
-}
-
-function readText(what: string, path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new ConfigError(`${what} ${path}: cannot be read`, { cause: error });
-  }
 }
 
 function booleanOf(value: string | boolean | undefined): boolean | undefined {
@@ -161,16 +138,4 @@ function electionOf(
     name: election.name ?? leaderElection.name,
     namespace: election.namespace ?? leaderElection.namespace,
   };
-}
-
-function ownCertificate(deps: { readonly clock: Clock; readonly random: Random }) {
-  const nowMs = deps.clock.now();
-  return issueCertificate(deps, {
-    role: 'server',
-    commonName: hostname(),
-    dnsNames: [hostname(), 'localhost'],
-    ipAddresses: ['127.0.0.1'],
-    notBeforeMs: nowMs - 3600_000,
-    notAfterMs: nowMs + certificateMs,
-  });
 }

@@ -56,6 +56,7 @@ export async function runController(
 ): Promise<void> {
   const log = controller.log.child({ controller: controller.name });
   await Promise.all(controller.sources.map((source) => source.synced({ signal })));
+  log.debug('controller started', { workers: controller.workers });
   const scope = new Scope(signal);
   for (let worker = 0; worker < controller.workers; worker++) {
     scope.spawn((inner) => work(controller, log, inner));

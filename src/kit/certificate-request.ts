@@ -6,7 +6,14 @@
  * certificate as its own bytes. `signCertificateRequest` issues it, after checking that who asks
  * holds the key. Synchronous, as `x509.ts` is. Format: RFC 2986, RFC 5280.
  */
-import { createPrivateKey, createPublicKey, sign, verify, X509Certificate } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  type KeyObject,
+  sign,
+  verify,
+  X509Certificate,
+} from 'node:crypto';
 import {
   bitString,
   children,
@@ -217,7 +224,8 @@ export function signCertificateRequest(
   },
 ): string {
   const { request, issuer } = options;
-  const algorithm = sequence(objectIdentifier(oid.ecdsaWithSha256));
+  const key = createPrivateKey(issuer.key);
+  const algorithm = algorithmOf(key);
   const body = sequence(
     tagged(0xa0, integer(Uint8Array.of(2))),
     integer(deps.random.bytes(16)),
@@ -228,8 +236,20 @@ export function signCertificateRequest(
     request.der.publicKey,
     tagged(0xa3, sequence(...extensionsFor(options))),
   );
-  const signature = sign('sha256', body, createPrivateKey(issuer.key));
+  const signature = sign(key.asymmetricKeyType === 'ed25519' ? null : 'sha256', body, key);
   return toPem(sequence(body, algorithm, bitString(signature)));
+}
+
+/** What a signature by this key is called: authorities that others made have keys of any sort. */
+function algorithmOf({ asymmetricKeyType }: KeyObject): Uint8Array {
+  switch (asymmetricKeyType) {
+    case 'rsa':
+      return sequence(objectIdentifier('1.2.840.113549.1.1.11'), tagged(0x05, new Uint8Array()));
+    case 'ed25519':
+      return sequence(objectIdentifier('1.3.101.112'));
+    default:
+      return sequence(objectIdentifier(oid.ecdsaWithSha256));
+  }
 }
 
 function extensionsFor({
@@ -244,7 +264,7 @@ function extensionsFor({
   }
   const bits = usages.flatMap((usage) => usageBits[usage] ?? []);
   const extended = [...new Set(usages.flatMap((usage) => extendedUsages[usage] ?? []))].toSorted();
-  const keyId = keyIdentifier(publicKeyInfo(issuer.key));
+  const keyId = keyIdOf(issuer);
   const list = [extension(oid.basicConstraints, sequence(), 'critical')];
   if (bits.length > 0) list.push(extension(oid.keyUsage, namedBits(bits), 'critical'));
   if (extended.length > 0) {
@@ -253,6 +273,23 @@ function extensionsFor({
   list.push(extension(oid.authorityKeyIdentifier, sequence(tagged(0x80, keyId))));
   if (request.der.names !== undefined) list.push(extension(oid.subjectAltName, request.der.names));
   return list;
+}
+
+/**
+ * How the issuer's certificate calls its key: authorities that others made count it otherwise.
+ * TBSCertificate = version, serial, …, [3] extensions.
+ */
+function keyIdOf({ cert, key }: KeyPair): Uint8Array {
+  const [body = new Uint8Array()] = children(new X509Certificate(cert).raw);
+  const extensions = children(body).find(([tag]) => tag === 0xa3);
+  for (const one of extensions === undefined ? [] : children(extensions).flatMap(children)) {
+    const [type, ...rest] = children(one);
+    const value = rest.at(-1);
+    if (type === undefined || value === undefined) continue;
+    if (parseObjectIdentifier(type) === oid.subjectKeyIdentifier)
+      return contentOf(contentOf(value));
+  }
+  return keyIdentifier(publicKeyInfo(key));
 }
 
 /** A bit string without zero bits at its end: bit 0 is the highest of the first byte. */

@@ -2,6 +2,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import {
   isSelfSigned,
@@ -85,6 +88,33 @@ test('each signer signs what it is for', () => {
   );
   assert.equal(plan({ signerName: signers.legacy, usages: ['cert sign'] }), 'sign');
   assert.equal(plan({ signerName: 'example.com/own' }), 'leave');
+});
+
+test('authorities that others made sign as well, whatever key they have', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'coracle-authority-'));
+  try {
+    for (const sort of ['rsa:2048', 'ed25519', 'ec -pkeyopt ec_paramgen_curve:P-384']) {
+      const make =
+        `openssl req -x509 -newkey ${sort} -nodes -keyout ca.key -out ca.crt -subj /CN=ca -days 2 &&` +
+        ' openssl req -new -newkey rsa:2048 -nodes -keyout /dev/null -subj /CN=me -out me.csr';
+      execFileSync('sh', ['-c', make], { cwd: folder, stdio: 'ignore' });
+      const read = (name: string): string => readFileSync(join(folder, name), 'utf8');
+      const issuer = { cert: read('ca.crt'), key: read('ca.key') };
+      const nowMs = Date.now();
+      const validity = { notBeforeMs: nowMs - 1000, notAfterMs: nowMs + 3_600_000 };
+      const request = parseCertificateRequest(read('me.csr'));
+      const options = { request, usages: ['client auth'], issuer, ...validity };
+      const signed = signCertificateRequest({ random: seededRandom(1) }, options);
+      writeFileSync(join(folder, 'me.crt'), signed);
+      const told = execFileSync('openssl', ['verify', '-CAfile', 'ca.crt', 'me.crt'], {
+        cwd: folder,
+        encoding: 'utf8',
+      });
+      assert.equal(told.trim(), 'me.crt: OK', sort);
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('how long a certificate holds, and how long its request is kept', () => {
