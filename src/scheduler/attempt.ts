@@ -12,8 +12,10 @@ import type { Random } from '#kit/random.ts';
 import type { Scope } from '#kit/scope.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import {
+  backedResources,
   type Cluster,
   type Decision,
+  earlierClaim,
   type FitFailure,
   fitMessage,
   type PodFacts,
@@ -207,10 +209,15 @@ export class Attempts {
   }
 
   /** A claim whose devices no fitting node reaches gives them back, if nobody else uses it. */
-  #freeDevices({ key, pod, namespace, uid }: PodFacts, { objections }: FitFailure): string {
+  #freeDevices(
+    { key, pod, namespace, uid, requests }: PodFacts,
+    { objections }: FitFailure,
+  ): string {
+    const { factInformers, devices } = this.#deps;
+    const { resourceClaims, deviceClasses } = factInformers.facts;
     const wanted = pod.spec?.resourceClaims ?? [];
-    if (wanted.length === 0) return 'no new claims to deallocate';
-    const { factInformers, devices, scope, log } = this.#deps;
+    const backed = backedResources(requests, deviceClasses).size > 0;
+    if (wanted.length === 0 && !backed) return 'no new claims to deallocate';
     const away = [...objections.values()].some(({ verdict }) =>
       verdict.reasons.includes('resourceclaim not available on the node'),
     );
@@ -218,21 +225,32 @@ export class Attempts {
     for (const { name, resourceClaimName } of away ? wanted : []) {
       const claimName =
         resourceClaimName ?? made.find((one) => one.name === name)?.resourceClaimName;
-      const claim = factInformers.facts.resourceClaims.get(`${namespace}/${claimName}`);
+      const claim = resourceClaims.get(`${namespace}/${claimName}`);
       const users = claim?.status?.reservedFor ?? [];
       if (claim?.status?.allocation === undefined) continue;
       if (users.some((one) => one.uid !== uid)) continue;
-      scope.spawn(async (signal) => {
-        try {
-          await devices.free(claim, { signal });
-        } catch (error) {
-          signal.throwIfAborted();
-          log.warn('devices were not freed', { pod: key, claim: claimName, error });
-        }
-      });
+      this.#beside(key, (signal) => devices.free(claim, { signal }));
       return 'deallocation of ResourceClaim completed';
     }
-    return 'still not schedulable';
+    const leftOver = backed
+      ? earlierClaim(pod, resourceClaims.listNamespace(namespace))
+      : undefined;
+    if (leftOver === undefined) return 'still not schedulable';
+    this.#beside(key, (signal) => devices.remove(leftOver, { signal }));
+    return 'deletion of ResourceClaim completed';
+  }
+
+  /** Claims are written beside the loop; that they changed wakes the pod. */
+  #beside(pod: string, write: (signal: AbortSignal) => Promise<void>): void {
+    const { scope, log } = this.#deps;
+    scope.spawn(async (signal) => {
+      try {
+        await write(signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        log.warn('devices were not freed', { pod, error });
+      }
+    });
   }
 
   #fail({ facts, profile }: QueuedPod, message: string): void {

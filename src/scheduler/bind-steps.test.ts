@@ -8,7 +8,7 @@ import type { PersistentVolumeClaim } from '#resources/types/core-v1.ts';
 import type { ResourceClaim } from '#resources/types/resource-v1.ts';
 import { factsOf, podFacts, readerOf } from '#scheduling';
 import { podOf } from '#test/cluster-picture.ts';
-import { StepPerformer } from './bind-steps.ts';
+import { StepPerformer, stepDefaults } from './bind-steps.ts';
 import { DeviceWriter } from './device-writer.ts';
 
 const step = { do: 'selectNode', claim: 'default/data', node: 'n1' } as const;
@@ -36,7 +36,10 @@ class World {
     });
     const deps = { client: client as Client, clock: this.clock, random: seededRandom(1) };
     const devices = new DeviceWriter(deps);
-    const performer = new StepPerformer({ ...deps, facts, devices }, { bindTimeoutMs: 10_000 });
+    const performer = new StepPerformer(
+      { ...deps, facts, devices },
+      { ...stepDefaults, bindTimeoutMs: 10_000 },
+    );
     const { signal } = new AbortController();
     const placement = { pod: podFacts(podOf('db')), nodeName: 'n1' };
     return performer.perform(placement, [step], { signal });
@@ -116,7 +119,7 @@ test('devices with conditions are waited for, and given up when one says never',
   const facts = factsOf({ resourceClaims: { ...readerOf(), get: () => claim } });
   const performer = new StepPerformer({ ...deps, facts, devices: new DeviceWriter(deps) });
   const perform = () => {
-    const allocation = { devices, nodeName: undefined, config: [] };
+    const allocation = { devices, nodeSelector: undefined, config: [] };
     const one = { do: 'allocateDevices', claim: 'default/a', allocation } as const;
     const placement = { pod: podFacts(podOf('db')), nodeName: 'n1' };
     return performer.perform(placement, [one], { signal: new AbortController().signal });
@@ -134,7 +137,7 @@ test('devices with conditions are waited for, and given up when one says never',
 
   claim = base;
   const failing = perform();
-  const refused = assert.rejects(failing, /device d\/p\/x could not be bound: Broken/);
+  const refused = assert.rejects(failing, /device binding failed: claim=a, reason=R, message=""/);
   await clock.advance(2_000);
   tell('Broken');
   await clock.advance(2_000);

@@ -10,7 +10,7 @@ import type { Client } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import { persistentVolumeClaims, persistentVolumes } from '#resources/kinds.ts';
 import type { PersistentVolume, PersistentVolumeClaim } from '#resources/types/core-v1.ts';
-import type { BindStep, Facts } from '#scheduling';
+import { type BindStep, earlierClaim, type Facts } from '#scheduling';
 import { deviceReadiness } from './device-readiness.ts';
 import type { DeviceWriter } from './device-writer.ts';
 import type { Placement } from './extension.ts';
@@ -25,9 +25,11 @@ export interface StepDeps {
 export interface StepOptions {
   /** Within this time the claims of a pod must be bound. */
   readonly bindTimeoutMs: number;
+  /** Within this time its devices must be ready. */
+  readonly deviceTimeoutMs: number;
 }
 
-export const stepDefaults: StepOptions = { bindTimeoutMs: 600_000 };
+export const stepDefaults: StepOptions = { bindTimeoutMs: 600_000, deviceTimeoutMs: 600_000 };
 
 const pollMs = 1_000;
 const boundByController = 'pv.kubernetes.io/bound-by-controller';
@@ -54,8 +56,7 @@ export class StepPerformer {
     const claims: string[] = [];
     for (const step of steps) {
       if (step.do === 'allocateDevices') {
-        await this.#deps.devices.write(placement, step, options);
-        claims.push(step.claim);
+        claims.push(await this.#deps.devices.write(placement, step, options));
       } else {
         volumeSteps.push(step);
         await this.#write(step, options);
@@ -65,6 +66,27 @@ export class StepPerformer {
     if (claims.length > 0) await this.#untilReady(claims, steps, options);
   }
 
+  /** The pod was not bound after all: what was reserved for it is free again. */
+  async undo(
+    placement: Placement,
+    steps: readonly BindStep[],
+    options: { readonly signal: AbortSignal },
+  ): Promise<void> {
+    const { facts, devices } = this.#deps;
+    const { pod, namespace, uid } = placement.pod;
+    for (const step of steps) {
+      if (step.do !== 'allocateDevices') continue;
+      const claims = facts.resourceClaims;
+      const claim =
+        step.make === undefined
+          ? claims.get(step.claim)
+          : earlierClaim(pod, claims.listNamespace(namespace));
+      const mine = claim?.status?.reservedFor?.some((one) => one.uid === uid);
+      if (claim === undefined || (step.make === undefined && mine !== true)) continue;
+      await devices.release(placement, claim, options);
+    }
+  }
+
   /** Devices can have conditions of their own; where one fails, others are looked for. */
   async #untilReady(
     claims: readonly string[],
@@ -72,16 +94,17 @@ export class StepPerformer {
     { signal }: { readonly signal: AbortSignal },
   ): Promise<void> {
     const { clock, facts, devices } = this.#deps;
+    const endMs = clock.monotonic() + this.#options.deviceTimeoutMs;
     const promised = steps.flatMap((step) => {
       if (step.do !== 'allocateDevices') return [];
       const { allocation } = facts.resourceClaims.get(step.claim)?.status ?? {};
       return [...(step.allocation?.devices ?? []), ...(allocation?.devices?.results ?? [])];
     });
     if (!promised.some(({ bindingConditions = [] }) => bindingConditions.length > 0)) return;
-    const endMs = clock.monotonic() + this.#options.bindTimeoutMs;
     for (;;) {
       const readiness = claims.map((key) => deviceReadiness(facts.resourceClaims.get(key)));
-      if (readiness.every((one) => one.do === 'go on')) return;
+      const waiting = readiness.findIndex((one) => one.do !== 'go on');
+      if (waiting < 0) return;
       const failed = readiness.find((one) => one.do === 'give up');
       if (failed === undefined && clock.monotonic() < endMs) {
         await clock.sleep(pollMs, { signal });
@@ -91,7 +114,8 @@ export class StepPerformer {
         const claim = facts.resourceClaims.get(key);
         if (claim !== undefined) await devices.free(claim, { signal });
       }
-      throw new Error(failed?.why ?? 'device binding timeout');
+      const name = claims[waiting]?.split('/')[1];
+      throw new Error(failed?.why ?? `device binding timeout: claim=${name}`);
     }
   }
 

@@ -96,6 +96,7 @@ export class Binder {
       } catch (error) {
         signal.throwIfAborted();
         this.#failed(queued, placement, error);
+        await this.#undo(placement, options.steps, { error, signal });
       } finally {
         this.#inFlight -= 1;
         this.#onRoom?.();
@@ -242,6 +243,26 @@ export class Binder {
     if (isReason(error, 'Conflict')) return;
     const message = error instanceof Error ? error.message : String(error);
     reporter.failed(facts.pod, { reason: 'SchedulerError', message }, profile.schedulerName);
+  }
+
+  /**
+   * What was written for a pod that will not come is taken back: where it is certain that it was
+   * not bound, by us or by a repetition of our own request.
+   */
+  async #undo(
+    placement: Placement,
+    steps: readonly BindStep[],
+    { error, signal }: { readonly error: unknown; readonly signal: AbortSignal },
+  ): Promise<void> {
+    const certain = error instanceof ApiError || error instanceof Cancelled;
+    if (!certain || isReason(error, 'Conflict')) return;
+    try {
+      await this.#deps.steps.undo(placement, steps, { signal });
+    } catch (failure) {
+      signal.throwIfAborted();
+      const { log } = this.#deps;
+      log.warn('claims were not given back', { pod: placement.pod.key, error: failure });
+    }
   }
 
   #giveBack(placement: Placement): void {

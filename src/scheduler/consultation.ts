@@ -43,7 +43,10 @@ export async function decideWithExtenders(
 ): Promise<Decision> {
   const prepared = cycle.prepare(pod, profile);
   if (prepared.do !== 'ask') return prepared;
-  const { objections, ...found } = cycle.feasible(prepared.trial, profile, { explained: true });
+  const { objections, fault, ...found } = cycle.feasible(prepared.trial, profile, {
+    explained: true,
+  });
+  if (fault !== undefined) return { do: 'fail', message: fault };
   let { nodes } = found;
   const interested = extenders.filter((one) => one.isInterested(pod.pod));
   for (const extender of interested.filter(({ filters }) => filters)) {

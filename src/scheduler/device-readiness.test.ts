@@ -45,7 +45,7 @@ test('a failure ends the waiting, whatever else is true', () => {
   const failed = claim({ Attached: 'True', Powered: 'True', Broken: 'True' });
   assert.deepEqual(deviceReadiness(failed), {
     do: 'give up',
-    why: 'device fabric.example.com/p/d0 could not be bound: Broken',
+    why: 'device binding failed: claim=a, reason=Told, message=""',
   });
 });
 

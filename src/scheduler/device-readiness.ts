@@ -26,14 +26,16 @@ export function deviceReadiness(claim: ResourceClaim | undefined): Readiness {
         device === one.device &&
         (shareID ?? '') === (one.shareID ?? ''),
     );
-    const holds = (type: string): boolean =>
-      told?.conditions?.some((each) => each.type === type && each.status === 'True') === true;
-    const failure = bindingFailureConditions.find(holds);
+    const held = (type: string) =>
+      told?.conditions?.find((each) => each.type === type && each.status === 'True');
+    const [failure] = bindingFailureConditions.flatMap((type) => held(type) ?? []);
     if (failure !== undefined) {
-      const name = `${one.driver}/${one.pool}/${one.device}`;
-      return { do: 'give up', why: `device ${name} could not be bound: ${failure}` };
+      const { reason, message } = failure;
+      const which = `claim=${claim.metadata.name}, reason=${reason}`;
+      const why = `device binding failed: ${which}, message=${JSON.stringify(message)}`;
+      return { do: 'give up', why };
     }
-    if (!bindingConditions.every(holds)) ready = false;
+    if (!bindingConditions.every((type) => held(type) !== undefined)) ready = false;
   }
   return { do: ready ? 'go on' : 'wait' };
 }

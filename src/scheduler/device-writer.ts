@@ -3,21 +3,33 @@
  *
  * The finalizer comes first, so that an allocated claim cannot vanish while devices are in use. A
  * conflict is met by reading again; a claim that somebody else allocated meanwhile is an error, and
- * the pod is decided anew.
+ * the pod is decided anew. A claim for what containers ask for as extended resources is made first,
+ * and named in the pod's status, where the kubelet looks. What was written for a pod that could not
+ * be bound is taken back.
  */
 import { isReason } from '#api/errors.ts';
+import { objectKey } from '#api/object.ts';
 import type { Client } from '#client';
 import { type Clock, formatTime } from '#kit/clock.ts';
 import type { Random } from '#kit/random.ts';
-import { resourceClaims } from '#resources/kinds.ts';
+import { pods, resourceClaims } from '#resources/kinds.ts';
 import type { AllocationResult, ResourceClaim } from '#resources/types/resource-v1.ts';
-import type { BindStep, DeviceAllocation } from '#scheduling';
+import {
+  type BindStep,
+  type ClaimToMake,
+  type DeviceAllocation,
+  extendedClaimAnnotation,
+} from '#scheduling';
 import type { Placement } from './extension.ts';
 
 const finalizer = 'resource.kubernetes.io/delete-protection';
 const attemptsMax = 5;
 
-type Step = Extract<BindStep, { do: 'allocateDevices' }>;
+export type DeviceStep = Extract<BindStep, { do: 'allocateDevices' }>;
+
+interface Cancel {
+  readonly signal: AbortSignal;
+}
 
 export interface DeviceWriterDeps {
   readonly client: Client;
@@ -36,31 +48,102 @@ export class DeviceWriter {
     this.#random = deps.random;
   }
 
-  async write(
-    placement: Placement,
-    step: Step,
-    options: { readonly signal: AbortSignal },
-  ): Promise<void> {
+  /** Gives the claim's `namespace/name`. */
+  async write(placement: Placement, step: DeviceStep, options: Cancel): Promise<string> {
+    const { make, allocation } = step;
+    const claim = make === undefined ? step.claim : await this.#make(placement, make, options);
     for (let attempt = 1; ; attempt++) {
       try {
-        await this.#writeOnce(placement, step, options);
+        await this.#writeOnce(placement, { claim, allocation }, options);
+        break;
+      } catch (error) {
+        if (!isReason(error, 'Conflict') || attempt === attemptsMax) throw error;
+      }
+    }
+    if (make !== undefined) await this.#tellPod(placement, claim, make, options);
+    return claim;
+  }
+
+  /** The pod does not come: the claim is not reserved for it any more, or was only made for it. */
+  async release(placement: Placement, claim: ResourceClaim, { signal }: Cancel): Promise<void> {
+    if (claim.metadata.annotations?.[extendedClaimAnnotation] === 'true') {
+      await this.remove(claim, { signal });
+      return;
+    }
+    const { namespace, name = '', uid } = claim.metadata;
+    const mine = { $patch: 'delete', uid: placement.pod.uid };
+    const patch = { metadata: { uid }, status: { reservedFor: [mine] } };
+    const type = 'strategic';
+    const at = { namespace, name };
+    await this.#client.patch(resourceClaims, at, patch, { type, subresource: 'status', signal });
+  }
+
+  /** A claim that was made here and that nobody uses. */
+  async remove(claim: ResourceClaim, { signal }: Cancel): Promise<void> {
+    const { namespace, name = '', uid = '' } = claim.metadata;
+    const at = { namespace, name };
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const current = await this.#client.get(resourceClaims, at, { signal });
+        if (current.metadata.uid !== uid) return;
+        const finalizers = current.metadata.finalizers?.filter((one) => one !== finalizer);
+        const metadata = { ...current.metadata, finalizers };
+        await this.#client.update(resourceClaims, { ...current, metadata }, { signal });
+        await this.#client.delete(resourceClaims, at, { preconditions: { uid }, signal });
         return;
       } catch (error) {
+        if (isReason(error, 'NotFound')) return;
         if (!isReason(error, 'Conflict') || attempt === attemptsMax) throw error;
       }
     }
   }
 
   /** Takes the devices of a claim away that nobody uses, so that others may be found. */
-  async free(claim: ResourceClaim, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+  async free(claim: ResourceClaim, { signal }: Cancel): Promise<void> {
     const written = { ...claim, status: {} };
     await this.#client.update(resourceClaims, written, { subresource: 'status', signal });
   }
 
+  async #make(
+    { pod: { pod, namespace, uid } }: Placement,
+    { requests }: ClaimToMake,
+    { signal }: Cancel,
+  ): Promise<string> {
+    const { name = '' } = pod.metadata;
+    const owner = { apiVersion: 'v1', kind: 'Pod', name, uid, controller: true };
+    const claim: ResourceClaim = {
+      apiVersion: 'resource.k8s.io/v1',
+      kind: 'ResourceClaim',
+      metadata: {
+        namespace,
+        generateName: `${name}-extended-resources-`,
+        annotations: { [extendedClaimAnnotation]: 'true' },
+        ownerReferences: [owner],
+      },
+      spec: { devices: { requests } },
+    };
+    return objectKey(await this.#client.create(resourceClaims, claim, { signal }));
+  }
+
+  async #tellPod(
+    { pod: { pod } }: Placement,
+    key: string,
+    { mappings }: ClaimToMake,
+    { signal }: Cancel,
+  ): Promise<void> {
+    const { namespace, name = '', uid } = pod.metadata;
+    const resourceClaimName = key.slice(key.indexOf('/') + 1);
+    const extendedResourceClaimStatus = { requestMappings: mappings, resourceClaimName };
+    const patch = { metadata: { uid }, status: { extendedResourceClaimStatus } };
+    const type = 'strategic';
+    const at = { namespace, name };
+    await this.#client.patch(pods, at, patch, { type, subresource: 'status', signal });
+  }
+
   async #writeOnce(
     { pod }: Placement,
-    { claim: key, allocation }: Step,
-    { signal }: { readonly signal: AbortSignal },
+    { claim: key, allocation }: Pick<DeviceStep, 'claim' | 'allocation'>,
+    { signal }: Cancel,
   ): Promise<void> {
     const [namespace, name = ''] = key.split('/');
     let claim = await this.#client.get(resourceClaims, { namespace, name }, { signal });
@@ -92,9 +175,7 @@ export class DeviceWriter {
     await this.#client.update(resourceClaims, written, { subresource: 'status', signal });
   }
 
-  #resultOf({ devices, nodeName, config }: DeviceAllocation): AllocationResult {
-    const field = { key: 'metadata.name', operator: 'In', values: [nodeName ?? ''] };
-    const nodeSelector = { nodeSelectorTerms: [{ matchFields: [field] }] };
+  #resultOf({ devices, nodeSelector, config }: DeviceAllocation): AllocationResult {
     return {
       // The allocator made these entries from claims and classes, as they are in the API.
       devices: {
@@ -103,7 +184,7 @@ export class DeviceWriter {
         ),
         config: config as NonNullable<AllocationResult['devices']>['config'],
       },
-      ...(nodeName === undefined ? {} : { nodeSelector }),
+      ...(nodeSelector === undefined ? {} : { nodeSelector }),
       allocationTimestamp: formatTime(this.#clock.now()),
     };
   }

@@ -9,7 +9,15 @@ import { type KubeObject, objectKey } from '#api/object.ts';
 import type { Informer } from '#client';
 import { jsonEqual } from '#kit/json-equal.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
-import { type Cluster, hasEnded, type PodFacts, type Profile, podFacts } from '#scheduling';
+import {
+  type Cluster,
+  extendedClaimAnnotation,
+  hasEnded,
+  keyOfMade,
+  type PodFacts,
+  type Profile,
+  podFacts,
+} from '#scheduling';
 import type { SchedulingQueue } from './queue.ts';
 
 interface Followers {
@@ -187,7 +195,15 @@ export function noteWritten(
     readonly status?: { readonly allocation?: unknown };
   };
   if (kind === 'volume' && spec?.claimRef !== undefined) assumptions.volumeWritten(key);
-  if (kind === 'deviceClaim' && status?.allocation !== undefined) assumptions.devicesWritten(key);
+  if (kind === 'deviceClaim' && status?.allocation !== undefined) {
+    assumptions.devicesWritten(key);
+    const { namespace = '', annotations, ownerReferences = [] } = metadata;
+    if (annotations?.[extendedClaimAnnotation] === 'true') {
+      for (const { uid } of ownerReferences) {
+        assumptions.devicesWritten(keyOfMade({ namespace, uid }));
+      }
+    }
+  }
   const chosen = metadata.annotations?.['volume.kubernetes.io/selected-node'];
   if (kind === 'claim' && (spec?.volumeName || chosen)) assumptions.claimWritten(key);
 }

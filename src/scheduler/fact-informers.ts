@@ -26,7 +26,13 @@ import {
   storageClasses,
   volumeAttachments,
 } from '#resources/kinds.ts';
-import type { ClusterChange, Facts, PodFacts, Reader } from '#scheduling';
+import {
+  type ClusterChange,
+  type Facts,
+  mayBeBacked,
+  type PodFacts,
+  type Reader,
+} from '#scheduling';
 
 type FactChange = Extract<ClusterChange, { what: 'fact' }>;
 
@@ -77,11 +83,13 @@ export class FactInformers {
   }
 
   /** Undefined where everything that the pod needs is known already. */
-  ready({ pod, claims }: PodFacts): Promise<void> | undefined {
+  ready({ pod, claims, requests }: PodFacts): Promise<void> | undefined {
     const wanted: Group[] = [];
     if (claims.length > 0 && !this.#volumes.isOpen) wanted.push(this.#volumes);
-    if ((pod.spec?.resourceClaims ?? []).length > 0 && !this.#devices.isOpen) {
-      wanted.push(this.#devices);
+    if (!this.#devices.isOpen) {
+      // What is asked for by name may stand for devices: only their classes can tell.
+      const named = [...(requests.others?.keys() ?? [])].some(mayBeBacked);
+      if (named || (pod.spec?.resourceClaims ?? []).length > 0) wanted.push(this.#devices);
     }
     if (wanted.length === 0) return undefined;
     return Promise.all(wanted.map((group) => group.open())).then(() => {});

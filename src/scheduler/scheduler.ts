@@ -57,6 +57,8 @@ export interface SchedulerOptions {
   readonly extenders?: readonly ExtenderOptions[] | undefined;
   /** Within this time the claims of a pod must be bound. */
   readonly bindTimeoutMs?: number | undefined;
+  /** Within this time the devices of a pod must be ready. */
+  readonly deviceTimeoutMs?: number | undefined;
   readonly extensions?: readonly SchedulerExtension[] | undefined;
 }
 
@@ -106,8 +108,9 @@ export async function runScheduler(deps: SchedulerDeps, options: SchedulerOption
   const { extensions = [] } = options;
   const { facts } = cluster;
   const { bindTimeoutMs = stepDefaults.bindTimeoutMs } = options;
+  const { deviceTimeoutMs = stepDefaults.deviceTimeoutMs } = options;
   const devices = new DeviceWriter(deps);
-  const steps = new StepPerformer({ ...deps, facts, devices }, { bindTimeoutMs });
+  const steps = new StepPerformer({ ...deps, facts, devices }, { bindTimeoutMs, deviceTimeoutMs });
   const extenders = await openExtenders(deps, options.extenders ?? []);
   const binder = new Binder({ ...shared, reporter, steps, extensions, extenders });
   const preemptor = new Preemptor({ ...shared, reporter, binder });

@@ -31,6 +31,8 @@ export type Decision =
 export interface Feasible {
   readonly nodes: readonly NodeInfo[];
   readonly objections: Map<string, Objection>;
+  /** A rule could not judge: nothing is decided. */
+  readonly fault?: string | undefined;
 }
 
 export class SchedulingCycle {
@@ -47,7 +49,8 @@ export class SchedulingCycle {
     const prepared = this.prepare(pod, profile);
     if (prepared.do !== 'ask') return prepared;
     const { trial } = prepared;
-    const { nodes, objections } = this.feasible(trial, profile, { explained: false });
+    const { nodes, objections, fault } = this.feasible(trial, profile, { explained: false });
+    if (fault !== undefined) return { do: 'fail', message: fault };
     if (nodes.length === 0) return this.rejected(trial, objections);
     const node = this.choose(trial, profile, nodes);
     return { do: 'place', node, steps: trial.steps(node) };
@@ -99,6 +102,11 @@ export class SchedulingCycle {
       asked += 1;
       if (candidate === undefined) continue;
       const objection = trial.objection(candidate);
+      if (objection?.verdict.fault) {
+        const [reason] = objection.verdict.reasons;
+        const fault = `running "${objection.plugin}" filter plugin: ${reason}`;
+        return { nodes: [], objections, fault };
+      }
       if (objection === undefined) nodes.push(candidate);
       else if (explained || nodes.length === 0) objections.set(candidate.name, objection);
     }

@@ -1,413 +1,296 @@
 /**
  * Finds devices for resource claims on a node: for each request as many as it asks for, of its
  * class, that its selectors accept, that nobody else has, and that together satisfy the claim's
- * constraints. Backtracks where a choice leads nowhere, within a limit.
+ * constraints.
  *
- * Devices of a node are those of its own slices, of slices for all nodes, and of slices whose node
- * selector matches. Of a pool only the newest generation counts. Where alternatives are listed the
- * first that can be had is taken. Devices that may be shared are given in parts:
- * `device-capacity.ts`.
+ * `device-pools.ts` says which devices there are, `device-search.ts` chooses, and here the claims
+ * are read and allocations made: which devices, how they are set up, and from which nodes they can
+ * be reached. Devices that may be shared are given in parts: `device-capacity.ts`.
  *
  * Behaviour: kubernetes.io, "Dynamic Resource Allocation"; KEP-4381, KEP-4816, KEP-5055, KEP-5075.
  */
 import { objectKey } from '#api/object.ts';
-import { quantity } from '#api/quantity.ts';
 import { CelError, type CelValue } from '#cel';
+import { jsonEqual } from '#kit/json-equal.ts';
 import {
   compileDeviceExpression,
   deviceValue,
   type Matched,
 } from '#resources/resource/device-expression.ts';
+import type { NodeSelector, NodeSelectorRequirement } from '#resources/types/core-v1.ts';
 import type {
   CapacityRequirements,
   Device,
-  DeviceConstraint,
   DeviceSelector,
   DeviceToleration,
   ResourceClaim,
-  ResourceSlice,
 } from '#resources/types/resource-v1.ts';
+import { AllocationError } from './allocation-error.ts';
 import type { Cluster } from './cluster.ts';
-import { type Amounts, amountsOf, Consumed, formatAmounts } from './device-capacity.ts';
+import { amountsOf, Consumed, formatAmounts } from './device-capacity.ts';
+import { type Candidate, type Counters, DevicePools, deviceId, type Pool } from './device-pools.ts';
+import {
+  type Choice,
+  type ClaimWants,
+  DeviceSearch,
+  resultsMax,
+  type Want,
+} from './device-search.ts';
 import type { NodeInfo } from './node-info.ts';
-import { matchesSelector } from './node-selector.ts';
 import type { AllocatedDevice, DeviceAllocation } from './plugin.ts';
-import { SelectorError } from './selector-error.ts';
-import { tolerates } from './tolerations.ts';
 
 export const allocatorLimits = {
-  /** Choices tried for one node before it counts as unable. */
-  choicesMax: 10_000,
+  /** Choices tried for one node for each millisecond that upstream would search. */
+  choicesPerMs: 1,
+  /** The time that upstream searches on one node, where no configuration says otherwise. */
+  filterTimeoutMs: 10_000,
 } as const;
 
-interface Candidate {
-  readonly id: string;
-  readonly driver: string;
-  readonly pool: string;
-  readonly device: Device;
-  readonly nodeLocal: boolean;
-  readonly counters: readonly (readonly [string, bigint])[];
-  /** Several claims may have it, each a part of its capacity. */
-  readonly shared: boolean;
-}
+/** What is asked for on a node: claims as they are, and such as are only about to be made. */
+export type ClaimToAllocate = Pick<ResourceClaim, 'metadata' | 'spec'>;
 
-interface Want {
-  readonly request: string;
-  readonly count: number | 'All';
-  readonly adminAccess: boolean;
-  readonly capacity: CapacityRequirements['requests'];
-  readonly tolerations: readonly DeviceToleration[];
-  readonly accepts: (candidate: Candidate) => boolean;
+export type Allocated =
+  | { readonly ok: true; readonly allocations: readonly DeviceAllocation[] }
+  | { readonly ok: false; readonly reason: string };
+
+interface Ask {
+  readonly deviceClassName: string;
+  readonly allocationMode?: string | undefined;
+  readonly count?: number | undefined;
+  readonly adminAccess?: boolean | undefined;
+  readonly capacity?: CapacityRequirements | undefined;
+  readonly selectors?: readonly DeviceSelector[] | undefined;
+  readonly tolerations?: readonly DeviceToleration[] | undefined;
 }
 
 /** Facts about devices for one pod, worked out once and asked for each node. */
 export class DeviceAllocator {
   readonly #cluster: Cluster;
-  readonly #slices: readonly ResourceSlice[];
+  readonly #pools: DevicePools;
+  readonly #choicesMax: number;
   readonly #taken = new Set<string>();
   readonly #consumed = new Consumed();
-  /** `driver/pool/set/counter` → what is left. */
-  readonly #counters = new Map<string, bigint>();
+  /** What is left. */
+  readonly #counters: Counters;
 
-  constructor(cluster: Cluster) {
+  /** `filterTimeoutMs` 0: as long as it takes. */
+  constructor(cluster: Cluster, { filterTimeoutMs }: { readonly filterTimeoutMs: number }) {
     this.#cluster = cluster;
-    this.#slices = newest([...cluster.facts.resourceSlices.list()]);
-    for (const { spec } of this.#slices) {
-      for (const { name, counters } of spec.sharedCounters ?? []) {
-        for (const [counter, { value }] of Object.entries(counters)) {
-          const key = `${spec.driver}/${spec.pool.name}/${name}/${counter}`;
-          this.#counters.set(key, quantity(value).nano);
-        }
-      }
-    }
+    this.#choicesMax =
+      filterTimeoutMs === 0
+        ? Number.POSITIVE_INFINITY
+        : filterTimeoutMs * allocatorLimits.choicesPerMs;
+    this.#pools = new DevicePools(cluster.facts.resourceSlices.list());
+    this.#counters = this.#pools.counters();
     const inUse = [...allocatedDevices(cluster.facts.resourceClaims.list())];
     for (const one of [...inUse, ...cluster.assumptions.devices()]) {
       if (one.adminAccess) continue;
-      const id = idOf(one.driver, one.pool, one.device);
+      const id = deviceId(one.driver, one.pool, one.device);
       if (one.consumedCapacity === undefined) this.#taken.add(id);
       else this.#consumed.add(id, amountsOf(one.consumedCapacity));
     }
     this.#useUp();
   }
 
-  /** One allocation for each claim, or undefined where the node cannot give them all. */
-  allocate(
-    claims: readonly ResourceClaim[],
-    node: NodeInfo,
-  ): readonly DeviceAllocation[] | undefined {
-    const candidates = this.#candidates(node);
-    const search = new Search(candidates, {
-      taken: new Set(this.#taken),
+  /** One allocation for each claim, or why the node cannot give them; throws `AllocationError`. */
+  allocate(claims: readonly ClaimToAllocate[], node: NodeInfo): Allocated {
+    const pools = this.#pools.reachableFrom(node);
+    const wants = claims.map((claim, index) => this.#wants(claim, index, pools));
+    const candidates = pools.flatMap((pool) => pool.candidates);
+    const chosen = new DeviceSearch(wants, candidates, {
+      taken: this.#taken,
       consumed: this.#consumed.copy(),
       counters: new Map(this.#counters),
-    });
-    const allocations: DeviceAllocation[] = [];
-    for (const claim of claims) {
-      const allocation = this.#allocateOne(claim, search, node);
-      if (allocation === undefined) return undefined;
-      allocations.push(allocation);
+      choicesMax: this.#choicesMax,
+    }).run();
+    if (chosen === undefined) {
+      const invalid = pools.some(({ state }) => state === 'invalid');
+      const reason = 'cannot allocate all claims';
+      return { ok: false, reason: invalid ? 'invalid resource pools were encountered' : reason };
     }
-    return allocations;
+    const allocations = chosen.map((choices, index) => {
+      const claim = claims[index];
+      const config = claim === undefined ? [] : this.#configs(claim, choices);
+      return { devices: choices.map(resultOf), nodeSelector: reachOf(choices, node), config };
+    });
+    return { ok: true, allocations };
   }
 
-  #allocateOne(claim: ResourceClaim, search: Search, node: NodeInfo): DeviceAllocation | undefined {
+  #wants(claim: ClaimToAllocate, index: number, pools: readonly Pool[]): ClaimWants {
     const { requests = [], constraints = [] } = claim.spec.devices ?? {};
-    // Each request has one way, or several alternatives of which the first that works is taken.
+    const key = objectKey(claim);
+    const want = (request: string, ask: Ask): Want =>
+      this.#want(ask, { claim: index, key, request, pools });
     const ways = requests.map(({ name, exactly, firstAvailable = [] }) =>
       exactly !== undefined
-        ? [this.#want(claim, name, exactly)]
-        : firstAvailable.map((one) => this.#want(claim, `${name}/${one.name}`, one)),
+        ? [want(name, exactly)]
+        : firstAvailable.map((one) => want(`${name}/${one.name}`, one)),
     );
-    const chosen = search.run(ways, constraints);
-    if (chosen === undefined) return undefined;
-    const devices = chosen.map(({ want, candidate, consumption }) => ({
-      request: want.request,
-      driver: candidate.driver,
-      pool: candidate.pool,
-      device: candidate.device.name,
-      ...(want.adminAccess ? { adminAccess: true } : {}),
-      ...(want.tolerations.length > 0 ? { tolerations: want.tolerations } : {}),
-      ...(candidate.shared ? { consumedCapacity: formatAmounts(consumption) } : {}),
-      ...conditionsOf(candidate.device),
-    }));
-    const local = chosen.some(({ candidate }) => candidate.nodeLocal);
-    return { devices, nodeName: local ? node.name : undefined, config: this.#configs(claim) };
+    const least = ways
+      .map((way) => Math.min(...way.map(({ all, count }) => all?.length ?? count)))
+      .reduce((sum, count) => sum + count, 0);
+    if (least > resultsMax) {
+      throw new AllocationError(
+        `claim ${key}: number of requested devices ${least} exceeds the claim limit of ${resultsMax}`,
+      );
+    }
+    return { key, ways, constraints };
   }
 
   #want(
-    claim: ResourceClaim,
-    request: string,
-    ask: {
-      readonly deviceClassName: string;
-      readonly allocationMode?: string | undefined;
-      readonly count?: number | undefined;
-      readonly adminAccess?: boolean | undefined;
-      readonly capacity?: CapacityRequirements | undefined;
-      readonly selectors?: readonly DeviceSelector[] | undefined;
-      readonly tolerations?: readonly DeviceToleration[] | undefined;
+    ask: Ask,
+    of: {
+      readonly claim: number;
+      readonly key: string;
+      readonly request: string;
+      readonly pools: readonly Pool[];
     },
   ): Want {
-    const deviceClass = this.#cluster.facts.deviceClasses.get(ask.deviceClassName);
-    const accepted = [
-      ...selectorsOf(`class ${ask.deviceClassName}`, deviceClass?.spec.selectors),
-      ...selectorsOf(`claim ${objectKey(claim)}`, ask.selectors),
+    const { claim, key, request, pools } = of;
+    const { deviceClassName, capacity, tolerations = [] } = ask;
+    const deviceClass = this.#cluster.facts.deviceClasses.get(deviceClassName);
+    const selectors = [
+      ...selectorsOf(`class ${deviceClassName}`, deviceClass?.spec.selectors),
+      ...selectorsOf(`claim ${key}`, ask.selectors),
     ];
-    const { tolerations = [] } = ask;
+    const known = new Map<string, boolean>();
+    const accepts = (candidate: Candidate): boolean => {
+      let accepted = known.get(candidate.id);
+      if (accepted === undefined) {
+        accepted = selectors.every((each) => each(candidate.driver, candidate.device));
+        known.set(candidate.id, accepted);
+      }
+      return accepted;
+    };
+    const all = ask.allocationMode === 'All' ? allOf(pools, { key, request, accepts }) : undefined;
     return {
+      claim,
       request,
-      count: ask.allocationMode === 'All' ? 'All' : (ask.count ?? 1),
+      count: ask.count ?? 1,
+      // Parts of what another has left are for who asks for them.
+      all: all?.filter((one) => this.#consumed.room(one, capacity?.requests) !== undefined),
       adminAccess: ask.adminAccess ?? false,
-      capacity: ask.capacity?.requests,
+      capacity: capacity?.requests,
       tolerations,
-      accepts: ({ driver, device }) => {
-        const barred = (device.taints ?? []).some(
-          (taint) => taint.effect !== 'None' && !tolerations.some((one) => tolerates(one, taint)),
-        );
-        if (barred) return false;
-        return accepted.every((accepts) => accepts(driver, device));
-      },
+      accepts,
     };
   }
 
-  #candidates(node: NodeInfo): readonly Candidate[] {
-    return this.#slices.flatMap(({ spec }) => {
-      const { driver, pool, devices = [] } = spec;
-      return devices.flatMap((device) => {
-        const where = spec.perDeviceNodeSelection === true ? device : spec;
-        if (!isFor(where, node)) return [];
-        const id = idOf(driver, pool.name, device.name);
-        const nodeLocal = where.nodeName !== undefined;
-        const counters = consumption(driver, pool.name, device);
-        const shared = device.allowMultipleAllocations === true;
-        return [{ id, driver, pool: pool.name, device, nodeLocal, counters, shared }];
-      });
-    });
-  }
-
   #useUp(): void {
-    for (const { spec } of this.#slices) {
-      for (const device of spec.devices ?? []) {
-        const id = idOf(spec.driver, spec.pool.name, device.name);
-        if (!this.#taken.has(id) && !this.#consumed.has(id)) continue;
-        for (const [key, amount] of consumption(spec.driver, spec.pool.name, device)) {
-          this.#counters.set(key, (this.#counters.get(key) ?? 0n) - amount);
-        }
+    for (const { id, counters } of this.#pools.candidates()) {
+      if (!this.#taken.has(id) && !this.#consumed.has(id)) continue;
+      for (const [key, amount] of counters) {
+        this.#counters.set(key, (this.#counters.get(key) ?? 0n) - amount);
       }
     }
   }
 
-  #configs(claim: ResourceClaim): readonly unknown[] {
+  /** Of classes once for all their requests, of the claim where it concerns what was chosen. */
+  #configs(claim: ClaimToAllocate, choices: readonly Choice[]): readonly unknown[] {
     const { requests = [], config = [] } = claim.spec.devices ?? {};
-    const ofClasses = requests.flatMap(({ name, exactly }) => {
-      const deviceClass = this.#cluster.facts.deviceClasses.get(exactly?.deviceClassName ?? '');
+    const chosen = new Set(choices.map(({ want }) => want.request));
+    const byClass = new Map<string, string[]>();
+    for (const { name, exactly, firstAvailable = [] } of requests) {
+      const alternative = firstAvailable.find((one) => chosen.has(`${name}/${one.name}`));
+      const className = exactly?.deviceClassName ?? alternative?.deviceClassName ?? '';
+      const request = alternative === undefined ? name : `${name}/${alternative.name}`;
+      byClass.set(className, [...(byClass.get(className) ?? []), request]);
+    }
+    const ofClasses = [...byClass].flatMap(([className, names]) => {
+      const deviceClass = this.#cluster.facts.deviceClasses.get(className);
       return (deviceClass?.spec.config ?? []).map((one) => ({
         source: 'FromClass',
-        requests: [name],
+        requests: names,
         ...one,
       }));
     });
-    return [...ofClasses, ...config.map((one) => ({ source: 'FromClaim', ...one }))];
+    const names = new Set(requests.map(({ name }) => name));
+    const concerns = (wanted: readonly string[] = []): boolean =>
+      wanted.length === 0 || wanted.some((one) => names.has(one) || chosen.has(one));
+    const ofClaim = config.filter((one) => concerns(one.requests));
+    return [...ofClasses, ...ofClaim.map((one) => ({ source: 'FromClaim', ...one }))];
   }
 }
 
-interface Choice {
-  readonly want: Want;
-  readonly candidate: Candidate;
-  readonly consumption: Amounts;
-}
-
-interface Used {
-  readonly taken: Set<string>;
-  readonly consumed: Consumed;
-  readonly counters: Map<string, bigint>;
-}
-
-/** Chooses devices one by one; what it has chosen stays taken for the next claim. */
-class Search {
-  readonly #candidates: readonly Candidate[];
-  readonly #taken: Set<string>;
-  readonly #consumed: Consumed;
-  readonly #counters: Map<string, bigint>;
-  #constraints: readonly DeviceConstraint[] = [];
-  #choices: Choice[] = [];
-  #tried = 0;
-
-  constructor(candidates: readonly Candidate[], { taken, consumed, counters }: Used) {
-    this.#candidates = candidates;
-    this.#taken = taken;
-    this.#consumed = consumed;
-    this.#counters = counters;
-  }
-
-  run(
-    ways: readonly (readonly Want[])[],
-    constraints: readonly DeviceConstraint[],
-  ): readonly Choice[] | undefined {
-    this.#constraints = constraints;
-    this.#choices = [];
-    return this.#fill(ways, 0) ? this.#choices : undefined;
-  }
-
-  #fill(ways: readonly (readonly Want[])[], index: number): boolean {
-    const alternatives = ways[index];
-    if (alternatives === undefined) return true;
-    return alternatives.some((want) => {
-      if (want.count !== 'All')
-        return this.#take(want, want.count, 0, () => this.#fill(ways, index + 1));
-      const all = this.#candidates.filter((candidate) => want.accepts(candidate));
-      if (all.length === 0) return false;
-      return this.#takeThese(want, all, 0, () => this.#fill(ways, index + 1));
-    });
-  }
-
-  #take(want: Want, count: number, from: number, next: () => boolean): boolean {
-    if (count === 0) return next();
-    for (let index = from; index < this.#candidates.length; index++) {
-      const candidate = this.#candidates[index];
-      if (candidate === undefined || !this.#choose(want, candidate)) continue;
-      // Of a shared device the same claim may have several parts.
-      const from = candidate.shared ? index : index + 1;
-      if (this.#take(want, count - 1, from, next)) return true;
-      this.#undo();
-    }
-    return false;
-  }
-
-  #takeThese(want: Want, all: readonly Candidate[], index: number, next: () => boolean): boolean {
-    const candidate = all[index];
-    if (candidate === undefined) return next();
-    if (!this.#choose(want, candidate)) return false;
-    if (this.#takeThese(want, all, index + 1, next)) return true;
-    this.#undo();
-    return false;
-  }
-
-  #choose(want: Want, candidate: Candidate): boolean {
-    this.#tried += 1;
-    if (this.#tried > allocatorLimits.choicesMax) return false;
-    if (!want.adminAccess && this.#taken.has(candidate.id)) return false;
-    if (!want.accepts(candidate)) return false;
-    const consumption = this.#consumed.room(candidate, want.capacity);
-    if (consumption === undefined) return false;
-    const counted = this.#consumed.has(candidate.id);
-    const enough = candidate.counters.every(
-      ([key, amount]) => counted || (this.#counters.get(key) ?? 0n) >= amount,
+function allOf(
+  pools: readonly Pool[],
+  {
+    key,
+    request,
+    accepts,
+  }: {
+    readonly key: string;
+    readonly request: string;
+    readonly accepts: (candidate: Candidate) => boolean;
+  },
+): readonly Candidate[] {
+  const unfit = pools.find(({ state }) => state !== 'complete');
+  if (unfit !== undefined) {
+    const state = unfit.state === 'incomplete' ? 'being updated' : 'invalid';
+    throw new AllocationError(
+      `claim ${key}, request ${request}: asks for all devices, but resource pool ${unfit.id} is currently ${state}`,
     );
-    if (!want.adminAccess && !enough) return false;
-    this.#choices.push({ want, candidate, consumption });
-    if (!this.#constraints.every((constraint) => this.#holds(constraint))) {
-      this.#choices.pop();
-      return false;
-    }
-    if (!want.adminAccess) this.#use(candidate, consumption);
-    return true;
   }
-
-  #undo(): void {
-    const choice = this.#choices.pop();
-    if (choice === undefined || choice.want.adminAccess) return;
-    const { candidate, consumption } = choice;
-    if (candidate.shared) this.#consumed.remove(candidate.id, consumption);
-    else this.#taken.delete(candidate.id);
-    if (!this.#consumed.has(candidate.id)) this.#count(candidate, 1n);
-  }
-
-  #use(candidate: Candidate, consumption: Amounts): void {
-    // What a shared device takes of its counters it takes once.
-    if (!this.#consumed.has(candidate.id)) this.#count(candidate, -1n);
-    if (candidate.shared) this.#consumed.add(candidate.id, consumption);
-    else this.#taken.add(candidate.id);
-  }
-
-  #count({ counters }: Candidate, times: 1n | -1n): void {
-    for (const [key, amount] of counters) {
-      this.#counters.set(key, (this.#counters.get(key) ?? 0n) + times * amount);
-    }
-  }
-
-  #holds({ requests = [], matchAttribute, distinctAttribute }: DeviceConstraint): boolean {
-    const concerned = this.#choices.filter(({ want: { request } }) => {
-      const parent = request.split('/')[0] ?? '';
-      return requests.length === 0 || requests.includes(request) || requests.includes(parent);
-    });
-    const name = matchAttribute ?? distinctAttribute ?? '';
-    const values = concerned.map(({ candidate }) => attributeText(candidate, name));
-    if (values.includes(undefined)) return false;
-    const different = new Set(values).size;
-    return matchAttribute !== undefined ? different <= 1 : different === values.length;
-  }
-}
-
-function idOf(driver: string, pool: string, device: string): string {
-  return `${driver}/${pool}/${device}`;
-}
-
-function newest(slices: readonly ResourceSlice[]): readonly ResourceSlice[] {
-  const generations = new Map<string, number>();
-  const keyOf = ({ spec }: ResourceSlice): string => `${spec.driver}/${spec.pool.name}`;
-  for (const slice of slices) {
-    const key = keyOf(slice);
-    generations.set(key, Math.max(generations.get(key) ?? 0, slice.spec.pool.generation));
-  }
-  return slices
-    .filter((slice) => slice.spec.pool.generation === generations.get(keyOf(slice)))
-    .sort((left, right) => ((left.metadata.name ?? '') < (right.metadata.name ?? '') ? -1 : 1));
+  return pools.flatMap(({ candidates }) => candidates.filter(accepts));
 }
 
 function* allocatedDevices(claims: Iterable<ResourceClaim>): Iterable<AllocatedDevice> {
   for (const { status } of claims) yield* status?.allocation?.devices?.results ?? [];
 }
 
-function isFor(
-  where: Pick<Device, 'nodeName' | 'allNodes' | 'nodeSelector'>,
-  node: NodeInfo,
-): boolean {
-  if (where.allNodes === true) return true;
-  if (where.nodeName !== undefined) return where.nodeName === node.name;
-  return where.nodeSelector !== undefined && matchesSelector(where.nodeSelector, node);
-}
-
-function consumption(
-  driver: string,
-  pool: string,
-  { consumesCounters = [] }: Device,
-): readonly (readonly [string, bigint])[] {
-  return consumesCounters.flatMap(({ counterSet, counters }) =>
-    Object.entries(counters).map(
-      ([name, { value }]) =>
-        [`${driver}/${pool}/${counterSet}/${name}`, quantity(value).nano] as const,
-    ),
-  );
-}
-
-/** Names without a domain belong to the driver's. */
-function attributeText({ driver, device }: Candidate, name: string): string | undefined {
-  const attributes = device.attributes ?? {};
-  const short = name.startsWith(`${driver}/`) ? name.slice(driver.length + 1) : name;
-  const value = attributes[name] ?? attributes[short];
-  return value === undefined ? undefined : JSON.stringify(value);
-}
-
-function conditionsOf({ bindingConditions = [], bindingFailureConditions = [] }: Device) {
+function resultOf({ want, candidate, consumption }: Choice): AllocatedDevice {
+  const { bindingConditions = [], bindingFailureConditions = [] } = candidate.device;
   return {
+    request: want.request,
+    driver: candidate.driver,
+    pool: candidate.pool,
+    device: candidate.device.name,
+    ...(want.adminAccess ? { adminAccess: true } : {}),
+    ...(want.tolerations.length > 0 ? { tolerations: want.tolerations } : {}),
+    ...(candidate.shared ? { consumedCapacity: formatAmounts(consumption) } : {}),
     ...(bindingConditions.length > 0 ? { bindingConditions } : {}),
     ...(bindingFailureConditions.length > 0 ? { bindingFailureConditions } : {}),
   };
 }
 
+/** From where all of them can be reached; undefined: from everywhere. */
+function reachOf(choices: readonly Choice[], node: NodeInfo): NodeSelector | undefined {
+  const fields: NodeSelectorRequirement[] = [];
+  const expressions: NodeSelectorRequirement[] = [];
+  const add = (to: NodeSelectorRequirement[], more: readonly NodeSelectorRequirement[] = []) => {
+    for (const one of more) if (!to.some((known) => jsonEqual(known, one))) to.push(one);
+  };
+  for (const { where, device } of choices.map(({ candidate }) => candidate)) {
+    if (where.nodeName !== undefined || device.bindsToNode === true) {
+      const field = { key: 'metadata.name', operator: 'In', values: [node.name] };
+      return { nodeSelectorTerms: [{ matchFields: [field] }] };
+    }
+    // A slice names one term at most.
+    const [term] = where.nodeSelector?.nodeSelectorTerms ?? [];
+    add(fields, term?.matchFields);
+    add(expressions, term?.matchExpressions);
+  }
+  if (fields.length + expressions.length === 0) return undefined;
+  const term = {
+    ...(fields.length === 0 ? {} : { matchFields: fields }),
+    ...(expressions.length === 0 ? {} : { matchExpressions: expressions }),
+  };
+  return { nodeSelectorTerms: [term] };
+}
+
 type Accepts = (driver: string, device: Device) => boolean;
 
-/** Selectors as tests of a device; they throw `SelectorError` that says whose they are. */
+/** Selectors as tests of a device; they throw `AllocationError` that says whose they are. */
 function selectorsOf(of: string, selectors: readonly DeviceSelector[] = []): readonly Accepts[] {
   return selectors.flatMap(({ cel }, index) => {
     if (cel === undefined) return [];
     const compiled = compileDeviceExpression(cel.expression, { stored: true });
     const said = `${of}: selector #${index}: CEL`;
-    if (!compiled.ok) throw new SelectorError(`${said} compile error: ${compiled.error}`);
+    if (!compiled.ok) throw new AllocationError(`${said} compile error: ${compiled.error}`);
     return (driver: string, device: Device): boolean => {
       const matched = judge(compiled.matches, driver, device);
       if (typeof matched === 'boolean') return matched;
-      throw new SelectorError(`${said} runtime error: ${matched.error}`);
+      throw new AllocationError(`${said} runtime error: ${matched.error}`);
     };
   });
 }

@@ -9,8 +9,12 @@
  * Rules are pure: facts in, verdicts out. `framework.ts` runs them in the order of a profile.
  */
 import type { LabelSelector } from '#api/selectors.ts';
-import type { Node } from '#resources/types/core-v1.ts';
-import type { DeviceToleration } from '#resources/types/resource-v1.ts';
+import type {
+  ContainerExtendedResourceRequest,
+  Node,
+  NodeSelector,
+} from '#resources/types/core-v1.ts';
+import type { DeviceRequest, DeviceToleration } from '#resources/types/resource-v1.ts';
 import type { Cluster } from './cluster.ts';
 import type { NodeInfo } from './node-info.ts';
 import type { PodFacts } from './pod-facts.ts';
@@ -21,6 +25,8 @@ export interface Rejection {
   readonly reasons: readonly string[];
   /** Removing other pods from the node would not help. */
   readonly unresolvable: boolean;
+  /** The rule could not judge: the whole decision fails, and is tried again later. */
+  readonly fault?: true;
 }
 
 export type Verdict = { readonly fits: true } | Rejection;
@@ -86,7 +92,15 @@ export type BindStep =
       readonly do: 'allocateDevices';
       readonly claim: string;
       readonly allocation: DeviceAllocation | undefined;
+      /** The claim is only to be made, for what the pod's containers ask for by name. */
+      readonly make?: ClaimToMake | undefined;
     };
+
+export interface ClaimToMake {
+  readonly requests: readonly DeviceRequest[];
+  /** Which container has what by which request. */
+  readonly mappings: readonly ContainerExtendedResourceRequest[];
+}
 
 export interface AllocatedDevice {
   readonly request: string;
@@ -104,8 +118,8 @@ export interface AllocatedDevice {
 
 export interface DeviceAllocation {
   readonly devices: readonly AllocatedDevice[];
-  /** The node of node-local devices; undefined where they are reachable from everywhere. */
-  readonly nodeName: string | undefined;
+  /** The nodes that reach all devices; undefined where every node does. */
+  readonly nodeSelector: NodeSelector | undefined;
   readonly config: readonly unknown[];
 }
 

@@ -9,7 +9,7 @@
 import type { Cluster } from './cluster.ts';
 import type { ClusterChange, Plugin } from './plugin.ts';
 import { type BalancedAllocationArgs, balancedAllocation } from './plugins/balanced-allocation.ts';
-import { dynamicResources } from './plugins/dynamic-resources.ts';
+import { type DynamicResourcesArgs, dynamicResources } from './plugins/dynamic-resources.ts';
 import { imageLocality } from './plugins/image-locality.ts';
 import { type InterPodAffinityArgs, interPodAffinity } from './plugins/inter-pod-affinity.ts';
 import { type NodeAffinityArgs, nodeAffinity } from './plugins/node-affinity.ts';
@@ -57,6 +57,7 @@ export interface PluginArgs {
   readonly balancedAllocation?: BalancedAllocationArgs | undefined;
   readonly interPodAffinity?: InterPodAffinityArgs | undefined;
   readonly topologySpread?: TopologySpreadArgs | undefined;
+  readonly dynamicResources?: DynamicResourcesArgs | undefined;
 }
 
 /** All rules by upstream's names, in the order in which they are asked. */
@@ -75,7 +76,7 @@ export function openPlugins(args: PluginArgs = {}): ReadonlyMap<string, Plugin> 
     volumeZone,
     topologySpread(args.topologySpread),
     interPodAffinity(args.interPodAffinity),
-    dynamicResources,
+    dynamicResources(args.dynamicResources),
     balancedAllocation(args.balancedAllocation),
     imageLocality,
     nodeDeclaredFeatures,

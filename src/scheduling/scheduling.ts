@@ -9,13 +9,20 @@ export { type Amounts, amountsOf } from './amounts.ts';
 export { Cluster } from './cluster.ts';
 export { type Decision, enoughNodes, type Feasible, SchedulingCycle } from './cycle.ts';
 export { type Explanation, explain, type NodeExplanation } from './explanation.ts';
+export {
+  backedResources,
+  earlierClaim,
+  extendedClaimAnnotation,
+  keyOfMade,
+  mayBeBacked,
+} from './extended-claims.ts';
 export { type Facts, factsOf, type Reader, readerOf } from './facts.ts';
 export { type FitFailure, fitMessage, rejectingPlugins } from './fit-failure.ts';
 export { type Objection, prepare, scoreNodes, type Trial } from './framework.ts';
 export { NodeInfo } from './node-info.ts';
 /** For the pods of DaemonSets, which choose their nodes by the same rules. */
 export { matchesChoice as matchesRequired } from './node-selector.ts';
-export type { BindStep, ClusterChange, DeviceAllocation, Plugin } from './plugin.ts';
+export type { BindStep, ClaimToMake, ClusterChange, DeviceAllocation, Plugin } from './plugin.ts';
 export { hasEnded, type PodFacts, podFacts } from './pod-facts.ts';
 export {
   type Candidates,

@@ -8,6 +8,7 @@
  * Behaviour: kubernetes.io, "Taints and Tolerations"; KEP-5471 for Lt and Gt.
  */
 import type { Taint, Toleration } from '#resources/types/core-v1.ts';
+import type { DeviceTaint, DeviceToleration } from '#resources/types/resource-v1.ts';
 
 export function tolerates(toleration: Toleration, taint: Taint): boolean {
   if (toleration.effect && toleration.effect !== taint.effect) return false;
@@ -26,6 +27,15 @@ export function tolerates(toleration: Toleration, taint: Taint): boolean {
     default:
       return false;
   }
+}
+
+/** The same for taints of devices, where an absent key stands for any with both operators. */
+export function toleratesDevice(toleration: DeviceToleration, taint: DeviceTaint): boolean {
+  if (toleration.effect && toleration.effect !== taint.effect) return false;
+  if (toleration.key && toleration.key !== taint.key) return false;
+  if (toleration.operator === 'Exists') return true;
+  const equal = !toleration.operator || toleration.operator === 'Equal';
+  return equal && (toleration.value ?? '') === (taint.value ?? '');
 }
 
 export function toleratesAll(

@@ -242,3 +242,53 @@ test('a claim that nobody uses gives its devices back where the pod cannot go', 
   const { allocation } = (await client.get(resourceClaims, at, { signal })).status ?? {};
   assert.equal(allocation?.devices?.results?.[0]?.pool, 'n2');
 });
+
+test('devices asked for as an extended resource: a claim is made, told to the pod, and ended', async () => {
+  await using cluster = await open();
+  const { client, signal } = cluster;
+  await withDevices(cluster, 'n2');
+  const gpu = 'example.com/gpu';
+  const spec = { extendedResourceName: gpu };
+  const gpuClass = { apiVersion, kind: 'DeviceClass', metadata: { name: 'gpu' }, spec };
+  await client.create(deviceClasses, gpuClass, { signal });
+  const resources = { requests: { [gpu]: '2' }, limits: { [gpu]: '2' } };
+  const containers = [{ name: 'c', image: 'train', resources }];
+  await client.create(pods, pod('train', { containers, restartPolicy: 'Never' }), { signal });
+  assert.equal(await placed(cluster, 'train'), 'n2');
+  const { metadata, status } = await get(cluster, 'train');
+  const { resourceClaimName = '', requestMappings } = status?.extendedResourceClaimStatus ?? {};
+  assert.match(resourceClaimName, /^train-extended-resources-/);
+  assert.deepEqual(requestMappings, [
+    { containerName: 'c', requestName: 'container-0-request-0', resourceName: gpu },
+  ]);
+  const at = { namespace: 'default', name: resourceClaimName };
+  const claim = await client.get(resourceClaims, at, { signal });
+  assert.equal(
+    claim.metadata.annotations?.['resource.kubernetes.io/extended-resource-claim'],
+    'true',
+  );
+  const { uid = '' } = metadata;
+  assert.deepEqual(claim.metadata.ownerReferences, [
+    { apiVersion: 'v1', kind: 'Pod', name: 'train', uid, controller: true },
+  ]);
+  assert.deepEqual(claim.status?.reservedFor, [{ resource: 'pods', name: 'train', uid }]);
+  assert.deepEqual(
+    claim.status?.allocation?.devices?.results?.map(({ device }) => device),
+    ['gpu-0', 'gpu-1'],
+  );
+  // The next pod waits for them, and has them when the first has ended.
+  await client.create(pods, pod('waits', { containers }), { signal });
+  await cluster.until('it waits', async () => {
+    const [condition] = (await get(cluster, 'waits')).status?.conditions ?? [];
+    return condition?.message?.includes('cannot allocate all claims') === true;
+  });
+  const ended = { status: { phase: 'Succeeded' } };
+  const type = 'merge';
+  const first = { namespace: 'default', name: 'train' };
+  await client.patch(pods, first, ended, { type, subresource: 'status', signal });
+  assert.equal(await placed(cluster, 'waits'), 'n2');
+  await cluster.until('its claim is gone', async () => {
+    const { items } = await client.list(resourceClaims, { namespace: 'default', signal });
+    return items.length === 1 && items[0]?.metadata.name?.startsWith('waits-') === true;
+  });
+});

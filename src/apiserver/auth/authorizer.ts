@@ -155,7 +155,9 @@ function schedulerMay(attributes: ResourceAttributes): boolean {
   const claimed =
     subresource === '' ? `${group}/${resource}` : `${group}/${resource}/${subresource}`;
   // Volumes and devices become a pod's before the pod is bound.
-  if (schedulerClaims.has(claimed)) return changes;
+  if (schedulerClaims.has(claimed) && changes) return true;
+  // For extended resources that stand for devices it makes claims itself.
+  if (claimed === 'resource.k8s.io/resourceclaims') return verb === 'create' || verb === 'delete';
   if (group !== '' || resource !== 'pods') return false;
   if (subresource === 'binding') return verb === 'create';
   if (subresource === 'status') return changes;

@@ -93,6 +93,7 @@ function referencesOf({ spec, status, metadata }: Pod): ReadonlySet<string> {
   for (const { resourceClaimName } of [
     ...(spec.resourceClaims ?? []),
     ...(status?.resourceClaimStatuses ?? []),
+    { resourceClaimName: status?.extendedResourceClaimStatus?.resourceClaimName },
   ]) {
     if (resourceClaimName !== undefined) found.add(`resourceclaims/${resourceClaimName}`);
   }

@@ -9,7 +9,7 @@
  */
 import { badRequest, notFound } from '#api/errors.ts';
 import { type KubeObject, objectKey } from '#api/object.ts';
-import type { Node, Pod } from '#resources/types/core-v1.ts';
+import type { Node, Pod, PodSpec } from '#resources/types/core-v1.ts';
 import {
   Cluster,
   defaultProfile,
@@ -17,6 +17,7 @@ import {
   type Facts,
   factsOf,
   hasEnded,
+  mayBeBacked,
   podFacts,
   type Reader,
   readerOf,
@@ -85,7 +86,7 @@ async function readFacts(reader: StoreReader, { spec }: Pod): Promise<Facts> {
       }
     : {};
   const devices: Partial<Facts> =
-    (spec?.resourceClaims ?? []).length > 0
+    (spec?.resourceClaims ?? []).length > 0 || wantsByName(spec)
       ? {
           resourceClaims: await reader.all('resourceclaims'),
           resourceSlices: await reader.all('resourceslices'),
@@ -93,6 +94,14 @@ async function readFacts(reader: StoreReader, { spec }: Pod): Promise<Facts> {
         }
       : {};
   return factsOf({ ...usual, ...volumes, ...devices });
+}
+
+/** What containers ask for by name may stand for devices. */
+function wantsByName(spec: PodSpec | undefined): boolean {
+  const containers = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
+  return containers.some(({ resources }) =>
+    Object.keys(resources?.requests ?? {}).some(mayBeBacked),
+  );
 }
 
 class StoreReader {

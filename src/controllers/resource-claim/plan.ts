@@ -23,12 +23,13 @@ export function claimNameOf(pod: Pod, claim: PodResourceClaim): string | undefin
   return status?.resourceClaimName;
 }
 
-/** By namespace and name. */
+/** By namespace and name; with the one that the scheduler made for extended resources. */
 export function claimKeysOf(pod: Pod): readonly string[] {
-  return (pod.spec?.resourceClaims ?? []).flatMap((claim) => {
-    const name = claimNameOf(pod, claim);
-    return name === undefined ? [] : [`${pod.metadata.namespace}/${name}`];
-  });
+  const named = (pod.spec?.resourceClaims ?? []).map((claim) => claimNameOf(pod, claim));
+  const made = pod.status?.extendedResourceClaimStatus?.resourceClaimName;
+  return [...named, made].flatMap((name) =>
+    name === undefined ? [] : [`${pod.metadata.namespace}/${name}`],
+  );
 }
 
 /** Claims, by their names in the pod, that are to be made from templates. */

@@ -66,8 +66,7 @@ class ResourceClaimController {
     this.claims = deps.informers.of(claimKind);
     this.pods.addIndex(podsByDeviceClaim, claimKeysOf);
     const wake = (pod: Pod): void => {
-      if ((pod.spec?.resourceClaims ?? []).length === 0) return;
-      this.queue.add(`pod ${objectKey(pod)}`);
+      if ((pod.spec?.resourceClaims ?? []).length > 0) this.queue.add(`pod ${objectKey(pod)}`);
       for (const key of claimKeysOf(pod)) this.queue.add(`claim ${key}`);
     };
     this.pods.addHandler({ onAdd: wake, onUpdate: wake, onDelete: wake });

@@ -37,6 +37,7 @@ export interface SchedulerConfiguration {
   readonly extenders: readonly ExtenderOptions[];
   readonly queue: QueueOptions;
   readonly bindTimeoutMs: number;
+  readonly deviceTimeoutMs: number;
   readonly leaderElection: LeaderElection;
 }
 
@@ -137,6 +138,7 @@ export function readSchedulerConfiguration(source: string): SchedulerConfigurati
       backoffMsMax: (integer(values, 'podMaxBackoffSeconds') ?? 10) * 1000,
     },
     bindTimeoutMs: Math.max(...profiles.map(({ read }) => read.bindTimeoutMs)),
+    deviceTimeoutMs: Math.max(...profiles.map(({ read }) => read.deviceTimeoutMs)),
     leaderElection: leaderElection(part(values, 'leaderElection')),
   };
 }
@@ -278,6 +280,7 @@ function readPolicy(parsed: Values): SchedulerConfiguration {
     extenders,
     queue: queueDefaults,
     bindTimeoutMs: args.bindTimeoutMs,
+    deviceTimeoutMs: args.deviceTimeoutMs,
     leaderElection: leaderElection(undefined),
   };
 }

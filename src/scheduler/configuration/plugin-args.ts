@@ -10,9 +10,11 @@ import {
   notSupported,
   required,
 } from '#api/field-error.ts';
+import { parseDuration } from '#kit/duration.ts';
 import type { NodeAffinity, TopologySpreadConstraint } from '#resources/types/core-v1.ts';
 import { type PluginArgs, type PreemptionArgs, preemptionDefaults } from '#scheduling';
 import {
+  ConfigurationError,
   checkShape,
   flag,
   integer,
@@ -62,6 +64,7 @@ export interface ReadArgs {
   readonly plugins: PluginArgs;
   readonly preemption: PreemptionArgs;
   readonly bindTimeoutMs: number;
+  readonly deviceTimeoutMs: number;
 }
 
 export function readPluginArgs(
@@ -85,9 +88,11 @@ export function readPluginArgs(
     const found = byName.get(name);
     return { values: found?.values, path: found?.path ?? path, errors };
   };
+  const devices = dynamicResources(of('DynamicResources'));
   return {
     args: {
       plugins: {
+        dynamicResources: { filterTimeoutMs: devices.filterTimeoutMs },
         interPodAffinity: interPodAffinity(of('InterPodAffinity')),
         nodeAffinity: nodeAffinity(of('NodeAffinity')),
         balancedAllocation: balancedAllocation(of('NodeResourcesBalancedAllocation')),
@@ -96,6 +101,7 @@ export function readPluginArgs(
       },
       preemption: preemption(of('DefaultPreemption')),
       bindTimeoutMs: volumeBinding(of('VolumeBinding')),
+      deviceTimeoutMs: devices.bindingTimeoutMs,
     },
     errors,
   };
@@ -271,6 +277,24 @@ function topologySpread({ values, path, errors }: Section): PluginArgs['topology
   // Checked above; the API's type has the same fields.
   const defaultConstraints = list as unknown as readonly TopologySpreadConstraint[];
   return { defaultConstraints, systemDefaults: false };
+}
+
+function dynamicResources({ values, path, errors }: Section) {
+  const read = (name: string, usual: string): { readonly ms: number; readonly given: string } => {
+    const given = text(values, name) ?? usual;
+    const ms = parseDuration(given);
+    if (ms === undefined) throw new ConfigurationError(`time: invalid duration "${given}"`);
+    return { ms, given };
+  };
+  const filter = read('filterTimeout', '10s');
+  if (filter.ms < 0) {
+    errors.push(invalid(`${path}.filterTimeout`, filter.given, 'must be zero or positive'));
+  }
+  const binding = read('bindingTimeout', '10m');
+  if (binding.ms < 1_000) {
+    errors.push(invalid(`${path}.bindingTimeout`, binding.given, 'must be at least 1 second'));
+  }
+  return { filterTimeoutMs: filter.ms, bindingTimeoutMs: binding.ms };
 }
 
 function volumeBinding({ values, path, errors }: Section): number {

@@ -3,10 +3,13 @@
  * the pods already there asked for. How full it may get is a matter of taste: `resource-scores.ts`.
  *
  * Requests count, not use. What is compared with is `status.allocatable`, not capacity. A profile
- * may leave extended resources out that somebody else looks after.
+ * may leave extended resources out that somebody else looks after; those that stand for devices are
+ * left to the rule of devices on nodes that do not count them.
  */
 import type { Node } from '#resources/types/core-v1.ts';
 import { type Amounts, amountsOf, type ResourceList } from '../amounts.ts';
+import type { Cluster } from '../cluster.ts';
+import { type BackedResources, backedResources, backsRequest } from '../extended-claims.ts';
 import type { NodeInfo } from '../node-info.ts';
 import {
   type ClusterChange,
@@ -42,7 +45,10 @@ interface Shortage {
 export function resourcesFit(args: ResourcesFitArgs = resourcesFitDefaults): Plugin {
   return {
     name: 'NodeResourcesFit',
-    filter: (pod) => ({ do: 'ask', filter: new FitFilter(pod, args) }),
+    filter: (pod, cluster) => {
+      const backed = backedResources(pod.requests, cluster.facts.deviceClasses);
+      return { do: 'ask', filter: new FitFilter(pod, args, backed) };
+    },
     score: (pod) => ({ score: strategyScore(args.scoringStrategy, pod) }),
     helps,
   };
@@ -51,11 +57,13 @@ export function resourcesFit(args: ResourcesFitArgs = resourcesFitDefaults): Plu
 class FitFilter implements NodeFilter {
   readonly #requests: Readonly<Amounts>;
   readonly #others: readonly (readonly [string, number])[];
+  readonly #backed: BackedResources;
   /** By what is lacking. */
   readonly #verdicts: Verdict[] = [];
 
-  constructor({ requests }: PodFacts, args: ResourcesFitArgs) {
+  constructor({ requests }: PodFacts, args: ResourcesFitArgs, backed: BackedResources) {
     this.#requests = requests;
+    this.#backed = backed;
     this.#others = [...(requests.others ?? [])].filter(([name, amount]) => {
       if (amount === 0) return false;
       const group = name.split('/')[0] ?? '';
@@ -138,6 +146,7 @@ class FitFilter implements NodeFilter {
     const storage = [allocatable.ephemeralStorage, requested.ephemeralStorage] as const;
     compare('ephemeral-storage', ephemeralStorage, ...storage);
     for (const [name, wanted] of this.#others) {
+      if (this.#backed.has(name) && !allocatable.others?.get(name)) continue;
       compare(name, wanted, allocatable.others?.get(name) ?? 0, requested.others?.get(name) ?? 0);
     }
     return found;
@@ -177,7 +186,7 @@ function formatAmount(name: string, amount: number): string {
   return String(amount);
 }
 
-function helps(change: ClusterChange, pod: PodFacts): boolean {
+function helps(change: ClusterChange, pod: PodFacts, cluster: Cluster): boolean {
   switch (change.what) {
     case 'podChanged':
     case 'podGone':
@@ -185,12 +194,17 @@ function helps(change: ClusterChange, pod: PodFacts): boolean {
     case 'placedPodChanged':
       return asksLess(change.pod.requests, change.old.requests);
     case 'nodeAdded':
-      return couldHold(change.node, pod);
+      return couldHold(change.node, pod, cluster);
     case 'nodeChanged':
       return (
         !sameAmounts(change.node.status?.allocatable, change.old.status?.allocatable) &&
-        couldHold(change.node, pod)
+        couldHold(change.node, pod, cluster)
       );
+    case 'fact': {
+      if (change.kind !== 'deviceClass') return false;
+      const deviceClass = cluster.facts.deviceClasses.get(change.key);
+      return deviceClass !== undefined && backsRequest(pod.requests, deviceClass);
+    }
     default:
       return false;
   }
@@ -205,12 +219,14 @@ function asksLess(now: Readonly<Amounts>, before: Readonly<Amounts>): boolean {
 }
 
 /** Whether the pod would fit the node if the node were empty. */
-function couldHold(node: Node, { requests }: PodFacts): boolean {
+function couldHold(node: Node, { requests }: PodFacts, { facts }: Cluster): boolean {
   const { pods: _, ...rest } = node.status?.allocatable ?? {};
   const total: Amounts = amountsOf(rest);
   if (requests.milliCPU > total.milliCPU || requests.memory > total.memory) return false;
   if (requests.ephemeralStorage > total.ephemeralStorage) return false;
+  const backed = backedResources(requests, facts.deviceClasses);
   for (const [name, wanted] of requests.others ?? []) {
+    if (backed.has(name) && !total.others?.get(name)) continue;
     if (wanted > (total.others?.get(name) ?? 0)) return false;
   }
   return true;
