@@ -56,6 +56,10 @@ async function runCommandLine(args: readonly string[]): Promise<void> {
       (await import('./cluster/backup-command.ts')).backup(await settings(flags), file),
     restore: async (flags, file) =>
       (await import('./cluster/backup-command.ts')).restore(await settings(flags), file),
+    storeGet: async (flags, key) =>
+      (await import('./cluster/store-command.ts')).storeGet(await settings(flags), key),
+    storeDelete: async (flags, key) =>
+      (await import('./cluster/store-command.ts')).storeDelete(await settings(flags), key),
     install: (flags, upFlags) => install(flags, upFlags),
     uninstall: async (flags) => {
       const { machineDeps, uninstall } = await import('./cluster/install-command.ts');

@@ -8,7 +8,7 @@
  * `kubelet-settings.ts`.
  */
 import { X509Certificate } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import {
@@ -28,6 +28,7 @@ import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import type { KeyPair } from '#kit/x509.ts';
 import { type KubeletOptions, runKubelet } from '#kubelet';
+import type { Taint } from '#resources/types/core-v1.ts';
 import { addressTowards } from './address-towards.ts';
 import { keepRenewed } from './certificate-renewal.ts';
 import { CertificateStore } from './certificate-store.ts';
@@ -46,7 +47,12 @@ import {
   writeSecret,
 } from './node-certificates.ts';
 
-const defaults = { port: 10_250, healthzPort: 10_248, healthzAddress: '127.0.0.1' } as const;
+const defaults = {
+  port: 10_250,
+  healthzPort: 10_248,
+  healthzAddress: '127.0.0.1',
+  oomScoreAdj: -999,
+} as const;
 
 interface Deps {
   readonly clock: Clock;
@@ -65,7 +71,9 @@ export async function runKubeletAlone(
   if (strictProblem !== undefined) {
     log.warn('Using lenient decoding as strict decoding failed', { err: strictProblem });
   }
+  for (const [flag, instead] of config.deprecated) log.warn('deprecated flag', { flag, instead });
   if (config.unused.length > 0) log.warn('fields that are not acted on', { fields: config.unused });
+  prepareMachine(deps, config.fields);
   const access = await openAccess(deps, config, signal);
   const nodeIP = config.nodeIP ?? (await ownAddress(access));
   mkdirSync(rootDir, { recursive: true });
@@ -94,6 +102,34 @@ export async function runKubeletAlone(
   }
 }
 
+/** What upstream asks of the machine, and does to its own process. */
+function prepareMachine(
+  { log }: Deps,
+  { failSwapOn = true, oomScoreAdj = defaults.oomScoreAdj }: KubeletConfig['fields'],
+): void {
+  const [, ...swaps] = existsSync('/proc/swaps')
+    ? readFileSync('/proc/swaps', 'utf8').trim().split('\n')
+    : [];
+  if (failSwapOn && swaps.length > 0) {
+    throw new ConfigError(
+      'running with swap on is not supported, ' +
+        'please disable swap or set --fail-swap-on flag to false',
+    );
+  }
+  try {
+    writeFileSync('/proc/self/oom_score_adj', String(oomScoreAdj));
+  } catch (error) {
+    log.warn('cannot be kept from being killed for memory', { error });
+  }
+}
+
+/** Of a node that waits for somebody to tell where it is. */
+const cloudTaint: Taint = {
+  key: 'node.cloudprovider.kubernetes.io/uninitialized',
+  value: 'true',
+  effect: 'NoSchedule',
+};
+
 function kubeletOptions(
   config: KubeletConfig,
   { nodeIP, isStandalone }: { readonly nodeIP: string; readonly isStandalone: boolean },
@@ -113,7 +149,9 @@ function kubeletOptions(
     podPidsMax: (fields.podPidsLimit ?? -1) > 0 ? fields.podPidsLimit : undefined,
     cgroupRoot: (fields.cgroupRoot ?? '').replace(/\/+$/, ''),
     podCIDR: fields.podCIDR,
-    taints: fields.registerWithTaints,
+    taints: [...(fields.registerWithTaints ?? []), ...(config.isCloudExternal ? [cloudTaint] : [])],
+    providerID: fields.providerID,
+    address: fields.address,
     registers: isStandalone ? false : fields.registerNode,
     staticPods: { path, url, headers: joined(headers) },
     pluginsRoot: resolve(rootDir),

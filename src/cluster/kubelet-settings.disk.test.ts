@@ -1,6 +1,6 @@
 /** The file of a kubelet: flags win over it, its paths are its own, its faults are said. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -51,4 +51,27 @@ test('flags win over the file, and paths in it are relative to it', () => {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+});
+
+test('the file wins over nothing, files of a folder over it, flags over all', (context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'coracle-kubelet-config-'));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const head = 'apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n';
+  const main = join(folder, 'main.yaml');
+  writeFileSync(
+    main,
+    `${head}maxPods: 1\npodsPerCore: 1\nevictionHard: { memory.available: 1Gi }\n`,
+  );
+  mkdirSync(join(folder, 'more'));
+  writeFileSync(join(folder, 'more/20.conf'), `${head}podsPerCore: 3\nport: 3\n`);
+  writeFileSync(
+    join(folder, 'more/10.conf'),
+    `${head}podsPerCore: 2\nport: 2\nevictionHard: { pid.available: 5% }\n`,
+  );
+  writeFileSync(join(folder, 'more/30.yaml'), `${head}podsPerCore: 4\n`);
+  const { fields, settings } = readKubeletConfig(
+    kubeletFlags({ config: main, configDir: join(folder, 'more'), port: '4' }),
+  );
+  assert.deepEqual([fields.maxPods, settings.podsPerCore, fields.port], [1, 3, 4]);
+  assert.deepEqual(settings.evictionHard, { 'memory.available': '1Gi', 'pid.available': '5%' });
 });

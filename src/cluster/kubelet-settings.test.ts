@@ -1,8 +1,10 @@
 /** Flags over a file over defaults, with upstream's names and words. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Command } from '#kit/command-line.ts';
 import { defaultSettings } from '#kubelet';
-import { kubeletFlags } from './kubelet-flags.ts';
+import { covers, superseded } from '#test/covers.ts';
+import { addKubeletFlags, kubeletFlags, withDashes } from './kubelet-flags.ts';
 import { decodeKubeletConfiguration, readKubeletConfig } from './kubelet-settings.ts';
 
 const file = (text: string) =>
@@ -86,9 +88,139 @@ test('what makes no sense is refused with its name', () => {
     assert.throws(() => read(options), why);
   refused({ maxPods: 'x' }, /invalid argument "x" for "--max-pods" flag/);
   refused({ evictionHard: 'memory.available' }, /malformed pair, expect string<string/);
+  refused({ evictionHard: 'memory.available>1Gi' }, /expect string<string: memory.available>1Gi/);
+  covers('POD-247');
   refused({ evictionSoft: 'memory.available<1Gi' }, /grace period must be specified for the soft/);
   refused({ imageGcHighThreshold: '50' }, /--image-gc-low-threshold\) 80 must be less than/);
   refused({ imageGcHighThreshold: '101' }, /must be between 0 and 100, inclusive/);
   refused({ registerWithTaints: 'a=b' }, /invalid taint spec: a=b/);
   refused({ minimumImageTtlDuration: 'soon' }, /invalid duration "soon"/);
+});
+
+/** As somebody types them. */
+const typed = (...args: readonly string[]) => {
+  const command = addKubeletFlags(new Command('kubelet')).exitOverride();
+  command.configureOutput({ writeErr: () => {} });
+  return readKubeletConfig(kubeletFlags(command.parse(withDashes(args), { from: 'user' }).opts()));
+};
+
+test('every flag of upstream is taken, and the deprecated are told of', () => {
+  covers('POD-144');
+  const { settings, deprecated, unused } = typed(
+    '--image-gc-high-threshold=95',
+    '--image-gc-low-threshold=90',
+    '--maximum-dead-containers=240',
+    '--maximum-dead-containers-per-container=2',
+    '--minimum-container-ttl-duration=1m',
+    '--eviction-hard=memory.available<1Gi',
+    '--eviction-soft=memory.available<2Gi',
+    '--eviction-soft-grace-period=memory.available=30s',
+    '--eviction-minimum-reclaim=memory.available=0Mi',
+    '--eviction-pressure-transition-period=30s',
+    '--runtime-request-timeout=1m',
+    '--node-labels=a=b',
+  );
+  assert.deepEqual([settings.deadContainersMax, settings.deadContainersMaxEach], [240, 2]);
+  assert.equal(settings.deadContainerMinimumAgeMs, 60_000);
+  assert.equal(settings.evictionPressureTransitionPeriodMs, 30_000);
+  const told = new Map(deprecated);
+  assert.equal(told.has('--node-labels'), false);
+  const gone =
+    'Use --eviction-hard or --eviction-soft instead. Will be removed in a future version.';
+  for (const flag of ['maximum-dead-containers', 'minimum-container-ttl-duration']) {
+    assert.equal(told.get(`--${flag}`), gone);
+  }
+  assert.match(
+    told.get('--image-gc-high-threshold') ?? '',
+    /^This parameter should be set via the/,
+  );
+  assert.deepEqual(unused, ['runtimeRequestTimeout']);
+});
+
+test('flags that are gone are refused, whatever their dashes look like', () => {
+  const gone = (flag: string) =>
+    assert.throws(() => typed(`--${flag}=1`), new RegExp(`unknown option '--${flag}`));
+  const now = 'the flag is gone: --kubeconfig names the server';
+  for (const flag of ['api-servers', 'require-kubeconfig']) gone(flag);
+  superseded('POD-009', { by: 'v1.8', now: `${now}; other flags may have underscores` });
+  gone('pod-infra-container-image');
+  superseded('POD-013', { by: 'v1.35', now: 'the flag is gone: the runtime is told of its image' });
+  for (const flag of ['container-runtime', 'rkt-path', 'rkt-api-endpoint', 'docker-root'])
+    gone(flag);
+  superseded('RUN-001', { by: 'v1.27', now: 'one interface: --container-runtime-endpoint' });
+  superseded('RUN-002', { by: 'v1.11', now: 'rkt is gone; runtimes speak CRI' });
+  gone('experimental-nvidia-gpus');
+  for (const row of ['037', '281']) {
+    superseded(`POD-${row}`, {
+      by: 'v1.11',
+      now: 'flag and gate are gone: devices come by plugins',
+    });
+  }
+  for (const flag of ['low-diskspace-threshold-mb', 'outofdisk-transition-frequency']) gone(flag);
+  const rest = 'of these the flags for images and dead containers are left';
+  superseded('POD-263', { by: 'v1.13', now: rest });
+  gone('dynamic-config-dir');
+  for (const row of ['272', '273', '274', '276', '277', '278', '279', '280']) {
+    superseded(`POD-${row}`, { by: 'v1.24', now: 'a kubelet is configured by its own files' });
+  }
+  gone('experimental-allowed-unsafe-sysctls');
+  gone('allow-privileged');
+  const config = typed('--node_labels=disk=ssd', '--max_pods', '7');
+  assert.deepEqual([config.labels, config.fields.maxPods], [{ disk: 'ssd' }, 7]);
+});
+
+test('a cloud is somebody else’s business', () => {
+  superseded('POD-053', { by: 'v1.31', now: 'external or nothing' });
+  assert.equal(typed('--cloud-provider', 'external').isCloudExternal, true);
+  assert.equal(typed('--cloud-provider', '').isCloudExternal, false);
+  assert.throws(
+    () => typed('--cloud-provider=aws'),
+    /unsupported value for --cloud-provider: "aws"/,
+  );
+});
+
+test('how often the status is looked at is how often it is told, if a file says so', () => {
+  const { settings: plain } = typed('--node-status-update-frequency=4s');
+  assert.equal(plain.nodeStatusUpdateFrequencyMs, 4000);
+  assert.equal(plain.nodeStatusReportFrequencyMs, 300_000);
+  assert.equal(plain.cpuManagerReconcilePeriodMs, 4000);
+  const { settings } = typed('--cpu-manager-reconcile-period=5s');
+  assert.equal(settings.cpuManagerReconcilePeriodMs, 5000);
+});
+
+test('what is enforced has to make sense', () => {
+  const refused = (args: readonly string[], why: RegExp) =>
+    assert.throws(() => typed(...args), why);
+  const enforce = (list: string, ...more: readonly string[]) => [
+    `--enforce-node-allocatable=${list}`,
+    ...more,
+  ];
+  refused(
+    enforce('kube-reserved'),
+    /kubeReservedCgroup \(--kube-reserved-cgroup\) must be specified/,
+  );
+  refused(
+    enforce('pods,system-reserved'),
+    /systemReservedCgroup \(--system-reserved-cgroup\) must be specified when "system-reserved"/,
+  );
+  refused(enforce('all'), /option "all" specified for enforceNodeAllocatable/);
+  refused(enforce('pods,pods'), /duplicated enforcements "pods"/);
+  refused(enforce('none,pods'), /may not contain additional enforcements when "none"/);
+  refused(enforce('pods', '--cgroups-per-qos=false'), /cgroupsPerQOS .* must be set to true/);
+  const both = 'kube-reserved,kube-reserved-compressible';
+  refused(enforce(both), /both "kube-reserved-compressible" and "kube-reserved" cannot be/);
+  refused(['--reserved-cpus=0', '--kube-reserved-cgroup=/k'], /can't use reservedSystemCPUs/);
+  assert.deepEqual(typed(...enforce('none')).settings.enforceNodeAllocatable, []);
+  assert.deepEqual(typed().settings.enforceNodeAllocatable, ['pods']);
+});
+
+test('other values that make no sense', () => {
+  const refused = (arg: string, why: RegExp) => assert.throws(() => typed(arg), why);
+  refused('--address=here', /invalid argument "here" for "--address" flag: failed to parse IP/);
+  refused('--container-log-max-size=much', /quantities must match/);
+  refused('--container-log-max-files=1', /containerLogMaxFiles must be greater than 1/);
+  refused('--pods-per-core=-1', /podsPerCore \(--pods-per-core\) -1 must not be a negative number/);
+  refused('--node-status-max-images=-2', /-2 must be -1 or greater/);
+  refused('--feature-gates=A=maybe', /invalid value of A: maybe/);
+  refused('--maximum-dead-containers=x', /strconv.ParseInt: parsing "x"/);
 });

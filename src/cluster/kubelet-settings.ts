@@ -4,7 +4,7 @@
  * upstream does; what cannot be used is refused with upstream's words, naming the flag or field.
  * `main.ts` reads, `kubelet-command.ts` performs.
  */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { decodeObject } from '#api/decode.ts';
@@ -17,6 +17,7 @@ import { ConfigError } from './config.ts';
 import { type ImageSources, imageSources } from './image-sources.ts';
 import { kubeletConfiguration } from './kubelet-fields.ts';
 import { parsePairs } from './kubelet-flag-values.ts';
+import { type MachineFields, machineFields, machineSettings } from './machine-settings.ts';
 import {
   durationMs,
   type PlacementFields,
@@ -41,17 +42,32 @@ export interface KubeletFlags {
   readonly v?: string;
   readonly imageCredentialProviderConfig?: string;
   readonly imageCredentialProviderBinDir?: string;
+  readonly configDir?: string;
+  readonly cloudProvider?: string;
+  readonly minimumContainerTtlDuration?: string;
+  readonly maximumDeadContainersPerContainer?: string;
+  readonly maximumDeadContainers?: string;
+  readonly experimentalAllocatableIgnoreEviction?: string;
+  /** Flags that are not acted on. */
+  readonly unused?: readonly string[];
+  /** Flag → what is to be used instead. */
+  readonly deprecated?: readonly (readonly [string, string])[];
   /** Those that are fields of the file too, by the names of the file. */
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
 /** The part of the file that is acted on. */
-interface Fields extends PlacementFields, PullFields {
+interface Fields extends PlacementFields, PullFields, MachineFields {
   readonly staticPodPath?: string;
   readonly staticPodURL?: string;
   readonly staticPodURLHeader?: Readonly<Record<string, readonly string[]>>;
   readonly podLogsDir?: string;
+  readonly address?: string;
   readonly port?: number;
+  readonly providerID?: string;
+  readonly failSwapOn?: boolean;
+  readonly cgroupDriver?: string;
+  readonly oomScoreAdj?: number;
   readonly enableServer?: boolean;
   readonly tlsCertFile?: string;
   readonly tlsPrivateKeyFile?: string;
@@ -98,6 +114,8 @@ export interface KubeletConfig {
   /** Plugins that know logins, and where the node's own are. */
   readonly images: ImageSources;
   readonly fields: Fields;
+  readonly isCloudExternal: boolean;
+  readonly deprecated: readonly (readonly [string, string])[];
   /** Given, and not acted on. */
   readonly unused: readonly string[];
   /** What a strict reader would have refused the file for. */
@@ -106,7 +124,8 @@ export interface KubeletConfig {
 
 const acted = new Set(
   (
-    'staticPodPath staticPodURL staticPodURLHeader podLogsDir port enableServer ' +
+    'staticPodPath staticPodURL staticPodURLHeader podLogsDir address port enableServer ' +
+    'providerID failSwapOn cgroupsPerQOS oomScoreAdj ' +
     'tlsCertFile tlsPrivateKeyFile authentication ' +
     'healthzPort healthzBindAddress clusterDomain clusterDNS cgroupRoot maxPods podCIDR ' +
     'podPidsLimit registerNode registerWithTaints containerRuntimeEndpoint imageMinimumGCAge ' +
@@ -114,14 +133,19 @@ const acted = new Set(
     'evictionSoft evictionSoftGracePeriod evictionMinimumReclaim evictionMaxPodGracePeriod ' +
     'evictionPressureTransitionPeriod mergeDefaultEvictionSettings systemReserved kubeReserved ' +
     `allowedUnsafeSysctls rotateCertificates serverTLSBootstrap kind apiVersion ` +
-    `${placementFields} ${pullFields}`
+    `${placementFields} ${pullFields} ${machineFields}`
   ).split(' '),
 );
 
 export function readKubeletConfig(flags: KubeletFlags): KubeletConfig {
   const file = flags.config === undefined ? { fields: {} } : readFile(resolve(flags.config));
-  // The file was decoded by its schema, and flags are read to the types of the fields.
-  const fields = { ...file.fields, ...flags.fields } as Fields;
+  const more = flags.configDir === undefined ? [] : readFolder(resolve(flags.configDir));
+  // The files were decoded by their schema, and flags are read to the types of the fields.
+  const written = [file, ...more].map(({ fields }): Layer => fields).reduce(laidOver, {}) as Fields;
+  const { nodeStatusUpdateFrequency: every } = written;
+  // Who says in a file how often to look wants to be told as often; a flag does not say that.
+  const told = every === undefined ? {} : { nodeStatusReportFrequency: every };
+  const fields = [told, { ...written }, flags.fields].reduce<Layer>(laidOver, {}) as Fields;
   const rootDir = resolve(flags.rootDir ?? '/var/lib/kubelet');
   const endpoint =
     flags.containerRuntimeEndpoint ??
@@ -139,11 +163,68 @@ export function readKubeletConfig(flags: KubeletFlags): KubeletConfig {
     certDir: resolve(flags.certDir ?? join(rootDir, 'pki')),
     runtimeSocket: endpoint.replace(/^unix:\/\//, ''),
     logLevel: Number(flags.v ?? 0) >= 4 ? 'debug' : 'info',
-    settings: settingsOf(fields),
+    settings: { ...settingsOf(fields), ...settingsOfFlags(flags) },
     images: { ...imageSources(flags), registryPath: undefined },
     fields,
-    unused: Object.keys(fields).filter((name) => !acted.has(name)),
-    strictProblem: file.strictProblem,
+    isCloudExternal: cloudOf(flags) === 'external',
+    deprecated: flags.deprecated ?? [],
+    unused: [
+      ...Object.keys(fields).filter((name) => !acted.has(name)),
+      ...(flags.unused ?? []).map((flag) => `--${flag}`),
+    ],
+    strictProblem: [file, ...more].flatMap((each) => each.strictProblem ?? [])[0],
+  };
+}
+
+type Layer = Readonly<Record<string, unknown>>;
+
+/** Objects are merged, all else takes the place of what was there. */
+function laidOver(below: Layer, above: Layer): Layer {
+  const merged = Object.entries(above).map(([name, value]): [string, unknown] => {
+    const before = below[name];
+    return [name, isLayer(before) && isLayer(value) ? laidOver(before, value) : value];
+  });
+  return { ...below, ...Object.fromEntries(merged) };
+}
+
+function isLayer(value: unknown): value is Layer {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Of `*.conf`, in the order of their names. */
+function readFolder(folder: string): readonly DecodedFile[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.conf'))
+    .toSorted()
+    .map((name) => readFile(join(folder, name)));
+}
+
+function cloudOf({ cloudProvider = '' }: KubeletFlags): string {
+  if (cloudProvider === '' || cloudProvider === 'external') return cloudProvider;
+  throw new ConfigError(
+    `unsupported value for --cloud-provider: "${cloudProvider}", ` +
+      'only "external" and the empty text are known since v1.31',
+  );
+}
+
+/** Settings that have no field in a file. */
+function settingsOfFlags(flags: KubeletFlags): Partial<KubeletSettings> {
+  const { minimumContainerTtlDuration: age } = flags;
+  const count = (flag: string, text: string | undefined, otherwise: number): number => {
+    if (text === undefined) return otherwise;
+    if (/^-?\d+$/.test(text)) return Number(text);
+    throw new ConfigError(
+      `invalid argument "${text}" for "--${flag}" flag: ` +
+        `strconv.ParseInt: parsing "${text}": invalid syntax`,
+    );
+  };
+  const { deadContainersMaxEach: each, deadContainersMax: all } = defaultSettings;
+  const { maximumDeadContainersPerContainer: ofEach, maximumDeadContainers: ofAll } = flags;
+  return {
+    allocatableIgnoresEviction: flags.experimentalAllocatableIgnoreEviction === 'true',
+    deadContainerMinimumAgeMs: durationMs('--minimum-container-ttl-duration', age, 0),
+    deadContainersMaxEach: count('maximum-dead-containers-per-container', ofEach, each),
+    deadContainersMax: count('maximum-dead-containers', ofAll, all),
   };
 }
 
@@ -218,6 +299,7 @@ function settingsOf(fields: Fields): KubeletSettings {
     ...base,
     ...placementSettings(fields),
     ...pullSettings(fields),
+    ...machineSettings(fields),
     evictionHard: hard === undefined ? base.evictionHard : { ...merged, ...hard },
     evictionSoft: fields.evictionSoft ?? {},
     evictionSoftGracePeriodMs: Object.fromEntries(

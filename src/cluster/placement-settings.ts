@@ -17,6 +17,7 @@ export interface PlacementFields {
   readonly cpuManagerPolicy?: string;
   readonly cpuManagerPolicyOptions?: Texts;
   readonly cpuManagerReconcilePeriod?: string;
+  readonly nodeStatusUpdateFrequency?: string;
   readonly memoryManagerPolicy?: string;
   readonly reservedMemory?: readonly { readonly numaNode?: number; readonly limits?: Texts }[];
   readonly topologyManagerPolicy?: string;
@@ -37,13 +38,17 @@ export const placementFields =
   'shutdownGracePeriodByPodPriority';
 
 export function placementSettings(fields: PlacementFields): Partial<KubeletSettings> {
-  const base = defaultSettings;
+  const { nodeStatusUpdateFrequencyMs } = defaultSettings;
+  const { nodeStatusUpdateFrequency: status } = fields;
+  const statusMs =
+    durationMs('nodeStatusUpdateFrequency', status, 0) || nodeStatusUpdateFrequencyMs;
   const periodMs = durationMs('cpuManagerReconcilePeriod', fields.cpuManagerReconcilePeriod, 0);
   return {
     ...reservations(fields),
     cpuManagerPolicy: oneOf(fields.cpuManagerPolicy, ['none', 'static'], unknownPolicy),
     cpuManagerPolicyOptions: fields.cpuManagerPolicyOptions ?? {},
-    cpuManagerReconcilePeriodMs: periodMs === 0 ? base.cpuManagerReconcilePeriodMs : periodMs,
+    // As often as the status is looked at.
+    cpuManagerReconcilePeriodMs: periodMs === 0 ? statusMs : periodMs,
     memoryManagerPolicy: oneOf(fields.memoryManagerPolicy, ['None', 'Static'], unknownPolicy),
     reservedMemory: reservedMemory(fields),
     topologyManagerPolicy: oneOf(
@@ -168,6 +173,6 @@ export function durationMs(field: string, text: string | undefined, otherwise: n
   throw new ConfigError(`${field}: time: invalid duration ${JSON.stringify(text)}`);
 }
 
-function invalid(text: string): ConfigError {
+export function invalid(text: string): ConfigError {
   return new ConfigError(`invalid configuration: ${text}`);
 }

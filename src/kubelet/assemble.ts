@@ -62,7 +62,7 @@ export function assemble(
   mkdirSync(options.dataDir, { recursive: true });
   const facts = readMachineFacts(machine, options.dataDir);
   const settings = options.settings ?? defaultSettings;
-  const capacity = nodeCapacity(facts, options.maxPods ?? maxPodsDefault);
+  const capacity = nodeCapacity(facts, options.maxPods ?? maxPodsDefault, settings);
   const amounts = nodeAllocatable(capacity, settings);
   const hostIPs = [options.nodeIP];
   const allocatable = (): Readonly<Record<string, string>> => amounts;

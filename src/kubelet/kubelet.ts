@@ -24,10 +24,11 @@ import { assemble, maxPodsDefault } from './assemble.ts';
 import { type NodeDevices, noDevices } from './devices/devices.ts';
 import type { Evictor } from './eviction/eviction.ts';
 import { openEvictor } from './eviction/open-evictor.ts';
+import { spawnHousekeeping } from './housekeeping.ts';
 import type { RegistryOptions } from './images/open-images.ts';
 import { removeLeftovers } from './leftovers.ts';
-import { rotateLogs } from './logs/log-rotation.ts';
 import { type Admission, planAdmission } from './node/admission.ts';
+import { NodeCgroups } from './node/enforce-allocatable.ts';
 import type { Machine } from './node/machine.ts';
 import { NodeRegistration, runNodeLease } from './node/node-registration.ts';
 import type { KubeletParts } from './parts.ts';
@@ -69,6 +70,8 @@ export interface KubeletOptions {
   readonly clusterDomain: string;
   /** Of the node's server (logs, exec, port-forward). */
   readonly port: number;
+  /** On which it listens; default: all. */
+  readonly address?: string | undefined;
   /** PEM; without it there is no server. */
   readonly serving?:
     | {
@@ -89,6 +92,7 @@ export interface KubeletOptions {
   readonly podCIDR?: string | undefined;
   /** Of the Node when it is made. */
   readonly taints?: readonly Taint[] | undefined;
+  readonly providerID?: string | undefined;
   /** Whether the Node is made; else somebody else has made it. Default: yes. */
   readonly registers?: boolean | undefined;
   /** Where manifests of static pods are; default: nowhere. */
@@ -108,14 +112,12 @@ export interface KubeletOptions {
 export { parseCredentialPlugins } from './images/credential-plugin-config.ts';
 export type { RegistryOptions } from './images/open-images.ts';
 export { imagePatternProblem } from './images/pull-records.ts';
+export type { CgroupLimits } from './node/cgroups.ts';
 export { parseNumbers } from './placement/number-set.ts';
 export { defaultSettings, type KubeletSettings, verificationPolicies } from './settings.ts';
 export type { ShutdownSource } from './shutdown/shutdown.ts';
 
 export const limits = {
-  logBytesMax: 10 * 1024 * 1024,
-  logFilesMax: 5,
-  housekeepingMs: 30_000,
   servicesWaitMs: 3000,
   servicesLookMs: 10,
 } as const;
@@ -144,6 +146,7 @@ class Kubelet {
   #staticPods: readonly Pod[] = [];
   #devices: NodeDevices = noDevices;
   #placement: NodePlacement;
+  readonly #cgroups: NodeCgroups;
   readonly #turn = new Slots(1);
   #registration: NodeRegistration | undefined;
   #shutdown: GracefulShutdown | undefined;
@@ -159,6 +162,8 @@ class Kubelet {
       devices: () => this.#devices,
       placement: () => this.#placement,
     });
+    const { node } = this.#parts;
+    this.#cgroups = new NodeCgroups({ ...this.#parts, node: node.object }, node);
     this.#placement = plainPlacement({
       ...{ clock: deps.clock, devices: this.#devices.provider, turn: this.#turn },
     });
@@ -166,7 +171,9 @@ class Kubelet {
 
   /** Secrets and tokens are kept in memory, never on the disk. */
   async prepare(signal: AbortSignal): Promise<void> {
-    const { machine, paths } = this.#parts;
+    const { machine, paths, node, settings } = this.#parts;
+    this.#cgroups.enforceReserved(node.capacity, settings);
+    this.#scope.spawn((ending) => this.#cgroups.enforcePods(node.capacity, settings, ending));
     for (const folder of [paths.pods, paths.memory, paths.podLogs]) {
       mkdirSync(folder, { recursive: true });
     }
@@ -226,6 +233,7 @@ class Kubelet {
     const serviceInformer = informers.of(services);
     const evictor = await openEvictor(this.#parts, {
       workers: () => this.#all,
+      cgroups: this.#cgroups,
       spawn: (task) => scope.spawn(task),
       signal,
     });
@@ -233,7 +241,7 @@ class Kubelet {
     const registration = this.#register(evictor);
     this.#registration = registration;
     scope.spawn((ending) => registration.run(ending));
-    scope.spawn((ending) => runNodeLease(this.#deps, { nodeName, signal: ending }));
+    scope.spawn((ending) => runNodeLease(this.#parts, { nodeName, signal: ending }));
     if (serving !== undefined) {
       const { clusterId } = this.#options;
       const linkOf = (containerId: string): string => hostLinkName({ clusterId, containerId });
@@ -243,7 +251,7 @@ class Kubelet {
           ...serving,
           nodeName,
           port,
-          host: '0.0.0.0',
+          host: this.#options.address ?? '0.0.0.0',
           findPod: (namespace, name) => this.#find(namespace, name),
           pods: () => this.#all.map(({ pod }) => pod),
         },
@@ -280,13 +288,14 @@ class Kubelet {
     await this.#followShutdowns();
     log.info('kubelet ready', { node: nodeName, pods: this.#workers.size });
     this.#options.onReady?.();
-    scope.spawn((ending) => this.#housekeep(ending));
+    spawnHousekeeping(this.#parts, scope, { workers: this.#workers, cgroups: this.#cgroups });
     scope.spawn((ending) => evictor.run(ending));
   }
 
   #openStaticPods(informer: Informer<Pod>): StaticPods {
     const { nodeName, staticPods = {} } = this.#options;
     const { client, clock, log, informers } = this.#deps;
+    const { settings } = this.#parts;
     const ownNode = informers.of(nodes, { fieldSelector: `metadata.name=${nodeName}` });
     this.#node = ownNode;
     this.#statics = new StaticPods(
@@ -294,6 +303,8 @@ class Kubelet {
       {
         nodeName,
         sources: staticPods,
+        fileCheckMs: settings.fileCheckFrequencyMs,
+        httpCheckMs: settings.httpCheckFrequencyMs,
         node: () => ownNode.get(nodeName),
         onPods: (wanted) => this.#setStaticPods(wanted),
         isEnding: (uid) => this.#workers.has(uid),
@@ -343,6 +354,7 @@ class Kubelet {
         labels: labels ?? {},
         podCIDR,
         taints: this.#options.taints,
+        providerID: this.#options.providerID,
         registers: this.#options.registers,
         settings: this.#parts.settings,
       },
@@ -401,6 +413,7 @@ class Kubelet {
     const refusal = admission.do === 'reject' ? admission.refusal : undefined;
     const worker = new PodWorker(this.#parts, pod, this.#scope, refusal);
     this.#workers.set(uid, worker);
+    this.#cgroups.share(this.#all.filter(({ isActive }) => isActive).map((one) => one.pod));
     this.#scope.spawn(async (signal) => {
       await Promise.all(victims.map((victim) => this.#preempt(victim)));
       if (refusal === undefined && !hasBegun(pod)) await this.#allocate(worker, signal);
@@ -479,19 +492,5 @@ class Kubelet {
       await runtime.removePodSandbox(id, { signal });
     }
     await removeLeftovers(this.#parts, { known: this.#workers, signal });
-  }
-
-  async #housekeep(signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#parts;
-    for (;;) {
-      try {
-        await removeLeftovers(this.#parts, { known: this.#workers, signal });
-        await rotateLogs(this.#parts, { ...limits, signal });
-      } catch (error) {
-        if (signal.aborted) throw error;
-        log.warn('cannot clean up', { error });
-      }
-      await clock.sleep(limits.housekeepingMs, { signal });
-    }
   }
 }

@@ -66,6 +66,36 @@ export interface KubeletSettings {
   readonly imagePullCredentialsVerificationPolicy: VerificationPolicy;
   /** Free for all by `NeverVerifyAllowlistedImages`: `registry/path`, or `registry/path/*`. */
   readonly preloadedImagesVerificationAllowlist: readonly string[];
+  /** How often the node's status is looked at, and written at the latest. */
+  readonly nodeStatusUpdateFrequencyMs: number;
+  readonly nodeStatusReportFrequencyMs: number;
+  /** For so long a lease counts; it is renewed four times in that time. */
+  readonly nodeLeaseDurationSeconds: number;
+  /** Images named in the node's status, the largest first; -1: all. */
+  readonly nodeStatusMaxImages: number;
+  /** Of pods per processor; 0: any number. */
+  readonly podsPerCore: number;
+  /** File with the resolver's settings that pods inherit; the empty text: they inherit none. */
+  readonly resolvConf: string;
+  readonly containerLogMaxBytes: number;
+  readonly containerLogMaxFiles: number;
+  readonly containerLogMonitorIntervalMs: number;
+  readonly fileCheckFrequencyMs: number;
+  readonly httpCheckFrequencyMs: number;
+  /** `pods`, `kube-reserved` and the like: cgroups that are limited. */
+  readonly enforceNodeAllocatable: readonly string[];
+  readonly systemReservedCgroup: string;
+  readonly kubeReservedCgroup: string;
+  /** Eviction thresholds count as allocatable. */
+  readonly allocatableIgnoresEviction: boolean;
+  /** Pods that do not say otherwise have the runtime's seccomp profile. */
+  readonly seccompDefault: boolean;
+  /** Limits of processors are enforced. */
+  readonly cpuCFSQuota: boolean;
+  /** Dead containers that may go: older than this, beyond so many of each and in all (<0: any). */
+  readonly deadContainerMinimumAgeMs: number;
+  readonly deadContainersMaxEach: number;
+  readonly deadContainersMax: number;
 }
 
 export const verificationPolicies = [
@@ -115,4 +145,24 @@ export const defaultSettings: KubeletSettings = {
   registryBurst: 10,
   imagePullCredentialsVerificationPolicy: 'NeverVerifyPreloadedImages',
   preloadedImagesVerificationAllowlist: [],
+  nodeStatusUpdateFrequencyMs: 10_000,
+  nodeStatusReportFrequencyMs: 300_000,
+  nodeLeaseDurationSeconds: 40,
+  nodeStatusMaxImages: 50,
+  podsPerCore: 0,
+  resolvConf: '/etc/resolv.conf',
+  containerLogMaxBytes: 10 * 1024 * 1024,
+  containerLogMaxFiles: 5,
+  containerLogMonitorIntervalMs: 10_000,
+  fileCheckFrequencyMs: 20_000,
+  httpCheckFrequencyMs: 20_000,
+  enforceNodeAllocatable: ['pods'],
+  systemReservedCgroup: '',
+  kubeReservedCgroup: '',
+  allocatableIgnoresEviction: false,
+  seccompDefault: false,
+  cpuCFSQuota: true,
+  deadContainerMinimumAgeMs: 0,
+  deadContainersMaxEach: 1,
+  deadContainersMax: -1,
 };

@@ -83,6 +83,14 @@ export class FakeRuntime implements Runtime {
     return this.#container(this.idOf(name)).config.mounts ?? [];
   }
 
+  /** Of the newest sandbox of the pod with this uid. */
+  sandboxConfigOf(uid: string): Sent<'PodSandboxConfig'> {
+    const all = [...this.#sandboxes.values()];
+    const found = all.findLast(({ config }) => config.metadata?.uid === uid);
+    if (found === undefined) throw new Error(`there is no sandbox of ${uid}`);
+    return found.config;
+  }
+
   get sandboxCount(): number {
     return this.#sandboxes.size;
   }
@@ -365,8 +373,14 @@ export class FakeRuntime implements Runtime {
     this.images.delete(name);
   }
 
+  /** Where images are, if not on the disk of the pods. */
+  imagesPath: string | undefined;
+
   async imageFsInfo(): Promise<Received<'ImageFsInfoResponse'>> {
-    return { imageFilesystems: [], containerFilesystems: [] };
+    const mountpoint = this.imagesPath;
+    if (mountpoint === undefined) return { imageFilesystems: [], containerFilesystems: [] };
+    const at = { fsId: { mountpoint }, timestamp: 0, usedBytes: undefined, inodesUsed: undefined };
+    return { imageFilesystems: [at], containerFilesystems: [] };
   }
 
   async *events({ signal }: { readonly signal: AbortSignal }): AsyncIterable<RuntimeEvent> {

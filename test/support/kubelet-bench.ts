@@ -9,7 +9,14 @@ import { type Client, openClient, openInformers } from '#client';
 import { silentLog } from '#kit/log.ts';
 import { seededRandom } from '#kit/random.ts';
 import { settle, VirtualClock } from '#kit/virtual-clock.ts';
-import { defaultSettings, type KubeletSettings, runKubelet, type ShutdownSource } from '#kubelet';
+import {
+  type CgroupLimits,
+  defaultSettings,
+  type KubeletOptions,
+  type KubeletSettings,
+  runKubelet,
+  type ShutdownSource,
+} from '#kubelet';
 import { configMaps, pods, serviceAccounts } from '#resources/kinds.ts';
 import type { Container, ContainerStatus, Pod, PodSpec } from '#resources/types/core-v1.ts';
 import { SkewedClock } from '../simulation/skewed-clock.ts';
@@ -58,6 +65,7 @@ export class KubeletBench implements AsyncDisposable {
       readonly settings?: Partial<KubeletSettings>;
       readonly files?: KubeletBench['files'];
       readonly folders?: KubeletBench['folders'];
+      readonly options?: KubeletBench['options'];
     } = {},
   ): Promise<KubeletBench> {
     const clock = new VirtualClock();
@@ -66,6 +74,7 @@ export class KubeletBench implements AsyncDisposable {
     bench.settings = options.settings ?? {};
     bench.files = options.files ?? {};
     bench.folders = options.folders ?? {};
+    bench.options = options.options ?? {};
     const namespace = 'default';
     const { signal } = bench;
     await bench.while(
@@ -97,13 +106,20 @@ export class KubeletBench implements AsyncDisposable {
 
   #meminfo(): string {
     const { total, available } = this.memory;
-    return `MemTotal: ${total / 1024} kB\nMemAvailable: ${available / 1024} kB\n`;
+    return `MemTotal: ${total / 1024} kB\nAnonPages: ${(total - available) / 1024} kB\n`;
   }
 
   /** Of the machine: what files and folders of `/sys` and the like say. */
   files: Readonly<Record<string, string>> = {};
   folders: Readonly<Record<string, readonly string[]>> = {};
   settings: Partial<KubeletSettings> = {};
+  options: Partial<KubeletOptions> = {};
+  /** What cgroups that are no pod's were set to. */
+  readonly limits = new Map<string, CgroupLimits>();
+  /** Of all pods; undefined: the machine does not tell. */
+  podsMemory: number | undefined;
+  /** By path, where it differs from the one disk. */
+  readonly disks = new Map<string, { bytes: number; freeBytes: number }>();
   /** Sizes of what was mounted. */
   readonly hugepages: string[] = [];
   /** Begins shutdowns of the machine, and calls them off. */
@@ -129,7 +145,17 @@ export class KubeletBench implements AsyncDisposable {
     const informers = openInformers({ client, ...deps });
     const mounted = new Set<string>();
     const machine = {
-      cgroups: { create: () => {}, update: () => {}, remove: () => true, children: () => [] },
+      cgroups: {
+        create: () => {},
+        update: () => {},
+        remove: () => true,
+        children: () => [],
+        missing: () => [],
+        limit: (path: string, set: CgroupLimits) => {
+          this.limits.set(path, set);
+        },
+        workingSetBytes: () => this.podsMemory,
+      },
       isMounted: (folder: string) => !folder.includes('~empty-dir') || mounted.has(folder),
       mountTmpfs: async (folder: string) => {
         mounted.add(folder);
@@ -142,7 +168,9 @@ export class KubeletBench implements AsyncDisposable {
       readFile: (path: string) =>
         this.files[path] ?? (path === '/proc/meminfo' ? this.#meminfo() : ''),
       listFolder: (path: string) => this.folders[path] ?? [],
-      diskSpace: () => ({ ...this.disk, inodes: 0, freeInodes: 0 }),
+      diskSpace: (path: string) => {
+        return { ...(this.disks.get(path) ?? this.disk), inodes: 0, freeInodes: 0 };
+      },
     };
     const kubelet = runKubelet(
       { client, informers, runtime, machine, shutdowns: this.shutdowns, ...deps },
@@ -152,6 +180,7 @@ export class KubeletBench implements AsyncDisposable {
         staticPods: { path: this.manifestDir },
         pluginsRoot: this.#pluginsRoot,
         settings: { ...defaultSettings, ...this.settings },
+        ...this.options,
         signal: stop.signal,
       },
     );

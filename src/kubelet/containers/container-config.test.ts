@@ -26,6 +26,8 @@ const options = {
   terminationFile: '/t',
   nodeMemoryBytes: 1024 ** 3,
   seccompDir: '/seccomp',
+  seccompDefault: false,
+  cpuCFSQuota: true,
   devices: nothing,
   place: { isExclusive: false },
   hugepages: [],

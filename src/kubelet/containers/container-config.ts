@@ -32,6 +32,10 @@ export interface ContainerOptions {
   readonly terminationFile: string;
   readonly nodeMemoryBytes: number;
   readonly seccompDir: string;
+  /** Who does not say otherwise has the runtime's profile. */
+  readonly seccompDefault: boolean;
+  /** Limits of processors are enforced. */
+  readonly cpuCFSQuota: boolean;
   readonly devices: ContainerDevices;
   readonly place: ContainerPlace;
   readonly users?: UserNamespace | undefined;
@@ -117,7 +121,7 @@ function resources(
   return {
     ...cpu,
     // Nobody else runs there, so nothing needs to be held back.
-    ...(isExclusive ? { cpuQuota: -1 } : {}),
+    ...(isExclusive || !options.cpuCFSQuota ? { cpuQuota: -1 } : {}),
     cpusetCpus,
     cpusetMems,
     hugepageLimits: hugepageLimits(container, options.hugepages),
@@ -141,7 +145,7 @@ function hugepageLimits(
 function security(
   pod: Pod,
   container: Container,
-  { seccompDir, targetId, users }: ContainerOptions,
+  { seccompDir, seccompDefault, targetId, users }: ContainerOptions,
 ): Sent<'LinuxContainerSecurityContext'> {
   const own = container.securityContext;
   const shared = pod.spec?.securityContext;
@@ -162,7 +166,11 @@ function security(
     noNewPrivs: own?.allowPrivilegeEscalation === false && !privileged,
     maskedPaths: masked ? maskedPaths : [],
     readonlyPaths: masked ? readonlyPaths : [],
-    seccomp: seccompProfile(own?.seccompProfile ?? shared?.seccompProfile, privileged, seccompDir),
+    seccomp: seccompProfile(
+      own?.seccompProfile ?? shared?.seccompProfile ?? defaultProfile(seccompDefault),
+      privileged,
+      seccompDir,
+    ),
   };
 }
 
@@ -178,6 +186,10 @@ function withTarget(
 ): Sent<'NamespaceOption'> {
   if (targetId === undefined || options.pid !== 'CONTAINER') return options;
   return { ...options, pid: 'TARGET', targetId };
+}
+
+function defaultProfile(isOwn: boolean): SeccompProfile | undefined {
+  return isOwn ? { type: 'RuntimeDefault' } : undefined;
 }
 
 function seccompProfile(

@@ -82,9 +82,9 @@ function note(
 }
 
 /** Of the pod's cgroup; who has processors of his own needs no quota. */
-export function podLimits({ placement }: KubeletParts, pod: Pod): CgroupResources {
+export function podLimits({ placement, settings }: KubeletParts, pod: Pod): CgroupResources {
   const { cpuQuota, ...rest } = podCgroup(pod);
-  return placement().hasOwnCpus(pod) ? rest : { ...rest, cpuQuota };
+  return placement().hasOwnCpus(pod) || !settings.cpuCFSQuota ? rest : { ...rest, cpuQuota };
 }
 
 /** The same for the sandbox and for each container in it. */
@@ -93,13 +93,14 @@ export function sandboxConfigOf(
   pod: Pod,
   attempt: number,
 ): Sent<'PodSandboxConfig'> {
-  const { machine, node, paths } = parts;
+  const { machine, node, paths, settings } = parts;
+  const { resolvConf } = settings;
   return sandboxConfig(pod, {
     cgroupRoot: node.cgroupRoot,
     dns: dnsConfigOf(pod, {
       clusterDNS: node.clusterDNS,
       clusterDomain: node.clusterDomain,
-      nodeResolvConf: machine.readFile('/etc/resolv.conf'),
+      nodeResolvConf: resolvConf === '' ? '' : machine.readFile(resolvConf),
     }),
     logDirectory: podPaths(paths, pod).logs,
     attempt,

@@ -225,6 +225,8 @@ class Starter {
         terminationFile: message,
         nodeMemoryBytes: node.memoryBytes,
         seccompDir: `${paths.root}/seccomp`,
+        seccompDefault: this.#parts.settings.seccompDefault,
+        cpuCFSQuota: this.#parts.settings.cpuCFSQuota,
         devices: { ...devices, devices: [...devices.devices, ...blocks] },
         place: cpusAndNodes,
         users: userNamespaceOf(paths, this.#pod),

@@ -50,6 +50,10 @@ export interface EvictorOptions {
   readonly imagesPath: () => string;
   readonly node: () => Node;
   readonly workers: () => readonly PodWorker[];
+  /** Memory that pods may have in all, and what they use of it, if that is known. */
+  readonly podMemory: () =>
+    | { readonly bytes: number; readonly workingSetBytes: number }
+    | undefined;
 }
 
 export const limits = {
@@ -162,6 +166,13 @@ export class Evictor {
     const { availableBytes, totalBytes } = readMemory(machine);
     if (totalBytes > 0) {
       observations.set('memory.available', { available: availableBytes, capacity: totalBytes });
+    }
+    const ofPods = this.#options.podMemory();
+    if (ofPods !== undefined) {
+      observations.set('allocatableMemory.available', {
+        available: ofPods.bytes - ofPods.workingSetBytes,
+        capacity: ofPods.bytes,
+      });
     }
     for (const [name, path] of [
       ['nodefs', paths.root],

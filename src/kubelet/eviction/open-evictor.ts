@@ -3,8 +3,10 @@
  * unused images, which runs by itself, and the evictor, which asks it for help. Called once, by
  * `kubelet.ts`.
  */
+import { quantityValue } from '#api/quantity.ts';
 import type { Received } from '#cri';
 import { ImageGC } from '../images/image-gc.ts';
+import { type NodeCgroups, unreserved } from '../node/enforce-allocatable.ts';
 import type { KubeletParts } from '../parts.ts';
 import type { PodWorker } from '../pods/pod-worker.ts';
 import { Evictor } from './eviction.ts';
@@ -18,9 +20,11 @@ export async function openEvictor(
   parts: KubeletParts,
   {
     workers,
+    cgroups,
     spawn,
     signal,
   }: {
+    readonly cgroups: NodeCgroups;
     readonly workers: () => readonly PodWorker[];
     readonly spawn: (task: (signal: AbortSignal) => Promise<void>) => void;
     readonly signal: AbortSignal;
@@ -46,8 +50,13 @@ export async function openEvictor(
     settings,
   );
   spawn((ending) => images.run(ending));
+  const bytes = quantityValue(unreserved('memory', node.capacity, settings));
+  const podMemory = () => {
+    const { workingSetBytes } = cgroups;
+    return workingSetBytes === undefined ? undefined : { bytes, workingSetBytes };
+  };
   return new Evictor(
     { ...parts, images },
-    { settings, imagesPath: () => imagesPath, node: () => node.object(), workers },
+    { settings, imagesPath: () => imagesPath, node: () => node.object(), workers, podMemory },
   );
 }

@@ -163,7 +163,10 @@ test('memory comes before disk, disk and processes show as conditions of their o
 test('thresholds are amounts or shares; what makes no sense is refused at the start', () => {
   covers('POD-244', 'POD-248');
   const parse = (given: Partial<typeof defaultSettings>) =>
-    parseThresholds({ ...defaultSettings, evictionHard: {}, ...given });
+    parseThresholds({
+      ...{ ...defaultSettings, enforceNodeAllocatable: [], evictionHard: {} },
+      ...given,
+    });
   const hard = {
     'memory.available': '1.5Gi',
     'nodefs.available': '10%',
@@ -177,11 +180,38 @@ test('thresholds are amounts or shares; what makes no sense is refused at the st
   );
   assert.deepEqual(parse({ evictionHard: { 'memory.available': '0%' } }), []);
   assert.throws(() => parse({ evictionHard: { 'tape.available': '1Gi' } }), /unsupported/);
-  assert.throws(() => parse({ evictionHard: { 'memory.available': 'much' } }), /invalid/);
+  const refused = (name: string, value: string, why: RegExp) =>
+    assert.throws(() => parse({ evictionHard: { [name]: value } }), why);
+  refused('memory.available', 'much', /quantities must match the regular expression/);
+  refused('memory.available', '0', /eviction threshold memory.available must be positive: 0/);
+  refused('nodefs.available', '-1%', /threshold nodefs.available must be >= 0%: -1%/);
+  refused('nodefs.available', '101%', /threshold nodefs.available must be <= 100%: 101%/);
+  refused('nodefs.available', 'x%', /strconv.ParseFloat: parsing "x": invalid syntax/);
   const evictionSoft = { 'memory.available': '1Gi' };
   assert.throws(() => parse({ evictionSoft }), /grace period must be specified/);
   const evictionSoftGracePeriodMs = { 'memory.available': 90_000 };
   assert.equal(parse({ evictionSoft, evictionSoftGracePeriodMs })[0]?.graceMs, 90_000);
+  const reclaim = (value: string) =>
+    parse({ evictionMinimumReclaim: { 'memory.available': value } });
+  assert.throws(
+    () => reclaim('0%'),
+    /percentage minimum reclaim memory.available must be positive/,
+  );
+  assert.throws(() => reclaim('-1Gi'), /negative eviction minimum reclaim specified for memory/);
+  const other = { 'tape.available': '1Gi' };
+  assert.throws(() => parse({ evictionMinimumReclaim: other }), /unsupported eviction signal tape/);
+});
+
+test('only the disks of the node and of images count; pods in all are held to what is theirs', () => {
+  const evictionHard = { 'memory.available': '1Gi', 'containerfs.available': '5%' };
+  const parsed = parseThresholds({ ...defaultSettings, evictionHard });
+  assert.deepEqual(
+    parsed.map(({ signal, value }) => [signal, value]),
+    [
+      ['memory.available', '1Gi'],
+      ['allocatableMemory.available', '1Gi'],
+    ],
+  );
 });
 
 test('who uses more of the disk than it may goes, whatever the node has left', () => {

@@ -101,7 +101,7 @@ export function planPressures(
 }
 
 function rank({ signal, graceMs }: Threshold): number {
-  return (signal === 'memory.available' ? 0 : 2) + (graceMs === 0 ? 0 : 1);
+  return (signals[signal].resource === 'memory' ? 0 : 2) + (graceMs === 0 ? 0 : 1);
 }
 
 /** The pod that goes, if any may. */

@@ -12,10 +12,13 @@ import type { KubeletSettings } from '../settings.ts';
 
 export type Signal =
   | 'memory.available'
+  | 'allocatableMemory.available'
   | 'nodefs.available'
   | 'nodefs.inodesFree'
   | 'imagefs.available'
   | 'imagefs.inodesFree'
+  | 'containerfs.available'
+  | 'containerfs.inodesFree'
   | 'pid.available';
 
 export interface Observation {
@@ -43,35 +46,99 @@ interface SignalFacts {
 
 export const signals: Readonly<Record<Signal, SignalFacts>> = {
   'memory.available': { condition: 'MemoryPressure', resource: 'memory' },
+  // Of what pods may have in all; added by ourselves, not a name for settings.
+  'allocatableMemory.available': { condition: 'MemoryPressure', resource: 'memory' },
   'nodefs.available': { condition: 'DiskPressure', resource: 'ephemeral-storage' },
   'nodefs.inodesFree': { condition: 'DiskPressure', resource: 'inodes' },
   'imagefs.available': { condition: 'DiskPressure', resource: 'ephemeral-storage' },
   'imagefs.inodesFree': { condition: 'DiskPressure', resource: 'inodes' },
+  'containerfs.available': { condition: 'DiskPressure', resource: 'ephemeral-storage' },
+  'containerfs.inodesFree': { condition: 'DiskPressure', resource: 'inodes' },
   'pid.available': { condition: 'PIDPressure', resource: 'pids' },
 };
 
+/** Throws, with upstream's words, where the settings make no sense. */
 export function parseThresholds(settings: KubeletSettings): readonly Threshold[] {
   const { evictionHard, evictionSoft, evictionSoftGracePeriodMs } = settings;
-  const { evictionMinimumReclaim } = settings;
-  const parse = (values: Readonly<Record<string, string>>, graceOf: (name: string) => number) =>
+  const { evictionMinimumReclaim, enforceNodeAllocatable } = settings;
+  const reclaims = Object.entries(evictionMinimumReclaim).map(([name, value]) => {
+    return [signalOf(name), minimumOf(name, value)] as const;
+  });
+  const parse = (values: Texts, graceOf: (name: string) => number): readonly Threshold[] =>
     Object.entries(values).flatMap(([name, value]): Threshold[] => {
-      if (!isSignal(name)) throw new Error(`unsupported eviction signal ${name}`);
-      if (!/^\d+(\.\d+)?%$/.test(value) && parseQuantity(value) === undefined) {
-        throw new Error(`invalid eviction threshold ${value} of ${name}`);
-      }
-      // Nothing can be below nothing: this is how a default is switched off.
-      if (/^0+(\.0+)?%?$/.test(value) || value === '100%') return [];
-      const minimumReclaim = evictionMinimumReclaim[name];
-      return [{ signal: name, value, graceMs: graceOf(name), minimumReclaim }];
+      const signal = signalOf(name);
+      if (!isAmount(name, value) || isIgnored(signal)) return [];
+      const [, minimumReclaim] = reclaims.find(([of]) => of === signal) ?? [];
+      return [{ signal, value, graceMs: graceOf(name), minimumReclaim }];
     });
   const softGrace = (name: string): number => {
     const graceMs = evictionSoftGracePeriodMs[name];
-    if (graceMs === undefined || graceMs <= 0) {
-      throw new Error(`grace period must be specified for the soft eviction threshold ${name}`);
-    }
-    return graceMs;
+    if (graceMs !== undefined) return graceMs;
+    throw new Error(`grace period must be specified for the soft eviction threshold ${name}`);
   };
-  return [...parse(evictionHard, () => 0), ...parse(evictionSoft, softGrace)];
+  for (const name of Object.keys(evictionSoftGracePeriodMs)) signalOf(name);
+  const hard = parse(evictionHard, () => 0);
+  const ofPods = hard
+    .filter(({ signal }) => signal === 'memory.available')
+    .map((threshold) => ({ ...threshold, signal: 'allocatableMemory.available' as const }));
+  const isEnforced = enforceNodeAllocatable.includes('pods');
+  return [...hard, ...parse(evictionSoft, softGrace), ...(isEnforced ? ofPods : [])];
+}
+
+type Texts = Readonly<Record<string, string>>;
+
+function signalOf(name: string): Signal {
+  if (!isSignal(name)) throw new Error(`unsupported eviction signal ${name}`);
+  return name;
+}
+
+/** Containers are where images are, or on the disk of the node: those thresholds count. */
+function isIgnored(signal: Signal): boolean {
+  return signal.startsWith('containerfs.');
+}
+
+/** False: a default that is switched off, since nothing can be below nothing. */
+function isAmount(name: string, value: string): boolean {
+  if (value === '0%' || value === '100%') return false;
+  if (value.endsWith('%')) {
+    const share = percentOf(value);
+    if (share < 0) throw new Error(`eviction percentage threshold ${name} must be >= 0%: ${value}`);
+    if (share > 100) {
+      throw new Error(`eviction percentage threshold ${name} must be <= 100%: ${value}`);
+    }
+    return true;
+  }
+  if (quantityOf(value) <= 0)
+    throw new Error(`eviction threshold ${name} must be positive: ${value}`);
+  return true;
+}
+
+function minimumOf(name: string, value: string): string {
+  if (value.endsWith('%')) {
+    if (percentOf(value) <= 0) {
+      throw new Error(`eviction percentage minimum reclaim ${name} must be positive: ${value}`);
+    }
+    return value;
+  }
+  if (quantityOf(value) < 0) {
+    throw new Error(`negative eviction minimum reclaim specified for ${name}`);
+  }
+  return value;
+}
+
+function percentOf(value: string): number {
+  const text = value.replace(/%+$/, '');
+  const share = Number(text);
+  if (text.trim() !== '' && !Number.isNaN(share)) return share;
+  throw new Error(`strconv.ParseFloat: parsing "${text}": invalid syntax`);
+}
+
+function quantityOf(value: string): number {
+  if (parseQuantity(value) !== undefined) return quantityValue(value);
+  throw new Error(
+    'quantities must match the regular expression ' +
+      "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+  );
 }
 
 function isSignal(name: string): name is Signal {

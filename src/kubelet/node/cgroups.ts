@@ -5,7 +5,15 @@
  * runtime makes and removes the containers' cgroups; their parent is ours. `openCgroups` looks at
  * what is mounted; a machine without writable cgroups gets an object that does nothing.
  */
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '#kit/log.ts';
 import { type Mount, readMounts } from '#kit/mounts.ts';
@@ -20,6 +28,18 @@ export interface Cgroups {
   remove(path: string): boolean;
   /** Names directly below, in any tree. */
   children(path: string): readonly string[];
+  /** Folders of it that are not there, of the trees that limits are set in. */
+  missing(path: string): readonly string[];
+  /** Sets what is given, making it where it is not there; throws where the kernel refuses. */
+  limit(path: string, limits: CgroupLimits): void;
+  /** What its processes use and could not give back at once; undefined where it is not there. */
+  workingSetBytes(path: string): number | undefined;
+}
+
+export interface CgroupLimits {
+  readonly cpuShares?: number | undefined;
+  readonly memoryLimitBytes?: number | undefined;
+  readonly pidsMax?: number | undefined;
 }
 
 export function openCgroups(
@@ -57,25 +77,53 @@ export function openCgroups(
     children: (path) => [
       ...new Set(trees.flatMap(({ mountPoint }) => foldersIn(join(mountPoint, path)))),
     ],
+    missing: (path) => {
+      const version1 = controllers.flatMap((controller) => treeOf(controller) ?? []);
+      const all = hasVersion1 ? version1 : unified === undefined ? [] : [unified];
+      return [...new Set(all)].map((tree) => join(tree, path)).filter((each) => !existsSync(each));
+    },
+    limit: (path, limits) => {
+      if (hasVersion1) limitVersion1(treeOf, path, limits);
+      else if (unified !== undefined) limitVersion2(unified, path, limits);
+    },
+    workingSetBytes: (path) => {
+      const [file, inactive, tree] = hasVersion1
+        ? ['memory.usage_in_bytes', 'total_inactive_file', treeOf('memory')]
+        : ['memory.current', 'inactive_file', unified];
+      const folder = join(tree ?? '', path);
+      if (tree === undefined || !existsSync(join(folder, file))) return undefined;
+      const stat = readFileSync(join(folder, 'memory.stat'), 'utf8');
+      const idle = Number(new RegExp(`^${inactive} (\\d+)$`, 'm').exec(stat)?.[1] ?? 0);
+      return Math.max(Number(readFileSync(join(folder, file), 'utf8')) - idle, 0);
+    },
   };
 }
 
+type Trees = (controller: string) => string | undefined;
+
 function createVersion1(
-  treeOf: (controller: string) => string | undefined,
+  treeOf: Trees,
   path: string,
   resources: CgroupResources & { readonly pidsMax?: number },
 ): void {
+  limitVersion1(treeOf, path, resources);
+  const cpu = treeOf('cpu');
+  if (cpu === undefined) return;
+  const { cpuPeriod, cpuQuota } = resources;
+  writeFileSync(join(cpu, path, 'cpu.cfs_period_us'), String(cpuPeriod));
+  if (cpuQuota !== undefined) writeFileSync(join(cpu, path, 'cpu.cfs_quota_us'), String(cpuQuota));
+}
+
+function limitVersion1(treeOf: Trees, path: string, limits: CgroupLimits): void {
   const write = (controller: string, file: string, value: number | undefined): void => {
     const tree = treeOf(controller);
     if (tree === undefined) return;
     mkdirSync(join(tree, path), { recursive: true });
     if (value !== undefined) writeFileSync(join(tree, path, file), String(value));
   };
-  write('cpu', 'cpu.shares', resources.cpuShares);
-  write('cpu', 'cpu.cfs_period_us', resources.cpuPeriod);
-  write('cpu', 'cpu.cfs_quota_us', resources.cpuQuota);
-  write('memory', 'memory.limit_in_bytes', resources.memoryLimitBytes);
-  write('pids', 'pids.max', resources.pidsMax);
+  write('cpu', 'cpu.shares', limits.cpuShares);
+  write('memory', 'memory.limit_in_bytes', limits.memoryLimitBytes);
+  write('pids', 'pids.max', limits.pidsMax);
 }
 
 /** Those that containers are limited by, where the kernel has them. */
@@ -86,6 +134,14 @@ function createVersion2(
   path: string,
   resources: CgroupResources & { readonly pidsMax?: number },
 ): void {
+  limitVersion2(tree, path, resources);
+  const folder = join(tree, path);
+  const { cpuPeriod, cpuQuota, memoryLimitBytes } = resources;
+  writeFileSync(join(folder, 'cpu.max'), `${cpuQuota ?? 'max'} ${cpuPeriod}`);
+  if (memoryLimitBytes === undefined) writeFileSync(join(folder, 'memory.max'), 'max');
+}
+
+function limitVersion2(tree: string, path: string, limits: CgroupLimits): void {
   const parts = path.split('/').filter((part) => part !== '');
   const known = readFileSync(join(tree, 'cgroup.controllers'), 'utf8').trim().split(/\s+/);
   const wanted = controllers.filter((name) => known.includes(name));
@@ -96,13 +152,18 @@ function createVersion2(
     folder = join(folder, part);
     mkdirSync(folder, { recursive: true });
   }
-  const { cpuShares, cpuPeriod, cpuQuota, memoryLimitBytes, pidsMax } = resources;
-  // Shares 2 … 262144 become weight 1 … 10000.
-  const weight = Math.floor(1 + ((cpuShares - 2) * 9999) / 262142);
-  writeFileSync(join(folder, 'cpu.weight'), String(weight));
-  writeFileSync(join(folder, 'cpu.max'), `${cpuQuota ?? 'max'} ${cpuPeriod}`);
-  writeFileSync(join(folder, 'memory.max'), String(memoryLimitBytes ?? 'max'));
-  if (pidsMax !== undefined) writeFileSync(join(folder, 'pids.max'), String(pidsMax));
+  const { cpuShares, memoryLimitBytes, pidsMax } = limits;
+  const write = (file: string, value: number | undefined): void => {
+    if (value !== undefined) writeFileSync(join(folder, file), String(value));
+  };
+  write('cpu.weight', cpuShares === undefined ? undefined : weightOf(cpuShares));
+  write('memory.max', memoryLimitBytes);
+  write('pids.max', pidsMax);
+}
+
+/** Shares 2 … 262144 become weight 1 … 10000. */
+function weightOf(cpuShares: number): number {
+  return Math.floor(1 + ((cpuShares - 2) * 9999) / 262142);
 }
 
 function foldersIn(folder: string): readonly string[] {

@@ -60,7 +60,10 @@ export function readNodeFigures(machine: Machine, diskPath: string): NodeFigures
   };
 }
 
-/** Figures that the kernel does not tell are 0. */
+/**
+ * Figures that the kernel does not tell are 0. What is available is what no working set holds: of
+ * the files in memory, those that were not used lately count as available, as upstream counts.
+ */
 export function readMemory(machine: Machine): MemoryFigures {
   const info = machine.readFile('/proc/meminfo');
   const vm = machine.readFile('/proc/vmstat');
@@ -69,12 +72,14 @@ export function readMemory(machine: Machine): MemoryFigures {
   const count = (name: string): number =>
     Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(vm)?.[1] ?? 0);
   const totalBytes = bytes('MemTotal');
-  const availableBytes = bytes('MemAvailable');
+  // As the kernel counts for the cgroup of all processes.
+  const usageBytes = bytes('Cached') + bytes('Buffers') + bytes('SwapCached') + bytes('AnonPages');
+  const workingSetBytes = usageBytes - Math.min(bytes('Inactive\\(file\\)'), usageBytes);
   return {
     totalBytes,
-    availableBytes,
-    workingSetBytes: totalBytes - availableBytes,
-    usageBytes: totalBytes - bytes('MemFree'),
+    availableBytes: totalBytes - workingSetBytes,
+    workingSetBytes,
+    usageBytes,
     rssBytes: bytes('AnonPages'),
     pageFaults: count('pgfault'),
     majorPageFaults: count('pgmajfault'),

@@ -18,6 +18,7 @@ import { leases, nodes } from '#resources/kinds.ts';
 import type { Lease } from '#resources/types/coordination-v1.ts';
 import type { Node, NodeStatus } from '#resources/types/core-v1.ts';
 import type { NodeDevices } from '../devices/devices.ts';
+import type { NodeFacts } from '../parts.ts';
 import { readCpus, readHugepages } from '../placement/topology.ts';
 import type { Machine } from './machine.ts';
 import {
@@ -40,14 +41,11 @@ export interface RegistrationDeps {
   readonly pressures: () => readonly string[];
   readonly devices: () => NodeDevices;
   readonly isShuttingDown: () => boolean;
+  readonly node: Pick<NodeFacts, 'object'>;
 }
 
 const limits = {
-  leaseSeconds: 40,
-  leaseRenewMs: 10_000,
-  lookMs: 10_000,
   lookSoonMs: 100,
-  statusMs: 300_000,
   retryMs: 500,
   /** Given to a runtime that starts together with us before a Ready node is called unready. */
   settleMs: 5_000,
@@ -93,7 +91,8 @@ export class NodeRegistration {
   async run(signal: AbortSignal): Promise<void> {
     for (;;) {
       const isReady = await this.#lookSafely(signal);
-      await this.#wake.sleep(isReady ? limits.lookMs : limits.lookSoonMs, signal);
+      const { nodeStatusUpdateFrequencyMs } = this.#options.settings;
+      await this.#wake.sleep(isReady ? nodeStatusUpdateFrequencyMs : limits.lookSoonMs, signal);
     }
   }
 
@@ -122,14 +121,15 @@ export class NodeRegistration {
     const read = readMachineFacts(machine, this.#options.dataDir);
     const devices = this.#deps.devices().amounts();
     const told = { ...runtime, problem: this.#problemOf(runtime) };
-    const facts = { machine: read, runtime: told, images, pressures, devices };
+    const known = this.#deps.node.object().status?.capacity ?? {};
+    const facts = { machine: read, runtime: told, images, pressures, devices, known };
     const status = nodeStatus({ ...facts, old: this.#node?.status }, this.#options, clock.now());
     if (this.#node === undefined) {
       this.#node = await this.#register(status, signal);
       log.info('node registered', { node: this.#options.nodeName });
     }
     if (this.#isSettling(runtime.problem)) return false;
-    const isDue = clock.monotonic() - this.#sentAtMs >= limits.statusMs;
+    const isDue = clock.monotonic() - this.#sentAtMs >= this.#reportMs;
     if (isDue || !isSameStatus(this.#node.status, status)) {
       const { nodeName } = this.#options;
       const wasReady = readyOf(this.#node.status);
@@ -148,6 +148,10 @@ export class NodeRegistration {
       if (wasReady !== readyOf(status)) log.info('node readiness', { ready: readyOf(status) });
     }
     return runtime.problem === '';
+  }
+
+  get #reportMs(): number {
+    return this.#options.settings.nodeStatusReportFrequencyMs;
   }
 
   #problemOf({ problem }: RuntimeCondition): string {
@@ -236,16 +240,20 @@ function readyOf(status: NodeStatus | undefined): string {
   return status?.conditions?.find(({ type }) => type === 'Ready')?.status ?? 'Unknown';
 }
 
+type LeaseDeps = Pick<RegistrationDeps, 'client' | 'clock' | 'log'> & Pick<NodeOptions, 'settings'>;
+
 /** Renews the node's lease; the node controller calls a node lost when it stops coming. */
 export async function runNodeLease(
-  { client, clock, log }: Pick<RegistrationDeps, 'client' | 'clock' | 'log'>,
+  { client, clock, log, settings }: LeaseDeps,
   { nodeName, signal }: { readonly nodeName: string; readonly signal: AbortSignal },
 ): Promise<void> {
+  const { nodeLeaseDurationSeconds: seconds } = settings;
   let lease: Lease | undefined;
   for (;;) {
     try {
-      lease = await renewLease(client, clock, lease, nodeName, signal);
-      await clock.sleep(limits.leaseRenewMs, { signal });
+      const wanted = { known: lease, nodeName, seconds, signal };
+      lease = await renewLease({ client, clock }, wanted);
+      await clock.sleep(seconds * 250, { signal });
     } catch (error) {
       if (signal.aborted) throw error;
       // Perhaps somebody else wrote it, or the namespace is not there yet: begin again by reading.
@@ -257,35 +265,30 @@ export async function runNodeLease(
 }
 
 async function renewLease(
-  client: Client,
-  clock: Clock,
-  known: Lease | undefined,
-  nodeName: string,
-  signal: AbortSignal,
+  { client, clock }: Pick<RegistrationDeps, 'client' | 'clock'>,
+  options: {
+    readonly known: Lease | undefined;
+    readonly nodeName: string;
+    readonly seconds: number;
+    readonly signal: AbortSignal;
+  },
 ): Promise<Lease> {
-  const renewTime = formatMicroTime(clock.now());
+  const { nodeName, seconds, signal } = options;
   const at = { namespace: leaseNamespace, name: nodeName };
-  let lease = known;
+  const spec = {
+    holderIdentity: nodeName,
+    leaseDurationSeconds: seconds,
+    renewTime: formatMicroTime(clock.now()),
+  };
+  let lease = options.known;
   if (lease === undefined) {
     try {
       lease = await client.get(leases, at, { signal });
     } catch (error) {
       if (!isReason(error, 'NotFound')) throw error;
-      return client.create(leases, newLease(at, renewTime), { signal });
+      const apiVersion = 'coordination.k8s.io/v1';
+      return client.create(leases, { apiVersion, kind: 'Lease', metadata: at, spec }, { signal });
     }
   }
-  const spec = { ...lease.spec, holderIdentity: nodeName, renewTime };
-  return client.update(leases, { ...lease, spec }, { signal });
-}
-
-function newLease(
-  { namespace, name }: { readonly namespace: string; readonly name: string },
-  renewTime: string,
-): Lease {
-  return {
-    apiVersion: 'coordination.k8s.io/v1',
-    kind: 'Lease',
-    metadata: { name, namespace },
-    spec: { holderIdentity: name, leaseDurationSeconds: limits.leaseSeconds, renewTime },
-  };
+  return client.update(leases, { ...lease, spec: { ...lease.spec, ...spec } }, { signal });
 }

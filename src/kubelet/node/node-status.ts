@@ -46,6 +46,7 @@ export interface NodeOptions {
   readonly labels: Readonly<Record<string, string>>;
   readonly podCIDR?: string | undefined;
   readonly taints?: readonly Taint[] | undefined;
+  readonly providerID?: string | undefined;
   readonly registers?: boolean | undefined;
   readonly settings: KubeletSettings;
 }
@@ -57,14 +58,15 @@ export interface ImageFact {
 
 export const kubeletVersion = 'v1.36.0';
 
-const imagesMax = 50;
-
 /** What not every node can do, and schedulers look for. */
 const declaredFeatures = ['RestartAllContainersOnContainerExits'];
 
 export function newNode(options: NodeOptions, status: NodeStatus): Node {
-  const { nodeName, labels, podCIDR, taints = [] } = options;
-  const tainted = taints.length === 0 ? {} : { taints };
+  const { nodeName, labels, podCIDR, providerID, taints = [] } = options;
+  const own = {
+    ...(taints.length === 0 ? {} : { taints }),
+    ...(providerID === undefined ? {} : { providerID }),
+  };
   const architecture = status.nodeInfo?.architecture ?? '';
   return {
     apiVersion: 'v1',
@@ -80,7 +82,7 @@ export function newNode(options: NodeOptions, status: NodeStatus): Node {
         ...labels,
       },
     },
-    spec: podCIDR === undefined ? tainted : { ...tainted, podCIDR, podCIDRs: [podCIDR] },
+    spec: podCIDR === undefined ? own : { ...own, podCIDR, podCIDRs: [podCIDR] },
     status,
   };
 }
@@ -94,20 +96,27 @@ export function nodeStatus(
     readonly pressures: readonly string[];
     readonly old: NodeStatus | undefined;
     readonly devices?: DeviceAmounts | undefined;
+    /** Capacity as the API has it. */
+    readonly known?: Amounts | undefined;
   },
   options: NodeOptions,
   nowMs: number,
 ): NodeStatus {
   const { machine, runtime, images, pressures, old, devices } = facts;
   const { nodeName, nodeIPs, port } = options;
-  const capacity = nodeCapacity(machine, options.maxPods);
+  const capacity = nodeCapacity(machine, options.maxPods, options.settings);
+  const others = foreignResources(facts.known ?? {}, { ...capacity, ...devices?.capacity });
   return {
     addresses: [
       ...nodeIPs.map((address) => ({ type: 'InternalIP', address })),
       { type: 'Hostname', address: nodeName },
     ],
-    capacity: { ...capacity, ...devices?.capacity },
-    allocatable: { ...nodeAllocatable(capacity, options.settings), ...devices?.allocatable },
+    capacity: { ...capacity, ...others, ...devices?.capacity },
+    allocatable: {
+      ...nodeAllocatable(capacity, options.settings),
+      ...others,
+      ...devices?.allocatable,
+    },
     conditions: nodeConditions(pressures, runtime, old?.conditions ?? [], nowMs),
     declaredFeatures,
     ...(runtime.supplementalGroupsPolicy === undefined
@@ -127,17 +136,38 @@ export function nodeStatus(
       osImage: machine.osImage,
       systemUUID: machine.systemUUID,
     },
-    images: images
-      .toSorted((a, b) => b.sizeBytes - a.sizeBytes)
-      .slice(0, imagesMax)
-      .map(({ names, sizeBytes }) => ({ names, sizeBytes })),
+    images: largest(images, options.settings.nodeStatusMaxImages).map(({ names, sizeBytes }) => ({
+      names,
+      sizeBytes,
+    })),
   };
+}
+
+type Amounts = Readonly<Record<string, string>>;
+
+function largest(images: readonly ImageFact[], most: number): readonly ImageFact[] {
+  const sorted = images.toSorted((a, b) => b.sizeBytes - a.sizeBytes);
+  return most < 0 ? sorted : sorted.slice(0, most);
+}
+
+/** Resources that somebody wrote into the node's capacity: they can be had as they are. */
+function foreignResources(known: Amounts, own: Amounts): Amounts {
+  return Object.fromEntries(
+    Object.entries(known).filter(([name]) => isExtended(name) && own[name] === undefined),
+  );
+}
+
+function isExtended(name: string): boolean {
+  const [domain = '', rest] = name.split('/');
+  return rest !== undefined && domain !== 'kubernetes.io' && !domain.endsWith('.kubernetes.io');
 }
 
 export function nodeCapacity(
   machine: MachineFacts,
   maxPods: number,
-): Readonly<Record<string, string>> {
+  { podsPerCore }: Pick<KubeletSettings, 'podsPerCore'>,
+): Amounts {
+  const pods = podsPerCore > 0 ? Math.min(podsPerCore * machine.cpus, maxPods) : maxPods;
   return {
     cpu: String(machine.cpus),
     'ephemeral-storage': `${Math.floor(machine.storageBytes / 1024)}Ki`,
@@ -145,7 +175,7 @@ export function nodeCapacity(
       [...machine.hugepages].map(([name, bytes]) => [name, formatBytes(bytes)]),
     ),
     memory: `${Math.floor(machine.memoryBytes / 1024)}Ki`,
-    pods: String(maxPods),
+    pods: String(pods),
   };
 }
 
@@ -178,8 +208,10 @@ export function nodeAllocatable(
 export function withheldOf(
   name: string,
   total: string,
-  { systemReserved, kubeReserved, evictionHard }: KubeletSettings,
+  settings: KubeletSettings,
 ): readonly string[] {
+  const { systemReserved, kubeReserved, allocatableIgnoresEviction } = settings;
+  const evictionHard = allocatableIgnoresEviction ? {} : settings.evictionHard;
   const thresholds: Readonly<Record<string, string | undefined>> = {
     memory: evictionHard['memory.available'],
     'ephemeral-storage': evictionHard['nodefs.available'],

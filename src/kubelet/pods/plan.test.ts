@@ -203,12 +203,14 @@ test('ending stops containers, then sidecars from the last, then the sandbox', (
   assert.deepEqual([ended.actions, ended.ended], [[], true]);
 });
 
-test('of the dead containers the newest of each name is kept', () => {
-  covers('POD-139');
-  const older = exited('web', 1, { id: 'old', attempt: 0, createdAtMs: 1 });
-  const dead = exited('web', 1, { id: 'dead', attempt: 1, createdAtMs: 2 });
-  const running = fact('web', { id: 'new', attempt: 2, createdAtMs: 3 });
-  assert.deepEqual(plan({ containers: [running, dead, older] }), ['removeContainer old']);
+test('an old sandbox goes when the last of its containers is gone', () => {
+  const old = { ...sandbox, id: 's0', ready: false };
+  const running = fact('web');
+  const dead = exited('web', 1, { id: 'old', sandboxId: 's0', createdAtMs: 1 });
+  const of = (containers: readonly ContainerFact[]) =>
+    planPod(facts({ sandboxes: [sandbox, old], containers }), nowMs).actions;
+  assert.deepEqual(of([running, dead]), []);
+  assert.deepEqual(of([running]), [{ do: 'removeSandbox', id: 's0' }]);
 });
 
 test('a restart count survives the loss of the runtime’s containers', () => {

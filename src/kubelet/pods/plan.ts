@@ -222,17 +222,9 @@ class Draft {
     return planned(this.#actions, this.#waiting);
   }
 
-  /** Keeps the newest dead container of each name, for its logs; older ones go. */
+  /** Sandboxes that came before the one in use, once their containers are gone. */
   removeOld(): void {
     const { containers, sandboxes } = this.facts.runtime;
-    const dead = new Map<string, number>();
-    for (const container of containers) {
-      if (isAlive(container)) continue;
-      const newer = dead.get(container.name) ?? 0;
-      dead.set(container.name, newer + 1);
-      const isNewest = latestOf(this.facts.runtime, container.name) === container;
-      if (!isNewest && newer > 0) this.#actions.push({ do: 'removeContainer', id: container.id });
-    }
     for (const sandbox of sandboxes.slice(1)) {
       if (containers.some(({ sandboxId }) => sandboxId === sandbox.id)) continue;
       this.#actions.push({ do: 'removeSandbox', id: sandbox.id });

@@ -75,7 +75,7 @@ export function containerCgroup(resources: ResourceRequirements | undefined): Cg
   };
 }
 
-function sharesOf(milli: number): number {
+export function sharesOf(milli: number): number {
   return Math.min(Math.max(Math.floor((milli * 1024) / 1000), cpuSharesMin), cpuSharesMax);
 }
 

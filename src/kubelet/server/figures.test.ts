@@ -18,7 +18,10 @@ const { signal } = new AbortController();
 
 const files: Readonly<Record<string, string>> = {
   '/proc/stat': 'cpu  100 0 50 900 10 0 0 0 0 0\ncpu0 50 0 25\ncpu1 50 0 25\nbtime 1000\n',
-  '/proc/meminfo': 'MemTotal: 1000 kB\nMemFree: 300 kB\nMemAvailable: 600 kB\nAnonPages: 250 kB\n',
+  '/proc/meminfo': [
+    ...['MemTotal: 1000 kB', 'MemFree: 300 kB', 'Buffers: 50 kB', 'Cached: 400 kB'],
+    ...['Inactive(file): 300 kB', 'AnonPages: 250 kB'],
+  ].join('\n'),
   '/proc/vmstat': 'pgfault 7\npgmajfault 3\n',
   '/proc/loadavg': '0.1 0.2 0.3 2/150 999\n',
   '/proc/sys/kernel/pid_max': '32768\n',
@@ -33,7 +36,15 @@ const files: Readonly<Record<string, string>> = {
 };
 
 const machine: Machine = {
-  cgroups: { create: () => {}, update: () => {}, remove: () => true, children: () => [] },
+  cgroups: {
+    create: () => {},
+    update: () => {},
+    remove: () => true,
+    children: () => [],
+    missing: () => [],
+    limit: () => {},
+    workingSetBytes: () => undefined,
+  },
   isMounted: () => true,
   mountTmpfs: async () => {},
   mountHugepages: async () => {},

@@ -29,6 +29,9 @@ export interface StaticPodsDeps {
 export interface StaticPodsOptions {
   readonly nodeName: string;
   readonly sources: ManifestSources;
+  /** Between two looks at either. */
+  readonly fileCheckMs: number;
+  readonly httpCheckMs: number;
   /** As registered; undefined until then. */
   readonly node: () => Node | undefined;
   /** All that there are to be, each time that they changed. */
@@ -38,8 +41,6 @@ export interface StaticPodsOptions {
 }
 
 export const limits = {
-  /** Between two looks at the manifests, as upstream. */
-  manifestsCheckMs: 20_000,
   /** Between two comparisons of mirrors when nothing is heard. */
   mirrorsCheckMs: 10_000,
 } as const;
@@ -60,14 +61,18 @@ export class StaticPods {
 
   /** Reads once, also for the time before `run`. */
   async read(signal: AbortSignal): Promise<void> {
-    const { path } = this.#options.sources;
+    const { path, url } = this.#options.sources;
     if (path !== undefined && !existsSync(path)) mkdirSync(path, { recursive: true });
-    await this.#read(signal);
+    if (path !== undefined) await this.#readFiles(path);
+    if (url !== undefined) await this.#readAddress(signal);
+    this.#compare();
   }
 
   async run(signal: AbortSignal): Promise<void> {
     const scope = new Scope(signal);
-    scope.spawn((ending) => this.#readForEver(ending));
+    const { path, url } = this.#options.sources;
+    if (path !== undefined) scope.spawn((ending) => this.#filesForEver(path, ending));
+    if (url !== undefined) scope.spawn((ending) => this.#addressForEver(ending));
     scope.spawn((ending) => this.#mirrorForEver(ending));
     await scope.join();
   }
@@ -83,28 +88,38 @@ export class StaticPods {
     return undefined;
   }
 
-  async #readForEver(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#deps;
-    const { path } = this.#options.sources;
-    const wake = new Wake(clock);
-    using _watcher = path === undefined ? undefined : watchFolder(path, () => wake.now());
+  async #filesForEver(path: string, signal: AbortSignal): Promise<void> {
+    const wake = new Wake(this.#deps.clock);
+    using _watcher = watchFolder(path, () => wake.now());
     for (;;) {
-      await wake.sleep(limits.manifestsCheckMs, signal);
-      await this.#read(signal);
+      await wake.sleep(this.#options.fileCheckMs, signal);
+      await this.#readFiles(path);
+      this.#compare();
     }
   }
 
-  async #read(signal: AbortSignal): Promise<void> {
+  async #addressForEver(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await this.#deps.clock.sleep(this.#options.httpCheckMs, { signal });
+      await this.#readAddress(signal);
+      this.#compare();
+    }
+  }
+
+  async #readFiles(path: string): Promise<void> {
     const { log, clock } = this.#deps;
-    const { sources, nodeName, onPods } = this.#options;
-    const options = { nodeName, nowMs: clock.now() };
-    if (sources.path !== undefined) {
-      this.#fromFiles = (await readFiles(log, sources.path, options)) ?? this.#fromFiles;
-    }
-    if (sources.url !== undefined) {
-      const read = await readAddress(this.#deps, sources, { ...options, signal });
-      this.#fromAddress = read ?? this.#fromAddress;
-    }
+    const options = { nodeName: this.#options.nodeName, nowMs: clock.now() };
+    this.#fromFiles = (await readFiles(log, path, options)) ?? this.#fromFiles;
+  }
+
+  async #readAddress(signal: AbortSignal): Promise<void> {
+    const { sources, nodeName } = this.#options;
+    const options = { nodeName, nowMs: this.#deps.clock.now(), signal };
+    this.#fromAddress = (await readAddress(this.#deps, sources, options)) ?? this.#fromAddress;
+  }
+
+  #compare(): void {
+    const { onPods } = this.#options;
     const found = new Map<string, Pod>();
     for (const pod of [...this.#fromFiles, ...this.#fromAddress]) {
       const { uid = '' } = pod.metadata;

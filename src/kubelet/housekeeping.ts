@@ -1,0 +1,91 @@
+/**
+ * What a kubelet does again and again besides its pods: removes what pods left behind
+ * (`leftovers.ts`) and dead containers (`containers/container-gc.ts`), turns logs over
+ * (`logs/log-rotation.ts`), and shares the processors among the classes of pods
+ * (`node/enforce-allocatable.ts`). Run by `kubelet.ts`.
+ */
+import type { Received } from '#cri';
+import type { Scope } from '#kit/scope.ts';
+import { type DeadContainer, planContainerGC } from './containers/container-gc.ts';
+import { removeLeftovers } from './leftovers.ts';
+import { rotateLogs } from './logs/log-rotation.ts';
+import type { NodeCgroups } from './node/enforce-allocatable.ts';
+import type { KubeletParts } from './parts.ts';
+import { podLabels } from './pods/pod-facts.ts';
+import type { PodWorker } from './pods/pod-worker.ts';
+
+export const limits = { leftoversMs: 30_000, containersMs: 60_000 } as const;
+
+export interface HousekeepingOptions {
+  /** By pod uid. */
+  readonly workers: ReadonlyMap<string, PodWorker>;
+  readonly cgroups: NodeCgroups;
+}
+
+export function spawnHousekeeping(
+  parts: KubeletParts,
+  scope: Scope,
+  { workers, cgroups }: HousekeepingOptions,
+): void {
+  const { clock, log, settings } = parts;
+  const again = (everyMs: number, what: string, work: (signal: AbortSignal) => Promise<void>) =>
+    scope.spawn(async (signal) => {
+      for (;;) {
+        try {
+          await work(signal);
+        } catch (error) {
+          if (signal.aborted) throw error;
+          log.warn('housekeeping failed', { what, error });
+        }
+        await clock.sleep(everyMs, { signal });
+      }
+    });
+  again(limits.leftoversMs, 'leftovers', async (signal) => {
+    await removeLeftovers(parts, { known: workers, signal });
+    const active = [...workers.values()].filter(({ isActive }) => isActive);
+    cgroups.share(active.map(({ pod }) => pod));
+  });
+  again(limits.containersMs, 'dead containers', (signal) => removeDead(parts, workers, signal));
+  const rotation = {
+    logBytesMax: settings.containerLogMaxBytes,
+    logFilesMax: settings.containerLogMaxFiles,
+  };
+  again(settings.containerLogMonitorIntervalMs, 'logs', (signal) =>
+    rotateLogs(parts, { ...rotation, signal }),
+  );
+}
+
+async function removeDead(
+  { runtime, settings, clock, log }: KubeletParts,
+  workers: HousekeepingOptions['workers'],
+  signal: AbortSignal,
+): Promise<void> {
+  const dead = deadOf(await runtime.listContainers({}, { signal }));
+  const uidOf = new Map(dead.map(({ id, podUid }) => [id, podUid]));
+  for (const id of planContainerGC(dead, settings, clock.now())) {
+    log.debug('removing a dead container', { container: id });
+    await runtime.removeContainer(id, { signal });
+    // The sandbox that it was in may go as well now.
+    workers.get(uidOf.get(id) ?? '')?.wake();
+  }
+}
+
+/** Only what a kubelet made has a pod. */
+function deadOf(containers: readonly Received<'Container'>[]): readonly DeadContainer[] {
+  const own = containers.flatMap(({ id, labels, createdAt, state }) => {
+    const podUid = labels[podLabels.podUid] ?? '';
+    const name = labels[podLabels.containerName] ?? '';
+    return podUid === '' ? [] : [{ id, podUid, name, createdAtMs: createdAt / 1e6, state }];
+  });
+  return own
+    .filter(({ state }) => state === 'CONTAINER_EXITED')
+    .map(({ state: _, ...container }) => ({
+      ...container,
+      isReplaced: own.some(
+        ({ podUid, name, createdAtMs }) =>
+          podUid === container.podUid &&
+          name === container.name &&
+          createdAtMs > container.createdAtMs,
+      ),
+    }));
+}

@@ -1,0 +1,63 @@
+/** Limits of cgroups that belong to no single pod. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Pod } from '#resources/types/core-v1.ts';
+import { defaultSettings, type KubeletSettings } from '../settings.ts';
+import { planEnforcement, planShares } from './enforce-allocatable.ts';
+
+const capacity = { cpu: '4', memory: '8Gi', 'ephemeral-storage': '100Gi', pods: '110' };
+const gibibyte = 1024 ** 3;
+
+function plan(given: Partial<KubeletSettings>) {
+  const settings = { ...defaultSettings, ...given };
+  return planEnforcement({ capacity, podsCgroup: '/kubepods' }, settings).map(
+    ({ cgroup, limits, mustExist }) => ({ cgroup, ...limits, mustExist }),
+  );
+}
+
+const reserved = {
+  systemReserved: { cpu: '500m', memory: '1Gi' },
+  kubeReserved: { cpu: '250m', memory: '512Mi', pid: '1000' },
+  systemReservedCgroup: '/system',
+  kubeReservedCgroup: '/kube',
+};
+
+test('pods in all may have what is not reserved, thresholds of eviction included', () => {
+  const all = { cgroup: '/kubepods', pidsMax: undefined, mustExist: false };
+  assert.deepEqual(plan({}), [{ ...all, cpuShares: 4096, memoryLimitBytes: 8 * gibibyte }]);
+  assert.deepEqual(plan(reserved), [{ ...all, cpuShares: 3328, memoryLimitBytes: 6.5 * gibibyte }]);
+  assert.deepEqual(plan({ ...reserved, enforceNodeAllocatable: [] }), [
+    { ...all, cpuShares: 4096, memoryLimitBytes: 8 * gibibyte },
+  ]);
+});
+
+test('cgroups of system and kubelet are limited where that is wished', () => {
+  const both = ['pods', 'system-reserved', 'kube-reserved'];
+  assert.deepEqual(plan({ ...reserved, enforceNodeAllocatable: both }).slice(1), [
+    {
+      ...{ cgroup: '/system', mustExist: true },
+      ...{ cpuShares: 512, memoryLimitBytes: gibibyte, pidsMax: undefined },
+    },
+    {
+      ...{ cgroup: '/kube', mustExist: true },
+      ...{ cpuShares: 256, memoryLimitBytes: gibibyte / 2, pidsMax: 1000 },
+    },
+  ]);
+  const soft = ['kube-reserved-compressible'];
+  assert.deepEqual(plan({ ...reserved, enforceNodeAllocatable: soft }).slice(1), [
+    { cgroup: '/kube', cpuShares: 256, mustExist: true },
+  ]);
+});
+
+test('classes share the processors by what their pods ask for', () => {
+  const pod = (cpu?: string): Pod => ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'p', namespace: 'default', uid: 'p' },
+    spec: {
+      containers: [{ name: 'c', resources: cpu === undefined ? {} : { requests: { cpu } } }],
+    },
+  });
+  assert.deepEqual(planShares([]), { burstable: 2, besteffort: 2 });
+  assert.deepEqual(planShares([pod('500m'), pod('1'), pod()]), { burstable: 1536, besteffort: 2 });
+});

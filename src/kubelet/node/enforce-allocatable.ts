@@ -1,0 +1,186 @@
+/**
+ * Limits of cgroups that belong to no single pod: all pods together may use what is not reserved,
+ * the cgroups of system and kubelet what is reserved for them, and the classes of pods share the
+ * processors by what their pods ask for.
+ *
+ * `planEnforcement` and `planShares` decide (pure); `NodeCgroups` writes. `kubelet.ts` calls it at
+ * its start and when pods come and go. Behaviour: kubernetes.io, Reserve Compute Resources.
+ */
+import { quantityMilliValue, quantityValue, subtractQuantities } from '#api/quantity.ts';
+import type { Recorder } from '#client';
+import type { Clock } from '#kit/clock.ts';
+import type { Logger } from '#kit/log.ts';
+import type { Node, Pod } from '#resources/types/core-v1.ts';
+import { podCgroup, qosClassOf, sharesOf } from '../pods/qos.ts';
+import type { KubeletSettings } from '../settings.ts';
+import type { CgroupLimits } from './cgroups.ts';
+import type { Machine } from './machine.ts';
+
+type Amounts = Readonly<Record<string, string>>;
+
+export interface Enforcement {
+  readonly what: 'pods' | 'System Reserved' | 'Kube Reserved';
+  readonly cgroup: string;
+  readonly limits: CgroupLimits;
+  /** It is somebody else's, and has to be there. */
+  readonly mustExist: boolean;
+  readonly isCompressible: boolean;
+}
+
+const limits = { retryMs: 60_000 } as const;
+const sharesMin = 2;
+
+/** What pods may have in all: thresholds of eviction are not taken off, so that they are crossed. */
+export function unreserved(name: string, capacity: Amounts, settings: KubeletSettings): string {
+  const { systemReserved, kubeReserved } = settings;
+  const reserved = [systemReserved[name] ?? '0', kubeReserved[name] ?? '0'];
+  return reserved.reduce(subtractQuantities, capacity[name] ?? '0');
+}
+
+export function planEnforcement(
+  { capacity, podsCgroup }: { readonly capacity: Amounts; readonly podsCgroup: string },
+  settings: KubeletSettings,
+): readonly Enforcement[] {
+  const { enforceNodeAllocatable: levels } = settings;
+  const forPods = levels.includes('pods')
+    ? {
+        cpu: unreserved('cpu', capacity, settings),
+        memory: unreserved('memory', capacity, settings),
+      }
+    : capacity;
+  const plan: Enforcement[] = [
+    {
+      ...{ what: 'pods', cgroup: podsCgroup, limits: limitsOf(forPods) },
+      ...{ mustExist: false, isCompressible: false },
+    },
+  ];
+  for (const isCompressible of [false, true]) {
+    const ending = isCompressible ? '-compressible' : '';
+    const add = (what: Enforcement['what'], cgroup: string, reserved: Amounts): void => {
+      const all = limitsOf(reserved);
+      const set = isCompressible ? { cpuShares: all.cpuShares } : all;
+      plan.push({ what, cgroup, limits: set, mustExist: true, isCompressible });
+    };
+    if (levels.includes(`system-reserved${ending}`)) {
+      add('System Reserved', settings.systemReservedCgroup, settings.systemReserved);
+    }
+    if (levels.includes(`kube-reserved${ending}`)) {
+      add('Kube Reserved', settings.kubeReservedCgroup, settings.kubeReserved);
+    }
+  }
+  return plan;
+}
+
+function limitsOf({ cpu, memory, pid }: Amounts): CgroupLimits {
+  return {
+    cpuShares: cpu === undefined ? undefined : sharesOf(quantityMilliValue(cpu)),
+    memoryLimitBytes: memory === undefined ? undefined : quantityValue(memory),
+    pidsMax: pid === undefined ? undefined : quantityValue(pid),
+  };
+}
+
+/** Of the classes that have cgroups of their own: BestEffort gets what nobody else wants. */
+export function planShares(
+  pods: readonly Pod[],
+): Readonly<Record<'burstable' | 'besteffort', number>> {
+  const burstable = pods.filter((pod) => qosClassOf(pod) === 'Burstable');
+  const asked = burstable.map((pod) => podCgroup(pod).cpuShares);
+  const sum = asked.reduce((total, shares) => total + shares, 0);
+  return { burstable: Math.max(sum, sharesMin), besteffort: sharesMin };
+}
+
+export interface NodeCgroupsDeps {
+  readonly machine: Machine;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly recorder: Pick<Recorder, 'record'>;
+  readonly node: () => Node;
+}
+
+export class NodeCgroups {
+  readonly #deps: NodeCgroupsDeps;
+  readonly #podsCgroup: string;
+  #shares = '';
+
+  constructor(deps: NodeCgroupsDeps, { cgroupRoot }: { readonly cgroupRoot: string }) {
+    this.#deps = deps;
+    this.#podsCgroup = `${cgroupRoot}/kubepods`;
+  }
+
+  /** Throws where a cgroup that was named is not there, with which no kubelet starts. */
+  enforceReserved(capacity: Amounts, settings: KubeletSettings): void {
+    const { machine } = this.#deps;
+    for (const each of this.#plan(capacity, settings)) {
+      if (!each.mustExist) continue;
+      const { what, cgroup } = each;
+      const name = each.isCompressible ? `${what} Compressible` : what;
+      try {
+        const missing = machine.cgroups.missing(cgroup);
+        if (missing.length > 0) {
+          const parts = cgroup.split('/').filter((part) => part !== '');
+          const quoted = parts.map((part) => JSON.stringify(part)).join(' ');
+          throw new Error(`cgroup [${quoted}] has some missing paths: ${missing.join(', ')}`);
+        }
+        machine.cgroups.limit(cgroup, each.limits);
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        const message = `Failed to enforce ${name} Cgroup Limits on "${cgroup}": ${why}`;
+        this.#say('Warning', 'FailedNodeAllocatableEnforcement', message);
+        throw new Error(`Failed to start ContainerManager: ${message}`, { cause: error });
+      }
+      const message = `Updated limits on ${what.toLowerCase()} cgroup ${cgroup}`;
+      this.#say('Normal', 'NodeAllocatableEnforced', message);
+    }
+  }
+
+  /** Until the kernel takes it: pods that use more have to be evicted first. */
+  async enforcePods(
+    capacity: Amounts,
+    settings: KubeletSettings,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { machine, clock } = this.#deps;
+    const [pods] = this.#plan(capacity, settings);
+    for (;;) {
+      try {
+        if (pods !== undefined) machine.cgroups.limit(pods.cgroup, pods.limits);
+        const message = 'Updated Node Allocatable limit across pods';
+        this.#say('Normal', 'NodeAllocatableEnforced', message);
+        return;
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        const message = `Failed to update Node Allocatable Limits ["kubepods"]: ${why}`;
+        this.#say('Warning', 'FailedNodeAllocatableEnforcement', message);
+      }
+      await clock.sleep(limits.retryMs, { signal });
+    }
+  }
+
+  /** Called when pods come and go; writes only what has changed. */
+  share(pods: readonly Pod[]): void {
+    const { machine, log } = this.#deps;
+    const shares = planShares(pods);
+    if (JSON.stringify(shares) === this.#shares) return;
+    try {
+      for (const [name, cpuShares] of Object.entries(shares)) {
+        machine.cgroups.limit(`${this.#podsCgroup}/${name}`, { cpuShares });
+      }
+      this.#shares = JSON.stringify(shares);
+    } catch (error) {
+      log.warn('cannot share the processors among classes of pods', { error });
+    }
+  }
+
+  /** What all pods use, in memory that could not be had back at once. */
+  get workingSetBytes(): number | undefined {
+    return this.#deps.machine.cgroups.workingSetBytes(this.#podsCgroup);
+  }
+
+  #plan(capacity: Amounts, settings: KubeletSettings): readonly Enforcement[] {
+    return planEnforcement({ capacity, podsCgroup: this.#podsCgroup }, settings);
+  }
+
+  #say(type: 'Normal' | 'Warning', reason: string, message: string): void {
+    this.#deps.recorder.record(this.#deps.node(), { type, reason, message });
+  }
+}

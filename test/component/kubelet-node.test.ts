@@ -1,0 +1,400 @@
+/**
+ * The node as a kubelet's settings make it: what it registers, how often it tells, what it keeps
+ * from pods, how it is cleaned, and whom it evicts. The kubelet against a real API server, with
+ * containers in memory and time moved by hand.
+ */
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import { test } from 'node:test';
+import { systemClock } from '#kit/clock.ts';
+import { events, leases, nodes, pods } from '#resources/kinds.ts';
+import type { Node } from '#resources/types/core-v1.ts';
+import { covers, superseded } from '#test/covers.ts';
+import { KubeletBench } from '#test/kubelet-bench.ts';
+
+const mebibyte = 1024 ** 2;
+const gibibyte = 1024 ** 3;
+
+function nodeOf(bench: KubeletBench): Promise<Node> {
+  return bench.while(bench.client.get(nodes, { name: 'node-1' }, { signal: bench.signal }));
+}
+
+async function notesOf(bench: KubeletBench, reason: string): Promise<readonly string[]> {
+  const { client, signal } = bench;
+  const list = await bench.while(client.list(events, { namespace: 'default', signal }));
+  return list.items.filter((event) => event.reason === reason).map(({ note = '' }) => note);
+}
+
+test('a node is registered with the labels and taints that it was given, once', async () => {
+  await using bench = await KubeletBench.open({
+    options: {
+      labels: { disk: 'ssd' },
+      taints: [{ key: 'gpu', value: 'yes', effect: 'NoSchedule' }],
+      providerID: 'cloud://7',
+      podCIDR: '10.180.0.0/24',
+    },
+  });
+  const { client, signal } = bench;
+  await bench.advance(1000);
+  const node = await nodeOf(bench);
+  assert.equal(node.metadata.labels?.['disk'], 'ssd');
+  assert.deepEqual(
+    node.spec?.taints?.filter(({ key }) => key === 'gpu'),
+    [{ key: 'gpu', value: 'yes', effect: 'NoSchedule' }],
+  );
+  assert.deepEqual([node.spec?.providerID, node.spec?.podCIDR], ['cloud://7', '10.180.0.0/24']);
+  assert.deepEqual(node.status?.addresses, [
+    { type: 'InternalIP', address: '192.0.2.1' },
+    { type: 'Hostname', address: 'node-1' },
+  ]);
+  const none = { spec: { taints: [] }, metadata: { labels: { disk: null } } };
+  const at = { name: 'node-1' };
+  await bench.while(client.patch(nodes, at, none, { type: 'merge', signal }));
+  await bench.stop();
+  bench.start();
+  await bench.advance(1000);
+  const again = await nodeOf(bench);
+  assert.deepEqual(again.spec?.taints ?? [], [], 'somebody took the taint away');
+  assert.equal(again.metadata.labels?.['disk'], 'ssd', 'labels are the kubelet’s');
+  covers('POD-054', 'POD-055', 'POD-056', 'POD-205');
+});
+
+test('a node that somebody else registers is not made', async () => {
+  const taints = [{ key: 'gpu', effect: 'NoSchedule' }];
+  await using bench = await KubeletBench.open({ options: { registers: false, taints } });
+  const { client, signal } = bench;
+  await bench.advance(20_000);
+  const all = await bench.while(client.list(nodes, { signal }));
+  assert.deepEqual(all.items, []);
+  const capacity = { cpu: '1', 'example.com/dongle': '3' };
+  const made = { metadata: { name: 'node-1' }, status: { capacity } };
+  const node = { apiVersion: 'v1', kind: 'Node', ...made } as const;
+  await bench.while(client.create(nodes, node, { signal }));
+  await bench.advance(11_000);
+  const { spec, status } = await nodeOf(bench);
+  assert.equal(spec?.taints?.some(({ key }) => key === 'gpu') ?? false, false);
+  assert.equal(status?.conditions?.find(({ type }) => type === 'Ready')?.status, 'True');
+  assert.equal(status?.capacity?.['example.com/dongle'], '3', 'what only the administrator knows');
+  const now = 'the kubelet tells the capacity of the machine all the same';
+  superseded('POD-058', { by: 'v1.13', now });
+});
+
+test('the status is told as often as it was asked to, the lease has its own time', async () => {
+  await using bench = await KubeletBench.open({
+    settings: {
+      nodeStatusUpdateFrequencyMs: 4000,
+      nodeStatusReportFrequencyMs: 4000,
+      nodeLeaseDurationSeconds: 8,
+    },
+  });
+  const heartbeat = async (): Promise<number> => {
+    const { status } = await nodeOf(bench);
+    const ready = status?.conditions?.find(({ type }) => type === 'Ready');
+    return Date.parse(ready?.lastHeartbeatTime ?? '') / 1000;
+  };
+  await bench.advance(5000);
+  const first = await heartbeat();
+  await bench.advance(4100);
+  const second = await heartbeat();
+  await bench.advance(8200);
+  assert.ok([4, 5].includes(second - first), `${second - first} s`);
+  assert.ok([8, 9].includes((await heartbeat()) - second));
+  const { client, signal } = bench;
+  const at = { namespace: 'kube-node-lease', name: 'node-1' };
+  const lease = await bench.while(client.get(leases, at, { signal }));
+  assert.equal(lease.spec?.leaseDurationSeconds, 8);
+  await bench.advance(2100);
+  const renewed = await bench.while(client.get(leases, at, { signal }));
+  assert.notEqual(renewed.spec?.renewTime, lease.spec?.renewTime);
+  covers('POD-057', 'POD-253');
+});
+
+test('resources of the whole cluster are kept, and can be had', async () => {
+  await using bench = await KubeletBench.open();
+  const { client, signal } = bench;
+  await bench.advance(1000);
+  const patch = [{ op: 'add', path: '/status/capacity/example.com~1dongle', value: '4' }];
+  await bench.while(
+    client.patch(nodes, { name: 'node-1' }, patch, { type: 'json', subresource: 'status', signal }),
+  );
+  await bench.advance(11_000);
+  const { status } = await nodeOf(bench);
+  assert.equal(status?.capacity?.['example.com/dongle'], '4');
+  assert.equal(status?.allocatable?.['example.com/dongle'], '4');
+  await bench.advance(320_000);
+  assert.equal((await nodeOf(bench)).status?.capacity?.['example.com/dongle'], '4');
+  covers('POD-128');
+});
+
+test('what is kept from pods: the system’s, the kubelet’s and what is evicted for', async () => {
+  const evictionHard = { 'memory.available': '100Mi' };
+  const settings = {
+    ...{ systemReserved: { cpu: '100m', memory: '1Gi' }, evictionHard },
+    ...{ kubeReserved: { cpu: '200m', memory: '512Mi' }, podsPerCore: 3, nodeStatusMaxImages: 2 },
+  };
+  await using bench = await KubeletBench.open({ settings });
+  for (const name of ['a', 'b', 'c']) bench.runtime.images.add(`example.com/${name}:1`);
+  await bench.advance(11_000);
+  const { capacity = {}, allocatable = {}, images } = (await nodeOf(bench)).status ?? {};
+  const bytes = (amounts: Readonly<Record<string, string>>): number =>
+    Number.parseInt(amounts['memory'] ?? '', 10) / 1024;
+  assert.equal(bytes(capacity) - bytes(allocatable), 1024 + 512 + 100);
+  assert.equal(allocatable['cpu'], `${Number(capacity['cpu']) * 1000 - 300}m`);
+  assert.equal(capacity['pods'], String(Math.min(Number(capacity['cpu']) * 3, 110)));
+  assert.equal(images?.length, 2);
+  assert.equal(bench.limits.get('/coracle-test/kubepods')?.memoryLimitBytes !== undefined, true);
+  const said = await notesOf(bench, 'NodeAllocatableEnforced');
+  assert.deepEqual(said, ['Updated Node Allocatable limit across pods']);
+  await bench.stop();
+  bench.settings = { ...settings, allocatableIgnoresEviction: true };
+  bench.start();
+  await bench.advance(1000);
+  const { status } = await nodeOf(bench);
+  assert.equal(bytes(capacity) - bytes(status?.allocatable ?? {}), 1024 + 512);
+  covers('POD-124', 'POD-271');
+});
+
+test('a pod inherits the resolver’s settings from the file that was named, or from none', async () => {
+  await using bench = await KubeletBench.open({
+    settings: { resolvConf: '/etc/upstream.conf' },
+    files: {
+      '/etc/upstream.conf': 'nameserver 192.0.2.53\nsearch corp.example\n',
+      '/etc/resolv.conf': 'nameserver 198.51.100.53\n',
+    },
+  });
+  const { runtime } = bench;
+  await bench.create('plain', { dnsPolicy: 'Default' });
+  await bench.untilReady('plain');
+  const dnsOf = async (name: string) => {
+    const uid = (await bench.get(name)).metadata.uid;
+    const { servers, searches } = runtime.sandboxConfigOf(uid ?? '').dnsConfig ?? {};
+    return { servers, searches };
+  };
+  assert.deepEqual(await dnsOf('plain'), {
+    servers: ['192.0.2.53'],
+    searches: ['corp.example'],
+  });
+  await bench.stop();
+  bench.settings = { resolvConf: '' };
+  bench.start();
+  await bench.create('alone', { dnsPolicy: 'Default' });
+  await bench.untilReady('alone');
+  assert.deepEqual(await dnsOf('alone'), { servers: [], searches: [] });
+  await bench.create('cluster');
+  await bench.untilReady('cluster');
+  assert.deepEqual(await dnsOf('cluster'), {
+    servers: ['10.43.0.10'],
+    searches: ['default.svc.cluster.local', 'svc.cluster.local', 'cluster.local'],
+  });
+  covers('POD-011', 'POD-012', 'POD-241');
+});
+
+test('static pods come from a folder and from an address', async (context) => {
+  const manifest = (name: string): string =>
+    JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name },
+      spec: { containers: [{ name, image: 'example.com/app:1' }] },
+    });
+  let answer = manifest('served');
+  const asked: (string | undefined)[] = [];
+  const server = createServer((request, response) => {
+    asked.push(String(request.headers['x-token']));
+    response.end(answer);
+  });
+  context.after(() => server.close());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  const port = typeof address === 'object' ? address?.port : 0;
+  const staticPods = { url: `http://127.0.0.1:${port}/`, headers: { 'x-token': 'a, b' } };
+  await using bench = await KubeletBench.open({
+    options: { staticPods },
+    settings: { httpCheckFrequencyMs: 5000 },
+  });
+  const untilRuns = async (name: string): Promise<void> => {
+    for (let tries = 0; tries < 500 && bench.runtime.running().join() !== name; tries++) {
+      // The address is a real one, and answers in real time.
+      await systemClock().sleep(5, { signal: bench.signal });
+      await bench.advance(100);
+    }
+    assert.deepEqual(bench.runtime.running(), [name]);
+    await bench.untilReady(`${name}-node-1`);
+  };
+  await untilRuns('served');
+  assert.deepEqual([...new Set(asked)], ['a, b']);
+  answer = manifest('other');
+  await untilRuns('other');
+});
+
+test('dead containers are looked for every minute, and only ours', async () => {
+  await using bench = await KubeletBench.open({ settings: { deadContainersMaxEach: 2 } });
+  const { runtime, client, signal } = bench;
+  const foreign = await runtime.createContainer({ config: { metadata: { name: 'foreign' } } });
+  await runtime.startContainer(foreign);
+  runtime.exit('foreign', 0);
+  await bench.create('web');
+  await bench.untilReady('web');
+  for (let restart = 1; restart <= 5; restart++) {
+    runtime.exit('web', 1);
+    await bench.until('web', ({ restartCount }) => restartCount === restart);
+  }
+  const dead = async () => {
+    const state = { state: 'CONTAINER_EXITED' } as const;
+    const all = await runtime.listContainers({ state });
+    return all.map(({ metadata }) => `${metadata?.name} ${metadata?.attempt}`);
+  };
+  await bench.advance(61_000);
+  assert.deepEqual(await dead(), ['foreign 0', 'web 3', 'web 4']);
+  const at = { namespace: 'default', name: 'web' };
+  await bench.while(client.delete(pods, at, { signal }));
+  await bench.untilGone('web');
+  await bench.advance(61_000);
+  assert.deepEqual(await dead(), ['foreign 0']);
+  covers('POD-142', 'POD-143');
+});
+
+test('unused images go when the disk is full, the longest unused first, until it is enough', async () => {
+  await using bench = await KubeletBench.open({
+    settings: {
+      ...{ imageGCHighThresholdPercent: 90, imageGCLowThresholdPercent: 80 },
+      evictionHard: {},
+    },
+  });
+  const { runtime, disk } = bench;
+  runtime.imageSizeBytes = 6 * gibibyte;
+  runtime.registry.add('example.com/used:1');
+  await bench.create('web', {
+    containers: [bench.container({ image: 'example.com/used:1' })],
+    terminationGracePeriodSeconds: 0,
+  });
+  await bench.untilReady('web');
+  for (const name of ['first', 'second', 'third']) {
+    runtime.images.add(`example.com/${name}:1`);
+    await bench.advance(300_000);
+  }
+  disk.freeBytes = 11 * gibibyte;
+  await bench.advance(300_000);
+  assert.equal(runtime.images.size, 5, '89 % is not too much');
+  disk.freeBytes = 9 * gibibyte;
+  await bench.advance(300_000);
+  // 11 GiB are needed to be at 80 %.
+  const left = ['app', 'used', 'first', 'second', 'third'].filter((name) =>
+    runtime.images.has(`example.com/${name}:1`),
+  );
+  assert.deepEqual(left, ['used', 'second', 'third']);
+  disk.freeBytes = 20 * gibibyte;
+  covers('POD-141');
+});
+
+test('images on a disk of their own are found, and have thresholds of their own', async () => {
+  await using bench = await KubeletBench.open({ options: {} });
+  await bench.stop();
+  bench.runtime.imagesPath = '/images';
+  bench.disks.set('/images', { bytes: 100 * gibibyte, freeBytes: 10 * gibibyte });
+  bench.settings = { evictionHard: { 'imagefs.available': '15%', 'nodefs.available': '10%' } };
+  bench.start();
+  await bench.advance(11_000);
+  const pressureOf = async (type: string) =>
+    (await nodeOf(bench)).status?.conditions?.find((one) => one.type === type)?.status;
+  assert.equal(await pressureOf('DiskPressure'), 'True');
+  assert.equal(await pressureOf('MemoryPressure'), 'False');
+  bench.disks.set('/images', { bytes: 100 * gibibyte, freeBytes: 20 * gibibyte });
+  await bench.advance(320_000);
+  assert.equal(await pressureOf('DiskPressure'), 'False');
+  covers('POD-246');
+});
+
+test('pods together may not have more than is theirs: the greediest goes', async () => {
+  await using bench = await KubeletBench.open({
+    settings: { systemReserved: { memory: '1Gi' }, evictionHard: { 'memory.available': '100Mi' } },
+  });
+  const { runtime, memory } = bench;
+  const asking = (name: string, amount: string) =>
+    bench.container({ name, resources: { requests: { memory: amount } } });
+  await bench.create('greedy', { containers: [asking('greedy', '100Mi')] });
+  await bench.create('modest', { containers: [asking('modest', '2Gi')] });
+  await bench.untilReady('greedy');
+  await bench.untilReady('modest');
+  const capacity = (await nodeOf(bench)).status?.capacity?.['memory'] ?? '';
+  const total = Number.parseInt(capacity, 10) * 1024;
+  runtime.memoryUse.set('greedy', gibibyte).set('modest', gibibyte);
+  memory.available = memory.total;
+  bench.podsMemory = total - gibibyte - 101 * mebibyte;
+  await bench.advance(11_000);
+  assert.equal((await bench.get('greedy')).status?.phase, 'Running', 'the machine has enough');
+  bench.podsMemory = total - gibibyte - 99 * mebibyte;
+  await bench.advance(11_000);
+  bench.podsMemory = gibibyte;
+  await bench.advance(3000);
+  assert.equal((await bench.get('greedy')).status?.reason, 'Evicted');
+  assert.equal((await bench.get('modest')).status?.phase, 'Running');
+  covers('POD-270');
+});
+
+test('a soft threshold gives pods the time that is allowed, and is a pressure at once', async () => {
+  const soft = {
+    evictionHard: {},
+    evictionSoft: { 'memory.available': '1Gi' },
+    evictionSoftGracePeriodMs: { 'memory.available': 30_000 },
+  };
+  const settings = { ...soft, evictionMaxPodGracePeriodSeconds: 10 };
+  await using bench = await KubeletBench.open({ settings });
+  const { runtime, memory } = bench;
+  await bench.create('slow', { terminationGracePeriodSeconds: 60 });
+  await bench.untilReady('slow');
+  runtime.memoryUse.set('web', gibibyte);
+  memory.available = 500 * mebibyte;
+  await bench.advance(11_000);
+  const conditions = (await nodeOf(bench)).status?.conditions ?? [];
+  assert.equal(conditions.find(({ type }) => type === 'MemoryPressure')?.status, 'True');
+  assert.equal((await bench.get('slow')).status?.phase, 'Running', 'the time is not over');
+  await bench.advance(30_000);
+  assert.equal((await bench.get('slow')).status?.reason, 'Evicted');
+  assert.ok(runtime.calls.includes('stopContainer web 10s'), runtime.calls.join());
+  memory.available = 4 * gibibyte;
+  await bench.advance(330_000);
+  await bench.create('quick', { terminationGracePeriodSeconds: 5 });
+  await bench.untilReady('quick');
+  memory.available = 500 * mebibyte;
+  await bench.advance(45_000);
+  assert.equal((await bench.get('quick')).status?.reason, 'Evicted');
+  assert.ok(runtime.calls.includes('stopContainer web 5s'), runtime.calls.join());
+  covers('POD-249', 'POD-252');
+});
+
+test('whoever asks for nothing goes first, then who uses more than it asked for', async () => {
+  await using bench = await KubeletBench.open();
+  const { runtime, memory } = bench;
+  const requests = (amount: string) => ({ cpu: '1m', memory: amount });
+  const create = async (name: string, resources: object): Promise<void> => {
+    await bench.create(name, { containers: [bench.container({ name, resources })] });
+    await bench.untilReady(name);
+    runtime.memoryUse.set(name, 400 * mebibyte);
+  };
+  const exact = requests('500Mi');
+  await create('guaranteed', { requests: exact, limits: exact });
+  await create('modest', { requests: requests('450Mi') });
+  await create('over', { requests: requests('300Mi') });
+  await create('careless', {});
+  const evicted: string[] = [];
+  for (let look = 0; look < 12; look++) {
+    memory.available = 50 * mebibyte;
+    await bench.advance(10_000);
+    for (const name of ['guaranteed', 'modest', 'over', 'careless']) {
+      const { reason } = (await bench.get(name)).status ?? {};
+      if (reason === 'Evicted' && !evicted.includes(name)) evicted.push(name);
+    }
+    if (evicted.length === 2) memory.available = 4 * gibibyte;
+    if (evicted.length === 2) break;
+  }
+  assert.deepEqual(evicted, ['careless', 'over']);
+  const { qosClass } = (await bench.get('careless')).status ?? {};
+  assert.equal(qosClass, 'BestEffort');
+  await bench.advance(11_000);
+  assert.deepEqual(runtime.running(), ['guaranteed', 'modest']);
+  covers('POD-158', 'POD-206');
+  const now = 'over its request or not, then priority, then by how much; no class as such';
+  superseded('POD-256', { by: 'v1.9', now });
+  superseded('POD-257', { by: 'v1.9', now: 'the last to go, with all who keep to their requests' });
+});
