@@ -55,17 +55,21 @@ export function refusal(json: unknown, why: string): string {
 /** Leaves the walk; `decodeObject` turns it into the 400. */
 class Mismatch extends Error {}
 
-/** Where the walk is: Go names the innermost type and the fields without indices. */
+/**
+ * Where the walk is. Only a complaint needs it in words, so it is a chain of steps until then: of
+ * all that is decoded, places would be the larger part.
+ */
 interface Place {
-  /** `spec.containers[0].name`. */
-  readonly path: string;
-  /** `spec.containers.name`. */
-  readonly goPath: string;
-  /** Type that holds the field: `Container`. */
+  readonly up: Place | undefined;
+  /** Key of a field or map, index of a list. */
+  readonly key: string | number;
+  /** Go's word for a field, which may be of a part that JSON does not show; none for other steps. */
+  readonly goKey: string | undefined;
+  /** Definition of the innermost type that has a name. */
   readonly holder: string;
   readonly depth: number;
   /** Where the type has a name of its own in upstream's source. */
-  readonly goType?: string | undefined;
+  readonly goType: string | undefined;
 }
 
 class Decoder {
@@ -80,7 +84,10 @@ class Decoder {
   }
 
   root(json: unknown, schema: Schema): JsonObject {
-    const place: Place = { path: '', goPath: '', holder: '', depth: 0 };
+    const place: Place = {
+      ...{ up: undefined, key: '', goKey: undefined },
+      ...{ holder: '', depth: 0, goType: undefined },
+    };
     if (!isObject(json)) throw this.#wrongType(json, schema, place);
     const decoded = this.#value(json, schema, place);
     // A schema of an object gives back an object.
@@ -96,7 +103,7 @@ class Decoder {
       if (target === undefined) return value;
       if (target.fields === undefined) return this.#value(value, target, place);
       if (!isObject(value)) throw this.#wrongType(value, schema, place);
-      return this.#fields(value, target, { ...place, holder: typeName(schema.ref) }, schema);
+      return this.#fields(value, target, place, schema);
     }
     if (schema.fields !== undefined) return this.#fields(value, schema, place, schema);
     if (schema.values !== undefined) return this.#map(value, schema, schema.values, place);
@@ -107,17 +114,20 @@ class Decoder {
   #fields(value: unknown, schema: Schema, place: Place, named: Schema): unknown {
     if (!isObject(value)) throw this.#wrongType(value, named, place);
     const fields = schema.fields ?? {};
+    const holder = named.ref ?? place.holder;
     let changed: Record<string, unknown> | undefined;
     for (const key of Object.keys(value)) {
       const field = Object.hasOwn(fields, key) ? fields[key] : undefined;
       const before = value[key];
       if (field === undefined) {
-        this.problems.push(`unknown field "${join(place.path, key)}"`);
+        this.problems.push(`unknown field "${pathOf({ ...place, up: place, key })}"`);
       }
       const after =
         field === undefined || before === null || before === undefined
           ? undefined
-          : this.#value(before, field, step(place, key, schema));
+          : isPlainly(before, field)
+            ? before
+            : this.#value(before, field, step(place, key, schema, holder));
       const drop =
         after === undefined ||
         (isEmpty(after, field) &&
@@ -125,8 +135,8 @@ class Decoder {
           schema.wire?.null?.includes(key) !== true) ||
         (isZero(after) && schema.wire?.drop?.includes(key) === true);
       if (drop) {
-        changed ??= { ...value };
-        delete changed[key];
+        const { [key]: _dropped, ...kept } = changed ?? value;
+        changed = kept;
       } else if (after !== before) {
         changed ??= { ...value };
         changed[key] = after;
@@ -179,7 +189,8 @@ class Decoder {
     let changed: Record<string, unknown> | undefined;
     for (const key of Object.keys(value)) {
       const before = value[key];
-      const at = { ...place, path: join(place.path, key), depth: place.depth + 1 };
+      if (isPlainly(before, values)) continue;
+      const at = { ...place, up: place, key, goKey: undefined, depth: place.depth + 1 };
       const after = this.#value(before === null ? zero(values) : before, values, at);
       if (after === before) continue;
       changed ??= { ...value };
@@ -198,8 +209,10 @@ class Decoder {
     let changed: unknown[] | undefined;
     for (let index = 0; index < value.length; index++) {
       const before: unknown = value[index];
+      if (isPlainly(before, items)) continue;
       const goType = place.goType?.replace(/^\[\]/, '');
-      const at = { ...place, path: `${place.path}[${index}]`, depth: place.depth + 1, goType };
+      const [depth, goKey] = [place.depth + 1, undefined];
+      const at = { ...place, up: place, key: index, goKey, depth, goType };
       const after = this.#value(before === null ? zero(items) : before, items, at);
       if (after === before) continue;
       changed ??= [...value];
@@ -251,8 +264,9 @@ class Decoder {
 
   #wrongType(value: unknown, schema: Schema, place: Place): Mismatch {
     if (this.#words === 'restored') return new Mismatch(unrestored(value, schema));
-    const target =
-      place.goPath === '' ? 'Go value' : `Go struct field ${place.holder}.${place.goPath}`;
+    const goPath = goPathOf(place);
+    const holder = typeName(place.holder);
+    const target = goPath === '' ? 'Go value' : `Go struct field ${holder}.${goPath}`;
     return new Mismatch(
       `json: cannot unmarshal ${jsonType(value, schema)} into ${target} of type ${place.goType ?? goType(schema)}`,
     );
@@ -278,19 +292,32 @@ function isZero(value: unknown): boolean {
   return value === '' || value === 0 || value === false;
 }
 
-function join(path: string, key: string): string {
-  return path === '' ? key : `${path}.${key}`;
+/** Scalars that any value of their type is fine for and stays as it is: most of an object. */
+function isPlainly(value: unknown, { type, format, ref }: Schema): boolean {
+  if (format !== undefined || ref !== undefined) return false;
+  if (type === 'string') return typeof value === 'string';
+  return type === 'boolean' && typeof value === 'boolean';
 }
 
-function step(place: Place, key: string, { wire }: Schema): Place {
+function step(place: Place, key: string, { wire }: Schema, holder: string): Place {
   const part = wire?.inline?.[key];
-  return {
-    path: join(place.path, key),
-    goPath: join(place.goPath, part === undefined ? key : `${part}.${key}`),
-    holder: place.holder,
-    depth: place.depth + 1,
-    goType: wire?.types?.[key],
-  };
+  const goKey = part === undefined ? key : `${part}.${key}`;
+  return { up: place, key, goKey, holder, depth: place.depth + 1, goType: wire?.types?.[key] };
+}
+
+/** `spec.containers[0].name`. */
+function pathOf({ up, key }: Place): string {
+  if (up === undefined) return '';
+  const before = pathOf(up);
+  if (typeof key === 'number') return `${before}[${key}]`;
+  return before === '' ? key : `${before}.${key}`;
+}
+
+/** `spec.containers.name`. */
+function goPathOf({ up, goKey }: Place): string {
+  const before = up === undefined ? '' : goPathOf(up);
+  if (goKey === undefined) return before;
+  return before === '' ? goKey : `${before}.${goKey}`;
 }
 
 /** What a null inside a list or map stands for. */

@@ -18,16 +18,24 @@ export type Shape =
       readonly is: 'map';
       readonly fields: Readonly<Record<string, Schema>>;
       readonly values: Schema | undefined;
-      /** Steps of the fields, so that a name is not put together for each object. */
-      readonly steps: ReadonlyMap<string, string>;
+      /** Steps and schemas of the fields, so that no name is put together for each object. */
+      readonly known: ReadonlyMap<string, Field>;
       /** What is there in every object, set or not: nobody comes to own it by filling it. */
       readonly always: (key: string) => boolean;
     }
   | { readonly is: 'list'; readonly keys: readonly string[]; readonly items: Schema }
   | { readonly is: 'set' };
 
+interface Field {
+  readonly step: string;
+  readonly schema: Schema;
+}
+
 /** What only another program understands is one value. */
 const rawExtension = 'io.k8s.apimachinery.pkg.runtime.RawExtension';
+
+/** Names up to which sorting one by one is quicker. */
+const shortList = 20;
 
 const leafShape: Shape = { is: 'leaf' };
 const setShape: Shape = { is: 'set' };
@@ -64,7 +72,9 @@ function findShape(schema: Schema, definitions: Definitions): Shape {
     const listType = schema.listType ?? target.listType;
     if (listType === 'set') return setShape;
     const keys = schema.listMapKeys ?? target.listMapKeys;
-    if (listType === 'map' && keys !== undefined) return { is: 'list', keys, items: target.items };
+    if (listType === 'map' && keys !== undefined) {
+      return { is: 'list', keys: [...keys].sort(), items: target.items };
+    }
     return leafShape;
   }
   if (target.fields !== undefined || target.values !== undefined) {
@@ -80,8 +90,10 @@ function mapShape(
   values: Schema | undefined,
   always: (key: string) => boolean,
 ): Shape {
-  const steps = new Map(Object.keys(fields).map((key) => [key, `f:${key}`]));
-  return { is: 'map', fields, values, steps, always };
+  const known = new Map(
+    Object.entries(fields).map(([key, schema]) => [key, { step: `f:${key}`, schema }]),
+  );
+  return { is: 'map', fields, values, known, always };
 }
 
 function alwaysIn({ required = [], wire }: Schema): (key: string) => boolean {
@@ -94,27 +106,30 @@ function alwaysIn({ required = [], wire }: Schema): (key: string) => boolean {
 }
 
 export function fieldSchema(shape: Extract<Shape, { is: 'map' }>, key: string): Schema {
-  const named = Object.hasOwn(shape.fields, key) ? shape.fields[key] : undefined;
-  return named ?? shape.values ?? untyped;
+  return shape.known.get(key)?.schema ?? shape.values ?? untyped;
 }
 
 function fieldStep(shape: Extract<Shape, { is: 'map' }>, key: string): string {
-  return shape.steps.get(key) ?? `f:${key}`;
+  return shape.known.get(key)?.step ?? `f:${key}`;
 }
 
 export function isMembers(value: unknown): value is Members {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** `k:{"containerPort":80,"protocol":"TCP"}`; the one key that has a default gets it. */
+/**
+ * `k:{"containerPort":80,"protocol":"TCP"}`; the one key that has a default gets it. The keys come
+ * in order.
+ */
 export function keyStep(item: unknown, keys: readonly string[]): string {
-  const key: Record<string, unknown> = {};
   const members = isMembers(item) ? item : {};
-  for (const name of keys.length === 1 ? keys : [...keys].sort()) {
+  let text = '';
+  for (const name of keys) {
     const value = members[name] ?? (name === 'protocol' ? 'TCP' : undefined);
-    if (value !== undefined && value !== null) key[name] = value;
+    if (value === undefined || value === null) continue;
+    text += `${text === '' ? '' : ','}${JSON.stringify(name)}:${JSON.stringify(value)}`;
   }
-  return `k:${JSON.stringify(key)}`;
+  return `k:{${text}}`;
 }
 
 export function valueStep(item: unknown): string {
@@ -303,12 +318,13 @@ class Comparison {
     if (shape.is === 'map') {
       if (!isMembers(value)) return leaf;
       let size = 0;
-      for (const key of Object.keys(value).sort()) {
+      for (const key of inOrder(Object.keys(value))) {
         const below = value[key];
         if (below === undefined) continue;
         size += 1;
-        set[fieldStep(shape, key)] = isContainer(below)
-          ? this.#whollyNew(below, fieldSchema(shape, key))
+        const field = shape.known.get(key);
+        set[field?.step ?? `f:${key}`] = isContainer(below)
+          ? this.#whollyNew(below, field?.schema ?? shape.values ?? untyped)
           : leaf;
       }
       return size === 0 ? leaf : set;
@@ -316,12 +332,24 @@ class Comparison {
     const items = itemsByStep(value, shape);
     if (items === undefined) return leaf;
     const inner = shape.is === 'list' ? shape.items : untyped;
-    for (const step of [...items.keys()].sort()) {
+    for (const step of inOrder([...items.keys()])) {
       const item = items.get(step);
       set[step] = isContainer(item) ? this.#whollyNew(item, inner) : leaf;
     }
     return set;
   }
+}
+
+/** Sorts in place. Most lists are short and nearly in order, and sorting takes memory. */
+function inOrder(names: string[]): readonly string[] {
+  if (names.length > shortList) return names.sort();
+  for (let at = 1; at < names.length; at++) {
+    const name = names[at] ?? '';
+    let to = at;
+    for (; to > 0 && (names[to - 1] ?? '') > name; to--) names[to] = names[to - 1] ?? '';
+    names[to] = name;
+  }
+  return names;
 }
 
 /** Says where a configuration names one item twice: `.a: duplicate entries for key [name="c"]`. */

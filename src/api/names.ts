@@ -13,7 +13,9 @@ const labelRegExp = new RegExp(`^${labelPattern}$`);
 const subdomainRegExp = new RegExp(`^${subdomainPattern}$`);
 const label1035RegExp = new RegExp(`^${label1035Pattern}$`);
 const qualifiedRegExp = new RegExp(`^${qualifiedPattern}$`);
-const envNameRegExp = /^[^=]+$/;
+const qualifiedShortRegExp = new RegExp(`^(?:${subdomainPattern}/)?${qualifiedPattern}$`);
+/** From space to tilde, save `=`. */
+const envNameRegExp = /^[ -<>-~]+$/;
 const portNameRegExp = /^[-a-z0-9]+$/;
 
 const labelBytesMax = 63;
@@ -45,7 +47,11 @@ export function nameProblems(
   }
 }
 
+/** Nothing wrong, as of nearly every name. */
+const none: readonly string[] = Object.freeze([]);
+
 export function labelProblems(value: string): readonly string[] {
+  if (value.length <= labelBytesMax && labelRegExp.test(value)) return none;
   return check(value, labelBytesMax, labelRegExp, 'characters', () =>
     // What would be fine as several labels is told so.
     subdomainRegExp.test(value) ? 'must not contain dots' : labelText(),
@@ -64,6 +70,7 @@ export function subdomainProblems(
   value: string,
   { unit = 'characters' }: { readonly unit?: Unit } = {},
 ): readonly string[] {
+  if (value.length <= subdomainBytesMax && subdomainRegExp.test(value)) return none;
   return check(value, subdomainBytesMax, subdomainRegExp, unit, () =>
     patternText(
       "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
@@ -97,6 +104,8 @@ function pathSegmentProblems(
 
 /** A label or annotation key, a finalizer, a resource name: `name` or `prefix.example.com/name`. */
 export function qualifiedNameProblems(value: string): readonly string[] {
+  // So short, neither part can be too long.
+  if (value.length <= qualifiedNameBytesMax && qualifiedShortRegExp.test(value)) return none;
   const shape = (): string =>
     patternText(
       "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
@@ -129,7 +138,8 @@ export function qualifiedNameProblems(value: string): readonly string[] {
 }
 
 export function labelValueProblems(value: string): readonly string[] {
-  if (value === '') return [];
+  if (value === '') return none;
+  if (value.length <= labelValueBytesMax && qualifiedRegExp.test(value)) return none;
   return check(value, labelValueBytesMax, qualifiedRegExp, 'bytes', () =>
     patternText(
       "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
@@ -141,8 +151,7 @@ export function labelValueProblems(value: string): readonly string[] {
 
 /** Names of environment variables: printable ASCII without `=`. */
 export function envVarNameProblems(value: string): readonly string[] {
-  const printable = [...value].every((letter) => letter >= ' ' && letter <= '~');
-  if (printable && envNameRegExp.test(value)) return [];
+  if (envNameRegExp.test(value)) return none;
   return [
     "a valid environment variable name must consist only of printable ASCII characters other than '='",
   ];

@@ -73,7 +73,8 @@ function validateNamespace(
 
 export function validateLabels(labels: ObjectMeta['labels'], field: string): FieldError[] {
   const errors: FieldError[] = [];
-  for (const [key, value] of Object.entries(labels ?? {})) {
+  for (const key in labels) {
+    const value = labels[key] ?? '';
     for (const problem of qualifiedNameProblems(key)) errors.push(invalid(field, key, problem));
     for (const problem of labelValueProblems(value)) errors.push(invalid(field, value, problem));
   }
@@ -86,7 +87,8 @@ export function validateAnnotations(
 ): FieldError[] {
   const errors: FieldError[] = [];
   let bytes = 0;
-  for (const [key, value] of Object.entries(annotations ?? {})) {
+  for (const key in annotations) {
+    const value = annotations[key] ?? '';
     for (const problem of qualifiedNameProblems(key.toLowerCase())) {
       errors.push(invalid(field, key, problem));
     }

@@ -18,10 +18,12 @@ export interface Quantity {
 }
 
 const nanoPerUnit = 1_000_000_000n;
+const [zero, nine] = [0x30, 0x39];
 /** Larger amounts are stored as this one: 2⁶³ − 1. */
 const unitsMax = 2n ** 63n - 1n;
 const shape = /^([+-]?)(\d+\.?\d*|\.\d+)([eE][+-]?\d+|[KMGTPE]i|[numkMGTPE]|)$/;
-const simple = /^(\d{1,9})(m|Ki|Mi|Gi|)$/;
+/** Digits of the usual short forms: `100m`, `64Mi`, `2`. */
+const simpleDigitsMax = 9;
 
 export const quantityProblem =
   "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
@@ -111,10 +113,43 @@ export function canonicalQuantity(text: string): string | undefined {
 
 /** A usual short form that no larger suffix could take: `100m`, `64Mi`, not `1000m` or `1024Mi`. */
 function isPlainlyCanonical(text: string): boolean {
-  const match = simple.exec(text);
-  if (match === null || text.startsWith('0')) return false;
-  const [, digits, suffix = ''] = match;
-  return Number(digits) % (suffix.endsWith('i') ? 1024 : 1000) !== 0;
+  const end = digitsOf(text);
+  const unit = unitOf(text, end);
+  if (unit === undefined || text.startsWith('0')) return false;
+  return countOf(text, end) % (unit > 1 ? 1024 : 1000) !== 0;
+}
+
+/** How many digits a text begins with. */
+function digitsOf(text: string): number {
+  let end = 0;
+  while (end < text.length && text.charCodeAt(end) >= zero && text.charCodeAt(end) <= nine) {
+    end += 1;
+  }
+  return end;
+}
+
+/** The number that they are; without a piece of text of its own, since every pod has some. */
+function countOf(text: string, end: number): number {
+  let count = 0;
+  for (let at = 0; at < end; at++) count = count * 10 + text.charCodeAt(at) - zero;
+  return count;
+}
+
+/** What one is worth by the rest of a usual short form; undefined of any other text. */
+function unitOf(text: string, end: number): number | undefined {
+  if (end === 0 || end > simpleDigitsMax) return undefined;
+  switch (text.length - end) {
+    case 0:
+      return 1;
+    case 1:
+      return text.endsWith('m') ? 0.001 : undefined;
+    case 2:
+      if (text.endsWith('Mi')) return 1024 ** 2;
+      if (text.endsWith('Gi')) return 1024 ** 3;
+      return text.endsWith('Ki') ? 1024 : undefined;
+    default:
+      return undefined;
+  }
 }
 
 /** Whole units, rounded up. */
@@ -133,28 +168,20 @@ export function quantityMilliValue(text: string): number {
 
 /** The usual short forms without big integers; exact below 2⁵³ thousandths. */
 function quickly(text: string): number | undefined {
-  const match = simple.exec(text);
-  if (match === null) return undefined;
-  const count = Number(match[1]);
-  switch (match[2]) {
-    case '':
-      return count;
-    case 'm':
-      return count / 1000;
-    case 'Ki':
-      return count * 1024;
-    case 'Mi':
-      return count * 1024 ** 2;
-    default:
-      return count < 1024 ? count * 1024 ** 3 : undefined;
-  }
+  const end = digitsOf(text);
+  const unit = unitOf(text, end);
+  if (unit === undefined) return undefined;
+  const count = countOf(text, end);
+  if (unit < 1) return count / 1000;
+  return unit === 1024 ** 3 && count >= 1024 ? undefined : count * unit;
 }
 
 /** Negative, zero or positive, as of a − b. */
 export function compareQuantities(a: string, b: string): number {
   if (a === b) return 0;
   // Of so few digits, numbers are in the order of what they stand for.
-  const [quickA, quickB] = [quickly(a), quickly(b)];
+  const quickA = quickly(a);
+  const quickB = quickly(b);
   if (quickA !== undefined && quickB !== undefined) return Math.sign(quickA - quickB);
   const difference = quantity(a).nano - quantity(b).nano;
   if (difference === 0n) return 0;

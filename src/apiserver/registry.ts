@@ -65,7 +65,10 @@ export function encodeStored(resource: Resource, hub: KubeObject): Uint8Array {
     metadata: meta,
     ...rest,
   });
-  return Buffer.from(text);
+  // Memory of its own, as the store keeps it.
+  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
+  bytes.write(text);
+  return bytes;
 }
 
 /**

@@ -38,8 +38,12 @@ export function systemRandom(): Random {
     return pool.subarray(used - length, used);
   };
   const word = (): number => {
-    const b = bytes(4);
-    return new DataView(b.buffer, b.byteOffset, 4).getUint32(0);
+    if (used + 4 > pool.length) {
+      pool = randomBytes(4096);
+      used = 0;
+    }
+    used += 4;
+    return pool.readUInt32BE(used - 4);
   };
   return make(word, bytes);
 }
@@ -61,8 +65,7 @@ export function seededRandom(seed: number): Random {
   return make(word, (length) => Uint8Array.from({ length }, () => word() & 255));
 }
 
-/** Where the dashes of a UUID stand, and the digits of each byte. */
-const dashes: ReadonlySet<number> = new Set([8, 13, 18, 23]);
+/** Digits of each byte of a UUID. */
 const digits = Buffer.from('0123456789abcdef');
 
 function make(word: () => number, bytes: (length: number) => Uint8Array): Random {
@@ -74,10 +77,12 @@ function make(word: () => number, bytes: (length: number) => Uint8Array): Random
     uuid: () => {
       // One flat text: pieces put together stay pieces, and ids are kept for long.
       let at = 0;
-      for (const [index, byte] of bytes(16).entries()) {
+      const chance = bytes(16);
+      for (let index = 0; index < 16; index++) {
+        const byte = chance[index] ?? 0;
         const value =
           index === 6 ? (byte & 0x0f) | 0x40 : index === 8 ? (byte & 0x3f) | 0x80 : byte;
-        if (dashes.has(at)) text[at++] = 0x2d;
+        if (at === 8 || at === 13 || at === 18 || at === 23) text[at++] = 0x2d;
         text[at++] = digits[value >> 4] ?? 0;
         text[at++] = digits[value & 15] ?? 0;
       }

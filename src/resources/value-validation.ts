@@ -45,7 +45,8 @@ export function validatePortOrName(port: number | string | undefined, field: str
 export function validateLocalPath(path: string, field: string): FieldError[] {
   const errors: FieldError[] = [];
   if (path.startsWith('/')) errors.push(invalid(field, path, 'must be a relative path'));
-  if (path.split('/').includes('..')) errors.push(invalid(field, path, "must not contain '..'"));
+  if (path.includes('..') && path.split('/').includes('..'))
+    errors.push(invalid(field, path, "must not contain '..'"));
   return errors;
 }
 

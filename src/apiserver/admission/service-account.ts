@@ -8,7 +8,14 @@
  */
 import type { KubeObject } from '#api/object.ts';
 import { nameSuffix, type Random } from '#kit/random.ts';
-import type { Container, Pod, PodSpec, ServiceAccount, Volume } from '#resources/types/core-v1.ts';
+import type {
+  Container,
+  Pod,
+  PodSpec,
+  ProjectedVolumeSource,
+  ServiceAccount,
+  Volume,
+} from '#resources/types/core-v1.ts';
 import type { Store } from '#store';
 import { decodeEntry, registryRoot } from '../registry.ts';
 import { secretNames } from './pod-references.ts';
@@ -178,24 +185,21 @@ function withToken(spec: PodSpec, random: Random): PodSpec {
 }
 
 function tokenVolume(name: string): Volume {
-  return {
-    name,
-    projected: {
-      sources: [
-        { serviceAccountToken: { expirationSeconds: tokenSeconds, path: 'token' } },
-        { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
-        {
-          downwardAPI: {
-            items: [
-              {
-                path: 'namespace',
-                fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.namespace' },
-              },
-            ],
-          },
-        },
-      ],
-      defaultMode: 0o644,
-    },
-  };
+  return { name, projected: tokenFiles };
 }
+
+/** The same in every pod. */
+const tokenFiles: ProjectedVolumeSource = {
+  sources: [
+    { serviceAccountToken: { expirationSeconds: tokenSeconds, path: 'token' } },
+    { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
+    {
+      downwardAPI: {
+        items: [
+          { path: 'namespace', fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.namespace' } },
+        ],
+      },
+    },
+  ],
+  defaultMode: 0o644,
+};

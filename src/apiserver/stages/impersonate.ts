@@ -20,7 +20,7 @@ export function impersonate(
 ): Identity {
   const name = headers['impersonate-user'];
   if (name === undefined) {
-    if (!Object.keys(headers).some((header) => header.startsWith(prefix))) return identity;
+    if (!hasPrefixed(headers)) return identity;
     throw badRequest('requested impersonation of groups or extra without impersonating a user');
   }
   const groups = (headers['impersonate-group'] ?? '')
@@ -35,6 +35,11 @@ export function impersonate(
     throw badRequest('impersonation of extra fields is not supported');
   }
   return withAuthenticatedGroup({ name, groups, ...(uid === undefined ? {} : { uid }) });
+}
+
+function hasPrefixed(headers: PlainRequest['headers']): boolean {
+  for (const header in headers) if (header.startsWith(prefix)) return true;
+  return false;
 }
 
 function check(

@@ -42,18 +42,17 @@ export function managerOf({ info, request }: Pick<Call, 'info' | 'request'>): st
 
 /** Entries that a client has written by hand. */
 export function validateManagedFields({ managedFields = [] }: ObjectMeta): readonly FieldError[] {
-  return managedFields.flatMap(({ manager = '', subresource = '' }, index) => {
+  const errors: FieldError[] = [];
+  for (const [index, { manager = '', subresource = '' }] of managedFields.entries()) {
     const at = `metadata.managedFields[${index}]`;
-    const tooLongFields = [
-      ...(Buffer.byteLength(manager) > managerLengthMax
-        ? [tooLong(`${at}.manager`, managerLengthMax)]
-        : []),
-      ...(Buffer.byteLength(subresource) > subresourceLengthMax
-        ? [tooLong(`${at}.subresource`, subresourceLengthMax)]
-        : []),
-    ];
-    return tooLongFields;
-  });
+    if (Buffer.byteLength(manager) > managerLengthMax) {
+      errors.push(tooLong(`${at}.manager`, managerLengthMax));
+    }
+    if (Buffer.byteLength(subresource) > subresourceLengthMax) {
+      errors.push(tooLong(`${at}.subresource`, subresourceLengthMax));
+    }
+  }
+  return errors;
 }
 
 export function withoutManagedFields<T extends KubeObject>(object: T): T {

@@ -63,9 +63,11 @@ export function validateInitContainers(
   volumes: Volumes,
   field: string,
 ): FieldError[] {
+  const { initContainers = [] } = spec;
   const errors: FieldError[] = [];
+  if (initContainers.length === 0) return errors;
   const names = new Set(spec.containers?.map(({ name }) => name));
-  for (const [index, container] of (spec.initContainers ?? []).entries()) {
+  for (const [index, container] of initContainers.entries()) {
     const at = `${field}[${index}]`;
     errors.push(...validateContainer(container, volumes, at, spec));
     if (container.name && names.has(container.name)) {
@@ -94,10 +96,12 @@ export function validateEphemeralContainers(
   volumes: Volumes,
   field: string,
 ): FieldError[] {
+  const { ephemeralContainers = [] } = spec;
   const errors: FieldError[] = [];
+  if (ephemeralContainers.length === 0) return errors;
   const others = [...(spec.containers ?? []), ...(spec.initContainers ?? [])];
   const names = new Set(others.map(({ name }) => name));
-  for (const [index, container] of (spec.ephemeralContainers ?? []).entries()) {
+  for (const [index, container] of ephemeralContainers.entries()) {
     const at = `${field}[${index}]`;
     errors.push(...validateContainer(container, volumes, at, spec));
     if (names.has(container.name)) errors.push(duplicate(`${at}.name`, container.name));
@@ -150,17 +154,17 @@ function validateContainer(
     ...validateEnvFrom(container.envFrom ?? [], `${field}.envFrom`),
     ...validateMounts(container, volumes, field),
     ...validateChoice(imagePullPolicy, pullPolicies, `${field}.imagePullPolicy`),
-    ...validateResources(container.resources ?? {}, `${field}.resources`),
+    ...validateResources(container.resources, `${field}.resources`),
     ...validateSecurityContext(container, `${field}.securityContext`),
   );
-  const choices = ['Always', 'Never', 'OnFailure'];
-  if (restartPolicy !== undefined && !choices.includes(restartPolicy)) {
-    errors.push(notSupported(`${field}.restartPolicy`, restartPolicy, choices));
+  if (restartPolicy !== undefined && !restartPolicies.includes(restartPolicy)) {
+    errors.push(notSupported(`${field}.restartPolicy`, restartPolicy, restartPolicies));
   }
   errors.push(...validateResizePolicy(container, spec, `${field}.resizePolicy`));
   return errors;
 }
 
+const restartPolicies = ['Always', 'Never', 'OnFailure'];
 const resizable = ['cpu', 'memory'];
 const resizePolicies = ['NotRequired', 'RestartContainer'];
 
@@ -170,6 +174,7 @@ function validateResizePolicy(
   field: string,
 ): FieldError[] {
   const errors: FieldError[] = [];
+  if (resizePolicy.length === 0) return errors;
   const names = new Set<string>();
   for (const [index, { resourceName, restartPolicy }] of resizePolicy.entries()) {
     if (names.has(resourceName)) errors.push(duplicate(`${field}[${index}]`, resourceName));
@@ -253,6 +258,7 @@ function validateMounts(
       errors.push(forbidden(`${field}.volumeMounts.mountPropagation`, detail));
     }
   }
+  if (volumeDevices.length === 0) return errors;
   return [...errors, ...validateDevices(volumeDevices, volumes, `${field}.volumeDevices`)];
 }
 
@@ -303,20 +309,20 @@ function validateSubPaths({ subPath, subPathExpr }: VolumeMount, field: string) 
   return errors;
 }
 
-const mountChoices = {
-  mountPropagation: ['Bidirectional', 'HostToContainer', 'None'],
-  recursiveReadOnly: ['Disabled', 'Enabled', 'IfPossible'],
-} as const;
+const mountChoices: readonly ['mountPropagation' | 'recursiveReadOnly', readonly string[]][] = [
+  ['mountPropagation', ['Bidirectional', 'HostToContainer', 'None']],
+  ['recursiveReadOnly', ['Disabled', 'Enabled', 'IfPossible']],
+];
 
 /** Upstream does not say in which of the mounts. */
 function validateModes(mount: VolumeMount, field: string): FieldError[] {
-  const names = ['mountPropagation', 'recursiveReadOnly'] as const;
-  return names.flatMap((name) => {
+  const errors: FieldError[] = [];
+  for (const [name, choices] of mountChoices) {
     const value = mount[name];
-    const choices: readonly string[] = mountChoices[name];
-    if (value === undefined || choices.includes(value)) return [];
-    return [notSupported(`${field}.${name}`, value, choices)];
-  });
+    if (value === undefined || choices.includes(value)) continue;
+    errors.push(notSupported(`${field}.${name}`, value, choices));
+  }
+  return errors;
 }
 
 function validateSecurityContext(

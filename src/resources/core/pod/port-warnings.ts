@@ -18,21 +18,25 @@ interface Known {
 export function portWarnings(containers: readonly Placed[]): string[] {
   const warnings: string[] = [];
   const known = new Map<string, Known[]>();
-  for (const { port, at } of portsOf(containers)) {
+  const ports = portsOf(containers);
+  for (const { port, at } of ports) {
     const { containerPort, protocol = 'TCP', hostIP = '', hostPort = 0 } = port;
     if (hostIP !== '' && hostPort === 0) {
       warnings.push(`${at}: hostIP set without hostPort: ${described(port)}`);
     }
     const key = `${containerPort}/${protocol}`;
-    const others = known.get(key) ?? [];
-    for (const other of others) {
+    const others = known.get(key);
+    for (const other of others ?? []) {
       const text = relation(port, other.port);
       if (text !== undefined) warnings.push(`${at}: ${text} port definition with ${other.at}`);
     }
-    known.set(key, [...others, { port, at }]);
+    if (others === undefined) known.set(key, [{ port, at }]);
+    else others.push({ port, at });
   }
+  // One repeats nothing.
+  if (ports.length < 2) return warnings;
   const names = new Map<string, string>();
-  for (const { port, at } of portsOf(containers)) {
+  for (const { port, at } of ports) {
     const { name = '' } = port;
     if (name === '') continue;
     const first = names.get(name);

@@ -13,16 +13,19 @@ const hugePages = 'hugepages-';
 type Amounts = Readonly<Record<string, string>>;
 
 export function validateResources(
-  { limits = {}, requests = {} }: ResourceRequirements,
+  resources: ResourceRequirements | undefined,
   field: string,
 ): FieldError[] {
   const errors: FieldError[] = [];
+  if (resources === undefined) return errors;
+  const { limits = {}, requests = {} } = resources;
   const limitsAt = `${field}.limits`;
   const requestsAt = `${field}.requests`;
-  for (const [name, amount] of Object.entries(limits)) {
-    errors.push(...validateAmount(name, amount, `${limitsAt}[${name}]`));
+  for (const name in limits) {
+    errors.push(...validateAmount(name, limits[name] ?? '0', `${limitsAt}[${name}]`));
   }
-  for (const [name, amount] of Object.entries(requests)) {
+  for (const name in requests) {
+    const amount = requests[name] ?? '0';
     errors.push(...validateAmount(name, amount, `${requestsAt}[${name}]`));
     const limit = Object.hasOwn(limits, name) ? limits[name] : undefined;
     if (limit !== undefined) {
@@ -36,7 +39,8 @@ export function validateResources(
 }
 
 function validateAmount(name: string, amount: string, at: string): FieldError[] {
-  const errors = resourceNameProblems(name).map((problem) => invalid(at, name, problem));
+  const errors: FieldError[] = [];
+  for (const problem of resourceNameProblems(name)) errors.push(invalid(at, name, problem));
   if (compareQuantities(amount, '0') < 0) {
     errors.push(invalid(at, amount, 'must be greater than or equal to 0'));
   }
@@ -58,9 +62,13 @@ function validateRequest(name: string, request: string, limit: string, at: strin
 
 /** Huge pages make no sense for a container without cpu or memory. */
 function validateHugePages(limits: Amounts, requests: Amounts, field: string): FieldError[] {
-  const names = [...Object.keys(limits), ...Object.keys(requests)];
-  if (!names.some((name) => name.startsWith(hugePages))) return [];
-  if (names.includes('cpu') || names.includes('memory')) return [];
+  const has = (is: (name: string) => boolean): boolean => {
+    for (const name in limits) if (is(name)) return true;
+    for (const name in requests) if (is(name)) return true;
+    return false;
+  };
+  if (!has((name) => name.startsWith(hugePages))) return [];
+  if (has((name) => name === 'cpu' || name === 'memory')) return [];
   return [forbidden(field, 'HugePages require cpu or memory')];
 }
 

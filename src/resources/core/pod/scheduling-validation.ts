@@ -31,9 +31,11 @@ export function validateTolerations(
   tolerations: readonly Toleration[],
   field: string,
 ): FieldError[] {
-  return tolerations.flatMap((toleration, index) =>
-    validateToleration(toleration, `${field}[${index}]`),
-  );
+  const errors: FieldError[] = [];
+  for (const [index, toleration] of tolerations.entries()) {
+    errors.push(...validateToleration(toleration, `${field}[${index}]`));
+  }
+  return errors;
 }
 
 function validateToleration(toleration: Toleration, field: string): FieldError[] {

@@ -21,10 +21,11 @@ import {
   validateTopologySpread,
 } from './scheduling-validation.ts';
 import { validateProfiles } from './security-profiles.ts';
-import { soundVolumes, validateVolumes } from './volume-validation.ts';
+import { examineVolumes } from './volume-validation.ts';
 
 const restartPolicies = ['Always', 'OnFailure', 'Never'];
 const groupsPolicies = ['Merge', 'Strict'];
+const preemptionPolicies = ['PreemptLowerPriority', 'Never'];
 const dnsPolicies = ['ClusterFirstWithHostNet', 'ClusterFirst', 'Default', 'None'];
 const sysctlPattern = '^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$';
 const sysctlName = new RegExp(sysctlPattern);
@@ -53,13 +54,13 @@ export function validatePodTemplate(template: PodTemplateSpec, field: string): F
 }
 
 export function validatePodSpec(spec: PodSpec, field: string): FieldError[] {
-  const volumes = soundVolumes(spec.volumes ?? []);
+  const { errors, sound } = examineVolumes(spec.volumes ?? [], `${field}.volumes`);
   return [
-    ...validateVolumes(spec.volumes ?? [], `${field}.volumes`),
-    ...validateContainers(spec, volumes, `${field}.containers`),
-    ...validateInitContainers(spec, volumes, `${field}.initContainers`),
-    ...validateEphemeralContainers(spec, volumes, `${field}.ephemeralContainers`),
-    ...validateResources(spec.resources ?? {}, `${field}.resources`),
+    ...errors,
+    ...validateContainers(spec, sound, `${field}.containers`),
+    ...validateInitContainers(spec, sound, `${field}.initContainers`),
+    ...validateEphemeralContainers(spec, sound, `${field}.ephemeralContainers`),
+    ...validateResources(spec.resources, `${field}.resources`),
     ...validateChoice(spec.restartPolicy, restartPolicies, `${field}.restartPolicy`),
     ...validateChoice(spec.dnsPolicy, dnsPolicies, `${field}.dnsPolicy`),
     ...validateLabels(spec.nodeSelector, `${field}.nodeSelector`),
@@ -82,7 +83,6 @@ function validateSecurityContext(
   { securityContext, hostPID, shareProcessNamespace }: PodSpec,
   field: string,
 ) {
-  const errors: FieldError[] = [];
   const {
     fsGroup,
     runAsUser,
@@ -91,16 +91,14 @@ function validateSecurityContext(
     supplementalGroupsPolicy: groupsPolicy,
     sysctls = [],
   } = securityContext ?? {};
-  const ids: [string, number | undefined][] = [
-    ['fsGroup', fsGroup],
-    ['runAsUser', runAsUser],
-    ['runAsGroup', runAsGroup],
-    ...supplementalGroups.map((group, index): [string, number] => [
-      `supplementalGroups[${index}]`,
-      group,
-    ]),
+  const errors = [
+    ...validateId(fsGroup, `${field}.fsGroup`),
+    ...validateId(runAsUser, `${field}.runAsUser`),
+    ...validateId(runAsGroup, `${field}.runAsGroup`),
   ];
-  for (const [name, id] of ids) errors.push(...validateId(id, `${field}.${name}`));
+  for (const [index, group] of supplementalGroups.entries()) {
+    errors.push(...validateId(group, `${field}.supplementalGroups[${index}]`));
+  }
   errors.push(...validateProfiles(securityContext ?? {}, field));
   if (groupsPolicy !== undefined && !groupsPolicies.includes(groupsPolicy)) {
     errors.push(notSupported(`${field}.supplementalGroupsPolicy`, groupsPolicy, groupsPolicies));
@@ -109,6 +107,7 @@ function validateSecurityContext(
     const detail = 'ShareProcessNamespace and HostPID cannot both be enabled';
     errors.push(invalid(`${field}.shareProcessNamespace`, true, detail));
   }
+  if (sysctls.length === 0) return errors;
   const names = new Set<string>();
   for (const [index, { name }] of sysctls.entries()) {
     if (!name) errors.push(required(`${field}.sysctls[${index}].name`));
@@ -128,6 +127,7 @@ function validateDNSConfig(
   field: string,
 ): FieldError[] {
   const errors: FieldError[] = [];
+  if (config === undefined && dnsPolicy !== 'None') return errors;
   const { nameservers = [], searches = [], options = [] } = config ?? {};
   if (dnsPolicy === 'None' && nameservers.length === 0) {
     const detail = 'must provide at least one DNS nameserver when `dnsPolicy` is None';
@@ -164,6 +164,7 @@ function validateGates({ readinessGates = [], schedulingGates = [] }: PodSpec, f
       errors.push(invalid(at, conditionType, problem));
     }
   }
+  if (schedulingGates.length === 0) return errors;
   const seen = new Set<string>();
   for (const [index, { name }] of schedulingGates.entries()) {
     const at = `${field}.schedulingGates[${index}]`;
@@ -174,17 +175,18 @@ function validateGates({ readinessGates = [], schedulingGates = [] }: PodSpec, f
   return errors;
 }
 
+const nameRules = [
+  ['serviceAccountName', subdomainProblems],
+  ['nodeName', subdomainProblems],
+  ['hostname', labelProblems],
+  ['subdomain', labelProblems],
+  ['priorityClassName', subdomainProblems],
+  ['runtimeClassName', subdomainProblems],
+] as const;
+
 function validateNames(spec: PodSpec, field: string): FieldError[] {
   const errors: FieldError[] = [];
-  const rules = [
-    ['serviceAccountName', subdomainProblems],
-    ['nodeName', subdomainProblems],
-    ['hostname', labelProblems],
-    ['subdomain', labelProblems],
-    ['priorityClassName', subdomainProblems],
-    ['runtimeClassName', subdomainProblems],
-  ] as const;
-  for (const [name, problemsOf] of rules) {
+  for (const [name, problemsOf] of nameRules) {
     const value = spec[name];
     if (!value) continue;
     for (const problem of problemsOf(value))
@@ -213,9 +215,9 @@ function validateRest(spec: PodSpec, field: string): FieldError[] {
     const detail = `must be between 1 and ${int32Max}, inclusive`;
     errors.push(invalid(`${field}.activeDeadlineSeconds`, deadline, detail));
   }
-  if (preemptionPolicy && !['PreemptLowerPriority', 'Never'].includes(preemptionPolicy)) {
-    const choices = ['PreemptLowerPriority', 'Never'];
-    errors.push(notSupported(`${field}.preemptionPolicy`, preemptionPolicy, choices));
+  if (preemptionPolicy && !preemptionPolicies.includes(preemptionPolicy)) {
+    const at = `${field}.preemptionPolicy`;
+    errors.push(notSupported(at, preemptionPolicy, preemptionPolicies));
   }
   if (os !== undefined && !['linux', 'windows'].includes(os.name)) {
     errors.push(

@@ -44,43 +44,47 @@ const downwardFieldPaths = [
   'metadata.uid',
 ];
 
-/** Those that containers can mount: what is wrong with the others hides them. */
-export function soundVolumes(volumes: readonly Volume[]): ReadonlyMap<string, Volume> {
-  const sound = volumes.filter(
-    (volume) => validateSource(volume, '').length === 0 && labelProblems(volume.name).length === 0,
-  );
-  return new Map(sound.map((volume) => [volume.name, volume]));
+export interface ExaminedVolumes {
+  readonly errors: readonly FieldError[];
+  /** Those that containers can mount: what is wrong with the others hides them. */
+  readonly sound: ReadonlyMap<string, Volume>;
 }
 
-export function validateVolumes(volumes: readonly Volume[], field: string): FieldError[] {
+export function examineVolumes(volumes: readonly Volume[], field: string): ExaminedVolumes {
   const errors: FieldError[] = [];
+  const sound = new Map<string, Volume>();
   const names = new Set<string>();
   for (const [index, volume] of volumes.entries()) {
     const at = `${field}[${index}]`;
-    errors.push(...validateSource(volume, at));
+    const own = validateSource(volume, at);
+    errors.push(...own);
+    const problems = labelProblems(volume.name);
+    if (own.length + problems.length === 0) sound.set(volume.name, volume);
     if (!volume.name) errors.push(required(`${at}.name`));
     else {
-      for (const problem of labelProblems(volume.name)) {
-        errors.push(invalid(`${at}.name`, volume.name, problem));
-      }
+      for (const problem of problems) errors.push(invalid(`${at}.name`, volume.name, problem));
       if (names.has(volume.name)) errors.push(duplicate(`${at}.name`, volume.name));
     }
     names.add(volume.name);
   }
-  return errors;
+  return { errors, sound };
 }
 
 function validateSource(volume: Volume, field: string): FieldError[] {
   const errors: FieldError[] = [];
-  const sources = Object.entries(volume)
-    .filter(([name, source]) => name !== 'name' && source !== undefined)
-    .map(([name]) => name);
+  const sources = namesOf(volume).filter((name) => name !== 'name');
   if (sources.length === 0) return [required(field, 'must specify a volume type')];
   for (const extra of sources.slice(1)) {
     errors.push(forbidden(`${field}.${extra}`, 'may not specify more than 1 volume type'));
   }
   if (sources.length > 1) return errors;
   return [...errors, ...validateFileSource(volume, field), ...validateOtherSource(volume, field)];
+}
+
+/** Members that are there. */
+function namesOf(object: object): readonly string[] {
+  const members = object as Readonly<Record<string, unknown>>;
+  return Object.keys(object).filter((name) => members[name] !== undefined);
 }
 
 function validateFileSource(volume: Volume, field: string): FieldError[] {
@@ -208,32 +212,26 @@ function validateDownwardFile(file: DownwardAPIVolumeFile, field: string): Field
 
 function validateProjected(source: ProjectedVolumeSource, field: string): FieldError[] {
   const errors = validateMode(source.defaultMode, `${field}.defaultMode`);
-  for (const [index, projection] of (source.sources ?? []).entries()) {
+  const { sources = [] } = source;
+  for (const [index, projection] of sources.entries()) {
     errors.push(...validateProjection(projection, `${field}.sources[${index}]`));
   }
   const taken = new Set<string>();
-  for (const projection of source.sources ?? []) {
-    const { secret, configMap, downwardAPI } = projection;
-    const files = [
-      ...(secret?.items ?? []).map(({ path }) => ({ path, shown: secret?.name ?? '' })),
-      ...(configMap?.items ?? []).map(({ path }) => ({ path, shown: configMap?.name ?? '' })),
-      ...(downwardAPI?.items ?? []).map(({ path }) => ({ path, shown: path })),
-    ];
-    for (const { path, shown } of files) {
-      if (path && taken.has(path))
-        errors.push(invalid(field, shown, 'conflicting duplicate paths'));
-      taken.add(path);
-    }
+  const take = (path: string, shown: string): void => {
+    if (path && taken.has(path)) errors.push(invalid(field, shown, 'conflicting duplicate paths'));
+    taken.add(path);
+  };
+  for (const { secret, configMap, downwardAPI } of sources) {
+    for (const { path } of secret?.items ?? []) take(path, secret?.name ?? '');
+    for (const { path } of configMap?.items ?? []) take(path, configMap?.name ?? '');
+    for (const { path } of downwardAPI?.items ?? []) take(path, path);
   }
   return errors;
 }
 
 function validateProjection(projection: VolumeProjection, field: string): FieldError[] {
   const errors: FieldError[] = [];
-  const names = Object.entries(projection)
-    .filter(([, source]) => source !== undefined)
-    .map(([name]) => name);
-  for (const extra of names.slice(1)) {
+  for (const extra of namesOf(projection).slice(1)) {
     errors.push(
       forbidden(`${field}.${extra}`, 'may not specify more than 1 volume type per source'),
     );

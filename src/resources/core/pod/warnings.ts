@@ -47,14 +47,14 @@ export function workloadNameWarnings(name: string | undefined): string[] {
 
 type Meta = Pick<Pod['metadata'], 'annotations'>;
 
-const oldAnnotations: Readonly<Record<string, string>> = {
+const oldAnnotations = Object.entries({
   'scheduler.alpha.kubernetes.io/critical-pod':
     'non-functional in v1.16+; use the "priorityClassName" field instead',
   'security.alpha.kubernetes.io/sysctls':
     'non-functional in v1.11+; use the "sysctls" field instead',
   'security.alpha.kubernetes.io/unsafe-sysctls':
     'non-functional in v1.11+; use the "sysctls" field instead',
-};
+});
 
 const seccompKey = 'seccomp.security.alpha.kubernetes.io/pod';
 const containerSeccompKey = 'container.seccomp.security.alpha.kubernetes.io/';
@@ -66,14 +66,16 @@ function specWarnings(spec: PodSpec, { annotations = {} }: Meta, root: string): 
   const at = `${root}spec`;
   const annotation = (key: string): string => `${root}metadata.annotations[${key}]`;
   const warnings = [...placeWarnings(spec, at)];
-  for (const [key, text] of Object.entries(oldAnnotations)) {
+  for (const [key, text] of oldAnnotations) {
     if (annotations[key] !== undefined) warnings.push(`${annotation(key)}: ${text}`);
   }
   for (const [index, volume] of (spec.volumes ?? []).entries()) {
     warnings.push(...volumeWarnings(volume, `${at}.volumes[${index}]`));
   }
   warnings.push(...projectionWarnings(spec.volumes ?? []), ...duplicateWarnings(spec, at));
-  warnings.push(...fractionWarnings(spec.overhead, `${at}.overhead`));
+  if (spec.overhead !== undefined) {
+    warnings.push(...fractionWarnings(spec.overhead, `${at}.overhead`));
+  }
   if (spec.securityContext?.seccompProfile === undefined && annotations[seccompKey] !== undefined) {
     warnings.push(`${annotation(seccompKey)}: ${seccompText}`);
   }
@@ -130,7 +132,7 @@ function placeWarnings(spec: PodSpec, at: string): string[] {
   return warnings;
 }
 
-const oldVolumes: Readonly<Record<string, string>> = {
+const oldVolumes = Object.entries({
   photonPersistentDisk: 'deprecated in v1.11, non-functional in v1.16+',
   gitRepo: 'deprecated in v1.11, and disabled by default in v1.33+',
   scaleIO: 'deprecated in v1.16, non-functional in v1.22+',
@@ -140,14 +142,15 @@ const oldVolumes: Readonly<Record<string, string>> = {
   glusterfs: 'deprecated in v1.25, non-functional in v1.26+',
   cephfs: 'deprecated in v1.28, non-functional in v1.31+',
   rbd: 'deprecated in v1.28, non-functional in v1.31+',
-};
+});
 
 function volumeWarnings(volume: Volume, field: string): string[] {
   const warnings: string[] = [];
-  for (const [type, text] of Object.entries(oldVolumes)) {
+  for (const [type, text] of oldVolumes) {
+    if (!(type in volume)) continue;
     // Upstream spells this one in another way than the field.
     const shown = type === 'storageos' ? 'storageOS' : type;
-    if (type in volume) warnings.push(`${field}.${shown}: ${text}`);
+    warnings.push(`${field}.${shown}: ${text}`);
   }
   const claim = volume.ephemeral?.volumeClaimTemplate?.spec;
   if (claim === undefined) return warnings;
@@ -156,11 +159,14 @@ function volumeWarnings(volume: Volume, field: string): string[] {
 }
 
 function projectionWarnings(volumes: readonly Volume[]): string[] {
-  return volumes.flatMap(({ name, projected }) =>
-    (projected?.sources ?? [])
-      .filter((source) => Object.keys(source).length === 0)
-      .map(() => `volume "${name}" (Projected) has no sources provided`),
-  );
+  const warnings: string[] = [];
+  for (const { name, projected } of volumes) {
+    for (const source of projected?.sources ?? []) {
+      if (Object.keys(source).length > 0) continue;
+      warnings.push(`volume "${name}" (Projected) has no sources provided`);
+    }
+  }
+  return warnings;
 }
 
 type Amounts = Readonly<Record<string, string>> | undefined;
@@ -171,25 +177,26 @@ export function storageWarnings(
   field: string,
 ): string[] {
   return [
-    ...fractions(resources?.requests, ['storage'], `${field}.requests`),
-    ...fractions(resources?.limits, ['storage'], `${field}.limits`),
+    ...fractions(resources?.requests, 'storage', `${field}.requests`),
+    ...fractions(resources?.limits, 'storage', `${field}.limits`),
   ];
 }
 
 function fractionWarnings(amounts: Amounts, field: string): string[] {
-  return fractions(amounts, ['memory', 'ephemeral-storage'], field);
+  return ofBytes.flatMap((name) => fractions(amounts, name, field));
 }
 
-function fractions(amounts: Amounts, names: readonly string[], field: string): string[] {
-  return names.flatMap((name) => {
-    const amount = amounts?.[name];
-    if (amount === undefined || quantityMilliValue(amount) % 1000 === 0) return [];
-    return [`${field}[${name}]: fractional byte value "${amount}" is invalid, must be an integer`];
-  });
+const ofBytes = ['memory', 'ephemeral-storage'];
+
+function fractions(amounts: Amounts, name: string, field: string): string[] {
+  const amount = amounts?.[name];
+  if (amount === undefined || quantityMilliValue(amount) % 1000 === 0) return [];
+  return [`${field}[${name}]: fractional byte value "${amount}" is invalid, must be an integer`];
 }
 
 function duplicateWarnings({ hostAliases = [], imagePullSecrets = [] }: PodSpec, at: string) {
   const warnings: string[] = [];
+  if (hostAliases.length + imagePullSecrets.length === 0) return warnings;
   const addresses = new Set<string>();
   for (const [index, { ip }] of hostAliases.entries()) {
     if (addresses.has(ip)) warnings.push(`${at}.hostAliases[${index}].ip: duplicate ip "${ip}"`);
@@ -211,10 +218,12 @@ function duplicateWarnings({ hostAliases = [], imagePullSecrets = [] }: PodSpec,
 function containerWarnings({ resources, env = [] }: Container, field: string): readonly string[] {
   const { limits, requests } = resources ?? {};
   const warnings: string[] = [];
-  for (const name of ['memory', 'ephemeral-storage']) {
-    warnings.push(...fractions(limits, [name], `${field}.resources.limits`));
-    warnings.push(...fractions(requests, [name], `${field}.resources.requests`));
+  for (const name of ofBytes) {
+    warnings.push(...fractions(limits, name, `${field}.resources.limits`));
+    warnings.push(...fractions(requests, name, `${field}.resources.requests`));
   }
+  // One hides nothing.
+  if (env.length < 2) return warnings;
   const names = new Set<string>();
   for (const [index, { name, value = '', valueFrom }] of env.entries()) {
     // A variable may be built from its own previous value: PATH=/opt/bin:$(PATH).
@@ -233,11 +242,12 @@ function containerWarnings({ resources, env = [] }: Container, field: string): r
 
 function affinityWarnings(affinity: Affinity | undefined, at: string): string[] {
   const warnings: string[] = [];
+  if (affinity === undefined) return warnings;
   for (const side of ['podAffinity', 'podAntiAffinity'] as const) {
     const {
       requiredDuringSchedulingIgnoredDuringExecution: required = [],
       preferredDuringSchedulingIgnoredDuringExecution: preferred = [],
-    } = affinity?.[side] ?? {};
+    } = affinity[side] ?? {};
     for (const [index, { labelSelector }] of required.entries()) {
       const field = `${at}.${side}.requiredDuringSchedulingIgnoredDuringExecution[${index}]`;
       if (labelSelector === undefined) warnings.push(`${field}.labelSelector: ${noPod}`);
