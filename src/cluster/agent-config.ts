@@ -17,6 +17,7 @@ export interface AgentFlags {
   readonly nodeName?: string;
   readonly nodeIp?: string;
   readonly images?: readonly string[];
+  readonly kubeletConfig?: string;
   readonly leavePods?: boolean;
   readonly v?: string;
   readonly privateRegistry?: string;
@@ -35,6 +36,8 @@ export interface AgentConfig {
   readonly nodeIP: string | undefined;
   readonly imageDirs: readonly string[];
   readonly images: ImageSources;
+  /** File with a `KubeletConfiguration`. */
+  readonly kubeletConfig: string | undefined;
   readonly leavePods: boolean;
   readonly logLevel: Level;
 }
@@ -51,6 +54,7 @@ export function readAgentConfig(flags: AgentFlags, machine: Machine): AgentConfi
     nodeIP: flags.nodeIp,
     imageDirs: flags.images ?? [],
     images: imageSources(flags),
+    kubeletConfig: flags.kubeletConfig === undefined ? undefined : resolve(flags.kubeletConfig),
     leavePods: flags.leavePods ?? false,
     logLevel: Number(flags.v ?? 0) >= 2 ? 'debug' : 'info',
   };

@@ -18,7 +18,7 @@ import { nodes } from '#resources/kinds.ts';
 import { addressTowards } from './address-towards.ts';
 import type { AgentConfig } from './agent-config.ts';
 import { keepRenewed } from './certificate-renewal.ts';
-import { checkImageSources } from './check-image-sources.ts';
+import { checkNodeFiles } from './check-node-files.ts';
 import { type ClusterFacts, readClusterFacts } from './cluster-facts.ts';
 import { ConfigError } from './config.ts';
 import { type ComponentStatus, openControlSocket } from './control-socket.ts';
@@ -59,7 +59,7 @@ export async function runAgent(deps: Deps, options: AgentOptions): Promise<'stop
   if (existsSync(join(dataDir, 'server'))) {
     throw new ConfigError(`--data-dir ${dataDir}: a server has it; an agent needs one of its own`);
   }
-  await checkImageSources(config.images);
+  await checkNodeFiles(config);
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const stopping = new AbortController();
   const status = new StatusBoard(deps, options);
@@ -67,7 +67,7 @@ export async function runAgent(deps: Deps, options: AgentOptions): Promise<'stop
   let leavePods = config.leavePods;
   const socket = await openControlSocket(dataDir, async (request) => {
     if (request.do === 'status') return status.snapshot();
-    if (request.do === 'backup') throw new Error('an agent has no store');
+    if (request.do !== 'stop') throw new Error('an agent has no store');
     leavePods ||= request.leavePods;
     stopping.abort(new Error('asked to stop'));
     return stopped.promise;
@@ -112,6 +112,7 @@ async function runJoined(deps: Deps, run: Run): Promise<void> {
     serving: serving.pair,
     imageDirs: [join(dataDir, 'images'), ...config.imageDirs],
     images: config.images,
+    kubeletConfig: config.kubeletConfig,
   };
   const node = new NodeProcess(deps, settings, (report) => status.report(report));
   const scope = new Scope(signal);

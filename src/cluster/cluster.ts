@@ -10,7 +10,7 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { aborted } from '#kit/aborted.ts';
 import { type Certificates, openCertificates } from './certificates.ts';
-import { checkImageSources } from './check-image-sources.ts';
+import { checkNodeFiles } from './check-node-files.ts';
 import { dnsSlicePath } from './cluster-dns.ts';
 import { type ClusterConfig, ConfigError } from './config.ts';
 import {
@@ -100,7 +100,7 @@ async function runOpened(
 ): Promise<void> {
   const { config } = options;
   const { status, opened, stop } = run;
-  if (config.node === 'containerd') await checkImageSources(config.images);
+  if (config.node === 'containerd') await checkNodeFiles(config);
   const state = await openState(deps, config);
   await requireFreePort(deps, config, state);
   const nodeIP = config.nodeIP ?? machineAddress();
@@ -199,6 +199,7 @@ function startNode(deps: ClusterDeps, parts: Parts): NodeProcess {
       serving: certificates.kubelet,
       imageDirs: [join(config.dataDir, 'images'), ...config.imageDirs],
       images: config.images,
+      kubeletConfig: config.kubeletConfig,
       logLevel: config.logLevel,
     },
     (report) => status.report(report),

@@ -131,6 +131,7 @@ export function readUpFlags(args: readonly string[]): Flags {
   return command.parse([...args], { from: 'user' }).opts();
 }
 
+const kubeletHelp = 'KubeletConfiguration of the node: what is about the node and its pods';
 const registryHelp =
   'registries.yaml, or a folder of hosts.toml (default /etc/coracle/registries.yaml)';
 
@@ -159,6 +160,7 @@ function addClusterFlags(command: Command): Command {
       'versions that are on and off, as batch/v1=false,api/legacy=false',
     )
     .option('--scheduler-config <file>', 'KubeSchedulerConfiguration of the scheduler')
+    .option('--kubelet-config <file>', kubeletHelp)
     .option('--images <dir...>', 'more folders of image archives to load at start')
     .option('--private-registry <file>', registryHelp)
     .option('--image-credential-provider-config <file>', 'CredentialProviderConfig, or a folder')
@@ -182,6 +184,7 @@ function addAgentFlags(command: Command): Command {
     .option('--private-registry <file>', registryHelp)
     .option('--image-credential-provider-config <file>', 'CredentialProviderConfig, or a folder')
     .option('--image-credential-provider-bin-dir <dir>', 'where its programs are')
+    .option('--kubelet-config <file>', kubeletHelp)
     .option('--leave-pods', 'leave the pods running when the node stops')
     .option('-v <n>', 'log level; 2 and more: debug');
 }

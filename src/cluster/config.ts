@@ -34,6 +34,8 @@ export interface ClusterConfig {
   /** Folders whose `*.tar` images are loaded at start. */
   readonly imageDirs: readonly string[];
   readonly logLevel: Level;
+  /** File with a `KubeletConfiguration`. */
+  readonly kubeletConfig: string | undefined;
   /** File with a `KubeSchedulerConfiguration`. */
   readonly schedulerConfig: string | undefined;
   /** The controllers take a Lease before they begin, so that others may wait. */
@@ -70,6 +72,7 @@ export interface Flags {
   readonly backupInterval?: string;
   readonly backupKeep?: string;
   readonly shutdownDelayDuration?: string;
+  readonly kubeletConfig?: string;
   readonly schedulerConfig?: string;
   readonly privateRegistry?: string;
   readonly imageCredentialProviderConfig?: string;
@@ -131,6 +134,7 @@ export function readConfig(flags: Flags, machine: Machine): ClusterConfig {
     runtimeConfig: runtimeConfig(flags.runtimeConfig ?? ''),
     imageDirs: flags.images ?? [],
     logLevel: Number(flags.v ?? 0) >= 2 ? 'debug' : 'info',
+    kubeletConfig: flags.kubeletConfig === undefined ? undefined : resolve(flags.kubeletConfig),
     schedulerConfig:
       flags.schedulerConfig === undefined ? undefined : resolve(flags.schedulerConfig),
     backupIntervalMs: backupInterval(flags.backupInterval ?? '24h'),

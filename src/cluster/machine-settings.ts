@@ -102,7 +102,7 @@ function logBytes(text: string | undefined): number {
     );
   }
   const bytes = quantityValue(text);
-  if (bytes < 0) return Number.POSITIVE_INFINITY;
+  if (bytes < 0) return Number.MAX_SAFE_INTEGER;
   return bytes;
 }
 

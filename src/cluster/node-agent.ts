@@ -16,12 +16,13 @@ import { type Clock, systemClock } from '#kit/clock.ts';
 import { type Logger, openLog } from '#kit/log.ts';
 import { systemRandom } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
-import { defaultSettings, runKubelet } from '#kubelet';
+import { runKubelet } from '#kubelet';
 import { runPodNetwork } from '#network';
 import { runServiceProxy } from '#proxy';
 import { nodes } from '#resources/kinds.ts';
 import { tellDnsPort } from './cluster-dns.ts';
 import { readRegistries, registryOptions } from './image-source-files.ts';
+import { readNodeKubelet } from './node-kubelet-config.ts';
 import type { NodeCommand, NodeReport, NodeSettings, Renewal } from './node-process.ts';
 import { runNodeRoutes } from './node-routes.ts';
 import { stopAllPods } from './stop-pods.ts';
@@ -32,13 +33,6 @@ interface Deps {
 }
 
 const limits = { stopPodsMs: 60_000 } as const;
-
-/** Machines that do other things too have fuller disks than those that upstream thinks of. */
-const evictionHard = {
-  ...defaultSettings.evictionHard,
-  'nodefs.available': '5%',
-  'imagefs.available': '5%',
-};
 
 /** Resolves with the exit code when the node has stopped. */
 export async function runNodeAgent(): Promise<number> {
@@ -166,6 +160,10 @@ async function runComponents(
       },
     ),
   );
+  const kubelet = await readNodeKubelet(settings.kubeletConfig);
+  if (kubelet.unused.length > 0) {
+    log.warn('fields of the kubelet that are not acted on', { fields: kubelet.unused });
+  }
   const common = { nodeName: state.nodeName, nodeIP, clusterId: state.id, dataDir };
   spawnServices(scope, { ...deps, client, informers }, settings);
   scope.spawn((ending) =>
@@ -184,7 +182,8 @@ async function runComponents(
         },
         staticPods: { path: join(dataDir, 'agent/pod-manifests') },
         pluginsRoot: join(dataDir, 'agent/kubelet'),
-        settings: { ...defaultSettings, evictionHard, serializeImagePulls: false },
+        ...kubelet.options,
+        settings: kubelet.settings,
         registries: registryOptions(settings.images, {
           root: join(dataDir, 'agent/kubelet'),
           environment: process.env,

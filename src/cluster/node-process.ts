@@ -25,6 +25,8 @@ export interface NodeSettings {
   readonly serving: KeyPair;
   readonly imageDirs: readonly string[];
   readonly images: ImageSources;
+  /** File with a `KubeletConfiguration`. */
+  readonly kubeletConfig: string | undefined;
   readonly logLevel: Level;
 }
 

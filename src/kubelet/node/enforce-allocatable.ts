@@ -30,7 +30,7 @@ export interface Enforcement {
 const limits = { retryMs: 60_000 } as const;
 const sharesMin = 2;
 
-/** What pods may have in all: thresholds of eviction are not taken off, so that they are crossed. */
+/** What pods may have in all: thresholds of eviction stay in it, so that they can be crossed. */
 export function unreserved(name: string, capacity: Amounts, settings: KubeletSettings): string {
   const { systemReserved, kubeReserved } = settings;
   const reserved = [systemReserved[name] ?? '0', kubeReserved[name] ?? '0'];

@@ -1,0 +1,58 @@
+/**
+ * The `KubeletConfiguration` of `up` and `agent` (`--kubelet-config`): the part of it that is about
+ * the node and its pods, over what nodes of ours are set to. Addresses, certificates, folders and
+ * the cluster's DNS are the cluster's business: fields about them are told of and passed over.
+ *
+ * Read twice: by the command, so that a fault is said before anything starts, and by the node's
+ * process (`node-agent.ts`), which uses it; a node that starts anew reads what the file says then.
+ */
+import { defaultSettings, type KubeletOptions, type KubeletSettings } from '#kubelet';
+
+export interface NodeKubelet {
+  readonly settings: KubeletSettings;
+  readonly options: Pick<KubeletOptions, 'maxPods' | 'podPidsMax' | 'taints' | 'providerID'>;
+  /** Fields that are given and do not count here. */
+  readonly unused: readonly string[];
+}
+
+/** Machines that do other things too have fuller disks than those that upstream thinks of. */
+const nodeSettings: KubeletSettings = {
+  ...defaultSettings,
+  evictionHard: {
+    ...defaultSettings.evictionHard,
+    'nodefs.available': '5%',
+    'imagefs.available': '5%',
+  },
+  serializeImagePulls: false,
+};
+
+/** Of the cluster, or of a kubelet that runs alone. */
+const foreign = new Set(
+  (
+    'staticPodPath staticPodURL staticPodURLHeader podLogsDir address port enableServer ' +
+    'tlsCertFile tlsPrivateKeyFile authentication healthzPort healthzBindAddress clusterDomain ' +
+    'clusterDNS cgroupRoot podCIDR registerNode containerRuntimeEndpoint rotateCertificates ' +
+    'serverTLSBootstrap failSwapOn oomScoreAdj'
+  ).split(' '),
+);
+
+export async function readNodeKubelet(path: string | undefined): Promise<NodeKubelet> {
+  if (path === undefined) return { settings: nodeSettings, options: {}, unused: [] };
+  const { readKubeletConfig } = await import('./kubelet-settings.ts');
+  const { settings, fields, unused } = readKubeletConfig({ config: path, fields: {} });
+  const { maxPods, podPidsLimit = -1, registerWithTaints: taints, providerID } = fields;
+  const own = {
+    ...(fields.evictionHard === undefined ? { evictionHard: nodeSettings.evictionHard } : {}),
+    ...(fields.serializeImagePulls === undefined ? { serializeImagePulls: false } : {}),
+  };
+  return {
+    settings: { ...settings, ...own },
+    options: {
+      maxPods,
+      podPidsMax: podPidsLimit > 0 ? podPidsLimit : undefined,
+      taints,
+      providerID,
+    },
+    unused: [...unused, ...Object.keys(fields).filter((name) => foreign.has(name))],
+  };
+}
