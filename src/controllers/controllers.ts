@@ -19,6 +19,7 @@ import { type Controller, type ControllerDeps, runController } from './controlle
 import { openCronJobController } from './cron-job/cron-job.ts';
 import { openDaemonSetController } from './daemon-set/daemon-set.ts';
 import { openDeploymentController } from './deployment/deployment.ts';
+import { openDeviceTaintEvictionController } from './device-taint-eviction/device-taint-eviction.ts';
 import { openDisruptionController } from './disruption/disruption.ts';
 import { openEndpointSliceController } from './endpoint-slice/endpoint-slice.ts';
 import { openGarbageCollector } from './garbage-collector/garbage-collector.ts';
@@ -118,6 +119,7 @@ const openers: Readonly<Record<string, Opener>> = {
   'node-lifecycle-controller': ({ deps, settings }) =>
     openNodeLifecycleController(deps, settings.health),
   'taint-eviction-controller': ({ deps }) => openTaintEvictionController(deps),
+  'device-taint-eviction-controller': ({ deps }) => openDeviceTaintEvictionController(deps),
   'pod-garbage-collector-controller': ({ deps, settings }) =>
     openPodGCController(deps, settings.terminatedPodsMax),
   // Events are many, own nothing, and go by themselves.

@@ -45,4 +45,4 @@ export {
   type Profile,
   preemptionDefaults,
 } from './profile.ts';
-export { toleratesAll } from './tolerations.ts';
+export { toleratesAll, toleratesDevice } from './tolerations.ts';

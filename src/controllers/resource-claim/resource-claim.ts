@@ -34,7 +34,7 @@ import {
   podClaimAnnotation,
 } from './plan.ts';
 
-const podsByDeviceClaim = 'device claims';
+export const podsByDeviceClaim = 'device claims';
 
 interface Cancel {
   readonly signal: AbortSignal;

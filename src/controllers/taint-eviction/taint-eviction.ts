@@ -6,13 +6,12 @@
  * DisruptionTarget and in an Event.
  */
 import { objectKey } from '#api/object.ts';
-import type { Recorder } from '#client';
-import { formatTime } from '#kit/clock.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import { nodes as nodeKind, pods as podKind } from '#resources/kinds.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
 import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
+import { evictPod } from '../evict-pod.ts';
 import { podsByNode } from '../node-lifecycle/node-lifecycle.ts';
 import { isTerminating } from '../pod-state.ts';
 import { isSameValue } from '../same-value.ts';
@@ -85,7 +84,17 @@ export function openTaintEvictionController(deps: ControllerDeps): Controller {
         return;
       }
       leaving.delete(key);
-      await evict({ ...deps, recorder }, pod, signal).catch(ignoreNotFound);
+      const why = {
+        reason: 'DeletionByTaintManager',
+        message: 'Taint manager: deleting due to NoExecute taint',
+      };
+      try {
+        await evictPod(deps, pod, { why, signal });
+        const message = `Marking for deletion Pod ${key}`;
+        recorder.record(pod, { type: 'Normal', reason: 'TaintManagerEviction', message });
+      } catch (error) {
+        ignoreNotFound(error);
+      }
     },
   };
 }
@@ -124,25 +133,4 @@ class SeenTaints {
       return { taint, sinceMs: timeAdded === undefined ? seenMs : Date.parse(timeAdded) };
     });
   }
-}
-
-async function evict(
-  { client, clock, recorder }: ControllerDeps & { readonly recorder: Recorder },
-  pod: Pod,
-  signal: AbortSignal,
-): Promise<void> {
-  const { namespace, name = '', uid = '' } = pod.metadata;
-  const condition = {
-    type: 'DisruptionTarget',
-    status: 'True',
-    reason: 'DeletionByTaintManager',
-    message: 'Taint manager: deleting due to NoExecute taint',
-    lastTransitionTime: formatTime(clock.now()),
-  };
-  const others = pod.status?.conditions?.filter(({ type }) => type !== condition.type) ?? [];
-  const status = { ...pod.status, conditions: [...others, condition] };
-  await client.update(podKind, { ...pod, status }, { subresource: 'status', signal });
-  await client.delete(podKind, { namespace, name }, { preconditions: { uid }, signal });
-  const message = `Marking for deletion Pod ${objectKey(pod)}`;
-  recorder.record(pod, { type: 'Normal', reason: 'TaintManagerEviction', message });
 }
