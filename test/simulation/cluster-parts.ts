@@ -5,7 +5,9 @@
 import { openInformers, runAsLeader } from '#client';
 import { runControllers } from '#controllers';
 import { runHollowNodes } from '#hollow';
+import { seededRandom } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
+import { issueCertificate } from '#kit/x509.ts';
 import { runScheduler } from '#scheduler';
 import type { SimulationOptions } from './options.ts';
 import type { Intruder, IntruderDeps } from './world.ts';
@@ -19,7 +21,10 @@ interface Election {
 }
 
 export function controllersOf(election: Election | undefined): Intruder {
-  const options = { clusterCIDR: '10.42.0.0/16', rootCA: 'no certificate' };
+  const validity = { notBeforeMs: 0, notAfterMs: Date.UTC(2049, 0, 1) };
+  const wanted = { commonName: 'simulated', role: 'ca', ...validity } as const;
+  const issuer = issueCertificate({ random: seededRandom(1) }, wanted);
+  const options = { clusterCIDR: '10.42.0.0/16', rootCA: issuer.cert, issuer };
   return electedOf(election, async (deps, signal) => {
     const informers = openInformers(deps);
     const scope = new Scope(signal);

@@ -35,6 +35,7 @@ export interface DiskRates {
 
 /** Everything that can be chosen. */
 export const actorNames = [
+  'accounts',
   'adoptions',
   'autoscalers',
   'cronJobs',
@@ -53,6 +54,7 @@ export const actorNames = [
   'services',
   'statefulSets',
   'taints',
+  'volumes',
 ] as const;
 
 export function planOptions(seed: number): SimulationOptions {

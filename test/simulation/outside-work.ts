@@ -8,15 +8,23 @@ import { type AsyncHook, createHook } from 'node:async_hooks';
 
 /** What Node calls the beginnings of such work, among much that is harmless. */
 const outside = /REQ|Timeout|ZLIB|WORKER|JOB|WRAP$/;
+/** Signatures and keys have the same names when they are made at once; then nobody is called. */
+const perhapsAtOnce = /^(SIGN|VERIFY|KEYPAIRGEN|KEYEXPORT)REQUEST$/;
 
 export class OutsideWork implements Disposable {
   readonly #found = new Set<string>();
+  readonly #uncertain = new Map<number, string>();
   readonly #hook: AsyncHook;
 
   constructor() {
     this.#hook = createHook({
-      init: (_id, type) => {
-        if (outside.test(type) && !isOutput(type)) this.#found.add(type);
+      init: (id, type) => {
+        if (perhapsAtOnce.test(type)) this.#uncertain.set(id, type);
+        else if (outside.test(type) && !isOutput(type)) this.#found.add(type);
+      },
+      before: (id) => {
+        const type = this.#uncertain.get(id);
+        if (type !== undefined) this.#found.add(type);
       },
       trackPromises: false,
     });

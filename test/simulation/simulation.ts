@@ -12,6 +12,7 @@ import { Truth } from './truth.ts';
 import { follower, Observer } from './watchers.ts';
 import { Chaos } from './workload/chaos.ts';
 import { registerClient } from './workload/registers.ts';
+import { storageDriver } from './workload/storage-driver.ts';
 import { User } from './workload/user.ts';
 import { Workload } from './workload/workload.ts';
 import { type Intruder, World } from './world.ts';
@@ -73,13 +74,15 @@ class Life {
     const truth = this.#truth;
     this.checkers = openCheckers(truth);
     const observe: World['observe'] = (event) => this.world.observe(event);
-    const registers = simulation.actors.includes('registers') ? ['client-1', 'client-2'] : [];
+    const { actors } = simulation;
+    const registers = actors.includes('registers') ? ['client-1', 'client-2'] : [];
     const clients = Object.fromEntries(registers.map((name) => [name, registerClient(observe)]));
+    const drivers = actors.includes('volumes') ? { 'storage-driver': storageDriver } : {};
     const world = new World({
       simulation,
       checkers: this.checkers,
       truth,
-      clients: { ...clients, observer: this.#observer.run },
+      clients: { ...clients, ...drivers, observer: this.#observer.run },
       follower: follower(observe),
       intruder,
       print,

@@ -1,6 +1,7 @@
 /** All invariants of a simulated cluster: the list is the table of contents of this folder. */
 import type { WorldEvent } from '../trace.ts';
 import type { Truth } from '../truth.ts';
+import { AttachedOnce } from './attached-once.ts';
 import { Budgets } from './budgets.ts';
 import type { Checker } from './checker.ts';
 import { CronStarts } from './cron-starts.ts';
@@ -52,6 +53,7 @@ export function openCheckers(truth: Truth): Checkers {
     new QuotaHeld(truth),
     new Budgets(truth),
     new VolumesBoundOnce(truth),
+    new AttachedOnce(truth, disturbances),
     new Garbage(truth),
     new ForegroundOwners(truth),
     new HeldObjects(),

@@ -83,7 +83,7 @@ export class Owners implements Actor {
   async #plant(signal: AbortSignal): Promise<void> {
     const user = this.#user;
     const root = user.nextName('tree');
-    const circle = user.happens(0.2);
+    const circle = user.happens(0.3);
     await this.#make(root, [], signal);
     const owner = this.#reference(root);
     if (owner === undefined) return;
@@ -117,7 +117,8 @@ export class Owners implements Actor {
     const user = this.#user;
     const last = this.#reference(names.at(-1) ?? root);
     if (circle && last !== undefined) {
-      const patch = { metadata: { ownerReferences: [last] } };
+      const ownerReferences = [{ ...last, blockOwnerDeletion: true }];
+      const patch = { metadata: { ownerReferences } };
       await user.patch(configMaps, { namespace, name: root }, patch, { signal });
     }
     if (!user.happens(0.2)) return;

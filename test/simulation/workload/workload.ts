@@ -4,6 +4,7 @@
  * for each sort of thing (`deployments.ts`, `jobs.ts`, …), and `chaos.ts` for the machines.
  */
 import type { SimulationOptions } from '../options.ts';
+import { Accounts } from './accounts.ts';
 import { Adoptions } from './adoptions.ts';
 import { Autoscalers } from './autoscalers.ts';
 import type { Chaos } from './chaos.ts';
@@ -25,8 +26,10 @@ import { Services } from './services.ts';
 import { StatefulSets } from './stateful-sets.ts';
 import { Taints } from './taints.ts';
 import type { Actor, User } from './user.ts';
+import { Volumes } from './volumes.ts';
 
 const actorsOf: Readonly<Record<string, (user: User, options: SimulationOptions) => Actor>> = {
+  accounts: (user) => new Accounts(user),
   adoptions: (user) => new Adoptions(user),
   autoscalers: (user) => new Autoscalers(user),
   cronJobs: (user) => new CronJobs(user),
@@ -47,6 +50,7 @@ const actorsOf: Readonly<Record<string, (user: User, options: SimulationOptions)
   services: (user) => new Services(user),
   statefulSets: (user) => new StatefulSets(user),
   taints: (user) => new Taints(user),
+  volumes: (user) => new Volumes(user),
   registers: (user) => ({
     begin: (signal) => user.createNamespace(registersNamespace, signal),
     step: async () => {},
