@@ -26,7 +26,7 @@ import type { Evictor } from './eviction/eviction.ts';
 import { openEvictor } from './eviction/open-evictor.ts';
 import { spawnHousekeeping } from './housekeeping.ts';
 import type { RegistryOptions } from './images/open-images.ts';
-import { removeLeftovers } from './leftovers.ts';
+import { removeOrphans } from './leftovers.ts';
 import { type Admission, planAdmission } from './node/admission.ts';
 import { NodeCgroups } from './node/enforce-allocatable.ts';
 import type { Machine } from './node/machine.ts';
@@ -403,15 +403,20 @@ class Kubelet {
     const admission = this.#admit(pod, this.#parts.node.object());
     const isDoubtful = admission.do === 'reject' && admission.refusal.reason === 'NodeAffinity';
     if (isDoubtful && !isStatic(pod)) this.#askAgain(pod);
-    else this.#start(pod, admission);
+    else this.#start(pod, admission, { isNew: this.#isNew(pod) });
   }
 
-  #start(pod: Pod, admission: Admission): void {
+  /** It came while we run: before, nothing can have been made of it. */
+  #isNew(pod: Pod): boolean {
+    return this.#hasSynced && !isStatic(pod) && !hasBegun(pod);
+  }
+
+  #start(pod: Pod, admission: Admission, { isNew }: { readonly isNew: boolean }): void {
     const { uid = '' } = pod.metadata;
     const preempt = admission.do === 'admit' ? admission.preempt : [];
     const victims = this.#all.filter((worker) => preempt.includes(worker.pod));
     const refusal = admission.do === 'reject' ? admission.refusal : undefined;
-    const worker = new PodWorker(this.#parts, pod, this.#scope, refusal);
+    const worker = new PodWorker(this.#parts, pod, this.#scope, { refusal, isNew });
     this.#workers.set(uid, worker);
     this.#cgroups.share(this.#all.filter(({ isActive }) => isActive).map((one) => one.pod));
     this.#scope.spawn(async (signal) => {
@@ -455,7 +460,8 @@ class Kubelet {
         .catch((error: unknown) => log.warn('cannot read the own node', { error }));
       const latest = withoutNulls(this.#pods?.get(`${namespace}/${name}`));
       if (latest?.metadata.uid !== uid || this.#workers.has(uid)) return;
-      this.#start(latest, this.#admit(latest, fresh ?? this.#parts.node.object()));
+      const admission = this.#admit(latest, fresh ?? this.#parts.node.object());
+      this.#start(latest, admission, { isNew: false });
     });
   }
 
@@ -478,19 +484,10 @@ class Kubelet {
     return followRuntime(this.#parts, {
       onPod: (uid) => this.#workers.get(uid)?.wake(),
       isKnown: (uid) => !this.#hasSynced || this.#workers.has(uid),
-      onOrphans: (ids, ending) => this.#removeOrphans(ids, ending),
+      hasSeen: (uid, id, state) => this.#workers.get(uid)?.hasSeen(id, state) === true,
+      onOrphans: (ids, ending) =>
+        removeOrphans(this.#parts, ids, { known: this.#workers, signal: ending }),
       signal,
     });
-  }
-
-  /** Pods that were deleted while nobody looked: containers get a short time, then all goes. */
-  async #removeOrphans(sandboxIds: readonly string[], signal: AbortSignal): Promise<void> {
-    const { runtime, log } = this.#parts;
-    for (const id of sandboxIds) {
-      log.info('removing a sandbox that belongs to no pod', { sandbox: id });
-      await runtime.stopPodSandbox(id, { signal });
-      await runtime.removePodSandbox(id, { signal });
-    }
-    await removeLeftovers(this.#parts, { known: this.#workers, signal });
   }
 }

@@ -52,3 +52,19 @@ function removeCgroups({ machine, node }: KubeletParts, isOver: (uid: string) =>
 function namesIn(folder: string): readonly string[] {
   return statSync(folder, { throwIfNoEntry: false }) === undefined ? [] : readdirSync(folder);
 }
+
+/** Pods that were deleted while nobody looked: containers get a short time, then all goes. */
+export async function removeOrphans(
+  parts: KubeletParts,
+  sandboxIds: readonly string[],
+  options: { readonly known: ReadonlyMap<string, unknown>; readonly signal: AbortSignal },
+): Promise<void> {
+  const { runtime, log } = parts;
+  const { signal } = options;
+  for (const id of sandboxIds) {
+    log.info('removing a sandbox that belongs to no pod', { sandbox: id });
+    await runtime.stopPodSandbox(id, { signal });
+    await runtime.removePodSandbox(id, { signal });
+  }
+  await removeLeftovers(parts, options);
+}

@@ -68,6 +68,8 @@ export interface PodState {
   /** Container ids whose pre-stop hook has been called. */
   readonly preStopped: Set<string>;
   volumes: ReadonlyMap<string, string>;
+  /** Ids of what the actions made since the last look at the runtime. */
+  readonly made: { readonly sandboxes: string[]; readonly containers: string[] };
   readonly applied: AppliedResources;
   /** The last resize was refused. */
   resizeFailure?: ResizeFailure | undefined;

@@ -25,6 +25,8 @@ export interface NewsOptions {
   /** Look at this pod again. */
   readonly onPod: (podUid: string) => void;
   readonly isKnown: (podUid: string) => boolean;
+  /** The pod knows that this sandbox or container is in this state. */
+  readonly hasSeen: (podUid: string, id: string, state: string) => boolean;
   /** Sandboxes of pods that nobody knows. */
   readonly onOrphans: (sandboxIds: readonly string[], signal: AbortSignal) => Promise<void>;
   readonly signal: AbortSignal;
@@ -115,7 +117,7 @@ async function relistForever(
 
 async function relist(
   { runtime }: NewsDeps,
-  { onPod, isKnown, onOrphans }: NewsOptions,
+  { onPod, isKnown, hasSeen, onOrphans }: NewsOptions,
   known: ReadonlyMap<string, string>,
   signal: AbortSignal,
 ): Promise<Map<string, string>> {
@@ -131,7 +133,8 @@ async function relist(
   }
   const changed = new Set<string>();
   for (const [id, state] of states) {
-    if (known.get(id) !== state) changed.add(uids.get(id) ?? '');
+    const uid = uids.get(id) ?? '';
+    if (known.get(id) !== state && !hasSeen(uid, id, state)) changed.add(uid);
   }
   for (const uid of changed) onPod(uid);
   const orphans = sandboxes.filter(({ id }) => !isKnown(uids.get(id) ?? ''));

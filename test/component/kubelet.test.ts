@@ -52,6 +52,47 @@ test('a pod becomes ready, tells how, and its deletion is final', async () => {
   assert.ok(runtime.calls.includes('stopContainer web 30s'));
 });
 
+test('a start asks the runtime once for each thing made, and is told with one write', async () => {
+  await using bench = await KubeletBench.open();
+  const { client, runtime } = bench;
+  await bench.advance(1000);
+  runtime.questions.splice(0);
+  const created = await bench.create('web');
+  const { resourceVersion = '' } = created.metadata;
+  const stop = new AbortController();
+  const seen: (string | undefined)[] = [];
+  const watching = (async () => {
+    for await (const event of client.watch(pods, { resourceVersion, signal: stop.signal })) {
+      if (event.type === 'MODIFIED') seen.push(event.object.status?.phase);
+    }
+  })();
+  const { uid } = created.metadata;
+  await bench.untilReady('web');
+  // Beyond the next look at everything that the runtime has: it brings nothing new.
+  await bench.advance(6000);
+  const asked = runtime.questions.filter((text) => !/^list.* $/.test(text));
+  assert.deepEqual(asked, ['podSandboxStatus sandbox-1', `containerStatus ${runtime.idOf('web')}`]);
+  assert.deepEqual(seen, ['Running']);
+  // What others do is looked for in everything that belongs to the pod.
+  runtime.exit('web', 0);
+  await bench.until('web', ({ restartCount }) => restartCount === 1);
+  assert.ok(runtime.questions.includes(`listContainers ${uid}`));
+  stop.abort(new Error('enough was seen'));
+  await assert.rejects(watching);
+});
+
+test('a start that takes its time is told a second later', async () => {
+  await using bench = await KubeletBench.open();
+  const volumes = [{ name: 'settings', configMap: { name: 'not-there' } }];
+  const containers = [bench.container({ volumeMounts: [{ name: 'settings', mountPath: '/x' }] })];
+  await bench.create('web', { containers, volumes });
+  const told = await bench.until('web', ({ state }) => state?.waiting !== undefined);
+  assert.equal(told.status?.phase, 'Pending');
+  const [status] = told.status?.containerStatuses ?? [];
+  assert.equal(status?.state?.waiting?.reason, 'ContainerCreating');
+  assert.ok(told.status?.startTime !== undefined);
+});
+
 test('restarts back off as documented', async () => {
   covers('POD-025', 'POD-100');
   await using bench = await KubeletBench.open();

@@ -42,6 +42,8 @@ export class FakeRuntime implements Runtime {
   pullFailure = '';
   /** Names of calls in order, with what they were about: `startContainer web`. */
   readonly calls: string[] = [];
+  /** Names of questions in order: `listContainers`, `containerStatus container-2`. */
+  readonly questions: string[] = [];
   /** Exit code and output of a command; default 0. */
   onExec: (cmd: readonly string[]) => { readonly code: number; readonly text?: string } = () => ({
     code: 0,
@@ -198,6 +200,7 @@ export class FakeRuntime implements Runtime {
   }
 
   async podSandboxStatus(id: string): Promise<Received<'PodSandboxStatus'>> {
+    this.questions.push(`podSandboxStatus ${id}`);
     const sandbox = this.#sandbox(id);
     return { ...this.#describe(sandbox), network: { ip: sandbox.ip, additionalIps: [] } };
   }
@@ -217,6 +220,7 @@ export class FakeRuntime implements Runtime {
   async listPodSandboxes(
     filter: Sent<'PodSandboxFilter'>,
   ): Promise<readonly Received<'PodSandbox'>[]> {
+    this.questions.push(`listPodSandboxes ${Object.values(filter.labelSelector ?? {})}`);
     return [...this.#sandboxes.values()]
       .map((sandbox) => this.#describe(sandbox))
       .filter(({ labels }) => matches(labels, filter.labelSelector));
@@ -260,6 +264,11 @@ export class FakeRuntime implements Runtime {
   }
 
   async containerStatus(id: string): Promise<Received<'ContainerStatus'>> {
+    this.questions.push(`containerStatus ${id}`);
+    return this.#statusOf(id);
+  }
+
+  #statusOf(id: string): Received<'ContainerStatus'> {
     const { config, ...container } = this.#container(id);
     const image = imageSpec(config.image?.userSpecifiedImage ?? config.image?.image ?? '');
     const { name = '', attempt = 0 } = config.metadata ?? {};
@@ -278,11 +287,10 @@ export class FakeRuntime implements Runtime {
   }
 
   async listContainers(filter: Sent<'ContainerFilter'>): Promise<readonly Received<'Container'>[]> {
-    const all = await Promise.all(
-      [...this.#containers.values()].map(async ({ id, podSandboxId }) => {
-        return { ...(await this.containerStatus(id)), podSandboxId };
-      }),
-    );
+    this.questions.push(`listContainers ${Object.values(filter.labelSelector ?? {})}`);
+    const all = [...this.#containers.values()].map(({ id, podSandboxId }) => {
+      return { ...this.#statusOf(id), podSandboxId };
+    });
     return all.filter(
       ({ labels, state }) =>
         matches(labels, filter.labelSelector) &&

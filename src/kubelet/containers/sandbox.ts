@@ -53,9 +53,9 @@ export async function createSandbox(
       ensureUserNamespace(paths, pod, runtimeHandlers, runtimeHandler);
     }
     const config = sandboxConfigOf(parts, pod, attempt);
-    await parts.slots.use(() => runtime.runPodSandbox({ config, runtimeHandler }, { signal }), {
-      signal,
-    });
+    const run = (): Promise<string> =>
+      runtime.runPodSandbox({ config, runtimeHandler }, { signal });
+    state.made.sandboxes.push(await parts.slots.use(run, { signal }));
   } catch (error) {
     note(parts, pod, 'FailedCreatePodSandBox', error, signal, 'Failed to create pod sandbox: ');
     throw error;

@@ -61,6 +61,7 @@ export async function startContainer(
     );
     if (id === undefined) return;
     parts.owners.set(id, pod.metadata.uid ?? '');
+    state.made.containers.push(id);
     starter.say('Normal', 'Created', 'Container created');
     await starter.start(id, sandbox);
   } catch (error) {

@@ -5,7 +5,7 @@
  * `readRuntime` asks the runtime for the pod's part, found by the labels that upstream's kubelet
  * puts on sandboxes and containers; so a restarted kubelet sees, and keeps, what already runs.
  */
-import type { Cancel, Received, Runtime } from '#cri';
+import type { Cancel, Runtime } from '#cri';
 import { isGrpcCode } from '#cri';
 import type {
   Container,
@@ -172,15 +172,54 @@ export async function readRuntime(
     runtime.listContainers({ labelSelector }, { signal }),
   ]);
   const sandboxFacts = await Promise.all(
-    sandboxes.map((sandbox) => readSandbox(runtime, sandbox, signal)),
+    sandboxes.map(({ id }) => readSandbox(runtime, id, signal)),
   );
   const containerFacts = await Promise.all(
-    containers.map((container) => readContainer(runtime, container, signal)),
+    containers.map(({ id, podSandboxId }) => readContainer(runtime, id, podSandboxId, signal)),
   );
   return {
-    sandboxes: newestFirst(sandboxFacts.filter((fact) => fact !== undefined)),
-    containers: newestFirst(containerFacts.filter((fact) => fact !== undefined)),
+    sandboxes: newestFirst(isThere(sandboxFacts)),
+    containers: newestFirst(isThere(containerFacts)),
   };
+}
+
+/** What we ourselves have just made, by its kind. */
+export interface Made {
+  readonly sandboxes: readonly string[];
+  readonly containers: readonly string[];
+}
+
+/**
+ * What was known, and what was made since: for when nobody else can have changed anything. One
+ * question for each thing made, where a whole look asks for all, twice.
+ */
+export async function readMade(
+  runtime: Runtime,
+  known: RuntimeFacts,
+  made: Made,
+  { signal }: Cancel,
+): Promise<RuntimeFacts> {
+  const [sandboxes, containers] = await Promise.all([
+    Promise.all(made.sandboxes.map((id) => readSandbox(runtime, id, signal))),
+    Promise.all(
+      made.containers.map((id) => readContainer(runtime, id, known.sandboxes[0]?.id ?? '', signal)),
+    ),
+  ]);
+  return {
+    sandboxes: newestFirst([...isThere(sandboxes), ...known.sandboxes]),
+    containers: newestFirst([...isThere(containers), ...known.containers]),
+  };
+}
+
+function isThere<T>(facts: readonly (T | undefined)[]): readonly T[] {
+  return facts.filter((fact) => fact !== undefined);
+}
+
+/** Whether a list of the runtime says nothing new of a sandbox or container. */
+export function isKnownState(facts: RuntimeFacts, id: string, state: string): boolean {
+  const sandbox = facts.sandboxes.find((each) => each.id === id);
+  if (sandbox !== undefined) return sandbox.ready === (state === 'SANDBOX_READY');
+  return facts.containers.find((each) => each.id === id)?.state === stateNames[state];
 }
 
 function newestFirst<T extends { readonly createdAtMs: number; readonly attempt: number }>(
@@ -192,10 +231,10 @@ function newestFirst<T extends { readonly createdAtMs: number; readonly attempt:
 
 async function readSandbox(
   runtime: Runtime,
-  sandbox: Received<'PodSandbox'>,
+  id: string,
   signal: AbortSignal,
 ): Promise<SandboxFact | undefined> {
-  const status = await goneAsUndefined(runtime.podSandboxStatus(sandbox.id, { signal }));
+  const status = await goneAsUndefined(runtime.podSandboxStatus(id, { signal }));
   if (status === undefined) return undefined;
   const first = status.network?.ip ?? '';
   const more = status.network?.additionalIps.map(({ ip }) => ip) ?? [];
@@ -216,14 +255,15 @@ const stateNames: Readonly<Record<string, ContainerFact['state']>> = {
 
 async function readContainer(
   runtime: Runtime,
-  container: Received<'Container'>,
+  id: string,
+  sandboxId: string,
   signal: AbortSignal,
 ): Promise<ContainerFact | undefined> {
-  const status = await goneAsUndefined(runtime.containerStatus(container.id, { signal }));
+  const status = await goneAsUndefined(runtime.containerStatus(id, { signal }));
   if (status === undefined) return undefined;
   return {
     id: status.id,
-    sandboxId: container.podSandboxId,
+    sandboxId,
     name: status.labels[podLabels.containerName] ?? status.metadata?.name ?? '',
     attempt: Number(
       status.annotations[containerAnnotations.restartCount] ?? status.metadata?.attempt ?? 0,

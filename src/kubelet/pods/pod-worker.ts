@@ -21,12 +21,14 @@ import { performActions } from './act.ts';
 import { AppliedResources } from './applied-resources.ts';
 import { ClockJumps, moveTimes } from './clock-jumps.ts';
 import { ownConditions } from './conditions.ts';
-import { graceSecondsOf, type Plan, planPod } from './plan.ts';
+import { type Action, graceSecondsOf, type Plan, planPod } from './plan.ts';
 import {
   type Ending,
+  isKnownState,
   latestOf,
   type PodFacts,
   type RuntimeFacts,
+  readMade,
   readRuntime,
 } from './pod-facts.ts';
 import { podPaths } from './pod-paths.ts';
@@ -54,18 +56,28 @@ export class PodWorker {
   #isRetired = false;
   #ending: Ending | undefined;
   #wake: (() => void) | undefined;
-  #isDirty = true;
+  #isDirty = false;
   #volumesStale = true;
   #errors = 0;
   #podFailure: { readonly untilMs: number } | undefined;
   #interrupt = new AbortController();
   #said = new Map<string, string>();
+  /** As last seen. */
+  #runtime: RuntimeFacts = { sandboxes: [], containers: [] };
+  /** The runtime cannot have anything of it. */
+  #isNew: boolean;
   readonly #stopped = Promise.withResolvers<void>();
 
-  /** A pod that is refused fails without having begun. */
-  constructor(parts: KubeletParts, pod: Pod, scope: Scope, refusal?: Refusal) {
+  /** A pod that is refused fails without having begun; of a new one the runtime has nothing. */
+  constructor(
+    parts: KubeletParts,
+    pod: Pod,
+    scope: Scope,
+    { refusal, isNew }: { readonly refusal: Refusal | undefined; readonly isNew: boolean },
+  ) {
     this.#parts = parts;
     this.#pod = pod;
+    this.#isNew = isNew;
     this.#clockJumps = new ClockJumps(parts.clock);
     if (refusal !== undefined) this.refuse(refusal);
     this.#probes = new PodProbes(parts, scope, {
@@ -78,6 +90,7 @@ export class PodWorker {
       backoffs: new Map(),
       preStopped: new Set(),
       volumes: new Map(),
+      made: { sandboxes: [], containers: [] },
       applied: new AppliedResources(podPaths(parts.paths, pod).resources),
     };
   }
@@ -221,11 +234,14 @@ export class PodWorker {
   /** Rounds until there is nothing left to do at once. */
   async #rounds(signal: AbortSignal): Promise<number | 'done'> {
     const { clock } = this.#parts;
+    let isOurs = this.#isNew;
+    this.#isNew = false;
     for (let round = 0; round < limits.roundsMax; round++) {
+      const isWhole = !isOurs || this.#isDirty;
       this.#isDirty = false;
       this.#renewInterrupt();
       this.#followClock();
-      const runtime = await readRuntime(this.#parts.runtime, this.#uid, { signal });
+      const runtime = await this.#look({ isWhole, signal });
       this.#remember(runtime);
       this.#checkDeadline();
       this.#probes.follow(runtime);
@@ -234,7 +250,7 @@ export class PodWorker {
       this.#renewInterrupt();
       const facts = this.#facts(runtime);
       const plan = planPod(facts, clock.now());
-      this.#publish(facts, plan.waiting);
+      this.#publish(facts, plan.waiting, { isPassing: isBeginning(facts, plan) });
       if (plan.ended) {
         if (this.#ending !== undefined) this.#stopped.resolve();
         const removed = await this.#finish(facts, signal);
@@ -245,6 +261,7 @@ export class PodWorker {
       const before = this.#state.failures.size;
       const options = { signal, interrupt: this.#interruptOf(signal) };
       await performActions(this.#parts, this.#state, facts, actions, options);
+      isOurs = actions.every(makesOnly);
       if (this.#state.failures.size > before) {
         // What went wrong is shown for a moment before it turns into waiting.
         const after = await readRuntime(this.#parts.runtime, this.#uid, { signal });
@@ -253,6 +270,25 @@ export class PodWorker {
       }
     }
     return clock.now() + limits.noticeMs;
+  }
+
+  /** Whole, or only what we have made since, when nobody else can have changed anything. */
+  async #look(options: {
+    readonly isWhole: boolean;
+    readonly signal: AbortSignal;
+  }): Promise<RuntimeFacts> {
+    const { runtime } = this.#parts;
+    const { sandboxes, containers } = this.#state.made;
+    const made = { sandboxes: sandboxes.splice(0), containers: containers.splice(0) };
+    this.#runtime = options.isWhole
+      ? await readRuntime(runtime, this.#uid, options)
+      : await readMade(runtime, this.#runtime, made, options);
+    return this.#runtime;
+  }
+
+  /** Whether a list of the runtime says nothing new of a sandbox or container. */
+  hasSeen(id: string, state: string): boolean {
+    return isKnownState(this.#runtime, id, state);
   }
 
   #followClock(): void {
@@ -321,13 +357,17 @@ export class PodWorker {
     this.#state.volumes = await this.#parts.volumes.prepare(this.#pod, { signal });
   }
 
-  #publish(facts: PodFacts, waiting: ReadonlyMap<string, ContainerStateWaiting>): void {
+  #publish(
+    facts: PodFacts,
+    waiting: ReadonlyMap<string, ContainerStateWaiting>,
+    { isPassing = false }: { readonly isPassing?: boolean } = {},
+  ): void {
     if (this.#isGone) return;
     const { clock, node, statuses, devices } = this.#parts;
     const { messages } = this.#messages;
     const plain = podStatus({ ...facts, waiting, hostIPs: node.hostIPs, messages }, clock.now());
     const status = devices().withHealth(this.#pod, plain);
-    statuses.set(this.#pod, status);
+    statuses.set(this.#pod, status, { isPassing });
     // Conditions keep their times and an end stays an end: both are read from the pod's status.
     this.#status = status;
     this.#pod = { ...this.#pod, status: { ...claimsIn(this.#pod.status), ...status } };
@@ -412,6 +452,17 @@ export class PodWorker {
     const runtime = await readRuntime(this.#parts.runtime, this.#uid, { signal });
     return { runtime, latest: latestOf(runtime, name) };
   }
+}
+
+/** Nothing of it has run yet, and the next thing is done now. */
+function isBeginning({ ending, runtime }: PodFacts, { actions }: Plan): boolean {
+  const isIdle = actions.every((action) => action.do === 'wait');
+  return !isIdle && ending === undefined && runtime.containers.length === 0;
+}
+
+/** It ends and removes nothing. */
+function makesOnly(action: Action): boolean {
+  return action.do === 'createSandbox' || action.do === 'startContainer';
 }
 
 function isOver({ status }: Pod): boolean {

@@ -5,7 +5,9 @@
  * The worker sets a status and goes on; a slow API server never holds up containers. What differs
  * from the object last seen is sent as a merge patch of the status sub-resource, with the uid, so
  * that a pod of the same name that came later is never touched. `settled` waits until the server
- * has the newest; the worker asks for that before the final delete.
+ * has the newest; the worker asks for that before the final delete. A status that will soon be
+ * followed by the next (a pod that is being started) is held back for a moment: mostly one write
+ * then says both.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { isReason } from '#api/errors.ts';
@@ -21,10 +23,16 @@ interface Entry {
   wanted: PodStatus;
   /** What the server is known to have. */
   sent: PodStatus;
+  /** Its last or present sending; whether it goes on is said apart, since that ends at once. */
   running: Promise<void> | undefined;
+  isSending: boolean;
+  /** The status of now is soon followed by another. */
+  isPassing: boolean;
+  /** Ends the wait for that. */
+  go: (() => void) | undefined;
 }
 
-const retryMs = 1000;
+const limits = { retryMs: 1000, passingMs: 1000 } as const;
 
 export class StatusWriter {
   readonly #client: Client;
@@ -50,15 +58,26 @@ export class StatusWriter {
     this.#spawn = options.spawn;
   }
 
-  set(pod: Pod, status: PodStatus): void {
+  /** One that is soon followed by another is held back, but not for long. */
+  set(
+    pod: Pod,
+    status: PodStatus,
+    { isPassing = false }: { readonly isPassing?: boolean } = {},
+  ): void {
     const { uid = '' } = pod.metadata;
     let entry = this.#entries.get(uid);
     if (entry === undefined) {
-      entry = { pod, wanted: status, sent: pod.status ?? {}, running: undefined };
+      const sent = pod.status ?? {};
+      entry = {
+        ...{ pod, wanted: status, sent, isPassing },
+        ...{ running: undefined, isSending: false, go: undefined },
+      };
       this.#entries.set(uid, entry);
     }
     entry.pod = pod;
     entry.wanted = status;
+    entry.isPassing = isPassing;
+    if (!isPassing) entry.go?.();
     this.#startIfNeeded(entry);
   }
 
@@ -67,13 +86,13 @@ export class StatusWriter {
     if (mirror === undefined) this.#mirrors.delete(uid);
     else this.#mirrors.set(uid, mirror);
     const entry = this.#entries.get(uid);
-    if (entry === undefined || mirror === undefined || entry.running !== undefined) return;
+    if (entry === undefined || mirror === undefined || entry.isSending) return;
     entry.sent = mirror.status ?? {};
     this.#startIfNeeded(entry);
   }
 
   #startIfNeeded(entry: Entry): void {
-    if (entry.running !== undefined || this.#targetOf(entry.pod) === undefined) return;
+    if (entry.isSending || this.#targetOf(entry.pod) === undefined) return;
     if (statusPatch(entry.sent, entry.wanted) !== undefined) this.#start(entry);
   }
 
@@ -84,11 +103,13 @@ export class StatusWriter {
   /** The server's view of the pod changed: compare with that from now on. */
   seen(pod: Pod): void {
     const entry = this.#entries.get(pod.metadata.uid ?? '');
-    if (entry !== undefined && entry.running === undefined) entry.sent = pod.status ?? {};
+    if (entry !== undefined && !entry.isSending) entry.sent = pod.status ?? {};
   }
 
   async settled(uid: string): Promise<void> {
-    await this.#entries.get(uid)?.running;
+    const entry = this.#entries.get(uid);
+    entry?.go?.();
+    await entry?.running;
   }
 
   forget(uid: string): void {
@@ -97,36 +118,66 @@ export class StatusWriter {
   }
 
   #start(entry: Entry): void {
-    const running = this.#send(entry).finally(() => {
-      entry.running = undefined;
-    });
+    entry.isSending = true;
+    const running = this.#send(entry);
     entry.running = running;
     this.#spawn(() => running);
   }
 
   async #send(entry: Entry): Promise<void> {
-    for (;;) {
-      const { pod, wanted, sent } = entry;
-      const patch = statusPatch(sent, wanted);
-      const target = this.#targetOf(pod);
-      if (patch === undefined || target === undefined) return;
-      const { namespace, name = '', uid } = target.metadata;
-      try {
-        const body = { metadata: { uid }, status: patch };
-        await this.#client.patch(pods, { namespace, name }, body, {
-          type: 'merge',
-          subresource: 'status',
-          signal: this.#signal,
-        });
-        entry.sent = wanted;
-      } catch (error) {
-        if (this.#signal.aborted) return;
-        // Gone, or another pod of the same name: there is nothing to tell any more.
-        if (isReason(error, 'NotFound') || isReason(error, 'Conflict')) return;
-        this.#log.warn('cannot write the status of a pod', { pod: name, namespace, error });
-        await this.#clock.sleep(retryMs, { signal: this.#signal });
+    try {
+      for (;;) {
+        if (entry.isPassing) await this.#hold(entry);
+        const { pod, wanted, sent } = entry;
+        const patch = statusPatch(sent, wanted);
+        const target = this.#targetOf(pod);
+        if (patch === undefined || target === undefined) return;
+        const outcome = await this.#write(target, patch);
+        if (outcome === 'gone') return;
+        if (outcome === 'written') entry.sent = wanted;
+        else await this.#clock.sleep(limits.retryMs, { signal: this.#signal });
       }
+    } finally {
+      // In the same stretch as the last comparison: what is set from now on begins anew.
+      entry.isSending = false;
     }
+  }
+
+  async #write(
+    target: Pod,
+    patch: Readonly<Record<string, unknown>>,
+  ): Promise<'written' | 'gone' | 'failed'> {
+    const { namespace, name = '', uid } = target.metadata;
+    const body = { metadata: { uid }, status: patch };
+    const options = { type: 'merge', subresource: 'status', signal: this.#signal } as const;
+    try {
+      await this.#client.patchUnread(pods, { namespace, name }, body, options);
+      return 'written';
+    } catch (error) {
+      if (this.#signal.aborted) return 'gone';
+      // Gone, or another pod of the same name: there is nothing to tell any more.
+      if (isReason(error, 'NotFound') || isReason(error, 'Conflict')) return 'gone';
+      this.#log.warn('cannot write the status of a pod', { pod: name, namespace, error });
+      return 'failed';
+    }
+  }
+
+  /** Until another status has come that stays, or time is up. */
+  async #hold(entry: Entry): Promise<void> {
+    const signal = this.#signal;
+    await new Promise<void>((resolve) => {
+      const go = (): void => {
+        cancel();
+        signal.removeEventListener('abort', go);
+        resolve();
+      };
+      const cancel = this.#clock.after(limits.passingMs, go);
+      entry.go = go;
+      if (signal.aborted) go();
+      else signal.addEventListener('abort', go);
+    });
+    entry.go = undefined;
+    entry.isPassing = false;
   }
 }
 

@@ -30,6 +30,7 @@ export class PodProbes {
   readonly #onChange: () => void;
   readonly #running = new Map<string, AbortController>();
   readonly #verdicts = new Map<string, Verdict>();
+  #isFollowing = false;
 
   constructor(
     parts: KubeletParts,
@@ -65,9 +66,11 @@ export class PodProbes {
     }
     const podIP =
       pod.spec?.hostNetwork === true ? this.#parts.node.hostIPs[0] : runtime.sandboxes[0]?.ips[0];
+    this.#isFollowing = true;
     for (const [id, [fact, container]] of wanted) {
       if (!this.#running.has(id)) this.#start(pod, fact, container, podIP ?? '');
     }
+    this.#isFollowing = false;
   }
 
   stop(): void {
@@ -87,7 +90,8 @@ export class PodProbes {
       onVerdict: (verdict: Verdict) => {
         if (stop.signal.aborted) return;
         this.#verdicts.set(fact.id, verdict);
-        this.#onChange();
+        // The first verdict of all is there before whoever follows asks for it.
+        if (!this.#isFollowing) this.#onChange();
       },
       onFailure: (kind: ProbeKind, message: string) => {
         recorder.record(this.#pod(), {

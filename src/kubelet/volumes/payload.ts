@@ -56,13 +56,28 @@ export async function payloadOf(
     addDownward(files, pod, items, defaultMode ?? defaultModeOfFiles, sources);
   } else if (projected !== undefined) {
     const mode = projected.defaultMode ?? defaultModeOfFiles;
-    for (const source of projected.sources ?? []) {
-      await addProjection(files, pod, source, mode, sources);
-    }
+    const parts = await inOrder(projected.sources ?? [], async (source) => {
+      const part: Files = new Map();
+      await addProjection(part, pod, source, mode, sources);
+      return part;
+    });
+    for (const part of parts) for (const [path, file] of part) files.set(path, file);
   } else {
     return undefined;
   }
   return files;
+}
+
+/** All at once; of several that fail the first one counts, whichever failed sooner. */
+export async function inOrder<T, Result>(
+  items: readonly T[],
+  work: (item: T) => Promise<Result>,
+): Promise<readonly Result[]> {
+  const settled = await Promise.allSettled(items.map(work));
+  return settled.map((each) => {
+    if (each.status === 'rejected') throw each.reason;
+    return each.value;
+  });
 }
 
 async function addProjection(

@@ -28,7 +28,7 @@ import { type KubeletPaths, podPaths } from '../pods/pod-paths.ts';
 import type { WatchedObjects } from '../watched-objects.ts';
 import { writePayload } from './atomic-files.ts';
 import { giveToGroup } from './ownership.ts';
-import { type PayloadSources, payloadOf, tokenOwner, VolumeError } from './payload.ts';
+import { inOrder, type PayloadSources, payloadOf, tokenOwner, VolumeError } from './payload.ts';
 import { claimNameOf, findBoundVolume } from './persistent-volume.ts';
 
 export interface VolumesDeps {
@@ -68,19 +68,18 @@ export class Volumes {
     pod: Pod,
     { signal }: { readonly signal: AbortSignal },
   ): Promise<ReadonlyMap<string, string>> {
-    const result = new Map<string, string>();
-    for (const volume of pod.spec?.volumes ?? []) {
-      // The runtime mounts images by itself.
-      if (volume.image !== undefined) continue;
+    // The runtime mounts images by itself.
+    const volumes = (pod.spec?.volumes ?? []).filter(({ image }) => image === undefined);
+    const folders = await inOrder(volumes, async (volume) => {
       try {
-        result.set(volume.name, await this.#prepareOne(pod, volume, signal));
+        return [volume.name, await this.#prepareOne(pod, volume, signal)] as const;
       } catch (error) {
         if (signal.aborted || !(error instanceof Error)) throw error;
         const text = `MountVolume.SetUp failed for volume "${volume.name}" : ${error.message}`;
         throw new VolumeError(text, { cause: error });
       }
-    }
-    return result;
+    });
+    return new Map(folders);
   }
 
   /** When a token of this pod must be renewed. */
