@@ -19,6 +19,7 @@ import type { KubeObject } from '#api/object.ts';
 import { openClient, openHttpTransport } from '#client';
 import { systemClock } from '#kit/clock.ts';
 import { namespaces, nodes, pods, priorityClasses, serviceAccounts } from '#resources/kinds.ts';
+import type { Pod } from '#resources/types/core-v1.ts';
 import { processorMs } from '#test/process-use.ts';
 import { type Program, startOurs, startUpstream } from './api/programs.ts';
 import { namespace, nodeOf, type Shape, shapesOf } from './scheduler/shapes.ts';
@@ -202,7 +203,7 @@ async function measure(shape: Shape, program: Program, start: () => Started): Pr
   });
   await create(pods, shape.measured, (index) => shape.measuredPod(index));
 
-  const bound = new Bound(shape.measured);
+  const bound = new Bound(shape.measured, shape.measuredPod(0).metadata.name?.split('-')[0]);
   const { resourceVersion } = await client.list(pods, { namespace, limit: 1, signal });
   const watching = bound.follow(client.watch(pods, { namespace, resourceVersion, signal }));
   const latencies: number[] = [];
@@ -216,9 +217,10 @@ async function measure(shape: Shape, program: Program, start: () => Started): Pr
   );
   const beforeMs = program.processorMs();
   const { end, pid } = start();
+  const making = makeMeanwhile(shape, (pod) => client.create(pods, pod, { signal }), { signal });
   const cancel = clock.after(limitMs, () => stopping.abort(new Error('took too long')));
   try {
-    await Promise.race([bound.done, watching]);
+    await Promise.race([bound.done, watching, making]);
     const spentMs = program.processorMs() - beforeMs + (pid === undefined ? 0 : processorMs(pid));
     return {
       perSecond: bound.perSecond,
@@ -228,7 +230,7 @@ async function measure(shape: Shape, program: Program, start: () => Started): Pr
   } finally {
     cancel();
     stopping.abort(new Error('measured'));
-    await Promise.allSettled([watching, reading]);
+    await Promise.allSettled([watching, reading, making]);
     await end();
   }
 }
@@ -237,16 +239,18 @@ async function measure(shape: Shape, program: Program, start: () => Started): Pr
 class Bound {
   readonly done: Promise<void>;
   readonly #wanted: number;
+  readonly #prefix: string;
   readonly #names = new Set<string>();
   readonly #resolve: () => void;
   #firstMs = 0;
   #lastMs = 0;
 
-  constructor(wanted: number) {
+  constructor(wanted: number, prefix = 'pod') {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.done = promise;
     this.#resolve = resolve;
     this.#wanted = wanted;
+    this.#prefix = `${prefix}-`;
   }
 
   get perSecond(): number {
@@ -258,17 +262,37 @@ class Bound {
   ): Promise<void> {
     for await (const { type, object } of events) {
       // Making room is part of the work: it begins with the first victim that goes.
-      if (type === 'DELETED' && this.#firstMs === 0) this.#firstMs = clock.monotonic();
+      if (type === 'DELETED' && this.#prefix === 'high-' && this.#firstMs === 0) {
+        this.#firstMs = clock.monotonic();
+      }
       // A watch of pods gives pods.
       const pod = object as { metadata: { name?: string }; spec?: { nodeName?: string } };
       const name = pod?.metadata.name ?? '';
-      if (!pod?.spec?.nodeName || !/^(pod|high)-/.test(name) || this.#names.has(name)) continue;
+      if (!pod?.spec?.nodeName || !name.startsWith(this.#prefix) || this.#names.has(name)) continue;
       this.#names.add(name);
       this.#lastMs = clock.monotonic();
       if (this.#firstMs === 0) this.#firstMs = this.#lastMs;
       if (this.#names.size === this.#wanted) this.#resolve();
     }
   }
+}
+
+async function makeMeanwhile(
+  { meanwhile }: Shape,
+  create: (pod: Pod) => Promise<unknown>,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<never> {
+  if (meanwhile === undefined) return await untilAborted(signal);
+  for (let index = 0; ; index++) {
+    await clock.sleep(meanwhile.everyMs, { signal });
+    await create(meanwhile.pod(index));
+  }
+}
+
+function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
 }
 
 async function readOften(

@@ -1,7 +1,8 @@
 /**
  * The shapes of upstream's scheduler_perf: how many nodes, what runs already, what is scheduled.
  *
- * `floor` is the rate below which upstream's own CI fails, on its machines; a sanity check here.
+ * `floor` is the rate below which upstream's own CI fails, on its machines; a sanity check here; 0
+ * where upstream has none (PreemptionBasic, which has 1,000 nodes there).
  */
 import type { Node, Pod, PodSpec } from '#resources/types/core-v1.ts';
 
@@ -15,6 +16,8 @@ export interface Shape {
   readonly placedPod: (index: number) => Pod;
   readonly measured: number;
   readonly measuredPod: (index: number) => Pod;
+  /** Made meanwhile, one after another, so often; not measured themselves. */
+  readonly meanwhile?: { readonly everyMs: number; readonly pod: (index: number) => Pod };
 }
 
 const zone = 'topology.kubernetes.io/zone';
@@ -125,13 +128,32 @@ export function shapesOf({ small }: { readonly small: boolean }): readonly Shape
     shape('NodeAffinity', 220, (name) => podOf(name, usual, choosing())),
     {
       name: 'Preemption',
+      floor: 0,
+      nodes: small ? 20 : 1_000,
+      placed: small ? 80 : 4_000,
+      placedPod: low,
+      measured: small ? 20 : 1_000,
+      measuredPod: high,
+    },
+    {
+      name: 'PreemptionAsync',
       floor: 160,
-      nodes: small ? 20 : 500,
-      placed: small ? 80 : 2_000,
-      placedPod: (index) => podOf(`low-${index}`, { cpu: '900m', memory: '500Mi' }),
-      measured: small ? 20 : 500,
-      measuredPod: (index) =>
-        podOf(`high-${index}`, { cpu: '3', memory: '500Mi' }, { priorityClassName: 'high' }),
+      nodes: small ? 20 : 5_000,
+      placed: small ? 80 : 20_000,
+      placedPod: low,
+      measured: small ? 80 : 5_000,
+      measuredPod: (index) => basic(`pod-${index}`),
+      meanwhile: { everyMs: 200, pod: high },
     },
   ];
+}
+
+/** Four of them fill a node to 3.6 of its 4 cores. */
+function low(index: number): Pod {
+  return podOf(`low-${index}`, { cpu: '900m', memory: '500Mi' });
+}
+
+/** Fits only where three of those go. */
+function high(index: number): Pod {
+  return podOf(`high-${index}`, { cpu: '3', memory: '500Mi' }, { priorityClassName: 'high' });
 }

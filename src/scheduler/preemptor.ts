@@ -32,7 +32,7 @@ export interface PreemptorDeps {
 }
 
 /** Victims that are deleted at the same time, of all pods: the API server has others to serve. */
-const deletionsMax = 16;
+const deletionsMax = 32;
 
 export class Preemptor {
   readonly #deps: PreemptorDeps;
