@@ -2,6 +2,7 @@
  * The API server: requests in, objects out. `openApiServer` assembles it; `lifecycle.ts` is the
  * walk of one request; `http.ts` is the only file that knows Node's HTTP.
  */
+import { defaultPlugins } from '#api/admission-plugins.ts';
 import type { Catalog } from '#api/catalog.ts';
 import type { RuntimeConfig } from '#api/runtime-config.ts';
 import type { Clock } from '#kit/clock.ts';
@@ -11,7 +12,6 @@ import { Scope } from '#kit/scope.ts';
 import type { Identity, Transport } from '#kit/transport.ts';
 import type { Store } from '#store';
 import type { TolerationSeconds } from './admission/default-tolerations.ts';
-import { defaultPlugins } from './admission/plugins.ts';
 import { QuotaLedger } from './admission/resource-quota.ts';
 import { currentSubjects } from './auth/current-subjects.ts';
 import { NodeGraph } from './auth/node-graph.ts';
@@ -70,6 +70,8 @@ export interface ApiServerOptions {
   readonly legacyVersions: boolean;
   /** Versions and resources that are not served; all are where this is absent. */
   readonly runtimeConfig?: RuntimeConfig | undefined;
+  /** Make the roles and the flow control that upstream's server makes, a while after the start. */
+  readonly defaultObjects?: boolean | undefined;
   /** Plugins that are on; those that are on by themselves where this is absent. */
   readonly admissionPlugins?: ReadonlySet<string> | undefined;
   /** False: containers may not be privileged. */
@@ -103,6 +105,9 @@ export interface ApiServerOptions {
   readonly rethrowBugs?: boolean | undefined;
 }
 
+/** How long the start has the thread for itself before default objects are made. */
+const defaultsAfterMs = 1500;
+
 export interface ApiServer extends AsyncDisposable {
   /** A transport on this thread whose requests come from `identity`. */
   direct(identity: Identity): Transport;
@@ -125,7 +130,10 @@ export interface ApiServer extends AsyncDisposable {
   drain(): void;
 }
 
-/** Builds the server on an open store, and writes what every cluster has from the start. */
+/**
+ * Builds the server on an open store, and writes what every cluster has from the start; roles and
+ * the like come a little later (`defaults/defaults.ts`).
+ */
 export async function openApiServer(
   deps: ApiServerDeps,
   options: ApiServerOptions,
@@ -139,6 +147,13 @@ export async function openApiServer(
   const work = new Scope(closing.signal);
   work.spawn((signal) => runRepair(parts, { signal, strays }));
   work.spawn((signal) => parts.tokenUses.run(parts, { signal }));
+  if (options.defaultObjects === true) {
+    work.spawn(async (signal) => {
+      await deps.clock.sleep(defaultsAfterMs, { signal });
+      const { runDefaults } = await import('./defaults/defaults.ts');
+      await runDefaults(parts, { signal });
+    });
+  }
   let server: HttpServer | undefined;
   return {
     get bugs() {

@@ -104,6 +104,11 @@ async function runOpened(
   const state = await openState(deps, config);
   await requireFreePort(deps, config, state);
   const nodeIP = config.nodeIP ?? machineAddress();
+  const { advertiseAddress } = config.server;
+  const extraNames = [
+    ...config.tlsSAN,
+    ...(advertiseAddress === undefined ? [] : [advertiseAddress]),
+  ];
   const openOwn = (): Certificates =>
     openCertificates(deps, {
       dataDir: config.dataDir,
@@ -111,7 +116,7 @@ async function runOpened(
       nodeIP,
       serviceIP: apiServiceIP(state),
       clusterDomain: state.clusterDomain,
-      extraNames: config.tlsSAN,
+      extraNames,
     });
   const certificates = openOwn();
   // Only a real node makes things outside the data dir.

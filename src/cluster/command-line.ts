@@ -2,7 +2,7 @@
  * The commands and their flags, as data for the command-line library. What a command does is passed
  * in by `main.ts`; the meaning of a flag is in `config.ts`.
  */
-import { Command } from '#kit/command-line.ts';
+import { Command, Option } from '#kit/command-line.ts';
 import type { AgentFlags } from './agent-config.ts';
 import type { Flags } from './config.ts';
 import { addControllerManagerFlags } from './controller-manager-flags.ts';
@@ -42,6 +42,8 @@ export interface Commands {
   reset(flags: Flags, yes: boolean): Promise<void>;
   backup(flags: Flags, file: string): Promise<void>;
   restore(flags: Flags, file: string): Promise<void>;
+  storeGet(flags: Flags, key: string): Promise<void>;
+  storeDelete(flags: Flags, key: string): Promise<void>;
   install(flags: InstallFlags, upFlags: readonly string[]): Promise<void>;
   uninstall(flags: InstallFlags): Promise<void>;
   hollow(flags: HollowFlags): Promise<void>;
@@ -89,6 +91,7 @@ export function openCommandLine(commands: Commands): Command {
   addDataDir(program.command('restore').description('put a copy in the place of the store'))
     .argument('<file>')
     .action((file: string, flags: Flags) => commands.restore(flags, file));
+  addStoreCommands(program, commands);
   addDataDir(program.command('uninstall').description('end the service; its data stay'))
     .option('--name <name>', 'name of the service', 'coracle')
     .action((flags: InstallFlags) => commands.uninstall(flags));
@@ -167,6 +170,9 @@ function addClusterFlags(command: Command): Command {
     .option('--image-credential-provider-bin-dir <dir>', 'where its programs are')
     .option('--backup-interval <time>', 'time between copies of the store, 0 for none (24h)')
     .option('--backup-keep <n>', 'copies of the store that are kept (7)')
+    .option('--encryption-provider-config <file>', 'EncryptionConfiguration: what is encrypted')
+    .option('--encryption-provider-config-automatic-reload [bool]', 'look at it every minute')
+    .addOption(new Option('--experimental-encryption-provider-config <file>').hideHelp())
     .option('--shutdown-delay-duration <time>', 'serve on for this long when stopping (0s)')
     .option('--leader-elect', 'controllers hold a Lease, so that others may wait')
     .option('--no-kubeconfig', 'leave the kubeconfig of the user alone')
@@ -208,6 +214,16 @@ function addTokenCommands(program: Command, commands: Commands): void {
     .action((text: string, _flags: TokenFlags, command: Command) =>
       commands.token({ do: 'delete', token: text }, command.optsWithGlobals()),
     );
+}
+
+function addStoreCommands(program: Command, commands: Commands): void {
+  const store = program.command('store').description('look at what lies in the store');
+  addDataDir(store.command('get').description('write a value as it is kept, below its key'))
+    .argument('<key>', 'as /registry/secrets/default/NAME')
+    .action((key: string, flags: Flags) => commands.storeGet(flags, key));
+  addDataDir(store.command('delete').description('remove a value that cannot be read any more'))
+    .argument('<key>', 'as /registry/secrets/default/NAME')
+    .action((key: string, flags: Flags) => commands.storeDelete(flags, key));
 }
 
 function addHollowFlags(command: Command): Command {

@@ -7,7 +7,10 @@ import { join, resolve } from 'node:path';
 import { type RuntimeConfig, readRuntimeConfig } from '#api/runtime-config.ts';
 import { parseDuration } from '#kit/duration.ts';
 import type { Level } from '#kit/log.ts';
+import { ConfigError } from './config-error.ts';
+import type { FlagTexts } from './flag-values.ts';
 import { type ImageSources, imageSources } from './image-sources.ts';
+import { readServerSettings, type ServerSettings } from './server-settings.ts';
 
 export interface ClusterConfig {
   readonly dataDir: string;
@@ -31,6 +34,8 @@ export interface ClusterConfig {
   readonly leavePods: boolean;
   /** Group versions and resources that are switched on and off. */
   readonly runtimeConfig: RuntimeConfig;
+  /** What upstream's own flags of the API server say. */
+  readonly server: ServerSettings;
   /** Folders whose `*.tar` images are loaded at start. */
   readonly imageDirs: readonly string[];
   readonly logLevel: Level;
@@ -89,10 +94,7 @@ export interface Machine {
 const durationMsMax = 366 * 24 * 3_600_000;
 const backupIntervalMsMin = 60_000;
 
-/** A setting that cannot be used; the message names the flag. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-}
+export { ConfigError };
 
 export function defaultDataDir(isRoot: boolean): string {
   return isRoot ? '/var/lib/coracle' : join(homedir(), '.local/share/coracle');
@@ -110,14 +112,14 @@ export function readConfig(flags: Flags, machine: Machine): ClusterConfig {
   if (store !== 'sqlite' && store !== 'memory') {
     throw new ConfigError(`--store ${store}: must be sqlite or memory`);
   }
+  const server = readServerSettings(textsOf(flags));
   const nodes = flags.nodes === undefined ? 1 : integer('--nodes', flags.nodes, 1, 10_000);
   if (node === 'containerd' && nodes !== 1) {
     throw new ConfigError(`--nodes ${nodes}: one containerd node; several need --node hollow`);
   }
   return {
     dataDir: resolve(flags.dataDir ?? defaultDataDir(machine.isRoot)),
-    apiPort:
-      flags.apiPort === undefined ? undefined : integer('--api-port', flags.apiPort, 1, 65535),
+    apiPort: apiPort(flags, server),
     bindAddress: flags.bindAddress ?? '0.0.0.0',
     store,
     node,
@@ -125,13 +127,14 @@ export function readConfig(flags: Flags, machine: Machine): ClusterConfig {
     nodeName: flags.nodeName,
     nodeIP: flags.nodeIp,
     clusterCIDR: flags.clusterCidr,
-    serviceCIDR: flags.serviceCidr,
+    serviceCIDR: flags.serviceCidr ?? server.serviceRange,
     nodePortRange: portRange(flags.serviceNodePortRange),
     tlsSAN: flags.tlsSan ?? [],
     kubeconfig: flags.kubeconfig ?? true,
     leavePods: flags.leavePods ?? false,
     leaderElect: flags.leaderElect ?? false,
     runtimeConfig: runtimeConfig(flags.runtimeConfig ?? ''),
+    server,
     imageDirs: flags.images ?? [],
     logLevel: Number(flags.v ?? 0) >= 2 ? 'debug' : 'info',
     kubeletConfig: flags.kubeletConfig === undefined ? undefined : resolve(flags.kubeletConfig),
@@ -153,6 +156,19 @@ export function whyNoContainers(machine: Machine): string {
   if (machine.platform !== 'linux') return `containers need Linux, this is ${machine.platform}`;
   if (!machine.isRoot) return 'containers need root';
   return `not installed: ${machine.missing.join(', ')}`;
+}
+
+function apiPort(flags: Flags, { securePort }: ServerSettings): number | undefined {
+  if (flags.apiPort === undefined) return securePort;
+  return integer('--api-port', flags.apiPort, 1, 65535);
+}
+
+/** Flags that are one text: those of the API server are such. */
+function textsOf(flags: Flags): FlagTexts {
+  const texts = Object.entries(flags).filter(
+    ([, value]) => typeof value === 'string' || value === true,
+  );
+  return Object.fromEntries(texts);
 }
 
 function portRange(text: string | undefined): ClusterConfig['nodePortRange'] {

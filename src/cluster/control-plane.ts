@@ -64,6 +64,7 @@ export async function openControlPlane(
   const { config, state } = options;
   let { certificates } = options;
   const schedulerConfig = await readSchedulerConfig(config);
+  for (const note of config.server.notes) deps.log.warn(note);
   const catalog = openCatalog();
   requireVersions(catalog, config.runtimeConfig);
   const store = await openClusterStore(deps, config);
@@ -74,11 +75,16 @@ export async function openControlPlane(
       serviceCIDR: state.serviceCIDR,
       secondServiceCIDR: state.secondServiceCIDR,
       nodePortRange: state.nodePortRange,
-      advertise: { address: options.nodeIP, port: state.apiPort },
+      ...config.server,
+      advertise: {
+        address: config.server.advertiseAddress ?? options.nodeIP,
+        port: state.apiPort,
+      },
       serviceAccountKey: certificates.serviceAccountKey,
       serviceAccountIssuer: `https://kubernetes.default.svc.${state.clusterDomain}`,
       legacyVersions: true,
       runtimeConfig: config.runtimeConfig,
+      defaultObjects: true,
       components: controlComponents(() => figures.runs),
       kubeletClient: kubeletClient(() => certificates),
     },

@@ -7,7 +7,7 @@
  */
 import type { Command } from '#kit/command-line.ts';
 import { parseDuration } from '#kit/duration.ts';
-import { ConfigError } from './config.ts';
+import { ConfigError } from './config-error.ts';
 
 export type FlagSort = 'text' | 'list' | 'boolean' | 'integer' | 'float' | 'duration';
 

@@ -5,7 +5,7 @@
  * `confirmCreate` and `confirmUpdate` only say no, after validation. Each step is a plain function
  * that answers with the object, changed or not, or throws. They read the store's newest state and
  * never wait; quotas, which have to, come last (`resource-quota.ts`). Which plugins are on is in
- * `plugins.ts`; those that are off by themselves are in `optional.ts`.
+ * `api/admission-plugins.ts`; those that are off by themselves are in `optional.ts`.
  */
 import type { KubeObject } from '#api/object.ts';
 import type { Resource } from '#api/resource.ts';

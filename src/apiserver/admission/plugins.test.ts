@@ -1,9 +1,9 @@
 /** Admission plugins switched on and off by name, and what those do that are off by themselves. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { defaultPlugins, type PluginFlags, readPlugins } from '#api/admission-plugins.ts';
 import { covers, superseded } from '#test/covers.ts';
 import { openTestServer, type TestServer, type TestServerOptions } from '#test/fixtures.ts';
-import { defaultPlugins, type PluginFlags, readPlugins } from './plugins.ts';
 
 const pods = '/api/v1/namespaces/default/pods';
 

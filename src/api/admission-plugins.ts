@@ -2,7 +2,7 @@
  * The admission plugins by upstream's names, in its order: which are on by themselves, which can be
  * switched on, and which are not here. `--enable-admission-plugins`, `--disable-admission-plugins`
  * and the older `--admission-control` (these and no others) are read once, with upstream's words of
- * refusal; `admission.ts` asks the set that comes out.
+ * refusal; the server's `admission.ts` asks the set that comes out.
  */
 
 /** `awaited` are on upstream and not here yet: naming them changes nothing. */
