@@ -8,6 +8,10 @@ import { codeFiles, lineAt, type Problem, type SourceFile, type Tree } from './t
 export const dependencies: Readonly<
   Record<string, { readonly file: string; readonly record: string }>
 > = {
+  '@noble/ciphers': {
+    file: 'src/kit/secretbox.ts',
+    record: 'docs/decisions/0017-noble-ciphers.md',
+  },
   '@grpc/grpc-js': { file: 'src/kit/grpc.ts', record: 'docs/decisions/0004-grpc-js.md' },
   commander: { file: 'src/kit/command-line.ts', record: 'docs/decisions/0005-commander.md' },
   re2js: { file: 'src/kit/re2.ts', record: 'docs/decisions/0016-own-cel.md' },

@@ -10,7 +10,7 @@ import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import type { Identity, Transport } from '#kit/transport.ts';
-import type { Store } from '#store';
+import { type Entry, type Store, ValueUnreadable } from '#store';
 import type { TolerationSeconds } from './admission/default-tolerations.ts';
 import { QuotaLedger } from './admission/resource-quota.ts';
 import { currentSubjects } from './auth/current-subjects.ts';
@@ -41,6 +41,7 @@ import { reviewFacts } from './subresources/reviews.ts';
 import { warmUp } from './warm-up.ts';
 import { WatchHub } from './watch/watch-hub.ts';
 
+export type { HealthCheck } from './discovery/health.ts';
 export { KeyIndex, registryRoot } from './registry.ts';
 
 export interface ApiServerDeps {
@@ -187,6 +188,17 @@ export function knownVersions({ resources }: Catalog): ReadonlySet<string> {
   return new Set([...all, ...reviewFacts].map(({ group, version }) => `${group}/${version}`));
 }
 
+/** Where some pod cannot be read, nodes get to see nothing for its sake. */
+function podEntries({ store, log }: Pick<ApiServerDeps, 'store' | 'log'>): readonly Entry[] {
+  try {
+    return store.list({ prefix: `${registryRoot}pods/` }).entries;
+  } catch (error) {
+    if (!(error instanceof ValueUnreadable)) throw error;
+    log.error('pods cannot be read', { error });
+    return [];
+  }
+}
+
 function makeParts(
   { store, catalog, clock, random, log }: ApiServerDeps,
   options: ApiServerOptions,
@@ -194,9 +206,7 @@ function makeParts(
 ): Parts {
   const hub = new WatchHub({ store, catalog, clock });
   const nodeGraph = new NodeGraph();
-  for (const entry of store.list({ prefix: `${registryRoot}pods/` }).entries) {
-    nodeGraph.add(decodeEntry(entry));
-  }
+  for (const entry of podEntries({ store, log })) nodeGraph.add(decodeEntry(entry));
   hub.observe((event) => nodeGraph.observe(event));
   const metrics = new Metrics();
   hub.observe(({ resource }) => metrics.countEvent(resource));

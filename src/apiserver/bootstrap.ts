@@ -67,7 +67,8 @@ async function ensure(
   namespace: string,
 ): Promise<void> {
   const name = present(object.metadata.name, 'bootstrap objects have names');
-  if (parts.store.get(keyOf(served.resource, namespace, name)) !== undefined) return;
+  const key = keyOf(served.resource, namespace, name);
+  if (isUnreadable(parts, key) || parts.store.get(key) !== undefined) return;
   try {
     await createObject(parts, {
       served,
@@ -211,6 +212,11 @@ function ownEndpoints({ options }: Parts): KubeObject {
   return endpoints;
 }
 
+/** It is there, and what becomes of it is for people to say. */
+function isUnreadable({ store }: Parts, key: string): boolean {
+  return store.atRest?.why(key) !== undefined;
+}
+
 function read({ store }: Parts, { resource }: Served, namespace: string, name: string) {
   const entry = store.get(keyOf(resource, namespace, name));
   return entry === undefined ? undefined : decodeEntry(entry);
@@ -226,6 +232,7 @@ function says(stored: KubeObject, wanted: KubeObject): boolean {
 
 /** Makes it, or brings it up to date where the server's address has changed. */
 async function publish(parts: Parts, served: Served, object: KubeObject): Promise<void> {
+  if (isUnreadable(parts, keyOf(served.resource, 'default', 'kubernetes'))) return;
   const stored = read(parts, served, 'default', 'kubernetes');
   // A start that changes nothing loads no descriptor.
   if (stored !== undefined && says(stored, object)) return;

@@ -19,7 +19,7 @@ import {
   type ControlPlane,
   openControlPlane,
 } from './control-plane.ts';
-import { type ComponentStatus, openControlSocket } from './control-socket.ts';
+import { type ComponentStatus, type ControlRequest, openControlSocket } from './control-socket.ts';
 import { openServerToken } from './join-token.ts';
 import { type Access, kubeconfigText, mergeContext, removeContext } from './kubeconfig.ts';
 import { NodeProcess } from './node-process.ts';
@@ -65,9 +65,9 @@ export async function runCluster(
   const opened: Opened = { controlPlane: undefined };
   const socket = await openControlSocket(config.dataDir, async (request) => {
     if (request.do === 'status') return status.snapshot();
-    if (request.do === 'backup') {
+    if (request.do !== 'stop') {
       if (opened.controlPlane === undefined) throw new Error('the cluster is not started yet');
-      return opened.controlPlane.backup(request.file);
+      return answerAboutStore(opened.controlPlane, request);
     }
     leavePods ||= request.leavePods;
     stopping.abort(new Error('asked to stop'));
@@ -87,6 +87,23 @@ export async function runCluster(
 /** What the control socket reaches once it is there. */
 interface Opened {
   controlPlane: ControlPlane | undefined;
+}
+
+async function answerAboutStore(
+  controlPlane: ControlPlane,
+  request: Exclude<ControlRequest, { readonly do: 'status' | 'stop' }>,
+): Promise<unknown> {
+  switch (request.do) {
+    case 'backup':
+      return await controlPlane.backup(request.file);
+    case 'stored':
+      return { stored: await controlPlane.stored(request.key) };
+    case 'removeUnreadable':
+      await controlPlane.removeUnreadable(request.key);
+      return {};
+    default:
+      return request satisfies never;
+  }
 }
 
 async function runOpened(

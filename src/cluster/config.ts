@@ -52,6 +52,8 @@ export interface ClusterConfig {
   readonly shutdownDelayMs: number;
   /** Where the node's images come from, and with which logins. */
   readonly images: ImageSources;
+  /** What is encrypted at rest, by a file; looked at again while the cluster runs, or not. */
+  readonly encryption: { readonly file: string; readonly reload: boolean } | undefined;
 }
 
 /** As the command line gives them: names in camel case, unset where the user said nothing. */
@@ -82,6 +84,9 @@ export interface Flags {
   readonly privateRegistry?: string;
   readonly imageCredentialProviderConfig?: string;
   readonly imageCredentialProviderBinDir?: string;
+  readonly encryptionProviderConfig?: string;
+  readonly experimentalEncryptionProviderConfig?: string;
+  readonly encryptionProviderConfigAutomaticReload?: string | true;
 }
 
 export interface Machine {
@@ -144,6 +149,7 @@ export function readConfig(flags: Flags, machine: Machine): ClusterConfig {
     backupKeep: integer('--backup-keep', flags.backupKeep ?? '7', 1, 1000),
     shutdownDelayMs: duration('--shutdown-delay-duration', flags.shutdownDelayDuration ?? '0s'),
     images: imageSources(flags),
+    encryption: encryption(flags),
   };
 }
 
@@ -169,6 +175,19 @@ function textsOf(flags: Flags): FlagTexts {
     ([, value]) => typeof value === 'string' || value === true,
   );
   return Object.fromEntries(texts);
+}
+
+function encryption(flags: Flags): ClusterConfig['encryption'] {
+  const file = flags.encryptionProviderConfig ?? flags.experimentalEncryptionProviderConfig;
+  const wanted = flags.encryptionProviderConfigAutomaticReload ?? 'false';
+  const flag = '--encryption-provider-config-automatic-reload';
+  if (wanted !== true && wanted !== 'true' && wanted !== 'false') {
+    throw new ConfigError(`${flag} ${wanted}: must be true or false`);
+  }
+  const reload = wanted !== 'false';
+  if (file !== undefined) return { file: resolve(file), reload };
+  if (reload) throw new ConfigError(`${flag} must be set with --encryption-provider-config`);
+  return undefined;
 }
 
 function portRange(text: string | undefined): ClusterConfig['nodePortRange'] {

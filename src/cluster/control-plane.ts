@@ -16,14 +16,23 @@ import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import { openCatalog } from '#resources/resources.ts';
-import { type Copied, openMemoryStore, openSqliteStore, type Store } from '#store';
+import {
+  type Copied,
+  openMemoryStore,
+  openSqliteStore,
+  type Store,
+  type ValueTransformer,
+} from '#store';
 import { backupFolder, runBackups, storePath } from './backups.ts';
 import type { Certificates } from './certificates.ts';
 import { runComponentServers } from './component-servers.ts';
 import { type ClusterConfig, ConfigError } from './config.ts';
 import { ControlFigures, runControl } from './control.ts';
+import type { Encryption } from './encryption/encryption-file.ts';
+import { plainTransformer } from './encryption/plain.ts';
 import type { JoinToken } from './join-token.ts';
 import { type ClusterState, nthAddress } from './state.ts';
+import { removeUnreadable, storedValue } from './stored-values.ts';
 
 /** How often certificates are looked at while the cluster runs. */
 const renewalIntervalMs = 24 * 3600 * 1000;
@@ -53,6 +62,10 @@ export interface ControlPlane extends AsyncDisposable {
   readonly ended: Promise<void>;
   /** Copies the store to a new file. */
   backup(file: string): Promise<Copied>;
+  /** A value as it is kept, in base64; undefined where there is no such key. */
+  stored(key: string): Promise<string | undefined>;
+  /** Removes a value that cannot be read, and no other. */
+  removeUnreadable(key: string): Promise<void>;
   /** Not ready any more, but serving for a while, so that clients turn away before it closes. */
   drain(): Promise<void>;
 }
@@ -67,7 +80,8 @@ export async function openControlPlane(
   for (const note of config.server.notes) deps.log.warn(note);
   const catalog = openCatalog();
   requireVersions(catalog, config.runtimeConfig);
-  const store = await openClusterStore(deps, config);
+  const encryption = await readEncryptionOf(config, { ...deps, catalog });
+  const store = await openClusterStore(deps, config, encryption?.transformer);
   const figures = new ControlFigures();
   const server = await openApiServer(
     { ...deps, store, catalog },
@@ -87,6 +101,7 @@ export async function openControlPlane(
       defaultObjects: true,
       components: controlComponents(() => figures.runs),
       kubeletClient: kubeletClient(() => certificates),
+      healthChecks: encryption?.healthChecks,
     },
   );
   const scope = new Scope(new AbortController().signal);
@@ -122,15 +137,13 @@ export async function openControlPlane(
       server.useCertificate(certificates.apiServer);
     }
   });
-  if (config.store === 'sqlite' && config.backupIntervalMs > 0) {
-    const { backupIntervalMs: intervalMs, backupKeep: keep } = config;
-    const copies = { folder: backupFolder(config.dataDir), intervalMs, keep };
-    scope.spawn((signal) => runBackups({ ...deps, store }, copies, signal));
-  }
+  spawnStoreWork({ ...deps, store }, { config, encryption, scope });
   return {
     server,
     port,
     backup: (file) => store.backup(file),
+    stored: (key) => storedValue(store, key),
+    removeUnreadable: (key) => removeUnreadable(store, key),
     drain: async () => {
       server.drain();
       const { shutdownDelayMs } = config;
@@ -194,11 +207,48 @@ async function readSchedulerConfig({
   return source;
 }
 
-async function openClusterStore(deps: ClusterDeps, config: ClusterConfig): Promise<Store> {
+/** Refused before anything is started, where it is wrong. */
+async function readEncryptionOf(
+  { encryption }: ClusterConfig,
+  deps: ClusterDeps & { readonly catalog: Catalog },
+): Promise<Encryption | undefined> {
+  if (encryption === undefined) return undefined;
+  const { openEncryption } = await import('./encryption/encryption-file.ts');
+  return await openEncryption(deps, encryption);
+}
+
+async function openClusterStore(
+  deps: ClusterDeps,
+  config: ClusterConfig,
+  transformer: ValueTransformer = plainTransformer,
+): Promise<Store> {
   if (config.store === 'memory') return openMemoryStore(deps);
   const file = storePath(config.dataDir);
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  return openSqliteStore(deps, { file });
+  const store = await openSqliteStore(deps, { file, transformer });
+  const [key] = store.atRest?.unreadable ?? [];
+  if (key !== undefined) {
+    const values = store.atRest?.unreadable.length;
+    deps.log.error('values cannot be read', { values, key, why: store.atRest?.why(key) });
+  }
+  return store;
+}
+
+/** Copies of the store, and a look now and then at how it is to be encrypted. */
+function spawnStoreWork(
+  deps: ClusterDeps & { readonly store: Store },
+  options: {
+    readonly config: ClusterConfig;
+    readonly encryption: Encryption | undefined;
+    readonly scope: Scope;
+  },
+): void {
+  const { config, encryption, scope } = options;
+  if (encryption !== undefined) scope.spawn((signal) => encryption.run(deps.store, signal));
+  if (config.store !== 'sqlite' || config.backupIntervalMs === 0) return;
+  const { backupIntervalMs: intervalMs, backupKeep: keep } = config;
+  const copies = { folder: backupFolder(config.dataDir), intervalMs, keep };
+  scope.spawn((signal) => runBackups(deps, copies, signal));
 }
 
 function controlOptions(options: ControlPlaneOptions) {

@@ -26,6 +26,10 @@ export type ControlRequest =
   | { readonly do: 'status' }
   /** Copies the store to a file; answered when the copy is whole. */
   | { readonly do: 'backup'; readonly file: string }
+  /** A value as it is kept, in base64. */
+  | { readonly do: 'stored'; readonly key: string }
+  /** Removes a value that cannot be read; no other. */
+  | { readonly do: 'removeUnreadable'; readonly key: string }
   /** Answered when the cluster has stopped. */
   | { readonly do: 'stop'; readonly leavePods: boolean };
 

@@ -10,6 +10,8 @@ export interface HealthCheck {
   readonly name: string;
   /** Readiness may fail while the server is alive. */
   readonly only?: 'readyz';
+  /** What a new start would not mend. */
+  readonly except?: 'livez';
   readonly isHealthy: () => boolean;
 }
 
@@ -23,7 +25,9 @@ export class Health {
   /** Undefined when there is no such check. */
   answer(path: string, query: URLSearchParams): ServerResponse | undefined {
     const [, endpoint = '', ...rest] = path.split('/');
-    const checks = this.#checks.filter(({ only }) => only === undefined || only === endpoint);
+    const checks = this.#checks.filter(
+      ({ only, except }) => (only === undefined || only === endpoint) && except !== endpoint,
+    );
     const name = rest.join('/');
     if (name === '') return report(endpoint, checks, query);
     const found = checks.filter((check) => check.name === name);

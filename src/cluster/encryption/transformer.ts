@@ -1,0 +1,147 @@
+/**
+ * From an `EncryptionConfiguration` to how each value is kept.
+ *
+ * Of a resource, the first provider writes, with its first key; what is read is tried with every
+ * provider and key whose name stands before it, in order: `k8s:enc:aescbc:v1:KEY:`, then the bytes
+ * of the cipher. `identity` leaves values alone and reads whatever is not encrypted; resources that
+ * are not configured are kept so. Names, order and refusals are upstream's. Made by
+ * `encryption-file.ts`, used by the store.
+ */
+import { createHash } from 'node:crypto';
+import type { Random } from '#kit/random.ts';
+import type { FromStorage, ValueTransformer } from '#store';
+import { type Decrypted, openCipher, type ValueCipher } from './ciphers.ts';
+import type { EncryptionConfiguration, Provider } from './encryption-config.ts';
+import { isEncrypted, plainForm, plainTransformer, startsWith } from './plain.ts';
+
+export interface GroupResource {
+  readonly group: string;
+  readonly resource: string;
+}
+
+/** Whose value a key of the store has; undefined: of no resource that has an API. */
+export type ResourceOfKey = (key: string) => GroupResource | undefined;
+
+interface KeyCipher {
+  /** `KEY:`. */
+  readonly prefix: Buffer;
+  readonly cipher: ValueCipher;
+}
+
+interface Sealer {
+  /** `k8s:enc:aescbc:v1:`, or nothing for `identity`. */
+  readonly prefix: Buffer;
+  readonly keys: readonly KeyCipher[];
+  readonly noKey: string;
+  /** What tells it from others, without telling its key. */
+  readonly form: string;
+}
+
+interface Read {
+  readonly value: Uint8Array;
+  readonly stale: boolean;
+}
+
+const noMatch = 'no matching prefix found';
+
+const identity: Sealer = { prefix: Buffer.alloc(0), keys: [], noKey: '', form: plainForm };
+
+export function openTransformer(
+  deps: { readonly random: Random; readonly resourceOf: ResourceOfKey },
+  { resources }: EncryptionConfiguration,
+): ValueTransformer {
+  const { resourceOf } = deps;
+  const byResource = new Map<string, readonly Sealer[]>();
+  for (const entry of resources) {
+    const sealers = entry.providers.map((provider) => openSealer(deps, provider));
+    for (const name of entry.resources) {
+      byResource.set(name, [...(byResource.get(name) ?? []), ...sealers]);
+    }
+  }
+  const sealersOf = (key: string): readonly Sealer[] | undefined => {
+    const of = resourceOf(key);
+    return of === undefined ? undefined : found(byResource, of);
+  };
+  const writerOf = (key: string): Sealer => sealersOf(key)?.[0] ?? identity;
+  return {
+    encrypts: [...byResource.values()].some(([first]) => first !== identity),
+    formOf: (key) => writerOf(key).form,
+    toStorage: (key, value) => seal(writerOf(key), key, value),
+    fromStorage: (key, stored) => {
+      const sealers = sealersOf(key);
+      return sealers === undefined
+        ? plainTransformer.fromStorage(key, stored)
+        : readAny(sealers, key, stored);
+    },
+  };
+}
+
+/** The narrowest that is configured: the resource, its group, everything. */
+function found(
+  byResource: ReadonlyMap<string, readonly Sealer[]>,
+  { group, resource }: GroupResource,
+): readonly Sealer[] | undefined {
+  const name = group === '' ? resource : `${resource}.${group}`;
+  return byResource.get(name) ?? byResource.get(`*.${group}`) ?? byResource.get('*.*');
+}
+
+function openSealer(deps: { readonly random: Random }, provider: Provider): Sealer {
+  if (provider.kind === 'identity') return identity;
+  const { kind, keys } = provider;
+  const what = kind === 'secretbox' ? 'Secretbox' : 'AES';
+  const [first] = keys;
+  const digest = createHash('sha256')
+    .update(first?.secret ?? '')
+    .digest('hex');
+  return {
+    prefix: Buffer.from(`k8s:enc:${kind}:v1:`),
+    keys: keys.map(({ name, secret }) => ({
+      prefix: Buffer.from(`${name}:`),
+      cipher: openCipher(deps, { kind, secret }),
+    })),
+    noKey: `no matching key was found for the provided ${what} transformer`,
+    form: `${kind}:${first?.name ?? ''}:${digest}`,
+  };
+}
+
+function seal({ prefix, keys }: Sealer, key: string, value: Uint8Array): Uint8Array {
+  const [first] = keys;
+  if (first === undefined) return value;
+  return Buffer.concat([prefix, first.prefix, first.cipher.encrypt(key, value)]);
+}
+
+/** One that fails does not keep a later one from being tried: keys of one name may be several. */
+function readAny(sealers: readonly Sealer[], key: string, stored: Uint8Array): FromStorage {
+  const whys = new Set<string>();
+  for (const [index, sealer] of sealers.entries()) {
+    if (!startsWith(stored, sealer.prefix)) continue;
+    if (sealer === identity) {
+      if (!isEncrypted(stored)) return { ok: true, value: stored, stale: index > 0 };
+      continue;
+    }
+    const read = readByKeys(sealer, key, stored.subarray(sealer.prefix.length));
+    if ('value' in read) return { ok: true, value: read.value, stale: read.stale || index > 0 };
+    for (const why of read) whys.add(why);
+  }
+  return { ok: false, why: joined([...whys], noMatch) };
+}
+
+/** The value, or everything that was wrong with it. */
+function readByKeys(
+  { keys, noKey }: Sealer,
+  key: string,
+  sealed: Uint8Array,
+): Read | readonly string[] {
+  const whys: string[] = [];
+  for (const [index, { prefix, cipher }] of keys.entries()) {
+    if (!startsWith(sealed, prefix)) continue;
+    const decrypted: Decrypted = cipher.decrypt(key, sealed.subarray(prefix.length));
+    if (decrypted.ok) return { value: decrypted.value, stale: index > 0 };
+    whys.push(decrypted.why);
+  }
+  return whys.length === 0 ? [noKey] : whys;
+}
+
+function joined(whys: readonly string[], none: string): string {
+  return whys.length > 1 ? `[${whys.join(', ')}]` : (whys[0] ?? none);
+}
