@@ -37,6 +37,10 @@ const chosen = files.filter((file) => wanted.length === 0 || wanted.includes(nam
 if (chosen.length === 0) {
   throw new Error(`no such benchmark; there are ${files.map(nameOf).join(', ')}`);
 }
+// What it has started ends with it (`process.on('exit')`), whoever sets it a limit.
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+  process.once(signal, () => process.exit(1));
+}
 const lockLimitMs = 10 * 60_000;
 const { signal } = new AbortController();
 const root = process.platform === 'linux' && process.getuid?.() === 0;
