@@ -123,6 +123,11 @@ function prepareMachine(
   }
 }
 
+function hasAppArmor(): boolean {
+  const path = '/sys/module/apparmor/parameters/enabled';
+  return existsSync(path) && readFileSync(path, 'utf8').startsWith('Y');
+}
+
 /** Of a node that waits for somebody to tell where it is. */
 const cloudTaint: Taint = {
   key: 'node.cloudprovider.kubernetes.io/uninitialized',
@@ -139,7 +144,7 @@ function kubeletOptions(
   return {
     ...{ nodeName, nodeIP, dataDir: rootDir, rootDir, clusterId: 'kubelet' },
     labels: config.labels,
-    settings: config.settings,
+    settings: { ...config.settings, appArmor: hasAppArmor() },
     registries: registryOptions(config.images, { root: rootDir, environment: process.env }),
     clusterDNS: fields.clusterDNS ?? [],
     clusterDomain: fields.clusterDomain ?? '',

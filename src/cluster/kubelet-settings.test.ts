@@ -164,7 +164,11 @@ test('flags that are gone are refused, whatever their dashes look like', () => {
     superseded(`POD-${row}`, { by: 'v1.24', now: 'a kubelet is configured by its own files' });
   }
   gone('experimental-allowed-unsafe-sysctls');
+  superseded('POD-147', { by: 'v1.11', now: 'the same under the name --allowed-unsafe-sysctls' });
   gone('allow-privileged');
+  superseded('POD-089', { by: 'v1.15', now: 'pods are refused by the namespace’s security level' });
+  gone('housekeeping-interval');
+  superseded('POD-251', { by: 'v1.36', now: 'the flag is gone: looked at every ten seconds' });
   const config = typed('--node_labels=disk=ssd', '--max_pods', '7');
   assert.deepEqual([config.labels, config.fields.maxPods], [{ disk: 'ssd' }, 7]);
 });
@@ -186,6 +190,7 @@ test('how often the status is looked at is how often it is told, if a file says 
   assert.equal(plain.cpuManagerReconcilePeriodMs, 4000);
   const { settings } = typed('--cpu-manager-reconcile-period=5s');
   assert.equal(settings.cpuManagerReconcilePeriodMs, 5000);
+  superseded('POD-226', { by: 'v1.22', now: 'what was told to the runtime is not told again' });
 });
 
 test('what is enforced has to make sense', () => {
@@ -212,6 +217,23 @@ test('what is enforced has to make sense', () => {
   refused(['--reserved-cpus=0', '--kube-reserved-cgroup=/k'], /can't use reservedSystemCPUs/);
   assert.deepEqual(typed(...enforce('none')).settings.enforceNodeAllocatable, []);
   assert.deepEqual(typed().settings.enforceNodeAllocatable, ['pods']);
+});
+
+test('only what the kernel keeps apart can be allowed to pods', () => {
+  covers('POD-149');
+  const allow = (list: string) => typed('--allowed-unsafe-sysctls', list).settings;
+  const families = ['kernel.shm*', 'kernel.msg*', 'kernel.sem', 'fs.mqueue.*', 'net.*'];
+  assert.deepEqual(allow(families.join()).allowedUnsafeSysctls, families);
+  assert.deepEqual(allow('net/ipv4/tcp_mem').allowedUnsafeSysctls, ['net/ipv4/tcp_mem']);
+  for (const [pattern, name] of [
+    ['vm.*', 'vm'],
+    ['kernel.*', 'kernel'],
+    ['kernel.panic', 'kernel.panic'],
+    ['fs.file-max', 'fs.file-max'],
+    ['network', 'network'],
+  ] as const) {
+    assert.throws(() => allow(pattern), new RegExp(`the sysctls "${name}" are not known to be`));
+  }
 });
 
 test('other values that make no sense', () => {

@@ -11,7 +11,7 @@ import { decodeObject } from '#api/decode.ts';
 import { isReason } from '#api/errors.ts';
 import type { Level } from '#kit/log.ts';
 import { parseYaml } from '#kit/yaml.ts';
-import { defaultSettings, type KubeletSettings } from '#kubelet';
+import { defaultSettings, type KubeletSettings, sysctlNamespace } from '#kubelet';
 import type { Taint } from '#resources/types/core-v1.ts';
 import { ConfigError } from './config.ts';
 import { type ImageSources, imageSources } from './image-sources.ts';
@@ -351,6 +351,11 @@ function refuseWrong(settings: KubeletSettings): void {
       `invalid configuration: imageGCLowThresholdPercent (--image-gc-low-threshold) ${low} ` +
         `must be less than imageGCHighThresholdPercent (--image-gc-high-threshold) ${high}`,
     );
+  }
+  for (const pattern of settings.allowedUnsafeSysctls) {
+    if (sysctlNamespace(pattern) !== undefined) continue;
+    const name = pattern.replace(/\.?\*.*$/, '');
+    throw new ConfigError(`the sysctls "${name}" are not known to be namespaced`);
   }
   for (const signal of Object.keys(settings.evictionSoft)) {
     if (settings.evictionSoftGracePeriodMs[signal] !== undefined) continue;

@@ -113,6 +113,7 @@ export { parseCredentialPlugins } from './images/credential-plugin-config.ts';
 export type { RegistryOptions } from './images/open-images.ts';
 export { imagePatternProblem } from './images/pull-records.ts';
 export type { CgroupLimits } from './node/cgroups.ts';
+export { sysctlNamespace } from './node/sysctls.ts';
 export { parseNumbers } from './placement/number-set.ts';
 export { defaultSettings, type KubeletSettings, verificationPolicies } from './settings.ts';
 export type { ShutdownSource } from './shutdown/shutdown.ts';
@@ -441,6 +442,7 @@ class Kubelet {
       isShuttingDown: this.#shutdown?.isNow,
       isManaged: (resource) => this.#devices.manages(resource),
       allowedUnsafeSysctls: this.#parts.settings.allowedUnsafeSysctls,
+      appArmor: this.#parts.settings.appArmor,
     });
   }
 

@@ -90,6 +90,8 @@ export interface KubeletSettings {
   readonly allocatableIgnoresEviction: boolean;
   /** Pods that do not say otherwise have the runtime's seccomp profile. */
   readonly seccompDefault: boolean;
+  /** The kernel and the runtime know AppArmor. */
+  readonly appArmor: boolean;
   /** Limits of processors are enforced. */
   readonly cpuCFSQuota: boolean;
   /** Dead containers that may go: older than this, beyond so many of each and in all (<0: any). */
@@ -161,6 +163,7 @@ export const defaultSettings: KubeletSettings = {
   kubeReservedCgroup: '',
   allocatableIgnoresEviction: false,
   seccompDefault: false,
+  appArmor: false,
   cpuCFSQuota: true,
   deadContainerMinimumAgeMs: 0,
   deadContainersMaxEach: 1,

@@ -543,7 +543,7 @@ test('a critical pod begins when those who make room for it have ended', async (
 });
 
 test('a node that runs out of memory says so, evicts, and takes no careless pods', async () => {
-  covers('POD-082', 'POD-243', 'POD-250');
+  covers('POD-082', 'POD-243', 'POD-250', 'POD-048');
   await using bench = await KubeletBench.open();
   const { client, runtime, signal } = bench;
   const asking = (name: string, memory: string) =>
@@ -572,6 +572,7 @@ test('a node that runs out of memory says so, evicts, and takes no careless pods
   await bench.create('careless');
   await bench.advance(1000);
   const refused = await bench.get('careless');
+  assert.deepEqual([refused.status?.phase, refused.status?.reason], ['Failed', 'Evicted']);
   assert.match(refused.status?.message ?? '', /The node had condition: \[MemoryPressure\]/);
   await bench.advance(310_000);
   await bench.create('later');

@@ -65,6 +65,10 @@ async function readiness(cluster: TestCluster, name: string): Promise<string | u
 
 test('what ran on a node that died runs elsewhere after five minutes', async (t) => {
   covers('WRK-014', 'WRK-015', 'WRK-150', 'WRK-168');
+  superseded('POD-194', {
+    by: 'v1.13',
+    now: 'Terminating and Running as last seen, never Unknown',
+  });
   superseded('WRK-027', {
     by: 'v1.13',
     now: 'the pods of a silent node are deleted by taint and stay Terminating',
@@ -106,7 +110,7 @@ test('what ran on a node that died runs elsewhere after five minutes', async (t)
 });
 
 test('deleting the Node frees the names of its pods', async (t) => {
-  covers('POD-195', 'WRK-167');
+  covers('POD-195', 'POD-234', 'WRK-167');
   const { cluster, running } = await open(['n1', 'n2']);
   t.after(() => cluster[Symbol.asyncDispose]());
   await create(cluster);

@@ -391,7 +391,7 @@ async function owners(world: World): Promise<Record<string, string[]>> {
 }
 
 test('each pod has claims of its own, which outlive it and the set', async (t) => {
-  covers('WRK-195');
+  covers('WRK-195', 'VOL-134', 'VOL-135', 'VOL-120');
   const world = await start(t, storage);
   await createService(world);
   const [zero] = await found(world);

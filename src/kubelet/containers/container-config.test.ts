@@ -26,6 +26,7 @@ const options = {
   terminationFile: '/t',
   nodeMemoryBytes: 1024 ** 3,
   seccompDir: '/seccomp',
+  volumeGroups: [],
   seccompDefault: false,
   cpuCFSQuota: true,
   devices: nothing,

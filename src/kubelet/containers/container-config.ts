@@ -8,7 +8,7 @@
 import { join } from 'node:path';
 import { quantityValue } from '#api/quantity.ts';
 import type { Sent } from '#cri';
-import type { Container, Pod, SeccompProfile } from '#resources/types/core-v1.ts';
+import type { AppArmorProfile, Container, Pod, SeccompProfile } from '#resources/types/core-v1.ts';
 import type { ContainerDevices } from '../devices/devices.ts';
 import type { ContainerPlace } from '../placement/placement.ts';
 import { containerHash } from '../pods/plan.ts';
@@ -32,6 +32,8 @@ export interface ContainerOptions {
   readonly terminationFile: string;
   readonly nodeMemoryBytes: number;
   readonly seccompDir: string;
+  /** Whom volumes belong to. */
+  readonly volumeGroups: readonly number[];
   /** Who does not say otherwise has the runtime's profile. */
   readonly seccompDefault: boolean;
   /** Limits of processors are enforced. */
@@ -145,7 +147,7 @@ function hugepageLimits(
 function security(
   pod: Pod,
   container: Container,
-  { seccompDir, seccompDefault, targetId, users }: ContainerOptions,
+  { seccompDir, seccompDefault, volumeGroups, targetId, users }: ContainerOptions,
 ): Sent<'LinuxContainerSecurityContext'> {
   const own = container.securityContext;
   const shared = pod.spec?.securityContext;
@@ -161,11 +163,12 @@ function security(
     runAsUser: optionalValue(own?.runAsUser ?? shared?.runAsUser),
     runAsGroup: optionalValue(own?.runAsGroup ?? shared?.runAsGroup),
     readonlyRootfs: own?.readOnlyRootFilesystem,
-    supplementalGroups: supplementalGroups(pod),
+    supplementalGroups: [...supplementalGroups(pod), ...volumeGroups],
     supplementalGroupsPolicy: groupsPolicy(pod),
     noNewPrivs: own?.allowPrivilegeEscalation === false && !privileged,
     maskedPaths: masked ? maskedPaths : [],
     readonlyPaths: masked ? readonlyPaths : [],
+    ...appArmor(own?.appArmorProfile ?? shared?.appArmorProfile),
     seccomp: seccompProfile(
       own?.seccompProfile ?? shared?.seccompProfile ?? defaultProfile(seccompDefault),
       privileged,
@@ -186,6 +189,24 @@ function withTarget(
 ): Sent<'NamespaceOption'> {
   if (targetId === undefined || options.pid !== 'CONTAINER') return options;
   return { ...options, pid: 'TARGET', targetId };
+}
+
+/** Under the name that newer runtimes read, and as the text that older ones do. */
+function appArmor(
+  profile: AppArmorProfile | undefined,
+): Pick<Sent<'LinuxContainerSecurityContext'>, 'apparmor' | 'apparmorProfile'> {
+  if (profile === undefined) return {};
+  if (profile.type === 'RuntimeDefault') {
+    return { apparmor: { profileType: 'RuntimeDefault' }, apparmorProfile: 'runtime/default' };
+  }
+  if (profile.type !== 'Localhost') {
+    return { apparmor: { profileType: 'Unconfined' }, apparmorProfile: 'unconfined' };
+  }
+  const localhostRef = profile.localhostProfile ?? '';
+  return {
+    apparmor: { profileType: 'Localhost', localhostRef },
+    apparmorProfile: `localhost/${localhostRef}`,
+  };
 }
 
 function defaultProfile(isOwn: boolean): SeccompProfile | undefined {

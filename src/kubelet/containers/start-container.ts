@@ -226,6 +226,7 @@ class Starter {
         terminationFile: message,
         nodeMemoryBytes: node.memoryBytes,
         seccompDir: `${paths.root}/seccomp`,
+        volumeGroups: this.#parts.volumes.groupsOf(this.#pod.metadata.uid ?? ''),
         seccompDefault: this.#parts.settings.seccompDefault,
         cpuCFSQuota: this.#parts.settings.cpuCFSQuota,
         devices: { ...devices, devices: [...devices.devices, ...blocks] },

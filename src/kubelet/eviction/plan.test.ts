@@ -69,6 +69,14 @@ test('who uses more than it asked for goes first, then the less important, then 
   ]);
 });
 
+test('a pod of a DaemonSet goes like any other', () => {
+  covers('POD-262');
+  const owner = { apiVersion: 'apps/v1', kind: 'DaemonSet', name: 'd', uid: 'd', controller: true };
+  const plain = pod('daemon', '100Mi');
+  const daemon = { ...plain, metadata: { ...plain.metadata, ownerReferences: [owner] } };
+  assert.deepEqual(order(using(pod('web', '100Mi'), 200), using(daemon, 300)), ['daemon', 'web']);
+});
+
 test('of whom nothing is known goes first, and the critical never', () => {
   const unknown = using(pod('unknown', '1Gi'), undefined);
   const critical = using(pod('critical', undefined, { priority: 2_000_001_000 }), 900);

@@ -4,6 +4,7 @@ import {
   appendFileSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -12,9 +13,10 @@ import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import { systemClock } from '#kit/clock.ts';
 import { type LogOptions, readLog, tailOffset } from './log-reader.ts';
-import { removeOldLogs } from './log-rotation.ts';
+import { makeRoom } from './log-rotation.ts';
 
 const { signal } = new AbortController();
 const whole: LogOptions = { follow: false, timestamps: false };
@@ -75,14 +77,13 @@ test('following goes on with what is appended and with the next file', async (co
   assert.equal(text, 'line 1\nline 2\nline 3\n');
 });
 
-test('of rotated logs the newest stay', (context) => {
+test('before a log is rotated the oldest go, and the others are compressed', async (context) => {
   const path = fileOf(context);
-  for (const stamp of ['20260101', '20260102', '20260103']) writeFileSync(`${path}.${stamp}`, '');
+  const ending = ['1.gz', '2', '2.gz', '3', '4.tmp'];
+  for (const each of ending) writeFileSync(`${path}.2026010${each}`, `text of ${each}`);
   writeFileSync(path, '');
-  removeOldLogs(path, 3);
-  assert.deepEqual(readdirSync(join(path, '..')).toSorted(), [
-    '0.log',
-    '0.log.20260102',
-    '0.log.20260103',
-  ]);
+  await makeRoom(path, { filesMax: 4, signal: new AbortController().signal });
+  const left = ['0.log', '0.log.20260102.gz', '0.log.20260103.gz'];
+  assert.deepEqual(readdirSync(join(path, '..')).toSorted(), left);
+  assert.equal(gunzipSync(readFileSync(`${path}.20260103.gz`)).toString(), 'text of 3');
 });

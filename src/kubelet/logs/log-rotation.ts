@@ -1,12 +1,21 @@
 /**
  * Keeps container logs from filling the disk: a log over its limit is renamed and begun anew.
  *
- * `0.log` becomes `0.log.<time>`, the runtime is told to open its file again, and of the old ones
- * the newest few stay. They are not compressed: the reader of logs and log collectors take them as
- * they are.
+ * `0.log` becomes `0.log.<time>` and the runtime is told to open its file again. Of the older ones
+ * the newest few stay, compressed (`.gz`); the youngest is not, so that log collectors can read it
+ * to its end. Names and numbers are upstream's. `housekeeping.ts` calls this every ten seconds.
  */
-import { readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  createReadStream,
+  createWriteStream,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { createGzip } from 'node:zlib';
 import type { KubeletParts } from '../parts.ts';
 import { podLabels } from '../pods/pod-facts.ts';
 
@@ -28,21 +37,46 @@ export async function rotateLogs(
     const name = labels[podLabels.containerName] ?? '';
     const file = join(paths.podLogs, folder, name, `${attempt}.log`);
     const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-    if (size <= logBytesMax) continue;
-    const stamp = new Date(clock.now()).toISOString().replace(/[-:]|\.\d+Z/g, '');
-    renameSync(file, `${file}.${stamp}`);
-    await runtime.reopenContainerLog(container.id, { signal });
+    if (size < logBytesMax) continue;
+    await makeRoom(file, { filesMax: logFilesMax, signal });
+    const [day = '', time = ''] = new Date(clock.now()).toISOString().split(/[T.]/);
+    const rotated = `${file}.${day.replaceAll('-', '')}-${time.replaceAll(':', '')}`;
+    renameSync(file, rotated);
+    try {
+      await runtime.reopenContainerLog(container.id, { signal });
+    } catch (error) {
+      // Else the runtime would go on writing to a file that nobody reads.
+      renameSync(rotated, file);
+      throw error;
+    }
     log.debug('log rotated', { container: container.id, size });
-    removeOldLogs(file, logFilesMax);
   }
 }
 
-export function removeOldLogs(file: string, filesMax: number): void {
-  const old = readdirSync(dirname(file))
-    .filter((name) => name.startsWith(`${basename(file)}.`))
-    .toSorted();
-  // One of the files is the current one.
-  for (const name of old.slice(0, Math.max(old.length - (filesMax - 1), 0))) {
-    rmSync(join(dirname(file), name));
+/** Leaves as many that two more make the most that there may be, all of them compressed. */
+export async function makeRoom(
+  file: string,
+  { filesMax, signal }: { readonly filesMax: number; readonly signal: AbortSignal },
+): Promise<void> {
+  const folder = dirname(file);
+  const all = readdirSync(folder).filter((name) => name.startsWith(`${basename(file)}.`));
+  // Left behind by a kubelet that died while it compressed.
+  const isUnused = (name: string): boolean =>
+    name.endsWith('.tmp') || (!name.endsWith('.gz') && all.includes(`${name}.gz`));
+  const used = all.filter((name) => !isUnused(name)).toSorted();
+  const kept = used.slice(Math.max(used.length - Math.max(filesMax - 2, 0), 0));
+  for (const name of all) if (!kept.includes(name)) rmSync(join(folder, name));
+  for (const name of kept) {
+    if (!name.endsWith('.gz')) await compress(join(folder, name), signal);
   }
+}
+
+async function compress(path: string, signal: AbortSignal): Promise<void> {
+  const { mode } = statSync(path);
+  const part = `${path}.tmp`;
+  await pipeline(createReadStream(path), createGzip(), createWriteStream(part, { mode }), {
+    signal,
+  });
+  renameSync(part, `${path}.gz`);
+  rmSync(path);
 }

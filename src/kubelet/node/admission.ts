@@ -14,6 +14,7 @@ import { type Amounts, matchesRequired, NodeInfo, podFacts, toleratesAll } from 
 import { containersOf, initContainersOf } from '../pods/pod-facts.ts';
 import { type QosClass, qosClassOf } from '../pods/qos.ts';
 import { isMirror, isStatic } from '../static-pods/static-pod.ts';
+import { sysctlNamespace } from './sysctls.ts';
 
 export interface Refusal {
   readonly reason: string;
@@ -32,6 +33,8 @@ export interface AdmissionFacts {
   readonly isManaged?: ((resource: string) => boolean) | undefined;
   /** Names and patterns ending in `*`, allowed by whoever runs the node. */
   readonly allowedUnsafeSysctls?: readonly string[] | undefined;
+  /** The kernel and the runtime know AppArmor. */
+  readonly appArmor?: boolean | undefined;
 }
 
 export type Admission =
@@ -109,13 +112,20 @@ function abilityRefusal(pod: Pod, facts: AdmissionFacts): Refusal | undefined {
     const message = `forbidden sysctl: "${unsafe.name}" not allowlisted`;
     return { reason: 'SysctlForbidden', message };
   }
+  const shared = { IPC: spec?.hostIPC === true, Net: spec?.hostNetwork === true };
+  for (const { name } of sysctls) {
+    const namespace = sysctlNamespace(name);
+    if (namespace === undefined || !shared[namespace]) continue;
+    const message = `forbidden sysctl: "${name}" not allowed with host ${namespace} enabled`;
+    return { reason: 'SysctlForbidden', message };
+  }
   const profiles = [
     appArmorProfile,
     ...[...initContainersOf(pod), ...containersOf(pod)].map(
       ({ securityContext }) => securityContext?.appArmorProfile,
     ),
   ];
-  if (!profiles.some(isEnforced)) return undefined;
+  if (facts.appArmor === true || !profiles.some(isEnforced)) return undefined;
   const message = 'Cannot enforce AppArmor: AppArmor is not enabled on the host';
   return { reason: 'AppArmor', message };
 }

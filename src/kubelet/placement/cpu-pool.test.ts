@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Container, Pod } from '#resources/types/core-v1.ts';
-import { covers } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { defaultSettings, type KubeletSettings } from '../settings.ts';
 import { cpuOptions } from './cpu-options.ts';
 import { CpuPool, type CpuState } from './cpu-pool.ts';
@@ -191,6 +191,7 @@ test('options that are none, contradict or are in trial are refused in upstreamâ
 });
 
 test('a kubelet that starts again knows who has what, or does not start', async () => {
+  superseded('POD-232', { by: 'v1.12', now: 'what was given is kept in cpu_manager_state' });
   const world = new World();
   const pod = podOf('a', [containerOf('c', '2')]);
   await world.take(pod);

@@ -38,6 +38,12 @@ export function claimNameOf(pod: Pod, volume: Volume): string | undefined {
   return volume.persistentVolumeClaim?.claimName;
 }
 
+/** Of who may use what is on the volume, as its administrator says. */
+export function groupOf({ metadata }: PersistentVolume): number | undefined {
+  const text = metadata.annotations?.['pv.beta.kubernetes.io/gid'];
+  return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
+}
+
 export async function findBoundVolume(
   { client, node }: { readonly client: Client; readonly node: () => Node },
   pod: Pod,

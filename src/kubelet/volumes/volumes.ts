@@ -25,11 +25,12 @@ import type {
 } from '#resources/types/core-v1.ts';
 import type { Machine } from '../node/machine.ts';
 import { type KubeletPaths, podPaths } from '../pods/pod-paths.ts';
+import { podCgroup } from '../pods/qos.ts';
 import type { WatchedObjects } from '../watched-objects.ts';
 import { writePayload } from './atomic-files.ts';
 import { giveToGroup } from './ownership.ts';
 import { inOrder, type PayloadSources, payloadOf, tokenOwner, VolumeError } from './payload.ts';
-import { claimNameOf, findBoundVolume } from './persistent-volume.ts';
+import { claimNameOf, findBoundVolume, groupOf } from './persistent-volume.ts';
 
 export interface VolumesDeps {
   readonly client: Client;
@@ -55,6 +56,8 @@ export class Volumes {
   readonly #deps: VolumesDeps;
   /** By pod uid, then by volume and path. */
   readonly #tokens = new Map<string, Map<string, Token>>();
+  /** By pod uid. */
+  readonly #groups = new Map<string, Set<number>>();
   /** `uid/volume`: already given to the group of its pod. */
   readonly #given = new Set<string>();
   #stamp = 0;
@@ -89,12 +92,24 @@ export class Volumes {
     return Math.min(...tokens.map((token) => token.refreshAtMs));
   }
 
+  /** Whom volumes of the pod belong to, as their administrators say. */
+  groupsOf(podUid: string): readonly number[] {
+    return [...(this.#groups.get(podUid) ?? [])];
+  }
+
+  #noteGroup(pod: Pod, group: number | undefined): void {
+    if (group === undefined) return;
+    const { uid = '' } = pod.metadata;
+    this.#groups.set(uid, (this.#groups.get(uid) ?? new Set()).add(group));
+  }
+
   /** Takes down everything that `prepare` made for the pod. */
   async remove(pod: Pod, { signal }: { readonly signal: AbortSignal }): Promise<void> {
     const { machine, paths, objects } = this.#deps;
     const { uid = '' } = pod.metadata;
     const { dir, memoryVolumes } = podPaths(paths, pod);
     this.#tokens.delete(uid);
+    this.#groups.delete(uid);
     for (const { name } of pod.spec?.volumes ?? []) this.#given.delete(`${uid}/${name}`);
     objects.release(uid);
     const mounted = (pod.spec?.volumes ?? []).some(({ emptyDir }) => isMounted(emptyDir?.medium));
@@ -136,7 +151,8 @@ export class Volumes {
   }
 
   async #preparePersistent(pod: Pod, volume: Volume, signal: AbortSignal): Promise<string> {
-    const { source } = await findBoundVolume(this.#deps, pod, volume, { signal });
+    const { source, volume: found } = await findBoundVolume(this.#deps, pod, volume, { signal });
+    this.#noteGroup(pod, groupOf(found));
     // As upstream, which leaves the owners of what belongs to the host alone.
     if ('hostPath' in source) return checkHostPath(source.hostPath);
     if ('devicePath' in source) return source.devicePath;
@@ -212,7 +228,7 @@ export class Volumes {
     const isNew = statSync(folder, { throwIfNoEntry: false }) === undefined;
     mkdirSync(folder, { recursive: true });
     if (medium === 'Memory' && !this.#deps.machine.isMounted(folder)) {
-      const sizeBytes = sizeLimit === undefined ? undefined : quantityValue(sizeLimit);
+      const sizeBytes = memoryBytesOf(pod, sizeLimit, this.#deps.allocatable());
       await this.#deps.machine.mountTmpfs(folder, { sizeBytes, signal });
     } else if (isHugePages(medium) && !this.#deps.machine.isMounted(folder)) {
       const pageSize = pageSizeOf(pod, medium ?? '');
@@ -224,6 +240,19 @@ export class Volumes {
     if (fsGroup !== undefined) chownSync(folder, 0, fsGroup);
     chmodSync(folder, fsGroup === undefined ? 0o777 : 0o2777);
   }
+}
+
+/** The least of what the volume may have, what the pod may have and what the node has to give. */
+export function memoryBytesOf(
+  pod: Pod,
+  sizeLimit: string | undefined,
+  allocatable: Readonly<Record<string, string>>,
+): number | undefined {
+  const { memoryLimitBytes } = podCgroup(pod);
+  const volume = sizeLimit === undefined ? undefined : quantityValue(sizeLimit);
+  const all = [quantityValue(allocatable['memory'] ?? '0'), memoryLimitBytes, volume];
+  const known = all.filter((bytes) => bytes !== undefined && bytes > 0);
+  return known.length === 0 ? undefined : Math.min(...known.map(Number));
 }
 
 function isMounted(medium: string | undefined): boolean {
