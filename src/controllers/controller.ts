@@ -16,6 +16,7 @@ import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import type { WorkQueue } from '#kit/work-queue.ts';
+import type { Figures } from './figures.ts';
 
 /** What a controller is built from. */
 export interface ControllerDeps {
@@ -24,6 +25,7 @@ export interface ControllerDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  readonly figures: Figures;
   /** The recorder that speaks as this component. */
   readonly recorderFor: (component: string) => Recorder;
 }

@@ -22,6 +22,7 @@ import { openDeploymentController } from './deployment/deployment.ts';
 import { openDeviceTaintEvictionController } from './device-taint-eviction/device-taint-eviction.ts';
 import { openDisruptionController } from './disruption/disruption.ts';
 import { openEndpointSliceController } from './endpoint-slice/endpoint-slice.ts';
+import { Figures } from './figures.ts';
 import { openGarbageCollector } from './garbage-collector/garbage-collector.ts';
 import { openJobController } from './job/job.ts';
 import { knownKinds } from './known-kinds.ts';
@@ -74,15 +75,21 @@ export async function runControllers(
   options: ControllersOptions,
 ): Promise<void> {
   const { clock, log, onBug } = deps;
-  const scope = new Scope(options.signal);
+  const { signal } = options;
+  const scope = new Scope(signal);
   const recorderFor = (component: string): Recorder => {
     const recorder = openRecorder({ ...deps, component });
-    scope.spawn((signal) => recorder.run(signal));
+    scope.spawn((inner) => recorder.run(inner));
     return recorder;
   };
-  for (const controller of openAll({ ...deps, recorderFor }, options)) {
+  const figures = deps.metrics?.figures ?? new Figures();
+  const controllers = openAll({ ...deps, figures, recorderFor }, options);
+  figures.gauge('running_managed_controllers', () =>
+    controllers.map(({ name }) => [[name, 'kube-controller-manager'], signal.aborted ? 0 : 1]),
+  );
+  for (const controller of controllers) {
     deps.metrics?.watch(controller.name, controller.queue);
-    scope.spawn((signal) => runController({ ...controller, clock, log, onBug }, { signal }));
+    scope.spawn((inner) => runController({ ...controller, clock, log, onBug }, { signal: inner }));
   }
   await scope.join();
 }

@@ -45,7 +45,11 @@ export function openEphemeralVolumeController(deps: ControllerDeps): Controller 
       const what = `PVC ${objectKey(claim)} was not created for pod ${objectKey(pod)}`;
       throw new Error(`${what} (pod is not owner)`);
     }
-    await client.create(claimKind, claimFor(pod, volume, name), { signal });
+    deps.figures.count('ephemeral_volume_controller_create_total');
+    await client.create(claimKind, claimFor(pod, volume, name), { signal }).catch((error) => {
+      deps.figures.count('ephemeral_volume_controller_create_failures_total');
+      throw error;
+    });
   };
   return {
     name: 'ephemeral-volume-controller',

@@ -38,10 +38,10 @@ test('queues without a name of their own are called after their controller', () 
   const clock = new VirtualClock();
   const metrics = new ControllersMetrics({ clock });
   metrics.watch('deployment-controller', new WorkQueue({ clock }));
-  metrics.watch('node-ipam-controller', new WorkQueue({ clock }));
+  metrics.watch('attach-detach-controller', new WorkQueue({ clock }));
   metrics.leads('kube-controller-manager', true);
   const text = metrics.format();
   assert.match(text, /^workqueue_adds_total\{name="deployment"\} 0$/m);
-  assert.match(text, /^workqueue_adds_total\{name="node_ipam"\} 0$/m);
+  assert.match(text, /^workqueue_adds_total\{name="attach_detach"\} 0$/m);
   assert.match(text, /^leader_election_master_status\{name="kube-controller-manager"\} 1$/m);
 });

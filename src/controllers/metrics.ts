@@ -1,6 +1,7 @@
 /**
  * What the controllers count, under upstream's names and labels, as text in Prometheus' format:
- * their work queues (`workqueue_*`), and whether this copy leads.
+ * their work queues (`workqueue_*`), whether this copy leads, and what each has of its own
+ * (`figures.ts`).
  *
  * Counting is a look-up in a map; the text is made when somebody asks. Who serves it: `/metrics` of
  * the controllers' port.
@@ -8,6 +9,7 @@
 import type { Clock } from '#kit/clock.ts';
 import { exponential, Family } from '#kit/metric-family.ts';
 import type { QueueObserver, WorkQueue } from '#kit/work-queue.ts';
+import { Figures } from './figures.ts';
 
 /** Queues that upstream calls otherwise than their controller without `-controller`. */
 const queueNames: Readonly<Record<string, string>> = {
@@ -21,8 +23,10 @@ const queueNames: Readonly<Record<string, string>> = {
   'ephemeral-volume-controller': 'ephemeral_volume',
   'garbage-collector-controller': 'garbage_collector_attempt_to_delete',
   'horizontal-pod-autoscaler-controller': 'horizontalpodautoscaler',
+  'node-ipam-controller': 'cidrallocator_node',
   'node-lifecycle-controller': 'node_lifecycle_controller',
   'persistentvolume-binder-controller': 'claims',
+  'persistentvolume-expander-controller': 'volume_expand',
   'persistentvolume-protection-controller': 'pvprotection',
   'persistentvolumeclaim-protection-controller': 'pvcprotection',
   'pod-garbage-collector-controller': 'orphaned_pods_nodes',
@@ -30,15 +34,20 @@ const queueNames: Readonly<Record<string, string>> = {
   'resourceclaim-controller': 'resource_claim',
   'resourcequota-controller': 'resourcequota_primary',
   'root-ca-certificate-publisher-controller': 'root_ca_cert_publisher',
+  'service-cidr-controller': 'ipaddresses',
   'serviceaccount-token-controller': 'serviceaccount_tokens_service',
   'taint-eviction-controller': 'noexec_taint_pod',
   'token-cleaner-controller': 'token_cleaner',
   'ttl-after-finished-controller': 'ttl_jobs_to_delete',
   'ttl-controller': 'ttlcontroller',
+  'validatingadmissionpolicy-status-controller': 'validatingadmissionpolicy-status',
+  'volumeattributesclass-protection-controller': 'vacprotection',
 };
 
 export class ControllersMetrics {
   readonly #clock: Clock;
+  /** What single controllers count. */
+  readonly figures = new Figures();
   /** Several queues can have one name. */
   readonly #queues: (readonly [string, Observed])[] = [];
   readonly #depth = new Family('gauge', {
@@ -128,6 +137,7 @@ export class ControllersMetrics {
       this.#leads,
     ]
       .map((family) => family.format())
+      .concat(this.figures.format())
       .join('');
   }
 }

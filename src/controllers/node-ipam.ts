@@ -10,6 +10,7 @@ import { nodes as nodeKind } from '#resources/kinds.ts';
 import type { Node } from '#resources/types/core-v1.ts';
 import { ignoreNotFound } from './api-failure.ts';
 import type { Controller, ControllerDeps } from './controller.ts';
+import type { Figures } from './figures.ts';
 import { type NodePatches, nodeWorkers } from './node-patches.ts';
 
 interface BlockOptions {
@@ -48,6 +49,10 @@ export class NodeBlocks {
 
   #blockAt(index: number): string {
     return `${formatIPv4(this.#base + index * this.#blockSize)}/${this.#maskSize}`;
+  }
+
+  get counts(): { readonly total: number; readonly given: number } {
+    return { total: this.#count, given: this.#holders.size };
   }
 
   /** The first free block, or the one that the node was given before; undefined: none is left. */
@@ -91,6 +96,11 @@ export function openNodeIpamController(
   const recorder = deps.recorderFor('cidrAllocator');
   const nodes = deps.informers.of(nodeKind);
   const blocks = new NodeBlocks(options.clusterCIDR, options);
+  const { figures } = deps;
+  const range = [options.clusterCIDR];
+  const used = (): number => blocks.counts.given / blocks.counts.total;
+  figures.gauge('node_ipam_controller_cidrset_usage_cidrs', () => [[range, used()]]);
+  figures.gauge('node_ipam_controller_cirdset_max_cidrs', () => [[range, blocks.counts.total]]);
   const see = ({ metadata, spec }: Node): void => {
     const { name = '' } = metadata;
     if (spec?.podCIDR === undefined) queue.add(name);
@@ -99,7 +109,10 @@ export function openNodeIpamController(
   nodes.addHandler({
     onAdd: see,
     onUpdate: see,
-    onDelete: ({ metadata }) => blocks.release(metadata.name ?? ''),
+    onDelete: ({ metadata }) => {
+      blocks.release(metadata.name ?? '');
+      figures.count('node_ipam_controller_cidrset_cidrs_releases_total', range);
+    },
   });
   return {
     name: 'node-ipam-controller',
@@ -109,14 +122,22 @@ export function openNodeIpamController(
     reconcile: async (name, { signal }) => {
       const node = nodes.get(name);
       if (node === undefined || node.spec?.podCIDR !== undefined) return;
+      const { given } = blocks.counts;
       const podCIDR = blocks.give(name);
       if (podCIDR === undefined) {
         const message = `Node ${name} status is now: CIDRNotAvailable`;
         recorder.record(node, { type: 'Normal', reason: 'CIDRNotAvailable', message });
         throw new Error(`no block of ${options.clusterCIDR} is left for node ${name}`);
       }
+      if (blocks.counts.given > given) noteBlock(figures, range);
       const patch = { spec: { podCIDR, podCIDRs: [podCIDR] } };
       await deps.nodePatches.patch(name, patch, { signal }).catch(ignoreNotFound);
     },
   };
+}
+
+/** The first that is free is known: nothing is tried in vain. */
+function noteBlock(figures: Figures, range: readonly string[]): void {
+  figures.count('node_ipam_controller_cidrset_cidrs_allocations_total', range);
+  figures.observe('node_ipam_controller_cidrset_allocation_tries_per_request', range, 0);
 }

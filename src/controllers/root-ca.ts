@@ -3,7 +3,7 @@
  * verify the API server with. It is mounted next to each service-account token. Changes are put
  * right.
  */
-import { isReason } from '#api/errors.ts';
+import { ApiError, isReason } from '#api/errors.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import { configMaps as configMapKind, namespaces as namespaceKind } from '#resources/kinds.ts';
 import type { ConfigMap } from '#resources/types/core-v1.ts';
@@ -30,28 +30,42 @@ export function openRootCAController(
     onUpdate: (namespace) => queue.add(namespace.metadata.name ?? ''),
   });
   configMaps.addHandler({ onUpdate: wake, onDelete: wake });
+  const publish = async (namespace: string, signal: AbortSignal): Promise<void> => {
+    const found = namespaces.get(namespace);
+    if (found === undefined || found.metadata.deletionTimestamp !== undefined) return;
+    const data = { [fileName]: options.rootCA };
+    const before = configMaps.get(`${namespace}/${name}`);
+    if (before?.data?.[fileName] === options.rootCA) return;
+    if (before !== undefined) {
+      await client.update(configMapKind, { ...before, data }, { signal });
+      return;
+    }
+    const annotations = { 'kubernetes.io/description': description };
+    const metadata = { namespace, name, annotations };
+    const configMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data };
+    try {
+      await client.create(configMapKind, configMap, { signal });
+    } catch (error) {
+      if (!isReason(error, 'AlreadyExists') && !isNamespaceEnding(error)) throw error;
+    }
+  };
   return {
     name: 'root-ca-certificate-publisher-controller',
     queue,
     workers: 1,
     sources: [namespaces, configMaps],
     reconcile: async (namespace, { signal }) => {
-      const found = namespaces.get(namespace);
-      if (found === undefined || found.metadata.deletionTimestamp !== undefined) return;
-      const data = { [fileName]: options.rootCA };
-      const before = configMaps.get(`${namespace}/${name}`);
-      if (before?.data?.[fileName] === options.rootCA) return;
-      if (before !== undefined) {
-        await client.update(configMapKind, { ...before, data }, { signal });
-        return;
-      }
-      const annotations = { 'kubernetes.io/description': description };
-      const metadata = { namespace, name, annotations };
-      const configMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data };
+      const fromMs = deps.clock.monotonic();
+      let code = '200';
       try {
-        await client.create(configMapKind, configMap, { signal });
+        await publish(namespace, signal);
       } catch (error) {
-        if (!isReason(error, 'AlreadyExists') && !isNamespaceEnding(error)) throw error;
+        code = error instanceof ApiError ? `${error.status.code}` : '500';
+        throw error;
+      } finally {
+        const seconds = (deps.clock.monotonic() - fromMs) / 1000;
+        deps.figures.count('root_ca_cert_publisher_sync_total', [code]);
+        deps.figures.observe('root_ca_cert_publisher_sync_duration_seconds', [code], seconds);
       }
     },
   };

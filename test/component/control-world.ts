@@ -9,7 +9,7 @@ import { isReason } from '#api/errors.ts';
 import type { KindOf } from '#api/kind-of.ts';
 import type { KubeObject } from '#api/object.ts';
 import { type Client, openClient, openInformers } from '#client';
-import { runControllers } from '#controllers';
+import { ControllersMetrics, type ControllersSettings, runControllers } from '#controllers';
 import { formatMicroTime, formatTime } from '#kit/clock.ts';
 import { type Logger, silentLog } from '#kit/log.ts';
 import { seededRandom } from '#kit/random.ts';
@@ -28,6 +28,8 @@ export interface World {
   readonly signal: AbortSignal;
   /** Signs the certificates that are asked for. */
   readonly issuer: KeyPair;
+  /** What the controllers count. */
+  readonly metrics: ControllersMetrics;
   /** Pods for which this answers false never become ready. */
   becomesReady: (pod: Pod) => boolean;
   /** Nodes whose kubelet still lives. */
@@ -49,6 +51,8 @@ export interface WorldOptions {
   readonly replicaSetDelayMs?: number;
   /** Stands in for the servers of metrics: the list for a path; undefined where there is none. */
   readonly metrics?: (path: string) => readonly object[] | undefined;
+  /** Of the controllers, where not upstream's. */
+  readonly settings?: ControllersSettings;
 }
 
 /** Opens it and ends it with the test. */
@@ -63,6 +67,8 @@ export async function openWorld(context: TestContext, options: WorldOptions = {}
   const controllersTransport = withMetrics(late, options.metrics);
   const controllersClient = openClient({ transport: controllersTransport, clock });
   const random = seededRandom(3);
+  const metrics = new ControllersMetrics({ clock });
+  const { settings } = options;
   const log: Logger = silentLog;
   const deps = { client: controllersClient, clock, random, log };
   const scope = new Scope(new AbortController().signal);
@@ -84,8 +90,8 @@ export async function openWorld(context: TestContext, options: WorldOptions = {}
     controllers.spawn((signal) => informers.run(signal));
     controllers.spawn((signal) =>
       runControllers(
-        { ...deps, informers, onBug },
-        { clusterCIDR: '10.42.0.0/16', rootCA: 'the certificate', issuer, signal },
+        { ...deps, informers, metrics, onBug },
+        { clusterCIDR: '10.42.0.0/16', rootCA: 'the certificate', issuer, settings, signal },
       ),
     );
     return controllers;
@@ -96,7 +102,8 @@ export async function openWorld(context: TestContext, options: WorldOptions = {}
     await controllers.join();
     controllers = begin();
   };
-  const parts = { clock, client, server, issuer, restartControllers, signal: scope.signal };
+  const own = { clock, client, server, issuer, metrics };
+  const parts = { ...own, restartControllers, signal: scope.signal };
   const world = new ControlWorld(parts);
   scope.spawn((signal) => world.live(signal));
   context.after(async () => {
@@ -150,7 +157,7 @@ function withMetrics(transport: Transport, metrics: WorldOptions['metrics']): Tr
 
 type Parts = Pick<
   World,
-  'clock' | 'client' | 'server' | 'issuer' | 'restartControllers' | 'signal'
+  'clock' | 'client' | 'server' | 'issuer' | 'metrics' | 'restartControllers' | 'signal'
 >;
 
 class ControlWorld implements World {
@@ -159,6 +166,7 @@ class ControlWorld implements World {
   readonly server: TestServer;
   readonly signal: AbortSignal;
   readonly issuer: KeyPair;
+  readonly metrics: ControllersMetrics;
   readonly restartControllers: () => Promise<void>;
   readonly living = new Set<string>();
   becomesReady: (pod: Pod) => boolean = () => true;
@@ -170,6 +178,7 @@ class ControlWorld implements World {
     this.server = parts.server;
     this.signal = parts.signal;
     this.issuer = parts.issuer;
+    this.metrics = parts.metrics;
     this.restartControllers = parts.restartControllers;
   }
 

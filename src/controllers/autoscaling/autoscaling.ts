@@ -24,7 +24,7 @@ import type { Pod } from '#resources/types/core-v1.ts';
 import { ignoreNotFound, messageOf } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { isSameValue } from '../same-value.ts';
-import { weighMetric } from './metric.ts';
+import { noteMetric, weighMetric } from './metric.ts';
 import { type MetricsSource, openMetricsSource } from './metrics-source.ts';
 import { type Condition, type History, noHistory, normalize, withScaling } from './normalize.ts';
 import { type AutoscalingSettings, limits } from './settings.ts';
@@ -89,6 +89,8 @@ class AutoscalingController {
     this.queue = new WorkQueue(deps);
     this.autoscalers = deps.informers.of(autoscalerKind);
     this.pods = deps.informers.of(podKind);
+    const all = 'horizontal_pod_autoscaler_controller_num_horizontal_pod_autoscalers';
+    deps.figures.gauge(all, () => [[[], [...this.autoscalers.list()].length]]);
     this.autoscalers.addHandler({
       onAdd: (autoscaler) => this.queue.addAfter(objectKey(autoscaler), settings.syncPeriodMs),
       onDelete: (autoscaler) => {
@@ -106,12 +108,14 @@ class AutoscalingController {
     const { namespace } = autoscaler.metadata;
     const { scaleTargetRef: reference } = autoscaler.spec;
     const { currentReplicas = 0, desiredReplicas = 0 } = autoscaler.status ?? {};
+    const fromMs = this.#deps.clock.monotonic();
     let target: Target;
     try {
       target = await this.#targetOf(autoscaler, { signal });
     } catch (error) {
       signal.throwIfAborted();
       const why = messageOf(error);
+      this.#noteLook(['none', 'internal'], (this.#deps.clock.monotonic() - fromMs) / 1000);
       this.#warn(autoscaler, 'FailedGetScale', why);
       const message = `the HPA controller was unable to get the target's current scale: ${why}`;
       const condition = { type: 'AbleToScale', status: 'False', reason: 'FailedGetScale' } as const;
@@ -131,7 +135,25 @@ class AutoscalingController {
       return;
     }
     const outcome = await this.#scale(autoscaler, target, { signal });
+    this.#note(outcome, (this.#deps.clock.monotonic() - fromMs) / 1000);
     await this.#writeStatus(autoscaler, outcome, { signal });
+  }
+
+  #note({ current, desired, isScaled, conditions }: Outcome, seconds: number): void {
+    const failed = conditions.find(
+      ({ status, type }) => status === 'False' && type !== 'ScalingLimited',
+    );
+    const isOff = failed?.reason === 'ScalingDisabled';
+    const action =
+      isScaled && desired !== current ? (desired > current ? 'scale_up' : 'scale_down') : 'none';
+    this.#noteLook([action, failed === undefined || isOff ? 'none' : 'internal'], seconds);
+  }
+
+  #noteLook(labels: readonly [action: string, error: string], seconds: number): void {
+    const { figures } = this.#deps;
+    figures.count('horizontal_pod_autoscaler_controller_reconciliations_total', labels);
+    const name = 'horizontal_pod_autoscaler_controller_reconciliation_duration_seconds';
+    figures.observe(name, labels, seconds);
   }
 
   #kindOf({ apiVersion = '', kind }: CrossVersionObjectReference): KindOf<KubeObject> {
@@ -248,7 +270,15 @@ class AutoscalingController {
       },
     };
     const deps = { source: this.#source, signal };
-    const all = await Promise.all(specs.map((spec) => weighMetric(deps, spec, facts)));
+    const all = await Promise.all(
+      specs.map(async (spec) => {
+        const fromMs = this.#deps.clock.monotonic();
+        const weighed = await weighMetric(deps, spec, facts);
+        const seconds = (this.#deps.clock.monotonic() - fromMs) / 1000;
+        noteMetric(this.#deps.figures, spec, { weighed, specReplicas, seconds });
+        return weighed;
+      }),
+    );
     const good = all.filter((one) => one.ok);
     const bad = all.filter((one) => !one.ok);
     for (const { reason, why } of bad) this.#warn(autoscaler, reason, why);

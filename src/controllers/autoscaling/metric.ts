@@ -14,6 +14,7 @@ import type {
 } from '#resources/types/autoscaling-v2.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import { messageOf } from '../api-failure.ts';
+import type { Figures } from '../figures.ts';
 import type { MetricsSource, PodMetrics } from './metrics-source.ts';
 import {
   proposeByAverage,
@@ -75,6 +76,21 @@ export async function weighMetric(
     const reason = `FailedGet${spec.type}Metric`;
     return { ok: false, reason, why, message: `failed to get ${labelOf(spec)} value: ${why}` };
   }
+}
+
+/** How long one metric took, and what it asks for. */
+export function noteMetric(
+  figures: Figures,
+  spec: MetricSpec,
+  look: { readonly weighed: Weighed; readonly specReplicas: number; readonly seconds: number },
+): void {
+  const { weighed, specReplicas, seconds } = look;
+  const more = weighed.ok ? weighed.replicas - specReplicas : 0;
+  const action = more > 0 ? 'scale_up' : more < 0 ? 'scale_down' : 'none';
+  const labels = [action, weighed.ok ? 'none' : 'internal', spec.type];
+  figures.count('horizontal_pod_autoscaler_controller_metric_computation_total', labels);
+  const name = 'horizontal_pod_autoscaler_controller_metric_computation_duration_seconds';
+  figures.observe(name, labels, seconds);
 }
 
 function labelOf({ type, resource, containerResource, external }: MetricSpec): string {

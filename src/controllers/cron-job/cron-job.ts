@@ -145,6 +145,10 @@ class CronJobController {
     const wanted = jobOf(cronJob, atMs);
     try {
       const job = await client.create(jobKind, wanted, { signal });
+      const { creationTimestamp = '' } = job.metadata;
+      const skewSeconds = Math.max(0, (Date.parse(creationTimestamp) - atMs) / 1000);
+      const skew = 'cronjob_controller_job_creation_skew_duration_seconds';
+      this.#deps.figures.observe(skew, [], skewSeconds);
       const message = `Created job ${job.metadata.name}`;
       this.#recorder.record(cronJob, { type: 'Normal', reason: 'SuccessfulCreate', message });
       return job;

@@ -14,6 +14,7 @@ import type { Endpoints, Service } from '#resources/types/core-v1.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { ManagedSlices } from '../endpoint-slice/managed-slices.ts';
 import { selectorOf } from '../endpoint-slice/pod-endpoints.ts';
+import { noteWrites, tellSlices } from '../endpoint-slice/slice-figures.ts';
 import { limits, mirrorName, planMirror } from './plan.ts';
 
 const skipLabel = 'endpointslice.kubernetes.io/skip-mirror';
@@ -39,6 +40,7 @@ class MirroringController {
   readonly endpoints: Informer<Endpoints>;
   readonly slices: ManagedSlices;
   readonly #recorder: Recorder;
+  readonly #deps: ControllerDeps;
   readonly #perSubset: number;
 
   constructor(
@@ -48,12 +50,16 @@ class MirroringController {
       batchMs = 0,
     }: NonNullable<Parameters<typeof openEndpointSliceMirroringController>[1]>,
   ) {
+    this.#deps = deps;
     this.#perSubset = perSubset;
     this.#recorder = deps.recorderFor('endpoint-slice-mirroring-controller');
     this.queue = new WorkQueue(deps);
     this.services = deps.informers.of(serviceKind);
     this.endpoints = deps.informers.of(endpointsKind);
     this.slices = new ManagedSlices(deps, { manager: mirrorName, queue: this.queue });
+    const slices = () => this.slices.all();
+    const sizes = { perSlice: perSubset, slices };
+    tellSlices(deps.figures, 'endpoint_slice_mirroring_controller', sizes);
     const wake = (object: Service | Endpoints): void => this.queue.add(objectKey(object));
     const wakeLater = (object: Endpoints): void => this.queue.addAfter(objectKey(object), batchMs);
     this.endpoints.addHandler({ onAdd: wakeLater, onUpdate: wakeLater, onDelete: wakeLater });
@@ -78,7 +84,14 @@ class MirroringController {
     if (!this.slices.areSeen(key)) return;
     const { actions, invalid, skipped } = planMirror(endpoints, existing, this.#perSubset);
     this.#tell(endpoints, { invalid, skipped });
+    const fromMs = this.#deps.clock.monotonic();
     await this.slices.perform(key, actions, { signal });
+    const { clock, figures } = this.#deps;
+    const prefix = 'endpoint_slice_mirroring_controller';
+    noteWrites(figures, prefix, { before: existing, actions });
+    figures.observe(`${prefix}_addresses_skipped_per_sync`, [], skipped);
+    const seconds = (clock.monotonic() - fromMs) / 1000;
+    figures.observe(`${prefix}_endpoints_sync_duration`, [], seconds);
   }
 
   #isMirrored(endpoints: Endpoints): boolean {

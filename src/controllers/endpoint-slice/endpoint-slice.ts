@@ -11,12 +11,14 @@ import { WorkQueue } from '#kit/work-queue.ts';
 import { nodes as nodeKind, pods as podKind, services as serviceKind } from '#resources/kinds.ts';
 import type { Node, Pod, Service } from '#resources/types/core-v1.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
+import type { Figures } from '../figures.ts';
 import { isSameValue } from '../same-value.ts';
 import { ChangeTimes, changeTimeAnnotation } from './change-times.ts';
 import { wantsAutomaticHints } from './hints.ts';
 import { ManagedSlices } from './managed-slices.ts';
-import { type Action, managerName, planSlices } from './plan.ts';
+import { type Action, limits, managerName, planSlices } from './plan.ts';
 import { isRelevant, selectorOf, servicesOf } from './pod-endpoints.ts';
+import { noteWrites, tellSlices } from './slice-figures.ts';
 
 const zoneLabel = 'topology.kubernetes.io/zone';
 
@@ -51,15 +53,20 @@ class EndpointSliceController {
   /** Services with hints by CPU: why they have none, or nothing. */
   readonly #hinted = new Map<string, string>();
   readonly #options: SliceOptions;
+  readonly #figures: Figures;
 
   constructor(deps: ControllerDeps, options: SliceOptions) {
     this.#options = options;
+    this.#figures = deps.figures;
     this.#recorder = deps.recorderFor('endpoint-slice-controller');
     this.queue = new WorkQueue(deps);
     this.services = deps.informers.of(serviceKind);
     this.pods = deps.informers.of(podKind);
     this.slices = new ManagedSlices(deps, { manager: managerName, queue: this.queue });
     this.nodes = deps.informers.of(nodeKind);
+    const { perSlice = limits.endpointsPerSlice } = options;
+    const slices = () => this.slices.all();
+    tellSlices(deps.figures, 'endpoint_slice_controller', { perSlice, slices });
     const wake = (service: Service): void => this.queue.add(objectKey(service));
     this.services.addHandler({
       onAdd: wake,
@@ -94,7 +101,10 @@ class EndpointSliceController {
     if (service === undefined || service.metadata.deletionTimestamp !== undefined) return;
     const selector = selectorOf(service);
     if (selector === undefined) return;
-    if (!this.slices.areSeen(key)) return;
+    if (!this.slices.areSeen(key)) {
+      this.#figures.count('endpoint_slice_controller_syncs', ['stale']);
+      return;
+    }
     const pods: Pod[] = [];
     for (const pod of this.pods.listNamespace(service.metadata.namespace ?? '')) {
       if (mapMatches(selector, pod.metadata.labels)) pods.push(pod);
@@ -111,7 +121,18 @@ class EndpointSliceController {
     this.#tellHints(service, refusals);
     const changedAt = this.#changeTimes.of(service, pods);
     const dated = actions.map((action) => withChangeTime(action, changedAt));
-    await this.slices.perform(key, dated, { signal });
+    try {
+      await this.slices.perform(key, dated, { signal });
+      this.#figures.count('endpoint_slice_controller_syncs', ['success']);
+    } catch (error) {
+      this.#figures.count('endpoint_slice_controller_syncs', ['error']);
+      throw error;
+    }
+    noteWrites(this.#figures, 'endpoint_slice_controller', { before: slices, actions });
+    const distribution = service.spec?.trafficDistribution ?? '';
+    const labels = wantsAutomaticHints(service) ? ['Auto', ''] : ['Disabled', distribution];
+    const changed = 'endpoint_slice_controller_endpointslices_changed_per_sync';
+    this.#figures.observe(changed, labels, actions.length);
   }
 
   #wakeSelecting(pod: Pod): void {

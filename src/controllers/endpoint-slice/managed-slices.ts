@@ -62,6 +62,11 @@ export class ManagedSlices {
     return [...this.informer.byIndex(this.#index, key)];
   }
 
+  /** Of whatever key. */
+  *all(): Generator<EndpointSlice> {
+    for (const slice of this.informer.list()) if (this.#keyOf(slice) !== undefined) yield slice;
+  }
+
   /** Whether the cache shows everything that was written. */
   areSeen(key: string): boolean {
     return this.#expectations.areMet(key);

@@ -27,6 +27,7 @@ import { isSameValue } from '../same-value.ts';
 import { type Backoff, noBackoff } from './backoff.ts';
 import { type Outcome, planCounting, settle, stillTracked } from './counting.ts';
 import { factsOf, type JobFacts } from './facts.ts';
+import { noteCreations, notePod, noteStatus, noteSync } from './job-figures.ts';
 import {
   completionOf,
   type Ending,
@@ -83,14 +84,27 @@ class JobController {
     });
     const { expectations } = this.#requests;
     watchOwnedPods({ owners: jobs, pods, owned: this.#owned, queue, expectations });
-    jobs.addHandler({ onDelete: (job) => this.#gone(job) });
+    jobs.addHandler({
+      onAdd: (job) => {
+        const external = 'job_controller_jobs_by_external_controller_total';
+        if (!isManagedHere(job)) deps.figures.count(external, [job.spec?.managedBy ?? '']);
+      },
+      onDelete: (job) => this.#gone(job),
+    });
     pods.addHandler({
-      onAdd: (pod) => this.#wakeOrphan(pod),
-      onUpdate: (pod) => {
+      onAdd: (pod) => {
+        notePod(deps.figures, undefined, pod);
+        this.#wakeOrphan(pod);
+      },
+      onUpdate: (pod, old) => {
+        notePod(deps.figures, old, pod);
         this.#untracking.saw(pod);
         this.#wakeOrphan(pod);
       },
-      onDelete: (pod) => this.#untracking.sawGone(pod),
+      onDelete: (pod) => {
+        notePod(deps.figures, pod, undefined);
+        this.#untracking.sawGone(pod);
+      },
     });
   }
 
@@ -107,6 +121,7 @@ class JobController {
       return;
     }
     // Asked before the pods are gathered: what is seen in between is in the cache already.
+    const fromMs = this.#deps.clock.monotonic();
     const mayAct = this.#requests.expectations.areMet(key);
     // A copy of the same moment as the pods: one whose finalizer is seen to go meanwhile is in
     // these pods still with it, and would be counted again.
@@ -114,12 +129,19 @@ class JobController {
     const pods = await this.#owned.claim(job, { signal, finalizer: trackingFinalizer });
     const backoff = this.#backoffs.get(key) ?? noBackoff;
     const facts = factsOf({ job, pods, removing, backoff });
-    const { clock } = this.#deps;
+    const { clock, figures } = this.#deps;
     const plan = planJob(facts, mayAct, clock.now());
-    const { outcome, error } = await this.#act(key, facts, plan, mayAct, signal);
-    await this.#count(key, facts, outcome, signal);
-    if (plan.againAtMs !== undefined) this.queue.addAfter(key, plan.againAtMs - clock.now());
-    if (error !== undefined) throw error;
+    let isDone = false;
+    try {
+      const { outcome, error } = await this.#act(key, facts, plan, mayAct, signal);
+      await this.#count(key, facts, outcome, signal);
+      if (plan.againAtMs !== undefined) this.queue.addAfter(key, plan.againAtMs - clock.now());
+      if (error !== undefined) throw error;
+      isDone = true;
+    } finally {
+      const seconds = (clock.monotonic() - fromMs) / 1000;
+      noteSync(figures, job, { plan: mayAct ? plan : undefined, isDone, seconds });
+    }
   }
 
   async #act(
@@ -136,6 +158,8 @@ class JobController {
         ? { remove: plan.remove }
         : { create: plan.create.map((one) => podOf(job, one)) };
     const { created, removed, failed } = await this.#requests.perform(key, job, changes, signal);
+    const wanted = changes.create?.length ?? 0;
+    if (wanted > 0) noteCreations(this.#deps.figures, facts, { wanted, created });
     const active = facts.active.length + created - removed.length;
     const counts = {
       active,
@@ -177,6 +201,7 @@ class JobController {
     const written = await this.#deps.client.update(jobKind, next, options);
     this.#written.note(written);
     this.#announce(job, written);
+    noteStatus(this.#deps.figures, job, written);
     return written;
   }
 

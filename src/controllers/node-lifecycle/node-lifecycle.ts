@@ -14,6 +14,7 @@ import type { Lease } from '#resources/types/coordination-v1.ts';
 import type { Node, NodeCondition, Pod, Taint } from '#resources/types/core-v1.ts';
 import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
+import type { FigureName } from '../figures.ts';
 import { type NodePatches, nodeWorkers } from '../node-patches.ts';
 import { conditionOf } from '../pod-state.ts';
 import { isSameValue } from '../same-value.ts';
@@ -98,6 +99,15 @@ class NodeLifecycleController {
         this.#tell(node, 'RemovingNode', `Removing Node ${nameOf(node)} from Controller`);
       },
     });
+    const { figures } = deps;
+    const tell = (name: FigureName, weigh: (zone: Zone) => number): void =>
+      figures.gauge(name, () => [...this.#zones()].map(([zone, one]) => [[zone], weigh(one)]));
+    tell('node_collector_zone_size', ({ nodes }) => nodes);
+    tell('node_collector_unhealthy_nodes_in_zone', ({ unhealthy }) => unhealthy);
+    tell(
+      'node_collector_zone_health',
+      ({ nodes, unhealthy }) => (100 * (nodes - unhealthy)) / nodes,
+    );
     this.leases.addHandler({
       onAdd: (lease) => this.#heard(lease.metadata.name ?? ''),
       onUpdate: (lease, old) => {
@@ -109,6 +119,14 @@ class NodeLifecycleController {
   async reconcile(name: string, { signal }: Cancel): Promise<void> {
     const node = this.nodes.get(name);
     if (node === undefined) return;
+    const { clock, figures } = this.#deps;
+    const fromMs = clock.monotonic();
+    await this.#look(name, node, { signal });
+    const seconds = (clock.monotonic() - fromMs) / 1000;
+    figures.observe('node_collector_update_node_health_duration_seconds', [], seconds);
+  }
+
+  async #look(name: string, node: Node, { signal }: Cancel): Promise<void> {
     const { clock } = this.#deps;
     const heardMs = this.#heardMs.get(name) ?? clock.monotonic();
     const deadline = deadlineMs(node, heardMs, this.#settings);
@@ -179,8 +197,10 @@ class NodeLifecycleController {
     const planned = planTaints(node, { mayEvict: nextMs <= now }, clock.now());
     const wasEvicted = (node.spec?.taints ?? []).some(isEviction);
     const isEvicted = planned === undefined ? wasEvicted : planned.some(isEviction);
-    if (isEvicted && !wasEvicted) this.#nextEvictionMs.set(zone, now + speed);
-    else if (!isEvicted && nextMs > now) this.queue.addAfter(nameOf(node), nextMs - now);
+    if (isEvicted && !wasEvicted) {
+      this.#nextEvictionMs.set(zone, now + speed);
+      this.#deps.figures.count('node_collector_evictions_total', [zone]);
+    } else if (!isEvicted && nextMs > now) this.queue.addAfter(nameOf(node), nextMs - now);
     return planned;
   }
 
@@ -233,7 +253,8 @@ function heartbeats(node: Node): readonly (string | undefined)[] | undefined {
 
 function zoneOf(node: Node): string {
   const { labels = {} } = node.metadata;
-  return `${labels['topology.kubernetes.io/region']} ${labels['topology.kubernetes.io/zone']}`;
+  const { 'topology.kubernetes.io/region': region = '' } = labels;
+  return `${region}: :${labels['topology.kubernetes.io/zone'] ?? ''}`;
 }
 
 function isAllDown(zones: ReadonlyMap<string, Zone>): boolean {

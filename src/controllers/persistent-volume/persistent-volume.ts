@@ -34,6 +34,7 @@ import {
   recyclerName,
   recyclerNamespace,
 } from './reclaim.ts';
+import { tellVolumes } from './volume-figures.ts';
 
 const volumesByClaim = 'claim';
 const recyclerPrefix = recyclerName('');
@@ -82,6 +83,7 @@ class PersistentVolumeController {
       spec?.claimRef === undefined ? [] : [`${spec.claimRef.namespace}/${spec.claimRef.name}`],
     );
     this.pods.addIndex(podsByClaim, claimKeysOf);
+    tellVolumes(deps.figures, this);
     const volumeNews = (volume: PersistentVolume): void => this.#volumeChanged(volume);
     this.volumes.addHandler({ onAdd: volumeNews, onUpdate: volumeNews, onDelete: volumeNews });
     const claimNews = (claim: PersistentVolumeClaim): void => this.#claimChanged(claim);
@@ -166,7 +168,11 @@ class PersistentVolumeController {
         break;
       case 'assign-class': {
         const spec = { ...claim.spec, storageClassName: action.className };
-        await client.update(claimKind, { ...claim, spec }, { signal });
+        await client.update(claimKind, { ...claim, spec }, { signal }).catch((error) => {
+          this.#deps.figures.count('retroactive_storageclass_errors_total');
+          throw error;
+        });
+        this.#deps.figures.count('retroactive_storageclass_total');
         break;
       }
       case 'provision':

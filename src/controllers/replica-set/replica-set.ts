@@ -21,7 +21,7 @@ import { watchOwnedPods } from '../owned-pods.ts';
 import { controllerIndex, controllerIndexValues } from '../ownership.ts';
 import { podFromTemplate } from '../pod-from-template.ts';
 import { type Failed, type PodChanges, PodRequests } from '../pod-requests.ts';
-import { isActive, isTerminated } from '../pod-state.ts';
+import { isActive, isReady, isTerminated } from '../pod-state.ts';
 import { updateStatus } from '../status-update.ts';
 import { planScale, planStatus, type ScaleAction } from './plan.ts';
 
@@ -106,6 +106,7 @@ class ReplicaController<T extends Keeping> {
     const action: ScaleAction = mayScale
       ? planScale({ replicaSet, pods, related, mayBeDeleted }, now)
       : { do: 'nothing' };
+    if (action.do === 'delete') this.#noteAges(pods, action.pods, now);
     const changes = this.#changes(owner, replicaSet, action);
     const { failed } = await this.#requests.perform(key, owner, changes, signal);
     await this.#writeStatus(key, owner, this.#asOfNow(key, pods, now), failed, signal);
@@ -153,6 +154,20 @@ class ReplicaController<T extends Keeping> {
         return {};
       default:
         return action satisfies never;
+    }
+  }
+
+  /** How old those are that go, where others stay: the youngest should be chosen. */
+  #noteAges(all: readonly Pod[], chosen: readonly Pod[], nowMs: number): void {
+    const born = ({ metadata }: Pod): number => Date.parse(metadata.creationTimestamp ?? '');
+    const active = all.filter(isActive);
+    if (chosen.length >= active.length) return;
+    const youngestMs = nowMs - Math.max(...active.filter(isReady).map(born));
+    for (const pod of chosen) {
+      if (!isReady(pod) || youngestMs <= 0) continue;
+      const ratio = Math.trunc((nowMs - born(pod)) / youngestMs);
+      const name = 'replicaset_controller_sorting_deletion_age_ratio';
+      this.#deps.figures.observe(name, [], ratio);
     }
   }
 

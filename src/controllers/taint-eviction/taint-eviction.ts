@@ -90,6 +90,9 @@ export function openTaintEvictionController(deps: ControllerDeps): Controller {
       };
       try {
         await evictPod(deps, pod, { why, signal });
+        deps.figures.count('taint_eviction_controller_pod_deletions_total');
+        const late = 'taint_eviction_controller_pod_deletion_duration_seconds';
+        deps.figures.observe(late, [], (clock.now() - leaveMs) / 1000);
         const message = `Marking for deletion Pod ${key}`;
         recorder.record(pod, { type: 'Normal', reason: 'TaintManagerEviction', message });
       } catch (error) {

@@ -52,6 +52,8 @@ async function reconcile(
     const options = { propagationPolicy: 'Foreground', signal } as const;
     const preconditions = { uid, resourceVersion };
     await client.delete(jobKind, { namespace, name }, { ...options, preconditions });
+    const late = 'ttl_after_finished_controller_job_deletion_duration_seconds';
+    deps.figures.observe(late, [], (clock.now() - atMs) / 1000);
   } catch (error) {
     if (!isReason(error, 'NotFound')) throw error;
   }
