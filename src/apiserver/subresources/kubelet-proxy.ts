@@ -21,7 +21,7 @@ import type { Store } from '#store';
 import { decodeEntry, registryRoot } from '../registry.ts';
 import { limits, type ResourceInfo, type ServerResponse } from '../request.ts';
 import { rewriteLink, rewritePage } from './proxied-page.ts';
-import { findProxyTarget, splitProxyPath } from './proxy-target.ts';
+import { findProxyTarget, parseProxyName, splitProxyPath } from './proxy-target.ts';
 
 export interface KubeletProxyDeps {
   readonly store: Store;
@@ -89,11 +89,7 @@ export class KubeletProxy {
   /** Where a request for a sub-resource of a pod, or below a `proxy`, is served. */
   target(info: ResourceInfo, rawPath: string): KubeletTarget {
     if (info.plural === 'nodes') {
-      const { rest } = splitProxyPath(rawPath);
-      const path = rest.startsWith('/') ? rest : `/${rest}`;
-      const [, name = '', port = ''] = /^(?:https:)?([^:]*)(?::(\d*))?$/.exec(info.name) ?? [];
-      const address = this.#address(name);
-      return port === '' ? { ...address, path } : { ...address, port: Number(port), path };
+      return this.#nodeTarget(info, rawPath);
     }
     if (info.subresource === 'proxy') return findProxyTarget(this.#deps, info, rawPath);
     const pod = this.#pod(info.namespace, info.name);
@@ -110,6 +106,21 @@ export class KubeletProxy {
     renameStreams(query);
     const path = `/${parts.map(encodeURIComponent).join('/')}${query.size === 0 ? '' : `?${query}`}`;
     return { ...this.#address(node), path };
+  }
+
+  /** The kubelet, or another port of its node, where nobody knows us. */
+  #nodeTarget({ name: text }: ResourceInfo, rawPath: string): KubeletTarget {
+    const parts = parseProxyName(text);
+    if (parts === undefined) throw badRequest(`invalid node request ${JSON.stringify(text)}`);
+    const { rest } = splitProxyPath(rawPath);
+    const path = rest.startsWith('/') ? rest : `/${rest}`;
+    const kubelet = this.#address(parts.name);
+    if (parts.port === '' || parts.port === String(kubelet.port)) return { ...kubelet, path };
+    const port = Number(parts.port);
+    if (!/^\d+$/.test(parts.port) || port < 1 || port > 65_535) {
+      throw badRequest(`invalid node request ${JSON.stringify(text)}`);
+    }
+    return { scheme: parts.scheme, host: kubelet.host, port, path };
   }
 
   /** Passes a request below `proxy` on, and the answer back as it comes. */

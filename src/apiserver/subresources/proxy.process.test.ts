@@ -1,8 +1,12 @@
 /** The `proxy` sub-resource of pods and Services, against a web server on this machine. */
 import assert from 'node:assert/strict';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import { test } from 'node:test';
-import { covers } from '#test/covers.ts';
+import { systemClock } from '#kit/clock.ts';
+import { systemRandom } from '#kit/random.ts';
+import { issueCertificate } from '#kit/x509.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { openTestServer, type TestServer } from '#test/fixtures.ts';
 import { rewriteLink, rewritePage } from './proxied-page.ts';
 import { parseProxyName, splitProxyPath } from './proxy-target.ts';
@@ -155,4 +159,118 @@ test('names, paths and links are taken apart as upstream does', () => {
     rewritePage(`a < b <form action='/f'>href="/t"</form>`, place),
     `a < b <form action='/p/f'>href="/t"</form>`,
   );
+});
+
+/** Says of each request what it was, and which of the two it came to. */
+async function openBackend(
+  who: string,
+  { tls }: { readonly tls: boolean },
+): Promise<{ readonly port: number; close(): void }> {
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
+    response.end(`${who} ${request.method} ${request.url}`);
+  };
+  const nowMs = systemClock().now();
+  const validity = { notBeforeMs: nowMs - 60_000, notAfterMs: nowMs + 3_600_000 };
+  const own = { commonName: who, role: 'ca', ...validity } as const;
+  const server = tls
+    ? createSecureServer(issueCertificate({ random: systemRandom() }, own), answer)
+    : createServer(answer);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  assert(typeof address === 'object' && address !== null);
+  return { port: address.port, close: () => server.close() };
+}
+
+test('every form of a Service name: by scheme and port, with path and query, for who may', async () => {
+  covers('API-094', 'API-118', 'API-119', 'API-138', 'API-139');
+  superseded('API-095', {
+    by: 'v1.10',
+    now: 'the path /api/v1/proxy is gone; proxy is a sub-resource',
+  });
+  await using server = await openTestServer();
+  const plain = await openBackend('plain', { tls: false });
+  const secure = await openBackend('secure', { tls: true });
+  try {
+    await serveFrom(server, plain.port);
+    const slices = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
+    const service = async (name: string, portName: string, port: number) => {
+      const ports = [{ port: 80, ...(portName === '' ? {} : { name: portName }) }];
+      await server.request('POST', `${space}/services`, { metadata: { name }, spec: { ports } });
+      await server.request('POST', slices, {
+        metadata: { name, labels: { 'kubernetes.io/service-name': name } },
+        addressType: 'IPv4',
+        ports: [{ name: portName, port, protocol: 'TCP' }],
+        endpoints: [{ addresses: ['127.0.0.1'] }],
+      });
+    };
+    await service('unnamed', '', plain.port);
+    await service('named', 'web', plain.port);
+    await service('tls', '', secure.port);
+    await service('tls-named', 'web', secure.port);
+    const cases = [
+      ['services/unnamed', 'plain'],
+      ['services/named:web', 'plain'],
+      ['services/https:tls:', 'secure'],
+      ['services/https:tls-named:web', 'secure'],
+      [`pods/web:${plain.port}`, 'plain'],
+      [`pods/https:web:${secure.port}`, 'secure'],
+    ] as const;
+    for (const [name, who] of cases) {
+      const { status, text } = await server.request('GET', `${space}/${name}/proxy/a/b?c=d&e=%20`);
+      assert.deepEqual([status, text], [200, `${who} GET /a/b?c=d&e=%20`], name);
+    }
+    const addresses = [{ type: 'InternalIP', address: '127.0.0.1' }];
+    await server.request('POST', '/api/v1/nodes', { metadata: { name: 'n' } });
+    await server.request('PATCH', '/api/v1/nodes/n/status', { status: { addresses } });
+    for (const [name, who] of [
+      [`n:${plain.port}`, 'plain'],
+      [`http:n:${plain.port}`, 'plain'],
+      [`https:n:${secure.port}`, 'secure'],
+    ] as const) {
+      const { text } = await server.request('GET', `/api/v1/nodes/${name}/proxy/x?y=z`);
+      assert.equal(text, `${who} GET /x?y=z`, name);
+    }
+    const odd = await server.request('GET', '/api/v1/nodes/https:n:web/proxy/');
+    assert.equal(odd.status, 400);
+    const as = { name: 'jane', groups: ['system:authenticated'] };
+    for (const name of ['services/unnamed', 'pods/web']) {
+      const refused = await server.request('GET', `${space}/${name}/proxy/`, undefined, { as });
+      assert.equal(refused.status, 403, name);
+    }
+    const node = await server.request('GET', '/api/v1/nodes/n/proxy/', undefined, { as });
+    assert.equal(node.status, 403);
+    assert.equal((await server.unbound('GET', `${space}/services/unnamed/proxy/`)).status, 403);
+    const old = '/api/v1/proxy/namespaces/default/services/unnamed/';
+    assert.equal((await server.request('GET', old)).status, 404);
+  } finally {
+    plain.close();
+    secure.close();
+  }
+});
+
+test('requests to a Service are spread over its endpoints', async () => {
+  covers('API-122');
+  await using server = await openTestServer();
+  const one = await openBackend('one', { tls: false });
+  const two = await openBackend('two', { tls: false });
+  try {
+    const ports = [{ port: 80 }];
+    await server.request('POST', `${space}/services`, { metadata: { name: 's' }, spec: { ports } });
+    for (const [name, { port }] of Object.entries({ one, two })) {
+      await server.request('POST', '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices', {
+        metadata: { name, labels: { 'kubernetes.io/service-name': 's' } },
+        addressType: 'IPv4',
+        ports: [{ name: '', port, protocol: 'TCP' }],
+        endpoints: [{ addresses: ['127.0.0.1'] }],
+      });
+    }
+    const seen = new Set<string>();
+    for (let time = 0; time < 40 && seen.size < 2; time++) {
+      seen.add((await server.request('GET', `${space}/services/s/proxy/`)).text);
+    }
+    assert.deepEqual([...seen].sort(), ['one GET /', 'two GET /']);
+  } finally {
+    one.close();
+    two.close();
+  }
 });
