@@ -43,3 +43,15 @@ test('many lines at a time are what each of them would be', () => {
   const text = together.format(Buffer.from(`${lines.join('\n')}\ngarbage\n`)).toString();
   assert.equal(text, 'one\nlongother\n line\n\n');
 });
+
+test('times of any length, tags with more behind them, and lines that are cut', () => {
+  const record = parseLogLine(Buffer.from('2026-01-01T00:00:00.1+02:00 stdout P:x some text'));
+  assert.deepEqual(
+    [record?.time, record?.isPartial, record?.content.toString()],
+    ['2026-01-01T00:00:00.1+02:00', true, 'some text'],
+  );
+  assert.equal(parseLogLine(line('stdout Full text'))?.isPartial, false);
+  for (const rest of ['', 'std', 'stdout', 'stdoutF x']) {
+    assert.equal(parseLogLine(line(rest)), undefined, rest);
+  }
+});

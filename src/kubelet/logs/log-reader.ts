@@ -9,7 +9,7 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import type { Clock } from '#kit/clock.ts';
-import { type LogRecord, parseLogLine } from './cri-log.ts';
+import { findRecord, type LogRecord } from './cri-log.ts';
 
 export interface LogOptions {
   readonly follow: boolean;
@@ -30,6 +30,8 @@ export interface LogDeps {
 const newline = 0x0a;
 const blockBytes = 256 * 1024;
 const lookMs = 1000;
+/** Between two looks at a file that grows. */
+const restMs = 5;
 
 export async function* readLog(
   deps: LogDeps,
@@ -64,25 +66,31 @@ export class LogFormatter {
     for (let start = 0; start < lines.length; ) {
       const found = lines.indexOf(newline, start);
       const end = found < 0 ? lines.length : found;
-      length = this.#append(text, length, lines.subarray(start, end));
+      length = this.#append(text, length, { lines, start, end });
       start = end + 1;
     }
     return text.subarray(0, length);
   }
 
-  #append(text: Buffer, length: number, line: Buffer): number {
-    const record = parseLogLine(line);
+  #append(
+    text: Buffer,
+    length: number,
+    { lines, start, end }: { readonly lines: Buffer; readonly start: number; readonly end: number },
+  ): number {
+    const record = findRecord(lines, start, end);
     if (record === undefined) return length;
-    const { stream, sinceMs, timestamps } = this.#options;
-    if (stream !== undefined && record.stream !== stream) return length;
-    if (sinceMs !== undefined && Date.parse(record.time) < sinceMs) return length;
-    const isBegin = !this.#inLine[record.stream];
-    this.#inLine[record.stream] = record.isPartial;
-    let end = length;
-    if (timestamps && isBegin) end += text.write(`${record.time} `, end, 'latin1');
-    end += record.content.copy(text, end);
-    if (!record.isPartial) text[end++] = newline;
-    return end;
+    const { stream, isPartial, timeEnd, contentStart } = record;
+    const { sinceMs, timestamps } = this.#options;
+    if (this.#options.stream !== undefined && stream !== this.#options.stream) return length;
+    const time = (): string => lines.toString('latin1', start, timeEnd);
+    if (sinceMs !== undefined && Date.parse(time()) < sinceMs) return length;
+    const isBegin = !this.#inLine[stream];
+    this.#inLine[stream] = isPartial;
+    let at = length;
+    if (timestamps && isBegin) at += text.write(`${time()} `, at, 'latin1');
+    at += lines.copy(text, at, contentStart, end);
+    if (!isPartial) text[at++] = newline;
+    return at;
   }
 }
 
@@ -98,20 +106,25 @@ async function* readLines(
   try {
     let offset = await tailOffset(file, options.tailLines);
     let rest: Buffer = Buffer.alloc(0);
+    const growth = new Growth(deps, options.follow);
     for (;;) {
       signal.throwIfAborted();
       // Asked before reading: what a container wrote before it ended is then surely read.
-      const mayGrow = options.follow && (await deps.isRunning());
+      const mayGrow = await growth.isPossible();
+      let readBytes = 0;
       for (;;) {
         const block = await readBlock(file, offset);
         if (block.length === 0) break;
         offset += block.length;
+        readBytes += block.length;
         const whole = rest.length === 0 ? block : Buffer.concat([rest, block]);
         const end = whole.lastIndexOf(newline) + 1;
         rest = whole.subarray(end);
         if (end > 0) yield whole.subarray(0, end);
       }
       if (!mayGrow) break;
+      const isAnswered = growth.isAnswered;
+      growth.found(readBytes);
       const renewed = await reopened(file, path);
       if (renewed !== undefined) {
         await file.close();
@@ -120,11 +133,46 @@ async function* readLines(
         watcher.restart();
         continue;
       }
+      // It rests: whether it has ended is to be asked now.
+      if (readBytes === 0 && !isAnswered) continue;
+      // Who writes much in small parts is not followed part by part.
+      if (readBytes > 0) await deps.clock.sleep(restMs, { signal });
       await watcher.wait(deps.clock, signal);
     }
     if (rest.length > 0) yield rest;
   } finally {
     await file.close();
+  }
+}
+
+/**
+ * Whether the file may still grow. Asking costs a call of the runtime: while it does grow, that is
+ * answer enough for some time.
+ */
+class Growth {
+  readonly #deps: LogDeps;
+  readonly #follow: boolean;
+  #untilMs = Number.NEGATIVE_INFINITY;
+  #hasGrown = false;
+  /** By the runtime, the last time. */
+  isAnswered = false;
+
+  constructor(deps: LogDeps, follow: boolean) {
+    this.#deps = deps;
+    this.#follow = follow;
+  }
+
+  async isPossible(): Promise<boolean> {
+    if (!this.#follow) return false;
+    const nowMs = this.#deps.clock.monotonic();
+    this.isAnswered = !this.#hasGrown || nowMs >= this.#untilMs;
+    if (!this.isAnswered) return true;
+    this.#untilMs = nowMs + lookMs;
+    return this.#deps.isRunning();
+  }
+
+  found(bytes: number): void {
+    this.#hasGrown = bytes > 0;
   }
 }
 
