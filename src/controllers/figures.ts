@@ -56,6 +56,7 @@ const table = {
     'Seconds for one look at Endpoints.',
     quick,
   ),
+  endpoint_slice_mirroring_controller_endpoints_updated_per_sync: histogram('Changed.', perSync),
   endpoint_slice_mirroring_controller_num_endpoint_slices: gauge('Slices.'),
   ephemeral_volume_controller_create_failures_total: counter('Claims that could not be made.'),
   ephemeral_volume_controller_create_total: counter('Claims that were to be made.'),

@@ -81,7 +81,7 @@ export class Family {
     const pairs = this.#options.labels.map((label, index) => [label, values[index] ?? '']);
     if (le !== undefined) pairs.push(['le', le]);
     if (pairs.length === 0) return '';
-    return `{${pairs.map(([label, value]) => `${label}=${JSON.stringify(value)}`).join(',')}}`;
+    return `{${pairs.map(([label, value = '']) => `${label}="${escaped(value)}"`).join(',')}}`;
   }
 
   #of(labels: readonly string[]): Series {
@@ -92,6 +92,11 @@ export class Family {
     this.#series.set(key, fresh);
     return fresh;
   }
+}
+
+/** All else stands as it is, whatever it is: the format knows no other escapes. */
+function escaped(value: string): string {
+  return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 }
 
 /** Each bound `factor` times the one before. */

@@ -137,6 +137,7 @@ test('slices, replica sets, volumes and autoscalers are counted', async (t) => {
   assert.equal(figure(world, `${mirror}_changes{operation="create"}`), 1);
   assert.equal(figure(world, `${mirror}_endpoints_desired`), 2);
   assert.equal(figure(world, `${mirror}_addresses_skipped_per_sync_sum`), 0);
+  assert.equal(figure(world, `${mirror}_endpoints_updated_per_sync_sum`), 0);
   assert.equal(
     figure(
       world,
@@ -185,9 +186,10 @@ test('nodes that are given up, and the pods that go with them', async (t) => {
   const { client, signal } = world;
   await world.addNode('n1', 'a');
   await world.addNode('n2', 'a');
-  const zone = '{zone=": :a"}';
+  const zone = '{zone=":\0:a"}';
   assert.equal(figure(world, `node_collector_zone_size${zone}`), 2);
   assert.equal(figure(world, `node_collector_zone_health${zone}`), 100);
+  assert.equal(figure(world, `node_collector_evictions_total${zone}`), 0);
   await client.create(
     pods,
     {

@@ -5,6 +5,7 @@
  */
 import type { EndpointSlice } from '#resources/types/discovery-v1.ts';
 import type { FigureName, Figures } from '../figures.ts';
+import { isSameValue } from '../same-value.ts';
 import type { Action } from './plan.ts';
 
 type Prefix = 'endpoint_slice_controller' | 'endpoint_slice_mirroring_controller';
@@ -21,15 +22,28 @@ export function noteWrites(
   const byName = new Map(before.map((slice) => [slice.metadata.name, slice]));
   let added = 0;
   let removed = 0;
+  let updated = 0;
   for (const action of actions) {
     figures.count(`${prefix}_changes`, [action.do]);
     const old = addressesOf(byName.get(action.slice.metadata.name));
     const now = action.do === 'delete' ? new Set<string>() : addressesOf(action.slice);
     added += now.difference(old).size;
     removed += old.difference(now).size;
+    if (action.do === 'update')
+      updated += changed(byName.get(action.slice.metadata.name), action.slice);
   }
   figures.observe(`${prefix}_endpoints_added_per_sync`, [], added);
   figures.observe(`${prefix}_endpoints_removed_per_sync`, [], removed);
+  if (prefix === 'endpoint_slice_mirroring_controller') {
+    figures.observe(`${prefix}_endpoints_updated_per_sync`, [], updated);
+  }
+}
+
+/** Endpoints that stay and are not what they were. */
+function changed(before: EndpointSlice | undefined, after: EndpointSlice): number {
+  const old = new Map(before?.endpoints?.map((one) => [one.addresses[0], one]));
+  const stayed = (after.endpoints ?? []).filter(({ addresses }) => old.has(addresses[0]));
+  return stayed.filter((one) => !isSameValue(one, old.get(one.addresses[0]))).length;
 }
 
 function addressesOf(slice: EndpointSlice | undefined): Set<string> {

@@ -102,7 +102,12 @@ class NodeLifecycleController {
     const { figures } = deps;
     const tell = (name: FigureName, weigh: (zone: Zone) => number): void =>
       figures.gauge(name, () => [...this.#zones()].map(([zone, one]) => [[zone], weigh(one)]));
-    tell('node_collector_zone_size', ({ nodes }) => nodes);
+    figures.gauge('node_collector_zone_size', () =>
+      [...this.#zones()].map(([zone, { nodes }]) => {
+        figures.count('node_collector_evictions_total', [zone], 0);
+        return [[zone], nodes];
+      }),
+    );
     tell('node_collector_unhealthy_nodes_in_zone', ({ unhealthy }) => unhealthy);
     tell(
       'node_collector_zone_health',
@@ -254,7 +259,8 @@ function heartbeats(node: Node): readonly (string | undefined)[] | undefined {
 function zoneOf(node: Node): string {
   const { labels = {} } = node.metadata;
   const { 'topology.kubernetes.io/region': region = '' } = labels;
-  return `${region}: :${labels['topology.kubernetes.io/zone'] ?? ''}`;
+  // As upstream writes it in its figures, zero byte and all.
+  return `${region}:\0:${labels['topology.kubernetes.io/zone'] ?? ''}`;
 }
 
 function isAllDown(zones: ReadonlyMap<string, Zone>): boolean {

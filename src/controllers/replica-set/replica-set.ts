@@ -120,12 +120,18 @@ class ReplicaController<T extends Keeping> {
     return this.#owned.claim(owner, { signal }, this.#owned.plan(owner, counts));
   }
 
-  /** Nobody who reads the status may count on pods that were deleted, though none has seen it. */
+  /**
+   * Nobody who reads the status may count on pods that were deleted, though none has seen it; nor
+   * on those that were seen to go while the answers were still on their way.
+   */
   #asOfNow(key: string, pods: readonly Pod[], now: number): readonly Pod[] {
     const { expectations } = this.#requests;
     return pods.map((pod) => {
-      const isGoing = expectations.isDeleted(key, pod.metadata.uid ?? '');
-      return isGoing ? asTerminating(pod, now) : pod;
+      const seen = this.pods.get(objectKey(pod));
+      const isThere = seen?.metadata.uid === pod.metadata.uid;
+      const isGoing = !isThere || (seen !== undefined && isTerminating(seen));
+      const isAsked = expectations.isDeleted(key, pod.metadata.uid ?? '');
+      return isGoing || isAsked ? asTerminating(pod, now) : pod;
     });
   }
 
