@@ -425,3 +425,21 @@ test('who speaks HTTP without TLS is told so, and others are served on', async (
   );
   assert.equal((await ask({ path: '/readyz' })).status, 200);
 });
+
+test('requests on a connection are as many as told, and by chance its last', async () => {
+  const server = await openTestServer({ options: { goawayChance: 1, streamsMax: 7 } });
+  const { serving, ca, admin } = world;
+  const listen = { host: '127.0.0.1', port: 0, ...serving, clientCA: ca.cert };
+  const { port } = await server.server.listen(listen);
+  const session = connectH2(`https://127.0.0.1:${port}`, { ca: ca.cert, ...admin });
+  const closed = new Promise<void>((resolve) => session.once('close', resolve));
+  await new Promise((resolve) => session.once('remoteSettings', resolve));
+  assert.equal(session.remoteSettings.maxConcurrentStreams, 7);
+  const stream = session.request({ ':path': configMaps });
+  stream.setEncoding('utf8');
+  let text = '';
+  for await (const part of stream) text += part;
+  assert.equal(JSON.parse(text).kind, 'ConfigMapList');
+  await closed;
+  await server[Symbol.asyncDispose]();
+});

@@ -1,7 +1,7 @@
 /** Lists: selectors, pages, revisions, tables. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { covers } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { openTestServer, type TestServer } from '#test/fixtures.ts';
 
 const configMaps = '/api/v1/namespaces/default/configmaps';
@@ -240,4 +240,24 @@ test('a rehearsed create is refused where the name is taken', async () => {
   });
   assert.equal(again.body.reason, 'AlreadyExists');
   assert.equal(again.body.message, 'configmaps "c000" already exists');
+});
+
+test('a list of pods has its revision, and pods the stem of their names', async () => {
+  superseded('API-128', { by: 'v1.20', now: 'there is no selfLink' });
+  await using server = await openTestServer();
+  const space = '/api/v1/namespaces/default';
+  await server.request('POST', `${space}/serviceaccounts`, { metadata: { name: 'default' } });
+  const spec = { containers: [{ name: 'c', image: 'busybox' }] };
+  const made = await server.request('POST', `${space}/pods`, {
+    metadata: { generateName: 'web-' },
+    spec,
+  });
+  const { body } = await server.request('GET', `${space}/pods`);
+  assert.deepEqual([body.kind, body.apiVersion], ['PodList', 'v1']);
+  assert.equal(body.metadata.resourceVersion, made.body.metadata.resourceVersion);
+  assert.equal(body.metadata.selfLink, undefined);
+  const [{ metadata }] = body.items;
+  assert.equal(metadata.generateName, 'web-');
+  assert.match(metadata.name, /^web-[a-z0-9]{5}$/);
+  assert.equal(metadata.selfLink, undefined);
 });

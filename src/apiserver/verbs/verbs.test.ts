@@ -379,3 +379,23 @@ test('methods that a path does not have are refused', async () => {
   assert.equal((await server.request('GET', `${configMaps}/a/status`)).status, 404);
   assert.equal((await server.request('GET', '/api/v1/namespaces/x/nodes')).status, 404);
 });
+
+test('what is valid is in the store, in the one version of its kind; what is not, is not', async () => {
+  covers('API-168');
+  superseded('API-142', { by: 'v1.11', now: 'the version in the store is chosen by the kind' });
+  await using server = await openTestServer();
+  const { spec } = deployment('d') as { readonly spec: object };
+  const old = '/apis/extensions/v1beta1/namespaces/default/deployments';
+  const made = await server.request('POST', old, { metadata: { name: 'd' }, spec });
+  assert.deepEqual([made.status, made.body.apiVersion], [201, 'extensions/v1beta1']);
+  const keys = () => server.store.list({ prefix: '/registry/deployments/' }).entries;
+  const [entry] = keys();
+  assert.equal(entry?.key, '/registry/deployments/default/d');
+  assert.match(
+    Buffer.from(entry.value).toString(),
+    /^{"kind":"Deployment","apiVersion":"apps\/v1"/,
+  );
+  const wrong = { metadata: { name: 'e' }, spec: { ...spec, replicas: -1 } };
+  assert.equal((await server.request('POST', deployments, wrong)).status, 422);
+  assert.equal(keys().length, 1);
+});
