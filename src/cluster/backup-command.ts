@@ -3,8 +3,8 @@
  *
  * A backup is made by the running cluster, asked over its control socket, or directly from the file
  * of a stopped one. A restore needs a stopped cluster; while it works it holds the control socket
- * itself, so that none starts meanwhile. The file has all objects as the store keeps them, Secrets in
- * plain text unless they are encrypted there, and so only its owner may read it.
+ * itself, so that none starts meanwhile. The file has all objects as the store keeps them, Secrets
+ * in plain text unless they are encrypted there, and so only its owner may read it.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, mkdirSync } from 'node:fs';

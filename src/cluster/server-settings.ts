@@ -13,6 +13,7 @@ import type { ApiServerOptions } from '#apiserver';
 import { ConfigError } from './config-error.ts';
 import { type FlagTexts, FlagValues } from './flag-values.ts';
 import { serverFlags } from './server-flags.ts';
+import { checkStoreFlags } from './store-flags.ts';
 
 /** Settings of the API server that come from its flags alone. */
 export interface ServerSettings
@@ -80,6 +81,7 @@ export function readServerSettings(texts: FlagTexts): ServerSettings {
   for (const [flag, why] of Object.entries(refused)) {
     if (values.text(flag) !== undefined) throw new ConfigError(`--${flag}: ${why}`);
   }
+  checkStoreFlags(values);
   const settings = {
     advertiseAddress: address(values),
     securePort: securePort(values),
