@@ -1,9 +1,9 @@
 /**
  * `--feature-gates` of upstream v1.36: which gates there are, read with upstream's words.
  *
- * Nothing here is switched by a gate: what is on upstream is there, and what is off is not. So a gate
- * that is set as it is anyway says nothing; any other is told of, once, in the log. Loaded only
- * where the flag is given. Called by `server-flags.ts`.
+ * Nothing here is switched by a gate: what is on upstream is there, and what is off is not. So a
+ * gate that is set as it is anyway says nothing; any other is told of, once, in the log. Loaded
+ * only where the flag is given. Called by `server-settings.ts`.
  */
 
 const on = `

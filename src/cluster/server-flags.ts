@@ -1,8 +1,8 @@
 /**
  * The flags of upstream's kube-apiserver v1.36 that `up` and `server` take besides their own, by
  * name, with what their values are. `server-settings.ts` says what those mean that mean something
- * here, and refuses those without which the cluster would be less than what was asked for; the others
- * are accepted, and told of in the log.
+ * here, and refuses those without which the cluster would be less than what was asked for; the
+ * others are accepted, and told of in the log.
  */
 import { type Command, Option } from '#kit/command-line.ts';
 import type { FlagSort, FlagTable } from './flag-values.ts';

@@ -1,8 +1,8 @@
 /**
  * What upstream's flags of the API server mean for a cluster of ours, with upstream's limits and
- * words. Three sorts: those that do here what they do there; those that are refused, since who gives
- * them counts on something that is not here (another store, an audit log, other authenticators); and
- * the rest, tuning for the most part, which is passed over and told of in the log.
+ * words. Three sorts: those that do here what they do there; those that are refused, since who
+ * gives them counts on something that is not here (another store, an audit log, authenticators);
+ * and the rest, tuning for the most part, which is passed over and told of in the log.
  *
  * Called by `config.ts`; the table of flags is in `server-flags.ts`.
  */

@@ -162,7 +162,7 @@ function externalIPsProblem({ hub, old }: OptionalCheck): string | undefined {
   return 'Use of external IPs is denied by admission control';
 }
 
-/** Who sets owners must be able to delete, and who holds up their deletion must be trusted with it. */
+/** Who sets owners must be able to delete; who holds up their deletion, to finish it. */
 function ownersProblem(parts: Parts, check: OptionalCheck): string | undefined {
   const { resource, hub, old, identity, namespace, subresource } = check;
   // The status of a pod is the kubelet's, which cannot change owners.

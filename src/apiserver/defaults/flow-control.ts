@@ -1,7 +1,7 @@
 /**
  * The FlowSchemas and PriorityLevelConfigurations that every cluster has, in upstream's words:
- * `flow-control.json`, one a line. Two of each are mandatory and always as they are here; the others
- * are suggestions, which stay as somebody changed them.
+ * `flow-control.json`, one a line. Two of each are mandatory and always as they are here; the
+ * others are suggestions, which stay as somebody changed them.
  *
  * Requests are not queued by them yet. What a FlowSchema says of its level (`Dangling`) is told of
  * everybody's. `defaults.ts` writes what the plans give.
