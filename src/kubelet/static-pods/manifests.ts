@@ -116,6 +116,6 @@ async function podOf(
   const [problem] = podResource().validate(pod);
   if (problem !== undefined) throw new Error(`${problem.field}: ${problem.detail}`);
   const reference = apiReference(manifest);
-  if (reference !== undefined) throw new Error(`static pods cannot use ${reference}`);
+  if (reference !== undefined) throw new Error(`static pods may not reference ${reference}`);
   return pod;
 }

@@ -105,34 +105,41 @@ export function mirrors(mirror: Pod, pod: Pod): boolean {
   return deletionTimestamp === undefined && known?.[annotations.mirror] === pod.metadata.uid;
 }
 
-/** What of the API a pod would need; a static pod must do without. */
+/** What of the API a pod would need, in upstream's words; a static pod must do without. */
 export function apiReference({ spec }: Pod): string | undefined {
-  if ((spec?.serviceAccountName ?? '') !== '') return 'a ServiceAccount';
-  if ((spec?.resourceClaims ?? []).length > 0) return 'a ResourceClaim';
-  if ((spec?.imagePullSecrets ?? []).length > 0) return 'a Secret';
-  for (const volume of spec?.volumes ?? []) {
+  if ((spec?.serviceAccountName ?? '') !== '') return 'serviceaccounts';
+  const { imagePullSecrets = [], volumes = [], resourceClaims = [] } = spec ?? {};
+  const sources = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])].flatMap(
+    ({ env = [], envFrom = [] }) => [...envFrom, ...env.map(({ valueFrom }) => valueFrom ?? {})],
+  );
+  const projected = volumes.flatMap((volume) => volume.projected?.sources ?? []);
+  if (
+    imagePullSecrets.length > 0 ||
+    sources.some((source) => 'secretRef' in source || 'secretKeyRef' in source) ||
+    [...volumes, ...projected].some(({ secret }) => secret !== undefined)
+  ) {
+    return 'secrets';
+  }
+  if (
+    sources.some((source) => 'configMapRef' in source || 'configMapKeyRef' in source) ||
+    [...volumes, ...projected].some(({ configMap }) => configMap !== undefined)
+  ) {
+    return 'configmaps';
+  }
+  if (resourceClaims.length > 0) return 'resourceclaims';
+  for (const volume of volumes) {
     const found = volumeReference(volume);
     if (found !== undefined) return found;
-  }
-  for (const container of [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])]) {
-    const sources = [
-      ...(container.envFrom ?? []),
-      ...(container.env ?? []).map(({ valueFrom }) => valueFrom ?? {}),
-    ];
-    for (const source of sources) {
-      if ('secretRef' in source || 'secretKeyRef' in source) return 'a Secret';
-      if ('configMapRef' in source || 'configMapKeyRef' in source) return 'a ConfigMap';
-    }
   }
   return undefined;
 }
 
-function volumeReference(volume: Volume): string | undefined {
-  if (volume.secret !== undefined) return 'a Secret';
-  if (volume.configMap !== undefined) return 'a ConfigMap';
-  if (volume.persistentVolumeClaim !== undefined || volume.ephemeral !== undefined) {
-    return 'a PersistentVolumeClaim';
-  }
-  const projected = volume.projected?.sources?.find(({ downwardAPI }) => downwardAPI === undefined);
-  return projected === undefined ? undefined : 'what only the API can give, in a projected volume';
+function volumeReference({ csi, persistentVolumeClaim, ephemeral, projected }: Volume) {
+  if (csi !== undefined) return 'csidrivers (via CSI volumes)';
+  if (persistentVolumeClaim !== undefined) return 'persistentvolumeclaims';
+  if (ephemeral !== undefined) return 'persistentvolumeclaims (via ephemeral volumes)';
+  const source = projected?.sources?.find(({ downwardAPI }) => downwardAPI === undefined);
+  if (source === undefined) return undefined;
+  if (source.serviceAccountToken !== undefined) return 'serviceaccounts (via projected volumes)';
+  return source.clusterTrustBundle === undefined ? 'podcertificates' : 'clustertrustbundles';
 }
