@@ -1,4 +1,4 @@
-/** Manifests from an address: what it serves is what there is to be; and what no manifest may use. */
+/** Manifests from an address: what it serves is what there is to be. And what none may use. */
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
