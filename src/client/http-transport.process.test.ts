@@ -117,3 +117,33 @@ test('https: reads a token file again for each request', async (t) => {
   }
   assert.deepEqual(seen, ['Bearer one', 'Bearer two']);
 });
+
+test('https: many requests share a few connections, and what must not wait has its own', async (t) => {
+  const held: ServerResponse[] = [];
+  const reached = Promise.withResolvers<void>();
+  const server = createServer(serverPair, (request, response) => {
+    if (request.url !== '/held') response.end();
+    else if (held.push(response) === 32) reached.resolve();
+  });
+  let connections = 0;
+  server.on('secureConnection', () => {
+    connections += 1;
+  });
+  const port = await listening(t, server);
+  using transport = openHttpTransport({ server: `https://127.0.0.1:${port}`, ca: ca.cert });
+  const { signal } = new AbortController();
+  const ask = async (path: string): Promise<void> => {
+    const { body } = await transport.send({ method: 'GET', path, headers: {} }, { signal });
+    if (!(body instanceof Uint8Array)) for await (const _ of body);
+  };
+  const all = Array.from({ length: 100 }, () => ask('/held'));
+  await reached.promise;
+  await ask('/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/node-1');
+  await ask('/api/v1/pods?watch=true');
+  assert.equal(held.length, 32);
+  server.removeAllListeners('request');
+  server.on('request', (_: unknown, response: ServerResponse) => response.end());
+  for (const response of held) response.end();
+  await Promise.all(all);
+  assert.ok(connections <= 34, `${connections} connections`);
+});

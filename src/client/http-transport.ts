@@ -1,7 +1,8 @@
 /**
  * Requests over HTTPS, for components that run apart from the API server.
  *
- * Connections are kept and used again. Bodies of answers are read as they come, with TCP's own
+ * Connections are kept and used again, a few for everything that ends soon; what goes on (watches)
+ * and what must not wait (Leases) has connections of its own. Bodies of answers are read as they come, with TCP's own
  * back-pressure; aborting closes the connection, which frees the server's side. Node's HTTP modules
  * are loaded with the first request: a worker that speaks through a port never pays for them.
  */
@@ -27,9 +28,17 @@ export interface HttpTransportOptions {
 }
 
 interface Connector {
-  readonly agent: Agent;
+  /** For what ends soon: the rest waits for a connection. */
+  readonly usual: Agent;
+  readonly unlimited: Agent;
   readonly request: (options: RequestOptions) => ClientRequest;
 }
+
+const limits = {
+  /** Each costs a handshake, and memory on both sides, for as long as it is there. */
+  connectionsMax: 32,
+  idleMs: 10_000,
+} as const;
 
 /** Disposing of it closes idle and busy connections. */
 export interface HttpConnections extends Transport, Disposable {
@@ -79,25 +88,26 @@ class HttpTransport implements HttpConnections {
 
   async #connect(): Promise<Connector> {
     const { ca, cert, key, serverName, insecure } = this.#options;
-    // No limit on sockets: every watch holds one.
-    const common = { keepAlive: true, scheduling: 'lifo' } as const;
+    const common = { keepAlive: true, scheduling: 'lifo', timeout: limits.idleMs } as const;
+    const few = { maxSockets: limits.connectionsMax };
     if (this.#url.protocol === 'http:') {
-      const agent = openHttpAgent(common);
-      this.#agents.push(agent);
-      return { agent, request: (options) => httpRequest(options) };
+      const usual = openHttpAgent({ ...common, ...few });
+      const unlimited = openHttpAgent(common);
+      this.#agents.push(usual, unlimited);
+      return { usual, unlimited, request: (options) => httpRequest(options) };
     }
-    const https = await import('node:https');
-    const named = serverName === undefined ? {} : { servername: serverName };
-    const agent = new https.Agent({
+    const [https, tls] = await Promise.all([import('node:https'), import('node:tls')]);
+    const secure = {
       ...common,
-      ...named,
-      ca,
-      cert,
-      key,
+      ...(serverName === undefined ? {} : { servername: serverName }),
+      // Read once, not for each connection.
+      secureContext: tls.createSecureContext({ ca, cert, key }),
       rejectUnauthorized: insecure !== true,
-    });
-    this.#agents.push(agent);
-    return { agent, request: (options) => https.request(options) };
+    };
+    const usual = new https.Agent({ ...secure, ...few });
+    const unlimited = new https.Agent(secure);
+    this.#agents.push(usual, unlimited);
+    return { usual, unlimited, request: (options) => https.request(options) };
   }
 
   #exchange(
@@ -112,7 +122,7 @@ class HttpTransport implements HttpConnections {
     if (request.body !== undefined) headers['content-length'] = request.body.byteLength;
     return new Promise((resolve, reject) => {
       const outgoing = connector.request({
-        agent: connector.agent,
+        agent: mayWait(request.path) ? connector.usual : connector.unlimited,
         protocol,
         // The brackets of an IPv6 address belong to URLs only.
         hostname: hostname.replace(/^\[|\]$/g, ''),
@@ -144,6 +154,11 @@ class HttpTransport implements HttpConnections {
     const { token, tokenFile } = this.#options;
     return tokenFile === undefined ? token : readFileSync(tokenFile, 'utf8').trim();
   }
+}
+
+/** Not for what goes on for long, nor for who would stop leading. */
+function mayWait(path: string): boolean {
+  return !/[?&](?:watch|follow)=(?:true|1)\b|\/leases\b/.test(path);
 }
 
 /** The body of an answer. Ending it early closes the connection. */
