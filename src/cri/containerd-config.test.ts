@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { containerdLayout } from './containerd.ts';
-import { formatContainerdConfig } from './containerd-config.ts';
+import { formatContainerdConfig, mayLowerScores } from './containerd-config.ts';
 
 const config = {
   majorVersion: 1,
@@ -13,6 +13,7 @@ const config = {
   cniConfDir: '/d/cni/conf',
   registryDirs: ['/d/registries'],
   runc: '/usr/sbin/runc',
+  mayLowerScores: false,
   pauseImage: 'localhost/pause:1',
 };
 
@@ -47,4 +48,13 @@ test('the socket moves near the root when its path would be too long', () => {
   assert.equal(near, '/var/lib/coracle/agent/containerd/containerd.sock');
   const far = containerdLayout(`/tmp/${'x'.repeat(90)}`, 'abcde').socketPath;
   assert.match(far, /^\/run\/coracle-abcde-[0-9a-f]{8}\/containerd\.sock$/);
+});
+
+test('scores are only left alone where the machine does not let us lower them', () => {
+  const status = (capabilities: string) => `Name:\tnode\nCapEff:\t${capabilities}\nSeccomp:\t2\n`;
+  assert.equal(mayLowerScores(status('000001ffffffffff')), true);
+  assert.equal(mayLowerScores(status('000001fffeffffff')), false);
+  assert.equal(mayLowerScores(''), false);
+  const free = formatContainerdConfig({ ...config, mayLowerScores: true });
+  assert.match(free, /\n {2}restrict_oom_score_adj = false\n/);
 });

@@ -4,7 +4,7 @@
  * Pure: paths and version in, TOML out. Version 2 of the format is what containerd 1.6 and 1.7
  * read; 2.x has version 3, where the CRI plugin is split in two. `containerd.ts` writes the file.
  *
- * Why the odd ones: `restrict_oom_score_adj` because the machine may not let us lower a score and
+ * Why the odd ones: `restrict_oom_score_adj` where the machine does not let us lower a score, since
  * runc then fails to start anything; the snapshotters that need modules or devices are left out,
  * each of them would run modprobe at start.
  */
@@ -21,6 +21,8 @@ export interface ContainerdConfig {
   readonly registryDirs: readonly string[];
   readonly registries?: Registries | undefined;
   readonly runc: string;
+  /** Processes may be made less likely to be killed for memory than we are. */
+  readonly mayLowerScores: boolean;
   /** Reference of the image that holds a pod's namespaces. */
   readonly pauseImage: string;
 }
@@ -58,7 +60,7 @@ function pluginsVersion2(config: ContainerdConfig): readonly string[] {
     `[${cri}]`,
     `  sandbox_image = ${quote(config.pauseImage)}`,
     '  systemd_cgroup = false',
-    ...runtimeSettings,
+    ...runtimeSettings(config),
     ...streamSettings,
     ...cniSettings(cri, config),
     ...runcSettings(cri, config, '  snapshotter = "overlayfs"'),
@@ -71,7 +73,7 @@ function pluginsVersion3(config: ContainerdConfig): readonly string[] {
   const images = 'plugins."io.containerd.cri.v1.images"';
   return [
     `[${runtime}]`,
-    ...runtimeSettings,
+    ...runtimeSettings(config),
     ...cniSettings(runtime, config),
     ...runcSettings(runtime, config),
     '[plugins."io.containerd.grpc.v1.cri"]',
@@ -93,9 +95,9 @@ function registrySettings(table: string, config: ContainerdConfig): readonly str
   ];
 }
 
-const runtimeSettings = [
+const runtimeSettings = ({ mayLowerScores }: ContainerdConfig): readonly string[] => [
   '  disable_apparmor = true',
-  '  restrict_oom_score_adj = true',
+  `  restrict_oom_score_adj = ${!mayLowerScores}`,
   '  tolerate_missing_hugetlb_controller = true',
   '  disable_hugetlb_controller = true',
   '  enable_unprivileged_ports = true',
@@ -132,4 +134,10 @@ function runcSettings(
     `  BinaryName = ${quote(config.runc)}`,
     '  SystemdCgroup = false',
   ];
+}
+
+/** CAP_SYS_RESOURCE, in the text of `/proc/self/status`. Machines within machines may lack it. */
+export function mayLowerScores(status: string): boolean {
+  const capabilities = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+  return ((capabilities >> 24n) & 1n) === 1n;
 }

@@ -27,7 +27,7 @@ import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import { unmountBelow } from '#kit/mounts.ts';
 import { runCommand } from '#kit/run-command.ts';
-import { formatContainerdConfig } from './containerd-config.ts';
+import { formatContainerdConfig, mayLowerScores } from './containerd-config.ts';
 import { planHostFiles, type Registries, writeHostFiles } from './registry-hosts.ts';
 
 export interface ContainerdOptions {
@@ -162,6 +162,7 @@ function configText(layout: Layout, version: string, options: ContainerdOptions)
     root: join(layout.dir, 'root'),
     state: layout.state,
     socketPath: layout.socketPath,
+    mayLowerScores: mayLowerScores(readFileSync('/proc/self/status', 'utf8')),
     cniBinDir: layout.cniBinDir,
     cniConfDir: layout.cniConfDir,
     registryDirs: [

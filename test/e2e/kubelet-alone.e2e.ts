@@ -4,16 +4,18 @@
  */
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
 import { systemClock } from '#kit/clock.ts';
+import { readMounts } from '#kit/mounts.ts';
 import { systemRandom } from '#kit/random.ts';
 import { type CommandResult, runCommand } from '#kit/run-command.ts';
 import { issueCertificate } from '#kit/x509.ts';
 import { until } from '#test/cluster-process.ts';
-import { covers } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { KubeletProcess } from '#test/kubelet-process.ts';
 import { busyboxImage, OwnRuntime } from '#test/own-runtime.ts';
 import { ServerProcess } from '#test/server-process.ts';
@@ -33,10 +35,30 @@ spec:
     command: [sh, -c, "echo serving; trap exit TERM; while true; do sleep 1; done"]
 `;
 
+const standalone = ['--hostname-override', nodeName, '--node-ip', '127.0.0.1'];
+
+function cgroupTrees(): readonly string[] {
+  return readMounts()
+    .filter(({ type }) => type.startsWith('cgroup'))
+    .map(({ mountPoint }) => mountPoint);
+}
+
+/** In every tree, as somebody does who keeps a part of the machine for himself. */
+function makeCgroup(path: string): void {
+  for (const tree of cgroupTrees()) mkdirSync(join(tree, path), { recursive: true });
+}
+
+function cgroupFile(path: string, ...files: readonly string[]): string {
+  const all = cgroupTrees().flatMap((tree) => files.map((file) => join(tree, path, file)));
+  const found = all.find((file) => existsSync(file));
+  assert.ok(found !== undefined, `there is no ${files.join(' or ')} of ${path}`);
+  return readFileSync(found, 'utf8').trim();
+}
+
 /** The certificate that whoever connects is shown. */
-function shownBy(port: number): Promise<X509Certificate> {
+function shownBy(port: number, host = '127.0.0.1'): Promise<X509Certificate> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false }, () => {
+    const socket = connect({ host, port, rejectUnauthorized: false }, () => {
       resolve(new X509Certificate(socket.getPeerCertificate().raw));
       socket.destroy();
     });
@@ -101,6 +123,10 @@ current-context: x
       ...['--kubeconfig', kubeconfig, '--bootstrap-kubeconfig', wrong],
     ]);
     await assert.rejects(start, /the kubelet ended early:.*certificate/is);
+    const absent = kubelet.start(fields, ['--kubeconfig', kubeconfig]);
+    await assert.rejects(absent, /invalid kubeconfig: stat .*kubelet.conf: no such file/s);
+    assert.equal(await ok('get', 'nodes', '-o', 'name'), '');
+    covers('POD-052');
   });
   await t.test('it gets its certificates, registers and is Ready', async () => {
     await kubelet.start(fields, flags);
@@ -113,6 +139,14 @@ current-context: x
     });
     await ok('wait', '--for=condition=Ready', `node/${nodeName}`, '--timeout=20s');
     assert.equal(await ok('get', 'nodes', '-l', 'disk=ssd', '-o', 'name'), `node/${nodeName}\n`);
+    const path = 'jsonpath={range .status.addresses[*]}{.type}={.address} {end}';
+    const addresses = await ok('get', 'node', nodeName, '-o', path);
+    assert.equal(addresses, `InternalIP=127.0.0.1 Hostname=${nodeName} `);
+    covers('POD-007');
+    const told = 'a cloud’s controller tells ExternalIP; the kubelet the other two';
+    superseded('POD-045', { by: 'v1.31', now: told });
+    assert.ok(existsSync(join(kubelet.rootDir, 'pods')), 'its folders are where it was told');
+    superseded('POD-010', { by: 'v1.24', now: '--root-dir; there is no --docker-root' });
     await until(async () => (await shownBy(kubelet.port)).issuer === 'CN=coracle-ca', {
       what: 'the cluster has signed what it serves with',
       limitMs: 20_000,
@@ -126,6 +160,7 @@ current-context: x
     await ok('wait', '--for=condition=Ready', 'pod/web', '--timeout=30s');
     assert.equal(await ok('logs', 'web'), 'serving\n');
     assert.equal(await ok('exec', 'web', '--', 'hostname'), 'web\n');
+    superseded('POD-016', { by: 'v1.20', now: 'the same two programs, over TLS' });
   });
   const container = (): Promise<string> =>
     ok('get', 'pod', 'web', '-o', 'jsonpath={.status.containerStatuses[0].containerID}');
@@ -162,8 +197,8 @@ current-context: x
     mkdirSync(manifests);
     writeFileSync(join(manifests, 'web.yaml'), pod.replace('name: web', 'name: still'));
     await kubelet.start(
-      [`staticPodPath: ${manifests}`, 'enableServer: false'],
-      [...['--hostname-override', nodeName, '--node-ip', '127.0.0.1']],
+      [`staticPodPath: ${manifests}`],
+      [...standalone, '--address=127.0.0.1', `--healthz_port=${kubelet.healthzPort}`],
     );
     assert.match(kubelet.output, /Standalone mode, no API client/);
     const running = async (): Promise<readonly string[]> => {
@@ -172,9 +207,59 @@ current-context: x
         .filter(({ state }) => state === 'CONTAINER_RUNNING')
         .map(({ labels }) => labels['io.kubernetes.pod.name'] ?? '');
     };
+    const untilOther = async (id: string) => {
+      const state = { state: 'CONTAINER_RUNNING' } as const;
+      const others = async () =>
+        (await runtime.runtime.listContainers({ state }, { signal })).filter(
+          (each) => each.id !== id,
+        );
+      const what = () => `it runs again\n${kubelet.output}`;
+      await until(async () => (await others()).length > 0, { what, limitMs: 20_000 });
+      return others();
+    };
     await until(async () => (await running()).join() === `still-${nodeName}`, {
       what: () => `the static pod runs\n${kubelet.output}`,
       limitMs: 30_000,
     });
+    const [first] = await runtime.runtime.listContainers({}, { signal });
+    await runtime.runtime.stopContainer(first?.id ?? '', { graceSeconds: 0, signal });
+    const [second] = await untilOther(first?.id ?? '');
+    assert.notEqual(second?.id, first?.id);
+    covers('POD-035');
+    const { issuer } = await shownBy(kubelet.port);
+    assert.match(issuer, /alone/);
+    await assert.rejects(shownBy(kubelet.port, '127.0.0.2'), /ECONNREFUSED/);
+    const healthz = `http://127.0.0.1:${kubelet.healthzPort}/healthz`;
+    assert.equal(await (await fetch(healthz)).text(), 'ok');
+    covers('POD-006');
+  });
+  await t.test('what is reserved is enforced, in cgroups that have to be there', async () => {
+    await kubelet.kill();
+    const flags = [
+      ...standalone,
+      ...['--kube-reserved=cpu=100m,memory=100Mi', '--kube-reserved-cgroup=/coracle-alone/kube'],
+      ...['--system-reserved=cpu=50m,memory=64Mi,ephemeral-storage=1Gi'],
+      '--system-reserved-cgroup=/coracle-alone/system',
+    ];
+    const enforce = '--enforce-node-allocatable=pods,kube-reserved,system-reserved';
+    const refused = (name: string): Promise<void> =>
+      assert.rejects(
+        kubelet.start([], [...flags, enforce]),
+        new RegExp(`Failed to enforce ${name} Reserved Cgroup Limits on .* some missing paths`),
+      );
+    await refused('System');
+    makeCgroup('coracle-alone/system');
+    await refused('Kube');
+    makeCgroup('coracle-alone/kube');
+    await kubelet.start([], [...flags, enforce]);
+    const limitOf = (name: string): number =>
+      Number(cgroupFile(`coracle-alone/${name}`, 'memory.limit_in_bytes', 'memory.max'));
+    assert.equal(limitOf('kube'), 100 * 1024 ** 2);
+    assert.equal(limitOf('system'), 64 * 1024 ** 2);
+    await until(() => totalmem() - limitOf('kubepods') === 164 * 1024 ** 2, {
+      what: () => `pods have the rest: ${limitOf('kubepods')} of ${totalmem()}`,
+      limitMs: 10_000,
+    });
+    covers('POD-267', 'POD-268', 'POD-269');
   });
 });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Container, Pod, ResourceRequirements } from '#resources/types/core-v1.ts';
+import { superseded } from '#test/covers.ts';
 import { containerCgroup, oomScoreAdjust, podCgroup, podCgroupPath, qosClassOf } from './qos.ts';
 
 function podOf(...resources: readonly ResourceRequirements[]): Pod {
@@ -56,6 +57,7 @@ test('the less a pod asked for, the sooner it is killed for memory', () => {
     'what is subtracted is a whole number',
   );
   assert.equal(score({ requests: { memory: '2Gi' } }), 3);
+  superseded('POD-260', { by: 'v1.22', now: '-997, 1000, and 3 to 999 in between' });
 });
 
 test('what the pod asks for as a whole comes first, what its runtime costs on top', () => {

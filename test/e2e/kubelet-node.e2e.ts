@@ -1,0 +1,361 @@
+/**
+ * What a kubelet makes of a real machine: limits of cgroups, who is killed first, sizes and owners
+ * of volumes, logs that are turned over, figures that agree with the kernel's; and what becomes of
+ * hooks and endings while the kubelet is away.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { request } from 'node:https';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { systemClock } from '#kit/clock.ts';
+import { readMounts } from '#kit/mounts.ts';
+import { defaultSettings } from '#kubelet';
+import { persistentVolumeClaims, persistentVolumes, pods } from '#resources/kinds.ts';
+import type { Pod } from '#resources/types/core-v1.ts';
+import { covers, superseded } from '#test/covers.ts';
+import { RealNode } from '#test/real-node.ts';
+
+const timeout = 90_000;
+const { signal } = new AbortController();
+const clock = systemClock();
+const forever = 'trap "exit 0" TERM; sleep 1000 & wait';
+const mebibyte = 1024 ** 2;
+const logBytesMax = 200_000;
+let node: RealNode;
+
+before(async () => {
+  node = await RealNode.open();
+  node.kubeletOptions = {
+    settings: {
+      ...{ ...defaultSettings, kubeReserved: { memory: '100Mi' } },
+      ...{ containerLogMaxBytes: logBytesMax, containerLogMaxFiles: 3 },
+      containerLogMonitorIntervalMs: 300,
+    },
+  };
+  node.startKubelet();
+});
+
+after(async () => {
+  await node?.[Symbol.asyncDispose]();
+});
+
+async function exec(pod: Pod, ...cmd: readonly string[]): Promise<string> {
+  const labelSelector = { 'io.kubernetes.pod.uid': pod.metadata.uid ?? '' };
+  const state = { state: 'CONTAINER_RUNNING' } as const;
+  const [container] = await node.runtime.listContainers({ labelSelector, state }, { signal });
+  const asked = { containerId: container?.id ?? '', cmd };
+  const options = { timeoutSeconds: 20, signal };
+  const { stdout, stderr } = await node.runtime.execSync(asked, options);
+  return Buffer.concat([stdout, stderr]).toString('utf8').trim();
+}
+
+/** CAP_SYS_RESOURCE. */
+function mayLowerScores(status: string): boolean {
+  const capabilities = BigInt(`0x${/^CapEff:\s*(\w+)$/m.exec(status)?.[1] ?? '0'}`);
+  return ((capabilities >> 24n) & 1n) === 1n;
+}
+
+/** Of a cgroup, in whichever version; each name of the file is tried. */
+function cgroupFile(path: string, ...files: readonly string[]): string {
+  for (const { mountPoint } of readMounts().filter(({ type }) => type.startsWith('cgroup'))) {
+    for (const file of files) {
+      const full = join(mountPoint, 'coracle-ndtst/kubepods', path, file);
+      if (existsSync(full)) return readFileSync(full, 'utf8').trim();
+    }
+  }
+  throw new Error(`there is no ${files.join(' or ')} of ${path}`);
+}
+
+async function eventually(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
+  for (let look = 0; look < 600; look++) {
+    if (await holds()) return;
+    await clock.sleep(50, { signal });
+  }
+  throw new Error(`${what} never came true`);
+}
+
+/** Of the node's server, as the API server asks. */
+function ask(path: string): Promise<string> {
+  const { ca, apiServer } = node.certificates;
+  const at = { host: '127.0.0.1', port: node.kubeletPort, path };
+  return new Promise((resolve, reject) => {
+    const sent = request({ ...at, ca: ca.cert, ...apiServer }, (response) => {
+      const parts: Buffer[] = [];
+      response.on('data', (part: Buffer) => parts.push(part));
+      response.on('end', () => resolve(Buffer.concat(parts).toString('utf8')));
+    });
+    sent.once('error', reject);
+    sent.end();
+  });
+}
+
+test('classes of pods differ in processors and in who is killed first', { timeout }, async () => {
+  const exact = { cpu: '100m', memory: '64Mi' };
+  await node.create('guaranteed', {
+    containers: [node.container(forever, { resources: { requests: exact, limits: exact } })],
+  });
+  await node.create('burstable', {
+    containers: [node.container(forever, { resources: { requests: { cpu: '500m' } } })],
+  });
+  await node.create('careless', { containers: [node.container(forever)] });
+  const score = async (name: string): Promise<number> =>
+    Number(await exec(await node.untilReady(name), 'cat', '/proc/1/oom_score_adj'));
+  const status = readFileSync('/proc/self/status', 'utf8');
+  // A machine within a machine may not be let to protect anybody.
+  assert.equal(await score('guaranteed'), mayLowerScores(status) ? -997 : 0);
+  assert.equal(await score('burstable'), 999);
+  assert.equal(await score('careless'), 1000);
+  const shares = (path: string): number => {
+    const version1 = existsSync('/sys/fs/cgroup/cpu');
+    return Number(cgroupFile(path, version1 ? 'cpu.shares' : 'cpu.weight'));
+  };
+  await eventually('shares follow', () => shares('burstable') < 1000 && shares('besteffort') < 3);
+  assert.ok(shares('burstable') > shares('besteffort'));
+  const total = Number(/^MemTotal: +(\d+)/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1]);
+  const limit = Number(cgroupFile('', 'memory.limit_in_bytes', 'memory.max'));
+  const expected = total * 1024 - 100 * mebibyte;
+  assert.ok(Math.abs(limit - expected) < mebibyte, `${limit} is not ${expected}`);
+  for (const name of ['guaranteed', 'burstable', 'careless']) await node.delete(name);
+});
+
+test('a volume in memory is bounded by what its pod may have', { timeout }, async () => {
+  const limits = { cpu: '100m', memory: '48Mi' };
+  const volumes = [
+    { name: 'all', emptyDir: { medium: 'Memory' } },
+    { name: 'less', emptyDir: { medium: 'Memory', sizeLimit: '8Mi' } },
+    { name: 'one', emptyDir: {} },
+    { name: 'two', emptyDir: {} },
+  ];
+  const volumeMounts = volumes.map(({ name }) => ({ name, mountPath: `/${name}` }));
+  await node.create('volumes', {
+    volumes,
+    containers: [node.container(forever, { resources: { limits }, volumeMounts })],
+  });
+  const pod = await node.untilReady('volumes');
+  const mounts = await exec(pod, 'cat', '/proc/mounts');
+  assert.match(mounts, /^tmpfs \/all tmpfs .*size=49152k/m);
+  assert.match(mounts, /^tmpfs \/less tmpfs .*size=8192k/m);
+  const said = await exec(pod, 'sh', '-c', 'echo x > /one/file; busybox ln /one/file /two/file');
+  assert.match(said, /cross-device link/i);
+  await exec(pod, 'sh', '-c', 'busybox ln /one/file /one/same');
+  assert.equal(await exec(pod, 'cat', '/one/same'), 'x');
+  const onto = volumes.map(({ name }) => ({ name, mountPath: '/same' }));
+  const twice = { volumes, containers: [node.container(forever, { volumeMounts: onto })] };
+  await assert.rejects(node.create('onto', twice), /mountPath: Invalid value: "\/same": must be/);
+  covers('VOL-024');
+  await node.delete('volumes');
+});
+
+test('a folder of the node as a volume belongs to the pod’s group', { timeout }, async () => {
+  const path = join(node.dataDir, 'local');
+  mkdirSync(path, { mode: 0o755 });
+  await createBound('data', path);
+  await node.create('zk', {
+    securityContext: { runAsUser: 1000, fsGroup: 1000 },
+    volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'data' } }],
+    containers: [
+      node.container(`touch /data/mine; ${forever}`, {
+        volumeMounts: [{ name: 'data', mountPath: '/data' }],
+      }),
+    ],
+  });
+  const pod = await node.untilReady('zk');
+  const listed = await exec(pod, 'ls', '-ld', '/data');
+  assert.match(listed, /^drwxrwsr-x .* 1000 /);
+  await eventually('it is written', async () => existsSync(join(path, 'mine')));
+  assert.equal(statSync(join(path, 'mine')).gid, 1000);
+  assert.equal(statSync(join(path, 'mine')).uid, 1000);
+  covers('VOL-147');
+  // The volume says itself who may use it, and the pod does not show that.
+  assert.match(await exec(pod, 'id'), /groups=.*\b4711\b/);
+  assert.equal(JSON.stringify(pod).includes('4711'), false);
+  covers('VOL-114');
+  await node.delete('zk');
+  assert.ok(existsSync(join(path, 'mine')), 'what was written stays');
+});
+
+/** A claim as controllers bind it, since none run here. */
+async function createBound(name: string, path: string): Promise<void> {
+  const { client } = node;
+  const spec = { accessModes: ['ReadWriteOnce'], storageClassName: 'manual' } as const;
+  const capacity = { storage: '1Mi' };
+  const at = { namespace: 'default', name };
+  const head = { apiVersion: 'v1', metadata: at } as const;
+  const wanted = { ...spec, volumeName: name, resources: { requests: capacity } };
+  const kind = 'PersistentVolumeClaim';
+  const claim = await client.create(
+    persistentVolumeClaims,
+    { ...head, kind, spec: wanted },
+    { signal },
+  );
+  const here = { key: 'kubernetes.io/hostname', operator: 'In', values: ['node-1'] };
+  const nodeAffinity = { required: { nodeSelectorTerms: [{ matchExpressions: [here] }] } };
+  await client.create(
+    persistentVolumes,
+    {
+      ...{ apiVersion: 'v1', kind: 'PersistentVolume' },
+      metadata: { name, annotations: { 'pv.beta.kubernetes.io/gid': '4711' } },
+      spec: {
+        ...{ ...spec, capacity, local: { path }, nodeAffinity },
+        claimRef: { ...at, uid: claim.metadata.uid ?? '' },
+      },
+    },
+    { signal },
+  );
+  const status = { phase: 'Bound', accessModes: spec.accessModes, capacity };
+  const options = { type: 'merge', subresource: 'status', signal } as const;
+  await client.patch(persistentVolumeClaims, at, { status }, options);
+}
+
+test('logs are turned over, and never fill the disk', { timeout }, async () => {
+  const line = 'x'.repeat(90);
+  const loop = `i=0; while true; do i=$((i+1)); echo $i ${line}; done`;
+  await node.create('chatty', { containers: [node.container(loop)] });
+  const pod = await node.untilReady('chatty');
+  const { namespace, name, uid } = pod.metadata;
+  const folder = join(node.dataDir, 'agent/pod-logs', `${namespace}_${name}_${uid}`, 'main');
+  const seen = new Set<string>();
+  let most = 0;
+  await eventually('it is turned over three times', () => {
+    const files = readdirSync(folder).filter((file) => !file.endsWith('.tmp'));
+    const plain = files.filter((file) => !file.endsWith('.gz') && !files.includes(`${file}.gz`));
+    const zipped = files.filter((file) => file.endsWith('.gz'));
+    most = Math.max(most, plain.length + zipped.length);
+    for (const file of zipped) seen.add(file);
+    return seen.size >= 2;
+  });
+  assert.ok(most <= 3, `${most} files`);
+  for (const file of seen) assert.match(file, /^0\.log\.\d{8}-\d{6}\.gz$/);
+  const path = `/containerLogs/default/chatty/main?tailLines=1`;
+  assert.match(await ask(path), /^(\d+ x{90}\n)+$/);
+  covers('LOG-028');
+  const now = 'the kubelet turns logs over: containerLogMaxSize 10Mi, containerLogMaxFiles 5';
+  for (const row of ['RUN-010', 'LOG-012']) superseded(row, { by: 'v1.24', now });
+  superseded('LOG-011', { by: 'v1.21', now: 'by the kubelet; logs shows the newest file' });
+  await node.delete('chatty');
+});
+
+interface Summary {
+  readonly node: { readonly memory: Readonly<Record<string, number>> };
+  readonly pods: readonly {
+    readonly podRef: { readonly name: string };
+    readonly containers: readonly {
+      readonly cpu: Readonly<Record<string, number>>;
+      readonly memory: Readonly<Record<string, number>>;
+    }[];
+  }[];
+}
+
+test('figures agree with those of the kernel', { timeout }, async () => {
+  // A program that holds 20 MiB, and one that uses a processor.
+  const hold = 'dd if=/dev/zero of=/held/file bs=1048576 count=20';
+  await node.create('busy', {
+    volumes: [{ name: 'held', emptyDir: { medium: 'Memory' } }],
+    containers: [
+      node.container(`${hold}; while true; do :; done`, {
+        resources: { limits: { cpu: '100m', memory: '64Mi' } },
+        volumeMounts: [{ name: 'held', mountPath: '/held' }],
+      }),
+    ],
+  });
+  const pod = await node.untilReady('busy');
+  const figures = async () => {
+    const all: Summary = JSON.parse(await ask('/stats/summary'));
+    const own = all.pods.find(({ podRef }) => podRef.name === 'busy')?.containers[0];
+    return { own, memory: all.node.memory };
+  };
+  const used = async (): Promise<number> => (await figures()).own?.memory['workingSetBytes'] ?? 0;
+  await eventually('the memory is seen', async () => (await used()) > 20 * mebibyte);
+  const kernel = Number(
+    cgroupFile(`pod${pod.metadata.uid}`, 'memory.usage_in_bytes', 'memory.current'),
+  );
+  assert.ok(Math.abs((await used()) - kernel) < 8 * mebibyte, `${await used()} and ${kernel}`);
+  const before = (await figures()).own?.cpu ?? {};
+  await clock.sleep(3000, { signal });
+  const { own, memory } = await figures();
+  const cores =
+    ((own?.cpu['usageCoreNanoSeconds'] ?? 0) - (before['usageCoreNanoSeconds'] ?? 0)) / 1e9;
+  assert.ok(cores > 0.03 && cores < 0.8, `${cores} s of processor in about 3 s at 100m`);
+  const info = readFileSync('/proc/meminfo', 'utf8');
+  const kibibytes = (field: string): number =>
+    Number(new RegExp(`^${field}: +(\\d+)`, 'm').exec(info)?.[1] ?? 0);
+  const usage = ['Cached', 'Buffers', 'SwapCached', 'AnonPages']
+    .map(kibibytes)
+    .reduce((sum, each) => sum + each, 0);
+  const workingSet = (usage - kibibytes('Inactive\\(file\\)')) * 1024;
+  const near = (one = 0, other = 0): boolean => Math.abs(one - other) < 200 * mebibyte;
+  assert.ok(near(memory['workingSetBytes'], workingSet), JSON.stringify({ memory, workingSet }));
+  const total = kibibytes('MemTotal') * 1024;
+  assert.ok(near(memory['availableBytes'], total - workingSet));
+  covers('POD-245');
+  await node.delete('busy');
+});
+
+test('a hook comes again from a kubelet that was away, a failed one does not', {
+  timeout,
+}, async (context) => {
+  let asked = 0;
+  const server = createServer((_request, response) => {
+    asked += 1;
+    response.writeHead(500).end();
+  });
+  context.after(() => server.close());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
+  const data = join(node.dataDir, 'hooks');
+  mkdirSync(data);
+  const preStop = { exec: { command: ['sh', '-c', 'echo called >> /data/hooks; sleep 4'] } };
+  await node.create('hooked', {
+    terminationGracePeriodSeconds: 30,
+    volumes: [{ name: 'data', hostPath: { path: data } }],
+    containers: [
+      node.container(forever, {
+        lifecycle: { preStop },
+        volumeMounts: [{ name: 'data', mountPath: '/data' }],
+      }),
+    ],
+  });
+  const httpGet = { host: '127.0.0.1', port, path: '/stop' };
+  await node.create('refused', {
+    containers: [node.container(forever, { lifecycle: { preStop: { httpGet } } })],
+  });
+  await node.untilReady('hooked');
+  await node.untilReady('refused');
+  await node.delete('refused');
+  assert.equal(asked, 1);
+  await node.client.delete(pods, { namespace: 'default', name: 'hooked' }, { signal });
+  const hooks = join(data, 'hooks');
+  const calls = (): number =>
+    existsSync(hooks) ? readFileSync(hooks, 'utf8').trim().split('\n').length : 0;
+  await eventually('the hook is called', () => calls() === 1);
+  await node.stopKubelet();
+  node.startKubelet();
+  await eventually('it is called again', () => calls() === 2);
+  await eventually('the pod is gone', async () => !(await isThere('hooked')));
+  covers('POD-079');
+});
+
+async function isThere(name: string): Promise<boolean> {
+  const { items } = await node.client.list(pods, { signal });
+  return items.some((pod) => pod.metadata.name === name);
+}
+
+test('a kubelet that was away gives an ending pod all of its time again', { timeout }, async () => {
+  await node.create('stubborn', {
+    terminationGracePeriodSeconds: 6,
+    containers: [node.container('trap "" TERM; while true; do sleep 1; done')],
+  });
+  await node.untilReady('stubborn');
+  await node.client.delete(pods, { namespace: 'default', name: 'stubborn' }, { signal });
+  await clock.sleep(3000, { signal });
+  await node.stopKubelet();
+  node.startKubelet();
+  const startedMs = clock.monotonic();
+  await eventually('the pod is gone', async () => !(await isThere('stubborn')));
+  const passedMs = clock.monotonic() - startedMs;
+  assert.ok(passedMs > 5500, `gone after ${passedMs} ms`);
+  covers('POD-085');
+});
