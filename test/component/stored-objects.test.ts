@@ -40,6 +40,34 @@ test('every key holds an object of a kind that is served, Secrets as they were g
   assert.ok(Buffer.from(raw.value).toString('utf8').includes(plain));
 });
 
+test('what the server finds sound is in the store, and nothing else gets there', async () => {
+  covers('API-168');
+  await using server = await openTestServer();
+  const path = `${space}/configmaps`;
+  const stored = () => server.store.list({ prefix: '/registry/configmaps/default/' }).entries;
+  const before = server.store.revision;
+  const spoilt: readonly (readonly [object, number])[] = [
+    [{ metadata: { name: 'Not_A_Name' } }, 422],
+    [{ metadata: { name: 'a' }, data: { 'no key': '' } }, 422],
+    [{ metadata: { name: 'a' }, data: 5 }, 400],
+    [{ metadata: { name: 'a', namespace: 'other' } }, 400],
+  ];
+  for (const [object, code] of spoilt) {
+    assert.equal((await server.request('POST', path, object)).status, code);
+  }
+  assert.deepEqual([stored(), server.store.revision], [[], before]);
+  const made = await server.request('POST', path, { metadata: { name: 'a' }, data: { k: 'v' } });
+  assert.equal(made.status, 201);
+  const [entry, ...others] = stored();
+  assert.deepEqual([entry?.key, others], ['/registry/configmaps/default/a', []]);
+  const kept = JSON.parse(Buffer.from(entry?.value ?? '').toString('utf8'));
+  assert.deepEqual([kept.metadata.uid, kept.data], [made.body.metadata.uid, { k: 'v' }]);
+  // A change that is refused leaves it as it was.
+  const change = { metadata: { name: 'a', uid: 'another' }, data: { k: 'w' } };
+  assert.equal((await server.request('PUT', `${path}/a`, change)).status, 409);
+  assert.deepEqual(stored(), [entry]);
+});
+
 test('servers keep nothing to themselves: what one writes, the other has', async () => {
   covers('API-020', 'DAT-024');
   await using first = await openTestServer();
