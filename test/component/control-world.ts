@@ -49,6 +49,8 @@ export interface WorldOptions {
   readonly podDelayMs?: number;
   /** The same of replica sets. */
   readonly replicaSetDelayMs?: number;
+  /** The controllers get answers to their deletions this much later than they hear of them. */
+  readonly deletionDelayMs?: number;
   /** Stands in for the servers of metrics: the list for a path; undefined where there is none. */
   readonly metrics?: (path: string) => readonly object[] | undefined;
   /** Of the controllers, where not upstream's. */
@@ -64,7 +66,8 @@ export async function openWorld(context: TestContext, options: WorldOptions = {}
   const latePods = delayed(server.transport, clock, { path: '/api/v1/pods', ms: podDelayMs });
   const sets = { path: '/apis/apps/v1/replicasets', ms: replicaSetDelayMs };
   const late = delayed(latePods, clock, sets);
-  const controllersTransport = withMetrics(late, options.metrics);
+  const slow = slowDeletions(late, clock, options.deletionDelayMs ?? 0);
+  const controllersTransport = withMetrics(slow, options.metrics);
   const controllersClient = openClient({ transport: controllersTransport, clock });
   const random = seededRandom(3);
   const metrics = new ControllersMetrics({ clock });
@@ -114,6 +117,17 @@ export async function openWorld(context: TestContext, options: WorldOptions = {}
   });
   await clock.advance(0);
   return world;
+}
+
+function slowDeletions(transport: Transport, clock: VirtualClock, ms: number): Transport {
+  if (ms === 0) return transport;
+  return {
+    send: async (request, options) => {
+      const response = await transport.send(request, options);
+      if (request.method === 'DELETE') await clock.sleep(ms, options);
+      return response;
+    },
+  };
 }
 
 /** The same transport, with watches of that path that lag behind. */

@@ -246,3 +246,27 @@ test('the status does not count what was deleted in the same turn', async (t) =>
   assert.equal(status?.replicas, 1);
   assert.equal(status.availableReplicas, 1);
 });
+
+test('the status does not count what was seen to go before the answer came', async (t) => {
+  const world = await openWorld(t, { deletionDelayMs: 1_000 });
+  await world.addNode('n1');
+  const { client, signal } = world;
+  await client.create(replicaSets, set(3), { signal });
+  await settled(world, 3);
+  const told: (number | undefined)[] = [];
+  const watching = new AbortController();
+  const { resourceVersion } = await client.list(replicaSets, { namespace, signal });
+  const watch = client.watch(replicaSets, { namespace, resourceVersion, signal: watching.signal });
+  const reading = (async () => {
+    for await (const event of watch) {
+      if (event.type !== 'MODIFIED' || event.object.status?.observedGeneration !== 2) continue;
+      told.push(event.object.status.replicas);
+    }
+  })().catch((error: unknown) => assert.ok(watching.signal.aborted, String(error)));
+  const name = { namespace, name: 'web' };
+  await client.patch(replicaSets, name, { spec: { replicas: 1 } }, { type: 'merge', signal });
+  await world.pass(5_000);
+  watching.abort();
+  await reading;
+  assert.deepEqual([...new Set(told)], [1]);
+});

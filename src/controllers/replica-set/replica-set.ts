@@ -7,7 +7,7 @@
  * here: `scheduler/scheduler.ts` is next in the walk.
  */
 import type { KindOf } from '#api/kind-of.ts';
-import { controllerOf, type KubeObject } from '#api/object.ts';
+import { controllerOf, type KubeObject, objectKey } from '#api/object.ts';
 import { labelSelectorMatches } from '#api/selectors.ts';
 import type { Informer } from '#client';
 import { formatTime } from '#kit/clock.ts';
@@ -21,7 +21,7 @@ import { watchOwnedPods } from '../owned-pods.ts';
 import { controllerIndex, controllerIndexValues } from '../ownership.ts';
 import { podFromTemplate } from '../pod-from-template.ts';
 import { type Failed, type PodChanges, PodRequests } from '../pod-requests.ts';
-import { isActive, isReady, isTerminated } from '../pod-state.ts';
+import { isActive, isReady, isTerminated, isTerminating } from '../pod-state.ts';
 import { updateStatus } from '../status-update.ts';
 import { planScale, planStatus, type ScaleAction } from './plan.ts';
 
