@@ -47,12 +47,13 @@ export function schedulerOf(election: Election | undefined): Intruder {
 }
 
 export function hollowNode(
-  { delays, failedStarts, capacity }: SimulationOptions,
+  { delays, failedStarts, capacity, zones }: SimulationOptions,
   name: string,
   firstIndex: number,
 ): Intruder {
   const failures = { starts: failedStarts };
-  const options = { names: [name], firstIndex, delays, failures, capacity };
+  const zone = zones === 0 ? [] : [`zone-${firstIndex % zones}`];
+  const options = { names: [name], firstIndex, delays, failures, capacity, zones: zone };
   return (deps, signal) => runHollowNodes(deps, { ...options, signal });
 }
 

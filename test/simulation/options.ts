@@ -16,6 +16,8 @@ export interface SimulationOptions {
   readonly delays: { readonly startMs: number; readonly readyMs: number; readonly stopMs: number };
   readonly failedStarts: number;
   readonly capacity: Readonly<Record<string, string>>;
+  /** Among how many zones the nodes are shared out; 0: none has any. */
+  readonly zones: number;
   readonly network: FaultRates;
   readonly disk: DiskRates;
   /** Longest time that a crashed component stays away. */
@@ -74,6 +76,7 @@ export function planOptions(seed: number): SimulationOptions {
     },
     failedStarts: oneOf(random, [0, 0, share(0.1)]),
     capacity: { cpu: oneOf(random, ['4', '8']) },
+    zones: oneOf(random, [0, 2, 3]),
     network: {
       lose: share(0.03),
       loseAnswer: share(0.03),

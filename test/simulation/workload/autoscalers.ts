@@ -5,7 +5,7 @@
  */
 import { configMaps, deployments, horizontalPodAutoscalers } from '#resources/kinds.ts';
 import type { Deployment } from '#resources/types/apps-v1.ts';
-import type { HorizontalPodAutoscaler } from '#resources/types/autoscaling-v2.ts';
+import type { HorizontalPodAutoscaler, MetricSpec } from '#resources/types/autoscaling-v2.ts';
 import { missingIn } from '../checkers/convergence.ts';
 import { loadName, loadOf } from './metrics.ts';
 import { type Actor, containersOf, deploymentOf, type User } from './user.ts';
@@ -16,6 +16,19 @@ const name = 'elastic';
 const askedMilli = 20;
 const targetPercent = 50;
 const tolerance = 0.1;
+const share = { type: 'Utilization', averageUtilization: targetPercent } as const;
+const average = { type: 'AverageValue', averageValue: '10m' } as const;
+const metric = { name: loadName };
+/** The same wish in four ways. */
+const metrics: readonly MetricSpec[] = [
+  { type: 'Resource', resource: { name: 'cpu', target: share } },
+  {
+    type: 'ContainerResource',
+    containerResource: { name: 'cpu', container: 'c', target: share },
+  },
+  { type: 'Pods', pods: { metric, target: average } },
+  { type: 'External', external: { metric, target: average } },
+];
 const steps = ['load', 'load', 'load', 'silence', 'bounds', 'roll'] as const;
 
 export class Autoscalers implements Actor {
@@ -40,15 +53,7 @@ export class Autoscalers implements Actor {
         scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name },
         minReplicas: 1,
         maxReplicas: 6,
-        metrics: [
-          {
-            type: 'Resource',
-            resource: {
-              name: 'cpu',
-              target: { type: 'Utilization', averageUtilization: targetPercent },
-            },
-          },
-        ],
+        metrics: [user.choose(metrics)],
         ...user.choose([
           {},
           { behavior: { scaleDown: { stabilizationWindowSeconds: 30 } } },
@@ -120,8 +125,12 @@ function sizeFor(
 ): number {
   const { minReplicas = 1, maxReplicas = 1 } = autoscaler?.spec ?? {};
   const pods = Math.max(1, size);
-  const usedPercent = Math.floor((Math.round(loadMilli / pods) * 100) / askedMilli);
-  const ratio = usedPercent / targetPercent;
+  const [metric] = autoscaler?.spec?.metrics ?? [];
+  // What is asked of each pod comes in whole thousandths, and shares in whole percents.
+  const eachMilli = metric?.type === 'External' ? loadMilli / pods : Math.round(loadMilli / pods);
+  const isShare = metric?.type === 'Resource' || metric?.type === 'ContainerResource';
+  const exact = (eachMilli * 100) / askedMilli;
+  const ratio = (isShare ? Math.floor(exact) : exact) / targetPercent;
   const isNear = ratio >= 1 - tolerance && ratio <= 1 + tolerance;
   const asked = isNear ? size : Math.ceil(ratio * pods);
   return Math.min(maxReplicas, Math.max(minReplicas, asked));

@@ -34,7 +34,7 @@ const wishes = {
   both: { deviceClassName, allocationMode: 'ExactCount', count: 2 },
 } as const;
 const shared = 'shared';
-const steps = ['create', 'create', 'create', 'delete', 'delete'] as const;
+const steps = ['create', 'create', 'create', 'delete', 'delete', 'why'] as const;
 
 export class Devices implements Actor {
   readonly #user: User;
@@ -79,9 +79,12 @@ export class Devices implements Actor {
   }
 
   async step(signal: AbortSignal): Promise<void> {
+    const step = this.#user.choose(steps);
     const name = this.#pods.any();
-    if (this.#user.choose(steps) === 'create' || name === undefined)
-      return this.#pods.create(signal);
+    if (step === 'why') {
+      return this.#user.askWhy(this.#user.truth.of<Pod>('Pod', namespace), signal);
+    }
+    if (step === 'create' || name === undefined) return this.#pods.create(signal);
     return this.#pods.delete(name, signal);
   }
 

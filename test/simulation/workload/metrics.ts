@@ -15,19 +15,36 @@ export function loadOf(truth: Truth, namespace: string): number | undefined {
   return found === undefined ? undefined : Number(found);
 }
 
-/** The answer to a request for metrics of pods; undefined for every other request. */
+/** What pods use, what pods say of themselves, and what is known outside of all of them. */
+const paths =
+  /^\/apis\/(metrics|custom\.metrics|external\.metrics)\.k8s\.io\/\w+\/namespaces\/([^/?]+)/;
+
+/** The answer to a request for metrics; undefined for every other request. */
 export function measure(truth: Truth, path: string, nowMs: number): object | undefined {
-  const asked = /^\/apis\/metrics\.k8s\.io\/v1beta1\/namespaces\/([^/]+)\/pods(\?.*)?$/.exec(path);
-  const namespace = asked?.[1];
+  const [, group, namespace] = paths.exec(path) ?? [];
   const milli = namespace === undefined ? undefined : loadOf(truth, namespace);
   if (namespace === undefined || milli === undefined) return undefined;
+  const timestamp = formatTime(nowMs);
+  if (group === 'external.metrics') {
+    const kind = 'ExternalMetricValueList';
+    const items = [{ metricName: loadName, metricLabels: {}, timestamp, value: `${milli}m` }];
+    return { kind, apiVersion: 'external.metrics.k8s.io/v1beta1', metadata: {}, items };
+  }
   const serving = [...truth.of<Pod>('Pod', namespace)].filter(isPodReady);
-  const usage = { cpu: `${Math.round(milli / Math.max(1, serving.length))}m` };
+  const value = `${Math.round(milli / Math.max(1, serving.length))}m`;
+  if (group === 'custom.metrics') {
+    const items = serving.map(({ metadata }) => {
+      const describedObject = { kind: 'Pod', namespace, name: metadata.name, apiVersion: '/v1' };
+      return { describedObject, metric: { name: loadName }, timestamp, value };
+    });
+    const kind = 'MetricValueList';
+    return { kind, apiVersion: 'custom.metrics.k8s.io/v1beta2', metadata: {}, items };
+  }
   const items = serving.map(({ metadata }) => ({
     metadata: { name: metadata.name, namespace },
-    timestamp: formatTime(nowMs),
+    timestamp,
     window: '15s',
-    containers: [{ name: 'c', usage }],
+    containers: [{ name: 'c', usage: { cpu: value } }],
   }));
   return { kind: 'PodMetricsList', apiVersion: 'metrics.k8s.io/v1beta1', metadata: {}, items };
 }

@@ -64,9 +64,24 @@ const sociable: Readonly<Record<string, PodSpec>> = {
     ],
   },
 };
-const shapes = { ...alone, ...sociable };
+/** Kept even among nodes, and as even as may be among zones. */
+const labelSelector = { matchLabels: { app: 'even' } };
+const even: PodSpec = {
+  containers,
+  topologySpreadConstraints: [
+    { maxSkew: 2, topologyKey, whenUnsatisfiable: 'DoNotSchedule', labelSelector },
+    {
+      maxSkew: 1,
+      topologyKey: 'topology.kubernetes.io/zone',
+      whenUnsatisfiable: 'ScheduleAnyway',
+      labelSelector,
+      nodeTaintsPolicy: 'Honor',
+    },
+  ],
+};
+const shapes = { ...alone, ...sociable, even };
 const names = Object.keys(shapes);
-const steps = ['scale', 'scale', 'kill', 'kill'] as const;
+const steps = ['scale', 'scale', 'kill', 'kill', 'why'] as const;
 
 export class Placements implements Actor {
   readonly #user: User;
@@ -95,6 +110,7 @@ export class Placements implements Actor {
       return user.patch(replicaSets, at, patch, { signal });
     }
     const all = [...user.truth.of<Pod>('Pod', namespace)];
+    if (step === 'why') return user.askWhy(all, signal);
     if (all.length === 0) return;
     const { name = '' } = user.choose(all).metadata;
     return user.delete(pods, { namespace, name }, { signal });

@@ -22,7 +22,7 @@ const impossibleSpecs: readonly PodSpec[] = [
     ],
   },
 ];
-const steps = ['low', 'high', 'high', 'impossible', 'clear'] as const;
+const steps = ['low', 'high', 'high', 'impossible', 'clear', 'why'] as const;
 
 export class Priorities implements Actor {
   readonly #user: User;
@@ -75,6 +75,8 @@ export class Priorities implements Actor {
         if (name !== undefined) await user.delete(pods, { namespace, name }, { signal });
         return;
       }
+      case 'why':
+        return user.askWhy(user.truth.of<Pod>('Pod', namespace), signal);
       default:
         step satisfies never;
     }

@@ -14,7 +14,7 @@ import type { Clock } from '#kit/clock.ts';
 import type { Random } from '#kit/random.ts';
 import { namespaces } from '#resources/kinds.ts';
 import type { Deployment, ReplicaSet } from '#resources/types/apps-v1.ts';
-import type { PodSpec, PodTemplateSpec } from '#resources/types/core-v1.ts';
+import type { Pod, PodSpec, PodTemplateSpec } from '#resources/types/core-v1.ts';
 import { ConnectionLost } from '../faults.ts';
 import { oneOf } from '../options.ts';
 import type { WorldEvent } from '../trace.ts';
@@ -136,6 +136,28 @@ export class User {
     });
   }
 
+  /** Asks, once, why one of these pods waits; whoever asks for a pod that does gets an answer. */
+  async askWhy(all: Iterable<Pod>, signal: AbortSignal): Promise<void> {
+    const waiting = [...all].filter(({ spec }) => !spec?.nodeName);
+    if (waiting.length === 0) return;
+    const { name, namespace } = this.choose(waiting).metadata;
+    this.note(`why ${name}`);
+    const { apiVersion, kind } = { apiVersion: 'scheduling.coracle.dev/v1', kind: placement.kind };
+    const review = { apiVersion, kind, metadata: { namespace }, spec: { pod: name } };
+    try {
+      const { status } = await this.client.create<Review>(placement, review, { signal });
+      const { state, message, smallestChange } = status ?? {};
+      this.note(`${name}: ${state}: ${message}`);
+      if (state !== 'Unschedulable' || smallestChange !== undefined) return;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof ConnectionLost || isReason(error, 'NotFound')) return;
+      if (error instanceof Error && error.name === 'DeadlineExceeded') return;
+      throw error;
+    }
+    throw new Error(`nobody says what would let ${name} run`);
+  }
+
   async insist(signal: AbortSignal, request: () => Promise<void>): Promise<void> {
     for (;;) {
       try {
@@ -150,6 +172,23 @@ export class User {
     }
   }
 }
+
+interface Review extends KubeObject {
+  readonly spec: { readonly pod: string | undefined };
+  readonly status?: {
+    readonly state: string;
+    readonly message: string;
+    readonly smallestChange?: object | undefined;
+  };
+}
+
+const placement: KindOf<Review> = {
+  group: 'scheduling.coracle.dev',
+  version: 'v1',
+  kind: 'PlacementReview',
+  plural: 'placementreviews',
+  namespaced: true,
+};
 
 /** A container that asks for this much. */
 export function containersOf(cpu: string): readonly { name: string; image: string }[] {
