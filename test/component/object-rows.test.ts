@@ -88,7 +88,7 @@ test('a failure that repeats itself is one event that counts', async () => {
   const shown = (name: string) => cells[names.indexOf(name)];
   assert.deepEqual(['Count', 'Reason', 'Subobject', 'Source', 'Object', 'Message'].map(shown), [
     7,
-    'BackOff',
+    'Failed',
     'spec.containers{web}',
     'kubelet, node-1',
     'pod/web',
