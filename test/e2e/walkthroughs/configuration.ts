@@ -406,6 +406,46 @@ export const configuration: Walkthroughs = {
     assert.match(await ls('-la'), / \.secret-file -> \.\.data\/\.secret-file$/m);
   },
 
+  'a Secret reaches the nodes that need it, and no disk of theirs': async (walk) => {
+    covers('CFG-013');
+    const word = 'never-on-any-disk-of-a-node';
+    await walk.create(secret('for-memory', { word }));
+    const mayRead = async (node: string): Promise<boolean> => {
+      const as = ['--as', `system:node:${node}`, '--as-group', 'system:nodes'];
+      const get = ['get', 'secret', 'for-memory', '-o', 'name', ...as];
+      const { code, stderr } = await walk.tryKubectl(...get);
+      if (code !== 0) assert.match(stderr, /Error from server \(Forbidden\)/);
+      return code === 0;
+    };
+    assert.equal(await mayRead(walk.nodeName), false, 'no pod of the node needs it yet');
+    const volumeMounts = [{ name: 'words', mountPath: '/words' }];
+    await walk.create(
+      podOf('in-memory', {
+        containers: [shell(stay, { volumeMounts })],
+        volumes: [{ name: 'words', secret: { secretName: 'for-memory' } }],
+      }),
+    );
+    const { metadata } = await walk.untilReady('in-memory');
+    assert.equal(await walk.exec('in-memory', 'cat', '/words/word'), word);
+    assert.equal(await mayRead(walk.nodeName), true);
+    assert.equal(await mayRead('another-node'), false);
+    const agent = join(walk.cluster.dataDir, 'agent');
+    const memory = join(agent, 'kubelet/memory');
+    const mounts = readProcess(process.pid, 'mounts').split('\n');
+    assert.ok(
+      mounts.some((line) => line.startsWith('tmpfs ') && line.includes(` ${memory} tmpfs`)),
+    );
+    const inMemory = join(memory, metadata.uid ?? 'none');
+    const find = (...more: readonly string[]) =>
+      walk.run('grep', ['-rlsF', '-D', 'skip', ...more, word, agent]);
+    assert.match((await find()).stdout, new RegExp(`^${inMemory}/`), 'where it is looked for');
+    assert.equal((await find('--exclude-dir=memory')).stdout, '');
+    await walk.kubectl('delete', 'pod', 'in-memory');
+    assert.ok(!existsSync(inMemory), 'it goes with the pod');
+    assert.equal((await find()).stdout, '');
+    assert.equal(await mayRead(walk.nodeName), false);
+  },
+
   'what is mounted follows its object, all at once': async (walk) => {
     covers('CFG-001', 'CFG-024', 'VOL-022', 'VOL-117');
     const at = (name: string) => ({ name, mountPath: `/etc/${name}` });
