@@ -2,9 +2,10 @@
  * Requests over HTTPS, for components that run apart from the API server.
  *
  * Connections are kept and used again, a few for everything that ends soon; what goes on (watches)
- * and what must not wait (Leases) has connections of its own. Bodies of answers are read as they come, with TCP's own
- * back-pressure; aborting closes the connection, which frees the server's side. Node's HTTP modules
- * are loaded with the first request: a worker that speaks through a port never pays for them.
+ * and what must not wait (Leases) has connections of its own. Bodies of answers are read as they
+ * come, with TCP's own back-pressure; aborting closes the connection, which frees the server's
+ * side. Node's HTTP modules are loaded with the first request: a worker that speaks through a port
+ * never pays for them.
  */
 import { readFileSync } from 'node:fs';
 import type { Agent, ClientRequest, IncomingMessage, RequestOptions } from 'node:http';

@@ -1,8 +1,8 @@
 /**
  * What a CNI call does on this machine: take an address and make the pod's link, or undo both.
  *
- * A pod costs two short processes, `ip -batch` on the node and one inside the pod's namespace.
- * Calls for the same container wait for each other, whatever order the runtime sends them in;
+ * The kernel is told by the plugin that the runtime has started for the call anyway (`netlink.ts`),
+ * on the node and inside the pod's namespace: no program is started for it. Calls for the same container wait for each other, whatever order the runtime sends them in;
  * adding what is there and deleting what is gone both succeed. `cni-server.ts` calls this.
  */
 import { existsSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,14 @@ import { type CommandResult, runCommand } from '#kit/run-command.ts';
 import type { AddressPool } from './address-pool.ts';
 import type { CniCall, CniCalls, CniResult } from './cni-server.ts';
 import type { HostPorts } from './host-ports.ts';
-import { hostLinkName, nodeBatch, nodeLinkSettings, type PodLink, podBatch } from './pod-link.ts';
+import { deleteLink, type Kernel, type Refusal } from './netlink.ts';
+import {
+  hostLinkName,
+  nodeLinkSettings,
+  nodeMessages,
+  type PodLink,
+  podMessages,
+} from './pod-link.ts';
 
 const toolTimeoutMs = 10_000;
 
@@ -39,12 +46,18 @@ export class LinkCalls implements CniCalls {
     this.#options = options;
   }
 
-  add(call: CniCall): Promise<CniResult> {
-    return this.#inTurn(call.containerId, () => this.#add(call));
+  add(call: CniCall, kernel: Kernel): Promise<CniResult> {
+    return this.#inTurn(call.containerId, () => this.#add(call, kernel));
   }
 
-  delete(call: CniCall): Promise<void> {
-    return this.#inTurn(call.containerId, () => this.#delete(call.containerId));
+  delete(call: CniCall, kernel: Kernel): Promise<void> {
+    const { containerId } = call;
+    return this.#inTurn(containerId, async () => {
+      const refusal = await kernel.apply('node', [deleteLink(this.#hostName(containerId))]);
+      // With the namespace gone the link is gone too; then there is none, and that is success.
+      if (refusal?.code !== 'ENODEV') expectTaken(refusal);
+      await this.#forget(containerId);
+    });
   }
 
   check(call: CniCall): Promise<void> {
@@ -59,7 +72,7 @@ export class LinkCalls implements CniCalls {
     });
   }
 
-  async #add(call: CniCall): Promise<CniResult> {
+  async #add(call: CniCall, kernel: Kernel): Promise<CniResult> {
     const { containerId, namespacePath, interfaceName } = call;
     if (!/^[\w.-]{1,128}$/.test(containerId)) throw new Error('the container id is not valid');
     if (!/^\/[\w./-]+$/.test(namespacePath) || !existsSync(namespacePath)) {
@@ -70,46 +83,42 @@ export class LinkCalls implements CniCalls {
     if (address === undefined) throw new Error('every pod address of this node is in use');
     const hostName = this.#hostName(containerId);
     const { mtu } = this.#options;
-    const link: PodLink = { hostName, podName: interfaceName, namespacePath, address, mtu };
+    const link: PodLink = { hostName, podName: interfaceName, address, mtu };
     try {
-      await this.#make(link);
+      await this.#make(link, kernel);
       await this.#hostPorts.add(containerId, { address, ports: call.ports });
     } catch (error) {
-      await this.#delete(containerId);
+      await this.#undo(containerId);
       throw error;
     }
     this.#log.debug('pod connected', { pod: call.pod, address, link: hostName });
     return { hostName, address };
   }
 
-  async #make(link: PodLink): Promise<void> {
-    let outside = await this.#ip(['-batch', '-'], nodeBatch(link));
-    if (outside.code !== 0 && outside.stderr.includes('File exists')) {
+  async #make(link: PodLink, kernel: Kernel): Promise<void> {
+    let refusal = await kernel.apply('node', nodeMessages(link));
+    if (refusal?.code === 'EEXIST') {
       // Left by a call that was cut short: the pod's end is inside a namespace of unknown state.
       await this.#ip(['link', 'del', link.hostName]);
-      outside = await this.#ip(['-batch', '-'], nodeBatch(link));
+      refusal = await kernel.apply('node', nodeMessages(link));
     }
-    expectSuccess(outside);
+    expectTaken(refusal);
     for (const [name, value] of Object.entries(nodeLinkSettings(link.hostName))) {
       writeFileSync(`/proc/sys/net/ipv4/${name}`, value);
     }
-    const { signal } = this.#options;
-    const inside = [`--net=${link.namespacePath}`, 'ip', '-batch', '-'];
-    expectSuccess(
-      await runCommand('nsenter', inside, {
-        input: podBatch(link),
-        signal,
-        timeoutMs: toolTimeoutMs,
-      }),
-    );
+    expectTaken(await kernel.apply('pod', podMessages(link)));
   }
 
-  async #delete(containerId: string): Promise<void> {
-    // With the namespace gone the link is gone too; then the command fails, and that is success.
+  /** Without the plugin, which may be what failed. */
+  async #undo(containerId: string): Promise<void> {
     const result = await this.#ip(['link', 'del', this.#hostName(containerId)]);
     if (result.code !== 0 && !/Cannot find device|does not exist/.test(result.stderr)) {
-      expectSuccess(result);
+      throw new Error(`ip: ${result.stderr.trim() || `exit ${result.code}`}`);
     }
+    await this.#forget(containerId);
+  }
+
+  async #forget(containerId: string): Promise<void> {
     await this.#hostPorts.remove(containerId);
     this.#pool.release(containerId);
   }
@@ -118,9 +127,9 @@ export class LinkCalls implements CniCalls {
     return hostLinkName({ clusterId: this.#options.clusterId, containerId });
   }
 
-  #ip(args: readonly string[], input?: string): Promise<CommandResult> {
+  #ip(args: readonly string[]): Promise<CommandResult> {
     const { signal } = this.#options;
-    return runCommand('ip', args, { input, signal, timeoutMs: toolTimeoutMs });
+    return runCommand('ip', args, { signal, timeoutMs: toolTimeoutMs });
   }
 
   async #inTurn<T>(containerId: string, work: () => Promise<T>): Promise<T> {
@@ -136,6 +145,7 @@ export class LinkCalls implements CniCalls {
   }
 }
 
-function expectSuccess(result: CommandResult): void {
-  if (result.code !== 0) throw new Error(`ip: ${result.stderr.trim() || `exit ${result.code}`}`);
+function expectTaken(refusal: Refusal | undefined): void {
+  if (refusal === undefined) return;
+  throw new Error(`the kernel refuses step ${refusal.index + 1} of the link: ${refusal.code}`);
 }

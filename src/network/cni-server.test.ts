@@ -3,12 +3,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLog } from '#kit/log.ts';
 import { answer, type CniCall, type CniCalls } from './cni-server.ts';
+import type { Kernel } from './netlink.ts';
+
+const noKernel: Kernel = { apply: async () => assert.fail('not called') };
 
 function ask(calls: Partial<CniCalls>, variables: Readonly<Record<string, string>>, body = '{}') {
   const never = (): never => assert.fail('not called');
   const all: CniCalls = { add: never, delete: never, check: never, ...calls };
   const lines = Object.entries(variables).map(([name, value]) => `CNI_${name}=${value}\n`);
-  return answer({ log: silentLog, calls: all }, `${lines.join('')}\n${body}`);
+  return answer({ log: silentLog, calls: all }, `${lines.join('')}\n${body}`, noKernel);
 }
 
 const variables = {
@@ -82,7 +85,7 @@ test('VERSION, DEL and what nobody knows', async () => {
   assert.equal(await ask({ delete: async () => {} }, { ...variables, COMMAND: 'DEL' }), '0\n');
   assert.equal(await ask({ check: async () => {} }, { ...variables, COMMAND: 'CHECK' }), '0\n');
   assert.match(await ask({}, { COMMAND: 'DANCE' }), /^1\n.*"code":4/);
-  const nothing = await answer({ log: silentLog, calls: { ...noCalls } }, '');
+  const nothing = await answer({ log: silentLog, calls: { ...noCalls } }, '', noKernel);
   assert.match(nothing, /^1\n/);
 });
 

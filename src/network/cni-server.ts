@@ -11,8 +11,8 @@ import path from 'node:path';
 import type { Logger } from '#kit/log.ts';
 import { cniVersion, supportedVersions } from './cni-plugin.ts';
 import type { PortMapping } from './host-ports.ts';
-
-const requestBytesMax = 64 * 1024;
+import type { Kernel } from './netlink.ts';
+import { PluginConnection } from './plugin-connection.ts';
 
 export interface CniCall {
   readonly containerId: string;
@@ -30,8 +30,8 @@ export interface CniResult {
 }
 
 export interface CniCalls {
-  add(call: CniCall): Promise<CniResult>;
-  delete(call: CniCall): Promise<void>;
+  add(call: CniCall, kernel: Kernel): Promise<CniResult>;
+  delete(call: CniCall, kernel: Kernel): Promise<void>;
   /** Throws when something is missing. */
   check(call: CniCall): Promise<void>;
 }
@@ -44,7 +44,7 @@ export function listenForCalls(
   const { socketPath } = options;
   mkdirSync(path.dirname(socketPath), { recursive: true });
   rmSync(socketPath, { force: true });
-  const server = createServer({ allowHalfOpen: true }, (socket) => receive(deps, socket));
+  const server = createServer((socket) => receive(deps, socket));
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(socketPath, () => {
@@ -55,26 +55,21 @@ export function listenForCalls(
 }
 
 function receive(deps: { readonly log: Logger; readonly calls: CniCalls }, socket: Socket): void {
-  let request = '';
-  socket.setEncoding('utf8');
-  socket.on('error', () => socket.destroy());
-  socket.on('data', (chunk: string) => {
-    request += chunk;
-    if (request.length > requestBytesMax) socket.destroy();
-  });
-  socket.on('end', () => {
-    // Always fulfils: answers carry errors.
-    answer(deps, request).then(
-      (text) => socket.end(text),
+  const plugin = new PluginConnection(socket);
+  plugin
+    .request()
+    .then((request) => answer(deps, request, plugin))
+    .then(
+      (text) => plugin.end(text),
       () => socket.destroy(),
     );
-  });
 }
 
 /** Exit code on the first line, then the JSON. */
 export async function answer(
   { log, calls }: { readonly log: Logger; readonly calls: CniCalls },
   request: string,
+  kernel: Kernel,
 ): Promise<string> {
   const { variables, version, ports } = parseRequest(request);
   const command = variables.get('CNI_COMMAND') ?? '';
@@ -84,9 +79,9 @@ export async function answer(
       case 'VERSION':
         return succeed({ cniVersion: version, supportedVersions });
       case 'ADD':
-        return succeed(formatResult(call, await calls.add(call), version));
+        return succeed(formatResult(call, await calls.add(call, kernel), version));
       case 'DEL':
-        await calls.delete(call);
+        await calls.delete(call, kernel);
         return '0\n';
       case 'CHECK':
         await calls.check(call);

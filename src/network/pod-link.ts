@@ -1,5 +1,5 @@
 /**
- * What a pod's network interface is made of, as input for `ip -batch`: pure text.
+ * What a pod's network interface is made of, as messages to the kernel. Pure.
  *
  * Each pod has one pair of virtual interfaces and no bridge. Inside, everything goes to a gateway
  * that does not exist, 169.254.1.1; the pod is told for good which hardware address it has, that of
@@ -10,9 +10,17 @@
  *
  *     pod  eth0 10.42.0.7/32 ──veth──► cab3de91f20c4 (no address)  node: 10.42.0.7/32 dev cab3…
  *
- * `cni-calls.ts` runs these batches: the first on the node, the second inside the pod's namespace.
+ * `cni-calls.ts` has both applied: the first on the node, the second inside the pod's namespace.
  */
 import { createHash } from 'node:crypto';
+import {
+  addAddress,
+  createVeth,
+  type KernelMessage,
+  setNeighbour,
+  setRoute,
+  setUp,
+} from './netlink.ts';
 
 /** Link-local, never seen outside the pair. */
 export const gatewayAddress = '169.254.1.1';
@@ -26,8 +34,6 @@ const nameLengthMax = 15;
 export interface PodLink {
   readonly hostName: string;
   readonly podName: string;
-  /** Path of the network namespace. */
-  readonly namespacePath: string;
   readonly address: string;
   readonly mtu: number;
 }
@@ -46,28 +52,24 @@ export function hostLinkPrefix(clusterId: string): string {
 }
 
 /** Makes the pair with the pod's end already inside, and leads the pod's address to it. */
-export function nodeBatch(link: PodLink): string {
-  const { hostName, podName, namespacePath, address, mtu } = link;
-  const peer = `peer name ${podName} mtu ${mtu} netns ${namespacePath}`;
+export function nodeMessages(link: PodLink): readonly KernelMessage[] {
+  const { hostName, address } = link;
   return [
-    `link add ${hostName} address ${gatewayHardware} mtu ${mtu} type veth ${peer}`,
-    `link set ${hostName} up`,
-    `route replace ${address}/32 dev ${hostName} scope link`,
-    '',
-  ].join('\n');
+    createVeth({ ...link, hardware: gatewayHardware }),
+    setUp(hostName),
+    setRoute({ address }, hostName),
+  ];
 }
 
-export function podBatch(link: PodLink): string {
-  const { podName, address } = link;
+export function podMessages({ podName, address }: PodLink): readonly KernelMessage[] {
   return [
-    'link set lo up',
-    `addr add ${address}/32 dev ${podName}`,
-    `link set ${podName} up`,
-    `neigh replace ${gatewayAddress} lladdr ${gatewayHardware} dev ${podName} nud permanent`,
-    `route add ${gatewayAddress} dev ${podName} scope link`,
-    `route add default via ${gatewayAddress} dev ${podName}`,
-    '',
-  ].join('\n');
+    setUp('lo'),
+    addAddress(address, podName),
+    setUp(podName),
+    setNeighbour(gatewayAddress, gatewayHardware, podName),
+    setRoute({ address: gatewayAddress }, podName),
+    setRoute({ gateway: gatewayAddress }, podName),
+  ];
 }
 
 /** Settings of the node's end, below `/proc/sys/net/ipv4`. */
