@@ -189,6 +189,34 @@ test('a pod inherits the resolver’s settings from the file that was named, or 
   covers('POD-011', 'POD-012', 'POD-241');
 });
 
+test('a repository is no volume any more', async () => {
+  await using bench = await KubeletBench.open();
+  await bench.create('git', {
+    volumes: [{ name: 'source', gitRepo: { repository: 'https://example.com/a.git' } }],
+  });
+  await bench.advance(5000);
+  assert.equal((await bench.get('git')).status?.phase, 'Pending');
+  const [note = ''] = await notesOf(bench, 'FailedMount');
+  assert.match(note, /^MountVolume.SetUp failed for volume "source" : git-repo volume plugin has/);
+  superseded('VOL-046', { by: 'v1.33', now: 'the plugin is off: the pod waits, and says why' });
+});
+
+test('an image is asked for at every start, where that is the policy', async () => {
+  await using bench = await KubeletBench.open();
+  const { runtime } = bench;
+  const pulls = (): number => runtime.calls.filter((call) => call.startsWith('pullImage')).length;
+  await bench.create('always', { containers: [bench.container({ imagePullPolicy: 'Always' })] });
+  await bench.untilReady('always');
+  assert.equal(pulls(), 1);
+  runtime.exit('web', 1);
+  await bench.until('always', ({ restartCount, ready }) => restartCount === 1 && ready);
+  assert.equal(pulls(), 2);
+  await bench.advance(1500);
+  const pulling = await notesOf(bench, 'Pulling');
+  assert.deepEqual([...new Set(pulling)], ['Pulling image "example.com/app:1"']);
+  covers('POD-299');
+});
+
 test('static pods come from a folder and from an address', async (context) => {
   const manifest = (name: string): string =>
     JSON.stringify({
@@ -225,6 +253,8 @@ test('static pods come from a folder and from an address', async (context) => {
   assert.deepEqual([...new Set(asked)], ['a, b']);
   answer = manifest('other');
   await untilRuns('other');
+  const now = '--pod-manifest-path and --manifest-url; the kubelet’s own API takes no pods';
+  for (const row of ['POD-041', 'POD-179']) superseded(row, { by: 'v1.10', now });
 });
 
 test('dead containers are looked for every minute, and only ours', async () => {

@@ -419,6 +419,35 @@ test('each pod has claims of its own, which outlive it and the set', async (t) =
   );
 });
 
+test('claims stay when the set shrinks, and serve the same ordinal again', async (t) => {
+  const world = await start(t, storage);
+  const { client, signal } = world;
+  const uids = async (): Promise<Record<string, string | undefined>> => {
+    const all = await world.list(persistentVolumeClaims, namespace);
+    return Object.fromEntries(all.map(({ metadata }) => [metadata.name, metadata.uid]));
+  };
+  const before = await uids();
+  assert.deepEqual(Object.keys(before).toSorted(), ['www-web-0', 'www-web-1', 'www-web-2']);
+  await patch(world, { spec: { replicas: 1 } });
+  await settled(world);
+  assert.deepEqual(await names(world), ['web-0']);
+  assert.deepEqual(await uids(), before);
+  await patch(world, { spec: { replicas: 3 } });
+  await settled(world);
+  assert.deepEqual(await uids(), before);
+  covers('VOL-138');
+  // Whoever deletes the claim and the pod gets an ordinal that begins with nothing.
+  const claim = { namespace, name: 'www-web-2' };
+  await client.delete(persistentVolumeClaims, claim, { signal });
+  await remove(world, 'web-2');
+  await world.pass(5_000);
+  await settled(world);
+  const after = await uids();
+  assert.deepEqual(Object.keys(after).toSorted(), Object.keys(before).toSorted());
+  assert.notEqual(after['www-web-2'], before['www-web-2']);
+  assert.equal(after['www-web-1'], before['www-web-1']);
+});
+
 test('the retention policy gives claims to the set, or to the pod that goes', async (t) => {
   const world = await start(t, {
     ...storage,

@@ -128,6 +128,12 @@ export class Volumes {
       return folder;
     }
     const payload = await payloadOf(pod, volume, this.#sources(pod, volume, signal));
+    if (volume.gitRepo !== undefined) {
+      throw new VolumeError(
+        'git-repo volume plugin has been disabled; if necessary, ' +
+          'it may be re-enabled by enabling the feature-gate `GitRepoVolumeDriver`',
+      );
+    }
     if (payload === undefined) {
       const sort = Object.keys(volume).find((key) => key !== 'name') ?? 'unknown';
       throw new VolumeError(`volumes of type ${sort} are not supported`);

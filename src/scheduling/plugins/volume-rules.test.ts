@@ -235,6 +235,10 @@ test('a claim for one pod is used by one pod, and a disk by one pod of a node', 
   });
   const holder = podOf('holder', using('one').spec);
   picture.run(holder, 'a1');
+  superseded('VOL-149', {
+    by: 'v1.29',
+    now: 'ReadWriteOnce is one node, ReadWriteOncePod one pod',
+  });
   assert.equal(
     picture.why(using('one')),
     '0/2 nodes are available: 2 node(s) unavailable due to PersistentVolumeClaim with ' +

@@ -39,7 +39,11 @@ export const lifecycle: Walkthroughs = {
       const prefix = restartPolicy.toLowerCase();
       await walk.create(
         ...Object.entries(ends).map(([end, script]) =>
-          podOf(`${prefix}-${end}`, { restartPolicy, containers: [shell(script, limits)] }),
+          podOf(`${prefix}-${end}`, {
+            // The first one is what counts where nothing is said.
+            ...(restartPolicy === 'Always' ? {} : { restartPolicy }),
+            containers: [shell(script, limits)],
+          }),
         ),
         // The second one stays for a while.
         podOf(`${prefix}-two`, {
@@ -56,6 +60,9 @@ export const lifecycle: Walkthroughs = {
       const pod = await walk.until(name, again, 'restarted');
       assert.equal(statusOf(pod).lastState?.terminated?.reason, 'OOMKilled', name);
     }
+    assert.ok(walk.everWas('always-good', (pod) => stateOf(pod) === 'Terminated: Completed 0'));
+    assert.ok(walk.everWas('always-bad', (pod) => stateOf(pod) === 'Terminated: Error 3'));
+    covers('POD-160', 'POD-302');
     const started = (pod: Pod): boolean =>
       statusOf(pod, 'two').state?.running?.startedAt !== undefined;
     await walk.until('never-two', (pod) => pod.status?.phase === 'Failed', 'over');
