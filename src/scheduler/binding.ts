@@ -84,7 +84,10 @@ export class Binder {
   /** Starts the binding and returns at once. */
   bind(queued: QueuedPod, nodeName: string, options: BindOptions): void {
     const placement = { pod: queued.facts, nodeName };
+    const sinceMs = this.#deps.clock.monotonic();
     const refusal = this.#reserve(placement);
+    const reserved = refusal === undefined ? 'Success' : 'Unschedulable';
+    this.#tell(queued, 'Reserve', reserved, sinceMs);
     if (refusal !== undefined) {
       this.#rejected(queued, placement, { ...refusal, startedMs: options.startedMs });
       return;
@@ -114,12 +117,23 @@ export class Binder {
     const slow = steps.length > 0 || extensions.some((one) => one.permit ?? one.preBind);
     if (slow && !(await this.#prepare(queued, placement, { steps, startedMs }, signal))) return;
     const { clock, metrics } = this.#deps;
+    if (!slow) for (const point of ['Permit', 'PreBind']) this.#tell(queued, point);
     const sinceMs = clock.monotonic();
     await this.#send(placement, signal);
-    const { schedulerName } = queued.profile;
-    const seconds = (clock.monotonic() - sinceMs) / 1000;
-    metrics.extensionPoint('Bind', 'Success', schedulerName, seconds);
+    this.#tell(queued, 'Bind', 'Success', sinceMs);
+    metrics.plugin('DefaultBinder', 'Bind', 'Success', (clock.monotonic() - sinceMs) / 1000);
     this.#succeeded(queued, placement, startedMs);
+  }
+
+  #tell(
+    { profile }: QueuedPod,
+    point: string,
+    status: 'Success' | 'Unschedulable' = 'Success',
+    sinceMs?: number,
+  ): void {
+    const { clock, metrics } = this.#deps;
+    const seconds = sinceMs === undefined ? 0 : (clock.monotonic() - sinceMs) / 1000;
+    metrics.extensionPoint(point, status, profile.schedulerName, seconds);
   }
 
   /** False where a permit was refused. */
@@ -129,22 +143,27 @@ export class Binder {
     { steps, startedMs }: BindOptions,
     signal: AbortSignal,
   ): Promise<boolean> {
-    const { extensions, reporter } = this.#deps;
+    const { extensions, reporter, clock } = this.#deps;
     const { pod, nodeName } = placement;
     const controller = new AbortController();
     this.#underWay.set(pod.uid, controller);
     const both = { signal: AbortSignal.any([signal, controller.signal]) };
     try {
       reporter.expected(pod.pod, nodeName);
+      const sinceMs = clock.monotonic();
       for (const extension of extensions) {
         const refusal = await this.#permit(extension, placement, both);
         if (refusal === undefined) continue;
+        this.#tell(queued, 'Permit', 'Unschedulable', sinceMs);
         this.#rejected(queued, placement, { by: extension.name, message: refusal, startedMs });
         return false;
       }
+      this.#tell(queued, 'Permit', 'Success', sinceMs);
+      const preparingMs = clock.monotonic();
       await this.#deps.steps.perform(placement, steps, both);
       for (const extension of extensions) await extension.preBind?.(placement, both);
       both.signal.throwIfAborted();
+      this.#tell(queued, 'PreBind', 'Success', preparingMs);
       return true;
     } finally {
       this.#underWay.delete(pod.uid);
@@ -197,14 +216,15 @@ export class Binder {
 
   #succeeded(queued: QueuedPod, placement: Placement, startedMs: number): void {
     const { queue, log, reporter, metrics, clock } = this.#deps;
-    const { facts, attempts, profile, sinceMs } = queued;
+    const { facts, attempts, profile, sinceMs, flushed } = queued;
     queue.remove(facts.uid);
     log.info('pod bound', { pod: facts.key, node: placement.nodeName, attempts });
     reporter.scheduled(facts.pod, placement.nodeName, profile.schedulerName);
     const nowMs = clock.monotonic();
     metrics.attempt('scheduled', profile.schedulerName, (nowMs - startedMs) / 1000);
-    metrics.bound(attempts, (nowMs - sinceMs) / 1000);
+    metrics.bound(attempts, (nowMs - sinceMs) / 1000, flushed);
     for (const extension of this.#deps.extensions) extension.postBind?.(placement);
+    this.#tell(queued, 'PostBind', 'Success', nowMs);
   }
 
   /** Somebody who was asked does not want the pod there now. */

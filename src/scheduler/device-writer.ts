@@ -21,6 +21,7 @@ import {
   extendedClaimAnnotation,
 } from '#scheduling';
 import type { Placement } from './extension.ts';
+import type { SchedulerMetrics } from './metrics.ts';
 
 const finalizer = 'resource.kubernetes.io/delete-protection';
 const attemptsMax = 5;
@@ -35,17 +36,20 @@ export interface DeviceWriterDeps {
   readonly client: Client;
   readonly clock: Clock;
   readonly random: Random;
+  readonly metrics?: SchedulerMetrics | undefined;
 }
 
 export class DeviceWriter {
   readonly #client: Client;
   readonly #clock: Clock;
   readonly #random: Random;
+  readonly #metrics: SchedulerMetrics | undefined;
 
   constructor(deps: DeviceWriterDeps) {
     this.#client = deps.client;
     this.#clock = deps.clock;
     this.#random = deps.random;
+    this.#metrics = deps.metrics;
   }
 
   /** Gives the claim's `namespace/name`. */
@@ -122,7 +126,14 @@ export class DeviceWriter {
       },
       spec: { devices: { requests } },
     };
-    return objectKey(await this.#client.create(resourceClaims, claim, { signal }));
+    try {
+      const made = await this.#client.create(resourceClaims, claim, { signal });
+      this.#metrics?.claimMade('success');
+      return objectKey(made);
+    } catch (error) {
+      this.#metrics?.claimMade('failure');
+      throw error;
+    }
   }
 
   async #tellPod(

@@ -7,6 +7,7 @@
  */
 import { type KubeObject, objectKey } from '#api/object.ts';
 import type { Informer } from '#client';
+import type { Clock } from '#kit/clock.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
 import {
@@ -18,30 +19,48 @@ import {
   type Profile,
   podFacts,
 } from '#scheduling';
+import { nodeUpdateLabel } from './event-labels.ts';
+import type { SchedulerMetrics } from './metrics.ts';
 import type { SchedulingQueue } from './queue.ts';
 
 interface Followers {
   readonly cluster: Cluster;
   readonly queue: SchedulingQueue;
   readonly signal: AbortSignal;
+  readonly metrics: SchedulerMetrics;
+  readonly clock: Clock;
 }
 
-export function followNodes(informer: Informer<Node>, { cluster, queue, signal }: Followers): void {
+/** Does it, and tells how long it took. */
+function timed({ metrics, clock }: Followers, event: string, work: () => void): void {
+  const sinceMs = clock.monotonic();
+  work();
+  metrics.event(event, (clock.monotonic() - sinceMs) / 1000);
+}
+
+export function followNodes(informer: Informer<Node>, followers: Followers): void {
+  const { cluster, queue, signal } = followers;
   informer.addHandler({
     onAdd: (node) => {
       if (signal.aborted) return;
-      cluster.setNode(node);
-      queue.onChange({ what: 'nodeAdded', node });
+      timed(followers, 'NodeAdd', () => {
+        cluster.setNode(node);
+        queue.onChange({ what: 'nodeAdded', node });
+      });
     },
     onUpdate: (node, old) => {
       if (signal.aborted) return;
-      cluster.setNode(node);
-      if (concernsPlacing(node, old)) queue.onChange({ what: 'nodeChanged', node, old });
+      timed(followers, nodeUpdateLabel(node, old), () => {
+        cluster.setNode(node);
+        if (concernsPlacing(node, old)) queue.onChange({ what: 'nodeChanged', node, old });
+      });
     },
     onDelete: (node) => {
       if (signal.aborted) return;
-      cluster.removeNode(node.metadata.name ?? '');
-      queue.onChange({ what: 'nodeGone', node });
+      timed(followers, 'NodeDelete', () => {
+        cluster.removeNode(node.metadata.name ?? '');
+        queue.onChange({ what: 'nodeGone', node });
+      });
     },
   });
 }
@@ -64,21 +83,27 @@ export interface PodFollowers extends Followers {
 export function followPods(informer: Informer<Pod>, followers: PodFollowers): void {
   const { signal } = followers;
   const follower = new PodFollower(followers);
+  const sort = ({ spec }: Pod): string => (spec?.nodeName ? 'AssignedPod' : 'UnschedulablePod');
   informer.addHandler({
     onAdd: (pod) => {
-      if (!signal.aborted) follower.see(pod, undefined);
+      if (signal.aborted) return;
+      timed(followers, `${sort(pod)}Add`, () => follower.see(pod, undefined));
     },
     onUpdate: (pod, old) => {
       if (signal.aborted) return;
       if (old.metadata.uid !== pod.metadata.uid) {
-        follower.drop(old);
-        follower.see(pod, undefined);
+        timed(followers, `${sort(old)}Delete`, () => follower.drop(old));
+        timed(followers, `${sort(pod)}Add`, () => follower.see(pod, undefined));
       } else if (!isSettled(pod, old)) {
-        follower.see(pod, old);
+        const placed = Boolean(pod.spec?.nodeName) && !old.spec?.nodeName;
+        timed(followers, placed ? 'AssignedPodAdd' : `${sort(pod)}Update`, () =>
+          follower.see(pod, old),
+        );
       }
     },
     onDelete: (pod) => {
-      if (!signal.aborted) follower.drop(pod);
+      if (signal.aborted) return;
+      timed(followers, `${sort(pod)}Delete`, () => follower.drop(pod));
     },
   });
 }

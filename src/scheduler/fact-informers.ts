@@ -110,11 +110,15 @@ export class FactInformers {
   }
 
   #follow<T extends KubeObject>(informer: Informer<T>, kind: FactChange['kind']): void {
-    const tell = (object: T): void => {
+    const tell = (object: T, action: FactChange['action']): void => {
       if (this.#signal.aborted) return;
-      this.#listener.onFact({ what: 'fact', kind, key: objectKey(object) }, object);
+      this.#listener.onFact({ what: 'fact', kind, key: objectKey(object), action }, object);
     };
-    informer.addHandler({ onAdd: tell, onUpdate: tell, onDelete: tell });
+    informer.addHandler({
+      onAdd: (object) => tell(object, 'Add'),
+      onUpdate: (object) => tell(object, 'Update'),
+      onDelete: (object) => tell(object, 'Delete'),
+    });
   }
 }
 

@@ -6,6 +6,8 @@
  */
 import { exponential, Family } from '#kit/metric-family.ts';
 
+import type { CycleMeter, PointStatus } from '#scheduling';
+
 export type AttemptResult = 'scheduled' | 'unschedulable' | 'error';
 
 /** How things stand: pods by queue, what the picture holds, who turned which pods away. */
@@ -14,6 +16,10 @@ export interface Standing {
   readonly cache: Readonly<Record<string, number>>;
   /** Rule and profile, once for each pod. */
   readonly turnedAway: readonly (readonly [string, string])[];
+  /** Pods that are being bound. */
+  readonly binding: number;
+  /** Pods that are being tried or bound. */
+  readonly taken: number;
 }
 
 export class SchedulerMetrics {
@@ -40,6 +46,54 @@ export class SchedulerMetrics {
     help: 'Seconds of all rules of one extension point.',
     labels: ['extension_point', 'status', 'profile'],
     buckets: exponential(0.0001, 2, 12),
+  });
+  readonly #pluginSeconds = new Family('histogram', {
+    name: 'scheduler_plugin_execution_duration_seconds',
+    help: 'Seconds of one rule at one extension point, in one try of ten.',
+    labels: ['plugin', 'extension_point', 'status'],
+    buckets: exponential(0.00001, 1.5, 20),
+  });
+  readonly #evaluations = new Family('counter', {
+    name: 'scheduler_plugin_evaluation_total',
+    help: 'How often rules were asked.',
+    labels: ['plugin', 'extension_point', 'profile'],
+  });
+  readonly #eventSeconds = new Family('histogram', {
+    name: 'scheduler_event_handling_duration_seconds',
+    help: 'Seconds of taking in what has changed in the cluster.',
+    labels: ['event'],
+    buckets: exponential(0.0001, 2, 12),
+  });
+  readonly #removalSeconds = new Family('histogram', {
+    name: 'scheduler_preemption_goroutines_duration_seconds',
+    help: 'Seconds of removing the pods that make room.',
+    labels: ['result'],
+    buckets: exponential(0.01, 2, 20),
+  });
+  readonly #removals = new Family('counter', {
+    name: 'scheduler_preemption_goroutines_execution_total',
+    help: 'Removals of pods that make room.',
+    labels: ['result'],
+  });
+  readonly #flushed = new Family('counter', {
+    name: 'scheduler_pod_scheduled_after_flush_total',
+    help: 'Pods bound that were tried only because they had waited for so long.',
+    labels: [],
+  });
+  readonly #claimsMade = new Family('counter', {
+    name: 'scheduler_resourceclaim_creates_total',
+    help: 'Claims made for extended resources that stand for devices.',
+    labels: ['status'],
+  });
+  readonly #underWay = new Family('gauge', {
+    name: 'scheduler_goroutines',
+    help: 'Work beside the loop, by its sort.',
+    labels: ['operation'],
+  });
+  readonly #inFlight = new Family('gauge', {
+    name: 'scheduler_inflight_events',
+    help: 'What the queue keeps track of at the moment.',
+    labels: ['event'],
   });
   readonly #sliSeconds = new Family('histogram', {
     name: 'scheduler_pod_scheduling_sli_duration_seconds',
@@ -91,6 +145,11 @@ export class SchedulerMetrics {
     labels: ['plugin', 'profile'],
   });
 
+  constructor() {
+    // There from the start, as upstream has them.
+    for (const family of [this.#preemptions, this.#flushed]) family.add([], 0);
+  }
+
   attempt(result: AttemptResult, profile: string, seconds: number): void {
     this.#attempts.add([result, profile], 1);
     this.#attemptSeconds.observe([result, profile], seconds);
@@ -104,7 +163,37 @@ export class SchedulerMetrics {
     this.#extensionSeconds.observe([point, status, profile], seconds);
   }
 
-  bound(attempts: number, seconds: number): void {
+  /** What decisions count, by the clock given. */
+  meter(clock: { monotonic(): number }): CycleMeter {
+    return {
+      monotonic: () => clock.monotonic(),
+      point: (point, status, profile, seconds) =>
+        this.extensionPoint(point, status, profile, seconds),
+      plugin: (plugin, point, status, seconds) => this.plugin(plugin, point, status, seconds),
+      evaluated: (plugin, point, profile, times) =>
+        this.#evaluations.add([plugin, point, profile], times),
+    };
+  }
+
+  plugin(plugin: string, point: string, status: PointStatus, seconds: number): void {
+    this.#pluginSeconds.observe([plugin, point, status], seconds);
+  }
+
+  event(event: string, seconds: number): void {
+    this.#eventSeconds.observe([event], seconds);
+  }
+
+  removed(result: 'success' | 'error', seconds: number): void {
+    this.#removalSeconds.observe([result], seconds);
+    this.#removals.add([result], 1);
+  }
+
+  claimMade(status: 'success' | 'failure'): void {
+    this.#claimsMade.add([status], 1);
+  }
+
+  bound(attempts: number, seconds: number, flushed: boolean): void {
+    if (flushed) this.#flushed.add([], 1);
     this.#podAttempts.observe([], attempts);
     this.#sliSeconds.observe([attempts >= 15 ? '15+' : String(attempts)], seconds);
   }
@@ -131,7 +220,10 @@ export class SchedulerMetrics {
   }
 
   format(): string {
-    const { pending = {}, cache = {}, turnedAway = [] } = this.#read?.() ?? {};
+    const standing = this.#read?.();
+    const { pending = {}, cache = {}, turnedAway = [], binding = 0, taken = 0 } = standing ?? {};
+    this.#underWay.set(['binding'], binding);
+    this.#inFlight.set(['PodPopped'], taken);
     for (const [queue, count] of Object.entries(pending)) this.#pending.set([queue], count);
     for (const [type, count] of Object.entries(cache)) this.#cache.set([type], count);
     this.#unschedulable.clear();
@@ -141,10 +233,19 @@ export class SchedulerMetrics {
       this.#attemptSeconds,
       this.#algorithmSeconds,
       this.#extensionSeconds,
+      this.#pluginSeconds,
+      this.#evaluations,
+      this.#eventSeconds,
       this.#sliSeconds,
       this.#podAttempts,
       this.#preemptions,
       this.#victims,
+      this.#removalSeconds,
+      this.#removals,
+      this.#flushed,
+      this.#claimsMade,
+      this.#underWay,
+      this.#inFlight,
       this.#incoming,
       this.#permitSeconds,
       this.#pending,

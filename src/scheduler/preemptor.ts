@@ -44,7 +44,7 @@ export class Preemptor {
 
   /** Returns at once; the pod has been parked by the caller. */
   preempt({ facts, profile }: QueuedPod, { node, pods: victims }: Victims): void {
-    const { cluster, queue, log, metrics } = this.#deps;
+    const { cluster, queue, log, metrics, clock } = this.#deps;
     cluster.nominations.set(facts, node.name);
     metrics.preempted(victims.length);
     const names = victims.map(({ key }) => key);
@@ -54,6 +54,7 @@ export class Preemptor {
     queue.hold(facts.uid);
     this.#deps.scope.spawn(async (signal) => {
       let failed = false;
+      const sinceMs = clock.monotonic();
       try {
         this.#denominate(facts, node.name);
         const by = { pod: facts, nodeName: node.name, scheduler: profile.schedulerName };
@@ -67,6 +68,8 @@ export class Preemptor {
         failed = true;
         log.warn('pod could not make room', { pod: facts.key, error });
       } finally {
+        const seconds = (clock.monotonic() - sinceMs) / 1000;
+        metrics.removed(failed ? 'error' : 'success', seconds);
         queue.release(facts.uid, { retry: failed });
       }
     });

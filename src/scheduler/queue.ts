@@ -19,6 +19,7 @@ import {
   type PodFacts,
   type Profile,
 } from '#scheduling';
+import { eventLabel } from './event-labels.ts';
 import type { SchedulerMetrics } from './metrics.ts';
 
 export interface QueueOptions {
@@ -42,6 +43,8 @@ export interface QueuedPod {
   readonly attempts: number;
   /** When it was seen first, by the monotonic clock. */
   readonly sinceMs: number;
+  /** It is tried only because it has waited for so long. */
+  readonly flushed: boolean;
 }
 
 interface Entry {
@@ -60,6 +63,10 @@ interface Entry {
   /** Room is being made for it: it is not tried meanwhile, but may be wanted afterwards. */
   held: boolean;
   wanted: boolean;
+  /** What would have woken it. */
+  wantedBy: string | undefined;
+  /** Woken by nothing but the time that it has waited. */
+  flushed: boolean;
   cancelTimer: (() => void) | undefined;
 }
 
@@ -97,9 +104,12 @@ export class SchedulingQueue {
 
   /** Rule and scheduler, once for each waiting pod that the rule turned away. */
   get turnedAway(): readonly (readonly [string, string])[] {
-    return [...this.#waiting].flatMap(({ rejectedBy, profile }) =>
-      [...rejectedBy].map((plugin) => [plugin, profile.schedulerName] as const),
-    );
+    return [...this.#entries.values()].flatMap(({ state, rejectedBy, profile, facts }) => {
+      const { schedulerName } = profile;
+      if (state === 'waiting') return [...rejectedBy].map((one) => [one, schedulerName] as const);
+      const hold = state === 'gated' ? heldBack(profile, facts) : undefined;
+      return hold === undefined ? [] : [[hold.plugin, schedulerName] as const];
+    });
   }
 
   has(uid: string): boolean {
@@ -117,16 +127,17 @@ export class SchedulingQueue {
     if (state === 'active' && old.priority !== facts.priority) {
       this.#leave(entry);
       entry.facts = facts;
-      this.#activate(entry, 'PodUpdate');
+      this.#activate(entry, 'UnschedulablePodUpdate');
       return;
     }
     entry.facts = facts;
+    const change = { what: 'podChanged', old } as const;
     if (state === 'gated') {
-      if (heldBack(profile, facts) === undefined) this.#activate(entry, 'PodUpdate');
+      if (heldBack(profile, facts) === undefined) this.#activate(entry, eventLabel(change, facts));
       return;
     }
     if (state !== 'waiting' || !isDifferent(old, facts)) return;
-    if (this.#helps({ what: 'podChanged', old }, entry)) this.#wake(entry, 'PodUpdate');
+    if (this.#helps(change, entry)) this.#wake(entry, eventLabel(change, facts));
   }
 
   /** The pod is gone, has a node, or is no longer ours. */
@@ -175,11 +186,14 @@ export class SchedulingQueue {
     entry.failed = false;
     entry.backoffUntilMs = this.#deps.clock.monotonic() + this.#backoffMs(entry);
     this.#waiting.add(entry);
-    this.#count(entry, 'unschedulable', 'ScheduleAttemptFailure');
-    entry.cancelTimer = this.#deps.clock.after(limits.waitingMsMax, () =>
-      this.#wake(entry, 'UnschedulableTimeout'),
-    );
-    if (missed.some((change) => this.#helps(change, entry))) this.#wake(entry, 'Missed');
+    this.#deps.metrics?.queueIncoming('unschedulable', 'ScheduleAttemptFailure');
+    entry.flushed = false;
+    entry.cancelTimer = this.#deps.clock.after(limits.waitingMsMax, () => {
+      entry.flushed = true;
+      this.#wake(entry, 'UnschedulableTimeout');
+    });
+    const helpful = missed.find((change) => this.#helps(change, entry));
+    if (helpful !== undefined) this.#wake(entry, eventLabel(helpful, entry.facts));
   }
 
   /** Something went wrong that only time can mend; try again after the back-off. */
@@ -198,6 +212,7 @@ export class SchedulingQueue {
     if (entry === undefined) return;
     entry.held = true;
     entry.wanted = false;
+    entry.wantedBy = undefined;
   }
 
   /** `retry`: making room failed, so try again whatever has changed. */
@@ -205,14 +220,16 @@ export class SchedulingQueue {
     const entry = this.#entries.get(uid);
     if (entry === undefined) return;
     entry.held = false;
-    if ((entry.wanted || retry) && entry.state === 'waiting') this.#wake(entry, 'Preempted');
+    if ((entry.wanted || retry) && entry.state === 'waiting') {
+      this.#wake(entry, entry.wantedBy ?? 'ForceActivate');
+    }
   }
 
   /** Wakes the waiting pods that the change could help. */
   onChange(change: ClusterChange): void {
     for (const entry of this.#watching) entry.missed?.push(change);
     for (const entry of this.#waiting) {
-      if (this.#helps(change, entry)) this.#wake(entry, change.what);
+      if (this.#helps(change, entry)) this.#wake(entry, eventLabel(change, entry.facts));
     }
   }
 
@@ -238,11 +255,19 @@ export class SchedulingQueue {
       missed: undefined,
       held: false,
       wanted: false,
+      wantedBy: undefined,
+      flushed: false,
       cancelTimer: undefined,
     };
     this.#entries.set(facts.uid, entry);
-    if (heldBack(profile, facts) === undefined) this.#activate(entry, 'PodAdd');
-    else this.#count(entry, 'gated', 'PodAdd');
+    const sinceMs = this.#deps.clock.monotonic();
+    const hold = heldBack(profile, facts);
+    const status = hold === undefined ? 'Success' : 'UnschedulableAndUnresolvable';
+    const seconds = (this.#deps.clock.monotonic() - sinceMs) / 1000;
+    const { metrics } = this.#deps;
+    metrics?.extensionPoint('PreEnqueue', status, profile.schedulerName, seconds);
+    if (hold === undefined) this.#activate(entry, 'UnschedulablePodAdd');
+    else metrics?.queueIncoming('unschedulable', 'UnschedulablePodAdd');
   }
 
   #helps(change: ClusterChange, { facts, profile, rejectedBy }: Entry): boolean {
@@ -255,6 +280,7 @@ export class SchedulingQueue {
   #wake(entry: Entry, event: string): void {
     if (entry.held) {
       entry.wanted = true;
+      entry.wantedBy ??= event;
       return;
     }
     this.#leave(entry);
@@ -265,7 +291,7 @@ export class SchedulingQueue {
     }
     entry.state = 'backoff';
     this.#backoff.add(entry);
-    this.#count(entry, 'backoff', event);
+    this.#deps.metrics?.queueIncoming('backoff', event);
     entry.cancelTimer = this.#deps.clock.after(delayMs, () => {
       this.#leave(entry);
       this.#activate(entry, 'BackoffComplete');
@@ -274,7 +300,7 @@ export class SchedulingQueue {
 
   #activate(entry: Entry, event: string): void {
     entry.state = 'active';
-    this.#count(entry, 'active', event);
+    this.#deps.metrics?.queueIncoming('active', event);
     if (this.#taker !== undefined) {
       this.#taker(entry);
       return;
@@ -311,6 +337,7 @@ export class SchedulingQueue {
       if (entry.failed) continue;
       if (first === undefined || entry.backoffUntilMs < first.backoffUntilMs) first = entry;
     }
+    if (first !== undefined) this.#deps.metrics?.queueIncoming('active', 'PopFromBackoffQ');
     return first;
   }
 
@@ -318,16 +345,12 @@ export class SchedulingQueue {
     this.#leave(entry);
     entry.state = 'taken';
     entry.attempts += 1;
-    const { facts, profile, attempts, sinceMs } = entry;
-    return { facts, profile, attempts, sinceMs };
+    const { facts, profile, attempts, sinceMs, flushed } = entry;
+    return { facts, profile, attempts, sinceMs, flushed };
   }
 
   #backoffMs({ attempts }: Entry): number {
     return backoffMs(attempts, this.#options);
-  }
-
-  #count(_: Entry, queue: string, event: string): void {
-    this.#deps.metrics?.queueIncoming(queue, event);
   }
 }
 

@@ -83,17 +83,14 @@ export async function runScheduler(deps: SchedulerDeps, options: SchedulerOption
   const factInformers = new FactInformers(deps.informers, listener, options.signal);
   const cluster = new Cluster(factInformers.facts);
   using queue = new SchedulingQueue({ ...deps, cluster, metrics }, options.queue ?? queueDefaults);
-  const cycle = new SchedulingCycle({ cluster, random: deps.random });
-  metrics.watch(() => {
-    const { active, backoff, waiting: unschedulable, gated } = queue.counts;
-    const pending = { active, backoff, unschedulable, gated };
-    return { pending, cache: cluster.sizes, turnedAway: queue.turnedAway };
-  });
+  const meter = metrics.meter(deps.clock);
+  const cycle = new SchedulingCycle({ cluster, random: deps.random, meter });
 
   const { signal } = options;
-  followNodes(nodeInformer, { cluster, queue, signal });
+  const followers = { cluster, queue, signal, metrics, clock: deps.clock };
+  followNodes(nodeInformer, followers);
   await Promise.all([nodeInformer.synced(options), factInformers.synced()]);
-  followPods(podInformer, { cluster, queue, signal, profiles });
+  followPods(podInformer, { ...followers, profiles });
   await podInformer.synced(options);
 
   const scope = new Scope(signal);
@@ -109,10 +106,16 @@ export async function runScheduler(deps: SchedulerDeps, options: SchedulerOption
   const { facts } = cluster;
   const { bindTimeoutMs = stepDefaults.bindTimeoutMs } = options;
   const { deviceTimeoutMs = stepDefaults.deviceTimeoutMs } = options;
-  const devices = new DeviceWriter(deps);
+  const devices = new DeviceWriter({ ...deps, metrics });
   const steps = new StepPerformer({ ...deps, facts, devices }, { bindTimeoutMs, deviceTimeoutMs });
   const extenders = await openExtenders(deps, options.extenders ?? []);
   const binder = new Binder({ ...shared, reporter, steps, extensions, extenders });
+  metrics.watch(() => {
+    const { active, backoff, waiting: unschedulable, gated, taken } = queue.counts;
+    const pending = { active, backoff, unschedulable, gated };
+    const { turnedAway } = queue;
+    return { pending, cache: cluster.sizes, turnedAway, binding: binder.inFlight, taken };
+  });
   const preemptor = new Preemptor({ ...shared, reporter, binder });
   const attempts = new Attempts({
     ...shared,

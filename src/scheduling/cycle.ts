@@ -12,6 +12,7 @@ import type { Random } from '#kit/random.ts';
 import type { Cluster } from './cluster.ts';
 import type { FitFailure } from './fit-failure.ts';
 import { type Objection, prepare, scoreNodes, type Trial } from './framework.ts';
+import { type CycleMeter, Metered, sampleEvery } from './metered.ts';
 import type { NodeInfo } from './node-info.ts';
 import type { BindStep } from './plugin.ts';
 import type { PodFacts } from './pod-facts.ts';
@@ -38,11 +39,19 @@ export interface Feasible {
 export class SchedulingCycle {
   readonly #cluster: Cluster;
   readonly #random: Random;
+  readonly #meter: CycleMeter | undefined;
+  #metered: Metered | undefined;
+  #decisions = 0;
   #start = 0;
 
-  constructor(deps: { readonly cluster: Cluster; readonly random: Random }) {
+  constructor(deps: {
+    readonly cluster: Cluster;
+    readonly random: Random;
+    readonly meter?: CycleMeter | undefined;
+  }) {
     this.#cluster = deps.cluster;
     this.#random = deps.random;
+    this.#meter = deps.meter;
   }
 
   decide(pod: PodFacts, profile: Profile): Decision {
@@ -65,7 +74,15 @@ export class SchedulingCycle {
     const objections = new Map<string, Objection>();
     const nothing = { nodeCount, objections, narrowedBy: [] };
     if (nodeCount === 0) return { do: 'reject', failure: nothing, trial: undefined };
-    const prepared = prepare(profile, pod, this.#cluster);
+    const sampled = this.#decisions++ % sampleEvery === 0;
+    const { schedulerName } = profile;
+    const metered =
+      this.#meter === undefined ? undefined : new Metered(this.#meter, schedulerName, { sampled });
+    this.#metered = metered;
+    const sinceMs = metered?.now() ?? 0;
+    const prepared = prepare(profile, pod, this.#cluster, metered);
+    const statuses = { ask: 'Success', reject: 'Unschedulable', fail: 'Error' } as const;
+    metered?.point('PreFilter', statuses[prepared.do], sinceMs);
     if (prepared.do !== 'reject') return prepared;
     return { do: 'reject', failure: { ...nothing, whole: prepared }, trial: undefined };
   }
@@ -80,7 +97,16 @@ export class SchedulingCycle {
    * Enough nodes that pass; where the pod is nominated to a node that passes, that one alone. Where
    * one passes, why others do not is only told if it is to be `explained`.
    */
-  feasible(
+  feasible(trial: Trial, profile: Profile, options: { readonly explained: boolean }): Feasible {
+    const sinceMs = this.#metered?.now() ?? 0;
+    const found = this.#feasible(trial, profile, options);
+    trial.tellAsked();
+    const status = found.fault === undefined ? 'Success' : 'Error';
+    this.#metered?.point('Filter', status, sinceMs);
+    return found;
+  }
+
+  #feasible(
     trial: Trial,
     profile: Profile,
     { explained }: { readonly explained: boolean },
@@ -126,7 +152,8 @@ export class SchedulingCycle {
     const [first] = nodes;
     if (first === undefined) throw new Error('there is at least one node to choose from');
     if (nodes.length === 1) return first;
-    const scores = scoreNodes(profile, { pod: trial.pod, cluster: this.#cluster }, nodes);
+    const scored = { pod: trial.pod, cluster: this.#cluster, metered: this.#metered };
+    const scores = scoreNodes(profile, scored, nodes);
     let most = Number.NEGATIVE_INFINITY;
     let best: NodeInfo[] = [];
     for (let index = 0; index < nodes.length; index++) {

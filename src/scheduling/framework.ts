@@ -8,8 +8,18 @@
  * `explanation.ts` says why a pod waits; all three ask the same rules.
  */
 import type { Cluster } from './cluster.ts';
+import type { Metered } from './metered.ts';
 import type { NodeInfo } from './node-info.ts';
-import { type BindStep, fits, type NodeFilter, type Rejection, type Verdict } from './plugin.ts';
+import {
+  type BindStep,
+  type Filtering,
+  fits,
+  type NodeFilter,
+  type NodeScorer,
+  type Plugin,
+  type Rejection,
+  type Verdict,
+} from './plugin.ts';
 import type { PodFacts } from './pod-facts.ts';
 import type { Profile } from './profile.ts';
 
@@ -44,14 +54,19 @@ export type Preparation =
   | { readonly do: 'fail'; readonly message: string };
 
 /** All rules that have something to say about the pod, ready to be asked. */
-export function prepare(profile: Profile, pod: PodFacts, cluster: Cluster): Preparation {
+export function prepare(
+  profile: Profile,
+  pod: PodFacts,
+  cluster: Cluster,
+  metered?: Metered,
+): Preparation {
   const active: ActiveFilter[] = [];
   const narrowedBy: string[] = [];
   let onlyNodes: ReadonlySet<string> | undefined;
   let turnedAway: Extract<Preparation, { do: 'reject' }> | undefined;
   let devicesAsked = false;
   for (const plugin of profile.filters) {
-    const filtering = plugin.filter?.(pod, cluster);
+    const filtering = askOnce(plugin, { pod, cluster, metered });
     if (plugin.name === 'DynamicResources') devicesAsked = true;
     switch (filtering?.do) {
       case 'ask':
@@ -74,7 +89,29 @@ export function prepare(profile: Profile, pod: PodFacts, cluster: Cluster): Prep
     }
   }
   if (turnedAway !== undefined) return turnedAway;
-  return { do: 'ask', trial: new Trial({ pod, cluster, active, onlyNodes, narrowedBy }) };
+  return { do: 'ask', trial: new Trial({ pod, cluster, active, onlyNodes, narrowedBy, metered }) };
+}
+
+function askOnce(
+  { name, filter }: Plugin,
+  {
+    pod,
+    cluster,
+    metered,
+  }: {
+    readonly pod: PodFacts;
+    readonly cluster: Cluster;
+    readonly metered: Metered | undefined;
+  },
+): Filtering | undefined {
+  if (metered === undefined) return filter?.(pod, cluster);
+  const sinceMs = metered.sampled ? metered.now() : 0;
+  const filtering = filter?.(pod, cluster);
+  if (filtering === undefined || filtering.do === 'skip') return filtering;
+  metered.evaluated(name, 'PreFilter');
+  const statuses = { ask: 'Success', reject: 'Unschedulable', fail: 'Error' } as const;
+  if (metered.sampled) metered.plugin(name, 'PreFilter', statuses[filtering.do], sinceMs);
+  return filtering;
 }
 
 function nowhere(narrowedBy: readonly string[]): Preparation {
@@ -93,6 +130,7 @@ interface TrialParts {
   readonly active: readonly ActiveFilter[];
   readonly onlyNodes: ReadonlySet<string> | undefined;
   readonly narrowedBy: readonly string[];
+  readonly metered: Metered | undefined;
 }
 
 /** The rules, ready for one pod. */
@@ -105,13 +143,18 @@ export class Trial {
   readonly #active: readonly ActiveFilter[];
   /** Those that count pods and must hear of each that comes or goes. */
   readonly #counting: readonly NodeFilter[];
+  readonly #metered: Metered | undefined;
+  /** How often each of the rules was asked. */
+  readonly #asked: Uint32Array;
 
-  constructor({ pod, cluster, active, onlyNodes, narrowedBy }: TrialParts) {
+  constructor({ pod, cluster, active, onlyNodes, narrowedBy, metered }: TrialParts) {
     this.pod = pod;
     this.onlyNodes = onlyNodes;
     this.narrowedBy = narrowedBy;
     this.#cluster = cluster;
     this.#active = active;
+    this.#metered = metered;
+    this.#asked = new Uint32Array(active.length);
     this.#counting = active
       .map(({ filter }) => filter)
       .filter(({ podCounted }) => podCounted !== undefined);
@@ -174,34 +217,96 @@ export class Trial {
     for (const filter of this.#counting) filter.podCounted?.(pod, node, -1);
   }
 
+  /** Tells how often rules have been asked since the last time. */
+  tellAsked(): void {
+    this.#active.forEach(({ plugin }, index) => {
+      this.#metered?.evaluated(plugin, 'Filter', this.#asked[index]);
+    });
+    this.#asked.fill(0);
+  }
+
   #first(node: NodeInfo): Objection | undefined {
-    for (const { plugin, filter } of this.#active) {
-      const verdict: Verdict = filter.check(node);
-      if (verdict !== fits && !verdict.fits) return { plugin, verdict };
+    if (this.#metered?.nextNode()) return this.#firstTimed(node, this.#metered);
+    for (let index = 0; index < this.#active.length; index++) {
+      const rule = this.#active[index];
+      if (rule === undefined) continue;
+      this.#asked[index] = (this.#asked[index] ?? 0) + 1;
+      const verdict: Verdict = rule.filter.check(node);
+      if (verdict !== fits && !verdict.fits) return { plugin: rule.plugin, verdict };
+    }
+    return undefined;
+  }
+
+  #firstTimed(node: NodeInfo, metered: Metered): Objection | undefined {
+    for (const [index, { plugin, filter }] of this.#active.entries()) {
+      this.#asked[index] = (this.#asked[index] ?? 0) + 1;
+      const sinceMs = metered.now();
+      const verdict = filter.check(node);
+      metered.plugin(plugin, 'Filter', verdict.fits ? 'Success' : 'Unschedulable', sinceMs);
+      if (!verdict.fits) return { plugin, verdict };
     }
     return undefined;
   }
 }
 
+interface Scored {
+  readonly pod: PodFacts;
+  readonly cluster: Cluster;
+  readonly metered?: Metered | undefined;
+}
+
 /** Weighted sum of all scores for each node, in the order given. */
 export function scoreNodes(
   profile: Profile,
-  { pod, cluster }: { readonly pod: PodFacts; readonly cluster: Cluster },
+  { pod, cluster, metered }: Scored,
   nodes: readonly NodeInfo[],
 ): Float64Array {
   const totals = new Float64Array(nodes.length);
   const scores = new Float64Array(nodes.length);
-  for (const { plugin, weight } of profile.scorers) {
+  const startedMs = metered?.now() ?? 0;
+  const ready = profile.scorers.flatMap(({ plugin, weight }) => {
+    const sinceMs = metered?.sampled ? metered.now() : 0;
     const scorer = plugin.score?.(pod, cluster, nodes);
-    if (scorer === undefined) continue;
+    if (scorer === undefined) return [];
+    if (metered?.sampled) metered.plugin(plugin.name, 'PreScore', 'Success', sinceMs);
+    metered?.evaluated(plugin.name, 'PreScore');
+    return [{ name: plugin.name, scorer, weight }];
+  });
+  metered?.point('PreScore', 'Success', startedMs);
+  const scoringMs = metered?.now() ?? 0;
+  for (const { name, scorer, weight } of ready) {
+    const sinceMs = metered?.sampled ? metered.now() : 0;
     for (let index = 0; index < nodes.length; index++) {
       const node = nodes[index];
       if (node !== undefined) scores[index] = scorer.score(node);
     }
-    scorer.normalize?.(scores, nodes);
+    if (metered?.sampled) metered.plugin(name, 'Score', 'Success', sinceMs);
+    metered?.evaluated(name, 'Score', nodes.length);
+    normalize(scorer, { name, scores, nodes, metered });
     for (let index = 0; index < totals.length; index++) {
       totals[index] = (totals[index] ?? 0) + weight * (scores[index] ?? 0);
     }
   }
+  metered?.point('Score', 'Success', scoringMs);
   return totals;
+}
+
+function normalize(
+  scorer: NodeScorer,
+  {
+    name,
+    scores,
+    nodes,
+    metered,
+  }: {
+    readonly name: string;
+    readonly scores: Float64Array;
+    readonly nodes: readonly NodeInfo[];
+    readonly metered: Metered | undefined;
+  },
+): void {
+  if (scorer.normalize === undefined) return;
+  const sinceMs = metered?.sampled ? metered.now() : 0;
+  scorer.normalize(scores, nodes);
+  if (metered?.sampled) metered.plugin(name, 'ScoreExtensionNormalize', 'Success', sinceMs);
 }

@@ -174,7 +174,12 @@ export type ClusterChange =
   /** The waiting pod itself was changed. */
   | { readonly what: 'podChanged'; readonly old: PodFacts }
   /** Something else that rules look at came or changed; `key` is `namespace/name` or `name`. */
-  | { readonly what: 'fact'; readonly kind: FactKind; readonly key: string };
+  | {
+      readonly what: 'fact';
+      readonly kind: FactKind;
+      readonly key: string;
+      readonly action?: 'Add' | 'Update' | 'Delete' | undefined;
+    };
 
 /** A budget that protects pods, as far as preemption minds it. */
 export interface Budget {

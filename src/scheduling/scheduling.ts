@@ -19,6 +19,7 @@ export {
 export { type Facts, factsOf, type Reader, readerOf } from './facts.ts';
 export { type FitFailure, fitMessage, rejectingPlugins } from './fit-failure.ts';
 export { type Objection, prepare, scoreNodes, type Trial } from './framework.ts';
+export type { CycleMeter, PointStatus } from './metered.ts';
 export { NodeInfo } from './node-info.ts';
 /** For the pods of DaemonSets, which choose their nodes by the same rules. */
 export { matchesChoice as matchesRequired } from './node-selector.ts';
