@@ -21,7 +21,7 @@ import type { Level } from './kit/log.ts';
 const version = '0.1.0';
 
 /** Programs that a containerd node drives. */
-const nodePrograms = ['containerd', 'ctr', 'runc', 'nft', 'conntrack', 'ip', 'nsenter', 'mount'];
+const nodePrograms = ['containerd', 'ctr', 'runc', 'nft', 'conntrack', 'ip', 'perl', 'mount'];
 
 export async function main(args: readonly string[]): Promise<void> {
   try {

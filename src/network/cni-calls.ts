@@ -2,8 +2,9 @@
  * What a CNI call does on this machine: take an address and make the pod's link, or undo both.
  *
  * The kernel is told by the plugin that the runtime has started for the call anyway (`netlink.ts`),
- * on the node and inside the pod's namespace: no program is started for it. Calls for the same container wait for each other, whatever order the runtime sends them in;
- * adding what is there and deleting what is gone both succeed. `cni-server.ts` calls this.
+ * on the node and inside the pod's namespace: no program is started for it. Calls for the same
+ * container wait for each other, whatever order the runtime sends them in; adding what is there and
+ * deleting what is gone both succeed. `cni-server.ts` calls this.
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import type { Logger } from '#kit/log.ts';

@@ -2,8 +2,8 @@
  * The pod network of one node: every pod has an address of its own, reachable from every other pod
  * and from the node, without bridges and without address translation inside the cluster.
  *
- *     runtime ──exec──► cni-plugin ──socket──► cni-server ──► cni-calls ──► ip, nsenter
- *                                                 pod-link (text) ┘  └ address-pool (files)
+ *     runtime ──exec──► cni-plugin ◄──socket──► cni-server ──► cni-calls ──► address-pool (files)
+ *                            └──► kernel                  pod-link (messages) ┘
  *
  * The node process runs this beside the kubelet. Pods never depend on it once they are connected:
  * their links, routes and rules live in the kernel. Service addresses are the proxy's business.

@@ -37,7 +37,7 @@ export function parseLogLine(line: Buffer): LogRecord | undefined {
   return { time, stream, isPartial, content: line.subarray(contentStart) };
 }
 
-/** Without making strings or buffers: logs are long. `end` is that of the line, without its break. */
+/** Without making strings or buffers: logs are long. The line break is at `end`. */
 export function findRecord(bytes: Buffer, start: number, end: number): RecordPlace | undefined {
   const usual = start + usualTimeLength;
   const timeEnd = bytes[usual] === space ? usual : bytes.indexOf(space, start);
