@@ -232,9 +232,17 @@ class NodeLifecycleController {
       const zone = zones.get(zoneOf(node)) ?? { nodes: 0, unhealthy: 0 };
       zones.set(zoneOf(node), zone);
       zone.nodes += 1;
-      if (readyStatus(node) !== 'True') zone.unhealthy += 1;
+      if (this.#isAway(node)) zone.unhealthy += 1;
     }
     return zones;
+  }
+
+  /** Or will be said to be, as soon as that is written. */
+  #isAway(node: Node): boolean {
+    if (readyStatus(node) !== 'True') return true;
+    const now = this.#deps.clock.monotonic();
+    const heardMs = this.#heardMs.get(nameOf(node)) ?? now;
+    return deadlineMs(node, heardMs, this.#settings) <= now;
   }
 
   #heard(name: string): void {
