@@ -12,9 +12,9 @@ import type { KubeObject } from '#api/object.ts';
 import { formatTime } from '#kit/clock.ts';
 import type { Identity } from '#kit/transport.ts';
 import type { FlowSchema } from '#resources/types/flowcontrol-v1.ts';
-import { StoreUnavailable } from '#store';
+import { type Entry, StoreUnavailable } from '#store';
 import type { Parts } from '../parts.ts';
-import { decodeEntry, keyOf, prefixOf } from '../registry.ts';
+import { decodeEntry, keyOf, prefixOf, textOf } from '../registry.ts';
 import { createObject } from '../verbs/create.ts';
 import { removeEntry } from '../verbs/remove.ts';
 import { changeObject } from '../verbs/update.ts';
@@ -113,6 +113,7 @@ async function ensure(parts: Parts, wanted: Wanted): Promise<void> {
   const { name = '', namespace = '' } = object.metadata;
   const key = keyOf(served.resource, namespace, name);
   const entry = parts.store.get(key);
+  if (entry !== undefined && holds(entry, object)) return;
   try {
     if (entry !== undefined) {
       const next = plan(decodeEntry(entry), object);
@@ -135,6 +136,20 @@ async function ensure(parts: Parts, wanted: Wanted): Promise<void> {
     if (!isLost(error)) throw error;
     parts.log.warn('a default object was not written', { key, error });
   }
+}
+
+/**
+ * Whether what is stored has all of this, word for word: as it was made, most likely. Looks at the
+ * text alone, so that a start that finds everything in its place costs little memory.
+ */
+function holds({ value }: Entry, { metadata, ...rest }: KubeObject): boolean {
+  const text = textOf(value);
+  const { kind: _kind, apiVersion: _version, ...fields } = rest;
+  const wanted = Object.entries({ ...metadata.labels, ...metadata.annotations, ...fields });
+  if (!('aggregationRule' in fields) && text.includes('"aggregationRule"')) return false;
+  return wanted.every(([key, shall]) =>
+    text.includes(`${JSON.stringify(key)}:${JSON.stringify(shall)}`),
+  );
 }
 
 async function ensureFlow(parts: Parts, pause: () => Promise<void>): Promise<void> {

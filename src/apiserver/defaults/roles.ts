@@ -48,31 +48,32 @@ interface BindingLine {
   readonly subjects: readonly string[];
 }
 
-interface Table {
-  readonly clusterRoles: readonly RoleLine[];
-  readonly clusterRoleBindings: readonly BindingLine[];
-  readonly roles: readonly RoleLine[];
-  readonly roleBindings: readonly BindingLine[];
-}
+/** Which of its lists a line of the table is in → what it becomes. */
+const sections = {
+  clusterRoles: { plural: 'clusterroles', kind: 'ClusterRole' },
+  clusterRoleBindings: { plural: 'clusterrolebindings', kind: 'ClusterRoleBinding' },
+  roles: { plural: 'roles', kind: 'Role' },
+  roleBindings: { plural: 'rolebindings', kind: 'RoleBinding' },
+} as const;
 
-/** In the order in which they are made: roles before what binds them. */
-export function defaultRoles(): readonly DefaultObject[] {
+/**
+ * In the order in which they are made: roles before what binds them. A line is read when its turn
+ * comes, so that a start holds one object at a time.
+ */
+export function* defaultRoles(): Generator<DefaultObject> {
   const text = readFileSync(new URL('roles.json', import.meta.url), 'utf8');
-  // Written by hand and proven by a test.
-  const table = JSON.parse(text) as Table;
-  const { clusterRoles, clusterRoleBindings, roles, roleBindings } = table;
-  return [
-    ...clusterRoles.map((line): DefaultObject => {
-      return { plural: 'clusterroles', object: roleOf('ClusterRole', line) };
-    }),
-    ...clusterRoleBindings.map((line): DefaultObject => {
-      return { plural: 'clusterrolebindings', object: bindingOf('ClusterRoleBinding', line) };
-    }),
-    ...roles.map((line): DefaultObject => ({ plural: 'roles', object: roleOf('Role', line) })),
-    ...roleBindings.map((line): DefaultObject => {
-      return { plural: 'rolebindings', object: bindingOf('RoleBinding', line) };
-    }),
-  ];
+  let section: (typeof sections)[keyof typeof sections] = sections.clusterRoles;
+  for (const line of text.split('\n')) {
+    const [, name] = /^"(\w+)": \[$/.exec(line) ?? [];
+    // The names of the lists are those of the sections; a test reads them all.
+    if (name !== undefined) section = sections[name as keyof typeof sections];
+    if (!line.startsWith('{"')) continue;
+    const { plural, kind } = section;
+    // Written by hand and proven by a test.
+    const read = JSON.parse(line.replace(/,$/, '')) as RoleLine & BindingLine;
+    const isRole = kind === 'ClusterRole' || kind === 'Role';
+    yield { plural, object: isRole ? roleOf(kind, read) : bindingOf(kind, read) };
+  }
 }
 
 function metadataOf({ name, namespace }: RoleLine | BindingLine, more: object = {}) {
