@@ -160,9 +160,6 @@ test('flags that are gone are refused, whatever their dashes look like', () => {
   const rest = 'of these the flags for images and dead containers are left';
   superseded('POD-263', { by: 'v1.13', now: rest });
   gone('dynamic-config-dir');
-  for (const row of ['272', '273', '274', '276', '277', '278', '279', '280']) {
-    superseded(`POD-${row}`, { by: 'v1.24', now: 'a kubelet is configured by its own files' });
-  }
   gone('experimental-allowed-unsafe-sysctls');
   superseded('POD-147', { by: 'v1.11', now: 'the same under the name --allowed-unsafe-sysctls' });
   gone('allow-privileged');

@@ -7,7 +7,7 @@
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,6 +20,8 @@ const clock = systemClock();
 const never = new AbortController().signal;
 
 export interface ClusterProcessOptions {
+  /** YAML, for `--kubelet-config`. */
+  readonly kubeletConfiguration?: string;
   /** Further flags of `coracle up`. */
   readonly flags?: readonly string[];
   /** Instead of the folder with all example images: the fewer, the sooner it is ready. */
@@ -42,7 +44,10 @@ export class ClusterProcess {
     this.folder = mkdtempSync(join(tmpdir(), 'coracle-e2e-'));
     this.dataDir = join(this.folder, 'data');
     this.apiPort = apiPort;
-    this.#flags = options.flags ?? [];
+    const kubelet = join(this.folder, 'kubelet.yaml');
+    const { flags = [], kubeletConfiguration: text } = options;
+    if (text !== undefined) writeFileSync(kubelet, text);
+    this.#flags = text === undefined ? flags : [...flags, '--kubelet-config', kubelet];
     this.#launcher = options.launcher ?? [];
     this.#imagesFolder = options.imagesFolder;
   }

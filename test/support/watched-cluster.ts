@@ -46,6 +46,14 @@ export interface Manifest {
 const untilMs = 60_000;
 const never = new AbortController().signal;
 
+/** Of the node: what walkthroughs need besides the defaults. */
+const kubeletConfiguration = `
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+allowedUnsafeSysctls: ['kernel.msg*']
+kubeReserved: { memory: 50Mi }
+`;
+
 export class WatchedCluster implements AsyncDisposable {
   readonly cluster: ClusterProcess;
   readonly nodeName: string;
@@ -67,7 +75,7 @@ export class WatchedCluster implements AsyncDisposable {
   }
 
   static async open(): Promise<WatchedCluster> {
-    const cluster = await ClusterProcess.open();
+    const cluster = await ClusterProcess.open({ kubeletConfiguration });
     try {
       await cluster.up({ limitMs: 60_000 });
       const node = await cluster.kubectl(

@@ -207,8 +207,9 @@ export const resources: Walkthroughs = {
     const { capacity, allocatable, addresses } = node.status;
     assert.equal(capacity.pods, '110');
     const bytes = (text: string): number => Number.parseInt(text, 10) * 1024;
-    const hard = 100 * 1024 * 1024;
-    assert.equal(bytes(capacity.memory) - bytes(allocatable.memory), hard);
+    // What pods are evicted for, and what the node's file reserves.
+    const withheld = (100 + 50) * 1024 * 1024;
+    assert.equal(bytes(capacity.memory) - bytes(allocatable.memory), withheld);
     assert.equal(capacity.cpu, allocatable.cpu);
     const ofType = (wanted: string) =>
       addresses.find(({ type }: { readonly type: string }) => type === wanted)?.address;
@@ -253,7 +254,8 @@ export const resources: Walkthroughs = {
         { name: 'net.ipv4.ip_local_port_range', value: '40000 50000' },
         { name: 'net.ipv4.tcp_syncookies', value: '0' },
       ]),
-      pod('unsafe-sysctls', [{ name: 'kernel.msgmax', value: '65536' }]),
+      pod('unsafe-sysctls', [{ name: 'kernel.sem', value: '250 32000 100 128' }]),
+      pod('allowed-sysctls', [{ name: 'kernel.msgmax', value: '65536' }]),
       pod('node-sysctls', [{ name: 'vm.swappiness', value: '10' }]),
     );
     await walk.untilReady('safe-sysctls');
@@ -275,8 +277,12 @@ export const resources: Walkthroughs = {
       );
       assert.equal(text, '1\n40000\t50000\n0\n');
     }
+    await walk.untilReady('allowed-sysctls');
+    const [file, container] = ['/proc/sys/kernel/msgmax', ['-c', 'main']];
+    const allowed = ['exec', 'allowed-sysctls', ...container, '--', 'cat', file];
+    assert.equal(await walk.kubectl(...allowed), '65536\n');
     for (const [name, setting] of [
-      ['unsafe-sysctls', 'kernel.msgmax'],
+      ['unsafe-sysctls', 'kernel.sem'],
       ['node-sysctls', 'vm.swappiness'],
     ]) {
       const { status } = await walk.untilEnded(name ?? '');
