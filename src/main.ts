@@ -11,7 +11,7 @@ import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { AgentFlags } from './cluster/agent-config.ts';
 import type { Progress } from './cluster/cluster.ts';
-import type { InstallFlags, TokenAction } from './cluster/command-line.ts';
+import type { Commands, InstallFlags, TokenAction } from './cluster/command-line.ts';
 import type { ClusterConfig, Flags, Machine } from './cluster/config.ts';
 import type { HollowFlags } from './cluster/hollow-settings.ts';
 import type { SchedulerFlags } from './cluster/scheduler-command.ts';
@@ -41,7 +41,7 @@ export async function main(args: readonly string[]): Promise<void> {
 async function runCommandLine(args: readonly string[]): Promise<void> {
   const { openCommandLine } = await import('./cluster/command-line.ts');
   const { withDashes } = await import('./cluster/kubelet-flags.ts');
-  await openCommandLine({
+  const commands: Commands = {
     version,
     up: (flags) => up(flags),
     server: (flags) => up({ ...flags, node: flags.node ?? 'none' }),
@@ -80,7 +80,9 @@ async function runCommandLine(args: readonly string[]): Promise<void> {
       (await import('./cluster/image-command.ts')).load(await settings(flags), files),
     imageList: async (flags) =>
       (await import('./cluster/image-command.ts')).list(await settings(flags)),
-  }).parseAsync([...(args[0] === 'kubelet' ? withDashes(args) : args)], { from: 'user' });
+  };
+  const given = args[0] === 'kubelet' ? withDashes(args) : args;
+  await openCommandLine(commands, given).parseAsync([...given], { from: 'user' });
 }
 
 async function install(flags: InstallFlags, upFlags: readonly string[]): Promise<void> {

@@ -56,15 +56,17 @@ export interface Commands {
   imageList(flags: Flags): Promise<void>;
 }
 
-export function openCommandLine(commands: Commands): Command {
+/** Flags of many are known where `args` has them. */
+export function openCommandLine(commands: Commands, args: readonly string[]): Command {
   const program = new Command('coracle')
     .description('Kubernetes, whole, in TypeScript')
     .version(commands.version)
     .showHelpAfterError();
-  addClusterFlags(program.command('up').description('run a whole cluster on this machine')).action(
-    (flags: Flags) => commands.up(flags),
-  );
-  addClusterFlags(program.command('server').description('run the control plane only')).action(
+  addClusterFlags(
+    program.command('up').description('run a whole cluster on this machine'),
+    args,
+  ).action((flags: Flags) => commands.up(flags));
+  addClusterFlags(program.command('server').description('run the control plane only'), args).action(
     (flags: Flags) => commands.server(flags),
   );
   addAgentFlags(
@@ -130,7 +132,7 @@ export function openCommandLine(commands: Commands): Command {
 
 /** The same text that `up` would be given, read in the same way. */
 export function readUpFlags(args: readonly string[]): Flags {
-  const command = addClusterFlags(new Command('up')).showHelpAfterError();
+  const command = addClusterFlags(new Command('up'), args).showHelpAfterError();
   return command.parse([...args], { from: 'user' }).opts();
 }
 
@@ -142,8 +144,8 @@ function addDataDir(command: Command): Command {
   return command.option('--data-dir <dir>', 'where the cluster keeps everything');
 }
 
-function addClusterFlags(command: Command): Command {
-  return addServerFlags(addDataDir(command))
+function addClusterFlags(command: Command, args: readonly string[]): Command {
+  return addServerFlags(addDataDir(command), args)
     .option('--api-port <port>', 'port of the API server (default 6443)')
     .option('--bind-address <address>', 'address it listens on (default 0.0.0.0)')
     .option('--store <store>', 'sqlite or memory (default sqlite)')

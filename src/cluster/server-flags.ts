@@ -5,7 +5,7 @@
  * others are accepted, and told of in the log.
  */
 import { type Command, Option } from '#kit/command-line.ts';
-import type { FlagSort, FlagTable } from './flag-values.ts';
+import type { FlagSort } from './flag-values.ts';
 
 /** In the help; all others are known without standing there. */
 const help: Readonly<Record<string, string>> = {
@@ -89,19 +89,19 @@ const bySort: Readonly<Record<FlagSort, string>> = {
     max-connection-bytes-per-sec`,
 };
 
-export function serverFlags(): FlagTable {
-  const table: Record<string, FlagSort> = {};
+/** What the value of a flag is; undefined of what is none of these flags. */
+export function serverFlagSort(flag: string): FlagSort | undefined {
   // The keys of the table are the sorts.
-  for (const sort of Object.keys(bySort) as FlagSort[]) {
-    for (const flag of bySort[sort].split(/\s+/)) {
-      if (flag !== '') table[flag] = sort;
-    }
-  }
-  return table;
+  const sorts = Object.keys(bySort) as FlagSort[];
+  return sorts.find((sort) => bySort[sort].split(/\s+/).includes(flag));
 }
 
-export function addServerFlags(command: Command): Command {
-  for (const [flag, sort] of Object.entries(serverFlags())) {
+/** Those of the help, and of the others only those that are given: they are many. */
+export function addServerFlags(command: Command, args: readonly string[]): Command {
+  const given = args.map((arg) => /^--([^=]+)/.exec(arg)?.[1] ?? '').filter((flag) => flag !== '');
+  for (const flag of new Set([...Object.keys(help), ...given])) {
+    const sort = serverFlagSort(flag);
+    if (sort === undefined) continue;
     // As upstream's: a boolean flag alone means true.
     const value = sort === 'boolean' ? '[bool]' : `<${sort}>`;
     const option = new Option(`--${flag} ${value}`, help[flag] ?? '');

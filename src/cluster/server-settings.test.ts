@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { superseded } from '#test/covers.ts';
 import { readUpFlags } from './command-line.ts';
 import { type Machine, readConfig } from './config.ts';
-import { serverFlags } from './server-flags.ts';
+import { serverFlagSort } from './server-flags.ts';
 
 const machine: Machine = { isRoot: true, platform: 'linux', missing: [] };
 const read = (...args: string[]) => readConfig(readUpFlags(args), machine);
@@ -104,7 +104,6 @@ test('listen and advertised addresses are chosen by flags, on one port that spea
     [bindAddress, apiPort, server.advertiseAddress],
     ['127.0.0.1', 8888, '192.0.2.5'],
   );
-  const flags = serverFlags();
   for (const gone of [
     'port',
     'address',
@@ -112,6 +111,6 @@ test('listen and advertised addresses are chosen by flags, on one port that spea
     'insecure-port',
     'kubelet-port',
   ]) {
-    assert.equal(flags[gone], undefined, gone);
+    assert.equal(serverFlagSort(gone), undefined, gone);
   }
 });

@@ -11,8 +11,8 @@ import { isIP } from 'node:net';
 import { readPlugins } from '#api/admission-plugins.ts';
 import type { ApiServerOptions } from '#apiserver';
 import { ConfigError } from './config-error.ts';
-import { type FlagTexts, FlagValues } from './flag-values.ts';
-import { serverFlags } from './server-flags.ts';
+import { type FlagSort, type FlagTable, type FlagTexts, FlagValues } from './flag-values.ts';
+import { serverFlagSort } from './server-flags.ts';
 import { checkStoreFlags } from './store-flags.ts';
 
 /** Settings of the API server that come from its flags alone. */
@@ -77,7 +77,7 @@ const refused: Readonly<Record<string, string>> = {
 };
 
 export function readServerSettings(texts: FlagTexts): ServerSettings {
-  const values = new FlagValues(serverFlags(), texts);
+  const values = new FlagValues(tableOf(texts), texts);
   for (const [flag, why] of Object.entries(refused)) {
     if (values.text(flag) !== undefined) throw new ConfigError(`--${flag}: ${why}`);
   }
@@ -99,6 +99,17 @@ export function readServerSettings(texts: FlagTexts): ServerSettings {
   const gates = featureGates(values);
   const idle = values.unread.map((flag) => `flag without effect: --${flag}`);
   return { ...settings, notes: [...gates, ...idle] };
+}
+
+/** Those of the flags that are given; other texts are of flags of ours. */
+function tableOf(texts: FlagTexts): FlagTable {
+  const table: Record<string, FlagSort> = {};
+  for (const name of Object.keys(texts)) {
+    const flag = name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    const sort = serverFlagSort(flag);
+    if (sort !== undefined) table[flag] = sort;
+  }
+  return table;
 }
 
 function address(values: FlagValues): string | undefined {
