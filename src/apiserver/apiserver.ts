@@ -5,6 +5,7 @@
 import { defaultPlugins } from '#api/admission-plugins.ts';
 import type { Catalog } from '#api/catalog.ts';
 import type { RuntimeConfig } from '#api/runtime-config.ts';
+import { versionDocument } from '#api/version.ts';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
@@ -23,7 +24,6 @@ import { Discovery } from './discovery/discovery.ts';
 import { Health, type HealthCheck } from './discovery/health.ts';
 import { Metrics } from './discovery/metrics.ts';
 import { OpenApi } from './discovery/openapi.ts';
-import { versionDocument } from './discovery/version.ts';
 import type { HttpServer } from './http.ts';
 import { WatchOutput } from './output/event-encoder.ts';
 import { ProtobufOutput } from './output/protobuf.ts';

@@ -431,6 +431,7 @@ export {
 } from './leader-election.ts';
 export { openPortTransport, servePort } from './port-transport.ts';
 export { type EventText, openRecorder, type Recorder, type RecorderDeps } from './recorder.ts';
+export { RequestFigures } from './request-figures.ts';
 export { objectPath, withQuery } from './request-path.ts';
 export { type ReviewedUser, reviewAccess, reviewToken } from './reviews.ts';
 export { openSeriesRecorder } from './series-recorder.ts';

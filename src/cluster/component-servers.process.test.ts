@@ -3,11 +3,20 @@
  * read them, and that they count what happened.
  */
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { TLSSocket } from 'node:tls';
+import type { Client } from '#client';
+import { systemClock } from '#kit/clock.ts';
+import { silentLog } from '#kit/log.ts';
+import { systemRandom } from '#kit/random.ts';
+import { issueCertificate } from '#kit/x509.ts';
+import { freePort } from '#test/cluster-process.ts';
 import { ServerProcess } from '#test/server-process.ts';
+import { runComponentServers } from './component-servers.ts';
 import type { ClusterState } from './state.ts';
 
 interface Asked {
@@ -85,4 +94,63 @@ test('figures of scheduler and controllers are told to those who may', {
   const controllers = await ask(controllersPort, '/metrics', admin);
   assert.match(controllers.text, /^workqueue_adds_total\{name="serviceaccount"\} [1-9]/m);
   assert.match(controllers.text, /^workqueue_depth\{name="deployment"\} 0$/m);
+  for (const one of [text, controllers.text]) {
+    assert.match(one, /^process_resident_memory_bytes [1-9]\d+$/m);
+    assert.match(one, /^kubernetes_build_info\{git_version="v1\.36/m);
+    const sent = /^rest_client_requests_total\{code="20\d",host="[\w.]+:\d+",method="\w+"\} [1-9]/m;
+    assert.match(one, sent);
+  }
+});
+
+test('a certificate that is renewed is shown to connections from then on', async () => {
+  const random = systemRandom();
+  const clock = systemClock();
+  const validity = { notBeforeMs: clock.now() - 60_000, notAfterMs: clock.now() + 3_600_000 };
+  const ca = issueCertificate({ random }, { commonName: 'ca', role: 'ca', ...validity });
+  const pair = () =>
+    issueCertificate(
+      { random },
+      { commonName: 'one', role: 'server', issuer: ca, ipAddresses: ['127.0.0.1'], ...validity },
+    );
+  const stop = new AbortController();
+  const port = await freePort();
+  let renew: ((next: { cert: string; key: string }) => void) | undefined;
+  const figures = { runs: true, read: async () => '' };
+  const first = pair();
+  const running = runComponentServers(
+    { clock, client: {} as Client, figures, log: silentLog },
+    {
+      ports: { scheduler: port },
+      host: '127.0.0.1',
+      tls: { ...first, ca: ca.cert },
+      onRenewal: (use) => {
+        renew = use;
+      },
+      signal: stop.signal,
+    },
+  );
+  try {
+    const shown = (): Promise<string> => {
+      const { promise, resolve, reject } = Promise.withResolvers<string>();
+      const options = { host: '127.0.0.1', port, path: '/healthz', agent: false, ca: ca.cert };
+      const sent = request(options, (response) => {
+        // A request of HTTPS has a socket of TLS.
+        const { serialNumber } = (response.socket as TLSSocket).getPeerCertificate();
+        response.resume();
+        response.on('end', () => resolve(serialNumber));
+      });
+      sent.once('error', reject);
+      sent.end();
+      return promise;
+    };
+    const serial = (of: { readonly cert: string }) => new X509Certificate(of.cert).serialNumber;
+    while (renew === undefined) await clock.sleep(5, { signal: stop.signal });
+    assert.equal(await shown(), serial(first));
+    const second = pair();
+    renew(second);
+    assert.equal(await shown(), serial(second));
+  } finally {
+    stop.abort(new Error('test is over'));
+    await running;
+  }
 });

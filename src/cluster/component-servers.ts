@@ -6,13 +6,17 @@
  * path: a client certificate of the cluster or a token says who asks, and the API server decides.
  * Under `up` the components live in the worker `control`, which is asked for its text; the servers
  * are on the API server's thread, where TLS is loaded already. A port that is taken costs the
- * figures, not the cluster. A scheduler that runs alone has one of its own.
+ * figures, not the cluster. A scheduler that runs alone has one of its own. Figures of the process
+ * are added to what the component counts. A new certificate is shown to connections from then on.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Server } from 'node:https';
 import type { TLSSocket } from 'node:tls';
+import { buildFigures } from '#api/version.ts';
 import { type Client, type ReviewedUser, reviewAccess, reviewToken } from '#client';
+import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
+import { processFigures } from '#kit/process-figures.ts';
 import type { ControlComponent } from './control-worker.ts';
 
 /** Who counts. */
@@ -22,20 +26,28 @@ export interface Figures {
 }
 
 export interface ComponentServersDeps {
+  readonly clock: Clock;
   /** May review tokens and access. */
   readonly client: Client;
   readonly figures: Figures;
   readonly log: Logger;
 }
 
+interface ServingPair {
+  readonly cert: string;
+  readonly key: string;
+}
+
 export interface ComponentServersOptions {
   /** A component without a port is not served. */
   readonly ports: Readonly<Partial<Record<ControlComponent, number | undefined>>>;
   readonly host: string;
-  /** What the servers show; `ca`: who signs certificates of clients. */
   /** Paths that anybody may read, besides those of health. */
   readonly openPaths?: readonly string[] | undefined;
-  readonly tls: { readonly cert: string; readonly key: string; readonly ca: string | undefined };
+  /** What the servers show; `ca`: who signs certificates of clients. */
+  readonly tls: ServingPair & { readonly ca: string | undefined };
+  /** Calls back with each certificate that comes in the place of the first. */
+  readonly onRenewal?: ((use: (pair: ServingPair) => void) => void) | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -60,6 +72,11 @@ export async function runComponentServers(
     server.unref();
     servers.push(server);
   }
+  const { ca } = options.tls;
+  options.onRenewal?.(({ cert, key }) => {
+    const trust = ca === undefined ? {} : { ca };
+    for (const server of servers) server.setSecureContext({ cert, key, ...trust });
+  });
   await new Promise<void>((resolve) => {
     if (options.signal.aborted) resolve();
     else options.signal.addEventListener('abort', () => resolve(), { once: true });
@@ -84,7 +101,7 @@ function answering(deps: ComponentServersDeps, options: Answering): RequestListe
 }
 
 async function answer(
-  { client, figures }: ComponentServersDeps,
+  { client, clock, figures }: ComponentServersDeps,
   { component, openPaths = [], signal }: Answering,
   request: IncomingMessage,
   response: ServerResponse,
@@ -113,7 +130,8 @@ async function answer(
     return;
   }
   const type = 'text/plain; version=0.0.4; charset=utf-8';
-  response.writeHead(200, { 'Content-Type': type }).end(await figures.read(component));
+  const own = [...processFigures(clock.now()), ...buildFigures()].join('\n');
+  response.writeHead(200, { 'Content-Type': type }).end(`${await figures.read(component)}${own}\n`);
 }
 
 function say(response: ServerResponse, status: number, text: string): void {

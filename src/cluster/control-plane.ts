@@ -15,6 +15,7 @@ import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
+import type { KeyPair } from '#kit/x509.ts';
 import { openCatalog } from '#resources/resources.ts';
 import {
   type Copied,
@@ -105,6 +106,8 @@ export async function openControlPlane(
     },
   );
   const scope = new Scope(new AbortController().signal);
+  /** Who shows the API server's certificate. */
+  const showing = [(pair: KeyPair) => server.useCertificate(pair)];
   const { port } = await server.listen({
     host: config.bindAddress,
     port: state.apiPort,
@@ -122,19 +125,14 @@ export async function openControlPlane(
   scope.spawn((signal) =>
     runComponentServers(
       { ...deps, client: reviewer(server, deps.clock), figures },
-      {
-        ports: { controllers: state.controllersPort, scheduler: state.schedulerPort },
-        host: '127.0.0.1',
-        tls: { ...certificates.apiServer, ca: certificates.ca.cert },
-        signal,
-      },
+      { ...componentServers(options), onRenewal: (use) => showing.push(use), signal },
     ),
   );
   scope.spawn(async (signal) => {
     for (;;) {
       await deps.clock.sleep(renewalIntervalMs, { signal });
       certificates = options.renew();
-      server.useCertificate(certificates.apiServer);
+      for (const use of showing) use(certificates.apiServer);
     }
   });
   spawnStoreWork({ ...deps, store }, { config, encryption, scope });
@@ -158,6 +156,15 @@ export async function openControlPlane(
       await server[Symbol.asyncDispose]();
       await store[Symbol.asyncDispose]();
     },
+  };
+}
+
+/** Where controllers and scheduler are asked, on this machine only. */
+function componentServers({ state, certificates }: ControlPlaneOptions) {
+  return {
+    ports: { controllers: state.controllersPort, scheduler: state.schedulerPort },
+    host: '127.0.0.1',
+    tls: { ...certificates.apiServer, ca: certificates.ca.cert },
   };
 }
 

@@ -5,7 +5,14 @@
  * `control.ts` starts this worker and hands it the ports; it ends when it is told to stop.
  */
 import { isMainThread, type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { type Client, openClient, openInformers, openPortTransport, runAsLeader } from '#client';
+import {
+  type Client,
+  openClient,
+  openInformers,
+  openPortTransport,
+  RequestFigures,
+  runAsLeader,
+} from '#client';
 import { type ControllersDeps, ControllersMetrics, runControllers } from '#controllers';
 import { assert, present } from '#kit/assert.ts';
 import { systemClock } from '#kit/clock.ts';
@@ -82,6 +89,11 @@ export async function runControlWorker(): Promise<void> {
     controllers: new ControllersMetrics({ clock }),
     scheduler: new SchedulerMetrics(),
   };
+  const { host } = new URL(data.joining.server);
+  const requests = {
+    controllers: new RequestFigures({ clock }, { host }),
+    scheduler: new RequestFigures({ clock }, { host }),
+  };
   const onRequest = (request: ControlRequest): void => {
     if (request.do === 'stop') {
       stop.abort(new Error('told to stop'));
@@ -89,14 +101,17 @@ export async function runControlWorker(): Promise<void> {
       parent.off('message', onRequest);
       return;
     }
-    const text = metrics[request.of].format();
+    const text = metrics[request.of].format() + requests[request.of].format();
     parent.postMessage({ id: request.id, text } satisfies ControlMessage);
   };
   parent.on('message', onRequest);
-  const clientOf = (port: MessagePort, userAgent: string): Client =>
-    openClient({ transport: openPortTransport(port), clock, userAgent });
+  const clientOf = (port: MessagePort, userAgent: string, of?: ControlComponent): Client => {
+    const plain = openPortTransport(port);
+    const transport = of === undefined ? plain : requests[of].observed(plain);
+    return openClient({ transport, clock, userAgent });
+  };
 
-  const client = clientOf(data.ports.controllers, 'kube-controller-manager');
+  const client = clientOf(data.ports.controllers, 'kube-controller-manager', 'controllers');
   const informers = openInformers({ client, clock, random, log });
   const scope = new Scope(stop.signal);
   scope.spawn((signal) => informers.run(signal));
@@ -110,7 +125,7 @@ export async function runControlWorker(): Promise<void> {
       : runControllers({ ...controllers, informers }, { ...controlOptions(data), signal }),
   );
   const scheduler: SchedulerDeps = {
-    client: clientOf(data.ports.scheduler, 'kube-scheduler'),
+    client: clientOf(data.ports.scheduler, 'kube-scheduler', 'scheduler'),
     informers,
     clock,
     random,

@@ -7,7 +7,7 @@
  * its own, as with the scheduler (`scheduler-command.ts`).
  */
 import { hostname } from 'node:os';
-import { openClient, openHttpTransport, openInformers, runAsLeader } from '#client';
+import { openClient, openHttpTransport, openInformers, RequestFigures, runAsLeader } from '#client';
 import { ControllersMetrics, runControllers } from '#controllers';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
@@ -31,7 +31,9 @@ export async function controlFor(
 ): Promise<void> {
   const { clock, random, log } = deps;
   const { election, serving } = settings;
-  using transport = openHttpTransport(settings.access);
+  using connection = openHttpTransport(settings.access);
+  const requests = new RequestFigures(deps, new URL(settings.access.server));
+  const transport = requests.observed(connection);
   const client = openClient({ transport, clock, userAgent: 'kube-controller-manager' });
   const metrics = new ControllersMetrics({ clock });
   const identity = `${hostname()}_${nameSuffix(random, 10)}`;
@@ -41,12 +43,12 @@ export async function controlFor(
     log.warn('no such controller here', { name });
   const scope = new Scope(signal);
   if (serving.port !== 0) {
-    const figures = { runs: true, read: () => Promise.resolve(metrics.format()) };
+    const figures = { runs: true, read: async () => metrics.format() + requests.format() };
     const tls = { ...(serving.pair ?? ownCertificate(deps)), ca: serving.clientCA };
     const { address: host, openPaths } = serving;
     scope.spawn((inner) =>
       runComponentServers(
-        { client, figures, log },
+        { ...deps, client, figures },
         { ports: { controllers: serving.port }, host, openPaths, tls, signal: inner },
       ),
     );

@@ -8,7 +8,13 @@
  * a port of its own, with a certificate made at the start.
  */
 import { hostname } from 'node:os';
-import { type HttpTransportOptions, openClient, openHttpTransport, openInformers } from '#client';
+import {
+  type HttpTransportOptions,
+  openClient,
+  openHttpTransport,
+  openInformers,
+  RequestFigures,
+} from '#client';
 import type { Clock } from '#kit/clock.ts';
 import type { Level, Logger } from '#kit/log.ts';
 import { nameSuffix, type Random } from '#kit/random.ts';
@@ -94,7 +100,9 @@ export async function scheduleFor(
 ): Promise<void> {
   const { clock, random, log } = deps;
   const configuration = await readConfiguration(settings.source);
-  using transport = openHttpTransport(settings.access);
+  using connection = openHttpTransport(settings.access);
+  const requests = new RequestFigures(deps, new URL(settings.access.server));
+  const transport = requests.observed(connection);
   const client = openClient({ transport, clock, userAgent: 'kube-scheduler' });
   const metrics = new SchedulerMetrics();
   const identity = `${hostname()}_${nameSuffix(random, 10)}`;
@@ -102,12 +110,12 @@ export async function scheduleFor(
   log.info('scheduling', { server: settings.access.server, identity, lease: election.name });
   const scope = new Scope(signal);
   if (settings.securePort !== 0) {
-    const figures = { runs: true, read: () => Promise.resolve(metrics.format()) };
+    const figures = { runs: true, read: async () => metrics.format() + requests.format() };
     const { bindAddress: host, securePort } = settings;
     const tls = { ...ownCertificate(deps), ca: undefined };
     scope.spawn((inner) =>
       runComponentServers(
-        { client, figures, log },
+        { ...deps, client, figures },
         { ports: { scheduler: securePort }, host, tls, signal: inner },
       ),
     );

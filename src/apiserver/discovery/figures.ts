@@ -2,18 +2,18 @@
  * Figures that need no counting: they are there when somebody asks for `/metrics`. Stored objects
  * by kind, addresses and ports of Services that are taken and free, and the process itself.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { buildFigures } from '#api/version.ts';
+import { processFigures } from '#kit/process-figures.ts';
 import type { Parts } from '../parts.ts';
 import { prefixOf, registryRoot } from '../registry.ts';
 import { isWithin, spanOf } from '../services/addresses.ts';
 import { portPrefix } from '../services/node-ports.ts';
 import { serviceRanges } from '../services/service-allocator.ts';
-import { versionDocument } from './version.ts';
 
 type FigureParts = Pick<Parts, 'store' | 'catalog' | 'clock' | 'options'>;
 
 export function formatFigures(parts: FigureParts): string {
-  const lines = [...objects(parts), ...allocations(parts), ...processFigures(parts.clock.now())];
+  const lines = [...objects(parts), ...allocations(parts), ...ownFigures(parts.clock.now())];
   return lines.map((line) => `${line}\n`).join('');
 }
 
@@ -59,47 +59,10 @@ function* allocations({ store, options }: FigureParts): Iterable<string> {
   yield* gauge(`${name}_available_ports`, 'Ports that are free.', last - first + 1 - ports);
 }
 
-/** What Prometheus expects of any process, and what is particular to Node. */
-function* processFigures(nowMs: number): Iterable<string> {
-  const { user, system } = process.cpuUsage();
-  const seconds = (user + system) / 1e6;
-  yield* family('process_cpu_seconds_total', 'counter', 'Time of processors used.');
-  yield `process_cpu_seconds_total ${seconds}`;
-  const { rss, heapTotal, heapUsed, external } = process.memoryUsage();
-  yield* gauge('process_resident_memory_bytes', 'Memory in use.', rss);
-  yield* kernelFigures();
-  const began = Math.round(nowMs / 1000 - process.uptime());
-  yield* gauge('process_start_time_seconds', 'When the process began, since 1970.', began);
-  yield* gauge('nodejs_heap_size_total_bytes', 'Memory that is kept for objects.', heapTotal);
-  yield* gauge('nodejs_heap_size_used_bytes', 'Memory of objects.', heapUsed);
-  yield* gauge('nodejs_external_memory_bytes', 'Memory that objects refer to.', external);
-  yield* family('nodejs_version_info', 'gauge', 'Which version of Node this runs on.');
-  yield `nodejs_version_info{version="${process.version}"} 1`;
-  const { major, minor, gitVersion, platform } = versionDocument();
-  const labels = `git_version="${gitVersion}",major="${major}",minor="${minor}"`;
-  yield* family('kubernetes_build_info', 'gauge', 'Which version this speaks.');
-  yield `kubernetes_build_info{${labels},platform="${platform}"} 1`;
-}
-
-/** What the kernel says; nothing where there is no /proc. */
-function* kernelFigures(): Iterable<string> {
-  let open: number;
-  let limits: string;
-  let pages: string;
-  try {
-    open = readdirSync('/proc/self/fd').length - 1;
-    limits = readFileSync('/proc/self/limits', 'utf8');
-    pages = readFileSync('/proc/self/stat', 'utf8');
-  } catch {
-    return;
-  }
-  yield* gauge('process_open_fds', 'Files and connections that are open.', open);
-  const most = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
-  if (most !== undefined) yield* gauge('process_max_fds', 'How many may be open.', Number(most));
-  // Behind the name in brackets, which may hold anything; the 23rd field is in bytes.
-  const fields = pages.slice(pages.lastIndexOf(')') + 2).split(' ');
-  const size = Number(fields[20] ?? 0);
-  yield* gauge('process_virtual_memory_bytes', 'Addresses that are mapped.', size);
+/** Of the process, and which version this is. */
+function* ownFigures(nowMs: number): Iterable<string> {
+  yield* processFigures(nowMs);
+  yield* buildFigures();
 }
 
 function* gauge(name: string, help: string, value: number): Iterable<string> {

@@ -3,11 +3,11 @@
  * others check our tokens.
  */
 import { methodNotSupported, unknownResource } from '#api/errors.ts';
+import { versionDocument } from '#api/version.ts';
 import { parseAccept } from '../output/negotiate.ts';
 import type { Parts } from '../parts.ts';
 import type { Answer, Arrival, PathInfo } from '../request.ts';
 import { answerOpenApi } from './openapi-answer.ts';
-import { versionDocument } from './version.ts';
 
 export async function answerPath(
   parts: Parts,

@@ -105,7 +105,7 @@ test('selectors of class and claim choose by driver, attribute and capacity', ()
   const bad = pictureOf([claim('a', asks(1, 'device.'))], slices);
   assert.match(
     bad.why(using('a')),
-    /plugin: claim default\/a: selector #0: CEL compile error: compilation failed: ERROR: <input>:1:8/,
+    /claim default\/a: selector #0: CEL compile error: compilation failed: ERROR: <input>:1:8/,
   );
   const absent = pictureOf([claim('a', asks(1, `device.attributes["${driver}"].x == 1`))], slices);
   assert.match(

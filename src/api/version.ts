@@ -1,6 +1,6 @@
 /**
  * `/version`: which Kubernetes this speaks, and what it is. Clients compare the numbers with their
- * own; people read the rest.
+ * own; people read the rest. The same as a metric, for every component.
  */
 
 export interface VersionDocument {
@@ -28,4 +28,12 @@ export function versionDocument(): VersionDocument {
     compiler: 'node',
     platform: `${platform}/${arch === 'x64' ? 'amd64' : arch}`,
   };
+}
+
+export function* buildFigures(): Iterable<string> {
+  const { major, minor, gitVersion, platform } = versionDocument();
+  const labels = `git_version="${gitVersion}",major="${major}",minor="${minor}"`;
+  yield '# HELP kubernetes_build_info Which version this speaks.';
+  yield '# TYPE kubernetes_build_info gauge';
+  yield `kubernetes_build_info{${labels},platform="${platform}"} 1`;
 }
