@@ -52,6 +52,9 @@ export type NodeReport =
 
 const limits = { restartDelayMs: 500, restartDelayMsMax: 30_000, stopMs: 90_000 } as const;
 
+/** Little of what a node makes lives long: the young need no more room, and would keep it. */
+const nodeFlags = ['--max-semi-space-size=2'];
+
 const entry = fileURLToPath(new URL('../../bin/coracle.js', import.meta.url));
 
 export class NodeProcess {
@@ -82,7 +85,7 @@ export class NodeProcess {
     const logs = join(this.#settings.dataDir, 'logs');
     mkdirSync(logs, { recursive: true });
     const output = openSync(join(logs, 'node.log'), 'a', 0o600);
-    const child = spawn(process.execPath, [entry, 'node-agent'], {
+    const child = spawn(process.execPath, [...nodeFlags, entry, 'node-agent'], {
       stdio: ['ignore', output, output, 'ipc'],
     });
     closeSync(output);
