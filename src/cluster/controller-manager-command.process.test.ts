@@ -16,6 +16,7 @@ import { type ApiPort, openApiPort } from '#test/api-port.ts';
 import { freePort } from '#test/cluster-process.ts';
 import { covers, superseded } from '#test/covers.ts';
 import { ConfigError } from './config.ts';
+import { controllerManagerFlags } from './controller-manager-flags.ts';
 import { readControllerManagerSettings } from './controller-manager-settings.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -108,7 +109,7 @@ const secrets = '/api/v1/namespaces/default/secrets';
 const requests = '/apis/certificates.k8s.io/v1/certificatesigningrequests';
 
 test('the controllers alone do what their flags say', { timeout: 90_000 }, async (t) => {
-  covers('WRK-010', 'WRK-115', 'WRK-120', 'AUT-057');
+  covers('WRK-010', 'WRK-115', 'WRK-120', 'AUT-056', 'AUT-057');
   superseded('WRK-002', {
     by: 'v1.26',
     now: 'all but --logtostderr, which is gone; --cloud-provider knows external alone',
@@ -317,6 +318,10 @@ test('flags that cannot be used are refused in upstream’s words', (t) => {
 });
 
 test('settings are upstream’s if nothing is said, and what is said counts', (t) => {
+  superseded('HPA-022', {
+    by: 'v1.21',
+    now: 'metrics come from the metrics APIs alone, so the flag is gone; --master still goes before --kubeconfig',
+  });
   const folder = mkdtempSync(join(tmpdir(), 'coracle-controllers-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const kubeconfig = join(folder, 'config');
@@ -327,6 +332,9 @@ test('settings are upstream’s if nothing is said, and what is said counts', (t
   );
   const read = (flags: Readonly<Record<string, string | true>>) =>
     readControllerManagerSettings({ kubeconfig, ...flags }, {});
+  assert.ok(!('horizontal-pod-autoscaler-use-rest-clients' in controllerManagerFlags));
+  assert.equal(read({}).access.server, 'https://10.0.0.1');
+  assert.equal(read({ master: 'https://10.0.0.2' }).access.server, 'https://10.0.0.2');
   const plain = read({});
   assert.deepEqual(plain.controllers.controllers, ['*', '-serviceaccount-token-controller']);
   assert.equal(plain.controllers.health.graceMs, 50_000);

@@ -22,7 +22,7 @@ import {
   validatingAdmissionPolicies,
 } from '#resources/kinds.ts';
 import type { CertificateSigningRequest } from '#resources/types/certificates-v1.ts';
-import { superseded } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { openWorld, type World } from './control-world.ts';
 
 const namespace = 'default';
@@ -65,6 +65,7 @@ async function approve(world: World, name: string): Promise<void> {
 const clientUsages = ['digital signature', 'client auth'];
 
 test('a kubelet gets its certificate without being asked; others wait for approval', async (t) => {
+  covers('WRK-009');
   const world = await openWorld(t);
   const node = {
     request: requestFor('/O=system:nodes/CN=system:node:n1'),
@@ -187,6 +188,7 @@ test('bootstrap tokens sign cluster-info while they hold, and are deleted after'
 });
 
 test('a token Secret is filled in, holds, and goes with its account', async (t) => {
+  covers('WRK-121');
   const world = await openWorld(t);
   const { client, signal } = world;
   const account = { namespace, name: 'robot' };
