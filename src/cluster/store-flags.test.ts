@@ -2,12 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { superseded } from '#test/covers.ts';
-import { FlagValues } from './flag-values.ts';
-import { serverFlags } from './server-flags.ts';
-import { checkStoreFlags } from './store-flags.ts';
+import { readServerSettings } from './server-settings.ts';
 
-const check = (texts: Readonly<Record<string, string>>): void =>
-  checkStoreFlags(new FlagValues(serverFlags(), texts));
+const check = (texts: Readonly<Record<string, string>>): void => void readServerSettings(texts);
 
 test('what the store is anyway may be said', () => {
   check({});
