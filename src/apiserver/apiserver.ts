@@ -83,6 +83,8 @@ export interface ApiServerOptions {
   readonly eventTTLMs?: number | undefined;
   /** False: who shows nothing is nobody, and is told so. */
   readonly anonymous?: boolean | undefined;
+  /** Who is believed by a token that the cluster has not made. */
+  readonly staticTokens?: ReadonlyMap<string, Identity> | undefined;
   /** Shortest life of a watch that names none; the longest is twice that. */
   readonly minRequestTimeoutMs?: number | undefined;
   /** Requests at a time, watches and the like aside; as many as come where this is absent. */

@@ -115,3 +115,27 @@ test('pods stay on nodes that fail as long as the server was told', async () => 
     [30, 60],
   );
 });
+
+test('a token that was written down says who somebody is; any other says nothing', async () => {
+  covers('AUT-001');
+  const ann = { name: 'ann', uid: '7', groups: ['system:masters'] };
+  const staticTokens = new Map([['abcdefghijklmnopqrstuvwxyz012345', ann]]);
+  await using server = await openTestServer({ options: { staticTokens } });
+  const get = (token: string) =>
+    server.unbound('GET', '/api/v1/namespaces', { authorization: `Bearer ${token}` });
+  assert.equal((await get('abcdefghijklmnopqrstuvwxyz012345')).status, 200);
+  assert.equal((await get('abcdefghijklmnopqrstuvwxyz012346')).status, 401);
+  const reviews = '/apis/authentication.k8s.io/v1/tokenreviews';
+  const { body } = await server.request('POST', reviews, {
+    spec: { token: 'abcdefghijklmnopqrstuvwxyz012345' },
+  });
+  assert.deepEqual(body.status.user, {
+    username: 'ann',
+    uid: '7',
+    groups: ['system:masters', 'system:authenticated'],
+  });
+  // An empty file, as /dev/null is: nobody is believed by such a token.
+  await using none = await openTestServer({ options: { staticTokens: new Map() } });
+  const authorization = 'Bearer abcdefghijklmnopqrstuvwxyz012345';
+  assert.equal((await none.unbound('GET', '/api/v1/namespaces', { authorization })).status, 401);
+});

@@ -24,6 +24,7 @@ const help: Readonly<Record<string, string>> = {
   'max-requests-inflight': 'reads at a time, 0 for any number (0)',
   'min-request-timeout': 'shortest life of a watch, in seconds (1800)',
   'secure-port': 'the same as --api-port',
+  'token-auth-file': 'who is believed by which token: token,user,uid,"groups"',
   'service-cluster-ip-range': 'the same as --service-cidr',
 };
 

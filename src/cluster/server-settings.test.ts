@@ -30,6 +30,7 @@ test('flags that do here what they do upstream', () => {
     goawayChance: 0.01,
     inFlight: { reading: 4, writing: 0 },
     minRequestTimeoutMs: 60_000,
+    staticTokens: undefined,
     streamsMax: 25,
     tolerationSeconds: { notReady: 10, unreachable: 300 },
     notes: [],

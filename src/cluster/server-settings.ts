@@ -14,6 +14,7 @@ import { ConfigError } from './config-error.ts';
 import { type FlagSort, type FlagTable, type FlagTexts, FlagValues } from './flag-values.ts';
 import { serverFlagSort } from './server-flags.ts';
 import { checkStoreFlags } from './store-flags.ts';
+import { readTokenFile } from './token-file.ts';
 
 /** Settings of the API server that come from its flags alone. */
 export interface ServerSettings
@@ -26,6 +27,7 @@ export interface ServerSettings
     | 'goawayChance'
     | 'inFlight'
     | 'minRequestTimeoutMs'
+    | 'staticTokens'
     | 'streamsMax'
     | 'tolerationSeconds'
   > {
@@ -67,7 +69,6 @@ const refused: Readonly<Record<string, string>> = {
   'authentication-token-webhook-config-file': ownAuthenticators,
   'oidc-issuer-url': ownAuthenticators,
   'requestheader-client-ca-file': ownAuthenticators,
-  'token-auth-file': ownAuthenticators,
   'audit-policy-file': noAudit,
   'audit-log-path': noAudit,
   'audit-webhook-config-file': noAudit,
@@ -82,6 +83,8 @@ export function readServerSettings(texts: FlagTexts): ServerSettings {
     if (values.text(flag) !== undefined) throw new ConfigError(`--${flag}: ${why}`);
   }
   checkStoreFlags(values);
+  const file = values.text('token-auth-file');
+  const tokens = file === undefined ? undefined : readTokenFile(file);
   const settings = {
     advertiseAddress: address(values),
     securePort: securePort(values),
@@ -93,12 +96,13 @@ export function readServerSettings(texts: FlagTexts): ServerSettings {
     goawayChance: chance(values),
     inFlight: inFlight(values),
     minRequestTimeoutMs: thousandfold(natural(values, 'min-request-timeout')),
+    staticTokens: tokens?.tokens,
     streamsMax: natural(values, 'http2-max-streams-per-connection') || undefined,
     tolerationSeconds: tolerationSeconds(values),
   };
   const gates = featureGates(values);
   const idle = values.unread.map((flag) => `flag without effect: --${flag}`);
-  return { ...settings, notes: [...gates, ...idle] };
+  return { ...settings, notes: [...(tokens?.notes ?? []), ...gates, ...idle] };
 }
 
 /** Those of the flags that are given; other texts are of flags of ours. */

@@ -53,6 +53,8 @@ function identify(parts: AuthenticateParts, arrival: Arrival): Identity {
 }
 
 function bearerOf(parts: AuthenticateParts, token: string): Identity | undefined {
+  const known = parts.options.staticTokens?.get(token);
+  if (known !== undefined) return known;
   const found = parts.tokens.authenticate(token);
   return found.ok ? found.identity : authenticateBootstrap(parts, token);
 }

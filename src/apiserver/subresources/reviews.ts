@@ -158,7 +158,7 @@ function tokenStatus(
     const user = userInfo(withAuthenticatedGroup(found.identity));
     return { authenticated: true, user, audiences: found.audiences };
   }
-  const bootstrap = authenticateBootstrap(parts, token);
+  const bootstrap = parts.options.staticTokens?.get(token) ?? authenticateBootstrap(parts, token);
   if (bootstrap !== undefined && wanted.includes(parts.tokens.audience)) {
     const user = userInfo(withAuthenticatedGroup(bootstrap));
     return { authenticated: true, user, audiences: [parts.tokens.audience] };
