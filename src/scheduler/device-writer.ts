@@ -7,19 +7,16 @@
  * and named in the pod's status, where the kubelet looks. What was written for a pod that could not
  * be bound is taken back.
  */
+
 import { isReason } from '#api/errors.ts';
 import { objectKey } from '#api/object.ts';
 import type { Client } from '#client';
 import { type Clock, formatTime } from '#kit/clock.ts';
 import type { Random } from '#kit/random.ts';
 import { pods, resourceClaims } from '#resources/kinds.ts';
+import { extendedClaimAnnotation } from '#resources/resource/extended-device-class.ts';
 import type { AllocationResult, ResourceClaim } from '#resources/types/resource-v1.ts';
-import {
-  type BindStep,
-  type ClaimToMake,
-  type DeviceAllocation,
-  extendedClaimAnnotation,
-} from '#scheduling';
+import type { BindStep, ClaimToMake, DeviceAllocation } from '#scheduling';
 import type { Placement } from './extension.ts';
 import type { SchedulerMetrics } from './metrics.ts';
 

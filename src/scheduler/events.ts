@@ -5,14 +5,15 @@
  * placed it; a pod that has ended holds nothing. Each change of a node or of room on one may wake
  * waiting pods. Handlers stop when the signal aborts, since informers outlive a scheduler.
  */
+
 import { type KubeObject, objectKey } from '#api/object.ts';
 import type { Informer } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
+import { extendedClaimAnnotation } from '#resources/resource/extended-device-class.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
 import {
   type Cluster,
-  extendedClaimAnnotation,
   hasEnded,
   keyOfMade,
   type PodFacts,

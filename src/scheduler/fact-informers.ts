@@ -26,13 +26,8 @@ import {
   storageClasses,
   volumeAttachments,
 } from '#resources/kinds.ts';
-import {
-  type ClusterChange,
-  type Facts,
-  mayBeBacked,
-  type PodFacts,
-  type Reader,
-} from '#scheduling';
+import { mayBeBacked } from '#resources/resource/extended-device-class.ts';
+import type { ClusterChange, Facts, PodFacts, Reader } from '#scheduling';
 
 type FactChange = Extract<ClusterChange, { what: 'fact' }>;
 

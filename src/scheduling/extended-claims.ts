@@ -3,10 +3,8 @@
  * DeviceClass says that this name means devices of its class, and on nodes whose own device plugin
  * does not count them the scheduler makes a ResourceClaim for the pod that asks for just that.
  *
- * Each class also stands for `deviceclass.resource.kubernetes.io/NAME`. Where two classes claim one
- * name the newer has it, then the one whose name comes first. Init containers run one after
- * another before the others, so what they ask for is lent from the containers that come after them;
- * what is missing is asked for once, for the one that needs most.
+ * Init containers run one after another before the others, so what they ask for is lent from the
+ * containers that come after them; what is missing is asked for once, for the one that needs most.
  *
  * Worked example: init container asks for 3, the only container for 2: requests are
  * `container-1-request-0` for 2 and `container-0-request-0` for 1; the init container has both.
@@ -14,8 +12,12 @@
  * The rule of devices calls it; `scheduler/device-writer.ts` makes the claim. Behaviour:
  * kubernetes.io, "Extended resource allocation by DRA"; KEP-5004.
  */
-import { timeMs } from '#api/timestamp.ts';
-import { isExtendedResource } from '#resources/extended-resource.ts';
+import {
+  deviceClassFor,
+  extendedClaimAnnotation,
+  mayBeBacked,
+  standsFor,
+} from '#resources/resource/extended-device-class.ts';
 import type {
   Container,
   ContainerExtendedResourceRequest,
@@ -26,18 +28,10 @@ import type { DeviceClass, DeviceRequest, ResourceClaim } from '#resources/types
 import { type Amounts, amountOf } from './amounts.ts';
 import type { ClaimToMake } from './plugin.ts';
 
-export const extendedClaimAnnotation = 'resource.kubernetes.io/extended-resource-claim';
-const implicitPrefix = 'deviceclass.resource.kubernetes.io/';
-
 /** Name of what is asked for → the class whose devices it means. */
 export type BackedResources = ReadonlyMap<string, DeviceClass>;
 
 const nothing: BackedResources = new Map();
-
-/** Whether a resource could stand for devices, by its name. */
-export function mayBeBacked(name: string): boolean {
-  return isExtendedResource(name) || name.startsWith(implicitPrefix);
-}
 
 /** Of what the pod asks for, that which stands for devices. */
 export function backedResources(
@@ -49,27 +43,15 @@ export function backedResources(
   const all = [...classes.list()];
   const backed = new Map<string, DeviceClass>();
   for (const [name] of wanted) {
-    const found = all
-      .filter(({ metadata, spec }) => {
-        return spec.extendedResourceName === name || `${implicitPrefix}${metadata.name}` === name;
-      })
-      .sort(byAge)[0];
+    const found = deviceClassFor(name, all);
     if (found !== undefined) backed.set(name, found);
   }
   return backed;
 }
 
 /** The class stands for something that the pod asks for. */
-export function backsRequest({ others }: Readonly<Amounts>, { metadata, spec }: DeviceClass) {
-  const asks = (name: string): boolean => (others?.get(name) ?? 0) > 0;
-  return asks(spec.extendedResourceName ?? '') || asks(`${implicitPrefix}${metadata.name}`);
-}
-
-function byAge(left: DeviceClass, right: DeviceClass): number {
-  const made = ({ metadata }: DeviceClass): number => timeMs(metadata.creationTimestamp) ?? 0;
-  const newerFirst = made(right) - made(left);
-  if (newerFirst !== 0) return newerFirst;
-  return (left.metadata.name ?? '') < (right.metadata.name ?? '') ? -1 : 1;
+export function backsRequest({ others }: Readonly<Amounts>, deviceClass: DeviceClass): boolean {
+  return [...(others ?? [])].some(([name, amount]) => amount > 0 && standsFor(deviceClass, name));
 }
 
 /** A claim that was made for the pod by an earlier attempt. */

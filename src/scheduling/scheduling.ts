@@ -12,9 +12,7 @@ export { type Explanation, explain, type NodeExplanation } from './explanation.t
 export {
   backedResources,
   earlierClaim,
-  extendedClaimAnnotation,
   keyOfMade,
-  mayBeBacked,
 } from './extended-claims.ts';
 export { type Facts, factsOf, type Reader, readerOf } from './facts.ts';
 export { type FitFailure, fitMessage, rejectingPlugins } from './fit-failure.ts';

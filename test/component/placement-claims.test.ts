@@ -11,6 +11,7 @@ import {
   persistentVolumes,
   pods,
   resourceClaims,
+  resourceQuotas,
   resourceSlices,
   storageClasses,
 } from '#resources/kinds.ts';
@@ -291,4 +292,42 @@ test('devices asked for as an extended resource: a claim is made, told to the po
     const { items } = await client.list(resourceClaims, { namespace: 'default', signal });
     return items.length === 1 && items[0]?.metadata.name?.startsWith('waits-') === true;
   });
+});
+
+test('a quota counts devices once, whether asked for by name or by claim', async () => {
+  await using cluster = await open();
+  const { client, signal } = cluster;
+  await withDevices(cluster, 'n2');
+  const gpu = 'example.com/gpu';
+  const gpuClass = { metadata: { name: 'gpu' }, spec: { extendedResourceName: gpu } };
+  await client.create(deviceClasses, { apiVersion, kind: 'DeviceClass', ...gpuClass }, { signal });
+  const at = { namespace: 'default', name: 'q' };
+  const named = `requests.${gpu}`;
+  const spec = { hard: { [named]: '2' } };
+  const quota = { apiVersion: 'v1', kind: 'ResourceQuota', metadata: at, spec };
+  await client.create(resourceQuotas, quota, { signal });
+  const used = async () => (await client.get(resourceQuotas, at, { signal })).status?.used?.[named];
+  await cluster.until('the quota is counted', async () => (await used()) === '0');
+  const resources = { requests: { [gpu]: '2' }, limits: { [gpu]: '2' } };
+  const containers = [{ name: 'c', image: 'train', resources }];
+  await client.create(pods, pod('train', { containers }), { signal });
+  assert.equal(await used(), '2');
+  // The claim that the scheduler makes for it has been paid for.
+  assert.equal(await placed(cluster, 'train'), 'n2');
+  await cluster.advance('10s');
+  assert.equal(await used(), '2');
+  const requests = [{ name: 'one', exactly: { deviceClassName: 'gpu' } }];
+  const metadata = { namespace: 'default', name: 'mine' };
+  const claim = { metadata, spec: { devices: { requests } } };
+  const asked = client.create(
+    resourceClaims,
+    { apiVersion, kind: 'ResourceClaim', ...claim },
+    { signal },
+  );
+  await assert.rejects(
+    asked,
+    /exceeded quota: q, requested: requests.example.com\/gpu=1, used: requests.example.com\/gpu=2, limited: requests.example.com\/gpu=2/,
+  );
+  await client.delete(pods, { namespace: 'default', name: 'train' }, { signal });
+  await cluster.until('all is given back', async () => (await used()) === '0');
 });

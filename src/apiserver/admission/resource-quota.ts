@@ -14,8 +14,9 @@ import { conflict, forbidden } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
 import type { Resource } from '#api/resource.ts';
 import { present } from '#kit/assert.ts';
-import { countedKindOf, type QuotedWrite } from '#resources/quota/quota.ts';
-import type { ResourceQuota } from '#resources/types/core-v1.ts';
+import { countedKindOf, type DeviceFacts, type QuotedWrite } from '#resources/quota/quota.ts';
+import type { Pod, ResourceQuota } from '#resources/types/core-v1.ts';
+import type { DeviceClass, ResourceClaim } from '#resources/types/resource-v1.ts';
 import type { Entry } from '#store';
 import type { Parts } from '../parts.ts';
 import { decodeEntry, encodeStored, registryRoot } from '../registry.ts';
@@ -64,7 +65,9 @@ export class QuotaLedger {
   charge(options: ChargeOptions): Promise<void> | undefined {
     const { resource, subresource, namespace, next, old, dryRun } = options;
     if (namespace === '' || this.#parts.store.count(prefixOf(namespace)) === 0) return undefined;
-    const write = { kind: countedKindOf(resource), subresource, next, old };
+    const kind = countedKindOf(resource);
+    const devices = kind.plural === 'resourceclaims' ? this.#devices(namespace) : undefined;
+    const write = { kind: { ...kind, devices }, subresource, next, old };
     if (!concernsQuota(write)) return undefined;
     return this.#join(namespace, { write, dryRun, why: undefined });
   }
@@ -145,6 +148,24 @@ export class QuotaLedger {
     const value = encodeStored(served.resource, hub);
     const written = await this.#parts.store.put({ key, value, expect: { revision } });
     return written.ok;
+  }
+
+  /** Only claims of devices need to know of others; there are few of them. */
+  #devices(namespace: string): DeviceFacts {
+    const { store } = this.#parts;
+    // What is stored under a kind's prefix has its shape.
+    const all = <T>(prefix: string): readonly T[] =>
+      store
+        .list({ prefix: `${registryRoot}${prefix}/` })
+        .entries.map((one) => decodeEntry(one) as T);
+    return {
+      classes: all<DeviceClass>('deviceclasses'),
+      podOf: (_, name) => {
+        const entry = store.get(`${registryRoot}pods/${namespace}/${name}`);
+        return entry === undefined ? undefined : (decodeEntry(entry) as Pod);
+      },
+      siblingsOf: () => all<ResourceClaim>(`resourceclaims/${namespace}`),
+    };
   }
 
   #quotas(): Served {

@@ -7,8 +7,10 @@
  * other requests get their turn. The default rules are asked; a scheduler that is configured
  * differently may see it differently. Loaded with the first review.
  */
+
 import { badRequest, notFound } from '#api/errors.ts';
 import { type KubeObject, objectKey } from '#api/object.ts';
+import { mayBeBacked } from '#resources/resource/extended-device-class.ts';
 import type { Node, Pod, PodSpec } from '#resources/types/core-v1.ts';
 import {
   Cluster,
@@ -17,7 +19,6 @@ import {
   type Facts,
   factsOf,
   hasEnded,
-  mayBeBacked,
   podFacts,
   type Reader,
   readerOf,

@@ -11,6 +11,7 @@ import { type KubeObject, objectKey } from '#api/object.ts';
 import type { Informer } from '#client';
 import { WorkQueue } from '#kit/work-queue.ts';
 import {
+  deviceClasses,
   persistentVolumeClaims,
   pods,
   resourceQuotas as quotaKind,
@@ -19,11 +20,14 @@ import {
 } from '#resources/kinds.ts';
 import {
   type CountedObjects,
+  type DeviceFacts,
   isIgnored,
   resourcesOfKind,
   usageOf,
 } from '#resources/quota/quota.ts';
+import { mayBeBacked } from '#resources/resource/extended-device-class.ts';
 import type { Pod, ResourceQuota } from '#resources/types/core-v1.ts';
+import type { DeviceClass, ResourceClaim } from '#resources/types/resource-v1.ts';
 import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { isSameValue } from '../same-value.ts';
@@ -63,6 +67,8 @@ class ResourceQuotaController {
   readonly #kinds: () => readonly KindOf<KubeObject>[];
   readonly #resyncMs: number;
   readonly #watched = new Map<string, Informer<KubeObject>>();
+  /** From the first quota on that may count devices by other names. */
+  #devices: DeviceInformers | undefined;
   /** Since when a quota that counts too much is as it is. */
   readonly #seen = new Map<
     string,
@@ -92,13 +98,15 @@ class ResourceQuotaController {
     const { namespace = '' } = named.metadata;
     const kinds: KindOf<KubeObject>[] = [];
     const objects: CountedObjects[] = [];
+    const devices = await this.#devicesFor(names, { signal });
     for (const kind of this.#kinds()) {
-      if (!kind.namespaced || isIgnored(kind) || resourcesOfKind(kind, names).length === 0)
-        continue;
+      if (!kind.namespaced || isIgnored(kind)) continue;
+      const counted = countedKind(kind, devices);
+      if (resourcesOfKind(counted, names).length === 0) continue;
       const informer = this.#watch(kind);
       await informer.synced({ signal });
       kinds.push(kind);
-      objects.push({ kind, objects: informer.listNamespace(namespace) });
+      objects.push({ kind: counted, objects: informer.listNamespace(namespace) });
     }
     // It may have changed while a new kind was being listed.
     const quota = this.quotas.get(key);
@@ -107,7 +115,7 @@ class ResourceQuotaController {
     const counted = planQuotaStatus(quota, objects, clock.now());
     if (counted === undefined) return;
     const status = lowers(quota, counted)
-      ? await this.#settled(key, quota, { kinds, counted, signal })
+      ? await this.#settled(key, quota, { kinds, devices, counted, signal })
       : counted;
     if (status === undefined) return;
     const options = { subresource: 'status', signal };
@@ -123,10 +131,12 @@ class ResourceQuotaController {
     quota: ResourceQuota,
     {
       kinds,
+      devices,
       counted,
       signal,
     }: {
       readonly kinds: readonly KindOf<KubeObject>[];
+      readonly devices: DeviceFacts | undefined;
       readonly counted: QuotaStatus;
       readonly signal: AbortSignal;
     },
@@ -146,9 +156,32 @@ class ResourceQuotaController {
     const live: CountedObjects[] = [];
     for (const kind of kinds) {
       const { items } = await client.list(kind, { namespace, signal });
-      live.push({ kind, objects: items });
+      live.push({ kind: countedKind(kind, devices), objects: items });
     }
     return planQuotaStatus(quota, live, clock.now());
+  }
+
+  /** Where a quota names extended resources: claims of devices may count under such a name. */
+  async #devicesFor(
+    names: readonly string[],
+    options: { readonly signal: AbortSignal },
+  ): Promise<DeviceFacts | undefined> {
+    const prefix = 'requests.';
+    const asks = (name: string): boolean =>
+      name.startsWith(prefix) && mayBeBacked(name.slice(prefix.length));
+    if (this.#devices === undefined && !names.some(asks)) return undefined;
+    this.#devices ??= {
+      classes: this.#deps.informers.of(deviceClasses),
+      pods: this.#deps.informers.of(pods),
+      claims: this.#deps.informers.of(resourceClaims),
+    };
+    const { classes, pods: podInformer, claims } = this.#devices;
+    await Promise.all([classes, podInformer, claims].map((one) => one.synced(options)));
+    return {
+      classes: [...classes.list()],
+      podOf: ({ metadata }, name) => podInformer.get(`${metadata.namespace}/${name}`),
+      siblingsOf: ({ metadata }) => claims.listNamespace(metadata.namespace ?? ''),
+    };
   }
 
   #watch(kind: KindOf<KubeObject>): Informer<KubeObject> {
@@ -183,7 +216,18 @@ class ResourceQuotaController {
   #wakeQuotas(kind: KindOf<KubeObject>, { metadata }: KubeObject): void {
     for (const quota of this.quotas.listNamespace(metadata.namespace ?? '')) {
       const names = Object.keys(quota.spec?.hard ?? {});
-      if (resourcesOfKind(kind, names).length > 0) this.queue.add(objectKey(quota));
+      const counts = this.#devices !== undefined && kind.plural === resourceClaims.plural;
+      if (counts || resourcesOfKind(kind, names).length > 0) this.queue.add(objectKey(quota));
     }
   }
+}
+
+interface DeviceInformers {
+  readonly classes: Informer<DeviceClass>;
+  readonly pods: Informer<Pod>;
+  readonly claims: Informer<ResourceClaim>;
+}
+
+function countedKind({ group, plural }: KindOf<KubeObject>, devices: DeviceFacts | undefined) {
+  return plural === resourceClaims.plural ? { group, plural, devices } : { group, plural };
 }

@@ -2,11 +2,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { KubeObject } from '#api/object.ts';
-import type { ResourceQuota } from '../types/core-v1.ts';
+import type { Pod, ResourceQuota } from '../types/core-v1.ts';
+import type { ResourceClaim } from '../types/resource-v1.ts';
 import { exceededNames, formatAmounts, subtractAmountsToZero } from './amounts.ts';
 import {
   constraintProblem,
   counts,
+  type DeviceFacts,
   matchesQuota,
   resourcesOfKind,
   totalUsage,
@@ -167,6 +169,50 @@ test('claims of devices count the worst case of each class', () => {
     'count/resourceclaims.resource.k8s.io': '1',
     'gpu.deviceclass.resource.k8s.io/devices': '34',
   });
+});
+
+test('devices count under the resources that stand for their class, beyond what the pod paid', () => {
+  const extended = 'resource.kubernetes.io/extended-resource-claim';
+  const deviceClass = (name: string, extendedResourceName?: string) => ({
+    apiVersion: 'resource.k8s.io/v1',
+    kind: 'DeviceClass',
+    metadata: { name },
+    spec: { extendedResourceName },
+  });
+  const requests = [{ name: 'a', exactly: { deviceClassName: 'gpu', count: 3 } }];
+  const owner = { apiVersion: 'v1', kind: 'Pod', name: 'p', uid: 'u', controller: true };
+  const metadata = { name: 'c', uid: 'c', annotations: { [extended]: 'true' } };
+  const made = { ...metadata, ownerReferences: [owner] };
+  const resources = { requests: { 'example.com/gpu': '2' } };
+  const gpus = { containers: [{ name: 'c', resources }] };
+  const usage = (of: object, status: object = {}, siblings: readonly object[] = []) => {
+    const devices: DeviceFacts = {
+      classes: [deviceClass('gpu', 'example.com/gpu'), deviceClass('nic')],
+      podOf: () => pod(gpus, status, { uid: 'u' }) as Pod,
+      siblingsOf: () => siblings as readonly ResourceClaim[],
+    };
+    const kind = { group: 'resource.k8s.io', plural: 'resourceclaims', devices };
+    const one = object({ metadata: of, spec: { devices: { requests } } });
+    const counted = usageOf(kind, one, nowMs);
+    const implicit = 'requests.deviceclass.resource.kubernetes.io/gpu';
+    assert.equal(counted[implicit], '3');
+    assert.equal(counted['gpu.deviceclass.resource.k8s.io/devices'], '3');
+    const names = ['requests.example.com/gpu', 'requests.example.com/fpga', implicit, 'pods'];
+    assert.deepEqual(resourcesOfKind(kind, names), ['requests.example.com/gpu', implicit]);
+    return counted['requests.example.com/gpu'];
+  };
+  assert.equal(usage({ name: 'c' }), '3', 'a claim of a user counts in full');
+  assert.equal(usage(made), '1', 'the pod has been charged for two');
+  assert.equal(usage({ ...made, ownerReferences: [{ ...owner, uid: 'v' }] }), '3');
+  const says = (resourceClaimName: string) => ({
+    extendedResourceClaimStatus: { resourceClaimName, requestMappings: [] },
+  });
+  assert.equal(usage(made, says('c')), '1');
+  assert.equal(usage(made, says('another')), '3');
+  const creationTimestamp = '2026-01-01T00:00:00Z';
+  const first = { metadata: { ...made, name: 'b', uid: 'b', creationTimestamp } };
+  assert.equal(usage({ ...made, creationTimestamp }, {}, [first]), '3', 'one was there before');
+  assert.equal(usage({ ...made, name: 'a', creationTimestamp }, {}, [first]), '1');
 });
 
 test('every other kind counts itself; four of the core have an older name too', () => {

@@ -21,7 +21,11 @@ import type {
 import type { ResourceClaim } from '../types/resource-v1.ts';
 import { type Amounts, addAmounts, maskAmounts } from './amounts.ts';
 import { claimClassNames, resourcesOfClaim, storageChanges, usageOfClaim } from './claim-usage.ts';
-import { resourcesOfDeviceClaim, usageOfDeviceClaim } from './device-claim-usage.ts';
+import {
+  type DeviceFacts,
+  resourcesOfDeviceClaim,
+  usageOfDeviceClaim,
+} from './device-claim-usage.ts';
 import { isBounded, podConstraintProblem, podIsInScope, usageOfPod } from './pod-usage.ts';
 import { resourcesOfService, usageOfService } from './service-usage.ts';
 
@@ -29,6 +33,8 @@ import { resourcesOfService, usageOfService } from './service-usage.ts';
 export interface CountedKind {
   readonly group: string;
   readonly plural: string;
+  /** Of claims of devices: what has to be known beside them. */
+  readonly devices?: DeviceFacts | undefined;
 }
 
 export function countedKindOf({ views, plural }: Resource): CountedKind {
@@ -74,7 +80,7 @@ export function resourcesOfKind(kind: CountedKind, names: readonly string[]): re
     case 'persistentvolumeclaims':
       return names.filter((name) => name === count || resourcesOfClaim(name));
     case 'resourceclaims':
-      return names.filter((name) => name === count || resourcesOfDeviceClaim(name));
+      return names.filter((name) => name === count || resourcesOfDeviceClaim(name, kind.devices));
     default:
       return names.filter((name) => name === count || (name === kind.plural && isOld(kind)));
   }
@@ -112,7 +118,7 @@ export function usageOf(kind: CountedKind, object: KubeObject, nowMs: number): A
     case 'persistentvolumeclaims':
       return usageOfClaim(object as PersistentVolumeClaim);
     case 'resourceclaims':
-      return usageOfDeviceClaim(object as ResourceClaim);
+      return usageOfDeviceClaim(object as ResourceClaim, kind.devices, nowMs);
     default:
       return { [countNameOf(kind)]: '1', ...(isOld(kind) ? { [kind.plural]: '1' } : {}) };
   }
@@ -253,3 +259,5 @@ export function totalUsage(
   }
   return total;
 }
+
+export type { DeviceFacts } from './device-claim-usage.ts';
