@@ -326,7 +326,7 @@ test('a quota counts devices once, whether asked for by name or by claim', async
   );
   await assert.rejects(
     asked,
-    /exceeded quota: q, requested: requests.example.com\/gpu=1, used: requests.example.com\/gpu=2, limited: requests.example.com\/gpu=2/,
+    /exceeded quota: q, requested: requests.example.com\/gpu=1, used: requests.example.com\/gpu=2/,
   );
   await client.delete(pods, { namespace: 'default', name: 'train' }, { signal });
   await cluster.until('all is given back', async () => (await used()) === '0');
