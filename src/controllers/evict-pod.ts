@@ -9,13 +9,19 @@ import type { Pod } from '#resources/types/core-v1.ts';
 import type { ControllerDeps } from './controller.ts';
 
 export async function evictPod(
-  { client, clock }: Pick<ControllerDeps, 'client' | 'clock'>,
+  { client, clock, figures }: Pick<ControllerDeps, 'client' | 'clock' | 'figures'>,
   pod: Pod,
   {
     why,
+    due,
     signal,
   }: {
     readonly why: { readonly reason: string; readonly message: string };
+    /** Who counts it, and since when it should be gone. */
+    readonly due: {
+      readonly by: 'taint_eviction_controller' | 'device_taint_eviction_controller';
+      readonly atMs: number;
+    };
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
@@ -26,4 +32,7 @@ export async function evictPod(
   const status = { ...pod.status, conditions: [...others, condition] };
   await client.update(podKind, { ...pod, status }, { subresource: 'status', signal });
   await client.delete(podKind, { namespace, name }, { preconditions: { uid }, signal });
+  figures.count(`${due.by}_pod_deletions_total`);
+  const seconds = (clock.now() - due.atMs) / 1000;
+  figures.observe(`${due.by}_pod_deletion_duration_seconds`, [], seconds);
 }

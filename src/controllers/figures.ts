@@ -31,6 +31,11 @@ const table = {
     'Seconds from the time of a CronJob to its Job.',
     exponential(1, 2, 10),
   ),
+  device_taint_eviction_controller_pod_deletion_duration_seconds: histogram(
+    'Seconds from the moment when a pod should go until it is deleted.',
+    deletion,
+  ),
+  device_taint_eviction_controller_pod_deletions_total: counter('Pods deleted.'),
   endpoint_slice_controller_changes: counter('Slices written.', 'operation'),
   endpoint_slice_controller_desired_endpoint_slices: gauge('Slices, were each as full as can be.'),
   endpoint_slice_controller_endpoints_added_per_sync: histogram('Endpoints added.', perSync),

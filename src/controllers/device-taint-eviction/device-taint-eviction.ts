@@ -112,7 +112,8 @@ export function openDeviceTaintEvictionController(deps: ControllerDeps): Control
       }
       leaving.delete(key);
       recorder.record(pod, { type: 'Normal', reason, message: 'Marking for deletion' });
-      await evictPod(deps, pod, { why, signal }).catch(ignoreNotFound);
+      const due = { by: 'device_taint_eviction_controller', atMs: leavesMs } as const;
+      await evictPod(deps, pod, { why, due, signal }).catch(ignoreNotFound);
     },
   };
 }

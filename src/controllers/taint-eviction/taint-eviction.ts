@@ -89,10 +89,8 @@ export function openTaintEvictionController(deps: ControllerDeps): Controller {
         message: 'Taint manager: deleting due to NoExecute taint',
       };
       try {
-        await evictPod(deps, pod, { why, signal });
-        deps.figures.count('taint_eviction_controller_pod_deletions_total');
-        const late = 'taint_eviction_controller_pod_deletion_duration_seconds';
-        deps.figures.observe(late, [], (clock.now() - leaveMs) / 1000);
+        const due = { by: 'taint_eviction_controller', atMs: leaveMs } as const;
+        await evictPod(deps, pod, { why, due, signal });
         const message = `Marking for deletion Pod ${key}`;
         recorder.record(pod, { type: 'Normal', reason: 'TaintManagerEviction', message });
       } catch (error) {
