@@ -12,7 +12,7 @@ import { AssertionError } from 'node:assert';
 import { ApiError, internalError, requestEntityTooLarge, serviceUnavailable } from '#api/errors.ts';
 import { formatGroupVersion } from '#api/object.ts';
 import type { Identity } from '#kit/transport.ts';
-import { StoreUnavailable, ValueTooLarge, ValueUnreadable } from '#store';
+import { StoreUnavailable, ValueTooLarge, ValueUnreadable, ValueUnwritable } from '#store';
 import { indent, wantsIndent } from './output/indent.ts';
 import { negotiate } from './output/negotiate.ts';
 import type { Parts } from './parts.ts';
@@ -112,8 +112,8 @@ function asApiError(parts: Parts, error: unknown, path: string): ApiError {
     return serviceUnavailable(error.message);
   }
   if (error instanceof ValueTooLarge) return requestEntityTooLarge(error.message);
-  if (error instanceof ValueUnreadable) {
-    parts.log.warn('value cannot be read', { path, error });
+  if (error instanceof ValueUnreadable || error instanceof ValueUnwritable) {
+    parts.log.warn('value cannot be read or written', { path, error });
     return internalError(error.message);
   }
   if (error instanceof AssertionError) {

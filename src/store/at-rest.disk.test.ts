@@ -188,9 +188,9 @@ diskTest('with its key told, what could not be read is as it was', async (disk) 
   await first[Symbol.asyncDispose]();
   await using store = await disk.open(mirror('b'));
   const atRest = atRestOf(store);
-  atRest.use(mirror('c'));
+  await atRest.use(mirror('c'));
   throws(() => store.get('/s/one'), ValueUnreadable);
-  atRest.use(mirror('b', ['b', 'a']));
+  await atRest.use(mirror('b', ['b', 'a']));
   const entry = present(store.get('/s/one'), 'it is there');
   deepEqual([text(entry.value), entry.revision], ['1', revision]);
   deepEqual(atRest.unreadable, []);
@@ -213,13 +213,13 @@ diskTest('values are stale until they are written as today', async (disk) => {
   await put(store, '/s/one', '1');
   deepEqual(stale(), ['/s/two']);
   await put(store, '/s/two', '2');
-  atRest.use(mirror('c', ['c', 'b']));
+  await atRest.use(mirror('c', ['c', 'b']));
   deepEqual(stale(), ['/s/one', '/s/two']);
   await put(store, '/s/one', '1');
   deepEqual(stale(), ['/s/two']);
-  atRest.use(mirror('b', ['b', 'c']));
+  await atRest.use(mirror('b', ['b', 'c']));
   deepEqual(stale(), ['/s/one']);
-  for (let round = 0; round < 20; round++) atRest.use(mirror('b', ['b', 'c']));
+  for (let round = 0; round < 20; round++) await atRest.use(mirror('b', ['b', 'c']));
   // So many exchanges are not told apart any more, and to write once too often does no harm.
   deepEqual(stale(), ['/s/one', '/s/two', '/open/three']);
 });

@@ -9,7 +9,7 @@
  */
 import type { Log } from './log.ts';
 import type { State } from './state.ts';
-import type { AtRest, ValueTransformer } from './store.ts';
+import type { AtRest, StoredValue, ValueTransformer } from './store.ts';
 import type { TransformedLog } from './transformed-log.ts';
 
 interface Exchange {
@@ -67,21 +67,29 @@ export class LogAtRest implements AtRest {
     return entry === undefined ? undefined : await this.#log.stored(entry.revision);
   }
 
-  use(transformer: ValueTransformer): void {
+  refusal(key: string): string | undefined {
+    return this.#log.transformer.refusal?.(key);
+  }
+
+  async use(transformer: ValueTransformer): Promise<void> {
     this.#exchanges.push({ through: this.#assigned(), before: this.#log.transformer });
     if (this.#exchanges.length > exchangesMax) {
       this.#forgottenThrough = this.#exchanges.shift()?.through ?? 0;
     }
     this.#log.transformer = transformer;
-    this.#readAgain(transformer);
+    await transformer.prepare?.(this.#unread());
+    // Unless another has taken its place meanwhile.
+    if (this.#log.transformer === transformer) this.#readAgain(transformer);
+  }
+
+  #unread(): readonly StoredValue[] {
+    return this.#state.unreadable.keys().flatMap((key) => this.#state.get(key) ?? []);
   }
 
   /** What could not be read was left as it was kept, so it can be tried anew. */
   #readAgain(transformer: ValueTransformer): void {
-    for (const key of this.#state.unreadable.keys()) {
-      const entry = this.#state.get(key);
-      if (entry === undefined) continue;
-      const read = transformer.fromStorage(key, entry.value);
+    for (const { key, value } of this.#unread()) {
+      const read = transformer.fromStorage(key, value);
       if (read.ok) this.#state.reveal(key, read);
       else this.#state.unreadable.note(key, read.why);
     }

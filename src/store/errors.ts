@@ -1,8 +1,8 @@
 /**
- * The two ways in which a write is refused although the caller did nothing wrong with its
+ * The three ways in which a write is refused although the caller did nothing wrong with its
  * expectation, and the one in which a read is. Everything else that can happen is a value
  * (`WriteResult`); a broken rule of the store is an assertion. The API server turns these into
- * answers: 500 or 503 for `StoreUnavailable`, 413 for `ValueTooLarge`, 500 for `ValueUnreadable`.
+ * answers: 500 or 503 for `StoreUnavailable`, 413 for `ValueTooLarge`, 500 for the other two.
  */
 
 /**
@@ -22,6 +22,11 @@ export class ValueTooLarge extends Error {
 /** A value that was kept in a form which nothing at hand can read: its key is not known. */
 export class ValueUnreadable extends Error {
   override readonly name = 'ValueUnreadable';
+}
+
+/** A value that cannot be kept in its form at the moment: who knows the key for it is away. */
+export class ValueUnwritable extends Error {
+  override readonly name = 'ValueUnwritable';
 }
 
 /** A file that this program must not open: another program's, a newer format, or in use. */

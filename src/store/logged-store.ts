@@ -15,7 +15,7 @@ import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import { LogAtRest } from './at-rest.ts';
 import type { Deadlines } from './deadlines.ts';
-import { StoreRefused, StoreUnavailable, ValueTooLarge } from './errors.ts';
+import { StoreRefused, StoreUnavailable, ValueTooLarge, ValueUnwritable } from './errors.ts';
 import type { Batch, Copied, Loaded, Log, LogRow } from './log.ts';
 import { listOlder, readOlderEvents } from './older.ts';
 import type { Retention } from './retention.ts';
@@ -184,6 +184,8 @@ export class LoggedStore implements Store {
       const text = `the value has ${value.byteLength} bytes; ${this.#limits.valueBytesMax} are allowed`;
       return Promise.reject(new ValueTooLarge(text));
     }
+    const refusal = this.atRest?.refusal(key);
+    if (refusal !== undefined) return Promise.reject(new ValueUnwritable(refusal));
     const expiresMs = ttlMs === undefined ? 0 : this.#deps.clock.now() + ttlMs;
     return this.#write({ key, value: ownBytes(value), expect, expiresMs });
   }

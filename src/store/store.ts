@@ -16,7 +16,13 @@ import { openLoggedStore } from './load.ts';
 import type { Copied, Log } from './log.ts';
 import { openMemory } from './memory.ts';
 
-export { StoreRefused, StoreUnavailable, ValueTooLarge, ValueUnreadable } from './errors.ts';
+export {
+  StoreRefused,
+  StoreUnavailable,
+  ValueTooLarge,
+  ValueUnreadable,
+  ValueUnwritable,
+} from './errors.ts';
 export type { FaultRates, FaultyDisk } from './faulty-log.ts';
 export type { Copied } from './log.ts';
 
@@ -100,6 +106,15 @@ export interface ValueTransformer {
   formOf(key: string): string;
   toStorage(key: string, value: Uint8Array): Uint8Array;
   fromStorage(key: string, stored: Uint8Array): FromStorage;
+  /** Why no value of this key can be written at the moment. */
+  refusal?(key: string): string | undefined;
+  /** Fetches what it takes to read these; what that was not had for, `fromStorage` says so of. */
+  prepare?(stored: readonly StoredValue[]): Promise<void>;
+}
+
+export interface StoredValue {
+  readonly key: string;
+  readonly value: Uint8Array;
 }
 
 export type FromStorage =
@@ -118,8 +133,10 @@ export interface AtRest {
   isStale(key: string): boolean;
   /** The value as it is kept. */
   stored(key: string): Promise<Uint8Array | undefined>;
+  /** Why no value of this key can be written at the moment. */
+  refusal(key: string): string | undefined;
   /** What is written from now on is kept by this one; what it can read becomes readable. */
-  use(transformer: ValueTransformer): void;
+  use(transformer: ValueTransformer): Promise<void>;
 }
 
 /** `get`, `list` and `listAt` throw `ValueUnreadable` for what nobody can read. */
@@ -145,7 +162,7 @@ export interface Store extends AsyncDisposable {
   listAt(options: ListOptions & { readonly revision: number }): Promise<ListResult>;
   /**
    * Stores a value. `ttlMs` removes the key after that time; a put without it keeps the key for
-   * good. Rejects with `StoreUnavailable` or `ValueTooLarge`.
+   * good. Rejects with `StoreUnavailable`, `ValueTooLarge` or `ValueUnwritable`.
    */
   put(write: {
     readonly key: string;

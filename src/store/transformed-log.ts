@@ -36,11 +36,26 @@ export class TransformedLog implements Log {
     this.backup = inner.backup?.bind(inner);
   }
 
-  load(sink: LoadSink): Promise<void> {
-    return this.#inner.load({
+  async load(sink: LoadSink): Promise<void> {
+    // Who has to ask others for keys gets to see all that there is to read first.
+    const waits = this.transformer.prepare !== undefined;
+    const waiting: (readonly LogRow[])[] = [];
+    const take = (rows: readonly LogRow[]): void =>
+      sink.onRows(rows.map((row) => this.#fromStorage(row)));
+    await this.#inner.load({
       onStart: (loaded) => sink.onStart(loaded),
-      onRows: (rows) => sink.onRows(rows.map((row) => this.#fromStorage(row))),
+      onRows: (rows) => {
+        if (waits) waiting.push(rows);
+        else take(rows);
+      },
     });
+    await this.#prepare(waiting.flat());
+    for (const rows of waiting) take(rows);
+  }
+
+  async #prepare(rows: readonly LogRow[]): Promise<void> {
+    const stored = rows.flatMap(({ key, value }) => (value === undefined ? [] : [{ key, value }]));
+    await this.transformer.prepare?.(stored);
   }
 
   /** All of a batch by one transformer, also when another takes its place meanwhile. */
@@ -83,6 +98,7 @@ export class TransformedLog implements Log {
       rows: async (revisions) => {
         const rows = await inner.rows(revisions);
         if (rows === 'compacted') return rows;
+        await this.#prepare(rows);
         const shown = rows.map((row) => this.#fromStorage(row));
         // What cannot be read any more is history that is gone.
         return shown.some(({ unreadable }) => unreadable !== undefined) ? 'compacted' : shown;

@@ -112,8 +112,13 @@ function checkFree(
   { generated }: { readonly generated: boolean },
 ): void {
   const { name = '', namespace = '' } = metadata;
-  if (generated || parts.store.get(keyOf(resource, namespace, name)) === undefined) return;
+  if (generated || !isTaken(parts, keyOf(resource, namespace, name))) return;
   throw alreadyExists(groupResource({ resource, view }), name);
+}
+
+/** Also by what nobody can read. */
+function isTaken({ store }: Parts, key: string): boolean {
+  return store.atRest?.why(key) !== undefined || store.get(key) !== undefined;
 }
 
 interface Charged {
@@ -128,14 +133,13 @@ async function charge(parts: Parts, { served, hub, namespace, dryRun }: Charged)
   if (!parts.plugins.has('ResourceQuota')) return;
   const { resource } = served;
   const { name = '' } = hub.metadata;
-  const isTaken = parts.store.get(keyOf(resource, namespace, name)) !== undefined;
   const charging = parts.quotas.charge({
     resource,
     subresource: '',
     namespace,
     next: hub,
     old: undefined,
-    dryRun: dryRun || isTaken,
+    dryRun: dryRun || isTaken(parts, keyOf(resource, namespace, name)),
   });
   if (charging === undefined) return;
   await charging;

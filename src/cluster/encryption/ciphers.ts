@@ -15,7 +15,8 @@ export interface ValueCipher {
 }
 
 export type Decrypted =
-  | { readonly ok: true; readonly value: Uint8Array }
+  /** Stale: it would be encrypted in another way today. */
+  | { readonly ok: true; readonly value: Uint8Array; readonly stale: boolean }
   | { readonly ok: false; readonly why: string };
 
 type CipherKind = 'aescbc' | 'aesgcm' | 'secretbox';
@@ -60,7 +61,7 @@ function gcmCipher(random: Random, key: KeyObject): ValueCipher {
         // The one thing that can be wrong here.
         return refused('cipher: message authentication failed');
       }
-      return { ok: true, value };
+      return { ok: true, value, stale: false };
     },
   };
 }
@@ -96,7 +97,7 @@ function withoutPadding(padded: Uint8Array): Decrypted {
   if (padded.subarray(end).some((byte) => byte !== count)) {
     return refused('invalid padding on input');
   }
-  return { ok: true, value: padded.subarray(0, end) };
+  return { ok: true, value: padded.subarray(0, end), stale: false };
 }
 
 function secretboxCipher(random: Random, secret: Uint8Array): ValueCipher {
@@ -112,7 +113,7 @@ function secretboxCipher(random: Random, secret: Uint8Array): ValueCipher {
       const value = box.open(sealed.subarray(secretboxNonceBytes), nonce);
       // Upstream's words for a wrong key.
       if (value === undefined) return refused('output array was not large enough for encryption');
-      return { ok: true, value };
+      return { ok: true, value, stale: false };
     },
   };
 }

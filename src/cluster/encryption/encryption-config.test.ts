@@ -143,9 +143,31 @@ test("names of resources that are none, or stand in each other's way", () => {
   ok(typeof masked('secrets', '*.*') === 'object');
 });
 
-test('a key management service is refused by name', () => {
+test('key management services are of the second version, with a name and a socket', () => {
+  const socket = 'unix:///run/kms.sock';
+  deepEqual(parse(providers(`[{kms: {apiVersion: v2, name: a, endpoint: "${socket}"}}]`)), {
+    resources: [
+      {
+        resources: ['secrets'],
+        providers: [{ kind: 'kms', name: 'a', endpoint: socket, timeoutMs: 3000 }],
+      },
+    ],
+  });
   equal(
-    parse(providers('[{kms: {apiVersion: v2, name: foo, endpoint: "unix:///x.sock"}}]')),
-    `${parsing}resources[0].providers[0].kms: Invalid value: "foo": key management services cannot be asked yet: aescbc, aesgcm and secretbox can`,
+    parse(
+      providers(
+        `[{kms: {name: foo, endpoint: "${socket}"}}, {kms: {apiVersion: v3, name: "a:b", endpoint: "http://x", cachesize: 3, timeout: 0s}}, {kms: {apiVersion: v2, name: x, cachesize: 4}}]`,
+      ),
+    ),
+    `${parsing}[resources[0].providers[1].kms.name: Invalid value: "a:b": invalid KMS provider name a:b, must not contain ':', resources[0].providers[1].kms.timeout: Invalid value: "0s": timeout should be a positive value, resources[0].providers[1].kms.endpoint: Invalid value: "http://x": unsupported scheme "http" for KMS provider, only unix is supported, resources[0].providers[1].kms.cachesize: Invalid value: 3: cachesize is not supported in v2, resources[0].providers[1].kms.apiVersion: Invalid value: "v3": unsupported apiVersion apiVersion for KMS provider, only v1 and v2 are supported, resources[0].providers[2].kms.endpoint: Invalid value: "": endpoint is a mandatory field for a kms, resources[0].providers[2].kms.cachesize: Invalid value: 4: cachesize is not supported in v2]`,
+  );
+  equal(
+    parse(providers(`[{kms: {name: foo, endpoint: "${socket}"}}]`)),
+    'error while building transformers: KMSv1 is deprecated and will only receive security updates going forward. Use KMSv2 instead.  Set --feature-gates=KMSv1=true to use the deprecated KMSv1 feature.',
+  );
+  const twice = `{kms: {apiVersion: v2, name: a, endpoint: "${socket}"}}`;
+  equal(
+    parse(providers(`[${twice}, ${twice}]`)),
+    `${parsing}resources[0].providers[1].kms.name: Invalid value: "a": duplicate KMS provider name a, names must be unique`,
   );
 });

@@ -3,8 +3,8 @@
  * `v1`): which resources are encrypted, by which providers, with which keys.
  *
  * Read as strictly as upstream reads it and refused with its words, except that no secret is ever
- * told in them. Providers that ask a key management service are refused by name: there is no client
- * for them yet. Pure: text in, value out.
+ * told in them. Key management services are those of KMS v2, as without upstream's feature gate for
+ * the first version. Pure: text in, value out.
  */
 import { decodeObject } from '#api/decode.ts';
 import { badRequest, isReason } from '#api/errors.ts';
@@ -12,6 +12,8 @@ import { type FieldError, formatFieldErrors, invalid, required } from '#api/fiel
 import type { Schema } from '#api/schema.ts';
 import { parseYaml, YamlError } from '#kit/yaml.ts';
 import { validateResources } from './encryption-resources.ts';
+import { type GivenKms, kmsOf, olderKms, validateKms } from './kms-config.ts';
+import type { KmsSettings } from './kms-provider.ts';
 
 export interface EncryptionConfiguration {
   readonly resources: readonly {
@@ -26,7 +28,8 @@ export type Provider =
   | {
       readonly kind: 'aescbc' | 'aesgcm' | 'secretbox';
       readonly keys: readonly { readonly name: string; readonly secret: Uint8Array }[];
-    };
+    }
+  | ({ readonly kind: 'kms' } & KmsSettings);
 
 interface GivenKey {
   readonly name?: string;
@@ -35,7 +38,7 @@ interface GivenKey {
 
 type GivenProvider = {
   readonly [Kind in 'aescbc' | 'aesgcm' | 'secretbox']?: { readonly keys?: readonly GivenKey[] };
-} & { readonly identity?: object; readonly kms?: { readonly name?: string } };
+} & { readonly identity?: object; readonly kms?: GivenKms };
 
 /** What the schema lets through. */
 interface Given {
@@ -113,7 +116,10 @@ export function parseEncryptionConfiguration(
   const problems = validate(given);
   if (problems.length > 0) return `${parsing}: ${formatFieldErrors(problems)}`;
   const masked = maskedResource(given);
-  if (masked !== undefined) return `error while building transformers: ${masked}`;
+  const building = 'error while building transformers';
+  if (masked !== undefined) return `${building}: ${masked}`;
+  const older = olderKms(kmsProviders(given));
+  if (older !== undefined) return `${building}: ${older}`;
   return configurationOf(given);
 }
 
@@ -141,6 +147,7 @@ function decode(source: string): Given | string {
 
 function validate({ resources: entries = [] }: Given): readonly FieldError[] {
   if (entries.length === 0) return [required('resources', 'at least one resources is required')];
+  const names = new Set<string>();
   return entries.flatMap(({ resources = [], providers = [] }, index) => {
     const field = `resources[${index}].resources`;
     const inProviders = `resources[${index}].providers`;
@@ -151,13 +158,22 @@ function validate({ resources: entries = [] }: Given): readonly FieldError[] {
       problems.push(required(inProviders, `at least one ${inProviders} is required`));
     }
     for (const [at, provider] of providers.entries()) {
-      problems.push(...validateProvider(`${inProviders}[${at}]`, provider));
+      problems.push(...validateProvider(`${inProviders}[${at}]`, provider, names));
     }
     return problems;
   });
 }
 
-function validateProvider(field: string, provider: GivenProvider): readonly FieldError[] {
+function kmsProviders({ resources = [] }: Given): readonly GivenKms[] {
+  return resources.flatMap(({ providers = [] }) => providers.flatMap(({ kms }) => kms ?? []));
+}
+
+function validateProvider(
+  field: string,
+  provider: GivenProvider,
+  /** Of key management services that came before it. */
+  names: Set<string>,
+): readonly FieldError[] {
   const kinds = Object.keys(provider);
   const problems: FieldError[] = [];
   if (kinds.length === 0) {
@@ -172,8 +188,9 @@ function validateProvider(field: string, provider: GivenProvider): readonly Fiel
     problems.push(invalid(field, shown(provider), detail));
   }
   if (provider.kms !== undefined) {
-    const detail = 'key management services cannot be asked yet: aescbc, aesgcm and secretbox can';
-    return [...problems, invalid(`${field}.kms`, provider.kms.name ?? '', detail)];
+    problems.push(...validateKms(`${field}.kms`, provider.kms, names));
+    names.add(provider.kms.name ?? '');
+    return problems;
   }
   const kind = ciphers.find((each) => provider[each] !== undefined);
   if (kind === undefined) return problems;
@@ -254,6 +271,7 @@ function configurationOf({ resources: entries = [] }: Given): EncryptionConfigur
     resources: entries.map(({ resources = [], providers = [] }) => ({
       resources,
       providers: providers.map((provider): Provider => {
+        if (provider.kms !== undefined) return { kind: 'kms', ...kmsOf(provider.kms) };
         const kind = ciphers.find((each) => provider[each] !== undefined);
         if (kind === undefined) return { kind: 'identity' };
         const keys = (provider[kind]?.keys ?? []).map(({ name = '', secret = '' }) => ({

@@ -13,13 +13,20 @@ import { type HealthCheck, KeyIndex, registryRoot } from '#apiserver';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
+import { Scope } from '#kit/scope.ts';
 import type { Store, ValueTransformer } from '#store';
 import { ConfigError } from '../config.ts';
-import { parseEncryptionConfiguration } from './encryption-config.ts';
+import { type EncryptionConfiguration, parseEncryptionConfiguration } from './encryption-config.ts';
+import type { KmsProvider } from './kms-provider.ts';
 import { openTransformer, type ResourceOfKey } from './transformer.ts';
 
-/** Between two looks at the file, as upstream. */
-export const limits = { encryptionLookMs: 60_000 } as const;
+export const limits = {
+  /** Between two looks at the file, as upstream. */
+  encryptionLookMs: 60_000,
+  /** Between two looks at key management services that are well, and at some that are not. */
+  kmsLookMs: 20_000,
+  kmsRetryMs: 3_000,
+} as const;
 
 export interface EncryptionDeps {
   readonly random: Random;
@@ -30,59 +37,143 @@ export interface EncryptionDeps {
 export interface Encryption {
   readonly transformer: ValueTransformer;
   readonly healthChecks: readonly HealthCheck[];
-  /** Looks at the file again and again, where that is wanted. */
+  /** Looks at the file and at key management services again and again, where that is wanted. */
   run(store: Store, signal: AbortSignal): Promise<void>;
+}
+
+interface OpenDeps extends EncryptionDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** A file that was read, and what it takes to do what it says. */
+interface Loaded {
+  readonly hash: string;
+  readonly kms: readonly KmsProvider[];
+  /** As of now: it knows the keys that the services use at the moment. */
+  readonly transformer: () => ValueTransformer;
+  readonly close: () => void;
 }
 
 /** Throws `ConfigError`, with upstream's words, where the file cannot be used. */
 export async function openEncryption(
-  deps: EncryptionDeps & { readonly clock: Clock; readonly log: Logger },
+  deps: OpenDeps,
   { file, reload }: { readonly file: string; readonly reload: boolean },
 ): Promise<Encryption> {
-  const { transformer, hash } = await readEncryption(deps, file);
+  const current = { loaded: await load(deps, await readSource(file)) };
+  const isHealthy = (): boolean => current.loaded.kms.every((provider) => provider.isHealthy);
+  const hasCheck = reload || current.loaded.kms.length > 0;
   return {
-    transformer,
-    // As upstream: there are no such providers, so nothing can be wrong with them.
-    healthChecks: reload ? [{ name: 'kms-providers', except: 'livez', isHealthy: () => true }] : [],
+    transformer: current.loaded.transformer(),
+    // As upstream: one for all services, there with automatic reload also where there is none.
+    healthChecks: hasCheck ? [{ name: 'kms-providers', except: 'livez', isHealthy }] : [],
     run: async (store, signal) => {
-      if (reload) await runEncryptionReload({ ...deps, store }, { file, hash }, signal);
+      const scope = new Scope(signal);
+      if (hasCheck) scope.spawn((each) => runKmsChecks({ ...deps, store }, current, each));
+      if (reload) scope.spawn((each) => runReload({ ...deps, store }, { file, current }, each));
+      try {
+        await scope.join();
+      } finally {
+        current.loaded.close();
+      }
     },
   };
 }
 
-async function readEncryption(
-  { random, catalog }: EncryptionDeps,
-  file: string,
-): Promise<{ readonly transformer: ValueTransformer; readonly hash: string }> {
-  const source = await readFile(file, 'utf8').catch((cause: unknown) => {
+interface Source {
+  readonly file: string;
+  readonly text: string;
+  readonly hash: string;
+}
+
+async function readSource(file: string): Promise<Source> {
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
     const reading = `error reading encryption provider configuration file "${file}"`;
     const why = `error while parsing file: error while loading file: ${reading}`;
     throw new ConfigError(`${why}: open ${file}: ${reasonOf(cause)}`, { cause });
   });
-  const configuration = parseEncryptionConfiguration(source, file);
+  return { file, text, hash: createHash('sha256').update(text).digest('hex') };
+}
+
+async function load(deps: OpenDeps, { file, text, hash }: Source): Promise<Loaded> {
+  const configuration = parseEncryptionConfiguration(text, file);
   if (typeof configuration === 'string') throw new ConfigError(configuration);
-  const resourceOf = resourcesOfKeys(catalog);
+  const closing = new AbortController();
+  const kms = await openKms(deps, configuration, closing.signal);
+  const byName = new Map(kms.map((provider) => [provider.settings.name, provider]));
+  const resourceOf = resourcesOfKeys(deps.catalog);
+  const { signal } = closing;
   return {
-    transformer: openTransformer({ random, resourceOf }, configuration),
-    hash: createHash('sha256').update(source).digest('hex'),
+    hash,
+    kms,
+    transformer: () =>
+      openTransformer({ random: deps.random, resourceOf, kms: byName, signal }, configuration),
+    close: () => {
+      closing.abort(new Error('another configuration is in use'));
+      for (const provider of kms) provider[Symbol.dispose]();
+    },
   };
 }
 
-async function runEncryptionReload(
-  deps: EncryptionDeps & { readonly clock: Clock; readonly log: Logger; readonly store: Store },
-  options: { readonly file: string; readonly hash: string },
+/** Each was asked once; one that is not well may become so later. */
+async function openKms(
+  deps: OpenDeps,
+  { resources }: EncryptionConfiguration,
+  signal: AbortSignal,
+): Promise<readonly KmsProvider[]> {
+  const settings = resources.flatMap(({ providers }) =>
+    providers.flatMap((provider) => (provider.kind === 'kms' ? [provider] : [])),
+  );
+  if (settings.length === 0) return [];
+  const { KmsProvider } = await import('./kms-provider.ts');
+  const kms = settings.map((each) => new KmsProvider(deps, each));
+  await Promise.all(kms.map((provider) => provider.check(signal)));
+  return kms;
+}
+
+interface Current {
+  loaded: Loaded;
+}
+
+/** Where a service has another key, or is back, the store has to know. */
+async function runKmsChecks(
+  deps: OpenDeps & { readonly store: Store },
+  current: Current,
+  signal: AbortSignal,
+): Promise<void> {
+  const { clock, store } = deps;
+  for (;;) {
+    const { loaded } = current;
+    const isWell = loaded.kms.every((provider) => provider.isHealthy);
+    await clock.sleep(isWell ? limits.kmsLookMs : limits.kmsRetryMs, { signal });
+    if (loaded !== current.loaded || loaded.kms.length === 0) continue;
+    const before = loaded.kms.map(({ keyID }) => keyID).join();
+    await Promise.all(loaded.kms.map((provider) => provider.check(signal)));
+    const isNew = loaded.kms.map(({ keyID }) => keyID).join() !== before;
+    const isLacking = (store.atRest?.unreadable.length ?? 0) > 0;
+    if (loaded === current.loaded && (isNew || isLacking)) {
+      await store.atRest?.use(loaded.transformer());
+    }
+  }
+}
+
+async function runReload(
+  deps: OpenDeps & { readonly store: Store },
+  { file, current }: { readonly file: string; readonly current: Current },
   signal: AbortSignal,
 ): Promise<void> {
   const { clock, log, store } = deps;
-  const { file } = options;
-  let { hash } = options;
   for (;;) {
     await clock.sleep(limits.encryptionLookMs, { signal });
     try {
-      const now = await readEncryption(deps, file);
-      if (now.hash === hash) continue;
-      hash = now.hash;
-      store.atRest?.use(now.transformer);
+      const source = await readSource(file);
+      if (source.hash === current.loaded.hash) continue;
+      const next = await load(deps, source);
+      requireWell(next);
+      const former = current.loaded;
+      current.loaded = next;
+      await store.atRest?.use(next.transformer());
+      former.close();
       const unreadable = store.atRest?.unreadable.length ?? 0;
       log.info('encryption configuration was read again', { file, unreadable });
     } catch (error) {
@@ -90,6 +181,12 @@ async function runEncryptionReload(
       log.error('error processing encryption config file', { file, error });
     }
   }
+}
+
+function requireWell(next: Loaded): void {
+  if (next.kms.every((provider) => provider.isHealthy)) return;
+  next.close();
+  throw new ConfigError('health check for new transformers failed');
 }
 
 export function resourcesOfKeys(catalog: Catalog): ResourceOfKey {

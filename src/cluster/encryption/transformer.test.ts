@@ -26,7 +26,9 @@ function provider(kind: Kind, ...names: readonly string[]): Provider {
 const identity: Provider = { kind: 'identity' };
 
 function open(entries: EncryptionConfiguration['resources']): ValueTransformer {
-  return openTransformer({ random: seededRandom(3), resourceOf }, { resources: entries });
+  const { signal } = new AbortController();
+  const deps = { random: seededRandom(3), resourceOf, kms: new Map(), signal };
+  return openTransformer(deps, { resources: entries });
 }
 
 const secretsBy = (...providers: readonly Provider[]): ValueTransformer =>

@@ -8,10 +8,12 @@
  * `encryption-file.ts`, used by the store.
  */
 import { createHash } from 'node:crypto';
+import { present } from '#kit/assert.ts';
 import type { Random } from '#kit/random.ts';
-import type { FromStorage, ValueTransformer } from '#store';
-import { type Decrypted, openCipher, type ValueCipher } from './ciphers.ts';
+import type { FromStorage, StoredValue, ValueTransformer } from '#store';
+import { openCipher, type ValueCipher } from './ciphers.ts';
 import type { EncryptionConfiguration, Provider } from './encryption-config.ts';
+import type { KmsProvider } from './kms-provider.ts';
 import { isEncrypted, plainForm, plainTransformer, startsWith } from './plain.ts';
 
 export interface GroupResource {
@@ -29,12 +31,22 @@ interface KeyCipher {
 }
 
 interface Sealer {
-  /** `k8s:enc:aescbc:v1:`, or nothing for `identity`. */
+  /** `k8s:enc:aescbc:v1:`, `k8s:enc:kms:v2:NAME:`, or nothing for `identity`. */
   readonly prefix: Buffer;
   readonly keys: readonly KeyCipher[];
   readonly noKey: string;
   /** What tells it from others, without telling its key. */
   readonly form: string;
+  readonly kms?: KmsProvider;
+}
+
+export interface TransformerDeps {
+  readonly random: Random;
+  readonly resourceOf: ResourceOfKey;
+  /** Those that the configuration names, by their names. */
+  readonly kms: ReadonlyMap<string, KmsProvider>;
+  /** Ends what they are asked. */
+  readonly signal: AbortSignal;
 }
 
 interface Read {
@@ -47,10 +59,10 @@ const noMatch = 'no matching prefix found';
 const identity: Sealer = { prefix: Buffer.alloc(0), keys: [], noKey: '', form: plainForm };
 
 export function openTransformer(
-  deps: { readonly random: Random; readonly resourceOf: ResourceOfKey },
+  deps: TransformerDeps,
   { resources }: EncryptionConfiguration,
 ): ValueTransformer {
-  const { resourceOf } = deps;
+  const { resourceOf, kms, signal } = deps;
   const byResource = new Map<string, readonly Sealer[]>();
   for (const entry of resources) {
     const sealers = entry.providers.map((provider) => openSealer(deps, provider));
@@ -63,7 +75,7 @@ export function openTransformer(
     return of === undefined ? undefined : found(byResource, of);
   };
   const writerOf = (key: string): Sealer => sealersOf(key)?.[0] ?? identity;
-  return {
+  const transformer: ValueTransformer = {
     encrypts: [...byResource.values()].some(([first]) => first !== identity),
     formOf: (key) => writerOf(key).form,
     toStorage: (key, value) => seal(writerOf(key), key, value),
@@ -74,6 +86,29 @@ export function openTransformer(
         : readAny(sealers, key, stored);
     },
   };
+  if (kms.size === 0) return transformer;
+  return {
+    ...transformer,
+    refusal: (key) => writerOf(key).kms?.refusal(),
+    prepare: async (stored) => {
+      for (const provider of kms.values()) {
+        await provider.prepare(writtenBy(provider, stored, sealersOf), signal);
+      }
+    },
+  };
+}
+
+/** What of the values a key management service has to do with. */
+function writtenBy(
+  provider: KmsProvider,
+  stored: readonly StoredValue[],
+  sealersOf: (key: string) => readonly Sealer[] | undefined,
+): readonly Uint8Array[] {
+  return stored.flatMap(({ key, value }) => {
+    const sealer = sealersOf(key)?.find(({ kms }) => kms === provider);
+    if (sealer === undefined || !startsWith(value, sealer.prefix)) return [];
+    return [value.subarray(sealer.prefix.length)];
+  });
 }
 
 /** The narrowest that is configured: the resource, its group, everything. */
@@ -85,8 +120,9 @@ function found(
   return byResource.get(name) ?? byResource.get(`*.${group}`) ?? byResource.get('*.*');
 }
 
-function openSealer(deps: { readonly random: Random }, provider: Provider): Sealer {
+function openSealer(deps: TransformerDeps, provider: Provider): Sealer {
   if (provider.kind === 'identity') return identity;
+  if (provider.kind === 'kms') return kmsSealer(deps, provider.name);
   const { kind, keys } = provider;
   const what = kind === 'secretbox' ? 'Secretbox' : 'AES';
   const [first] = keys;
@@ -101,6 +137,17 @@ function openSealer(deps: { readonly random: Random }, provider: Provider): Seal
     })),
     noKey: `no matching key was found for the provided ${what} transformer`,
     form: `${kind}:${first?.name ?? ''}:${digest}`,
+  };
+}
+
+function kmsSealer({ kms }: TransformerDeps, name: string): Sealer {
+  const provider = present(kms.get(name), 'every provider that is named was opened');
+  return {
+    prefix: Buffer.from(`k8s:enc:kms:v2:${name}:`),
+    keys: [{ prefix: Buffer.alloc(0), cipher: provider }],
+    noKey: noMatch,
+    form: `kms:${name}:${provider.keyID ?? ''}`,
+    kms: provider,
   };
 }
 
@@ -135,8 +182,8 @@ function readByKeys(
   const whys: string[] = [];
   for (const [index, { prefix, cipher }] of keys.entries()) {
     if (!startsWith(sealed, prefix)) continue;
-    const decrypted: Decrypted = cipher.decrypt(key, sealed.subarray(prefix.length));
-    if (decrypted.ok) return { value: decrypted.value, stale: index > 0 };
+    const decrypted = cipher.decrypt(key, sealed.subarray(prefix.length));
+    if (decrypted.ok) return { value: decrypted.value, stale: index > 0 || decrypted.stale };
     whys.push(decrypted.why);
   }
   return whys.length === 0 ? [noKey] : whys;
