@@ -46,6 +46,10 @@ function ended(child: ChildProcess): Promise<number | null> {
 
 test('a second scheduler takes the pods that name it', { timeout: 60_000 }, async (t) => {
   covers('SCH-071', 'SCH-072');
+  superseded('SCH-012', {
+    by: 'v1.23',
+    now: 'a program that pods name; it answers on 10259 over TLS and no Service stands for it',
+  });
   superseded('SCH-001', {
     by: 'v1.23',
     now: 'a program of its own, told by --kubeconfig; health on 10259 over TLS',

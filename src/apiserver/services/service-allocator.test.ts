@@ -32,6 +32,33 @@ test('the first address belongs to default/kubernetes', async () => {
   assert.equal(slice.body.metadata.labels['kubernetes.io/service-name'], 'kubernetes');
 });
 
+test('a range of 16 bits has some 65,000 addresses; every Service has its own out of it', async () => {
+  covers('QUO-046');
+  await using server = await openTestServer({ options: { serviceCIDR: '172.21.0.0/16' } });
+  const free = async (): Promise<number> => {
+    const { text } = await server.request('GET', '/metrics');
+    const name = 'kube_apiserver_clusterip_allocator_available_ips{cidr="172.21.0.0/16"} ';
+    return Number(
+      text
+        .split('\n')
+        .find((line) => line.startsWith(name))
+        ?.slice(name.length),
+    );
+  };
+  // Without those of the network, of broadcast, and of the Service `kubernetes`.
+  assert.equal(await free(), 65_533);
+  const made = await server.request('POST', services, service('a'));
+  assert.match(made.body.spec.clusterIP, /^172\.21\.\d+\.\d+$/);
+  assert.equal(await free(), 65_532);
+  const clusterIP = '172.22.0.1';
+  const outside = await server.request('POST', services, service('b', { clusterIP }));
+  assert.equal(outside.status, 422);
+  assert.match(
+    outside.body.message,
+    /failed to allocate IP 172\.22\.0\.1: the provided network does not match the current range/,
+  );
+});
+
 test('a Service gets an address and single-stack families', async () => {
   await using server = await openTestServer();
   const { body } = await server.request('POST', services, service('a'));
