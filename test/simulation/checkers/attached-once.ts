@@ -33,7 +33,8 @@ export class AttachedOnce implements Checker {
     const { spec } = event.object as VolumeAttachment;
     const name = spec.source.persistentVolumeName ?? '';
     const volume = this.#truth.find<PersistentVolume>('PersistentVolume', name);
-    if (!volume?.spec?.accessModes?.includes('ReadWriteOnce')) return undefined;
+    const modes = volume?.spec?.accessModes ?? [];
+    if (!modes.some((mode) => mode.startsWith('ReadWriteOnce'))) return undefined;
     this.judged += 1;
     for (const other of this.#truth.of<VolumeAttachment>('VolumeAttachment')) {
       const isSame = other.spec.source.persistentVolumeName === name;

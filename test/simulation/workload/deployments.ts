@@ -9,7 +9,10 @@ import type { Actor, User } from './user.ts';
 import { containersOf } from './user.ts';
 
 const namespace = 'default';
-const steps = ['create', 'roll', 'roll', 'scale', 'scale', 'pause', 'recreate', 'delete'] as const;
+const steps = [
+  ...(['create', 'roll', 'roll', 'scale', 'scale'] as const),
+  ...(['pause', 'recreate', 'undo', 'delete'] as const),
+];
 
 export class Deployments implements Actor {
   readonly #user: User;
@@ -45,6 +48,8 @@ export class Deployments implements Actor {
         return this.#pause(signal);
       case 'recreate':
         return this.#patch({ strategy: { type: 'Recreate', rollingUpdate: null } }, signal);
+      case 'undo':
+        return this.#undo(signal);
       case 'delete':
         return this.#delete(signal);
       default:
@@ -79,6 +84,16 @@ export class Deployments implements Actor {
     const paused = !this.#paused.delete(name);
     if (paused) this.#paused.add(name);
     await this.#patch({ paused }, signal, name);
+  }
+
+  /** As old clients do: to the revision before, to an early one, or to one that never was. */
+  async #undo(signal: AbortSignal): Promise<void> {
+    if (this.#names.length === 0) return;
+    const name = this.#user.choose(this.#names);
+    const revision = this.#user.choose(['0', '0', '2', '99']);
+    const annotations = { 'deprecated.deployment.rollback.to': revision };
+    const patch = { metadata: { annotations } };
+    await this.#user.patch(deployments, { namespace, name }, patch, { signal });
   }
 
   async #delete(signal: AbortSignal): Promise<void> {

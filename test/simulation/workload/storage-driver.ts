@@ -25,6 +25,7 @@ const attachFinalizer = `external-attacher/${driver}`;
 const managed = 'volumes.kubernetes.io/controller-managed-attach-detach';
 const provisionedBy = 'pv.kubernetes.io/provisioned-by';
 const provisionFinalizer = 'external-provisioner.volume.kubernetes.io/finalizer';
+const zoneLabel = 'topology.kubernetes.io/zone';
 const pauseMsMax = 3_000;
 
 export const storageDriver: Intruder = async (deps, signal) => {
@@ -112,7 +113,10 @@ class StorageSystem {
     const { storageClassName = '' } = spec ?? {};
     const storage = this.#sources.classes.get(storageClassName);
     const waits = storage?.volumeBindingMode === 'WaitForFirstConsumer';
-    if (waits && annotations['volume.kubernetes.io/selected-node'] === undefined) return;
+    const selected = annotations['volume.kubernetes.io/selected-node'];
+    if (waits && selected === undefined) return;
+    // A disk is where its first user is, as far as anybody has told.
+    const zone = this.#sources.nodes.get(selected ?? '')?.metadata.labels?.[zoneLabel];
     const volumeName = `pvc-${uid}`;
     if (this.#sources.volumes.get(volumeName) !== undefined) return;
     const volume: PersistentVolume = {
@@ -120,12 +124,13 @@ class StorageSystem {
       kind: 'PersistentVolume',
       metadata: {
         name: volumeName,
+        labels: zone === undefined ? {} : { [zoneLabel]: zone },
         annotations: { [provisionedBy]: driver },
         finalizers: [provisionFinalizer],
       },
       spec: {
         capacity: { storage: '1Gi' },
-        accessModes: ['ReadWriteOnce'],
+        accessModes: spec?.accessModes ?? [],
         storageClassName,
         persistentVolumeReclaimPolicy: 'Delete',
         claimRef: { apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name, uid },

@@ -60,7 +60,9 @@ export class Volumes implements Actor {
       reclaimPolicy: 'Delete',
     };
     await user.create(storageClasses, fast, signal);
-    const claim = newClaim({ namespace, name: data }, { storageClassName: className });
+    const accessMode = user.choose(['ReadWriteOnce', 'ReadWriteOncePod']);
+    const options = { storageClassName: className, accessMode };
+    const claim = newClaim({ namespace, name: data }, options);
     await user.create(persistentVolumeClaims, claim, signal);
     for (const name of names) await this.#createUser(name, signal);
     for (let index = 0; index < shelvesMax; index++) {
@@ -186,14 +188,17 @@ function specOf(name: (typeof names)[number]): PodSpec {
 
 function newClaim(
   metadata: Named,
-  { storageClassName }: { readonly storageClassName: string },
+  {
+    storageClassName,
+    accessMode = 'ReadWriteOnce',
+  }: { readonly storageClassName: string; readonly accessMode?: string },
 ): PersistentVolumeClaim & { readonly spec: PersistentVolumeClaimSpec } {
   return {
     apiVersion: 'v1',
     kind: 'PersistentVolumeClaim',
     metadata,
     spec: {
-      accessModes: ['ReadWriteOnce'],
+      accessModes: [accessMode],
       storageClassName,
       resources: { requests: { storage: '1Gi' } },
     },
