@@ -100,8 +100,10 @@ export function parseType(text: string): CelType {
   if (name === 'type' && parameters.length > 0) return typeOf(first);
   if (/^[A-Z]$/.test(name)) return simple('parameter', name);
   const known = named[name];
-  if (known === undefined) throw new Error(`no such type: ${text}`);
-  return known;
+  if (known !== undefined) return known;
+  // Structs of an environment have names with dots.
+  if (name.includes('.')) return structType(name);
+  throw new Error(`no such type: ${text}`);
 }
 
 /** Splits at the commas that are not inside parentheses. */

@@ -3,9 +3,11 @@
  * expressions. Stored and validated as far as their form goes; nothing evaluates them yet. Bindings
  * (`admission-policy-binding.ts`) say where a policy holds.
  */
+
 import { duplicate, type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
 import { label1035Problems, qualifiedNameProblems, subdomainProblems } from '#api/names.ts';
 import { type Column, defineResource, type Resource } from '#api/resource.ts';
+import { type CelType, parseType } from '#cel';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { validateConditions } from '../condition-validation.ts';
 import { changeMember, fillAbsent } from '../fill-in.ts';
@@ -21,6 +23,12 @@ import type {
   Variable,
 } from '../types/admissionregistration-v1.ts';
 import { hubView } from '../view.ts';
+import {
+  compileAdmissionExpression,
+  expressionErrors,
+  type Names,
+  type Wanted,
+} from './admission-expression.ts';
 import {
   admissionGroup,
   failurePolicies,
@@ -145,6 +153,8 @@ function paramKindColumn<P extends ValidatingAdmissionPolicy | MutatingAdmission
   });
 }
 
+type NamesOfPolicy = Names & { readonly variables: Map<string, CelType> | undefined };
+
 /** What both sorts have. */
 interface PolicySpec {
   readonly failurePolicy?: string | undefined;
@@ -154,7 +164,13 @@ interface PolicySpec {
   readonly variables?: readonly Variable[] | undefined;
 }
 
-function validatePolicy(spec: PolicySpec): FieldError[] {
+/** What expressions of a policy may name; its variables are added as they are defined. */
+function namesOf({ paramKind }: PolicySpec, composes: boolean): NamesOfPolicy {
+  const params = paramKind !== undefined;
+  return { params, authorizer: true, variables: composes ? new Map() : undefined };
+}
+
+function validatePolicy(spec: PolicySpec, names: NamesOfPolicy): FieldError[] {
   const { paramKind, matchConstraints, failurePolicy } = spec;
   const errors = failurePolicy
     ? validateOptionalChoice(failurePolicy, failurePolicies, 'spec.failurePolicy')
@@ -174,13 +190,20 @@ function validatePolicy(spec: PolicySpec): FieldError[] {
   }
   return [
     ...errors,
-    ...validateNamed(spec.matchConditions ?? [], 'spec.matchConditions'),
-    ...validateVariables(spec.variables ?? [], 'spec.variables'),
+    ...validateNamed(spec.matchConditions ?? [], 'spec.matchConditions', {
+      params: names.params,
+      authorizer: true,
+    }),
+    ...validateVariables(spec.variables ?? [], 'spec.variables', names),
   ];
 }
 
 /** Values that expressions call by name. */
-function validateVariables(variables: readonly Partial<Variable>[], field: string): FieldError[] {
+function validateVariables(
+  variables: readonly Partial<Variable>[],
+  field: string,
+  names: NamesOfPolicy,
+): FieldError[] {
   return variables.flatMap(({ name = '', expression = '' }, index) => {
     const at = `${field}[${index}]`;
     const errors: FieldError[] = [];
@@ -189,6 +212,12 @@ function validateVariables(variables: readonly Partial<Variable>[], field: strin
       errors.push(invalid(`${at}.name`, name, 'must be a valid CEL identifier'));
     }
     if (expression.trim() === '') errors.push(required(`${at}.expression`, noExpression));
+    else {
+      const compiled = compileAdmissionExpression(expression, names, []);
+      if (!compiled.ok) errors.push(invalid(`${at}.expression`, expression, compiled.problem));
+      // One that is wrong is there all the same, and may be anything.
+      names.variables?.set(name, compiled.ok ? compiled.type : parseType('dyn'));
+    }
     return errors;
   });
 }
@@ -218,14 +247,28 @@ function validateParamKind({ apiVersion = '', kind = '' }: Partial<ParamKind>): 
 
 function validateValidating({ metadata, spec = {} }: ValidatingAdmissionPolicy): FieldError[] {
   const { validations = [], auditAnnotations = [] } = spec;
-  const errors = validatePolicy(spec);
+  const names = namesOf(spec, (spec.variables ?? []).length > 0);
+  const errors = validatePolicy(spec, names);
   if (validations.length + auditAnnotations.length === 0) {
     const detail = 'validations or auditAnnotations must contain at least one item';
     errors.push(required('spec.validations', detail), required('spec.auditAnnotations', detail));
   }
-  for (const [index, { expression, reason }] of validations.entries()) {
+  for (const [index, validation] of validations.entries()) {
+    const { expression, messageExpression = '', reason } = validation;
     const at = `spec.validations[${index}]`;
     if (expression.trim() === '') errors.push(required(`${at}.expression`, noExpression));
+    else {
+      const wanted: Wanted = ['bool'];
+      errors.push(...expressionErrors(expression, `${at}.expression`, { names, wanted }));
+    }
+    const said = `${at}.messageExpression`;
+    if (messageExpression.trim() !== '') {
+      const inMessage = { ...names, authorizer: false };
+      const wanted: Wanted = ['string'];
+      errors.push(...expressionErrors(messageExpression, said, { names: inMessage, wanted }));
+    } else if (messageExpression !== '') {
+      errors.push(invalid(said, messageExpression, 'must be non-empty if specified'));
+    }
     errors.push(...validateOptionalChoice(reason, reasons, `${at}.reason`));
   }
   const keys = new Set<string>();
@@ -240,6 +283,11 @@ function validateValidating({ metadata, spec = {} }: ValidatingAdmissionPolicy):
     keys.add(key);
     if (valueExpression.trim() === '') {
       errors.push(required(`${at}.valueExpression`, 'valueExpression is not specified'));
+    } else {
+      const wanted: Wanted = ['string', 'null'];
+      const shown = valueExpression;
+      const value = valueExpression.trim();
+      errors.push(...expressionErrors(value, `${at}.valueExpression`, { names, wanted, shown }));
     }
   }
   return errors;
@@ -259,7 +307,7 @@ function validateValidatingStatus({ status }: ValidatingAdmissionPolicy): FieldE
 
 function validateMutating({ spec = {} }: MutatingAdmissionPolicy): FieldError[] {
   const { mutations = [], reinvocationPolicy } = spec;
-  const errors = validatePolicy(spec);
+  const errors = validatePolicy(spec, namesOf(spec, true));
   if (!reinvocationPolicy) errors.push(required('spec.reinvocationPolicy'));
   const again = 'spec.reinvocationPolicy';
   errors.push(...validateOptionalChoice(reinvocationPolicy, reinvocationPolicies, again));

@@ -179,9 +179,11 @@ test('conditions of webhooks, kinds of parameters and names of variables are jud
       'spec.variables[0].name: Invalid value: "in": must be a valid CEL identifier',
       'spec.variables[1].name: Required value: name is not specified',
       'spec.variables[1].expression: Required value: expression is not specified',
+      'spec.validations[0].expression: Invalid value: "1": must evaluate to bool but got int',
       'spec.validations[0].reason: Unsupported value: "Mood": supported values: "Forbidden", "Invalid", "RequestEntityTooLarge"',
       'spec.auditAnnotations[0].key: Invalid value: "one/": name part must be non-empty',
       `spec.auditAnnotations[0].key: Invalid value: "one/": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character`,
+      'spec.auditAnnotations[0].valueExpression: Invalid value: "1": must evaluate to one of [string null_type] but got int',
     ],
   );
 });

@@ -2,12 +2,14 @@
  * What webhooks and policies have in common: which requests they are about (rules and selectors),
  * with the defaults and the validation of both.
  */
+
 import { duplicate, type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
 import { qualifiedNameProblems } from '#api/names.ts';
 import type { LabelSelector } from '#api/selectors.ts';
 import { changeMember, fillAbsent, mapItems } from '../fill-in.ts';
 import { validateLabelSelector } from '../label-selector-validation.ts';
 import type { MatchResources, RuleWithOperations } from '../types/admissionregistration-v1.ts';
+import { expressionErrors, type Names } from './admission-expression.ts';
 
 const operations = ['*', 'CONNECT', 'CREATE', 'DELETE', 'UPDATE'];
 const scopes = ['*', 'Cluster', 'Namespaced'];
@@ -98,8 +100,9 @@ function validateList(values: readonly string[], what: string, field: string): F
 export function validateNamed(
   list: readonly { readonly name?: string; readonly expression?: string }[],
   field: string,
+  names: Names,
 ): FieldError[] {
-  const names = new Set<string>();
+  const taken = new Set<string>();
   return list.flatMap(({ name = '', expression = '' }, index) => {
     const at = `${field}[${index}]`;
     const errors: FieldError[] = [];
@@ -107,9 +110,13 @@ export function validateNamed(
     for (const problem of name === '' ? [] : qualifiedNameProblems(name)) {
       errors.push(invalid(`${at}.name`, name, problem));
     }
-    if (names.has(name)) errors.push(duplicate(`${at}.name`, name));
-    names.add(name);
-    if (expression.trim() === '') errors.push(required(`${at}.expression`));
+    if (taken.has(name)) errors.push(duplicate(`${at}.name`, name));
+    taken.add(name);
+    const condition = expression.trim();
+    if (condition === '') errors.push(required(`${at}.expression`));
+    else {
+      errors.push(...expressionErrors(condition, `${at}.expression`, { names, wanted: ['bool'] }));
+    }
     return errors;
   });
 }

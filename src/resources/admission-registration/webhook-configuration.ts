@@ -138,7 +138,10 @@ function validateWebhook(webhook: Webhook, field: string): FieldError[] {
     ...validateOptionalChoice(reinvocationPolicy, reinvocationPolicies, again),
     ...validateClientConfig(webhook.clientConfig, `${field}.clientConfig`),
     ...validateReviewVersions(webhook.admissionReviewVersions, `${field}.admissionReviewVersions`),
-    ...validateNamed(webhook.matchConditions ?? [], `${field}.matchConditions`),
+    ...validateNamed(webhook.matchConditions ?? [], `${field}.matchConditions`, {
+      params: false,
+      authorizer: true,
+    }),
   );
   return errors;
 }
