@@ -220,6 +220,11 @@ diskTest('values are stale until they are written as today', async (disk) => {
   await atRest.use(mirror('b', ['b', 'c']));
   deepEqual(stale(), ['/s/one']);
   for (let round = 0; round < 20; round++) await atRest.use(mirror('b', ['b', 'c']));
+  deepEqual(stale(), ['/s/one'], 'with nothing written in between they are one');
+  for (let round = 0; round < 20; round++) {
+    await put(store, '/other', String(round));
+    await atRest.use(mirror('b', ['b', 'c']));
+  }
   // So many exchanges are not told apart any more, and to write once too often does no harm.
   deepEqual(stale(), ['/s/one', '/s/two', '/open/three']);
 });

@@ -72,11 +72,20 @@ export class LogAtRest implements AtRest {
   }
 
   async use(transformer: ValueTransformer): Promise<void> {
-    this.#exchanges.push({ through: this.#assigned(), before: this.#log.transformer });
+    const through = this.#assigned();
+    // Where nothing was written with the former one, the one before that counts.
+    if (through > (this.#exchanges.at(-1)?.through ?? 0)) {
+      this.#exchanges.push({ through, before: this.#log.transformer });
+    }
     if (this.#exchanges.length > exchangesMax) {
       this.#forgottenThrough = this.#exchanges.shift()?.through ?? 0;
     }
     this.#log.transformer = transformer;
+    await this.retry();
+  }
+
+  async retry(): Promise<void> {
+    const { transformer } = this.#log;
     await transformer.prepare?.(this.#unread());
     // Unless another has taken its place meanwhile.
     if (this.#log.transformer === transformer) this.#readAgain(transformer);

@@ -137,6 +137,8 @@ export interface AtRest {
   refusal(key: string): string | undefined;
   /** What is written from now on is kept by this one; what it can read becomes readable. */
   use(transformer: ValueTransformer): Promise<void>;
+  /** Tries once more to read what could not be read. */
+  retry(): Promise<void>;
 }
 
 /** `get`, `list` and `listAt` throw `ValueUnreadable` for what nobody can read. */

@@ -12,7 +12,7 @@ import type { KubeObject } from '#api/object.ts';
 import { formatTime } from '#kit/clock.ts';
 import type { Identity } from '#kit/transport.ts';
 import type { FlowSchema } from '#resources/types/flowcontrol-v1.ts';
-import { type Entry, StoreUnavailable } from '#store';
+import { type Entry, StoreUnavailable, ValueUnreadable, ValueUnwritable } from '#store';
 import type { Parts } from '../parts.ts';
 import { decodeEntry, keyOf, prefixOf, textOf } from '../registry.ts';
 import { createObject } from '../verbs/create.ts';
@@ -73,7 +73,7 @@ export async function runDefaults(
   }
 }
 
-/** While the disk is full, nothing can be made; everything is looked at again after that. */
+/** While the disk is full or something cannot be read, nothing can be made; later all may be. */
 async function untilStored(
   { clock, log }: Parts,
   { signal, work }: { readonly signal: AbortSignal; readonly work: () => Promise<void> },
@@ -82,7 +82,11 @@ async function untilStored(
     try {
       return await work();
     } catch (error) {
-      if (!(error instanceof StoreUnavailable)) throw error;
+      const mayPass =
+        error instanceof StoreUnavailable ||
+        error instanceof ValueUnreadable ||
+        error instanceof ValueUnwritable;
+      if (!mayPass) throw error;
       log.warn('default objects wait for the store', { error });
     }
     await clock.sleep(retryMs, { signal });

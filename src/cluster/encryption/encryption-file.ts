@@ -150,10 +150,9 @@ async function runKmsChecks(
     const before = loaded.kms.map(({ keyID }) => keyID).join();
     await Promise.all(loaded.kms.map((provider) => provider.check(signal)));
     const isNew = loaded.kms.map(({ keyID }) => keyID).join() !== before;
-    const isLacking = (store.atRest?.unreadable.length ?? 0) > 0;
-    if (loaded === current.loaded && (isNew || isLacking)) {
-      await store.atRest?.use(loaded.transformer());
-    }
+    if (loaded !== current.loaded || store.atRest === undefined) continue;
+    if (isNew) await store.atRest.use(loaded.transformer());
+    else if (store.atRest.unreadable.length > 0) await store.atRest.retry();
   }
 }
 

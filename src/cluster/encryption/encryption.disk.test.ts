@@ -291,6 +291,36 @@ test('without its key a resource cannot be read, and everything else can', async
   });
 });
 
+test('roles that cannot be read keep the server from making its own, and from nothing else', async () => {
+  using disk = new Disk();
+  const rbac = (name: string): string =>
+    configuration(
+      plain,
+      `- resources: ['*.rbac.authorization.k8s.io']\n  providers: [${cbc(name)}]`,
+    );
+  const roles = '/apis/rbac.authorization.k8s.io/v1/clusterroles';
+  await disk.with(rbac('key1'), async ({ server }) => {
+    const role = { metadata: { name: 'admin' }, rules: [] };
+    assert.equal((await server.request('POST', roles, role)).status, 201);
+  });
+  await using opened = await disk.open(rbac('key2'));
+  const { store } = opened;
+  const said: string[] = [];
+  const log = openLog({
+    ...{ clock: disk.clock, level: 'info', format: 'json' },
+    write: (line) => said.push(line),
+  });
+  const options = { defaultObjects: true };
+  await using server = await openTestServer({ clock: disk.clock, store, log, options });
+  for (let turn = 0; turn < 200 && said.length === 0; turn++) {
+    await disk.clock.advance(100);
+    await settle();
+  }
+  assert.match(said.join(''), /default objects wait for the store.*no matching key was found/);
+  assert.equal((await server.request('GET', '/api/v1/namespaces')).status, 200);
+  assert.equal((await server.request('GET', roles)).status, 500);
+});
+
 test('the file is looked at again while the server runs', async () => {
   using disk = new Disk();
   await using opened = await disk.open(configuration(`${cbc('key1')}, ${plain}`), true);
