@@ -1,7 +1,8 @@
 /**
  * Devices, a few on a few nodes, and pods that each bring a claim for one or two of them, by class
- * and by what the device says of itself; more pods than devices, some of which share a claim. Who
- * finds none waits until another is gone.
+ * and by what the device says of itself; more pods than devices, some of which share a claim. Some
+ * ask for one by the name of an extended resource, and the scheduler makes the claim. Who finds
+ * none waits until another is gone.
  */
 import {
   deviceClasses,
@@ -34,6 +35,7 @@ const wishes = {
   both: { deviceClassName, allocationMode: 'ExactCount', count: 2 },
 } as const;
 const shared = 'shared';
+const extendedResourceName = 'example.com/gpu';
 const steps = ['create', 'create', 'create', 'delete', 'delete', 'why'] as const;
 
 export class Devices implements Actor {
@@ -52,7 +54,8 @@ export class Devices implements Actor {
     const selectors = [{ cel: { expression: `device.driver == "${driver}"` } }];
     const kind = 'DeviceClass';
     const metadata = { name: deviceClassName };
-    await user.create(deviceClasses, { apiVersion, kind, metadata, spec: { selectors } }, signal);
+    const classSpec = { selectors, extendedResourceName };
+    await user.create(deviceClasses, { apiVersion, kind, metadata, spec: classSpec }, signal);
     for (const nodeName of nodesWithDevices) {
       const pool = { name: nodeName, generation: 1, resourceSliceCount: 1 };
       const slice = { apiVersion, kind: 'ResourceSlice', metadata: { name: `${nodeName}-gpu` } };
@@ -98,6 +101,9 @@ export class Devices implements Actor {
     for (const pod of truth.of<Pod>('Pod', namespace)) {
       const { name, uid } = pod.metadata;
       living.add(uid);
+      if (pod.spec?.nodeName && isNamed(pod) && !isKept(pod, claims)) {
+        problems.push(`pod ${name} has a node and no devices`);
+      }
       if (isPodReady(pod) || pod.status?.phase === 'Failed') continue;
       const told = pod.status?.conditions?.find(({ type }) => type === 'PodScheduled');
       if (pod.spec?.nodeName) problems.push(`pod ${name} is not ready`);
@@ -130,12 +136,37 @@ export function allocated(claims: readonly ResourceClaim[]): readonly string[] {
 }
 
 /** Any one device would do for it. */
-function isModest({ spec }: Pod): boolean {
-  return (spec?.resourceClaims ?? []).some((claim) => claim.resourceClaimTemplateName === 'any');
+function isModest(pod: Pod): boolean {
+  const claims = pod.spec?.resourceClaims ?? [];
+  return isNamed(pod) || claims.some((claim) => claim.resourceClaimTemplateName === 'any');
+}
+
+/** Asks for a device as an extended resource. */
+function isNamed({ spec }: Pod): boolean {
+  return (
+    spec?.containers.some(({ resources }) => resources?.requests?.[extendedResourceName]) ?? false
+  );
+}
+
+/** It has the claim that its status names. */
+function isKept({ metadata, status }: Pod, claims: readonly ResourceClaim[]): boolean {
+  if (status?.phase === 'Failed') return true;
+  const name = status?.extendedResourceClaimStatus?.resourceClaimName;
+  const claim = claims.find((one) => one.metadata.name === name);
+  return (
+    claim?.status?.allocation !== undefined &&
+    (claim.status.reservedFor ?? []).some(({ uid }) => uid === metadata.uid)
+  );
 }
 
 function newPod(metadata: Named, user: User): Pod {
-  const template = user.choose([...Object.keys(wishes), undefined]);
+  const template = user.choose([...Object.keys(wishes), undefined, extendedResourceName]);
+  if (template === extendedResourceName) {
+    const own = { [extendedResourceName]: '1' };
+    const resources = { requests: { cpu: '10m', ...own }, limits: own };
+    const containers = containersOf('10m').map((one) => ({ ...one, resources }));
+    return { apiVersion: 'v1', kind: 'Pod', metadata, spec: { containers } };
+  }
   const claim: PodResourceClaim =
     template === undefined
       ? { name: 'gpu', resourceClaimName: shared }
