@@ -8,7 +8,7 @@ import { openTestServer } from '#test/fixtures.ts';
 const events = '/api/v1/namespaces/default/events';
 
 test('an Event goes when its time is over, an hour if nobody says otherwise', async () => {
-  covers('API-124');
+  covers('API-124', 'OTH-021');
   for (const [eventTTLMs, lifeMs] of [
     [undefined, 3_600_000],
     [60_000, 60_000],

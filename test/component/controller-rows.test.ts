@@ -365,6 +365,10 @@ test('minReadySeconds is judged by two clocks', async (t) => {
 });
 
 test('whatever version they are written through, selectors stay', async (t) => {
+  superseded('WRK-172', {
+    by: 'v1.9',
+    now: 'a label of its own for the selector works; the selector cannot change at all, and the value with slashes that is recommended is no label value',
+  });
   superseded('WRK-051', {
     by: 'v1.16',
     now: 'no version lets the selector of a Deployment change',
@@ -390,6 +394,25 @@ test('whatever version they are written through, selectors stay', async (t) => {
     const refused = await world.server.request('PUT', path, wrong);
     assert.match(refused.text, /`selector` does not match template `labels`/, version);
   }
+  const own = (value: string) => {
+    const selector = { 'controller-selector': value };
+    const labels = { ...selector, app: 'nginx' };
+    const metadata = { namespace, name: 'own' };
+    const spec = { selector: { matchLabels: selector }, template: template('nginx') };
+    return { metadata, spec: { ...spec, template: { ...spec.template, metadata: { labels } } } };
+  };
+  const path = '/apis/apps/v1/namespaces/default/deployments';
+  const slashes = await world.server.request('POST', path, own('extensions/v1beta1/deployment/n'));
+  assert.equal(slashes.status, 422);
+  const dashes = await world.server.request('POST', path, own('extensions-v1beta1-deployment-n'));
+  assert.equal(dashes.status, 201, dashes.text);
+  // Labels for people may change as they like.
+  const { body } = await world.server.request('GET', `${path}/own`);
+  const labels = { ...body.spec.template.metadata.labels, app: 'other', tier: 'front' };
+  const spec = { ...body.spec, template: { ...body.spec.template, metadata: { labels } } };
+  const changed = await world.server.request('PUT', `${path}/own`, { ...body, spec });
+  assert.equal(changed.status, 200, changed.text);
+  await world.pass(1_000);
 });
 
 test('a Job waits twice as long after each failure, and gives up after its limit', async (t) => {

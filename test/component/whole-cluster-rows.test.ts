@@ -119,7 +119,7 @@ test('replicas keep apart by racks, and by zones', async () => {
 });
 
 test('a Deployment out of a file: its pods go where there is room', async () => {
-  covers('WRK-206', 'OTH-024');
+  covers('WRK-206', 'OTH-024', 'OTH-025');
   const sizes = { small: '1', middle: '2', large: '4' };
   const options = Object.entries(sizes).map(([name, cpu]) => ({
     name,
@@ -163,6 +163,7 @@ spec:
   const counts = Object.keys(sizes).map(
     (name) => all.filter(({ spec }) => spec?.nodeName === name).length,
   );
+  // Nothing else runs here: no logging, no monitoring, no balancer.
   assert.equal(all.length, 6);
   for (const [index, cpu] of Object.values(sizes).entries()) {
     assert.ok((counts[index] ?? 0) <= Math.floor(Number(cpu) / 0.9), `${counts}`);
