@@ -118,11 +118,13 @@ test('devices with conditions are waited for, and given up when one says never',
   const deps = { client: client as Client, clock, random: seededRandom(1) };
   const facts = factsOf({ resourceClaims: { ...readerOf(), get: () => claim } });
   const performer = new StepPerformer({ ...deps, facts, devices: new DeviceWriter(deps) });
+  const told: string[] = [];
   const perform = () => {
     const allocation = { devices, nodeSelector: undefined, config: [] };
     const one = { do: 'allocateDevices', claim: 'default/a', allocation } as const;
     const placement = { pod: podFacts(podOf('db')), nodeName: 'n1' };
-    return performer.perform(placement, [one], { signal: new AbortController().signal });
+    const { signal } = new AbortController();
+    return performer.perform(placement, [one], { signal, onDevices: () => told.push('waits') });
   };
   let done = false;
   const performing = perform().then(() => {
@@ -134,6 +136,7 @@ test('devices with conditions are waited for, and given up when one says never',
   await clock.advance(2_000);
   await performing;
   assert.equal(claim.status?.allocation?.devices?.results?.[0]?.device, 'x');
+  assert.deepEqual(told, ['waits']);
 
   claim = base;
   const failing = perform();

@@ -47,10 +47,11 @@ export class StepPerformer {
     this.#options = options;
   }
 
+  /** `onDevices`: the pod has to wait for its devices from now on. */
   async perform(
     placement: Placement,
     steps: readonly BindStep[],
-    options: { readonly signal: AbortSignal },
+    options: { readonly signal: AbortSignal; readonly onDevices?: (() => void) | undefined },
   ): Promise<void> {
     const volumeSteps: VolumeStep[] = [];
     const claims: string[] = [];
@@ -91,7 +92,10 @@ export class StepPerformer {
   async #untilReady(
     claims: readonly string[],
     steps: readonly BindStep[],
-    { signal }: { readonly signal: AbortSignal },
+    {
+      signal,
+      onDevices,
+    }: { readonly signal: AbortSignal; readonly onDevices?: (() => void) | undefined },
   ): Promise<void> {
     const { clock, facts, devices } = this.#deps;
     const endMs = clock.monotonic() + this.#options.deviceTimeoutMs;
@@ -101,6 +105,7 @@ export class StepPerformer {
       return [...(step.allocation?.devices ?? []), ...(allocation?.devices?.results ?? [])];
     });
     if (!promised.some(({ bindingConditions = [] }) => bindingConditions.length > 0)) return;
+    onDevices?.();
     for (;;) {
       const readiness = claims.map((key) => deviceReadiness(facts.resourceClaims.get(key)));
       const waiting = readiness.findIndex((one) => one.do !== 'go on');

@@ -160,7 +160,9 @@ export class Binder {
       }
       this.#tell(queued, 'Permit', 'Success', sinceMs);
       const preparingMs = clock.monotonic();
-      await this.#deps.steps.perform(placement, steps, both);
+      const { schedulerName } = queued.profile;
+      const onDevices = (): void => reporter.waitsForDevices(pod.pod, nodeName, schedulerName);
+      await this.#deps.steps.perform(placement, steps, { ...both, onDevices });
       for (const extension of extensions) await extension.preBind?.(placement, both);
       both.signal.throwIfAborted();
       this.#tell(queued, 'PreBind', 'Success', preparingMs);

@@ -67,6 +67,15 @@ export class Reporter {
     });
   }
 
+  waitsForDevices(pod: Pod, nodeName: string, scheduler: string): void {
+    this.#deps.recorders.get(scheduler)?.record(pod, {
+      type: 'Normal',
+      reason: 'BindingConditionsPending',
+      action: 'Scheduling',
+      message: `waiting for binding conditions for device on node ${nodeName}`,
+    });
+  }
+
   preempted(victim: Pod, by: Pod, { message, scheduler }: Preemption): void {
     this.#deps.recorders.get(scheduler)?.record(victim, {
       type: 'Normal',
