@@ -206,6 +206,23 @@ test('a node sees its own pods and what they refer to', async () => {
   assert.equal(await status('GET', `${space}/secrets/mine`), 403);
 });
 
+test('a node hears that a pod is gone, and nothing of pods of others', async () => {
+  await using server = await openTestServer();
+  const as: Identity = { name: 'system:node:n1', groups: ['system:nodes'] };
+  const status = async (method: string, path: string, body?: object) =>
+    (await server.request(method, path, body, { as })).status;
+  await withPod(server);
+  const report = { status: { phase: 'Running' } };
+  const eviction = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: 'p' } };
+  assert.equal(await status('PATCH', `${space}/pods/p/status`, report), 403);
+  assert.equal(await status('POST', `${space}/pods/p/eviction`, eviction), 403);
+  assert.equal(await status('DELETE', `${space}/pods/p`), 403);
+  await server.request('DELETE', `${space}/pods/p?gracePeriodSeconds=0`);
+  assert.equal(await status('PATCH', `${space}/pods/p/status`, report), 404);
+  assert.equal(await status('POST', `${space}/pods/p/eviction`, eviction), 404);
+  assert.equal(await status('DELETE', `${space}/pods/p`), 404);
+});
+
 test('names that the server knows: the proxy, who is authenticated, and the masters', async () => {
   covers('AUT-063');
   await using server = await openTestServer();

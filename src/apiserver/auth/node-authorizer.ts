@@ -103,9 +103,16 @@ function podsMay(deps: NodeAuthorizerDeps, node: string, attributes: ResourceAtt
   // Mirror pods, of which admission looks at the whole.
   if (verb === 'create' && subresource === '') return true;
   const own = refersTo(deps, node, 'pods', attributes);
-  if (subresource === 'status') return own && changeVerbs.has(verb);
-  if (subresource === 'eviction') return own && verb === 'create';
-  return subresource === '' && own && (verb === 'get' || verb === 'delete');
+  if (subresource === '' && verb === 'get') return own;
+  // Of one that is gone a node has to hear just that: else it would tell of it for ever.
+  if (!own && isStored(deps, attributes)) return false;
+  if (subresource === 'status') return changeVerbs.has(verb);
+  if (subresource === 'eviction') return verb === 'create';
+  return subresource === '' && verb === 'delete';
+}
+
+function isStored({ store }: NodeAuthorizerDeps, { namespace, name }: ResourceAttributes): boolean {
+  return store.get(`${registryRoot}pods/${namespace}/${name}`) !== undefined;
 }
 
 /** One object by name, also as list or watch of just that name. */

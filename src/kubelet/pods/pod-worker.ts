@@ -133,6 +133,7 @@ export class PodWorker {
   /** The object was removed from the API: what still runs is ended. */
   gone(): void {
     this.#isGone = true;
+    this.#parts.statuses.forget(this.#uid);
     this.#end(this.#ending?.graceSeconds ?? graceSecondsGone);
     this.wake();
   }

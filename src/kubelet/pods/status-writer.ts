@@ -35,7 +35,7 @@ interface Entry {
 const limits = { retryMs: 1000, passingMs: 1000 } as const;
 
 export class StatusWriter {
-  readonly #client: Client;
+  readonly #client: Pick<Client, 'patchUnread'>;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #signal: AbortSignal;
@@ -45,7 +45,11 @@ export class StatusWriter {
   readonly #mirrors = new Map<string, Pod>();
 
   constructor(
-    deps: { readonly client: Client; readonly clock: Clock; readonly log: Logger },
+    deps: {
+      readonly client: Pick<Client, 'patchUnread'>;
+      readonly clock: Clock;
+      readonly log: Logger;
+    },
     options: {
       readonly signal: AbortSignal;
       readonly spawn: (task: () => Promise<void>) => void;
@@ -112,7 +116,9 @@ export class StatusWriter {
     await entry?.running;
   }
 
+  /** Nothing is sent for this pod any more, also not what was being tried again. */
   forget(uid: string): void {
+    this.#entries.get(uid)?.go?.();
     this.#entries.delete(uid);
     this.#mirrors.delete(uid);
   }
@@ -128,6 +134,7 @@ export class StatusWriter {
     try {
       for (;;) {
         if (entry.isPassing) await this.#hold(entry);
+        if (this.#entries.get(entry.pod.metadata.uid ?? '') !== entry) return;
         const { pod, wanted, sent } = entry;
         const patch = statusPatch(sent, wanted);
         const target = this.#targetOf(pod);

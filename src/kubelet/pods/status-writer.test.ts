@@ -1,0 +1,40 @@
+/** What is sent of a status, and when nothing more is. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { forbidden } from '#api/errors.ts';
+import { silentLog } from '#kit/log.ts';
+import { VirtualClock } from '#kit/virtual-clock.ts';
+import type { Pod } from '#resources/types/core-v1.ts';
+import { StatusWriter } from './status-writer.ts';
+
+const pod: Pod = {
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { namespace: 'a', name: 'p', uid: 'u1' },
+};
+
+test('a refused status is tried again, until its pod is forgotten', async () => {
+  const clock = new VirtualClock();
+  let asked = 0;
+  const client = {
+    patchUnread: async () => {
+      asked += 1;
+      throw forbidden({ group: '', resource: 'pods' }, 'p', 'no relationship');
+    },
+  };
+  const ending = new AbortController();
+  const statuses = new StatusWriter(
+    { client, clock, log: silentLog },
+    { signal: ending.signal, spawn: (task) => void task() },
+  );
+  statuses.set(pod, { phase: 'Running' });
+  await clock.advance(2500);
+  assert.equal(asked, 3);
+  // Who waits for the last status of a pod that goes meanwhile does not wait for ever.
+  const settled = statuses.settled('u1');
+  statuses.forget('u1');
+  await clock.advance(5000);
+  await settled;
+  assert.equal(asked, 3);
+  ending.abort();
+});
