@@ -127,7 +127,7 @@ async function started(
     readonly startedMs: number;
   },
 ): Promise<Program> {
-  // A bench that is stopped leaves nothing: upstream's server, asked politely, waits for its watches.
+  // A bench that is stopped leaves nothing: asked politely, upstream waits for its watches.
   const endAtOnce = (): void => {
     for (const one of processes) one.kill('SIGKILL');
     rmSync(folder, { recursive: true, force: true });

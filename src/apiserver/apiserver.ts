@@ -25,6 +25,7 @@ import { Health, type HealthCheck } from './discovery/health.ts';
 import { Metrics } from './discovery/metrics.ts';
 import { OpenApi } from './discovery/openapi.ts';
 import type { HttpServer } from './http.ts';
+import { handle } from './lifecycle.ts';
 import { WatchOutput } from './output/event-encoder.ts';
 import { ProtobufOutput } from './output/protobuf.ts';
 import { KeptRows } from './output/stored-row.ts';
@@ -38,7 +39,7 @@ import { InFlight, type InFlightLimits } from './stages/in-flight.ts';
 import type { Component } from './subresources/component-status.ts';
 import { KubeletProxy } from './subresources/kubelet-proxy.ts';
 import { reviewFacts } from './subresources/reviews.ts';
-import { warmUp } from './warm-up.ts';
+import { rehearser, type WarmUpParts, warmUp } from './warm-up.ts';
 import { WatchHub } from './watch/watch-hub.ts';
 
 export type { HealthCheck } from './discovery/health.ts';
@@ -99,6 +100,8 @@ export interface ApiServerOptions {
     | undefined;
   /** More checks of `/healthz` and `/readyz`, for parts that others made. */
   readonly healthChecks?: readonly HealthCheck[] | undefined;
+  /** More for `/metrics`, in whole lines. */
+  readonly figures?: (() => string) | undefined;
   /** The parts of the control plane that ComponentStatus reports, besides the store. */
   readonly components?: readonly Component[] | undefined;
   /**
@@ -167,7 +170,11 @@ export async function openApiServer(
     listen: async (where) => {
       const { listenHttp } = await import('./http.ts');
       server = await listenHttp(parts, where);
-      work.spawn((signal) => warmUp(parts, { signal }));
+      work.spawn(async (signal) => {
+        await warmUp(rehearsing(parts, signal), { signal });
+        const { collectWhenIdle, ownGarbage } = await import('#kit/collect-garbage.ts');
+        await collectWhenIdle({ clock: deps.clock, ...ownGarbage() }, { signal });
+      });
       return { port: server.port };
     },
     useCertificate: (pair) => server?.useCertificate(pair),
@@ -199,6 +206,14 @@ function podEntries({ store, log }: Pick<ApiServerDeps, 'store' | 'log'>): reado
     log.error('pods cannot be read', { error });
     return [];
   }
+}
+
+/** Requests that nobody has sent are counted apart. */
+function rehearsing(parts: Parts, signal: AbortSignal): WarmUpParts {
+  const uncounted = { ...parts, metrics: new Metrics(), inFlight: undefined };
+  const rehearse: WarmUpParts['rehearse'] = (request) =>
+    handle(uncounted, { request, peer: rehearser, signal });
+  return { ...parts, rehearse };
 }
 
 function makeParts(
