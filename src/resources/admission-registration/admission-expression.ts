@@ -2,8 +2,8 @@
  * Expressions of admission policies and of webhooks' conditions, compiled when they are written.
  *
  * They may name the object as it is and as it was, the request, its namespace, parameters where
- * the policy has some, who may do what (`authorizer`), and the policy's own variables, each after it
- * was defined. Nothing evaluates them yet; what cannot be compiled, or has a type that its place
+ * the policy has some, who may do what (`authorizer`), and the policy's own variables, each after
+ * it was defined. Nothing evaluates them yet; what cannot be compiled, or has a type that its place
  * does not take, is refused with upstream's words.
  *
  * Behaviour: kubernetes.io, "Validating Admission Policy".
