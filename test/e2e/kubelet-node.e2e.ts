@@ -290,6 +290,29 @@ test('figures agree with those of the kernel', { timeout }, async () => {
   const total = kibibytes('MemTotal') * 1024;
   assert.ok(near(memory['availableBytes'], total - workingSet));
   covers('POD-245');
+  const text = await ask('/metrics/cadvisor');
+  const sampleOf = (name: string): number => {
+    const found = new RegExp(`^container_${name}\\{container="main",.*pod="busy".*\\} (\\S+)`, 'm');
+    return Number(found.exec(text)?.[1] ?? Number.NaN);
+  };
+  assert.equal(sampleOf('spec_cpu_quota'), 10_000);
+  assert.equal(sampleOf('spec_cpu_period'), 100_000);
+  assert.equal(sampleOf('spec_memory_limit_bytes'), 64 * mebibyte);
+  assert.ok(sampleOf('cpu_cfs_throttled_periods_total') > 0, 'it is held back');
+  assert.ok(sampleOf('cpu_user_seconds_total') > 0);
+  assert.ok(sampleOf('memory_cache') > 19 * mebibyte, 'what it holds are files in memory');
+  assert.ok(sampleOf('processes') >= 1);
+  assert.equal(sampleOf('oom_events_total'), 0);
+  for (const path of ['/metrics', '/metrics/cadvisor', '/metrics/resource']) {
+    const lines = (await ask(path)).trimEnd().split('\n');
+    assert.ok(lines.length > 10, path);
+    for (const each of lines) {
+      const label = '[a-zA-Z_]\\w*="(?:[^"\\\\]|\\\\.)*"';
+      const sample = `^[a-zA-Z_:][\\w:]*(\\{(${label}(,${label})*)?\\})? \\S+( \\d+)?$`;
+      assert.match(each, each.startsWith('#') ? /^# (HELP|TYPE) \w+ .+$/ : new RegExp(sample));
+    }
+  }
+  covers('MON-011');
   await node.delete('busy');
 });
 

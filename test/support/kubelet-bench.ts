@@ -155,6 +155,8 @@ export class KubeletBench implements AsyncDisposable {
           this.limits.set(path, set);
         },
         workingSetBytes: () => this.podsMemory,
+        version: 1 as const,
+        read: async () => '',
       },
       isMounted: (folder: string) => !folder.includes('~empty-dir') || mounted.has(folder),
       mountTmpfs: async (folder: string) => {

@@ -14,6 +14,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '#kit/log.ts';
 import { type Mount, readMounts } from '#kit/mounts.ts';
@@ -34,6 +35,9 @@ export interface Cgroups {
   limit(path: string, limits: CgroupLimits): void;
   /** What its processes use and could not give back at once; undefined where it is not there. */
   workingSetBytes(path: string): number | undefined;
+  readonly version: 1 | 2;
+  /** Text of a file of it; empty where there is none. */
+  read(path: string, controller: string, file: string): Promise<string>;
 }
 
 export interface CgroupLimits {
@@ -85,6 +89,12 @@ export function openCgroups(
     limit: (path, limits) => {
       if (hasVersion1) limitVersion1(treeOf, path, limits);
       else if (unified !== undefined) limitVersion2(unified, path, limits);
+    },
+    version: hasVersion1 ? 1 : 2,
+    read: async (path, controller, file) => {
+      const tree = hasVersion1 ? treeOf(controller) : unified;
+      if (tree === undefined) return '';
+      return readFile(join(tree, path, file), 'utf8').catch(() => '');
     },
     workingSetBytes: (path) => {
       const [file, inactive, tree] = hasVersion1

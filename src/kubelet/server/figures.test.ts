@@ -10,8 +10,9 @@ import type { Machine } from '../node/machine.ts';
 import { parseInterfaces, readNodeFigures } from '../node/node-figures.ts';
 import { podLabels } from '../pods/pod-facts.ts';
 import { kubeletPaths } from '../pods/pod-paths.ts';
+import { cadvisorMetrics, withCgroups } from './cadvisor-metrics.ts';
 import { formatMetrics } from './exposition.ts';
-import { cadvisorMetrics, kubeletMetrics, resourceMetrics } from './metrics.ts';
+import { kubeletMetrics, resourceMetrics } from './metrics.ts';
 import { Rates, readPodFigures, type StatsParts, summaryOf } from './stats.ts';
 
 const { signal } = new AbortController();
@@ -44,6 +45,8 @@ const machine: Machine = {
     missing: () => [],
     limit: () => {},
     workingSetBytes: () => undefined,
+    version: 1,
+    read: async () => '',
   },
   isMounted: () => true,
   mountTmpfs: async () => {},
@@ -141,7 +144,8 @@ test('the figures for autoscalers and dashboards have upstream’s names and lab
     resource,
     /^pod_memory_working_set_bytes\{namespace="default",pod="web"\} 4096 1000$/m,
   );
-  const cadvisor = cadvisorMetrics(node, pods);
+  const ofNode = { cgroupRoot: '/root' } as never;
+  const cadvisor = cadvisorMetrics(node, await withCgroups({ machine, node: ofNode }, pods), 1000);
   assert.match(cadvisor, /^machine_cpu_cores 2$/m);
   assert.match(
     cadvisor,

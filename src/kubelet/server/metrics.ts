@@ -1,7 +1,7 @@
 /**
  * The node's figures for Prometheus: `/metrics` about the kubelet, `/metrics/resource` for the
- * autoscalers' collector, `/metrics/cadvisor` for dashboards. Names and labels are upstream's; pure
- * but for reading the process's own use.
+ * autoscalers' collector. Names and labels are upstream's. Pure. `cadvisor-metrics.ts` has those
+ * for dashboards.
  */
 import type { Pod } from '#resources/types/core-v1.ts';
 import type { NodeFigures } from '../node/node-figures.ts';
@@ -109,84 +109,17 @@ export function resourceMetrics(
   ]);
 }
 
-export function cadvisorMetrics(node: NodeFigures, pods: readonly PodFigures[]): string {
-  const root = { container: '', id: '/', image: '', name: '', namespace: '', pod: '' };
-  const samples = (
-    of: (container: ContainerFigures) => number,
-    whole: number | undefined,
-    more: Readonly<Record<string, string>> = {},
-  ): readonly Sample[] => [
-    ...(whole === undefined ? [] : [{ labels: { ...root, ...more }, value: whole }]),
-    ...pods.flatMap(({ pod, containers }) =>
-      containers.map((container) => ({
-        labels: { ...containerLabels(pod, container), ...more },
-        value: of(container),
-        atMs: container.atMs,
-      })),
-    ),
-  ];
-  const network = (name: 'rxBytes' | 'rxErrors' | 'txBytes' | 'txErrors'): readonly Sample[] =>
-    pods.flatMap(({ pod, network: link }) =>
-      link === undefined
-        ? []
-        : [{ labels: { ...podLabelsOf(pod), interface: link.name }, value: link[name] }],
-    );
-  const { memory } = node;
-  return formatMetrics([
-    counter(
-      'container_cpu_usage_seconds_total',
-      'Processor time used.',
-      samples(
-        ({ cpuNanoseconds }) => cpuNanoseconds / nanosecondsPerSecond,
-        node.cpuNanoseconds / nanosecondsPerSecond,
-        { cpu: 'total' },
-      ),
-    ),
-    gauge(
-      'container_memory_working_set_bytes',
-      'Memory that could not be had back at once.',
-      samples(({ workingSetBytes }) => workingSetBytes, memory.workingSetBytes),
-    ),
-    gauge(
-      'container_memory_usage_bytes',
-      'Memory in use, caches included.',
-      samples(({ usageBytes }) => usageBytes, memory.usageBytes),
-    ),
-    gauge(
-      'container_fs_usage_bytes',
-      'Disk used by the writable layer.',
-      samples(({ layerBytes }) => layerBytes, undefined),
-    ),
-    gauge(
-      'container_start_time_seconds',
-      'When it started.',
-      samples(({ startedAtMs }) => startedAtMs / 1000, node.bootedAtMs / 1000),
-    ),
-    counter('container_network_receive_bytes_total', 'Bytes received.', network('rxBytes')),
-    counter('container_network_receive_errors_total', 'Errors on receipt.', network('rxErrors')),
-    counter('container_network_transmit_bytes_total', 'Bytes sent.', network('txBytes')),
-    counter('container_network_transmit_errors_total', 'Errors on sending.', network('txErrors')),
-    gauge('machine_cpu_cores', 'Processors of the machine.', [{ value: node.cpus }]),
-    gauge('machine_memory_bytes', 'Memory of the machine.', [{ value: memory.totalBytes }]),
-  ]);
-}
-
-function counter(name: string, help: string, samples: readonly Sample[]): Metric {
+export function counter(name: string, help: string, samples: readonly Sample[]): Metric {
   return { name, help, type: 'counter', samples };
 }
 
-function gauge(name: string, help: string, samples: readonly Sample[]): Metric {
+export function gauge(name: string, help: string, samples: readonly Sample[]): Metric {
   return { name, help, type: 'gauge', samples };
 }
 
-function podLabelsOf({ metadata }: Pod): { readonly namespace: string; readonly pod: string } {
+export function podLabelsOf({ metadata }: Pod): {
+  readonly namespace: string;
+  readonly pod: string;
+} {
   return { namespace: metadata.namespace ?? '', pod: metadata.name ?? '' };
-}
-
-function containerLabels(
-  pod: Pod,
-  { id, name }: ContainerFigures,
-): Readonly<Record<string, string>> {
-  const image = pod.spec?.containers.find((container) => container.name === name)?.image ?? '';
-  return { container: name, id, image, name: id, ...podLabelsOf(pod) };
 }

@@ -14,9 +14,10 @@ import { kubeletVersion } from '../node/node-status.ts';
 import type { KubeletParts } from '../parts.ts';
 import type { PodWorker } from '../pods/pod-worker.ts';
 import { ServerAccess } from './access.ts';
+import { cadvisorMetrics, withCgroups } from './cadvisor-metrics.ts';
 import type { Metric } from './exposition.ts';
 import { answerLogs } from './log-server.ts';
-import { cadvisorMetrics, kubeletMetrics, resourceMetrics } from './metrics.ts';
+import { kubeletMetrics, resourceMetrics } from './metrics.ts';
 import { answerNodeLogs } from './node-logs.ts';
 import { Rates, readPodFigures, type StatsParts, summaryOf } from './stats.ts';
 import { passStream } from './streaming.ts';
@@ -36,7 +37,7 @@ export interface ServerParts
   extends StatsParts,
     Pick<
       KubeletParts,
-      'client' | 'runtime' | 'clock' | 'log' | 'paths' | 'settings' | 'placement'
+      'client' | 'runtime' | 'clock' | 'node' | 'log' | 'paths' | 'settings' | 'placement'
     > {
   /** Figures that others have to tell. */
   readonly more: () => readonly Metric[];
@@ -199,7 +200,9 @@ async function answerFigures(
   if (path !== 'metrics/resource' && path !== 'metrics/cadvisor') return undefined;
   const node = readNodeFigures(parts.machine, parts.paths.root);
   const pods = await readPodFigures(parts, options.pods(), { signal });
-  if (path === 'metrics/cadvisor') return cadvisorMetrics(node, pods);
+  if (path === 'metrics/cadvisor') {
+    return cadvisorMetrics(node, await withCgroups(parts, pods), parts.clock.now());
+  }
   return resourceMetrics(node, pods, parts.clock.now());
 }
 

@@ -24,11 +24,20 @@ export interface ContainerFigures {
   readonly layerInodes: number;
 }
 
+/** Sent and received, and thrown away on the way. */
+export interface PacketFigures {
+  readonly rx: number;
+  readonly rxDropped: number;
+  readonly tx: number;
+  readonly txDropped: number;
+}
+
 export interface PodFigures {
   readonly pod: Pod;
   readonly containers: readonly ContainerFigures[];
   /** As the pod sees it; undefined for pods in the host's network. */
   readonly network?: InterfaceFigures | undefined;
+  readonly packets?: PacketFigures | undefined;
 }
 
 export interface StatsParts
@@ -63,6 +72,7 @@ export async function readPodFigures(
           return containerFigures(each, createdAt / 1e6);
         }),
         network: isHost ? undefined : readLink(machine, linkOf(sandboxId)),
+        packets: isHost ? undefined : readPackets(machine, linkOf(sandboxId)),
       },
     ];
   });
@@ -85,10 +95,23 @@ function containerFigures(
   };
 }
 
+function linkReader(machine: StatsParts['machine'], link: string): (name: string) => string {
+  return (name) => machine.readFile(`/sys/class/net/${link}/statistics/${name}`).trim();
+}
+
+function readPackets(machine: StatsParts['machine'], link: string): PacketFigures {
+  const read = linkReader(machine, link);
+  return {
+    rx: Number(read('tx_packets')),
+    rxDropped: Number(read('tx_dropped')),
+    tx: Number(read('rx_packets')),
+    txDropped: Number(read('rx_dropped')),
+  };
+}
+
 /** What the host sends into the link is what the pod receives. */
 function readLink(machine: StatsParts['machine'], link: string): InterfaceFigures | undefined {
-  const read = (name: string): string =>
-    machine.readFile(`/sys/class/net/${link}/statistics/${name}`).trim();
+  const read = linkReader(machine, link);
   const rxBytes = read('tx_bytes');
   if (rxBytes === '') return undefined;
   return {
