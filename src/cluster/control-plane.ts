@@ -103,6 +103,7 @@ export async function openControlPlane(
       components: controlComponents(() => figures.runs),
       kubeletClient: kubeletClient(() => certificates),
       healthChecks: encryption?.healthChecks,
+      figures: encryption?.figures,
     },
   );
   const scope = new Scope(new AbortController().signal);

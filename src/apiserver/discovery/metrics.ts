@@ -215,7 +215,7 @@ export class Metrics {
       formatFigures(parts).trimEnd(),
       ...family('bugs_total', 'counter', 'Broken invariants seen so far.'),
       `bugs_total ${this.#bugs}`,
-      '',
+      parts.options.figures?.() ?? '',
     ].join('\n');
   }
 

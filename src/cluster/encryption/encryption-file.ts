@@ -17,6 +17,7 @@ import { Scope } from '#kit/scope.ts';
 import type { Store, ValueTransformer } from '#store';
 import { ConfigError } from '../config.ts';
 import { type EncryptionConfiguration, parseEncryptionConfiguration } from './encryption-config.ts';
+import { EncryptionFigures } from './encryption-figures.ts';
 import type { KmsProvider } from './kms-provider.ts';
 import { openTransformer, type ResourceOfKey } from './transformer.ts';
 
@@ -37,6 +38,8 @@ export interface EncryptionDeps {
 export interface Encryption {
   readonly transformer: ValueTransformer;
   readonly healthChecks: readonly HealthCheck[];
+  /** For `/metrics`. */
+  readonly figures: () => string;
   /** Looks at the file and at key management services again and again, where that is wanted. */
   run(store: Store, signal: AbortSignal): Promise<void>;
 }
@@ -44,6 +47,10 @@ export interface Encryption {
 interface OpenDeps extends EncryptionDeps {
   readonly clock: Clock;
   readonly log: Logger;
+}
+
+interface LoadDeps extends OpenDeps {
+  readonly figures: EncryptionFigures;
 }
 
 /** A file that was read, and what it takes to do what it says. */
@@ -60,17 +67,21 @@ export async function openEncryption(
   deps: OpenDeps,
   { file, reload }: { readonly file: string; readonly reload: boolean },
 ): Promise<Encryption> {
-  const current = { loaded: await load(deps, await readSource(file)) };
+  const figures = new EncryptionFigures();
+  const tools = { ...deps, figures };
+  const current = { loaded: await load(tools, await readSource(file)) };
+  figures.noteConfiguration(current.loaded.hash);
   const isHealthy = (): boolean => current.loaded.kms.every((provider) => provider.isHealthy);
   const hasCheck = reload || current.loaded.kms.length > 0;
   return {
     transformer: current.loaded.transformer(),
     // As upstream: one for all services, there with automatic reload also where there is none.
+    figures: () => figures.format(),
     healthChecks: hasCheck ? [{ name: 'kms-providers', except: 'livez', isHealthy }] : [],
     run: async (store, signal) => {
       const scope = new Scope(signal);
-      if (hasCheck) scope.spawn((each) => runKmsChecks({ ...deps, store }, current, each));
-      if (reload) scope.spawn((each) => runReload({ ...deps, store }, { file, current }, each));
+      if (hasCheck) scope.spawn((each) => runKmsChecks({ ...tools, store }, current, each));
+      if (reload) scope.spawn((each) => runReload({ ...tools, store }, { file, current }, each));
       try {
         await scope.join();
       } finally {
@@ -95,7 +106,7 @@ async function readSource(file: string): Promise<Source> {
   return { file, text, hash: createHash('sha256').update(text).digest('hex') };
 }
 
-async function load(deps: OpenDeps, { file, text, hash }: Source): Promise<Loaded> {
+async function load(deps: LoadDeps, { file, text, hash }: Source): Promise<Loaded> {
   const configuration = parseEncryptionConfiguration(text, file);
   if (typeof configuration === 'string') throw new ConfigError(configuration);
   const closing = new AbortController();
@@ -103,11 +114,12 @@ async function load(deps: OpenDeps, { file, text, hash }: Source): Promise<Loade
   const byName = new Map(kms.map((provider) => [provider.settings.name, provider]));
   const resourceOf = resourcesOfKeys(deps.catalog);
   const { signal } = closing;
+  const { random, figures } = deps;
   return {
     hash,
     kms,
     transformer: () =>
-      openTransformer({ random: deps.random, resourceOf, kms: byName, signal }, configuration),
+      openTransformer({ random, resourceOf, kms: byName, signal, figures }, configuration),
     close: () => {
       closing.abort(new Error('another configuration is in use'));
       for (const provider of kms) provider[Symbol.dispose]();
@@ -157,11 +169,11 @@ async function runKmsChecks(
 }
 
 async function runReload(
-  deps: OpenDeps & { readonly store: Store },
+  deps: LoadDeps & { readonly store: Store },
   { file, current }: { readonly file: string; readonly current: Current },
   signal: AbortSignal,
 ): Promise<void> {
-  const { clock, log, store } = deps;
+  const { clock, log, store, figures } = deps;
   for (;;) {
     await clock.sleep(limits.encryptionLookMs, { signal });
     try {
@@ -171,12 +183,15 @@ async function runReload(
       requireWell(next);
       const former = current.loaded;
       current.loaded = next;
+      figures.noteConfiguration(next.hash);
       await store.atRest?.use(next.transformer());
       former.close();
       const unreadable = store.atRest?.unreadable.length ?? 0;
       log.info('encryption configuration was read again', { file, unreadable });
+      figures.countReload('success', clock.now());
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
+      figures.countReload('failure', clock.now());
       log.error('error processing encryption config file', { file, error });
     }
   }

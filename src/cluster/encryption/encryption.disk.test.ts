@@ -65,11 +65,11 @@ class Disk implements Disposable {
       { clock: this.clock, random: seededRandom(5), catalog: this.catalog, log },
       { file: this.config, reload },
     );
-    const { transformer, healthChecks } = encryption;
+    const { transformer, healthChecks, figures } = encryption;
     const deps = { clock: systemClock(), log: silentLog };
     const store = await openSqliteStore(deps, { file: this.file, transformer });
     const { catalog } = this;
-    const options = { healthChecks };
+    const options = { healthChecks, figures };
     const random = systemRandom();
     const opening = openTestServer({ ...deps, store, catalog, random, options });
     const server = await opening.catch(async (error: unknown) => {
@@ -351,6 +351,18 @@ test('the file is looked at again while the server runs', async () => {
   await rewrite(opened);
   assert.match(await stored(opened, keyOf('secret1')), /^k8s:enc:aescbc:v1:key2:/);
   assert.equal(await readWord(opened, 'secret1'), word);
+  const metrics = (await server.request('GET', '/metrics')).text;
+  const operations = 'apiserver_storage_transformation_operations_total';
+  const reloads = 'apiserver_encryption_config_controller_automatic_reloads_total';
+  const labels = 'transformation_type="to_storage",transformer_prefix="k8s:enc:aescbc:v1:"';
+  for (const line of [
+    `${operations}{resource="secrets",status="OK",${labels}} 2`,
+    `${reloads}{apiserver_id_hash="",status="failure"} 1`,
+    `${reloads}{apiserver_id_hash="",status="success"} 1`,
+  ]) {
+    assert.ok(metrics.split('\n').includes(line), line);
+  }
+  assert.match(metrics, /last_config_info\{apiserver_id_hash="",hash="sha256:[0-9a-f]{64}"\} 1\n/);
   // As upstream: a check that is there with automatic reload, of readiness and not of life.
   const checks = async (path: string) => (await server.request('GET', `${path}?verbose`)).text;
   assert.match(await checks('/readyz'), /\[\+\]kms-providers ok/);

@@ -9,6 +9,7 @@ import { openCatalog } from '#resources/resources.ts';
 import type { ValueTransformer } from '#store';
 import { covers } from '#test/covers.ts';
 import type { EncryptionConfiguration, Provider } from './encryption-config.ts';
+import { EncryptionFigures } from './encryption-figures.ts';
 import { resourcesOfKeys } from './encryption-file.ts';
 import { plainTransformer } from './plain.ts';
 import { openTransformer } from './transformer.ts';
@@ -16,6 +17,8 @@ import { openTransformer } from './transformer.ts';
 const resourceOf = resourcesOfKeys(openCatalog());
 const secret = '/registry/secrets/default/secret1';
 const text = '{"kind":"Secret"}';
+
+const figures = new EncryptionFigures();
 
 type Kind = 'aescbc' | 'aesgcm' | 'secretbox';
 
@@ -27,7 +30,7 @@ const identity: Provider = { kind: 'identity' };
 
 function open(entries: EncryptionConfiguration['resources']): ValueTransformer {
   const { signal } = new AbortController();
-  const deps = { random: seededRandom(3), resourceOf, kms: new Map(), signal };
+  const deps = { random: seededRandom(3), resourceOf, kms: new Map(), signal, figures };
   return openTransformer(deps, { resources: entries });
 }
 

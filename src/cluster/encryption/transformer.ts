@@ -13,6 +13,7 @@ import type { Random } from '#kit/random.ts';
 import type { FromStorage, StoredValue, ValueTransformer } from '#store';
 import { openCipher, type ValueCipher } from './ciphers.ts';
 import type { EncryptionConfiguration, Provider } from './encryption-config.ts';
+import type { EncryptionFigures } from './encryption-figures.ts';
 import type { KmsProvider } from './kms-provider.ts';
 import { isEncrypted, plainForm, plainTransformer, startsWith } from './plain.ts';
 
@@ -35,8 +36,9 @@ interface Sealer {
   readonly prefix: Buffer;
   readonly keys: readonly KeyCipher[];
   readonly noKey: string;
-  /** What tells it from others, without telling its key. */
+  /** What tells it from others, without telling its key; and to people. */
   readonly form: string;
+  readonly label: string;
   readonly kms?: KmsProvider;
 }
 
@@ -47,6 +49,7 @@ export interface TransformerDeps {
   readonly kms: ReadonlyMap<string, KmsProvider>;
   /** Ends what they are asked. */
   readonly signal: AbortSignal;
+  readonly figures: EncryptionFigures;
 }
 
 interface Read {
@@ -56,13 +59,19 @@ interface Read {
 
 const noMatch = 'no matching prefix found';
 
-const identity: Sealer = { prefix: Buffer.alloc(0), keys: [], noKey: '', form: plainForm };
+const identity: Sealer = {
+  prefix: Buffer.alloc(0),
+  keys: [],
+  noKey: '',
+  form: plainForm,
+  label: '',
+};
 
 export function openTransformer(
   deps: TransformerDeps,
   { resources }: EncryptionConfiguration,
 ): ValueTransformer {
-  const { resourceOf, kms, signal } = deps;
+  const { resourceOf, kms, signal, figures } = deps;
   const byResource = new Map<string, readonly Sealer[]>();
   for (const entry of resources) {
     const sealers = entry.providers.map((provider) => openSealer(deps, provider));
@@ -78,12 +87,20 @@ export function openTransformer(
   const transformer: ValueTransformer = {
     encrypts: [...byResource.values()].some(([first]) => first !== identity),
     formOf: (key) => writerOf(key).form,
-    toStorage: (key, value) => seal(writerOf(key), key, value),
+    toStorage: (key, value) => {
+      const [writer] = sealersOf(key) ?? [];
+      if (writer === undefined) return value;
+      const resource = nameOf(resourceOf(key));
+      figures.countTransformation('to_storage', { resource, prefix: writer.label, isDone: true });
+      return seal(writer, key, value);
+    },
     fromStorage: (key, stored) => {
       const sealers = sealersOf(key);
-      return sealers === undefined
-        ? plainTransformer.fromStorage(key, stored)
-        : readAny(sealers, key, stored);
+      if (sealers === undefined) return plainTransformer.fromStorage(key, stored);
+      const resource = nameOf(resourceOf(key));
+      return readAny(sealers, key, stored, (prefix, isDone) =>
+        figures.countTransformation('from_storage', { resource, prefix, isDone }),
+      );
     },
   };
   if (kms.size === 0) return transformer;
@@ -114,10 +131,13 @@ function writtenBy(
 /** The narrowest that is configured: the resource, its group, everything. */
 function found(
   byResource: ReadonlyMap<string, readonly Sealer[]>,
-  { group, resource }: GroupResource,
+  of: GroupResource,
 ): readonly Sealer[] | undefined {
-  const name = group === '' ? resource : `${resource}.${group}`;
-  return byResource.get(name) ?? byResource.get(`*.${group}`) ?? byResource.get('*.*');
+  return byResource.get(nameOf(of)) ?? byResource.get(`*.${of.group}`) ?? byResource.get('*.*');
+}
+
+function nameOf({ group = '', resource = '' }: Partial<GroupResource> = {}): string {
+  return group === '' ? resource : `${resource}.${group}`;
 }
 
 function openSealer(deps: TransformerDeps, provider: Provider): Sealer {
@@ -129,8 +149,10 @@ function openSealer(deps: TransformerDeps, provider: Provider): Sealer {
   const digest = createHash('sha256')
     .update(first?.secret ?? '')
     .digest('hex');
+  const label = `k8s:enc:${kind}:v1:`;
   return {
-    prefix: Buffer.from(`k8s:enc:${kind}:v1:`),
+    prefix: Buffer.from(label),
+    label,
     keys: keys.map(({ name, secret }) => ({
       prefix: Buffer.from(`${name}:`),
       cipher: openCipher(deps, { kind, secret }),
@@ -142,8 +164,10 @@ function openSealer(deps: TransformerDeps, provider: Provider): Sealer {
 
 function kmsSealer({ kms }: TransformerDeps, name: string): Sealer {
   const provider = present(kms.get(name), 'every provider that is named was opened');
+  const label = `k8s:enc:kms:v2:${name}:`;
   return {
-    prefix: Buffer.from(`k8s:enc:kms:v2:${name}:`),
+    prefix: Buffer.from(label),
+    label,
     keys: [{ prefix: Buffer.alloc(0), cipher: provider }],
     noKey: noMatch,
     form: `kms:${name}:${provider.keyID ?? ''}`,
@@ -158,18 +182,26 @@ function seal({ prefix, keys }: Sealer, key: string, value: Uint8Array): Uint8Ar
 }
 
 /** One that fails does not keep a later one from being tried: keys of one name may be several. */
-function readAny(sealers: readonly Sealer[], key: string, stored: Uint8Array): FromStorage {
+function readAny(
+  sealers: readonly Sealer[],
+  key: string,
+  stored: Uint8Array,
+  count: (prefix: string, isDone: boolean) => void,
+): FromStorage {
   const whys = new Set<string>();
   for (const [index, sealer] of sealers.entries()) {
     if (!startsWith(stored, sealer.prefix)) continue;
     if (sealer === identity) {
-      if (!isEncrypted(stored)) return { ok: true, value: stored, stale: index > 0 };
-      continue;
+      if (isEncrypted(stored)) continue;
+      count('identity', true);
+      return { ok: true, value: stored, stale: index > 0 };
     }
     const read = readByKeys(sealer, key, stored.subarray(sealer.prefix.length));
+    count(sealer.label, 'value' in read);
     if ('value' in read) return { ok: true, value: read.value, stale: read.stale || index > 0 };
     for (const why of read) whys.add(why);
   }
+  if (whys.size === 0) count('unknown', false);
   return { ok: false, why: joined([...whys], noMatch) };
 }
 
