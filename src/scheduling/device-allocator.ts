@@ -63,6 +63,11 @@ interface Ask {
   readonly tolerations?: readonly DeviceToleration[] | undefined;
 }
 
+export interface AllocatorOptions {
+  /** How long a node may be searched; 0: as long as it takes. */
+  readonly filterTimeoutMs: number;
+}
+
 /** Facts about devices for one pod, worked out once and asked for each node. */
 export class DeviceAllocator {
   readonly #cluster: Cluster;
@@ -73,8 +78,7 @@ export class DeviceAllocator {
   /** What is left. */
   readonly #counters: Counters;
 
-  /** `filterTimeoutMs` 0: as long as it takes. */
-  constructor(cluster: Cluster, { filterTimeoutMs }: { readonly filterTimeoutMs: number }) {
+  constructor(cluster: Cluster, { filterTimeoutMs }: AllocatorOptions) {
     this.#cluster = cluster;
     this.#choicesMax =
       filterTimeoutMs === 0
@@ -114,6 +118,18 @@ export class DeviceAllocator {
       return { devices: choices.map(resultOf), nodeSelector: reachOf(choices, node), config };
     });
     return { ok: true, allocations };
+  }
+
+  /** Devices of the class that the node reaches, and how many of them somebody has. */
+  count(className: string, node: NodeInfo): { readonly total: number; readonly used: number } {
+    const deviceClass = this.#cluster.facts.deviceClasses.get(className);
+    const selectors = selectorsOf(`class ${className}`, deviceClass?.spec.selectors);
+    const devices = this.#pools
+      .reachableFrom(node)
+      .flatMap(({ candidates }) => candidates)
+      .filter(({ driver, device }) => selectors.every((each) => each(driver, device)));
+    const used = devices.filter(({ id }) => this.#taken.has(id) || this.#consumed.has(id));
+    return { total: devices.length, used: used.length };
   }
 
   #wants(claim: ClaimToAllocate, index: number, pools: readonly Pool[]): ClaimWants {

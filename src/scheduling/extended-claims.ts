@@ -49,6 +49,14 @@ export function backedResources(
   return backed;
 }
 
+/** The class that a resource stands for; undefined where it stands for none. */
+export function backingClass(
+  name: string,
+  classes: { list(): Iterable<DeviceClass> },
+): DeviceClass | undefined {
+  return mayBeBacked(name) ? deviceClassFor(name, classes.list()) : undefined;
+}
+
 /** The class stands for something that the pod asks for. */
 export function backsRequest({ others }: Readonly<Amounts>, deviceClass: DeviceClass): boolean {
   return [...(others ?? [])].some(([name, amount]) => amount > 0 && standsFor(deviceClass, name));

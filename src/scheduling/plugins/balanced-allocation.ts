@@ -11,6 +11,7 @@
  */
 import type { NodeInfo } from '../node-info.ts';
 import type { Plugin } from '../plugin.ts';
+import { type DeviceAmounts, deviceAmounts } from './device-amounts.ts';
 import { amount, cpuAndMemory, type ResourceWeight } from './resource-scores.ts';
 
 export interface BalancedAllocationArgs {
@@ -23,13 +24,14 @@ export function balancedAllocation(
   const names = args.resources.map(({ name }) => name);
   return {
     name: 'NodeResourcesBalancedAllocation',
-    score: ({ requests }) => {
+    score: ({ requests }, cluster) => {
       const parts = names.map((name) => ({ name, wanted: amount(requests, name) }));
       if (parts.every(({ wanted }) => wanted === 0)) return undefined;
+      const devices = deviceAmounts(names, cluster);
       return {
         score: (node) => {
-          const after = balance(node, parts, 1);
-          const before = balance(node, parts, 0);
+          const after = balance(node, { parts, devices }, 1);
+          const before = balance(node, { parts, devices }, 0);
           return 50 + Math.trunc((50 + after - before) / 2);
         },
       };
@@ -43,20 +45,24 @@ interface Part {
   readonly wanted: number;
 }
 
-function balance(
-  { allocatable, requested }: NodeInfo,
-  parts: readonly Part[],
-  times: 0 | 1,
-): number {
+interface Balanced {
+  readonly parts: readonly Part[];
+  readonly devices: DeviceAmounts | undefined;
+}
+
+function balance(node: NodeInfo, { parts, devices }: Balanced, times: 0 | 1): number {
+  const { allocatable, requested } = node;
   let count = 0;
   let sum = 0;
   let squares = 0;
   let difference = 0;
   for (const { name, wanted } of parts) {
     if (wanted === 0 && name !== 'cpu' && name !== 'memory') continue;
-    const total = amount(allocatable, name);
+    const given = devices?.(node, name);
+    const total = given?.total ?? amount(allocatable, name);
     if (total === 0) continue;
-    const share = Math.min(1, (amount(requested, name) + times * wanted) / total);
+    const used = given?.used ?? amount(requested, name);
+    const share = Math.min(1, (used + times * wanted) / total);
     count += 1;
     difference = Math.abs(share - sum);
     sum += share;

@@ -10,7 +10,6 @@
  *
  * Behaviour: kubernetes.io, "Dynamic Resource Allocation".
  */
-import { createRequire } from 'node:module';
 import { objectKey } from '#api/object.ts';
 import type { ResourceClaim } from '#resources/types/resource-v1.ts';
 import { AllocationError } from '../allocation-error.ts';
@@ -25,6 +24,7 @@ import {
 } from '../extended-claims.ts';
 import type { NodeInfo } from '../node-info.ts';
 import { matchesSelector } from '../node-selector.ts';
+import { openAllocator } from '../open-allocator.ts';
 import {
   type BindStep,
   type ClaimToMake,
@@ -45,17 +45,6 @@ export interface DynamicResourcesArgs {
 }
 
 export const dynamicResourcesDefaults: DynamicResourcesArgs = { filterTimeoutMs: 10_000 };
-
-/** Synchronous, since decisions are; what is loaded is our own file, of just this form. */
-const require = createRequire(import.meta.url) as (file: string) => {
-  readonly DeviceAllocator: new (cluster: Cluster, args: DynamicResourcesArgs) => DeviceAllocator;
-};
-
-/** With it comes the evaluator of expressions: loaded for the first pod that wants devices. */
-function openAllocator(cluster: Cluster, args: DynamicResourcesArgs): DeviceAllocator {
-  const { DeviceAllocator: Allocator } = require('../device-allocator.ts');
-  return new Allocator(cluster, args);
-}
 
 const elsewhere = rejected('resourceclaim not available on the node', { unresolvable: true });
 const leftOver = rejected('cannot schedule extended resource claim', { unresolvable: true });

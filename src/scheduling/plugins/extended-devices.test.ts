@@ -322,3 +322,35 @@ test('a search that takes too long ends the attempt, within the time that the pr
     'running "DynamicResources" filter plugin: node n1: timed out trying to allocate devices',
   );
 });
+
+test('scores that count a resource count the devices that it stands for', () => {
+  const resources = [{ name: gpu, weight: 1 }];
+  const scoringStrategy = { type: 'MostAllocated', resources, shape: [] } as const;
+  const args = { ignoredResources: [], ignoredResourceGroups: [], scoringStrategy };
+  const fit = openPlugins({ resourcesFit: args }).get('NodeResourcesFit');
+  const result = { request: 'r', driver, pool: 'n1', device: 'd0' };
+  const allocation = { devices: { results: [result] } };
+  const held = claim('held', exactly(), { status: { allocation } });
+  const slices = [on('n1', 'd0', 'd1', 'd2', 'd3'), on('n2', 'd0', 'd1', 'd2', 'd3')];
+  const nodes = [nodeOf('n1'), nodeOf('n2'), nodeOf('n3'), counting('n4', '10')];
+  const picture = pictureOf(slices, [held], nodes);
+  const pod = podFacts(podOf('web', asking({ [gpu]: '1' })));
+  const scorer = fit?.score?.(pod, picture.cluster, picture.cluster.nodes);
+  assert.deepEqual(
+    picture.cluster.nodes.map((node) => [node.name, scorer?.score(node)]),
+    [
+      ['n1', 50],
+      ['n2', 25],
+      ['n3', 0],
+      ['n4', 10],
+    ],
+  );
+  const balanced = openPlugins({
+    balancedAllocation: { resources: [...resources, { name: 'cpu', weight: 1 }] },
+  }).get('NodeResourcesBalancedAllocation');
+  const cpu = podFacts(podOf('web', asking({ [gpu]: '1', cpu: '2' })));
+  const scores = balanced?.score?.(cpu, picture.cluster, picture.cluster.nodes);
+  // Half of the cores: even with half of the devices of n1, not with a quarter of those of n2.
+  const [first, second] = picture.cluster.nodes.map((node) => scores?.score(node) ?? 0);
+  assert.ok((first ?? 0) > (second ?? 0), `${first} ${second}`);
+});

@@ -3,13 +3,15 @@
  * strategies: the emptier the better, the fuller the better, or by a curve that the operator draws.
  *
  * Each resource of the strategy counts with its weight. Resources that the node does not have are
- * left out, and extended ones also where the pod asks for none.
+ * left out, and extended ones also where the pod asks for none. Those that stand for devices are
+ * counted in devices where the node does not count them itself.
  * Example, least allocated: 4 cores, 1 asked for, pod asks 1: (4 − 2) / 4 → 50; memory likewise,
  * say 70; equal weights: 60.
  */
 import type { Amounts } from '../amounts.ts';
 import type { NodeInfo } from '../node-info.ts';
 import type { PodFacts } from '../pod-facts.ts';
+import type { DeviceAmounts } from './device-amounts.ts';
 
 export interface ResourceWeight {
   readonly name: string;
@@ -44,6 +46,7 @@ export const leastAllocated: ScoringStrategy = {
 export function strategyScore(
   strategy: ScoringStrategy,
   pod: PodFacts,
+  devices: DeviceAmounts | undefined,
 ): (node: NodeInfo) => number {
   const { type, resources } = strategy;
   const parts = resources.map(({ name, weight }) => ({ name, weight, wanted: wanted(pod, name) }));
@@ -53,9 +56,11 @@ export function strategyScore(
     let weights = 0;
     for (const { name, weight, wanted: asks } of parts) {
       if (asks === 0 && isExtended(name) && name !== 'ephemeral-storage') continue;
-      const total = amount(node.allocatable, name);
+      const given = devices?.(node, name);
+      const total = given?.total ?? amount(node.allocatable, name);
       if (total === 0) continue;
-      const used = amount(isExtended(name) ? node.requested : node.nonZeroRequested, name) + asks;
+      const taken = isExtended(name) ? node.requested : node.nonZeroRequested;
+      const used = (given?.used ?? amount(taken, name)) + asks;
       const points = curve === undefined ? share(type, used, total) : curve(used, total);
       // On a curve a resource that scores nothing does not count against the others.
       if (curve !== undefined && points <= 0) continue;

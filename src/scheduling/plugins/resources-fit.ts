@@ -20,6 +20,7 @@ import {
   type Verdict,
 } from '../plugin.ts';
 import type { PodFacts } from '../pod-facts.ts';
+import { deviceAmounts } from './device-amounts.ts';
 import { leastAllocated, type ScoringStrategy, strategyScore } from './resource-scores.ts';
 
 export interface ResourcesFitArgs {
@@ -49,7 +50,11 @@ export function resourcesFit(args: ResourcesFitArgs = resourcesFitDefaults): Plu
       const backed = backedResources(pod.requests, cluster.facts.deviceClasses);
       return { do: 'ask', filter: new FitFilter(pod, args, backed) };
     },
-    score: (pod) => ({ score: strategyScore(args.scoringStrategy, pod) }),
+    score: (pod, cluster) => {
+      const { scoringStrategy } = args;
+      const names = scoringStrategy.resources.map(({ name }) => name);
+      return { score: strategyScore(scoringStrategy, pod, deviceAmounts(names, cluster)) };
+    },
     helps,
   };
 }
