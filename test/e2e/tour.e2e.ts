@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runCommand } from '#kit/run-command.ts';
 import { ClusterProcess, freePort } from '#test/cluster-process.ts';
+import { covers } from '#test/covers.ts';
 
 interface PodView {
   readonly metadata: { readonly name: string; readonly uid: string };
@@ -190,8 +191,16 @@ test('the tour of the README', { timeout: 300_000 }, async (t) => {
   });
   await step('our processes are killed: traffic goes on, pods are adopted', async () => {
     const before = await running(cluster);
+    covers('HA-016');
     await cluster.kill({ containerd: false });
     assert.match(await curl('http://127.0.0.1:30080/'), page);
+    // Nothing can be started, stopped or changed meanwhile.
+    for (const change of [
+      ['scale', 'deployment/web', '--replicas=1'],
+      ['delete', 'pod/client'],
+    ]) {
+      assert.notEqual((await cluster.tryKubectl(...change)).code, 0);
+    }
     await cluster.up();
     await allReady(3);
     assert.deepEqual(await running(cluster), before);
