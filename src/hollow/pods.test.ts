@@ -1,7 +1,7 @@
 /** What a hollow node writes of a pod that ran in an earlier process. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { inPlaceOf } from './pods.ts';
+import { inPlaceOf, meantOf } from './pods.ts';
 
 test('new addresses take the place of old ones, those that stay are written as they are', () => {
   const old = { hostIPs: [{ ip: '192.0.2.1' }], podIPs: [{ ip: '10.42.1.2' }] };
@@ -12,4 +12,13 @@ test('new addresses take the place of old ones, those that stay are written as t
     podIPs: [{ $patch: 'replace' }, { ip: '10.42.1.7' }],
   });
   assert.deepEqual(inPlaceOf(old, { phase: 'Failed' }), { phase: 'Failed' });
+});
+
+test('a pod that begins again is meant as it was seen: it may have failed meanwhile', () => {
+  const metadata = { name: 'web', uid: 'u1', resourceVersion: '7' };
+  const pod = { apiVersion: 'v1', kind: 'Pod', metadata, status: { phase: 'Running' } };
+  assert.deepEqual(meantOf(pod, { phase: 'Pending' }), { uid: 'u1', resourceVersion: '7' });
+  assert.deepEqual(meantOf(pod, { phase: 'Running' }), { uid: 'u1' });
+  const fresh = { ...pod, status: { phase: 'Pending' } };
+  assert.deepEqual(meantOf(fresh, { phase: 'Pending' }), { uid: 'u1' });
 });

@@ -283,8 +283,8 @@ class PodRunner {
   }
 
   async #writeStatus(pod: Pod, status: PodStatus, signal: AbortSignal): Promise<void> {
-    const { namespace, name = '', uid } = pod.metadata;
-    const patch = { metadata: { uid }, status: inPlaceOf(pod.status, status) };
+    const { namespace, name = '' } = pod.metadata;
+    const patch = { metadata: meantOf(pod, status), status: inPlaceOf(pod.status, status) };
     const options = { type: 'strategic', subresource: 'status', signal } as const;
     try {
       await this.#deps.client.patchUnread(podKind, { namespace, name }, patch, options);
@@ -303,6 +303,16 @@ class PodRunner {
       if (!isReason(error, 'NotFound') && !isReason(error, 'Conflict')) throw error;
     }
   }
+}
+
+/**
+ * Which pod a status is meant for. One that begins again after its node was away may have been
+ * given up meanwhile, and what has failed stays so: then it is meant for the pod as it was seen.
+ */
+export function meantOf({ metadata, status: shown }: Pod, { phase }: PodStatus): object {
+  const { uid, resourceVersion } = metadata;
+  const beginsAgain = shown?.phase === 'Running' && phase === 'Pending';
+  return beginsAgain ? { uid, resourceVersion } : { uid };
 }
 
 /** Addresses of an earlier run are replaced; a strategic patch would keep them beside the new. */

@@ -166,12 +166,15 @@ test('living nodes: one that renews its Lease is not given up, one that is silen
   const unknown = { ...before, status: { conditions: [{ type: 'Ready', status: 'Unknown' }] } };
   const givenUp: WorldEvent = { what: 'put', object: unknown, before, revision: 2 };
   const lost = (component: string, path: string): WorldEvent =>
-    ({ what: 'disturbed', by: 'lose', component, path }) as const;
+    ({ what: 'disturbed', by: 'lose', component, method: 'GET', path }) as const;
   const afterMs = (ms: number, ...more: (readonly [number, WorldEvent])[]) =>
     problems(new LivingNodes(), [[100_000, renewed], ...more, [100_000 + ms, givenUp]]);
   assert.deepEqual(afterMs(20_000), ['node node-1 is given up; it renewed its Lease 20000 ms ago']);
   assert.deepEqual(afterMs(51_000), []);
-  const leases = lost('controllers', '/apis/coordination.k8s.io/v1/leases?limit=500');
+  const leases = lost(
+    'controllers',
+    '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases?limit=500',
+  );
   assert.deepEqual(afterMs(20_000, [100_001, leases]), []);
   assert.deepEqual(afterMs(20_000, [100_001, lost('apiserver', '')]), []);
   assert.equal(afterMs(20_000, [100_001, lost('controllers', '/api/v1/pods')]).length, 1);

@@ -3,7 +3,7 @@
  * has not seen a renewal for a while. What clocks say does not matter, however they jump.
  *
  * Excused is what keeps the news from those who listen: a server or a disk that was away, and lost
- * requests of the controllers for Leases and Nodes.
+ * lists of Leases and Nodes.
  */
 import type { Node } from '#resources/types/core-v1.ts';
 import type { Disturbance, WorldEvent } from '../trace.ts';
@@ -13,7 +13,9 @@ import type { Checker } from './checker.ts';
 const renewedMs = 25_000;
 /** As long as a listener may need to list again after a lost request. */
 const excuseMs = 90_000;
-const silencing = new Set(['lose', 'loseAnswer', 'late', 'delay']);
+const silencing = new Set(['lose', 'loseAnswer', 'late']);
+/** As the controllers list what they watch. */
+const lists = /\/(leases|nodes)(\?|$)/;
 
 export class LivingNodes implements Checker {
   readonly name = 'living nodes';
@@ -44,10 +46,10 @@ export class LivingNodes implements Checker {
   }
 }
 
-function isSilencing({ component, by, path = '' }: Disturbance): boolean {
+function isSilencing({ component, by, method, path = '' }: Disturbance): boolean {
   if (component === 'apiserver') return by !== 'clock';
   if (!component.startsWith('controllers') || !silencing.has(by)) return false;
-  return /\/(leases|nodes)\b/.test(path);
+  return method === 'GET' && lists.test(path);
 }
 
 function readinessOf(node: Node | undefined): string | undefined {
