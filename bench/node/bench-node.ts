@@ -9,7 +9,7 @@ import { systemClock } from '#kit/clock.ts';
 import { pods } from '#resources/kinds.ts';
 import type { Pod, PodSpec } from '#resources/types/core-v1.ts';
 import { ClusterProcess } from '#test/cluster-process.ts';
-import { type ProcessUse, processUse } from '#test/process-use.ts';
+import { type ProcessUse, processorMs, processUse } from '#test/process-use.ts';
 
 const clock = systemClock();
 const { signal } = new AbortController();
@@ -27,6 +27,8 @@ export interface BenchNode extends AsyncDisposable {
   readonly times: { readonly nodeReady: number; readonly dnsReady: number };
   /** What the node's process has used since its start, and holds now. */
   use(): ProcessUse;
+  /** Of all processes that are ours: server, controllers, node. */
+  cpuMs(): number;
   /** Makes pods, all at once, and resolves with the milliseconds until the last one runs. */
   start(names: readonly string[], spec?: (name: string) => Partial<PodSpec>): Promise<number>;
   /** Resolves when none is left, in the API and on the node. */
@@ -51,7 +53,9 @@ export async function openBenchNode(files: ClusterFiles): Promise<BenchNode> {
     const client = openClient({ transport, clock });
     const state = files.readState(cluster.dataDir);
     if (state === undefined) throw new Error('the cluster has no state');
-    const agent = (await cluster.processes()).find(({ command }) => command.includes('node-agent'));
+    const processes = await cluster.processes();
+    const agent = processes.find(({ command }) => command.includes('node-agent'));
+    const ours = processes.filter(({ command }) => command.includes('coracle.js'));
     if (agent === undefined) throw new Error('no process of the node');
     const watch = new PodWatch(client, stop.signal);
     const { nodeName } = state;
@@ -60,6 +64,7 @@ export async function openBenchNode(files: ClusterFiles): Promise<BenchNode> {
     return {
       ...{ cluster, client, nodeName, nodeIP, socketPath, clusterId: state.id, times },
       use: () => processUse(agent.pid),
+      cpuMs: () => ours.reduce((sum, { pid }) => sum + processorMs(pid), 0),
       start: (names, spec) => startPods(client, watch, { names, nodeName, spec }),
       removeAll: (names) => removePods(client, watch, names),
       [Symbol.asyncDispose]: async () => {

@@ -1,59 +1,121 @@
 /**
- * `kubectl logs -f` of a container that writes as fast as it can: bytes a second at the reader,
- * from the first to the last; and beside it the runtime's own pace, without a reader.
+ * Logs, in bytes of text a second: how fast the runtime writes them with nobody reading, how fast
+ * `logs -f` brings one that is there already, and how much of a live one it keeps up with.
+ *
+ * What is there is followed twice: by kubectl, which copies line by line and needs more processor
+ * time for it than all others together, and by a plain request to the API server, which shows what
+ * we take. Whoever writes is held up by the runtime, which stamps each line and writes it by
+ * itself: no reader of a live log can be faster than that.
  */
 import { spawn } from 'node:child_process';
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { systemClock } from '#kit/clock.ts';
 import type { BenchNode } from './bench-node.ts';
 
 const clock = systemClock();
 const { signal } = new AbortController();
 const line = 'x'.repeat(199);
+const lineBytes = line.length + 1;
+/** Nothing has come for so long: it was all. */
+const silenceMs = 1000;
+const limitMs = 120_000;
+const pod = 'writer';
 
-export async function measureLogs(
-  node: BenchNode,
-  options: {
-    readonly bytes: number;
-    print(what: string, value: number, goal: number | undefined, unit: string): void;
-  },
-): Promise<void> {
+interface Options {
+  readonly bytes: number;
+  print(what: string, value: number, goal: number | undefined, unit: string): void;
+}
+
+export async function measureLogs(node: BenchNode, options: Options): Promise<void> {
   const { bytes, print } = options;
-  const lines = Math.ceil(bytes / (line.length + 1));
-  // It waits for its reader, and leaves time to read the rest.
-  const write = `yes ${line} | head -n ${lines}`;
-  const script = `while [ ! -e /tmp/go ]; do sleep 0.1; done; ${write}; sleep 1`;
-  const spec = (command: string) => () => ({
-    restartPolicy: 'Never' as const,
-    containers: [{ name: 'main', image: 'localhost/busybox:1.35', command: ['sh', '-c', command] }],
-  });
-  await node.start(['writer'], spec(script));
-  const follow = spawn(
-    'kubectl',
-    ['--kubeconfig', node.cluster.kubeconfig, 'logs', '-f', 'writer'],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  );
+  const lines = Math.ceil(bytes / lineBytes);
+  const unread = await writeUnread(node, lines);
+  print('logs: the runtime writes, nobody reads', unread, undefined, 'MB/s');
+  const all = lines * lineBytes;
+  print('logs -f of what is there, the API alone', await readByRequest(node, all), 50, 'MB/s');
+  const there = await readByKubectl(node, { all });
+  print('logs -f of what is there, by kubectl', there.pace, 50, 'MB/s');
+  await node.removeAll([pod]);
+  await node.start([pod], () => writerOf(lines));
+  const live = await readByKubectl(node, { all, onOpen: () => go(node) });
+  print('logs -f while it is written, by kubectl', live.pace, undefined, 'MB/s');
+  print('logs -f while it is written, of all', (100 * live.read) / all, 100, '%');
+  await node.removeAll([pod]);
+}
+
+/** It waits until it is told, and stays. */
+function writerOf(lines: number) {
+  const waits = 'while [ ! -e /tmp/go ]; do sleep 0.05; done';
+  const command = `${waits}; yes ${line} | head -n ${lines}; sleep 3600`;
+  const image = 'localhost/busybox:1.35';
+  return { containers: [{ name: 'main', image, command: ['sh', '-c', command] }] };
+}
+
+async function go(node: BenchNode): Promise<void> {
+  await node.cluster.kubectl('exec', pod, '--', 'touch', '/tmp/go');
+}
+
+/** From its first line to its last, as the files show it. */
+async function writeUnread(node: BenchNode, lines: number): Promise<number> {
+  await node.start([pod], () => writerOf(lines));
+  const root = join(node.cluster.dataDir, 'agent/pod-logs');
+  const name = readdirSync(root).find((each) => each.startsWith(`default_${pod}_`)) ?? '';
+  const folder = join(root, name, 'main');
+  const written = (): number =>
+    readdirSync(folder).reduce((sum, file) => sum + statSync(join(folder, file)).size, 0);
+  await go(node);
+  const begin = clock.monotonic();
+  let [bytes, atMs] = [written(), begin];
+  for (let nowMs = begin; nowMs < atMs + silenceMs; nowMs = clock.monotonic()) {
+    if (nowMs > begin + limitMs) throw new Error('the writer does not come to its end');
+    const now = written();
+    if (now > bytes) [bytes, atMs] = [now, nowMs];
+    await clock.sleep(10, { signal });
+  }
+  return (lines * lineBytes) / 1000 / (atMs - begin);
+}
+
+async function readByRequest(node: BenchNode, all: number): Promise<number> {
+  const stop = new AbortController();
+  const cancel = clock.after(limitMs, () => stop.abort(new Error('the log does not end')));
+  const path = `/api/v1/namespaces/default/pods/${pod}/log?follow=true`;
+  const request = { method: 'GET', path, headers: {} };
+  const { body } = await node.client.transport.send(request, { signal: stop.signal });
+  const begin = clock.monotonic();
   let read = 0;
+  for await (const part of body instanceof Uint8Array ? [body] : body) {
+    read += part.length;
+    if (read >= all) break;
+  }
+  const seconds = (clock.monotonic() - begin) / 1000;
+  cancel();
+  stop.abort(new Error('all is read'));
+  return read / 1e6 / seconds;
+}
+
+async function readByKubectl(
+  node: BenchNode,
+  { all, onOpen }: { readonly all: number; readonly onOpen?: () => Promise<void> },
+): Promise<{ readonly read: number; readonly pace: number }> {
+  const args = ['--kubeconfig', node.cluster.kubeconfig, 'logs', '-f', pod];
+  const follow = spawn('kubectl', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  let read = 0;
+  const cancel = clock.after(limitMs, () => follow.kill());
   let firstMs = 0;
   let lastMs = 0;
-  follow.stdout.on('data', (chunk: Buffer) => {
-    if (read === 0) firstMs = clock.monotonic();
-    read += chunk.length;
-    lastMs = clock.monotonic();
+  const ended = new Promise<void>((resolve) => {
+    follow.stdout.on('data', (chunk: Buffer) => {
+      lastMs = clock.monotonic();
+      if (read === 0) firstMs = lastMs;
+      read += chunk.length;
+      if (read >= all) resolve();
+    });
+    follow.once('close', () => resolve());
   });
-  await node.cluster.kubectl('exec', 'writer', '--', 'touch', '/tmp/go');
-  await new Promise((resolve) => follow.once('close', resolve));
-  print('logs -f, of what was written', (100 * read) / (lines * (line.length + 1)), 100, '%');
-  print('logs -f', read / 1000 / (lastMs - firstMs), 50, 'MB/s');
-  await node.removeAll(['writer']);
-  const timed = `s=$(date +%s%N); ${write}; sleep 0`;
-  const begin = clock.monotonic();
-  await node.start(['unread'], spec(`${timed}; touch /tmp/done; sleep 60`));
-  const isDone = async (): Promise<boolean> =>
-    (await node.cluster.tryKubectl('exec', 'unread', '--', 'test', '-e', '/tmp/done')).code === 0;
-  while (!(await isDone())) await clock.sleep(20, { signal });
-  const seconds = (clock.monotonic() - begin) / 1000;
-  print('the same without a reader, with its start', bytes / 1e6 / seconds, undefined, 'MB/s');
-  await node.removeAll(['unread']);
+  await onOpen?.();
+  await ended;
+  cancel();
+  follow.kill();
+  return { read, pace: read / 1000 / (lastMs - firstMs) };
 }
