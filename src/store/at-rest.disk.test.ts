@@ -107,7 +107,9 @@ diskTest('values lie on the disk and in copies as the transformer wrote them', a
   equal(await storedInSqliteFile({ file: disk.file, key: '/s/none' }), undefined);
   await restoreSqliteFile({ from: copy, file: disk.file, keepAs: `${disk.file}.kept` });
   await using again = await disk.open(mirror('a'));
-  equal(text(again.get('/s/one')?.value), 'a secret word');
+  const { value } = present(again.get('/s/one'), 'it is there');
+  equal(text(value), 'a secret word');
+  equal(value.buffer.byteLength, value.byteLength, 'it has memory of its own');
 });
 
 diskTest('a large batch is changed in slices and stays one commit', async (disk) => {

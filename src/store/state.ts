@@ -79,7 +79,7 @@ export class State {
   reveal(key: string, read: { readonly value: Uint8Array; readonly stale: boolean }): void {
     const entry = this.#keys.get(key);
     assert(entry !== undefined, 'what is revealed is there');
-    this.#keys.set({ ...entry, value: read.value });
+    this.#keys.set({ ...entry, value: new Uint8Array(read.value) });
     this.unreadable.forget(key);
     if (read.stale) this.stale.add(key);
   }

@@ -111,6 +111,7 @@ export class TransformedLog implements Log {
     const read = this.transformer.fromStorage(row.key, row.value);
     if (!read.ok) return { ...row, unreadable: read.why };
     if (!read.stale && read.value === row.value) return row;
-    return { ...row, value: read.value, stale: read.stale };
+    // Memory of its own: what a cipher gives may be cut from something larger.
+    return { ...row, value: new Uint8Array(read.value), stale: read.stale };
   }
 }
