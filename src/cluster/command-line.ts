@@ -114,6 +114,7 @@ export function openCommandLine(commands: Commands, args: readonly string[]): Co
     program
       .command('kube-controller-manager')
       .description('run the controllers alone, for any cluster'),
+    args,
   ).action((options: Readonly<Record<string, string | true>>) =>
     commands.controllerManager(options),
   );

@@ -176,7 +176,8 @@ test('the controllers alone do what their flags say', { timeout: 90_000 }, async
   assert.ok(hours > 47 && hours < 48, `${hours} hours`);
 
   assert.equal(await get(port, '/healthz'), '200 ok');
-  assert.match(await get(port, '/metrics'), /^200 [\s\S]*workqueue_adds_total\{name="cidrallocator_node"\}/);
+  const figures = await get(port, '/metrics');
+  assert.match(figures, /^200 [\s\S]*workqueue_adds_total\{name="cidrallocator_node"\}/);
   const names = ['node-lifecycle', 'replicationcontroller', 'endpoints', 'serviceaccount'];
   for (const name of [...names, 'serviceaccount-token']) {
     assert.match(one.log, new RegExp(`controller started controller="${name}-controller"`));

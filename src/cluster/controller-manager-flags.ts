@@ -171,7 +171,9 @@ const help: Readonly<Record<string, string>> = {
   'service-account-private-key-file': 'with it Secrets with tokens are filled in',
 };
 
-export function addControllerManagerFlags(command: Command): Command {
+/** They are many: only where `args` are for this command. */
+export function addControllerManagerFlags(command: Command, args: readonly string[]): Command {
+  if (args[0] !== command.name()) return command;
   return addFlags(command, controllerManagerFlags, help).option(
     '-v, --v <n>',
     'log level; 2 and more: debug',

@@ -1,4 +1,4 @@
-/** Objects written in one version of their group and read in another: those of old manifests too. */
+/** Objects written in one version of their group and read in another, old ones too. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { superseded } from '#test/covers.ts';

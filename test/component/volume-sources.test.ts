@@ -1,6 +1,6 @@
 /**
- * Volumes that others serve: the API still takes every sort that the documents name, in a pod and as
- * a PersistentVolume, whoever mounts it today. And what the pod looks like that empties a volume.
+ * Volumes that others serve: the API still takes every sort that the documents name, in a pod and
+ * as a PersistentVolume, whoever mounts it today. And what the pod is like that empties a volume.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
