@@ -118,15 +118,7 @@ export function openCommandLine(commands: Commands, args: readonly string[]): Co
   ).action((options: Readonly<Record<string, string | true>>) =>
     commands.controllerManager(options),
   );
-  program
-    .command('why')
-    .description('say why a pod is pending and what would help')
-    .argument('<pod>', 'pod/NAME')
-    .option('-n, --namespace <name>', 'namespace of the pod (default: default)')
-    .option('--kubeconfig <file>', 'file with the cluster (default: $KUBECONFIG, ~/.kube/config)')
-    .option('--context <name>', 'context of that file (default: its current one)')
-    .option('-o, --output <format>', 'text or json (default text)')
-    .action((target: string, flags: WhyFlags) => commands.why(target, flags));
+  addWhyCommand(program, commands);
   addImageCommands(program, commands);
   return program;
 }
@@ -264,6 +256,18 @@ function addSchedulerFlags(command: Command): Command {
     .option('--bind-address <address>', 'where health and figures are told (default 0.0.0.0)')
     .option('--secure-port <port>', 'their port; 0: none (default 10259)')
     .option('-v <n>', 'log level; 2 and more: debug');
+}
+
+function addWhyCommand(program: Command, commands: Commands): void {
+  program
+    .command('why')
+    .description('say why a pod is pending and what would help')
+    .argument('<pod>', 'pod/NAME')
+    .option('-n, --namespace <name>', 'namespace of the pod (default: default)')
+    .option('--kubeconfig <file>', 'file with the cluster (default: $KUBECONFIG, ~/.kube/config)')
+    .option('--context <name>', 'context of that file (default: its current one)')
+    .option('-o, --output <format>', 'text or json (default text)')
+    .action((target: string, flags: WhyFlags) => commands.why(target, flags));
 }
 
 function addImageCommands(program: Command, commands: Commands): void {
