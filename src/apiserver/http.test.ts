@@ -1,5 +1,6 @@
 /** The one test that opens sockets: TLS, both HTTP versions, streams, upgrades, closing. */
 import assert from 'node:assert/strict';
+import { createServer as createPlain } from 'node:http';
 import { connect as connectH2 } from 'node:http2';
 import { createServer as createKubelet, request as httpsRequest } from 'node:https';
 import { type AddressInfo, connect as connectPlain } from 'node:net';
@@ -442,4 +443,40 @@ test('requests on a connection are as many as told, and by chance its last', asy
   assert.equal(JSON.parse(text).kind, 'ConfigMapList');
   await closed;
   await server[Symbol.asyncDispose]();
+});
+
+test('a connection to a Service becomes what both ends want, through the proxy', async () => {
+  const { server } = world;
+  const asked: (string | undefined)[] = [];
+  const backend = createPlain();
+  backend.on('upgrade', (request, socket) => {
+    asked.push(`${request.method} ${request.url}`, request.headers['authorization']);
+    socket.write(
+      'HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n',
+    );
+    socket.pipe(socket);
+    socket.on('error', () => socket.destroy());
+  });
+  await new Promise<void>((resolve) => backend.listen(0, '127.0.0.1', resolve));
+  const { port } = backend.address() as AddressInfo;
+  const space = '/api/v1/namespaces/default';
+  const ports = [{ name: 'web', port: 80 }];
+  await server.request('POST', `${space}/services`, {
+    metadata: { name: 'echo' },
+    spec: { ports },
+  });
+  await server.request('POST', '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices', {
+    metadata: { name: 'echo-1', labels: { 'kubernetes.io/service-name': 'echo' } },
+    addressType: 'IPv4',
+    ports: [{ name: 'web', port, protocol: 'TCP' }],
+    endpoints: [{ addresses: ['127.0.0.1'] }],
+  });
+  try {
+    const path = `${space}/services/http:echo:web/proxy/live?a=b`;
+    assert.match(await upgrade(path, 'echo'), /^HTTP\/1\.1 101 .*hello$/s);
+    assert.deepEqual(asked, ['POST /live?a=b', undefined]);
+    assert.match(await upgrade(path, 'echo', 'nobody'), /^HTTP\/1\.1 403 /);
+  } finally {
+    await new Promise((resolve) => backend.close(resolve));
+  }
 });
