@@ -109,6 +109,28 @@ test('the status is told as often as it was asked to, the lease has its own time
   covers('POD-057', 'POD-253');
 });
 
+test('a node with AppArmor gives profiles to the runtime, and does not boast of it', async () => {
+  await using bench = await KubeletBench.open({ settings: { appArmor: true } });
+  const appArmorProfile = { type: 'Localhost', localhostProfile: 'deny' };
+  await bench.create('web', {
+    containers: [bench.container({ securityContext: { appArmorProfile } })],
+  });
+  await bench.untilReady('web');
+  const security = bench.runtime.configOf('web').linux?.securityContext;
+  assert.deepEqual(security?.apparmor, { profileType: 'Localhost', localhostRef: 'deny' });
+  assert.equal(security?.apparmorProfile, 'localhost/deny');
+  const { status } = await nodeOf(bench);
+  const ready = status?.conditions?.find(({ type }) => type === 'Ready');
+  assert.equal(ready?.message, 'kubelet is posting ready status');
+  superseded('POD-309', { by: 'v1.31', now: 'the message says nothing of AppArmor' });
+  await bench.stop();
+  bench.settings = { appArmor: false };
+  bench.start();
+  await bench.create('refused', { securityContext: { appArmorProfile } });
+  await bench.advance(2000);
+  assert.equal((await bench.get('refused')).status?.reason, 'AppArmor');
+});
+
 test('resources of the whole cluster are kept, and can be had', async () => {
   await using bench = await KubeletBench.open();
   const { client, signal } = bench;

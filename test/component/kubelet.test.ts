@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { events, leases, nodes, pods, runtimeClasses, secrets } from '#resources/kinds.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
-import { covers } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { KubeletBench, testImage } from '#test/kubelet-bench.ts';
 
 test('the node registers, is ready and keeps its lease', async () => {
@@ -43,6 +43,7 @@ test('a pod becomes ready, tells how, and its deletion is final', async () => {
     ['Created: Container created', 'Started: Container started'],
   );
   assert.equal(said.length, 3);
+  superseded('POD-310', { by: 'v1.6', now: 'the event does not name security options' });
   const at = { namespace: 'default', name: 'web' };
   await bench.while(client.delete(pods, at, { signal }));
   await bench.untilGone('web');

@@ -167,6 +167,7 @@ export class KubeletBench implements AsyncDisposable {
         this.hugepages.push(pageSize);
       },
       unmountBelow: async () => {},
+      isSameDisk: (path: string, other: string) => this.disks.get(path) === this.disks.get(other),
       readFile: (path: string) =>
         this.files[path] ?? (path === '/proc/meminfo' ? this.#meminfo() : ''),
       listFolder: (path: string) => this.folders[path] ?? [],

@@ -122,6 +122,10 @@ export class Evictor {
     const eviction = planEviction(threshold, uses, {
       observed: this.#observe().get(threshold.signal),
       maxGraceSeconds: settings.evictionMaxPodGracePeriodSeconds,
+      hasImageDisk: !this.#deps.machine.isSameDisk(
+        this.#deps.paths.root,
+        this.#options.imagesPath(),
+      ),
     });
     if (eviction === undefined) {
       this.#deps.log.error('nothing is left to evict', { starved });

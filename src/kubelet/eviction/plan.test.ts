@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Pod, PodSpec } from '#resources/types/core-v1.ts';
-import { covers } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { defaultSettings } from '../settings.ts';
 import {
   noMemory,
@@ -67,6 +67,26 @@ test('who uses more than it asked for goes first, then the less important, then 
     'important',
     'modest',
   ]);
+});
+
+test('who uses most of the disk that is short goes, where images have one of their own', () => {
+  const of = (name: string, layer: number, volumes: number): PodUse => ({
+    ...{ pod: pod(name, undefined), containers: [], emptyDirs: new Map(), inodes: layer },
+    ...{ diskBytes: (layer + volumes) * mebibyte, layerBytes: layer * mebibyte },
+  });
+  const uses = [of('writer', 100, 10), of('keeper', 20, 110)];
+  const first = (signal: Signal, hasImageDisk: boolean) => {
+    const threshold: Threshold = { signal, value: '10%', graceMs: 0 };
+    const facts = { observed: undefined, maxGraceSeconds: 0, hasImageDisk };
+    return planEviction(threshold, uses, facts)?.pod.metadata.name;
+  };
+  assert.equal(first('nodefs.available', false), 'keeper');
+  assert.equal(first('imagefs.available', false), 'keeper');
+  assert.equal(first('imagefs.available', true), 'writer');
+  assert.equal(first('nodefs.available', true), 'keeper');
+  assert.equal(first('nodefs.inodesFree', true), 'writer');
+  const now = 'disks as said; over the request, then priority, then by how much, inodes too';
+  superseded('POD-258', { by: 'v1.9', now });
 });
 
 test('a pod of a DaemonSet goes like any other', () => {

@@ -25,6 +25,8 @@ export interface PodUse {
   readonly memoryBytes?: number | undefined;
   /** Writable layers, logs and volumes on the node's disk. */
   readonly diskBytes?: number | undefined;
+  /** Of these, in writable layers, which are where images are. */
+  readonly layerBytes?: number | undefined;
   readonly inodes?: number | undefined;
   readonly processes?: number | undefined;
   readonly containers: readonly ContainerUse[];
@@ -108,10 +110,18 @@ function rank({ signal, graceMs }: Threshold): number {
 export function planEviction(
   threshold: Threshold,
   uses: readonly PodUse[],
-  facts: { readonly observed: Observation | undefined; readonly maxGraceSeconds: number },
+  facts: {
+    readonly observed: Observation | undefined;
+    readonly maxGraceSeconds: number;
+    /** Images and writable layers have a disk of their own. */
+    readonly hasImageDisk?: boolean | undefined;
+  },
 ): Eviction | undefined {
   const resource = signals[threshold.signal].resource;
-  const candidates = uses.filter(({ pod }) => !isCritical(pod));
+  const { signal } = threshold;
+  const candidates = uses
+    .filter(({ pod }) => !isCritical(pod))
+    .map((use) => (facts.hasImageDisk === true ? onDiskOf(use, signal) : use));
   const [first] = candidates.toSorted((a, b) => compare(a, b, resource));
   if (first === undefined) return undefined;
   const { pod } = first;
@@ -124,6 +134,14 @@ export function planEviction(
         : Math.min(facts.maxGraceSeconds, pod.spec?.terminationGracePeriodSeconds ?? 30),
     isForOthers: true,
   };
+}
+
+/** What the pod uses of the one disk that is short. */
+function onDiskOf(use: PodUse, signal: string): PodUse {
+  const { diskBytes, layerBytes = 0 } = use;
+  if (signal === 'imagefs.available') return { ...use, diskBytes: layerBytes };
+  if (signal !== 'nodefs.available' || diskBytes === undefined) return use;
+  return { ...use, diskBytes: diskBytes - layerBytes };
 }
 
 /** Negative: `a` goes before `b`. */

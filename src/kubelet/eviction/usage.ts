@@ -110,6 +110,10 @@ async function podUse(
     ...(needsDisk
       ? {
           diskBytes: total(containers, 'diskBytes') + inVolumes.bytes,
+          layerBytes: own.reduce(
+            (sum, each) => sum + (each.writableLayer?.usedBytes?.value ?? 0),
+            0,
+          ),
           inodes: inodes + inVolumes.inodes,
         }
       : {}),

@@ -2,7 +2,7 @@
  * What the kubelet does to the machine besides files: mounts and cgroups. Behind an interface, so
  * that tests without root run the same code over a stand-in.
  */
-import { readdirSync, readFileSync, statfsSync } from 'node:fs';
+import { readdirSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import type { Logger } from '#kit/log.ts';
 import { mountHugepages, mountTmpfs, readMounts, unmountBelow } from '#kit/mounts.ts';
 import { type Cgroups, openCgroups } from './cgroups.ts';
@@ -28,6 +28,7 @@ export interface Machine {
     options: { readonly pageSize: string; readonly signal: AbortSignal },
   ): Promise<void>;
   unmountBelow(folder: string, options: { readonly signal: AbortSignal }): Promise<void>;
+  isSameDisk(path: string, other: string): boolean;
   /** Of the file system that a path is on. */
   diskSpace(path: string): DiskSpace;
   /** The text of a file that describes the machine, as `/etc/resolv.conf`; empty when absent. */
@@ -43,6 +44,7 @@ export function linuxMachine(deps: { readonly log: Logger }): Machine {
     mountTmpfs,
     mountHugepages,
     unmountBelow,
+    isSameDisk: (path, other) => statSync(path).dev === statSync(other).dev,
     diskSpace: (path) => {
       const { blocks, bavail, bsize, files, ffree } = statfsSync(path);
       return {

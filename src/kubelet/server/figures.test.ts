@@ -52,6 +52,7 @@ const machine: Machine = {
   mountTmpfs: async () => {},
   mountHugepages: async () => {},
   unmountBelow: async () => {},
+  isSameDisk: () => true,
   diskSpace: () => ({ bytes: 1000, freeBytes: 400, inodes: 10, freeInodes: 6 }),
   readFile: (path) => files[path] ?? '',
   listFolder: () => [],

@@ -6,8 +6,9 @@ import { forbidden } from '#api/field-error.ts';
 import { defineResource, type Resource, type WriteContext } from '#api/resource.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import { fillIn } from '#resources/fill-in.ts';
-import type { Pod, PodCondition, PodStatus } from '#resources/types/core-v1.ts';
+import type { Pod, PodCondition, PodSpec, PodStatus } from '#resources/types/core-v1.ts';
 import { hubView } from '#resources/view.ts';
+import { validateAppArmorMatch, withAppArmorFields } from './app-armor-annotations.ts';
 import { podColumns } from './columns.ts';
 import { mirrorServiceAccount, setPodDefaults } from './defaults.ts';
 import { ephemeralContainersUpdate } from './ephemeral-containers.ts';
@@ -46,10 +47,12 @@ export function podResource(): Resource {
       status: preparedStatus(next.status ?? {}, old.status ?? {}),
     }),
     validate: validatePod,
-    validateNew: ({ spec }) =>
-      (spec?.ephemeralContainers ?? []).length === 0
+    validateNew: (pod) => [
+      ...((pod.spec?.ephemeralContainers ?? []).length === 0
         ? []
-        : [forbidden('spec.ephemeralContainers', 'cannot be set on create')],
+        : [forbidden('spec.ephemeralContainers', 'cannot be set on create')]),
+      ...validateAppArmorMatch(pod),
+    ],
     validateUpdate: validatePodUpdate,
     validateStatusUpdate: validatePodStatusUpdate,
     partialUpdates: { ephemeralcontainers: ephemeralContainersUpdate, resize: resizeUpdate },
@@ -76,13 +79,18 @@ function prepareForCreate(pod: Pod, { now }: WriteContext): Pod {
   const gates = spec?.schedulingGates ?? [];
   return {
     ...pod,
-    ...(spec === undefined ? {} : { spec: withLabelKeys(mirrorServiceAccount(spec), pod) }),
+    ...(spec === undefined ? {} : { spec: preparedSpec(spec, pod) }),
     status: {
       phase: 'Pending',
       qosClass: spec === undefined ? 'BestEffort' : qosClassOf(spec),
       ...(gates.length === 0 ? {} : { conditions: [gatedCondition(now)] }),
     },
   };
+}
+
+function preparedSpec(spec: PodSpec, pod: Pod): PodSpec {
+  const { annotations } = pod.metadata;
+  return withAppArmorFields(withLabelKeys(mirrorServiceAccount(spec), pod), annotations);
 }
 
 /** A status with what its writers may leave out, since they did not know of it. */

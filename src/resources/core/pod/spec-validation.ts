@@ -9,6 +9,7 @@ import { labelProblems, qualifiedNameProblems, subdomainProblems } from '#api/na
 import { validateAnnotations, validateLabels } from '#api/object-meta.ts';
 import type { Pod, PodDNSConfig, PodSpec, PodTemplateSpec } from '#resources/types/core-v1.ts';
 import { validateChoice, validateId, validateIP } from '#resources/value-validation.ts';
+import { validateAppArmorAnnotations } from './app-armor-annotations.ts';
 import {
   validateContainers,
   validateEphemeralContainers,
@@ -33,7 +34,10 @@ const int32Max = 2 ** 31 - 1;
 
 export function validatePod(pod: Pod): FieldError[] {
   if (pod.spec === undefined) return [required('spec.containers')];
-  return validatePodSpec(pod.spec, 'spec');
+  return [
+    ...validatePodSpec(pod.spec, 'spec'),
+    ...validateAppArmorAnnotations(pod.metadata.annotations, pod.spec, 'metadata'),
+  ];
 }
 
 export function validatePodTemplate(template: PodTemplateSpec, field: string): FieldError[] {
@@ -42,7 +46,11 @@ export function validatePodTemplate(template: PodTemplateSpec, field: string): F
     ...validateAnnotations(template.metadata?.annotations, `${field}.annotations`),
   ];
   if (template.spec === undefined) return [...errors, required(`${field}.spec.containers`)];
-  errors.push(...validatePodSpec(template.spec, `${field}.spec`));
+  const { annotations } = template.metadata ?? {};
+  errors.push(
+    ...validateAppArmorAnnotations(annotations, template.spec, field),
+    ...validatePodSpec(template.spec, `${field}.spec`),
+  );
   if ((template.spec.ephemeralContainers ?? []).length > 0) {
     errors.push({
       type: 'FieldValueForbidden',

@@ -15,6 +15,7 @@ import type {
   Toleration,
 } from '#resources/types/core-v1.ts';
 import { validateIP } from '#resources/value-validation.ts';
+import { validateAppArmorUpdate } from './app-armor-annotations.ts';
 
 const changeable = [
   '`spec.containers[*].image`',
@@ -28,7 +29,8 @@ export function validatePodUpdate(next: Pod, old: Pod): FieldError[] {
   if (next.spec === undefined || old.spec === undefined) return [];
   const { spec } = next;
   const before = old.spec;
-  const errors: FieldError[] = [];
+  const { annotations } = next.metadata;
+  const errors = validateAppArmorUpdate(annotations, old.metadata.annotations);
   const lists = ['containers', 'initContainers'] as const;
   for (const list of lists) {
     if ((spec[list] ?? []).length === (before[list] ?? []).length) continue;

@@ -14,6 +14,7 @@ import type {
   PodTemplateSpec,
   Volume,
 } from '#resources/types/core-v1.ts';
+import { appArmorWarnings } from './app-armor-annotations.ts';
 import { portWarnings } from './port-warnings.ts';
 
 export function podWarnings(pod: Pod, old: Pod | undefined): readonly string[] {
@@ -90,7 +91,7 @@ function specWarnings(spec: PodSpec, { annotations = {} }: Meta, root: string): 
     }
     warnings.push(...containerWarnings(one.container, one.at));
   }
-  warnings.push(...portWarnings(containers));
+  warnings.push(...appArmorWarnings(spec, annotations, root), ...portWarnings(containers));
   if ((spec.terminationGracePeriodSeconds ?? 0) < 0) {
     warnings.push(
       `${at}.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1`,
