@@ -95,6 +95,11 @@ export class SchedulerMetrics {
     help: 'What the queue keeps track of at the moment.',
     labels: ['event'],
   });
+  readonly #leads = new Family('gauge', {
+    name: 'leader_election_master_status',
+    help: 'Whether this copy leads: 1, or waits: 0.',
+    labels: ['name'],
+  });
   readonly #sliSeconds = new Family('histogram', {
     name: 'scheduler_pod_scheduling_sli_duration_seconds',
     help: 'Seconds from the first sight of a pod to its binding, all tries together.',
@@ -179,6 +184,10 @@ export class SchedulerMetrics {
     this.#pluginSeconds.observe([plugin, point, status], seconds);
   }
 
+  leads(name: string, leading: boolean): void {
+    this.#leads.set([name], leading ? 1 : 0);
+  }
+
   event(event: string, seconds: number): void {
     this.#eventSeconds.observe([event], seconds);
   }
@@ -251,6 +260,7 @@ export class SchedulerMetrics {
       this.#pending,
       this.#cache,
       this.#unschedulable,
+      this.#leads,
     ]
       .map((family) => family.format())
       .join('');

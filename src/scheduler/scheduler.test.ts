@@ -577,6 +577,7 @@ test('names, sorts and labels are those of upstream', () => {
   // What kube-scheduler v1.36 serves, without what has nothing in its place here: batches, hints
   // for nodes, and the time that each rule takes to judge a change.
   assert.deepEqual(families.map(([, name, type]) => `${name} ${type}`).sort(), [
+    'leader_election_master_status gauge',
     'scheduler_cache_size gauge',
     'scheduler_event_handling_duration_seconds histogram',
     'scheduler_framework_extension_point_duration_seconds histogram',

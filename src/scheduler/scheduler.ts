@@ -165,9 +165,13 @@ export async function runSchedulerAsLeader(
     await runScheduler(deps, { ...rest, signal });
     return;
   }
-  await runAsLeader(deps, { ...election, identity, signal }, (leading) =>
-    runScheduler(deps, { ...rest, signal: leading }),
-  );
+  deps.metrics?.leads(election.name, false);
+  await runAsLeader(deps, { ...election, identity, signal }, (leading) => {
+    deps.metrics?.leads(election.name, true);
+    const stop = (): void => deps.metrics?.leads(election.name, false);
+    leading.addEventListener('abort', stop, { once: true });
+    return runScheduler(deps, { ...rest, signal: leading });
+  });
 }
 
 export type { LeaderElection, SchedulerConfiguration } from './configuration/configuration.ts';

@@ -13,7 +13,7 @@ import type { Transport } from '#kit/transport.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
 import { leases, nodes, pods, replicaSets } from '#resources/kinds.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
-import { readConfiguration, runSchedulerAsLeader } from '#scheduler';
+import { readConfiguration, runSchedulerAsLeader, SchedulerMetrics } from '#scheduler';
 import { covers, superseded } from '#test/covers.ts';
 import { openTestServer, type TestServer } from '#test/fixtures.ts';
 
@@ -24,6 +24,7 @@ class World {
   readonly server: TestServer;
   readonly signal: AbortSignal;
   readonly #scope: Scope;
+  readonly #metrics = new Map<string, SchedulerMetrics>();
 
   constructor(server: TestServer, clock: VirtualClock, scope: Scope) {
     this.server = server;
@@ -67,7 +68,9 @@ class World {
     transport: Transport = this.server.transport,
   ): Promise<() => void> {
     const client = this.client(transport);
-    const deps = { client, clock: this.clock, random: seededRandom(1), log: silentLog };
+    const metrics = new SchedulerMetrics();
+    this.#metrics.set(identity, metrics);
+    const deps = { client, clock: this.clock, random: seededRandom(1), log: silentLog, metrics };
     const informers = openInformers(deps);
     const { leaderElection: election, ...configured } = await readConfiguration(source);
     const stop = new AbortController();
@@ -118,6 +121,12 @@ class World {
     return (await this.client().get(pods, { namespace: 'default', name }, this)).spec?.nodeName;
   }
 
+  /** Whether a scheduler says that it leads; undefined where it says nothing of it. */
+  leads(identity: string): string | undefined {
+    const text = this.#metrics.get(identity)?.format() ?? '';
+    return /^leader_election_master_status\{name="my-scheduler"\} (\d)$/m.exec(text)?.[1];
+  }
+
   async holder(name: string): Promise<string | undefined> {
     const { signal } = this;
     const { items } = await this.client().list(leases, { namespace: 'kube-system', signal });
@@ -135,11 +144,13 @@ test('of two schedulers one leads; when it ends, the other goes on', async (t) =
   const end = await world.run('first', source);
   await world.run('second', source);
   assert.equal(await world.holder('my-scheduler'), 'first');
+  assert.deepEqual([world.leads('first'), world.leads('second')], ['1', '0']);
   await world.add('a');
   assert.equal(await world.nodeOf('a'), 'n1');
   end();
   await world.clock.advance(30_000);
   assert.equal(await world.holder('my-scheduler'), 'second');
+  assert.deepEqual([world.leads('first'), world.leads('second')], ['0', '1']);
   await world.add('b');
   assert.equal(await world.nodeOf('b'), 'n1');
 });
