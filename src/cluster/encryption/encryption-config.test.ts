@@ -22,7 +22,6 @@ const parsing = 'error while parsing file: ';
 const decoding = `${parsing}error decoding encryption provider configuration file "e.yaml": `;
 
 test('both kinds are read: resources, providers and keys in their order', () => {
-  covers('DAT-027');
   const resources = `
 resources:
 - resources: [secrets, pandas.awesome.bears.example]

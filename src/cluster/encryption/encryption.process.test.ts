@@ -3,7 +3,7 @@
  * is looked at, a lost key is survived, and a bad file is refused in one line.
  */
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { covers } from '#test/covers.ts';
@@ -19,7 +19,7 @@ const configuration = (...providers: readonly string[]): string =>
   `kind: EncryptionConfig
 apiVersion: v1
 resources:
-- resources: [secrets]
+- resources: [secrets, jobs.batch]
   providers: [${providers.join(', ')}]
 `;
 const cbc = (name: string): string =>
@@ -93,34 +93,66 @@ test('secrets are kept encrypted, looked at, lost and removed', limit, async () 
   assert.match(await show('before'), new RegExp(encoded));
 });
 
-test('a file that cannot be used is refused in one line', limit, async () => {
-  await using server = await ServerProcess.open();
-  const file = join(server.folder, 'encryption.yaml');
-  const start = (...flags: readonly string[]) =>
-    server.coracle('server', '--no-kubeconfig', ...flags);
-  const named = ['--encryption-provider-config', file];
-  const reading = 'error while parsing file: error while loading file: error reading';
-  const absent = await start(...named);
-  assert.deepEqual(
-    [absent.code, absent.stderr],
-    [
-      1,
-      `coracle: ${reading} encryption provider configuration file "${file}": open ${file}: no such file or directory\n`,
-    ],
-  );
-  writeFileSync(file, configuration('{}'));
-  const { code, stderr } = await start(...named);
-  assert.equal(code, 1);
-  assert.match(
-    stderr,
-    /^coracle: error while parsing file: resources\[0\]\.providers\[0\]: Invalid/,
-  );
-  const alone = await start('--encryption-provider-config-automatic-reload');
-  assert.deepEqual(
-    [alone.code, alone.stderr],
-    [
-      1,
-      'coracle: --encryption-provider-config-automatic-reload must be set with --encryption-provider-config\n',
-    ],
-  );
-});
+test(
+  'resources are named with their groups; a bad file is refused in one line',
+  limit,
+  async () => {
+    covers('DAT-027');
+    const flags: string[] = ['--backup-interval', '0'];
+    await using server = await ServerProcess.open(flags);
+    const file = join(server.folder, 'encryption.yaml');
+    flags.push('--encryption-provider-config', file);
+    writeFileSync(file, configuration(cbc('key1'), plain));
+    await server.start();
+    const template = { spec: { restartPolicy: 'Never', containers: [{ name: 'c', image: 'i' }] } };
+    const spec = { template, suspend: true };
+    for (const [plural, prefix] of [
+      ['jobs', 'k8s:enc:aescbc:v1:key1:'],
+      ['cronjobs', '{"kind":"CronJob"'],
+    ] as const) {
+      const path = `/apis/batch/v1/namespaces/default/${plural}`;
+      const of = plural === 'jobs' ? spec : { schedule: '0 0 * * *', jobTemplate: { spec } };
+      const made = await server.request('POST', path, { metadata: { name: 'x' }, spec: of });
+      assert.equal(made.status, 201, made.text);
+      const shown = await server.coracle('store', 'get', `/registry/${plural}/default/x`);
+      assert.equal(shown.stdout.split('\n')[1]?.slice(0, prefix.length), prefix);
+    }
+    server.signal('SIGTERM');
+    assert.equal(await server.ended(), 0);
+    writeFileSync(file, configuration());
+    const none = await server.coracle('server', '--no-kubeconfig', ...flags);
+    assert.equal(none.code, 1);
+    assert.match(
+      none.stderr,
+      /^coracle: error while parsing file: resources\[0\]\.providers: Required/,
+    );
+    rmSync(file);
+    const start = (...flags: readonly string[]) =>
+      server.coracle('server', '--no-kubeconfig', ...flags);
+    const named = ['--encryption-provider-config', file];
+    const reading = 'error while parsing file: error while loading file: error reading';
+    const absent = await start(...named);
+    assert.deepEqual(
+      [absent.code, absent.stderr],
+      [
+        1,
+        `coracle: ${reading} encryption provider configuration file "${file}": open ${file}: no such file or directory\n`,
+      ],
+    );
+    writeFileSync(file, configuration('{}'));
+    const { code, stderr } = await start(...named);
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /^coracle: error while parsing file: resources\[0\]\.providers\[0\]: Invalid/,
+    );
+    const alone = await start('--encryption-provider-config-automatic-reload');
+    assert.deepEqual(
+      [alone.code, alone.stderr],
+      [
+        1,
+        'coracle: --encryption-provider-config-automatic-reload must be set with --encryption-provider-config\n',
+      ],
+    );
+  },
+);
