@@ -14,7 +14,8 @@ export function fillIn<T extends object>(object: T, defaults: Partial<T>): T {
     if (current !== undefined && current !== null && !(current === '' && typeof value === 'string'))
       continue;
     filled ??= { ...object };
-    Object.assign(filled, { [key]: value });
+    // It is not undefined; the compiler cannot follow that through the key.
+    filled[key] = value as T[typeof key];
   }
   return filled ?? object;
 }

@@ -25,7 +25,8 @@ export function checkNamespaceAccepts(
   throw terminating(check);
 }
 
-const mark = '"deletionTimestamp"';
+/** In bytes, which are looked for more quickly. */
+const mark = Buffer.from('"deletionTimestamp"');
 
 function terminating(check: NamespaceCheck): ApiError {
   const { namespace } = check;

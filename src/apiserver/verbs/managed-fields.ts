@@ -119,6 +119,7 @@ export function ownedFromStart(
   const before = isReset(given) ? [] : (parseManagedFields(given, { stored: false }) ?? []);
   const owned = withoutUnowned(served.resource, hub);
   const said = served.resource.hasStatus ? withStatusOf(owned, undefined) : owned;
+  const { creationTimestamp } = hub.metadata;
   const owners = ownAfterUpdate(before, {
     writer: {
       manager,
@@ -126,7 +127,7 @@ export function ownedFromStart(
       apiVersion: formatGroupVersion(served.view),
       subresource: '',
     },
-    now: formatTime(parts.clock.now()),
+    now: creationTimestamp ?? formatTime(parts.clock.now()),
     changesIn: changesBetween(parts, served, undefined, said),
   });
   return withManagedFields(hub, owners);
