@@ -148,6 +148,12 @@ test('flags that are gone are refused, whatever their dashes look like', () => {
   for (const flag of ['container-runtime', 'rkt-path', 'rkt-api-endpoint', 'docker-root'])
     gone(flag);
   superseded('RUN-001', { by: 'v1.27', now: 'one interface: --container-runtime-endpoint' });
+  superseded('RUN-004', { by: 'v1.24', now: 'every runtime is reached through CRI' });
+  for (const flag of ['network-plugin', 'configure-cbr0', 'non-masquerade-cidr']) gone(flag);
+  superseded('RUN-008', {
+    by: 'v1.24',
+    now: 'CNI plugins connect pods; the runtime bridges nothing',
+  });
   superseded('RUN-002', { by: 'v1.11', now: 'rkt is gone; runtimes speak CRI' });
   gone('experimental-nvidia-gpus');
   for (const row of ['037', '281']) {

@@ -34,6 +34,8 @@ export interface RuntimeEvent {
 export interface Runtime extends Disposable {
   version(options: Cancel): Promise<Received<'VersionResponse'>>;
   status(options: Cancel): Promise<Received<'StatusResponse'>>;
+  /** Ranges of the node's pods, for networks that are made of a template. */
+  setPodRange(podCidr: string, options: Cancel): Promise<void>;
   runPodSandbox(request: Sent<'RunPodSandboxRequest'>, options: Cancel): Promise<string>;
   stopPodSandbox(podSandboxId: string, options: Cancel): Promise<void>;
   removePodSandbox(podSandboxId: string, options: Cancel): Promise<void>;
@@ -108,6 +110,11 @@ export async function openRuntime(
       call('RuntimeService/Version', 'VersionRequest', 'VersionResponse')({}, options),
     status: (options) =>
       call('RuntimeService/Status', 'StatusRequest', 'StatusResponse')({}, options),
+    setPodRange: async (podCidr, options) => {
+      const path = 'RuntimeService/UpdateRuntimeConfig';
+      const send = call(path, 'UpdateRuntimeConfigRequest', 'UpdateRuntimeConfigResponse');
+      await send({ runtimeConfig: { networkConfig: { podCidr } } }, options);
+    },
     events: (options) => containerdEvents(channel, options),
     [Symbol.dispose]: () => channel[Symbol.dispose](),
   };

@@ -17,6 +17,10 @@ export const messages = {
     runtimeVersion: [3, 'string'],
     runtimeApiVersion: [4, 'string'],
   },
+  UpdateRuntimeConfigRequest: { runtimeConfig: [1, 'RuntimeConfig'] },
+  RuntimeConfig: { networkConfig: [1, 'NetworkConfig'] },
+  NetworkConfig: { podCidr: [1, 'string'] },
+  UpdateRuntimeConfigResponse: {},
   StatusRequest: { verbose: [1, 'bool'] },
   StatusResponse: {
     status: [1, 'RuntimeStatus'],

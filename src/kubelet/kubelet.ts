@@ -31,6 +31,7 @@ import { type Admission, planAdmission } from './node/admission.ts';
 import { NodeCgroups } from './node/enforce-allocatable.ts';
 import type { Machine } from './node/machine.ts';
 import { NodeRegistration, runNodeLease } from './node/node-registration.ts';
+import { followPodRange } from './node/pod-range.ts';
 import type { KubeletParts } from './parts.ts';
 import { openNodePlacement, plainPlacement } from './placement/choose-placement.ts';
 import type { NodePlacement } from './placement/placement.ts';
@@ -299,6 +300,7 @@ class Kubelet {
     const { settings } = this.#parts;
     const ownNode = informers.of(nodes, { fieldSelector: `metadata.name=${nodeName}` });
     this.#node = ownNode;
+    followPodRange(this.#parts, ownNode, this.#options, (task) => this.#scope.spawn(task));
     this.#statics = new StaticPods(
       { client, clock, log, informer },
       {

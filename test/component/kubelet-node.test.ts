@@ -43,6 +43,10 @@ test('a node is registered with the labels and taints that it was given, once', 
     [{ key: 'gpu', value: 'yes', effect: 'NoSchedule' }],
   );
   assert.deepEqual([node.spec?.providerID, node.spec?.podCIDR], ['cloud://7', '10.180.0.0/24']);
+  await bench.advance(1000);
+  assert.ok(bench.runtime.calls.includes('setPodRange 10.180.0.0/24'));
+  const now = 'kubenet is gone: the runtime is told, and its network does what it is made for';
+  superseded('POD-014', { by: 'v1.24', now });
   assert.deepEqual(node.status?.addresses, [
     { type: 'InternalIP', address: '192.0.2.1' },
     { type: 'Hostname', address: 'node-1' },
@@ -304,6 +308,39 @@ test('dead containers are looked for every minute, and only ours', async () => {
   await bench.advance(61_000);
   assert.deepEqual(await dead(), ['foreign 0']);
   covers('POD-142', 'POD-143');
+});
+
+test('containers are looked at every minute, images every five', async () => {
+  await using bench = await KubeletBench.open({ settings: { evictionHard: {} } });
+  const { runtime, clock, disk } = bench;
+  const startedMs = clock.now();
+  const removed: Record<'container' | 'image', number[]> = { container: [], image: [] };
+  const seconds = (): number => Math.round((clock.now() - startedMs) / 1000);
+  const remove = runtime.removeContainer.bind(runtime);
+  runtime.removeContainer = async (id) => {
+    removed.container.push(seconds());
+    return remove(id);
+  };
+  const removeImage = runtime.removeImage.bind(runtime);
+  runtime.removeImage = async (name) => {
+    removed.image.push(seconds());
+    return removeImage(name);
+  };
+  await bench.create('web');
+  await bench.untilReady('web');
+  for (let restart = 1; restart <= 4; restart++) {
+    runtime.exit('web', 1);
+    await bench.until('web', ({ restartCount }) => restartCount === restart);
+  }
+  runtime.images.add('example.com/unused:1');
+  runtime.imageSizeBytes = 20 * gibibyte;
+  await bench.advance(290_000);
+  disk.freeBytes = 9 * gibibyte;
+  await bench.advance(320_000);
+  assert.deepEqual(removed.container, [60, 60, 60]);
+  assert.ok(removed.image.length > 0);
+  for (const at of removed.image) assert.equal(at % 300, 0);
+  covers('POD-140');
 });
 
 test('unused images go when the disk is full, the longest unused first, until it is enough', async () => {

@@ -478,6 +478,7 @@ test('a private image is pulled with the login of a pull secret', async () => {
 });
 
 test('the runtime is told its own name of a RuntimeClass', async () => {
+  superseded('RUN-003', { by: 'v1.12', now: 'a RuntimeClass says how a pod is kept apart' });
   await using bench = await KubeletBench.open();
   const { client, runtime, signal } = bench;
   const kind = { apiVersion: 'node.k8s.io/v1', kind: 'RuntimeClass' };

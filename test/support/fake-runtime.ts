@@ -170,6 +170,10 @@ export class FakeRuntime implements Runtime {
     };
   }
 
+  async setPodRange(podCidr: string): Promise<void> {
+    this.calls.push(`setPodRange ${podCidr}`);
+  }
+
   async runPodSandbox({
     config = {},
     runtimeHandler = '',
