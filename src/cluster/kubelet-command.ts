@@ -73,8 +73,8 @@ export async function runKubeletAlone(
   }
   for (const [flag, instead] of config.deprecated) log.warn('deprecated flag', { flag, instead });
   if (config.unused.length > 0) log.warn('fields that are not acted on', { fields: config.unused });
-  prepareMachine(deps, config.fields);
   const access = await openAccess(deps, config, signal);
+  prepareMachine(deps, config.fields);
   const nodeIP = config.nodeIP ?? (await ownAddress(access));
   mkdirSync(rootDir, { recursive: true });
   using transport = access === undefined ? noServer() : openHttpTransport(access);
