@@ -64,6 +64,53 @@ spec:
   ports: [{ port: 80, targetPort: 8080 }]
 `;
 
+/** A template whose pods say so, or their name, to whoever asks. */
+const template = (app: string, says: string, more = ''): string => `
+  template:
+    metadata: { labels: { app: ${app}, says: ${says} } }
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - name: main
+        image: localhost/busybox:1.35
+        command: [sh, -c, 'mkdir /tmp/w; echo $0 > /tmp/w/index.html; exec httpd -f -p 8080 -h /tmp/w', ${says}]
+        ports: [{ containerPort: 8080${more} }]
+        readinessProbe: { httpGet: { port: 8080 }, periodSeconds: 1 }
+---`;
+
+/** One on each node, found by a port of the node, by name, or any of them by a Service. */
+const everywhere = `
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: { name: all }
+spec:
+  selector: { matchLabels: { app: all } }${template('all', 'here', ', hostPort: 8081')}
+apiVersion: v1
+kind: Service
+metadata: { name: each }
+spec: { clusterIP: None, selector: { app: all }, ports: [{ port: 8080 }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: any }
+spec: { selector: { app: all }, ports: [{ port: 80, targetPort: 8080 }] }
+`;
+
+const track = (name: string, replicas: number): string => `
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: ${name} }
+spec:
+  replicas: ${replicas}
+  selector: { matchLabels: { app: tracks, says: ${name} } }${template('tracks', name)}`;
+
+const tracks = `${track('stable', 9)}${track('canary', 1)}
+apiVersion: v1
+kind: Service
+metadata: { name: tracks }
+spec: { selector: { app: tracks }, ports: [{ port: 80, targetPort: 8080 }] }
+`;
+
 /** A folder with the one image that the pods here run. */
 function onlyBusybox(): Disposable & { readonly path: string } {
   const all = resolve(process.env['CORACLE_IMAGES'] ?? '.cache/images');
@@ -182,6 +229,56 @@ test('two nodes are one cluster', { timeout: 240_000 }, async (t) => {
       }
     }
     covers('SVC-005', 'SVC-035');
+  });
+  await step('a DaemonSet is found on each node, by its port, its name and a Service', async () => {
+    const applied = await cluster.kubectlWith({ input: everywhere }, 'apply', '-f', '-');
+    assert.equal(applied.code, 0, applied.stderr);
+    await cluster.kubectl('rollout', 'status', 'daemonset/all', '--timeout=40s');
+    for (const address of places.addresses) {
+      const { stdout } = await run(places.one, 'curl', '-sS', '-m4', `http://${address}:8081`);
+      assert.equal(stdout, 'here\n', address);
+    }
+    const read = ['get', 'pods', '-l', 'app=all', '-o', 'jsonpath={.items[*].status.podIP}'];
+    const addresses = (await cluster.kubectl(...read)).split(' ').toSorted();
+    assert.equal(addresses.length, 2);
+    const name = 'each.default.svc.cluster.local';
+    const answer = await cluster.kubectl('exec', 'on-server', '--', 'nslookup', name);
+    const found = [...answer.matchAll(/^Address.*?: ?(10\.42\.\S+)$/gm)].map(([, one]) => one);
+    assert.deepEqual(found.toSorted(), addresses, answer);
+    assert.equal(await ask('on-server', 'http://any'), 'here');
+    await cluster.kubectl('delete', 'daemonset/all', 'service/each', 'service/any');
+    covers('WRK-079');
+  });
+  await step('a Service in front of two releases shares out by their pods', async () => {
+    const applied = await cluster.kubectlWith({ input: tracks }, 'apply', '-f', '-');
+    assert.equal(applied.code, 0, applied.stderr);
+    const shareOf = async (stable: number): Promise<number> => {
+      await cluster.kubectl('scale', 'deployment/stable', `--replicas=${stable}`);
+      for (const name of ['stable', 'canary']) {
+        await cluster.kubectl('rollout', 'status', `deployment/${name}`, '--timeout=40s');
+      }
+      const read = ['get', 'endpoints', 'tracks', '-o', 'jsonpath={.subsets[*].addresses[*].ip}'];
+      await until(async () => (await cluster.kubectl(...read)).split(' ').length === stable + 1, {
+        what: 'all of them are behind the Service',
+        limitMs: 20_000,
+      });
+      const loop = 'for i in $(seq 200); do wget -qO- http://tracks.default.svc.cluster.local; done';
+      const said = await cluster.kubectl('exec', 'on-server', '--', 'sh', '-c', loop);
+      const lines = said.trim().split('\n');
+      assert.equal(lines.length, 200);
+      return lines.filter((line) => line === 'canary').length / 200;
+    };
+    // One pod of ten, and one of four: by chance, so within four standard deviations.
+    const tenth = await shareOf(9);
+    assert.ok(tenth > 0.015 && tenth < 0.185, String(tenth));
+    const quarter = await shareOf(3);
+    assert.ok(quarter > 0.127 && quarter < 0.373, String(quarter));
+    await cluster.kubectl('delete', 'deployment/stable', 'deployment/canary', 'service/tracks');
+    await until(async () => (await cluster.kubectl('get', 'pods', '-l', 'app=tracks')) === '', {
+      what: 'their pods are gone',
+      limitMs: 20_000,
+    });
+    covers('WRK-041', 'SVC-042');
   });
   await step('logs and exec on the agent', async () => {
     assert.match(await cluster.kubectl('logs', 'on-agent'), /^serving\n/);
