@@ -144,7 +144,11 @@ function kubeletOptions(
   return {
     ...{ nodeName, nodeIP, dataDir: rootDir, rootDir, clusterId: 'kubelet' },
     labels: config.labels,
-    settings: { ...config.settings, appArmor: hasAppArmor() },
+    settings: {
+      ...config.settings,
+      isCloudExternal: config.isCloudExternal,
+      appArmor: hasAppArmor(),
+    },
     registries: registryOptions(config.images, { root: rootDir, environment: process.env }),
     clusterDNS: fields.clusterDNS ?? [],
     clusterDomain: fields.clusterDomain ?? '',

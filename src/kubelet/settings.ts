@@ -90,6 +90,8 @@ export interface KubeletSettings {
   readonly allocatableIgnoresEviction: boolean;
   /** Pods that do not say otherwise have the runtime's seccomp profile. */
   readonly seccompDefault: boolean;
+  /** Somebody else knows the node's addresses. */
+  readonly isCloudExternal: boolean;
   /** The kernel and the runtime know AppArmor. */
   readonly appArmor: boolean;
   /** Limits of processors are enforced. */
@@ -163,6 +165,7 @@ export const defaultSettings: KubeletSettings = {
   kubeReservedCgroup: '',
   allocatableIgnoresEviction: false,
   seccompDefault: false,
+  isCloudExternal: false,
   appArmor: false,
   cpuCFSQuota: true,
   deadContainerMinimumAgeMs: 0,

@@ -63,6 +63,33 @@ test('a node is registered with the labels and taints that it was given, once', 
   covers('POD-054', 'POD-055', 'POD-056', 'POD-205');
 });
 
+test('addresses that a cloud tells are kept', async () => {
+  await using bench = await KubeletBench.open({ settings: { isCloudExternal: true } });
+  const { client, signal } = bench;
+  await bench.advance(1000);
+  const node = await nodeOf(bench);
+  const provided = node.metadata.annotations?.['alpha.kubernetes.io/provided-node-ip'];
+  assert.equal(provided, '192.0.2.1');
+  assert.deepEqual(
+    node.status?.addresses?.map(({ type }) => type),
+    ['InternalIP', 'Hostname'],
+  );
+  const addresses = [
+    { type: 'InternalIP', address: '192.0.2.1' },
+    { type: 'ExternalIP', address: '203.0.113.7' },
+  ];
+  await bench.while(
+    client.patch(
+      nodes,
+      { name: 'node-1' },
+      { status: { addresses } },
+      { type: 'merge', subresource: 'status', signal },
+    ),
+  );
+  await bench.advance(320_000);
+  assert.deepEqual((await nodeOf(bench)).status?.addresses, addresses);
+});
+
 test('a node that somebody else registers is not made', async () => {
   const taints = [{ key: 'gpu', effect: 'NoSchedule' }];
   await using bench = await KubeletBench.open({ options: { registers: false, taints } });

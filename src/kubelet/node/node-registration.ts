@@ -121,8 +121,8 @@ export class NodeRegistration {
     const read = readMachineFacts(machine, this.#options.dataDir);
     const devices = this.#deps.devices().amounts();
     const told = { ...runtime, problem: this.#problemOf(runtime) };
-    const known = this.#deps.node.object().status?.capacity ?? {};
-    const facts = { machine: read, runtime: told, images, pressures, devices, known };
+    const { capacity: known, addresses } = this.#deps.node.object().status ?? {};
+    const facts = { machine: read, runtime: told, images, pressures, devices, known, addresses };
     const status = nodeStatus({ ...facts, old: this.#node?.status }, this.#options, clock.now());
     if (this.#node === undefined) {
       this.#node = await this.#register(status, signal);

@@ -7,6 +7,7 @@ import { compareQuantities, quantityValue, subtractQuantities } from '#api/quant
 import { formatTime } from '#kit/clock.ts';
 import type {
   Node,
+  NodeAddress,
   NodeCondition,
   NodeRuntimeHandler,
   NodeStatus,
@@ -73,6 +74,10 @@ export function newNode(options: NodeOptions, status: NodeStatus): Node {
     kind: 'Node',
     metadata: {
       name: nodeName,
+      // By which somebody else finds the machine among those that he knows.
+      ...(options.settings.isCloudExternal
+        ? { annotations: { 'alpha.kubernetes.io/provided-node-ip': options.nodeIPs.join() } }
+        : {}),
       labels: {
         'beta.kubernetes.io/arch': architecture,
         'beta.kubernetes.io/os': 'linux',
@@ -98,6 +103,7 @@ export function nodeStatus(
     readonly devices?: DeviceAmounts | undefined;
     /** Capacity as the API has it. */
     readonly known?: Amounts | undefined;
+    readonly addresses?: readonly NodeAddress[] | undefined;
   },
   options: NodeOptions,
   nowMs: number,
@@ -106,11 +112,13 @@ export function nodeStatus(
   const { nodeName, nodeIPs, port } = options;
   const capacity = nodeCapacity(machine, options.maxPods, options.settings);
   const others = foreignResources(facts.known ?? {}, { ...capacity, ...devices?.capacity });
+  const own = [
+    ...nodeIPs.map((address) => ({ type: 'InternalIP', address })),
+    { type: 'Hostname', address: nodeName },
+  ];
+  const told = options.settings.isCloudExternal ? (facts.addresses ?? []) : [];
   return {
-    addresses: [
-      ...nodeIPs.map((address) => ({ type: 'InternalIP', address })),
-      { type: 'Hostname', address: nodeName },
-    ],
+    addresses: told.length > 0 ? told : own,
     capacity: { ...capacity, ...others, ...devices?.capacity },
     allocatable: {
       ...nodeAllocatable(capacity, options.settings),
