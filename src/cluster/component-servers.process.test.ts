@@ -14,7 +14,9 @@ import { systemClock } from '#kit/clock.ts';
 import { silentLog } from '#kit/log.ts';
 import { systemRandom } from '#kit/random.ts';
 import { issueCertificate } from '#kit/x509.ts';
+import type { ComponentStatus } from '#resources/types/core-v1.ts';
 import { freePort } from '#test/cluster-process.ts';
+import { superseded } from '#test/covers.ts';
 import { ServerProcess } from '#test/server-process.ts';
 import { runComponentServers } from './component-servers.ts';
 import type { ClusterState } from './state.ts';
@@ -58,6 +60,21 @@ test('figures of scheduler and controllers are told to those who may', {
   };
   const ca = { ca: pem('certificate-authority-data') };
   const admin = { ...ca, cert: pem('client-certificate-data'), key: pem('client-key-data') };
+
+  superseded('API-009', {
+    by: 'v1.19',
+    now: 'deprecated, and told so; the store is one row, whose message is ok',
+  });
+  const statuses = await server.request('GET', '/api/v1/componentstatuses');
+  const { items } = JSON.parse(statuses.text);
+  const rows = items.map((one: ComponentStatus) => [
+    ...[one.metadata.name, one.conditions?.[0]?.type, one.conditions?.[0]?.message],
+  ]);
+  assert.deepEqual(rows.toSorted(), [
+    ['controller-manager', 'Healthy', 'ok'],
+    ['etcd-0', 'Healthy', 'ok'],
+    ['scheduler', 'Healthy', 'ok'],
+  ]);
 
   assert.deepEqual(await ask(schedulerPort, '/healthz', ca), { status: 200, text: 'ok' });
   assert.deepEqual(await ask(controllersPort, '/readyz', ca), { status: 200, text: 'ok' });
