@@ -102,6 +102,10 @@ export interface ApiServerOptions {
   readonly healthChecks?: readonly HealthCheck[] | undefined;
   /** More for `/metrics`, in whole lines. */
   readonly figures?: (() => string) | undefined;
+  /** Of nodes that do not say which port their kubelet has; 10250 where this is absent. */
+  readonly kubeletPort?: number | undefined;
+  /** Sorts of addresses by which nodes are reached, the first that is there; `InternalIP`. */
+  readonly kubeletAddressTypes?: readonly string[] | undefined;
   /** The parts of the control plane that ComponentStatus reports, besides the store. */
   readonly components?: readonly Component[] | undefined;
   /**
@@ -267,6 +271,13 @@ function makeParts(
     protobufOutput,
     watchOutput: new WatchOutput({ clock, protobufOutput }),
     keptRows: new KeptRows(),
-    kubelet: new KubeletProxy({ store, random, log }, { client: options.kubeletClient }),
+    kubelet: new KubeletProxy(
+      { store, random, log },
+      {
+        client: options.kubeletClient,
+        port: options.kubeletPort,
+        addressTypes: options.kubeletAddressTypes,
+      },
+    ),
   };
 }

@@ -480,3 +480,29 @@ test('a connection to a Service becomes what both ends want, through the proxy',
     await new Promise((resolve) => backend.close(resolve));
   }
 });
+
+test('a kubelet is found where the server was told, if its node does not say', async () => {
+  covers('API-021');
+  await withKubelet(async (port, seen) => {
+    const { ca, admin } = world;
+    const options = {
+      kubeletClient: { ca: ca.cert, ...admin },
+      kubeletPort: port,
+      kubeletAddressTypes: ['ExternalIP', 'InternalIP'],
+    };
+    await using server = await openTestServer({ options });
+    const space = '/api/v1/namespaces/default';
+    await server.request('POST', '/api/v1/nodes', { metadata: { name: 'n2' } });
+    const addresses = [
+      { type: 'InternalIP', address: '192.0.2.1' },
+      { type: 'ExternalIP', address: '127.0.0.1' },
+    ];
+    await server.request('PATCH', '/api/v1/nodes/n2/status', { status: { addresses } });
+    await server.request('POST', `${space}/serviceaccounts`, { metadata: { name: 'default' } });
+    const spec = { nodeName: 'n2', containers: [{ name: 'c', image: 'busybox' }] };
+    await server.request('POST', `${space}/pods`, { metadata: { name: 'q' }, spec });
+    const log = await server.request('GET', `${space}/pods/q/log`);
+    assert.deepEqual([log.status, log.text], [200, 'line one\nline two\n']);
+    assert.deepEqual(seen, ['GET /containerLogs/default/q/c']);
+  });
+});

@@ -72,6 +72,7 @@ const bySort: Readonly<Record<FlagSort, string>> = {
     storage-initialization-timeout etcd-compaction-interval etcd-count-metric-poll-period
     etcd-db-metric-poll-interval etcd-healthcheck-timeout etcd-readycheck-timeout
     audit-log-batch-max-wait audit-webhook-batch-max-wait audit-webhook-initial-backoff
+    audit-webhook-batch-initial-backoff
     authentication-token-webhook-cache-ttl service-account-max-token-expiration
     authorization-webhook-cache-authorized-ttl authorization-webhook-cache-unauthorized-ttl
     log-flush-frequency coordinated-leadership-lease-duration
@@ -86,7 +87,8 @@ const bySort: Readonly<Record<FlagSort, string>> = {
     audit-webhook-batch-buffer-size audit-webhook-batch-max-size
     audit-webhook-batch-throttle-burst audit-webhook-truncate-max-batch-size
     audit-webhook-truncate-max-event-size default-not-ready-toleration-seconds
-    default-unreachable-toleration-seconds kubernetes-service-node-port
+    default-unreachable-toleration-seconds kubernetes-service-node-port kubelet-port
+    kubelet-read-only-port apiserver-count default-watch-cache-size
     max-connection-bytes-per-sec`,
 };
 

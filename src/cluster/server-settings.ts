@@ -26,6 +26,8 @@ export interface ServerSettings
     | 'eventTTLMs'
     | 'goawayChance'
     | 'inFlight'
+    | 'kubeletAddressTypes'
+    | 'kubeletPort'
     | 'minRequestTimeoutMs'
     | 'staticTokens'
     | 'streamsMax'
@@ -95,6 +97,8 @@ export function readServerSettings(texts: FlagTexts): ServerSettings {
     eventTTLMs: values.durationMs('event-ttl'),
     goawayChance: chance(values),
     inFlight: inFlight(values),
+    kubeletAddressTypes: values.list('kubelet-preferred-address-types'),
+    kubeletPort: natural(values, 'kubelet-port') || undefined,
     minRequestTimeoutMs: thousandfold(natural(values, 'min-request-timeout')),
     staticTokens: tokens?.tokens,
     streamsMax: natural(values, 'http2-max-streams-per-connection') || undefined,

@@ -31,6 +31,10 @@ export interface KubeletProxyDeps {
 
 export interface KubeletProxyOptions {
   readonly client: { readonly ca: string; readonly cert: string; readonly key: string } | undefined;
+  /** Where a node does not say which port its kubelet has. */
+  readonly port?: number | undefined;
+  /** Of the addresses of a node the first of these sorts that it has. */
+  readonly addressTypes?: readonly string[] | undefined;
 }
 
 /** Where a request goes: to a kubelet, or, with a scheme, to what a pod or a Service offers. */
@@ -80,10 +84,15 @@ const kubeletPaths: Readonly<Record<string, string>> = {
 export class KubeletProxy {
   readonly #deps: KubeletProxyDeps;
   readonly #client: KubeletProxyOptions['client'];
+  readonly #port: number;
+  readonly #addressTypes: readonly string[];
 
-  constructor(deps: KubeletProxyDeps, { client }: KubeletProxyOptions) {
+  constructor(deps: KubeletProxyDeps, options: KubeletProxyOptions) {
+    const { client, port = kubeletPortDefault, addressTypes = ['InternalIP'] } = options;
     this.#deps = deps;
     this.#client = client;
+    this.#port = port;
+    this.#addressTypes = addressTypes;
   }
 
   /** Where a request for a sub-resource of a pod, or below a `proxy`, is served. */
@@ -282,9 +291,15 @@ export class KubeletProxy {
     if (entry === undefined) throw notFound({ group: '', resource: 'nodes' }, name);
     // Stored nodes have this shape.
     const { status } = decodeEntry(entry) as unknown as Node;
-    const host = status?.addresses?.find(({ type }) => type === 'InternalIP')?.address;
-    if (host === undefined) throw serviceUnavailable(`node ${name} has no InternalIP`);
-    const port = status?.daemonEndpoints?.kubeletEndpoint?.Port ?? kubeletPortDefault;
+    const found = this.#addressTypes.map((wanted) =>
+      status?.addresses?.find(({ type }) => type === wanted),
+    );
+    const host = found.find((address) => address !== undefined)?.address;
+    if (host === undefined) {
+      throw serviceUnavailable(`node ${name} has no ${this.#addressTypes.join(', ')}`);
+    }
+    // A node that has not said it yet has port 0.
+    const port = status?.daemonEndpoints?.kubeletEndpoint?.Port || this.#port;
     return { host, port };
   }
 }
