@@ -3,15 +3,18 @@
  * there are several copies of the controllers or the scheduler, the one that has the Lease works.
  */
 import { openInformers, runAsLeader } from '#client';
-import { runControllers } from '#controllers';
+import { ControllersMetrics, runControllers } from '#controllers';
 import { runHollowNodes } from '#hollow';
+import { assert } from '#kit/assert.ts';
 import { seededRandom } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import { issueCertificate } from '#kit/x509.ts';
-import { runScheduler } from '#scheduler';
+import { runScheduler, SchedulerMetrics } from '#scheduler';
+import { extender, extenderPost } from './extender.ts';
 import type { SimulationOptions } from './options.ts';
 import type { Intruder, IntruderDeps } from './world.ts';
 
+const scrapeMs = 30_000;
 export const leaseNamespace = 'kube-system';
 
 /** Of one among several copies: what they compete for, and who this one is. */
@@ -28,22 +31,46 @@ export function controllersOf(election: Election | undefined): Intruder {
   return electedOf(election, async (deps, signal) => {
     const informers = openInformers(deps);
     const scope = new Scope(signal);
+    const metrics = new ControllersMetrics(deps);
     scope.spawn((inner) => informers.run(inner));
     scope.spawn((inner) =>
-      runControllers({ ...deps, informers, onBug: rethrow }, { ...options, signal: inner }),
+      runControllers(
+        { ...deps, informers, metrics, onBug: rethrow },
+        { ...options, signal: inner },
+      ),
     );
+    scope.spawn((inner) => scrape(deps, metrics, inner));
     await scope.join();
   });
 }
 
-export function schedulerOf(election: Election | undefined): Intruder {
+export function schedulerOf(
+  election: Election | undefined,
+  { isExtended }: SimulationOptions,
+): Intruder {
   return electedOf(election, async (deps, signal) => {
     const informers = openInformers(deps);
     const scope = new Scope(signal);
+    const metrics = new SchedulerMetrics();
+    const own = { ...deps, informers, metrics, post: extenderPost(deps) };
+    const extenders = isExtended ? [extender] : [];
     scope.spawn((inner) => informers.run(inner));
-    scope.spawn((inner) => runScheduler({ ...deps, informers }, { signal: inner }));
+    scope.spawn((inner) => runScheduler(own, { extenders, signal: inner }));
+    scope.spawn((inner) => scrape(deps, metrics, inner));
     await scope.join();
   });
+}
+
+/** Somebody reads the figures again and again, as in every cluster. */
+async function scrape(
+  { clock }: IntruderDeps,
+  metrics: { format(): string },
+  signal: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    await clock.sleep(scrapeMs, { signal });
+    assert(/^[a-z_]+(\{.*\})? [-+\d.e]+$/m.test(metrics.format()), 'figures are lines of text');
+  }
 }
 
 export function hollowNode(

@@ -24,6 +24,8 @@ export interface SimulationOptions {
   readonly crashMsMax: number;
   /** How many copies of controllers and scheduler there are, of which one of each leads. */
   readonly copies: number;
+  /** Somebody outside has a say in what the scheduler decides. */
+  readonly isExtended: boolean;
   /** What happens besides Deployments, by name (`workload/workload.ts`). */
   readonly actors: readonly string[];
 }
@@ -90,6 +92,7 @@ export function planOptions(seed: number): SimulationOptions {
     crashMsMax: between(100, 30_000),
     copies: oneOf(random, [1, 1, 2]),
     actors: someOf(random, actorNames, 0.3),
+    isExtended: random.fraction() < 0.25,
   };
 }
 

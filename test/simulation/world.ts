@@ -92,7 +92,7 @@ export class World {
     this.#disk = new Disk({ clock: this.clock, random: this.#fork() }, simulation.disk);
     this.nodes = Array.from({ length: simulation.nodes }, (_, index) => `node-${index + 1}`);
     this.#add(apiserver, (signal, random) => this.#runServer(signal, random));
-    const control = this.#addControl(simulation.copies);
+    const control = this.#addControl(simulation);
     for (const [index, name] of this.nodes.entries()) {
       this.#addComponent(name, hollowNode(simulation, name, index));
     }
@@ -271,7 +271,8 @@ export class World {
   }
 
   /** Gives the names of what it made that can crash. */
-  #addControl(copies: number): readonly string[] {
+  #addControl(simulation: SimulationOptions): readonly string[] {
+    const { copies } = simulation;
     const names: string[] = [];
     for (let copy = 1; copy <= copies; copy++) {
       for (const [what, make] of [
@@ -280,11 +281,14 @@ export class World {
       ] as const) {
         const name = copy === 1 ? what : `${what}-${copy}`;
         names.push(name);
-        this.#addComponent(name, make(copies > 1 ? { lease: what, identity: name } : undefined));
+        this.#addComponent(
+          name,
+          make(copies > 1 ? { lease: what, identity: name } : undefined, simulation),
+        );
       }
     }
     this.#addComponent(mistakes[0], controllersOf(undefined));
-    this.#addComponent(mistakes[1], schedulerOf(undefined));
+    this.#addComponent(mistakes[1], schedulerOf(undefined, simulation));
     return names;
   }
 
