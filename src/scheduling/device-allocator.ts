@@ -178,10 +178,13 @@ export class DeviceAllocator {
       }
       return accepted;
     };
-    const all = ask.allocationMode === 'All' ? allOf(pools, { key, request, accepts }) : undefined;
+    const said = request.slice(request.indexOf('/') + 1);
+    const what = `claim ${key}, request ${said}`;
+    const all = ask.allocationMode === 'All' ? allOf(pools, { what, accepts }) : undefined;
     return {
       claim,
       request,
+      said,
       count: ask.count ?? 1,
       // Parts of what another has left are for who asks for them.
       all: all?.filter((one) => this.#consumed.room(one, capacity?.requests) !== undefined),
@@ -230,24 +233,19 @@ export class DeviceAllocator {
 
 function allOf(
   pools: readonly Pool[],
-  {
-    key,
-    request,
-    accepts,
-  }: {
-    readonly key: string;
-    readonly request: string;
-    readonly accepts: (candidate: Candidate) => boolean;
-  },
+  { what, accepts }: { readonly what: string; readonly accepts: (candidate: Candidate) => boolean },
 ): readonly Candidate[] {
-  const unfit = pools.find(({ state }) => state !== 'complete');
-  if (unfit !== undefined) {
-    const state = unfit.state === 'incomplete' ? 'being updated' : 'invalid';
-    throw new AllocationError(
-      `claim ${key}, request ${request}: asks for all devices, but resource pool ${unfit.id} is currently ${state}`,
-    );
+  const all: Candidate[] = [];
+  for (const { id, state, candidates } of pools) {
+    if (state !== 'complete') {
+      const now = state === 'incomplete' ? 'being updated' : 'invalid';
+      throw new AllocationError(
+        `${what}: asks for all devices, but resource pool ${id} is currently ${now}`,
+      );
+    }
+    for (const candidate of candidates) if (accepts(candidate)) all.push(candidate);
   }
-  return pools.flatMap(({ candidates }) => candidates.filter(accepts));
+  return all;
 }
 
 function* allocatedDevices(claims: Iterable<ResourceClaim>): Iterable<AllocatedDevice> {

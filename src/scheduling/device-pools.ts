@@ -90,9 +90,11 @@ export class DevicePools {
       const relevant = published.slices.filter((slice) => isRelevant(slice, node));
       if (relevant.length === 0) continue;
       const pool = this.#pool(published, relevant, node);
-      const waits = relevant.some(({ spec }) =>
-        spec.devices?.some(({ bindingConditions }) => bindingConditions !== undefined),
-      );
+      const waits =
+        pool.state === 'complete' &&
+        relevant.some(({ spec }) =>
+          spec.devices?.some(({ bindingConditions }) => bindingConditions !== undefined),
+        );
       (waits ? later : pools).push(pool);
     }
     return [...pools, ...later];

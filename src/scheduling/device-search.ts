@@ -26,6 +26,8 @@ export interface Want {
   readonly claim: number;
   /** `request` or `request/alternative` */
   readonly request: string;
+  /** The last part of that, as errors have it. */
+  readonly said: string;
   readonly count: number;
   /** All devices that fit; undefined where a number of them is wanted. */
   readonly all: readonly Candidate[] | undefined;
@@ -106,8 +108,8 @@ export class DeviceSearch {
     if (count === 0) return next();
     for (let index = from; index < this.#candidates.length; index++) {
       const candidate = this.#candidates[index];
-      if (candidate === undefined || !want.accepts(candidate)) continue;
-      if (this.#choose(want, candidate) !== 'chosen') continue;
+      if (candidate === undefined || this.#isBusy(want, candidate)) continue;
+      if (!want.accepts(candidate) || this.#choose(want, candidate) !== 'chosen') continue;
       if (this.#take(want, count - 1, index + 1, next)) return true;
       this.#undo();
     }
@@ -121,7 +123,7 @@ export class DeviceSearch {
     if (outcome === 'against a constraint') {
       const key = this.#claims[want.claim]?.key;
       throw new AllocationError(
-        `claim ${key}, request ${want.request}: cannot add device ${candidate.id} because a claim constraint would not be satisfied`,
+        `claim ${key}, request ${want.said}: cannot add device ${candidate.id} because a claim constraint would not be satisfied`,
       );
     }
     if (outcome !== 'chosen') return false;
@@ -150,14 +152,17 @@ export class DeviceSearch {
     return 'chosen';
   }
 
-  #isFree(want: Want, candidate: Candidate): boolean {
-    const { id, shared, device, counters } = candidate;
+  #isBusy(want: Want, { id, shared }: Candidate): boolean {
     const chosen = shared ? [] : this.#choices.filter((one) => one.candidate.id === id);
     // Who only looks after a device may have it besides others, but not twice.
-    const busy = want.adminAccess
+    return want.adminAccess
       ? chosen.some((one) => one.want.claim === want.claim)
       : chosen.length > 0 || this.#taken.has(id);
-    if (busy) return false;
+  }
+
+  #isFree(want: Want, candidate: Candidate): boolean {
+    const { id, device, counters } = candidate;
+    if (this.#isBusy(want, candidate)) return false;
     const barred = (device.taints ?? []).some(
       (taint) =>
         (taint.effect === 'NoSchedule' || taint.effect === 'NoExecute') &&
