@@ -153,7 +153,7 @@ function kubeletOptions(
     clusterDNS: fields.clusterDNS ?? [],
     clusterDomain: fields.clusterDomain ?? '',
     port: fields.port ?? defaults.port,
-    podLogsDir: fields.podLogsDir ?? '/var/log/pods',
+    podLogsDir: config.podLogsDir,
     maxPods: fields.maxPods,
     podPidsMax: (fields.podPidsLimit ?? -1) > 0 ? fields.podPidsLimit : undefined,
     cgroupRoot: (fields.cgroupRoot ?? '').replace(/\/+$/, ''),

@@ -18,6 +18,8 @@ test('without a word everything is as upstream has it', () => {
   assert.equal(config.nodeName, 'n1');
   assert.equal(config.rootDir, '/var/lib/kubelet');
   assert.equal(config.certDir, '/var/lib/kubelet/pki');
+  assert.equal(config.podLogsDir, '/var/log/pods');
+  covers('POD-126');
   assert.equal(config.runtimeSocket, '/run/containerd/containerd.sock');
   assert.deepEqual(config.settings, defaultSettings);
   assert.deepEqual([config.labels, config.unused], [{}, []]);

@@ -107,6 +107,7 @@ export interface KubeletConfig {
   readonly labels: Texts;
   readonly rootDir: string;
   readonly certDir: string;
+  readonly podLogsDir: string;
   /** Path of the runtime's socket. */
   readonly runtimeSocket: string;
   readonly logLevel: Level;
@@ -161,6 +162,7 @@ export function readKubeletConfig(flags: KubeletFlags): KubeletConfig {
     labels: parsePairs('--node-labels', flags.nodeLabels ?? '', '='),
     rootDir,
     certDir: resolve(flags.certDir ?? join(rootDir, 'pki')),
+    podLogsDir: fields.podLogsDir ?? '/var/log/pods',
     runtimeSocket: endpoint.replace(/^unix:\/\//, ''),
     logLevel: Number(flags.v ?? 0) >= 4 ? 'debug' : 'info',
     settings: { ...settingsOf(fields), ...settingsOfFlags(flags) },

@@ -2,7 +2,7 @@
  * The messages of CRI v1 (`runtime.v1`) that we use, and containerd's event service: field numbers
  * and types as public in the CRI API of Kubernetes v1.36, names in camel case.
  *
- * Left out are fields for Windows, SELinux and pressure figures; unknown fields are skipped
+ * Left out are fields for Windows and pressure figures; unknown fields are skipped
  * when read. `ProtobufCodec` turns the table into bytes and into TypeScript types; `cri.ts` next
  * to it makes calls of them.
  */
@@ -77,8 +77,15 @@ export const messages = {
     overhead: [4, 'LinuxContainerResources'],
     resources: [5, 'LinuxContainerResources'],
   },
+  SELinuxOption: {
+    user: [1, 'string'],
+    role: [2, 'string'],
+    type: [3, 'string'],
+    level: [4, 'string'],
+  },
   LinuxSandboxSecurityContext: {
     namespaceOptions: [1, 'NamespaceOption'],
+    selinuxOptions: [2, 'SELinuxOption'],
     runAsUser: [3, 'Int64Value'],
     runAsGroup: [8, 'Int64Value'],
     readonlyRootfs: [4, 'bool'],
@@ -255,6 +262,7 @@ export const messages = {
     capabilities: [1, 'Capability'],
     privileged: [2, 'bool'],
     namespaceOptions: [3, 'NamespaceOption'],
+    selinuxOptions: [4, 'SELinuxOption'],
     runAsUser: [5, 'Int64Value'],
     runAsGroup: [12, 'Int64Value'],
     runAsUsername: [6, 'string'],

@@ -143,13 +143,19 @@ test('the status is told as often as it was asked to, the lease has its own time
 test('a node with AppArmor gives profiles to the runtime, and does not boast of it', async () => {
   await using bench = await KubeletBench.open({ settings: { appArmor: true } });
   const appArmorProfile = { type: 'Localhost', localhostProfile: 'deny' };
+  const seLinuxOptions = { level: 's0:c123,c456' };
+  const seccompProfile = { type: 'RuntimeDefault' };
   await bench.create('web', {
+    securityContext: { seLinuxOptions, seccompProfile },
     containers: [bench.container({ securityContext: { appArmorProfile } })],
   });
   await bench.untilReady('web');
   const security = bench.runtime.configOf('web').linux?.securityContext;
   assert.deepEqual(security?.apparmor, { profileType: 'Localhost', localhostRef: 'deny' });
   assert.equal(security?.apparmorProfile, 'localhost/deny');
+  assert.deepEqual(security?.selinuxOptions, seLinuxOptions);
+  assert.deepEqual(security?.seccomp, { profileType: 'RuntimeDefault' });
+  covers('POD-165');
   const { status } = await nodeOf(bench);
   const ready = status?.conditions?.find(({ type }) => type === 'Ready');
   assert.equal(ready?.message, 'kubelet is posting ready status');

@@ -585,6 +585,25 @@ test('a node that runs out of memory says so, evicts, and takes no careless pods
     assert.ok(reasons.includes(reason), reason);
 });
 
+test('who takes memory between two looks is killed by the kernel, and not evicted', async () => {
+  await using bench = await KubeletBench.open();
+  const { runtime } = bench;
+  await bench.create('spike');
+  await bench.untilReady('spike');
+  await bench.advance(11_000);
+  runtime.memoryUse.set('web', 4 * 1024 ** 3);
+  bench.memory.available = 10 * 1024 ** 2;
+  await bench.advance(1000);
+  runtime.exit('web', 137, 'OOMKilled');
+  bench.memory.available = 4 * 1024 ** 3;
+  const pod = await bench.until('spike', ({ restartCount, ready }) => restartCount === 1 && ready);
+  const [status] = pod.status?.containerStatuses ?? [];
+  assert.equal(status?.lastState?.terminated?.reason, 'OOMKilled');
+  await bench.advance(21_000);
+  assert.equal((await bench.get('spike')).status?.phase, 'Running');
+  covers('POD-288');
+});
+
 test('short of disk, unused images go before any pod does', async () => {
   covers('POD-255');
   await using bench = await KubeletBench.open();

@@ -156,6 +156,7 @@ function security(
   return {
     privileged,
     namespaceOptions: withTarget(namespaceOptions(pod, users), targetId),
+    selinuxOptions: own?.seLinuxOptions ?? shared?.seLinuxOptions,
     capabilities: {
       addCapabilities: own?.capabilities?.add,
       dropCapabilities: own?.capabilities?.drop,

@@ -47,6 +47,7 @@ export function sandboxConfig(pod: Pod, options: SandboxOptions): Sent<'PodSandb
       securityContext: {
         namespaceOptions: namespaceOptions(pod, options.users),
         privileged: allContainers(pod).some((each) => each.securityContext?.privileged === true),
+        selinuxOptions: securityContext?.seLinuxOptions,
         runAsUser: optionalValue(securityContext?.runAsUser),
         runAsGroup: optionalValue(securityContext?.runAsGroup),
         supplementalGroups: supplementalGroups(pod),

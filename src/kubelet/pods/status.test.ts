@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Pod, PodSpec, PodStatus } from '#resources/types/core-v1.ts';
-import { covers } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import type { ContainerFact, Verdict } from './pod-facts.ts';
 import { podStatus, type StatusFacts } from './status.ts';
 import { statusPatch } from './status-writer.ts';
@@ -146,6 +146,7 @@ test('phases follow from what has ended and the restart policy', () => {
   assert.equal(phase('Always', [fact('exited')]), 'Running');
   const over = podStatus(facts(podOf({}, { phase: 'Failed' }), [fact('running')]), nowMs);
   assert.equal(over.phase, 'Failed', 'an end is final');
+  superseded('POD-090', { by: 'v1.2', now: 'these four; Unknown is in the API and never set' });
 });
 
 test('an end is told when the last sidecar has ended', () => {
