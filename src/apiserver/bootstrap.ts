@@ -190,10 +190,15 @@ function ownSlice({ options }: Parts): KubeObject {
       labels: { 'kubernetes.io/service-name': 'kubernetes' },
     },
     addressType: familyOf(address),
-    endpoints: [{ addresses: [address], conditions: { ready: true } }],
+    endpoints: isLoopback(address) ? [] : [{ addresses: [address], conditions: { ready: true } }],
     ports: [{ name: 'https', port, protocol: 'TCP' }],
   };
   return slice;
+}
+
+/** On a machine without a network: nobody else can reach it, and no endpoint may say so. */
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1';
 }
 
 /** The same in the older form, which says that it needs no mirror. */
@@ -207,7 +212,9 @@ function ownEndpoints({ options }: Parts): KubeObject {
       namespace: 'default',
       labels: { 'endpointslice.kubernetes.io/skip-mirror': 'true' },
     },
-    subsets: [{ addresses: [{ ip: address }], ports: [{ name: 'https', port, protocol: 'TCP' }] }],
+    subsets: isLoopback(address)
+      ? []
+      : [{ addresses: [{ ip: address }], ports: [{ name: 'https', port, protocol: 'TCP' }] }],
   };
   return endpoints;
 }

@@ -32,7 +32,16 @@ test('the first address belongs to default/kubernetes', async () => {
   assert.equal(slice.body.metadata.labels['kubernetes.io/service-name'], 'kubernetes');
 });
 
-test('a range of 16 bits has some 65,000 addresses; every Service has its own out of it', async () => {
+test('a server that only its own machine reaches is no endpoint of kubernetes', async () => {
+  const advertise = { address: '127.0.0.1', port: 6443 };
+  await using server = await openTestServer({ options: { advertise } });
+  assert.equal((await server.request('GET', `${services}/kubernetes`)).status, 200);
+  const own = await server.request('GET', '/api/v1/namespaces/default/endpoints/kubernetes');
+  assert.equal(own.status, 200);
+  assert.deepEqual(own.body.subsets ?? [], []);
+});
+
+test('a range of 16 bits has some 65,000 addresses, and Services are given those alone', async () => {
   covers('QUO-046');
   await using server = await openTestServer({ options: { serviceCIDR: '172.21.0.0/16' } });
   const free = async (): Promise<number> => {
