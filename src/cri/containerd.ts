@@ -29,6 +29,7 @@ import { unmountBelow } from '#kit/mounts.ts';
 import { runCommand } from '#kit/run-command.ts';
 import { formatContainerdConfig, mayLowerScores } from './containerd-config.ts';
 import { planHostFiles, type Registries, writeHostFiles } from './registry-hosts.ts';
+import { endStrayShims } from './stray-shims.ts';
 
 export interface ContainerdOptions {
   readonly dataDir: string;
@@ -85,6 +86,7 @@ const socketPathBytesMax = 100;
 const readyTimeoutMs = 20_000;
 const stopTimeoutMs = 10_000;
 const superviseIntervalMs = 500;
+const lateShimMs = 2000;
 const defaultSearchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export function containerdLayout(dataDir: string, clusterId: string): Layout {
@@ -144,16 +146,29 @@ export async function openContainerd(deps: Deps, options: ContainerdOptions): Pr
     },
     importImage: (file, { signal }) => importImage(layout, options, file, signal),
     supervise: async ({ signal }) => {
+      // Of the one before: it may have died as well.
+      let looks = adopted ? [] : looksFrom(deps.clock);
       for (;;) {
         await deps.clock.sleep(superviseIntervalMs, { signal });
-        if (readPid(layout) !== undefined) continue;
-        deps.log.warn('containerd has died, starting it again');
-        start(deps, layout, program, options);
-        await waitReady(deps, layout, signal);
+        if (readPid(layout) === undefined) {
+          deps.log.warn('containerd has died, starting it again');
+          start(deps, layout, program, options);
+          await waitReady(deps, layout, signal);
+          looks = looksFrom(deps.clock);
+        }
+        const due = looks.filter((atMs) => atMs <= deps.clock.monotonic());
+        looks = looks.slice(due.length);
+        const containerd = readPid(layout) ?? 0;
+        if (due.length > 0) endStrayShims(deps, { socketPath, state, containerd });
       }
     },
     stop: ({ signal }) => stop(deps, layout, signal),
   };
+}
+
+/** When stray shims are looked for: at once, and when those on their way have come. */
+function looksFrom(clock: Clock): readonly number[] {
+  return [clock.monotonic(), clock.monotonic() + lateShimMs];
 }
 
 function configText(layout: Layout, version: string, options: ContainerdOptions): string {

@@ -243,6 +243,8 @@ test('containerd that dies at any step of a start runs nothing twice', { timeout
     const pod = await node.untilReady(name);
     assert.equal((await containersOf(pod)).length, 1, name);
   }
+  // Until shims that it had lost are looked for a second time; that none is left is checked later.
+  await clock.sleep(3000, { signal });
   stop.abort(new Error('the test is over'));
   await supervised;
   for (const delayMs of [20, 80, 160]) await node.delete(`runtime-${delayMs}`);
