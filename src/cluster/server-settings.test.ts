@@ -42,7 +42,7 @@ test('flags that do here what they do upstream', () => {
 });
 
 test('a value that cannot be is refused in upstream words', () => {
-  superseded('API-006', { by: 'v1.10', now: 'the secure port cannot be turned off with 0' });
+  superseded('API-006', { by: 'v1.12', now: 'the secure port cannot be turned off with 0' });
   const cases: readonly (readonly [string, string])[] = [
     [
       '--secure-port=0',
