@@ -47,6 +47,8 @@ export class KubeletProcess implements AsyncDisposable {
       `podLogsDir: ${this.#runtime.folder}/pod-logs`,
       `cgroupRoot: ${this.#runtime.cgroupRoot}`,
       'evictionHard: { memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1% }',
+      // Whatever machine the test is on.
+      'failSwapOn: false',
     ];
     writeFileSync(config, `${[...own, ...fields].join('\n')}\n`);
     const args = ['kubelet', '--config', config, '--root-dir', this.rootDir, ...flags];
