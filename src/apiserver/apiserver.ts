@@ -174,11 +174,7 @@ export async function openApiServer(
     listen: async (where) => {
       const { listenHttp } = await import('./http.ts');
       server = await listenHttp(parts, where);
-      work.spawn(async (signal) => {
-        await warmUp(rehearsing(parts, signal), { signal });
-        const { collectWhenIdle, ownGarbage } = await import('#kit/collect-garbage.ts');
-        await collectWhenIdle({ clock: deps.clock, ...ownGarbage() }, { signal });
-      });
+      work.spawn((signal) => warmUp(rehearsing(parts, signal), { signal }));
       return { port: server.port };
     },
     useCertificate: (pair) => server?.useCertificate(pair),

@@ -20,7 +20,8 @@ test('descriptors and definitions of common kinds are read soon after the start'
   const catalog = new Catalog([...whole.resources], definitions);
   const clock = new VirtualClock();
   const rehearse = async () => ({ status: 201, headers: {}, body: new Uint8Array() });
-  const done = warmUp({ catalog, clock, rehearse }, { signal: new AbortController().signal });
+  const parts = { catalog, clock, rehearse };
+  const done = warmUp(parts, { signal: new AbortController().signal });
   await clock.advance(999);
   assert.equal(asked.size, 0);
   await clock.advance(10_000);
@@ -42,7 +43,8 @@ test('what is rehearsed is accepted, and leaves nothing behind', async () => {
     return answer;
   };
   const catalog = openCatalog();
-  const done = warmUp({ catalog, clock, rehearse }, { signal: new AbortController().signal });
+  const parts = { catalog, clock, rehearse };
+  const done = warmUp(parts, { signal: new AbortController().signal });
   await clock.advance(10_000);
   await done;
   assert.deepEqual(
