@@ -25,7 +25,6 @@ import { Health, type HealthCheck } from './discovery/health.ts';
 import { Metrics } from './discovery/metrics.ts';
 import { OpenApi } from './discovery/openapi.ts';
 import type { HttpServer } from './http.ts';
-import { handle } from './lifecycle.ts';
 import { WatchOutput } from './output/event-encoder.ts';
 import { ProtobufOutput } from './output/protobuf.ts';
 import { KeptRows } from './output/stored-row.ts';
@@ -39,7 +38,7 @@ import { InFlight, type InFlightLimits } from './stages/in-flight.ts';
 import type { Component } from './subresources/component-status.ts';
 import { KubeletProxy } from './subresources/kubelet-proxy.ts';
 import { reviewFacts } from './subresources/reviews.ts';
-import { rehearser, type WarmUpParts, warmUp } from './warm-up.ts';
+import { warmUp } from './warm-up.ts';
 import { WatchHub } from './watch/watch-hub.ts';
 
 export type { HealthCheck } from './discovery/health.ts';
@@ -174,7 +173,7 @@ export async function openApiServer(
     listen: async (where) => {
       const { listenHttp } = await import('./http.ts');
       server = await listenHttp(parts, where);
-      work.spawn((signal) => warmUp(rehearsing(parts, signal), { signal }));
+      work.spawn((signal) => warmUp(parts, { signal }));
       return { port: server.port };
     },
     useCertificate: (pair) => server?.useCertificate(pair),
@@ -206,14 +205,6 @@ function podEntries({ store, log }: Pick<ApiServerDeps, 'store' | 'log'>): reado
     log.error('pods cannot be read', { error });
     return [];
   }
-}
-
-/** Requests that nobody has sent are counted apart. */
-function rehearsing(parts: Parts, signal: AbortSignal): WarmUpParts {
-  const uncounted = { ...parts, metrics: new Metrics(), inFlight: undefined };
-  const rehearse: WarmUpParts['rehearse'] = (request) =>
-    handle(uncounted, { request, peer: rehearser, signal });
-  return { ...parts, rehearse };
 }
 
 function makeParts(
