@@ -20,7 +20,7 @@ import { answerLogs } from './log-server.ts';
 import { kubeletMetrics, resourceMetrics } from './metrics.ts';
 import { answerNodeLogs } from './node-logs.ts';
 import { Rates, readPodFigures, type StatsParts, summaryOf } from './stats.ts';
-import { passStream } from './streaming.ts';
+import { endStream, passStream } from './streaming.ts';
 
 export interface ServerOptions {
   readonly nodeName: string;
@@ -88,7 +88,7 @@ export async function serveKubelet(
           return passStream(parts, options, { request, socket, head, signal });
         }
         const { status, text } = refusal;
-        socket.end(`HTTP/1.1 ${status} ${text}\r\nContent-Length: 0\r\n\r\n`);
+        endStream(socket, `HTTP/1.1 ${status} ${text}\r\nContent-Length: 0\r\n\r\n`);
         return undefined;
       })
       .catch((error: unknown) => {

@@ -8,8 +8,26 @@
 import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { RuntimeFacts } from '../pods/pod-facts.ts';
-import type { ServerOptions, ServerParts } from './server.ts';
+import type { Runtime } from '#cri';
+import type { ContainerFact, RuntimeFacts } from '../pods/pod-facts.ts';
+
+export interface StreamParts {
+  readonly runtime: Pick<Runtime, 'exec' | 'attach' | 'portForward'>;
+}
+
+export interface StreamOptions {
+  readonly findPod: (namespace: string, name: string) => StreamTarget | undefined;
+}
+
+export interface StreamTarget {
+  findContainer(
+    name: string,
+    signal: AbortSignal,
+  ): Promise<{
+    readonly runtime: Pick<RuntimeFacts, 'sandboxes'>;
+    readonly latest: Pick<ContainerFact, 'id' | 'state'> | undefined;
+  }>;
+}
 
 export interface StreamRequest {
   readonly request: IncomingMessage;
@@ -22,8 +40,8 @@ export interface StreamRequest {
 const droppedHeaders = new Set(['host', 'authorization']);
 
 export async function passStream(
-  parts: ServerParts,
-  options: ServerOptions,
+  parts: StreamParts,
+  options: StreamOptions,
   stream: StreamRequest,
 ): Promise<void> {
   const { request, socket, head, signal } = stream;
@@ -38,9 +56,19 @@ export async function passStream(
   pipeTo(new URL(target), request, socket, head, signal);
 }
 
+/**
+ * Says the last there is to say on an upgraded connection. It has to be read on to its end: who
+ * stops reading never hears that the other side has closed, and keeps its descriptor for ever.
+ */
+export function endStream(socket: Duplex, lastWords = ''): void {
+  if (!socket.writableEnded) socket.end(lastWords);
+  socket.resume();
+}
+
 function refuse(socket: Duplex, status: number, text: string): void {
   const body = Buffer.from(text);
-  socket.end(
+  endStream(
+    socket,
     `HTTP/1.1 ${status} ${status === 404 ? 'Not Found' : 'Bad Request'}\r\n` +
       'Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n' +
       `Content-Length: ${body.length}\r\n\r\n${text}`,
@@ -53,8 +81,8 @@ interface Refusal {
 }
 
 async function findTarget(
-  { runtime }: ServerParts,
-  options: ServerOptions,
+  { runtime }: StreamParts,
+  options: StreamOptions,
   url: URL,
   signal: AbortSignal,
 ): Promise<string | Refusal> {
@@ -93,7 +121,7 @@ async function findTarget(
   return { status: 404, text: 'there is no such stream' };
 }
 
-function readySandbox({ sandboxes }: RuntimeFacts): string | undefined {
+function readySandbox({ sandboxes }: Pick<RuntimeFacts, 'sandboxes'>): string | undefined {
   return sandboxes.find(({ ready }) => ready)?.id;
 }
 
@@ -127,7 +155,7 @@ function pipeTo(
     upstream.pipe(socket);
   });
   upstream.on('error', close);
-  upstream.on('close', () => socket.end());
+  upstream.on('close', () => endStream(socket));
   socket.on('close', () => upstream.end());
   signal.addEventListener('abort', close, { once: true });
   socket.once('close', () => signal.removeEventListener('abort', close));

@@ -1,0 +1,77 @@
+/** Streams to the runtime, on real sockets: what is said, and that nothing of them stays. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { connect, createServer as createSocketServer } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { test } from 'node:test';
+import { passStream, type StreamTarget } from './streaming.ts';
+
+const { signal } = new AbortController();
+const running: StreamTarget = {
+  findContainer: async () => ({
+    runtime: { sandboxes: [] },
+    latest: { id: 'c1', state: 'running' },
+  }),
+};
+
+test('a refused stream is closed on our side whatever the asker still says', async () => {
+  await using node = await openNode(undefined, '');
+  const { answer, closed } = await node.ask();
+  assert.match(answer, /^HTTP\/1.1 404 Not Found\r\n.*pod does not exist$/s);
+  await closed;
+});
+
+test('a stream that the runtime ends is closed on our side, whatever the asker still says', async () => {
+  await using node = await openNode(running, 'HTTP/1.1 101 Switching Protocols\r\n\r\nbye');
+  const { answer, closed } = await node.ask();
+  assert.match(answer, /bye$/);
+  await closed;
+});
+
+/** A node whose runtime says these words to whoever streams, and closes. */
+async function openNode(target: StreamTarget | undefined, words: string) {
+  const runtime = createSocketServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => socket.end(words));
+  });
+  const url = `http://127.0.0.1:${await listen(runtime)}/exec/token`;
+  const streams = { exec: async () => url, attach: async () => url, portForward: async () => url };
+  const server = createServer();
+  const upgraded = Promise.withResolvers<Duplex>();
+  server.on('upgrade', (request, socket, head) => {
+    upgraded.resolve(socket);
+    const stream = { request, socket, head, signal };
+    void passStream({ runtime: streams }, { findPod: () => target }, stream);
+  });
+  const port = await listen(server);
+  return {
+    /** All that is answered; `closed` once the node has let go of the connection. */
+    ask: async () => {
+      const client = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+      client.write('POST /exec/a/p/c?command=ls&output=1 HTTP/1.1\r\nHost: n\r\n');
+      client.write('Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n');
+      const parts: Buffer[] = [];
+      client.on('data', (part: Buffer) => parts.push(part));
+      const [socket] = await Promise.all([upgraded.promise, once(client, 'end')]);
+      // What is on its way when the other side ends is read by nobody.
+      client.end('more');
+      const closed = socket.closed
+        ? undefined
+        : once(socket, 'close', { signal: AbortSignal.timeout(2000) });
+      return { answer: Buffer.concat(parts).toString(), closed };
+    },
+    [Symbol.asyncDispose]: async () => {
+      (await upgraded.promise).destroy();
+      for (const each of [server, runtime]) each.close();
+    },
+  };
+}
+
+async function listen(server: ReturnType<typeof createSocketServer>): Promise<number> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  return address.port;
+}
