@@ -31,7 +31,8 @@ export async function measureProbes(
   const httpGet = (name: string) => ({ host: node.nodeIP, port, path: `/${name}` });
   await node.start(names, (name) => {
     const [container] = idleContainers();
-    const livenessProbe = { httpGet: httpGet(name), periodSeconds: 1 };
+    // On a machine that is too busy to answer in time it is the pace that is measured, no restarts.
+    const livenessProbe = { httpGet: httpGet(name), periodSeconds: 1, failureThreshold: 1000 };
     return { containers: [{ ...container, livenessProbe }] };
   });
   // Until all have been asked once.
