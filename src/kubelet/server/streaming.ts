@@ -9,6 +9,7 @@ import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Runtime } from '#cri';
+import { endStream } from '#kit/end-stream.ts';
 import type { ContainerFact, RuntimeFacts } from '../pods/pod-facts.ts';
 
 export interface StreamParts {
@@ -54,15 +55,6 @@ export async function passStream(
     return;
   }
   pipeTo(new URL(target), request, socket, head, signal);
-}
-
-/**
- * Says the last there is to say on an upgraded connection. It has to be read on to its end: who
- * stops reading never hears that the other side has closed, and keeps its descriptor for ever.
- */
-export function endStream(socket: Duplex, lastWords = ''): void {
-  if (!socket.writableEnded) socket.end(lastWords);
-  socket.resume();
 }
 
 function refuse(socket: Duplex, status: number, text: string): void {
