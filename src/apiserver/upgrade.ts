@@ -10,6 +10,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { ApiError, badRequest, unknownResource } from '#api/errors.ts';
+import { endStream } from '#kit/end-stream.ts';
 import type { PlainRequest } from '#kit/transport.ts';
 import { acceptWebSocket } from '#kit/websocket.ts';
 import type { Parts } from './parts.ts';
@@ -165,7 +166,8 @@ function refuse(parts: Parts, socket: Duplex, error: unknown): void {
     parts.log.error('upgrade failed unexpectedly', { error });
   }
   const type = body.startsWith('{') ? 'application/json' : 'text/plain';
-  socket.end(
+  endStream(
+    socket,
     `HTTP/1.1 ${status} ${status === 403 ? 'Forbidden' : 'Refused'}\r\nContent-Type: ${type}\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   );

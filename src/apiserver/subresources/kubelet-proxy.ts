@@ -12,6 +12,7 @@ import { connect as connectPlain, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect } from 'node:tls';
 import { badRequest, internalError, notFound, serviceUnavailable } from '#api/errors.ts';
+import { endStream } from '#kit/end-stream.ts';
 import { httpRequest, httpsRequest } from '#kit/http-request.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
@@ -185,11 +186,11 @@ export class KubeletProxy {
     upstream.once('error', (error) => {
       this.#deps.log.warn('connection to a kubelet failed', { host: target.host, error });
       if (joined || socket.destroyed) socket.destroy();
-      else socket.end(plainFailure(502, 'error dialing backend'));
+      else endStream(socket, plainFailure(502, 'error dialing backend'));
     });
     socket.once('error', () => upstream.destroy());
     socket.once('close', () => upstream.destroy());
-    upstream.once('close', () => socket.end());
+    upstream.once('close', () => endStream(socket));
   }
 
   /** SPDY streams of a pod, by a request of our own; what the kubelet refuses becomes a Status. */

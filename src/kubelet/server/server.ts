@@ -8,6 +8,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
+import { endStream } from '#kit/end-stream.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import { readNodeFigures } from '../node/node-figures.ts';
 import { kubeletVersion } from '../node/node-status.ts';
@@ -20,7 +21,7 @@ import { answerLogs } from './log-server.ts';
 import { kubeletMetrics, resourceMetrics } from './metrics.ts';
 import { answerNodeLogs } from './node-logs.ts';
 import { Rates, readPodFigures, type StatsParts, summaryOf } from './stats.ts';
-import { endStream, passStream } from './streaming.ts';
+import { passStream } from './streaming.ts';
 
 export interface ServerOptions {
   readonly nodeName: string;
