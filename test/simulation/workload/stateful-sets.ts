@@ -87,13 +87,16 @@ export class StatefulSets implements Actor {
   async settle(signal: AbortSignal): Promise<void> {
     const user = this.#user;
     const { truth } = user;
-    for (const { metadata } of truth.of<PersistentVolumeClaim>(persistentVolumeClaims.kind)) {
+    const claim = persistentVolumeClaims.kind;
+    for (const { metadata } of truth.of<PersistentVolumeClaim>(claim, namespace)) {
       const { name = '', labels } = metadata;
       if (this.#sets.names.includes(labels?.['app'] ?? '')) continue;
       await user.delete(persistentVolumeClaims, { namespace, name }, { signal });
     }
     for (const { metadata, spec, status } of truth.of<PersistentVolume>('PersistentVolume')) {
-      if (status?.phase !== 'Released' || spec?.claimRef === undefined) continue;
+      // Others have volumes too, and what becomes of those is not for us to say.
+      const isOurs = spec?.storageClassName === shelf;
+      if (!isOurs || status?.phase !== 'Released' || spec?.claimRef === undefined) continue;
       const patch = { spec: { claimRef: null } };
       await user.patch(persistentVolumes, { name: metadata.name ?? '' }, patch, { signal });
     }
