@@ -63,7 +63,7 @@ interface Place {
   readonly up: Place | undefined;
   /** Key of a field or map, index of a list. */
   readonly key: string | number;
-  /** Go's word for a field, which may be of a part that JSON does not show; none for other steps. */
+  /** Go's word for a field, also of a part that JSON does not show; none for other steps. */
   readonly goKey: string | undefined;
   /** Definition of the innermost type that has a name. */
   readonly holder: string;
