@@ -477,6 +477,26 @@ test('a volume of a driver is attached where a pod uses it, and detached after',
   assert.deepEqual(await attached(), []);
 });
 
+test('a volume is attached when its node leaves that to the controllers only later', async (t) => {
+  const world = await openWorld(t);
+  const { client } = world;
+  await world.addNode('n1');
+  const csi = { driver: 'disk.example.com', volumeHandle: 'h1' };
+  await createVolume(world, 'disk', { hostPath: undefined, csi });
+  await createClaim(world, 'c');
+  await createPod(world, 'first', [{ name: 'd', persistentVolumeClaim: { claimName: 'c' } }]);
+  await world.pass(2_000);
+  assert.deepEqual(await world.list(volumeAttachments), []);
+  const annotations = { 'volumes.kubernetes.io/controller-managed-attach-detach': 'true' };
+  await client.patch(nodes, { name: 'n1' }, { metadata: { annotations } }, merge(world));
+  await world.pass(2_000);
+  const attachments = await world.list(volumeAttachments);
+  assert.deepEqual(
+    attachments.map(({ spec }) => spec.nodeName),
+    ['n1'],
+  );
+});
+
 test('a claim that is to grow is left to its driver', async (t) => {
   const world = await openWorld(t);
   const { client } = world;

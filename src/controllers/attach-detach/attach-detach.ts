@@ -27,10 +27,11 @@ import type {
 import type { CSIDriver, VolumeAttachment } from '#resources/types/storage-v1.ts';
 import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
+import { podsByNode } from '../node-lifecycle/node-lifecycle.ts';
 import { claimKeysOf, podsByClaim } from '../persistent-volume/claims-of-pod.ts';
 import { isTerminated } from '../pod-state.ts';
 import { isSameValue } from '../same-value.ts';
-import { type AttachAction, planAttached, planAttachments, type Use } from './plan.ts';
+import { type AttachAction, isManaged, planAttached, planAttachments, type Use } from './plan.ts';
 
 const byVolume = 'volume';
 
@@ -77,6 +78,7 @@ class AttachDetachController {
     this.attachments = informers.of(attachmentKind);
     this.drivers = informers.of(driverKind);
     this.pods.addIndex(podsByClaim, claimKeysOf);
+    this.pods.addIndex(podsByNode, (pod) => [pod.spec?.nodeName ?? '']);
     this.attachments.addIndex(byVolume, ({ spec }) => [spec.source.persistentVolumeName ?? '']);
     this.#watch();
   }
@@ -116,8 +118,14 @@ class AttachDetachController {
         if (spec.nodeName === metadata.name) this.queue.add(spec.source.persistentVolumeName ?? '');
       }
     };
+    // Pods can be bound before their node leaves attaching to us, and before it is known at all.
+    const wakePodsOf = ({ metadata }: Node): void => {
+      for (const pod of this.pods.byIndex(podsByNode, metadata.name ?? '')) wakePod(pod);
+    };
     this.nodes.addHandler({
+      onAdd: wakePodsOf,
       onUpdate: (node, old) => {
+        if (isManaged(node) && !isManaged(old)) wakePodsOf(node);
         const before = [old.status?.volumesInUse, old.spec?.taints];
         if (!isSameValue([node.status?.volumesInUse, node.spec?.taints], before)) wakeNode(node);
       },

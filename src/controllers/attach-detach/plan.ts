@@ -100,7 +100,7 @@ function mayBeShared({ spec }: PersistentVolume): boolean {
 }
 
 /** The node's kubelet leaves attaching to us. */
-function isManaged(node: Node | undefined): boolean {
+export function isManaged(node: Node | undefined): boolean {
   const key = 'volumes.kubernetes.io/controller-managed-attach-detach';
   return node?.metadata.annotations?.[key] === 'true';
 }
