@@ -58,6 +58,8 @@ resources:
     `${parsing}error while loading file: encryption provider configuration file "e.yaml" is empty`,
   );
   equal(parse('resources: []\n'), `${decoding}Object 'Kind' is missing in 'resources: []\n'`);
+  // Keys are shown to nobody.
+  equal(parse(resources), `${decoding}Object 'Kind' is missing in 'REDACTED'`);
   const other = 'kind: Foo\napiVersion: apiserver.config.k8s.io/v1\n';
   equal(
     parse(other),

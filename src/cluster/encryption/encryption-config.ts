@@ -128,7 +128,11 @@ function decode(source: string): Given | string {
     const value = parseYaml(source);
     // Parse boundary: anything may stand in a file.
     const { kind, apiVersion = '' } = (value ?? {}) as { kind?: string; apiVersion?: string };
-    if (kind === undefined || kind === '') return `Object 'Kind' is missing in '${source}'`;
+    if (kind === undefined || kind === '') {
+      // Upstream shows the whole file, whatever is in it.
+      const seen = /secret/i.test(source) ? 'REDACTED' : source;
+      return `Object 'Kind' is missing in '${seen}'`;
+    }
     const isOld = apiVersion === 'v1' && kind === 'EncryptionConfig';
     const isKnown =
       `${apiVersion}/${kind}` === 'apiserver.config.k8s.io/v1/EncryptionConfiguration';

@@ -80,6 +80,8 @@ export async function openEncryption(
     healthChecks: hasCheck ? [{ name: 'kms-providers', except: 'livez', isHealthy }] : [],
     run: async (store, signal) => {
       const scope = new Scope(signal);
+      // A service that does not answer holds up no end.
+      signal.addEventListener('abort', () => current.loaded.close(), { once: true });
       if (hasCheck) scope.spawn((each) => runKmsChecks({ ...tools, store }, current, each));
       if (reload) scope.spawn((each) => runReload({ ...tools, store }, { file, current }, each));
       try {
@@ -121,6 +123,7 @@ async function load(deps: LoadDeps, { file, text, hash }: Source): Promise<Loade
     transformer: () =>
       openTransformer({ random, resourceOf, kms: byName, signal, figures }, configuration),
     close: () => {
+      if (closing.signal.aborted) return;
       closing.abort(new Error('another configuration is in use'));
       for (const provider of kms) provider[Symbol.dispose]();
     },

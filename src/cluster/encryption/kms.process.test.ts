@@ -3,7 +3,7 @@
  * calls that encryption. What upstream's server wrote with such a plugin is read.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -48,6 +48,8 @@ class Plugin implements Disposable {
   /** Keys that it knows no more. */
   readonly lost = new Set<string>();
   readonly asked: string[] = [];
+  /** Gives no more answers about keys until it is resolved. */
+  hold: Promise<void> | undefined;
   #server: Disposable | undefined;
 
   async start(): Promise<void> {
@@ -61,6 +63,7 @@ class Plugin implements Disposable {
       }),
       calls.decrypt.serve(async ({ ciphertext, keyID, annotations: given }) => {
         this.asked.push(`decrypt ${keyID}`);
+        await this.hold;
         assert.deepEqual(Object.keys(given), Object.keys(annotations));
         if (!this.lost.has(keyID)) return { plaintext: turn(ciphertext) };
         throw new GrpcError('', 'NOT_FOUND', `there is no ${keyID}`);
@@ -163,7 +166,7 @@ test('another key makes a new seed; a plugin that is away stops writes after a w
 });
 
 /** A server on a file, by a configuration that names the plugin. */
-async function openServer(plugin: Plugin, clock: VirtualClock) {
+async function openServer(plugin: Plugin, clock: VirtualClock, { reload = false } = {}) {
   const file = join(plugin.folder, 'encryption.yaml');
   writeFileSync(
     file,
@@ -179,7 +182,7 @@ resources:
   const catalog = openCatalog();
   const random = systemRandom();
   const log = silentLog;
-  const encryption = await openEncryption({ clock, random, catalog, log }, { file, reload: false });
+  const encryption = await openEncryption({ clock, random, catalog, log }, { file, reload });
   const { transformer, healthChecks } = encryption;
   const deps = { clock: systemClock(), log };
   const database = join(plugin.folder, 'state.db');
@@ -196,6 +199,7 @@ resources:
   return {
     server,
     store,
+    file,
     /** Until the next look at the plugin has been. */
     look: async (done: () => boolean): Promise<void> => {
       for (let round = 0; round < 1000 && !done(); round++) {
@@ -279,4 +283,40 @@ test('a server writes and reads by a plugin, over restarts, new keys and losses'
     lost.body.message,
     'Internal error occurred: failed to decrypt DEK, error: rpc error: code = NotFound desc = there is no key-2',
   );
+});
+
+test('a plugin that does not answer holds up neither another configuration nor the end', async () => {
+  using plugin = new Plugin();
+  await plugin.start();
+  const clock = new VirtualClock();
+  {
+    await using first = await openServer(plugin, clock);
+    assert.equal(await create(first.server, 'secret1'), 201);
+  }
+  plugin.lost.add('key-1');
+  await using second = await openServer(plugin, clock, { reload: true });
+  const { store, file, look } = second;
+  assert.deepEqual(store.atRest?.unreadable, [secret1]);
+  const asks = (what: string): number => plugin.asked.filter((each) => each === what).length;
+  const before = asks('decrypt key-1');
+  const held = Promise.withResolvers<void>();
+  plugin.hold = held.promise;
+  await look(() => asks('decrypt key-1') > before);
+  // The one look still waits; whoever asks from now on is answered.
+  plugin.hold = undefined;
+  appendFileSync(file, '# another\n');
+  const seeds = asks('encrypt');
+  await look(() => asks('encrypt') > seeds);
+  plugin.lost.clear();
+  await look(() => store.atRest?.unreadable.length === 0);
+  assert.equal((await second.server.request('GET', `${secrets}/secret1`)).status, 200);
+
+  await second[Symbol.asyncDispose]();
+  plugin.lost.add('key-1');
+  await using third = await openServer(plugin, clock);
+  plugin.hold = held.promise;
+  const asked = asks('decrypt key-1');
+  await third.look(() => asks('decrypt key-1') > asked);
+  await third[Symbol.asyncDispose]();
+  held.resolve();
 });

@@ -108,8 +108,13 @@ export function openTransformer(
     ...transformer,
     refusal: (key) => writerOf(key).kms?.refusal(),
     prepare: async (stored) => {
-      for (const provider of kms.values()) {
-        await provider.prepare(writtenBy(provider, stored, sealersOf), signal);
+      try {
+        for (const provider of kms.values()) {
+          await provider.prepare(writtenBy(provider, stored, sealersOf), signal);
+        }
+      } catch (error) {
+        // Once it is over with this configuration, nobody reads by it any more.
+        if (!signal.aborted) throw error;
       }
     },
   };
