@@ -122,6 +122,34 @@ test('flow control is kept: what is mandatory always, suggestions while nobody w
   assert.equal((await server.request('GET', `${flow}/flowschemas/old`)).status, 404);
 });
 
+test('the shares of the exempt level are for people to say, and nothing else of it', async () => {
+  await using server = await openWithDefaults();
+  const exempt = `${flow}/prioritylevelconfigurations/exempt`;
+  const given = { nominalConcurrencyShares: 7, lendablePercent: 30 };
+  const patched = await server.request('PATCH', exempt, { spec: { exempt: given } });
+  assert.equal(patched.status, 200);
+  await server.clock.advance(61_000);
+  assert.deepEqual((await server.request('GET', exempt)).body.spec, {
+    type: 'Exempt',
+    exempt: given,
+  });
+});
+
+test('an object that is refused holds up no other', async () => {
+  const clock = new VirtualClock();
+  await using server = await openTestServer({ clock, options: { defaultObjects: true } });
+  const space = '/api/v1/namespaces/kube-public/resourcequotas';
+  const hard = { 'count/roles.rbac.authorization.k8s.io': '0' };
+  await server.request('POST', space, { metadata: { name: 'none' }, spec: { hard } });
+  const status = { hard, used: { 'count/roles.rbac.authorization.k8s.io': '0' } };
+  await server.request('PATCH', `${space}/none/status`, { status });
+  await clock.advance(10_000);
+  const namesAt = async (path: string) =>
+    (await server.request('GET', path)).body.items.map(({ metadata }: Item) => metadata['name']);
+  assert.deepEqual(await namesAt(`${rbac}/namespaces/kube-public/roles`), []);
+  assert.equal((await namesAt(`${flow}/flowschemas`)).length, 11);
+});
+
 test('roles are brought up to date at the next start, and what was added to them stays', async () => {
   const clock = new VirtualClock();
   await using first = await openTestServer({ clock, options: { defaultObjects: true } });

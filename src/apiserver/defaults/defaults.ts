@@ -7,7 +7,7 @@
  * whether their level is there as soon as one of the two changes. Called by `apiserver.ts`.
  */
 import type { Served } from '#api/catalog.ts';
-import { isReason } from '#api/errors.ts';
+import { ApiError } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
 import { formatTime } from '#kit/clock.ts';
 import type { Identity } from '#kit/transport.ts';
@@ -111,7 +111,10 @@ interface Wanted {
   readonly manager: string;
 }
 
-/** Another server on the same store, or somebody's hand, may be faster: the next time will do. */
+/**
+ * Another server on the same store, or somebody's hand, may be faster, and a quota or what somebody
+ * wrote may stand in the way: the others are made, and the next time will do.
+ */
 async function ensure(parts: Parts, wanted: Wanted): Promise<void> {
   const { served, object, plan, manager } = wanted;
   const { name = '', namespace = '' } = object.metadata;
@@ -137,7 +140,7 @@ async function ensure(parts: Parts, wanted: Wanted): Promise<void> {
     }
     await createObject(parts, { served, object, namespace, identity, dryRun: false, manager });
   } catch (error) {
-    if (!isLost(error)) throw error;
+    if (!(error instanceof ApiError)) throw error;
     parts.log.warn('a default object was not written', { key, error });
   }
 }
@@ -212,16 +215,11 @@ async function judgeSchemas(parts: Parts, pause: () => Promise<void>): Promise<v
       });
     } catch (error) {
       // Gone meanwhile, or changed again, of which we will hear.
-      if (!isLost(error)) throw error;
+      if (!(error instanceof ApiError)) throw error;
+      parts.log.debug('a schema was not judged', { key: entry.key, error });
     }
     await pause();
   }
-}
-
-function isLost(error: unknown): boolean {
-  return (
-    isReason(error, 'AlreadyExists') || isReason(error, 'Conflict') || isReason(error, 'NotFound')
-  );
 }
 
 function findFlow({ catalog }: Parts, plural: string): Served | undefined {

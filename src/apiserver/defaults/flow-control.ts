@@ -1,7 +1,7 @@
 /**
  * The FlowSchemas and PriorityLevelConfigurations that every cluster has, in upstream's words:
- * `flow-control.json`, one a line. Two of each are mandatory and always as they are here; the
- * others are suggestions, which stay as somebody changed them.
+ * `flow-control.json`, one a line. Two of each are mandatory and always as they are here, but for
+ * the shares of the exempt level; the others are suggestions, which stay as somebody changed them.
  *
  * Requests are not queued by them yet. What a FlowSchema says of its level (`Dangling`) is told of
  * everybody's. `defaults.ts` writes what the plans give.
@@ -9,7 +9,11 @@
 import { readFileSync } from 'node:fs';
 import type { KubeObject } from '#api/object.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
-import type { FlowSchema, FlowSchemaCondition } from '#resources/types/flowcontrol-v1.ts';
+import type {
+  FlowSchema,
+  FlowSchemaCondition,
+  PriorityLevelConfigurationSpec,
+} from '#resources/types/flowcontrol-v1.ts';
 
 export type FlowPlural = 'prioritylevelconfigurations' | 'flowschemas';
 
@@ -65,9 +69,21 @@ export function planFlow(stored: WithSpec, wanted: WithSpec): KubeObject | undef
       ...stored.metadata,
       annotations: says === isOurs ? annotations : { ...annotations, [autoUpdate]: `${isOurs}` },
     },
-    ...(isOurs ? { spec: wanted.spec } : {}),
+    ...(isOurs ? { spec: specOf(stored, wanted) } : {}),
   };
   return jsonEqual(next, stored) ? undefined : next;
+}
+
+/** As wanted; the shares of the exempt level are anybody's choice as long as all else is right. */
+function specOf(stored: WithSpec, wanted: WithSpec): unknown {
+  if (wanted.kind !== 'PriorityLevelConfiguration' || wanted.metadata.name !== 'exempt') {
+    return wanted.spec;
+  }
+  // Both are of this kind.
+  const [is, shall] = [stored.spec, wanted.spec] as PriorityLevelConfigurationSpec[];
+  const { nominalConcurrencyShares, lendablePercent } = is?.exempt ?? {};
+  const chosen = { ...shall, exempt: { nominalConcurrencyShares, lendablePercent } };
+  return jsonEqual(chosen, is) ? is : shall;
 }
 
 /** What is ours by its annotation, and no version of ours knows. */
