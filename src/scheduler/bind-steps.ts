@@ -29,9 +29,19 @@ export interface StepOptions {
   readonly deviceTimeoutMs: number;
 }
 
+interface PerformOptions {
+  readonly signal: AbortSignal;
+  /** The pod has to wait for its devices from now on. */
+  readonly onDevices?: (() => void) | undefined;
+  /** Gets the claims that have devices by now, by namespace and name. */
+  readonly written?: string[] | undefined;
+}
+
 export const stepDefaults: StepOptions = { bindTimeoutMs: 600_000, deviceTimeoutMs: 600_000 };
 
 const pollMs = 1_000;
+/** So long the news of a claim that was written is waited for. */
+const seenMsMax = 5_000;
 const boundByController = 'pv.kubernetes.io/bound-by-controller';
 const bindCompleted = 'pv.kubernetes.io/bind-completed';
 const selectedNode = 'volume.kubernetes.io/selected-node';
@@ -47,14 +57,13 @@ export class StepPerformer {
     this.#options = options;
   }
 
-  /** `onDevices`: the pod has to wait for its devices from now on. */
   async perform(
     placement: Placement,
     steps: readonly BindStep[],
-    options: { readonly signal: AbortSignal; readonly onDevices?: (() => void) | undefined },
+    options: PerformOptions,
   ): Promise<void> {
     const volumeSteps: VolumeStep[] = [];
-    const claims: string[] = [];
+    const { written: claims = [] } = options;
     for (const step of steps) {
       if (step.do === 'allocateDevices') {
         claims.push(await this.#deps.devices.write(placement, step, options));
@@ -67,14 +76,18 @@ export class StepPerformer {
     if (claims.length > 0) await this.#untilReady(claims, steps, options);
   }
 
-  /** The pod was not bound after all: what was reserved for it is free again. */
+  /**
+   * The pod was not bound after all: what was reserved for it is free again. To be awaited before
+   * its place is given back, since devices that are written and not seen yet would look free.
+   */
   async undo(
     placement: Placement,
     steps: readonly BindStep[],
-    options: { readonly signal: AbortSignal },
+    options: { readonly signal: AbortSignal; readonly written: readonly string[] },
   ): Promise<void> {
     const { facts, devices } = this.#deps;
     const { pod, namespace, uid } = placement.pod;
+    for (const key of options.written) await this.#untilSeen(key, uid, options);
     for (const step of steps) {
       if (step.do !== 'allocateDevices') continue;
       const claims = facts.resourceClaims;
@@ -88,14 +101,26 @@ export class StepPerformer {
     }
   }
 
+  /** Until the informers show that the claim is reserved for the pod, or long enough. */
+  async #untilSeen(
+    key: string,
+    uid: string,
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<void> {
+    const { clock, facts } = this.#deps;
+    const endMs = clock.monotonic() + seenMsMax;
+    while (clock.monotonic() < endMs) {
+      const { reservedFor = [] } = facts.resourceClaims.get(key)?.status ?? {};
+      if (reservedFor.some((one) => one.uid === uid)) return;
+      await clock.sleep(pollMs, { signal });
+    }
+  }
+
   /** Devices can have conditions of their own; where one fails, others are looked for. */
   async #untilReady(
     claims: readonly string[],
     steps: readonly BindStep[],
-    {
-      signal,
-      onDevices,
-    }: { readonly signal: AbortSignal; readonly onDevices?: (() => void) | undefined },
+    { signal, onDevices }: PerformOptions,
   ): Promise<void> {
     const { clock, facts, devices } = this.#deps;
     const endMs = clock.monotonic() + this.#options.deviceTimeoutMs;

@@ -42,6 +42,11 @@ export interface BindOptions {
   readonly startedMs: number;
 }
 
+interface Underway extends BindOptions {
+  /** Claims that were written for the pod so far. */
+  readonly written: string[];
+}
+
 export class Binder {
   readonly #deps: BinderDeps;
   /** Pods on their way, by uid; aborting one gives its place up, if it is not too late. */
@@ -93,13 +98,15 @@ export class Binder {
       return;
     }
     this.#inFlight += 1;
+    const written: string[] = [];
     this.#deps.scope.spawn(async (signal) => {
       try {
-        await this.#run(queued, placement, options, signal);
+        await this.#run(queued, placement, { ...options, written }, signal);
       } catch (error) {
         signal.throwIfAborted();
+        // Before it is tried again: a second try would take the reservation for its own.
+        await this.#undo(placement, options.steps, { error, written, signal });
         this.#failed(queued, placement, error);
-        await this.#undo(placement, options.steps, { error, signal });
       } finally {
         this.#inFlight -= 1;
         this.#onRoom?.();
@@ -110,12 +117,13 @@ export class Binder {
   async #run(
     queued: QueuedPod,
     placement: Placement,
-    { steps, startedMs }: BindOptions,
+    options: Underway,
     signal: AbortSignal,
   ): Promise<void> {
+    const { steps, startedMs } = options;
     const { extensions } = this.#deps;
     const slow = steps.length > 0 || extensions.some((one) => one.permit ?? one.preBind);
-    if (slow && !(await this.#prepare(queued, placement, { steps, startedMs }, signal))) return;
+    if (slow && !(await this.#prepare(queued, placement, options, signal))) return;
     const { clock, metrics } = this.#deps;
     if (!slow) for (const point of ['Permit', 'PreBind']) this.#tell(queued, point);
     const sinceMs = clock.monotonic();
@@ -140,7 +148,7 @@ export class Binder {
   async #prepare(
     queued: QueuedPod,
     placement: Placement,
-    { steps, startedMs }: BindOptions,
+    { steps, startedMs, written }: Underway,
     signal: AbortSignal,
   ): Promise<boolean> {
     const { extensions, reporter, clock } = this.#deps;
@@ -162,7 +170,7 @@ export class Binder {
       const preparingMs = clock.monotonic();
       const { schedulerName } = queued.profile;
       const onDevices = (): void => reporter.waitsForDevices(pod.pod, nodeName, schedulerName);
-      await this.#deps.steps.perform(placement, steps, { ...both, onDevices });
+      await this.#deps.steps.perform(placement, steps, { ...both, onDevices, written });
       for (const extension of extensions) await extension.preBind?.(placement, both);
       both.signal.throwIfAborted();
       this.#tell(queued, 'PreBind', 'Success', preparingMs);
@@ -274,12 +282,20 @@ export class Binder {
   async #undo(
     placement: Placement,
     steps: readonly BindStep[],
-    { error, signal }: { readonly error: unknown; readonly signal: AbortSignal },
+    {
+      error,
+      written,
+      signal,
+    }: {
+      readonly error: unknown;
+      readonly written: readonly string[];
+      readonly signal: AbortSignal;
+    },
   ): Promise<void> {
     const certain = error instanceof ApiError || error instanceof Cancelled;
     if (!certain || isReason(error, 'Conflict')) return;
     try {
-      await this.#deps.steps.undo(placement, steps, { signal });
+      await this.#deps.steps.undo(placement, steps, { written, signal });
     } catch (failure) {
       signal.throwIfAborted();
       const { log } = this.#deps;

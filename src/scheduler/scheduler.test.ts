@@ -5,14 +5,15 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { conflict, notFound } from '#api/errors.ts';
+import { badRequest, conflict, notFound } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
 import type { Client } from '#client';
 import { silentLog } from '#kit/log.ts';
 import { seededRandom } from '#kit/random.ts';
 import { settle, VirtualClock } from '#kit/virtual-clock.ts';
-import { nodes, pods } from '#resources/kinds.ts';
+import { deviceClasses, nodes, pods, resourceClaims, resourceSlices } from '#resources/kinds.ts';
 import type { Node, Pod, PodSpec } from '#resources/types/core-v1.ts';
+import type { DeviceClass, ResourceClaim, ResourceSlice } from '#resources/types/resource-v1.ts';
 import { covers, superseded } from '#test/covers.ts';
 import { FakeInformers } from '#test/fake-informers.ts';
 import type { Post } from './extender.ts';
@@ -37,6 +38,8 @@ class World implements AsyncDisposable {
   readonly written: Written[] = [];
   /** What the next bindings are answered; then: bound. */
   readonly answers: Answer[] = [];
+  /** As the API server has them, by name; the informers are told by the test. */
+  readonly claims = new Map<string, ResourceClaim>();
   /** Patches are answered when this is. */
   patchHolds: Promise<void> | undefined;
   readonly #stop = new AbortController();
@@ -130,6 +133,11 @@ class World implements AsyncDisposable {
       },
       create: async <T extends KubeObject>(_kind: unknown, object: T) => {
         note('event', object.metadata.name ?? '', object);
+        return object;
+      },
+      get: async (_kind, { name }) => this.claims.get(name) as never,
+      update: async <T extends KubeObject>(_kind: unknown, object: T) => {
+        this.claims.set(object.metadata.name ?? '', object as unknown as ResourceClaim);
         return object;
       },
     };
@@ -298,6 +306,56 @@ test('a binding without an answer keeps its place until it is known what became 
   world.add('a', { ...whole, nodeName: 'n1' });
   await world.clock.advance(20_000);
   assert.deepEqual(world.bindings, ['a → n1']);
+});
+
+test('devices of a pod that was not bound look free to nobody, and its reservation goes first', async () => {
+  await using world = new World();
+  const { informers, clock } = world;
+  const apiVersion = 'resource.k8s.io/v1';
+  const metadata = { name: 'gpu' };
+  const gpu: DeviceClass = { apiVersion, kind: 'DeviceClass', metadata, spec: {} };
+  informers.put(deviceClasses, gpu);
+  const pool = { name: 'n1', generation: 1, resourceSliceCount: 1 };
+  const offer = { driver: 'd.example.com', nodeName: 'n1', pool, devices: [{ name: 'gpu-0' }] };
+  const slice: ResourceSlice = { apiVersion, kind: 'ResourceSlice', metadata, spec: offer };
+  informers.put(resourceSlices, slice);
+  for (const name of ['a', 'b']) {
+    const requests = [{ name: 'one', exactly: { deviceClassName: 'gpu' } }];
+    const at = { namespace: 'default', name: `claim-${name}`, uid: `claim-${name}` };
+    const spec = { devices: { requests } };
+    const claim = { apiVersion, kind: 'ResourceClaim', metadata: at, spec };
+    world.claims.set(at.name, claim);
+    informers.put(resourceClaims, claim);
+  }
+  world.node('n1');
+  world.answers.push(() => Promise.reject(badRequest('not now')));
+  const wants = (name: string) => ({
+    resourceClaims: [{ name: 'x', resourceClaimName: `claim-${name}` }],
+  });
+  world.add('a', wants('a'));
+  await settle();
+  world.add('b', wants('b'));
+  await settle();
+  assert.deepEqual(world.bindings, ['a → n1']);
+  const patches = () =>
+    world.written
+      .filter(({ verb, name }) => verb === 'patch' && name === 'claim-a')
+      .map((one) => one.body);
+  assert.deepEqual(patches(), [], 'the informers do not show the claim yet');
+  const written = world.claims.get('claim-a');
+  assert.ok(written?.status !== undefined);
+  informers.put(resourceClaims, written);
+  await clock.advance(1_000);
+  const reservedFor = [{ $patch: 'delete', uid: 'a' }];
+  const release = { metadata: { uid: 'claim-a' }, status: { reservedFor } };
+  assert.deepEqual(patches()[0], release);
+  assert.deepEqual(world.bindings, ['a → n1']);
+  const released = { ...written, status: { ...written.status, reservedFor: [] } };
+  world.claims.set('claim-a', released);
+  informers.put(resourceClaims, released);
+  await clock.advance(2_000);
+  assert.deepEqual(world.bindings, ['a → n1', 'a → n1']);
+  assert.deepEqual(world.claims.get('claim-a')?.status?.reservedFor?.[0]?.uid, 'a');
 });
 
 test('many pods at once fill the nodes exactly, without waiting for each other', async () => {
