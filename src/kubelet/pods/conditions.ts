@@ -22,6 +22,15 @@ export const ownConditions: ReadonlySet<string> = new Set([
   'AllContainersRestarting',
 ]);
 
+/** Ours as we say them, and of those that belong to others what the API shows. */
+export function withForeign(
+  own: readonly PodCondition[] = [],
+  shown: readonly PodCondition[] = [],
+): readonly PodCondition[] {
+  const ours = own.filter(({ type }) => ownConditions.has(type));
+  return [...ours, ...shown.filter(({ type }) => !ownConditions.has(type))];
+}
+
 type Draft = Pick<PodCondition, 'type' | 'status' | 'reason' | 'message'>;
 
 export function podConditions(

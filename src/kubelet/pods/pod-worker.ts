@@ -20,7 +20,7 @@ import { PodProbes } from '../probes/pod-probes.ts';
 import { performActions } from './act.ts';
 import { AppliedResources } from './applied-resources.ts';
 import { ClockJumps, moveTimes } from './clock-jumps.ts';
-import { ownConditions } from './conditions.ts';
+import { withForeign } from './conditions.ts';
 import { type Action, graceSecondsOf, type Plan, planPod } from './plan.ts';
 import {
   type Ending,
@@ -482,7 +482,6 @@ function claimsIn(status: PodStatus = {}): PodStatus {
 /** What we said last counts, except for conditions that others own. */
 function withOwnStatus(pod: Pod, own: PodStatus | undefined): Pod {
   if (own === undefined) return pod;
-  const ours = (own.conditions ?? []).filter(({ type }) => ownConditions.has(type));
-  const foreign = (pod.status?.conditions ?? []).filter(({ type }) => !ownConditions.has(type));
-  return { ...pod, status: { ...pod.status, ...own, conditions: [...ours, ...foreign] } };
+  const conditions = withForeign(own.conditions, pod.status?.conditions);
+  return { ...pod, status: { ...pod.status, ...own, conditions } };
 }

@@ -38,3 +38,28 @@ test('a refused status is tried again, until its pod is forgotten', async () => 
   assert.equal(asked, 3);
   ending.abort();
 });
+
+test('a status that is held back leaves in place what others say meanwhile', async () => {
+  const clock = new VirtualClock();
+  const sent: unknown[] = [];
+  const client: ConstructorParameters<typeof StatusWriter>[0]['client'] = {
+    patchUnread: async (_kind, _at, body) => void sent.push(body),
+  };
+  const ending = new AbortController();
+  const statuses = new StatusWriter(
+    { client, clock, log: silentLog },
+    { signal: ending.signal, spawn: (task) => void task() },
+  );
+  const scheduled = { type: 'PodScheduled', status: 'True' };
+  const ready = { type: 'Ready', status: 'False' };
+  const gate = { type: 'example.com/gate', status: 'True' };
+  const conditions = [scheduled, ready];
+  statuses.set(pod, { phase: 'Pending', conditions }, { isPassing: true });
+  statuses.seen({ ...pod, status: { phase: 'Pending', conditions: [scheduled, gate] } });
+  await clock.advance(900);
+  assert.deepEqual(sent, []);
+  await clock.advance(200);
+  const status = { conditions: [scheduled, ready, gate] };
+  assert.deepEqual(sent, [{ metadata: { uid: 'u1' }, status }]);
+  ending.abort();
+});

@@ -17,6 +17,7 @@ import type { Logger } from '#kit/log.ts';
 import { pods } from '#resources/kinds.ts';
 import type { Pod, PodStatus } from '#resources/types/core-v1.ts';
 import { isStatic } from '../static-pods/static-pod.ts';
+import { withForeign } from './conditions.ts';
 
 interface Entry {
   pod: Pod;
@@ -104,10 +105,18 @@ export class StatusWriter {
     return isStatic(pod) ? this.#mirrors.get(pod.metadata.uid ?? '') : pod;
   }
 
-  /** The server's view of the pod changed: compare with that from now on. */
+  /**
+   * The server's view of the pod changed: compare with that from now on. A status that is held back
+   * leaves in place what others have said meanwhile.
+   */
   seen(pod: Pod): void {
     const entry = this.#entries.get(pod.metadata.uid ?? '');
-    if (entry !== undefined && !entry.isSending) entry.sent = pod.status ?? {};
+    if (entry === undefined) return;
+    const isHeld = entry.isPassing && entry.go !== undefined;
+    if (!entry.isSending || isHeld) entry.sent = pod.status ?? {};
+    if (!isHeld) return;
+    const conditions = withForeign(entry.wanted.conditions, pod.status?.conditions);
+    entry.wanted = { ...entry.wanted, conditions };
   }
 
   async settled(uid: string): Promise<void> {
