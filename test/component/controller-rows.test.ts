@@ -417,7 +417,7 @@ test('whatever version they are written through, selectors stay', async (t) => {
 
 test('a Job waits twice as long after each failure, and gives up after its limit', async (t) => {
   // The cap is in `src/controllers/job/plan.test.ts`.
-  superseded('WRK-096', { by: 'v1.27', now: 'the back-off is capped at ten minutes, not six' });
+  superseded('WRK-096', { by: 'v1.28', now: 'the back-off is capped at ten minutes, not six' });
   const world = await openWorld(t);
   const { client, signal } = world;
   await world.addNode('n1');
@@ -471,10 +471,6 @@ test('a Job waits twice as long after each failure, and gives up after its limit
 });
 
 test('one time of a CronJob is one Job, whoever is killed meanwhile', async (t) => {
-  superseded('WRK-104', {
-    by: 'v1.21',
-    now: 'a Job is named after its time, so no time starts two; times that are missed by the deadline start none',
-  });
   const world = await openWorld(t);
   const { client, signal } = world;
   await world.addNode('n1');

@@ -17,7 +17,7 @@ async function open(): Promise<TestServer> {
 
 test('an object has a kind, a version, a name and a spec', async () => {
   superseded('API-024', {
-    by: 'v1.36',
+    by: 'v1.2',
     now: 'kind and version that are not given are those of the path; name and spec are required',
   });
   await using server = await open();

@@ -45,7 +45,7 @@ const objects: readonly (readonly [created: string, today: string, body: object]
 
 test('each version of the documents takes objects, and today’s gives them back', async () => {
   const by = 'v1.25';
-  const now = 'all of them but PodSecurityPolicy, which is gone';
+  const now = 'the newest of each, without PodSecurityPolicy; here the older ones are served too';
   superseded('API-102', { by, now });
   superseded('API-162', { by, now });
   await using server = await openTestServer();

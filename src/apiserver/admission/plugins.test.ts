@@ -157,7 +157,10 @@ test('DenyServiceExternalIPs: no new ones; those that are there may stay', async
 });
 
 test('OwnerReferencesPermissionEnforcement: who may not touch the owner holds up nothing', async () => {
-  covers('ADM-009');
+  superseded('ADM-009', {
+    by: 'v1.8',
+    now: 'who may update the finalizers of the owner; that it may be deleted is not enough',
+  });
   await using server = await openWith({ enable: ['OwnerReferencesPermissionEnforcement'] });
   const owner = { apiVersion: 'v1', kind: 'Pod', name: 'owner', uid: 'u1' };
   const object = (blockOwnerDeletion: boolean) => ({
