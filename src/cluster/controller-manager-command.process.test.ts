@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { defaultSettings } from '#controllers';
 import { type ApiPort, openApiPort } from '#test/api-port.ts';
 import { freePort } from '#test/cluster-process.ts';
 import { covers, superseded } from '#test/covers.ts';
@@ -114,7 +115,7 @@ test('the controllers alone do what their flags say', { timeout: 90_000 }, async
     by: 'v1.26',
     now: 'all but --logtostderr, which is gone; --cloud-provider knows external alone',
   });
-  superseded('MON-008', { by: 'v1.24', now: 'on 10257, over TLS, for those who may get /metrics' });
+  superseded('MON-008', { by: 'v1.22', now: 'on 10257, over TLS, for those who may get /metrics' });
   await using api = await openApiPort();
   const place = new Place(api, t);
   const port = await freePort();
@@ -316,11 +317,17 @@ test('flags that cannot be used are refused in upstream’s words', (t) => {
   refuse({ leaderElectResourceLock: 'endpoints' }, /resourceLock value must be "leases"/);
   refuse({ securePort: '70000' }, /--secure-port 70000 must be between 0 and 65535/);
   refuse({ pvRecyclerPodTemplateFilepathNfs: template }, /does not contain any volume\(s\)/);
+  const volumes = 'volumes: [{name: vol, hostPath: {path: /any}}]';
+  writeFileSync(template, `apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {${volumes}}\n`);
+  const { hostPath, nfs } = read({ pvRecyclerPodTemplateFilepathHostpath: template }).controllers
+    .recycling;
+  assert.equal(hostPath.template.spec?.volumes?.[0]?.hostPath?.path, '/any');
+  assert.equal(nfs.template, defaultSettings.recycling.nfs.template);
 });
 
 test('settings are upstream’s if nothing is said, and what is said counts', (t) => {
   superseded('HPA-022', {
-    by: 'v1.21',
+    by: 'v1.22',
     now: 'metrics come from the metrics APIs alone, so the flag is gone; --master still goes before --kubeconfig',
   });
   const folder = mkdtempSync(join(tmpdir(), 'coracle-controllers-'));

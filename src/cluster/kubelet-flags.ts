@@ -195,7 +195,35 @@ const passedOver = [
   'vmodule',
   'log-flush-frequency',
   'logging-format',
+  // Of cAdvisor, whose figures are our own.
+  'housekeeping-interval',
+  'max-housekeeping-interval',
+  'global-housekeeping-interval',
+  'application-metrics-count-limit',
+  'boot-id-file',
+  'container-hints',
+  'containerd',
+  'containerd-namespace',
+  'enable-load-reader',
+  'event-storage-age-limit',
+  'event-storage-event-limit',
+  'log-cadvisor-usage',
+  'machine-id-file',
+  'storage-driver-user',
+  'storage-driver-password',
+  'storage-driver-host',
+  'storage-driver-db',
+  'storage-driver-table',
+  'storage-driver-secure',
+  'storage-driver-buffer-duration',
 ];
+
+const passedOverAlone = new Set([
+  'exit-on-lock-contention',
+  'enable-load-reader',
+  'log-cadvisor-usage',
+  'storage-driver-secure',
+]);
 
 const gcReplacement =
   'Use --eviction-hard or --eviction-soft instead. Will be removed in a future version.';
@@ -226,7 +254,8 @@ export function addKubeletFlags(command: Command): Command {
     command.option(`--${flag} ${value}`, help);
   }
   for (const flag of passedOver) {
-    command.option(`--${flag} ${flag.startsWith('exit') ? '[value]' : '<value>'}`, 'not acted on');
+    const value = passedOverAlone.has(flag) ? '[value]' : '<value>';
+    command.option(`--${flag} ${value}`, 'not acted on');
   }
   for (const [flag, [field, read]] of Object.entries(fieldFlags)) {
     const value = read === boolean ? '[value]' : '<value>';

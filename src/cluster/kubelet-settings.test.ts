@@ -1,5 +1,6 @@
 /** Flags over a file over defaults, with upstream's names and words. */
 import assert from 'node:assert/strict';
+import { hostname } from 'node:os';
 import { test } from 'node:test';
 import { Command } from '#kit/command-line.ts';
 import { defaultSettings } from '#kubelet';
@@ -16,6 +17,7 @@ const read = (options: Record<string, string | true>) => readKubeletConfig(kubel
 test('without a word everything is as upstream has it', () => {
   const config = read({ hostnameOverride: 'N1' });
   assert.equal(config.nodeName, 'n1');
+  assert.equal(read({}).nodeName, hostname().toLowerCase());
   assert.equal(config.rootDir, '/var/lib/kubelet');
   assert.equal(config.certDir, '/var/lib/kubelet/pki');
   assert.equal(config.podLogsDir, '/var/log/pods');
@@ -65,7 +67,10 @@ test('flags become fields', () => {
     systemReserved: 'cpu=100m,memory=1Gi',
     imageGcHighThreshold: '70',
     imageGcLowThreshold: '60',
+    port: '10350',
+    healthzBindAddress: '127.0.0.2',
   });
+  assert.deepEqual([fields.port, fields.healthzBindAddress], [10350, '127.0.0.2']);
   assert.equal(fields.staticPodPath, '/etc/manifests');
   assert.deepEqual(fields.staticPodURLHeader, { a: ['hello'], b: ['again'] });
   assert.deepEqual(fields.clusterDNS, ['10.0.0.10', '10.0.0.11']);
@@ -120,6 +125,8 @@ test('every flag of upstream is taken, and the deprecated are told of', () => {
     '--eviction-minimum-reclaim=memory.available=0Mi',
     '--eviction-pressure-transition-period=30s',
     '--runtime-request-timeout=1m',
+    '--housekeeping-interval=20s',
+    '--storage-driver-secure',
     '--node-labels=a=b',
   );
   assert.deepEqual([settings.deadContainersMax, settings.deadContainersMaxEach], [240, 2]);
@@ -136,7 +143,8 @@ test('every flag of upstream is taken, and the deprecated are told of', () => {
     told.get('--image-gc-high-threshold') ?? '',
     /^This parameter should be set via the/,
   );
-  assert.deepEqual(unused, ['runtimeRequestTimeout']);
+  const cadvisor = ['--housekeeping-interval', '--storage-driver-secure'];
+  assert.deepEqual(unused, ['runtimeRequestTimeout', ...cadvisor]);
 });
 
 test('flags that are gone are refused, whatever their dashes look like', () => {
@@ -166,14 +174,12 @@ test('flags that are gone are refused, whatever their dashes look like', () => {
   }
   for (const flag of ['low-diskspace-threshold-mb', 'outofdisk-transition-frequency']) gone(flag);
   const rest = 'of these the flags for images and dead containers are left';
-  superseded('POD-263', { by: 'v1.13', now: rest });
+  superseded('POD-263', { by: 'v1.8', now: rest });
   gone('dynamic-config-dir');
   gone('experimental-allowed-unsafe-sysctls');
   superseded('POD-147', { by: 'v1.11', now: 'the same under the name --allowed-unsafe-sysctls' });
   gone('allow-privileged');
   superseded('POD-089', { by: 'v1.15', now: 'pods are refused by the namespace’s security level' });
-  gone('housekeeping-interval');
-  superseded('POD-251', { by: 'v1.36', now: 'the flag is gone: looked at every ten seconds' });
   const config = typed('--node_labels=disk=ssd', '--max_pods', '7');
   assert.deepEqual([config.labels, config.fields.maxPods], [{ disk: 'ssd' }, 7]);
 });

@@ -43,7 +43,7 @@ test('a claim binds what is there, or is left to the provisioner of the default 
   covers('VOL-125', 'VOL-139');
   superseded('VOL-002', {
     by: 'v1.29',
-    now: 'reclaim policy, class and attributes class have columns; ACCESS MODES is two words',
+    now: 'RECLAIM POLICY, STORAGECLASS and VOLUMEATTRIBUTESCLASS too; ACCESS MODES is two words',
   });
   const world = await openWorld(t);
   const { client, signal } = world;
@@ -101,8 +101,8 @@ test('a claim binds what is there, or is left to the provisioner of the default 
 });
 
 test('of the old annotations the later one still names a class', async (t) => {
-  const by = 'v1.7';
-  const now = 'the alpha annotation is only an annotation; the beta one still names a class';
+  const by = 'v1.6';
+  const now = 'the alpha annotation means nothing; the beta one still names a class';
   superseded('VOL-003', { by, now });
   superseded('VOL-110', { by, now });
   superseded('VOL-145', { by, now });

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { systemClock } from '#kit/clock.ts';
+import { defaultSettings } from '#kubelet';
 import { events, leases, nodes, pods } from '#resources/kinds.ts';
 import type { Node } from '#resources/types/core-v1.ts';
 import { covers, superseded } from '#test/covers.ts';
@@ -45,7 +46,7 @@ test('a node is registered with the labels and taints that it was given, once', 
   assert.deepEqual([node.spec?.providerID, node.spec?.podCIDR], ['cloud://7', '10.180.0.0/24']);
   await bench.advance(1000);
   assert.ok(bench.runtime.calls.includes('setPodRange 10.180.0.0/24'));
-  const now = 'kubenet is gone: the runtime is told, and its network does what it is made for';
+  const now = 'kubenet is gone: the runtime is told the range, for the templates of its CNI files';
   superseded('POD-014', { by: 'v1.24', now });
   assert.deepEqual(node.status?.addresses, [
     { type: 'InternalIP', address: '192.0.2.1' },
@@ -97,7 +98,7 @@ test('a node that somebody else registers is not made', async () => {
   await bench.advance(20_000);
   const all = await bench.while(client.list(nodes, { signal }));
   assert.deepEqual(all.items, []);
-  const capacity = { cpu: '1', 'example.com/dongle': '3' };
+  const capacity = { cpu: '100k', 'example.com/dongle': '3' };
   const made = { metadata: { name: 'node-1' }, status: { capacity } };
   const node = { apiVersion: 'v1', kind: 'Node', ...made } as const;
   await bench.while(client.create(nodes, node, { signal }));
@@ -106,8 +107,9 @@ test('a node that somebody else registers is not made', async () => {
   assert.equal(spec?.taints?.some(({ key }) => key === 'gpu') ?? false, false);
   assert.equal(status?.conditions?.find(({ type }) => type === 'Ready')?.status, 'True');
   assert.equal(status?.capacity?.['example.com/dongle'], '3', 'what only the administrator knows');
-  const now = 'the kubelet tells the capacity of the machine all the same';
-  superseded('POD-058', { by: 'v1.13', now });
+  assert.notEqual(status?.capacity?.['cpu'], '100k', 'of the machine, whatever was said');
+  const now = 'only what the kubelet does not know is taken from the object, not cpu and memory';
+  superseded('POD-058', { by: 'v1.0', now });
 });
 
 test('the status is told as often as it was asked to, the lease has its own time', async () => {
@@ -137,7 +139,37 @@ test('the status is told as often as it was asked to, the lease has its own time
   await bench.advance(2100);
   const renewed = await bench.while(client.get(leases, at, { signal }));
   assert.notEqual(renewed.spec?.renewTime, lease.spec?.renewTime);
-  covers('POD-057', 'POD-253');
+  covers('POD-057');
+});
+
+test('where nothing is said, it is told when it changes, or every five minutes', async () => {
+  await using bench = await KubeletBench.open();
+  const { client, signal } = bench;
+  const lastHeartbeat = async (): Promise<number> => {
+    const { status } = await nodeOf(bench);
+    const ready = status?.conditions?.find(({ type }) => type === 'Ready');
+    return Date.parse(ready?.lastHeartbeatTime ?? '');
+  };
+  await bench.advance(15_000);
+  const first = await lastHeartbeat();
+  await bench.advance(120_000);
+  assert.equal(await lastHeartbeat(), first, 'nothing has changed');
+  bench.memory.available = 50 * mebibyte;
+  await bench.advance(21_000);
+  const changed = await lastHeartbeat();
+  assert.ok(changed > first, 'memory is short');
+  const at = { namespace: 'kube-node-lease', name: 'node-1' };
+  const renewed = async (): Promise<number> => {
+    const lease = await bench.while(client.get(leases, at, { signal }));
+    return Date.parse(lease.spec?.renewTime ?? '');
+  };
+  const before = await renewed();
+  await bench.advance(10_500);
+  assert.ok((await renewed()) > before, 'every ten seconds this tells that the node lives');
+  superseded('POD-253', {
+    by: 'v1.14',
+    now: 'looked at every ten seconds, told when it changed or after five minutes; a Lease between',
+  });
 });
 
 test('a node with AppArmor gives profiles to the runtime, and does not boast of it', async () => {
@@ -159,7 +191,7 @@ test('a node with AppArmor gives profiles to the runtime, and does not boast of 
   const { status } = await nodeOf(bench);
   const ready = status?.conditions?.find(({ type }) => type === 'Ready');
   assert.equal(ready?.message, 'kubelet is posting ready status');
-  superseded('POD-309', { by: 'v1.31', now: 'the message says nothing of AppArmor' });
+  superseded('POD-309', { by: 'v1.30', now: 'the message says nothing of AppArmor' });
   await bench.stop();
   bench.settings = { appArmor: false };
   bench.start();
@@ -244,6 +276,15 @@ test('a pod inherits the resolver’s settings from the file that was named, or 
   assert.deepEqual(await dnsOf('cluster'), {
     servers: ['10.43.0.10'],
     searches: ['default.svc.cluster.local', 'svc.cluster.local', 'cluster.local'],
+  });
+  await bench.stop();
+  bench.options = { clusterDNS: '192.0.2.10', clusterDomain: 'inside.test' };
+  bench.start();
+  await bench.create('named');
+  await bench.untilReady('named');
+  assert.deepEqual(await dnsOf('named'), {
+    servers: ['192.0.2.10'],
+    searches: ['default.svc.inside.test', 'svc.inside.test', 'inside.test'],
   });
   covers('POD-011', 'POD-012', 'POD-241');
 });
@@ -340,6 +381,11 @@ test('dead containers are looked for every minute, and only ours', async () => {
   await bench.untilGone('web');
   await bench.advance(61_000);
   assert.deepEqual(await dead(), ['foreign 0']);
+  const { deadContainerMinimumAgeMs, deadContainersMaxEach, deadContainersMax } = defaultSettings;
+  assert.deepEqual(
+    [deadContainerMinimumAgeMs, deadContainersMaxEach, deadContainersMax],
+    [0, 1, -1],
+  );
   covers('POD-142', 'POD-143');
 });
 
@@ -406,7 +452,9 @@ test('unused images go when the disk is full, the longest unused first, until it
   );
   assert.deepEqual(left, ['used', 'second', 'third']);
   disk.freeBytes = 20 * gibibyte;
-  covers('POD-141');
+  const now = 'the same; where nothing is said, above 85 %';
+  assert.equal(defaultSettings.imageGCHighThresholdPercent, 85);
+  superseded('POD-141', { by: 'v1.6', now });
 });
 
 test('images on a disk of their own are found, and have thresholds of their own', async () => {

@@ -67,7 +67,7 @@ test('what ran on a node that died runs elsewhere after five minutes', async (t)
   covers('WRK-014', 'WRK-015', 'WRK-150', 'WRK-168');
   superseded('POD-194', {
     by: 'v1.13',
-    now: 'Terminating and Running as last seen, never Unknown',
+    now: 'still not removed: Terminating, in the phase that was told last, never Unknown',
   });
   superseded('WRK-027', {
     by: 'v1.13',

@@ -235,6 +235,8 @@ test('logs are turned over, and never fill the disk', { timeout }, async () => {
   const path = `/containerLogs/default/chatty/main?tailLines=1`;
   assert.match(await ask(path), /^(\d+ x{90}\n)+$/);
   covers('LOG-028');
+  const { containerLogMaxBytes, containerLogMaxFiles } = defaultSettings;
+  assert.deepEqual([containerLogMaxBytes, containerLogMaxFiles], [10 * mebibyte, 5]);
   const now = 'the kubelet turns logs over: containerLogMaxSize 10Mi, containerLogMaxFiles 5';
   for (const row of ['RUN-010', 'LOG-012']) superseded(row, { by: 'v1.24', now });
   superseded('LOG-011', { by: 'v1.21', now: 'by the kubelet; logs shows the newest file' });

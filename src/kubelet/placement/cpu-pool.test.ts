@@ -191,7 +191,10 @@ test('options that are none, contradict or are in trial are refused in upstreamâ
 });
 
 test('a kubelet that starts again knows who has what, or does not start', async () => {
-  superseded('POD-232', { by: 'v1.12', now: 'what was given is kept in cpu_manager_state' });
+  superseded('POD-232', {
+    by: 'v1.10',
+    now: 'still only against other pods; what was given is kept in cpu_manager_state over a restart',
+  });
   const world = new World();
   const pod = podOf('a', [containerOf('c', '2')]);
   await world.take(pod);

@@ -10,6 +10,7 @@ import {
   validateAppArmorUpdate,
   withAppArmorFields,
 } from './app-armor-annotations.ts';
+import { validatePod } from './spec-validation.ts';
 
 const key = 'container.apparmor.security.beta.kubernetes.io/hello';
 const spec: PodSpec = { containers: [{ name: 'hello', image: 'busybox' }] };
@@ -29,6 +30,14 @@ test('a profile is the runtime’s, none, or one of the node; all else is invali
   const other: PodSpec = { containers: [{ name: 'other', image: 'busybox' }] };
   assert.deepEqual(problems('unconfined', other), [`${path}: container not found`]);
   assert.deepEqual(validateAppArmorAnnotations({ other: 'x' }, spec, 'metadata'), []);
+  const pod = (profile: string): Pod => ({
+    ...{ apiVersion: 'v1', kind: 'Pod' },
+    metadata: { name: 'hello', namespace: 'default', annotations: { [key]: profile } },
+    spec,
+  });
+  const refused = (profile: string) =>
+    validatePod(pod(profile)).filter(({ field }) => field === path).length;
+  assert.deepEqual([refused('docker/default'), refused('localhost/k8s-deny-write')], [1, 0]);
   covers('POD-306');
 });
 
