@@ -1,6 +1,10 @@
 /** Upstream's flags of the API server: what they mean here, and what is said of the others. */
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { readRuntimeConfig } from '#api/runtime-config.ts';
 import { superseded } from '#test/covers.ts';
 import { readUpFlags } from './command-line.ts';
 import { type Machine, readConfig } from './config.ts';
@@ -39,6 +43,27 @@ test('flags that do here what they do upstream', () => {
     notes: [],
   });
   assert.deepEqual(read('--allow-privileged').server.allowPrivileged, true);
+});
+
+test('lists of plugins and versions, and a file of tokens', (t) => {
+  const { admissionPlugins: only = new Set() } = read(
+    '--admission-control=NamespaceLifecycle,ResourceQuota',
+  ).server;
+  assert.deepEqual([...only].toSorted(), ['NamespaceLifecycle', 'ResourceQuota']);
+  const text = 'batch/v1=false,extensions/v1beta1/deployments=false';
+  const expected = readRuntimeConfig(text);
+  assert.ok(expected.ok);
+  assert.deepEqual(read(`--runtime-config=${text}`).runtimeConfig, expected.config);
+  const folder = mkdtempSync(join(tmpdir(), 'coracle-settings-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'known_tokens.csv');
+  writeFileSync(file, 'abcdefghijklmnopqrstuvwxyz012345,ann,7,system:masters\n');
+  const { staticTokens } = read(`--token-auth-file=${file}`).server;
+  assert.deepEqual(
+    [...(staticTokens ?? [])],
+    [['abcdefghijklmnopqrstuvwxyz012345', { name: 'ann', uid: '7', groups: ['system:masters'] }]],
+  );
+  assert.equal(read('--token-auth-file=/dev/null').server.staticTokens?.size, 0);
 });
 
 test('a value that cannot be is refused in upstream words', () => {

@@ -6,7 +6,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openRecorder } from '#client';
 import { seededRandom } from '#kit/random.ts';
-import { parseYaml } from '#kit/yaml.ts';
 import { deployments, events, namespaces, nodes, pods, replicaSets } from '#resources/kinds.ts';
 import type { Deployment } from '#resources/types/apps-v1.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
@@ -127,9 +126,7 @@ test('a Deployment out of a file: its pods go where there is room', async () => 
   }));
   await using cluster = await startCluster({ clock: 'virtual', seed: 7, nodes: options });
   const { client, signal } = cluster;
-  const file = (replicas: number): Deployment =>
-    // The text stands right here.
-    parseYaml(`
+  const file = (replicas: number): string => `
 apiVersion: apps/v1
 kind: Deployment
 metadata: { name: web }
@@ -141,15 +138,20 @@ spec:
     spec:
       containers:
         - { name: web, image: "nginx:1.25", resources: { requests: { cpu: 900m } } }
-`) as Deployment;
+`;
   const metadata = { name: 'test' };
   await client.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata }, { signal });
   await cluster.advance('2s');
   // The same file in `default`, where applications are if nothing is said, and in another.
   for (const [place, replicas] of [['default', 5] as const, ['test', 1] as const]) {
-    const { metadata: named, ...rest } = file(replicas);
-    const applied = { ...rest, metadata: { ...named, namespace: place } };
-    await client.create(deployments, applied, { signal });
+    const path = `/apis/apps/v1/namespaces/${place}/deployments/web?fieldManager=test`;
+    const headers = { 'content-type': 'application/apply-patch+yaml' };
+    const body = Buffer.from(file(replicas));
+    const { status } = await client.transport.send(
+      { method: 'PATCH', path, headers, body },
+      { signal },
+    );
+    assert.equal(status, 201);
     await cluster.until('all run', async () => {
       const { status } = await client.get(
         deployments,

@@ -190,6 +190,7 @@ test('every form of a Service name: by scheme and port, with path and query, for
   await using server = await openTestServer();
   const plain = await openBackend('plain', { tls: false });
   const secure = await openBackend('secure', { tls: true });
+  const other = await openBackend('other', { tls: false });
   try {
     await serveFrom(server, plain.port);
     const slices = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
@@ -242,9 +243,22 @@ test('every form of a Service name: by scheme and port, with path and query, for
     assert.equal((await server.unbound('GET', `${space}/services/unnamed/proxy/`)).status, 403);
     const old = '/api/v1/proxy/namespaces/default/services/unnamed/';
     assert.equal((await server.request('GET', old)).status, 404);
+    // With a second endpoint each of the two is asked.
+    await server.request('POST', slices, {
+      metadata: { name: 'more', labels: { 'kubernetes.io/service-name': 'unnamed' } },
+      addressType: 'IPv4',
+      ports: [{ name: '', port: other.port, protocol: 'TCP' }],
+      endpoints: [{ addresses: ['127.0.0.1'] }],
+    });
+    const seen = new Set<string>();
+    for (let time = 0; time < 40 && seen.size < 2; time++) {
+      seen.add((await server.request('GET', `${space}/services/unnamed/proxy/`)).text);
+    }
+    assert.deepEqual([...seen].sort(), ['other GET /', 'plain GET /']);
   } finally {
     plain.close();
     secure.close();
+    other.close();
   }
 });
 
