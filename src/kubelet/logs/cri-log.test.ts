@@ -19,6 +19,13 @@ test('full and partial records, also empty ones', () => {
   assert.equal(parseLogLine(line('stdin F x')), undefined);
 });
 
+test('times without the zeros at their end, whatever stands where a usual one ends', () => {
+  for (const short of ['2026-01-01T00:00:00Z', '2026-01-01T00:00:00.12Z']) {
+    const record = parseLogLine(Buffer.from(`${short} stdout F  indented`));
+    assert.deepEqual([record?.time, record?.content.toString()], [short, ' indented']);
+  }
+});
+
 test('pieces of a long line are joined, with one time in front', () => {
   const formatter = new LogFormatter({ follow: false, timestamps: true });
   const texts = ['stdout P abc', 'stderr F other', 'stdout F def'].map((rest) =>

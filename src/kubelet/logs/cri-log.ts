@@ -23,6 +23,8 @@ export interface RecordPlace {
 
 const space = 0x20;
 const colon = 0x3a;
+/** What a time in UTC ends with. */
+const zulu = 0x5a;
 /** The longest word of both streams' names, and its end. */
 const nameLength = 'stdout'.length;
 /** Of a time with nanoseconds in UTC, as runtimes write it. */
@@ -40,7 +42,9 @@ export function parseLogLine(line: Buffer): LogRecord | undefined {
 /** Without making strings or buffers: logs are long. The line break is at `end`. */
 export function findRecord(bytes: Buffer, start: number, end: number): RecordPlace | undefined {
   const usual = start + usualTimeLength;
-  const timeEnd = bytes[usual] === space ? usual : bytes.indexOf(space, start);
+  // Zeros at the end are left out of a time: then another space may be in that place.
+  const isUsual = bytes[usual] === space && bytes[usual - 1] === zulu;
+  const timeEnd = isUsual ? usual : bytes.indexOf(space, start);
   const nameEnd = timeEnd + 1 + nameLength;
   if (timeEnd < 0 || nameEnd >= end || bytes[nameEnd] !== space) return undefined;
   const stream = streamAt(bytes, timeEnd + 1);
