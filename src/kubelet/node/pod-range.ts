@@ -4,12 +4,13 @@
  * once, by `kubelet.ts`.
  */
 import type { Informer } from '#client';
+import type { Runtime } from '#cri';
 import type { Node } from '#resources/types/core-v1.ts';
 import type { KubeletParts } from '../parts.ts';
 
 export function followPodRange(
-  { runtime, log }: Pick<KubeletParts, 'runtime' | 'log'>,
-  node: Informer<Node>,
+  { runtime, log }: Pick<KubeletParts, 'log'> & { readonly runtime: Pick<Runtime, 'setPodRange'> },
+  node: Pick<Informer<Node>, 'addHandler'>,
   options: {
     readonly podCIDR?: string | undefined;
     readonly registers?: boolean | undefined;
@@ -25,6 +26,8 @@ export function followPodRange(
         await runtime.setPodRange(range, { signal });
       } catch (error) {
         if (signal.aborted) throw error;
+        // Perhaps it was just starting: the next news of the node tell it again.
+        if (told === range) told = '';
         log.warn('the runtime does not take the range of pods', { range, error });
       }
     });
