@@ -60,4 +60,6 @@ test('classes share the processors by what their pods ask for', () => {
   });
   assert.deepEqual(planShares([]), { burstable: 2, besteffort: 2 });
   assert.deepEqual(planShares([pod('500m'), pod('1'), pod()]), { burstable: 1536, besteffort: 2 });
+  const most = { burstable: 262_144, besteffort: 2 };
+  assert.deepEqual(planShares([pod('200'), pod('200')]), most);
 });

@@ -11,7 +11,7 @@ import type { Recorder } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
-import { podCgroup, qosClassOf, sharesOf } from '../pods/qos.ts';
+import { cpuSharesMax, cpuSharesMin, podCgroup, qosClassOf, sharesOf } from '../pods/qos.ts';
 import type { KubeletSettings } from '../settings.ts';
 import type { CgroupLimits } from './cgroups.ts';
 import type { Machine } from './machine.ts';
@@ -28,7 +28,6 @@ export interface Enforcement {
 }
 
 const limits = { retryMs: 60_000 } as const;
-const sharesMin = 2;
 
 /** What pods may have in all: thresholds of eviction stay in it, so that they can be crossed. */
 export function unreserved(name: string, capacity: Amounts, settings: KubeletSettings): string {
@@ -86,7 +85,9 @@ export function planShares(
   const burstable = pods.filter((pod) => qosClassOf(pod) === 'Burstable');
   const asked = burstable.map((pod) => podCgroup(pod).cpuShares);
   const sum = asked.reduce((total, shares) => total + shares, 0);
-  return { burstable: Math.max(sum, sharesMin), besteffort: sharesMin };
+  // More than 256 processors are more than the kernel tells apart, and refuses.
+  const all = Math.min(Math.max(sum, cpuSharesMin), cpuSharesMax);
+  return { burstable: all, besteffort: cpuSharesMin };
 }
 
 export interface NodeCgroupsDeps {

@@ -58,8 +58,8 @@ export interface CgroupResources {
 }
 
 const cpuPeriodUs = 100_000;
-const cpuSharesMin = 2;
-const cpuSharesMax = 262_144;
+export const cpuSharesMin = 2;
+export const cpuSharesMax = 262_144;
 const cpuQuotaMinUs = 1000;
 
 export function containerCgroup(resources: ResourceRequirements | undefined): CgroupResources {
