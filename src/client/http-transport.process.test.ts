@@ -147,3 +147,26 @@ test('https: many requests share a few connections, and what must not wait has i
   await Promise.all(all);
   assert.ok(connections <= 34, `${connections} connections`);
 });
+
+test('https: new pods that the server holds up keep nobody waiting whom they wait for', async (t) => {
+  const held: ServerResponse[] = [];
+  const reached = Promise.withResolvers<void>();
+  const server = createServer(serverPair, (request, response) => {
+    if (request.url !== '/api/v1/namespaces/new/pods') {
+      response.end();
+      for (const pod of held) pod.end();
+    } else if (held.push(response) === 40) reached.resolve();
+  });
+  const port = await listening(t, server);
+  using transport = openHttpTransport({ server: `https://127.0.0.1:${port}`, ca: ca.cert });
+  const { signal } = new AbortController();
+  const create = async (plural: string): Promise<void> => {
+    const path = `/api/v1/namespaces/new/${plural}`;
+    const { body } = await transport.send({ method: 'POST', path, headers: {} }, { signal });
+    if (!(body instanceof Uint8Array)) for await (const _ of body);
+  };
+  const pods = Array.from({ length: 40 }, () => create('pods'));
+  await reached.promise;
+  await create('serviceaccounts');
+  await Promise.all(pods);
+});

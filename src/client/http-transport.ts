@@ -1,11 +1,12 @@
 /**
  * Requests over HTTPS, for components that run apart from the API server.
  *
- * Connections are kept and used again, a few for everything that ends soon; what goes on (watches)
- * and what must not wait (Leases) has connections of its own. Bodies of answers are read as they
- * come, with TCP's own back-pressure; aborting closes the connection, which frees the server's
- * side. Node's HTTP modules are loaded with the first request: a worker that speaks through a port
- * never pays for them.
+ * Connections are kept and used again, a few for everything that ends soon; what goes on (watches),
+ * what must not wait (Leases) and what the server may hold up for the sake of something that comes
+ * behind it (new pods) has connections of its own. Bodies of answers are read as they come, with
+ * TCP's own back-pressure; aborting closes the connection, which frees the server's side. Node's
+ * HTTP modules are loaded with the first request: a worker that speaks through a port never pays
+ * for them.
  */
 import { readFileSync } from 'node:fs';
 import type { Agent, ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
@@ -123,7 +124,7 @@ class HttpTransport implements HttpConnections {
     if (request.body !== undefined) headers['content-length'] = request.body.byteLength;
     return new Promise((resolve, reject) => {
       const outgoing = connector.request({
-        agent: mayWait(request.path) ? connector.usual : connector.unlimited,
+        agent: mayWait(request) ? connector.usual : connector.unlimited,
         protocol,
         // The brackets of an IPv6 address belong to URLs only.
         hostname: hostname.replace(/^\[|\]$/g, ''),
@@ -157,8 +158,12 @@ class HttpTransport implements HttpConnections {
   }
 }
 
-/** Not for what goes on for long, nor for who would stop leading. */
-function mayWait(path: string): boolean {
+/**
+ * Not who goes on for long, nor who would stop leading. Nor new pods: in a new namespace the server
+ * holds them up until there is a service account, whose own request must not stand behind them.
+ */
+function mayWait({ method, path }: PlainRequest): boolean {
+  if (method === 'POST' && /\/pods(?:\?|$)/.test(path)) return false;
   return !/[?&](?:watch|follow)=(?:true|1)\b|\/leases\b/.test(path);
 }
 
