@@ -117,6 +117,8 @@ export class KmsProvider implements ValueCipher, Disposable {
 
   /** Asks the plugin for what is needed to read these values and is not known. */
   async prepare(stored: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
+    // Not reached yet: nothing is read anyway, and each question would wait in vain.
+    if (this.#state === undefined) return;
     const wanted = new Map<string, EncryptedObject>();
     for (const bytes of stored) {
       const object = decodeObject(bytes);

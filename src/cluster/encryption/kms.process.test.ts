@@ -104,6 +104,8 @@ test('what upstream wrote with a plugin is read, and what we write is read', asy
   };
   assert.equal(why(seed), 'got unexpected nil transformer');
   assert.equal(provider.refusal(), 'got unexpected nil transformer');
+  await provider.prepare([seed, key], never);
+  assert.deepEqual(plugin.asked, [], 'a start does not wait for who was not reached');
   await provider.check(never);
   assert.deepEqual(
     [provider.isHealthy, provider.keyID, provider.refusal()],
