@@ -30,7 +30,7 @@ export function eventLabel(change: ClusterChange, pod: PodFacts): string {
     case 'nodeGone':
       return 'NodeDelete';
     case 'nodeChanged':
-      return nodeUpdateLabel(change.node, change.old);
+      return nodeUpdateLabel(change.node, change.old) ?? 'NodeUpdate';
     case 'podPlaced':
       return 'AssignedPodAdd';
     case 'podGone':
@@ -48,7 +48,8 @@ export function eventLabel(change: ClusterChange, pod: PodFacts): string {
   }
 }
 
-export function nodeUpdateLabel(node: Node, old: Node): string {
+/** Undefined: nothing that matters to pods; nodes are written again and again. */
+export function nodeUpdateLabel(node: Node, old: Node): string | undefined {
   const differs = (of: (one: Node) => unknown): boolean => !jsonEqual(of(node), of(old));
   if (differs(({ status }) => status?.allocatable)) return 'NodeUpdateNodeAllocatable';
   if (differs(({ metadata }) => metadata.labels)) return 'NodeUpdateNodeLabel';
@@ -58,7 +59,7 @@ export function nodeUpdateLabel(node: Node, old: Node): string {
   if (differs(conditions)) return 'NodeUpdateNodeCondition';
   if (differs(({ metadata }) => metadata.annotations)) return 'NodeUpdateNodeAnnotation';
   if (differs(({ status }) => status?.declaredFeatures)) return 'NodeUpdateNodeDeclaredFeature';
-  return 'NodeUpdate';
+  return undefined;
 }
 
 function podUpdate({ pod, labels, tolerations }: PodFacts, old: PodFacts): string {

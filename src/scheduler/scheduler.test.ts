@@ -596,6 +596,9 @@ test('what happened is counted under the names that people watch', async () => {
   ]) {
     assert.ok(lines.includes(line), `${line}\n${metrics.format()}`);
   }
+  // A node that is written again as it was is no news.
+  world.node('n1');
+  assert.doesNotMatch(metrics.format(), /event="NodeUpdate/);
 });
 
 test('each extension point is timed', async () => {

@@ -6,4 +6,11 @@
  */
 export class AllocationError extends Error {
   override readonly name = 'AllocationError';
+  /** The search of a node took too long. */
+  readonly late: boolean;
+
+  constructor(message: string, { late = false }: { readonly late?: boolean } = {}) {
+    super(message);
+    this.late = late;
+  }
 }

@@ -135,7 +135,7 @@ export class DeviceSearch {
   #choose(want: Want, candidate: Candidate): 'chosen' | 'not free' | 'against a constraint' {
     this.#tried += 1;
     if (this.#tried > this.#choicesMax) {
-      throw new AllocationError('timed out trying to allocate devices');
+      throw new AllocationError('timed out trying to allocate devices', { late: true });
     }
     if (!this.#isFree(want, candidate)) return 'not free';
     const consumption = this.#consumed.room(candidate, want.capacity);

@@ -152,8 +152,7 @@ class ClaimFilter implements NodeFilter {
       return found.ok ? fits : rejected(found.reason, { unresolvable: true });
     } catch (error) {
       if (!(error instanceof AllocationError)) throw error;
-      const late = error.message.startsWith('timed out');
-      const message = late ? `node ${node.name}: ${error.message}` : error.message;
+      const message = error.late ? `node ${node.name}: ${error.message}` : error.message;
       return { ...rejected(message, { unresolvable: true }), fault: true };
     }
   }
