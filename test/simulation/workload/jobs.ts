@@ -11,6 +11,8 @@ import { Made, type Named } from './made.ts';
 import { type Actor, containersOf, type User } from './user.ts';
 
 const namespace = 'jobs';
+/** So many are under way when the faults begin. */
+const firstJobs = 3;
 const steps = ['create', 'create', 'create', 'suspend', 'widen', 'delete'] as const;
 /** In the name of what goes by itself. */
 const shortLived = 'ttl-job';
@@ -26,8 +28,9 @@ export class Jobs implements Actor {
     this.#jobs = new Made(user, { kind: jobs, namespace, most: 5, stem: 'job', make });
   }
 
-  begin(signal: AbortSignal): Promise<void> {
-    return this.#jobs.begin(signal);
+  async begin(signal: AbortSignal): Promise<void> {
+    await this.#jobs.begin(signal);
+    while (this.#jobs.names.length < firstJobs) await this.#jobs.create(signal);
   }
 
   async step(signal: AbortSignal): Promise<void> {
@@ -85,7 +88,7 @@ export class Jobs implements Actor {
     const suspend = user.happens(0.1);
     if (suspend) this.#suspended.add(metadata.name);
     const annotations = {
-      'hollow.coracle.dev/run-seconds': String(user.between(1, 40)),
+      'hollow.coracle.dev/run-seconds': String(user.between(1, user.choose([10, 40, 80]))),
       ...(user.happens(0.2) ? { 'hollow.coracle.dev/exit-code': '1' } : {}),
     };
     const spec = { restartPolicy: 'Never', containers: containersOf('20m') };
