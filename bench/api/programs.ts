@@ -66,7 +66,7 @@ export async function startOurs(
   `;
   const startedMs = clock.monotonic();
   // What `scripts/bootstrap.js` gives the program, too.
-  const flags = ['--max-semi-space-size=8', '--no-parallel-scavenge'];
+  const flags = ['--max-semi-space-size=4', '--no-parallel-scavenge'];
   const args = [...flags, '--input-type=module', '-e', entry, JSON.stringify(settings)];
   const processes = [spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] })];
   const target = { port, ca: ca.cert, ...client };
