@@ -110,7 +110,7 @@ const secrets = '/api/v1/namespaces/default/secrets';
 const requests = '/apis/certificates.k8s.io/v1/certificatesigningrequests';
 
 test('the controllers alone do what their flags say', { timeout: 90_000 }, async (t) => {
-  covers('WRK-010', 'WRK-115', 'WRK-120', 'AUT-056', 'AUT-057');
+  covers('WRK-010', 'WRK-115', 'WRK-120', 'AUT-056');
   superseded('WRK-002', {
     by: 'v1.26',
     now: 'all but --logtostderr, which is gone; --cloud-provider knows external alone',
@@ -209,7 +209,7 @@ async function askForCertificate(place: Place): Promise<void> {
 test('of two copies one works; when it is killed the other goes on', {
   timeout: 90_000,
 }, async (t) => {
-  covers('HA-002');
+  covers('HA-002', 'AUT-057');
   superseded('HA-019', { by: 'v1.20', now: 'the lock is a Lease of its own, not a ConfigMap' });
   await using api = await openApiPort();
   const place = new Place(api, t);
@@ -242,6 +242,14 @@ test('of two copies one works; when it is killed the other goes on', {
   const account = '/api/v1/namespaces/later/serviceaccounts/default';
   await place.until('it works', async () => (await place.read(account)).kind === 'ServiceAccount');
   assert.equal((await place.read(`${requests}/bob`)).status.certificate, undefined);
+  const authority = ['--cluster-signing-cert-file', place.file('ca.crt')];
+  authority.push('--cluster-signing-key-file', place.file('ca.key'));
+  const alone = ['--controllers=csrsigning', '--leader-elect=false', '--secure-port=0'];
+  place.start(t, 'kube-controller-manager', [...alone, ...authority]);
+  await place.until(
+    'one with an authority signs',
+    async () => (await place.read(`${requests}/bob`)).status.certificate !== undefined,
+  );
 
   const election = 'leaseDuration: 3s\n  renewDeadline: 2s\n  retryPeriod: 300ms\n';
   writeFileSync(

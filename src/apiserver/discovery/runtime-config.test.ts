@@ -90,6 +90,9 @@ test('all but one version: api/all=false,api/v1=true', async () => {
     {},
   );
   assert.equal(review.status, 404);
+  await using coreless = await openWith('api/v1=false');
+  assert.equal((await coreless.request('GET', '/api/v1/pods')).status, 404);
+  assert.equal((await coreless.request('GET', '/apis/apps/v1/deployments')).status, 200);
   await using legacy = await openWith('api/legacy=false');
   assert.equal((await legacy.request('GET', '/apis/extensions/v1beta1/ingresses')).status, 404);
   assert.equal((await legacy.request('GET', '/apis/networking.k8s.io/v1/ingresses')).status, 200);
@@ -107,6 +110,7 @@ test('a resource that is off, alone in its version', async () => {
     await status('/apis/extensions/v1beta1/namespaces/default/deployments/x/scale'),
     404,
   );
+  assert.equal(await status('/apis/extensions/v1beta1/namespaces/default/ingresses'), 404);
   assert.equal(await status('/apis/extensions/v1beta1/namespaces/default/replicasets'), 200);
   assert.equal(await status('/apis/apps/v1/namespaces/default/deployments'), 200);
   const { body } = await server.request('GET', '/apis/extensions/v1beta1');
