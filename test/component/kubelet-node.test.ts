@@ -139,7 +139,10 @@ test('the status is told as often as it was asked to, the lease has its own time
   await bench.advance(2100);
   const renewed = await bench.while(client.get(leases, at, { signal }));
   assert.notEqual(renewed.spec?.renewTime, lease.spec?.renewTime);
-  covers('POD-057');
+  superseded('POD-057', {
+    by: 'v1.14',
+    now: 'how often it is looked at; nodeStatusReportFrequency says when it is told unchanged',
+  });
 });
 
 test('where nothing is said, it is told when it changes, or every five minutes', async () => {

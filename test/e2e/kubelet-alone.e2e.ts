@@ -160,7 +160,8 @@ current-context: x
     await ok('wait', '--for=condition=Ready', 'pod/web', '--timeout=30s');
     assert.equal(await ok('logs', 'web'), 'serving\n');
     assert.equal(await ok('exec', 'web', '--', 'hostname'), 'web\n');
-    superseded('POD-016', { by: 'v1.20', now: 'the same two programs, over TLS' });
+    const local = 'the two programs still suffice; over TLS with a login, not localhost:8080';
+    superseded('POD-016', { by: 'v1.20', now: local });
   });
   const container = (): Promise<string> =>
     ok('get', 'pod', 'web', '-o', 'jsonpath={.status.containerStatuses[0].containerID}');

@@ -237,9 +237,12 @@ test('logs are turned over, and never fill the disk', { timeout }, async () => {
   covers('LOG-028');
   const { containerLogMaxBytes, containerLogMaxFiles } = defaultSettings;
   assert.deepEqual([containerLogMaxBytes, containerLogMaxFiles], [10 * mebibyte, 5]);
-  const now = 'the kubelet turns logs over: containerLogMaxSize 10Mi, containerLogMaxFiles 5';
-  for (const row of ['RUN-010', 'LOG-012']) superseded(row, { by: 'v1.24', now });
-  superseded('LOG-011', { by: 'v1.21', now: 'by the kubelet; logs shows the newest file' });
+  superseded('RUN-010', {
+    by: 'v1.24',
+    now: 'by the kubelet: containerLogMaxSize 10Mi, containerLogMaxFiles 5; components write to standard error',
+  });
+  const now = 'the kubelet turns logs over; kubectl logs still shows the newest file alone';
+  superseded('LOG-011', { by: 'v1.21', now });
   await node.delete('chatty');
 });
 
