@@ -7,7 +7,7 @@ const socketPath = '/data/agent/containerd/containerd.sock';
 const shim = '/usr/bin/containerd-shim-runc-v2 -namespace k8s.io';
 
 function facts(pid: number, startedAt: number, text: string, parent = 1): ProcessFacts {
-  return { pid, startedAt, parent, command: text.split(' ') };
+  return { pid, startedAt, parent, namespace: 'pid:[1]', command: text.split(' ') };
 }
 
 test('shims of this containerd in which nothing runs and that it has lost, and nothing else', () => {
@@ -22,6 +22,7 @@ test('shims of this containerd in which nothing runs and that it has lost, and n
     facts(70, 50, `${shim} -address ${socketPath} -id empty start`),
     facts(80, 50, `grep -id empty -address ${socketPath}`),
     facts(90, 0, ''),
+    { ...facts(95, 50, `${shim} -id within -address ${socketPath}`), namespace: 'pid:[2]' },
   ];
   const hasFolder = (id: string): boolean => id !== 'late';
   const options = { socketPath, hasFolder };

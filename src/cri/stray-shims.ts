@@ -5,7 +5,7 @@
  * in which nothing was started yet; such a shim would stay for ever. Looked for after each start,
  * twice, because one may be on its way while containerd dies. `containerd.ts` calls.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '#kit/log.ts';
 
@@ -14,6 +14,8 @@ export interface ProcessFacts {
   readonly parent: number;
   /** In ticks since the machine started. */
   readonly startedAt: number;
+  /** Of process ids: a machine within this one has its own, perhaps with the same paths. */
+  readonly namespace: string;
   readonly command: readonly string[];
 }
 
@@ -31,11 +33,12 @@ export function planStrayShims(
   if (own === undefined) return [];
   const parents = new Set(processes.map(({ parent }) => parent));
   return processes
-    .filter(({ pid, startedAt, command }) => {
+    .filter(({ pid, startedAt, namespace, command }) => {
       const id = command[command.indexOf('-id') + 1];
       // `start` and `delete` are words at the end of those that come and go by themselves.
       const isLasting = command.at(-2) === '-address' && command.at(-1) === socketPath;
       if (command[0]?.includes('containerd-shim') !== true || !isLasting) return false;
+      if (namespace !== own.namespace) return false;
       const isKnown = startedAt > own.startedAt && id !== undefined && hasFolder(id);
       return !parents.has(pid) && !isKnown;
     })
@@ -66,16 +69,18 @@ function allProcesses(): readonly ProcessFacts[] {
 }
 
 function factsOf(name: string): ProcessFacts {
-  const stat = read(`/proc/${name}/stat`);
+  const stat = orNothing(() => readFileSync(`/proc/${name}/stat`, 'utf8'));
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const [parent, startedAt] = [Number(fields[1]), Number(fields[19])];
-  const command = read(`/proc/${name}/cmdline`).split('\0').slice(0, -1);
-  return { pid: Number(name), parent, startedAt, command };
+  const line = orNothing(() => readFileSync(`/proc/${name}/cmdline`, 'utf8'));
+  const namespace = orNothing(() => readlinkSync(`/proc/${name}/ns/pid`));
+  const command = line.split('\0').slice(0, -1);
+  return { pid: Number(name), parent, startedAt, namespace, command };
 }
 
-function read(path: string): string {
+function orNothing(read: () => string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return read();
   } catch (error) {
     // A process may end between any two looks at it.
     if (error instanceof Error) return '';
