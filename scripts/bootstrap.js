@@ -23,8 +23,8 @@ const nodeMajorMin = 24;
 /**
  * Of the program's main thread. Node's own 32 MiB let so many buffers gather outside the heap that
  * whole collections became frequent, which watchers noticed, and kept 40 MiB more in memory. With
- * 8 MiB a first start, which makes the default objects, kept 48 MiB more than with 4; 2 cost a tenth
- * of all writes. To collect so little takes less time than to wake other threads for it.
+ * 8 MiB a first start, which makes the default objects, kept 48 MiB more than with 4; with 2 every
+ * write took a tenth more. To collect so little takes less time than to wake other threads for it.
  */
 const programFlags = ['--max-semi-space-size=4', '--no-parallel-scavenge'];
 
