@@ -151,11 +151,11 @@ test('https: many requests share a few connections, and what must not wait has i
 test('https: new pods that the server holds up keep nobody waiting whom they wait for', async (t) => {
   const held: ServerResponse[] = [];
   const reached = Promise.withResolvers<void>();
+  let isThere = false;
   const server = createServer(serverPair, (request, response) => {
-    if (request.url !== '/api/v1/namespaces/new/pods') {
-      response.end();
-      for (const pod of held) pod.end();
-    } else if (held.push(response) === 40) reached.resolve();
+    isThere ||= request.url === '/api/v1/namespaces/new/serviceaccounts';
+    if (held.push(response) === 32) reached.resolve();
+    if (isThere) for (const each of held) each.end();
   });
   const port = await listening(t, server);
   using transport = openHttpTransport({ server: `https://127.0.0.1:${port}`, ca: ca.cert });
@@ -167,6 +167,7 @@ test('https: new pods that the server holds up keep nobody waiting whom they wai
   };
   const pods = Array.from({ length: 40 }, () => create('pods'));
   await reached.promise;
+  assert.equal(isThere, false);
   await create('serviceaccounts');
   await Promise.all(pods);
 });

@@ -32,6 +32,8 @@ export interface HttpTransportOptions {
 interface Connector {
   /** For what ends soon: the rest waits for a connection. */
   readonly usual: Agent;
+  /** As few, for new pods alone. */
+  readonly newPods: Agent;
   readonly unlimited: Agent;
   readonly request: (options: RequestOptions) => ClientRequest;
 }
@@ -93,10 +95,13 @@ class HttpTransport implements HttpConnections {
     const common = { keepAlive: true, scheduling: 'lifo', timeout: limits.idleMs } as const;
     const few = { maxSockets: limits.connectionsMax };
     if (this.#url.protocol === 'http:') {
-      const usual = openHttpAgent({ ...common, ...few });
-      const unlimited = openHttpAgent(common);
-      this.#agents.push(usual, unlimited);
-      return { usual, unlimited, request: (options) => httpRequest(options) };
+      const agents = {
+        usual: openHttpAgent({ ...common, ...few }),
+        newPods: openHttpAgent({ ...common, ...few }),
+        unlimited: openHttpAgent(common),
+      };
+      this.#agents.push(...Object.values(agents));
+      return { ...agents, request: (options) => httpRequest(options) };
     }
     const [https, tls] = await Promise.all([import('node:https'), import('node:tls')]);
     const secure = {
@@ -106,10 +111,13 @@ class HttpTransport implements HttpConnections {
       secureContext: tls.createSecureContext({ ca, cert, key }),
       rejectUnauthorized: insecure !== true,
     };
-    const usual = new https.Agent({ ...secure, ...few });
-    const unlimited = new https.Agent(secure);
-    this.#agents.push(usual, unlimited);
-    return { usual, unlimited, request: (options) => https.request(options) };
+    const agents = {
+      usual: new https.Agent({ ...secure, ...few }),
+      newPods: new https.Agent({ ...secure, ...few }),
+      unlimited: new https.Agent(secure),
+    };
+    this.#agents.push(...Object.values(agents));
+    return { ...agents, request: (options) => https.request(options) };
   }
 
   #exchange(
@@ -124,7 +132,7 @@ class HttpTransport implements HttpConnections {
     if (request.body !== undefined) headers['content-length'] = request.body.byteLength;
     return new Promise((resolve, reject) => {
       const outgoing = connector.request({
-        agent: mayWait(request) ? connector.usual : connector.unlimited,
+        agent: connector[lineOf(request)],
         protocol,
         // The brackets of an IPv6 address belong to URLs only.
         hostname: hostname.replace(/^\[|\]$/g, ''),
@@ -159,12 +167,13 @@ class HttpTransport implements HttpConnections {
 }
 
 /**
- * Not who goes on for long, nor who would stop leading. Nor new pods: in a new namespace the server
- * holds them up until there is a service account, whose own request must not stand behind them.
+ * No line for who goes on for long, nor for who would stop leading. New pods have one of their own:
+ * in a new namespace the server holds them up until there is a service account, whose own request
+ * must not stand behind them.
  */
-function mayWait({ method, path }: PlainRequest): boolean {
-  if (method === 'POST' && /\/pods(?:\?|$)/.test(path)) return false;
-  return !/[?&](?:watch|follow)=(?:true|1)\b|\/leases\b/.test(path);
+function lineOf({ method, path }: PlainRequest): 'usual' | 'newPods' | 'unlimited' {
+  if (/[?&](?:watch|follow)=(?:true|1)\b|\/leases\b/.test(path)) return 'unlimited';
+  return method === 'POST' && /\/pods(?:\?|$)/.test(path) ? 'newPods' : 'usual';
 }
 
 /** The body of an answer. Ending it early closes the connection. */
