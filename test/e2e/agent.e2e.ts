@@ -73,7 +73,11 @@ const template = (app: string, says: string, more = ''): string => `
       containers:
       - name: main
         image: localhost/busybox:1.35
-        command: [sh, -c, 'mkdir /tmp/w; echo $0 > /tmp/w/index.html; exec httpd -f -p 8080 -h /tmp/w', ${says}]
+        command:
+        - sh
+        - -c
+        - mkdir /tmp/w; cd /tmp/w; echo $0 > index.html; hostname > name; exec httpd -f -p 8080 -h .
+        - ${says}
         ports: [{ containerPort: 8080${more} }]
         readinessProbe: { httpGet: { port: 8080 }, periodSeconds: 1 }
 ---`;
@@ -242,29 +246,49 @@ test('two nodes are one cluster', { timeout: 240_000 }, async (t) => {
     const addresses = (await cluster.kubectl(...read)).split(' ').toSorted();
     assert.equal(addresses.length, 2);
     const name = 'each.default.svc.cluster.local';
-    const answer = await cluster.kubectl('exec', 'on-server', '--', 'nslookup', name);
-    const found = [...answer.matchAll(/^Address.*?: ?(10\.42\.\S+)$/gm)].map(([, one]) => one);
-    assert.deepEqual(found.toSorted(), addresses, answer);
-    assert.equal(await ask('on-server', 'http://any'), 'here');
+    const found = async (): Promise<string> => {
+      const { stdout } = await cluster.tryKubectl('exec', 'on-server', '--', 'nslookup', name);
+      const all = [...stdout.matchAll(/^Address.*?: ?(10\.42\.\S+)$/gm)].map(([, one]) => one);
+      return all.toSorted().join(' ');
+    };
+    await until(async () => (await found()) === addresses.join(' '), {
+      what: `the name stands for ${addresses.join(' and ')}`,
+      limitMs: 20_000,
+    });
+    await until(async () => (await ask('on-server', 'http://any')) === 'here', {
+      what: 'the Service leads to one of them',
+      limitMs: 20_000,
+    });
     await cluster.kubectl('delete', 'daemonset/all', 'service/each', 'service/any');
     covers('WRK-079');
   });
   await step('a Service in front of two releases shares out by their pods', async () => {
     const applied = await cluster.kubectlWith({ input: tracks }, 'apply', '-f', '-');
     assert.equal(applied.code, 0, applied.stderr);
+    /** Up to the first question that nobody answers. */
+    const answers = async (path: string, count: number): Promise<readonly string[]> => {
+      const wget = `timeout 4 wget -qO- http://tracks.default.svc.cluster.local${path} || break`;
+      const loop = `for i in $(seq ${count}); do ${wget}; done`;
+      const { stdout } = await cluster.tryKubectl('exec', 'on-server', '--', 'sh', '-c', loop);
+      return stdout.trim().split('\n');
+    };
     const shareOf = async (stable: number): Promise<number> => {
       await cluster.kubectl('scale', 'deployment/stable', `--replicas=${stable}`);
       for (const name of ['stable', 'canary']) {
         await cluster.kubectl('rollout', 'status', `deployment/${name}`, '--timeout=40s');
       }
-      const read = ['get', 'endpoints', 'tracks', '-o', 'jsonpath={.subsets[*].addresses[*].ip}'];
-      await until(async () => (await cluster.kubectl(...read)).split(' ').length === stable + 1, {
-        what: 'all of them are behind the Service',
-        limitMs: 20_000,
-      });
-      const loop = 'for i in $(seq 200); do wget -qO- http://tracks.default.svc.cluster.local; done';
-      const said = await cluster.kubectl('exec', 'on-server', '--', 'sh', '-c', loop);
-      const lines = said.trim().split('\n');
+      const read = ['get', 'pods', '-l', 'app=tracks', '-o', 'jsonpath={.items[*].metadata.name}'];
+      // The rules of a node follow a moment after its pods.
+      await until(
+        async () => {
+          const all = await answers('/name', 60);
+          const there = new Set((await cluster.kubectl(...read)).split(' '));
+          const others = new Set(all).symmetricDifference(there);
+          return all.length === 60 && there.size === stable + 1 && others.size === 0;
+        },
+        { what: 'all of them are behind the Service, and no others', limitMs: 30_000 },
+      );
+      const lines = await answers('/', 200);
       assert.equal(lines.length, 200);
       return lines.filter((line) => line === 'canary').length / 200;
     };
