@@ -122,6 +122,21 @@ test('flow control is kept: what is mandatory always, suggestions while nobody w
   assert.equal((await server.request('GET', `${flow}/flowschemas/old`)).status, 404);
 });
 
+test('flow control is kept while somebody changes it all the time', async () => {
+  await using server = await openWithDefaults();
+  const patch = (name: string, matchingPrecedence: number) =>
+    server.request('PATCH', `${flow}/flowschemas/${name}`, { spec: { matchingPrecedence } });
+  const spec = { priorityLevelConfiguration: { name: 'system' }, matchingPrecedence: 500 };
+  await server.request('POST', `${flow}/flowschemas`, { metadata: { name: 'mine' }, spec });
+  await patch('catch-all', 9000);
+  for (let round = 0; round < 7; round++) {
+    await patch('mine', 501 + round);
+    await server.clock.advance(10_000);
+  }
+  const { body } = await server.request('GET', `${flow}/flowschemas/catch-all`);
+  assert.equal(body.spec.matchingPrecedence, 10_000);
+});
+
 test('the shares of the exempt level are for people to say, and nothing else of it', async () => {
   await using server = await openWithDefaults();
   const exempt = `${flow}/prioritylevelconfigurations/exempt`;

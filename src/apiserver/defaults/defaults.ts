@@ -54,11 +54,13 @@ export async function runDefaults(
   });
   for (;;) {
     await persist(() => ensureFlow(parts, pause));
+    const againMs = clock.monotonic() + flowIntervalMs;
     for (;;) {
       wake = Promise.withResolvers();
       await persist(() => judgeSchemas(parts, pause));
       const rest = new AbortController();
-      const minute = clock.sleep(flowIntervalMs, {
+      // However often there is something to judge meanwhile.
+      const minute = clock.sleep(Math.max(0, againMs - clock.monotonic()), {
         signal: AbortSignal.any([signal, rest.signal]),
       });
       const isChanged = await Promise.race([
