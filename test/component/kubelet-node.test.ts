@@ -4,7 +4,9 @@
  * containers in memory and time moved by hand.
  */
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { systemClock } from '#kit/clock.ts';
 import { defaultSettings } from '#kubelet';
@@ -390,6 +392,45 @@ test('dead containers are looked for every minute, and only ours', async () => {
     [0, 1, -1],
   );
   covers('POD-142', 'POD-143');
+});
+
+test('one that ended is kept with its logs, until its pod is evicted', async () => {
+  await using bench = await KubeletBench.open();
+  const { runtime, memory } = bench;
+  const volumes = [{ name: 'scratch', emptyDir: {} }];
+  const containers = [bench.container({ volumeMounts: [{ name: 'scratch', mountPath: '/s' }] })];
+  await bench.create('greedy', { containers, volumes });
+  await bench.untilReady('greedy');
+  const { uid, namespace, name } = (await bench.get('greedy')).metadata;
+  const logs = join(bench.dataDir, 'agent/pod-logs', `${namespace}_${name}_${uid}`);
+  const scratch = join(bench.dataDir, 'agent/kubelet/pods', uid ?? '');
+  for (let restart = 1; restart <= 3; restart++) {
+    runtime.exit('web', 1);
+    await bench.until('greedy', (one) => one.restartCount === restart && one.ready);
+  }
+  await bench.advance(61_000);
+  const all = async () =>
+    (await runtime.listContainers({})).map((one) => `${one.metadata?.attempt} ${one.state}`);
+  assert.deepEqual(await all(), ['2 CONTAINER_EXITED', '3 CONTAINER_RUNNING']);
+  assert.ok(existsSync(logs) && existsSync(scratch));
+  runtime.memoryUse.set('web', gibibyte);
+  memory.available = 50 * mebibyte;
+  await bench.advance(11_000);
+  memory.available = 4 * gibibyte;
+  const evicted = await bench.get('greedy');
+  assert.equal(evicted.status?.reason, 'Evicted');
+  assert.deepEqual(await all(), []);
+  assert.equal(runtime.sandboxCount, 0);
+  assert.ok(!existsSync(logs) && !existsSync(scratch), 'nothing of it is left on the disk');
+  covers('POD-139');
+  // How it ended is still told, by this kubelet and by the next.
+  await bench.advance(61_000);
+  await bench.stop();
+  bench.start();
+  await bench.advance(11_000);
+  const { status } = await bench.get('greedy');
+  assert.deepEqual(status?.containerStatuses, evicted.status?.containerStatuses);
+  assert.deepEqual([status?.phase, status?.reason], ['Failed', 'Evicted']);
 });
 
 test('containers are looked at every minute, images every five', async () => {

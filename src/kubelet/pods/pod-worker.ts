@@ -412,14 +412,24 @@ export class PodWorker {
     this.#probes.stop();
     await this.#parts.devices().unprepare(this.#uid, { signal });
     const isDeleted = this.#pod.metadata.deletionTimestamp !== undefined;
-    if (!isDeleted && !this.#isGone && !this.#isRetired) return false;
+    const isKept = !isDeleted && !this.#isGone && !this.#isRetired;
+    // What was evicted is to leave its room on the disk as well; of others one may read the end.
+    if (isKept && !isEvicted(this.#pod)) return false;
     // Whoever waits for the object to go may count on its volumes being gone.
     await this.#parts.volumes.remove(this.#pod, { signal });
+    if (isKept) {
+      await this.#freeRoom(facts, signal);
+      return false;
+    }
     if (!this.#isGone) {
       await this.#parts.statuses.settled(this.#uid);
       if (!this.#isRetired) await this.#deleteObject(signal);
     }
-    await this.#removeTraces(facts, signal);
+    await this.#freeRoom(facts, signal);
+    const { machine, node, statuses, images } = this.#parts;
+    machine.cgroups.remove(podCgroupPath(node.cgroupRoot, this.#pod));
+    images.release(this.#uid);
+    statuses.forget(this.#uid);
     return true;
   }
 
@@ -434,8 +444,8 @@ export class PodWorker {
     }
   }
 
-  async #removeTraces({ runtime: facts }: PodFacts, signal: AbortSignal): Promise<void> {
-    const { runtime, machine, node, paths, statuses, images, owners } = this.#parts;
+  async #freeRoom({ runtime: facts }: PodFacts, signal: AbortSignal): Promise<void> {
+    const { runtime, paths, owners } = this.#parts;
     for (const { id } of facts.sandboxes) {
       await runtime.removePodSandbox(id, { signal }).catch((error: unknown) => {
         if (!isGrpcCode(error, 'NOT_FOUND')) throw error;
@@ -443,9 +453,6 @@ export class PodWorker {
     }
     for (const { id } of [...facts.sandboxes, ...facts.containers]) owners.delete(id);
     rmSync(podPaths(paths, this.#pod).logs, { recursive: true, force: true });
-    machine.cgroups.remove(podCgroupPath(node.cgroupRoot, this.#pod));
-    images.release(this.#uid);
-    statuses.forget(this.#uid);
   }
 
   /** For the node's server: the container of this name that runs or ran last. */
@@ -468,6 +475,11 @@ function makesOnly(action: Action): boolean {
 
 function isOver({ status }: Pod): boolean {
   return status?.phase === 'Succeeded' || status?.phase === 'Failed';
+}
+
+/** Or pushed aside by one that the node needs. */
+function isEvicted({ status }: Pod): boolean {
+  return status?.phase === 'Failed' && /^(Evicted|Preempting)$/.test(status?.reason ?? '');
 }
 
 /** Written by others, and needed to find the pod's claims. */

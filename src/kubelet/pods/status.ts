@@ -172,8 +172,10 @@ function withoutContainer(
   const wasMade = known?.containerID !== undefined && known.containerID !== '';
   const end = known?.state?.terminated ?? (wasMade ? unknownEnd : known?.lastState?.terminated);
   const isEphemeral = ephemeralContainersOf(facts.pod).includes(container);
+  const { spec, status } = facts.pod;
+  const isOver = status?.phase === 'Succeeded' || status?.phase === 'Failed';
   const isLast =
-    facts.ending !== undefined || isEphemeral || facts.pod.spec?.restartPolicy === 'Never';
+    isOver || facts.ending !== undefined || isEphemeral || spec?.restartPolicy === 'Never';
   if (wasMade && !isEphemeral && facts.ending === undefined && isRestartingAll(facts)) {
     return removedForRestart(container, known);
   }
