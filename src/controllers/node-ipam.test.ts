@@ -11,7 +11,8 @@ test('each node gets the first block that is free, and keeps it', () => {
   assert.equal(blocks.give('a'), '10.42.0.0/24');
   assert.equal(blocks.give('c'), '10.42.3.0/24');
   assert.equal(blocks.give('d'), undefined);
-  blocks.release('old');
+  assert.equal(blocks.release('d'), false);
+  assert.equal(blocks.release('old'), true);
   assert.equal(blocks.give('d'), '10.42.1.0/24');
 });
 

@@ -75,9 +75,10 @@ export class NodeBlocks {
     this.#holders.set(block, (this.#holders.get(block) ?? 0) + 1);
   }
 
-  release(node: string): void {
+  /** Whether it had one. */
+  release(node: string): boolean {
     const block = this.#byNode.get(node);
-    if (block === undefined) return;
+    if (block === undefined) return false;
     this.#byNode.delete(node);
     const left = (this.#holders.get(block) ?? 1) - 1;
     if (left > 0) this.#holders.set(block, left);
@@ -85,6 +86,7 @@ export class NodeBlocks {
     const base = parseCIDR(block)?.base ?? this.#base;
     const index = (base - this.#base) / this.#blockSize;
     if (left === 0) this.#firstFree = Math.min(this.#firstFree, index);
+    return true;
   }
 }
 
@@ -110,7 +112,7 @@ export function openNodeIpamController(
     onAdd: see,
     onUpdate: see,
     onDelete: ({ metadata }) => {
-      blocks.release(metadata.name ?? '');
+      if (!blocks.release(metadata.name ?? '')) return;
       figures.count('node_ipam_controller_cidrset_cidrs_releases_total', range);
     },
   });

@@ -217,7 +217,8 @@ test('nodes that are given up, and the pods that go with them', async (t) => {
 test('Jobs, their pods, and what deletes them', async (t) => {
   const world = await openWorld(t);
   const { client, signal } = world;
-  await world.addNode('n1');
+  await world.addNode('n1', '');
+  assert.equal(figure(world, 'node_collector_zone_size{zone=""}'), 1);
   const job = (name: string, spec: object) => ({
     apiVersion: 'batch/v1',
     kind: 'Job',

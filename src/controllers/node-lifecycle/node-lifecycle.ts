@@ -266,9 +266,10 @@ function heartbeats(node: Node): readonly (string | undefined)[] | undefined {
 
 function zoneOf(node: Node): string {
   const { labels = {} } = node.metadata;
-  const { 'topology.kubernetes.io/region': region = '' } = labels;
+  const { 'topology.kubernetes.io/region': region = '', 'topology.kubernetes.io/zone': zone = '' } =
+    labels;
   // As upstream writes it in its figures, zero byte and all.
-  return `${region}:\0:${labels['topology.kubernetes.io/zone'] ?? ''}`;
+  return region === '' && zone === '' ? '' : `${region}:\0:${zone}`;
 }
 
 function isAllDown(zones: ReadonlyMap<string, Zone>): boolean {
