@@ -16,6 +16,8 @@ import { type JoinToken, tokenSecret } from './join-token.ts';
 /** What every node of a cluster has to know. */
 export interface ClusterFacts {
   readonly clusterCIDR: string;
+  /** Of IPv6, where pods have addresses of both families. */
+  readonly secondClusterCIDR?: string | undefined;
   readonly serviceCIDR: string;
   readonly clusterDNS: string;
   readonly clusterDomain: string;
@@ -42,7 +44,7 @@ export async function publishCluster(
     const kubeconfig = publicKubeconfig(options.server, options.caCert);
     const info = configMap(clusterInfo, { kubeconfig });
     await ensureObject(deps.client, configMaps, info, signal);
-    const config = configMap(clusterConfig, { ...options.facts });
+    const config = configMap(clusterConfig, formatFacts(options.facts));
     await ensureObject(deps.client, configMaps, config, signal);
   };
   await insist(deps, 'what nodes need to join', write, signal);
@@ -58,12 +60,21 @@ export async function readClusterFacts(
     if (value !== undefined) return value;
     throw new Error(`ConfigMap ${clusterConfig.namespace}/${clusterConfig.name} has no ${key}`);
   };
+  const { secondClusterCIDR } = data;
   return {
+    ...(secondClusterCIDR === undefined ? {} : { secondClusterCIDR }),
     clusterCIDR: text('clusterCIDR'),
     serviceCIDR: text('serviceCIDR'),
     clusterDNS: text('clusterDNS'),
     clusterDomain: text('clusterDomain'),
   };
+}
+
+function formatFacts({
+  secondClusterCIDR,
+  ...facts
+}: ClusterFacts): Readonly<Record<string, string>> {
+  return secondClusterCIDR === undefined ? facts : { ...facts, secondClusterCIDR };
 }
 
 function configMap(

@@ -146,7 +146,10 @@ function addClusterFlags(command: Command, args: readonly string[]): Command {
     .option('--nodes <n>', 'number of hollow nodes (default 1)')
     .option('--node-name <name>', 'name of the node (default: host name)')
     .option('--node-ip <address>', 'address of the node (default: first of this machine)')
-    .option('--cluster-cidr <range>', 'addresses of pods (default 10.42.0.0/16)')
+    .option(
+      '--cluster-cidr <range>',
+      'addresses of pods, one of IPv6 after a comma (default 10.42.0.0/16)',
+    )
     .option(
       '--service-cidr <range>',
       'addresses of Services, one of IPv6 after a comma (default 10.43.0.0/16)',

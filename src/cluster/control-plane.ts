@@ -32,7 +32,7 @@ import { ControlFigures, runControl } from './control.ts';
 import type { Encryption } from './encryption/encryption-file.ts';
 import { plainTransformer } from './encryption/plain.ts';
 import type { JoinToken } from './join-token.ts';
-import { type ClusterState, nthAddress } from './state.ts';
+import { type ClusterState, clusterRangesText, nthAddress } from './state.ts';
 import { removeUnreadable, storedValue } from './stored-values.ts';
 
 /** How often certificates are looked at while the cluster runs. */
@@ -261,9 +261,9 @@ function spawnStoreWork(
 
 function controlOptions(options: ControlPlaneOptions) {
   const { config, state, certificates, nodeIP, token } = options;
-  const { clusterCIDR, serviceCIDR, clusterDNS, clusterDomain } = state;
+  const { clusterCIDR, secondClusterCIDR, serviceCIDR, clusterDNS, clusterDomain } = state;
   return {
-    clusterCIDR,
+    clusterCIDR: clusterRangesText(state),
     rootCA: certificates.ca.cert,
     issuer: certificates.ca,
     leaderElect: config.leaderElect,
@@ -271,7 +271,7 @@ function controlOptions(options: ControlPlaneOptions) {
     joining: {
       server: `https://${nodeIP}:${state.apiPort}`,
       token,
-      facts: { clusterCIDR, serviceCIDR, clusterDNS, clusterDomain },
+      facts: { clusterCIDR, secondClusterCIDR, serviceCIDR, clusterDNS, clusterDomain },
     },
     hollowNodes: config.node === 'hollow' ? config.nodes : 0,
     logLevel: config.logLevel,

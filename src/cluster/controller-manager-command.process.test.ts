@@ -313,6 +313,10 @@ test('flags that cannot be used are refused in upstream’s words', (t) => {
     { allocateNodeCidrs: true, clusterCidr: '10.0.0.0/16', nodeCidrMaskSize: '12' },
     /mask size \/12 does not fit into 10\.0\.0\.0\/16/,
   );
+  const both = { allocateNodeCidrs: true as const, clusterCidr: '10.0.0.0/16,fd42::/48' };
+  refuse({ ...both, nodeCidrMaskSize: '26' }, /not allowed with dual-stack clusters/);
+  refuse({ ...both, nodeCidrMaskSizeIpv6: '80' }, /the node CIDR size is too big/);
+  refuse({ ...both, clusterCidr: '10.0.0.0/16,10.1.0.0/16' }, /one of each family/);
   refuse({ clusterSigningKeyFile: kubeconfig }, /cannot specify key without cert/);
   refuse(
     {

@@ -11,7 +11,7 @@ import {
   defaultSettings,
   isEnabled,
 } from '#controllers';
-import { parseCIDR } from '#kit/ip.ts';
+import { parseNetwork, widths } from '#kit/ip-network.ts';
 import type { Level } from '#kit/log.ts';
 import type { KeyPair } from '#kit/x509.ts';
 import { parseYaml } from '#kit/yaml.ts';
@@ -152,6 +152,10 @@ function readControllers(values: FlagValues): ControllersSettings {
       values.number('node-cidr-mask-size') ??
       values.number('node-cidr-mask-size-ipv4') ??
       before.nodeMaskSize,
+    nodeMaskSize6:
+      values.number('node-cidr-mask-size') ??
+      values.number('node-cidr-mask-size-ipv6') ??
+      before.nodeMaskSize6,
     serviceCIDR: serviceRange === '' ? undefined : serviceRange,
   };
 }
@@ -282,15 +286,37 @@ function readIssuers(values: FlagValues): ControllersSettings['issuers'] {
   return Object.fromEntries(issuers);
 }
 
+/** As upstream: no more than 65,536 blocks of IPv6. */
+const blocksBitsMax = 16;
+
 function readClusterCIDR(values: FlagValues): string {
   const text = values.text('cluster-cidr') ?? '';
-  const range = parseCIDR(text);
-  if (range === undefined)
-    throw new ConfigError(`invalid CIDR address: ${text}: one IPv4 range is needed`);
-  const mask =
-    values.number('node-cidr-mask-size') ?? values.number('node-cidr-mask-size-ipv4') ?? 24;
-  if (mask < Number(text.split('/')[1]) || mask > 32) {
-    throw new ConfigError(`node CIDR mask size /${mask} does not fit into ${text}`);
+  const ranges = text.split(',').map((range) => {
+    const network = parseNetwork(range);
+    if (network !== undefined) return { text: range, ...network };
+    throw new ConfigError(`invalid CIDR address: ${range}: a range of IPv4 or IPv6 is needed`);
+  });
+  const single = values.number('node-cidr-mask-size');
+  if (ranges.length > 1) {
+    const isPair = ranges.length === 2 && ranges[0]?.family !== ranges[1]?.family;
+    if (!isPair) {
+      throw new ConfigError(`--cluster-cidr ${text}: two ranges are to be one of each family`);
+    }
+    if (single !== undefined) {
+      throw new ConfigError(
+        'usage of --node-cidr-mask-size is not allowed with dual-stack clusters',
+      );
+    }
+  }
+  for (const { text: range, family, bits } of ranges) {
+    const own = values.number(`node-cidr-mask-size-${family.toLowerCase()}`);
+    const mask = single ?? own ?? { IPv4: 24, IPv6: 64 }[family];
+    if (mask < bits || mask > widths[family]) {
+      throw new ConfigError(`node CIDR mask size /${mask} does not fit into ${range}`);
+    }
+    if (family === 'IPv6' && mask - bits > blocksBitsMax) {
+      throw new ConfigError('New CIDR set failed; the node CIDR size is too big');
+    }
   }
   return text;
 }

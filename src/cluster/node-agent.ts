@@ -20,11 +20,14 @@ import { runKubelet } from '#kubelet';
 import { runPodNetwork } from '#network';
 import { runServiceProxy } from '#proxy';
 import { nodes } from '#resources/kinds.ts';
+import type { Node } from '#resources/types/core-v1.ts';
 import { tellDnsPort } from './cluster-dns.ts';
 import { readRegistries, registryOptions } from './image-source-files.ts';
 import { readNodeKubelet } from './node-kubelet-config.ts';
 import type { NodeCommand, NodeReport, NodeSettings, Renewal } from './node-process.ts';
 import { runNodeRoutes } from './node-routes.ts';
+import { secondAddressBeside } from './second-address.ts';
+import { clusterRangesText } from './state.ts';
 import { stopAllPods } from './stop-pods.ts';
 
 interface Deps {
@@ -112,9 +115,10 @@ async function runComponents(
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  const { settings, renewals, containerd, runtime, network, signal } = options;
-  const { state, nodeIP, dataDir } = settings;
+  const { renewals, containerd, runtime, network, signal } = options;
   const { clock, log } = deps;
+  const settings = withRoutedFamilies(options.settings, log);
+  const { state, nodeIP, dataDir } = settings;
   const random = systemRandom();
   const transport = openHttpTransport({
     server: settings.server,
@@ -132,39 +136,14 @@ async function runComponents(
   scope.spawn(async () => {
     report({ ready: 'images', detail: `${await imagesLoaded} loaded` });
   });
-  const podCIDR = Promise.withResolvers<string>();
-  const ownNode = informers.of(nodes, { fieldSelector: `metadata.name=${state.nodeName}` });
-  ownNode.addHandler({
-    onAdd: (node) => node.spec?.podCIDR && podCIDR.resolve(node.spec.podCIDR),
-    onUpdate: (node) => node.spec?.podCIDR && podCIDR.resolve(node.spec.podCIDR),
-  });
   scope.spawn((ending) => containerd.supervise({ signal: ending }));
-  const networkEnded = runPodNetwork(deps, {
-    dataDir,
-    clusterId: state.id,
-    podCIDR: podCIDR.promise,
-    nodeIP,
-    clusterCIDR: state.clusterCIDR,
-    signal: network.signal,
-    onReady: () => report({ ready: 'network', detail: state.clusterCIDR }),
-  });
-  networkEnded.catch((error: unknown) => scope.abort(error));
-  scope.spawn((ending) =>
-    runNodeRoutes(
-      { informers, log: log.child({ component: 'routes' }) },
-      {
-        nodeName: state.nodeName,
-        podCIDR: podCIDR.promise,
-        clusterCIDR: state.clusterCIDR,
-        signal: ending,
-      },
-    ),
-  );
+  spawnPodNetwork(scope, { ...deps, informers }, { settings, signal: network.signal });
   const kubelet = await readNodeKubelet(settings.kubeletConfig);
   if (kubelet.unused.length > 0) {
     log.warn('fields of the kubelet that are not acted on', { fields: kubelet.unused });
   }
-  const common = { nodeName: state.nodeName, nodeIP, clusterId: state.id, dataDir };
+  const secondNodeIP = state.secondClusterCIDR && secondAddressBeside(nodeIP);
+  const common = { nodeName: state.nodeName, nodeIP, secondNodeIP, clusterId: state.id, dataDir };
   spawnServices(scope, { ...deps, client, informers }, settings);
   scope.spawn((ending) =>
     runKubelet(
@@ -197,6 +176,59 @@ async function runComponents(
   await scope.join();
 }
 
+/** A kernel without IPv6 has a node whose pods have IPv4 alone. */
+function withRoutedFamilies(settings: NodeSettings, log: Logger): NodeSettings {
+  const { state } = settings;
+  if (state.secondClusterCIDR === undefined || existsSync('/proc/sys/net/ipv6')) return settings;
+  log.warn('this kernel has no IPv6: pods have addresses of IPv4 alone');
+  return { ...settings, state: { ...state, secondClusterCIDR: undefined } };
+}
+
+/** Addresses of pods and the ways to them, those of other nodes included. */
+function spawnPodNetwork(
+  scope: Scope,
+  parts: Deps & { readonly informers: Informers },
+  options: { readonly settings: NodeSettings; readonly signal: AbortSignal },
+): void {
+  const { informers, log } = parts;
+  const { settings, signal } = options;
+  const { state, nodeIP, dataDir } = settings;
+  const { secondClusterCIDR } = state;
+  const podCIDR = Promise.withResolvers<string>();
+  const secondPodCIDR = Promise.withResolvers<string | undefined>();
+  const ownNode = informers.of(nodes, { fieldSelector: `metadata.name=${state.nodeName}` });
+  const look = ({ spec }: Node): void => {
+    if (!spec?.podCIDR) return;
+    podCIDR.resolve(spec.podCIDR);
+    secondPodCIDR.resolve(spec.podCIDRs?.find((range) => range.includes(':')));
+  };
+  ownNode.addHandler({ onAdd: look, onUpdate: look });
+  const second = secondClusterCIDR && {
+    ...{ clusterCIDR: secondClusterCIDR, podCIDR: secondPodCIDR.promise },
+  };
+  const networkEnded = runPodNetwork(parts, {
+    dataDir,
+    clusterId: state.id,
+    podCIDR: podCIDR.promise,
+    nodeIP,
+    clusterCIDR: state.clusterCIDR,
+    second: second || undefined,
+    signal,
+    onReady: () => report({ ready: 'network', detail: clusterRangesText(state) }),
+  });
+  networkEnded.catch((error: unknown) => scope.abort(error));
+  const ranges = [{ podCIDR: podCIDR.promise, clusterCIDR: state.clusterCIDR }, second];
+  for (const range of ranges) {
+    if (!range) continue;
+    scope.spawn((ending) =>
+      runNodeRoutes(
+        { informers, log: log.child({ component: 'routes' }) },
+        { nodeName: state.nodeName, ...range, signal: ending },
+      ),
+    );
+  }
+}
+
 /** What makes Services work, and names of them. */
 function spawnServices(
   scope: Scope,
@@ -205,18 +237,15 @@ function spawnServices(
 ): void {
   const { informers, clock, log } = parts;
   const { nodeName } = state;
-  scope.spawn((ending) =>
-    runServiceProxy(
-      { informers, clock, log: log.child({ component: 'proxy' }) },
-      {
-        nodeName,
-        clusterId: state.id,
-        clusterCIDR: state.clusterCIDR,
-        onReady: () => report({ ready: 'proxy', detail: 'nftables' }),
-        signal: ending,
-      },
-    ),
-  );
+  const proxy = (clusterCIDR: string, onReady?: () => void): void =>
+    scope.spawn((signal) =>
+      runServiceProxy(
+        { informers, clock, log: log.child({ component: 'proxy' }) },
+        { nodeName, clusterId: state.id, clusterCIDR, onReady, signal },
+      ),
+    );
+  proxy(state.clusterCIDR, () => report({ ready: 'proxy', detail: 'nftables' }));
+  if (state.secondClusterCIDR !== undefined) proxy(state.secondClusterCIDR);
   scope.spawn((ending) =>
     runDNS(
       { informers, clock, log: log.child({ component: 'dns' }) },
@@ -225,6 +254,7 @@ function spawnServices(
         port: state.dnsPort,
         clusterDomain: state.clusterDomain,
         clusterCIDR: state.clusterCIDR,
+        secondClusterCIDR: state.secondClusterCIDR,
         onReady: ({ port }) => {
           report({ ready: 'dns', detail: `${state.clusterDNS}:53` });
           scope.spawn((signal) => tellDnsPort(parts, { nodeName, port, signal }));

@@ -37,6 +37,8 @@ export interface ClusterState {
   readonly controllersPort?: number | undefined;
   readonly schedulerPort?: number | undefined;
   readonly clusterCIDR: string;
+  /** Of IPv6: pods have an address of each. */
+  readonly secondClusterCIDR?: string | undefined;
   readonly serviceCIDR: string;
   /** Of IPv6: Services can have an address of each. */
   readonly secondServiceCIDR?: string | undefined;
@@ -107,7 +109,7 @@ export async function openState(
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
   const kept = readState(config.dataDir);
   if (kept !== undefined) {
-    refuseChange('--cluster-cidr', config.clusterCIDR, kept.clusterCIDR);
+    refuseChange('--cluster-cidr', config.clusterCIDR, clusterRangesText(kept));
     const second = keptOrAdded(config, kept);
     if (second !== kept.secondServiceCIDR) {
       writeState(config.dataDir, { ...kept, secondServiceCIDR: second });
@@ -166,6 +168,32 @@ function keptOrAdded(config: ClusterConfig, kept: ClusterState): string | undefi
   return secondServiceCIDR;
 }
 
+/** `10.42.0.0/16` or `10.42.0.0/16,fd42::/48`: a node gets a /24 of the one, a /64 of the other. */
+export function clusterRanges(
+  text: string,
+): Pick<ClusterState, 'clusterCIDR' | 'secondClusterCIDR'> {
+  const [first = '', second, ...rest] = text.split(',');
+  const refuse = (why: string): never => {
+    throw new Error(`--cluster-cidr ${text}: ${why}`);
+  };
+  if (parseNetwork(first)?.family !== 'IPv4') refuse('the first range has to be one of IPv4');
+  if (second === undefined) return { clusterCIDR: first };
+  const network = parseNetwork(second);
+  if (network?.family !== 'IPv6' || network.bits < 48 || network.bits > 64) {
+    refuse('the second range has to be one of IPv6, with a prefix of 48 to 64 bits');
+  }
+  if (rest.length > 0) refuse('there can be two ranges at most');
+  return { clusterCIDR: first, secondClusterCIDR: second };
+}
+
+/** As `--cluster-cidr` has it. */
+export function clusterRangesText({
+  clusterCIDR,
+  secondClusterCIDR,
+}: Pick<ClusterState, 'clusterCIDR' | 'secondClusterCIDR'>): string {
+  return secondClusterCIDR === undefined ? clusterCIDR : `${clusterCIDR},${secondClusterCIDR}`;
+}
+
 /** `10.43.0.0/16` or `10.43.0.0/16,fd00:43::/112`: what nodes route comes first. */
 export function serviceRanges(
   text: string,
@@ -215,7 +243,7 @@ async function decideState(
     dnsPort: ports[1] ?? 10053,
     controllersPort: ports[2] ?? 10257,
     schedulerPort: ports[3] ?? 10259,
-    clusterCIDR: config.clusterCIDR ?? pair.clusterCIDR,
+    ...clusterRanges(config.clusterCIDR ?? pair.clusterCIDR),
     ...ranges,
     clusterDNS: nthAddress(serviceCIDR, 10),
     clusterDomain: 'cluster.local',

@@ -26,8 +26,9 @@ export async function removeMachineTraces(
   options: { readonly endProcesses: boolean } = { endProcesses: false },
 ): Promise<void> {
   const { signal } = new AbortController();
-  const { id: clusterId, clusterCIDR } = state;
-  await removePodNetwork(deps, { dataDir, clusterId, clusterCIDR, signal });
+  const { id: clusterId, clusterCIDR, secondClusterCIDR } = state;
+  const ranges = { clusterCIDR, secondClusterCIDR };
+  await removePodNetwork(deps, { dataDir, clusterId, ...ranges, signal });
   for (let attempt = 0; attempt < limits.attempts; attempt++) {
     const traces = await findTraces(state.id, dataDir, { signal });
     const rest = options.endProcesses ? traces : { ...traces, processes: [] };

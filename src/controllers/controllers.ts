@@ -120,8 +120,8 @@ const openers: Readonly<Record<string, Opener>> = {
     openRootCAController(deps, { rootCA }),
   'node-ipam-controller': ({ deps, clusterCIDR, settings }) => {
     if (clusterCIDR === undefined) return undefined;
-    const { nodeMaskSize: maskSize, serviceCIDR } = settings;
-    return openNodeIpamController(deps, { clusterCIDR, maskSize, serviceCIDR });
+    const { nodeMaskSize: maskSize, nodeMaskSize6: maskSize6, serviceCIDR } = settings;
+    return openNodeIpamController(deps, { clusterCIDR, maskSize, maskSize6, serviceCIDR });
   },
   'node-lifecycle-controller': ({ deps, settings }) =>
     openNodeLifecycleController(deps, settings.health),

@@ -1,10 +1,10 @@
 /**
  * Gives each node a block of the cluster's pod addresses (`spec.podCIDR`), a /24 if not told
- * otherwise. The first free one in order; a node keeps what it has. What was given and is not in
- * the cache yet counts as taken.
+ * otherwise, and a /64 of IPv6 in a cluster of both families (`spec.podCIDRs`). The first free one
+ * in order; a node keeps what it has. What was given and is not in the cache yet counts as taken.
  */
 
-import { formatIPv4, parseCIDR, rangeSize } from '#kit/ip.ts';
+import { addressAt, type Network, parseNetwork, widths } from '#kit/ip-network.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import { nodes as nodeKind } from '#resources/kinds.ts';
 import type { Node } from '#resources/types/core-v1.ts';
@@ -12,6 +12,9 @@ import { ignoreNotFound } from './api-failure.ts';
 import type { Controller, ControllerDeps } from './controller.ts';
 import type { Figures } from './figures.ts';
 import { type NodePatches, nodeWorkers } from './node-patches.ts';
+
+/** Bits of the network part of a block, where nobody says. */
+const maskSizes = { IPv4: 24, IPv6: 64 } as const;
 
 interface BlockOptions {
   /** Bits of the network part of a block. */
@@ -22,33 +25,41 @@ interface BlockOptions {
 /** Which node has which block. Giving one costs the same however many there are. */
 export class NodeBlocks {
   readonly #maskSize: number;
-  readonly #blockSize: number;
-  readonly #base: number;
+  readonly #blockSize: bigint;
+  readonly #range: Network | undefined;
   readonly #count: number;
   readonly #byNode = new Map<string, string>();
   readonly #holders = new Map<string, number>();
   /** Below it all blocks are taken. */
   #firstFree = 0;
 
-  constructor(clusterCIDR: string, { maskSize = 24, serviceCIDR }: BlockOptions = {}) {
-    const range = parseCIDR(clusterCIDR);
-    this.#maskSize = maskSize;
-    this.#blockSize = 2 ** (32 - maskSize);
-    this.#base = range?.base ?? 0;
-    this.#count = range === undefined ? 0 : Math.floor(rangeSize(range) / this.#blockSize);
-    const services = serviceCIDR === undefined ? undefined : parseCIDR(serviceCIDR);
-    if (services !== undefined) this.#occupy(services.base, rangeSize(services));
+  constructor(clusterCIDR: string, { maskSize, serviceCIDR }: BlockOptions = {}) {
+    const range = parseNetwork(clusterCIDR);
+    const family = range?.family ?? 'IPv4';
+    this.#maskSize = maskSize ?? maskSizes[family];
+    this.#blockSize = 1n << BigInt(widths[family] - this.#maskSize);
+    this.#range = range;
+    this.#count = range === undefined ? 0 : Number(range.size / this.#blockSize);
+    const services = serviceCIDR === undefined ? undefined : parseNetwork(serviceCIDR);
+    if (services?.family === family) this.#occupy(services);
   }
 
   /** Addresses that stand for Services are no node's. */
-  #occupy(base: number, size: number): void {
-    const first = Math.max(0, Math.floor((base - this.#base) / this.#blockSize));
-    const end = Math.min(this.#count, Math.ceil((base + size - this.#base) / this.#blockSize));
+  #occupy({ base, size }: Network): void {
+    const first = Math.max(0, this.#indexOf(base));
+    const end = Math.min(this.#count, this.#indexOf(base + size - 1n) + 1);
     for (let index = first; index < end; index++) this.#holders.set(this.#blockAt(index), 1);
   }
 
   #blockAt(index: number): string {
-    return `${formatIPv4(this.#base + index * this.#blockSize)}/${this.#maskSize}`;
+    if (this.#range === undefined) return '';
+    return `${addressAt(this.#range, BigInt(index) * this.#blockSize)}/${this.#maskSize}`;
+  }
+
+  /** Negative for what lies before the range. */
+  #indexOf(address: bigint): number {
+    const distance = address - (this.#range?.base ?? 0n);
+    return distance < 0n ? -1 : Number(distance / this.#blockSize);
   }
 
   get counts(): { readonly total: number; readonly given: number } {
@@ -83,37 +94,72 @@ export class NodeBlocks {
     const left = (this.#holders.get(block) ?? 1) - 1;
     if (left > 0) this.#holders.set(block, left);
     else this.#holders.delete(block);
-    const base = parseCIDR(block)?.base ?? this.#base;
-    const index = (base - this.#base) / this.#blockSize;
-    if (left === 0) this.#firstFree = Math.min(this.#firstFree, index);
+    const index = this.#indexOf(parseNetwork(block)?.base ?? 0n);
+    if (left === 0 && index >= 0) this.#firstFree = Math.min(this.#firstFree, index);
     return true;
   }
 }
 
+/** The blocks of one family. */
+interface FamilyBlocks {
+  readonly range: string;
+  readonly blocks: NodeBlocks;
+}
+
+export interface NodeIpamOptions {
+  /** One range, or one of each family with a comma between: `10.42.0.0/16,fd42::/48`. */
+  readonly clusterCIDR: string;
+  /** Of IPv4. */
+  readonly maskSize?: number | undefined;
+  readonly maskSize6?: number | undefined;
+  /** One range or two. */
+  readonly serviceCIDR?: string | undefined;
+}
+
+function openBlocks(options: NodeIpamOptions): readonly FamilyBlocks[] {
+  const services = options.serviceCIDR?.split(',') ?? [];
+  return options.clusterCIDR.split(',').map((range) => {
+    const isSecond = range.includes(':');
+    const maskSize = isSecond ? options.maskSize6 : options.maskSize;
+    const serviceCIDR = services.find((each) => each.includes(':') === isSecond);
+    return { range, blocks: new NodeBlocks(range, { maskSize, serviceCIDR }) };
+  });
+}
+
 export function openNodeIpamController(
   deps: ControllerDeps & { readonly nodePatches: NodePatches },
-  options: BlockOptions & { readonly clusterCIDR: string },
+  options: NodeIpamOptions,
 ): Controller {
   const queue = new WorkQueue(deps);
   const recorder = deps.recorderFor('cidrAllocator');
   const nodes = deps.informers.of(nodeKind);
-  const blocks = new NodeBlocks(options.clusterCIDR, options);
+  const all = openBlocks(options);
   const { figures } = deps;
-  const range = [options.clusterCIDR];
-  const used = (): number => blocks.counts.given / blocks.counts.total;
-  figures.gauge('node_ipam_controller_cidrset_usage_cidrs', () => [[range, used()]]);
-  figures.gauge('node_ipam_controller_cirdset_max_cidrs', () => [[range, blocks.counts.total]]);
+  figures.gauge('node_ipam_controller_cidrset_usage_cidrs', () =>
+    all.map(({ range, blocks }) => [[range], blocks.counts.given / blocks.counts.total]),
+  );
+  figures.gauge('node_ipam_controller_cirdset_max_cidrs', () =>
+    all.map(({ range, blocks }) => [[range], blocks.counts.total]),
+  );
   const see = ({ metadata, spec }: Node): void => {
     const { name = '' } = metadata;
-    if (spec?.podCIDR === undefined) queue.add(name);
-    else blocks.hold(name, spec.podCIDR);
+    if (spec?.podCIDR === undefined) {
+      queue.add(name);
+      return;
+    }
+    for (const podCIDR of spec.podCIDRs ?? [spec.podCIDR]) {
+      const isSecond = podCIDR.includes(':');
+      all.find(({ range }) => range.includes(':') === isSecond)?.blocks.hold(name, podCIDR);
+    }
   };
   nodes.addHandler({
     onAdd: see,
     onUpdate: see,
     onDelete: ({ metadata }) => {
-      if (!blocks.release(metadata.name ?? '')) return;
-      figures.count('node_ipam_controller_cidrset_cidrs_releases_total', range);
+      for (const { range, blocks } of all) {
+        if (!blocks.release(metadata.name ?? '')) continue;
+        figures.count('node_ipam_controller_cidrset_cidrs_releases_total', [range]);
+      }
     },
   });
   return {
@@ -124,15 +170,19 @@ export function openNodeIpamController(
     reconcile: async (name, { signal }) => {
       const node = nodes.get(name);
       if (node === undefined || node.spec?.podCIDR !== undefined) return;
-      const { given } = blocks.counts;
-      const podCIDR = blocks.give(name);
-      if (podCIDR === undefined) {
-        const message = `Node ${name} status is now: CIDRNotAvailable`;
-        recorder.record(node, { type: 'Normal', reason: 'CIDRNotAvailable', message });
-        throw new Error(`no block of ${options.clusterCIDR} is left for node ${name}`);
+      const podCIDRs: string[] = [];
+      for (const { range, blocks } of all) {
+        const { given } = blocks.counts;
+        const podCIDR = blocks.give(name);
+        if (podCIDR === undefined) {
+          const message = `Node ${name} status is now: CIDRNotAvailable`;
+          recorder.record(node, { type: 'Normal', reason: 'CIDRNotAvailable', message });
+          throw new Error(`no block of ${range} is left for node ${name}`);
+        }
+        if (blocks.counts.given > given) noteBlock(figures, [range]);
+        podCIDRs.push(podCIDR);
       }
-      if (blocks.counts.given > given) noteBlock(figures, range);
-      const patch = { spec: { podCIDR, podCIDRs: [podCIDR] } };
+      const patch = { spec: { podCIDR: podCIDRs[0] ?? '', podCIDRs } };
       await deps.nodePatches.patch(name, patch, { signal }).catch(ignoreNotFound);
     },
   };

@@ -39,6 +39,8 @@ export interface ControllersSettings {
   readonly mirroredPerSubset: number;
   /** Bits of the network part of each node's addresses. */
   readonly nodeMaskSize: number;
+  /** The same of IPv6. */
+  readonly nodeMaskSize6: number;
   /** Addresses of Services, as `10.43.0.0/16`: no node gets any of them. */
   readonly serviceCIDR: string | undefined;
 }
@@ -65,6 +67,7 @@ export const defaultSettings: ControllersSettings = {
   endpointsPerSlice: sliceLimits.endpointsPerSlice,
   mirroredPerSubset: mirrorLimits.addressesPerSubset,
   nodeMaskSize: 24,
+  nodeMaskSize6: 64,
   serviceCIDR: undefined,
 };
 

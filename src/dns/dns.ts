@@ -14,6 +14,7 @@ import { networkInterfaces } from 'node:os';
 import type { Informer, Informers } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import { contains } from '#kit/ip.ts';
+import { networkHas } from '#kit/ip-network.ts';
 import type { Logger } from '#kit/log.ts';
 import { type Random, systemRandom } from '#kit/random.ts';
 import { endpointSlices, namespaces, nodes, services } from '#resources/kinds.ts';
@@ -50,6 +51,8 @@ export interface DnsOptions {
   readonly clusterDomain: string;
   /** Pods are served; so are this machine itself and the other nodes, in whose name pods ask. */
   readonly clusterCIDR: string;
+  /** Of IPv6, in a cluster of both families. */
+  readonly secondClusterCIDR?: string | undefined;
   /** Name servers for all other names; those of this machine when absent. */
   readonly upstreams?: readonly Upstream[] | undefined;
   readonly signal: AbortSignal;
@@ -62,11 +65,12 @@ export type { Upstream };
 /** Answers from the moment the API has been read until the signal aborts. */
 export async function runDNS(deps: DnsDeps, options: DnsOptions): Promise<void> {
   const { clock, log } = deps;
-  const { address, clusterCIDR, signal } = options;
+  const { address, clusterCIDR, secondClusterCIDR: second, signal } = options;
   const source = new InformerSource(deps.informers);
   const zone: Zone = {
     domain: options.clusterDomain.toLowerCase(),
-    isPodAddress: (candidate) => contains(clusterCIDR, candidate),
+    isPodAddress: (candidate) =>
+      contains(clusterCIDR, candidate) || (second !== undefined && networkHas(second, candidate)),
   };
   const upstreams = (options.upstreams ?? machineUpstreams()).filter(
     (upstream) => upstream.port !== options.port || upstream.address !== address,

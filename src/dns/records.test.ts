@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { contains } from '#kit/ip.ts';
+import { formatAddress, networkHas } from '#kit/ip-network.ts';
 import type { Service, ServiceSpec } from '#resources/types/core-v1.ts';
 import type { Endpoint, EndpointSlice } from '#resources/types/discovery-v1.ts';
 import { covers } from '#test/covers.ts';
@@ -10,7 +11,8 @@ import { codes, type Record, types } from './wire.ts';
 
 const zone = {
   domain: 'cluster.local',
-  isPodAddress: (address: string) => contains('10.42.0.0/16', address),
+  isPodAddress: (address: string) =>
+    contains('10.42.0.0/16', address) || networkHas('fd42::/48', address),
 };
 
 function service(name: string, spec: ServiceSpec): Service {
@@ -35,6 +37,8 @@ const all = [
   service('db', { clusterIP: 'None', ports: http }),
   service('shy', { clusterIP: 'None', publishNotReadyAddresses: true }),
   service('nobody', { clusterIP: 'None' }),
+  service('both', { clusterIP: '10.43.0.9', clusterIPs: ['10.43.0.9', 'fd43::9'], ports: http }),
+  service('pair', { clusterIP: 'None', ports: http }),
   service('outside', { type: 'ExternalName', externalName: 'Example.ORG.' }),
 ];
 const slices = [
@@ -46,6 +50,11 @@ const slices = [
   ]),
   slice('shy', [{ addresses: ['10.42.0.8'], conditions: { ready: false } }]),
   slice('nobody', []),
+  slice('pair', [{ addresses: ['10.42.0.9'], hostname: 'pair-0' }]),
+  {
+    ...slice('pair', [{ addresses: ['fd42::9'], hostname: 'pair-0' }, { addresses: ['fd42::a'] }]),
+    addressType: 'IPv6',
+  },
 ];
 
 const source: RecordSource = {
@@ -54,7 +63,8 @@ const source: RecordSource = {
   slices: (namespace, name) =>
     slices.filter(({ metadata }) => metadata.namespace === namespace && metadata.name === name),
   hasNamespace: (name) => name === 'default' || name === 'kube-system',
-  serviceByAddress: (address) => all.find(({ spec }) => spec?.clusterIP === address),
+  serviceByAddress: (address) =>
+    all.find(({ spec }) => (spec?.clusterIPs ?? [spec?.clusterIP]).includes(address)),
   slicesByAddress: (address) =>
     slices.filter(({ endpoints }) => endpoints?.some(({ addresses }) => addresses[0] === address)),
 };
@@ -84,13 +94,43 @@ function content(record: Record): string {
     case 'TXT':
       return record.text;
     case 'AAAA':
-      return record.bytes.join(':');
+      return sixth(record.bytes);
     case 'SOA':
       return record.server;
     default:
       return record.target;
   }
 }
+
+function sixth(bytes: Uint8Array): string {
+  const value = BigInt(`0x${Buffer.from(bytes).toString('hex')}`);
+  return formatAddress({ family: 'IPv6', value });
+}
+
+test('addresses of both families are records of their own type', () => {
+  assert.deepEqual(said(`both.default.${domain}`), ['10.43.0.9']);
+  assert.deepEqual(said(`both.default.${domain}`, 'AAAA'), ['fd43::9']);
+  assert.deepEqual(said(`pair.default.${domain}`), ['10.42.0.9']);
+  assert.deepEqual(said(`pair.default.${domain}`, 'AAAA'), ['fd42::9', 'fd42::a']);
+  assert.deepEqual(said(`pair-0.pair.default.${domain}`, 'AAAA'), ['fd42::9']);
+  assert.deepEqual(said(`fd42--a.pair.default.${domain}`, 'AAAA'), ['fd42::a']);
+  assert.deepEqual(said('fd42--7.default.pod.cluster.local', 'AAAA'), ['fd42::7']);
+  assert.equal(said('fd42--7.default.pod.cluster.local'), 'nothing');
+  assert.deepEqual(said(`_http._tcp.both.default.${domain}`, 'SRV'), [
+    `0 100 80 both.default.${domain}`,
+  ]);
+  const found = ask(`_http._tcp.both.default.${domain}`, 'SRV');
+  const beside = found.kind === 'found' ? found.additional : [];
+  assert.deepEqual(beside.map(content), ['10.43.0.9', 'fd43::9']);
+  const zeros = '0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0';
+  const reverse = (last: string, range: string) =>
+    said(`${last}.0.${zeros}.${range}.d.f.ip6.arpa`, 'PTR');
+  assert.deepEqual(reverse('9', '3.4'), [`both.default.${domain}`]);
+  assert.deepEqual(reverse('a', '2.4'), [`fd42--a.pair.default.${domain}`]);
+  assert.equal(reverse('f', '2.4'), 'missing', 'a pod address without a name');
+  assert.equal(reverse('f', '7.4'), 'foreign');
+  assert.equal(said('d.f.ip6.arpa', 'PTR'), 'foreign');
+});
 
 test('a service has its cluster address; without one, those of its ready endpoints', () => {
   assert.deepEqual(said(`web.default.${domain}`), ['10.43.0.7']);

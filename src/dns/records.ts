@@ -11,9 +11,11 @@
  * A name that exists without such a record is answered with nothing (NOERROR), a name that does not
  * exist with NXDOMAIN: resolvers that also ask for IPv6 depend on the difference.
  *
- * Behaviour: kubernetes.io, "DNS for Services and Pods". Next in the walk: `server.ts`.
+ * Addresses of IPv6 are AAAA records of the same names. Behaviour: kubernetes.io, "DNS for Services
+ * and Pods". Next in the walk: `server.ts`.
  */
-import { parseIPv4 } from '#kit/ip.ts';
+import { isIPv6 } from 'node:net';
+import { formatAddress, parseAddress } from '#kit/ip-network.ts';
 import type { Service } from '#resources/types/core-v1.ts';
 import type { Endpoint, EndpointSlice } from '#resources/types/discovery-v1.ts';
 import { codes, type Question, type Record, type RecordData, types } from './wire.ts';
@@ -56,7 +58,7 @@ export function lookUp(question: Question, zone: Zone, source: RecordSource): Lo
     const labels = name.slice(0, -zone.domain.length - 1).split('.');
     return lookUpLabels(question, labels, zone, source);
   }
-  if (name.endsWith('.in-addr.arpa')) return lookUpAddress(question, zone, source);
+  if (/\.(in-addr|ip6)\.arpa$/.test(name)) return lookUpAddress(question, zone, source);
   return { kind: 'foreign' };
 }
 
@@ -93,7 +95,7 @@ function lookUpLabels(
   if (root === 'pod') {
     const address = rest.length === 0 ? dashedAddress(name) : undefined;
     if (address === undefined || !source.hasNamespace(namespace)) return missing;
-    return found(question, [{ type: 'A', address }]);
+    return found(question, [addressData(address)]);
   }
   const service = source.service(namespace, name);
   if (service === undefined) return missing;
@@ -131,9 +133,8 @@ function lookUpInService(question: Question, rest: readonly string[], facts: Ser
 }
 
 function lookUpAddress(question: Question, zone: Zone, source: RecordSource): Lookup {
-  const reversed = question.name.slice(0, -'.in-addr.arpa'.length).split('.');
-  const address = reversed.toReversed().join('.');
-  if (reversed.length !== 4 || parseIPv4(address) === undefined) return { kind: 'foreign' };
+  const address = reversedAddress(question.name);
+  if (address === undefined) return { kind: 'foreign' };
   const service = source.serviceByAddress(address);
   if (service !== undefined) {
     return found(question, [{ type: 'PTR', target: serviceName(service, zone) }]);
@@ -157,6 +158,17 @@ function lookUpAddress(question: Question, zone: Zone, source: RecordSource): Lo
   return zone.isPodAddress(address) ? missing : { kind: 'foreign' };
 }
 
+/** `7.0.43.10.in-addr.arpa` → `10.43.0.7`; below ip6.arpa each label is one of 32 digits. */
+function reversedAddress(name: string): string | undefined {
+  const labels = name.split('.').toReversed().slice(2);
+  const isFirst = name.endsWith('.in-addr.arpa');
+  if (labels.length !== (isFirst ? 4 : 32)) return undefined;
+  if (!isFirst && !labels.every((label) => /^[0-9a-f]$/.test(label))) return undefined;
+  const text = isFirst ? labels.join('.') : labels.join('').replace(/.{4}(?=.)/g, '$&:');
+  const address = parseAddress(text);
+  return address === undefined ? undefined : formatAddress(address);
+}
+
 interface PortName {
   readonly port: string;
   readonly protocol: string;
@@ -177,7 +189,7 @@ class ServiceNames {
 
   constructor(service: Service, slices: readonly EndpointSlice[], zone: Zone) {
     this.#service = service;
-    this.#slices = slices.filter(({ addressType }) => addressType === 'IPv4');
+    this.#slices = slices.filter(({ addressType }) => /^IPv[46]$/.test(addressType));
     this.#zone = zone;
     this.isHeadless = service.spec?.clusterIP === 'None';
   }
@@ -230,7 +242,7 @@ class ServiceNames {
   #clusterAddresses(): readonly string[] {
     const { clusterIP = '', clusterIPs = [] } = this.#service.spec ?? {};
     const all = clusterIPs.length > 0 ? clusterIPs : [clusterIP];
-    return all.filter((address) => parseIPv4(address) !== undefined);
+    return all.filter((address) => parseAddress(address) !== undefined);
   }
 
   #readyEndpoints(): readonly { readonly slice: EndpointSlice; readonly endpoint: Endpoint }[] {
@@ -254,9 +266,13 @@ function found(question: Question, data: readonly RecordData[]): Lookup {
 }
 
 function foundServices(question: Question, records: readonly ServiceRecord[]): Lookup {
-  const weight = Math.max(1, Math.floor(100 / Math.max(1, records.length)));
+  // The addresses of both families are behind one name.
+  const unique = [
+    ...new Map(records.map((each) => [`${each.target} ${each.port}`, each])).values(),
+  ];
+  const weight = Math.max(1, Math.floor(100 / Math.max(1, unique.length)));
   if (question.type !== types.SRV && question.type !== types.ANY) return found(question, []);
-  const answers = records.map(
+  const answers = unique.map(
     ({ port, target }): Record => ({
       ...{ name: question.name, ttl: recordTtl },
       ...{ type: 'SRV', priority: 0, weight, port, target },
@@ -265,13 +281,15 @@ function foundServices(question: Question, records: readonly ServiceRecord[]): L
   const targets = new Map(records.map((record) => [`${record.target} ${record.address}`, record]));
   const additional = Array.from(
     targets.values(),
-    ({ target, address }): Record => ({ name: target, ttl: recordTtl, type: 'A', address }),
+    ({ target, address }): Record => ({ name: target, ttl: recordTtl, ...addressData(address) }),
   );
   return { kind: 'found', code: codes.ok, answers, additional };
 }
 
 function addressData(address: string): RecordData {
-  return { type: 'A', address };
+  if (!isIPv6(address)) return { type: 'A', address };
+  const { value } = parseAddress(address) ?? { value: 0n };
+  return { type: 'AAAA', bytes: Buffer.from(value.toString(16).padStart(32, '0'), 'hex') };
 }
 
 function serviceName({ metadata }: Service, zone: Zone): string {
@@ -279,10 +297,11 @@ function serviceName({ metadata }: Service, zone: Zone): string {
 }
 
 function hostOf({ hostname, addresses }: Endpoint): string {
-  return hostname ?? (addresses[0] ?? '').replaceAll('.', '-');
+  return hostname ?? (addresses[0] ?? '').replaceAll('.', '-').replaceAll(':', '-');
 }
 
 function dashedAddress(label: string): string | undefined {
-  const address = label.replaceAll('-', '.');
-  return parseIPv4(address) === undefined ? undefined : address;
+  const candidates = ['.', ':'].map((mark) => parseAddress(label.replaceAll('-', mark)));
+  const address = candidates.find((candidate) => candidate !== undefined);
+  return address === undefined ? undefined : formatAddress(address);
 }

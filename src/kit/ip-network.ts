@@ -96,6 +96,19 @@ export function parseNetwork(text: string): Network | undefined {
   return { family: parsed.family, base: parsed.value - (parsed.value % size), bits, size };
 }
 
+/** Its address with this number, the first being 0: `10.42.0.0/24` and 7 → `10.42.0.7`. */
+export function addressAt({ family, base }: Network, index: bigint): string {
+  return formatAddress({ family, value: base + index });
+}
+
+/** Whether they have addresses in common; false where one is none or they are of two families. */
+export function networksOverlap(one: string, other: string): boolean {
+  const a = parseNetwork(one);
+  const b = parseNetwork(other);
+  if (a === undefined || b === undefined || a.family !== b.family) return false;
+  return a.base < b.base + b.size && b.base < a.base + a.size;
+}
+
 /** Whether the network has the address; false where one of them is none. */
 export function networkHas(network: string, address: string): boolean {
   const within = parseNetwork(network);

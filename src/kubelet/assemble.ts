@@ -64,7 +64,8 @@ export function assemble(
   const settings = options.settings ?? defaultSettings;
   const capacity = nodeCapacity(facts, options.maxPods ?? maxPodsDefault, settings);
   const amounts = nodeAllocatable(capacity, settings);
-  const hostIPs = [options.nodeIP];
+  const { nodeIP, secondNodeIP } = options;
+  const hostIPs = secondNodeIP === undefined ? [nodeIP] : [nodeIP, secondNodeIP];
   const allocatable = (): Readonly<Record<string, string>> => amounts;
   const { nodeName, labels = {} } = options;
   const ownNode = informers.of(nodes, { fieldSelector: `metadata.name=${nodeName}` });

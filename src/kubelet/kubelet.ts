@@ -63,6 +63,8 @@ export interface KubeletDeps {
 export interface KubeletOptions {
   readonly nodeName: string;
   readonly nodeIP: string;
+  /** Of IPv6, in a cluster of both families. */
+  readonly secondNodeIP?: string | undefined;
   readonly dataDir: string;
   /** Part of the names of cgroups. */
   readonly clusterId: string;
@@ -341,7 +343,7 @@ class Kubelet {
   }
 
   #register(evictor: Evictor): NodeRegistration {
-    const { nodeName, nodeIP, port, dataDir, labels, podCIDR } = this.#options;
+    const { nodeName, port, dataDir, labels, podCIDR } = this.#options;
     return new NodeRegistration(
       {
         ...this.#parts,
@@ -350,7 +352,7 @@ class Kubelet {
       },
       {
         nodeName,
-        nodeIPs: [nodeIP],
+        nodeIPs: this.#parts.node.hostIPs,
         port,
         dataDir,
         maxPods: this.#options.maxPods ?? maxPodsDefault,

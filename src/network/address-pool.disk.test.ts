@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { AddressPool } from './address-pool.ts';
+import { AddressPool, secondAddressOf } from './address-pool.ts';
 
 function folderOf(t: TestContext): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'coracle-pool-'));
@@ -52,4 +52,12 @@ test('addresses outside of a new range stay with their pods', (t) => {
   assert.equal(moved.addressOf('a'), '10.42.0.1');
   assert.equal(moved.allocate('b'), '10.42.5.1');
   assert.throws(() => new AddressPool({ folder, podCIDR: 'nonsense' }), /cannot have addresses/);
+});
+
+test('the second address has the number of the first, in its own range', () => {
+  const ranges = { podCIDR: '10.42.3.0/24', secondPodCIDR: 'fd42:0:0:3::/64' };
+  assert.equal(secondAddressOf('10.42.3.7', ranges), 'fd42:0:0:3::7');
+  assert.equal(secondAddressOf('10.42.3.254', ranges), 'fd42:0:0:3::fe');
+  assert.equal(secondAddressOf('10.42.4.7', ranges), undefined, 'of an earlier range');
+  assert.equal(secondAddressOf('10.42.2.7', ranges), undefined);
 });

@@ -9,6 +9,24 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { formatIPv4, parseCIDR, parseIPv4, rangeSize } from '#kit/ip.ts';
+import { addressAt, parseNetwork } from '#kit/ip-network.ts';
+
+/**
+ * The address of IPv6 that goes with a pod's: the one with the same number in its own range, so
+ * that nobody has to remember it. With 10.42.0.0/24 and fd42::/64, 10.42.0.7 has fd42::7. Undefined
+ * for addresses outside of the range: such a pod is from before the node had this one.
+ */
+export function secondAddressOf(
+  address: string,
+  ranges: { readonly podCIDR: string; readonly secondPodCIDR: string },
+): string | undefined {
+  const first = parseNetwork(ranges.podCIDR);
+  const second = parseNetwork(ranges.secondPodCIDR);
+  if (first === undefined || second === undefined) return undefined;
+  const index = BigInt(parseIPv4(address) ?? -1) - first.base;
+  if (index < 0n || index >= first.size || index >= second.size) return undefined;
+  return addressAt(second, index);
+}
 
 export class AddressPool {
   readonly #folder: string;

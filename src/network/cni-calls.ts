@@ -26,6 +26,8 @@ const toolTimeoutMs = 10_000;
 interface Options {
   readonly clusterId: string;
   readonly mtu: number;
+  /** The pod's address of IPv6, by that of IPv4; absent where the cluster has none. */
+  readonly secondAddressOf?: ((address: string) => string | undefined) | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -66,11 +68,17 @@ export class LinkCalls implements CniCalls {
       const hostName = this.#hostName(call.containerId);
       const address = this.#pool.addressOf(call.containerId);
       if (address === undefined) throw new Error('the pod has no address of this node');
-      const route = await this.#ip(['-o', 'route', 'show', `${address}/32`, 'dev', hostName]);
-      if (route.code !== 0 || route.stdout === '') {
-        throw new Error(`no route to ${address} through ${hostName}`);
-      }
+      await this.#checkRoute(`${address}/32`, hostName);
+      const second = this.#options.secondAddressOf?.(address);
+      if (second !== undefined) await this.#checkRoute(`${second}/128`, hostName);
     });
+  }
+
+  async #checkRoute(to: string, hostName: string): Promise<void> {
+    const family = to.includes(':') ? '-6' : '-4';
+    const route = await this.#ip([family, '-o', 'route', 'show', to, 'dev', hostName]);
+    if (route.code === 0 && route.stdout !== '') return;
+    throw new Error(`no route to ${to.split('/')[0]} through ${hostName}`);
   }
 
   async #add(call: CniCall, kernel: Kernel): Promise<CniResult> {
@@ -84,16 +92,17 @@ export class LinkCalls implements CniCalls {
     if (address === undefined) throw new Error('every pod address of this node is in use');
     const hostName = this.#hostName(containerId);
     const { mtu } = this.#options;
-    const link: PodLink = { hostName, podName: interfaceName, address, mtu };
+    const secondAddress = this.#options.secondAddressOf?.(address);
+    const link: PodLink = { hostName, podName: interfaceName, address, secondAddress, mtu };
     try {
       await this.#make(link, kernel);
-      await this.#hostPorts.add(containerId, { address, ports: call.ports });
+      await this.#hostPorts.add(containerId, { address, secondAddress, ports: call.ports });
     } catch (error) {
       await this.#undo(containerId);
       throw error;
     }
-    this.#log.debug('pod connected', { pod: call.pod, address, link: hostName });
-    return { hostName, address };
+    this.#log.debug('pod connected', { pod: call.pod, address, secondAddress, link: hostName });
+    return { hostName, address, secondAddress };
   }
 
   async #make(link: PodLink, kernel: Kernel): Promise<void> {

@@ -50,6 +50,19 @@ test('ADD is answered in the version of the configuration', async () => {
   assert.match(old, /"cniVersion":"0\.4\.0".*"version":"4"/);
 });
 
+test('a pod of both families has two addresses and two ways out', async () => {
+  const add: CniCalls['add'] = async () => {
+    return { hostName: 'cx7k2mabc', address: '10.42.0.7', secondAddress: 'fd42::7' };
+  };
+  const [, text = ''] = (await ask({ add }, variables, '{"cniVersion":"0.4.0"}')).split('\n');
+  const { ips, routes } = JSON.parse(text);
+  assert.deepEqual(ips, [
+    { version: '4', address: '10.42.0.7/32', interface: 1 },
+    { version: '6', address: 'fd42::7/128', interface: 1 },
+  ]);
+  assert.deepEqual(routes, [{ dst: '0.0.0.0/0' }, { dst: '::/0' }]);
+});
+
 test('ports of the node come with the configuration, as far as they are ports', async () => {
   const seen: CniCall[] = [];
   const add: CniCalls['add'] = async (call) => {

@@ -27,6 +27,8 @@ export interface CniCall {
 export interface CniResult {
   readonly hostName: string;
   readonly address: string;
+  /** Of IPv6, where the cluster has both families. */
+  readonly secondAddress?: string | undefined;
 }
 
 export interface CniCalls {
@@ -161,15 +163,20 @@ function callFrom(variables: ReadonlyMap<string, string>, ports: readonly PortMa
 
 function formatResult(call: CniCall, result: CniResult, version: string): object {
   // Before 1.0.0 each address named its family.
-  const family = version.startsWith('0.') ? { version: '4' } : {};
+  const family = (name: string) => (version.startsWith('0.') ? { version: name } : {});
+  const { address, secondAddress } = result;
+  const second =
+    secondAddress === undefined
+      ? []
+      : [{ ...family('6'), address: `${secondAddress}/128`, interface: 1 }];
   return {
     cniVersion: version,
     interfaces: [
       { name: result.hostName },
       { name: call.interfaceName, sandbox: call.namespacePath },
     ],
-    ips: [{ ...family, address: `${result.address}/32`, interface: 1 }],
-    routes: [{ dst: '0.0.0.0/0' }],
+    ips: [{ ...family('4'), address: `${address}/32`, interface: 1 }, ...second],
+    routes: [{ dst: '0.0.0.0/0' }, ...second.map(() => ({ dst: '::/0' }))],
     dns: {},
   };
 }

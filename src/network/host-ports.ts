@@ -8,12 +8,14 @@
  */
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { parseIPv4 } from '#kit/ip.ts';
+import { type Family, parseAddress } from '#kit/ip-network.ts';
 import type { Logger } from '#kit/log.ts';
 import { mustRun, runCommand } from '#kit/run-command.ts';
 
 const toolTimeoutMs = 10_000;
 const protocols: ReadonlySet<string> = new Set(['tcp', 'udp', 'sctp']);
+/** Every address of the node, of its family or (without a word) of both. */
+const unspecified: ReadonlySet<string> = new Set(['', '0.0.0.0', '::']);
 
 /** As CNI's `runtimeConfig.portMappings` says it. */
 export interface PortMapping {
@@ -26,6 +28,8 @@ export interface PortMapping {
 
 export interface MappedPod {
   readonly address: string;
+  /** Of IPv6, where the cluster has both families. */
+  readonly secondAddress?: string | undefined;
   readonly ports: readonly PortMapping[];
 }
 
@@ -33,6 +37,7 @@ export class HostPorts {
   readonly #log: Logger;
   readonly #folder: string;
   readonly #tableName: string;
+  readonly #families: readonly Family[];
   readonly #signal: AbortSignal;
   readonly #pods = new Map<string, MappedPod>();
   #loading: Promise<void> = Promise.resolve();
@@ -42,12 +47,15 @@ export class HostPorts {
     options: {
       readonly folder: string;
       readonly tableName: string;
+      /** Of which there is a table. */
+      readonly families: readonly Family[];
       readonly signal: AbortSignal;
     },
   ) {
     this.#log = log;
     this.#folder = options.folder;
     this.#tableName = options.tableName;
+    this.#families = options.families;
     this.#signal = options.signal;
     mkdirSync(this.#folder, { recursive: true });
   }
@@ -87,7 +95,9 @@ export class HostPorts {
   #load(changed: readonly MappedPod[]): Promise<void> {
     const mine = this.#loading.then(async () => {
       const file = path.join(path.dirname(this.#folder), 'host-ports.nft');
-      writeFileSync(file, formatHostPorts(this.#tableName, [...this.#pods.values()]));
+      const pods = [...this.#pods.values()];
+      const texts = this.#families.map((each) => formatHostPorts(this.#tableName, pods, each));
+      writeFileSync(file, texts.join(''));
       const options = { signal: this.#signal, timeoutMs: toolTimeoutMs };
       await mustRun('nft', ['-f', file], options);
       await this.#forgetFlows(changed);
@@ -101,37 +111,49 @@ export class HostPorts {
     const options = { signal: this.#signal, timeoutMs: toolTimeoutMs };
     for (const { protocol, hostPort } of changed.flatMap(({ ports }) => ports)) {
       if (protocol.toLowerCase() !== 'udp') continue;
-      const args = ['-D', '-p', 'udp', '--orig-port-dst', String(hostPort)];
-      const { code, stderr } = await runCommand('conntrack', args, options);
-      // 1: there was no such flow.
-      if (code > 1) this.#log.warn('old flows of a host port may go astray', { hostPort, stderr });
+      for (const family of this.#families) {
+        const args = ['-D', '-f', family.toLowerCase(), '-p', 'udp'];
+        const all = [...args, '--orig-port-dst', String(hostPort)];
+        const { code, stderr } = await runCommand('conntrack', all, options);
+        // 1: there was no such flow.
+        if (code > 1)
+          this.#log.warn('old flows of a host port may go astray', { hostPort, stderr });
+      }
     }
   }
 }
 
-/** For `nft -f`: both maps as they are to be. */
-export function formatHostPorts(tableName: string, pods: readonly MappedPod[]): string {
+/** For `nft -f`: both maps of a family as they are to be. */
+export function formatHostPorts(
+  tableName: string,
+  pods: readonly MappedPod[],
+  family: Family = 'IPv4',
+): string {
   const everywhere = new Map<string, string>();
   const single = new Map<string, string>();
   const own = new Set<string>();
-  for (const { address, ports } of pods) {
-    for (const { protocol, hostIP, hostPort, containerPort } of ports) {
+  for (const pod of pods) {
+    const address = family === 'IPv4' ? pod.address : pod.secondAddress;
+    if (address === undefined) continue;
+    for (const { protocol, hostIP, hostPort, containerPort } of pod.ports) {
       const name = protocol.toLowerCase();
-      if (!protocols.has(name) || (hostIP !== '' && parseIPv4(hostIP) === undefined)) continue;
+      if (!protocols.has(name)) continue;
+      if (hostIP !== '' && parseAddress(hostIP)?.family !== family) continue;
       const to = `${address} . ${containerPort}`;
       own.add(`${address} . ${address}`);
-      if (hostIP === '' || hostIP === '0.0.0.0') everywhere.set(`${name} . ${hostPort}`, to);
+      if (unspecified.has(hostIP)) everywhere.set(`${name} . ${hostPort}`, to);
       else single.set(`${hostIP} . ${name} . ${hostPort}`, to);
     }
   }
+  const table = `${family === 'IPv4' ? 'ip' : 'ip6'} ${tableName}`;
   const lines = [
-    `flush map ip ${tableName} host-ports`,
-    `flush map ip ${tableName} host-ports-of`,
-    `flush set ip ${tableName} own-ports`,
+    `flush map ${table} host-ports`,
+    `flush map ${table} host-ports-of`,
+    `flush set ${table} own-ports`,
   ];
   const add = (name: string, elements: readonly string[]): void => {
     if (elements.length === 0) return;
-    lines.push(`add element ip ${tableName} ${name} { ${elements.join(', ')} }`);
+    lines.push(`add element ${table} ${name} { ${elements.join(', ')} }`);
   };
   const pair = ([from, to]: readonly [string, string]): string => `${from} : ${to}`;
   add('host-ports', [...everywhere].map(pair));

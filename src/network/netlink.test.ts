@@ -35,6 +35,29 @@ test('on the node: the pair, the end that stays, the way to the pod', () => {
   assert.deepEqual(route.blanks, [{ at: route.bytes.length - 4, with: link.hostName }]);
 });
 
+test('of both families: another address, whose owner and whose gateway are known for good', () => {
+  const both = { ...link, secondAddress: 'fd42::7' };
+  const [pair, , , neighbour, route, ...more] = nodeMessages(both);
+  assert.ok(pair !== undefined && neighbour !== undefined && route !== undefined);
+  assert.equal(more.length, 0);
+  const hardware = Buffer.from([0x0a, 0x58, 10, 42, 0, 7]).toString('latin1');
+  assert.equal(pair.bytes.toString('latin1').split(hardware).length, 2, 'of the end in the pod');
+  assert.deepEqual(pair.blanks, [{ at: pair.bytes.length - 4, with: '/' }]);
+  const address = 'fd420000 00000000 00000000 00000007';
+  const known = '0a000200 0a580a2a 00070000';
+  assert.equal(wordsOf(neighbour), `0a000000 00000000 80000000 14000100 ${address} ${known}`);
+  assert.equal(wordsOf(route), `0a800000 fe03fd01 00000000 14000100 ${address} 08000400 00000000`);
+  const words = podMessages(both).slice(6).map(wordsOf);
+  const gateway = 'fe800000 00000000 00000000 00000001';
+  const ours = '0a000200 eeeeeeee eeee0000';
+  assert.deepEqual(words, [
+    // 82: for good, and without asking whether somebody else has it.
+    `0a808200 00000000 14000200 ${address} 14000100 ${address}`,
+    `0a000000 00000000 80000000 14000100 ${gateway} ${ours}`,
+    `0a000000 fe030001 00000000 14000500 ${gateway} 08000400 00000000`,
+  ]);
+});
+
 test('in the pod: its address, and everything to a neighbour that is known for good', () => {
   const messages = podMessages(link);
   assert.deepEqual(

@@ -6,7 +6,8 @@
  * knows (an open namespace, a link's index) are left open and named in `blanks`. Layout and
  * constants: rtnetlink(7), linux/rtnetlink.h, linux/if_link.h. Little-endian, as x64 and arm64 are.
  */
-import { parseIPv4 } from '#kit/ip.ts';
+import { isIPv6 } from 'node:net';
+import { parseAddress } from '#kit/ip-network.ts';
 
 /** Four bytes that the sender fills in: `/` for the pod's namespace, else the name of a link. */
 export interface Blank {
@@ -38,9 +39,11 @@ const vethPeer = 1;
 const addressAttributes = { address: 1, local: 2 };
 const neighbourAttributes = { destination: 1, hardware: 2 };
 const routeAttributes = { destination: 1, link: 4, gateway: 5 };
-const ipv4 = 2;
+const families = { ipv4: 2, ipv6: 10 };
 const linkUp = 0x1;
 const permanent = 0x80;
+/** Usable at once: nobody is asked whether somebody else has the address. */
+const withoutDetection = 0x02;
 const mainTable = 254;
 /** What `ip` says of routes made by hand. */
 const bootProtocol = 3;
@@ -56,14 +59,18 @@ export function createVeth(options: {
   /** `ee:ee:ee:ee:ee:ee`, of the end that is here. */
   readonly hardware: string;
   readonly podName: string;
+  /** Of the other end; by chance where absent. */
+  readonly podHardware?: string | undefined;
   readonly mtu: number;
 }): KernelMessage {
-  const { hostName, hardware, podName, mtu } = options;
+  const { hostName, hardware, podName, podHardware, mtu } = options;
+  const other = podHardware === undefined ? [] : [hardwareBytes(podHardware)];
   // The namespace comes last, so that its place is known.
   const peer = Buffer.concat([
     linkHeader(),
     attribute(linkAttributes.name, text(podName)),
     attribute(linkAttributes.mtu, number(mtu)),
+    ...other.map((bytes) => attribute(linkAttributes.address, bytes)),
     attribute(linkAttributes.namespaceFd, number(0)),
   ]);
   const info = Buffer.concat([
@@ -92,7 +99,9 @@ export function deleteLink(name: string): KernelMessage {
 
 /** A single address, without a network around it. */
 export function addAddress(address: string, link: string): KernelMessage {
-  const header = Buffer.from([ipv4, 32, permanent, scopes.everywhere, 0, 0, 0, 0]);
+  const family = familyOf(address);
+  const how = family.number === families.ipv6 ? permanent | withoutDetection : permanent;
+  const header = Buffer.from([family.number, family.bits, how, scopes.everywhere, 0, 0, 0, 0]);
   const value = addressBytes(address);
   const bytes = message(types.newAddress, flags.create | flags.exclusive, [
     header,
@@ -105,7 +114,7 @@ export function addAddress(address: string, link: string): KernelMessage {
 /** For good: nobody asks who has the address. */
 export function setNeighbour(address: string, hardware: string, link: string): KernelMessage {
   const header = Buffer.alloc(12);
-  header.writeUInt8(ipv4, 0);
+  header.writeUInt8(familyOf(address).number, 0);
   header.writeUInt16LE(permanent, 8);
   const bytes = message(types.newNeighbour, flags.create | flags.replace, [
     header,
@@ -115,17 +124,18 @@ export function setNeighbour(address: string, hardware: string, link: string): K
   return { bytes, blanks: [{ at: indexAt, with: link }] };
 }
 
-/** To one address behind the link, or, through a gateway, to everything. */
+/** To one address behind the link, or, through a gateway, to everything of its family. */
 export function setRoute(
   to: { readonly address: string } | { readonly gateway: string },
   link: string,
 ): KernelMessage {
+  const family = familyOf('address' in to ? to.address : to.gateway);
   const [attributes, length, scope] =
     'address' in to
-      ? [attribute(routeAttributes.destination, addressBytes(to.address)), 32, scopes.link]
+      ? [attribute(routeAttributes.destination, addressBytes(to.address)), family.bits, scopes.link]
       : [attribute(routeAttributes.gateway, addressBytes(to.gateway)), 0, scopes.everywhere];
   const header = Buffer.from([
-    ...[ipv4, length, 0, 0, mainTable, bootProtocol, scope, unicast],
+    ...[family.number, length, 0, 0, mainTable, bootProtocol, scope, unicast],
     ...[0, 0, 0, 0],
   ]);
   // The link comes last, so that its place is known.
@@ -176,8 +186,13 @@ function hardwareBytes(hardware: string): Buffer {
   return Buffer.from(hardware.replaceAll(':', ''), 'hex');
 }
 
+function familyOf(address: string): { readonly number: number; readonly bits: number } {
+  return isIPv6(address)
+    ? { number: families.ipv6, bits: 128 }
+    : { number: families.ipv4, bits: 32 };
+}
+
 function addressBytes(address: string): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(parseIPv4(address) ?? 0);
-  return bytes;
+  const { value } = parseAddress(address) ?? { value: 0n };
+  return Buffer.from(value.toString(16).padStart(familyOf(address).bits / 4, '0'), 'hex');
 }

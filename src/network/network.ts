@@ -8,24 +8,26 @@
  * The node process runs this beside the kubelet. Pods never depend on it once they are connected:
  * their links, routes and rules live in the kernel. Service addresses are the proxy's business.
  */
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:net';
 import path from 'node:path';
 import { aborted } from '#kit/aborted.ts';
 import { assert } from '#kit/assert.ts';
 import type { Clock } from '#kit/clock.ts';
-import { overlaps, parseCIDR } from '#kit/ip.ts';
+import { networksOverlap } from '#kit/ip-network.ts';
 import type { Logger } from '#kit/log.ts';
 import { type CommandResult, mustRun, runCommand } from '#kit/run-command.ts';
-import { AddressPool } from './address-pool.ts';
+import { AddressPool, secondAddressOf } from './address-pool.ts';
 import { LinkCalls } from './cni-calls.ts';
 import { cniPaths, writePlugin } from './cni-plugin.ts';
 import { listenForCalls } from './cni-server.ts';
 import { HostPorts } from './host-ports.ts';
 import {
   formatPodTable,
+  formatPodTable6,
   type NodeRoute,
   nodeSettings,
+  nodeSettings6,
   type PresentRoute,
   planRoutes,
   podTableName,
@@ -48,9 +50,17 @@ export interface PodNetworkOptions {
   readonly podCIDR: string | Promise<string>;
   readonly nodeIP: string;
   readonly clusterCIDR: string;
+  /** Of IPv6, in a cluster of both families. */
+  readonly second?: SecondRange | undefined;
   readonly signal: AbortSignal;
   /** Called when pods can be connected. */
   readonly onReady?: (() => void) | undefined;
+}
+
+export interface SecondRange {
+  readonly clusterCIDR: string;
+  /** Undefined on a node that has no block of it: its pods have IPv4 alone. */
+  readonly podCIDR: string | undefined | Promise<string | undefined>;
 }
 
 export type { NodeRoute } from './node-rules.ts';
@@ -65,26 +75,50 @@ export async function runPodNetwork(
   checkClusterId(clusterId);
   const paths = cniPaths(dataDir);
   const podCIDR = await options.podCIDR;
+  const second = await secondBlock(options.second, { log });
   const pool = new AddressPool({ folder: paths.addressDir, podCIDR });
   for (const [name, value] of Object.entries(nodeSettings)) {
     writeFileSync(`/proc/sys/net/ipv4/${name}`, value);
   }
-  const [mtu] = await Promise.all([
-    uplinkMtu(options.nodeIP, { signal }),
-    loadTable(formatPodTable({ clusterId, podCIDR, clusterCIDR }), { dataDir, signal }),
-    setNodeRoutes([], { ownPodCIDR: podCIDR, clusterCIDR, signal, keepOthers: true }),
+  const blocks = [{ podCIDR, clusterCIDR }, ...(second === undefined ? [] : [second])];
+  const tables = blocks.map((block, index) =>
+    (index === 0 ? formatPodTable : formatPodTable6)({ clusterId, ...block }),
+  );
+  const [uplink] = await Promise.all([
+    uplinkOf(options.nodeIP, { signal }),
+    loadTable(tables.join(''), { dataDir, signal }),
+    ...blocks.map((block) =>
+      setNodeRoutes([], {
+        ...{ ownPodCIDR: block.podCIDR, clusterCIDR: block.clusterCIDR },
+        ...{ signal, keepOthers: true },
+      }),
+    ),
     reclaim(pool, { clusterId, log, signal }),
   ]);
+  const { mtu } = uplink;
+  if (second !== undefined) routeSecondFamily(uplink.name);
+  const families = second === undefined ? (['IPv4'] as const) : (['IPv4', 'IPv6'] as const);
   const hostPorts = new HostPorts(
     { log },
-    { folder: paths.portDir, tableName: podTableName(clusterId), signal },
+    { folder: paths.portDir, tableName: podTableName(clusterId), families, signal },
   );
   await hostPorts.restore(pool.inUse());
-  const calls = new LinkCalls({ log, pool, hostPorts }, { clusterId, mtu, signal });
+  const calls = new LinkCalls(
+    { log, pool, hostPorts },
+    {
+      ...{ clusterId, mtu, signal },
+      secondAddressOf: (address) =>
+        second && secondAddressOf(address, { podCIDR, secondPodCIDR: second.podCIDR }),
+    },
+  );
   const server = await listenForCalls({ log, calls }, { socketPath: paths.socketPath });
   try {
     writePlugin(paths, { clusterId });
-    log.info('pod network ready', { podCIDR, mtu, pods: pool.inUse().size });
+    log.info('pod network ready', {
+      podCIDRs: blocks.map((block) => block.podCIDR),
+      mtu,
+      pods: pool.inUse().size,
+    });
     options.onReady?.();
     await aborted(signal);
   } finally {
@@ -92,7 +126,34 @@ export async function runPodNetwork(
   }
 }
 
-/** Makes the routes to other nodes' pods as wanted; own addresses that nobody has are refused. */
+/** This node's block of IPv6; undefined where pods are to have IPv4 alone. */
+async function secondBlock(
+  second: SecondRange | undefined,
+  { log }: { readonly log: Logger },
+): Promise<{ readonly podCIDR: string; readonly clusterCIDR: string } | undefined> {
+  if (second === undefined) return undefined;
+  const podCIDR = await second.podCIDR;
+  if (podCIDR !== undefined) return { podCIDR, clusterCIDR: second.clusterCIDR };
+  log.warn('this node has no range of IPv6: its pods have addresses of IPv4 alone');
+  return undefined;
+}
+
+/** A router takes no default route from others' announcements, unless told that it is to (2). */
+function routeSecondFamily(uplink: string | undefined): void {
+  const folder = '/proc/sys/net/ipv6';
+  const announcements = `${folder}/conf/${uplink ?? 'lo'}/accept_ra`;
+  if (existsSync(announcements) && readFileSync(announcements, 'utf8').trim() === '1') {
+    writeFileSync(announcements, '2');
+  }
+  for (const [name, value] of Object.entries(nodeSettings6)) {
+    writeFileSync(`${folder}/${name}`, value);
+  }
+}
+
+/**
+ * Makes the routes to other nodes' pods, of one family, as wanted; own addresses that nobody has
+ * are refused.
+ */
 export async function setNodeRoutes(
   wanted: readonly NodeRoute[],
   options: {
@@ -124,20 +185,24 @@ export async function removePodNetwork(
     readonly dataDir: string;
     readonly clusterId: string;
     readonly clusterCIDR: string;
+    readonly secondClusterCIDR?: string | undefined;
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  const { clusterId, clusterCIDR, dataDir, signal } = options;
+  const { clusterId, clusterCIDR, secondClusterCIDR: second, dataDir, signal } = options;
   checkClusterId(clusterId);
   const links = await ownLinks(clusterId, { signal });
-  const routes = await ownRoutes(clusterCIDR, { signal });
+  const routes = [...(await ownRoutes(clusterCIDR, { signal }))];
+  if (second !== undefined) routes.push(...(await ownRoutes(second, { signal })));
   const lines = [
     ...links.map((name) => `link del ${name}`),
     ...routes.map(({ type, dst }) => `route del ${type ?? ''} ${dst} proto ${routeProtocol}`),
   ];
   // A namespace that dies meanwhile takes its link along, so a failing line is no reason to stop.
   await tool('ip', ['-force', '-batch', '-'], { input: `${lines.join('\n')}\n`, signal });
-  await tool('nft', ['delete', 'table', 'ip', podTableName(clusterId)], { signal });
+  for (const family of second === undefined ? ['ip'] : ['ip', 'ip6']) {
+    await tool('nft', ['delete', 'table', family, podTableName(clusterId)], { signal });
+  }
   rmSync(path.dirname(cniPaths(dataDir).confDir), { recursive: true, force: true });
   // The runtime's CNI library keeps a copy of each result here, by the name of the network.
   removeCachedResults(clusterId);
@@ -185,23 +250,25 @@ async function ownRoutes(
   clusterCIDR: string,
   { signal }: { readonly signal: AbortSignal },
 ): Promise<readonly PresentRoute[]> {
-  const show = ['-4', 'route', 'show', 'proto', String(routeProtocol)];
+  const family = clusterCIDR.includes(':') ? '-6' : '-4';
+  const show = [family, 'route', 'show', 'proto', String(routeProtocol)];
   const routes = await readJson<PresentRoute>(show, signal);
-  return routes.filter(({ dst }) => parseCIDR(dst) !== undefined && overlaps(dst, clusterCIDR));
+  return routes.filter(({ dst }) => networksOverlap(dst, clusterCIDR));
 }
 
-/** Of the interface that has the node's address. */
-async function uplinkMtu(
+/** The interface that has the node's address. */
+async function uplinkOf(
   nodeIP: string,
   { signal }: { readonly signal: AbortSignal },
-): Promise<number> {
+): Promise<{ readonly name: string | undefined; readonly mtu: number }> {
   const links = await readJson<{
+    readonly ifname: string;
     readonly mtu: number;
     readonly addr_info: readonly { readonly local?: string }[];
   }>(['-4', 'addr'], signal);
   const uplink = links.find((link) => link.addr_info.some(({ local }) => local === nodeIP));
   // The loopback interface says 65536, which no other link takes.
-  return Math.min(uplink?.mtu ?? 1500, 9000);
+  return { name: uplink?.ifname, mtu: Math.min(uplink?.mtu ?? 1500, 9000) };
 }
 
 /** `ip -j` prints an array, or nothing at all where there is nothing. */

@@ -1,7 +1,7 @@
 /** Routes, rules and link batches as text. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatPodTable, planRoutes } from './node-rules.ts';
+import { formatPodTable, formatPodTable6, planRoutes } from './node-rules.ts';
 import { hostLinkName } from './pod-link.ts';
 
 test('routes become those wanted, and only differences are applied', () => {
@@ -45,6 +45,22 @@ test('the table hides pods from the world, and loopback from everybody', () => {
     text,
     /ct status dnat ip saddr 127\.0\.0\.0\/8 ip daddr 10\.42\.0\.0\/24 masquerade/,
   );
+});
+
+test('the table of IPv6 does the same, and lets no pod borrow an address', () => {
+  const text = formatPodTable6({
+    clusterId: 'x7k2m',
+    podCIDR: 'fd42::/64',
+    clusterCIDR: 'fd42::/48',
+  });
+  assert.match(text, /^table ip6 coracle-x7k2m-pods\ndelete table ip6 coracle-x7k2m-pods\n/);
+  const inside = 'fd42::/48, fe80::/10, ff00::/8';
+  assert.ok(text.includes(`ip6 saddr fd42::/64 ip6 daddr != { ${inside} } masquerade`));
+  assert.match(
+    text,
+    /iifname "cx7k2m\*" ip6 saddr != fe80::\/10 fib saddr \. iif oif missing drop/,
+  );
+  assert.doesNotMatch(text, /ip [sd]addr|ipv4_addr/);
 });
 
 test('interface names fit the kernel, carry the cluster and differ', () => {

@@ -9,6 +9,8 @@
  * port of the node that a pod has asked for goes to that pod (`host-ports.ts` fills the maps); the
  * pod could not answer itself, nor 127.0.0.1, so those packets get the node's address.
  */
+import { hostLinkPrefix } from './pod-link.ts';
+
 export interface NodeNetwork {
   readonly clusterId: string;
   /** Addresses of this node's pods. */
@@ -29,6 +31,9 @@ export const nodeSettings: Readonly<Record<string, string>> = {
   ip_forward: '1',
   'conf/all/route_localnet': '1',
 };
+
+/** Below `/proc/sys/net/ipv6`, where pods have addresses of both families. */
+export const nodeSettings6: Readonly<Record<string, string>> = { 'conf/all/forwarding': '1' };
 
 /** For `nft -f`: replaces the table in one transaction, wherever it was. */
 export function formatPodTable({ clusterId, podCIDR, clusterCIDR }: NodeNetwork): string {
@@ -66,6 +71,50 @@ table ip ${name} {
   chain arriving {
     type filter hook prerouting priority raw; policy accept;
     iifname != "lo" ip daddr 127.0.0.0/8 drop
+  }
+}
+`;
+}
+
+/**
+ * The same for IPv6. `::1` is never translated: the kernel lets no packet of that source leave. And
+ * since nothing there checks sources by itself, the table does: a pod's packets have its own.
+ */
+export function formatPodTable6({ clusterId, podCIDR, clusterCIDR }: NodeNetwork): string {
+  const name = podTableName(clusterId);
+  const inside = `${clusterCIDR}, fe80::/10, ff00::/8`;
+  return `table ip6 ${name}
+delete table ip6 ${name}
+table ip6 ${name} {
+  map host-ports {
+    type inet_proto . inet_service : ipv6_addr . inet_service
+  }
+  map host-ports-of {
+    type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service
+  }
+  set own-ports {
+    type ipv6_addr . ipv6_addr
+  }
+  chain to-pods {
+    dnat ip6 to ip6 daddr . meta l4proto . th dport map @host-ports-of
+    dnat ip6 to meta l4proto . th dport map @host-ports
+  }
+  chain from-outside {
+    type nat hook prerouting priority -110; policy accept;
+    fib daddr type local jump to-pods
+  }
+  chain from-here {
+    type nat hook output priority -110; policy accept;
+    ip6 daddr != ::1 fib daddr type local jump to-pods
+  }
+  chain leaving {
+    type nat hook postrouting priority srcnat; policy accept;
+    ct status dnat ip6 saddr . ip6 daddr @own-ports masquerade fully-random
+    ip6 saddr ${podCIDR} ip6 daddr != { ${inside} } masquerade fully-random
+  }
+  chain arriving {
+    type filter hook prerouting priority raw; policy accept;
+    iifname "${hostLinkPrefix(clusterId)}*" ip6 saddr != fe80::/10 fib saddr . iif oif missing drop
   }
 }
 `;

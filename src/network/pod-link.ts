@@ -25,6 +25,12 @@ import {
 /** Link-local, never seen outside the pair. */
 export const gatewayAddress = '169.254.1.1';
 
+/**
+ * The same of IPv6. There both ends know each other's hardware address, so that neither waits until
+ * its own link-local address has been found to be free.
+ */
+export const gatewayAddress6 = 'fe80::1';
+
 /** Of every node's end: each is alone with its pod. */
 const gatewayHardware = 'ee:ee:ee:ee:ee:ee';
 
@@ -35,6 +41,8 @@ export interface PodLink {
   readonly hostName: string;
   readonly podName: string;
   readonly address: string;
+  /** Of IPv6, where the cluster has both families. */
+  readonly secondAddress?: string | undefined;
   readonly mtu: number;
 }
 
@@ -53,15 +61,37 @@ export function hostLinkPrefix(clusterId: string): string {
 
 /** Makes the pair with the pod's end already inside, and leads the pod's address to it. */
 export function nodeMessages(link: PodLink): readonly KernelMessage[] {
-  const { hostName, address } = link;
-  return [
-    createVeth({ ...link, hardware: gatewayHardware }),
+  const { hostName, address, secondAddress } = link;
+  const podHardware = secondAddress === undefined ? undefined : podHardwareOf(address);
+  const messages = [
+    createVeth({ ...link, hardware: gatewayHardware, podHardware }),
     setUp(hostName),
     setRoute({ address }, hostName),
   ];
+  if (secondAddress === undefined || podHardware === undefined) return messages;
+  return [
+    ...messages,
+    setNeighbour(secondAddress, podHardware, hostName),
+    setRoute({ address: secondAddress }, hostName),
+  ];
 }
 
-export function podMessages({ podName, address }: PodLink): readonly KernelMessage[] {
+/** `10.42.0.7` → `0a:58:0a:2a:00:07`: of those that anybody may give, and one for each pod. */
+function podHardwareOf(address: string): string {
+  const bytes = [0x0a, 0x58, ...address.split('.').map(Number)];
+  return bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(':');
+}
+
+export function podMessages(link: PodLink): readonly KernelMessage[] {
+  const { podName, address, secondAddress } = link;
+  const second =
+    secondAddress === undefined
+      ? []
+      : [
+          addAddress(secondAddress, podName),
+          setNeighbour(gatewayAddress6, gatewayHardware, podName),
+          setRoute({ gateway: gatewayAddress6 }, podName),
+        ];
   return [
     setUp('lo'),
     addAddress(address, podName),
@@ -69,6 +99,7 @@ export function podMessages({ podName, address }: PodLink): readonly KernelMessa
     setNeighbour(gatewayAddress, gatewayHardware, podName),
     setRoute({ address: gatewayAddress }, podName),
     setRoute({ gateway: gatewayAddress }, podName),
+    ...second,
   ];
 }
 

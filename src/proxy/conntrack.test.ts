@@ -47,7 +47,9 @@ test('after a restart the flows themselves tell which are stale', () => {
 });
 
 test('flows are named to conntrack by place and endpoint', () => {
-  const named = conntrackArguments({ ...place, endpoint: '10.42.0.1' }).join(' ');
-  assert.equal(named, '-D -p udp --orig-port-dst 53 --orig-dst 10.43.0.10 --dst-nat 10.42.0.1');
-  assert.equal(conntrackArguments({ port: 30053 }).join(' '), '-D -p udp --orig-port-dst 30053');
+  const named = conntrackArguments({ ...place, endpoint: '10.42.0.1' }, 'IPv4').join(' ');
+  const where = '--orig-port-dst 53 --orig-dst 10.43.0.10 --dst-nat 10.42.0.1';
+  assert.equal(named, `-D -f ipv4 -p udp ${where}`);
+  const sixth = conntrackArguments({ port: 30053 }, 'IPv6').join(' ');
+  assert.equal(sixth, '-D -f ipv6 -p udp --orig-port-dst 30053');
 });

@@ -8,6 +8,7 @@
  *
  * `planStale` is pure; `proxy.ts` runs the result after the new rules are in place.
  */
+import type { Family } from '#kit/ip-network.ts';
 import type { Logger } from '#kit/log.ts';
 import { runCommand } from '#kit/run-command.ts';
 import type { UdpPlace } from './service-plan.ts';
@@ -75,11 +76,13 @@ export function parseFlows(text: string): readonly UdpFlow[] {
 }
 
 /** Empty where the tool is missing: then flows end by their time. */
-async function listUdpFlows(options: {
-  readonly signal: AbortSignal;
-}): Promise<readonly UdpFlow[]> {
+async function listUdpFlows(
+  family: Family,
+  options: { readonly signal: AbortSignal },
+): Promise<readonly UdpFlow[]> {
   const { signal } = options;
-  const { stdout } = await runCommand('conntrack', ['-L', '-p', 'udp'], { signal, timeoutMs });
+  const args = ['-L', '-f', family.toLowerCase(), '-p', 'udp'];
+  const { stdout } = await runCommand('conntrack', args, { signal, timeoutMs });
   return parseFlows(stdout);
 }
 
@@ -97,30 +100,36 @@ export interface FlowTable {
   forget(stale: readonly StaleFlows[], options: { readonly signal: AbortSignal }): Promise<void>;
 }
 
-export function kernelFlows(deps: { readonly log: Logger }): FlowTable {
+export function kernelFlows(deps: { readonly log: Logger }, family: Family): FlowTable {
   return {
-    list: listUdpFlows,
-    forget: (stale, options) => forgetFlows(deps, stale, options),
+    list: (options) => listUdpFlows(family, options),
+    forget: (stale, options) => forgetFlows({ ...deps, family }, stale, options),
   };
 }
 
 /** Forgets these flows; that there are none is fine. */
 async function forgetFlows(
-  { log }: { readonly log: Logger },
+  { log, family }: { readonly log: Logger; readonly family: Family },
   stale: readonly StaleFlows[],
   { signal }: { readonly signal: AbortSignal },
 ): Promise<void> {
   for (const flows of stale) {
-    const result = await runCommand('conntrack', conntrackArguments(flows), { signal, timeoutMs });
+    const result = await runCommand('conntrack', conntrackArguments(flows, family), {
+      signal,
+      timeoutMs,
+    });
     if (result.code !== 0 && !result.stderr.includes('0 flow entries')) {
       log.warn('stale flows not forgotten', { ...flows, said: result.stderr.trim() });
     }
   }
 }
 
-export function conntrackArguments({ address, port, endpoint }: StaleFlows): readonly string[] {
+export function conntrackArguments(
+  { address, port, endpoint }: StaleFlows,
+  family: Family,
+): readonly string[] {
   return [
-    ...['-D', '-p', 'udp', '--orig-port-dst', String(port)],
+    ...['-D', '-f', family.toLowerCase(), '-p', 'udp', '--orig-port-dst', String(port)],
     ...(address === undefined ? [] : ['--orig-dst', address]),
     ...(endpoint === undefined ? [] : ['--dst-nat', endpoint]),
   ];

@@ -10,6 +10,7 @@
  * Behaviour: kubernetes.io, "Virtual IPs and Service Proxies", "Traffic policies" and "Traffic to
  * terminating endpoints".
  */
+import type { Family } from '#kit/ip-network.ts';
 import type { ServicePort } from '#resources/types/core-v1.ts';
 import type { Endpoint, EndpointSlice } from '#resources/types/discovery-v1.ts';
 
@@ -28,14 +29,14 @@ export interface PortTargets {
 export function portTargets(
   port: ServicePort,
   slices: readonly EndpointSlice[],
-  options: { readonly nodeName: string },
+  options: { readonly nodeName: string; readonly family: Family },
 ): PortTargets {
   const ready = new Map<string, Target>();
   const leaving = new Map<string, Target>();
   const meant = new Set<string>();
   let allHinted = true;
   for (const slice of slices) {
-    if (slice.addressType !== 'IPv4') continue;
+    if (slice.addressType !== options.family) continue;
     const number = portNumber(port, slice);
     if (number === undefined) continue;
     for (const endpoint of slice.endpoints ?? []) {

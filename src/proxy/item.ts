@@ -2,6 +2,8 @@
  * What the proxy's nftables table is made of, as data: elements of maps and sets, chains of rules,
  * and memories of clients (sets whose elements expire). And how each is written for `nft`.
  *
+ * Rules are compared as IPv4 writes them; those of a table of IPv6 differ in a word (`Words`).
+ *
  * A small language on purpose: the packet tracer of the tests understands all of it.
  * `service-plan.ts` produces items, `ruleset.ts` compares them, `nft.ts` applies the difference.
  */
@@ -85,7 +87,7 @@ export function itemContent(item: Item): string {
     case 'element':
       return item.value ?? '';
     case 'chain':
-      return item.rules.map(formatRule).join('\n');
+      return item.rules.map((rule) => formatRule(rule)).join('\n');
     case 'memory':
       return String(item.timeoutSeconds);
     default:
@@ -100,27 +102,30 @@ export function endpointMap(of: {
   return `${of.protocol}-${of.place}-endpoints`;
 }
 
-export function formatRule(rule: Rule): string {
-  const condition = rule.when === undefined ? '' : `${formatCondition(rule.when)} `;
-  return `${condition}${formatStatement(rule)}`;
+/** How nft calls a family: of tables, and of the addresses in their rules. */
+export type Words = 'ip' | 'ip6';
+
+export function formatRule(rule: Rule, ip: Words = 'ip'): string {
+  const condition = rule.when === undefined ? '' : `${formatCondition(rule.when, ip)} `;
+  return `${condition}${formatStatement(rule, ip)}`;
 }
 
-function formatCondition(condition: Condition): string {
+function formatCondition(condition: Condition, ip: Words): string {
   switch (condition.source) {
     case 'in':
-      return `ip saddr { ${condition.ranges.join(', ')} }`;
+      return `${ip} saddr { ${condition.ranges.join(', ')} }`;
     case 'not in':
-      return `ip saddr != { ${condition.ranges.join(', ')} }`;
+      return `${ip} saddr != { ${condition.ranges.join(', ')} }`;
     case 'local':
       return 'fib saddr type local';
     case 'remembered':
-      return `ip saddr @${condition.memory}`;
+      return `${ip} saddr @${condition.memory}`;
     default:
       return condition satisfies never;
   }
 }
 
-function formatStatement(rule: Statement): string {
+function formatStatement(rule: Statement, ip: Words): string {
   switch (rule.do) {
     case 'mark':
       return `meta mark set meta mark or ${masqueradeMark}`;
@@ -129,18 +134,18 @@ function formatStatement(rule: Statement): string {
     case 'goto':
       return `goto ${rule.chain}`;
     case 'choose': {
-      const address = rule.place.startsWith('service') ? 'ip daddr . ' : '';
+      const address = rule.place.startsWith('service') ? `${ip} daddr . ` : '';
       const key = `${address}${rule.protocol} dport . numgen random mod ${rule.count}`;
-      return `dnat ip to ${key} map @${endpointMap(rule)}`;
+      return `dnat ${ip} to ${key} map @${endpointMap(rule)}`;
     }
     case 'spread': {
       const choices = rule.chains.map((chain, index) => `${index} : goto ${chain}`);
       return `numgen random mod ${choices.length} vmap { ${choices.join(', ')} }`;
     }
     case 'remember':
-      return `update @${rule.memory} { ip saddr }`;
+      return `update @${rule.memory} { ${ip} saddr }`;
     case 'redirect':
-      return `meta l4proto ${rule.protocol} dnat ip to ${rule.to}`;
+      return `meta l4proto ${rule.protocol} dnat ${ip} to ${rule.to}`;
     default:
       return rule satisfies never;
   }

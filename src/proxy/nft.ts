@@ -21,6 +21,7 @@ import {
   masqueradeMark,
   protocols,
   type SetName,
+  type Words,
 } from './item.ts';
 import type { Changes } from './ruleset.ts';
 
@@ -36,43 +37,47 @@ export function serviceTableName(clusterId: string): string {
   return `coracle-${clusterId}-services`;
 }
 
-const place = 'ip daddr . meta l4proto . th dport';
 const nodePlace = 'meta l4proto . th dport';
 
 /** Declarations of all maps and sets, without the closing brace. */
-const setStarts: readonly string[] = [
-  `map service-addresses { typeof ${place} : verdict`,
-  `map node-ports { typeof ${nodePlace} : verdict`,
-  'set hairpins { typeof ip saddr . ip daddr',
-  'set cluster-addresses { typeof ip daddr',
-  `set empty-addresses { typeof ${place}`,
-  `set empty-node-ports { typeof ${nodePlace}`,
-  ...protocols.flatMap((protocol) =>
-    endpointPlaces.map((at) => {
-      // Not `th dport`: nft 1.0.6 cannot read such a map back from the kernel, and refuses every
-      // rule that names it. So there is one map per protocol, and rules for it fit no other.
-      const port = `${protocol} dport`;
-      const key = at.startsWith('service') ? `ip daddr . ${port}` : port;
-      const type = `${key} . numgen random mod 65536 : ip daddr . ${port}`;
-      return `map ${endpointMap({ place: at, protocol })} { typeof ${type}`;
-    }),
-  ),
-];
+function setStarts(ip: Words): readonly string[] {
+  const place = `${ip} daddr . meta l4proto . th dport`;
+  return [
+    `map service-addresses { typeof ${place} : verdict`,
+    `map node-ports { typeof ${nodePlace} : verdict`,
+    `set hairpins { typeof ${ip} saddr . ${ip} daddr`,
+    `set cluster-addresses { typeof ${ip} daddr`,
+    `set empty-addresses { typeof ${place}`,
+    `set empty-node-ports { typeof ${nodePlace}`,
+    ...protocols.flatMap((protocol) =>
+      endpointPlaces.map((at) => {
+        // Not `th dport`: nft 1.0.6 cannot read such a map back from the kernel, and refuses every
+        // rule that names it. So there is one map per protocol, and rules for it fit no other.
+        const port = `${protocol} dport`;
+        const key = at.startsWith('service') ? `${ip} daddr . ${port}` : port;
+        const type = `${key} . numgen random mod 65536 : ${ip} daddr . ${port}`;
+        return `map ${endpointMap({ place: at, protocol })} { typeof ${type}`;
+      }),
+    ),
+  ];
+}
 
 /** The parts that never change: sets without elements, and where packets enter. */
-function formatTable(name: string): string {
-  const sets = setStarts.map((start) => `  ${start}\n  }`);
-  return `table ip ${name}
-delete table ip ${name}
-table ip ${name} {
+function formatTable(name: string, ip: Words): string {
+  const sets = setStarts(ip).map((start) => `  ${start}\n  }`);
+  // No packet from ::1 may leave its link, so node ports have no place there.
+  const own = ip === 'ip' ? 'fib daddr type local' : 'ip6 daddr != ::1 fib daddr type local';
+  return `table ${ip} ${name}
+delete table ${ip} ${name}
+table ${ip} ${name} {
 ${sets.join('\n')}
   chain dispatch {
-    ip daddr . meta l4proto . th dport vmap @service-addresses
-    fib daddr type local meta l4proto . th dport vmap @node-ports
+    ${ip} daddr . meta l4proto . th dport vmap @service-addresses
+    ${own} meta l4proto . th dport vmap @node-ports
   }
   chain refuse {
-    ip daddr . meta l4proto . th dport @empty-addresses reject
-    ip daddr @cluster-addresses reject
+    ${ip} daddr . meta l4proto . th dport @empty-addresses reject
+    ${ip} daddr @cluster-addresses reject
   }
   chain nat-arriving {
     type nat hook prerouting priority dstnat; policy accept;
@@ -85,7 +90,7 @@ ${sets.join('\n')}
   chain nat-leaving {
     type nat hook postrouting priority srcnat; policy accept;
     meta mark & ${masqueradeMark} != 0 masquerade fully-random
-    ct status dnat ip saddr . ip daddr @hairpins masquerade fully-random
+    ct status dnat ${ip} saddr . ${ip} daddr @hairpins masquerade fully-random
   }
   chain filter-passing {
     type filter hook forward priority filter - 1; policy accept;
@@ -98,61 +103,70 @@ ${sets.join('\n')}
   chain filter-arriving {
     type filter hook input priority filter - 1; policy accept;
     ct state new jump refuse
-    ct state new fib daddr type local meta l4proto . th dport @empty-node-ports reject
+    ct state new ${own} meta l4proto . th dport @empty-node-ports reject
   }
 }
 `;
 }
 
-export function formatLoad(name: string, items: Iterable<Item>): string {
+export function formatLoad(name: string, items: Iterable<Item>, ip: Words = 'ip'): string {
   const all = [...items];
-  return `${formatTable(name)}${formatPut(name, all)}`;
+  return `${formatTable(name, ip)}${formatPut({ name, ip }, all)}`;
 }
 
-export function formatChanges(name: string, changes: Changes): string {
+export function formatChanges(name: string, changes: Changes, ip: Words = 'ip'): string {
+  const table: Table = { name, ip };
   const replaced = changes.put.flatMap(({ old }) => old ?? []);
   const gone = changes.remove;
   const lines: string[] = [];
   // A chain with new content is emptied first; `formatPut` fills it again.
   for (const item of replaced) {
-    if (item.kind === 'chain') lines.push(`flush chain ip ${name} ${item.name}`);
+    if (item.kind === 'chain') lines.push(`flush chain ${ip} ${name} ${item.name}`);
   }
   const put = changes.put.map(({ item }) => item);
-  lines.push(formatDelete(name, [...replaced, ...gone].filter(isElement)));
+  lines.push(formatDelete(table, [...replaced, ...gone].filter(isElement)));
   // A new timeout means a new set: its chain has a new name too, so nothing refers to the old one.
-  lines.push(formatPut(name, put));
+  lines.push(formatPut(table, put));
   // Chains may refer to each other: empty them all before the first is deleted.
   for (const item of gone) {
-    if (item.kind === 'chain') lines.push(`flush chain ip ${name} ${item.name}`);
+    if (item.kind === 'chain') lines.push(`flush chain ${ip} ${name} ${item.name}`);
   }
   for (const item of gone) {
-    if (item.kind === 'chain') lines.push(`delete chain ip ${name} ${item.name}`);
+    if (item.kind === 'chain') lines.push(`delete chain ${ip} ${name} ${item.name}`);
   }
   for (const item of gone) {
-    if (item.kind === 'memory') lines.push(`delete set ip ${name} ${item.name}`);
+    if (item.kind === 'memory') lines.push(`delete set ${ip} ${name} ${item.name}`);
   }
   return `${lines.filter((line) => line !== '').join('\n')}\n`;
 }
 
 /** Memories, then empty chains, then their rules, then what leads to them. */
-function formatPut(name: string, items: readonly Item[]): string {
+function formatPut({ name, ip }: Table, items: readonly Item[]): string {
   const lines: string[] = [];
   for (const item of items) {
     if (item.kind !== 'memory') continue;
     const flags = `flags dynamic,timeout; timeout ${item.timeoutSeconds}s;`;
-    lines.push(`add set ip ${name} ${item.name} { type ipv4_addr; ${flags} }`);
+    lines.push(`add set ${ip} ${name} ${item.name} { type ${addressType[ip]}; ${flags} }`);
   }
   for (const item of items) {
-    if (item.kind === 'chain') lines.push(`add chain ip ${name} ${item.name}`);
+    if (item.kind === 'chain') lines.push(`add chain ${ip} ${name} ${item.name}`);
   }
   for (const item of items) {
     if (item.kind !== 'chain') continue;
     for (const rule of item.rules)
-      lines.push(`add rule ip ${name} ${item.name} ${formatRule(rule)}`);
+      lines.push(`add rule ${ip} ${name} ${item.name} ${formatRule(rule, ip)}`);
   }
-  lines.push(formatElements(`add element ip ${name}`, items.filter(isElement), formatPair));
+  lines.push(formatElements(`add element ${ip} ${name}`, items.filter(isElement), formatPair));
   return `${lines.filter((line) => line !== '').join('\n')}\n`;
 }
+
+/** A table of ours and its family. */
+interface Table {
+  readonly name: string;
+  readonly ip: Words;
+}
+
+const addressType = { ip: 'ipv4_addr', ip6: 'ipv6_addr' } as const;
 
 type Element = Extract<Item, { kind: 'element' }>;
 
@@ -160,8 +174,8 @@ function isElement(item: Item): item is Element {
   return item.kind === 'element';
 }
 
-function formatDelete(name: string, elements: readonly Element[]): string {
-  return formatElements(`delete element ip ${name}`, elements, ({ key }) => key);
+function formatDelete({ name, ip }: Table, elements: readonly Element[]): string {
+  return formatElements(`delete element ${ip} ${name}`, elements, ({ key }) => key);
 }
 
 function formatPair({ key, value }: Element): string {
@@ -196,10 +210,16 @@ export type ApplyNft = (
 ) => Promise<void>;
 
 /** The real thing. Needs root. */
-export function nftApplier({ clusterId }: { readonly clusterId: string }): ApplyNft {
+export function nftApplier({
+  clusterId,
+  ip,
+}: {
+  readonly clusterId: string;
+  readonly ip: Words;
+}): ApplyNft {
   return async (transaction, { signal }) => {
     mkdirSync(scratchFolder, { recursive: true, mode: 0o755 });
-    const file = path.join(scratchFolder, `${clusterId}-services.nft`);
+    const file = path.join(scratchFolder, `${clusterId}-services-${ip}.nft`);
     writeFileSync(file, transaction, { mode: 0o600 });
     try {
       await mustRun('nft', ['-f', file], { signal, timeoutMs });
@@ -212,8 +232,8 @@ export function nftApplier({ clusterId }: { readonly clusterId: string }): Apply
 /** For `down` and `reset`; succeeds when there is no table. */
 export function deleteTable(
   name: string,
-  options: { readonly signal: AbortSignal },
+  options: { readonly ip: Words; readonly signal: AbortSignal },
 ): Promise<CommandResult> {
-  const { signal } = options;
-  return runCommand('nft', ['delete', 'table', 'ip', name], { signal, timeoutMs });
+  const { ip, signal } = options;
+  return runCommand('nft', ['delete', 'table', ip, name], { signal, timeoutMs });
 }

@@ -7,10 +7,13 @@
  * runs go into the next. When we stop or die, the rules stay and services go on working; the next
  * start replaces them in one step, after it has seen everything, so nothing is interrupted.
  *
+ * In a cluster of both families two of these run, one for each, with a table of its own.
+ *
  * README.md in this folder explains the way of a packet. Next in the walk: `dns/records.ts`.
  */
 import type { Informer, Informers } from '#client';
 import type { Clock } from '#kit/clock.ts';
+import type { Family } from '#kit/ip-network.ts';
 import type { Logger } from '#kit/log.ts';
 import { endpointSlices, services } from '#resources/kinds.ts';
 import type { Service } from '#resources/types/core-v1.ts';
@@ -22,6 +25,7 @@ import {
   planStaleFlows,
   type StaleFlows,
 } from './conntrack.ts';
+import type { Words } from './item.ts';
 import {
   type ApplyNft,
   deleteTable,
@@ -54,6 +58,7 @@ export interface ServiceProxyDeps {
 export interface ServiceProxyOptions {
   readonly nodeName: string;
   readonly clusterId: string;
+  /** Addresses of pods, of the family that is to be served. */
   readonly clusterCIDR: string;
   readonly signal: AbortSignal;
   /** Called once the kernel has the rules of everything that exists. */
@@ -81,7 +86,10 @@ export async function removeServiceProxy(options: {
   readonly clusterId: string;
   readonly signal: AbortSignal;
 }): Promise<void> {
-  await deleteTable(serviceTableName(options.clusterId), { signal: options.signal });
+  const { clusterId, signal } = options;
+  for (const ip of ['ip', 'ip6'] as const) {
+    await deleteTable(serviceTableName(clusterId), { ip, signal });
+  }
 }
 
 const sliceIndex = 'proxy-service';
@@ -94,6 +102,7 @@ class ServiceProxy {
   readonly #apply: ApplyNft;
   readonly #flows: FlowTable;
   readonly #table: string;
+  readonly #ip: Words;
   readonly #node: NodeFacts;
   readonly #ruleset = new Ruleset();
   readonly #udpOf = new Map<string, readonly UdpPlace[]>();
@@ -109,9 +118,11 @@ class ServiceProxy {
     const { nodeName, clusterCIDR, clusterId } = options;
     this.#deps = deps;
     this.#options = options;
-    this.#node = { nodeName, clusterCIDR };
-    this.#flows = deps.flows ?? kernelFlows(deps);
-    this.#apply = deps.nft ?? nftApplier({ clusterId });
+    const family: Family = clusterCIDR.includes(':') ? 'IPv6' : 'IPv4';
+    this.#node = { nodeName, clusterCIDR, family };
+    this.#ip = family === 'IPv6' ? 'ip6' : 'ip';
+    this.#flows = deps.flows ?? kernelFlows(deps, family);
+    this.#apply = deps.nft ?? nftApplier({ clusterId, ip: this.#ip });
     this.#table = serviceTableName(clusterId);
     this.#services = deps.informers.of(services);
     this.#slices = deps.informers.of(endpointSlices);
@@ -182,12 +193,12 @@ class ServiceProxy {
     if (this.#loaded) {
       const changes = this.#ruleset.changes();
       if (changes.put.length + changes.remove.length > 0) {
-        await this.#apply(formatChanges(this.#table, changes), { signal });
+        await this.#apply(formatChanges(this.#table, changes, this.#ip), { signal });
       }
       this.#ruleset.applied(changes);
     } else {
       const all = [...this.#ruleset.wanted()];
-      await this.#apply(formatLoad(this.#table, all), { signal });
+      await this.#apply(formatLoad(this.#table, all, this.#ip), { signal });
       this.#ruleset.appliedAll(all);
       this.#loaded = true;
     }

@@ -13,7 +13,7 @@ import { planService } from './service-plan.ts';
 
 const seed = Number(process.env['CORACLE_SEED'] ?? systemRandom().integer(2 ** 31));
 const rounds = Number(process.env['CORACLE_FUZZ_ITERATIONS'] ?? 300);
-const node = { nodeName: 'node-1', clusterCIDR: '10.42.0.0/16' };
+const node = { nodeName: 'node-1', clusterCIDR: '10.42.0.0/16', family: 'IPv4' } as const;
 
 function pick<T>(random: Random, choices: readonly T[]): T | undefined {
   return choices[random.integer(choices.length)];

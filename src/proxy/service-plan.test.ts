@@ -7,9 +7,10 @@ import type { Service, ServiceSpec } from '#resources/types/core-v1.ts';
 import type { Endpoint, EndpointSlice } from '#resources/types/discovery-v1.ts';
 import { covers } from '#test/covers.ts';
 import { type Machine, type Outcome, type Packet, trace } from '#test/packet-tracer.ts';
+import { formatLoad } from './nft.ts';
 import { planService } from './service-plan.ts';
 
-const node = { nodeName: 'node-1', clusterCIDR: '10.42.0.0/16' };
+const node = { nodeName: 'node-1', clusterCIDR: '10.42.0.0/16', family: 'IPv4' } as const;
 const own = ['192.0.2.2', '127.0.0.1'];
 const client = '10.42.0.99';
 const stranger = '198.51.100.7';
@@ -241,4 +242,49 @@ test("services that are not the proxy's business leave no trace", () => {
   assert.deepEqual(items(label('service.kubernetes.io/service-proxy-name')), []);
   assert.deepEqual(items(label('service.kubernetes.io/headless')), []);
   assert.notDeepEqual(items(service({})), []);
+});
+
+test('a table of IPv6 has the addresses and endpoints of that family alone', () => {
+  const both = {
+    ...service({
+      ...{ type: 'LoadBalancer', clusterIPs: ['10.43.0.7', 'fd43::7'] },
+      ...{ ports: [{ port: 80, nodePort: 30080 }], externalIPs: ['203.0.113.9', '2001:db8::9'] },
+      loadBalancerSourceRanges: ['198.51.100.0/24', '2001:db8:1::/48'],
+    }),
+    status: { loadBalancer: { ingress: [{ ip: '203.0.113.5' }, { ip: '2001:db8::5' }] } },
+  };
+  const [first] = slices(here);
+  const second = { ...first, addressType: 'IPv6', endpoints: [endpoint('fd42::3')] };
+  const all = [first, second] as readonly EndpointSlice[];
+  const { items, udp } = planService(both, all, {
+    ...{ nodeName: 'node-1', family: 'IPv6', clusterCIDR: 'fd42::/48' },
+  });
+  const text = formatLoad('t', items, 'ip6');
+  assert.doesNotMatch(text, /\d+\.\d+\.\d+\.\d+|ip [sd]addr|table ip |dnat ip to|ipv4_addr/);
+  for (const part of [
+    'tcp-service-endpoints { fd43::7 . 80 . 0 : fd42::3 . 8080',
+    '2001:db8::9 . 80 . 0 : fd42::3 . 8080',
+    'ip6 saddr { 2001:db8:1::/48 } goto service-tcp-1',
+    'tcp-node-endpoints { 30080 . 0 : fd42::3 . 8080 }',
+    'ip6 saddr != { fd42::/48 } meta mark set',
+    'hairpins { fd42::3 . fd42::3',
+    'cluster-addresses { fd43::7 }',
+  ]) {
+    assert.ok(text.includes(part), `${part} in ${text}`);
+  }
+  assert.deepEqual(udp, []);
+  const fourth = formatLoad('t', planService(both, all, node).items);
+  assert.doesNotMatch(fourth, /ip6|fd4[23]::|2001:/);
+});
+
+test('client affinity of IPv6 remembers addresses of that family', () => {
+  const web = service({ sessionAffinity: 'ClientIP', clusterIPs: ['10.43.0.7', 'fd43::7'] });
+  const [first] = slices(here);
+  const second = { ...first, addressType: 'IPv6', endpoints: [endpoint('fd42::3')] };
+  const facts = { nodeName: 'node-1', family: 'IPv6', clusterCIDR: 'fd42::/48' } as const;
+  const { items } = planService(web, [second as EndpointSlice], facts);
+  const text = formatLoad('t', items, 'ip6');
+  assert.match(text, /add set ip6 t clients-\S+ { type ipv6_addr; /);
+  assert.match(text, /dnat ip6 to \[fd42::3\]:8080/);
+  assert.match(text, /update @clients-\S+ { ip6 saddr }/);
 });

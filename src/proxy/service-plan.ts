@@ -11,11 +11,12 @@
  *     tcp-service-endpoints  10.43.0.7 . 80 . 0   : 10.42.0.3 . 8080
  *     tcp-service-endpoints  10.43.0.7 . 80 . 1   : 10.42.0.4 . 8080
  *
- * Services with client affinity have chains of their own, since each endpoint remembers its
- * clients. `ruleset.ts` collects the items of all services.
+ * IPv6 has a table of its own, planned by itself from the same Services: `NodeFacts.family` says
+ * whose addresses count. Services with client affinity have chains of their own, since each
+ * endpoint remembers its clients. `ruleset.ts` collects the items of all services.
  */
 import { createHash } from 'node:crypto';
-import { parseCIDR, parseIPv4 } from '#kit/ip.ts';
+import { type Family, parseAddress, parseNetwork } from '#kit/ip-network.ts';
 import type { Service, ServicePort } from '#resources/types/core-v1.ts';
 import type { EndpointSlice } from '#resources/types/discovery-v1.ts';
 import { type PortTargets, portTargets, type Target } from './endpoints.ts';
@@ -31,6 +32,8 @@ import {
 
 export interface NodeFacts {
   readonly nodeName: string;
+  /** Which addresses are looked at. */
+  readonly family: Family;
   /** Sources in here are pods: replies to them find their way back by themselves. */
   readonly clusterCIDR: string;
 }
@@ -57,7 +60,8 @@ export function planService(
 ): ServicePlan {
   const items: Item[] = [];
   const udp: UdpPlace[] = [];
-  const clusterIP = clusterAddress(service);
+  const { family } = node;
+  const clusterIP = clusterAddress(service, family);
   if (clusterIP === undefined) return { items, udp };
   items.push({ kind: 'element', set: 'cluster-addresses', key: clusterIP });
   for (const port of service.spec?.ports ?? []) {
@@ -66,8 +70,8 @@ export function planService(
     const targets = portTargets(port, slices, node);
     const plan = new PortPlan({ service, port, protocol, targets, node });
     plan.addClusterAddress(clusterIP);
-    for (const address of externalAddresses(service)) plan.addExternalAddress(address);
-    for (const address of balancerAddresses(service)) plan.addBalancerAddress(address);
+    for (const address of externalAddresses(service, family)) plan.addExternalAddress(address);
+    for (const address of balancerAddresses(service, family)) plan.addBalancerAddress(address);
     if (port.nodePort) plan.addNodePort(port.nodePort);
     items.push(...plan.items);
     udp.push(...plan.udp);
@@ -76,14 +80,18 @@ export function planService(
 }
 
 /** Undefined for services that the proxy leaves alone. */
-function clusterAddress(service: Service): string | undefined {
+function clusterAddress(service: Service, family: Family): string | undefined {
   const { spec } = service;
   const labels = service.metadata.labels ?? {};
   if (spec?.type === 'ExternalName') return undefined;
   if ('service.kubernetes.io/service-proxy-name' in labels) return undefined;
   if ('service.kubernetes.io/headless' in labels) return undefined;
   const all = [spec?.clusterIP ?? '', ...(spec?.clusterIPs ?? [])];
-  return all.find((address) => parseIPv4(address) !== undefined);
+  return all.find((address) => isOf(family, address));
+}
+
+function isOf(family: Family, address: string): boolean {
+  return parseAddress(address)?.family === family;
 }
 
 function protocolOf(port: ServicePort): Protocol | undefined {
@@ -91,15 +99,15 @@ function protocolOf(port: ServicePort): Protocol | undefined {
   return protocols.find((protocol) => protocol === name);
 }
 
-function externalAddresses(service: Service): readonly string[] {
-  return (service.spec?.externalIPs ?? []).filter((address) => parseIPv4(address) !== undefined);
+function externalAddresses(service: Service, family: Family): readonly string[] {
+  return (service.spec?.externalIPs ?? []).filter((address) => isOf(family, address));
 }
 
-function balancerAddresses(service: Service): readonly string[] {
+function balancerAddresses(service: Service, family: Family): readonly string[] {
   if (service.spec?.type !== 'LoadBalancer') return [];
   return (service.status?.loadBalancer?.ingress ?? [])
     .filter(({ ipMode }) => (ipMode ?? 'VIP') === 'VIP')
-    .flatMap(({ ip }) => (ip !== undefined && parseIPv4(ip) !== undefined ? [ip] : []));
+    .flatMap(({ ip }) => (ip !== undefined && isOf(family, ip) ? [ip] : []));
 }
 
 interface PortFacts {
@@ -164,7 +172,10 @@ class PortPlan {
     if (chain === undefined) return;
     const key = this.#externalKey(address);
     const allowed = this.#facts.service.spec?.loadBalancerSourceRanges ?? [];
-    const ranges = allowed.map((range) => range.trim()).filter((range) => parseCIDR(range));
+    const { family } = this.#facts.node;
+    const ranges = allowed
+      .map((range) => range.trim())
+      .filter((range) => parseNetwork(range)?.family === family);
     if (allowed.length === 0) {
       this.#element('service-addresses', key, `goto ${chain}`);
       return;
@@ -278,7 +289,7 @@ class PortPlan {
     this.items.push({ kind: 'memory', name: memory, timeoutSeconds: seconds });
     this.#chain(name, [
       { do: 'remember', memory },
-      { do: 'redirect', to: `${address}:${port}`, protocol: this.#protocol },
+      { do: 'redirect', to: placeText(address, port), protocol: this.#protocol },
     ]);
     return name;
   }
@@ -317,6 +328,11 @@ class PortPlan {
     if (this.#protocol !== 'udp') return;
     this.udp.push({ ...place, endpoints: targets.map(({ address }) => address) });
   }
+}
+
+/** `10.42.0.3:8080`, `[fd42::3]:8080` */
+function placeText(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 function memoryOf(chain: string): string {

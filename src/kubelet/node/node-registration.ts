@@ -23,6 +23,7 @@ import { readCpus, readHugepages } from '../placement/topology.ts';
 import type { Machine } from './machine.ts';
 import {
   type ImageFact,
+  inPlaceOf,
   isSameStatus,
   type MachineFacts,
   type NodeOptions,
@@ -136,7 +137,7 @@ export class NodeRegistration {
       this.#node = await client.patch(
         nodes,
         { name: nodeName },
-        { status },
+        { status: inPlaceOf(this.#node.status, status) },
         {
           type: 'strategic',
           subresource: 'status',

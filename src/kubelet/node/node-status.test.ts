@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { covers } from '#test/covers.ts';
 import { defaultSettings } from '../settings.ts';
 import {
+  inPlaceOf,
   isSameStatus,
   type MachineFacts,
   newNode,
@@ -120,4 +121,15 @@ test('a node is made with the taints that it was given', () => {
     podCIDRs: [podCIDR],
   });
   assert.deepEqual(newNode(options, first).spec, {});
+});
+
+test('two addresses of one type are put in place as a list', () => {
+  const at = (...addresses: readonly string[]) => ({
+    addresses: addresses.map((address) => ({ type: 'InternalIP', address })),
+  });
+  const [one, two] = [at('192.0.2.1'), at('192.0.2.1', 'fd00::1')];
+  const replace = { $patch: 'replace' };
+  assert.deepEqual(inPlaceOf(undefined, one), one);
+  assert.deepEqual(inPlaceOf(one, two), { addresses: [replace, ...two.addresses] });
+  assert.deepEqual(inPlaceOf(two, one), { addresses: [replace, ...one.addresses] });
 });

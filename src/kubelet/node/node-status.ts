@@ -92,6 +92,19 @@ export function newNode(options: NodeOptions, status: NodeStatus): Node {
   };
 }
 
+/**
+ * For a strategic patch, which takes addresses of one type for one and the same: where a node has
+ * (or had) two of a type, the list is put in place as a whole.
+ */
+export function inPlaceOf(old: NodeStatus | undefined, status: NodeStatus): object {
+  const hasPair = [old, status].some((each) => {
+    const types = (each?.addresses ?? []).map(({ type }) => type);
+    return new Set(types).size < types.length;
+  });
+  if (!hasPair) return status;
+  return { ...status, addresses: [{ $patch: 'replace' }, ...(status.addresses ?? [])] };
+}
+
 export function nodeStatus(
   facts: {
     readonly machine: MachineFacts;
