@@ -14,7 +14,7 @@
  * Addresses of IPv6 are AAAA records of the same names. Behaviour: kubernetes.io, "DNS for Services
  * and Pods". Next in the walk: `server.ts`.
  */
-import { isIPv6 } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import { formatAddress, parseAddress } from '#kit/ip-network.ts';
 import type { Service } from '#resources/types/core-v1.ts';
 import type { Endpoint, EndpointSlice } from '#resources/types/discovery-v1.ts';
@@ -242,7 +242,7 @@ class ServiceNames {
   #clusterAddresses(): readonly string[] {
     const { clusterIP = '', clusterIPs = [] } = this.#service.spec ?? {};
     const all = clusterIPs.length > 0 ? clusterIPs : [clusterIP];
-    return all.filter((address) => parseAddress(address) !== undefined);
+    return all.filter((address) => isIP(address) !== 0);
   }
 
   #readyEndpoints(): readonly { readonly slice: EndpointSlice; readonly endpoint: Endpoint }[] {

@@ -1,7 +1,14 @@
 /** Addresses of both families to numbers and back; networks with their ends. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatAddress, networkHas, parseAddress, parseNetwork } from './ip-network.ts';
+import {
+  addressAt,
+  formatAddress,
+  networkHas,
+  networksOverlap,
+  parseAddress,
+  parseNetwork,
+} from './ip-network.ts';
 
 test('addresses go to numbers and back, in their canonical form', () => {
   const canonical = (text: string): string | undefined => {
@@ -40,4 +47,20 @@ test('networks clear their host part and know their size', () => {
   assert.equal(networkHas('fd00:43::/112', 'fd00:43::ffff'), true);
   assert.equal(networkHas('fd00:43::/112', 'fd00:43::1:0'), false);
   assert.equal(networkHas('::/0', '10.0.0.1'), false);
+});
+
+test('addresses of a network are counted, and networks overlap within a family', () => {
+  const at = (text: string, index: bigint): string => {
+    const network = parseNetwork(text);
+    assert.ok(network !== undefined);
+    return addressAt(network, index);
+  };
+  assert.equal(at('10.42.0.0/24', 7n), '10.42.0.7');
+  assert.equal(at('fd42::/48', 1n << 64n), 'fd42:0:0:1::');
+  assert.equal(networksOverlap('fd42::/48', 'fd42:0:0:1::/64'), true);
+  assert.equal(networksOverlap('fd42:0:0:1::/64', 'fd42::/48'), true);
+  assert.equal(networksOverlap('fd42::/64', 'fd42:0:0:1::/64'), false);
+  assert.equal(networksOverlap('10.42.0.0/16', '10.42.7.0/24'), true);
+  assert.equal(networksOverlap('::/0', '0.0.0.0/0'), false);
+  assert.equal(networksOverlap('fd42::/48', 'fd42::1'), false, 'no network');
 });

@@ -16,7 +16,8 @@
  * endpoint remembers its clients. `ruleset.ts` collects the items of all services.
  */
 import { createHash } from 'node:crypto';
-import { type Family, parseAddress, parseNetwork } from '#kit/ip-network.ts';
+import { isIPv4, isIPv6 } from 'node:net';
+import { type Family, parseNetwork } from '#kit/ip-network.ts';
 import type { Service, ServicePort } from '#resources/types/core-v1.ts';
 import type { EndpointSlice } from '#resources/types/discovery-v1.ts';
 import { type PortTargets, portTargets, type Target } from './endpoints.ts';
@@ -91,7 +92,7 @@ function clusterAddress(service: Service, family: Family): string | undefined {
 }
 
 function isOf(family: Family, address: string): boolean {
-  return parseAddress(address)?.family === family;
+  return family === 'IPv6' ? isIPv6(address) : isIPv4(address);
 }
 
 function protocolOf(port: ServicePort): Protocol | undefined {
