@@ -219,10 +219,21 @@ test('the tour of the README', { timeout: 300_000 }, async (t) => {
     const objects = ['get', 'deployment/web', 'service/web', 'pod/client'];
     const identity = [...objects, '-o', 'jsonpath={.items[*].metadata.uid}'];
     const before = await cluster.kubectl(...identity);
+    const containers = async (): Promise<readonly string[]> => {
+      const ids = 'jsonpath={.items[*].status.containerStatuses[*].containerID}';
+      const read = ['get', 'pods', '-o', ids];
+      return (await cluster.kubectl(...read)).split(' ').filter((id) => id !== '');
+    };
+    const earlier = new Set(await containers());
+    assert.equal(earlier.size, 4);
     await cluster.stop();
     assert.deepEqual(await cluster.processes(), []);
     assert.notEqual(await cluster.userContext(), 'coracle');
     await cluster.up();
+    // What the API says of pods is of before, until the node has looked.
+    const areNew = async (): Promise<boolean> =>
+      (await containers()).every((id) => !earlier.has(id));
+    await cluster.until(areNew, { what: 'the containers are new', limitMs: 20_000 });
     await allReady(3);
     assert.equal(await cluster.kubectl(...identity), before);
     await cluster.kubectl('wait', '--for=condition=Ready', 'pod/client', '--timeout=30s');
