@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '#kit/random.ts';
 import type { Node, Pod, PodSpec } from '#resources/types/core-v1.ts';
-import { superseded } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { Cluster } from './cluster.ts';
 import { type Decision, enoughNodes, SchedulingCycle } from './cycle.ts';
 import { type FitFailure, fitMessage, rejectingPlugins } from './fit-failure.ts';
@@ -81,6 +81,18 @@ test('the same chance makes the same choice among equals', () => {
     return ['1', '2', '3', '4'].map((name) => chosen(podFacts(pod(name, '1'))));
   });
   assert.deepEqual(choices[0], choices[1]);
+});
+
+test('what the node keeps for itself is not given to pods', () => {
+  // The kubelet subtracts it: test/component/kubelet-node.test.ts.
+  covers('POD-124');
+  const amounts = (cpu: string) => ({ cpu, memory: '8Gi', pods: '110' });
+  const { chosen } = clusterOf({
+    ...node('a'),
+    status: { capacity: amounts('2'), allocatable: amounts('1800m') },
+  });
+  assert.equal(chosen(podFacts(pod('1', '1801m'))), undefined);
+  assert.equal(chosen(podFacts(pod('2', '1800m'))), 'a');
 });
 
 test('a given-back place can be taken again, a confirmed one not', () => {
