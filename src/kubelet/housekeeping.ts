@@ -64,7 +64,13 @@ async function removeDead(
   const uidOf = new Map(dead.map(({ id, podUid }) => [id, podUid]));
   for (const id of planContainerGC(dead, settings, clock.now())) {
     log.debug('removing a dead container', { container: id });
-    await runtime.removeContainer(id, { signal });
+    try {
+      await runtime.removeContainer(id, { signal });
+    } catch (error) {
+      if (signal.aborted) throw error;
+      log.warn('cannot remove a dead container', { container: id, error });
+      continue;
+    }
     // The sandbox that it was in may go as well now.
     workers.get(uidOf.get(id) ?? '')?.wake();
   }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import {
   appendFileSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -15,8 +16,9 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { systemClock } from '#kit/clock.ts';
+import { silentLog } from '#kit/log.ts';
 import { type LogOptions, readLog, tailOffset } from './log-reader.ts';
-import { makeRoom } from './log-rotation.ts';
+import { makeRoom, rotateLogs } from './log-rotation.ts';
 
 const { signal } = new AbortController();
 const whole: LogOptions = { follow: false, timestamps: false };
@@ -86,4 +88,33 @@ test('before a log is rotated the oldest go, and the others are compressed', asy
   const left = ['0.log', '0.log.20260102.gz', '0.log.20260103.gz'];
   assert.deepEqual(readdirSync(join(path, '..')).toSorted(), left);
   assert.equal(gunzipSync(readFileSync(`${path}.20260103.gz`)).toString(), 'text of 3');
+});
+
+test('a log that cannot be rotated stays in its place, and others are rotated', async (context) => {
+  const podLogs = join(fileOf(context), '..');
+  const logOf = (name: string): string => join(podLogs, 'n_p_u', name, '0.log');
+  const containers = ['ended', 'lost', 'fine'].map((name) => {
+    mkdirSync(join(logOf(name), '..'), { recursive: true });
+    writeFileSync(logOf(name), `old text of ${name}`);
+    const pod = { namespace: 'n', name: 'p', uid: 'u' };
+    const ofPod = Object.entries(pod).map(([key, value]) => [`io.kubernetes.pod.${key}`, value]);
+    const labels = { ...Object.fromEntries(ofPod), 'io.kubernetes.container.name': name };
+    return { id: name, labels, annotations: {} };
+  });
+  const runtime = {
+    listContainers: async () => containers,
+    reopenContainerLog: async (id: string) => {
+      if (id !== 'ended') writeFileSync(logOf(id), 'new text');
+      if (id !== 'fine') throw new Error('there is no such container');
+    },
+  };
+  const deps = { runtime, paths: { podLogs }, clock: systemClock(), log: silentLog };
+  await rotateLogs(deps, { logBytesMax: 10, logFilesMax: 3, signal });
+  const filesOf = (name: string): readonly string[] => readdirSync(join(logOf(name), '..'));
+  assert.deepEqual(filesOf('ended'), ['0.log']);
+  assert.equal(readFileSync(logOf('ended'), 'utf8'), 'old text of ended');
+  for (const name of ['lost', 'fine']) {
+    assert.equal(readFileSync(logOf(name), 'utf8'), 'new text', name);
+    assert.equal(filesOf(name).length, 2, name);
+  }
 });

@@ -8,6 +8,7 @@
 import {
   createReadStream,
   createWriteStream,
+  existsSync,
   readdirSync,
   renameSync,
   rmSync,
@@ -16,41 +17,64 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
+import type { Received, Runtime } from '#cri';
 import type { KubeletParts } from '../parts.ts';
 import { podLabels } from '../pods/pod-facts.ts';
 
-export async function rotateLogs(
-  { runtime, paths, clock, log }: Pick<KubeletParts, 'runtime' | 'paths' | 'clock' | 'log'>,
-  options: {
-    readonly logBytesMax: number;
-    readonly logFilesMax: number;
-    readonly signal: AbortSignal;
-  },
-): Promise<void> {
-  const { logBytesMax, logFilesMax, signal } = options;
+type Logged = Pick<Received<'Container'>, 'id' | 'labels' | 'annotations'>;
+
+export interface RotationDeps extends Pick<KubeletParts, 'clock' | 'log'> {
+  readonly paths: Pick<KubeletParts['paths'], 'podLogs'>;
+  readonly runtime: Pick<Runtime, 'reopenContainerLog'> & {
+    listContainers(...asked: Parameters<Runtime['listContainers']>): Promise<readonly Logged[]>;
+  };
+}
+
+export interface RotationOptions {
+  readonly logBytesMax: number;
+  readonly logFilesMax: number;
+  readonly signal: AbortSignal;
+}
+
+export async function rotateLogs(deps: RotationDeps, options: RotationOptions): Promise<void> {
+  const { signal } = options;
   const state = { state: 'CONTAINER_RUNNING' } as const;
-  for (const container of await runtime.listContainers({ state }, { signal })) {
-    const { labels, annotations } = container;
-    const pod = [podLabels.podNamespace, podLabels.podName, podLabels.podUid];
-    const folder = pod.map((label) => labels[label] ?? '').join('_');
-    const attempt = annotations['io.kubernetes.container.restartCount'] ?? '0';
-    const name = labels[podLabels.containerName] ?? '';
-    const file = join(paths.podLogs, folder, name, `${attempt}.log`);
-    const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-    if (size < logBytesMax) continue;
-    await makeRoom(file, { filesMax: logFilesMax, signal });
-    const [day = '', time = ''] = new Date(clock.now()).toISOString().split(/[T.]/);
-    const rotated = `${file}.${day.replaceAll('-', '')}-${time.replaceAll(':', '')}`;
-    renameSync(file, rotated);
+  for (const container of await deps.runtime.listContainers({ state }, { signal })) {
     try {
-      await runtime.reopenContainerLog(container.id, { signal });
+      await rotateLog(deps, container, options);
     } catch (error) {
-      // Else the runtime would go on writing to a file that nobody reads.
-      renameSync(rotated, file);
-      throw error;
+      if (signal.aborted) throw error;
+      // It may just have ended; others are turned over all the same.
+      deps.log.warn('cannot rotate a log', { container: container.id, error });
     }
-    log.debug('log rotated', { container: container.id, size });
   }
+}
+
+async function rotateLog(
+  { runtime, paths, clock, log }: RotationDeps,
+  { id, labels, annotations }: Logged,
+  { logBytesMax, logFilesMax, signal }: RotationOptions,
+): Promise<void> {
+  const pod = [podLabels.podNamespace, podLabels.podName, podLabels.podUid];
+  const folder = pod.map((label) => labels[label] ?? '').join('_');
+  const attempt = annotations['io.kubernetes.container.restartCount'] ?? '0';
+  const name = labels[podLabels.containerName] ?? '';
+  const file = join(paths.podLogs, folder, name, `${attempt}.log`);
+  const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+  if (size < logBytesMax) return;
+  await makeRoom(file, { filesMax: logFilesMax, signal });
+  const [day = '', time = ''] = new Date(clock.now()).toISOString().split(/[T.]/);
+  const rotated = `${file}.${day.replaceAll('-', '')}-${time.replaceAll(':', '')}`;
+  renameSync(file, rotated);
+  try {
+    await runtime.reopenContainerLog(id, { signal });
+  } catch (error) {
+    // Else the runtime would go on writing to a file that nobody reads. Unless it did as it was
+    // told, and only its answer was lost.
+    if (!existsSync(file)) renameSync(rotated, file);
+    throw error;
+  }
+  log.debug('log rotated', { container: id, size });
 }
 
 /** Leaves as many that two more make the most that there may be, all of them compressed. */
