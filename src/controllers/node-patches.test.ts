@@ -91,3 +91,16 @@ test('only so many are on their way; what is wanted meanwhile of one that waits 
   for (const one of sent) one.answer(200);
   await Promise.all(all);
 });
+
+test('who does not wait any more gets no answer, and nothing is sent', async () => {
+  const { clock, sent, patches } = open();
+  const stop = new AbortController();
+  const patch = { spec: { taints: [] } };
+  const waits = patches.patch('n1', patch, { signal: stop.signal });
+  const reason = new Error('the controllers end');
+  stop.abort(reason);
+  await assert.rejects(waits, reason);
+  await assert.rejects(patches.patch('n1', patch, { signal: stop.signal }), reason);
+  await clock.advance(0);
+  assert.equal(sent.length, 0);
+});

@@ -28,6 +28,8 @@ interface Waiting {
   patch: NodePatch;
   readonly written: PromiseWithResolvers<void>;
   readonly signal: AbortSignal;
+  /** The signal is not listened to any more: the request does. */
+  readonly off: () => void;
 }
 
 export const nodePatchLimits = {
@@ -50,13 +52,20 @@ export class NodePatches {
 
   /** Resolves when it is written, with whatever else was wanted of the node. */
   patch(name: string, patch: NodePatch, { signal }: { readonly signal: AbortSignal }) {
+    if (signal.aborted) return Promise.reject(signal.reason);
     const known = this.#waiting.get(name);
     if (known !== undefined) {
       known.patch = together(known.patch, patch);
       return known.written.promise;
     }
     const written = Promise.withResolvers<void>();
-    this.#waiting.set(name, { patch, written, signal });
+    const onAbort = (): void => {
+      this.#waiting.delete(name);
+      written.reject(signal.reason);
+    };
+    const off = (): void => signal.removeEventListener('abort', onAbort);
+    this.#waiting.set(name, { patch, written, signal, off });
+    signal.addEventListener('abort', onAbort, { once: true });
     this.#wake();
     return written.promise;
   }
@@ -76,7 +85,8 @@ export class NodePatches {
       if (this.#inFlight >= nodePatchLimits.inFlightMax) return;
       this.#waiting.delete(name);
       this.#inFlight += 1;
-      const { patch, written, signal } = waiting;
+      const { patch, written, signal, off } = waiting;
+      off();
       this.#deps.client
         .patchUnread(nodeKind, { name }, patch, { type: 'merge', signal })
         .then(written.resolve, written.reject)
