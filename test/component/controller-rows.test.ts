@@ -587,10 +587,15 @@ test('who is declared is kept: one that goes is replaced', async (t) => {
   await world.until('all run', async () =>
     [...(await of('rc')), ...(await of('bare'))].every(({ status }) => status?.phase === 'Running'),
   );
+  const uids = (await of('rc')).map(({ metadata }) => metadata.uid);
   world.living.delete('n1');
   await client.delete(nodes, { name: 'n1' }, { signal });
   await world.pass(65_000);
-  assert.equal((await of('rc')).length, 1);
+  await world.addNode('n1');
+  await world.pass(5_000);
+  const again = await of('rc');
+  assert.equal(again.length, 1);
+  assert.ok(!uids.includes(again[0]?.metadata.uid), 'another one');
   assert.equal(await ready(), 3);
   assert.deepEqual(await of('bare'), []);
 });
