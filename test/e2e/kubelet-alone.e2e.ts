@@ -248,6 +248,10 @@ current-context: x
         kubelet.start([], [...flags, enforce]),
         new RegExp(`Failed to enforce ${name} Reserved Cgroup Limits on .* some missing paths`),
       );
+    await assert.rejects(
+      kubelet.start([], [...standalone, '--enforce-node-allocatable=pods,system-reserved']),
+      /systemReservedCgroup \(--system-reserved-cgroup\) must be specified/,
+    );
     await refused('System');
     makeCgroup('coracle-alone/system');
     await refused('Kube');

@@ -62,8 +62,13 @@ export class KubeletProcess implements AsyncDisposable {
         this.#output += chunk.toString('utf8');
       });
     }
+    const closed = new Promise((resolve) => child.once('close', resolve));
     const isHealthy = async (): Promise<boolean> => {
-      assert.ok(isRunning(child), `the kubelet ended early:\n${this.#output}`);
+      if (!isRunning(child)) {
+        // What it said last may be on its way.
+        await closed;
+        assert.fail(`the kubelet ended early:\n${this.#output}`);
+      }
       const url = `http://127.0.0.1:${this.healthzPort}/healthz`;
       const answer = await fetch(url).catch(() => undefined);
       return answer?.ok === true;
