@@ -202,30 +202,26 @@ current-context: x
       [...standalone, '--address=127.0.0.1', `--healthz_port=${kubelet.healthzPort}`],
     );
     assert.match(kubelet.output, /Standalone mode, no API client/);
+    // What ended before may still be there.
+    const state = { state: 'CONTAINER_RUNNING' } as const;
     const running = async (): Promise<readonly string[]> => {
-      const all = await runtime.runtime.listContainers({}, { signal });
-      return all
-        .filter(({ state }) => state === 'CONTAINER_RUNNING')
-        .map(({ labels }) => labels['io.kubernetes.pod.name'] ?? '');
+      const all = await runtime.runtime.listContainers({ state }, { signal });
+      return all.map(({ id, labels }) => `${labels['io.kubernetes.pod.name']} ${id}`);
     };
-    const untilOther = async (id: string) => {
-      const state = { state: 'CONTAINER_RUNNING' } as const;
-      const others = async () =>
-        (await runtime.runtime.listContainers({ state }, { signal })).filter(
-          (each) => each.id !== id,
-        );
-      const what = () => `it runs again\n${kubelet.output}`;
-      await until(async () => (await others()).length > 0, { what, limitMs: 20_000 });
-      return others();
-    };
-    await until(async () => (await running()).join() === `still-${nodeName}`, {
+    const isOwn = new RegExp(`^still-${nodeName} [^,]+$`);
+    await until(async () => isOwn.test((await running()).join()), {
       what: () => `the static pod runs\n${kubelet.output}`,
       limitMs: 30_000,
     });
-    const [first] = await runtime.runtime.listContainers({}, { signal });
-    await runtime.runtime.stopContainer(first?.id ?? '', { graceSeconds: 0, signal });
-    const [second] = await untilOther(first?.id ?? '');
-    assert.notEqual(second?.id, first?.id);
+    const first = (await running()).join();
+    const id = first.split(' ').at(-1) ?? '';
+    await runtime.runtime.stopContainer(id, { graceSeconds: 0, signal });
+    const isOther = async (): Promise<boolean> => {
+      const now = (await running()).join();
+      return isOwn.test(now) && now !== first;
+    };
+    const what = () => `it runs again\n${kubelet.output}`;
+    await until(isOther, { what, limitMs: 20_000 });
     covers('POD-035');
     const { issuer } = await shownBy(kubelet.port);
     assert.match(issuer, /alone/);
