@@ -27,6 +27,7 @@ import type {
 import type { CSIDriver, VolumeAttachment } from '#resources/types/storage-v1.ts';
 import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
+import { Expectations } from '../expectations.ts';
 import { podsByNode } from '../node-lifecycle/node-lifecycle.ts';
 import { claimKeysOf, podsByClaim } from '../persistent-volume/claims-of-pod.ts';
 import { isTerminated } from '../pod-state.ts';
@@ -34,6 +35,8 @@ import { isSameValue } from '../same-value.ts';
 import { type AttachAction, isManaged, planAttached, planAttachments, type Use } from './plan.ts';
 
 const byVolume = 'volume';
+/** Between two looks whether attachments that were made have been seen. */
+const unseenMs = 60_000;
 
 interface Cancel {
   readonly signal: AbortSignal;
@@ -61,6 +64,8 @@ class AttachDetachController {
   readonly drivers: Informer<CSIDriver>;
   readonly #deps: ControllerDeps;
   readonly #recorder: Recorder;
+  /** By volume: attachments that were made and are not seen yet. */
+  readonly #expectations: Expectations;
   /** Since when attachments are not wanted, by name, on the monotonic clock. */
   readonly #unwantedMs = new Map<string, number>();
   /** For each attachment, by name, what was told to which of the pods that wait for it. */
@@ -71,6 +76,7 @@ class AttachDetachController {
     this.#deps = deps;
     this.#recorder = deps.recorderFor('attachdetach-controller');
     this.queue = new WorkQueue(deps);
+    this.#expectations = new Expectations(deps);
     this.volumes = informers.of(volumeKind);
     this.claims = informers.of(claimKind);
     this.pods = informers.of(podKind);
@@ -86,7 +92,9 @@ class AttachDetachController {
   #watch(): void {
     const wakeVolume = ({ metadata }: PersistentVolume): void =>
       this.queue.add(metadata.name ?? '');
-    this.volumes.addHandler({ onAdd: wakeVolume, onUpdate: wakeVolume });
+    const forget = ({ metadata }: PersistentVolume): void =>
+      this.#expectations.forget(metadata.name ?? '');
+    this.volumes.addHandler({ onAdd: wakeVolume, onUpdate: wakeVolume, onDelete: forget });
     const wakeClaim = ({ spec }: PersistentVolumeClaim | Readonly<{ spec?: undefined }>): void => {
       if (spec?.volumeName) this.queue.add(spec.volumeName);
     };
@@ -105,7 +113,10 @@ class AttachDetachController {
     const wakeAttachment = ({ spec }: VolumeAttachment): void =>
       this.queue.add(spec.source.persistentVolumeName ?? '');
     this.attachments.addHandler({
-      onAdd: wakeAttachment,
+      onAdd: (attachment) => {
+        this.#expectations.sawCreation(attachment.spec.source.persistentVolumeName ?? '');
+        wakeAttachment(attachment);
+      },
       onUpdate: wakeAttachment,
       onDelete: (attachment) => {
         this.#told.delete(attachment.metadata.name ?? '');
@@ -136,6 +147,11 @@ class AttachDetachController {
   async reconcile(name: string, { signal }: Cancel): Promise<void> {
     const volume = this.volumes.get(name);
     if (volume?.spec?.csi === undefined || !this.#needsAttaching(volume)) return;
+    // Attached and not seen yet: it would look free for another node.
+    if (!this.#expectations.areMet(name)) {
+      this.queue.addAfter(name, unseenMs);
+      return;
+    }
     const now = this.#deps.clock.monotonic();
     const uses = this.#usesOf(volume);
     const attachments = [...this.attachments.byIndex(byVolume, name)];
@@ -150,7 +166,14 @@ class AttachDetachController {
       },
       now,
     );
-    for (const action of actions) await this.#perform(action, { signal });
+    const creations = actions.filter((action) => action.do === 'attach').length;
+    this.#expectations.expect(name, { creations });
+    try {
+      for (const action of actions) await this.#perform(action, { signal });
+    } catch (error) {
+      this.#expectations.forget(name);
+      throw error;
+    }
     if (againMs !== undefined) this.queue.addAfter(name, againMs - now);
     await this.#writeAttached(volume, uses, attachments, { signal });
   }
