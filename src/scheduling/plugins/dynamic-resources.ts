@@ -28,7 +28,6 @@ import { openAllocator } from '../open-allocator.ts';
 import {
   type BindStep,
   type ClaimToMake,
-  type DeviceAllocation,
   fits,
   type NodeFilter,
   type NodeScorer,
@@ -222,7 +221,8 @@ class AlternativesScorer implements NodeScorer {
   }
 
   score(node: NodeInfo): number {
-    const allocations = this.#given(node);
+    const found = this.#filter.allocate(node);
+    const allocations = found.ok ? [...found.allocations] : [];
     let points = 0;
     for (const { spec, status } of this.#claims) {
       const given = status?.allocation?.devices?.results ?? allocations.shift()?.devices ?? [];
@@ -237,17 +237,6 @@ class AlternativesScorer implements NodeScorer {
 
   normalize(scores: Float64Array): void {
     normalizeByMost(scores, { reverse: false });
-  }
-
-  /** Nothing where it cannot be said any more: extenders may have been asked since nodes were. */
-  #given(node: NodeInfo): DeviceAllocation[] {
-    try {
-      const found = this.#filter.allocate(node);
-      return found.ok ? [...found.allocations] : [];
-    } catch (error) {
-      if (error instanceof AllocationError) return [];
-      throw error;
-    }
   }
 }
 

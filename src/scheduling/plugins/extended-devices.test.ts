@@ -207,22 +207,6 @@ test('nodes that give the better alternative are preferred', () => {
   assert.deepEqual([...scores], [7, 8, 7]);
   scorer?.normalize?.(scores, picture.cluster.nodes);
   assert.deepEqual([...scores], [87, 100, 87]);
-  // While an extender was asked a slice was replaced: its devices are not known yet.
-  const all = [{ name: 'all', deviceClassName: 'gpu', allocationMode: 'All' }];
-  const late = on('n1', 'd0');
-  const pool = { name: 'n1', generation: 2, resourceSliceCount: 2 };
-  const replaced = { ...late, spec: { ...late.spec, pool } };
-  const changed = pictureOf(
-    [replaced],
-    [claim('a', { requests: [{ name: 'r', firstAvailable: all }] })],
-  );
-  const blind = openPlugins()
-    .get('DynamicResources')
-    ?.score?.(podFacts(pod), changed.cluster, changed.cluster.nodes);
-  assert.deepEqual(
-    changed.cluster.nodes.map((node) => blind?.score(node)),
-    [0, 0],
-  );
 });
 
 test('tainted devices go to those who tolerate it, and to nobody who wants all', () => {
