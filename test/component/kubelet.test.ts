@@ -94,6 +94,26 @@ test('a start that takes its time is told a second later', async () => {
   assert.ok(told.status?.startTime !== undefined);
 });
 
+test('a pod that has ended takes no room, though its sandbox is still there', async () => {
+  await using bench = await KubeletBench.open({ options: { maxPods: 1 } });
+  const { client, runtime, signal } = bench;
+  await bench.create('first');
+  await bench.untilReady('first');
+  const cleared = Promise.withResolvers<void>();
+  using _clearing = { [Symbol.dispose]: cleared.resolve };
+  const remove = runtime.removePodSandbox.bind(runtime);
+  runtime.removePodSandbox = async (id) => {
+    await cleared.promise;
+    await remove(id);
+  };
+  const at = { namespace: 'default', name: 'first' };
+  await bench.while(client.delete(pods, at, { signal }));
+  await bench.untilGone('first');
+  await bench.create('second');
+  await bench.untilReady('second');
+  assert.equal(runtime.sandboxCount, 2);
+});
+
 test('restarts back off as documented', async () => {
   covers('POD-025', 'POD-100');
   await using bench = await KubeletBench.open();

@@ -51,7 +51,6 @@ export class PodWorker {
   #pod: Pod;
   /** As last published; the API may still show an older one. */
   #status: PodStatus | undefined;
-  /** The API no longer has it. */
   #isGone = false;
   #isRetired = false;
   #ending: Ending | undefined;
@@ -62,11 +61,12 @@ export class PodWorker {
   #podFailure: { readonly untilMs: number } | undefined;
   #interrupt = new AbortController();
   #said = new Map<string, string>();
-  /** As last seen. */
   #runtime: RuntimeFacts = { sandboxes: [], containers: [] };
   /** The runtime cannot have anything of it. */
   #isNew: boolean;
   readonly #stopped = Promise.withResolvers<void>();
+  /** It is to end and nothing of it runs; what it left may still be there. */
+  #hasStopped = false;
 
   /** A pod that is refused fails without having begun; of a new one the runtime has nothing. */
   constructor(
@@ -175,7 +175,7 @@ export class PodWorker {
 
   /** It takes room on the node: it has been taken, and its end has not come. */
   get isActive(): boolean {
-    return !isOver(this.#pod) && this.#ending?.isRefused !== true;
+    return !isOver(this.#pod) && this.#ending?.isRefused !== true && !this.#hasStopped;
   }
 
   /** This node ends the pod, which fails. Resolves when nothing of it runs any more. */
@@ -253,7 +253,8 @@ export class PodWorker {
       const plan = planPod(facts, clock.now());
       this.#publish(facts, plan.waiting, { isPassing: isBeginning(facts, plan) });
       if (plan.ended) {
-        if (this.#ending !== undefined) this.#stopped.resolve();
+        this.#hasStopped = this.#ending !== undefined;
+        if (this.#hasStopped) this.#stopped.resolve();
         const removed = await this.#finish(facts, signal);
         return removed ? 'done' : Number.POSITIVE_INFINITY;
       }
