@@ -15,33 +15,15 @@ import { silentLog } from '#kit/log.ts';
 import { systemRandom } from '#kit/random.ts';
 import { issueCertificate } from '#kit/x509.ts';
 import type { ComponentStatus } from '#resources/types/core-v1.ts';
+import { type Asked, askHttps } from '#test/ask-https.ts';
 import { freePort } from '#test/cluster-process.ts';
 import { superseded } from '#test/covers.ts';
 import { ServerProcess } from '#test/server-process.ts';
 import { runComponentServers } from './component-servers.ts';
 import type { ClusterState } from './state.ts';
 
-interface Asked {
-  readonly status: number;
-  readonly text: string;
-}
-
-function ask(port: number, path: string, tls: object, token?: string): Promise<Asked> {
-  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-  const options = { host: '127.0.0.1', port, path, agent: false, headers, ...tls };
-  return new Promise((resolve, reject) => {
-    const sent = request(options, (response) => {
-      response.setEncoding('utf8');
-      let text = '';
-      response.on('data', (part: string) => {
-        text += part;
-      });
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
-    });
-    sent.once('error', reject);
-    sent.end();
-  });
-}
+const ask = (port: number, path: string, tls: object, token = ''): Promise<Asked> =>
+  askHttps(port, path, token === '' ? { tls } : { tls, token });
 
 test('figures of scheduler and controllers are told to those who may', {
   timeout: 60_000,

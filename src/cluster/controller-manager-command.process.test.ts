@@ -6,7 +6,6 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -14,8 +13,10 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { defaultSettings } from '#controllers';
 import { type ApiPort, openApiPort } from '#test/api-port.ts';
+import { askHttps } from '#test/ask-https.ts';
 import { freePort } from '#test/cluster-process.ts';
 import { covers, superseded } from '#test/covers.ts';
+import type { TestAnswer } from '#test/fixtures.ts';
 import { ConfigError } from './config.ts';
 import { controllerManagerFlags } from './controller-manager-flags.ts';
 import { readControllerManagerSettings } from './controller-manager-settings.ts';
@@ -27,20 +28,9 @@ const quick = [
   '--leader-elect-retry-period=300ms',
 ];
 
-function get(port: number, path: string): Promise<string> {
-  const options = { host: '127.0.0.1', port, path, agent: false, rejectUnauthorized: false };
-  return new Promise((resolve, reject) => {
-    const sent = request(options, (response) => {
-      response.setEncoding('utf8');
-      let text = '';
-      response.on('data', (part: string) => {
-        text += part;
-      });
-      response.on('end', () => resolve(`${response.statusCode} ${text.trim()}`));
-    });
-    sent.once('error', reject);
-    sent.end();
-  });
+async function get(port: number, path: string): Promise<string> {
+  const { status, text } = await askHttps(port, path);
+  return `${status} ${text.trim()}`;
 }
 
 class Place {
@@ -81,8 +71,7 @@ class Place {
     return started;
   }
 
-  // biome-ignore lint/suspicious/noExplicitAny: a test asserts on the values it reads.
-  async read(path: string): Promise<any> {
+  async read(path: string): Promise<TestAnswer['body']> {
     return (await this.api.server.request('GET', path)).body;
   }
 

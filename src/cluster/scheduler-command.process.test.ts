@@ -5,12 +5,12 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { events, pods } from '#resources/kinds.ts';
+import { askHttps } from '#test/ask-https.ts';
 import { freePort } from '#test/cluster-process.ts';
 import { covers, superseded } from '#test/covers.ts';
 import { startCluster } from '#testing';
@@ -24,20 +24,9 @@ kind: KubeSchedulerConfiguration
 profiles: [{ schedulerName: my-scheduler }]
 `;
 
-function get(port: number, path: string): Promise<string> {
-  const options = { host: '127.0.0.1', port, path, agent: false, rejectUnauthorized: false };
-  return new Promise((resolve, reject) => {
-    const sent = request(options, (response) => {
-      response.setEncoding('utf8');
-      let text = '';
-      response.on('data', (part: string) => {
-        text += part;
-      });
-      response.on('end', () => resolve(`${response.statusCode} ${text.trim()}`));
-    });
-    sent.once('error', reject);
-    sent.end();
-  });
+async function get(port: number, path: string): Promise<string> {
+  const { status, text } = await askHttps(port, path);
+  return `${status} ${text.trim()}`;
 }
 
 function ended(child: ChildProcess): Promise<number | null> {

@@ -5,7 +5,6 @@
  * Who serves it: `/metrics` of the process that runs the scheduler.
  */
 import { exponential, Family } from '#kit/metric-family.ts';
-
 import type { CycleMeter, PointStatus } from '#scheduling';
 
 export type AttemptResult = 'scheduled' | 'unschedulable' | 'error';

@@ -24,6 +24,7 @@ import { AgentProcess } from '#test/agent-process.ts';
 import { behind, ClusterProcess, until } from '#test/cluster-process.ts';
 import { covers } from '#test/covers.ts';
 import { LinkedPlaces, launcherOf, type Place } from '#test/places.ts';
+import { stepsOf } from '#test/steps.ts';
 
 const { signal } = new AbortController();
 const program = fileURLToPath(new URL('../../bin/coracle.js', import.meta.url));
@@ -142,20 +143,10 @@ test('two nodes are one cluster', { timeout: 240_000 }, async (t) => {
     [places.one, serverIP],
     [places.two, agentIP],
   ] as const;
-  const step = async (name: string, body: () => Promise<void>): Promise<void> => {
-    let failure: { readonly error: unknown } | undefined;
-    await t.test(name, async () => {
-      try {
-        await body();
-      } catch (error) {
-        failure = { error };
-        const state = await cluster.tryKubectl('get', 'nodes,pods,endpointslices,events', '-A');
-        console.error(`${state.stdout}\n${cluster.logs()}\n--- agent\n${agent.logs()}`);
-        throw error;
-      }
-    });
-    if (failure !== undefined) throw failure.error;
-  };
+  const step = stepsOf(t, async () => {
+    const state = await cluster.tryKubectl('get', 'nodes,pods,endpointslices,events', '-A');
+    return `${state.stdout}\n${cluster.logs()}\n--- agent\n${agent.logs()}`;
+  });
   const ask = async (from: string, url: string): Promise<string> => {
     const wget = ['timeout', '4', 'wget', '-qO-', url];
     const { code, stdout, stderr } = await cluster.tryKubectl('exec', from, '--', ...wget);

@@ -12,6 +12,7 @@ import { type CommandResult, runCommand } from '#kit/run-command.ts';
 import { AgentProcess } from '#test/agent-process.ts';
 import { behind, ClusterProcess } from '#test/cluster-process.ts';
 import { ipBatch, LinkedPlaces, launcherOf, type Place } from '#test/places.ts';
+import { stepsOf } from '#test/steps.ts';
 
 const { signal } = new AbortController();
 const program = fileURLToPath(new URL('../../bin/coracle.js', import.meta.url));
@@ -118,20 +119,10 @@ test('pods of two nodes have both families', { timeout: 120_000 }, async (t) => 
     launcher: launcherOf(other.place),
     flags: ['--server', api, '--node-name', 'agent', '--node-ip', other.first, '--images', images],
   });
-  const step = async (name: string, body: () => Promise<void>): Promise<void> => {
-    let failure: { readonly error: unknown } | undefined;
-    await t.test(name, async () => {
-      try {
-        await body();
-      } catch (error) {
-        failure = { error };
-        const state = await cluster.tryKubectl('get', 'nodes,pods,svc,endpointslices', '-A');
-        console.error(`${state.stdout}\n${cluster.logs()}\n--- agent\n${agent.logs()}`);
-        throw error;
-      }
-    });
-    if (failure !== undefined) throw failure.error;
-  };
+  const step = stepsOf(t, async () => {
+    const state = await cluster.tryKubectl('get', 'nodes,pods,svc,endpointslices', '-A');
+    return `${state.stdout}\n${cluster.logs()}\n--- agent\n${agent.logs()}`;
+  });
   const ask = async (from: string, url: string): Promise<string> => {
     const wget = ['timeout', '4', 'wget', '-qO-', url];
     const { code, stdout, stderr } = await cluster.tryKubectl('exec', from, '--', ...wget);

@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { runCommand } from '#kit/run-command.ts';
 import { ClusterProcess, freePort } from '#test/cluster-process.ts';
 import { covers } from '#test/covers.ts';
+import { stepsOf } from '#test/steps.ts';
 
 interface PodView {
   readonly metadata: { readonly name: string; readonly uid: string };
@@ -57,21 +58,10 @@ const page = /nginx|Welcome|coracle/i;
 
 test('the tour of the README', { timeout: 300_000 }, async (t) => {
   await using cluster = await ClusterProcess.open();
-  // What a failed step leaves behind says more than its message.
-  const step = async (name: string, run: () => Promise<void>): Promise<void> => {
-    let failure: { readonly error: unknown } | undefined;
-    await t.test(name, async () => {
-      try {
-        await run();
-      } catch (error) {
-        failure = { error };
-        const state = await cluster.tryKubectl('get', 'pods,services,endpointslices,events', '-A');
-        console.error(`${state.stdout}\n${cluster.logs()}`);
-        throw error;
-      }
-    });
-    if (failure !== undefined) throw failure.error;
-  };
+  const step = stepsOf(t, async () => {
+    const state = await cluster.tryKubectl('get', 'pods,services,endpointslices,events', '-A');
+    return `${state.stdout}\n${cluster.logs()}`;
+  });
   const allReady = (count: number) =>
     cluster.until(
       async () => {
