@@ -1,6 +1,6 @@
-/** Live answers: small parts wait for company, full ones do not. */
+/** Live answers: events wait for company, what is relayed from a node waits for nothing. */
 import assert from 'node:assert/strict';
-import { PassThrough } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { silentLog } from '#kit/log.ts';
@@ -13,7 +13,13 @@ async function* partsOf(...lengths: readonly number[]): AsyncGenerator<Uint8Arra
   for (const length of lengths) yield Buffer.alloc(length, 'x');
 }
 
-function live(body: AsyncIterable<Uint8Array>): { readonly rests: number[]; all: Promise<string> } {
+interface Live {
+  readonly rests: number[];
+  readonly outgoing: PassThrough;
+  readonly all: Promise<string>;
+}
+
+function live(body: AsyncIterable<Uint8Array>): Live {
   const outgoing = new PassThrough({ highWaterMark: 1024 * 1024 });
   const wire: Wire = {
     ...{ method: 'GET', path: '/', headers: {}, isHttp2: false, isCut: false },
@@ -33,7 +39,7 @@ function live(body: AsyncIterable<Uint8Array>): { readonly rests: number[]; all:
     body,
     live: true,
   });
-  return { rests, all: text(outgoing) };
+  return { rests, outgoing, all: text(outgoing) };
 }
 
 test('events rest after each write, so that others go out with the next', async () => {
@@ -42,8 +48,25 @@ test('events rest after each write, so that others go out with the next', async 
   assert.equal(rests.length, 3);
 });
 
-test('a log that comes in full parts goes on at once', async () => {
-  const { rests, all } = live(partsOf(16_384, 16_384, 8192));
-  assert.equal((await all).length, 40_960);
+test('a log goes on as it comes from its node, however small its parts are', async () => {
+  const { rests, all } = live(Readable.from(partsOf(16_384, 100, 8192), { objectMode: false }));
+  assert.equal((await all).length, 24_676);
   assert.deepEqual(rests, []);
+});
+
+test('a client that leaves ends the request to the node', async () => {
+  const fromNode = new PassThrough();
+  const { outgoing, all } = live(fromNode);
+  fromNode.write('a line\n');
+  const closed = new Promise((resolve) => fromNode.once('close', resolve));
+  outgoing.destroy();
+  await Promise.all([closed, assert.rejects(all)]);
+});
+
+test('an answer that breaks off at the node breaks off at the client', async () => {
+  const fromNode = new PassThrough();
+  const { all } = live(fromNode);
+  fromNode.write('a line\n');
+  fromNode.destroy(new Error('the connection was lost'));
+  await assert.rejects(all);
 });

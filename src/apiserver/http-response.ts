@@ -2,11 +2,12 @@
  * An answer onto the wire, over HTTP/1.1 or HTTP/2.
  *
  * Whole bodies go out in one write; streams with back-pressure. Large ones are compressed where the
- * client takes gzip. Live streams (watches, logs) are written at once when they were silent, else
- * in turns (`turns.ts`), so that a busy watch costs one write for many events.
+ * client takes gzip. Watches are written at once when they were silent, else in turns (`turns.ts`),
+ * so that a busy one costs one write for many events. What is relayed from a node (logs, pages)
+ * goes on as it comes: a rest after each small part would hold a long log to 30 MB/s.
  */
 
-import type { Writable } from 'node:stream';
+import { pipeline as pipe, Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { createGzip, gzip } from 'node:zlib';
@@ -18,8 +19,6 @@ import type { Wire } from './wire.ts';
 /** As upstream: what is shorter is not worth it, and the fastest level is enough. */
 const gzipBytesMin = 128 * 1024;
 const gzipOptions = { level: 1 } as const;
-/** A part of a live stream that waits for no others to go out with: logs come in such. */
-const fullPartBytes = 8 * 1024;
 const packedHeaders = { 'content-encoding': 'gzip', vary: 'Accept-Encoding' } as const;
 
 const compress = promisify<Uint8Array, { level: number }, Buffer>(gzip);
@@ -52,7 +51,8 @@ export function writeResponse(
   if (answer.live === true) {
     const isRead = wire.writeHead(status, headers);
     if (isRead) wire.flushHead();
-    new LiveAnswer(deps, wire, body[Symbol.asyncIterator]()).start({ isRead });
+    if (body instanceof Readable) relay(deps, wire, body, { isRead });
+    else new LiveAnswer(deps, wire, body[Symbol.asyncIterator]()).start({ isRead });
     return undefined;
   }
   return writeParts(wire, answer, body);
@@ -84,8 +84,25 @@ function acceptsGzip({ headers }: Wire): boolean {
   return header !== undefined && String(header).includes('gzip');
 }
 
+/** What another server sends: its parts are as large as the connection to it makes them. */
+function relay(
+  deps: AnswerDeps,
+  wire: Wire,
+  body: Readable,
+  { isRead }: { readonly isRead: boolean },
+): void {
+  const { outgoing } = wire;
+  if (!isRead || outgoing.destroyed) {
+    body.destroy();
+    return;
+  }
+  pipe(body, outgoing, (error) => {
+    if (error && !wire.isCut) breakOff(deps, wire, error);
+  });
+}
+
 /**
- * A watch or a log on its way. No async function: what that keeps while it waits, a watch that is
+ * A watch on its way. No async function: what that keeps while it waits, a watch that is
  * idle for half an hour would keep.
  */
 class LiveAnswer {
@@ -100,8 +117,7 @@ class LiveAnswer {
     if (outgoing.destroyed) return;
     if (done === true) outgoing.end();
     else if (!outgoing.write(value)) whenDrained(outgoing, this.#go);
-    else if (value.length < fullPartBytes) this.#deps.turns.rest(this.#go);
-    else this.#go();
+    else this.#deps.turns.rest(this.#go);
   };
   readonly #onFailure = (error: unknown): void => breakOff(this.#deps, this.#wire, error);
 
