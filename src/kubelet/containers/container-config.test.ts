@@ -98,8 +98,25 @@ test('privileged means privileged, in the sandbox as well', () => {
 function sandboxOf(pod: Pod) {
   const dns = { servers: [], searches: [], options: [] };
   const limits = podCgroup(pod);
-  return sandboxConfig(pod, { cgroupRoot: '/r', dns, logDirectory: '/l', attempt: 1, limits });
+  return sandboxConfig(pod, {
+    ...{ cgroupRoot: '/r', dns, clusterDomain: 'c.l', logDirectory: '/l', attempt: 1, limits },
+  });
 }
+
+test('a pod is called as it says, in full where it says so', () => {
+  const nameOf = (spec: Partial<PodSpec>) => sandboxOf(podOf(spec)).hostname;
+  const { namespace } = podOf().metadata;
+  assert.equal(nameOf({ setHostnameAsFQDN: true }), 'p', 'it has no domain');
+  assert.equal(nameOf({ hostname: 'h', subdomain: 's' }), 'h');
+  const full = { hostname: 'h', subdomain: 's', setHostnameAsFQDN: true };
+  assert.equal(nameOf(full), `h.s.${namespace}.svc.c.l`);
+  const hostname = 'h'.repeat(60);
+  assert.throws(
+    () => nameOf({ ...full, hostname }),
+    /FQDN h{60}\.s\.\S+ is too long \(64 characters is the max, \d+ characters requested\)/,
+  );
+  assert.equal(nameOf({ subdomain: 's', hostnameOverride: 'web.example.com' }), 'web.example.com');
+});
 
 test('namespaces of the host are shared only when asked for', () => {
   const own = sandboxOf(podOf());

@@ -73,4 +73,7 @@ test('long names are cut to what a host may be called', () => {
   const pod = { ...podOf(), metadata: { name: `${'a'.repeat(62)}-b`, namespace: 'x' } };
   assert.equal(hostnameOf(pod), 'a'.repeat(62));
   assert.equal(hostnameOf(podOf({ hostname: 'custom' })), 'custom');
+  const renamed = podOf({ hostname: 'custom', subdomain: 's', hostnameOverride: 'a.b' });
+  assert.equal(hostnameOf(renamed), 'a.b');
+  assert.match(formatHostsFile(renamed, ['10.0.0.1'], 'c.l'), /^10\.0\.0\.1\ta\.b$/m);
 });

@@ -78,14 +78,30 @@ function unique(values: readonly string[]): readonly string[] {
 }
 
 export function hostnameOf(pod: Pod): string {
-  const name = pod.spec?.hostname || pod.metadata.name || '';
+  const { hostname, hostnameOverride } = pod.spec ?? {};
+  const name = hostnameOverride ?? (hostname || pod.metadata.name || '');
   return name.slice(0, 63).replace(/[-.]+$/, '');
 }
 
+/** Empty for a pod that has no domain, or whose name is not to be put below one. */
 function fullHostnameOf(pod: Pod, clusterDomain: string): string {
-  const { subdomain } = pod.spec ?? {};
-  if (subdomain === undefined || subdomain === '') return '';
+  const { subdomain, hostnameOverride } = pod.spec ?? {};
+  if (hostnameOverride !== undefined || subdomain === undefined || subdomain === '') return '';
   return `${hostnameOf(pod)}.${subdomain}.${pod.metadata.namespace}.svc.${clusterDomain}`;
+}
+
+/** What a kernel takes for a name. */
+const nodenameLengthMax = 64;
+
+/** What the pod's processes are told when they ask for the name of their machine. */
+export function nodenameOf(pod: Pod, clusterDomain: string): string {
+  const full = fullHostnameOf(pod, clusterDomain);
+  if (pod.spec?.setHostnameAsFQDN !== true || full === '') return hostnameOf(pod);
+  if (full.length <= nodenameLengthMax) return full;
+  throw new Error(
+    `failed to construct FQDN from pod hostname and cluster domain, FQDN ${full} is too long ` +
+      `(${nodenameLengthMax} characters is the max, ${full.length} characters requested)`,
+  );
 }
 
 /** The kubelet's own hosts file: containerd would copy the host's. */

@@ -7,12 +7,13 @@ import type { Sent } from '#cri';
 import type { Container, Pod } from '#resources/types/core-v1.ts';
 import { containersOf, initContainersOf, podLabels } from '../pods/pod-facts.ts';
 import { type CgroupResources, podCgroupPath } from '../pods/qos.ts';
-import { type DnsConfig, hostnameOf } from './dns-config.ts';
+import { type DnsConfig, nodenameOf } from './dns-config.ts';
 import type { UserNamespace } from './user-namespace.ts';
 
 export interface SandboxOptions {
   readonly cgroupRoot: string;
   readonly dns: DnsConfig;
+  readonly clusterDomain: string;
   readonly logDirectory: string;
   readonly attempt: number;
   /** Of the pod's cgroup. */
@@ -27,7 +28,7 @@ export function sandboxConfig(pod: Pod, options: SandboxOptions): Sent<'PodSandb
   return {
     metadata: { name, namespace, uid, attempt: options.attempt },
     // A name of its own needs a namespace of its own.
-    hostname: hostNetwork === true ? '' : hostnameOf(pod),
+    hostname: hostNetwork === true ? '' : nodenameOf(pod, options.clusterDomain),
     logDirectory: options.logDirectory,
     dnsConfig: options.dns,
     portMappings: portMappings(pod),

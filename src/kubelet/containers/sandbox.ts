@@ -102,6 +102,7 @@ export function sandboxConfigOf(
       clusterDomain: node.clusterDomain,
       nodeResolvConf: resolvConf === '' ? '' : machine.readFile(resolvConf),
     }),
+    clusterDomain: node.clusterDomain,
     logDirectory: podPaths(paths, pod).logs,
     attempt,
     limits: podLimits(parts, pod),

@@ -79,6 +79,73 @@ test('following goes on with what is appended and with the next file', async (co
   assert.equal(text, 'line 1\nline 2\nline 3\n');
 });
 
+test('a follower that falls behind reads every file between, and what comes late', async (context) => {
+  const path = fileOf(context);
+  writeFileSync(path, lines(1, 1));
+  let isRunning = true;
+  const deps = { clock: systemClock(), isRunning: async () => isRunning };
+  const rotate = (name: string, next: string): void => {
+    renameSync(path, `${path}.2026010${name}`);
+    writeFileSync(path, next);
+  };
+  let text = '';
+  for await (const part of readLog(deps, path, { ...whole, follow: true }, signal)) {
+    const isFirst = text === '';
+    text += part.toString();
+    if (isFirst) {
+      // Three times while the reader is busy; the oldest two are compressed meanwhile.
+      appendFileSync(path, lines(2, 2));
+      rotate('1', lines(3, 3));
+      rotate('2', lines(4, 4));
+      await makeRoom(path, { filesMax: 9, signal });
+      rotate('3', lines(5, 5));
+    } else if (text.endsWith('line 5\n')) {
+      // The runtime has not let go of the old file yet.
+      appendFileSync(`${path}.20260103`, lines(6, 6));
+      isRunning = false;
+    }
+  }
+  assert.equal(text, 'line 1\nline 2\nline 3\nline 4\nline 5\nline 6\n');
+});
+
+test('a follower whose file was removed goes on with the oldest that is left', async (context) => {
+  const path = fileOf(context);
+  writeFileSync(path, lines(1, 1));
+  let isRunning = true;
+  const deps = { clock: systemClock(), isRunning: async () => isRunning };
+  let text = '';
+  for await (const part of readLog(deps, path, { ...whole, follow: true }, signal)) {
+    if (text === '') {
+      for (const next of [2, 3, 4]) {
+        renameSync(path, `${path}.2026010${next - 1}`);
+        writeFileSync(path, lines(next, next));
+      }
+      rmSync(`${path}.20260101`);
+      await makeRoom(path, { filesMax: 9, signal });
+      isRunning = false;
+    }
+    text += part.toString();
+  }
+  assert.equal(text, 'line 1\nline 2\nline 3\nline 4\n');
+});
+
+test('what stands in the log when its container has ended is read, though it was rotated', async (context) => {
+  const path = fileOf(context);
+  writeFileSync(path, lines(1, 1));
+  const isRunning = async (): Promise<boolean> => {
+    renameSync(path, `${path}.20260101`);
+    writeFileSync(path, lines(2, 2));
+    return false;
+  };
+  let text = '';
+  const deps = { clock: systemClock(), isRunning };
+  for await (const part of readLog(deps, path, { ...whole, follow: true }, signal)) {
+    text += part.toString();
+    deps.isRunning = async () => false;
+  }
+  assert.equal(text, 'line 1\nline 2\n');
+});
+
 test('before a log is rotated the oldest go, and the others are compressed', async (context) => {
   const path = fileOf(context);
   const ending = ['1.gz', '2', '2.gz', '3', '4.tmp'];

@@ -3,13 +3,14 @@
  *
  * Yields pieces of text ready to be sent. `tailOffset` finds where the last n lines begin by
  * reading backwards in blocks; following waits for the file to grow (the kernel's notice, or a
- * look each second), goes on with the new file when the log is rotated, and ends when the
- * container has ended and everything is read.
+ * look each second), goes on with the next file when the log is rotated (`followed-log.ts`), and
+ * ends when the container has ended and everything is read.
  */
 import { type FSWatcher, watch } from 'node:fs';
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import type { Clock } from '#kit/clock.ts';
 import { findRecord, type LogRecord } from './cri-log.ts';
+import { FollowedLog } from './followed-log.ts';
 
 export interface LogOptions {
   readonly follow: boolean;
@@ -32,6 +33,8 @@ const blockBytes = 256 * 1024;
 const lookMs = 1000;
 /** Between two looks at a file that grows. */
 const restMs = 5;
+/** How long a log that was rotated is read before the next one is. */
+const settleMs = 50;
 
 export async function* readLog(
   deps: LogDeps,
@@ -101,48 +104,38 @@ async function* readLines(
   options: LogOptions,
   signal: AbortSignal,
 ): AsyncIterable<Buffer> {
-  let file = await open(path, 'r');
+  await using log = await FollowedLog.open(path);
   using watcher = new Watcher(path, options.follow);
-  try {
-    let offset = await tailOffset(file, options.tailLines);
-    let rest: Buffer = Buffer.alloc(0);
-    const growth = new Growth(deps, options.follow);
-    for (;;) {
-      signal.throwIfAborted();
-      // Asked before reading: what a container wrote before it ended is then surely read.
-      const mayGrow = await growth.isPossible();
-      let readBytes = 0;
-      for (;;) {
-        const block = await readBlock(file, offset);
-        if (block.length === 0) break;
-        offset += block.length;
-        readBytes += block.length;
-        const whole = rest.length === 0 ? block : Buffer.concat([rest, block]);
-        const end = whole.lastIndexOf(newline) + 1;
-        rest = whole.subarray(end);
-        if (end > 0) yield whole.subarray(0, end);
-      }
-      if (!mayGrow) break;
-      const isAnswered = growth.isAnswered;
-      growth.found(readBytes);
-      const renewed = await reopened(file, path);
-      if (renewed !== undefined) {
-        await file.close();
-        file = renewed;
-        offset = 0;
-        watcher.restart();
-        continue;
-      }
-      // It rests: whether it has ended is to be asked now.
-      if (readBytes === 0 && !isAnswered) continue;
-      // Who writes much in small parts is not followed part by part.
-      if (readBytes > 0) await deps.clock.sleep(restMs, { signal });
-      await watcher.wait(deps.clock, signal);
+  await log.seek((handle) => tailOffset(handle, options.tailLines));
+  const growth = new Growth(deps, options.follow);
+  for (;;) {
+    signal.throwIfAborted();
+    // Asked before reading: what a container wrote before it ended is then surely read.
+    const mayGrow = await growth.isPossible();
+    let readBytes = 0;
+    for await (const block of log.lines()) {
+      readBytes += block.length;
+      yield block;
     }
-    if (rest.length > 0) yield rest;
-  } finally {
-    await file.close();
+    if (options.follow && (await log.isReplaced())) {
+      growth.found(1);
+      // What the runtime still has on its way to the old file belongs before the new one's lines.
+      await deps.clock.sleep(settleMs, { signal });
+      yield* log.lines();
+      yield* log.goOn();
+      watcher.restart();
+      continue;
+    }
+    if (!mayGrow) break;
+    const isAnswered = growth.isAnswered;
+    growth.found(readBytes);
+    // It rests: whether it has ended is to be asked now.
+    if (readBytes === 0 && !isAnswered) continue;
+    // Who writes much in small parts is not followed part by part.
+    if (readBytes > 0) await deps.clock.sleep(restMs, { signal });
+    await watcher.wait(deps.clock, signal);
   }
+  yield* log.rest();
 }
 
 /**
@@ -174,19 +167,6 @@ class Growth {
   found(bytes: number): void {
     this.#hasGrown = bytes > 0;
   }
-}
-
-async function readBlock(file: FileHandle, offset: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafe(blockBytes);
-  const { bytesRead } = await file.read(buffer, 0, blockBytes, offset);
-  return buffer.subarray(0, bytesRead);
-}
-
-/** The new file, when the log was rotated and another has taken its place. */
-async function reopened(file: FileHandle, path: string): Promise<FileHandle | undefined> {
-  const current = await stat(path).catch(() => undefined);
-  if (current === undefined || current.ino === (await file.stat()).ino) return undefined;
-  return open(path, 'r');
 }
 
 /** Where the last n lines begin; 0 when there are fewer, or when all are wanted. */

@@ -13,6 +13,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  utimesSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -96,11 +97,13 @@ export async function makeRoom(
 }
 
 async function compress(path: string, signal: AbortSignal): Promise<void> {
-  const { mode } = statSync(path);
+  const { mode, atime, mtime } = statSync(path);
   const part = `${path}.tmp`;
   await pipeline(createReadStream(path), createGzip(), createWriteStream(part, { mode }), {
     signal,
   });
+  // Whoever follows the log knows it by its time.
+  utimesSync(part, atime, mtime);
   renameSync(part, `${path}.gz`);
   rmSync(path);
 }

@@ -1,9 +1,10 @@
 /**
  * Answers `/containerLogs/NS/POD/CONTAINER`: finds the container's log file and streams it.
  */
-import { readdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
-import { basename, dirname, join } from 'node:path';
+import { join } from 'node:path';
+import { isGrpcCode } from '#cri';
 import { type LogOptions, readLog } from '../logs/log-reader.ts';
 import {
   type ContainerFact,
@@ -14,6 +15,8 @@ import {
 import { containerLogPath, podPaths } from '../pods/pod-paths.ts';
 import type { PodWorker } from '../pods/pod-worker.ts';
 import type { ServerParts } from './server.ts';
+
+const running = 'CONTAINER_RUNNING';
 
 export interface LogTarget {
   readonly worker: PodWorker | undefined;
@@ -145,33 +148,21 @@ async function send(
   response.once('close', () => gone.abort(new Error('the reader has gone')));
   const either = AbortSignal.any([signal, gone.signal]);
   const isRunning = async (): Promise<boolean> => {
-    const status = await runtime
-      .containerStatus(fact.id, { signal: either })
-      .catch(() => undefined);
-    return status?.state === 'CONTAINER_RUNNING';
+    try {
+      return (await runtime.containerStatus(fact.id, { signal: either })).state === running;
+    } catch (error) {
+      // A runtime that is away for a while has not ended its containers.
+      return !isGrpcCode(error, 'NOT_FOUND');
+    }
   };
-  const older = options.tailLines === undefined ? rotated(path) : [];
   try {
-    for (const file of [...older, path]) {
-      const follow = options.follow && file === path;
-      const limits = { ...options, follow };
-      for await (const text of readLog({ clock, isRunning }, file, limits, either)) {
-        if (!response.write(text)) await drained(response, either);
-      }
+    for await (const text of readLog({ clock, isRunning }, path, options, either)) {
+      if (!response.write(text)) await drained(response, either);
     }
   } catch (error) {
     if (!either.aborted) throw error;
   }
   response.end();
-}
-
-/** Older pieces of the same log, oldest first; only where all of it is wanted. */
-function rotated(path: string): readonly string[] {
-  const folder = dirname(path);
-  return readdirSync(folder)
-    .filter((name) => name.startsWith(`${basename(path)}.`))
-    .toSorted()
-    .map((name) => join(folder, name));
 }
 
 function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {

@@ -4,7 +4,15 @@
  *
  * Paths and texts are upstream's. Pods, ReplicaSets and Deployments all come here.
  */
-import { duplicate, type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
+import {
+  duplicate,
+  type FieldError,
+  forbidden,
+  invalid,
+  notSupported,
+  required,
+  tooLong,
+} from '#api/field-error.ts';
 import { labelProblems, qualifiedNameProblems, subdomainProblems } from '#api/names.ts';
 import { validateAnnotations, validateLabels } from '#api/object-meta.ts';
 import type { Pod, PodDNSConfig, PodSpec, PodTemplateSpec } from '#resources/types/core-v1.ts';
@@ -81,6 +89,7 @@ export function validatePodSpec(spec: PodSpec, field: string): FieldError[] {
       `${field}.topologySpreadConstraints`,
     ),
     ...validateNames(spec, field),
+    ...validateHostnameOverride(spec, field),
     ...validateTolerations(spec.tolerations ?? [], `${field}.tolerations`),
     ...validateHostAliases(spec, `${field}.hostAliases`),
     ...validateRest(spec, field),
@@ -191,6 +200,25 @@ const nameRules = [
   ['priorityClassName', subdomainProblems],
   ['runtimeClassName', subdomainProblems],
 ] as const;
+
+/** What a kernel takes for a name. */
+const hostnameLengthMax = 64;
+
+function validateHostnameOverride(spec: PodSpec, field: string): FieldError[] {
+  const { hostnameOverride: name, setHostnameAsFQDN, hostNetwork } = spec;
+  if (name === undefined) return [];
+  const at = `${field}.hostnameOverride`;
+  return [
+    ...(setHostnameAsFQDN === true
+      ? [forbidden(at, 'may not be specified when setHostnameAsFQDN is true')]
+      : []),
+    ...(hostNetwork === true
+      ? [forbidden(at, 'may not be specified when hostNetwork is true')]
+      : []),
+    ...(name.length > hostnameLengthMax ? [tooLong(at, hostnameLengthMax)] : []),
+    ...subdomainProblems(name).map((problem) => invalid(at, name, problem)),
+  ];
+}
 
 function validateNames(spec: PodSpec, field: string): FieldError[] {
   const errors: FieldError[] = [];

@@ -68,6 +68,20 @@ test('containers', () => {
   ]);
 });
 
+test('a name instead of that of its host', () => {
+  assert.deepEqual(errors({ hostnameOverride: 'web.example.com' }), []);
+  assert.deepEqual(
+    errors({ hostnameOverride: 'web', setHostnameAsFQDN: true, hostNetwork: true }),
+    [
+      'spec.hostnameOverride: Forbidden: may not be specified when setHostnameAsFQDN is true',
+      'spec.hostnameOverride: Forbidden: may not be specified when hostNetwork is true',
+    ],
+  );
+  const [long] = errors({ hostnameOverride: 'a'.repeat(65) });
+  assert.equal(long, 'spec.hostnameOverride: Too long: may not be more than 64 bytes');
+  assert.match(errors({ hostnameOverride: 'A_' })[0] ?? '', /Invalid value: "A_": a lowercase RFC/);
+});
+
 test('only who may do anything mounts for others', () => {
   const volumeMounts = [{ name: 'v', mountPath: '/v', mountPropagation: 'Bidirectional' }];
   const spec = { volumes: [{ name: 'v', hostPath: { path: '/v' } }] };

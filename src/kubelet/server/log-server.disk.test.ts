@@ -1,0 +1,82 @@
+/** Logs as they are asked for: which file they come from, and until when they are followed. */
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { GrpcError } from '#cri';
+import { systemClock } from '#kit/clock.ts';
+import { silentLog } from '#kit/log.ts';
+import { covers } from '#test/covers.ts';
+import { kubeletPaths } from '../pods/pod-paths.ts';
+import { answerLogs, type LogTarget } from './log-server.ts';
+import type { ServerParts } from './server.ts';
+
+const { signal } = new AbortController();
+const pod = {
+  metadata: { namespace: 'n', name: 'p', uid: 'u' },
+  spec: { containers: [{ name: 'c', image: 'i' }] },
+};
+
+/** A container that runs, and what is answered about its logs. */
+function open(context: TestContext, stateOf: () => string) {
+  const folder = mkdtempSync(join(tmpdir(), 'coracle-log-server-'));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const paths = { ...kubeletPaths(folder, {}), podLogs: folder };
+  const path = join(folder, 'n_p_u', 'c', '0.log');
+  mkdirSync(join(path, '..'), { recursive: true });
+  const containers = [{ id: 'id', name: 'c', attempt: 0, state: 'running' }];
+  const runtime = { containerStatus: async () => ({ state: stateOf() }) };
+  // Only what is asked of them.
+  const parts = { paths, runtime, clock: systemClock(), log: silentLog } as unknown as ServerParts;
+  const worker = {
+    pod,
+    findContainer: async () => ({ runtime: { containers } }),
+  } as unknown as NonNullable<LogTarget['worker']>;
+  const ask = async (query: string): Promise<string> => {
+    let text = '';
+    const response = {
+      writeHead: () => {},
+      flushHeaders: () => {},
+      once: () => {},
+      write: (part: Buffer) => {
+        text += part.toString();
+        return true;
+      },
+      end: () => {},
+    } as unknown as ServerResponse;
+    const target = { worker, namespace: 'n', name: 'p', container: 'c' };
+    await answerLogs(parts, target, new URLSearchParams(query), response, signal);
+    return text;
+  };
+  return { path, ask };
+}
+
+const line = (text: string): string => `2026-01-01T00:00:00.000000000Z stdout F ${text}\n`;
+
+test('what was rotated away is not shown, and the newest file may be empty', async (context) => {
+  covers('LOG-011');
+  const { path, ask } = open(context, () => 'CONTAINER_RUNNING');
+  writeFileSync(path, line('old'));
+  assert.equal(await ask(''), 'old\n');
+  renameSync(path, `${path}.20260101-000000`);
+  writeFileSync(path, '');
+  assert.equal(await ask(''), '');
+  writeFileSync(path, line('new'));
+  assert.equal(await ask(''), 'new\n');
+  assert.equal(await ask('tailLines=5'), 'new\n');
+});
+
+test('a log is followed while the runtime is away, until the container has ended', async (context) => {
+  let asked = 0;
+  const { path, ask } = open(context, () => {
+    asked += 1;
+    if (asked === 1) throw new GrpcError('/ContainerStatus', 'UNAVAILABLE', 'refused');
+    writeFileSync(path, line('first') + line('second'));
+    return asked === 2 ? 'CONTAINER_RUNNING' : 'CONTAINER_EXITED';
+  });
+  writeFileSync(path, line('first'));
+  assert.equal(await ask('follow=true'), 'first\nsecond\n');
+  assert.ok(asked >= 3, String(asked));
+});
