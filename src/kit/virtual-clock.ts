@@ -18,10 +18,18 @@ export class VirtualClock implements Clock {
   readonly #startMs: number;
   #sequence = 0;
   readonly #timers: Timer[] = [];
+  readonly #settle: () => Promise<void>;
 
-  constructor(options: { readonly startMs?: number } = {}) {
+  constructor(
+    options: {
+      readonly startMs?: number;
+      /** Before time goes on; for those whose work does not only run in promises. */
+      readonly settle?: () => Promise<void>;
+    } = {},
+  ) {
     this.#startMs = options.startMs ?? Date.UTC(2026, 0, 1);
     this.#nowMs = this.#startMs;
+    this.#settle = options.settle ?? settle;
   }
 
   now(): number {
@@ -69,10 +77,10 @@ export class VirtualClock implements Clock {
   /** Moves the time by `deltaMs`, firing everything that becomes due and settling in between. */
   async advance(deltaMs: number): Promise<void> {
     const targetMs = this.#nowMs + deltaMs;
-    await settle();
+    await this.#settle();
     for (let next = this.nextMs(); next !== undefined && next <= targetMs; next = this.nextMs()) {
       this.step();
-      await settle();
+      await this.#settle();
     }
     this.#nowMs = targetMs;
   }

@@ -1,6 +1,7 @@
 /**
  * One kubelet under a virtual clock: real API server in memory, runtime in memory, folders below a
- * temporary one. `until` moves the clock in small steps until something holds.
+ * temporary one. `until` moves the clock in small steps until something holds. Time stands still
+ * while a file is read or written (`settle-files.ts`), so that no disk is slower than the clock.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,7 +9,7 @@ import { join } from 'node:path';
 import { type Client, openClient, openInformers } from '#client';
 import { silentLog } from '#kit/log.ts';
 import { seededRandom } from '#kit/random.ts';
-import { settle, VirtualClock } from '#kit/virtual-clock.ts';
+import { VirtualClock } from '#kit/virtual-clock.ts';
 import {
   type CgroupLimits,
   defaultSettings,
@@ -22,6 +23,7 @@ import type { Container, ContainerStatus, Pod, PodSpec } from '#resources/types/
 import { SkewedClock } from '../simulation/skewed-clock.ts';
 import { FakeRuntime } from './fake-runtime.ts';
 import { admin, openTestServer, type TestServer } from './fixtures.ts';
+import { settleFiles } from './settle-files.ts';
 
 export const testImage = 'example.com/app:1';
 const gibibyte = 1024 ** 3;
@@ -29,10 +31,10 @@ const stepMs = 10;
 const stepsMax = 100_000;
 
 export class KubeletBench implements AsyncDisposable {
-  readonly clock = new VirtualClock();
+  readonly clock: VirtualClock;
   /** The machine's, for kubelet and runtime: it runs with the other, and can be set. */
-  readonly machineClock = new SkewedClock(this.clock, { onStandstill: () => {} });
-  readonly runtime = new FakeRuntime({ clock: this.machineClock });
+  readonly machineClock: SkewedClock;
+  readonly runtime: FakeRuntime;
   readonly dataDir = mkdtempSync(join(tmpdir(), 'coracle-kubelet-'));
   /** Of static pods. */
   readonly manifestDir = join(this.dataDir, 'manifests');
@@ -68,7 +70,7 @@ export class KubeletBench implements AsyncDisposable {
       readonly options?: KubeletBench['options'];
     } = {},
   ): Promise<KubeletBench> {
-    const clock = new VirtualClock();
+    const clock = new VirtualClock({ settle: settleFiles });
     const bench = new KubeletBench(await openTestServer({ clock }), clock);
     if (options.withPlugins === true) bench.#pluginsRoot = bench.pluginsRoot;
     bench.settings = options.settings ?? {};
@@ -214,7 +216,7 @@ export class KubeletBench implements AsyncDisposable {
     });
     ended.catch(() => {});
     for (let step = 0; step < stepsMax && !isDone; step++) {
-      await settle();
+      await settleFiles();
       if (!isDone) await this.clock.advance(stepMs);
     }
     return ended;
@@ -223,7 +225,7 @@ export class KubeletBench implements AsyncDisposable {
   async advance(ms: number): Promise<void> {
     for (let passed = 0; passed < ms; passed += stepMs) {
       await this.clock.advance(stepMs);
-      await settle();
+      await settleFiles();
     }
   }
 
