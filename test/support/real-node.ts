@@ -161,14 +161,14 @@ export class RealNode implements AsyncDisposable {
   /** What it is started with, and started again. */
   kubeletOptions: Partial<Pick<KubeletOptions, 'settings' | 'podPidsMax'>> = {};
 
-  startKubelet(): void {
+  startKubelet(runtime: Runtime = this.runtime): void {
     const stop = new AbortController();
     const deps = { clock: systemClock(), random: systemRandom(), log: nodeLog() };
     const informers = openInformers({ client: this.client, ...deps });
     const { apiServer: _, ca, stranger: __, ...rest } = this.certificates;
     const serving = { ...servingPair(ca), clientCA: ca.cert, ...rest };
     const kubelet = runKubelet(
-      { client: this.client, informers, runtime: this.runtime, ...deps },
+      { client: this.client, informers, runtime, ...deps },
       {
         ...{ nodeName, nodeIP: '127.0.0.1', dataDir: this.dataDir, clusterId },
         ...{ clusterDNS: '10.43.0.10', clusterDomain: 'cluster.local' },
