@@ -296,6 +296,13 @@ test('suspending deletes the pods without a failure that stays, resuming starts 
   await world.until('no pods', async () => (await alive(world)).length === 0);
   await world.until('suspended', async () => has(await read(world), 'Suspended'));
   await world.pass(2_000);
+  assert.equal((await read(world)).status?.failed, undefined, 'nothing has failed');
+  await set({ suspend: false });
+  await running(world, 2);
+  await set({ parallelism: 1 });
+  await running(world, 1);
+  await world.pass(2_000);
+  assert.equal((await read(world)).status?.failed, undefined, 'one was too many');
   const told = await reasons(world);
   assert.ok(told.includes('Resumed') && told.includes('Suspended'));
 });

@@ -152,11 +152,15 @@ class JobController {
     signal: AbortSignal,
   ): Promise<{ readonly outcome: Outcome; readonly error: unknown }> {
     const { job } = facts;
+    // Pods that are too many have not failed: untracked, they are never counted. Those that end
+    // with their Job are.
+    const { remove, kept } =
+      plan.ending === undefined
+        ? await this.#untrackAll(plan.remove, signal)
+        : { remove: plan.remove, kept: [] };
     // What must go, goes first: the next turn sees what is left to make.
     const changes =
-      plan.remove.length > 0
-        ? { remove: plan.remove }
-        : { create: plan.create.map((one) => podOf(job, one)) };
+      plan.remove.length > 0 ? { remove } : { create: plan.create.map((one) => podOf(job, one)) };
     const { created, removed, failed } = await this.#requests.perform(key, job, changes, signal);
     const wanted = changes.create?.length ?? 0;
     if (wanted > 0) noteCreations(this.#deps.figures, facts, { wanted, created });
@@ -171,7 +175,23 @@ class JobController {
     if (ending === undefined) ending = completionOf(facts, active);
     // There may be pods that the cache does not show yet, or that could not be deleted.
     else if (!mayAct || active > 0) ending = undefined;
-    return { outcome: { ...counts, ending, managed }, error: failed?.error };
+    return { outcome: { ...counts, ending, managed }, error: kept[0] ?? failed?.error };
+  }
+
+  /** `kept`: why some could not be; they must not be deleted then. */
+  async #untrackAll(
+    pods: readonly Pod[],
+    signal: AbortSignal,
+  ): Promise<{ readonly remove: readonly Pod[]; readonly kept: readonly unknown[] }> {
+    const untracking = pods.map((pod) =>
+      isTracked(pod) ? this.#untracking.untrack(pod, { signal, asSeen: true }) : undefined,
+    );
+    const results = await Promise.allSettled(untracking);
+    signal.throwIfAborted();
+    return {
+      remove: pods.filter((_, index) => results[index]?.status === 'fulfilled'),
+      kept: results.flatMap((one) => (one.status === 'rejected' ? [one.reason] : [])),
+    };
   }
 
   async #count(key: string, facts: JobFacts, outcome: Outcome, signal: AbortSignal): Promise<void> {

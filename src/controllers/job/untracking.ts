@@ -27,15 +27,20 @@ export class Untracking {
     this.removing.delete(pod.metadata.uid ?? '');
   }
 
-  /** Takes the finalizer off; a pod that is gone has none. */
-  async untrack(pod: Pod, { signal }: { readonly signal: AbortSignal }): Promise<void> {
-    const { namespace, name = '', uid = '' } = pod.metadata;
+  /**
+   * Takes the finalizer off; a pod that is gone has none. `asSeen`: only if the pod is still what
+   * this copy says, for one that was not counted may have ended since.
+   */
+  async untrack(
+    pod: Pod,
+    { signal, asSeen }: { readonly signal: AbortSignal; readonly asSeen?: boolean },
+  ): Promise<void> {
+    const { namespace, name = '', uid = '', resourceVersion } = pod.metadata;
     this.removing.add(uid);
     try {
       // Says only what goes, so it needs no newest copy of the pod.
-      const patch = {
-        metadata: { uid, '$deleteFromPrimitiveList/finalizers': [trackingFinalizer] },
-      };
+      const metadata = { uid, '$deleteFromPrimitiveList/finalizers': [trackingFinalizer] };
+      const patch = { metadata: asSeen ? { ...metadata, resourceVersion } : metadata };
       const options = { type: 'strategic', signal } as const;
       await this.#client.patch(podKind, { namespace, name }, patch, options);
     } catch (error) {
