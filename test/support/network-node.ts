@@ -50,7 +50,15 @@ const { signal } = new AbortController();
 const clock = systemClock();
 const peerPath = fileURLToPath(new URL('./network-peer.ts', import.meta.url));
 const agentPath = fileURLToPath(new URL('./network-agent.ts', import.meta.url));
-const limits = { commandMs: 20_000, readyMs: 20_000 } as const;
+const limits = {
+  commandMs: 60_000,
+  readyMs: 60_000,
+  untilMs: 60_000,
+  /** For an answer that comes; a lost packet is sent again within that time. */
+  answerMs: 20_000,
+  /** Where no answer may come, or the question is asked again and again. */
+  silenceMs: 1_000,
+} as const;
 
 export const outsideAddress = '192.168.77.1';
 const nodeAddress = '192.168.77.2';
@@ -213,9 +221,14 @@ export class NetworkNode implements AsyncDisposable {
   }
 
   /** Runs a program in a namespace. */
-  run(place: Place, command: string, args: readonly string[]): Promise<CommandResult> {
+  run(
+    place: Place,
+    command: string,
+    args: readonly string[],
+    env: NodeJS.ProcessEnv = process.env,
+  ): Promise<CommandResult> {
     const all = [`--net=${place.path}`, command, ...args];
-    return runCommand('nsenter', all, { signal, timeoutMs: limits.commandMs });
+    return runCommand('nsenter', all, { signal, timeoutMs: limits.commandMs, env });
   }
 
   ip(place: Place, lines: readonly string[]): Promise<void> {
@@ -231,20 +244,27 @@ export class NetworkNode implements AsyncDisposable {
   }
 
   /** Runs a client of `network-peer.ts` in a namespace; what it prints. */
-  async peer(
-    place: Place,
-    command: string,
-    ...args: readonly (string | number)[]
-  ): Promise<unknown> {
-    const all = [peerPath, command, ...args.map(String)];
-    const { code, stdout, stderr } = await this.run(place, process.execPath, all);
-    if (code !== 0) throw new Error(`${command} ${args.join(' ')}: ${stderr}`);
+  peer(place: Place, command: string, ...args: readonly (string | number)[]): Promise<unknown> {
+    return this.#ask(place, limits.answerMs, [command, ...args]);
+  }
+
+  /** The same for a client that may get no answer. */
+  brief(place: Place, command: string, ...args: readonly (string | number)[]): Promise<unknown> {
+    return this.#ask(place, limits.silenceMs, [command, ...args]);
+  }
+
+  async #ask(place: Place, waitMs: number, args: readonly (string | number)[]): Promise<unknown> {
+    const env = { ...process.env, CORACLE_PEER_WAIT_MS: String(waitMs) };
+    const all = [peerPath, ...args.map(String)];
+    const { code, stdout, stderr } = await this.run(place, process.execPath, all, env);
+    if (code !== 0) throw new Error(`${args.join(' ')}: ${stderr}`);
     return JSON.parse(stdout);
   }
 
   /** Waits until the check holds. */
   async until(check: () => Promise<boolean>, what: string): Promise<void> {
-    for (let attempt = 0; attempt < 100; attempt++) {
+    const deadlineMs = clock.monotonic() + limits.untilMs;
+    while (clock.monotonic() < deadlineMs) {
       if (await check()) return;
       await clock.sleep(50, { signal });
     }

@@ -1,6 +1,7 @@
 /**
  * The ends of the connections in tests of the network, as a program that runs inside a namespace:
  * servers that say who they are and whom they see, and clients that print what they got as JSON.
+ * Clients wait for an answer as long as `CORACLE_PEER_WAIT_MS` says.
  *
  *     serve                             TCP and UDP on port 8080, until killed
  *     serve-dns PORT ADDRESS            answers every question with this address, until killed
@@ -21,7 +22,7 @@ export type CallOutcome =
   | 'silent';
 
 const clock = systemClock();
-const waitMs = 1_000;
+const waitMs = Number(process.env['CORACLE_PEER_WAIT_MS']);
 const serverPort = 8080;
 
 const [command = '', ...args] = process.argv.slice(2);
