@@ -64,6 +64,7 @@ export interface KubeletParts {
 export interface PodState {
   /** By container name. */
   readonly failures: Map<string, StartFailure>;
+  /** By `restartKey`. */
   readonly backoffs: Map<string, Backoff>;
   /** Container ids whose pre-stop hook has been called. */
   readonly preStopped: Set<string>;

@@ -433,6 +433,30 @@ test('one that ended is kept with its logs, until its pod is evicted', async () 
   assert.deepEqual([status?.phase, status?.reason], ['Failed', 'Evicted']);
 });
 
+test('a pod that has ended gives its volumes back, and its logs stay', async () => {
+  await using bench = await KubeletBench.open();
+  const volumes = [
+    { name: 'scratch', emptyDir: {} },
+    { name: 'key', secret: { secretName: 'k', optional: true } },
+  ];
+  const volumeMounts = [{ name: 'scratch', mountPath: '/s' }];
+  const containers = [bench.container({ volumeMounts })];
+  await bench.create('once', { containers, volumes, restartPolicy: 'Never' });
+  await bench.untilReady('once');
+  const { uid = '', namespace, name } = (await bench.get('once')).metadata;
+  const folder = join(bench.dataDir, 'agent/kubelet/pods', uid);
+  const scratch = join(folder, 'volumes/kubernetes.io~empty-dir/scratch');
+  assert.ok(existsSync(scratch));
+  bench.runtime.exit('web', 0);
+  await bench.advance(2000);
+  assert.equal((await bench.get('once')).status?.phase, 'Succeeded');
+  assert.ok(!existsSync(join(folder, 'volumes')), 'as upstream, which keeps none by default');
+  const memory = join(bench.dataDir, 'agent/kubelet/memory', uid);
+  assert.ok(!existsSync(memory), memory);
+  assert.ok(existsSync(join(bench.dataDir, 'agent/pod-logs', `${namespace}_${name}_${uid}`)));
+  assert.equal((await bench.runtime.listContainers({})).length, 1);
+});
+
 test('containers are looked at every minute, images every five', async () => {
   await using bench = await KubeletBench.open({ settings: { evictionHard: {} } });
   const { runtime, clock, disk } = bench;

@@ -15,7 +15,7 @@ import type { Image, PullTimes } from '../images/images.ts';
 import type { TrackedLogin } from '../images/registry-logins.ts';
 import type { ActOptions, KubeletParts, PodState } from '../parts.ts';
 import { nextBackoff } from '../pods/backoff.ts';
-import type { Action } from '../pods/plan.ts';
+import { type Action, containerHash, restartKey } from '../pods/plan.ts';
 import { latestOf, type PodFacts, type RuntimeFacts, type SandboxFact } from '../pods/pod-facts.ts';
 import { podPaths, terminationFile } from '../pods/pod-paths.ts';
 import { tryHandler } from '../probes/try.ts';
@@ -51,8 +51,8 @@ export async function startContainer(
   const volumeImages = await starter.volumeImages();
   if (volumeImages === undefined) return;
   if (action.restart) {
-    const backoff = nextBackoff(state.backoffs.get(container.name), parts.clock.now());
-    state.backoffs.set(container.name, backoff);
+    const key = restartKey(container);
+    state.backoffs.set(key, nextBackoff(state.backoffs.get(key), parts.clock.now()));
   }
   try {
     const id = await parts.slots.use(
@@ -105,7 +105,8 @@ class Starter {
   }
 
   #note(waiting: ContainerStateWaiting, untilMs: number): void {
-    this.#state.failures.set(this.#container.name, { waiting, untilMs });
+    const hash = containerHash(this.#container);
+    this.#state.failures.set(this.#container.name, { hash, waiting, untilMs });
   }
 
   /** Undefined when it cannot be had now; the note says why. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Container, Pod, PodSpec } from '#resources/types/core-v1.ts';
 import { covers } from '#test/covers.ts';
-import { type Action, containerHash, planPod } from './plan.ts';
+import { type Action, containerHash, planPod, restartKey } from './plan.ts';
 import type { ContainerFact, PodFacts, SandboxFact } from './pod-facts.ts';
 
 const nowMs = 1_000_000;
@@ -156,7 +156,7 @@ test('a container may have a policy and rules of its own', () => {
 });
 
 test('restarts wait for their back-off and say so', () => {
-  const backoffs = new Map([['web', { delayMs: 10_000, raisedAtMs: nowMs - 5000 }]]);
+  const backoffs = new Map([[restartKey(web), { delayMs: 10_000, raisedAtMs: nowMs - 5000 }]]);
   const given = facts({ containers: [exited('web', 1, { attempt: 2 })], more: { backoffs } });
   const { actions, waiting } = planPod(given, nowMs);
   assert.deepEqual(actions.map(say), ['wait 9000']);
@@ -166,17 +166,24 @@ test('restarts wait for their back-off and say so', () => {
   });
   const later = planPod(given, nowMs + 9001).actions.map(say);
   assert.deepEqual(later, ['start web#3']);
+  const pod = podOf({ containers: [{ ...web, image: 'nginx:2' }] });
+  const changed = planPod({ ...given, pod }, nowMs).actions.map(say);
+  assert.deepEqual(changed, ['start web#3'], 'another image does not wait for what the first did');
 });
 
 test('an image that cannot be had is waited for', () => {
   const waiting = { reason: 'ErrImagePull', message: 'not found' };
-  const failures = new Map([['web', { waiting, untilMs: nowMs + 500 }]]);
+  const hash = containerHash(web);
+  const failures = new Map([['web', { hash, waiting, untilMs: nowMs + 500 }]]);
   const planned = planPod(facts({ more: { failures } }), nowMs);
   assert.deepEqual(planned.actions.map(say), ['wait 500']);
   assert.deepEqual(planned.waiting.get('web'), {
     reason: 'ImagePullBackOff',
     message: 'Back-off pulling image "nginx:1": ErrImagePull: not found',
   });
+  const pod = podOf({ containers: [{ ...web, image: 'nginx:2' }] });
+  const changed = planPod(facts({ pod, more: { failures } }), nowMs);
+  assert.deepEqual(changed.actions.map(say), ['start web#0'], 'another image is tried at once');
 });
 
 test('a condemned or changed container is stopped, with the grace it is due', () => {

@@ -30,6 +30,7 @@ import {
   type PodFacts,
   restartsAfter,
   type SandboxFact,
+  type StartFailure,
 } from './pod-facts.ts';
 import { hasOldContainers, isRestartingAll, planRestartAll } from './restart-all.ts';
 
@@ -291,8 +292,8 @@ class Draft {
   }
 
   #start(container: Container, init: boolean, created: ContainerFact | undefined): void {
-    const failure = this.facts.failures.get(container.name);
-    if (failure !== undefined && failure.untilMs > this.#nowMs) {
+    const failure = this.#failureOf(container);
+    if (failure !== undefined) {
       this.#wait(container.name, imageBackoff(container, failure.waiting), failure.untilMs);
       return;
     }
@@ -303,12 +304,12 @@ class Draft {
   }
 
   #restart(container: Container, init: boolean, ended: ContainerFact): void {
-    const failure = this.facts.failures.get(container.name);
-    if (failure !== undefined && failure.untilMs > this.#nowMs) {
+    const failure = this.#failureOf(container);
+    if (failure !== undefined) {
       this.#wait(container.name, imageBackoff(container, failure.waiting), failure.untilMs);
       return;
     }
-    const backoff = this.facts.backoffs.get(container.name);
+    const backoff = this.facts.backoffs.get(restartKey(container));
     const { clockSetAtMs = this.#nowMs } = this.facts;
     const isFuture = ended.finishedAtMs > this.#nowMs;
     const endedAtMs = isFuture ? clockSetAtMs : ended.finishedAtMs;
@@ -319,6 +320,13 @@ class Draft {
     }
     const attempt = ended.attempt + 1;
     this.#actions.push({ do: 'startContainer', container, init, attempt, restart: true });
+  }
+
+  /** That still counts: with another image it is tried at once. */
+  #failureOf(container: Container): StartFailure | undefined {
+    const failure = this.facts.failures.get(container.name);
+    if (failure === undefined || failure.untilMs <= this.#nowMs) return undefined;
+    return failure.hash === containerHash(container) ? failure : undefined;
   }
 
   #wait(name: string, waiting: ContainerStateWaiting, untilMs: number): void {
@@ -366,6 +374,11 @@ export function containerHash({ name, image }: Container): string {
     hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
   }
   return hash.toString(16);
+}
+
+/** Restarts are counted anew when the container is another one. */
+export function restartKey(container: Container): string {
+  return `${container.name}/${containerHash(container)}`;
 }
 
 const pullFailures = new Set(['ErrImagePull', 'RegistryUnavailable', 'SignatureValidationFailed']);

@@ -77,7 +77,7 @@ export interface PodFacts {
   readonly pod: Pod;
   readonly runtime: RuntimeFacts;
   readonly verdicts: ReadonlyMap<string, Verdict>;
-  /** By container name: delay before the next restart. */
+  /** By `restartKey`: delay before the next restart. */
   readonly backoffs: ReadonlyMap<string, Backoff>;
   /** By container name: a start that failed, and when it may be tried again. */
   readonly failures: ReadonlyMap<string, StartFailure>;
@@ -100,6 +100,8 @@ export interface ResizeFailure {
 }
 
 export interface StartFailure {
+  /** Of the container that could not be started. */
+  readonly hash: string;
   readonly waiting: ContainerStateWaiting;
   readonly untilMs: number;
 }

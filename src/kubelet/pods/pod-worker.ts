@@ -334,12 +334,7 @@ export class PodWorker {
 
   /** A pod that has run longer than it may is ended and fails. */
   #checkDeadline(): void {
-    const { spec, status } = this.#pod;
-    const seconds = spec?.activeDeadlineSeconds;
-    const startedAt = status?.startTime;
-    if (seconds === undefined || startedAt === undefined || this.#ending !== undefined) return;
-    if (isOver(this.#pod)) return;
-    if (this.#parts.clock.now() < Date.parse(startedAt) + seconds * 1000) return;
+    if (isOver(this.#pod) || this.#parts.clock.now() < this.#deadlineMs()) return;
     this.#ending = {
       graceSeconds: graceSecondsOf(this.#pod),
       failure: {
@@ -399,27 +394,31 @@ export class PodWorker {
   #nextMs(plan: Plan): number {
     const waits = plan.actions.map((action) => (action.do === 'wait' ? action.untilMs : Infinity));
     const tokenMs = this.#parts.volumes.refreshAtMs(this.#uid) ?? Infinity;
+    return Math.min(...waits, tokenMs, this.#deadlineMs());
+  }
+
+  /** Infinity: it has none, or is ending anyway. */
+  #deadlineMs(): number {
     const seconds = this.#pod.spec?.activeDeadlineSeconds;
     const startedAt = this.#pod.status?.startTime;
-    const deadlineMs =
-      seconds === undefined || startedAt === undefined || this.#ending !== undefined
-        ? Infinity
-        : Date.parse(startedAt) + seconds * 1000;
-    return Math.min(...waits, tokenMs, deadlineMs);
+    const isBound = seconds !== undefined && startedAt !== undefined && this.#ending === undefined;
+    return isBound ? Date.parse(startedAt) + seconds * 1000 : Infinity;
   }
 
   /** True when nothing is left to do for this pod, ever. */
   async #finish(facts: PodFacts, signal: AbortSignal): Promise<boolean> {
     this.#probes.stop();
     await this.#parts.devices().unprepare(this.#uid, { signal });
-    const isDeleted = this.#pod.metadata.deletionTimestamp !== undefined;
-    const isKept = !isDeleted && !this.#isGone && !this.#isRetired;
-    // What was evicted is to leave its room on the disk as well; of others one may read the end.
-    if (isKept && !isEvicted(this.#pod)) return false;
+    const isDeleted = this.#pod.metadata.deletionTimestamp !== undefined || this.#isGone;
+    const isKept = !isDeleted && !this.#isRetired;
+    const { machine, node, statuses, images } = this.#parts;
+    const cgroup = podCgroupPath(node.cgroupRoot, this.#pod);
     // Whoever waits for the object to go may count on its volumes being gone.
     await this.#parts.volumes.remove(this.#pod, { signal });
     if (isKept) {
-      await this.#freeRoom(facts, signal);
+      await machine.cgroups.remove(cgroup);
+      // What was evicted is to leave its room on the disk as well; of others one may read the end.
+      if (isEvicted(this.#pod)) await this.#freeRoom(facts, signal);
       return false;
     }
     if (!this.#isGone) {
@@ -427,8 +426,7 @@ export class PodWorker {
       if (!this.#isRetired) await this.#deleteObject(signal);
     }
     await this.#freeRoom(facts, signal);
-    const { machine, node, statuses, images } = this.#parts;
-    machine.cgroups.remove(podCgroupPath(node.cgroupRoot, this.#pod));
+    await machine.cgroups.remove(cgroup);
     images.release(this.#uid);
     statuses.forget(this.#uid);
     return true;
@@ -447,13 +445,14 @@ export class PodWorker {
 
   async #freeRoom({ runtime: facts }: PodFacts, signal: AbortSignal): Promise<void> {
     const { runtime, paths, owners } = this.#parts;
+    const { dir, logs } = podPaths(paths, this.#pod);
     for (const { id } of facts.sandboxes) {
       await runtime.removePodSandbox(id, { signal }).catch((error: unknown) => {
         if (!isGrpcCode(error, 'NOT_FOUND')) throw error;
       });
     }
     for (const { id } of [...facts.sandboxes, ...facts.containers]) owners.delete(id);
-    rmSync(podPaths(paths, this.#pod).logs, { recursive: true, force: true });
+    for (const path of [dir, logs]) rmSync(path, { recursive: true, force: true });
   }
 
   /** For the node's server: the container of this name that runs or ran last. */

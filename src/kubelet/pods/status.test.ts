@@ -182,7 +182,7 @@ test('a container in back-off shows why it waits and how it ended', () => {
 
 test('a container that could not start and does not come again is what it ended as', () => {
   const waiting = { reason: 'RunContainerError', message: 'no such file' };
-  const failures = new Map([['web', { waiting, untilMs: nowMs }]]);
+  const failures = new Map([['web', { hash: '', waiting, untilMs: nowMs }]]);
   const ended = fact('exited', { exitCode: 128, reason: 'StartError', message: 'no such file' });
   const stateUnder = (restartPolicy: 'Always' | 'Never') => {
     const status = podStatus(facts(podOf({ restartPolicy }), [ended], { failures }), nowMs);

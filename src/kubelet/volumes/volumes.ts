@@ -107,15 +107,15 @@ export class Volumes {
   async remove(pod: Pod, { signal }: { readonly signal: AbortSignal }): Promise<void> {
     const { machine, paths, objects } = this.#deps;
     const { uid = '' } = pod.metadata;
-    const { dir, memoryVolumes } = podPaths(paths, pod);
+    const { volumes, memoryVolumes } = podPaths(paths, pod);
     this.#tokens.delete(uid);
     this.#groups.delete(uid);
     for (const { name } of pod.spec?.volumes ?? []) this.#given.delete(`${uid}/${name}`);
     objects.release(uid);
     const mounted = (pod.spec?.volumes ?? []).some(({ emptyDir }) => isMounted(emptyDir?.medium));
-    if (mounted) await machine.unmountBelow(dir, { signal });
+    if (mounted) await machine.unmountBelow(volumes, { signal });
     rmSync(memoryVolumes, { recursive: true, force: true });
-    rmSync(dir, { recursive: true, force: true });
+    rmSync(volumes, { recursive: true, force: true });
   }
 
   async #prepareOne(pod: Pod, volume: Volume, signal: AbortSignal): Promise<string> {
