@@ -4,11 +4,12 @@
  *
  * What is there is followed twice: by kubectl, which copies line by line and needs more processor
  * time for it than all others together, and by a plain request to the API server, which shows what
- * we take. Whoever writes is held up by the runtime, which stamps each line and writes it by
+ * we take. What kubectl prints goes to a file: out of a pipe we would take every line by itself, and
+ * measure ourselves. Whoever writes is held up by the runtime, which stamps each line and writes it by
  * itself: no reader of a live log can be faster than that.
  */
 import { spawn } from 'node:child_process';
-import { readdirSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '#kit/clock.ts';
 import type { BenchNode } from './bench-node.ts';
@@ -20,6 +21,8 @@ const lineBytes = line.length + 1;
 /** Nothing has come for so long: it was all. */
 const silenceMs = 1000;
 const limitMs = 120_000;
+/** Between two looks at how much has come. */
+const lookMs = 2;
 const pod = 'writer';
 
 interface Options {
@@ -99,23 +102,28 @@ async function readByKubectl(
   { all, onOpen }: { readonly all: number; readonly onOpen?: () => Promise<void> },
 ): Promise<{ readonly read: number; readonly pace: number }> {
   const args = ['--kubeconfig', node.cluster.kubeconfig, 'logs', '-f', pod];
-  const follow = spawn('kubectl', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const path = join(node.cluster.dataDir, 'followed.log');
+  const file = openSync(path, 'w');
+  const follow = spawn('kubectl', args, { stdio: ['ignore', file, 'inherit'] });
+  let hasEnded = false;
+  follow.once('close', () => {
+    hasEnded = true;
+  });
+  const followed = onOpen?.();
+  const begin = clock.monotonic();
   let read = 0;
-  const cancel = clock.after(limitMs, () => follow.kill());
   let firstMs = 0;
   let lastMs = 0;
-  const ended = new Promise<void>((resolve) => {
-    follow.stdout.on('data', (chunk: Buffer) => {
-      lastMs = clock.monotonic();
-      if (read === 0) firstMs = lastMs;
-      read += chunk.length;
-      if (read >= all) resolve();
-    });
-    follow.once('close', () => resolve());
-  });
-  await onOpen?.();
-  await ended;
-  cancel();
+  while (read < all && !hasEnded && clock.monotonic() < begin + limitMs) {
+    const { size } = fstatSync(file);
+    if (size > read) lastMs = clock.monotonic();
+    if (read === 0) firstMs = lastMs;
+    read = size;
+    await clock.sleep(lookMs, { signal });
+  }
+  await followed;
   follow.kill();
+  closeSync(file);
+  rmSync(path);
   return { read, pace: read / 1000 / (lastMs - firstMs) };
 }
