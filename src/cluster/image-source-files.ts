@@ -7,7 +7,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Registries } from '#cri';
 import { parseCredentialPlugins, type RegistryOptions } from '#kubelet';
-import { ConfigError } from './config.ts';
+import { ConfigError } from './config-error.ts';
 import type { ImageSources } from './image-sources.ts';
 import { parseRegistries } from './registries.ts';
 
