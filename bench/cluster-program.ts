@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Client, openClient, openHttpTransport } from '#client';
 import { systemClock } from '#kit/clock.ts';
-import { freePort } from '#test/cluster-process.ts';
+import { freePort } from '#test/free-port.ts';
 import { type ProcessUse, processUse } from '#test/process-use.ts';
 import { readAccess } from '../src/cluster/kubeconfig-access.ts';
 

@@ -11,7 +11,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '#kit/clock.ts';
-import { ClusterProcess, freePort } from '#test/cluster-process.ts';
+import { ClusterProcess } from '#test/cluster-process.ts';
+import { freePort } from '#test/free-port.ts';
 import { pssMiB } from '#test/process-use.ts';
 
 const clock = systemClock();

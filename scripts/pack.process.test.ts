@@ -8,12 +8,12 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import { freePort } from '#test/free-port.ts';
 
 const root = dirname(import.meta.dirname);
 const folder = mkdtempSync(join(tmpdir(), 'coracle-pack-'));
@@ -82,7 +82,7 @@ before(
     const quiet = ['--no-audit', '--no-fund', '--ignore-scripts', '--silent'];
     await callNpm(['install', '--offline', ...quiet, ours, ...theirs], project);
   },
-  { timeout: 60_000 },
+  { timeout: 120_000 },
 );
 
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -160,15 +160,6 @@ test('nothing of our tests is in the package', () => {
     [],
   );
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  // It listens on TCP, so it has an address with a port.
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 async function up(store: string, dataDir: string): Promise<ChildProcess> {
   const port = String(await freePort());

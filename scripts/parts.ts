@@ -31,17 +31,18 @@ export interface Part {
 }
 
 const minute = 60_000;
+/** They end what hangs; a machine that is a few times slower than ours stays within them. */
 const limits = {
-  checkMs: 2 * minute,
-  unitMs: 5 * minute,
-  unitTestMs: 30_000,
-  fuzzMs: 2 * minute,
-  simulationMs: 4 * minute,
+  checkMs: 5 * minute,
+  unitMs: 10 * minute,
+  unitTestMs: 2 * minute,
+  fuzzMs: 5 * minute,
+  simulationMs: 8 * minute,
   lockMs: 5 * minute,
   endToEndMs: 10 * minute,
-  endToEndTestMs: 4 * minute,
+  endToEndTestMs: 8 * minute,
   benchMs: 5 * minute,
-  settleMs: 5_000,
+  settleMs: 30_000,
 } as const;
 
 export const parts: readonly Part[] = [

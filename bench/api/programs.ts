@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { systemClock } from '#kit/clock.ts';
 import { systemRandom } from '#kit/random.ts';
 import { issueCertificate, type KeyPair } from '#kit/x509.ts';
-import { freePort } from '#test/cluster-process.ts';
+import { freePort } from '#test/free-port.ts';
 import { processorMs, pssMiB } from '#test/process-use.ts';
 import { Connection, type Target } from './connection.ts';
 import type { ServerSettings } from './server.ts';

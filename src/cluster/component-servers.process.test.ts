@@ -16,8 +16,8 @@ import { systemRandom } from '#kit/random.ts';
 import { issueCertificate } from '#kit/x509.ts';
 import type { ComponentStatus } from '#resources/types/core-v1.ts';
 import { type Asked, askHttps } from '#test/ask-https.ts';
-import { freePort } from '#test/cluster-process.ts';
 import { superseded } from '#test/covers.ts';
+import { freePort } from '#test/free-port.ts';
 import { ServerProcess } from '#test/server-process.ts';
 import { runComponentServers } from './component-servers.ts';
 import type { ClusterState } from './state.ts';
@@ -26,7 +26,7 @@ const ask = (port: number, path: string, tls: object, token = ''): Promise<Asked
   askHttps(port, path, token === '' ? { tls } : { tls, token });
 
 test('figures of scheduler and controllers are told to those who may', {
-  timeout: 60_000,
+  timeout: 120_000,
 }, async () => {
   await using server = await ServerProcess.open(['--node', 'hollow', '--nodes', '1']);
   await server.start();

@@ -11,8 +11,8 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { events, pods } from '#resources/kinds.ts';
 import { askHttps } from '#test/ask-https.ts';
-import { freePort } from '#test/cluster-process.ts';
 import { covers, superseded } from '#test/covers.ts';
+import { freePort } from '#test/free-port.ts';
 import { startCluster } from '#testing';
 import { ConfigError } from './config.ts';
 import { readSchedulerSettings } from './scheduler-command.ts';
@@ -33,7 +33,7 @@ function ended(child: ChildProcess): Promise<number | null> {
   return new Promise((resolve) => child.once('exit', (code) => resolve(code)));
 }
 
-test('a second scheduler takes the pods that name it', { timeout: 60_000 }, async (t) => {
+test('a second scheduler takes the pods that name it', { timeout: 120_000 }, async (t) => {
   covers('SCH-071', 'SCH-072');
   superseded('SCH-012', {
     by: 'v1.23',

@@ -10,6 +10,7 @@ import {
   certificateSigningRequests,
   clusterRoles,
   configMaps,
+  events,
   ipAddresses,
   namespaces,
   nodes,
@@ -94,10 +95,7 @@ test('a kubelet gets its certificate without being asked; others wait for approv
   assert.ok(Math.abs(endMs - world.clock.now() - 3_600_000) < 5_000);
 });
 
-test('a usage that is not for the signer fails; requests go when their time is over', {
-  // An hour of virtual time.
-  timeout: 40_000,
-}, async (t) => {
+test('a usage that is not for the signer fails; requests go when their time is over', async (t) => {
   const world = await openWorld(t);
   const signerName = 'kubernetes.io/kube-apiserver-client';
   const request = requestFor('/CN=bob');
@@ -351,7 +349,6 @@ test('device claims are made from templates and given back by pods that have end
   const spec = { devices: { requests: [{ name: 'r', exactly }] } };
   const api = { apiVersion: 'resource.k8s.io/v1' };
   const template = { ...api, kind: 'ResourceClaimTemplate', metadata: { namespace, name: 't' } };
-  await client.create(resourceClaimTemplates, { ...template, spec: { spec } } as never, { signal });
   const metadata = { namespace, name: 'p' };
   const podSpec = {
     containers: [{ name: 'c', image: 'i' }],
@@ -360,6 +357,14 @@ test('device claims are made from templates and given back by pods that have end
   world.becomesReady = () => false;
   await client.create(pods, { apiVersion: 'v1', kind: 'Pod', metadata, spec: podSpec }, { signal });
   await world.pass(1_000);
+  const told = (await world.list(events)).filter(({ regarding }) => regarding?.kind === 'Pod');
+  assert.equal(
+    told.find(({ reason }) => reason === 'FailedResourceClaimCreation')?.note,
+    'PodResourceClaim gpu: resource claim template "t": resourceclaimtemplate.resource.k8s.io ' +
+      '"t" not found',
+  );
+  await client.create(resourceClaimTemplates, { ...template, spec: { spec } } as never, { signal });
+  await world.pass(10_000);
   const pod = await client.get(pods, metadata, { signal });
   const [status] = pod.status?.resourceClaimStatuses ?? [];
   assert.match(status?.resourceClaimName ?? '', /^p-gpu-/);

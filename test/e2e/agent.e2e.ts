@@ -126,7 +126,7 @@ function onlyBusybox(): Disposable & { readonly path: string } {
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true }) };
 }
 
-test('two nodes are one cluster', { timeout: 240_000 }, async (t) => {
+test('two nodes are one cluster', { timeout: 480_000 }, async (t) => {
   await using places = await LinkedPlaces.open();
   const [serverIP, agentIP] = places.addresses;
   const launcher = launcherOf(places.one);

@@ -16,7 +16,7 @@ import type { ContainerStatus, Pod } from '#resources/types/core-v1.ts';
 import { covers } from '#test/covers.ts';
 import { RealNode } from '#test/real-node.ts';
 
-const timeout = 60_000;
+const timeout = 480_000;
 const { signal } = new AbortController();
 let node: RealNode;
 

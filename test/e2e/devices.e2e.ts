@@ -13,7 +13,7 @@ import { covers } from '#test/covers.ts';
 import { TestClaimDriver, TestDevicePlugin, TestRegistration } from '#test/plugins.ts';
 import { RealNode } from '#test/real-node.ts';
 
-const timeout = 60_000;
+const timeout = 480_000;
 const { signal } = new AbortController();
 const resource = 'example.com/gpu';
 const driverName = 'gpu.example.com';

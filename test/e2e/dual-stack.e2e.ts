@@ -91,7 +91,7 @@ function onlyBusybox(): Disposable & { readonly path: string } {
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true }) };
 }
 
-test('pods of two nodes have both families', { timeout: 120_000 }, async (t) => {
+test('pods of two nodes have both families', { timeout: 480_000 }, async (t) => {
   await using places = await LinkedPlaces.open();
   const machines = [
     { place: places.one, first: places.addresses[0], second: 'fd00:79::1' },

@@ -30,7 +30,7 @@ describe('kubectl prints for a whole cluster what it prints for upstream', {
 }, () => {
   const kubectl = findKubectl();
   for (const path of globSync('test/kubectl/cluster/*.session').sort()) {
-    test(basename(path, '.session'), { timeout: 240_000 }, async () => {
+    test(basename(path, '.session'), { timeout: 480_000 }, async () => {
       claimRows(path);
       const nodes = names.map((name) => ({ name, failures: { missingImages } }));
       await using cluster = await startCluster({ clock: 'virtual', startTime: new Date(), nodes });

@@ -66,7 +66,7 @@ function shownBy(port: number, host = '127.0.0.1'): Promise<X509Certificate> {
   });
 }
 
-test('a kubelet alone beside an API server', { timeout: 180_000 }, async (t) => {
+test('a kubelet alone beside an API server', { timeout: 480_000 }, async (t) => {
   await using server = await ServerProcess.open(['--node', 'none']);
   await server.start();
   await using runtime = await OwnRuntime.open();

@@ -17,7 +17,7 @@ import type { Pod } from '#resources/types/core-v1.ts';
 import { covers, superseded } from '#test/covers.ts';
 import { RealNode } from '#test/real-node.ts';
 
-const timeout = 90_000;
+const timeout = 480_000;
 const { signal } = new AbortController();
 const clock = systemClock();
 const forever = 'trap "exit 0" TERM; sleep 1000 & wait';
@@ -46,7 +46,7 @@ async function exec(pod: Pod, ...cmd: readonly string[]): Promise<string> {
   const state = { state: 'CONTAINER_RUNNING' } as const;
   const [container] = await node.runtime.listContainers({ labelSelector, state }, { signal });
   const asked = { containerId: container?.id ?? '', cmd };
-  const options = { timeoutSeconds: 20, signal };
+  const options = { timeoutSeconds: 60, signal };
   const { stdout, stderr } = await node.runtime.execSync(asked, options);
   return Buffer.concat([stdout, stderr]).toString('utf8').trim();
 }
@@ -69,7 +69,8 @@ function cgroupFile(path: string, ...files: readonly string[]): string {
 }
 
 async function eventually(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
-  for (let look = 0; look < 600; look++) {
+  const deadlineMs = clock.monotonic() + 60_000;
+  while (clock.monotonic() < deadlineMs) {
     if (await holds()) return;
     await clock.sleep(50, { signal });
   }
@@ -258,6 +259,18 @@ interface Summary {
   }[];
 }
 
+/** In bytes: all, and what is used but for files that were not touched for long. */
+function kernelMemory(): { readonly total: number; readonly workingSet: number } {
+  const info = readFileSync('/proc/meminfo', 'utf8');
+  const kibibytes = (field: string): number =>
+    Number(new RegExp(`^${field}: +(\\d+)`, 'm').exec(info)?.[1] ?? 0);
+  const usage = ['Cached', 'Buffers', 'SwapCached', 'AnonPages']
+    .map(kibibytes)
+    .reduce((sum, each) => sum + each, 0);
+  const workingSet = (usage - kibibytes('Inactive\\(file\\)')) * 1024;
+  return { total: kibibytes('MemTotal') * 1024, workingSet };
+}
+
 test('figures agree with those of the kernel', { timeout }, async () => {
   // A program that holds 20 MiB, and one that uses a processor.
   const hold = 'dd if=/dev/zero of=/held/file bs=1048576 count=20';
@@ -282,34 +295,42 @@ test('figures agree with those of the kernel', { timeout }, async () => {
     cgroupFile(`pod${pod.metadata.uid}`, 'memory.usage_in_bytes', 'memory.current'),
   );
   assert.ok(Math.abs((await used()) - kernel) < 8 * mebibyte, `${await used()} and ${kernel}`);
-  const before = (await figures()).own?.cpu ?? {};
-  await clock.sleep(3000, { signal });
-  const { own, memory } = await figures();
-  const cores =
-    ((own?.cpu['usageCoreNanoSeconds'] ?? 0) - (before['usageCoreNanoSeconds'] ?? 0)) / 1e9;
-  assert.ok(cores > 0.03 && cores < 0.8, `${cores} s of processor in about 3 s at 100m`);
-  const info = readFileSync('/proc/meminfo', 'utf8');
-  const kibibytes = (field: string): number =>
-    Number(new RegExp(`^${field}: +(\\d+)`, 'm').exec(info)?.[1] ?? 0);
-  const usage = ['Cached', 'Buffers', 'SwapCached', 'AnonPages']
-    .map(kibibytes)
-    .reduce((sum, each) => sum + each, 0);
-  const workingSet = (usage - kibibytes('Inactive\\(file\\)')) * 1024;
-  const near = (one = 0, other = 0): boolean => Math.abs(one - other) < 200 * mebibyte;
-  assert.ok(near(memory['workingSetBytes'], workingSet), JSON.stringify({ memory, workingSet }));
-  const total = kibibytes('MemTotal') * 1024;
-  assert.ok(near(memory['availableBytes'], total - workingSet));
+  const processorSeconds = async (): Promise<number> =>
+    ((await figures()).own?.cpu['usageCoreNanoSeconds'] ?? 0) / 1e9;
+  const beforeMs = clock.monotonic();
+  const secondsBefore = await processorSeconds();
+  // However little of it the machine gives: it grows, and no faster than it may.
+  await eventually('it runs', async () => {
+    const seconds = (await processorSeconds()) - secondsBefore;
+    const passed = (clock.monotonic() - beforeMs) / 1000;
+    assert.ok(seconds < 0.1 * passed + 0.5, `${seconds} s of processor in ${passed} s at 100m`);
+    return seconds > 0.03 && passed > 3;
+  });
+  // Others use memory too, so that two looks differ at times.
+  await eventually('the memory of the node is that of the kernel', async () => {
+    const { memory } = await figures();
+    const { total, workingSet } = kernelMemory();
+    const near = (one = 0, other = 0): boolean => Math.abs(one - other) < 200 * mebibyte;
+    return (
+      near(memory['workingSetBytes'], workingSet) &&
+      near(memory['availableBytes'], total - workingSet)
+    );
+  });
   covers('POD-245');
-  const text = await ask('/metrics/cadvisor');
+  let text = '';
   const sampleOf = (name: string): number => {
     const found = new RegExp(`^container_${name}\\{container="main",.*pod="busy".*\\} (\\S+)`, 'm');
     return Number(found.exec(text)?.[1] ?? Number.NaN);
   };
+  await eventually('it is held back', async () => {
+    text = await ask('/metrics/cadvisor');
+    return (
+      sampleOf('cpu_cfs_throttled_periods_total') > 0 && sampleOf('cpu_user_seconds_total') > 0
+    );
+  });
   assert.equal(sampleOf('spec_cpu_quota'), 10_000);
   assert.equal(sampleOf('spec_cpu_period'), 100_000);
   assert.equal(sampleOf('spec_memory_limit_bytes'), 64 * mebibyte);
-  assert.ok(sampleOf('cpu_cfs_throttled_periods_total') > 0, 'it is held back');
-  assert.ok(sampleOf('cpu_user_seconds_total') > 0);
   assert.ok(sampleOf('memory_cache') > 19 * mebibyte, 'what it holds are files in memory');
   assert.ok(sampleOf('processes') >= 1);
   assert.equal(sampleOf('oom_events_total'), 0);
@@ -378,17 +399,17 @@ async function isThere(name: string): Promise<boolean> {
 
 test('a kubelet that was away gives an ending pod all of its time again', { timeout }, async () => {
   await node.create('stubborn', {
-    terminationGracePeriodSeconds: 6,
+    terminationGracePeriodSeconds: 8,
     containers: [node.container('trap "" TERM; while true; do sleep 1; done')],
   });
   await node.untilReady('stubborn');
   await node.client.delete(pods, { namespace: 'default', name: 'stubborn' }, { signal });
-  await clock.sleep(3000, { signal });
+  await clock.sleep(1500, { signal });
   await node.stopKubelet();
   node.startKubelet();
   const startedMs = clock.monotonic();
   await eventually('the pod is gone', async () => !(await isThere('stubborn')));
   const passedMs = clock.monotonic() - startedMs;
-  assert.ok(passedMs > 5500, `gone after ${passedMs} ms`);
+  assert.ok(passedMs > 7500, `gone after ${passedMs} ms`);
   covers('POD-085');
 });

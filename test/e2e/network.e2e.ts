@@ -13,7 +13,7 @@ import { covers, superseded } from '#test/covers.ts';
 import { NetworkNode, outsideAddress, type Place, type TestPod } from '#test/network-node.ts';
 import type { CallOutcome } from '#test/network-peer.ts';
 
-const timeout = 240_000;
+const timeout = 480_000;
 
 function service(name: string, spec: ServiceSpec): Service {
   const metadata = { namespace: 'default', name };

@@ -40,7 +40,7 @@ function pod(name: string, images: readonly string[], more = ''): string {
 const withSecrets = (...names: readonly string[]): string =>
   `  imagePullSecrets: [${names.map((name) => `{ name: ${name} }`).join(', ')}]\n`;
 
-test('registries', { timeout: 240_000 }, async (t) => {
+test('registries', { timeout: 480_000 }, async (t) => {
   const nowMs = systemClock().now();
   const times = { notBeforeMs: nowMs - 60_000, notAfterMs: nowMs + 3_600_000 };
   const deps = { random: systemRandom() };

@@ -6,8 +6,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runCommand } from '#kit/run-command.ts';
-import { ClusterProcess, freePort } from '#test/cluster-process.ts';
+import { ClusterProcess } from '#test/cluster-process.ts';
 import { covers } from '#test/covers.ts';
+import { freePort } from '#test/free-port.ts';
 import { stepsOf } from '#test/steps.ts';
 
 interface PodView {
@@ -56,7 +57,7 @@ async function running(cluster: ClusterProcess): Promise<readonly unknown[]> {
 
 const page = /nginx|Welcome|coracle/i;
 
-test('the tour of the README', { timeout: 300_000 }, async (t) => {
+test('the tour of the README', { timeout: 480_000 }, async (t) => {
   await using cluster = await ClusterProcess.open();
   const step = stepsOf(t, async () => {
     const state = await cluster.tryKubectl('get', 'pods,services,endpointslices,events', '-A');

@@ -36,6 +36,6 @@ describe('walkthroughs', { concurrency: 12 }, () => {
   const wanted = process.env['CORACLE_WALKTHROUGH'];
   for (const [name, run] of Object.entries(all)) {
     if (wanted !== undefined && !name.includes(wanted)) continue;
-    test(name, { timeout: 180_000 }, () => run(walk));
+    test(name, { timeout: 480_000 }, () => run(walk));
   }
 });

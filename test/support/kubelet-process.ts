@@ -7,7 +7,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freePort, isRunning, until } from './cluster-process.ts';
+import { isRunning, until } from './cluster-process.ts';
+import { freePort } from './free-port.ts';
 import type { OwnRuntime } from './own-runtime.ts';
 import { endProcess } from './places.ts';
 

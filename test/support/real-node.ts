@@ -30,11 +30,12 @@ import { runPodNetwork } from '#network';
 import { pods } from '#resources/kinds.ts';
 import type { Container, Pod, PodSpec } from '#resources/types/core-v1.ts';
 import { admin, openTestServer, type TestServer } from './fixtures.ts';
+import { freePort } from './free-port.ts';
 
 export const busyboxImage = 'localhost/busybox:test';
 const clusterId = 'ndtst';
 const nodeName = 'node-1';
-const untilMsMax = 30_000;
+const untilMsMax = 60_000;
 
 const applets = ['sh', 'sleep', 'cat', 'ls', 'echo', 'env', 'id', 'true', 'false', 'touch', 'rm'];
 const moreApplets = [
@@ -78,6 +79,7 @@ export class RealNode implements AsyncDisposable {
     readonly runtime: Runtime;
     readonly network: Promise<void>;
     readonly networkStop: AbortController;
+    readonly kubeletPort: number;
   }) {
     this.dataDir = made.dataDir;
     this.server = made.server;
@@ -87,7 +89,7 @@ export class RealNode implements AsyncDisposable {
     this.#network = made.network;
     this.#networkStop = made.networkStop;
     this.certificates = makeCertificates();
-    this.kubeletPort = 21_250;
+    this.kubeletPort = made.kubeletPort;
   }
 
   static async open(): Promise<RealNode> {
@@ -113,6 +115,7 @@ export class RealNode implements AsyncDisposable {
       runtime,
       network,
       networkStop,
+      kubeletPort: await freePort(),
     });
     try {
       await node.#loadImages();
@@ -206,7 +209,7 @@ export class RealNode implements AsyncDisposable {
     return this.client.get(pods, { namespace: 'default', name }, { signal: this.#signal });
   }
 
-  /** Asks every 20 ms until the pod is as wanted; fails with its status after half a minute. */
+  /** Asks every 20 ms until the pod is as wanted; fails with its status after a minute. */
   async until(name: string, wanted: (pod: Pod) => boolean, what: string): Promise<Pod> {
     const clock = systemClock();
     const startedMs = clock.monotonic();

@@ -115,7 +115,10 @@ test('a pod waits for its claim, is given its devices, and gives them back', asy
   driver.prepare = ({ name }) => [
     { requestNames: ['one'], ...d1, cdiDeviceIds: [`example.com/gpu=${name}`] },
   ];
-  const pod = await untilPod(bench, 'p', isReady);
+  // Health comes on a stream of its own.
+  const healthOf = ({ status }: Pod) =>
+    status?.containerStatuses?.[0]?.allocatedResourcesStatus?.[0]?.resources?.[0]?.health;
+  const pod = await untilPod(bench, 'p', (p) => isReady(p) && healthOf(p) === 'Unhealthy');
   assert.deepEqual(bench.runtime.configOf('web').cdiDevices, [{ name: 'example.com/gpu=c' }]);
   assert.deepEqual(pod.status?.containerStatuses?.[0]?.allocatedResourcesStatus, [
     {

@@ -58,7 +58,7 @@ async function openNode(target: StreamTarget | undefined, words: string) {
       client.end('more');
       const closed = socket.closed
         ? undefined
-        : once(socket, 'close', { signal: AbortSignal.timeout(2000) });
+        : once(socket, 'close', { signal: AbortSignal.timeout(30_000) });
       return { answer: Buffer.concat(parts).toString(), closed };
     },
     [Symbol.asyncDispose]: async () => {

@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { freePort } from '#test/cluster-process.ts';
 import { covers, superseded } from '#test/covers.ts';
+import { freePort } from '#test/free-port.ts';
 import {
   busybox,
   condition,
