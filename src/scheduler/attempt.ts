@@ -77,8 +77,11 @@ export class Attempts {
       const ready = factInformers.ready(queued.facts);
       if (ready !== undefined) await ready;
       if (!isStillWanted(podInformer, queued.facts)) queue.remove(queued.facts.uid);
-      else if (concerns(extenders, queued.facts)) await this.#consult(queued, { signal });
-      else this.#attempt(queued);
+      // What the pod names may only now be known not to be there.
+      else if (!queue.gate(queued.facts.uid)) {
+        if (concerns(extenders, queued.facts)) await this.#consult(queued, { signal });
+        else this.#attempt(queued);
+      }
       await turn.yieldIfLong({ signal });
     }
   }
@@ -211,13 +214,16 @@ export class Attempts {
   /** A claim whose devices no fitting node reaches gives them back, if nobody else uses it. */
   #freeDevices(
     { key, pod, namespace, uid, requests }: PodFacts,
-    { objections }: FitFailure,
+    { objections, whole }: FitFailure,
   ): string {
     const { factInformers, devices } = this.#deps;
     const { resourceClaims, deviceClasses } = factInformers.facts;
     const wanted = pod.spec?.resourceClaims ?? [];
     const backed = backedResources(requests, deviceClasses).size > 0;
-    if (wanted.length === 0 && !backed) return 'no new claims to deallocate';
+    // Turned away as such, it has not come to its claims.
+    if (whole !== undefined || (wanted.length === 0 && !backed)) {
+      return 'no new claims to deallocate';
+    }
     const away = [...objections.values()].some(({ verdict }) =>
       verdict.reasons.includes('resourceclaim not available on the node'),
     );

@@ -78,7 +78,17 @@ export class FactInformers {
   }
 
   /** Undefined where everything that the pod needs is known already. */
-  ready({ pod, claims, requests }: PodFacts): Promise<void> | undefined {
+  ready(pod: PodFacts): Promise<void> | undefined {
+    const wanted = this.#missing(pod);
+    if (wanted.length === 0) return undefined;
+    return Promise.all(wanted.map((group) => group.open())).then(() => {});
+  }
+
+  knows(pod: PodFacts): boolean {
+    return this.#missing(pod).length === 0;
+  }
+
+  #missing({ pod, claims, requests }: PodFacts): readonly Group[] {
     const wanted: Group[] = [];
     if (claims.length > 0 && !this.#volumes.isOpen) wanted.push(this.#volumes);
     if (!this.#devices.isOpen) {
@@ -86,8 +96,7 @@ export class FactInformers {
       const named = [...(requests.others?.keys() ?? [])].some(mayBeBacked);
       if (named || (pod.spec?.resourceClaims ?? []).length > 0) wanted.push(this.#devices);
     }
-    if (wanted.length === 0) return undefined;
-    return Promise.all(wanted.map((group) => group.open())).then(() => {});
+    return wanted;
   }
 
   #read<T extends KubeObject>(group: Group, kind: KindOf<T>, tell?: FactChange['kind']): Reader<T> {

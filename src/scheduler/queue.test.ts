@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { settle, VirtualClock } from '#kit/virtual-clock.ts';
 import type { PodSpec } from '#resources/types/core-v1.ts';
-import { Cluster, defaultProfile, type PodFacts, podFacts } from '#scheduling';
+import type { ResourceClaim } from '#resources/types/resource-v1.ts';
+import { Cluster, defaultProfile, factsOf, type PodFacts, podFacts } from '#scheduling';
 import { covers } from '#test/covers.ts';
 import { backoffMs, SchedulingQueue } from './queue.ts';
 
@@ -82,6 +83,35 @@ test('a waiting pod is tried again after five minutes whatever happens', async (
   assert.equal(queue.counts.waiting, 1);
   await clock.advance(1);
   assert.equal(queue.counts.active, 1);
+});
+
+test('a pod whose claim is not there is not tried before it is', async () => {
+  const claims = new Map<string, ResourceClaim>();
+  const resourceClaims = {
+    get: (key: string) => claims.get(key),
+    list: () => [...claims.values()],
+    listNamespace: () => [...claims.values()],
+  };
+  const cluster = new Cluster(factsOf({ resourceClaims }));
+  let isKnown = false;
+  const queue = new SchedulingQueue({ clock: new VirtualClock(), cluster, knows: () => isKnown });
+  const made = { what: 'fact', kind: 'deviceClaim', key: 'default/gpu', action: 'Add' } as const;
+  queue.put(facts('a', { resourceClaims: [{ name: 'c', resourceClaimName: 'gpu' }] }), profile);
+  assert.equal((await queue.take({ signal })).attempts, 1, 'nobody knows yet');
+  isKnown = true;
+  assert.equal(queue.gate('a'), true);
+  assert.deepEqual(queue.turnedAway, [['DynamicResources', 'default-scheduler']]);
+  queue.onChange(made);
+  assert.equal(queue.counts.gated, 1, 'another claim came');
+  claims.set('default/gpu', {
+    apiVersion: 'resource.k8s.io/v1',
+    kind: 'ResourceClaim',
+    metadata: { namespace: 'default', name: 'gpu' },
+    spec: {},
+  });
+  queue.onChange(made);
+  assert.equal((await queue.take({ signal })).attempts, 1, 'it had not been tried');
+  assert.equal(queue.gate('a'), false);
 });
 
 test('a changed pod is woken, a repeated one is not', async () => {

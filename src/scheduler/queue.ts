@@ -2,7 +2,7 @@
  * Pods that wait for a node.
  *
  * `active`: to be tried next, by priority, then by age. `gated`: not to be tried before the pod
- * itself is changed. `waiting`: no node fitted; woken by a change that the rules which turned it
+ * itself is changed, or what it names is there. `waiting`: no node fitted; woken by a change that the rules which turned it
  * away say could help, and after five minutes in any case. A woken pod whose last try was too
  * recent goes to `backoff` first: 1 s after the first try, then 2, 4, 8, at most 10; but rather
  * than have nothing to do the scheduler takes it before its time. Pods whose binding failed serve
@@ -15,6 +15,7 @@ import {
   type Cluster,
   type ClusterChange,
   changeHelps,
+  type Hold,
   heldBack,
   type PodFacts,
   type Profile,
@@ -60,6 +61,8 @@ interface Entry {
   rejectedBy: ReadonlySet<string>;
   /** Changes seen while it was being tried over a longer time. */
   missed: ClusterChange[] | undefined;
+  /** Why it is gated. */
+  hold: Hold | undefined;
   /** Room is being made for it: it is not tried meanwhile, but may be wanted afterwards. */
   held: boolean;
   wanted: boolean;
@@ -75,6 +78,8 @@ const nothing: ReadonlySet<string> = new Set();
 export interface QueueDeps {
   readonly clock: Clock;
   readonly cluster: Cluster;
+  /** Whether the cluster has the facts that the pod needs; always, where nothing is said. */
+  readonly knows?: (pod: PodFacts) => boolean;
   readonly metrics?: SchedulerMetrics | undefined;
 }
 
@@ -85,6 +90,7 @@ export class SchedulingQueue {
   /** Priority → pods in order of arrival. */
   readonly #active = new Map<number, Set<Entry>>();
   readonly #waiting = new Set<Entry>();
+  readonly #gated = new Set<Entry>();
   readonly #backoff = new Set<Entry>();
   /** Being tried over a longer time. */
   readonly #watching = new Set<Entry>();
@@ -104,11 +110,10 @@ export class SchedulingQueue {
 
   /** Rule and scheduler, once for each waiting pod that the rule turned away. */
   get turnedAway(): readonly (readonly [string, string])[] {
-    return [...this.#entries.values()].flatMap(({ state, rejectedBy, profile, facts }) => {
+    return [...this.#entries.values()].flatMap(({ state, rejectedBy, profile, hold }) => {
       const { schedulerName } = profile;
       if (state === 'waiting') return [...rejectedBy].map((one) => [one, schedulerName] as const);
-      const hold = state === 'gated' ? heldBack(profile, facts) : undefined;
-      return hold === undefined ? [] : [[hold.plugin, schedulerName] as const];
+      return hold === undefined ? [] : [[hold.plugin.name, schedulerName] as const];
     });
   }
 
@@ -133,7 +138,7 @@ export class SchedulingQueue {
     entry.facts = facts;
     const change = { what: 'podChanged', old } as const;
     if (state === 'gated') {
-      if (heldBack(profile, facts) === undefined) this.#activate(entry, eventLabel(change, facts));
+      this.#release(entry, eventLabel(change, facts));
       return;
     }
     if (state !== 'waiting' || !isDifferent(old, facts)) return;
@@ -173,6 +178,16 @@ export class SchedulingQueue {
     if (entry === undefined) return;
     entry.missed = [];
     this.#watching.add(entry);
+  }
+
+  /** True: a taken pod must not be tried after all, and is put aside. */
+  gate(uid: string): boolean {
+    const entry = this.#entries.get(uid);
+    const hold = entry === undefined ? undefined : this.#holdOf(entry);
+    if (entry === undefined || hold === undefined) return false;
+    entry.attempts -= 1;
+    this.#gate(entry, hold);
+    return true;
   }
 
   /** No node fitted; these rules turned it away. */
@@ -231,6 +246,11 @@ export class SchedulingQueue {
     for (const entry of this.#waiting) {
       if (this.#helps(change, entry)) this.#wake(entry, eventLabel(change, entry.facts));
     }
+    if (change.what !== 'fact') return;
+    for (const entry of this.#gated) {
+      const helps = entry.hold?.plugin.helps(change, entry.facts, this.#deps.cluster);
+      if (helps) this.#release(entry, eventLabel(change, entry.facts));
+    }
   }
 
   [Symbol.dispose](): void {
@@ -238,6 +258,7 @@ export class SchedulingQueue {
     this.#entries.clear();
     this.#active.clear();
     this.#waiting.clear();
+    this.#gated.clear();
     this.#backoff.clear();
     this.#watching.clear();
   }
@@ -253,6 +274,7 @@ export class SchedulingQueue {
       failed: false,
       rejectedBy: nothing,
       missed: undefined,
+      hold: undefined,
       held: false,
       wanted: false,
       wantedBy: undefined,
@@ -261,13 +283,35 @@ export class SchedulingQueue {
     };
     this.#entries.set(facts.uid, entry);
     const sinceMs = this.#deps.clock.monotonic();
-    const hold = heldBack(profile, facts);
+    const hold = this.#holdOf(entry);
     const status = hold === undefined ? 'Success' : 'UnschedulableAndUnresolvable';
     const seconds = (this.#deps.clock.monotonic() - sinceMs) / 1000;
     const { metrics } = this.#deps;
     metrics?.extensionPoint('PreEnqueue', status, profile.schedulerName, seconds);
-    if (hold === undefined) this.#activate(entry, 'UnschedulablePodAdd');
-    else metrics?.queueIncoming('unschedulable', 'UnschedulablePodAdd');
+    if (hold === undefined) {
+      this.#activate(entry, 'UnschedulablePodAdd');
+      return;
+    }
+    this.#gate(entry, hold);
+    metrics?.queueIncoming('unschedulable', 'UnschedulablePodAdd');
+  }
+
+  #holdOf({ facts, profile }: Entry): Hold | undefined {
+    const { cluster, knows } = this.#deps;
+    return heldBack(profile, facts, knows?.(facts) === false ? undefined : cluster);
+  }
+
+  #gate(entry: Entry, hold: Hold): void {
+    this.#leave(entry);
+    entry.state = 'gated';
+    entry.hold = hold;
+    this.#gated.add(entry);
+  }
+
+  /** If nothing holds it any more. */
+  #release(entry: Entry, event: string): void {
+    entry.hold = this.#holdOf(entry);
+    if (entry.hold === undefined) this.#wake(entry, event);
   }
 
   #helps(change: ClusterChange, { facts, profile, rejectedBy }: Entry): boolean {
@@ -317,6 +361,8 @@ export class SchedulingQueue {
     entry.cancelTimer = undefined;
     entry.missed = undefined;
     this.#waiting.delete(entry);
+    this.#gated.delete(entry);
+    entry.hold = undefined;
     this.#backoff.delete(entry);
     this.#watching.delete(entry);
     const peers = this.#active.get(entry.facts.priority);

@@ -82,7 +82,9 @@ export async function runScheduler(deps: SchedulerDeps, options: SchedulerOption
   };
   const factInformers = new FactInformers(deps.informers, listener, options.signal);
   const cluster = new Cluster(factInformers.facts);
-  using queue = new SchedulingQueue({ ...deps, cluster, metrics }, options.queue ?? queueDefaults);
+  const knows = factInformers.knows.bind(factInformers);
+  const queueDeps = { ...deps, cluster, knows, metrics };
+  using queue = new SchedulingQueue(queueDeps, options.queue ?? queueDefaults);
   const meter = metrics.meter(deps.clock);
   const cycle = new SchedulingCycle({ cluster, random: deps.random, meter });
 

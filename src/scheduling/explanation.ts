@@ -43,7 +43,7 @@ export function explain(pod: PodFacts, profile: Profile | undefined, cluster: Cl
     const name = pod.pod.spec?.schedulerName ?? '';
     return said('Unknown', `the pod waits for scheduler ${name}, which is not this one`);
   }
-  const hold = heldBack(profile, pod);
+  const hold = heldBack(profile, pod, cluster);
   if (hold !== undefined) return said('Held', hold.message);
   const prepared = prepare(profile, pod, cluster);
   if (prepared.do === 'fail') return said('Unknown', prepared.message);

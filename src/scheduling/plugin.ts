@@ -133,8 +133,11 @@ export interface NodeScorer {
 export interface Plugin {
   /** Upstream's name, as `NodeResourcesFit`. */
   readonly name: string;
-  /** Why the pod must not even be tried yet; undefined: it may. */
-  readonly holdsBack?: (pod: PodFacts) => string | undefined;
+  /**
+   * Why the pod must not even be tried yet; undefined: it may. It depends on the pod and on facts
+   * (`ClusterChange`) alone; the cluster is undefined while those of the pod are still fetched.
+   */
+  readonly holdsBack?: (pod: PodFacts, cluster: Cluster | undefined) => string | undefined;
   readonly filter?: (pod: PodFacts, cluster: Cluster) => Filtering;
   /** Undefined: every node would score the same, so the rule is passed over. */
   readonly score?: (

@@ -109,16 +109,20 @@ export function defaultProfile(schedulerName = 'default-scheduler'): Profile {
 }
 
 /** Why the pod must not be tried yet; undefined: it may. */
-export function heldBack(profile: Profile, pod: PodFacts): Hold | undefined {
-  for (const { name, holdsBack } of profile.gates) {
-    const message = holdsBack?.(pod);
-    if (message !== undefined) return { plugin: name, message };
+export function heldBack(
+  profile: Profile,
+  pod: PodFacts,
+  cluster: Cluster | undefined,
+): Hold | undefined {
+  for (const plugin of profile.gates) {
+    const message = plugin.holdsBack?.(pod, cluster);
+    if (message !== undefined) return { plugin, message };
   }
   return undefined;
 }
 
 export interface Hold {
-  readonly plugin: string;
+  readonly plugin: Plugin;
   readonly message: string;
 }
 

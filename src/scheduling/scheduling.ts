@@ -37,6 +37,7 @@ export {
   changeHelps,
   defaultProfile,
   defaultWeights,
+  type Hold,
   heldBack,
   openPlugins,
   type PluginArgs,

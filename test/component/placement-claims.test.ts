@@ -162,6 +162,37 @@ async function withDevices({ client, signal }: TestCluster, nodeName: string): P
   );
 }
 
+const claimsGpu: Partial<PodSpec> = {
+  resourceClaims: [{ name: 'gpu', resourceClaimName: 'gpu' }],
+};
+
+test('a pod waits untried for a claim that is not there, and goes once it is', async () => {
+  await using cluster = await open();
+  const { client, signal } = cluster;
+  await withDevices(cluster, 'n2');
+  const gpu = { apiVersion, kind: 'DeviceClass', metadata: { name: 'gpu' }, spec: {} };
+  await client.create(pods, pod('train', claimsGpu), { signal });
+  await cluster.advance('10m');
+  const conditions = async (): Promise<readonly (string | undefined)[]> =>
+    ((await get(cluster, 'train')).status?.conditions ?? []).map(({ message }) => message);
+  assert.deepEqual(await conditions(), [], 'nothing is said, as nothing was tried');
+  const exactly = { deviceClassName: 'gpu' };
+  const claim = {
+    apiVersion,
+    kind: 'ResourceClaim',
+    metadata: { namespace: 'default', name: 'gpu' },
+    spec: { devices: { requests: [{ name: 'one', exactly }] } },
+  };
+  await client.create(resourceClaims, claim, { signal });
+  await cluster.until('it is tried', async () => (await conditions()).length > 0);
+  assert.deepEqual(await conditions(), [
+    '0/2 nodes are available: request one: device class gpu does not exist. no new claims to ' +
+      'deallocate, preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.',
+  ]);
+  await client.create(deviceClasses, gpu, { signal });
+  assert.equal(await placed(cluster, 'train'), 'n2');
+});
+
 test('devices: allocated with the node, reserved for the pod, protected from deletion', async () => {
   await using cluster = await open();
   const { client, signal } = cluster;
@@ -185,10 +216,7 @@ test('devices: allocated with the node, reserved for the pod, protected from del
     },
     { signal },
   );
-  const claims: Partial<PodSpec> = {
-    resourceClaims: [{ name: 'gpu', resourceClaimName: 'gpu' }],
-  };
-  await client.create(pods, pod('train', claims), { signal });
+  await client.create(pods, pod('train', claimsGpu), { signal });
   assert.equal(await placed(cluster, 'train'), 'n2');
   const claim = await client.get(resourceClaims, at, { signal });
   const { allocation, reservedFor } = claim.status ?? {};
@@ -199,7 +227,7 @@ test('devices: allocated with the node, reserved for the pod, protected from del
   assert.deepEqual(reservedFor, [{ resource: 'pods', name: 'train', uid }]);
   assert.ok(claim.metadata.finalizers?.includes('resource.kubernetes.io/delete-protection'));
   // A second pod may share the claim, on the node that has the device.
-  await client.create(pods, pod('shares', claims), { signal });
+  await client.create(pods, pod('shares', claimsGpu), { signal });
   assert.equal(await placed(cluster, 'shares'), 'n2');
   const shared = await client.get(resourceClaims, at, { signal });
   assert.equal(shared.status?.reservedFor?.length, 2);
@@ -235,10 +263,7 @@ test('a claim that nobody uses gives its devices back where the pod cannot go', 
   await client.update(resourceClaims, allocated, { subresource: 'status', signal });
   const cordoned = { spec: { unschedulable: true } };
   await client.patch(nodes, { name: 'n1' }, cordoned, { type: 'merge', signal });
-  const claims: Partial<PodSpec> = {
-    resourceClaims: [{ name: 'gpu', resourceClaimName: 'gpu' }],
-  };
-  await client.create(pods, pod('train', claims), { signal });
+  await client.create(pods, pod('train', claimsGpu), { signal });
   assert.equal(await placed(cluster, 'train'), 'n2');
   const { allocation } = (await client.get(resourceClaims, at, { signal })).status ?? {};
   assert.equal(allocation?.devices?.results?.[0]?.pool, 'n2');

@@ -1,7 +1,7 @@
 /**
  * Devices: the claims of a pod must have theirs, or the node must be able to give them.
  *
- * Claims that are allocated already tie the pod to nodes that can reach the devices. For the others
+ * A pod is not tried before all claims that it names are there. Those that are allocated already tie the pod to nodes that can reach the devices. For the others
  * `device-allocator.ts` looks for devices, node by node; what it finds becomes steps that are taken
  * with the place and written before the pod is bound. What containers ask for by the name of an
  * extended resource may stand for devices too: then a claim is made (`extended-claims.ts`).
@@ -58,6 +58,11 @@ const alternativesMax = 8;
 export function dynamicResources(args: DynamicResourcesArgs = dynamicResourcesDefaults): Plugin {
   return {
     name: 'DynamicResources',
+    holdsBack: (pod, cluster) => {
+      if (cluster === undefined || (pod.pod.spec?.resourceClaims ?? []).length === 0) return;
+      const claims = claimsOf(pod, cluster);
+      return typeof claims === 'string' ? claims : undefined;
+    },
     filter: (pod, cluster) => {
       const wants = wantsOf(pod, cluster);
       if (wants === undefined) return skip;

@@ -20,7 +20,9 @@ export const volumeRestrictions: Plugin = {
   filter: (pod, cluster) => {
     const disks = disksOf(pod);
     const single: string[] = [];
-    for (const { name } of pod.claims) {
+    for (const { name, ephemeral } of pod.claims) {
+      // A claim that is made for this pod alone: whether it is there yet is for others to say.
+      if (ephemeral) continue;
       const key = `${pod.namespace}/${name}`;
       const claim = cluster.facts.persistentVolumeClaims.get(key);
       if (claim === undefined) {

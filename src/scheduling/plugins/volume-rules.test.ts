@@ -102,6 +102,13 @@ test('a claim that is missing, ending or not bound at all turns the pod away', (
     picture.why(using('none')),
     '0/2 nodes are available: persistentvolumeclaim "none" not found.',
   );
+  const template = { spec: { accessModes: ['ReadWriteOnce'] } };
+  const ephemeral = { name: 'own', ephemeral: { volumeClaimTemplate: template } };
+  assert.equal(
+    picture.why(podOf('web', { volumes: [ephemeral] })),
+    '0/2 nodes are available: waiting for ephemeral volume controller to create the ' +
+      'persistentvolumeclaim "web-own".',
+  );
   assert.equal(
     picture.why(using('immediate')),
     '0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims.',
