@@ -51,9 +51,7 @@ export class EventCorrelation {
     const object = [source, apiVersion, kind, namespace, name, uid].join(' ');
     const group = [object, seen.type, seen.reason].join(' ');
     const combined = this.#isOneTooMany(group, seen.message ?? '');
-    const event = combined
-      ? { ...seen, message: `(combined from similar events): ${seen.message}` }
-      : seen;
+    const event = combined ? combinedOf(seen) : seen;
     const key = combined ? group : `${group} ${fieldPath ?? ''} ${seen.message}`;
     const decision = this.#count(event, key);
     return this.#mayWrite(object) ? decision : { do: 'drop' };
@@ -100,6 +98,12 @@ export class EventCorrelation {
     bucket.tokens -= 1;
     return true;
   }
+}
+
+/** Upstream's says its source only in the older of the two ways. */
+function combinedOf(event: Event): Event {
+  const message = `(combined from similar events): ${event.message}`;
+  return { ...event, message, reportingComponent: '', reportingInstance: '' };
 }
 
 function brief({ metadata, firstTimestamp, count }: Event): Seen {

@@ -149,6 +149,7 @@ test('many alike are combined; a flood is silenced and trickles on', async () =>
   assert.equal(sent.length, 25, 'the burst');
   assert.equal(sent.filter(({ method }) => method === 'POST').length, 10);
   assert.match(sent[9]?.body.message ?? '', /^\(combined from similar events\): attempt 9$/);
+  assert.equal(sent[9]?.body.reportingComponent, '');
   assert.equal(sent[24]?.body.count, 16);
   await clock.advance(5 * 60_000);
   recorder.record(about, { type: 'Warning', reason: 'Failed', message: 'attempt 40' });

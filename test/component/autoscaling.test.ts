@@ -292,7 +292,7 @@ test('a pod that requests nothing cannot be scaled by percent', async (t) => {
   await autoscale(world, { metrics: [cpuPercent(50)] });
   await world.pass(400_000);
   assert.equal(await replicasOf(world), 1);
-  assert.deepEqual((await statusOf(world))?.currentMetrics ?? [], []);
+  assert.deepEqual((await statusOf(world))?.currentMetrics, [{ type: '' }]);
   assert.match(
     (await told(world)).join('\n'),
     /failed to get cpu utilization: missing request for cpu in container web of Pod php-apache-/,
@@ -375,6 +375,18 @@ test('raw values, memory, and the metrics of pods, objects and elsewhere', async
     external: { metric: { name: 'queue' }, target: { type: 'AverageValue', averageValue: '10' } },
   };
   assert.equal(await rule([queue], 'changed'), 9);
+  // One that nobody measures keeps its place, so that the other is shown in its own.
+  load.figures.delete(path);
+  await rule([route, queue]);
+  const places = (await statusOf(world))?.currentMetrics ?? [];
+  assert.deepEqual(
+    places.map(({ type }) => type),
+    ['', 'External'],
+  );
+  assert.match(
+    (await told(world)).join('\n'),
+    /unable to get metric requests-per-second: Ingress on default main-route\/unable to fetch/,
+  );
 });
 
 test('bounds hold whatever is measured, and a ReplicaSet is scaled alike', async (t) => {

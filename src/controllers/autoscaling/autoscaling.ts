@@ -284,7 +284,8 @@ class AutoscalingController {
     for (const { reason, why } of bad) this.#warn(autoscaler, reason, why);
     let best = good[0];
     for (const one of good) if (best === undefined || one.replicas > best.replicas) best = one;
-    const metrics = good.map(({ status }) => status);
+    // Clients pair them with the metrics of the spec by their place.
+    const metrics = all.map((one) => (one.ok ? one.status : { type: '' }));
     const [first] = bad;
     const isUnsure = first !== undefined && (best === undefined || best.replicas < specReplicas);
     if (best === undefined || isUnsure) {

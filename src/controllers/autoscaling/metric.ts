@@ -195,13 +195,15 @@ async function weighObject(
     metricSelector: metric.selector,
     reference: describedObject,
   };
-  const where = `${describedObject.kind} ${namespace}/${describedObject.name}`;
   const fetch = async (): Promise<number> => {
     const groupResource = facts.resourceOf(describedObject);
     return source.object({ ...asked, groupResource }, { signal });
   };
   const milli = await fetch().catch((error: unknown) => {
-    throw new Error(`unable to get metric ${metric.name}: ${messageOf(error)} on ${where}`);
+    const { kind, name } = describedObject;
+    // Upstream's words, whose order was meant otherwise.
+    const what = `${kind} on ${namespace} ${name}/${messageOf(error)}`;
+    throw new Error(`unable to get metric ${metric.name}: ${what}`);
   });
   const { replicas, current, isShared } = weighFigure(milli, target, facts, 'object');
   const status = { type: 'Object', object: { metric, describedObject, current } };

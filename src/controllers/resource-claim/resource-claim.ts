@@ -4,6 +4,7 @@
  *
  * Two sorts of keys, pods and claims. `plan.ts` decides; allocating is the scheduler's.
  */
+import { isReason } from '#api/errors.ts';
 import { objectKey } from '#api/object.ts';
 import type { Informer, Recorder } from '#client';
 import { WorkQueue } from '#kit/work-queue.ts';
@@ -132,7 +133,7 @@ class ResourceClaimController {
       if (isOurs && isSame && metadata.name !== undefined) return metadata.name;
     }
     const { resourceClaimTemplateName: name = '' } = podClaim;
-    const template = await client.get(templateKind, { namespace, name }, { signal });
+    const template = await this.#templateOf({ namespace, name }, { signal });
     const { metadata = {}, spec } = template.spec;
     const claim: ResourceClaim = {
       apiVersion: 'resource.k8s.io/v1',
@@ -148,6 +149,17 @@ class ResourceClaimController {
     };
     const created = await client.create(claimKind, claim, { signal });
     return created.metadata.name ?? '';
+  }
+
+  async #templateOf(at: { readonly namespace: string; readonly name: string }, cancel: Cancel) {
+    try {
+      return await this.#deps.client.get(templateKind, at, cancel);
+    } catch (error) {
+      if (!isReason(error, 'NotFound')) throw error;
+      // As upstream's cache says it.
+      const cause = `resourceclaimtemplate.resource.k8s.io "${at.name}" not found`;
+      throw new Error(`resource claim template "${at.name}": ${cause}`, { cause: error });
+    }
   }
 
   /** For a pod that was given its node without the scheduler. */
