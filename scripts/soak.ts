@@ -4,7 +4,9 @@
  *
  * Before and after, with nothing running, it prints what our processes and containerd hold: memory,
  * descriptors, mounts, cgroups, namespaces, rules, links, tasks (`soak/holdings.ts`), and fails if
- * something grew. What happens in between follows from a seed (`soak/traffic.ts`).
+ * something grew. Before means: once the first hundred pods have come and gone, however long that
+ * took; after it each minute says what the processes hold, with pods. What happens in between
+ * follows from a seed (`soak/traffic.ts`).
  */
 import { parseArgs } from 'node:util';
 import { systemClock } from '#kit/clock.ts';
@@ -13,12 +15,13 @@ import { ClusterProcess } from '#test/cluster-process.ts';
 import { readAccess } from '../src/cluster/kubeconfig-access.ts';
 import { readState } from '../src/cluster/state.ts';
 import { takeMachineLock } from './machine-lock.ts';
-import { type Holdings, readHoldings, whatGrew } from './soak/holdings.ts';
+import { type Holdings, memoryNow, readHoldings, whatGrew } from './soak/holdings.ts';
 import { Traffic } from './soak/traffic.ts';
 
 const limits = {
   lockMs: 600_000,
-  warmMs: 20_000,
+  warmPods: 100,
+  warmMs: 600_000,
   settleMs: 60_000,
   /** Connections of a burst are kept for the next one: the server closes them after 90 s. */
   afterMs: 95_000,
@@ -47,7 +50,7 @@ const access = readAccess(cluster.kubeconfig, undefined);
 const podsMax = Number(values.pods);
 await using traffic = await Traffic.open(cluster, { random, podsMax, access });
 // What everything needs once (code, caches, pools) is no growth.
-await traffic.run(limits.warmMs);
+await warmUp();
 await calm();
 const before = await readHoldings(cluster, state.id);
 const minutes = (): string => `${Math.round(clock.monotonic() / 60_000)}`;
@@ -57,7 +60,8 @@ while (clock.monotonic() - began < lastsMs) {
   await traffic.run(Math.min(5000, lastsMs));
   if (minutes() === lastMinute) continue;
   lastMinute = minutes();
-  console.log(`  ${Math.round((clock.monotonic() - began) / 60_000)} min: ${traffic.summary()}`);
+  const minute = Math.round((clock.monotonic() - began) / 60_000);
+  console.log(`  ${minute} min: ${traffic.summary()}; ${await memoryNow(cluster)}`);
 }
 await calm();
 const after = await readHoldings(cluster, state.id);
@@ -67,6 +71,15 @@ const grown = whatGrew(before, after);
 if (grown.length > 0) {
   console.error(`grew: ${grown.join(', ')}\n${cluster.logs()}`);
   process.exitCode = 1;
+}
+
+async function warmUp(): Promise<void> {
+  const deadline = clock.monotonic() + limits.warmMs;
+  while (traffic.made < limits.warmPods) {
+    if (clock.monotonic() > deadline)
+      throw new Error(`${traffic.made} pods in ${limits.warmMs} ms`);
+    await traffic.run(1000);
+  }
 }
 
 /** Nothing of ours runs any more, and what follows of it has had its time. */

@@ -14,20 +14,26 @@ import { readMachineState } from '../leftovers.ts';
 export type Holdings = Readonly<Record<string, number>>;
 
 const { signal } = new AbortController();
-/** Memory goes up and down by itself; a descriptor may be between two requests. */
-const allowance = { memoryMiB: 25, memoryShare: 0.25, descriptors: 12 } as const;
+/**
+ * Memory goes up and down by itself: what is above this was kept for something. A descriptor may be
+ * between two requests.
+ */
+const allowance = { memoryMiB: 20, memoryShare: 0.2, descriptors: 12 } as const;
+
+/** By a part of their command lines. */
+const programs = {
+  server: 'coracle.js up',
+  node: 'node-agent',
+  containerd: 'containerd --config',
+} as const;
 
 export async function readHoldings(cluster: ClusterProcess, clusterId: string): Promise<Holdings> {
-  const processes = await cluster.processes();
-  const find = (part: string): number | undefined =>
-    processes.find(({ command }) => command.includes(part))?.pid;
   const { socketPath } = containerdLayout(cluster.dataDir, clusterId);
   const machine = readMachineState();
   const agent = join(cluster.dataDir, 'agent');
+  const processes = await pidsOf(cluster);
   return {
-    ...ofProcess('server', find('coracle.js up')),
-    ...ofProcess('node', find('node-agent')),
-    ...ofProcess('containerd', find('containerd --config')),
+    ...Object.fromEntries(processes.flatMap(([name, pid]) => Object.entries(ofProcess(name, pid)))),
     ...Object.fromEntries([...machine].map(([kind, items]) => [`${kind}, number`, items.size])),
     'rules and sets of nft, lines': await lines('nft', ['list', 'ruleset']),
     'containerd tasks': await lines('ctr', ['-a', socketPath, '-n', 'k8s.io', 'tasks', 'ls', '-q']),
@@ -45,11 +51,28 @@ export async function readHoldings(cluster: ClusterProcess, clusterId: string): 
   };
 }
 
+/** In words, for a look in between. */
+export async function memoryNow(cluster: ClusterProcess): Promise<string> {
+  const processes = await pidsOf(cluster);
+  return processes.map(([name, pid]) => `${name} ${Math.round(pssMiB(pid))} MiB`).join(', ');
+}
+
+async function pidsOf(cluster: ClusterProcess): Promise<readonly (readonly [string, number])[]> {
+  const all = await cluster.processes();
+  return Object.entries(programs).map(([name, part]) => {
+    const pid = all.find(({ command }) => command.includes(part))?.pid;
+    if (pid === undefined) throw new Error(`there is no process of the ${name}`);
+    return [name, pid] as const;
+  });
+}
+
 /** In words, with both numbers. */
 export function whatGrew(before: Holdings, after: Holdings): readonly string[] {
   return Object.entries(after).flatMap(([name, amount]) => {
     const old = before[name] ?? 0;
-    return amount > old + allowed(name, old) ? [`${name} from ${old} to ${amount}`] : [];
+    const most = old + allowed(name, old);
+    const words = `${name} from ${roughly(old)} to ${roughly(amount)}, at most ${roughly(most)}`;
+    return amount > most ? [words] : [];
   });
 }
 
@@ -58,8 +81,11 @@ function allowed(name: string, old: number): number {
   return name.endsWith('descriptors') ? allowance.descriptors : 0;
 }
 
-function ofProcess(name: string, pid: number | undefined): Holdings {
-  if (pid === undefined) throw new Error(`there is no process of the ${name}`);
+function roughly(amount: number): string {
+  return amount.toFixed(Number.isInteger(amount) ? 0 : 1);
+}
+
+function ofProcess(name: string, pid: number): Holdings {
   return {
     [`${name}: memory (PSS), MiB`]: pssMiB(pid),
     [`${name}: descriptors`]: readdirSync(`/proc/${pid}/fd`).length,

@@ -55,6 +55,11 @@ export class Traffic implements AsyncDisposable {
     return traffic;
   }
 
+  /** Pods, so far. */
+  get made(): number {
+    return this.#made;
+  }
+
   summary(): string {
     const parts = [...this.#counts].sort().map(([what, count]) => `${what} ${count}`);
     return parts.join(', ');
