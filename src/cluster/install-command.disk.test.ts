@@ -107,14 +107,14 @@ test('uninstall ends pods and service, and takes its files away', async () => {
   machine('/run/systemd/system/x');
   await install(deps, options());
   ran.length = 0;
-  const stopPods = async () => void ran.push('pods stopped');
+  const stopPods = async ({ dataDir = '' }) => void ran.push(`pods of ${dataDir} stopped`);
   await uninstall(deps, { name: 'coracle', stopPods });
   assert.deepEqual(ran, [
-    'pods stopped',
+    'pods of /data with space stopped',
     'systemctl disable --now coracle.service',
     'systemctl daemon-reload',
   ]);
-  for (const { path } of serviceFiles('systemd', { ...options(), canNotify: true })) {
+  for (const { path } of serviceFiles('systemd', { ...options(), dataDir: '', canNotify: true })) {
     assert.equal(existsSync(root + path), false, path);
   }
   await assert.rejects(uninstall(deps, { name: 'coracle', stopPods }), /there is no service/);
@@ -132,6 +132,7 @@ test('words with a meaning for systemd are doubled or quoted', () => {
     name: 'c',
     program: ['/n'],
     flags: ['a%b', 'c$d', 'e"f'],
+    dataDir: '/d',
     canNotify: true,
   });
   assert.match(unit.text, /^ExecStart=\/n up --leave-pods a%%b c\$\$d "e\\"f"$/m);

@@ -2,11 +2,12 @@
  * `coracle install` and `uninstall`: the cluster as a service of this machine, there again after a
  * reboot. The texts are in `service-unit.ts`.
  */
-import { chmodSync, existsSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { mustRun, runCommand } from '#kit/run-command.ts';
 import { type ClusterConfig, ConfigError } from './config.ts';
 import {
+  dataDirOf,
   type ServiceFile,
   type ServiceManager,
   type ServiceOptions,
@@ -36,7 +37,7 @@ export function machineDeps(): InstallDeps {
 
 export async function install(
   deps: InstallDeps,
-  options: Omit<ServiceOptions, 'canNotify'> & {
+  options: Omit<ServiceOptions, 'canNotify' | 'dataDir'> & {
     readonly config: ClusterConfig;
     /** Also starts it, now and at every boot. */
     readonly start: boolean;
@@ -46,7 +47,11 @@ export async function install(
   if (!/^[a-z][a-z0-9-]{0,40}$/.test(name)) throw new ConfigError(`--name ${name}: not a name`);
   const manager = serviceManager(deps.root);
   const canNotify = existsSync(`${deps.root}/usr/bin/systemd-notify`);
-  const [unit, environment] = serviceFiles(manager, { ...options, canNotify });
+  const [unit, environment] = serviceFiles(manager, {
+    ...options,
+    canNotify,
+    dataDir: config.dataDir,
+  });
   write(deps.root, unit);
   // What somebody wrote into it stays.
   if (!existsSync(deps.root + environment.path)) write(deps.root, environment);
@@ -62,19 +67,25 @@ export async function install(
   deps.say(start ? `started; kubectl --kubeconfig ${kubeconfig} get nodes` : 'not started');
 }
 
+/** Of the service, as its unit says. */
+interface OwnData {
+  readonly dataDir?: string;
+}
+
 /** Ends the service and its pods; the cluster's data stay until `reset`. */
 export async function uninstall(
   deps: InstallDeps,
-  { name, stopPods }: { readonly name: string; readonly stopPods: () => Promise<void> },
+  { name, stopPods }: { readonly name: string; readonly stopPods: (own: OwnData) => Promise<void> },
 ): Promise<void> {
   const manager = serviceManager(deps.root);
-  const options = { name, program: [''], flags: [], canNotify: false };
+  const options = { name, program: [''], flags: [], dataDir: '', canNotify: false };
   const files = serviceFiles(manager, options);
   if (!existsSync(deps.root + files[0].path)) {
     throw new ConfigError(`there is no service ${name} of ours: ${files[0].path} is missing`);
   }
   // The pods as well: this is no restart.
-  await stopPods();
+  const dataDir = dataDirOf(readFileSync(deps.root + files[0].path, 'utf8'));
+  await stopPods(dataDir === undefined ? {} : { dataDir });
   if (manager === 'systemd') {
     await deps.run('systemctl', ['disable', '--now', `${name}.service`]);
   } else {

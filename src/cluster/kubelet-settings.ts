@@ -126,7 +126,7 @@ export interface KubeletConfig {
 const acted = new Set(
   (
     'staticPodPath staticPodURL staticPodURLHeader podLogsDir address port enableServer ' +
-    'providerID failSwapOn cgroupsPerQOS oomScoreAdj ' +
+    'providerID failSwapOn cgroupsPerQOS cgroupDriver oomScoreAdj ' +
     'tlsCertFile tlsPrivateKeyFile authentication ' +
     'healthzPort healthzBindAddress clusterDomain clusterDNS cgroupRoot maxPods podCIDR ' +
     'podPidsLimit registerNode registerWithTaints containerRuntimeEndpoint imageMinimumGCAge ' +
@@ -332,6 +332,7 @@ function settingsOf(fields: Fields): KubeletSettings {
       base.imageMaximumGCAgeMs,
     ),
     allowedUnsafeSysctls: fields.allowedUnsafeSysctls ?? [],
+    cgroupDriver: fields.cgroupDriver === 'systemd' ? 'systemd' : 'cgroupfs',
   };
   refuseWrong(settings);
   return settings;

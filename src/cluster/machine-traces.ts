@@ -4,7 +4,7 @@
  * that a test can ask whether anything is left.
  */
 import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { readMounts, unmountBelow } from '#kit/mounts.ts';
 import { runCommand } from '#kit/run-command.ts';
 
@@ -63,7 +63,15 @@ export async function removeTraces(
   for (const table of traces.tables) await run('nft', ['delete', 'table', ...table.split(' ')]);
   for (const link of traces.links) await run('ip', ['link', 'delete', link]);
   await unmountBelow(dataDir, options);
+  // Those that systemd made would be there again with the next pod; with it end those below.
+  for (const name of topSlices(traces.cgroups)) await run('systemctl', ['stop', name]);
   for (const folder of traces.cgroups.toReversed()) removeCgroup(folder);
+}
+
+function topSlices(folders: readonly string[]): ReadonlySet<string> {
+  const isBelowAnother = (folder: string): boolean => folders.includes(dirname(folder));
+  const tops = folders.filter((folder) => !isBelowAnother(folder)).map((each) => basename(each));
+  return new Set(tops.filter((name) => name.endsWith('.slice')));
 }
 
 async function networkNames(options: Options): Promise<{ tables: string[]; links: string[] }> {

@@ -23,7 +23,7 @@ import { nodes } from '#resources/kinds.ts';
 import type { Node } from '#resources/types/core-v1.ts';
 import { tellDnsPort } from './cluster-dns.ts';
 import { readRegistries, registryOptions } from './image-source-files.ts';
-import { readNodeKubelet } from './node-kubelet-config.ts';
+import { type NodeKubelet, readNodeKubelet } from './node-kubelet-config.ts';
 import type { NodeCommand, NodeReport, NodeSettings, Renewal } from './node-process.ts';
 import { runNodeRoutes } from './node-routes.ts';
 import { secondAddressBeside } from './second-address.ts';
@@ -61,11 +61,13 @@ export async function runNodeAgent(): Promise<number> {
   const log = openLog({ clock, level: settings.logLevel, format: 'text', write });
   const deps = { clock, log };
   const { registries, hostsFolder } = readRegistries(settings.images);
+  const kubelet = await readNodeKubelet(settings.kubeletConfig);
   const containerd = await openContainerd(deps, {
     dataDir: settings.dataDir,
     clusterId: settings.state.id,
     registries,
     registryDir: hostsFolder,
+    systemdCgroup: kubelet.settings.cgroupDriver === 'systemd',
     signal: stop.signal,
   });
   using runtime = await openRuntime(deps, { socketPath: containerd.socketPath });
@@ -73,7 +75,15 @@ export async function runNodeAgent(): Promise<number> {
   const network = new AbortController();
   try {
     const { signal } = stop;
-    await runComponents(deps, { settings, renewals, containerd, runtime, network, signal });
+    await runComponents(deps, {
+      settings,
+      kubelet,
+      renewals,
+      containerd,
+      runtime,
+      network,
+      signal,
+    });
   } catch (error) {
     if (!stop.signal.aborted) throw error;
   }
@@ -107,6 +117,7 @@ async function runComponents(
   deps: Deps,
   options: {
     readonly settings: NodeSettings;
+    readonly kubelet: NodeKubelet;
     readonly renewals: Renewals;
     readonly containerd: Containerd;
     readonly runtime: Runtime;
@@ -115,7 +126,7 @@ async function runComponents(
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  const { renewals, containerd, runtime, network, signal } = options;
+  const { kubelet, renewals, containerd, runtime, network, signal } = options;
   const { clock, log } = deps;
   const settings = withRoutedFamilies(options.settings, log);
   const { state, nodeIP, dataDir } = settings;
@@ -138,7 +149,6 @@ async function runComponents(
   });
   scope.spawn((ending) => containerd.supervise({ signal: ending }));
   spawnPodNetwork(scope, { ...deps, informers }, { settings, signal: network.signal });
-  const kubelet = await readNodeKubelet(settings.kubeletConfig);
   if (kubelet.unused.length > 0) {
     log.warn('fields of the kubelet that are not acted on', { fields: kubelet.unused });
   }

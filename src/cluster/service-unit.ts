@@ -12,6 +12,8 @@ export interface ServiceOptions {
   readonly program: readonly string[];
   /** Flags of `up`, as the user gave them. */
   readonly flags: readonly string[];
+  /** Where the cluster is: `uninstall` reads it in the unit. */
+  readonly dataDir: string;
   /** Says when it is ready; needs the program `systemd-notify`. */
   readonly canNotify: boolean;
 }
@@ -22,6 +24,14 @@ export interface ServiceFile {
   readonly path: string;
   readonly text: string;
   readonly mode: number;
+}
+
+/** Keys that begin so are passed over by systemd. */
+const dataDirKey = 'X-Coracle-DataDir=';
+
+/** What a unit or script of ours says; undefined in those that older programs wrote. */
+export function dataDirOf(text: string): string | undefined {
+  return new RegExp(`^(?:# )?${dataDirKey}(.+)$`, 'm').exec(text)?.[1];
 }
 
 export function serviceFiles(
@@ -42,12 +52,14 @@ export function serviceFiles(
   ];
 }
 
-function systemdUnit({ name, program, flags, canNotify }: ServiceOptions): string {
+function systemdUnit(options: ServiceOptions): string {
+  const { name, program, flags, canNotify, dataDir } = options;
   const command = [...program, 'up', '--leave-pods', ...flags].map(quoteForSystemd).join(' ');
   return `[Unit]
 Description=Coracle: Kubernetes
 Wants=network-online.target
 After=network-online.target
+${dataDirKey}${dataDir}
 
 [Service]
 Type=${canNotify ? 'notify' : 'exec'}
@@ -79,10 +91,11 @@ function quoteForSystemd(word: string): string {
   return `"${doubled.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`;
 }
 
-function openRCScript({ name, program, flags }: ServiceOptions): string {
+function openRCScript({ name, program, flags, dataDir }: ServiceOptions): string {
   const [command = '', ...rest] = program;
   const words = [...rest, 'up', '--leave-pods', ...flags].map(quoteForShell).join(' ');
   return `#!/sbin/openrc-run
+# ${dataDirKey}${dataDir}
 
 description="Coracle: Kubernetes"
 supervisor=supervise-daemon

@@ -15,6 +15,7 @@ const config = {
   runc: '/usr/sbin/runc',
   mayLowerScores: false,
   pauseImage: 'localhost/pause:1',
+  systemdCgroup: false,
 };
 
 test('containerd 1 gets one CRI plugin, containerd 2 its two', () => {

@@ -23,6 +23,8 @@ export interface ContainerdConfig {
   readonly runc: string;
   /** Processes may be made less likely to be killed for memory than we are. */
   readonly mayLowerScores: boolean;
+  /** Containers are in scopes of systemd. */
+  readonly systemdCgroup: boolean;
   /** Reference of the image that holds a pod's namespaces. */
   readonly pauseImage: string;
 }
@@ -132,7 +134,7 @@ function runcSettings(
     '  runtime_type = "io.containerd.runc.v2"',
     `[${plugin}.containerd.runtimes.runc.options]`,
     `  BinaryName = ${quote(config.runc)}`,
-    '  SystemdCgroup = false',
+    `  SystemdCgroup = ${config.systemdCgroup}`,
   ];
 }
 

@@ -42,6 +42,8 @@ export interface ContainerdOptions {
   readonly registries?: Registries | undefined;
   /** A folder of `hosts.toml` files that somebody else keeps. */
   readonly registryDir?: string | undefined;
+  /** Containers' cgroups are made by systemd, not by runc itself. */
+  readonly systemdCgroup?: boolean | undefined;
   /** Where its programs may be besides `PATH`. */
   readonly searchPath?: string | undefined;
   readonly signal: AbortSignal;
@@ -86,7 +88,8 @@ const socketPathBytesMax = 100;
 const readyTimeoutMs = 20_000;
 const stopTimeoutMs = 10_000;
 const superviseIntervalMs = 500;
-const lateShimMs = 2000;
+/** After a start; on a busy machine a shim may be long on its way. */
+const lateShimsMs = [0, 2000, 10_000, 30_000] as const;
 const defaultSearchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export function containerdLayout(dataDir: string, clusterId: string): Layout {
@@ -168,7 +171,7 @@ export async function openContainerd(deps: Deps, options: ContainerdOptions): Pr
 
 /** When stray shims are looked for: at once, and when those on their way have come. */
 function looksFrom(clock: Clock): readonly number[] {
-  return [clock.monotonic(), clock.monotonic() + lateShimMs];
+  return lateShimsMs.map((afterMs) => clock.monotonic() + afterMs);
 }
 
 function configText(layout: Layout, version: string, options: ContainerdOptions): string {
@@ -187,6 +190,7 @@ function configText(layout: Layout, version: string, options: ContainerdOptions)
     registries: options.registries,
     runc: findProgram('runc', options.searchPath),
     pauseImage: options.pauseImage ?? 'localhost/pause:1',
+    systemdCgroup: options.systemdCgroup ?? false,
   });
 }
 

@@ -34,6 +34,8 @@ export interface RuntimeEvent {
 export interface Runtime extends Disposable {
   version(options: Cancel): Promise<Received<'VersionResponse'>>;
   status(options: Cancel): Promise<Received<'StatusResponse'>>;
+  /** Who makes cgroups for the runtime; undefined when it does not tell (containerd before 2.0). */
+  cgroupDriver(options: Cancel): Promise<'systemd' | 'cgroupfs' | undefined>;
   /** Ranges of the node's pods, for networks that are made of a template. */
   setPodRange(podCidr: string, options: Cancel): Promise<void>;
   runPodSandbox(request: Sent<'RunPodSandboxRequest'>, options: Cancel): Promise<string>;
@@ -110,6 +112,7 @@ export async function openRuntime(
       call('RuntimeService/Version', 'VersionRequest', 'VersionResponse')({}, options),
     status: (options) =>
       call('RuntimeService/Status', 'StatusRequest', 'StatusResponse')({}, options),
+    cgroupDriver: (options) => cgroupDriver(call, options),
     setPodRange: async (podCidr, options) => {
       const path = 'RuntimeService/UpdateRuntimeConfig';
       const send = call(path, 'UpdateRuntimeConfigRequest', 'UpdateRuntimeConfigResponse');
@@ -146,6 +149,22 @@ function callsOf(channel: GrpcChannel): Call {
     return (message, { signal, timeoutMs = callTimeoutMs }) =>
       channel.unary(described, message, { signal, timeoutMs });
   };
+}
+
+async function cgroupDriver(
+  call: Call,
+  options: Cancel,
+): Promise<'systemd' | 'cgroupfs' | undefined> {
+  const path = 'RuntimeService/RuntimeConfig';
+  const ask = call(path, 'RuntimeConfigRequest', 'RuntimeConfigResponse');
+  try {
+    const { linux } = await ask({}, options);
+    if (linux === undefined) return undefined;
+    return linux.cgroupDriver === 'SYSTEMD' ? 'systemd' : 'cgroupfs';
+  } catch (error) {
+    if (isGrpcCode(error, 'UNIMPLEMENTED')) return undefined;
+    throw error;
+  }
 }
 
 function sandboxCalls(call: Call) {

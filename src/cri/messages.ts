@@ -21,6 +21,10 @@ export const messages = {
   RuntimeConfig: { networkConfig: [1, 'NetworkConfig'] },
   NetworkConfig: { podCidr: [1, 'string'] },
   UpdateRuntimeConfigResponse: {},
+  RuntimeConfigRequest: {},
+  RuntimeConfigResponse: { linux: [1, 'LinuxRuntimeConfiguration'] },
+  LinuxRuntimeConfiguration: { cgroupDriver: [1, 'CgroupDriver'] },
+  'enum CgroupDriver': { SYSTEMD: 0, CGROUPFS: 1 },
   StatusRequest: { verbose: [1, 'bool'] },
   StatusResponse: {
     status: [1, 'RuntimeStatus'],

@@ -11,7 +11,7 @@ import type { Node, Service } from '#resources/types/core-v1.ts';
 import type { NodeDevices } from './devices/devices.ts';
 import { openImages } from './images/open-images.ts';
 import type { KubeletDeps, KubeletOptions } from './kubelet.ts';
-import { linuxMachine } from './node/machine.ts';
+import type { Machine } from './node/machine.ts';
 import { readMachineFacts } from './node/node-registration.ts';
 import { nodeAllocatable, nodeCapacity } from './node/node-status.ts';
 import type { KubeletParts } from './parts.ts';
@@ -28,7 +28,7 @@ export const maxPodsDefault = 110;
 const startsAtOnce = 8;
 
 export function assemble(
-  deps: KubeletDeps,
+  deps: KubeletDeps & { readonly machine: Machine },
   options: KubeletOptions,
   scope: Scope,
   {
@@ -41,9 +41,8 @@ export function assemble(
     readonly placement: () => NodePlacement;
   },
 ): KubeletParts {
-  const { client, clock, log, runtime, random, informers } = deps;
+  const { client, clock, log, runtime, random, informers, machine } = deps;
   const { signal } = scope;
-  const machine = deps.machine ?? linuxMachine({ log });
   const paths = kubeletPaths(options.dataDir, options);
   const recorder = openRecorder({
     client,

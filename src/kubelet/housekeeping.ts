@@ -43,7 +43,7 @@ export function spawnHousekeeping(
   again(limits.leftoversMs, 'leftovers', async (signal) => {
     await removeLeftovers(parts, { known: workers, signal });
     const active = [...workers.values()].filter(({ isActive }) => isActive);
-    cgroups.share(active.map(({ pod }) => pod));
+    await cgroups.share(active.map(({ pod }) => pod));
   });
   again(limits.containersMs, 'dead containers', (signal) => removeDead(parts, workers, signal));
   const rotation = {

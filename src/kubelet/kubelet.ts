@@ -29,7 +29,7 @@ import type { RegistryOptions } from './images/open-images.ts';
 import { removeOrphans } from './leftovers.ts';
 import { type Admission, planAdmission } from './node/admission.ts';
 import { NodeCgroups } from './node/enforce-allocatable.ts';
-import type { Machine } from './node/machine.ts';
+import { type Machine, openMachine } from './node/machine.ts';
 import { NodeRegistration, runNodeLease } from './node/node-registration.ts';
 import { followPodRange } from './node/pod-range.ts';
 import type { KubeletParts } from './parts.ts';
@@ -129,11 +129,14 @@ export const limits = {
 /** Runs until the signal aborts; containers go on running. */
 export async function runKubelet(deps: KubeletDeps, options: KubeletOptions): Promise<void> {
   await using scope = new Scope(options.signal);
-  const kubelet = new Kubelet(deps, options, scope);
+  const machine = deps.machine ?? (await openMachine(deps, options));
+  const kubelet = new Kubelet({ ...deps, machine }, options, scope);
   await kubelet.prepare(scope.signal);
   scope.spawn((signal) => kubelet.run(signal));
   await scope.join();
 }
+
+type ReadyDeps = KubeletDeps & Pick<KubeletParts, 'machine'>;
 
 class Kubelet {
   readonly #deps: KubeletDeps;
@@ -155,7 +158,7 @@ class Kubelet {
   #registration: NodeRegistration | undefined;
   #shutdown: GracefulShutdown | undefined;
 
-  constructor(deps: KubeletDeps, options: KubeletOptions, scope: Scope) {
+  constructor(deps: ReadyDeps, options: KubeletOptions, scope: Scope) {
     this.#deps = deps;
     this.#options = options;
     this.#scope = scope;
@@ -176,7 +179,7 @@ class Kubelet {
   /** Secrets and tokens are kept in memory, never on the disk. */
   async prepare(signal: AbortSignal): Promise<void> {
     const { machine, paths, node, settings } = this.#parts;
-    this.#cgroups.enforceReserved(node.capacity, settings);
+    await this.#cgroups.enforceReserved(node.capacity, settings);
     this.#scope.spawn((ending) => this.#cgroups.enforcePods(node.capacity, settings, ending));
     for (const folder of [paths.pods, paths.memory, paths.podLogs]) {
       mkdirSync(folder, { recursive: true });
@@ -190,9 +193,8 @@ class Kubelet {
     return [...this.#workers.values()];
   }
 
-  /** Pods whose end has not come; undefined as long as not all are known. */
-  #activePods(): readonly Pod[] | undefined {
-    if (!this.#hasSynced) return undefined;
+  /** Pods whose end has not come. */
+  get #active(): readonly Pod[] {
     return this.#all.filter(({ isActive }) => isActive).map(({ pod }) => pod);
   }
 
@@ -203,7 +205,7 @@ class Kubelet {
       capacity: this.#parts.node.capacity,
       devices: this.#devices.provider,
       turn: this.#turn,
-      activePods: () => this.#activePods(),
+      activePods: () => (this.#hasSynced ? this.#active : undefined),
       spawn: (task) => this.#scope.spawn(task),
     });
   }
@@ -215,7 +217,7 @@ class Kubelet {
       {
         ...this.#deps,
         spawn: (task) => this.#scope.spawn(task),
-        activePods: () => this.#activePods(),
+        activePods: () => (this.#hasSynced ? this.#active : undefined),
         turn: this.#turn,
         placement: () => this.#placement,
         findPod: (namespace, name) => this.#find(namespace, name)?.pod,
@@ -272,17 +274,14 @@ class Kubelet {
     await podInformer.synced({ signal });
     await this.#node?.synced({ signal });
     await this.#waitFor(serviceInformer, signal);
+    const take = (sent: Pod, use: (pod: Pod) => void): void => {
+      const pod = withoutNulls(sent);
+      if (isMirror(pod)) this.#mirrored(pod);
+      else use(pod);
+    };
     podInformer.addHandler({
-      onAdd: (sent) => {
-        const pod = withoutNulls(sent);
-        if (isMirror(pod)) this.#mirrored(pod);
-        else this.#add(pod);
-      },
-      onUpdate: (sent) => {
-        const pod = withoutNulls(sent);
-        if (isMirror(pod)) this.#mirrored(pod);
-        else this.#update(pod);
-      },
+      onAdd: (sent) => take(sent, (pod) => this.#add(pod)),
+      onUpdate: (sent) => take(sent, (pod) => this.#update(pod)),
       onDelete: (pod) => {
         if (isMirror(pod)) this.#mirrored(pod, { isGone: true });
         else this.#workers.get(pod.metadata.uid ?? '')?.gone();
@@ -423,7 +422,7 @@ class Kubelet {
     const refusal = admission.do === 'reject' ? admission.refusal : undefined;
     const worker = new PodWorker(this.#parts, pod, this.#scope, { refusal, isNew });
     this.#workers.set(uid, worker);
-    this.#cgroups.share(this.#all.filter(({ isActive }) => isActive).map((one) => one.pod));
+    this.#scope.spawn(() => this.#cgroups.share(this.#active));
     this.#scope.spawn(async (signal) => {
       await Promise.all(victims.map((victim) => this.#preempt(victim)));
       if (refusal === undefined && !hasBegun(pod)) await this.#allocate(worker, signal);
@@ -438,10 +437,9 @@ class Kubelet {
   /** Asked once: what has begun, or has ended, was taken before. */
   #admit(pod: Pod, node: Node): Admission {
     if (hasBegun(pod)) return { do: 'admit', preempt: [] };
-    const active = this.#all.filter(({ isActive }) => isActive);
     return planAdmission(pod, {
       node,
-      others: active.map((worker) => worker.pod),
+      others: this.#active,
       pressures: this.#evictor?.pressures,
       isShuttingDown: this.#shutdown?.isNow,
       isManaged: (resource) => this.#devices.manages(resource),

@@ -36,15 +36,18 @@ export async function removeLeftovers(
       rmSync(join(paths.podLogs, name), { recursive: true, force: true });
     }
   }
-  removeCgroups(parts, isOver);
+  await removeCgroups(parts, isOver);
 }
 
-function removeCgroups({ machine, node }: KubeletParts, isOver: (uid: string) => boolean): void {
+async function removeCgroups(
+  { machine, node }: KubeletParts,
+  isOver: (uid: string) => boolean,
+): Promise<void> {
   for (const middle of ['', '/burstable', '/besteffort']) {
     const parent = `${node.cgroupRoot}/kubepods${middle}`;
     for (const name of machine.cgroups.children(parent)) {
       const uid = /^pod(.+)$/.exec(name)?.[1];
-      if (uid !== undefined && isOver(uid)) machine.cgroups.remove(`${parent}/${name}`);
+      if (uid !== undefined && isOver(uid)) await machine.cgroups.remove(`${parent}/${name}`);
     }
   }
 }

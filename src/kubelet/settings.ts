@@ -2,6 +2,7 @@
  * How a kubelet is set: the part of upstream's KubeletConfiguration that this one acts on, with
  * upstream's names, units in the names where upstream has durations, and its defaults.
  */
+import type { CgroupDriver } from './node/cgroups.ts';
 import type { TopologyPolicy } from './placement/hints.ts';
 import type { TopologyScope } from './placement/placer.ts';
 
@@ -82,6 +83,8 @@ export interface KubeletSettings {
   readonly containerLogMonitorIntervalMs: number;
   readonly fileCheckFrequencyMs: number;
   readonly httpCheckFrequencyMs: number;
+  /** Who makes cgroups, where the runtime does not say it itself. */
+  readonly cgroupDriver: CgroupDriver;
   /** `pods`, `kube-reserved` and the like: cgroups that are limited. */
   readonly enforceNodeAllocatable: readonly string[];
   readonly systemReservedCgroup: string;
@@ -160,6 +163,7 @@ export const defaultSettings: KubeletSettings = {
   containerLogMonitorIntervalMs: 10_000,
   fileCheckFrequencyMs: 20_000,
   httpCheckFrequencyMs: 20_000,
+  cgroupDriver: 'cgroupfs',
   enforceNodeAllocatable: ['pods'],
   systemReservedCgroup: '',
   kubeReservedCgroup: '',

@@ -155,6 +155,8 @@ export class FakeRuntime implements Runtime {
     return { version: 'v1', runtimeApiVersion: 'v1', ...this.named };
   }
 
+  async cgroupDriver(): Promise<undefined> {}
+
   async status(): Promise<Received<'StatusResponse'>> {
     const conditions = ['RuntimeReady', 'NetworkReady'].map((type) => {
       return { type, status: true, reason: '', message: '' };

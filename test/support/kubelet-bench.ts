@@ -7,7 +7,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Client, openClient, openInformers } from '#client';
-import { silentLog } from '#kit/log.ts';
 import { seededRandom } from '#kit/random.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
 import {
@@ -24,6 +23,7 @@ import { SkewedClock } from '../simulation/skewed-clock.ts';
 import { FakeRuntime } from './fake-runtime.ts';
 import { admin, openTestServer, type TestServer } from './fixtures.ts';
 import { settleFiles } from './settle-files.ts';
+import { openTestLog } from './test-log.ts';
 
 export const testImage = 'example.com/app:1';
 const gibibyte = 1024 ** 3;
@@ -71,7 +71,10 @@ export class KubeletBench implements AsyncDisposable {
     } = {},
   ): Promise<KubeletBench> {
     const clock = new VirtualClock({ settle: settleFiles });
-    const bench = new KubeletBench(await openTestServer({ clock }), clock);
+    const bench = new KubeletBench(
+      await openTestServer({ clock, log: openTestLog({ clock }) }),
+      clock,
+    );
     if (options.withPlugins === true) bench.#pluginsRoot = bench.pluginsRoot;
     bench.settings = options.settings ?? {};
     bench.files = options.files ?? {};
@@ -143,17 +146,22 @@ export class KubeletBench implements AsyncDisposable {
         },
       },
     });
-    const deps = { clock: machineClock, random: seededRandom(1), log: silentLog };
+    const log = openTestLog({ clock: machineClock });
+    const deps = { clock: machineClock, random: seededRandom(1), log };
     const informers = openInformers({ client, ...deps });
     const mounted = new Set<string>();
     const machine = {
       cgroups: {
-        create: () => {},
-        update: () => {},
-        remove: () => true,
+        driver: 'cgroupfs' as const,
+        pathOf: (path: string) => path,
+        containerPath: (path: string, id: string) => `${path}/${id}`,
+        isThere: () => true,
+        create: async () => {},
+        update: async () => {},
+        remove: async () => true,
         children: () => [],
         missing: () => [],
-        limit: (path: string, set: CgroupLimits) => {
+        limit: async (path: string, set: CgroupLimits) => {
           this.limits.set(path, set);
         },
         workingSetBytes: () => this.podsMemory,

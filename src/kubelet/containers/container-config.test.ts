@@ -99,7 +99,7 @@ function sandboxOf(pod: Pod) {
   const dns = { servers: [], searches: [], options: [] };
   const limits = podCgroup(pod);
   return sandboxConfig(pod, {
-    ...{ cgroupRoot: '/r', dns, clusterDomain: 'c.l', logDirectory: '/l', attempt: 1, limits },
+    ...{ cgroupParent: '/r', dns, clusterDomain: 'c.l', logDirectory: '/l', attempt: 1, limits },
   });
 }
 
@@ -121,7 +121,7 @@ test('a pod is called as it says, in full where it says so', () => {
 test('namespaces of the host are shared only when asked for', () => {
   const own = sandboxOf(podOf());
   assert.equal(own.hostname, 'p');
-  assert.equal(own.linux?.cgroupParent, '/r/kubepods/besteffort/podu1');
+  assert.equal(own.linux?.cgroupParent, '/r');
   assert.deepEqual(own.linux?.securityContext?.namespaceOptions, {
     network: 'POD',
     pid: 'CONTAINER',

@@ -6,12 +6,13 @@
 import type { Sent } from '#cri';
 import type { Container, Pod } from '#resources/types/core-v1.ts';
 import { containersOf, initContainersOf, podLabels } from '../pods/pod-facts.ts';
-import { type CgroupResources, podCgroupPath } from '../pods/qos.ts';
+import type { CgroupResources } from '../pods/qos.ts';
 import { type DnsConfig, nodenameOf } from './dns-config.ts';
 import type { UserNamespace } from './user-namespace.ts';
 
 export interface SandboxOptions {
-  readonly cgroupRoot: string;
+  /** Path of the pod's cgroup, in which the runtime makes those of the containers. */
+  readonly cgroupParent: string;
   readonly dns: DnsConfig;
   readonly clusterDomain: string;
   readonly logDirectory: string;
@@ -40,7 +41,7 @@ export function sandboxConfig(pod: Pod, options: SandboxOptions): Sent<'PodSandb
     },
     annotations: annotations ?? {},
     linux: {
-      cgroupParent: podCgroupPath(options.cgroupRoot, pod),
+      cgroupParent: options.cgroupParent,
       sysctls: Object.fromEntries(
         (securityContext?.sysctls ?? []).map((sysctl) => [sysctl.name, sysctl.value]),
       ),

@@ -42,7 +42,7 @@ export async function createSandbox(
   mkdirSync(logs, { recursive: true });
   const pidsMax = node.podPidsMax;
   const limits = podLimits(parts, pod);
-  machine.cgroups.create(
+  await machine.cgroups.create(
     podCgroupPath(node.cgroupRoot, pod),
     pidsMax === undefined ? limits : { ...limits, pidsMax },
   );
@@ -96,7 +96,7 @@ export function sandboxConfigOf(
   const { machine, node, paths, settings } = parts;
   const { resolvConf } = settings;
   return sandboxConfig(pod, {
-    cgroupRoot: node.cgroupRoot,
+    cgroupParent: machine.cgroups.pathOf(podCgroupPath(node.cgroupRoot, pod)),
     dns: dnsConfigOf(pod, {
       clusterDNS: node.clusterDNS,
       clusterDomain: node.clusterDomain,

@@ -22,7 +22,7 @@ const resources = {
   pidsMax: 100,
 };
 
-test('version 1: a file in the tree of each controller', (context) => {
+test('version 1: a file in the tree of each controller', async (context) => {
   const root = rootOf(context);
   const mounts = ['cpu', 'memory', 'pids'].map((controller): Mount => {
     const mountPoint = join(root, controller);
@@ -30,7 +30,7 @@ test('version 1: a file in the tree of each controller', (context) => {
     return { mountPoint, type: 'cgroup', options: ['rw', controller] };
   });
   const cgroups = openCgroups({ log: silentLog }, mounts);
-  cgroups.create('/c/kubepods/podu1', resources);
+  await cgroups.create('/c/kubepods/podu1', resources);
   const read = (path: string) => readFileSync(join(root, path), 'utf8');
   assert.equal(read('cpu/c/kubepods/podu1/cpu.shares'), '1024');
   assert.equal(read('cpu/c/kubepods/podu1/cpu.cfs_quota_us'), '50000');
@@ -39,12 +39,12 @@ test('version 1: a file in the tree of each controller', (context) => {
   assert.deepEqual(cgroups.children('/c/kubepods'), ['podu1']);
 });
 
-test('version 2: one tree, controllers switched on along the way', (context) => {
+test('version 2: one tree, controllers switched on along the way', async (context) => {
   const mountPoint = rootOf(context);
   const mounts: readonly Mount[] = [{ mountPoint, type: 'cgroup2', options: ['rw'] }];
   writeFileSync(join(mountPoint, 'cgroup.controllers'), 'cpuset cpu io memory pids\n');
   const cgroups = openCgroups({ log: silentLog }, mounts);
-  cgroups.create('/c/podu1', resources);
+  await cgroups.create('/c/podu1', resources);
   const read = (path: string) => readFileSync(join(mountPoint, path), 'utf8');
   assert.equal(read('c/cgroup.subtree_control'), '+cpu +cpuset +memory +pids');
   assert.equal(read('c/podu1/cpu.weight'), '39');
@@ -52,18 +52,18 @@ test('version 2: one tree, controllers switched on along the way', (context) => 
   assert.equal(read('c/podu1/memory.max'), '1048576');
 });
 
-test('removal takes empty cgroups below along, and says when one is busy', (context) => {
+test('removal takes empty cgroups below along, and says when one is busy', async (context) => {
   const mountPoint = rootOf(context);
   const mounts: readonly Mount[] = [{ mountPoint, type: 'cgroup2', options: ['rw'] }];
   const cgroups = openCgroups({ log: silentLog }, mounts);
   writeFileSync(join(mountPoint, 'cgroup.controllers'), 'cpu\n');
   mkdirSync(join(mountPoint, 'c/podu1/container'), { recursive: true });
-  assert.equal(cgroups.remove('/c/podu1'), true);
+  assert.equal(await cgroups.remove('/c/podu1'), true);
   assert.equal(existsSync(join(mountPoint, 'c/podu1')), false);
-  assert.equal(cgroups.remove('/c/podu1'), true);
+  assert.equal(await cgroups.remove('/c/podu1'), true);
   // An ordinary folder with a file in it cannot be removed, as a cgroup with a process cannot.
-  cgroups.create('/c/podu2', resources);
-  assert.equal(cgroups.remove('/c/podu2'), false);
+  await cgroups.create('/c/podu2', resources);
+  assert.equal(await cgroups.remove('/c/podu2'), false);
 });
 
 test('the kernel’s table of mounts is understood', () => {

@@ -19,24 +19,35 @@ import { join } from 'node:path';
 import type { Logger } from '#kit/log.ts';
 import { type Mount, readMounts } from '#kit/mounts.ts';
 import type { CgroupResources } from '../pods/qos.ts';
+import { weightOf } from './slices.ts';
+
+/** Who makes them: the kubelet and the runtime, or systemd for both. */
+export type CgroupDriver = 'cgroupfs' | 'systemd';
 
 export interface Cgroups {
+  readonly driver: CgroupDriver;
+  /** Where one is in every tree: `/kubepods/podA`, or folders of slices. For the runtime too. */
+  pathOf(path: string): string;
+  /** The same of a container in it. */
+  containerPath(path: string, containerId: string): string;
   /** Creates the pod's cgroup with its limits; the runtime puts the containers below it. */
-  create(path: string, resources: CgroupResources & { readonly pidsMax?: number }): void;
+  create(path: string, resources: CgroupResources & { readonly pidsMax?: number }): Promise<void>;
   /** Sets limits of one that exists; an absent limit is taken away. */
-  update(path: string, resources: CgroupResources): void;
+  update(path: string, resources: CgroupResources): Promise<void>;
   /** Removes it everywhere, with empty ones below. True when nothing is left. */
-  remove(path: string): boolean;
+  remove(path: string): Promise<boolean>;
+  /** In any tree. */
+  isThere(path: string): boolean;
   /** Names directly below, in any tree. */
   children(path: string): readonly string[];
   /** Folders of it that are not there, of the trees that limits are set in. */
   missing(path: string): readonly string[];
   /** Sets what is given, making it where it is not there; throws where the kernel refuses. */
-  limit(path: string, limits: CgroupLimits): void;
+  limit(path: string, limits: CgroupLimits): Promise<void>;
   /** What its processes use and could not give back at once; undefined where it is not there. */
   workingSetBytes(path: string): number | undefined;
   readonly version: 1 | 2;
-  /** Text of a file of it; empty where there is none. */
+  /** Text of a file, where `pathOf` and `containerPath` say; empty where there is none. */
   read(path: string, controller: string, file: string): Promise<string>;
 }
 
@@ -57,7 +68,11 @@ export function openCgroups(
   const unified = trees.find(({ type }) => type === 'cgroup2')?.mountPoint;
   const hasVersion1 = trees.some(({ type }) => type === 'cgroup');
   return {
-    create: (path, resources) => {
+    driver: 'cgroupfs',
+    pathOf: (path) => path,
+    containerPath: (path, containerId) => `${path}/${containerId}`,
+    isThere: (path) => trees.some(({ mountPoint }) => existsSync(join(mountPoint, path))),
+    create: async (path, resources) => {
       try {
         if (hasVersion1) createVersion1(treeOf, path, resources);
         else if (unified !== undefined) createVersion2(unified, path, resources);
@@ -66,7 +81,7 @@ export function openCgroups(
         log.warn('cannot set limits of a pod', { path, error });
       }
     },
-    update: (path, resources) => {
+    update: async (path, resources) => {
       try {
         const { cpuQuota = -1, memoryLimitBytes = -1 } = resources;
         const all = { ...resources, cpuQuota, memoryLimitBytes };
@@ -76,7 +91,7 @@ export function openCgroups(
         log.warn('cannot change limits of a pod', { path, error });
       }
     },
-    remove: (path) =>
+    remove: async (path) =>
       trees.map(({ mountPoint }) => removeTree(join(mountPoint, path))).every(Boolean),
     children: (path) => [
       ...new Set(trees.flatMap(({ mountPoint }) => foldersIn(join(mountPoint, path)))),
@@ -86,7 +101,7 @@ export function openCgroups(
       const all = hasVersion1 ? version1 : unified === undefined ? [] : [unified];
       return [...new Set(all)].map((tree) => join(tree, path)).filter((each) => !existsSync(each));
     },
-    limit: (path, limits) => {
+    limit: async (path, limits) => {
       if (hasVersion1) limitVersion1(treeOf, path, limits);
       else if (unified !== undefined) limitVersion2(unified, path, limits);
     },
@@ -169,11 +184,6 @@ function limitVersion2(tree: string, path: string, limits: CgroupLimits): void {
   write('cpu.weight', cpuShares === undefined ? undefined : weightOf(cpuShares));
   write('memory.max', memoryLimitBytes);
   write('pids.max', pidsMax);
-}
-
-/** Shares 2 … 262144 become weight 1 … 10000. */
-function weightOf(cpuShares: number): number {
-  return Math.floor(1 + ((cpuShares - 2) * 9999) / 262142);
 }
 
 function foldersIn(folder: string): readonly string[] {

@@ -109,7 +109,7 @@ export class NodeCgroups {
   }
 
   /** Throws where a cgroup that was named is not there, with which no kubelet starts. */
-  enforceReserved(capacity: Amounts, settings: KubeletSettings): void {
+  async enforceReserved(capacity: Amounts, settings: KubeletSettings): Promise<void> {
     const { machine } = this.#deps;
     for (const each of this.#plan(capacity, settings)) {
       if (!each.mustExist) continue;
@@ -122,7 +122,7 @@ export class NodeCgroups {
           const quoted = parts.map((part) => JSON.stringify(part)).join(' ');
           throw new Error(`cgroup [${quoted}] has some missing paths: ${missing.join(', ')}`);
         }
-        machine.cgroups.limit(cgroup, each.limits);
+        await machine.cgroups.limit(cgroup, each.limits);
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error);
         const message = `Failed to enforce ${name} Cgroup Limits on "${cgroup}": ${why}`;
@@ -144,7 +144,7 @@ export class NodeCgroups {
     const [pods] = this.#plan(capacity, settings);
     for (;;) {
       try {
-        if (pods !== undefined) machine.cgroups.limit(pods.cgroup, pods.limits);
+        if (pods !== undefined) await machine.cgroups.limit(pods.cgroup, pods.limits);
         const message = 'Updated Node Allocatable limit across pods';
         this.#say('Normal', 'NodeAllocatableEnforced', message);
         return;
@@ -158,16 +158,18 @@ export class NodeCgroups {
   }
 
   /** Called when pods come and go; writes only what has changed. */
-  share(pods: readonly Pod[]): void {
+  async share(pods: readonly Pod[]): Promise<void> {
     const { machine, log } = this.#deps;
     const shares = planShares(pods);
-    if (JSON.stringify(shares) === this.#shares) return;
+    const text = JSON.stringify(shares);
+    if (text === this.#shares) return;
+    this.#shares = text;
     try {
       for (const [name, cpuShares] of Object.entries(shares)) {
-        machine.cgroups.limit(`${this.#podsCgroup}/${name}`, { cpuShares });
+        await machine.cgroups.limit(`${this.#podsCgroup}/${name}`, { cpuShares });
       }
-      this.#shares = JSON.stringify(shares);
     } catch (error) {
+      this.#shares = '';
       log.warn('cannot share the processors among classes of pods', { error });
     }
   }

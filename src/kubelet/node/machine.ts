@@ -3,9 +3,12 @@
  * that tests without root run the same code over a stand-in.
  */
 import { readdirSync, readFileSync, statfsSync, statSync } from 'node:fs';
+import type { Runtime } from '#cri';
+import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import { mountHugepages, mountTmpfs, readMounts, unmountBelow } from '#kit/mounts.ts';
-import { type Cgroups, openCgroups } from './cgroups.ts';
+import { defaultSettings, type KubeletSettings } from '../settings.ts';
+import { type CgroupDriver, type Cgroups, openCgroups } from './cgroups.ts';
 
 export interface DiskSpace {
   readonly bytes: number;
@@ -37,9 +40,53 @@ export interface Machine {
   listFolder(path: string): readonly string[];
 }
 
-export function linuxMachine(deps: { readonly log: Logger }): Machine {
+const limits = { runtimeMs: 10_000, lookMs: 50 } as const;
+
+interface MachineDeps {
+  readonly runtime: Pick<Runtime, 'cgroupDriver' | 'version'>;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** The one that we run on. Who makes its cgroups is asked of the runtime, which makes some. */
+export async function openMachine(
+  deps: MachineDeps,
+  options: { readonly settings?: KubeletSettings | undefined; readonly signal: AbortSignal },
+): Promise<Machine> {
+  const { log } = deps;
+  const { settings = defaultSettings } = options;
+  const { told, runtimeName } = await askRuntime(deps, options);
+  const files = openCgroups(deps);
+  if ((told ?? settings.cgroupDriver) === 'cgroupfs') return linuxMachine(files);
+  const scopePrefix = runtimeName === 'cri-o' ? 'crio' : 'cri-containerd';
+  const { openSystemdCgroups } = await import('./systemd-cgroups.ts');
+  const { SystemdUnits } = await import('./systemd-units.ts');
+  log.info('systemd makes the cgroups of pods', { told });
+  const units = new SystemdUnits(deps, { userId: process.geteuid?.() ?? 0 });
+  const { signal } = options;
+  return linuxMachine(openSystemdCgroups({ files, units, log, scopePrefix, signal }));
+}
+
+/** One that has just been started takes connections before it can answer. */
+async function askRuntime(
+  { runtime, clock }: MachineDeps,
+  options: { readonly signal: AbortSignal },
+): Promise<{ readonly told: CgroupDriver | undefined; readonly runtimeName: string }> {
+  const untilMs = clock.monotonic() + limits.runtimeMs;
+  for (;;) {
+    try {
+      const { runtimeName } = await runtime.version(options);
+      return { told: await runtime.cgroupDriver(options), runtimeName };
+    } catch (error) {
+      if (options.signal.aborted || clock.monotonic() > untilMs) throw error;
+    }
+    await clock.sleep(limits.lookMs, options);
+  }
+}
+
+function linuxMachine(cgroups: Cgroups): Machine {
   return {
-    cgroups: openCgroups(deps),
+    cgroups,
     isMounted: (folder) => readMounts().some(({ mountPoint }) => mountPoint === folder),
     mountTmpfs,
     mountHugepages,

@@ -34,7 +34,7 @@ export async function resizeContainers(
   }
   const path = podCgroupPath(node.cgroupRoot, pod);
   const wanted = podCgroup(pod);
-  machine.cgroups.update(path, widest(podCgroup(asApplied(pod, applied)), wanted));
+  await machine.cgroups.update(path, widest(podCgroup(asApplied(pod, applied)), wanted));
   try {
     for (const { id, resources } of action.containers) {
       const { memoryLimitBytes, ...cpu } = containerCgroup(resources);
@@ -53,7 +53,7 @@ export async function resizeContainers(
     };
     return;
   }
-  machine.cgroups.update(path, wanted);
+  await machine.cgroups.update(path, wanted);
 }
 
 /** What was given to a container alone, and does not change while it runs. */

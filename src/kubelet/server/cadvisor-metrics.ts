@@ -31,7 +31,7 @@ export async function withCgroups(
     const parent = podCgroupPath(node.cgroupRoot, figures.pod);
     const containers = await Promise.all(
       figures.containers.map(async (container) => {
-        const path = `${parent}/${container.id}`;
+        const path = machine.cgroups.containerPath(parent, container.id);
         return { ...container, path, counted: await readCgroupFigures(machine.cgroups, path) };
       }),
     );

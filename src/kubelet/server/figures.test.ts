@@ -38,12 +38,16 @@ const files: Readonly<Record<string, string>> = {
 
 const machine: Machine = {
   cgroups: {
-    create: () => {},
-    update: () => {},
-    remove: () => true,
+    driver: 'cgroupfs' as const,
+    pathOf: (path: string) => path,
+    containerPath: (path: string, id: string) => `${path}/${id}`,
+    isThere: () => true,
+    create: async () => {},
+    update: async () => {},
+    remove: async () => true,
     children: () => [],
     missing: () => [],
-    limit: () => {},
+    limit: async () => {},
     workingSetBytes: () => undefined,
     version: 1,
     read: async () => '',
