@@ -118,19 +118,32 @@ test('https: reads a token file again for each request', async (t) => {
   assert.deepEqual(seen, ['Bearer one', 'Bearer two']);
 });
 
-test('https: many requests share a few connections, and what must not wait has its own', async (t) => {
+for (const connectionsMax of [undefined, 4]) {
+  const count = connectionsMax ?? 32;
+  const name = `many requests share ${count} connections, and what must not wait has its own`;
+  test(`https: ${name}`, (t) => shareConnections(t, { connectionsMax, count }));
+}
+
+async function shareConnections(
+  t: TestContext,
+  {
+    connectionsMax,
+    count,
+  }: { readonly connectionsMax: number | undefined; readonly count: number },
+): Promise<void> {
   const held: ServerResponse[] = [];
   const reached = Promise.withResolvers<void>();
   const server = createServer(serverPair, (request, response) => {
     if (request.url !== '/held') response.end();
-    else if (held.push(response) === 32) reached.resolve();
+    else if (held.push(response) === count) reached.resolve();
   });
   let connections = 0;
   server.on('secureConnection', () => {
     connections += 1;
   });
   const port = await listening(t, server);
-  using transport = openHttpTransport({ server: `https://127.0.0.1:${port}`, ca: ca.cert });
+  const url = `https://127.0.0.1:${port}`;
+  using transport = openHttpTransport({ server: url, ca: ca.cert, connectionsMax });
   const { signal } = new AbortController();
   const ask = async (path: string): Promise<void> => {
     const { body } = await transport.send({ method: 'GET', path, headers: {} }, { signal });
@@ -140,13 +153,13 @@ test('https: many requests share a few connections, and what must not wait has i
   await reached.promise;
   await ask('/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/node-1');
   await ask('/api/v1/pods?watch=true');
-  assert.equal(held.length, 32);
+  assert.equal(held.length, count);
   server.removeAllListeners('request');
   server.on('request', (_: unknown, response: ServerResponse) => response.end());
   for (const response of held) response.end();
   await Promise.all(all);
-  assert.ok(connections <= 34, `${connections} connections`);
-});
+  assert.ok(connections <= count + 2, `${connections} connections`);
+}
 
 test('https: new pods that the server holds up keep nobody waiting whom they wait for', async (t) => {
   const held: ServerResponse[] = [];

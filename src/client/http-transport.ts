@@ -27,6 +27,8 @@ export interface HttpTransportOptions {
   readonly serverName?: string | undefined;
   /** Believe any certificate: for clusters whose kubeconfig says so. */
   readonly insecure?: boolean | undefined;
+  /** For what ends soon, where the usual number is more than is worth its memory. */
+  readonly connectionsMax?: number | undefined;
 }
 
 interface Connector {
@@ -39,7 +41,7 @@ interface Connector {
 }
 
 const limits = {
-  /** Each costs a handshake, and memory on both sides, for as long as it is there. */
+  /** Each costs a handshake, and 120 and 75 KiB on its two sides, for as long as it is there. */
   connectionsMax: 32,
   idleMs: 10_000,
 } as const;
@@ -92,8 +94,9 @@ class HttpTransport implements HttpConnections {
 
   async #connect(): Promise<Connector> {
     const { ca, cert, key, serverName, insecure } = this.#options;
+    const { connectionsMax = limits.connectionsMax } = this.#options;
     const common = { keepAlive: true, scheduling: 'lifo', timeout: limits.idleMs } as const;
-    const few = { maxSockets: limits.connectionsMax };
+    const few = { maxSockets: connectionsMax };
     if (this.#url.protocol === 'http:') {
       const agents = {
         usual: openHttpAgent({ ...common, ...few }),
