@@ -21,12 +21,14 @@ const imageFolder = join(cacheFolder, 'images');
 const nodeMajorMin = 24;
 
 /**
- * Of the program's main thread. Node's own 32 MiB let so many buffers gather outside the heap that
- * whole collections became frequent, which watchers noticed, and kept 40 MiB more in memory. With
- * 8 MiB a first start, which makes the default objects, kept 48 MiB more than with 4; with 2 every
- * write took a tenth more. To collect so little takes less time than to wake other threads for it.
+ * What Node is told about the program's main thread, by every starter (a release's has the same
+ * list written into it). Node's own 32 MiB for young objects let so many buffers gather outside the
+ * heap that whole collections became frequent, which watchers noticed, and kept 40 MiB more in
+ * memory. With 8 MiB a first start, which makes the default objects, kept 48 MiB more than with 4;
+ * with 2 every write took a tenth more. To collect so little takes less time than to wake other
+ * threads for it.
  */
-const programFlags = ['--max-semi-space-size=4', '--no-parallel-scavenge'];
+const flagsFile = join(root, 'bin/flags.json');
 
 /** Commands that are a script of their own; anything else is a command of the program. */
 const scripts = {
@@ -84,7 +86,7 @@ async function main([command, ...rest]) {
   await warming;
   const script = scripts[command];
   const [file, ...first] = script ?? ['bin/coracle.js', command];
-  const flags = script === undefined ? programFlags : [];
+  const flags = script === undefined ? JSON.parse(readFileSync(flagsFile, 'utf8')) : [];
   replaceBy(node, [...flags, join(root, file), ...first, ...rest]);
 }
 

@@ -18,6 +18,7 @@ function makeProject(t: TestContext, program: string): string {
     'package-lock.json': lock,
     'node_modules/.package-lock.json': lock,
     'bin/coracle.js': `${program}\nconsole.log(process.pid, process.argv.slice(2).join(' '));`,
+    'bin/flags.json': '["--stack-trace-limit=77"]',
     'npm.js': `const fs = require('node:fs');
       fs.mkdirSync('node_modules', { recursive: true });
       fs.copyFileSync('package-lock.json', 'node_modules/.package-lock.json');
@@ -99,6 +100,11 @@ for (const withoutExec of [false, true]) {
     assert.equal((await ended).code, null);
   });
 }
+
+test('Node is told what is written for every starter', async (t) => {
+  const root = makeProject(t, "console.log(process.execArgv.join(' '));");
+  assert.match((await start(root, ['status'], false).ended).output, /^--stack-trace-limit=77$/m);
+});
 
 test('missing npm packages are installed first, and it says so', async (t) => {
   const root = makeProject(t, '');

@@ -90,6 +90,7 @@ function emitProgram(stage: string): void {
   }
   const command = readFileSync(join(root, 'bin/coracle.js'), 'utf8');
   write(join(stage, 'bin/coracle.js'), command.replace('../src/main.ts', '../dist/main.js'));
+  cpSync(join(root, 'bin/flags.json'), join(stage, 'bin/flags.json'));
 }
 
 function toJavaScript(text: string, { hasTypes }: { readonly hasTypes: boolean }): string {

@@ -26,6 +26,8 @@ test('it runs from wherever it is unpacked, with nothing on the path', {
   execFileSync('tar', ['-xzf', `${name}.tar.gz`], { cwd: folder });
   const command = join(folder, name, 'bin/coracle');
   assert.equal(statSync(command).mode & 0o777, 0o755);
+  const flags = JSON.parse(readFileSync(join(root, 'bin/flags.json'), 'utf8'));
+  assert.ok(readFileSync(command, 'utf8').includes(`/node" ${flags.join(' ')} "`));
   // By a link, as from /usr/local/bin, and without any other Node.
   const link = join(folder, 'coracle');
   symlinkSync(command, link);

@@ -30,10 +30,12 @@ interface Lock {
 const root = dirname(import.meta.dirname);
 
 /** Follows links, so that it may be linked to from a folder on the path. */
-const starter = `#!/bin/sh
+function starter(flags: readonly string[]): string {
+  return `#!/bin/sh
 here=$(dirname "$(readlink -f "$0")")
-exec "$here/../lib/node/bin/node" "$here/../lib/coracle/bin/coracle.js" "$@"
+exec "$here/../lib/node/bin/node" ${flags.join(' ')} "$here/../lib/coracle/bin/coracle.js" "$@"
 `;
+}
 
 main();
 
@@ -87,7 +89,9 @@ function assemble(
   const source = nodePackage(arch, manifest, work);
   for (const name of ['bin/node', 'LICENSE']) cpSync(join(source, name), join(node, name));
   mkdirSync(join(stage, 'bin'));
-  writeFileSync(join(stage, 'bin/coracle'), starter, { mode: 0o755 });
+  // Parse boundary: the project's own file.
+  const flags = JSON.parse(readFileSync(join(root, 'bin/flags.json'), 'utf8')) as string[];
+  writeFileSync(join(stage, 'bin/coracle'), starter(flags), { mode: 0o755 });
   for (const name of ['README.md', 'LICENSE', 'CHANGELOG.md']) {
     cpSync(join(root, name), join(stage, name));
   }

@@ -8,7 +8,6 @@ import { accessSync, constants } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { Writable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import type { AgentFlags } from './cluster/agent-config.ts';
 import type { Progress } from './cluster/cluster.ts';
 import type { Commands, InstallFlags, TokenAction } from './cluster/command-line.ts';
@@ -88,12 +87,12 @@ async function runCommandLine(args: readonly string[]): Promise<void> {
 async function install(flags: InstallFlags, upFlags: readonly string[]): Promise<void> {
   const { readUpFlags } = await import('./cluster/command-line.ts');
   const { install: installService, machineDeps } = await import('./cluster/install-command.ts');
+  const { installedProgram } = await import('./cluster/installed-program.ts');
   // Bad flags are refused now, not at the next boot.
   const config = await settings(readUpFlags(upFlags));
-  const entry = fileURLToPath(new URL('../bin/coracle.js', import.meta.url));
   await installService(machineDeps(), {
     name: flags.name,
-    program: [process.execPath, ...process.execArgv, entry],
+    program: installedProgram(process, new URL('../bin/', import.meta.url)),
     flags: upFlags,
     config,
     start: flags.start !== false,

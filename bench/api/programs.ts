@@ -12,6 +12,7 @@ import { systemRandom } from '#kit/random.ts';
 import { issueCertificate, type KeyPair } from '#kit/x509.ts';
 import { freePort } from '#test/free-port.ts';
 import { processorMs, pssMiB } from '#test/process-use.ts';
+import { programFlags } from '#test/program-flags.ts';
 import { Connection, type Target } from './connection.ts';
 import type { ServerSettings } from './server.ts';
 
@@ -65,9 +66,7 @@ export async function startOurs(
     await serve(JSON.parse(process.argv[1]));
   `;
   const startedMs = clock.monotonic();
-  // What `scripts/bootstrap.js` gives the program, too.
-  const flags = ['--max-semi-space-size=4', '--no-parallel-scavenge'];
-  const args = [...flags, '--input-type=module', '-e', entry, JSON.stringify(settings)];
+  const args = [...programFlags(), '--input-type=module', '-e', entry, JSON.stringify(settings)];
   const processes = [spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] })];
   const target = { port, ca: ca.cert, ...client };
   return await started('ours', { folder, processes, target, startedMs });
