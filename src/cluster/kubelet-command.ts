@@ -27,7 +27,7 @@ import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import type { KeyPair } from '#kit/x509.ts';
-import { type KubeletOptions, runKubelet } from '#kubelet';
+import { type KubeletOptions, limits, runKubelet } from '#kubelet';
 import type { Taint } from '#resources/types/core-v1.ts';
 import { addressTowards } from './address-towards.ts';
 import { keepRenewed } from './certificate-renewal.ts';
@@ -77,7 +77,9 @@ export async function runKubeletAlone(
   prepareMachine(deps, config.fields);
   const nodeIP = config.nodeIP ?? (await ownAddress(access));
   mkdirSync(rootDir, { recursive: true });
-  using transport = access === undefined ? noServer() : openHttpTransport(access);
+  const { connectionsMax } = limits;
+  using transport =
+    access === undefined ? noServer() : openHttpTransport({ ...access, connectionsMax });
   const client = openClient({ transport, clock, userAgent: 'kubelet' });
   using runtime = await openRuntime({ clock, log }, { socketPath: config.runtimeSocket });
   const scope = new Scope(signal);

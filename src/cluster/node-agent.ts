@@ -16,7 +16,7 @@ import { type Clock, systemClock } from '#kit/clock.ts';
 import { type Logger, openLog } from '#kit/log.ts';
 import { systemRandom } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
-import { runKubelet } from '#kubelet';
+import { limits as kubeletLimits, runKubelet } from '#kubelet';
 import { runPodNetwork } from '#network';
 import { runServiceProxy } from '#proxy';
 import { nodes } from '#resources/kinds.ts';
@@ -134,6 +134,7 @@ async function runComponents(
   const transport = openHttpTransport({
     server: settings.server,
     ca: settings.caCert,
+    connectionsMax: kubeletLimits.connectionsMax,
     ...settings.client,
   });
   renewals.follow(({ client: pair }) => pair && transport.useCertificate(pair));

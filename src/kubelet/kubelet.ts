@@ -124,6 +124,8 @@ export type { ShutdownSource } from './shutdown/shutdown.ts';
 export const limits = {
   servicesWaitMs: 3000,
   servicesLookMs: 10,
+  /** To the API server, of whoever opens them for the kubelet. */
+  connectionsMax: 12,
 } as const;
 
 /** Runs until the signal aborts; containers go on running. */
