@@ -24,6 +24,7 @@ import { ConfigError } from './config.ts';
 import { type ComponentStatus, openControlSocket } from './control-socket.ts';
 import { insist } from './ensure-object.ts';
 import { discoverCluster } from './join.ts';
+import { isMachineEnding } from './machine-end.ts';
 import {
   type Asked,
   isUsable,
@@ -64,18 +65,19 @@ export async function runAgent(deps: Deps, options: AgentOptions): Promise<'stop
   const stopping = new AbortController();
   const status = new StatusBoard(deps, options);
   const stopped = Promise.withResolvers<{ stopped: true }>();
-  let leavePods = config.leavePods;
+  // As a service it leaves them; who asks for the end says what is to be.
+  let leavePods = async (): Promise<boolean> => config.leavePods && !(await isMachineEnding());
   const socket = await openControlSocket(dataDir, async (request) => {
     if (request.do === 'status') return status.snapshot();
     if (request.do !== 'stop') throw new Error('an agent has no store');
-    leavePods ||= request.leavePods;
+    leavePods = async () => request.leavePods;
     stopping.abort(new Error('asked to stop'));
     return stopped.promise;
   });
   if (socket === undefined) return 'running';
   const signal = AbortSignal.any([options.signal, stopping.signal]);
   try {
-    await runJoined(deps, { config, status, signal, leavePods: () => leavePods });
+    await runJoined(deps, { config, status, signal, leavePods: () => leavePods() });
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
@@ -89,7 +91,7 @@ interface Run {
   readonly config: AgentConfig;
   readonly status: StatusBoard;
   readonly signal: AbortSignal;
-  readonly leavePods: () => boolean;
+  readonly leavePods: () => Promise<boolean>;
 }
 
 async function runJoined(deps: Deps, run: Run): Promise<void> {
@@ -134,7 +136,7 @@ async function runJoined(deps: Deps, run: Run): Promise<void> {
     await aborted(signal);
   } finally {
     scope.abort(signal.reason);
-    const leavePods = run.leavePods();
+    const leavePods = await run.leavePods();
     await node.stop({ leavePods });
     if (!leavePods) {
       const { removeMachineTraces } = await import('./teardown.ts');

@@ -22,6 +22,7 @@ import {
 import { type ComponentStatus, type ControlRequest, openControlSocket } from './control-socket.ts';
 import { openServerToken } from './join-token.ts';
 import { type Access, kubeconfigText, mergeContext, removeContext } from './kubeconfig.ts';
+import { isMachineEnding } from './machine-end.ts';
 import { NodeProcess } from './node-process.ts';
 import { type ClusterState, isFree, openState, registerCluster } from './state.ts';
 import { StatusBoard } from './status-board.ts';
@@ -60,7 +61,8 @@ export async function runCluster(
   const signal = AbortSignal.any([options.signal, stopping.signal]);
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
   const status = new StatusBoard(deps, options);
-  let leavePods = config.leavePods;
+  // As a service it leaves them; who asks for the end says what is to be.
+  let leavePods = async (): Promise<boolean> => config.leavePods && !(await isMachineEnding());
   const stopped = Promise.withResolvers<{ stopped: true }>();
   const opened: Opened = { controlPlane: undefined };
   const socket = await openControlSocket(config.dataDir, async (request) => {
@@ -69,13 +71,13 @@ export async function runCluster(
       if (opened.controlPlane === undefined) throw new Error('the cluster is not started yet');
       return answerAboutStore(opened.controlPlane, request);
     }
-    leavePods ||= request.leavePods;
+    leavePods = async () => request.leavePods;
     stopping.abort(new Error('asked to stop'));
     return stopped.promise;
   });
   if (socket === undefined) return 'running';
   try {
-    const stop = { signal, leavePods: () => leavePods };
+    const stop = { signal, leavePods: () => leavePods() };
     await runOpened(deps, options, { status, opened, stop });
   } finally {
     stopped.resolve({ stopped: true });
@@ -112,7 +114,7 @@ async function runOpened(
   run: {
     readonly status: StatusBoard;
     readonly opened: Opened;
-    readonly stop: { readonly signal: AbortSignal; readonly leavePods: () => boolean };
+    readonly stop: { readonly signal: AbortSignal; readonly leavePods: () => Promise<boolean> };
   },
 ): Promise<void> {
   const { config } = options;
@@ -157,7 +159,7 @@ async function runOpened(
   } catch (error) {
     if (!stop.signal.aborted) throw error;
   } finally {
-    const leavePods = stop.leavePods();
+    const leavePods = await stop.leavePods();
     await controlPlane?.drain().catch(() => {});
     await node?.stop({ leavePods });
     await controlPlane?.[Symbol.asyncDispose]();
