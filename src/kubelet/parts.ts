@@ -69,6 +69,8 @@ export interface PodState {
   /** Container ids whose pre-stop hook has been called. */
   readonly preStopped: Set<string>;
   volumes: ReadonlyMap<string, string>;
+  /** They could not be made ready: the next sandbox is made after them, not beside them. */
+  volumesFailed?: boolean | undefined;
   /** Ids of what the actions made since the last look at the runtime. */
   readonly made: { readonly sandboxes: string[]; readonly containers: string[] };
   readonly applied: AppliedResources;

@@ -1,6 +1,9 @@
 /**
  * Makes a pod's sandbox: volumes first, then the pod's cgroup and log folder, then the runtime's
  * part.
+ *
+ * Where all that volumes still wait for is a token, as in most pods, it is issued while the runtime
+ * makes the sandbox; should it be refused, the sandbox is taken down, and next time comes after.
  */
 import { mkdirSync } from 'node:fs';
 import type { Sent } from '#cri';
@@ -18,19 +21,59 @@ export async function createSandbox(
   state: PodState,
   pod: Pod,
   attempt: number,
-  { signal, interrupt }: ActOptions,
+  options: ActOptions,
 ): Promise<void> {
-  const { runtime, machine, node, paths, recorder } = parts;
+  const { runtime, recorder, log } = parts;
   if (attempt > 0) {
     const message = 'Pod sandbox changed, it will be killed and re-created.';
     recorder.record(pod, { type: 'Normal', reason: 'SandboxChanged', message });
   }
+  const isBeside = state.volumesFailed !== true && parts.volumes.needsOnlyTokens(pod);
+  const preparing = prepareVolumes(parts, state, pod, options);
+  if (!isBeside) await preparing;
+  const [volumes, made] = await Promise.allSettled([
+    preparing,
+    runSandbox(parts, pod, attempt, options),
+  ]);
+  if (made.status === 'rejected') throw made.reason;
+  if (volumes.status === 'fulfilled') {
+    state.made.sandboxes.push(made.value);
+    return;
+  }
+  // As if it had not been begun: without its volumes a pod has no sandbox.
+  const id = made.value;
+  const { signal } = options;
+  await runtime
+    .stopPodSandbox(id, { signal })
+    .then(() => runtime.removePodSandbox(id, { signal }))
+    .catch((error: unknown) => log.warn('sandbox not taken down', { id, error }));
+  throw volumes.reason;
+}
+
+async function prepareVolumes(
+  parts: KubeletParts,
+  state: PodState,
+  pod: Pod,
+  { interrupt }: ActOptions,
+): Promise<void> {
   try {
     state.volumes = await parts.volumes.prepare(pod, { signal: interrupt });
+    state.volumesFailed = false;
   } catch (error) {
+    state.volumesFailed = true;
     note(parts, pod, 'FailedMount', error, interrupt);
     throw error;
   }
+}
+
+/** Resolves with its id. */
+async function runSandbox(
+  parts: KubeletParts,
+  pod: Pod,
+  attempt: number,
+  { signal, interrupt }: ActOptions,
+): Promise<string> {
+  const { runtime, machine, node, paths } = parts;
   try {
     await parts.devices().prepare(pod, { signal: interrupt });
   } catch (error) {
@@ -55,7 +98,7 @@ export async function createSandbox(
     const config = sandboxConfigOf(parts, pod, attempt);
     const run = (): Promise<string> =>
       runtime.runPodSandbox({ config, runtimeHandler }, { signal });
-    state.made.sandboxes.push(await parts.slots.use(run, { signal }));
+    return await parts.slots.use(run, { signal });
   } catch (error) {
     note(parts, pod, 'FailedCreatePodSandBox', error, signal, 'Failed to create pod sandbox: ');
     throw error;

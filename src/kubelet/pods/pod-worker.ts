@@ -20,7 +20,7 @@ import { PodProbes } from '../probes/pod-probes.ts';
 import { performActions } from './act.ts';
 import { AppliedResources } from './applied-resources.ts';
 import { ClockJumps, moveTimes } from './clock-jumps.ts';
-import { withForeign } from './conditions.ts';
+import { claimsIn, withOwnStatus } from './own-status.ts';
 import { type Action, graceSecondsOf, type Plan, planPod } from './plan.ts';
 import {
   type Ending,
@@ -221,6 +221,7 @@ export class PodWorker {
       this.#errors = 0;
       return result;
     } catch (error) {
+      this.#volumesStale = true;
       if (signal.aborted) throw error;
       if (this.#interrupt.signal.aborted) return clock.now();
       const delayMs = Math.min(limits.retryMs * 2 ** this.#errors, limits.retryMsMax);
@@ -262,6 +263,8 @@ export class PodWorker {
       if (actions.length === 0) return this.#nextMs(plan);
       const before = this.#state.failures.size;
       const options = { signal, interrupt: this.#interruptOf(signal) };
+      // No sandbox comes without its volumes; what changes from here on makes them stale again.
+      this.#volumesStale &&= actions.every((action) => action.do !== 'createSandbox');
       await performActions(this.#parts, this.#state, facts, actions, options);
       isOurs = actions.every(makesOnly);
       if (this.#state.failures.size > before) {
@@ -480,20 +483,4 @@ function isOver({ status }: Pod): boolean {
 /** Or pushed aside by one that the node needs. */
 function isEvicted({ status }: Pod): boolean {
   return status?.phase === 'Failed' && /^(Evicted|Preempting)$/.test(status?.reason ?? '');
-}
-
-/** Written by others, and needed to find the pod's claims. */
-function claimsIn(status: PodStatus = {}): PodStatus {
-  const { resourceClaimStatuses, extendedResourceClaimStatus } = status;
-  return {
-    ...(resourceClaimStatuses === undefined ? {} : { resourceClaimStatuses }),
-    ...(extendedResourceClaimStatus === undefined ? {} : { extendedResourceClaimStatus }),
-  };
-}
-
-/** What we said last counts, except for conditions that others own. */
-function withOwnStatus(pod: Pod, own: PodStatus | undefined): Pod {
-  if (own === undefined) return pod;
-  const conditions = withForeign(own.conditions, pod.status?.conditions);
-  return { ...pod, status: { ...pod.status, ...own, conditions } };
 }

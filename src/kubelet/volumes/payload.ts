@@ -68,6 +68,29 @@ export async function payloadOf(
   return files;
 }
 
+/**
+ * Whether nothing but the issuing of tokens can hold up or refuse a pod's volumes, as where it has
+ * only what every pod is given.
+ */
+export function needsOnlyTokens(
+  { spec }: Pod,
+  known: (configMap: string) => ConfigMap | undefined,
+): boolean {
+  const isThere = ({ name = '', items = [] }: Reference): boolean => {
+    const { data, binaryData } = known(name) ?? {};
+    const keys = new Set([...Object.keys(data ?? {}), ...Object.keys(binaryData ?? {})]);
+    return known(name) !== undefined && items.every(({ key }) => keys.has(key));
+  };
+  return (spec?.volumes ?? []).every(({ emptyDir, projected }) => {
+    if (emptyDir !== undefined) return (emptyDir.medium ?? '') === '';
+    return projected?.sources?.every(
+      ({ serviceAccountToken, downwardAPI, configMap }) =>
+        (serviceAccountToken ?? downwardAPI) !== undefined ||
+        (configMap !== undefined && isThere(configMap)),
+    );
+  });
+}
+
 /** All at once; of several that fail the first one counts, whichever failed sooner. */
 export async function inOrder<T, Result>(
   items: readonly T[],

@@ -29,7 +29,14 @@ import { podCgroup } from '../pods/qos.ts';
 import type { WatchedObjects } from '../watched-objects.ts';
 import { writePayload } from './atomic-files.ts';
 import { giveToGroup } from './ownership.ts';
-import { inOrder, type PayloadSources, payloadOf, tokenOwner, VolumeError } from './payload.ts';
+import {
+  inOrder,
+  needsOnlyTokens,
+  type PayloadSources,
+  payloadOf,
+  tokenOwner,
+  VolumeError,
+} from './payload.ts';
 import { claimNameOf, findBoundVolume, groupOf } from './persistent-volume.ts';
 
 export interface VolumesDeps {
@@ -83,6 +90,14 @@ export class Volumes {
       }
     });
     return new Map(folders);
+  }
+
+  /** Nothing but the issuing of tokens holds up `prepare`, or makes it fail. */
+  needsOnlyTokens(pod: Pod): boolean {
+    const { namespace = '' } = pod.metadata;
+    return needsOnlyTokens(pod, (name) =>
+      this.#deps.objects.known(configMaps, { namespace, name }),
+    );
   }
 
   /** When a token of this pod must be renewed. */

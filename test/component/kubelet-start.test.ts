@@ -1,0 +1,40 @@
+/** How a pod starts: what is done beside what, and what is left when part of it fails. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { events, serviceAccounts } from '#resources/kinds.ts';
+import { KubeletBench } from '#test/kubelet-bench.ts';
+
+const namespace = 'default';
+
+test('a sandbox begun while a token is issued goes when that is refused, and comes after it then', async () => {
+  await using bench = await KubeletBench.open();
+  const { client, runtime, signal } = bench;
+  await bench.create('first');
+  await bench.untilReady('first');
+  await bench.create('second', { nodeName: '' });
+  const account = { namespace, name: 'default' };
+  await bench.while(client.delete(serviceAccounts, account, { signal }));
+  await bench.while(
+    bench.server.request('POST', `/api/v1/namespaces/${namespace}/pods/second/binding`, {
+      ...{ apiVersion: 'v1', kind: 'Binding', metadata: { name: 'second' } },
+      target: { kind: 'Node', name: 'node-1' },
+    }),
+  );
+  await bench.advance(5000);
+  const begun = (): number =>
+    runtime.calls.filter((call) => call === 'runPodSandbox second').length;
+  assert.equal(begun(), 1, 'only the first try is made beside the token');
+  assert.equal(runtime.sandboxCount, 1, 'nothing of it is left');
+  const told = await bench.while(client.list(events, { namespace, signal }));
+  assert.ok(told.items.some(({ reason }) => reason === 'FailedMount'));
+  assert.equal((await bench.get('second')).status?.podIP, undefined);
+  await bench.while(
+    client.create(
+      serviceAccounts,
+      { apiVersion: 'v1', kind: 'ServiceAccount', metadata: account },
+      { signal },
+    ),
+  );
+  await bench.untilReady('second');
+  assert.equal(begun(), 2);
+});
