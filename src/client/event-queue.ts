@@ -23,6 +23,8 @@ export interface EventQueueOptions<T> {
   readonly writesMax: number;
   readonly attemptsMax: number;
   readonly retryMs: number;
+  /** How long an event rests before it is written, so that what matters more goes first. */
+  readonly restMs: number;
   objectOf(event: T): string;
   /** Asked once for each event: what writes it, which may be tried several times, or nothing. */
   writeOf(event: T): ((signal: AbortSignal) => Promise<void>) | undefined;
@@ -32,6 +34,7 @@ export class EventQueue<T extends { readonly reason?: string | undefined }> {
   readonly #deps: EventQueueDeps;
   readonly #options: EventQueueOptions<T>;
   readonly #waiting: T[] = [];
+  #resting = 0;
   /** Objects of which an event is being written. */
   readonly #inFlight = new Set<string>();
   readonly #sleepers = new Set<() => void>();
@@ -42,10 +45,23 @@ export class EventQueue<T extends { readonly reason?: string | undefined }> {
   }
 
   get isFull(): boolean {
-    return this.#waiting.length >= this.#options.lengthMax;
+    return this.#waiting.length + this.#resting >= this.#options.lengthMax;
   }
 
   put(event: T): void {
+    const { restMs } = this.#options;
+    if (restMs === 0) {
+      this.#ready(event);
+      return;
+    }
+    this.#resting += 1;
+    this.#deps.clock.after(restMs, () => {
+      this.#resting -= 1;
+      this.#ready(event);
+    });
+  }
+
+  #ready(event: T): void {
     this.#waiting.push(event);
     this.#wakeOne();
   }

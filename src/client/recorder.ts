@@ -47,6 +47,8 @@ export interface RecorderDeps {
   readonly log?: Logger | undefined;
   /** The machine that the component runs on, where that matters (kubelet). */
   readonly host?: string | undefined;
+  /** How long an event rests before it is written (default: not at all). */
+  readonly restMs?: number | undefined;
 }
 
 export const recorderLimits = {
@@ -65,6 +67,7 @@ export const queueLimits = {
   writesMax: recorderLimits.writesMax,
   attemptsMax: recorderLimits.attemptsMax,
   retryMs: recorderLimits.retryMs,
+  restMs: 0,
 } as const;
 
 const coreEvents: KindOf<Event> = {
@@ -89,6 +92,7 @@ class QueueingRecorder implements Recorder {
     this.#correlation = new EventCorrelation({ clock: deps.clock });
     this.#queue = new EventQueue<Event>(deps, {
       ...queueLimits,
+      restMs: deps.restMs ?? 0,
       objectOf,
       writeOf: (event) => this.#writeOf(event),
     });

@@ -26,6 +26,8 @@ import { WatchedObjects } from './watched-objects.ts';
 export const maxPodsDefault = 110;
 /** Sandboxes and containers made at the same time. */
 const startsAtOnce = 8;
+/** That a container runs is told before the event of its start is written. */
+const eventsRestMs = 20;
 
 export function assemble(
   deps: KubeletDeps & { readonly machine: Machine },
@@ -49,8 +51,7 @@ export function assemble(
     clock,
     random,
     log,
-    component: 'kubelet',
-    host: options.nodeName,
+    ...{ component: 'kubelet', host: options.nodeName, restMs: eventsRestMs },
   });
   scope.spawn((ending) => recorder.run(ending));
   const spawn = (task: () => Promise<void>): void => scope.spawn(task);
