@@ -5,8 +5,8 @@
  * What is there is followed twice: by kubectl, which copies line by line and needs more processor
  * time for it than all others together, and by a plain request to the API server, which shows what
  * we take. What kubectl prints goes to a file: out of a pipe we would take every line by itself,
- * and measure ourselves. Whoever writes is held up by the runtime, which stamps each line and writes
- * it by itself: no reader of a live log can be faster than that.
+ * and measure ourselves. Whoever writes is held up by the runtime, which stamps each line and
+ * writes it by itself: no reader of a live log can be faster than that.
  */
 import { spawn } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readdirSync, rmSync, statSync } from 'node:fs';
