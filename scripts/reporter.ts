@@ -1,13 +1,14 @@
 /**
  * How test runs report here: one JSON line per finished test into the file that CORACLE_RESULTS
  * names, and to the terminal only what a reader wants: failures, and with CORACLE_REPORT=each every
- * test with its time (end-to-end steps take long).
+ * test with its time (end-to-end steps take long). What a test file in a process of its own has
+ * printed is kept, and its last lines are shown under what failed there.
  *
  * `node --test` loads it; `scripts/run-tests.ts` reads the file. A test's diagnostics follow its
  * verdict in the stream, which is how the rows that it claims (`test/support/covers.ts`) find it.
  */
 import { appendFileSync } from 'node:fs';
-import { relative } from 'node:path';
+import { relative, resolve } from 'node:path';
 import type { EventData } from 'node:test';
 import type { TestEvent } from 'node:test/reporters';
 import { type Claim, parseClaim } from '#test/covers.ts';
@@ -33,11 +34,40 @@ export default async function* report(source: AsyncIterable<TestEvent>): AsyncGe
   }
 }
 
+const outputLinesMax = 120;
+
+/** What files have printed, which only files in processes of their own tell us. */
+class Outputs {
+  readonly #lines = new Map<string, string[]>();
+
+  add(file: string | undefined, text: string): void {
+    const path = resolve(file ?? '');
+    const lines = this.#lines.get(path) ?? [];
+    // Pieces need not end with a line; what looks wrong for that is still readable.
+    lines.push(...text.trimEnd().split('\n'));
+    if (lines.length > outputLinesMax) lines.splice(0, lines.length - outputLinesMax);
+    this.#lines.set(path, lines);
+  }
+
+  /** What was not taken before. */
+  take(file: string | undefined): string {
+    const path = resolve(file ?? '');
+    const lines = this.#lines.get(path) ?? [];
+    this.#lines.delete(path);
+    return lines.length === 0 ? '' : `\n--- it had printed\n${lines.join('\n')}`;
+  }
+}
+
 /** The finished tests of a stream, in order. Suites count only where they fail by themselves. */
 export async function* results(source: AsyncIterable<TestEvent>): AsyncGenerator<TestResult> {
   const names: string[] = [];
+  const outputs = new Outputs();
   let last: TestResult | undefined;
   for await (const event of source) {
+    if (event.type === 'test:stderr' || event.type === 'test:stdout') {
+      outputs.add(event.data.file, event.data.message);
+      continue;
+    }
     if (event.type === 'test:diagnostic') {
       const claim = last === undefined ? undefined : parseClaim(event.data.message);
       if (claim !== undefined && last !== undefined) {
@@ -51,6 +81,8 @@ export async function* results(source: AsyncIterable<TestEvent>): AsyncGenerator
     if (event.type !== 'test:pass' && event.type !== 'test:fail') continue;
     names.length = event.data.nesting;
     last = toResult(event, [...names, event.data.name].join(' > '));
+    if (last?.outcome !== 'failed') continue;
+    last = { ...last, text: last.text + outputs.take(event.data.file) };
   }
   if (last !== undefined) yield last;
 }

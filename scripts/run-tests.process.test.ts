@@ -5,12 +5,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { TestResult } from './reporter.ts';
-import { runTestFiles } from './run-tests.ts';
+import { runTestFiles, type TestRun } from './run-tests.ts';
 
 const covers = new URL('../test/support/covers.ts', import.meta.url).href;
 const { signal } = new AbortController();
 
-async function run(t: TestContext, text: string, limitMs = 20_000): Promise<readonly TestResult[]> {
+async function run(
+  t: TestContext,
+  text: string,
+  { limitMs = 60_000, isolation = 'none' as TestRun['isolation'] } = {},
+): Promise<readonly TestResult[]> {
   const folder = mkdtempSync(join(tmpdir(), 'coracle-run-tests-'));
   const file = join(folder, 'sample.test.mjs');
   const name = `sample-${folder.slice(-6)}`;
@@ -22,10 +26,10 @@ async function run(t: TestContext, text: string, limitMs = 20_000): Promise<read
   const options = {
     name,
     files: [file],
-    isolation: 'none',
+    isolation,
     limitMs,
     testLimitMs: limitMs,
-  } as const;
+  };
   return await runTestFiles({ ...options, quiet: true }, { signal });
 }
 
@@ -59,7 +63,9 @@ test('a process that dies is a failure', async (t) => {
 });
 
 test('a process that hangs is a failure after its limit', async (t) => {
-  const results = await run(t, "test('good', () => { setInterval(() => {}, 1000); });", 1_500);
+  const results = await run(t, "test('good', () => { setInterval(() => {}, 1000); });", {
+    limitMs: 1_500,
+  });
   assert.match(results.at(-1)?.text ?? '', /did not end within 1\.5 s/);
 });
 
@@ -68,4 +74,15 @@ test('a file without tests is a failure', async (t) => {
     (await run(t, '')).map(({ outcome }) => outcome),
     ['failed'],
   );
+});
+
+test('what failed in a process of its own is told with what was printed there', async (t) => {
+  const text = `test('good', () => console.log('of the good one'));
+    test('bad', () => { console.error('what led to it'); throw new Error('as it should'); });`;
+  const results = await run(t, text, { isolation: 'process' });
+  assert.deepEqual(brief(results), [
+    ['passed', 'good', ''],
+    ['failed', 'bad', 'Error: as it should'],
+  ]);
+  assert.match(results[1]?.text ?? '', /--- it had printed\nof the good one\nwhat led to it$/);
 });

@@ -3,7 +3,7 @@
  *
  * A containerd that starts takes over the shims that it finds in its folders, and gives up those
  * in which nothing was started yet; such a shim would stay for ever. Looked for after each start,
- * twice, because one may be on its way while containerd dies. `containerd.ts` calls.
+ * several times, because one may be on its way while containerd dies. `containerd.ts` calls.
  */
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';

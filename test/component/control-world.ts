@@ -11,7 +11,6 @@ import type { KubeObject } from '#api/object.ts';
 import { type Client, openClient, openInformers } from '#client';
 import { ControllersMetrics, type ControllersSettings, runControllers } from '#controllers';
 import { formatMicroTime, formatTime } from '#kit/clock.ts';
-import { type Logger, silentLog } from '#kit/log.ts';
 import { seededRandom } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import type { Transport } from '#kit/transport.ts';
@@ -20,6 +19,7 @@ import { issueCertificate, type KeyPair } from '#kit/x509.ts';
 import { leases, nodes, pods } from '#resources/kinds.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
 import { openTestServer, type TestServer } from '#test/fixtures.ts';
+import { openTestLog } from '#test/test-log.ts';
 
 export interface World {
   readonly clock: VirtualClock;
@@ -72,7 +72,7 @@ export async function openWorld(context: TestContext, options: WorldOptions = {}
   const random = seededRandom(3);
   const metrics = new ControllersMetrics({ clock });
   const { settings } = options;
-  const log: Logger = silentLog;
+  const log = openTestLog({ clock });
   const deps = { client: controllersClient, clock, random, log };
   const scope = new Scope(new AbortController().signal);
   const onBug = (error: Error): void => {

@@ -31,7 +31,7 @@ const program = fileURLToPath(new URL('../../bin/coracle.js', import.meta.url));
 
 function run(place: Place, command: string, ...args: readonly string[]): Promise<CommandResult> {
   const all = behind(launcherOf(place), command, args);
-  return runCommand(...all, { signal, timeoutMs: 20_000 });
+  return runCommand(...all, { signal, timeoutMs: 60_000 });
 }
 
 /** A pod that says its name to whoever asks. */
@@ -148,7 +148,7 @@ test('two nodes are one cluster', { timeout: 480_000 }, async (t) => {
     return `${state.stdout}\n${cluster.logs()}\n--- agent\n${agent.logs()}`;
   });
   const ask = async (from: string, url: string): Promise<string> => {
-    const wget = ['timeout', '4', 'wget', '-qO-', url];
+    const wget = ['timeout', '20', 'wget', '-qO-', url];
     const { code, stdout, stderr } = await cluster.tryKubectl('exec', from, '--', ...wget);
     return code === 0 ? stdout.trim() : `${stderr}${stdout}`.trim();
   };
@@ -163,8 +163,9 @@ test('two nodes are one cluster', { timeout: 480_000 }, async (t) => {
       assert.equal(await ask(from, `http://${await addressOf(to)}:8080`), to, `from ${from}`);
     });
   const allReady = (): Promise<string> =>
-    cluster.kubectl('wait', '--for=condition=Ready', 'node,pod', '--all', '--timeout=40s');
+    cluster.kubectl('wait', '--for=condition=Ready', 'node,pod', '--all', '--timeout=60s');
 
+  let startMs = 0;
   await step('the agent joins with the token and is Ready', async () => {
     await cluster.up({ limitMs: 60_000 });
     const token = await run(
@@ -176,7 +177,9 @@ test('two nodes are one cluster', { timeout: 480_000 }, async (t) => {
       cluster.dataDir,
     );
     assert.match(token.stdout, /^K10[0-9a-f]{64}::[a-z0-9]{6}\.[a-z0-9]{16}\n$/);
+    const beforeMs = systemClock().monotonic();
     await agent.start('--token', token.stdout.trim());
+    startMs = systemClock().monotonic() - beforeMs;
     const nodes = await cluster.kubectl('get', 'nodes', '-o', 'wide');
     assert.match(nodes, new RegExp(`^agent +Ready .* ${agentIP} `, 'm'));
     assert.match(nodes, new RegExp(`^server +Ready .* ${serverIP} `, 'm'));
@@ -209,7 +212,7 @@ test('two nodes are one cluster', { timeout: 480_000 }, async (t) => {
       const seen = new Set<string>();
       await until(
         async () => seen.add(await ask(from, 'http://who.default.svc.cluster.local')).size === 2,
-        { what: () => `both answer ${from}: ${[...seen].join(', ')}`, limitMs: 20_000 },
+        { what: () => `both answer ${from}: ${[...seen].join(', ')}`, limitMs: 60_000 },
       );
       assert.deepEqual([...seen].sort(), ['on-agent', 'on-server']);
     });
@@ -228,9 +231,9 @@ test('two nodes are one cluster', { timeout: 480_000 }, async (t) => {
   await step('a DaemonSet is found on each node, by its port, its name and a Service', async () => {
     const applied = await cluster.kubectlWith({ input: everywhere }, 'apply', '-f', '-');
     assert.equal(applied.code, 0, applied.stderr);
-    await cluster.kubectl('rollout', 'status', 'daemonset/all', '--timeout=40s');
+    await cluster.kubectl('rollout', 'status', 'daemonset/all', '--timeout=60s');
     for (const address of places.addresses) {
-      const { stdout } = await run(places.one, 'curl', '-sS', '-m4', `http://${address}:8081`);
+      const { stdout } = await run(places.one, 'curl', '-sS', '-m20', `http://${address}:8081`);
       assert.equal(stdout, 'here\n', address);
     }
     const eachOf = async (field: string): Promise<string> => {
@@ -247,7 +250,7 @@ test('two nodes are one cluster', { timeout: 480_000 }, async (t) => {
     };
     await until(async () => (await found()) === addresses, {
       what: `the name stands for ${addresses}`,
-      limitMs: 20_000,
+      limitMs: 60_000,
     });
     const names = await eachOf('metadata.name');
     const asked = new Set<string>();
@@ -257,7 +260,7 @@ test('two nodes are one cluster', { timeout: 480_000 }, async (t) => {
       return [...asked].toSorted().join(' ') === names;
     };
     const what = () => `the Service leads to each of ${names}: ${[...asked].join(' ')}`;
-    await until(isEach, { what, limitMs: 20_000 });
+    await until(isEach, { what, limitMs: 60_000 });
     await cluster.kubectl('delete', 'daemonset/all', 'service/each', 'service/any');
     covers('WRK-079');
   });
@@ -266,7 +269,7 @@ test('two nodes are one cluster', { timeout: 480_000 }, async (t) => {
     assert.equal(applied.code, 0, applied.stderr);
     /** Up to the first question that nobody answers. */
     const answers = async (path: string, count: number): Promise<readonly string[]> => {
-      const wget = `timeout 4 wget -qO- http://tracks.default.svc.cluster.local${path} || break`;
+      const wget = `timeout 20 wget -qO- http://tracks.default.svc.cluster.local${path} || break`;
       const loop = `for i in $(seq ${count}); do ${wget}; done`;
       const { stdout } = await cluster.tryKubectl('exec', 'on-server', '--', 'sh', '-c', loop);
       return stdout.trim().split('\n');
@@ -274,7 +277,7 @@ test('two nodes are one cluster', { timeout: 480_000 }, async (t) => {
     const shareOf = async (stable: number): Promise<number> => {
       await cluster.kubectl('scale', 'deployment/stable', `--replicas=${stable}`);
       for (const name of ['stable', 'canary']) {
-        await cluster.kubectl('rollout', 'status', `deployment/${name}`, '--timeout=40s');
+        await cluster.kubectl('rollout', 'status', `deployment/${name}`, '--timeout=60s');
       }
       const read = ['get', 'pods', '-l', 'app=tracks', '-o', 'jsonpath={.items[*].metadata.name}'];
       // The rules of a node follow a moment after its pods.
@@ -285,21 +288,21 @@ test('two nodes are one cluster', { timeout: 480_000 }, async (t) => {
           const others = new Set(all).symmetricDifference(there);
           return all.length === 60 && there.size === stable + 1 && others.size === 0;
         },
-        { what: 'all of them are behind the Service, and no others', limitMs: 30_000 },
+        { what: 'all of them are behind the Service, and no others', limitMs: 60_000 },
       );
       const lines = await answers('/', 200);
       assert.equal(lines.length, 200);
       return lines.filter((line) => line === 'canary').length / 200;
     };
-    // One pod of ten, and one of four: by chance, so within four standard deviations.
+    // One pod of ten, and one of four: by chance, so within five standard deviations.
     const tenth = await shareOf(9);
-    assert.ok(tenth > 0.015 && tenth < 0.185, String(tenth));
+    assert.ok(tenth > 0 && tenth < 0.206, String(tenth));
     const quarter = await shareOf(3);
-    assert.ok(quarter > 0.127 && quarter < 0.373, String(quarter));
+    assert.ok(quarter > 0.097 && quarter < 0.403, String(quarter));
     await cluster.kubectl('delete', 'deployment/stable', 'deployment/canary', 'service/tracks');
     await until(async () => (await cluster.kubectl('get', 'pods', '-l', 'app=tracks')) === '', {
       what: 'their pods are gone',
-      limitMs: 20_000,
+      limitMs: 60_000,
     });
     covers('WRK-041', 'SVC-042');
   });
@@ -326,15 +329,16 @@ test('two nodes are one cluster', { timeout: 480_000 }, async (t) => {
     assert.equal(await ask('on-server', `http://${await addressOf('on-agent')}:8080`), 'on-agent');
     // As if most of its year was over: it asks for another at once, and goes on with that.
     const path = join(agent.dataDir, 'agent/tls/client.crt');
-    const ending = shorten(cluster.dataDir, agent.dataDir);
+    // Long enough to start with, however slow this machine is.
+    const ending = shorten(cluster.dataDir, agent.dataDir, { lifeMs: 4000 + 3 * startMs });
     await agent.start();
     await until(() => readFileSync(path, 'utf8') !== ending.cert, {
       what: 'the certificate has been renewed',
-      limitMs: 10_000,
+      limitMs: 60_000,
     });
     await until(() => systemClock().now() > ending.endMs + 1000, {
       what: 'the old certificate is over',
-      limitMs: 20_000,
+      limitMs: 10_000 + 3 * startMs,
     });
     assert.equal(await containers(), before);
     const input = pod('after', 'agent');
@@ -348,7 +352,16 @@ test('two nodes are one cluster', { timeout: 480_000 }, async (t) => {
     const [address, pid] = [await addressOf('on-server'), webServerOf(agent.dataDir)];
     await cluster.kill({ containerd: false });
     const inPod = (...command: readonly string[]): Promise<CommandResult> =>
-      run(places.two, 'nsenter', '--net', '--mount', `--target=${pid}`, 'timeout', '4', ...command);
+      run(
+        places.two,
+        'nsenter',
+        '--net',
+        '--mount',
+        `--target=${pid}`,
+        'timeout',
+        '20',
+        ...command,
+      );
     const direct = await inPod('wget', '-qO-', `http://${address}:8080`);
     assert.equal(direct.stdout, 'on-server\n', direct.stderr);
     const named = await inPod('wget', '-qO-', 'http://who.default.svc.cluster.local');
@@ -368,7 +381,7 @@ test('two nodes are one cluster', { timeout: 480_000 }, async (t) => {
     // What the API says is of before until the agent has looked.
     await until(async () => (await containers()) !== before, {
       what: "the agent's pod runs anew",
-      limitMs: 20_000,
+      limitMs: 60_000,
     });
     await allReady();
     await acrossDirectly();
@@ -380,10 +393,11 @@ test('two nodes are one cluster', { timeout: 480_000 }, async (t) => {
 function shorten(
   serverDir: string,
   agentDir: string,
+  { lifeMs }: { readonly lifeMs: number },
 ): { readonly cert: string; readonly endMs: number } {
   const read = (name: string): string => readFileSync(join(serverDir, 'server/tls', name), 'utf8');
   const [nowMs, random] = [systemClock().now(), systemRandom()];
-  const endMs = nowMs + 6_000;
+  const endMs = nowMs + lifeMs;
   const pair = issueCertificate(
     { random },
     {

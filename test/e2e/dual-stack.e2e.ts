@@ -19,7 +19,7 @@ const program = fileURLToPath(new URL('../../bin/coracle.js', import.meta.url));
 
 function run(place: Place, command: string, ...args: readonly string[]): Promise<CommandResult> {
   const all = behind(launcherOf(place), command, args);
-  return runCommand(...all, { signal, timeoutMs: 20_000 });
+  return runCommand(...all, { signal, timeoutMs: 60_000 });
 }
 
 /** Says its name to whoever asks, and shows what it knows of itself. */
@@ -124,12 +124,12 @@ test('pods of two nodes have both families', { timeout: 480_000 }, async (t) => 
     return `${state.stdout}\n${cluster.logs()}\n--- agent\n${agent.logs()}`;
   });
   const ask = async (from: string, url: string): Promise<string> => {
-    const wget = ['timeout', '4', 'wget', '-qO-', url];
+    const wget = ['timeout', '20', 'wget', '-qO-', url];
     const { code, stdout, stderr } = await cluster.tryKubectl('exec', from, '--', ...wget);
     return code === 0 ? stdout.trim() : `${stderr}${stdout}`.trim();
   };
   const curl = async (place: Place, url: string): Promise<string> => {
-    const { stdout, stderr } = await run(place, 'curl', '-gsS', '-m4', url);
+    const { stdout, stderr } = await run(place, 'curl', '-gsS', '-m20', url);
     return `${stdout}${stderr}`.trim();
   };
   const read = async (what: string, path: string): Promise<string> =>
@@ -165,7 +165,7 @@ test('pods of two nodes have both families', { timeout: 480_000 }, async (t) => 
     const input = `${pod('on-server', 'server')}${hostPort}${services}`;
     const applied = await cluster.kubectlWith({ input }, 'apply', '-f', '-');
     assert.equal(applied.code, 0, applied.stderr);
-    await cluster.kubectl('wait', '--for=condition=Ready', 'pod', '--all', '--timeout=40s');
+    await cluster.kubectl('wait', '--for=condition=Ready', 'pod', '--all', '--timeout=60s');
     const [first, second] = await addressesOf('on-agent');
     assert.match(first, /^10\.42\.1\.\d+$/);
     assert.match(second, /^fd42:0:0:1::[0-9a-f]+$/);
@@ -199,7 +199,7 @@ test('pods of two nodes have both families', { timeout: 480_000 }, async (t) => 
     const seen = new Set<string>();
     await cluster.until(
       async () => seen.add(await ask('on-server', `http://[${second}]`)).size === 2,
-      { what: () => `both answer: ${[...seen].join(', ')}`, limitMs: 15_000 },
+      { what: () => `both answer: ${[...seen].join(', ')}`, limitMs: 60_000 },
     );
     assert.deepEqual([...seen].sort(), ['on-agent', 'on-server']);
     for (const from of ['on-server', 'on-agent']) {
@@ -237,7 +237,7 @@ test('pods of two nodes have both families', { timeout: 480_000 }, async (t) => 
       '    securityContext: { privileged: true }\n    ports:',
     );
     assert.equal((await cluster.kubectlWith({ input }, 'apply', '-f', '-')).code, 0);
-    await cluster.kubectl('wait', '--for=condition=Ready', 'pod/liar', '--timeout=20s');
+    await cluster.kubectl('wait', '--for=condition=Ready', 'pod/liar', '--timeout=60s');
     const [, target] = await addressesOf('on-server');
     const script = `ip -6 addr add fd42::dead/128 dev lo && sleep 1 && ping -6 -c1 -W1 -I fd42::dead ${target}`;
     const lie = await cluster.tryKubectl('exec', 'liar', '--', 'sh', '-c', script);

@@ -17,7 +17,7 @@ const mapBytes = 100_000;
 
 async function run(program: string, ...args: readonly string[]): Promise<void> {
   const { signal } = new AbortController();
-  const result = await runCommand(program, args, { signal, timeoutMs: 20_000 });
+  const result = await runCommand(program, args, { signal, timeoutMs: 60_000 });
   assert.equal(result.code, 0, `${program} ${args.join(' ')}: ${result.stderr}`);
 }
 
@@ -52,7 +52,7 @@ test('a full disk refuses writes, serves reads, and heals', async () => {
   // Fill the rest, so that nothing at all fits any more.
   await runCommand('dd', ['if=/dev/zero', `of=${folder}/filler`, 'bs=4k'], {
     signal: new AbortController().signal,
-    timeoutMs: 20_000,
+    timeoutMs: 60_000,
   });
   assert.equal((await write('full')).status, 503);
   const ready = await server.request('GET', '/readyz?verbose');

@@ -62,7 +62,7 @@ test('without upgrades on the way, streams end with the reason, and all else wor
       runCommand(
         findKubectl(),
         [`--server=http://127.0.0.1:${address.port}`, `--kubeconfig=${kubeconfig}`, ...args],
-        { signal: new AbortController().signal, timeoutMs: 20_000 },
+        { signal: new AbortController().signal, timeoutMs: 60_000 },
       );
     const got = await kubectl('get', 'pod', 'p', '-o', 'name');
     assert.equal(got.stdout, 'pod/p\n');

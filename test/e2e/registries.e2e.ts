@@ -122,7 +122,7 @@ providers:
         last = await view(name);
         return last.status.phase === 'Succeeded';
       },
-      { what: () => `${name} has run: ${JSON.stringify(last?.status)}`, limitMs: 30_000 },
+      { what: () => `${name} has run: ${JSON.stringify(last?.status)}`, limitMs: 60_000 },
     );
     return last ?? view(name);
   };
@@ -133,7 +133,7 @@ providers:
         waiting = (await view(name)).status.containerStatuses?.[0]?.state.waiting;
         return waiting?.reason === reason;
       },
-      { what: () => `${name} waits for ${reason}: ${JSON.stringify(waiting)}`, limitMs: 30_000 },
+      { what: () => `${name} waits for ${reason}: ${JSON.stringify(waiting)}`, limitMs: 60_000 },
     );
     return waiting?.message ?? '';
   };
@@ -193,7 +193,7 @@ providers:
     const patch = '{"imagePullSecrets":[{"name":"own"}]}';
     await cluster.kubectl('patch', 'serviceaccount', 'default', '-p', patch);
     await cluster.kubectl('create', 'job', 'work', `--image=${image}`, '--', 'true');
-    await cluster.kubectl('wait', '--for=condition=Complete', 'job/work', '--timeout=30s');
+    await cluster.kubectl('wait', '--for=condition=Complete', 'job/work', '--timeout=60s');
     await cluster.kubectl('patch', 'serviceaccount', 'default', '-p', '{"imagePullSecrets":null}');
     covers('OTH-019');
   });

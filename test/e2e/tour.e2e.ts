@@ -29,7 +29,7 @@ const signal = new AbortController().signal;
 async function curl(url: string): Promise<string> {
   const result = await runCommand('curl', ['-sS', '--max-time', '5', url], {
     signal,
-    timeoutMs: 10_000,
+    timeoutMs: 60_000,
   });
   return result.code === 0 ? result.stdout : `curl failed: ${result.stderr}`;
 }
@@ -70,7 +70,7 @@ test('the tour of the README', { timeout: 480_000 }, async (t) => {
         const ready = list.filter(({ status }) => status.containerStatuses?.every((c) => c.ready));
         return list.length === count && ready.length === count;
       },
-      { what: `${count} web pods Ready`, limitMs: 30_000 },
+      { what: `${count} web pods Ready`, limitMs: 60_000 },
     );
 
   await step('npm run up', async () => {
@@ -89,11 +89,11 @@ test('the tour of the README', { timeout: 480_000 }, async (t) => {
     const applied = await cluster.kubectl('apply', '-f', 'examples/web/');
     assert.match(applied, /deployment.apps\/web created/);
     assert.match(applied, /service\/web created/);
-    await cluster.kubectl('rollout', 'status', 'deployment/web', '--timeout=30s');
+    await cluster.kubectl('rollout', 'status', 'deployment/web', '--timeout=60s');
     await allReady(3);
     await cluster.until(() => (watch.text().match(/ 1\/1 +Running/g) ?? []).length >= 3, {
       what: () => `the watch shows three running pods:\n${watch.text()}`,
-      limitMs: 10_000,
+      limitMs: 60_000,
     });
     watch.kill();
   });
@@ -101,14 +101,14 @@ test('the tour of the README', { timeout: 480_000 }, async (t) => {
     const logs = ['logs', 'deployment/web'];
     await cluster.until(async () => /GET \//.test(await cluster.kubectl(...logs)), {
       what: 'the access log shows the probes',
-      limitMs: 10_000,
+      limitMs: 60_000,
     });
     const tail = await cluster.kubectl(...logs, '--tail=1');
     assert.equal(tail.trim().split('\n').length, 1);
   });
   await step('exec, with exit code and standard input', async () => {
     await cluster.kubectl('apply', '-f', 'examples/client/');
-    await cluster.kubectl('wait', '--for=condition=Ready', 'pod/client', '--timeout=30s');
+    await cluster.kubectl('wait', '--for=condition=Ready', 'pod/client', '--timeout=60s');
     const hello = await cluster.kubectl('exec', 'client', '--', 'echo', 'hello from inside');
     assert.equal(hello, 'hello from inside\n');
     const input = 'one\ntwo\n';
@@ -119,7 +119,7 @@ test('the tour of the README', { timeout: 480_000 }, async (t) => {
     const tty = await runCommand(
       'script',
       ['-qec', `kubectl --kubeconfig ${cluster.kubeconfig} exec -it client -- tty`, '/dev/null'],
-      { signal, timeoutMs: 20_000, input: '' },
+      { signal, timeoutMs: 60_000, input: '' },
     );
     assert.match(tty.stdout, /\/dev\/pts\/\d+/);
   });
@@ -128,7 +128,7 @@ test('the tour of the README', { timeout: 480_000 }, async (t) => {
     const forward = cluster.spawnKubectl('port-forward', 'service/web', `${port}:80`);
     await cluster.until(() => forward.text().includes('Forwarding from'), {
       what: () => `port-forward is up: ${forward.text()}`,
-      limitMs: 10_000,
+      limitMs: 60_000,
     });
     assert.match(await curl(`http://127.0.0.1:${port}/`), page);
     forward.kill();
@@ -159,13 +159,13 @@ test('the tour of the README', { timeout: 480_000 }, async (t) => {
     ];
     await cluster.until(async () => !/nginx:1\.22( |$)/.test(await cluster.kubectl(...image)), {
       what: 'only pods of the new image are left',
-      limitMs: 20_000,
+      limitMs: 60_000,
     });
     await cluster.kubectl('rollout', 'undo', 'deployment/web');
     await cluster.kubectl('rollout', 'status', 'deployment/web', '--timeout=60s');
     await cluster.until(async () => !(await cluster.kubectl(...image)).includes('alt'), {
       what: 'only pods of the old image are left',
-      limitMs: 20_000,
+      limitMs: 60_000,
     });
     await allReady(3);
   });
@@ -177,7 +177,7 @@ test('the tour of the README', { timeout: 480_000 }, async (t) => {
         const [status] = (JSON.parse(text) as PodView).status.containerStatuses ?? [];
         return status?.restartCount === 1 && status.ready;
       },
-      { what: 'the client pod runs again, restarted once', limitMs: 30_000 },
+      { what: 'the client pod runs again, restarted once', limitMs: 60_000 },
     );
   });
   await step('our processes are killed: traffic goes on, pods are adopted', async () => {
@@ -224,10 +224,10 @@ test('the tour of the README', { timeout: 480_000 }, async (t) => {
     // What the API says of pods is of before, until the node has looked.
     const areNew = async (): Promise<boolean> =>
       (await containers()).every((id) => !earlier.has(id));
-    await cluster.until(areNew, { what: 'the containers are new', limitMs: 20_000 });
+    await cluster.until(areNew, { what: 'the containers are new', limitMs: 60_000 });
     await allReady(3);
     assert.equal(await cluster.kubectl(...identity), before);
-    await cluster.kubectl('wait', '--for=condition=Ready', 'pod/client', '--timeout=30s');
+    await cluster.kubectl('wait', '--for=condition=Ready', 'pod/client', '--timeout=60s');
     const byName = await cluster.kubectl('exec', 'client', '--', 'wget', '-qO-', 'http://web');
     assert.match(byName, page);
   });
@@ -235,7 +235,7 @@ test('the tour of the README', { timeout: 480_000 }, async (t) => {
     await cluster.kubectl('delete', '-f', 'examples/web/', '-f', 'examples/client/');
     await cluster.until(
       async () => (await cluster.kubectl('get', 'pods', '-o', 'name')).trim() === '',
-      { what: 'no pod is left', limitMs: 30_000 },
+      { what: 'no pod is left', limitMs: 60_000 },
     );
   });
   await step('stop', () => cluster.stop());

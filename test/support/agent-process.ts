@@ -13,12 +13,14 @@ import {
   endGently,
   isRunning,
   killProcesses,
+  lastLines,
   logsOf,
   processesOf,
   type RunningProcess,
   resetDataDir,
   until,
 } from './cluster-process.ts';
+import { keepLog } from './test-log.ts';
 
 const program = fileURLToPath(new URL('../../bin/coracle.js', import.meta.url));
 
@@ -33,6 +35,7 @@ export class AgentProcess implements AsyncDisposable {
   readonly dataDir: string;
   readonly #folder: string;
   readonly #options: AgentProcessOptions;
+  readonly #log = keepLog(() => `${lastLines(this.#output)}\n${this.logs()}`);
   #child: ChildProcess | undefined;
   #output = '';
 
@@ -81,6 +84,7 @@ export class AgentProcess implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#log[Symbol.dispose]();
     await resetDataDir(this.dataDir, this.#options.launcher);
     this.#child?.kill('SIGKILL');
     rmSync(this.#folder, { recursive: true, force: true });

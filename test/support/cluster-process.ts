@@ -14,6 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { systemClock } from '#kit/clock.ts';
 import { type CommandResult, runCommand } from '#kit/run-command.ts';
 import { freePort } from './free-port.ts';
+import { keepLog } from './test-log.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const clock = systemClock();
@@ -37,6 +38,7 @@ export class ClusterProcess {
   readonly #flags: readonly string[];
   readonly #launcher: readonly string[];
   readonly #imagesFolder: string | undefined;
+  readonly #log = keepLog(() => `${lastLines(this.#output)}\n${this.logs()}`);
   #up: ChildProcess | undefined;
   #output = '';
 
@@ -99,7 +101,7 @@ export class ClusterProcess {
         assert.ok(isRunning(child), `up ended early:\n${this.#output}`);
         return /^\+ cluster .*ready$/m.test(this.#output);
       },
-      { what: () => `up is ready; it said:\n${this.#output}`, limitMs: options.limitMs ?? 30_000 },
+      { what: () => `up is ready; it said:\n${this.#output}`, limitMs: options.limitMs ?? 60_000 },
     );
     return (clock.monotonic() - startMs) / 1000;
   }
@@ -108,7 +110,7 @@ export class ClusterProcess {
   upAgain(): Promise<CommandResult> {
     return runCommand(...behind(this.#launcher, 'node', this.#upArguments), {
       signal: never,
-      timeoutMs: 30_000,
+      timeoutMs: 60_000,
       cwd: root,
       env: this.#environment,
     });
@@ -128,7 +130,7 @@ export class ClusterProcess {
   async userContext(): Promise<string> {
     const result = await runCommand('kubectl', ['config', 'current-context'], {
       signal: never,
-      timeoutMs: 10_000,
+      timeoutMs: 60_000,
       env: this.#environment,
     });
     return result.stdout.trim();
@@ -187,6 +189,7 @@ export class ClusterProcess {
 
   /** `coracle reset --yes`: whatever state the cluster is in, nothing of it is left. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#log[Symbol.dispose]();
     await resetDataDir(this.dataDir, this.#launcher);
     this.#up?.kill('SIGKILL');
     rmSync(this.folder, { recursive: true, force: true });
@@ -207,7 +210,7 @@ export interface RunningProcess {
 export async function processesOf(dataDir: string): Promise<readonly RunningProcess[]> {
   const result = await runCommand('ps', ['-eo', 'pid=,ppid=,stat=,args='], {
     signal: never,
-    timeoutMs: 10_000,
+    timeoutMs: 60_000,
   });
   const all = result.stdout.split('\n').flatMap((line) => {
     const match = /^\s*(\d+)\s+(\d+)\s+(\S+)\s+(.*)$/.exec(line);
@@ -247,7 +250,7 @@ export async function killProcesses(
   const areGone = async (): Promise<boolean> =>
     (await processesOf(dataDir)).every(({ pid }) => !ids.includes(pid));
   const what = (): string => `processes ${ids.join(', ')} have ended`;
-  await until(areGone, { what, limitMs: 10_000 });
+  await until(areGone, { what, limitMs: 60_000 });
 }
 
 export interface UntilOptions {
@@ -293,8 +296,12 @@ export function logsOf(dataDir: string): string {
   return ['coracle.log', 'node.log']
     .map((name) => join(dataDir, 'logs', name))
     .filter((path) => existsSync(path))
-    .map((path) => `--- ${path}\n${readFileSync(path, 'utf8').split('\n').slice(-60).join('\n')}`)
+    .map((path) => `--- ${path}\n${lastLines(readFileSync(path, 'utf8'))}`)
     .join('\n');
+}
+
+export function lastLines(text: string): string {
+  return text.trimEnd().split('\n').slice(-60).join('\n');
 }
 
 /** Command and arguments with the launcher in front. */

@@ -83,6 +83,10 @@ test('what differs from run to run is replaced, and nothing else', () => {
     'hello  AGE  5 (AGE ago)  AGE  process-7d',
   );
   assert.equal(
+    normalise('a  2m\nb  3m  said\nc  100m  2m1', '/x'),
+    'a  AGE\nb  AGE  said\nc  100m  2m1',
+  );
+  assert.equal(
     normalise('spec.replicas: Invalid value: -1', '/tmp/x'),
     'spec.replicas: Invalid value: -1',
   );

@@ -38,7 +38,7 @@ export interface SessionPlace {
   readonly works?: boolean;
 }
 
-const commandMs = 40_000;
+const commandMs = 120_000;
 const retrySeconds = 0.2;
 const never = new AbortController().signal;
 
@@ -211,6 +211,8 @@ const replacements: readonly (readonly [RegExp, string])[] = [
   [/\beyJ[\w-]+\.[\w-]+\.[\w-]+/g, 'TOKEN'],
   [/\b10\.\d+\.\d+\.\d+\b/g, 'IP'],
   [/\b3[0-2]\d{3}\b/g, 'NODEPORT'],
+  // From two minutes on kubectl leaves out that there are no seconds.
+  [/(?<= {2})[2-9]m(?= {2}|$)/gm, 'AGE'],
   [/<unknown>|\b\d+m\d+s\b|\b\d+s\b|\b\d{3,}d\b|\b\d+y(\d+d)?\b/g, 'AGE'],
   [/\tTIME$/gm, ''],
   [/LIVE-\d+/g, 'LIVE'],

@@ -76,7 +76,7 @@ export function claimRows(path: string): void {
 /** The transcripts of this kubectl's version, or of the nearest that there is. */
 async function transcriptFolder(folder: string, kubectl: string): Promise<string> {
   const asked = ['version', '--client'];
-  const { stdout } = await runCommand(kubectl, asked, { signal, timeoutMs: 10_000 });
+  const { stdout } = await runCommand(kubectl, asked, { signal, timeoutMs: 60_000 });
   const minor = Number(/v1\.(\d+)/.exec(stdout)?.[1]);
   const minors = globSync(`${folder}/v1.*`).map((path) => Number(path.split('.').at(-1)));
   minors.sort((a, b) => Math.abs(a - minor) - Math.abs(b - minor));

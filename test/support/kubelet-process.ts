@@ -7,10 +7,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isRunning, until } from './cluster-process.ts';
+import { isRunning, lastLines, until } from './cluster-process.ts';
 import { freePort } from './free-port.ts';
 import type { OwnRuntime } from './own-runtime.ts';
 import { endProcess } from './places.ts';
+import { keepLog } from './test-log.ts';
 
 const program = fileURLToPath(new URL('../../bin/coracle.js', import.meta.url));
 
@@ -20,6 +21,7 @@ export class KubeletProcess implements AsyncDisposable {
   readonly port: number;
   readonly healthzPort: number;
   readonly #runtime: OwnRuntime;
+  readonly #log = keepLog(() => lastLines(this.#output));
   #child: ChildProcess | undefined;
   #output = '';
 
@@ -74,7 +76,7 @@ export class KubeletProcess implements AsyncDisposable {
       const answer = await fetch(url).catch(() => undefined);
       return answer?.ok === true;
     };
-    await until(isHealthy, { what: () => `the kubelet is up:\n${this.#output}`, limitMs: 30_000 });
+    await until(isHealthy, { what: () => `the kubelet is up:\n${this.#output}`, limitMs: 60_000 });
   }
 
   get output(): string {
@@ -87,6 +89,7 @@ export class KubeletProcess implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#log[Symbol.dispose]();
     await endProcess(this.#child);
   }
 }

@@ -12,6 +12,7 @@ import { silentLog } from '#kit/log.ts';
 import { unmountBelow } from '#kit/mounts.ts';
 import { removePodNetwork, runPodNetwork } from '#network';
 import { removeCgroups } from './real-node.ts';
+import { openTestLog } from './test-log.ts';
 
 export const busyboxImage = 'localhost/busybox:alone';
 
@@ -48,7 +49,8 @@ export class OwnRuntime implements AsyncDisposable {
 
   static async open(): Promise<OwnRuntime> {
     const folder = mkdtempSync(join(tmpdir(), 'coracle-e2e-'));
-    const deps = { clock: systemClock(), log: silentLog };
+    const clock = systemClock();
+    const deps = { clock, log: openTestLog({ clock }) };
     const containerd = await openContainerd(deps, { dataDir: folder, clusterId, signal });
     const runtime = await openRuntime(deps, { socketPath: containerd.socketPath });
     const stop = new AbortController();

@@ -6,7 +6,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mustRun } from '#kit/run-command.ts';
 
-const limits = { commandMs: 20_000, holdS: 600 } as const;
+const limits = { commandMs: 60_000, holdS: 600 } as const;
 const { signal } = new AbortController();
 
 /** A network namespace, held by a process. */

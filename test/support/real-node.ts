@@ -20,7 +20,7 @@ import { type Client, openClient, openInformers } from '#client';
 import { type Containerd, openContainerd, openRuntime, type Runtime } from '#cri';
 import { buildImage, buildPauseImage } from '#images';
 import { systemClock } from '#kit/clock.ts';
-import { openLog } from '#kit/log.ts';
+import { type Logger, openLog } from '#kit/log.ts';
 import { readMounts, unmountBelow } from '#kit/mounts.ts';
 import { systemRandom } from '#kit/random.ts';
 import { runCommand } from '#kit/run-command.ts';
@@ -31,6 +31,7 @@ import { pods } from '#resources/kinds.ts';
 import type { Container, Pod, PodSpec } from '#resources/types/core-v1.ts';
 import { admin, openTestServer, type TestServer } from './fixtures.ts';
 import { freePort } from './free-port.ts';
+import { openTestLog } from './test-log.ts';
 
 export const busyboxImage = 'localhost/busybox:test';
 const clusterId = 'ndtst';
@@ -268,16 +269,17 @@ export class RealNode implements AsyncDisposable {
     await unmountBelow(this.dataDir, options);
     removeCgroups(clusterId);
     const table = ['delete', 'table', 'ip', `coracle-${clusterId}-pods`];
-    await runCommand('nft', table, { ...options, timeoutMs: 5000 });
+    await runCommand('nft', table, { ...options, timeoutMs: 60_000 });
     rmSync(this.dataDir, { recursive: true, force: true });
   }
 }
 
-function nodeLog() {
-  const write = (line: string): void => {
-    if (process.env['CORACLE_TEST_LOG'] !== undefined) process.stderr.write(line);
-  };
-  return openLog({ clock: systemClock(), level: 'debug', format: 'text', write });
+/** Seen at once if asked for, else when a test fails. */
+function nodeLog(): Logger {
+  const clock = systemClock();
+  if (process.env['CORACLE_TEST_LOG'] === undefined) return openTestLog({ clock });
+  const write = (line: string): void => void process.stderr.write(line);
+  return openLog({ clock, level: 'debug', format: 'text', write });
 }
 
 function makeCertificates(): Certificates {

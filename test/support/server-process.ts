@@ -15,7 +15,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '#kit/clock.ts';
 import { type CommandResult, runCommand } from '#kit/run-command.ts';
+import { lastLines, logsOf } from './cluster-process.ts';
 import { freePort } from './free-port.ts';
+import { keepLog } from './test-log.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const program = join(root, 'bin/coracle.js');
@@ -32,6 +34,7 @@ export class ServerProcess {
   readonly dataDir = join(this.folder, 'data');
   readonly port: number;
   readonly #flags: readonly string[];
+  readonly #log = keepLog(() => `${lastLines(this.#output)}\n${logsOf(this.dataDir)}`);
   #child: ChildProcess | undefined;
   #output = '';
 
@@ -125,7 +128,7 @@ export class ServerProcess {
   }
 
   async until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-    const deadlineMs = clock.monotonic() + 30_000;
+    const deadlineMs = clock.monotonic() + 60_000;
     while (!(await condition())) {
       assert.ok(clock.monotonic() < deadlineMs, `still not: ${what}\n${this.#output}`);
       await clock.sleep(20, { signal: never });
@@ -133,6 +136,7 @@ export class ServerProcess {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#log[Symbol.dispose]();
     this.signal('SIGKILL');
     if (this.#child !== undefined) await this.ended();
     if (existsSync(join(this.dataDir, 'cluster.json'))) await this.coracle('reset', '--yes');

@@ -129,7 +129,7 @@ export class WatchedCluster implements AsyncDisposable {
 
   /** A program on this machine, which is the node. */
   run(program: string, args: readonly string[]): Promise<CommandResult> {
-    return runCommand(program, args, { signal: never, timeoutMs: 30_000 });
+    return runCommand(program, args, { signal: never, timeoutMs: 60_000 });
   }
 
   /** In the order in which they are given, with `kubectl create`. */
