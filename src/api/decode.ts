@@ -244,7 +244,7 @@ class Decoder {
         if (typeof value === 'boolean') return value;
         break;
       case 'integer':
-        if (schema.format === 'int32' ? isInteger32(value) : Number.isInteger(value)) return value;
+        if (schema.format === 'int32' ? isInteger32(value) : isInteger64(value)) return value;
         break;
       case 'number':
         if (typeof value === 'number') return value;
@@ -275,6 +275,11 @@ class Decoder {
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Beyond the precision of numbers the last one below the bound is taken for the bound. */
+function isInteger64(value: unknown): boolean {
+  return Number.isInteger(value) && Math.abs(Number(value)) <= 2 ** 63;
 }
 
 function isInteger32(value: unknown): boolean {

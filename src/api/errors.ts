@@ -217,6 +217,19 @@ export function notAcceptable(accepted: readonly string[]): ApiError {
   return failure(406, 'NotAcceptable', message, {});
 }
 
+/** The types would do, but not what is asked for in them. */
+export function acceptedOnly(accepted: readonly string[]): ApiError {
+  const message = `only the following media types are accepted: ${accepted.join(', ')}`;
+  return failure(406, 'NotAcceptable', message);
+}
+
+/** `type` is what upstream's server keeps the object in: `*core.SecretList`. */
+export function notThatPart(form: string, isList: boolean, type: string): ApiError {
+  const what = isList ? 'a list' : 'not a list';
+  const message = `you requested ${form}, but the requested object is ${what} (*${type})`;
+  return failure(406, 'NotAcceptable', message);
+}
+
 export function unsupportedMediaType(accepted: readonly string[]): ApiError {
   const message =
     'the body of the request was in an unknown format - ' +

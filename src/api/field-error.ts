@@ -118,5 +118,27 @@ export function formatFieldErrors(errors: readonly FieldError[]): string {
 function formatValue(value: unknown): string {
   if (value === undefined) return 'null';
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (typeof value === 'string') return quoteAsGo(value);
   return JSON.stringify(value);
+}
+
+const goEscapes: Readonly<Record<string, string>> = { '\u0007': '\\a', '\u000b': '\\v' };
+
+/** Like JSON but for control characters (`"\x00"`) and halves of letters, which are replaced. */
+function quoteAsGo(text: string): string {
+  const quoted = JSON.stringify(text);
+  // Nearly every text ends here.
+  if (!/[\u007f-\u009f]|\\u/.test(quoted)) return quoted;
+  const written = text.toWellFormed().replace(/["\\]/g, '\\$&');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+  const shown = written.replace(/[\u0000-\u001f\u007f-\u009f]/g, (letter) => {
+    const code = letter.charCodeAt(0);
+    const hex = code.toString(16);
+    if (code > 0x7f) return `\\u${hex.padStart(4, '0')}`;
+    if (code === 0x7f) return '\\x7f';
+    if (goEscapes[letter] !== undefined) return goEscapes[letter];
+    const plain = JSON.stringify(letter).slice(1, -1);
+    return plain.startsWith('\\u') ? `\\x${hex.padStart(2, '0')}` : plain;
+  });
+  return `"${shown}"`;
 }

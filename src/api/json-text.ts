@@ -21,7 +21,8 @@ const countedDepthMax = 500;
 const [quote, backslash, colon] = [0x22, 0x5c, 0x3a];
 const [openBrace, closeBrace, openBracket, closeBracket] = [0x7b, 0x7d, 0x5b, 0x5d];
 
-const decoder = new TextDecoder('utf-8', { fatal: false });
+/** A mark of the byte order is no JSON. */
+const decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true });
 
 export interface ParseOptions {
   readonly duplicates?: boolean;
@@ -39,7 +40,8 @@ export function parseJson(
     json = JSON.parse(text);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    throw refuse(jsonProblem(text));
+    // Letter by letter of what came: what is no text is told of by its byte.
+    throw refuse(jsonProblem(Buffer.from(bytes).toString('latin1')));
   }
   if (text.length > 2 * depthMax && depthOf(bytes) > depthMax) {
     throw refuse('exceeded max depth');

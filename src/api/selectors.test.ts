@@ -60,7 +60,7 @@ test('an empty selector selects everything, none selects nothing', () => {
 test('bad selectors are refused with a reason', () => {
   const cases: readonly [string, string][] = [
     ['a=b=c', "found '=', expected: ',' or 'end of string'"],
-    ['a in b', "unable to parse requirement: found 'b', expected: '('"],
+    ['a in b', "unable to parse requirement: found 'b' expected: '('"],
     ['a,', "found '', expected: identifier after ','"],
     ['=b', "found '=', expected: !, identifier, or 'end of string'"],
     ['a,!=b', "found '!=', expected: identifier after ','"],

@@ -164,7 +164,7 @@ class LabelParser {
 
   #valueSet(): readonly string[] {
     const open = this.#take();
-    if (open.text !== '(') throw refuse(`found '${open.text}', expected: '('`);
+    if (open.text !== '(') throw refuse(`found '${open.text}' expected: '('`);
     const values = new Set<string>();
     let current = '';
     for (;;) {
@@ -327,14 +327,16 @@ function fieldRequirement(term: string, text: string): FieldRequirement {
   const match = /^((?:[^\\=!]|\\.|!(?!=))*)(!=|==|=)(.*)$/s.exec(term);
   if (match === null) throw badRequest(`invalid selector: '${text}'; can't understand '${term}'`);
   const [, field = '', operator, value = ''] = match;
-  return { field, operator: operator === '!=' ? '!=' : '=', value: unescapeValue(value, text) };
+  return { field, operator: operator === '!=' ? '!=' : '=', value: unescapeValue(value) };
 }
 
-function unescapeValue(value: string, text: string): string {
-  if (/(?:^|[^\\])(?:\\\\)*[=]/.test(value) || /^(?:[^\\]|\\.)*\\$/.test(value)) {
-    throw badRequest(
-      `invalid field selector: invalid escape sequence or unescaped '=' in '${text}'`,
-    );
-  }
-  return value.replace(/\\([\\,=])/g, '$1');
+function unescapeValue(value: string): string {
+  return value.replace(/\\(.?)|[,=]/gs, (sequence, letter?: string) => {
+    if (letter === undefined) {
+      const code = sequence.charCodeAt(0);
+      throw badRequest(`invalid field selector: unescaped character in value: ${code}`);
+    }
+    if (/^[\\,=]$/.test(letter)) return letter;
+    throw badRequest(`invalid field selector: invalid escape sequence: ${sequence}`);
+  });
 }

@@ -55,6 +55,7 @@ export class StrategicPatch {
       if (how !== 'merge') throw unknownDirective(patch);
       return this.#mergeObject(target, rest, schema);
     }
+    checkOrders(patch, schema);
     const result = new Map<string, unknown>(Object.entries(this.#retain(target, patch)));
     for (const [key, value] of Object.entries(patch)) {
       if (key === retainKeys || key.startsWith(orderPrefix)) continue;
@@ -84,8 +85,7 @@ export class StrategicPatch {
       if (!directiveKey.startsWith(orderPrefix)) continue;
       const key = directiveKey.slice(orderPrefix.length);
       const current = result.get(key);
-      if (!Array.isArray(order)) throw malformed('invalid patch format of setElementOrder list');
-      if (!Array.isArray(current) || Object.hasOwn(patch, key)) continue;
+      if (!Array.isArray(order) || !Array.isArray(current) || Object.hasOwn(patch, key)) continue;
       const mergeKey = fieldOf(schema, key)?.patchMergeKey;
       result.set(key, sortByOrder(current, current, order, mergeKey));
     }
@@ -216,6 +216,31 @@ function fieldOf(schema: Schema, key: string): Schema | undefined {
   return schema.values;
 }
 
+/** What a patch says of a list has to come in the order that it gives the list. */
+function checkOrders(patch: Members, schema: Schema): void {
+  for (const [key, order] of Object.entries(patch)) {
+    if (!key.startsWith(orderPrefix)) continue;
+    if (!Array.isArray(order)) throw malformed('invalid patch format of setElementOrder list');
+    const field = key.slice(orderPrefix.length);
+    const list = patch[field];
+    if (!Array.isArray(list) || list.length === 0 || order.length === 0) continue;
+    const mergeKey = fieldOf(schema, field)?.patchMergeKey;
+    const said = list.filter((value) => !isMembers(value) || value[directive] === undefined);
+    let at = 0;
+    for (const value of order) {
+      if (at < said.length && jsonEqual(idOf(said[at], mergeKey), idOf(value, mergeKey))) at += 1;
+    }
+    if (at === said.length) continue;
+    const [patchText, orderText] = [goText(list), goText(order)];
+    const message = `The order in patch list:\n${patchText}\n doesn't match $setElementOrder list:\n${orderText}\n`;
+    throw new StrategicPatchError(message, { unforeseen: true });
+  }
+}
+
+function idOf(value: unknown, mergeKey: string | undefined): unknown {
+  return mergeKey === undefined || !isMembers(value) ? value : value[mergeKey];
+}
+
 function removeValues(list: unknown, remove: unknown): unknown {
   if (!Array.isArray(remove)) throw malformed('invalid patch format of primitive list');
   if (!Array.isArray(list)) return list;
@@ -232,12 +257,10 @@ function sortByOrder(
   order: readonly unknown[],
   mergeKey: string | undefined,
 ): readonly unknown[] {
-  const idOf = (value: unknown): unknown =>
-    mergeKey === undefined || !isMembers(value) ? value : value[mergeKey];
-  const rank = (value: unknown): number =>
-    order.findIndex((one) => jsonEqual(idOf(one), idOf(value)));
-  const place = (value: unknown): number =>
-    server.findIndex((one) => jsonEqual(idOf(one), idOf(value)));
+  const find = (list: readonly unknown[], value: unknown): number =>
+    list.findIndex((one) => jsonEqual(idOf(one, mergeKey), idOf(value, mergeKey)));
+  const rank = (value: unknown): number => find(order, value);
+  const place = (value: unknown): number => find(server, value);
   const named = merged.filter((value) => rank(value) >= 0).sort((a, b) => rank(a) - rank(b));
   const others = merged.filter((value) => rank(value) < 0).sort((a, b) => place(a) - place(b));
   const result: unknown[] = [];

@@ -30,8 +30,9 @@ import { warnOfVersion } from './stages/deprecation.ts';
 import { impersonate } from './stages/impersonate.ts';
 import { tooMany } from './stages/in-flight.ts';
 import { readRequestInfo } from './stages/read-request-info.ts';
-import { respond, respondError } from './stages/respond.ts';
+import { addWarnings, respond, respondError } from './stages/respond.ts';
 import { route } from './stages/route.ts';
+import { checkTimeout } from './verbs/list-options.ts';
 
 export async function handle(parts: Parts, arrival: Arrival): Promise<ServerResponse> {
   const { request } = arrival;
@@ -44,6 +45,7 @@ export async function handle(parts: Parts, arrival: Arrival): Promise<ServerResp
   try {
     checkLimits(arrival);
     info = readRequestInfo(request);
+    if (request.path.includes('timeout=')) checkTimeout(info.query.get('timeout') ?? '');
     const caller = authenticate(parts, arrival);
     leave = parts.inFlight?.enter(caller, info);
     if (leave === 'full') response = tooMany;
@@ -82,8 +84,12 @@ async function answerCaller(
   await authorize(parts, identity, info);
   warnOfVersion(parts, info, audit);
   const output = negotiate(request.headers['accept'], info, (asked) => hasProtobuf(parts, asked));
-  const answer = await route(parts, { info, identity, output, arrival });
-  return await respond(parts, { answer, output, info, headers: audit });
+  const warn = (texts: readonly string[]): void => addWarnings(audit, texts);
+  const answer = await route(parts, { info, identity, output, arrival, warn });
+  const response = await respond(parts, { answer, output, info, headers: audit });
+  if (output.metaVersion === undefined) return response;
+  const { withOlderMeta } = await import('./output/older-meta.ts');
+  return withOlderMeta(response);
 }
 
 /** Whether the kind of this path can be written in protobuf. */

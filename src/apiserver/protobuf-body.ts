@@ -8,7 +8,7 @@
  * pointer, empty or not, so zero values are dropped unless the field is one where zero is a wish.
  */
 
-import { badRequest } from '#api/errors.ts';
+import { type ApiError, badRequest } from '#api/errors.ts';
 import type { Definitions } from '#api/schema.ts';
 import { formatMicroTime, formatTime } from '#kit/clock.ts';
 import { Reader } from '#kit/protobuf-wire.ts';
@@ -113,9 +113,10 @@ export class ProtobufBodies {
   }
 
   /** The object of a body, with the kind and version that its envelope names. */
-  decode(bytes: Uint8Array): unknown {
+  decode(bytes: Uint8Array, refuse: (why: string) => ApiError = badRequest): unknown {
     if (!Buffer.from(bytes.subarray(0, magic.length)).equals(magic)) {
-      throw badRequest('the body does not begin like protobuf of Kubernetes');
+      const expected = `expected prefix [${[...magic].join(' ')}]`;
+      throw refuse(`provided data does not appear to be a protobuf message, ${expected}`);
     }
     this.#facts ??= openProtobufFacts();
     try {

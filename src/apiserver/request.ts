@@ -66,6 +66,10 @@ export type RequestInfo = ResourceInfo | PathInfo;
 export interface Output {
   readonly encoding: 'json' | 'yaml' | 'protobuf';
   readonly form: 'object' | 'table' | 'partial';
+  /** Of metadata alone: whether it is that of a list. */
+  readonly partialList?: boolean;
+  /** The older name of Table and PartialObjectMetadata, which old clients know. */
+  readonly metaVersion?: 'v1beta1';
 }
 
 export type Answer =
@@ -114,6 +118,8 @@ export interface Call {
   readonly request: PlainRequest;
   /** Whose signal is made for those who wait on it. */
   readonly arrival: Pick<Arrival, 'signal'>;
+  /** Tells the client something besides the answer, whatever that will be. */
+  readonly warn: (texts: readonly string[]) => void;
 }
 
 export const limits = {

@@ -61,7 +61,15 @@ export class Http1Wire implements Wire {
   }
 
   writeHead(status: number, headers: OutgoingHeaders): boolean {
-    this.outgoing.writeHead(status, headers);
+    const { warning } = headers;
+    // Its older name, which the programs in Go still have.
+    if (status === 413) this.outgoing.statusMessage = 'Request Entity Too Large';
+    if (warning === undefined) this.outgoing.writeHead(status, headers);
+    else {
+      const { warning: _warning, ...rest } = headers;
+      this.outgoing.setHeader('warning', separate(warning));
+      this.outgoing.writeHead(status, rest);
+    }
     return this.method !== 'HEAD';
   }
 
@@ -79,6 +87,11 @@ const connectionHeaders: ReadonlySet<string> = new Set([
   'transfer-encoding',
   'upgrade',
 ]);
+
+/** Each warning in a line of its own, as upstream sends them: some clients print them by line. */
+function separate(warnings: string | number): string[] {
+  return String(warnings).split(/, (?=299 - ")/);
+}
 
 const noHeaders: IncomingHttpHeaders = Object.freeze({});
 
@@ -126,7 +139,9 @@ export class Http2Wire implements Wire {
     for (const name in headers) {
       const value = headers[name];
       const key = name.toLowerCase();
-      if (value !== undefined && !connectionHeaders.has(key)) sent.push(key, String(value));
+      if (value === undefined || connectionHeaders.has(key)) continue;
+      const lines = key === 'warning' ? separate(value) : [String(value)];
+      for (const line of lines) sent.push(key, line);
     }
     stream.respond(sent);
     // Node has ended an answer that has no body: to HEAD, or of a status such as 204.

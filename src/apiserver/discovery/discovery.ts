@@ -63,6 +63,10 @@ export class Discovery {
     this.#options = options;
   }
 
+  get serverAddress(): string {
+    return this.#options.serverAddress;
+  }
+
   /** `/api`. */
   coreVersions(): object {
     return this.#document('core', () => ({
@@ -103,7 +107,7 @@ export class Discovery {
       resources: [
         ...found.kinds.flatMap(({ resource, view }) => plainResources(resource, view)),
         ...found.reviews.map(plainReview),
-      ],
+      ].sort((a, b) => (a.name < b.name ? -1 : 1)),
     }));
   }
 
@@ -154,7 +158,19 @@ export class Discovery {
   }
 }
 
-/** Groups in order of first appearance; today's versions before legacy ones. */
+/**
+ * Groups in the order in which upstream prefers them, which clients keep to when a short name or a
+ * plural is in several; groups of nobody's after them, and those that are only old last.
+ */
+const groupOrder = [
+  ...['', 'apiregistration.k8s.io', 'apps', 'events.k8s.io', 'authentication.k8s.io'],
+  ...['authorization.k8s.io', 'autoscaling', 'batch', 'certificates.k8s.io'],
+  ...['networking.k8s.io', 'policy', 'rbac.authorization.k8s.io', 'storage.k8s.io'],
+  ...['admissionregistration.k8s.io', 'apiextensions.k8s.io', 'scheduling.k8s.io'],
+  ...['coordination.k8s.io', 'node.k8s.io', 'discovery.k8s.io', 'resource.k8s.io'],
+  'flowcontrol.apiserver.k8s.io',
+];
+
 function groupsOf(catalog: Catalog, { legacyVersions }: DiscoveryOptions): readonly Group[] {
   const groups = new Map<string, Map<string, VersionKinds>>();
   const versionOf = (group: string, version: string, legacy: boolean): VersionKinds => {
@@ -177,11 +193,14 @@ function groupsOf(catalog: Catalog, { legacyVersions }: DiscoveryOptions): reado
     if (!catalog.answers(review, `${review.kind.toLowerCase()}s`)) continue;
     versionOf(review.group, review.version, false).reviews.push(review);
   }
-  const isLegacy = (versions: readonly VersionKinds[]): boolean =>
-    versions.every(({ legacy }) => legacy);
+  const rankOf = ({ name, versions }: Group): number => {
+    if (versions.every(({ legacy }) => legacy)) return groupOrder.length + 1;
+    const at = groupOrder.indexOf(name);
+    return at < 0 ? groupOrder.length : at;
+  };
   return [...groups]
     .map(([name, versions]): Group => ({ name, versions: sortVersions([...versions.values()]) }))
-    .sort((a, b) => Number(isLegacy(a.versions)) - Number(isLegacy(b.versions)));
+    .sort((a, b) => rankOf(a) - rankOf(b));
 }
 
 /** Stable before beta before alpha, higher numbers first; legacy last. */
@@ -204,7 +223,12 @@ export function verbsOf(resource: Resource): readonly string[] {
   return resource.verbs === undefined ? allVerbs : [...resource.verbs].sort();
 }
 
-function plainResources(resource: Resource, view: ResourceView): readonly object[] {
+interface Listed {
+  readonly name: string;
+  readonly [field: string]: unknown;
+}
+
+function plainResources(resource: Resource, view: ResourceView): readonly Listed[] {
   const { namespaced, singular, kind, plural } = resource;
   const main = {
     name: plural,
@@ -213,7 +237,10 @@ function plainResources(resource: Resource, view: ResourceView): readonly object
     kind,
     verbs: verbsOf(resource),
     ...namesOf(resource, view),
-    storageVersionHash: storageVersionHash(resource),
+    // What is not stored has none.
+    ...(verbsOf(resource).includes('watch')
+      ? { storageVersionHash: storageVersionHash(resource) }
+      : {}),
   };
   const rest = subresourcesOf(resource, view).map((sub) => ({
     name: `${plural}/${sub.name}`,
@@ -228,12 +255,12 @@ function plainResources(resource: Resource, view: ResourceView): readonly object
   return [main, ...rest];
 }
 
-function plainReview({ kind, namespaced }: ReviewFacts): object {
+function plainReview({ kind, namespaced }: ReviewFacts): Listed {
   const singularName = kind.toLowerCase();
   return { name: `${singularName}s`, singularName, namespaced, kind, verbs: ['create'] };
 }
 
-function aggregatedReview({ group, version, kind, namespaced }: ReviewFacts): object {
+function aggregatedReview({ group, version, kind, namespaced }: ReviewFacts): Aggregated {
   const singularResource = kind.toLowerCase();
   return {
     resource: `${singularResource}s`,
@@ -260,6 +287,11 @@ function storageVersionHash(resource: Resource): string {
   return createHash('sha256').update(text).digest().subarray(0, 8).toString('base64');
 }
 
+interface Aggregated {
+  readonly resource: string;
+  readonly [field: string]: unknown;
+}
+
 function aggregatedGroup({ name, versions }: Group): object {
   return {
     metadata: { name, creationTimestamp: null },
@@ -269,12 +301,12 @@ function aggregatedGroup({ name, versions }: Group): object {
       resources: [
         ...kinds.map(({ resource, view }) => aggregatedResource(resource, view)),
         ...reviews.map(aggregatedReview),
-      ],
+      ].sort((a, b) => (a.resource < b.resource ? -1 : 1)),
     })),
   };
 }
 
-function aggregatedResource(resource: Resource, view: ResourceView): object {
+function aggregatedResource(resource: Resource, view: ResourceView): Aggregated {
   const { group, version } = view;
   const subresources = subresourcesOf(resource, view).map(aggregatedSubresource);
   return {

@@ -15,23 +15,57 @@ export interface HealthCheck {
   readonly isHealthy: () => boolean;
 }
 
+const endpoints = ['healthz', 'livez', 'readyz'] as const;
+type Endpoint = (typeof endpoints)[number];
+
 export class Health {
   readonly #checks: readonly HealthCheck[];
 
   constructor(checks: readonly HealthCheck[]) {
-    this.#checks = [{ name: 'ping', isHealthy: () => true }, ...checks];
+    const always = { isHealthy: () => true };
+    this.#checks = [{ name: 'ping', ...always }, { name: 'log', ...always }, ...checks];
   }
 
   /** Undefined when there is no such check. */
   answer(path: string, query: URLSearchParams): ServerResponse | undefined {
-    const [, endpoint = '', ...rest] = path.split('/');
-    const checks = this.#checks.filter(
+    const [, asked = '', ...rest] = path.split('/');
+    const endpoint = endpoints.find((known) => known === asked);
+    if (endpoint === undefined) return undefined;
+    const checks = this.#of(endpoint);
+    if (rest.length === 0) return report(endpoint, checks, query);
+    const name = rest.join('/');
+    const found = checks.find((check) => check.name === name);
+    if (found === undefined) return undefined;
+    if (found.isHealthy()) return text(200, 'ok', plainHeaders);
+    return text(500, `internal server error: ${name} failed: reason withheld\n`);
+  }
+
+  /** Every path that can be asked. */
+  paths(): readonly string[] {
+    return endpoints.flatMap((endpoint) => [
+      `/${endpoint}`,
+      ...this.#of(endpoint).map(({ name }) => `/${endpoint}/${name}`),
+    ]);
+  }
+
+  /** The checks as figures, for `/metrics/slis`. */
+  format(): string {
+    const figures = endpoints.flatMap((type) =>
+      this.#of(type).map(({ name, isHealthy }) => ({ name, type, isHealthy })),
+    );
+    figures.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+    const lines = figures.map(
+      ({ name, type, isHealthy }) =>
+        `kubernetes_healthcheck{name="${name}",type="${type}"} ${isHealthy() ? 1 : 0}\n`,
+    );
+    const help = '# HELP kubernetes_healthcheck Whether a check is well, at this moment.\n';
+    return `${help}# TYPE kubernetes_healthcheck gauge\n${lines.join('')}`;
+  }
+
+  #of(endpoint: Endpoint): readonly HealthCheck[] {
+    return this.#checks.filter(
       ({ only, except }) => (only === undefined || only === endpoint) && except !== endpoint,
     );
-    const name = rest.join('/');
-    if (name === '') return report(endpoint, checks, query);
-    const found = checks.filter((check) => check.name === name);
-    return found.length === 0 ? undefined : report(endpoint, found, query);
   }
 }
 
@@ -61,13 +95,13 @@ function report(
   return text(200, `${lines.join('\n')}\n${endpoint} check passed\n`);
 }
 
-function text(status: number, body: string): ServerResponse {
-  return {
-    status,
-    headers: {
-      'content-type': 'text/plain; charset=utf-8',
-      'x-content-type-options': 'nosniff',
-    },
-    body: Buffer.from(body),
-  };
+const plainHeaders = { 'content-type': 'text/plain; charset=utf-8' };
+const guardedHeaders = { ...plainHeaders, 'x-content-type-options': 'nosniff' };
+
+function text(
+  status: number,
+  body: string,
+  headers: ServerResponse['headers'] = guardedHeaders,
+): ServerResponse {
+  return { status, headers, body: Buffer.from(body) };
 }

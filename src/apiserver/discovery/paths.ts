@@ -2,12 +2,25 @@
  * Answers for plain paths: discovery, OpenAPI, version, health, metrics, and the documents by which
  * others check our tokens.
  */
-import { methodNotSupported, unknownResource } from '#api/errors.ts';
+import { methodNotAllowed, unknownResource } from '#api/errors.ts';
 import { versionDocument } from '#api/version.ts';
 import { parseAccept } from '../output/negotiate.ts';
 import type { Parts } from '../parts.ts';
 import type { Answer, Arrival, PathInfo } from '../request.ts';
 import { answerOpenApi } from './openapi-answer.ts';
+
+/** Written exactly so; the others of these roots are no paths of this server. */
+const exactPaths: ReadonlySet<string> = new Set([
+  '/',
+  '/index.html',
+  '/metrics',
+  '/metrics/slis',
+  '/openapi/v2',
+  '/openapi/v3',
+]);
+
+/** These answer no other method than GET. */
+const readOnly = /^\/(api|version|\.well-known|openid)(\/|$)|^\/apis\/[^/]+\/./;
 
 export async function answerPath(
   parts: Parts,
@@ -15,37 +28,62 @@ export async function answerPath(
   { request }: Arrival,
 ): Promise<Answer> {
   const { path, query } = info;
-  if (request.method !== 'GET' && request.method !== 'HEAD') {
-    throw methodNotSupported({ group: '', resource: '' }, request.method);
-  }
-  const segments = path.split('/').filter((segment) => segment !== '');
   const accept = request.headers['accept'] ?? '';
+  if (path.includes('//')) return await answerOddPath(parts, path);
+  const segments = path.split('/').filter((segment) => segment !== '');
+  if (request.method !== 'GET' && readOnly.test(path)) throw methodNotAllowed();
+  if (exactPaths.has(path)) return await answerExact(parts, info, request);
   switch (segments[0]) {
     case 'api':
       return answerApi(parts, segments, accept);
     case 'apis':
       return answerApis(parts, segments, accept);
     case 'openapi':
-      return await answerOpenApi(parts, info, request);
+      return segments[1] === 'v3' && segments.length > 2
+        ? await answerOpenApi(parts, info, request)
+        : pageNotFound;
     case 'version':
-      return value(versionDocument());
+      return segments.length === 1 ? asIndented(versionDocument()) : pageNotFound;
     case 'healthz':
     case 'livez':
     case 'readyz': {
       const response = parts.health.answer(path, query);
-      if (response === undefined) throw unknownResource();
-      return { type: 'plain', response };
+      return response === undefined ? pageNotFound : { type: 'plain', response };
     }
-    case 'metrics':
-      return metrics(parts);
     case '.well-known':
     case 'openid':
-      return answerOpenId(parts, path);
-    case undefined:
-      return value({ paths: rootPaths(parts) });
+      return answerOpenId(parts, segments.join('/'));
     default:
-      throw unknownResource();
+      return pageNotFound;
   }
+}
+
+async function answerExact(
+  parts: Parts,
+  info: PathInfo,
+  request: Arrival['request'],
+): Promise<Answer> {
+  switch (info.path) {
+    case '/metrics':
+      return figures(parts.metrics.format(parts));
+    case '/metrics/slis':
+      return figures(parts.health.format());
+    case '/openapi/v2':
+    case '/openapi/v3':
+      return await answerOpenApi(parts, info, request);
+    default:
+      return asIndented({ paths: rootPaths(parts) });
+  }
+}
+
+/** A path with an empty part is none, but what answers it is that of its beginning. */
+async function answerOddPath({ discovery }: Parts, path: string): Promise<Answer> {
+  const [, root, group = '', version = ''] = path.split('/');
+  const isKnown =
+    (root === 'api' && discovery.resourceList('', group) !== undefined) ||
+    (root === 'apis' && discovery.resourceList(group, version) !== undefined);
+  if (isKnown) throw unknownResource();
+  return pageNotFound;
 }
 
 function answerApi({ discovery }: Parts, segments: readonly string[], accept: string): Answer {
@@ -62,26 +100,50 @@ function answerApis({ discovery }: Parts, segments: readonly string[], accept: s
     if (wantsAggregated(accept)) return aggregated(discovery.aggregated('named'));
     return value(discovery.groupList());
   }
-  if (segments.length === 2) return orUnknown(discovery.group(group));
+  const known = discovery.group(group);
+  if (known === undefined) return pageNotFound;
+  if (segments.length === 2) return value(known);
   return orUnknown(discovery.resourceList(group, version));
 }
 
-function answerOpenId({ tokens }: Parts, path: string): Answer {
-  if (path === '/openid/v1/jwks') {
-    return value(tokens.publicKeys(), { 'content-type': 'application/jwk-set+json' });
+function answerOpenId({ tokens, discovery }: Parts, path: string): Answer {
+  const kept = { 'cache-control': 'public, max-age=3600' };
+  if (path === 'openid/v1/jwks') {
+    return value(tokens.publicKeys(), { ...kept, 'content-type': 'application/jwk-set+json' });
   }
-  if (path !== '/.well-known/openid-configuration') throw unknownResource();
-  return value({
+  if (path !== '.well-known/openid-configuration') return pageNotFound;
+  const document = {
     issuer: tokens.issuer,
-    jwks_uri: `${tokens.issuer}/openid/v1/jwks`,
+    // Whoever is outside can reach the server, but not what its issuer is called.
+    jwks_uri: `https://${discovery.serverAddress}/openid/v1/jwks`,
     response_types_supported: ['id_token'],
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: ['ES256'],
-  });
+  };
+  return value(document, kept);
 }
 
-function metrics(parts: Parts): Answer {
-  const body = Buffer.from(parts.metrics.format(parts));
+const pageNotFound: Answer = {
+  type: 'plain',
+  response: {
+    status: 404,
+    headers: {
+      'content-type': 'text/plain; charset=utf-8',
+      'x-content-type-options': 'nosniff',
+    },
+    body: Buffer.from('404 page not found\n'),
+  },
+};
+
+/** For people, who read it as it comes. */
+function asIndented(document: object): Answer {
+  const body = Buffer.from(JSON.stringify(document, undefined, 2));
+  const headers = { 'content-type': 'application/json' };
+  return { type: 'plain', response: { status: 200, headers, body } };
+}
+
+function figures(text: string): Answer {
+  const body = Buffer.from(text);
   const headers = { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' };
   return { type: 'plain', response: { status: 200, headers, body } };
 }
@@ -103,22 +165,26 @@ function aggregated(document: object): Answer {
   return { type: 'plain', response: { status: 200, headers, body } };
 }
 
-function rootPaths({ discovery }: Parts): readonly string[] {
+function rootPaths({ discovery, health }: Parts): readonly string[] {
   const groups = discovery
     .groupVersions()
-    .map(({ group, version }) => (group === '' ? `/api/${version}` : `/apis/${group}/${version}`));
+    .flatMap(({ group, version }) =>
+      group === '' ? [`/api/${version}`] : [`/apis/${group}`, `/apis/${group}/${version}`],
+    );
   const fixed = [
+    '/.well-known/openid-configuration',
     '/api',
     '/apis',
-    '/healthz',
-    '/livez',
+    '/apis/',
     '/metrics',
+    '/metrics/slis',
     '/openapi/v2',
     '/openapi/v3',
-    '/readyz',
+    '/openapi/v3/',
+    '/openid/v1/jwks',
     '/version',
   ];
-  return [...new Set([...fixed, ...groups])].sort();
+  return [...new Set([...fixed, ...groups, ...health.paths()])].sort();
 }
 
 function orUnknown(document: object | undefined): Answer {

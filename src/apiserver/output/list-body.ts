@@ -85,7 +85,7 @@ function* sliceList(options: ListBodyOptions): Generator<Uint8Array, Uint8Array>
   return Buffer.concat(pieces);
 }
 
-function entryWriter(options: ListBodyOptions): ItemWriter {
+export function entryWriter(options: ListBodyOptions): ItemWriter {
   const { served, form, includeObject, clock, keptRows } = options;
   switch (form) {
     case 'object':
@@ -99,7 +99,7 @@ function entryWriter(options: ListBodyOptions): ItemWriter {
   }
 }
 
-function listHead({ served, metadata, form }: ListBodyOptions): Uint8Array {
+export function listHead({ served, metadata, form }: ListBodyOptions): Uint8Array {
   const meta = JSON.stringify(metadata);
   switch (form) {
     case 'object': {

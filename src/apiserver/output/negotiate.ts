@@ -2,12 +2,14 @@
  * Which form of answer does the client want? Reads `Accept`.
  *
  * Understood: JSON, YAML and protobuf, and of these the forms Table (not in protobuf, as upstream)
- * and PartialObjectMetadata of meta.k8s.io (`application/json;as=Table;v=v1;g=meta.k8s.io`). The
- * first acceptable one by preference wins; none: 406. Kinds without a form in protobuf, as custom
- * resources are, skip it. The lifecycle calls it before routing.
+ * and PartialObjectMetadata of meta.k8s.io (`application/json;as=Table;v=v1;g=meta.k8s.io`). First
+ * some type must be one that the path can write at all, whatever is said of it; then the first
+ * acceptable one by preference wins. Both questions have a 406 of their own, as upstream, where a
+ * router and the kind ask them. Kinds without a form in protobuf, as custom resources are, skip it.
+ * The lifecycle calls it before routing.
  */
-import { notAcceptable } from '#api/errors.ts';
-import type { Output, RequestInfo, ResourceInfo } from '../request.ts';
+import { acceptedOnly, notAcceptable } from '#api/errors.ts';
+import type { Output, PathInfo, RequestInfo, ResourceInfo } from '../request.ts';
 import { protobufType } from './protobuf.ts';
 
 export interface MediaRange {
@@ -18,6 +20,11 @@ export interface MediaRange {
 
 const plainJson: Output = { encoding: 'json', form: 'object' };
 export const acceptedTypes = ['application/json', 'application/yaml', protobufType] as const;
+const listTypes = [
+  ...acceptedTypes,
+  'application/json;stream=watch',
+  `${protobufType};stream=watch`,
+];
 
 export function negotiate(
   accept: string | undefined,
@@ -26,16 +33,44 @@ export function negotiate(
 ): Output {
   if (accept === undefined || accept === '' || accept === '*/*') return plainJson;
   if (accept === 'application/json') return plainJson;
-  // Plain text (health, metrics, logs) and discovery look at the header themselves; what is
-  // behind a proxy does too.
-  if (info.type === 'path' || /^(log|proxy)$/.test(info.subresource)) return lenient(accept);
+  if (info.type === 'path') return negotiatePath(accept, info);
+  // Logs look at the header themselves; what is behind a proxy does too.
+  if (/^(log|proxy)$/.test(info.subresource)) return lenient(accept);
+  const isMany = info.verb === 'list' || info.verb === 'watch';
+  requireType(accept, isMany ? listTypes : acceptedTypes);
   for (const range of parseAccept(accept)) {
     const output = outputFor(range);
     if (output === undefined) continue;
     const isMade = output.encoding !== 'protobuf' || output.form === 'partial' || hasProtobuf(info);
     if (isMade) return output;
   }
-  throw notAcceptable(acceptedTypes);
+  throw acceptedOnly(acceptedTypes);
+}
+
+/** Discovery is told apart as kinds are; plain text (health, metrics) is what it is. */
+function negotiatePath(accept: string, { path }: PathInfo): Output {
+  if (/^\/version\/?$/.test(path)) {
+    requireType(accept, ['application/json']);
+    return plainJson;
+  }
+  if (!/^\/apis?(\/|$)/.test(path)) return lenient(accept);
+  requireType(accept, acceptedTypes);
+  for (const { type, parameters } of parseAccept(accept)) {
+    const encoding = encodingOf(type);
+    if (encoding === undefined) continue;
+    const { as } = parameters;
+    // Which of its versions is served, discovery says itself.
+    if (as !== undefined && as !== 'APIGroupDiscoveryList') continue;
+    return encoding === 'yaml' ? { encoding, form: 'object' } : plainJson;
+  }
+  throw acceptedOnly(acceptedTypes);
+}
+
+/** Types are compared as they are written; preferences and parameters do not count here. */
+function requireType(accept: string, known: readonly string[]): void {
+  const types = accept.split(',').map((range) => range.split(';')[0]?.trim() ?? '');
+  if (types.some((type) => type === '*/*' || known.includes(type))) return;
+  throw notAcceptable(known);
 }
 
 function lenient(accept: string): Output {
@@ -46,12 +81,12 @@ function lenient(accept: string): Output {
   return plainJson;
 }
 
-/** In which encoding the client reads errors: the one that it would have read the answer in. */
+/** In which encoding the client reads errors, which have no other form than their own. */
 export function errorEncoding(accept: string | undefined): Output['encoding'] {
   if (accept === undefined || accept === '' || accept === 'application/json') return 'json';
-  for (const { type } of parseAccept(accept)) {
+  for (const { type, parameters } of parseAccept(accept)) {
     const encoding = encodingOf(type);
-    if (encoding !== undefined) return encoding;
+    if (encoding !== undefined && parameters['as'] === undefined) return encoding;
   }
   return 'json';
 }
@@ -62,9 +97,12 @@ function outputFor({ type, parameters }: MediaRange): Output | undefined {
   const { as, g: group, v: version } = parameters;
   if (as === undefined) return encoding === 'json' ? plainJson : { encoding, form: 'object' };
   if (group !== 'meta.k8s.io' || (version !== 'v1' && version !== 'v1beta1')) return undefined;
-  if (as === 'Table') return encoding === 'protobuf' ? undefined : { encoding, form: 'table' };
+  const older: Pick<Output, 'metaVersion'> = version === 'v1' ? {} : { metaVersion: version };
+  if (as === 'Table') {
+    return encoding === 'protobuf' ? undefined : { encoding, form: 'table', ...older };
+  }
   if (as === 'PartialObjectMetadata' || as === 'PartialObjectMetadataList') {
-    return { encoding, form: 'partial' };
+    return { encoding, form: 'partial', partialList: as.endsWith('List'), ...older };
   }
   return undefined;
 }
@@ -77,8 +115,10 @@ function encodingOf(type: string): Output['encoding'] | undefined {
 
 /** Media ranges, the most wanted first; equal ones in the order given. */
 export function parseAccept(accept: string): readonly MediaRange[] {
-  const ranges = accept.split(',').map(parseRange);
-  return ranges.filter(({ quality }) => quality > 0).sort((a, b) => b.quality - a.quality);
+  return accept
+    .split(',')
+    .map(parseRange)
+    .sort((a, b) => b.quality - a.quality);
 }
 
 function parseRange(text: string): MediaRange {

@@ -283,5 +283,5 @@ test('what clients send beside protobuf still gets what it asks for', async () =
   assert.equal(await get(`application/json,${type}`), 'application/json');
   assert.equal(await get(`${type};q=0.5,application/json`), 'application/json');
   assert.equal(await get('*/*'), 'application/json');
-  assert.equal((await raw(server, '/version')).contentType, 'application/json');
+  assert.equal((await raw(server, '/api')).contentType, 'application/json');
 });

@@ -20,7 +20,7 @@ export function readRequestInfo(request: PlainRequest): RequestInfo {
   const [root] = segments;
   const head = root === 'api' ? 2 : root === 'apis' ? 3 : 0;
   const plain: RequestInfo = { type: 'path', verb: request.method.toLowerCase(), path, query };
-  if (head === 0 || segments.length <= head) return plain;
+  if (head === 0 || segments.length <= head || path.startsWith('//')) return plain;
   const group = root === 'api' ? '' : (segments[1] ?? '');
   const version = segments[head - 1] ?? '';
   let rest = segments.slice(head);

@@ -2,13 +2,14 @@
  * Last stage: answers become bytes. The only place that writes Status errors, and the only one that
  * knows how a stored object becomes JSON, YAML, a Table or metadata alone.
  */
-import type { ApiError } from '#api/errors.ts';
+import type { Served } from '#api/catalog.ts';
+import { type ApiError, notThatPart } from '#api/errors.ts';
 import { formatGroupVersion, type KubeObject } from '#api/object.ts';
 import { errorEncoding } from '../output/negotiate.ts';
 import { envelope, protobufType } from '../output/protobuf.ts';
 import { includeObjectOf, partialObject, table, tableRow } from '../output/table.ts';
 import type { Parts } from '../parts.ts';
-import { decodeEntry, encodeView, textOf, viewObject } from '../registry.ts';
+import { decodeEntry, encodeView, internalName, textOf, viewObject } from '../registry.ts';
 import type { Answer, Output, RequestInfo, ServerResponse } from '../request.ts';
 
 type Headers = Record<string, string>;
@@ -34,6 +35,7 @@ export function respond(
   }
   if (answer.warnings !== undefined) addWarnings(headers, answer.warnings);
   if (answer.type === 'value') Object.assign(headers, answer.headers);
+  else checkPartial(answer.served, output);
   if (output.encoding === 'protobuf') {
     const message = protobufOf(parts, answer, output);
     if (message !== undefined) return finishProtobuf(answer.status, headers, message);
@@ -54,6 +56,12 @@ export function respondError(
   const message = encoding === 'protobuf' ? protobufOutput.object({ ...status }) : undefined;
   if (message !== undefined) return finishProtobuf(status.code, headers, message);
   return finish(status.code, headers, json(status), encoding);
+}
+
+/** Metadata of a list was asked for, and here is one object. */
+function checkPartial(served: Served, { partialList }: Output): void {
+  if (partialList !== true) return;
+  throw notThatPart('PartialObjectMetadataList', false, internalName(served));
 }
 
 /** The same in protobuf; undefined for a value that has no such form, which goes out as JSON. */
@@ -114,13 +122,13 @@ async function finishYaml(
   headers: Headers,
   body: Uint8Array,
 ): Promise<ServerResponse> {
-  const { formatYaml } = await import('#kit/yaml.ts');
+  const { formatSortedYaml } = await import('#kit/yaml.ts');
   headers['content-type'] = 'application/yaml';
-  return { status, headers, body: Buffer.from(formatYaml(JSON.parse(textOf(body)))) };
+  return { status, headers, body: Buffer.from(formatSortedYaml(JSON.parse(textOf(body)))) };
 }
 
 /** `Warning: 299 - "text"`, one after another in one header line. */
-function addWarnings(headers: Headers, warnings: readonly string[]): void {
+export function addWarnings(headers: Headers, warnings: readonly string[]): void {
   if (warnings.length === 0) return;
   const before = headers['warning'];
   const added = warnings.map((text) => `299 - ${quote(text)}`);

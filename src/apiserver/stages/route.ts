@@ -33,6 +33,7 @@ export interface Routed {
   readonly identity: Identity;
   readonly output: Output;
   readonly arrival: Arrival;
+  readonly warn: Call['warn'];
 }
 
 type Perform = (parts: Parts, call: Call) => Promise<Answer>;
@@ -72,7 +73,7 @@ const actions: Readonly<Record<string, Perform>> = {
 };
 
 export function route(parts: Parts, routed: Routed): Promise<Answer> {
-  const { info, identity, output, arrival } = routed;
+  const { info, identity, output, arrival, warn } = routed;
   const { request } = arrival;
   if (info.type === 'path') return answerPath(parts, info, arrival);
   const served = parts.catalog.findServed(info, info.plural);
@@ -82,7 +83,7 @@ export function route(parts: Parts, routed: Routed): Promise<Answer> {
     return answerReview(parts, review, { info, identity, output, arrival });
   }
   checkShape(served.resource, info);
-  const call: Call = { info, served, identity, output, request, arrival };
+  const call: Call = { info, served, identity, output, request, arrival, warn };
   if (info.subresource === '') {
     const allowed = served.resource.verbs?.includes(info.verb) ?? true;
     if (!allowed) throw methodNotAllowed();

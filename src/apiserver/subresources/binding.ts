@@ -31,7 +31,7 @@ export async function bind(parts: Parts, call: Call): Promise<Answer> {
 
 /** `POST …/bindings`: the object says itself which pod is meant. */
 export async function bindPod(parts: Parts, call: Call): Promise<Answer> {
-  const { object } = await readObject(parts, call);
+  const object = await readObject(parts, call);
   const served = parts.catalog.findPlural({ group: '', version: 'v1' }, 'pods');
   const { name = '' } = object.metadata;
   if (name === '') throw badRequest('name is required');

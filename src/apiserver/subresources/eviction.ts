@@ -65,7 +65,21 @@ async function readOptions(parts: Parts, { request, info }: Call): Promise<Delet
   if ((metadata?.name ?? info.name) !== info.name) {
     throw badRequest(`name in URL does not match name in Eviction object: ${info.name}`);
   }
-  return deleteOptionsFrom(deleteOptions ?? {}, info.query);
+  return deleteOptionsFrom(withDryRun(deleteOptions ?? {}, info.query.getAll('dryRun')));
+}
+
+/** The options of the object, and the query where they do not say whether it is only a try. */
+function withDryRun(
+  options: { readonly dryRun?: readonly string[] | null },
+  asked: readonly string[],
+): object {
+  const { dryRun } = options;
+  if (dryRun === null || dryRun === undefined || dryRun.length === 0) {
+    return { ...options, dryRun: asked };
+  }
+  if (asked.length === 0 || asked.join() === dryRun.join()) return options;
+  const both = `[${asked.join(' ')}] and [${dryRun.join(' ')}]`;
+  throw badRequest(`Non-matching dry-run options in request and content: ${both}`);
 }
 
 function readPod(parts: Parts, served: Served, { namespace, name }: Call['info']): Pod {

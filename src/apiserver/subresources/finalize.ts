@@ -16,7 +16,7 @@ import { changeObject } from '../verbs/update.ts';
 export async function finalize(parts: Parts, call: Call): Promise<Answer> {
   const { served, info, identity } = call;
   checkOptions('UpdateOptions', info.query);
-  const { object, warnings } = await readObject(parts, call);
+  const object = await readObject(parts, call);
   const given = object.metadata.name ?? info.name;
   if (given !== info.name) {
     throw badRequest(
@@ -45,5 +45,5 @@ export async function finalize(parts: Parts, call: Call): Promise<Answer> {
       } as KubeObject);
     },
   });
-  return { ...result, warnings };
+  return result;
 }

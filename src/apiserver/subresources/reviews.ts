@@ -8,7 +8,7 @@
  * the same, and answered as they were understood, with the fields that the sender owns.
  */
 import { decodeObject } from '#api/decode.ts';
-import { type ApiError, badRequest, invalid, notAcceptable, unknownResource } from '#api/errors.ts';
+import { type ApiError, acceptedOnly, badRequest, invalid, unknownResource } from '#api/errors.ts';
 import { type FieldError, invalid as invalidField } from '#api/field-error.ts';
 import type { KubeObject, ManagedFieldsEntry } from '#api/object.ts';
 import { assert } from '#kit/assert.ts';
@@ -80,7 +80,7 @@ export async function answerReview(
   call: ReviewCall,
 ): Promise<Answer> {
   // An answer has no metadata of its own that a table or a cache could show.
-  if (call.output.form !== 'object') throw notAcceptable(acceptedTypes);
+  if (call.output.form !== 'object') throw acceptedOnly(acceptedTypes);
   if (namespaced.has(review) !== (call.info.namespace !== '')) throw unknownResource();
   const body = await readReview(parts, call);
   return { type: 'value', status: 201, value: await review(parts, call, body) };

@@ -104,11 +104,11 @@ function servedScale({ served }: Call): Served {
 async function replacement(parts: Parts, call: Call): Promise<WantedScale> {
   const { info } = call;
   const served = servedScale(call);
-  const { object, warnings } = await readObject(parts, { ...call, served });
+  const object = await readObject(parts, { ...call, served });
   checkNamespace(served, object, info.namespace);
   // The schema of Scale has checked it.
   const wanted = withName(object, info.name) as ScaleBody;
-  return { read: () => wanted, warnings };
+  return { read: () => wanted, warnings: [] };
 }
 
 function replicasOf(call: Call, { spec }: ScaleBody): number {

@@ -46,7 +46,7 @@ import { decodeFor } from './body.ts';
 import { checkNamespace, createObject } from './create.ts';
 import { lastAppliedAnnotation, withLastApplied } from './last-applied.ts';
 import { changesBetween, withManagedFields } from './managed-fields.ts';
-import { checkOptions, isDryRun } from './options.ts';
+import { checkOptions, fieldValidationOf, isDryRun } from './options.ts';
 import { changeObject } from './update.ts';
 import { groupResource, withStatusOf } from './write.ts';
 
@@ -76,10 +76,10 @@ export async function apply(parts: Parts, call: Call): Promise<Answer> {
 }
 
 async function readConfiguration(parts: Parts, call: Call): Promise<Configuration> {
-  const { served, info, request } = call;
+  const { served, info } = call;
   checkOptions('PatchOptions', info.query, { isApply: true });
   const manager = info.query.get('fieldManager') ?? '';
-  const json = await readApplied(request);
+  const json = await readApplied(call);
   const apiVersion = formatGroupVersion(served.view);
   checkConfiguration(parts, call, json, apiVersion);
   const said = ownPart(call, json);
@@ -92,15 +92,22 @@ async function readConfiguration(parts: Parts, call: Call): Promise<Configuratio
   };
 }
 
-async function readApplied(request: Call['request']): Promise<Members> {
-  const { parseYaml, YamlError } = await import('#kit/yaml.ts');
+async function readApplied({ request, info, warn }: Call): Promise<Members> {
+  const { parseFirstYaml, YamlError } = await import('#kit/yaml.ts');
+  const validation = fieldValidationOf(info.query);
+  const converting = 'error converting YAML to JSON: yaml:';
   let json: unknown;
   try {
-    json = parseYaml(textOf(request.body ?? new Uint8Array()));
+    const { value, repeated } = parseFirstYaml(textOf(request.body ?? new Uint8Array()));
+    json = value;
+    if (validation === 'Strict' && repeated.length > 0) {
+      const lines = repeated.map((problem) => `\n  ${problem}`).join('');
+      throw badRequest(`error strict decoding YAML: ${converting} unmarshal errors:${lines}`);
+    }
+    if (validation === 'Warn') warn(repeated);
   } catch (error) {
     if (!(error instanceof YamlError)) throw error;
-    const why = `error converting YAML to JSON: yaml: ${error.goMessage}`;
-    throw badRequest(`error decoding YAML: ${why}`);
+    throw badRequest(`error decoding YAML: ${converting} ${error.goMessage}`);
   }
   json ??= {};
   if (!isMembers(json)) {
@@ -116,9 +123,9 @@ async function readApplied(request: Call['request']): Promise<Members> {
  * that is scaled.
  */
 export async function applyScale(parts: Parts, call: Call): Promise<Answer> {
-  const { served, info, request } = call;
+  const { served, info } = call;
   checkOptions('PatchOptions', info.query, { isApply: true });
-  const said = await readApplied(request);
+  const said = await readApplied(call);
   const given = { apiVersion: String(said['apiVersion'] ?? ''), kind: String(said['kind'] ?? '') };
   if (given.apiVersion !== 'autoscaling/v1' || given.kind !== 'Scale') {
     throw badRequest(
@@ -152,14 +159,8 @@ function checkConfiguration(parts: Parts, call: Call, json: Members, apiVersion:
   }
   const metadata = isMembers(json['metadata']) ? json['metadata'] : {};
   const entries = metadata['managedFields'];
-  if (Array.isArray(entries) && entries.length > 0) {
+  if (Array.isArray(entries)) {
     throw badRequest('metadata.managedFields must be nil');
-  }
-  const name = metadata['name'] ?? info.name;
-  if (name !== info.name) {
-    throw badRequest(
-      `the name of the object (${String(name)}) does not match the name on the URL (${info.name})`,
-    );
   }
   const { namespace = '' } = metadata;
   const place = `${String(namespace)}/${String(metadata['name'] ?? '')}`;
@@ -173,6 +174,12 @@ function checkConfiguration(parts: Parts, call: Call, json: Members, apiVersion:
   if (field !== undefined) throw unexplained(`${what}: .${field}: field not declared in schema`);
   const twice = duplicateSteps(json, served.view.schema, parts.catalog);
   if (twice !== undefined) throw unexplained(`${what}: ${twice}`);
+  const name = metadata['name'] ?? info.name;
+  if (name !== info.name) {
+    throw badRequest(
+      `the name of the object (${String(name)}) does not match the name on the URL (${info.name})`,
+    );
+  }
 }
 
 /** `/v1`, as upstream writes the core group here. */
@@ -211,6 +218,11 @@ async function createByApply(
     throw conflict(of, info.name, why);
   }
   checkNamespace(served, decoded, info.namespace);
+  if ((decoded.metadata.name ?? '') === '') {
+    throw badRequest(
+      `the name of the object (${info.name} based on URL) was undeterminable: name must be provided`,
+    );
+  }
   const owner: Ownership = { ...writer, time: formatTime(parts.clock.now()), fields };
   const named = { ...decoded, metadata: { ...decoded.metadata, name: info.name } };
   const object = withManagedFields(named, [owner]);

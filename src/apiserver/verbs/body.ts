@@ -5,13 +5,18 @@
  * what happens to unknown and duplicate fields: `Strict` refuses, `Warn` (the default) answers with
  * warnings, `Ignore` says nothing. Called by create, update and the sub-resources.
  */
-import type { Served } from '#api/catalog.ts';
+import type { Catalog, Served } from '#api/catalog.ts';
 import { decodeObject, parseJson } from '#api/decode.ts';
 import { type ApiError, badRequest, unsupportedMediaType } from '#api/errors.ts';
-import { formatGroupVersion, type KubeObject, parseGroupVersion } from '#api/object.ts';
+import {
+  formatGroupVersion,
+  type GroupVersion,
+  type KubeObject,
+  parseGroupVersion,
+} from '#api/object.ts';
 import type { PlainRequest } from '#kit/transport.ts';
 import type { Parts } from '../parts.ts';
-import { textOf } from '../registry.ts';
+import { internalName, textOf } from '../registry.ts';
 import type { Call } from '../request.ts';
 import { type FieldValidation, fieldValidationOf } from './options.ts';
 
@@ -26,10 +31,11 @@ const bodyTypes = [
   'application/vnd.kubernetes.protobuf',
 ] as const;
 
+/** Warnings of it are told at once: the client is to have them even if the object is refused. */
 export async function readObject(
   parts: Pick<Parts, 'catalog' | 'protobuf'>,
   call: Call,
-): Promise<ReadObject> {
+): Promise<KubeObject> {
   const { served, request } = call;
   const validation = fieldValidationOf(call.info.query);
   const { kind } = served.resource;
@@ -46,7 +52,8 @@ export async function readObject(
   const refuse = (why: string): ApiError =>
     badRequest(`${known.kind} in version "${version}" cannot be handled as a ${kind}: ${why}`);
   const read = decodeFor(parts, served, json ?? {}, { validation, problems, refuse });
-  if (known.apiVersion === expected) return read;
+  call.warn(read.warnings);
+  if (known.apiVersion === expected) return read.object;
   throw badRequest(
     `the API version in the data (${known.apiVersion}) does not match the expected API version (${expected})`,
   );
@@ -69,7 +76,7 @@ export function decodeFor(
   // Unknown names before repeated ones, as clients expect it of one text with both.
   const problems = [...decoded.problems, ...options.problems];
   if (options.validation === 'Strict' && problems.length > 0) {
-    throw refuse(`strict decoding error: ${problems.join(', ')}`);
+    throw refuse(`strict decoding error: ${strictly(decoded.problems, options.problems)}`);
   }
   const { kind: _kind, apiVersion: _version, metadata, ...rest } = decoded.object;
   // Parse boundary: the schema has been checked, so metadata has its shape.
@@ -80,6 +87,15 @@ export function decodeFor(
     ...rest,
   } as KubeObject;
   return { object, warnings: options.validation === 'Warn' ? problems : [] };
+}
+
+/** Repeated keys of YAML come first and together, as its library tells of them. */
+function strictly(unknown: readonly string[], repeated: readonly string[]): string {
+  const inYaml = repeated.filter((problem) => problem.startsWith('line '));
+  const said = inYaml.map((problem) => `\n  ${problem}`).join('');
+  const first = inYaml.length === 0 ? [] : [`yaml: unmarshal errors:${said}`];
+  const rest = repeated.filter((problem) => !inYaml.includes(problem));
+  return [...first, ...unknown, ...rest].join(', ');
 }
 
 /** A body that is no object of a kind in the catalog: DeleteOptions, Binding, reviews. */
@@ -99,12 +115,13 @@ export async function readJson(
   }
   if (type === 'application/vnd.kubernetes.protobuf') {
     if (body.length === 0) throw badRequest('the body of the request was empty');
-    return { json: protobuf.decode(body), problems: [] };
+    return { json: protobuf.decode(body, refuse), problems: [] };
   }
   if (type !== 'application/yaml') throw unsupportedMediaType(bodyTypes);
-  const { parseYaml, YamlError } = await import('#kit/yaml.ts');
+  const { parseFirstYaml, YamlError } = await import('#kit/yaml.ts');
   try {
-    return { json: parseYaml(textOf(body)), problems: [] };
+    const { value, repeated } = parseFirstYaml(textOf(body));
+    return { json: value, problems: duplicates ? repeated : [] };
   } catch (error) {
     if (error instanceof YamlError) throw refuse(`yaml: ${error.goMessage}`);
     throw error;
@@ -163,13 +180,20 @@ function checkKnown(
   const { group, version } = parseGroupVersion(apiVersion);
   // Scale is no resource of its own, so the catalog would not know it.
   if (kind === resource.kind && apiVersion === formatGroupVersion(view)) return;
-  const found = catalog.findKind({ group, version }, kind);
-  if (found?.resource === resource) return;
+  const found = findKnown(catalog, { group, version }, kind);
+  if (found?.resource === resource && found.resource.kind === kind) return;
   const subject = `${kind} in version "${version}" cannot be handled as a ${resource.kind}`;
   if (found === undefined) throw badRequest(`${subject}: ${notRegistered({ kind, apiVersion })}`);
-  const [own = ''] = view.group === '' ? ['core'] : view.group.split('.');
-  const [from, to] = [`${version}.${kind}`, `${own}.${resource.kind}`];
+  const [from, to] = [`${version}.${kind}`, internalName({ resource, view })];
   throw badRequest(`${subject}: converting (${from}) to (${to}): unknown conversion`);
+}
+
+/** Lists are kinds of their own: there is one of each. */
+function findKnown(catalog: Catalog, of: GroupVersion, kind: string): Served | undefined {
+  return (
+    catalog.findKind(of, kind) ??
+    (kind.endsWith('List') ? catalog.findKind(of, kind.slice(0, -4)) : undefined)
+  );
 }
 
 /** Where upstream registers its kinds; its errors name the place. */

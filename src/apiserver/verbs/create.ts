@@ -38,7 +38,7 @@ const generatedNamesMax = 8;
 export async function create(parts: Parts, call: Call): Promise<Answer> {
   const { served, info, identity } = call;
   checkOptions('CreateOptions', info.query);
-  const { object, warnings } = await readObject(parts, call);
+  const object = await readObject(parts, call);
   const { namespace } = info;
   checkNamespace(served, object, namespace);
   await awaitDefaultAccount(parts, { served, object, namespace, arrival: call.arrival });
@@ -50,7 +50,7 @@ export async function create(parts: Parts, call: Call): Promise<Answer> {
     dryRun: isDryRun(info.query.getAll('dryRun')),
     manager: managerOf(call),
   });
-  return { ...result, status: 201, warnings: [...warnings, ...(result.warnings ?? [])] };
+  return { ...result, status: 201 };
 }
 
 export interface CreateOptions {

@@ -7,6 +7,7 @@ import { type FieldError, invalid, notSupported } from '#api/field-error.ts';
 import type { Parts } from '../parts.ts';
 import type { Call } from '../request.ts';
 import { notRegistered, readJson, recognize } from './body.ts';
+import { readInteger } from './list-page.ts';
 import { checkDryRun, isDryRun, throwInvalidOptions } from './options.ts';
 
 export type Propagation = 'Background' | 'Foreground' | 'Orphan';
@@ -35,19 +36,30 @@ export async function readDeleteOptions(
   parts: Pick<Parts, 'catalog' | 'protobuf'>,
   call: Call,
 ): Promise<DeleteOptions> {
-  return deleteOptionsFrom(await readBody(parts, call), call.info.query);
+  return deleteOptionsFrom((await readBody(parts, call)) ?? optionsOf(call.info.query));
 }
 
-export function deleteOptionsFrom(body: Body, query: URLSearchParams): DeleteOptions {
-  const grace = body.gracePeriodSeconds ?? query.get('gracePeriodSeconds') ?? undefined;
-  const orphan = body.orphanDependents ?? query.get('orphanDependents') ?? undefined;
-  const policy = body.propagationPolicy ?? query.get('propagationPolicy') ?? undefined;
-  const dryRun = [...(body.dryRun ?? []), ...query.getAll('dryRun')].filter((one) => one !== '');
+/** The query counts only where there is no body, as upstream. */
+function optionsOf(query: URLSearchParams): Body {
+  const grace = query.get('gracePeriodSeconds');
+  return {
+    gracePeriodSeconds: grace === null || grace === '' ? undefined : readInteger(grace),
+    propagationPolicy: query.get('propagationPolicy') ?? undefined,
+    orphanDependents: query.get('orphanDependents') ?? undefined,
+    dryRun: query.getAll('dryRun'),
+  };
+}
+
+export function deleteOptionsFrom(given: Body): DeleteOptions {
+  const grace = given.gracePeriodSeconds ?? undefined;
+  const orphan = given.orphanDependents ?? undefined;
+  const policy = given.propagationPolicy ?? undefined;
+  const dryRun = (given.dryRun ?? []).filter((one) => one !== '');
   throwInvalidOptions('DeleteOptions', [...checkPolicy(policy, orphan), ...checkDryRun(dryRun)]);
   return {
     gracePeriodSeconds: grace === undefined ? undefined : wholeNumber(grace),
     propagation: propagationOf(policy, orphan),
-    preconditions: body.preconditions ?? undefined,
+    preconditions: given.preconditions ?? undefined,
     accepted: orphan === false || orphan === 'false',
     dryRun: isDryRun(dryRun),
   };
@@ -56,8 +68,8 @@ export function deleteOptionsFrom(body: Body, query: URLSearchParams): DeleteOpt
 async function readBody(
   parts: Pick<Parts, 'catalog' | 'protobuf'>,
   { request }: Call,
-): Promise<Body> {
-  if (request.body === undefined || request.body.length === 0) return {};
+): Promise<Body | undefined> {
+  if (request.body === undefined || request.body.length === 0) return undefined;
   const { json } = await readJson(parts, request, { duplicates: false });
   const expected = { kind: 'DeleteOptions', apiVersion: 'meta.k8s.io/v1' };
   const { kind, apiVersion } = recognize(json, expected, (why) =>

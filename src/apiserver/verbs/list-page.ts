@@ -7,13 +7,13 @@
  * that goes on at the same key in the newest state (revision -1).
  */
 import type { Served } from '#api/catalog.ts';
-import { ApiError, badRequest, expired, invalid, timeout } from '#api/errors.ts';
-import { forbidden } from '#api/field-error.ts';
+import { ApiError, badRequest, expired, timeout } from '#api/errors.ts';
 import { jsonProblem } from '#api/json-syntax.ts';
 import type { Entry, ListResult, Store } from '#store';
 import type { ListMeta } from '../output/list-body.ts';
 import { decodeEntry, keyOf, prefixOf } from '../registry.ts';
 import type { Selection } from '../watch/watcher.ts';
+import { checkListOptions } from './list-options.ts';
 
 export interface Page {
   readonly entries: readonly Entry[];
@@ -132,15 +132,20 @@ function readRequest(store: Store, query: URLSearchParams, prefix: string): Page
   const token = query.get('continue') ?? '';
   const resourceVersion = query.get('resourceVersion') ?? '';
   const match = query.get('resourceVersionMatch') ?? '';
-  checkVersionMatch({ resourceVersion, match, token });
+  checkListOptions(query, { isWatch: false });
   if (token !== '') {
+    if (resourceVersion !== '' && resourceVersion !== '0') {
+      throw badRequest('specifying resource version is not allowed when using continue');
+    }
     const { revision, after, remaining } = parseToken(token, prefix);
     // The newest state may well be the one that the token speaks of.
     const newest = revision === -1 || revision === store.revision;
     return { limit, after, remaining, revision: newest ? undefined : revision };
   }
   if (resourceVersion === '' || resourceVersion === '0') {
-    return { limit, after: undefined, remaining: undefined, revision: undefined };
+    // Whoever takes any state gets all of it, as from upstream's cache.
+    const bound = resourceVersion === '0' ? 0 : limit;
+    return { limit: bound, after: undefined, remaining: undefined, revision: undefined };
   }
   const revision = parseRevision(resourceVersion);
   if (revision > store.revision) throw tooLarge(revision, store.revision);
@@ -148,40 +153,6 @@ function readRequest(store: Store, query: URLSearchParams, prefix: string): Page
   const older = exact && revision !== store.revision;
   const wanted = older ? revision : undefined;
   return { limit, after: undefined, remaining: undefined, revision: wanted };
-}
-
-function checkVersionMatch(given: {
-  readonly resourceVersion: string;
-  readonly match: string;
-  readonly token: string;
-}): void {
-  const { resourceVersion, match, token } = given;
-  const of = { group: 'meta.k8s.io', kind: 'ListOptions' };
-  if (match === '') {
-    if (token !== '' && resourceVersion !== '' && resourceVersion !== '0') {
-      throw badRequest('specifying resource version is not allowed when using continue');
-    }
-    return;
-  }
-  const field = 'resourceVersionMatch';
-  const no = (detail: string) => invalid(of, '', [forbidden(field, detail)]);
-  if (token !== '') throw no('resourceVersionMatch is forbidden when continue is provided');
-  if (resourceVersion === '') {
-    throw no('resourceVersionMatch is forbidden unless resourceVersion is provided');
-  }
-  if (match !== 'Exact' && match !== 'NotOlderThan') {
-    throw invalid(of, '', [
-      {
-        type: 'FieldValueNotSupported',
-        field,
-        badValue: match,
-        detail: 'supported values: "Exact", "NotOlderThan", ""',
-      },
-    ]);
-  }
-  if (match === 'Exact' && resourceVersion === '0') {
-    throw no('resourceVersionMatch "Exact" is forbidden for resourceVersion "0"');
-  }
 }
 
 export function parseRevision(text: string): number {
@@ -197,7 +168,8 @@ export function readInteger(text: string | null): number {
   if (text === null || text === '') return 0;
   const number = /^[+-]?\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
   if (Number.isSafeInteger(number)) return number;
-  throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
+  const why = /^[+-]?\d+$/.test(text) ? 'value out of range' : 'invalid syntax';
+  throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: ${why}`);
 }
 
 function tooLarge(wanted: number, current: number): ApiError {

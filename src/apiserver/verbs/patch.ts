@@ -57,18 +57,22 @@ export async function patch(parts: Parts, call: Call): Promise<Answer> {
     return withName(decoded.object, info.name);
   };
   const insists = namesRevision(call);
-  const result = await changeObject(parts, {
-    served,
-    namespace: info.namespace,
-    name: info.name,
-    identity,
-    subresource: info.subresource,
-    dryRun: isDryRun(info.query.getAll('dryRun')),
-    insists,
-    manager: managerOf(call),
-    next,
-  });
-  return { ...result, warnings: [...warnings, ...(result.warnings ?? [])] };
+  try {
+    return await changeObject(parts, {
+      served,
+      namespace: info.namespace,
+      name: info.name,
+      identity,
+      subresource: info.subresource,
+      dryRun: isDryRun(info.query.getAll('dryRun')),
+      insists,
+      manager: managerOf(call),
+      next,
+    });
+  } finally {
+    // Also where the object is refused.
+    call.warn(warnings);
+  }
 }
 
 /** A patched object that is none: the whole of it is shown, or the patch where it is strategic. */
@@ -100,20 +104,24 @@ function namesRevision({ request }: Call): boolean {
   return request.body !== undefined && Buffer.from(request.body).includes('resourceVersion');
 }
 
-/** What a patch does to a value, whatever the value is. */
+/** What a patch does to a value. It is read when there is one: what is not there is told first. */
 export function readPatch({ catalog }: Pick<Parts, 'catalog'>, call: Call): ApplyPatch {
   const { request, served } = call;
   const type = mediaTypeOf(request);
   if (!patchTypes.some((known) => known === type)) throw unsupportedPatchType();
   const { body = new Uint8Array() } = request;
   const lead = type === strategicType ? '' : 'error decoding patch: ';
-  const { json } = parseJson(body, { refuse: (why) => badRequest(lead + why) });
+  const parse = (): unknown => parseJson(body, { refuse: (why) => badRequest(lead + why) }).json;
   switch (type) {
     case 'application/json-patch+json':
-      return (target) => applyJsonPatch(target, json);
+      return (target) => applyJsonPatch(target, parse() ?? []);
     case 'application/merge-patch+json':
-      return (target) => applyMergePatch(target, json);
+      return (target) => applyMergePatch(target, parse() ?? refuseNull());
     default:
-      return (target) => applyStrategicPatch(target, json, served.view.schema, catalog);
+      return (target) => applyStrategicPatch(target, parse() ?? {}, served.view.schema, catalog);
   }
+}
+
+function refuseNull(): never {
+  throw badRequest('Invalid JSON Patch');
 }

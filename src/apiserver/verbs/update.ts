@@ -63,7 +63,7 @@ export interface ChangeOptions {
 export async function update(parts: Parts, call: Call): Promise<Answer> {
   const { served, info, identity } = call;
   checkOptions('UpdateOptions', info.query);
-  const { object, warnings } = await readObject(parts, call);
+  const object = await readObject(parts, call);
   checkNamespace(served, object, info.namespace);
   const named = withName(object, info.name);
   const dryRun = isDryRun(info.query.getAll('dryRun'));
@@ -80,10 +80,10 @@ export async function update(parts: Parts, call: Call): Promise<Answer> {
         dryRun,
         manager: managerOf(call),
       });
-      return { ...made, status: 201, warnings: [...warnings, ...(made.warnings ?? [])] };
+      return { ...made, status: 201 };
     }
   }
-  const result = await changeObject(parts, {
+  return await changeObject(parts, {
     served,
     namespace,
     name,
@@ -95,7 +95,6 @@ export async function update(parts: Parts, call: Call): Promise<Answer> {
     manager: managerOf(call),
     next: () => named,
   });
-  return { ...result, warnings: [...warnings, ...(result.warnings ?? [])] };
 }
 
 export function withName(object: KubeObject, name: string): KubeObject {

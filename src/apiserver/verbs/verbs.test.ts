@@ -363,7 +363,7 @@ test('YAML in and out', async () => {
   const headers = { 'content-type': 'application/yaml', accept: 'application/yaml' };
   const made = await server.request('POST', configMaps, yaml, { headers });
   assert.equal(made.status, 201);
-  assert.match(made.text, /^kind: ConfigMap\napiVersion: v1\n/);
+  assert.match(made.text, /^apiVersion: v1\ndata:\n {2}k: v\nkind: ConfigMap\nmetadata:\n/);
   const list = await server.request('GET', configMaps, undefined, { headers });
   assert.match(list.text, /kind: ConfigMapList/);
   const broken = await server.request('POST', configMaps, 'a: [', { headers });

@@ -2,13 +2,12 @@
  * Watch: the changes of a selection as they happen, one JSON object a line (or one frame of
  * protobuf).
  *
- * From a resourceVersion: what happened since. Without one (or with 0): first everything that is
- * there as ADDED, then what happens. `sendInitialEvents` does the same and marks the end of the
- * initial state with a bookmark. History that is gone is answered with 410 so that the client lists
- * again.
+ * From a resourceVersion: what happened since. Without one (or with 0), and with
+ * `sendInitialEvents`: first everything that is there as ADDED, then a bookmark that marks the end
+ * of it for those who take bookmarks, then what happens. History that is gone is answered with 410
+ * so that the client lists again.
  */
-import { expired, invalid, notAcceptable, tooManyRequests } from '#api/errors.ts';
-import { forbidden } from '#api/field-error.ts';
+import { expired, notAcceptable, tooManyRequests } from '#api/errors.ts';
 import { protobufType } from '../output/protobuf.ts';
 import { includeObjectOf } from '../output/table.ts';
 import type { Parts } from '../parts.ts';
@@ -18,6 +17,7 @@ import { isTrue } from '../stages/read-request-info.ts';
 import { InitialEvents } from '../watch/initial-events.ts';
 import type { Selection } from '../watch/watcher.ts';
 import { checkRevision } from './get.ts';
+import { checkListOptions, saysInitialEvents } from './list-options.ts';
 import { parseRevision, readInteger } from './list-page.ts';
 import { readSelection } from './selection.ts';
 
@@ -42,14 +42,14 @@ export async function watch(parts: Parts, call: Call): Promise<Answer> {
   const initial = start.initial ? store.list({ prefix: initialPrefix(selection) }) : undefined;
   // Who watches must have been able to list.
   if (initial === undefined) store.atRest?.checkReadable(initialPrefix(selection));
-  const afterRevision = initial?.revision ?? start.revision;
+  const afterRevision = initial?.revision ?? start.revision ?? store.revision;
   const watcher = hub.watch(
     { selection, frames, afterRevision, bookmarks },
     { limitMs: limitOf(parts, timeoutSeconds) },
   );
-  if (watcher === undefined) throw expired(tooOld(start.revision, store.oldestRevision));
+  if (watcher === undefined) throw expired(tooOld(afterRevision, store.oldestRevision));
   const ending =
-    start.mark && bookmarks
+    start.initial && bookmarks
       ? frames.bookmark(afterRevision, { initialEventsEnd: true })
       : undefined;
   const body =
@@ -69,39 +69,22 @@ function initialPrefix({ resource, namespace, name }: Selection): string {
 interface Start {
   /** Whether the present state comes first. */
   readonly initial: boolean;
-  /** Whether the end of it is marked. */
-  readonly mark: boolean;
-  readonly revision: number;
+  /** Undefined: the newest. */
+  readonly revision: number | undefined;
 }
 
+/** Who names no revision gets the present state, and its end marked, unless it does not want it. */
 function readStart(query: URLSearchParams): Start {
+  checkListOptions(query, { isWatch: true });
   const resourceVersion = query.get('resourceVersion') ?? '';
-  const match = query.get('resourceVersionMatch') ?? '';
-  const given = query.get('sendInitialEvents');
-  const of = { group: 'meta.k8s.io', kind: 'ListOptions' };
-  const no = (field: string, detail: string) => invalid(of, '', [forbidden(field, detail)]);
-  if (given === null && match !== '') {
-    throw no(
-      'resourceVersionMatch',
-      'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided',
-    );
-  }
-  if (given !== null && match !== 'NotOlderThan') {
-    throw no(
-      'resourceVersionMatch',
-      'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan',
-    );
-  }
-  const unset = resourceVersion === '' || resourceVersion === '0';
   checkRevision(resourceVersion);
-  const revision = unset ? 0 : parseRevision(resourceVersion);
-  if (given === null) return { initial: unset, mark: false, revision };
-  const wanted = isTrue(given);
-  return { initial: wanted || unset, mark: wanted, revision };
+  const unset = resourceVersion === '' || resourceVersion === '0';
+  const wanted = saysInitialEvents(query) ? isTrue(query.get('sendInitialEvents')) : unset;
+  return { initial: wanted, revision: unset ? undefined : parseRevision(resourceVersion) };
 }
 
 function limitOf({ random, options }: Parts, givenSeconds: number): number {
-  if (givenSeconds > 0) return givenSeconds * 1000;
+  if (givenSeconds !== 0) return Math.max(1, givenSeconds * 1000);
   const secondsMin = (options.minRequestTimeoutMs ?? watchSecondsMin * 1000) / 1000;
   return Math.ceil(secondsMin * (1 + random.fraction())) * 1000;
 }
