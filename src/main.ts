@@ -63,8 +63,9 @@ async function runCommandLine(args: readonly string[]): Promise<void> {
     uninstall: async (flags) => {
       const { machineDeps, uninstall } = await import('./cluster/install-command.ts');
       const { down } = await import('./cluster/operate.ts');
-      const config = { ...(await settings(flags)), leavePods: false };
-      await uninstall(machineDeps(), { name: flags.name, stopPods: () => down(config) });
+      const stopPods = async (own: { readonly dataDir?: string }): Promise<void> =>
+        down({ ...(await settings({ ...own, ...flags })), leavePods: false });
+      await uninstall(machineDeps(), { name: flags.name, stopPods });
     },
     hollow: (flags) => hollow(flags),
     scheduler: (flags) => scheduler(flags),
