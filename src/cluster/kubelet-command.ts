@@ -15,6 +15,7 @@ import {
   type Client,
   type HttpConnections,
   type HttpTransportOptions,
+  limitRequests,
   openClient,
   openHttpTransport,
   openInformers,
@@ -34,6 +35,7 @@ import { keepRenewed } from './certificate-renewal.ts';
 import { CertificateStore } from './certificate-store.ts';
 import { ConfigError } from './config.ts';
 import { registryOptions } from './image-source-files.ts';
+import { ensureKernelDefaults } from './kernel-defaults.ts';
 import { readAccess } from './kubeconfig-access.ts';
 import type { KubeletConfig } from './kubelet-settings.ts';
 import { noServer } from './no-server.ts';
@@ -80,8 +82,12 @@ export async function runKubeletAlone(
   const { connectionsMax } = limits;
   using transport =
     access === undefined ? noServer() : openHttpTransport({ ...access, connectionsMax });
-  const client = openClient({ transport, clock, userAgent: 'kubelet' });
-  using runtime = await openRuntime({ clock, log }, { socketPath: config.runtimeSocket });
+  const { rates, runtimeRequestTimeoutMs: requestTimeoutMs } = config.server;
+  const limited = limitRequests({ transport, clock }, rates);
+  const client = openClient({ transport: limited, clock, userAgent: 'kubelet' });
+  const { runtimeSocket: socketPath, imageSocket: imageSocketPath } = config;
+  const sockets = { socketPath, imageSocketPath, requestTimeoutMs };
+  using runtime = await openRuntime({ clock, log }, sockets);
   const scope = new Scope(signal);
   const renewal = { deps: { ...deps, client }, config, nodeIP, scope };
   if (access !== undefined) renewClient(renewal, access, transport);
@@ -105,10 +111,20 @@ export async function runKubeletAlone(
 }
 
 /** What upstream asks of the machine, and does to its own process. */
-function prepareMachine(
-  { log }: Deps,
-  { failSwapOn = true, oomScoreAdj = defaults.oomScoreAdj }: KubeletConfig['fields'],
-): void {
+function prepareMachine({ log }: Deps, fields: KubeletConfig['fields']): void {
+  const { failSwapOn = true, oomScoreAdj = defaults.oomScoreAdj } = fields;
+  // Unlike upstream only where it was said: machines with the first version are fine here.
+  if (fields.failCgroupV1 === true && !existsSync('/sys/fs/cgroup/cgroup.controllers')) {
+    throw new ConfigError(
+      'kubelet is configured to not run on a host using cgroup v1. ' +
+        'cgroup v1 support is unsupported and will be removed in a future release',
+    );
+  }
+  const files = {
+    read: (path: string) => (existsSync(path) ? readFileSync(path, 'utf8') : undefined),
+    write: (path: string, text: string) => writeFileSync(path, text),
+  };
+  ensureKernelDefaults({ files, log }, { protects: fields.protectKernelDefaults === true });
   const [, ...swaps] = existsSync('/proc/swaps')
     ? readFileSync('/proc/swaps', 'utf8').trim().split('\n')
     : [];
@@ -273,7 +289,8 @@ function servingOf(
   const clientCAFile = authentication?.x509?.clientCAFile;
   const clientCA = clientCAFile === undefined ? '' : readFileSync(clientCAFile, 'utf8');
   const own = servingPair(deps, config, nodeIP);
-  if (serverTLSBootstrap !== true || isStandalone) return { ...own, clientCA };
+  const { serves } = config.server;
+  if (serverTLSBootstrap !== true || isStandalone) return { ...own, clientCA, serves };
   const { nodeName, certDir } = config;
   const store = new CertificateStore(certDir, 'kubelet-server');
   const kept = store.read();
@@ -283,6 +300,7 @@ function servingOf(
     // Until somebody has signed, the one that it signs itself.
     ...(isGood ? kept : own),
     clientCA,
+    serves,
     onServe: (server) => {
       const use = (pair: KeyPair): void => {
         store.write(pair, deps.clock.now());

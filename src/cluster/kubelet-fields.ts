@@ -41,7 +41,7 @@ const names = {
     'cpuManagerPolicyOptions topologyManagerPolicyOptions qosReserved evictionHard evictionSoft ' +
     'evictionSoftGracePeriod evictionMinimumReclaim systemReserved kubeReserved',
   opaque:
-    'tlsCurvePreferences featureGates memorySwap logging crashLoopBackOff ' +
+    'featureGates memorySwap logging crashLoopBackOff ' +
     'memoryThrottlingFactor tracing userNamespaces',
 } as const;
 
@@ -66,6 +66,7 @@ export const kubeletConfiguration: Schema = object({
       list.split(' ').map((name) => [name, types[type as keyof typeof names]]),
     ),
   ),
+  tlsCurvePreferences: { type: 'array', items: types.int32 },
   staticPodURLHeader: { type: 'object', values: { type: 'array', items: text } },
   authentication: object({
     x509: object({ clientCAFile: text }),

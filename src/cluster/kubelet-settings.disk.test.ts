@@ -20,18 +20,21 @@ test('flags win over the file, and paths in it are relative to it', () => {
       'staticPodPath: manifests',
       'maxPods: 5',
       'podPidsLimit: 100',
-      'authentication: {x509: {clientCAFile: ca.crt}}',
+      'authentication: {x509: {clientCAFile: ca.crt}, anonymous: {enabled: true}}',
       'evictionHard: {memory.available: 200Mi}',
       'imageMinimumGCAge: 5m',
       'kubeAPIQPS: 7',
+      'hairpinMode: none',
     ].join('\n');
-    const { fields, settings, unused } = read(body, { maxPods: '6' });
+    const { fields, settings, server, unused } = read(body, { maxPods: '6' });
     assert.equal(fields.staticPodPath, join(folder, 'manifests'));
     assert.equal(fields.authentication?.x509?.clientCAFile, join(folder, 'ca.crt'));
     assert.deepEqual([fields.maxPods, fields.podPidsLimit], [6, 100]);
     assert.deepEqual(settings.evictionHard, { 'memory.available': '200Mi' });
     assert.equal(settings.imageMinimumGCAgeMs, 300_000);
-    assert.deepEqual(unused, ['kubeAPIQPS']);
+    assert.equal(server.serves.access?.anonymous, true);
+    assert.equal(server.rates.requests.perSecond, 7);
+    assert.deepEqual(unused, ['hairpinMode']);
     const merged = read(`${body}\nmergeDefaultEvictionSettings: true`);
     assert.equal(merged.settings.evictionHard['nodefs.available'], '10%');
     assert.equal(merged.settings.evictionHard['memory.available'], '200Mi');

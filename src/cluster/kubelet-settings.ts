@@ -19,7 +19,14 @@ import { kubeletConfiguration } from './kubelet-fields.ts';
 import { parsePairs } from './kubelet-flag-values.ts';
 import { type MachineFields, machineFields, machineSettings } from './machine-settings.ts';
 import {
+  type NodeServerFields,
+  type NodeServerSettings,
+  nodeServerFields,
+  nodeServerSettings,
+} from './node-server-settings.ts';
+import {
   durationMs,
+  invalid,
   type PlacementFields,
   placementFields,
   placementSettings,
@@ -57,7 +64,7 @@ export interface KubeletFlags {
 }
 
 /** The part of the file that is acted on. */
-interface Fields extends PlacementFields, PullFields, MachineFields {
+interface Fields extends PlacementFields, PullFields, MachineFields, NodeServerFields {
   readonly staticPodPath?: string;
   readonly staticPodURL?: string;
   readonly staticPodURLHeader?: Readonly<Record<string, readonly string[]>>;
@@ -71,7 +78,10 @@ interface Fields extends PlacementFields, PullFields, MachineFields {
   readonly enableServer?: boolean;
   readonly tlsCertFile?: string;
   readonly tlsPrivateKeyFile?: string;
-  readonly authentication?: { readonly x509?: { readonly clientCAFile?: string } };
+  readonly imageServiceEndpoint?: string;
+  readonly protectKernelDefaults?: boolean;
+  readonly failCgroupV1?: boolean;
+  readonly runOnce?: boolean;
   readonly healthzPort?: number;
   readonly healthzBindAddress?: string;
   readonly clusterDomain?: string;
@@ -110,8 +120,11 @@ export interface KubeletConfig {
   readonly podLogsDir: string;
   /** Path of the runtime's socket. */
   readonly runtimeSocket: string;
+  /** Of the service for images, where that is another. */
+  readonly imageSocket: string | undefined;
   readonly logLevel: Level;
   readonly settings: KubeletSettings;
+  readonly server: NodeServerSettings;
   /** Plugins that know logins, and where the node's own are. */
   readonly images: ImageSources;
   readonly fields: Fields;
@@ -127,14 +140,15 @@ const acted = new Set(
   (
     'staticPodPath staticPodURL staticPodURLHeader podLogsDir address port enableServer ' +
     'providerID failSwapOn cgroupsPerQOS cgroupDriver oomScoreAdj ' +
-    'tlsCertFile tlsPrivateKeyFile authentication ' +
+    'tlsCertFile tlsPrivateKeyFile protectKernelDefaults imageServiceEndpoint runOnce ' +
+    'failCgroupV1 ' +
     'healthzPort healthzBindAddress clusterDomain clusterDNS cgroupRoot maxPods podCIDR ' +
     'podPidsLimit registerNode registerWithTaints containerRuntimeEndpoint imageMinimumGCAge ' +
     'imageMaximumGCAge imageGCHighThresholdPercent imageGCLowThresholdPercent evictionHard ' +
     'evictionSoft evictionSoftGracePeriod evictionMinimumReclaim evictionMaxPodGracePeriod ' +
     'evictionPressureTransitionPeriod mergeDefaultEvictionSettings systemReserved kubeReserved ' +
     `allowedUnsafeSysctls rotateCertificates serverTLSBootstrap kind apiVersion ` +
-    `${placementFields} ${pullFields} ${machineFields}`
+    `${placementFields} ${pullFields} ${machineFields} ${nodeServerFields}`
   ).split(' '),
 );
 
@@ -152,6 +166,7 @@ export function readKubeletConfig(flags: KubeletFlags): KubeletConfig {
     flags.containerRuntimeEndpoint ??
     fields.containerRuntimeEndpoint ??
     'unix:///run/containerd/containerd.sock';
+  const { imageServiceEndpoint: imageEndpoint = '' } = fields;
   const given = (path: string | undefined): string | undefined =>
     path === undefined || path === '' ? undefined : resolve(path);
   return {
@@ -163,9 +178,11 @@ export function readKubeletConfig(flags: KubeletFlags): KubeletConfig {
     rootDir,
     certDir: resolve(flags.certDir ?? join(rootDir, 'pki')),
     podLogsDir: fields.podLogsDir ?? '/var/log/pods',
-    runtimeSocket: endpoint.replace(/^unix:\/\//, ''),
+    runtimeSocket: socketOf(endpoint),
+    imageSocket: imageEndpoint === '' ? undefined : socketOf(imageEndpoint),
     logLevel: Number(flags.v ?? 0) >= 4 ? 'debug' : 'info',
     settings: { ...settingsOf(fields), ...settingsOfFlags(flags) },
+    server: nodeServerSettings(fields),
     images: { ...imageSources(flags), registryPath: undefined },
     fields,
     isCloudExternal: cloudOf(flags) === 'external',
@@ -176,6 +193,10 @@ export function readKubeletConfig(flags: KubeletFlags): KubeletConfig {
     ],
     strictProblem: [file, ...more].flatMap((each) => each.strictProblem ?? [])[0],
   };
+}
+
+function socketOf(endpoint: string): string {
+  return endpoint.replace(/^unix:\/\//, '');
 }
 
 type Layer = Readonly<Record<string, unknown>>;
@@ -289,11 +310,17 @@ function withAbsolutePaths(fields: Readonly<Record<string, unknown>>, folder: st
       .map((name) => [name, absolute(fields[name])]),
   );
   const clientCAFile = absolute(x509?.clientCAFile);
-  const more = x509 === undefined ? {} : { authentication: { x509: { clientCAFile } } };
+  const more =
+    x509 === undefined ? {} : { authentication: { ...authentication, x509: { clientCAFile } } };
   return { ...fields, ...moved, ...more };
 }
 
 function settingsOf(fields: Fields): KubeletSettings {
+  if (fields.runOnce === true) {
+    throw invalid(
+      'runOnce (--runOnce) true, Runonce mode has been deprecated and should not be set',
+    );
+  }
   const base = defaultSettings;
   const hard = fields.evictionHard;
   const merged = fields.mergeDefaultEvictionSettings === true ? base.evictionHard : {};

@@ -167,6 +167,7 @@ async function runComponents(
         serving: {
           ...settings.serving,
           clientCA: settings.caCert,
+          serves: kubelet.serves,
           onServe: (server) =>
             renewals.follow(({ serving }) => serving && server.useCertificate(serving)),
         },

@@ -28,7 +28,7 @@ test('what the file says counts, all else is as nodes of ours are set to', async
   assert.deepEqual(settings.evictionHard, { 'memory.available': '5%' });
   assert.equal(settings.serializeImagePulls, false);
   assert.equal(options.maxPods, 20);
-  assert.deepEqual(unused, ['runtimeRequestTimeout', 'port']);
+  assert.deepEqual(unused, ['port', 'runtimeRequestTimeout']);
   await assert.rejects(read('cpuManagerPolicy: mine'), /unknown policy: "mine"/);
   // It goes to the node's process as JSON.
   assert.deepEqual(JSON.parse(JSON.stringify(settings)).containerLogMaxBytes, 10 * 1024 ** 2);

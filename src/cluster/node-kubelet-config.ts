@@ -6,10 +6,11 @@
  * Read twice: by the command, so that a fault is said before anything starts, and by the node's
  * process (`node-agent.ts`), which uses it; a node that starts anew reads what the file says then.
  */
-import { defaultSettings, type KubeletOptions, type KubeletSettings } from '#kubelet';
+import { defaultSettings, type KubeletOptions, type KubeletSettings, type Serving } from '#kubelet';
 
 export interface NodeKubelet {
   readonly settings: KubeletSettings;
+  readonly serves: Serving;
   readonly options: Pick<KubeletOptions, 'maxPods' | 'podPidsMax' | 'taints' | 'providerID'>;
   /** Fields that are given and do not count here. */
   readonly unused: readonly string[];
@@ -32,14 +33,18 @@ const foreign = new Set(
     'staticPodPath staticPodURL staticPodURLHeader podLogsDir address port enableServer ' +
     'tlsCertFile tlsPrivateKeyFile authentication healthzPort healthzBindAddress clusterDomain ' +
     'clusterDNS cgroupRoot podCIDR registerNode containerRuntimeEndpoint rotateCertificates ' +
-    'serverTLSBootstrap failSwapOn oomScoreAdj'
+    'serverTLSBootstrap failSwapOn oomScoreAdj authorization readOnlyPort kubeAPIQPS ' +
+    'kubeAPIBurst eventRecordQPS eventBurst runtimeRequestTimeout protectKernelDefaults ' +
+    'imageServiceEndpoint failCgroupV1'
   ).split(' '),
 );
 
 export async function readNodeKubelet(path: string | undefined): Promise<NodeKubelet> {
-  if (path === undefined) return { settings: nodeSettings, options: {}, unused: [] };
+  if (path === undefined) {
+    return { settings: nodeSettings, serves: {}, options: {}, unused: [] };
+  }
   const { readKubeletConfig } = await import('./kubelet-settings.ts');
-  const { settings, fields, unused } = readKubeletConfig({ config: path, fields: {} });
+  const { settings, server, fields, unused } = readKubeletConfig({ config: path, fields: {} });
   const { maxPods, podPidsLimit = -1, registerWithTaints: taints, providerID } = fields;
   const own = {
     ...(fields.evictionHard === undefined ? { evictionHard: nodeSettings.evictionHard } : {}),
@@ -47,6 +52,8 @@ export async function readNodeKubelet(path: string | undefined): Promise<NodeKub
   };
   return {
     settings: { ...settings, ...own },
+    // Who is let in is the cluster's business.
+    serves: { ...server.serves, access: undefined, readOnlyPort: 0 },
     options: {
       maxPods,
       podPidsMax: podPidsLimit > 0 ? podPidsLimit : undefined,

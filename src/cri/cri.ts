@@ -88,6 +88,10 @@ export interface Runtime extends Disposable {
 export interface RuntimeOptions {
   /** Path of the runtime's socket. */
   readonly socketPath: string;
+  /** Of the service for images, where that is another. */
+  readonly imageSocketPath?: string | undefined;
+  /** Longest that a call may take when nothing else is said. */
+  readonly requestTimeoutMs?: number | undefined;
 }
 
 /** Longest that a call may take when nothing else is said. */
@@ -99,15 +103,19 @@ const marginMs = 20_000;
 
 export async function openRuntime(
   deps: { readonly clock: Clock; readonly log: Logger },
-  { socketPath }: RuntimeOptions,
+  { socketPath, imageSocketPath, requestTimeoutMs = callTimeoutMs }: RuntimeOptions,
 ): Promise<Runtime> {
   const channel = await openGrpcChannel(deps, `unix://${socketPath}`);
-  const call = callsOf(channel);
+  const call = callsOf(channel, requestTimeoutMs);
+  const ofImages =
+    imageSocketPath === undefined
+      ? undefined
+      : await openGrpcChannel(deps, `unix://${imageSocketPath}`);
   return {
     ...sandboxCalls(call),
     ...containerCalls(call),
     ...streamCalls(call),
-    ...imageCalls(call),
+    ...imageCalls(ofImages === undefined ? call : callsOf(ofImages, requestTimeoutMs)),
     version: (options) =>
       call('RuntimeService/Version', 'VersionRequest', 'VersionResponse')({}, options),
     status: (options) =>
@@ -119,7 +127,10 @@ export async function openRuntime(
       await send({ runtimeConfig: { networkConfig: { podCidr } } }, options);
     },
     events: (options) => containerdEvents(channel, options),
-    [Symbol.dispose]: () => channel[Symbol.dispose](),
+    [Symbol.dispose]: () => {
+      channel[Symbol.dispose]();
+      ofImages?.[Symbol.dispose]();
+    },
   };
 }
 
@@ -143,10 +154,10 @@ function method<Q extends Name, A extends Name>(
   };
 }
 
-function callsOf(channel: GrpcChannel): Call {
+function callsOf(channel: GrpcChannel, requestTimeoutMs: number): Call {
   return (path, request, response) => {
     const described = method(`/runtime.v1.${path}`, request, response);
-    return (message, { signal, timeoutMs = callTimeoutMs }) =>
+    return (message, { signal, timeoutMs = requestTimeoutMs }) =>
       channel.unary(described, message, { signal, timeoutMs });
   };
 }

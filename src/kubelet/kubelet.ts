@@ -39,7 +39,7 @@ import { hasBegun } from './pods/pod-facts.ts';
 import { PodWorker } from './pods/pod-worker.ts';
 import { withoutNulls } from './pods/without-nulls.ts';
 import { followRuntime } from './runtime-news.ts';
-import { type KubeletServer, serveKubelet } from './server/server.ts';
+import { type KubeletServer, type ServerOptions, serveKubelet } from './server/server.ts';
 import type { KubeletSettings } from './settings.ts';
 import { openShutdown } from './shutdown/open-shutdown.ts';
 import type { GracefulShutdown, ShutdownSource } from './shutdown/shutdown.ts';
@@ -77,13 +77,10 @@ export interface KubeletOptions {
   readonly address?: string | undefined;
   /** PEM; without it there is no server. */
   readonly serving?:
-    | {
-        readonly cert: string;
-        readonly key: string;
-        readonly clientCA: string;
+    | (Pick<ServerOptions, 'cert' | 'key' | 'clientCA' | 'serves'> & {
         /** Called when it listens: its certificate can be exchanged from then on. */
         readonly onServe?: ((server: Pick<KubeletServer, 'useCertificate'>) => void) | undefined;
-      }
+      })
     | undefined;
   /** Where volumes and the like of pods are; default: below the data dir. */
   readonly rootDir?: string | undefined;
@@ -118,6 +115,7 @@ export { imagePatternProblem } from './images/pull-records.ts';
 export type { CgroupLimits } from './node/cgroups.ts';
 export { sysctlNamespace } from './node/sysctls.ts';
 export { parseNumbers } from './placement/number-set.ts';
+export type { Serving } from './server/serving.ts';
 export { defaultSettings, type KubeletSettings, verificationPolicies } from './settings.ts';
 export type { ShutdownSource } from './shutdown/shutdown.ts';
 

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isRunning, lastLines, until } from './cluster-process.ts';
@@ -15,6 +15,11 @@ import { keepLog } from './test-log.ts';
 
 const program = fileURLToPath(new URL('../../bin/coracle.js', import.meta.url));
 
+/** Of the kernel, which a kubelet sets for the whole machine. */
+const kernelFlags = ['vm/overcommit_memory', 'vm/panic_on_oom', 'kernel/panic']
+  .concat('kernel/panic_on_oops', 'kernel/keys/root_maxkeys', 'kernel/keys/root_maxbytes')
+  .map((flag) => `/proc/sys/${flag}`);
+
 export class KubeletProcess implements AsyncDisposable {
   readonly rootDir: string;
   readonly certDir: string;
@@ -22,6 +27,10 @@ export class KubeletProcess implements AsyncDisposable {
   readonly healthzPort: number;
   readonly #runtime: OwnRuntime;
   readonly #log = keepLog(() => lastLines(this.#output));
+  /** As the machine had them before. */
+  readonly #kernelFlags = kernelFlags
+    .filter((path) => existsSync(path))
+    .map((path) => ({ path, text: readFileSync(path, 'utf8') }));
   #child: ChildProcess | undefined;
   #output = '';
 
@@ -91,5 +100,8 @@ export class KubeletProcess implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#log[Symbol.dispose]();
     await endProcess(this.#child);
+    for (const { path, text } of this.#kernelFlags) {
+      if (readFileSync(path, 'utf8') !== text) writeFileSync(path, text);
+    }
   }
 }

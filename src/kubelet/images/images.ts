@@ -12,6 +12,7 @@ import type { Received, Runtime } from '#cri';
 import { GrpcError } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
+import { Rate } from '#kit/rate.ts';
 import { Slots } from '#kit/slots.ts';
 import type { ContainerStateWaiting } from '#resources/types/core-v1.ts';
 import { type Backoff, nextBackoff } from '../pods/backoff.ts';
@@ -344,37 +345,6 @@ function toldBy({ code, message }: GrpcError): string {
     .toLowerCase()
     .replaceAll(/(?:^|_)([a-z])/g, (_all, letter: string) => letter.toUpperCase());
   return `rpc error: code = ${camel} desc = ${message}`;
-}
-
-/** So many a second, and more at once after a rest; 0 means as many as there are. */
-class Rate {
-  readonly #clock: Clock;
-  readonly #perSecond: number;
-  readonly #burst: number;
-  #left: number;
-  #atMs: number;
-
-  constructor(
-    clock: Clock,
-    { perSecond, burst }: { readonly perSecond: number; readonly burst: number },
-  ) {
-    this.#clock = clock;
-    this.#perSecond = perSecond;
-    this.#burst = burst;
-    this.#left = burst;
-    this.#atMs = clock.monotonic();
-  }
-
-  take(): boolean {
-    if (this.#perSecond <= 0) return true;
-    const nowMs = this.#clock.monotonic();
-    const more = ((nowMs - this.#atMs) * this.#perSecond) / 1000;
-    this.#left = Math.min(this.#burst, this.#left + more);
-    this.#atMs = nowMs;
-    if (this.#left < 1) return false;
-    this.#left -= 1;
-    return true;
-  }
 }
 
 function once<T>(work: () => Promise<T>): () => Promise<T> {

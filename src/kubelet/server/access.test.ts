@@ -6,12 +6,12 @@ import { openClient } from '#client';
 import type { PlainRequest } from '#kit/transport.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
 import { covers } from '#test/covers.ts';
-import { ServerAccess } from './access.ts';
+import { type AccessOptions, ServerAccess } from './access.ts';
 
 const { signal } = new AbortController();
 
 /** An API server that knows the token `good` of `eve`, who may read figures. */
-function open() {
+function open(options: Partial<AccessOptions> = {}) {
   const clock = new VirtualClock();
   const asked: string[] = [];
   const answer = ({ path, body }: PlainRequest) => {
@@ -38,7 +38,13 @@ function open() {
       },
     },
   });
-  const access = new ServerAccess({ client, clock }, { nodeName: 'n1' });
+  const access = new ServerAccess(
+    { client, clock },
+    {
+      nodeName: 'n1',
+      access: options,
+    },
+  );
   return { access, asked, clock };
 }
 
@@ -107,4 +113,46 @@ test('an answer is believed for a while, a refusal not for as long', async () =>
   assert.deepEqual([await ask('/metrics'), await ask('/stats/summary')], [0, 1]);
   await clock.advance(300_000);
   assert.equal(await ask('/metrics'), 1);
+});
+
+test('who shows nothing is anonymous where that is allowed, and a false token is not', async () => {
+  const { access, asked } = open({ anonymous: true });
+  assert.equal(await access.refusalOf(request('/metrics'), { signal }), undefined);
+  assert.deepEqual(asked, ['system:anonymous get nodes/metrics n1']);
+  const pods = await access.refusalOf(request('/pods'), { signal });
+  assert.match(pods?.text ?? '', /^Forbidden \(user=system:anonymous, verb=get/);
+  const other = await access.refusalOf(request('/metrics', { token: 'bad' }), { signal });
+  assert.equal(other?.status, 401);
+});
+
+test('without webhooks tokens are not looked at, and all who are known may all', async () => {
+  const { access, asked } = open({ tokens: false, authorizes: false });
+  assert.equal(
+    (await access.refusalOf(request('/pods', { token: 'good' }), { signal }))?.status,
+    401,
+  );
+  const known = request('/run/a/b/c', { certificate: { CN: 'eve' }, method: 'POST' });
+  assert.equal(await access.refusalOf(known, { signal }), undefined);
+  assert.deepEqual(asked, []);
+  const open2 = open({ anonymous: true, tokens: false, authorizes: false });
+  assert.equal(await open2.access.refusalOf(request('/pods'), { signal }), undefined);
+});
+
+test('answers are believed for as long as was said', async () => {
+  const { access, asked, clock } = open({
+    ...{ tokenKnownMs: 1000, allowedKnownMs: 3000, deniedKnownMs: 2000 },
+  });
+  const ask = async (path: string) => {
+    asked.length = 0;
+    await access.refusalOf(request(path, { token: 'good' }), { signal });
+    return asked.map((one) => one.split(' ')[0]);
+  };
+  await ask('/metrics');
+  await ask('/stats/summary');
+  await clock.advance(1000);
+  assert.deepEqual(await ask('/metrics'), ['token']);
+  await clock.advance(1000);
+  assert.deepEqual(await ask('/stats/summary'), ['token', 'eve']);
+  await clock.advance(1000);
+  assert.deepEqual(await ask('/metrics'), ['token', 'eve']);
 });

@@ -28,18 +28,56 @@ const limits = {
   answersMax: 1000,
 } as const;
 
+/** How a kubelet may be told to let people in; upstream's defaults of a configuration file. */
+export interface AccessOptions {
+  /** Who shows nothing may ask, as `system:anonymous`. */
+  readonly anonymous: boolean;
+  /** The API server is asked whose a token is. */
+  readonly tokens: boolean;
+  /** The API server is asked who may do what; else everybody who is known may all. */
+  readonly authorizes: boolean;
+  readonly tokenKnownMs: number;
+  readonly allowedKnownMs: number;
+  readonly deniedKnownMs: number;
+}
+
+const usualAccess: AccessOptions = {
+  anonymous: false,
+  tokens: true,
+  authorizes: true,
+  tokenKnownMs: limits.tokenKnownMs,
+  allowedKnownMs: limits.allowedKnownMs,
+  deniedKnownMs: limits.deniedKnownMs,
+};
+
+const anonymous: ReviewedUser = {
+  name: 'system:anonymous',
+  groups: ['system:unauthenticated'],
+};
+
 const apiServerName = 'kube-apiserver-kubelet-client';
 const administrators = 'system:masters';
 
 export class ServerAccess {
   readonly #deps: AccessDeps;
   readonly #nodeName: string;
+  readonly #options: AccessOptions;
   readonly #users: Answers<ReviewedUser | undefined>;
   readonly #verdicts: Answers<boolean>;
 
-  constructor(deps: AccessDeps, { nodeName }: { readonly nodeName: string }) {
+  constructor(
+    deps: AccessDeps,
+    {
+      nodeName,
+      access = usualAccess,
+    }: {
+      readonly nodeName: string;
+      readonly access?: Partial<AccessOptions> | undefined;
+    },
+  ) {
     this.#deps = deps;
     this.#nodeName = nodeName;
+    this.#options = { ...usualAccess, ...access };
     this.#users = new Answers(deps.clock);
     this.#verdicts = new Answers(deps.clock);
   }
@@ -49,8 +87,9 @@ export class ServerAccess {
     request: IncomingMessage,
     { signal }: { readonly signal: AbortSignal },
   ): Promise<Refused | undefined> {
-    const user = certifiedUser(request) ?? (await this.#tokenUser(request, signal));
+    const user = certifiedUser(request) ?? (await this.#otherUser(request, signal));
     if (user === undefined) return { status: 401, text: 'Unauthorized' };
+    if (!this.#options.authorizes) return undefined;
     if (user.name === apiServerName || user.groups.includes(administrators)) return undefined;
     const verb = verbs[request.method ?? ''] ?? '';
     const path = new URL(request.url ?? '/', 'https://node').pathname;
@@ -65,16 +104,17 @@ export class ServerAccess {
     return { status: 403, text: subresource === undefined ? 'Forbidden' : text };
   }
 
-  async #tokenUser(
+  /** A token that is nobody's is not anonymous. */
+  async #otherUser(
     request: IncomingMessage,
     signal: AbortSignal,
   ): Promise<ReviewedUser | undefined> {
     const token = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
-    if (token === undefined) return undefined;
+    const { tokens, tokenKnownMs, deniedKnownMs } = this.#options;
+    if (token === undefined || !tokens) return this.#options.anonymous ? anonymous : undefined;
     return this.#users.get(token, async () => {
       const user = await reviewToken(this.#deps.client, token, { signal });
-      const forMs = user === undefined ? limits.deniedKnownMs : limits.tokenKnownMs;
-      return { answer: user, forMs };
+      return { answer: user, forMs: user === undefined ? deniedKnownMs : tokenKnownMs };
     });
   }
 
@@ -91,8 +131,9 @@ export class ServerAccess {
         version: 'v1',
       };
       const { client } = this.#deps;
+      const { allowedKnownMs, deniedKnownMs } = this.#options;
       const answer = await reviewAccess(client, user, { resourceAttributes }, { signal });
-      return { answer, forMs: answer ? limits.allowedKnownMs : limits.deniedKnownMs };
+      return { answer, forMs: answer ? allowedKnownMs : deniedKnownMs };
     });
   }
 }
@@ -103,7 +144,8 @@ function certifiedUser({ socket }: IncomingMessage): ReviewedUser | undefined {
   if (!tls.authorized) return undefined;
   const { CN, O } = tls.getPeerCertificate().subject;
   const name = Array.isArray(CN) ? (CN[0] ?? '') : (CN ?? '');
-  return { name, groups: Array.isArray(O) ? O : O === undefined ? [] : [O] };
+  const groups = Array.isArray(O) ? O : O === undefined ? [] : [O];
+  return { name, groups: [...groups, 'system:authenticated'] };
 }
 
 const verbs: Readonly<Record<string, string>> = {

@@ -20,6 +20,7 @@ import type { Metric } from './exposition.ts';
 import { answerLogs } from './log-server.ts';
 import { kubeletMetrics, resourceMetrics } from './metrics.ts';
 import { answerNodeLogs } from './node-logs.ts';
+import { type Serving, serveReadOnly, streamIdleMsDefault, switchedOff } from './serving.ts';
 import { Rates, readPodFigures, type StatsParts, summaryOf } from './stats.ts';
 import { passStream } from './streaming.ts';
 
@@ -30,6 +31,7 @@ export interface ServerOptions {
   readonly cert: string;
   readonly key: string;
   readonly clientCA: string;
+  readonly serves?: Serving | undefined;
   readonly findPod: (namespace: string, name: string) => PodWorker | undefined;
   readonly pods: () => readonly Pod[];
 }
@@ -59,11 +61,12 @@ export async function serveKubelet(
   parts: ServerParts,
   options: ServerOptions,
 ): Promise<KubeletServer> {
-  const { cert, key, clientCA, host, port } = options;
+  const { cert, key, clientCA, host, port, serves = {} } = options;
   const server = createServer({
     cert,
     key,
     ca: clientCA,
+    ...serves.tls,
     requestCert: true,
     // Checked below, so that strangers get an answer instead of a broken connection.
     rejectUnauthorized: false,
@@ -71,24 +74,27 @@ export async function serveKubelet(
   });
   const stop = new AbortController();
   const { signal } = stop;
-  const access = new ServerAccess(parts, options);
+  const access = new ServerAccess(parts, { ...options, access: serves.access });
   const node = { parts, options, rates: new Rates(), signal };
-  server.on('request', (request, response) => {
-    answer(node, access, request, response).catch((error: unknown) => {
+  const onRequest = (request: IncomingMessage, response: ServerResponse, who?: ServerAccess) => {
+    answer(node, who, request, response).catch((error: unknown) => {
       parts.log.warn('cannot answer a request', { path: request.url, error });
       if (!response.headersSent) response.writeHead(500);
       response.end(error instanceof Error ? error.message : 'internal error');
     });
-  });
+  };
+  server.on('request', (request, response) => onRequest(request, response, access));
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
     access
       .refusalOf(request, { signal })
       .then((refusal) => {
-        if (refusal === undefined) {
-          return passStream(parts, options, { request, socket, head, signal });
+        const off = switchedOff(serves, request.url ?? '');
+        if (refusal === undefined && off === undefined) {
+          const { streamIdleMs: idleMs = streamIdleMsDefault } = serves;
+          return passStream(parts, options, { request, socket, head, idleMs, signal });
         }
-        const { status, text } = refusal;
+        const { status, text } = refusal ?? { status: 405, text: 'Method Not Allowed' };
         endStream(socket, `HTTP/1.1 ${status} ${text}\r\nContent-Length: 0\r\n\r\n`);
         return undefined;
       })
@@ -102,11 +108,14 @@ export async function serveKubelet(
     server.once('error', reject);
     server.listen(port, host, resolve);
   });
+  const readOnly = await serveReadOnly({ host, port: serves.readOnlyPort ?? 0 }, onRequest);
   const address = server.address();
   return {
     port: typeof address === 'object' && address !== null ? address.port : port,
-    run: (signal) => serveUntil(server, stop, signal),
-    useCertificate: (pair) => server.setSecureContext({ ...pair, ca: clientCA }),
+    run: async (signal) => {
+      await Promise.all([serveUntil(server, stop, signal), readOnly?.(signal)]);
+    },
+    useCertificate: (pair) => server.setSecureContext({ ...pair, ca: clientCA, ...serves.tls }),
   };
 }
 
@@ -131,17 +140,20 @@ interface NodeServer {
   readonly signal: AbortSignal;
 }
 
+/** Without access everybody may ask; the port without TLS is for that. */
 async function answer(
   node: NodeServer,
-  access: ServerAccess,
+  access: ServerAccess | undefined,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   const url = new URL(request.url ?? '/', 'https://node');
   const [, first = '', ...rest] = url.pathname.split('/');
   if (first === 'healthz' && rest.length === 0) return say(response, 200, 'ok');
-  const refusal = await access.refusalOf(request, node);
+  const refusal = await access?.refusalOf(request, node);
   if (refusal !== undefined) return say(response, refusal.status, refusal.text);
+  const off = switchedOff(node.options.serves ?? {}, url.pathname);
+  if (off !== undefined) return say(response, 405, off);
   const path = [first, ...rest].join('/').replace(/\/$/, '');
   const figures = await answerFigures(node, path);
   if (figures !== undefined) return say(response, 200, figures, 'text/plain; version=0.0.4');

@@ -29,11 +29,21 @@ test('a stream that the runtime ends is closed on our side, whatever the asker s
   await closed;
 });
 
-/** A node whose runtime says these words to whoever streams, and closes. */
-async function openNode(target: StreamTarget | undefined, words: string) {
+test('a stream on which nothing moves is ended', async () => {
+  await using node = await openNode(running, undefined, 50);
+  const { answer, closed } = await node.ask();
+  assert.match(answer, /^HTTP\/1.1 101 Switching Protocols\r\n/, 'the runtime would go on');
+  await closed;
+});
+
+/** A node whose runtime says these words to whoever streams, and closes; or waits. */
+async function openNode(target: StreamTarget | undefined, words: string | undefined, idleMs = 0) {
   const runtime = createSocketServer((socket) => {
     socket.on('error', () => {});
-    socket.once('data', () => socket.end(words));
+    socket.once('data', () => {
+      if (words === undefined) socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n');
+      else socket.end(words);
+    });
   });
   const url = `http://127.0.0.1:${await listen(runtime)}/exec/token`;
   const streams = { exec: async () => url, attach: async () => url, portForward: async () => url };
@@ -41,7 +51,7 @@ async function openNode(target: StreamTarget | undefined, words: string) {
   const upgraded = Promise.withResolvers<Duplex>();
   server.on('upgrade', (request, socket, head) => {
     upgraded.resolve(socket);
-    const stream = { request, socket, head, signal };
+    const stream = { request, socket, head, idleMs, signal };
     void passStream({ runtime: streams }, { findPod: () => target }, stream);
   });
   const port = await listen(server);

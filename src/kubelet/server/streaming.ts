@@ -35,6 +35,8 @@ export interface StreamRequest {
   readonly socket: Duplex;
   /** Bytes that came with the request already. */
   readonly head: Buffer;
+  /** On which nothing moves for so long is ended. */
+  readonly idleMs?: number | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -45,7 +47,7 @@ export async function passStream(
   options: StreamOptions,
   stream: StreamRequest,
 ): Promise<void> {
-  const { request, socket, head, signal } = stream;
+  const { request, socket, signal } = stream;
   // An upgraded socket that breaks must not take the process with it.
   socket.on('error', () => socket.destroy());
   const url = new URL(request.url ?? '/', 'https://node');
@@ -54,7 +56,7 @@ export async function passStream(
     refuse(socket, target.status, target.text);
     return;
   }
-  pipeTo(new URL(target), request, socket, head, signal);
+  pipeTo(new URL(target), stream);
 }
 
 function refuse(socket: Duplex, status: number, text: string): void {
@@ -122,13 +124,7 @@ function isSet(query: URLSearchParams, name: string): boolean {
   return value === 'true' || value === '1';
 }
 
-function pipeTo(
-  target: URL,
-  request: IncomingMessage,
-  socket: Duplex,
-  head: Buffer,
-  signal: AbortSignal,
-): void {
+function pipeTo(target: URL, { request, socket, head, idleMs = 0, signal }: StreamRequest): void {
   const upstream = connect({ host: target.hostname, port: Number(target.port) });
   const close = (): void => {
     socket.destroy();
@@ -146,6 +142,8 @@ function pipeTo(
     socket.pipe(upstream);
     upstream.pipe(socket);
   });
+  // All that moves on the stream moves here; 0 means for ever.
+  upstream.setTimeout(idleMs, close);
   upstream.on('error', close);
   upstream.on('close', () => endStream(socket));
   socket.on('close', () => upstream.end());
