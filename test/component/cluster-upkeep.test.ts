@@ -299,13 +299,18 @@ test('nodes are told how long to keep Secrets; policies that they were looked at
           { apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'] },
         ],
       },
-      validations: [{ expression: 'true' }],
+      validations: [{ expression: 'true' }, { expression: 'object.spec.nope == 1' }],
     },
   };
   await client.create(validatingAdmissionPolicies, policy as never, { signal });
-  await world.pass(500);
-  const { status } = await client.get(validatingAdmissionPolicies, { name: 'p' }, { signal });
-  assert.equal(status?.observedGeneration, 1);
+  const look = async () =>
+    (await client.get(validatingAdmissionPolicies, { name: 'p' }, { signal })).status;
+  await world.until('it was looked at', async () => (await look())?.observedGeneration === 1);
+  const { expressionWarnings = [] } = (await look())?.typeChecking ?? {};
+  assert.deepEqual(
+    expressionWarnings.map(({ fieldRef }) => fieldRef),
+    ['spec.validations[1].expression'],
+  );
 });
 
 test('a range of Service addresses is ready, and stays while one of them is in use', async (t) => {

@@ -13,6 +13,7 @@ import {
   CelError,
   type CelType,
   compile,
+  type Environment,
   type Library,
   openEnvironment,
   parseType,
@@ -109,6 +110,14 @@ const authorizerLibrary: Library = Object.fromEntries(
   ].map((declaration) => [declaration, notEvaluated]),
 );
 
+/** Words of the language of expressions. */
+export const reservedWords: ReadonlySet<string> = new Set(
+  (
+    'true false null in as break const continue else for function if import let loop package ' +
+    'namespace return var void while'
+  ).split(' '),
+);
+
 /** Types that an expression may have; none: any will do. */
 export type Wanted = readonly ('bool' | 'string' | 'null')[];
 
@@ -116,19 +125,29 @@ export type CompiledExpression =
   | { readonly ok: true; readonly type: CelType }
   | { readonly ok: false; readonly problem: string };
 
-export function compileAdmissionExpression(
-  expression: string,
+/** What is known of the kinds at hand, where that is asked. */
+export interface ObjectTypes {
+  /** Of `object` and `oldObject`; undefined: anything. */
+  readonly object: CelType | undefined;
+  readonly params: CelType | undefined;
+  readonly structs: Readonly<Record<string, Readonly<Record<string, CelType>>>>;
+}
+
+const untyped: ObjectTypes = { object: undefined, params: undefined, structs: {} };
+
+export function admissionEnvironment(
   { params, authorizer: authorizes, variables }: Names,
-  wanted: Wanted,
-): CompiledExpression {
+  types: ObjectTypes = untyped,
+): Environment {
   const dyn = parseType('dyn');
-  const environment = openEnvironment({
+  const { object = dyn } = types;
+  return openEnvironment({
     variables: {
-      object: dyn,
-      oldObject: dyn,
+      object,
+      oldObject: object,
       namespaceObject: structType('kubernetes.Namespace'),
       request: structType('kubernetes.AdmissionRequest'),
-      ...(params ? { params: dyn } : {}),
+      ...(params ? { params: types.params ?? dyn } : {}),
       ...(authorizes
         ? {
             authorizer: structType(authorizer),
@@ -146,19 +165,27 @@ export function compileAdmissionExpression(
           ),
         ]),
       ),
+      ...types.structs,
       ...(variables === undefined ? {} : { [variablesType]: Object.fromEntries(variables) }),
     },
     ...(authorizes ? { library: authorizerLibrary } : {}),
   });
-  const compiled = compile(expression, environment);
+}
+
+export function compileAdmissionExpression(
+  expression: string,
+  names: Names,
+  wanted: Wanted,
+): CompiledExpression {
+  const compiled = compile(expression, admissionEnvironment(names));
   if (!compiled.ok) {
     const stage = compiled.at === 'compile' ? 'compilation' : 'program instantiation';
     return { ok: false, problem: `${stage} failed: ${compiled.error}` };
   }
   const { type } = compiled.program;
   if (wanted.length === 0 || wanted.some((kind) => kind === type.kind)) return { ok: true, type };
-  const names = wanted.map((kind) => (kind === 'null' ? 'null_type' : kind));
-  const what = names.length === 1 ? names[0] : `one of [${names.join(' ')}]`;
+  const kinds = wanted.map((kind) => (kind === 'null' ? 'null_type' : kind));
+  const what = kinds.length === 1 ? kinds[0] : `one of [${kinds.join(' ')}]`;
   return { ok: false, problem: `must evaluate to ${what} but got ${typeText(type)}` };
 }
 

@@ -27,6 +27,7 @@ import {
   compileAdmissionExpression,
   expressionErrors,
   type Names,
+  reservedWords,
   type Wanted,
 } from './admission-expression.ts';
 import {
@@ -42,13 +43,6 @@ import {
 const noExpression = 'expression is not specified';
 const reinvocationPolicies = ['IfNeeded', 'Never'];
 const reasons = ['Forbidden', 'Invalid', 'RequestEntityTooLarge'];
-/** Words of the language of expressions. */
-const reservedNames: ReadonlySet<string> = new Set(
-  (
-    'true false null in as break const continue else for function if import let loop package ' +
-    'namespace return var void while'
-  ).split(' '),
-);
 const patchTypes = ['ApplyConfiguration', 'JSONPatch'];
 
 export function validatingAdmissionPolicyResource(): Resource {
@@ -208,7 +202,7 @@ function validateVariables(
     const at = `${field}[${index}]`;
     const errors: FieldError[] = [];
     if (name.trim() === '') errors.push(required(`${at}.name`, 'name is not specified'));
-    else if (!/^[_a-zA-Z][_a-zA-Z0-9]*$/.test(name) || reservedNames.has(name)) {
+    else if (!/^[_a-zA-Z][_a-zA-Z0-9]*$/.test(name) || reservedWords.has(name)) {
       errors.push(invalid(`${at}.name`, name, 'must be a valid CEL identifier'));
     }
     if (expression.trim() === '') errors.push(required(`${at}.expression`, noExpression));
