@@ -14,6 +14,11 @@ import { type ProcessUse, processorMs, processUse } from '#test/process-use.ts';
 const clock = systemClock();
 const { signal } = new AbortController();
 const untilMs = 120_000;
+/** Logs that are to be read whole are not turned over before. */
+const kubeletConfiguration = `apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+containerLogMaxSize: 2Gi
+`;
 export const image = 'localhost/busybox:1.35';
 export const idleCommand = ['sh', '-c', 'trap exit TERM; sleep 86400 & wait'];
 
@@ -47,7 +52,7 @@ export interface ClusterFiles {
 }
 
 export async function openBenchNode(files: ClusterFiles): Promise<BenchNode> {
-  const cluster = await ClusterProcess.open();
+  const cluster = await ClusterProcess.open({ kubeletConfiguration });
   const stop = new AbortController();
   try {
     await cluster.up({ limitMs: 60_000 });
