@@ -127,10 +127,16 @@ export class ServerProcess {
     });
   }
 
-  async until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  async until(
+    condition: () => boolean | Promise<boolean>,
+    what: string | (() => string),
+  ): Promise<void> {
     const deadlineMs = clock.monotonic() + 60_000;
     while (!(await condition())) {
-      assert.ok(clock.monotonic() < deadlineMs, `still not: ${what}\n${this.#output}`);
+      assert.ok(
+        clock.monotonic() < deadlineMs,
+        `still not: ${typeof what === 'string' ? what : what()}\n${this.#output}`,
+      );
       await clock.sleep(20, { signal: never });
     }
   }
