@@ -167,7 +167,7 @@ test('two nodes are one cluster', { timeout: 480_000 }, async (t) => {
 
   let startMs = 0;
   await step('the agent joins with the token and is Ready', async () => {
-    await cluster.up({ limitMs: 60_000 });
+    await cluster.up();
     const token = await run(
       places.one,
       process.execPath,

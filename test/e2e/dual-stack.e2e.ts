@@ -153,7 +153,7 @@ test('pods of two nodes have both families', { timeout: 480_000 }, async (t) => 
     });
 
   await step('nodes have a block and an address of each family, pods an address', async () => {
-    await cluster.up({ limitMs: 60_000 });
+    await cluster.up();
     const token = ['token', '--data-dir', cluster.dataDir];
     const { stdout } = await run(server.place, process.execPath, program, ...token);
     await agent.start('--token', stdout.trim());

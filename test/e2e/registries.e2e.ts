@@ -145,7 +145,7 @@ providers:
   const image = `${own.host}/team/app:1`;
 
   await t.test('a cluster comes up', async () => {
-    await cluster.up({ limitMs: 60_000 });
+    await cluster.up();
   });
   await t.test('without a login there is no image', async () => {
     await apply(pod('stranger', [image]));

@@ -74,7 +74,7 @@ test('the tour of the README', { timeout: 480_000 }, async (t) => {
     );
 
   await step('npm run up', async () => {
-    await cluster.up({ limitMs: 60_000 });
+    await cluster.up();
     const nodes = await cluster.kubectl('get', 'nodes');
     assert.match(nodes, / Ready /);
     assert.equal(await cluster.userContext(), 'coracle', 'the context of the user kubeconfig');

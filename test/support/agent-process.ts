@@ -62,7 +62,7 @@ export class AgentProcess implements AsyncDisposable {
       return /^\+ node /m.test(this.#output) && /^\+ images /m.test(this.#output);
     };
     const what = (): string => `the agent is ready; it said:\n${this.#output}\n${this.logs()}`;
-    await until(isReady, { what, limitMs: 60_000 });
+    await until(isReady, { what, limitMs: 120_000 });
   }
 
   /** SIGTERM, as Ctrl-C or a service manager would. */

@@ -101,7 +101,7 @@ export class ClusterProcess {
         assert.ok(isRunning(child), `up ended early:\n${this.#output}`);
         return /^\+ cluster .*ready$/m.test(this.#output);
       },
-      { what: () => `up is ready; it said:\n${this.#output}`, limitMs: options.limitMs ?? 60_000 },
+      { what: () => `up is ready; it said:\n${this.#output}`, limitMs: options.limitMs ?? 120_000 },
     );
     return (clock.monotonic() - startMs) / 1000;
   }

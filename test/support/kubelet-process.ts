@@ -85,7 +85,7 @@ export class KubeletProcess implements AsyncDisposable {
       const answer = await fetch(url).catch(() => undefined);
       return answer?.ok === true;
     };
-    await until(isHealthy, { what: () => `the kubelet is up:\n${this.#output}`, limitMs: 60_000 });
+    await until(isHealthy, { what: () => `the kubelet is up:\n${this.#output}`, limitMs: 120_000 });
   }
 
   get output(): string {

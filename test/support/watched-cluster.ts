@@ -77,7 +77,7 @@ export class WatchedCluster implements AsyncDisposable {
   static async open(): Promise<WatchedCluster> {
     const cluster = await ClusterProcess.open({ kubeletConfiguration });
     try {
-      await cluster.up({ limitMs: 60_000 });
+      await cluster.up();
       const node = await cluster.kubectl(
         'get',
         'nodes',
