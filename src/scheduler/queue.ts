@@ -2,11 +2,11 @@
  * Pods that wait for a node.
  *
  * `active`: to be tried next, by priority, then by age. `gated`: not to be tried before the pod
- * itself is changed, or what it names is there. `waiting`: no node fitted; woken by a change that the rules which turned it
- * away say could help, and after five minutes in any case. A woken pod whose last try was too
- * recent goes to `backoff` first: 1 s after the first try, then 2, 4, 8, at most 10; but rather
- * than have nothing to do the scheduler takes it before its time. Pods whose binding failed serve
- * their back-off in full.
+ * itself is changed, or what it names is there. `waiting`: no node fitted; woken by a change that
+ * the rules which turned it away say could help, and after five minutes in any case. A woken pod
+ * whose last try was too recent goes to `backoff` first: 1 s after the first try, then 2, 4, 8, at
+ * most 10; but rather than have nothing to do the scheduler takes it before its time. Pods whose
+ * binding failed serve their back-off in full.
  *
  * `scheduler.ts` fills it from the informers and takes pods out, one at a time.
  */

@@ -375,7 +375,9 @@ test('device claims are made from templates and given back by pods that have end
   assert.match(status?.resourceClaimName ?? '', /^p-gpu-/);
   const at = { namespace, name: status?.resourceClaimName ?? '' };
   const claim = await client.get(resourceClaims, at, { signal });
-  assert.equal(claim.metadata.ownerReferences?.[0]?.uid, pod.metadata.uid);
+  assert.deepEqual(claim.metadata.ownerReferences, [
+    { apiVersion: 'v1', kind: 'Pod', name: 'p', uid: pod.metadata.uid, controller: true },
+  ]);
   assert.equal(claim.metadata.annotations?.['resource.kubernetes.io/pod-claim-name'], 'gpu');
   // Allocated by a scheduler; the pod's own was named without one.
   const results = [{ request: 'r', driver: 'd.example.com', pool: 'p', device: 'x' }];

@@ -2,8 +2,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isReason } from '#api/errors.ts';
-import { endpointSlices, endpoints, events, pods, services } from '#resources/kinds.ts';
+import {
+  deployments,
+  endpointSlices,
+  endpoints,
+  events,
+  pods,
+  services,
+} from '#resources/kinds.ts';
 import { covers } from '#test/covers.ts';
+import { startCluster } from '#testing';
 import { openWorld, type World } from './control-world.ts';
 
 const namespace = 'default';
@@ -174,4 +182,62 @@ test('Endpoints that somebody writes for no Service are left alone', async (t) =
   await clock.advance(60_000);
   const found = await client.get(endpoints, { namespace, name: 'own' }, { signal });
   assert.equal(found.subsets?.[0]?.addresses?.[0]?.ip, '192.0.2.7');
+});
+
+test('hints by zone come with the annotation, go with it, and both are told', async () => {
+  const zones = ['a', 'b', 'c'];
+  const nodes = zones.map((zone) => ({
+    name: `n-${zone}`,
+    labels: { 'topology.kubernetes.io/zone': zone },
+  }));
+  await using cluster = await startCluster({ clock: 'virtual', seed: 3, nodes });
+  const { client, signal } = cluster;
+  const labels = { app: 'web' };
+  const spread = {
+    maxSkew: 1,
+    topologyKey: 'topology.kubernetes.io/zone',
+    whenUnsatisfiable: 'DoNotSchedule',
+    labelSelector: { matchLabels: labels },
+  };
+  const spec = {
+    containers: [{ name: 'c', image: 'i' }],
+    topologySpreadConstraints: [spread],
+  };
+  const template = { metadata: { labels }, spec };
+  const metadata = { namespace: 'default', name: 'web' };
+  const deployment = { replicas: 6, selector: { matchLabels: labels }, template };
+  await client.create(
+    deployments,
+    { apiVersion: 'apps/v1', kind: 'Deployment', metadata, spec: deployment },
+    { signal },
+  );
+  const annotations = { 'service.kubernetes.io/topology-mode': 'Auto' };
+  const service = { selector: labels, ports: [{ port: 80 }] };
+  await client.create(
+    services,
+    { apiVersion: 'v1', kind: 'Service', metadata: { ...metadata, annotations }, spec: service },
+    { signal },
+  );
+  const told = async (): Promise<readonly (string | undefined)[]> => {
+    const { items } = await client.list(events, { namespace: 'default', signal });
+    return items.filter(({ regarding }) => regarding?.kind === 'Service').map(({ note }) => note);
+  };
+  const enabled = 'Topology Aware Hints has been enabled, addressType: IPv4';
+  const disabled = 'Topology Aware Hints has been disabled, addressType: IPv4';
+  await cluster.until('hints are given', async () => (await told()).includes(enabled));
+  const hinted = async (): Promise<readonly unknown[]> => {
+    const { items } = await client.list(endpointSlices, { namespace: 'default', signal });
+    const own = items.filter(({ metadata: { generateName } }) => generateName === 'web-');
+    return own.flatMap(({ endpoints }) =>
+      (endpoints ?? []).map(({ zone, hints }) => hints?.forZones?.[0]?.name === zone),
+    );
+  };
+  await cluster.until('all six have them', async () => {
+    const all = await hinted();
+    return all.length === 6 && all.every((one) => one === true);
+  });
+  const none = { metadata: { annotations: { 'service.kubernetes.io/topology-mode': null } } };
+  await client.patch(services, metadata, none, { type: 'merge', signal });
+  await cluster.until('they are gone', async () => (await told()).includes(disabled));
+  await cluster.until('none has one', async () => (await hinted()).every((one) => one === false));
 });

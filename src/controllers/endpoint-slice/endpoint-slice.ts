@@ -51,7 +51,7 @@ class EndpointSliceController {
   readonly #recorder: Recorder;
   readonly #changeTimes = new ChangeTimes();
   /** Services with hints by CPU: why they have none, or nothing. */
-  readonly #hinted = new Map<string, string>();
+  readonly #hinted = new Map<string, ReadonlyMap<string, string>>();
   readonly #options: SliceOptions;
   readonly #figures: Figures;
 
@@ -110,7 +110,7 @@ class EndpointSliceController {
       if (mapMatches(selector, pod.metadata.labels)) pods.push(pod);
     }
     const slices = this.slices.of(key);
-    const { actions, refusals } = planSlices({
+    const { actions, hints } = planSlices({
       service,
       pods,
       nodeOf: (nodeName) => this.nodes.get(nodeName),
@@ -118,7 +118,7 @@ class EndpointSliceController {
       slices,
       perSlice: this.#options.perSlice,
     });
-    this.#tellHints(service, refusals);
+    this.#tellHints(service, hints);
     const changedAt = this.#changeTimes.of(service, pods);
     const dated = actions.map((action) => withChangeTime(action, changedAt));
     try {
@@ -143,33 +143,29 @@ class EndpointSliceController {
     }
   }
 
-  /** Events about hints by zone, as each begins and ends. */
-  #tellHints(service: Service, refusals: readonly string[]): void {
+  /** Events about hints by zone, as each begins and ends, for each type of addresses. */
+  #tellHints(service: Service, hints: ReadonlyMap<string, string>): void {
     const key = objectKey(service);
-    const before = this.#hinted.get(key);
-    if (!wantsAutomaticHints(service)) {
-      if (before !== undefined) this.#hinted.delete(key);
-      if (before === '') this.#tellDisabled(service, 'Topology Aware Hints has been disabled');
-      return;
+    const before = this.#hinted.get(key) ?? new Map<string, string>();
+    if (hints.size > 0) this.#hinted.set(key, hints);
+    else this.#hinted.delete(key);
+    for (const [addressType, refusal] of hints) {
+      if (before.get(addressType) === refusal) continue;
+      const given = refusal === '';
+      const what = given ? 'Topology Aware Hints has been enabled' : refusal;
+      this.#tellHint(service, given, `${what}, addressType: ${addressType}`);
     }
-    const now = refusals.join('; ');
-    if (now === before) return;
-    this.#hinted.set(key, now);
-    if (now !== '') {
-      this.#tellDisabled(service, now);
-      return;
+    for (const [addressType, refusal] of before) {
+      if (hints.has(addressType) || refusal !== '') continue;
+      const message = `Topology Aware Hints has been disabled, addressType: ${addressType}`;
+      this.#tellHint(service, false, message);
     }
-    const message = 'Topology Aware Hints has been enabled';
-    this.#recorder.record(service, {
-      type: 'Normal',
-      reason: 'TopologyAwareHintsEnabled',
-      message,
-    });
   }
 
-  #tellDisabled(service: Service, message: string): void {
-    const reason = 'TopologyAwareHintsDisabled';
-    this.#recorder.record(service, { type: 'Warning', reason, message });
+  #tellHint(service: Service, given: boolean, message: string): void {
+    const type = given ? 'Normal' : 'Warning';
+    const reason = given ? 'TopologyAwareHintsEnabled' : 'TopologyAwareHintsDisabled';
+    this.#recorder.record(service, { type, reason, message });
   }
 
   #wakeHinted(): void {

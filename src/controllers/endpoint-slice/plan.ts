@@ -49,14 +49,14 @@ interface Group {
 
 export interface Planned {
   readonly actions: readonly Action[];
-  /** What to say about hints by zone, for each family where they were refused. */
-  readonly refusals: readonly string[];
+  /** Of each address type why there are no hints by zone, empty where there are. */
+  readonly hints: ReadonlyMap<string, string>;
 }
 
 export function planSlices(facts: Facts): Planned {
   const { service } = facts;
   const groups = groupEndpoints(facts);
-  const refusals = addHints(facts, groups);
+  const hints = addHints(facts, groups);
   const actions: Action[] = [];
   const used = new Set<EndpointSlice>();
   for (const group of groups) {
@@ -74,7 +74,7 @@ export function planSlices(facts: Facts): Planned {
     actions.push(...planGroup(facts, group, candidates));
   }
   for (const slice of facts.slices) if (!used.has(slice)) actions.push({ do: 'delete', slice });
-  return { actions, refusals };
+  return { actions, hints };
 }
 
 /** Not of an earlier Service of the same name. */
@@ -83,19 +83,23 @@ function isOwned({ metadata }: EndpointSlice, service: Service): boolean {
 }
 
 /** Hints are shared out among all endpoints of a family, whatever their ports. */
-function addHints({ service, nodes }: Facts, groups: readonly Group[]): readonly string[] {
-  const refusals: string[] = [];
+function addHints(
+  { service, nodes }: Facts,
+  groups: readonly Group[],
+): ReadonlyMap<string, string> {
+  const hints = new Map<string, string>();
+  const isAutomatic = wantsAutomaticHints(service);
   for (const addressType of new Set(groups.map((group) => group.addressType))) {
     const family = groups.filter((group) => group.addressType === addressType);
     const before = family.flatMap(({ endpoints }) => [...endpoints.values()]);
-    const { endpoints: after, refusal } = planHints(service, before, nodes);
+    const { endpoints: after, refusal = '' } = planHints(service, before, nodes);
     const hinted = new Map(before.map((endpoint, index) => [endpoint, after[index] ?? endpoint]));
     for (const { endpoints } of family) {
       for (const [key, endpoint] of endpoints) endpoints.set(key, hinted.get(endpoint) ?? endpoint);
     }
-    if (refusal !== undefined) refusals.push(`${refusal}, addressType: ${addressType}`);
+    if (isAutomatic) hints.set(addressType, refusal);
   }
-  return wantsAutomaticHints(service) ? refusals : [];
+  return hints;
 }
 
 /** Endpoints by address type and by ports: a named port may have another number in each pod. */

@@ -20,7 +20,6 @@ import type {
 } from '#resources/types/resource-v1.ts';
 import { ignoreNotFound, messageOf } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
-import { controllerReference } from '../ownership.ts';
 import { isTerminated } from '../pod-state.ts';
 import { isSameValue } from '../same-value.ts';
 import {
@@ -126,7 +125,7 @@ class ResourceClaimController {
   /** The name of a claim made for this pod, perhaps by an earlier attempt. */
   async #createFor(pod: Pod, podClaim: PodResourceClaim, { signal }: Cancel): Promise<string> {
     const { client } = this.#deps;
-    const { namespace = '', uid } = pod.metadata;
+    const { namespace = '', name: ownName = '', uid = '' } = pod.metadata;
     for (const { metadata } of this.claims.listNamespace(namespace)) {
       const isOurs = metadata.ownerReferences?.some((owner) => owner.uid === uid) ?? false;
       const isSame = metadata.annotations?.[podClaimAnnotation] === podClaim.name;
@@ -143,7 +142,8 @@ class ResourceClaimController {
         generateName: `${pod.metadata.name}-${podClaim.name}-`,
         labels: metadata.labels,
         annotations: { ...metadata.annotations, [podClaimAnnotation]: podClaim.name },
-        ownerReferences: [controllerReference(pod, podKind)],
+        // As upstream's: the claim holds up nobody who waits for the pod to go.
+        ownerReferences: [{ apiVersion: 'v1', kind: 'Pod', name: ownName, uid, controller: true }],
       },
       spec,
     };

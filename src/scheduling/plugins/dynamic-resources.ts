@@ -1,10 +1,11 @@
 /**
  * Devices: the claims of a pod must have theirs, or the node must be able to give them.
  *
- * A pod is not tried before all claims that it names are there. Those that are allocated already tie the pod to nodes that can reach the devices. For the others
- * `device-allocator.ts` looks for devices, node by node; what it finds becomes steps that are taken
- * with the place and written before the pod is bound. What containers ask for by the name of an
- * extended resource may stand for devices too: then a claim is made (`extended-claims.ts`).
+ * A pod is not tried before all claims that it names are there. Those that are allocated already
+ * tie it to nodes that can reach the devices. For the others `device-allocator.ts` looks for
+ * devices, node by node; what it finds becomes steps that are taken with the place and written
+ * before the pod is bound. What containers ask for by the name of an extended resource may stand
+ * for devices too: then a claim is made (`extended-claims.ts`).
  *
  * Where requests list alternatives, nodes that give better ones are preferred.
  *
