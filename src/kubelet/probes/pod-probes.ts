@@ -93,11 +93,11 @@ export class PodProbes {
         // The first verdict of all is there before whoever follows asks for it.
         if (!this.#isFollowing) this.#onChange();
       },
-      onFailure: (kind: ProbeKind, message: string) => {
+      onProblem: (kind: ProbeKind, sort: 'failed' | 'warning', message: string) => {
         recorder.record(this.#pod(), {
           type: 'Warning',
-          reason: 'Unhealthy',
-          message: `${titles[kind]} probe failed: ${message}`,
+          reason: sort === 'failed' ? 'Unhealthy' : 'ProbeWarning',
+          message: `${titles[kind]} probe ${sort}: ${message}`,
           fieldPath: `spec.containers{${container.name}}`,
         });
       },

@@ -18,8 +18,8 @@ export type ProbeKind = 'startup' | 'readiness' | 'liveness';
 export interface ProberDeps extends TryDeps {
   /** Told whenever the container's verdict has changed. */
   readonly onVerdict: (verdict: Verdict) => void;
-  /** Told for each failed try, for the event. */
-  readonly onFailure: (kind: ProbeKind, message: string) => void;
+  /** Told for each try that failed or succeeded with a warning, for the event. */
+  readonly onProblem: (kind: ProbeKind, sort: 'failed' | 'warning', message: string) => void;
 }
 
 export interface ProberOptions {
@@ -34,7 +34,7 @@ const defaults = { periodSeconds: 10, successThreshold: 1, failureThreshold: 3 }
 /** Equal results in a row, judged by a probe's thresholds. */
 export class ThresholdCounter {
   readonly #probe: Probe;
-  #last: ProbeResult['result'] | undefined;
+  #last: 'success' | 'failure' | undefined;
   #row = 0;
 
   constructor(probe: Probe) {
@@ -42,8 +42,9 @@ export class ThresholdCounter {
   }
 
   /** The verdict when this result makes one. */
-  add(result: ProbeResult['result']): 'success' | 'failure' | undefined {
-    if (result === 'unknown') return undefined;
+  add(tried: ProbeResult['result']): 'success' | 'failure' | undefined {
+    if (tried === 'unknown') return undefined;
+    const result = tried === 'warning' ? 'success' : tried;
     this.#row = result === this.#last ? this.#row + 1 : 1;
     this.#last = result;
     const needed =
@@ -131,7 +132,8 @@ async function* followProbe(
     const startedMs = clock.monotonic();
     const { result, message } = await tryProbe(deps, probe, subject, { signal });
     signal.throwIfAborted();
-    if (result === 'failure') deps.onFailure(kind, message);
+    if (result === 'failure') deps.onProblem(kind, 'failed', message);
+    if (result === 'warning') deps.onProblem(kind, 'warning', message);
     const verdict = counter.add(result);
     if (verdict !== undefined) yield verdict;
     const passedMs = clock.monotonic() - startedMs;

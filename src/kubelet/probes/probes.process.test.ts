@@ -10,7 +10,7 @@ import { settle, VirtualClock } from '#kit/virtual-clock.ts';
 import { issueCertificate } from '#kit/x509.ts';
 import { covers } from '#test/covers.ts';
 import { httpProbe, tcpProbe } from './http-probe.ts';
-import { portOf } from './try.ts';
+import { portOf, type TryDeps, tryHandler } from './try.ts';
 
 const { signal } = new AbortController();
 const host = '127.0.0.1';
@@ -45,11 +45,38 @@ test('HTTP: 200 to 399 is success, the request is as asked', async (context) => 
   assert.equal(request?.headers['x-custom-header'], 'Awesome');
   assert.equal(request?.headers.host, 'example.com');
   status = 302;
-  assert.equal((await probe()).result, 'success');
+  const message = 'Probe terminated redirects, Response body: body';
+  assert.deepEqual(await probe(), { result: 'warning', message }, 'it leads nowhere');
   for (status of [404, 500]) {
     const message = `HTTP probe failed with statuscode: ${status}`;
     assert.deepEqual(await probe(), { result: 'failure', message });
   }
+});
+
+test('redirects are followed on the same host, and told of where they lead elsewhere', async (context) => {
+  const asked: string[] = [];
+  const server = createServer(({ url = '' }, response) => {
+    asked.push(url);
+    const location = new URL(url, 'http://x').searchParams.get('loc');
+    if (url === '/sick') response.writeHead(500);
+    else if (url !== '/well') response.writeHead(302, { location: location ?? url });
+    response.end(location === null ? 'text' : `to ${location}`);
+  });
+  const port = await listen(context, server);
+  const probe = (path: string, purpose: 'probe' | 'lifecycle' = 'probe') =>
+    httpProbe({ port, path }, { host, port }, limits, purpose);
+  assert.equal((await probe('/go?loc=/well')).result, 'success');
+  assert.deepEqual(asked.splice(0), ['/go?loc=/well', '/well']);
+  assert.equal((await probe(`/go?loc=http://${host}:${port}/sick`)).result, 'failure');
+  asked.length = 0;
+  assert.deepEqual(await probe('/go?loc=http://0.0.0.0/'), {
+    result: 'warning',
+    message: 'Probe terminated redirects, Response body: to http://0.0.0.0/',
+  });
+  assert.deepEqual(asked.splice(0), ['/go?loc=http://0.0.0.0/']);
+  assert.match((await probe('/round')).message, /stopped after 10 redirects$/);
+  assert.equal(asked.length, 10);
+  assert.equal((await probe('/sick', 'lifecycle')).result, 'success', 'a hook was heard');
 });
 
 test('HTTPS: the certificate is not looked at', async (context) => {
@@ -62,6 +89,19 @@ test('HTTPS: the certificate is not looked at', async (context) => {
   );
   const result = await httpProbe({ port, scheme: 'HTTPS' }, { host, port }, limits);
   assert.equal(result.result, 'success');
+  const plain = await listen(
+    context,
+    createServer((_, response) => response.end()),
+  );
+  const target = { host, port: plain };
+  const said = await httpProbe({ port: plain, scheme: 'HTTPS' }, target, limits);
+  assert.match(said.message, /": http: server gave HTTP response to HTTPS client$/);
+  const hook = { httpGet: { host, port: plain, scheme: 'HTTPS' } };
+  const subject = { container: { name: 'c' }, containerId: 'c', podIP: '' };
+  // Only time is asked for.
+  const deps = { clock: systemClock() } as unknown as TryDeps;
+  const heard = await tryHandler(deps, hook, subject, { signal, timeoutSeconds: 10 });
+  assert.equal(heard.result, 'success', 'a hook tries again without TLS');
 });
 
 test('TCP: an open port is success, a closed one is named', async (context) => {

@@ -10,7 +10,14 @@ import { isGrpcCode } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import type { Container, LifecycleHandler, Probe } from '#resources/types/core-v1.ts';
 import { grpcProbe } from './grpc-probe.ts';
-import { httpProbe, type ProbeLimits, type ProbeResult, tcpProbe } from './http-probe.ts';
+import {
+  httpProbe,
+  isPlainAnswer,
+  type ProbeLimits,
+  type ProbeResult,
+  type Purpose,
+  tcpProbe,
+} from './http-probe.ts';
 
 export interface Subject {
   readonly container: Container;
@@ -35,7 +42,10 @@ export function tryProbe(
   { signal }: { readonly signal: AbortSignal },
 ): Promise<ProbeResult> {
   const { grpc, timeoutSeconds = timeoutSecondsDefault } = probe;
-  if (grpc === undefined) return tryHandler(deps, probe, subject, { signal, timeoutSeconds });
+  if (grpc === undefined) {
+    const options = { signal, timeoutSeconds, purpose: 'probe' } as const;
+    return orUnknown(() => perform(deps, probe, subject, options), signal);
+  }
   const limits = { clock: deps.clock, timeoutMs: timeoutSeconds * 1000, signal };
   return orUnknown(() => grpcProbe(grpc, subject.podIP, limits), signal);
 }
@@ -46,7 +56,16 @@ export function tryHandler(
   subject: Subject,
   options: { readonly signal: AbortSignal; readonly timeoutSeconds: number },
 ): Promise<ProbeResult> {
-  return orUnknown(() => perform(deps, handler, subject, options), options.signal);
+  const { signal } = options;
+  return orUnknown(async () => {
+    const first = { ...options, purpose: 'lifecycle' } as const;
+    const done = await perform(deps, handler, subject, first);
+    const { httpGet } = handler;
+    // As upstream: who says HTTPS and speaks HTTP is heard all the same.
+    if (httpGet?.scheme !== 'HTTPS' || !isPlainAnswer(done)) return done;
+    const plain = { httpGet: { ...httpGet, scheme: 'HTTP' } };
+    return perform(deps, plain, subject, first);
+  }, signal);
 }
 
 /** What cannot even be asked (a path that is none, say) is nobody's failure and ends nothing. */
@@ -66,16 +85,20 @@ function perform(
   deps: TryDeps,
   handler: LifecycleHandler,
   subject: Subject,
-  options: { readonly signal: AbortSignal; readonly timeoutSeconds: number },
+  options: {
+    readonly signal: AbortSignal;
+    readonly timeoutSeconds: number;
+    readonly purpose: Purpose;
+  },
 ): Promise<ProbeResult> {
-  const { signal, timeoutSeconds } = options;
+  const { signal, timeoutSeconds, purpose } = options;
   const limits: ProbeLimits = { clock: deps.clock, timeoutMs: timeoutSeconds * 1000, signal };
   const { exec, httpGet, tcpSocket, sleep } = handler;
   if (exec !== undefined) return tryExec(deps, exec.command ?? [], subject, options);
   if (httpGet !== undefined) {
     const port = portOf(subject.container, httpGet.port);
     if (port === undefined) return Promise.resolve(unknownPort(httpGet.port));
-    return httpProbe(httpGet, { host: httpGet.host || subject.podIP, port }, limits);
+    return httpProbe(httpGet, { host: httpGet.host || subject.podIP, port }, limits, purpose);
   }
   if (tcpSocket !== undefined) {
     const port = portOf(subject.container, tcpSocket.port);
