@@ -67,6 +67,7 @@ export async function runNodeAgent(): Promise<number> {
     clusterId: settings.state.id,
     registries,
     registryDir: hostsFolder,
+    searchPath: process.env['PATH'],
     systemdCgroup: kubelet.settings.cgroupDriver === 'systemd',
     signal: stop.signal,
   });

@@ -44,7 +44,7 @@ export interface ContainerdOptions {
   readonly registryDir?: string | undefined;
   /** Containers' cgroups are made by systemd, not by runc itself. */
   readonly systemdCgroup?: boolean | undefined;
-  /** Where its programs may be besides `PATH`. */
+  /** Folders where its programs are looked for first, as `PATH` has them. */
   readonly searchPath?: string | undefined;
   readonly signal: AbortSignal;
 }

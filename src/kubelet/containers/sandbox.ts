@@ -106,7 +106,11 @@ async function runSandbox(
 }
 
 /** The runtime's own name for the pod's RuntimeClass; empty for the usual one. */
-async function handlerOf({ client }: KubeletParts, pod: Pod, signal: AbortSignal): Promise<string> {
+export async function handlerOf(
+  { client }: KubeletParts,
+  pod: Pod,
+  signal: AbortSignal,
+): Promise<string> {
   const name = pod.spec?.runtimeClassName ?? '';
   if (name === '') return '';
   return (await client.get(runtimeClasses, { name }, { signal })).handler;

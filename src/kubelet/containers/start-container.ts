@@ -21,10 +21,11 @@ import { podPaths, terminationFile } from '../pods/pod-paths.ts';
 import { tryHandler } from '../probes/try.ts';
 import { imageVolumeProblem, imageVolumesOf } from '../volumes/image-volumes.ts';
 import { blockDevicesOf, mountsOf } from '../volumes/mounts.ts';
+import { asksRecursiveReadOnly } from '../volumes/recursive-read-only.ts';
 import { containerConfig, rootProblem } from './container-config.ts';
 import { formatHostNetworkHostsFile, formatHostsFile } from './dns-config.ts';
 import { ConfigError, makeEnvironment } from './env.ts';
-import { sandboxConfigOf } from './sandbox.ts';
+import { handlerOf, sandboxConfigOf } from './sandbox.ts';
 import { userNamespaceOf } from './user-namespace.ts';
 
 type Start = Extract<Action, { do: 'startContainer' }>;
@@ -211,6 +212,7 @@ class Starter {
       const mounts = mountsOf(this.#container, {
         volumes: this.#state.volumes,
         images: volumeImages,
+        canRecursiveReadOnly: await this.#canRecursiveReadOnly(),
         environment,
         hostsFile: place.hostsFile,
         terminationFile: message,
@@ -250,6 +252,16 @@ class Starter {
       this.failed('CreateContainerConfigError', error.message, configRetryMs);
       return undefined;
     }
+  }
+
+  /** Asked only where it matters. */
+  async #canRecursiveReadOnly(): Promise<boolean> {
+    if (!asksRecursiveReadOnly(this.#container)) return false;
+    const signal = this.#options.interrupt;
+    const wanted = await handlerOf(this.#parts, this.#pod, signal);
+    const { runtimeHandlers } = await this.#parts.runtime.status({ signal });
+    const handler = runtimeHandlers.find(({ name }) => name === wanted);
+    return handler?.features?.recursiveReadOnlyMounts === true;
   }
 
   /** The container whose processes an ephemeral container is to see. */

@@ -5,12 +5,13 @@
  * `readRuntime` asks the runtime for the pod's part, found by the labels that upstream's kubelet
  * puts on sandboxes and containers; so a restarted kubelet sees, and keeps, what already runs.
  */
-import type { Cancel, Runtime } from '#cri';
+import type { Cancel, Received, Runtime } from '#cri';
 import { isGrpcCode } from '#cri';
 import type {
   Container,
   ContainerRestartRule,
   ContainerStateWaiting,
+  LinuxContainerUser,
   Pod,
   ResourceRequirements,
 } from '#resources/types/core-v1.ts';
@@ -56,6 +57,10 @@ export interface ContainerFact {
   readonly image: string;
   readonly imageRef: string;
   readonly hash: string;
+  /** Whom it has been started as; undefined where the runtime does not tell. */
+  readonly user?: LinuxContainerUser | undefined;
+  /** Paths in it that are read-only with all that is mounted below. */
+  readonly recursiveReadOnly?: readonly string[] | undefined;
 }
 
 /** Newest first, both. */
@@ -280,7 +285,17 @@ async function readContainer(
     image: status.image?.image ?? '',
     imageRef: status.imageRef,
     hash: status.annotations[containerAnnotations.hash] ?? '',
+    user: userOf(status.user?.linux),
+    recursiveReadOnly: status.mounts.flatMap((mount) =>
+      mount.recursiveReadOnly ? [mount.containerPath] : [],
+    ),
   };
+}
+
+function userOf(user: Received<'LinuxContainerUser'> | undefined): LinuxContainerUser | undefined {
+  if (user === undefined) return undefined;
+  const { uid, gid, supplementalGroups } = user;
+  return { uid, gid, ...(supplementalGroups.length === 0 ? {} : { supplementalGroups }) };
 }
 
 /** It was taken before: it runs, it ends, or it has ended. */

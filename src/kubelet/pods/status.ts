@@ -15,6 +15,7 @@ import type {
   Pod,
   PodStatus,
 } from '#resources/types/core-v1.ts';
+import { mountStatuses } from '../volumes/recursive-read-only.ts';
 import { podConditions } from './conditions.ts';
 import {
   type ContainerFact,
@@ -134,7 +135,19 @@ function containerStatus(facts: StatusFacts, container: Container, place: Place)
     started,
     state: wait === undefined ? stateOf(facts, latest) : { waiting: wait },
     lastState: last ?? {},
+    ...mountsAndUser(container, latest),
     ...(place.ephemeral === true ? {} : resourcesOf(facts, container)),
+  };
+}
+
+function mountsAndUser(
+  container: Container,
+  latest?: ContainerFact,
+): Pick<ContainerStatus, 'volumeMounts' | 'user'> {
+  const volumeMounts = mountStatuses(container, latest?.recursiveReadOnly ?? []);
+  return {
+    ...(volumeMounts.length === 0 ? {} : { volumeMounts }),
+    ...(latest?.user === undefined ? {} : { user: { linux: latest.user } }),
   };
 }
 
@@ -196,6 +209,7 @@ function withoutContainer(
     started: false,
     state: { waiting },
     lastState: end === undefined ? {} : { terminated: end },
+    ...mountsAndUser(container),
   };
 }
 

@@ -9,6 +9,7 @@ import { dirname, join, sep } from 'node:path';
 import type { Sent } from '#cri';
 import type { Container, Pod, VolumeMount } from '#resources/types/core-v1.ts';
 import { ConfigError, expandVariables } from '../containers/env.ts';
+import { isRecursiveReadOnly } from './recursive-read-only.ts';
 
 export interface MountOptions {
   /** Where each volume is on the node. */
@@ -18,6 +19,8 @@ export interface MountOptions {
   readonly terminationFile: string;
   /** Volumes that are images, by what the runtime calls them. */
   readonly images?: ReadonlyMap<string, string> | undefined;
+  /** The runtime can keep what is mounted below a volume from being written too. */
+  readonly canRecursiveReadOnly?: boolean | undefined;
   /** Volumes that nobody may write to, whatever a mount says. */
   readonly readOnlyVolumes?: ReadonlySet<string> | undefined;
 }
@@ -40,6 +43,7 @@ export function mountsOf(container: Container, options: MountOptions): readonly 
       hostPath: hostPathOf(mount, options),
       readonly: mount.readOnly === true || options.readOnlyVolumes?.has(mount.name) === true,
       propagation: propagations[mount.mountPropagation ?? ''],
+      recursiveReadOnly: isRecursiveReadOnly(mount, options.canRecursiveReadOnly === true),
     };
   });
   const own = new Set(mounts.map(({ containerPath }) => containerPath));
