@@ -8,6 +8,7 @@ import type { Level } from '#kit/log.ts';
 import { ConfigError, canRunContainers, type Machine, whyNoContainers } from './config.ts';
 import { type ImageSources, imageSources } from './image-sources.ts';
 import { type JoinToken, parseJoinToken } from './join-token.ts';
+import { parseOwnNodeIPs } from './node-ips.ts';
 
 /** As the command line gives them. */
 export interface AgentFlags {
@@ -34,6 +35,8 @@ export interface AgentConfig {
   readonly nodeName: string;
   /** Default: the address towards the server. */
   readonly nodeIP: string | undefined;
+  /** Of IPv6, beside it. */
+  readonly secondNodeIP: string | undefined;
   readonly imageDirs: readonly string[];
   readonly images: ImageSources;
   /** File with a `KubeletConfiguration`. */
@@ -51,7 +54,7 @@ export function readAgentConfig(flags: AgentFlags, machine: Machine): AgentConfi
     token: flags.token === undefined ? undefined : parseJoinToken(flags.token),
     dataDir: resolve(flags.dataDir ?? defaultDataDir),
     nodeName: (flags.nodeName ?? hostname()).toLowerCase(),
-    nodeIP: flags.nodeIp,
+    ...parseOwnNodeIPs(flags.nodeIp),
     imageDirs: flags.images ?? [],
     images: imageSources(flags),
     kubeletConfig: flags.kubeletConfig === undefined ? undefined : resolve(flags.kubeletConfig),

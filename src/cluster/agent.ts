@@ -109,6 +109,7 @@ async function runJoined(deps: Deps, run: Run): Promise<void> {
   const serving = openServing(deps, identity, { nodeName, nodeIP });
   const settings = {
     ...{ dataDir, state, nodeIP, server, logLevel: config.logLevel },
+    secondNodeIP: config.secondNodeIP,
     caCert: identity.caCert,
     client: identity.client,
     serving: serving.pair,

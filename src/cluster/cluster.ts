@@ -217,6 +217,7 @@ function startNode(deps: ClusterDeps, parts: Parts): NodeProcess {
       dataDir: config.dataDir,
       state,
       nodeIP,
+      secondNodeIP: config.secondNodeIP,
       server: `https://127.0.0.1:${state.apiPort}`,
       caCert: certificates.ca.cert,
       client: certificates.node,

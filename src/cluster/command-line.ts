@@ -145,7 +145,10 @@ function addClusterFlags(command: Command, args: readonly string[]): Command {
     .option('--node <kind>', 'containerd, hollow or none (default: what this machine can do)')
     .option('--nodes <n>', 'number of hollow nodes (default 1)')
     .option('--node-name <name>', 'name of the node (default: host name)')
-    .option('--node-ip <address>', 'address of the node (default: first of this machine)')
+    .option(
+      '--node-ip <address>',
+      'address of the node, or IPV4,IPV6 (default: first of this machine)',
+    )
     .option(
       '--cluster-cidr <range>',
       'addresses of pods, one of IPv6 after a comma (default 10.42.0.0/16)',
@@ -183,7 +186,10 @@ function addAgentFlags(command: Command): Command {
     .option('--server <url>', 'API server of the cluster, as https://10.0.0.1:6443')
     .option('--token <token>', 'what "coracle token" prints on the server')
     .option('--node-name <name>', 'name of the node (default: host name)')
-    .option('--node-ip <address>', 'address of the node (default: the one towards the server)')
+    .option(
+      '--node-ip <address>',
+      'address of the node, or IPV4,IPV6 (default: the one towards the server)',
+    )
     .option('--images <dir...>', 'more folders of image archives to load at start')
     .option('--private-registry <file>', registryHelp)
     .option('--image-credential-provider-config <file>', 'CredentialProviderConfig, or a folder')

@@ -10,6 +10,7 @@ import type { Level } from '#kit/log.ts';
 import { ConfigError } from './config-error.ts';
 import type { FlagTexts } from './flag-values.ts';
 import { type ImageSources, imageSources } from './image-sources.ts';
+import { parseOwnNodeIPs } from './node-ips.ts';
 import { readServerSettings, type ServerSettings } from './server-settings.ts';
 
 export interface ClusterConfig {
@@ -23,6 +24,8 @@ export interface ClusterConfig {
   readonly nodes: number;
   readonly nodeName: string | undefined;
   readonly nodeIP: string | undefined;
+  /** Of IPv6, beside it. */
+  readonly secondNodeIP: string | undefined;
   readonly clusterCIDR: string | undefined;
   readonly serviceCIDR: string | undefined;
   /** Inclusive; absent: what the cluster kept, or a range that no other cluster here has. */
@@ -130,7 +133,7 @@ export function readConfig(flags: Flags, machine: Machine): ClusterConfig {
     node,
     nodes,
     nodeName: flags.nodeName,
-    nodeIP: flags.nodeIp,
+    ...parseOwnNodeIPs(flags.nodeIp),
     clusterCIDR: flags.clusterCidr,
     serviceCIDR: flags.serviceCidr ?? server.serviceRange,
     nodePortRange: portRange(flags.serviceNodePortRange),

@@ -7,7 +7,6 @@
  * for others before they end. Without any kubeconfig it runs static pods. Settings come from
  * `kubelet-settings.ts`.
  */
-import { X509Certificate } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { dirname, resolve } from 'node:path';
@@ -31,7 +30,7 @@ import type { KeyPair } from '#kit/x509.ts';
 import { type KubeletOptions, limits, runKubelet } from '#kubelet';
 import type { Taint } from '#resources/types/core-v1.ts';
 import { addressTowards } from './address-towards.ts';
-import { keepRenewed } from './certificate-renewal.ts';
+import { endMs, keepRenewed } from './certificate-renewal.ts';
 import { CertificateStore } from './certificate-store.ts';
 import { ConfigError } from './config.ts';
 import { registryOptions } from './image-source-files.ts';
@@ -48,6 +47,8 @@ import {
   writePair,
   writeSecret,
 } from './node-certificates.ts';
+import { familyWanted, type NodeIPs } from './node-ips.ts';
+import { isLinkLocal } from './second-address.ts';
 
 const defaults = {
   port: 10_250,
@@ -77,7 +78,9 @@ export async function runKubeletAlone(
   if (config.unused.length > 0) log.warn('fields that are not acted on', { fields: config.unused });
   const access = await openAccess(deps, config, signal);
   prepareMachine(deps, config.fields);
-  const nodeIP = config.nodeIP ?? (await ownAddress(access));
+  const { secondNodeIP } = config.nodeIPs;
+  const nodeIP = await ownAddress(config.nodeIPs, access);
+  const addresses = secondNodeIP === undefined ? [nodeIP] : [nodeIP, secondNodeIP];
   mkdirSync(rootDir, { recursive: true });
   const { connectionsMax } = limits;
   using transport =
@@ -89,7 +92,7 @@ export async function runKubeletAlone(
   const sockets = { socketPath, imageSocketPath, requestTimeoutMs };
   using runtime = await openRuntime({ clock, log }, sockets);
   const scope = new Scope(signal);
-  const renewal = { deps: { ...deps, client }, config, nodeIP, scope };
+  const renewal = { deps: { ...deps, client }, config, addresses, scope };
   if (access !== undefined) renewClient(renewal, access, transport);
   let isReady = false;
   scope.spawn((ending) => serveHealthz(config.fields, () => isReady, ending));
@@ -98,7 +101,11 @@ export async function runKubeletAlone(
   const onReady = (): void => {
     isReady = true;
   };
-  const options = { ...kubeletOptions(config, { nodeIP, isStandalone }), serving, onReady };
+  const options = {
+    ...kubeletOptions(config, { nodeIP, secondNodeIP, isStandalone }),
+    serving,
+    onReady,
+  };
   const informers = openInformers({ client, ...deps });
   scope.spawn((ending) => informers.run(ending));
   const parts = { client, informers, runtime, ...deps };
@@ -155,12 +162,20 @@ const cloudTaint: Taint = {
 
 function kubeletOptions(
   config: KubeletConfig,
-  { nodeIP, isStandalone }: { readonly nodeIP: string; readonly isStandalone: boolean },
+  {
+    nodeIP,
+    secondNodeIP,
+    isStandalone,
+  }: {
+    readonly nodeIP: string;
+    readonly secondNodeIP: string | undefined;
+    readonly isStandalone: boolean;
+  },
 ): Omit<KubeletOptions, 'signal'> {
   const { fields, nodeName, rootDir } = config;
   const { staticPodPath: path, staticPodURL: url, staticPodURLHeader: headers } = fields;
   return {
-    ...{ nodeName, nodeIP, dataDir: rootDir, rootDir, clusterId: 'kubelet' },
+    ...{ nodeName, nodeIP, secondNodeIP, dataDir: rootDir, rootDir, clusterId: 'kubelet' },
     labels: config.labels,
     settings: {
       ...config.settings,
@@ -204,17 +219,13 @@ async function openAccess(
     throw new ConfigError('--kubeconfig: needed, since there is a --bootstrap-kubeconfig');
   }
   const store = clientStore(config);
-  if (!existsSync(kubeconfig)) {
-    if (bootstrapKubeconfig === undefined) {
-      throw new ConfigError(`invalid kubeconfig: stat ${kubeconfig}: no such file or directory`);
-    }
-    const access = readAccess(bootstrapKubeconfig, undefined);
-    using transport = openHttpTransport(access);
-    const client = openClient({ transport, clock: deps.clock, userAgent: 'kubelet' });
-    const asked = { nodeName, sort: 'client' } as const;
-    const pair = await requestCertificate({ ...deps, client }, asked, { signal });
-    store.write(pair, deps.clock.now());
+  if (bootstrapKubeconfig === undefined && !existsSync(kubeconfig)) {
+    throw new ConfigError(`invalid kubeconfig: stat ${kubeconfig}: no such file or directory`);
+  }
+  if (bootstrapKubeconfig !== undefined && !isStillValid(kubeconfig, deps.clock.now())) {
+    store.write(await bootstrap(deps, { bootstrapKubeconfig, nodeName }, signal), deps.clock.now());
     mkdirSync(dirname(kubeconfig), { recursive: true });
+    const access = readAccess(bootstrapKubeconfig, undefined);
     writeSecret(kubeconfig, ownKubeconfig(access, store.currentPath));
   }
   const access = readAccess(kubeconfig, undefined);
@@ -224,6 +235,25 @@ async function openAccess(
     renewed !== undefined &&
     isUsable(renewed, { nodeName, caCert: access.ca ?? '', nowMs: deps.clock.now() });
   return isGood ? { ...access, ...renewed } : access;
+}
+
+/** There, with a login that is not over. */
+function isStillValid(kubeconfig: string, nowMs: number): boolean {
+  if (!existsSync(kubeconfig)) return false;
+  const { cert } = readAccess(kubeconfig, undefined);
+  return cert === undefined || endMs({ cert }) > nowMs;
+}
+
+/** A certificate, asked for with the login of those who have none yet. */
+async function bootstrap(
+  deps: Deps,
+  of: { readonly bootstrapKubeconfig: string; readonly nodeName: string },
+  signal: AbortSignal,
+): Promise<KeyPair> {
+  using transport = openHttpTransport(readAccess(of.bootstrapKubeconfig, undefined));
+  const client = openClient({ transport, clock: deps.clock, userAgent: 'kubelet' });
+  const asked = { nodeName: of.nodeName, sort: 'client' } as const;
+  return await requestCertificate({ ...deps, client }, asked, { signal });
 }
 
 function clientStore({ certDir }: KubeletConfig): CertificateStore {
@@ -258,7 +288,8 @@ current-context: default-context
 interface Renewal {
   readonly deps: Deps & { readonly client: Client };
   readonly config: KubeletConfig;
-  readonly nodeIP: string;
+  /** Of the node. */
+  readonly addresses: readonly string[];
   readonly scope: Scope;
 }
 
@@ -275,7 +306,13 @@ function renewClient(
     transport.useCertificate(pair);
   };
   const first = { cert, key };
-  scope.spawn((ending) => keepRenewed(deps, { asked, first, use, signal: ending }));
+  const { bootstrapKubeconfig, nodeName } = config;
+  const anew =
+    bootstrapKubeconfig === undefined
+      ? undefined
+      : (options: { readonly signal: AbortSignal }) =>
+          bootstrap(deps, { bootstrapKubeconfig, nodeName }, options.signal);
+  scope.spawn((ending) => keepRenewed(deps, { asked, first, anew, use, signal: ending }));
 }
 
 /** Undefined: it does not serve. */
@@ -283,19 +320,19 @@ function servingOf(
   renewal: Renewal,
   { isStandalone }: { readonly isStandalone: boolean },
 ): KubeletOptions['serving'] {
-  const { deps, config, nodeIP, scope } = renewal;
+  const { deps, config, addresses, scope } = renewal;
   const { enableServer, serverTLSBootstrap, authentication } = config.fields;
   if (enableServer === false) return undefined;
   const clientCAFile = authentication?.x509?.clientCAFile;
   const clientCA = clientCAFile === undefined ? '' : readFileSync(clientCAFile, 'utf8');
-  const own = servingPair(deps, config, nodeIP);
+  const own = servingPair(deps, config, addresses);
   const { serves } = config.server;
   if (serverTLSBootstrap !== true || isStandalone) return { ...own, clientCA, serves };
   const { nodeName, certDir } = config;
   const store = new CertificateStore(certDir, 'kubelet-server');
   const kept = store.read();
-  const isGood = kept !== undefined && !isOver(kept, deps.clock.now());
-  const asked: Asked = { nodeName, sort: 'serving', dnsNames: [nodeName], ipAddresses: [nodeIP] };
+  const isGood = kept !== undefined && endMs(kept) > deps.clock.now();
+  const asked: Asked = { nodeName, sort: 'serving', dnsNames: [nodeName], ipAddresses: addresses };
   return {
     // Until somebody has signed, the one that it signs itself.
     ...(isGood ? kept : own),
@@ -312,12 +349,8 @@ function servingOf(
   };
 }
 
-function isOver({ cert }: KeyPair, nowMs: number): boolean {
-  return new X509Certificate(cert).validToDate.getTime() <= nowMs;
-}
-
 /** The files that were named, or a pair that it signs itself and keeps, as upstream does. */
-function servingPair(deps: Deps, config: KubeletConfig, nodeIP: string): KeyPair {
+function servingPair(deps: Deps, config: KubeletConfig, addresses: readonly string[]): KeyPair {
   const { tlsCertFile, tlsPrivateKeyFile } = config.fields;
   if (tlsCertFile !== undefined && tlsPrivateKeyFile !== undefined) {
     return {
@@ -328,18 +361,23 @@ function servingPair(deps: Deps, config: KubeletConfig, nodeIP: string): KeyPair
   const kept = readPair(config.certDir, 'kubelet');
   if (kept !== undefined) return kept;
   const { nodeName } = config;
-  const names = { nodeName, dnsNames: [nodeName], ipAddresses: [nodeIP] };
+  const names = { nodeName, dnsNames: [nodeName], ipAddresses: addresses };
   const pair = selfSigned(deps, names);
   writePair(config.certDir, 'kubelet', pair);
   return pair;
 }
 
-/** Towards the server; without one, the first that others may reach. */
-async function ownAddress(access: HttpTransportOptions | undefined): Promise<string> {
-  if (access !== undefined) return addressTowards(access.server);
+/** The one that was named; else towards the server, or the first that others may reach. */
+async function ownAddress(ips: NodeIPs, access: HttpTransportOptions | undefined): Promise<string> {
+  const wanted = familyWanted(ips);
+  if (ips.nodeIP !== undefined && wanted === undefined) return ips.nodeIP;
+  if (access !== undefined && wanted === undefined) return addressTowards(access.server);
   const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  const usable = all.find(({ family, internal }) => family === 'IPv4' && !internal);
-  return usable?.address ?? '127.0.0.1';
+  const usable = all.find(
+    ({ family, internal, address }) =>
+      family === (wanted ?? 'IPv4') && !internal && !isLinkLocal(address),
+  );
+  return usable?.address ?? (wanted === 'IPv6' ? '::1' : '127.0.0.1');
 }
 
 /** Plain HTTP for whoever watches over the process, on this machine only by default. */

@@ -18,6 +18,7 @@ import { type ImageSources, imageSources } from './image-sources.ts';
 import { kubeletConfiguration } from './kubelet-fields.ts';
 import { parsePairs } from './kubelet-flag-values.ts';
 import { type MachineFields, machineFields, machineSettings } from './machine-settings.ts';
+import { type NodeIPs, parseNodeIPs } from './node-ips.ts';
 import {
   type NodeServerFields,
   type NodeServerSettings,
@@ -113,7 +114,7 @@ export interface KubeletConfig {
   readonly kubeconfig: string | undefined;
   readonly bootstrapKubeconfig: string | undefined;
   readonly nodeName: string;
-  readonly nodeIP: string | undefined;
+  readonly nodeIPs: NodeIPs;
   readonly labels: Texts;
   readonly rootDir: string;
   readonly certDir: string;
@@ -173,7 +174,7 @@ export function readKubeletConfig(flags: KubeletFlags): KubeletConfig {
     kubeconfig: given(flags.kubeconfig),
     bootstrapKubeconfig: given(flags.bootstrapKubeconfig),
     nodeName: (flags.hostnameOverride ?? hostname()).trim().toLowerCase(),
-    nodeIP: flags.nodeIp,
+    nodeIPs: parseNodeIPs(flags.nodeIp),
     labels: parsePairs('--node-labels', flags.nodeLabels ?? '', '='),
     rootDir,
     certDir: resolve(flags.certDir ?? join(rootDir, 'pki')),

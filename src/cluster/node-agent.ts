@@ -154,7 +154,8 @@ async function runComponents(
   if (kubelet.unused.length > 0) {
     log.warn('fields of the kubelet that are not acted on', { fields: kubelet.unused });
   }
-  const secondNodeIP = state.secondClusterCIDR && secondAddressBeside(nodeIP);
+  const second = settings.secondNodeIP ?? secondAddressBeside(nodeIP);
+  const secondNodeIP = state.secondClusterCIDR && second;
   const common = { nodeName: state.nodeName, nodeIP, secondNodeIP, clusterId: state.id, dataDir };
   spawnServices(scope, { ...deps, client, informers }, settings);
   scope.spawn((ending) =>

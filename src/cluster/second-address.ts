@@ -20,6 +20,6 @@ export function secondAddressBeside(
 }
 
 /** fe80::/10 */
-function isLinkLocal(address: string): boolean {
+export function isLinkLocal(address: string): boolean {
   return /^fe[89ab]/i.test(address);
 }
