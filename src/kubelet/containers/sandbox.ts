@@ -23,26 +23,34 @@ export async function createSandbox(
   attempt: number,
   options: ActOptions,
 ): Promise<void> {
-  const { runtime, recorder, log } = parts;
+  const { runtime, recorder, clock, log } = parts;
   if (attempt > 0) {
     const message = 'Pod sandbox changed, it will be killed and re-created.';
     recorder.record(pod, { type: 'Normal', reason: 'SandboxChanged', message });
   }
+  const { signal, interrupt } = options;
   const isBeside = state.volumesFailed !== true && parts.volumes.needsOnlyTokens(pod);
-  const preparing = prepareVolumes(parts, state, pod, options);
-  if (!isBeside) await preparing;
-  const [volumes, made] = await Promise.allSettled([
-    preparing,
-    runSandbox(parts, pod, attempt, options),
-  ]);
-  if (made.status === 'rejected') throw made.reason;
-  if (volumes.status === 'fulfilled') {
-    state.made.sandboxes.push(made.value);
+  if (!isBeside) await prepareVolumes(parts, state, pod, options);
+  let preparing: Promise<readonly PromiseSettledResult<void>[]> = Promise.resolve([]);
+  const onBegin = (): void => {
+    if (!isBeside) return;
+    // The runtime's request leaves first.
+    const turn = clock.sleep(0, { signal: interrupt });
+    const ready = turn.then(() => prepareVolumes(parts, state, pod, options));
+    preparing = Promise.allSettled([ready]);
+  };
+  let id: string;
+  try {
+    id = await runSandbox(parts, pod, attempt, { ...options, onBegin });
+  } finally {
+    await preparing;
+  }
+  const [volumes] = await preparing;
+  if (volumes?.status !== 'rejected') {
+    state.made.sandboxes.push(id);
     return;
   }
   // As if it had not been begun: without its volumes a pod has no sandbox.
-  const id = made.value;
-  const { signal } = options;
   await runtime
     .stopPodSandbox(id, { signal })
     .then(() => runtime.removePodSandbox(id, { signal }))
@@ -71,7 +79,7 @@ async function runSandbox(
   parts: KubeletParts,
   pod: Pod,
   attempt: number,
-  { signal, interrupt }: ActOptions,
+  { signal, interrupt, onBegin }: ActOptions & { readonly onBegin: () => void },
 ): Promise<string> {
   const { runtime, machine, node, paths } = parts;
   try {
@@ -96,8 +104,11 @@ async function runSandbox(
       ensureUserNamespace(paths, pod, runtimeHandlers, runtimeHandler);
     }
     const config = sandboxConfigOf(parts, pod, attempt);
-    const run = (): Promise<string> =>
-      runtime.runPodSandbox({ config, runtimeHandler }, { signal });
+    const run = (): Promise<string> => {
+      const made = runtime.runPodSandbox({ config, runtimeHandler }, { signal });
+      onBegin();
+      return made;
+    };
     return await parts.slots.use(run, { signal });
   } catch (error) {
     note(parts, pod, 'FailedCreatePodSandBox', error, signal, 'Failed to create pod sandbox: ');
