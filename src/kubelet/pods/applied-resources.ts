@@ -10,14 +10,18 @@ import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'no
 import { dirname } from 'node:path';
 import type { Pod, ResourceRequirements } from '#resources/types/core-v1.ts';
 import { type ContainerFact, containersOf, initContainersOf, isSidecar } from './pod-facts.ts';
+import { qosClassOf } from './qos.ts';
 
 export class AppliedResources {
   readonly #file: string;
   /** By container id. */
   readonly #known: Map<string, ResourceRequirements>;
+  readonly #isResizable: boolean;
 
-  constructor(file: string) {
+  constructor(file: string, pod: Pod) {
     this.#file = file;
+    // Without requests and limits, and bound to stay so: there is no difference to note.
+    this.#isResizable = qosClassOf(pod) !== 'BestEffort';
     this.#known = new Map(Object.entries(read(file)));
   }
 
@@ -27,6 +31,7 @@ export class AppliedResources {
 
   set(containerId: string, resources: ResourceRequirements): void {
     this.#known.set(containerId, resources);
+    if (!this.#isResizable) return;
     mkdirSync(dirname(this.#file), { recursive: true });
     const partial = `${this.#file}.partial`;
     writeFileSync(partial, JSON.stringify(Object.fromEntries(this.#known)));

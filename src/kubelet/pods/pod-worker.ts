@@ -91,7 +91,7 @@ export class PodWorker {
       preStopped: new Set(),
       volumes: new Map(),
       made: { sandboxes: [], containers: [] },
-      applied: new AppliedResources(podPaths(parts.paths, pod).resources),
+      applied: new AppliedResources(podPaths(parts.paths, pod).resources, pod),
     };
   }
 

@@ -205,7 +205,9 @@ export function statusPatch(
   const before: Readonly<Record<string, unknown>> = { ...from };
   const patch: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(to)) {
-    if (!isDeepStrictEqual(plain(before[key]), plain(value))) patch[key] = value;
+    const old = before[key];
+    if (old === value) continue;
+    if (old === undefined || !isDeepStrictEqual(plain(old), plain(value))) patch[key] = value;
   }
   for (const key of owned) {
     if (before[key] !== undefined && !(key in to)) patch[key] = null;
