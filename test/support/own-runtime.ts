@@ -76,7 +76,7 @@ export class OwnRuntime implements AsyncDisposable {
     const dataDir = this.folder;
     await removePodNetwork({ log: silentLog }, { dataDir, clusterId, clusterCIDR, signal });
     await unmountBelow(dataDir, { signal });
-    removeCgroups(clusterId);
+    await removeCgroups(clusterId);
     rmSync(dataDir, { recursive: true, force: true });
   }
 }

@@ -267,7 +267,7 @@ export class RealNode implements AsyncDisposable {
     await this.containerd.stop(options);
     await this.server[Symbol.asyncDispose]();
     await unmountBelow(this.dataDir, options);
-    removeCgroups(clusterId);
+    await removeCgroups(clusterId);
     const table = ['delete', 'table', 'ip', `coracle-${clusterId}-pods`];
     await runCommand('nft', table, { ...options, timeoutMs: 60_000 });
     rmSync(this.dataDir, { recursive: true, force: true });
@@ -312,9 +312,24 @@ function servingPair(issuer: KeyPair): KeyPair {
 }
 
 /** The kubelet keeps its own parents for the next pod; after the test nothing may be left. */
-export function removeCgroups(clusterId: string): void {
+export async function removeCgroups(clusterId: string): Promise<void> {
+  const clock = systemClock();
+  const { signal } = new AbortController();
+  const lateMs = clock.monotonic() + untilMsMax;
   const trees = readMounts().filter(({ type }) => type === 'cgroup' || type === 'cgroup2');
-  for (const { mountPoint } of trees) removeTree(join(mountPoint, `coracle-${clusterId}`));
+  for (const { mountPoint } of trees) {
+    for (;;) {
+      try {
+        removeTree(join(mountPoint, `coracle-${clusterId}`));
+        break;
+      } catch (error) {
+        // Busy while its last process is being reaped.
+        const isBusy = error instanceof Error && 'code' in error && error.code === 'EBUSY';
+        if (!isBusy || clock.monotonic() > lateMs) throw error;
+        await clock.sleep(50, { signal });
+      }
+    }
+  }
 }
 
 function removeTree(folder: string): void {
