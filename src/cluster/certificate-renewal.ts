@@ -1,8 +1,10 @@
 /**
  * Keeps a node's certificate good while it runs: asks for one where there is none, and for another
- * before it ends; again and again until somebody signs. What is done with a new one is the caller's
- * business: `agent.ts`, `kubelet-command.ts`.
+ * before it ends; again and again until somebody signs. One that has ended all the same opens no
+ * door any more: then it asks as it did at first, where it still may. What is done with a new one
+ * is the caller's business: `agent.ts`, `kubelet-command.ts`.
  */
+import { X509Certificate } from 'node:crypto';
 import type { Client } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
@@ -29,12 +31,15 @@ export async function keepRenewed(
     readonly asked: Asked;
     /** What there is already. */
     readonly first: KeyPair | undefined;
+    /** How it got its first one, which needs no certificate. */
+    readonly anew?: ((options: { readonly signal: AbortSignal }) => Promise<KeyPair>) | undefined;
     readonly use: (pair: KeyPair) => void;
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
   const { clock, random, log } = deps;
-  const { asked, first, use, signal } = options;
+  const { asked, first, anew, use, signal } = options;
+  let endsAtMs = first === undefined ? Number.POSITIVE_INFINITY : endMs(first);
   let atMs = first === undefined ? 0 : renewalMs(first.cert, random.fraction());
   for (;;) {
     const waitMs = atMs - clock.now();
@@ -43,8 +48,12 @@ export async function keepRenewed(
       continue;
     }
     try {
-      const pair = await requestCertificate(deps, asked, { signal });
+      const pair =
+        anew !== undefined && clock.now() >= endsAtMs
+          ? await anew({ signal })
+          : await requestCertificate(deps, asked, { signal });
       use(pair);
+      endsAtMs = endMs(pair);
       log.info('certificate is new', { sort: asked.sort });
       atMs = renewalMs(pair.cert, random.fraction());
     } catch (error) {
@@ -53,4 +62,8 @@ export async function keepRenewed(
       atMs = clock.now() + limits.renewRetryMs;
     }
   }
+}
+
+export function endMs({ cert }: Pick<KeyPair, 'cert'>): number {
+  return new X509Certificate(cert).validToDate.getTime();
 }

@@ -170,20 +170,26 @@ current-context: x
     ok('get', 'pod', 'web', '-o', 'jsonpath={.status.containerStatuses[0].containerID}');
   await t.test('its certificate ends while it runs, and nobody notices', async () => {
     const before = await container();
-    await kubelet.kill();
-    const nowMs = systemClock().now();
-    // Long enough to start with, however slow this machine is.
-    const endMs = nowMs + 4000 + 3 * startMs;
     const read = (name: string): string => readFileSync(join(tls, name), 'utf8');
-    const ending = issueCertificate(
-      { random: systemRandom() },
-      {
-        ...{ commonName: `system:node:${nodeName}`, organizations: ['system:nodes'] },
-        ...{ role: 'client', notBeforeMs: nowMs - 3_600_000, notAfterMs: endMs },
-        issuer: { cert: read('ca.crt'), key: read('ca.key') },
-      },
-    );
-    writeFileSync(current, ending.cert + ending.key);
+    const put = (notAfterMs: number): void => {
+      const { cert, key } = issueCertificate(
+        { random: systemRandom() },
+        {
+          ...{ commonName: `system:node:${nodeName}`, organizations: ['system:nodes'] },
+          ...{ role: 'client', notBeforeMs: systemClock().now() - 3_600_000, notAfterMs },
+          issuer: { cert: read('ca.crt'), key: read('ca.key') },
+        },
+      );
+      writeFileSync(current, cert + key);
+    };
+    await kubelet.kill();
+    // One that was away for too long comes in as it did at first.
+    put(systemClock().now() - 1000);
+    await kubelet.start(fields, flags);
+    await kubelet.kill();
+    // Long enough to start with, however slow this machine is.
+    const endMs = systemClock().now() + 4000 + 3 * startMs;
+    put(endMs);
     await kubelet.start(fields, flags);
     await until(() => new X509Certificate(readFileSync(current)).validToDate.getTime() > endMs, {
       what: () => `another certificate is there\n${kubelet.output}`,
