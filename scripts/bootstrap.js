@@ -19,6 +19,14 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const cacheFolder = join(root, '.cache');
 const imageFolder = join(cacheFolder, 'images');
 const nodeMajorMin = 24;
+/** Before a registry or a mirror that has failed is asked again; then it is given up. */
+const retryPausesMs = [5000, 20_000];
+const aptOptions = [
+  'DPkg::Lock::Timeout=120',
+  'Dpkg::Use-Pty=0',
+  'Acquire::Retries=3',
+  'Acquire::http::Timeout=30',
+];
 
 /**
  * What Node is told about the program's main thread, by every starter (a release's has the same
@@ -65,6 +73,15 @@ const tools = [
   { program: 'kubectl', packages: ['kubectl', 'kubernetes-client'] },
 ];
 
+/** What only tests run, against our server: the client that Python programs have. */
+const testTools = [
+  {
+    program: 'python3-kubernetes',
+    file: '/usr/lib/python3/dist-packages/kubernetes/__init__.py',
+    packages: ['python3-kubernetes'],
+  },
+];
+
 // The folders of administrators' programs, which a plain user's path lacks.
 const searchPath = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
 process.env.PATH = [...new Set(searchPath.filter((folder) => folder !== ''))].join(delimiter);
@@ -80,7 +97,7 @@ async function main([command, ...rest]) {
   const cold = installed || !existsSync(process.env.CORACLE_COMPILE_CACHE);
   const warming = cold ? warmCompileCache(node) : undefined;
   if (needsMachine.has(command)) {
-    installTools();
+    installTools(command === 'test' ? [...tools, ...testTools] : tools);
     buildExampleImages(node);
   }
   await warming;
@@ -99,9 +116,23 @@ function installNpmPackages() {
   const npm = process.env.npm_execpath;
   const [program, first] = npm === undefined ? ['npm', []] : [process.execPath, [npm]];
   const args = [...first, 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-  const { status, error } = spawnSync(program, args, { cwd: root, stdio: 'inherit' });
-  if (status !== 0) fail(`npm ci failed (${error?.message ?? `exit code ${status}`})`);
+  let why = '';
+  const install = () => {
+    const { status, error } = spawnSync(program, args, { cwd: root, stdio: 'inherit' });
+    why = error?.message ?? `exit code ${status}`;
+    return status === 0;
+  };
+  if (!withRetries('npm ci', install)) fail(`npm ci failed (${why})`);
   return true;
+}
+
+function withRetries(name, attempt) {
+  for (const pauseMs of retryPausesMs) {
+    if (attempt()) return true;
+    say(`${name} failed; once more in ${pauseMs / 1000} s`);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pauseMs);
+  }
+  return attempt();
 }
 
 /** Compares versions, not file times, so that a copied or fetched tree needs no network. */
@@ -150,8 +181,10 @@ function canStart(node) {
 
 // --- Debian packages ----------------------------------------------------------------------------
 
-function installTools() {
-  const missing = tools.filter(({ program }) => !isOnPath(program));
+function installTools(wanted) {
+  const isThere = ({ program, file }) =>
+    file === undefined ? isOnPath(program) : existsSync(file);
+  const missing = wanted.filter((tool) => !isThere(tool));
   if (missing.length === 0) return;
   const names = missing.map(({ program }) => program).join(', ');
   if (!canInstall()) {
@@ -162,7 +195,7 @@ function installTools() {
     return;
   }
   installPackages(missing.map(({ packages }) => packages));
-  const still = missing.filter(({ program }) => !isOnPath(program));
+  const still = missing.filter((tool) => !isThere(tool));
   if (still.length > 0) say(`could not install: ${still.map(({ program }) => program).join(', ')}`);
 }
 
@@ -173,10 +206,8 @@ function canInstall() {
 /** Of each choice the first package that there is. Fetches the lists of packages where it must. */
 function installPackages(choices) {
   withoutStartingServices(() => {
-    if (!hasPackageLists()) aptGet(['update', '-qq']);
-    if (aptInstall(choices)) return;
-    aptGet(['update', '-qq']);
-    aptInstall(choices);
+    if (hasPackageLists() && aptInstall(choices)) return;
+    withRetries('apt-get', () => aptGet(['update', '-qq']) && aptInstall(choices));
   });
 }
 
@@ -205,7 +236,7 @@ function hasCandidate(name) {
 function aptGet(args) {
   const { status, stdout, stderr } = spawnSync(
     'apt-get',
-    ['-o', 'DPkg::Lock::Timeout=120', '-o', 'Dpkg::Use-Pty=0', ...args],
+    [...aptOptions.flatMap((option) => ['-o', option]), ...args],
     { encoding: 'utf8', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } },
   );
   if (status !== 0) process.stderr.write(`${stdout ?? ''}${stderr ?? ''}`);
@@ -242,11 +273,12 @@ function buildExampleImages(node) {
   if (existsSync(mark) && readFileSync(mark, 'utf8') === edition) return;
   if (!canInstall()) return;
   say('building the example images from Debian packages …');
-  if (!hasPackageLists()) aptGet(['update', '-qq']);
-  const build = () =>
-    spawnSync(node, [join(root, 'scripts/example-images.ts'), imageFolder], { stdio: 'inherit' });
+  const script = join(root, 'scripts/example-images.ts');
+  const build = () => spawnSync(node, [script, imageFolder], { stdio: 'inherit' }).status === 0;
   // Package lists that are too old name files that are gone.
-  const done = build().status === 0 || (aptGet(['update', '-qq']) && build().status === 0);
+  const done =
+    (hasPackageLists() && build()) ||
+    withRetries('the build', () => aptGet(['update', '-qq']) && build());
   if (done) writeFileSync(mark, edition);
   else say('the example images could not be built');
 }

@@ -245,6 +245,14 @@ export function timeout(message: string, retryAfterSeconds: number): ApiError {
   return failure(504, 'Timeout', `Timeout: ${message}`, { retryAfterSeconds });
 }
 
+/** Of a resource version that the server has not come to; it may, or its store has gone back. */
+export function tooLargeRevision(wanted: number, current: number): ApiError {
+  const why = 'Too large resource version';
+  const causes = [{ reason: 'ResourceVersionTooLarge', message: why }];
+  const message = `Timeout: ${why}: ${wanted}, current: ${current}`;
+  return failure(504, 'Timeout', message, { causes, retryAfterSeconds: 1 });
+}
+
 export function serviceUnavailable(message: string): ApiError {
   return failure(503, 'ServiceUnavailable', message);
 }

@@ -286,3 +286,13 @@ test('options of a deletion come from its body, else from its query', async () =
   await server.request('DELETE', `${secrets}/a?dryRun=All`, {});
   assert.equal((await server.request('GET', `${secrets}/a`)).status, 404);
 });
+
+test('a Lease is given back by a holder without a name', async () => {
+  await using server = await openTestServer();
+  const leases = '/apis/coordination.k8s.io/v1/namespaces/default/leases';
+  const spec = { holderIdentity: 'me', leaseDurationSeconds: 15 };
+  const made = await server.request('POST', leases, { metadata: { name: 'a' }, spec });
+  const released = { ...made.body, spec: { ...spec, holderIdentity: '' } };
+  const { status, body } = await server.request('PUT', `${leases}/a`, released);
+  assert.deepEqual([status, body.spec.holderIdentity], [200, '']);
+});

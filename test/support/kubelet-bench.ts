@@ -19,6 +19,7 @@ import {
 } from '#kubelet';
 import { configMaps, pods, serviceAccounts } from '#resources/kinds.ts';
 import type { Container, ContainerStatus, Pod, PodSpec } from '#resources/types/core-v1.ts';
+import { type Entry, openMemoryStore, type Store } from '#store';
 import { SkewedClock } from '../simulation/skewed-clock.ts';
 import { FakeRuntime } from './fake-runtime.ts';
 import { admin, openTestServer, type TestServer } from './fixtures.ts';
@@ -41,8 +42,9 @@ export class KubeletBench implements AsyncDisposable {
   /** Where plugins meet the kubelet, if the bench is opened with them. */
   readonly pluginsRoot = join(this.dataDir, 'kubelet');
   #pluginsRoot: string | undefined;
-  readonly server: TestServer;
-  readonly client: Client;
+  #server: TestServer;
+  #client: Client;
+  #rolledBack: Store | undefined;
   readonly signal = new AbortController().signal;
   #kubelet:
     | {
@@ -56,9 +58,17 @@ export class KubeletBench implements AsyncDisposable {
     this.clock = clock;
     this.machineClock = new SkewedClock(clock, { onStandstill: () => {} });
     this.runtime = new FakeRuntime({ clock: this.machineClock });
-    this.server = server;
-    this.client = openClient({ transport: server.server.direct(admin), clock });
+    this.#server = server;
+    this.#client = openClient({ transport: server.server.direct(admin), clock });
     this.runtime.images.add(testImage);
+  }
+
+  get server(): TestServer {
+    return this.#server;
+  }
+
+  get client(): Client {
+    return this.#client;
   }
 
   static async open(
@@ -136,13 +146,12 @@ export class KubeletBench implements AsyncDisposable {
   start(): void {
     const stop = new AbortController();
     const { clock, machineClock, runtime, dataDir } = this;
-    const direct = this.server.server.direct(admin);
     const client = openClient({
       clock,
       transport: {
         send: async (request, options) => {
           if (this.isCutOff) throw new Error('connection refused');
-          return direct.send(request, options);
+          return this.server.server.direct(admin).send(request, options);
         },
       },
     });
@@ -216,6 +225,21 @@ export class KubeletBench implements AsyncDisposable {
     this.#kubelet = undefined;
   }
 
+  /** The API server comes back with what its store once held, and lower revisions. */
+  async rollBack(entries: readonly Entry[]): Promise<void> {
+    const { clock } = this;
+    const log = openTestLog({ clock });
+    const store = openMemoryStore({ clock, log });
+    for (const { key, value } of entries) {
+      await this.while(store.put({ key, value, expect: 'absent' }));
+    }
+    const before = this.#server;
+    this.#server = await this.while(openTestServer({ clock, log, store }));
+    this.#client = openClient({ transport: this.#server.server.direct(admin), clock });
+    this.#rolledBack = store;
+    await this.while(Promise.resolve(before[Symbol.asyncDispose]()));
+  }
+
   /** Waits for a promise while virtual time goes on. */
   async while<T>(work: Promise<T>): Promise<T> {
     let isDone = false;
@@ -284,6 +308,7 @@ export class KubeletBench implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
     await this.while(Promise.resolve(this.server[Symbol.asyncDispose]()));
+    await this.#rolledBack?.[Symbol.asyncDispose]();
     rmSync(this.dataDir, { recursive: true, force: true });
   }
 }

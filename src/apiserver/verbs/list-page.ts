@@ -7,7 +7,7 @@
  * that goes on at the same key in the newest state (revision -1).
  */
 import type { Served } from '#api/catalog.ts';
-import { ApiError, badRequest, expired, timeout } from '#api/errors.ts';
+import { ApiError, badRequest, expired, timeout, tooLargeRevision } from '#api/errors.ts';
 import { jsonProblem } from '#api/json-syntax.ts';
 import type { Entry, ListResult, Store } from '#store';
 import type { ListMeta } from '../output/list-body.ts';
@@ -148,7 +148,7 @@ function readRequest(store: Store, query: URLSearchParams, prefix: string): Page
     return { limit: bound, after: undefined, remaining: undefined, revision: undefined };
   }
   const revision = parseRevision(resourceVersion);
-  if (revision > store.revision) throw tooLarge(revision, store.revision);
+  if (revision > store.revision) throw tooLargeRevision(revision, store.revision);
   const exact = match === 'Exact' || (match === '' && limit > 0);
   const older = exact && revision !== store.revision;
   const wanted = older ? revision : undefined;
@@ -170,13 +170,6 @@ export function readInteger(text: string | null): number {
   if (Number.isSafeInteger(number)) return number;
   const why = /^[+-]?\d+$/.test(text) ? 'value out of range' : 'invalid syntax';
   throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: ${why}`);
-}
-
-function tooLarge(wanted: number, current: number): ApiError {
-  const error = timeout(`Too large resource version: ${wanted}, current: ${current}`, 1);
-  const causes = [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }];
-  const details = { ...error.status.details, causes };
-  return new ApiError({ ...error.status, details });
 }
 
 function goneOrFuture(

@@ -4,16 +4,23 @@
  *
  * From a resourceVersion: what happened since. Without one (or with 0), and with
  * `sendInitialEvents`: first everything that is there as ADDED, then a bookmark that marks the end
- * of it for those who take bookmarks, then what happens. History that is gone is answered with 410
- * so that the client lists again.
+ * of it for those who take bookmarks, then what happens. Where history is gone, or a store that was
+ * put back has not come so far, an event says so (410, 504), and the client lists again.
  */
-import { expired, notAcceptable, tooManyRequests } from '#api/errors.ts';
+import {
+  type ApiError,
+  expired,
+  notAcceptable,
+  tooLargeRevision,
+  tooManyRequests,
+} from '#api/errors.ts';
 import { protobufType } from '../output/protobuf.ts';
 import { includeObjectOf } from '../output/table.ts';
 import type { Parts } from '../parts.ts';
 import { prefixOf } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
 import { isTrue } from '../stages/read-request-info.ts';
+import type { WatchFrames } from '../watch/hub-event.ts';
 import { InitialEvents } from '../watch/initial-events.ts';
 import type { Selection } from '../watch/watcher.ts';
 import { checkRevision } from './get.ts';
@@ -43,11 +50,17 @@ export async function watch(parts: Parts, call: Call): Promise<Answer> {
   // Who watches must have been able to list.
   if (initial === undefined) store.atRest?.checkReadable(initialPrefix(selection));
   const afterRevision = initial?.revision ?? start.revision ?? store.revision;
+  // It knows more than ever was here: the store was put back, and events of that number are others.
+  if (afterRevision > store.revision) {
+    return refused(frames, tooLargeRevision(afterRevision, store.revision));
+  }
   const watcher = hub.watch(
     { selection, frames, afterRevision, bookmarks },
     { limitMs: limitOf(parts, timeoutSeconds) },
   );
-  if (watcher === undefined) throw expired(tooOld(afterRevision, store.oldestRevision));
+  if (watcher === undefined) {
+    return refused(frames, expired(tooOld(afterRevision, store.oldestRevision)));
+  }
   const ending =
     start.initial && bookmarks
       ? frames.bookmark(afterRevision, { initialEventsEnd: true })
@@ -58,6 +71,17 @@ export async function watch(parts: Parts, call: Call): Promise<Answer> {
       : new InitialEvents(parts, watcher, { entries: initial.entries, ending });
   const headers = { 'content-type': frames.contentType };
   return { type: 'plain', response: { status: 200, headers, body, live: true } };
+}
+
+/** As upstream: once it is a watch, what is wrong with its start is told as an event. */
+function refused(frames: WatchFrames, { status }: ApiError): Answer {
+  const headers = { 'content-type': frames.contentType };
+  const body = only(frames.error(status));
+  return { type: 'plain', response: { status: 200, headers, body, live: true } };
+}
+
+async function* only(frame: Uint8Array): AsyncGenerator<Uint8Array, void> {
+  yield frame;
 }
 
 /** Of one object its own key, which those of longer names begin with, too. */

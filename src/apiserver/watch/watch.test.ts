@@ -67,9 +67,10 @@ test('a revision that history no longer covers is 410', async () => {
   await server.store.compact(server.store.revision);
   const path = `${configMaps}?watch=true&resourceVersion=${body.metadata.resourceVersion}`;
   const watch = await server.watch(path);
-  assert.equal(watch.status, 410);
-  const status = await watch.next();
-  assert.equal(status.reason, 'Expired');
+  // As upstream: it is a watch, and what is wrong with it is its first event.
+  assert.equal(watch.status, 200);
+  const { type, object } = await watch.next();
+  assert.deepEqual([type, object.code, object.reason], ['ERROR', 410, 'Expired']);
 });
 
 test('selectors turn changes into ADDED and DELETED', async () => {
@@ -249,4 +250,18 @@ test('a watch of one name begins with that object alone', async () => {
   assert.equal((await everywhere.next()).object.metadata.name, 'one');
   assert.equal((await everywhere.next()).type, 'BOOKMARK');
   everywhere.stop();
+});
+
+test('a watch from a revision that never was here is told to list again', async () => {
+  await using server = await openTestServer();
+  const revision = server.store.revision + 1;
+  const never = await server.watch(`${configMaps}?watch=1&resourceVersion=${revision}`);
+  const { type, object } = await never.next();
+  never.stop();
+  assert.equal(type, 'ERROR');
+  const current = server.store.revision;
+  assert.deepEqual(
+    [object.code, object.message],
+    [504, `Timeout: Too large resource version: ${revision}, current: ${current}`],
+  );
 });

@@ -58,7 +58,7 @@ function withoutElection(next: Lease, old: Lease | undefined): Lease {
 
 function validateLease({ spec }: Lease): FieldError[] {
   const errors: FieldError[] = [];
-  const { leaseDurationSeconds, leaseTransitions, holderIdentity } = spec ?? {};
+  const { leaseDurationSeconds, leaseTransitions } = spec ?? {};
   if (leaseDurationSeconds !== undefined && leaseDurationSeconds <= 0) {
     errors.push(
       invalid('spec.leaseDurationSeconds', leaseDurationSeconds, 'must be greater than 0'),
@@ -68,9 +68,6 @@ function validateLease({ spec }: Lease): FieldError[] {
     errors.push(
       invalid('spec.leaseTransitions', leaseTransitions, 'must be greater than or equal to 0'),
     );
-  }
-  if (holderIdentity === '') {
-    errors.push(invalid('spec.holderIdentity', '', 'must not be empty'));
   }
   return errors;
 }
