@@ -10,7 +10,7 @@
 import type { IncomingMessage } from 'node:http';
 import { connect as connectPlain, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { connect } from 'node:tls';
+import { connect, createSecureContext, type SecureContext } from 'node:tls';
 import { badRequest, internalError, notFound, serviceUnavailable } from '#api/errors.ts';
 import { endStream } from '#kit/end-stream.ts';
 import { httpRequest, httpsRequest } from '#kit/http-request.ts';
@@ -87,6 +87,8 @@ export class KubeletProxy {
   readonly #client: KubeletProxyOptions['client'];
   readonly #port: number;
   readonly #addressTypes: readonly string[];
+  /** Made once: each takes 0.3 ms, and 26 KiB that are not given back before a collection. */
+  #secureContext: SecureContext | undefined;
 
   constructor(deps: KubeletProxyDeps, options: KubeletProxyOptions) {
     const { client, port = kubeletPortDefault, addressTypes = ['InternalIP'] } = options;
@@ -273,11 +275,12 @@ export class KubeletProxy {
     return scheme === 'https' ? { rejectUnauthorized: false } : this.#tls();
   }
 
-  #tls(): { readonly ca: string; readonly cert: string; readonly key: string } {
+  #tls(): { readonly secureContext: SecureContext } {
     if (this.#client === undefined) {
       throw serviceUnavailable('this server has no credentials for kubelets');
     }
-    return this.#client;
+    this.#secureContext ??= createSecureContext(this.#client);
+    return { secureContext: this.#secureContext };
   }
 
   #pod(namespace: string, name: string): Pod {
