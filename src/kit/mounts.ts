@@ -18,6 +18,11 @@ export interface Mount {
 }
 
 const mountTimeoutMs = 30_000;
+/** A large device takes its time. */
+const formatTimeoutMs = 600_000;
+/** What is on it, asked of the device itself and not of what was known before. */
+const blkidArguments = ['-p', '-s', 'TYPE', '-s', 'PTTYPE', '-o', 'export'];
+const nothingFound = 2;
 
 /** Text of `/proc/self/mountinfo`; spaces and the like in paths come as octal escapes. */
 export function parseMountInfo(text: string): readonly Mount[] {
@@ -61,6 +66,36 @@ export async function mountHugepages(
   if (result.code !== 0) throw new Error(`cannot mount hugetlbfs: ${result.stderr.trim()}`);
 }
 
+/** The file system on a device; one that holds nothing at all gets one first, as upstream does. */
+export async function mountDevice(
+  device: string,
+  folder: string,
+  options: {
+    readonly fsType: string;
+    readonly mountOptions: readonly string[];
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { fsType, mountOptions, signal } = options;
+  const limits = { signal, timeoutMs: formatTimeoutMs };
+  const probed = await runCommand('blkid', [...blkidArguments, device], limits);
+  const isReadOnly = mountOptions.includes('ro');
+  const isEmpty = probed.code === nothingFound;
+  if (isEmpty && isReadOnly) {
+    throw new Error(
+      `cannot mount unformatted disk ${device} as we are manipulating it in read-only mode`,
+    );
+  }
+  if (isEmpty) {
+    const quick = /^ext[34]$/.test(fsType) ? ['-F', '-m0'] : [];
+    const made = await runCommand(`mkfs.${fsType}`, [...quick, device], limits);
+    if (made.code !== 0) throw new Error(`format of disk ${device} failed: ${made.stderr.trim()}`);
+  }
+  const args = ['-t', fsType, '-o', ['defaults', ...mountOptions].join(','), device, folder];
+  const result = await runCommand('mount', args, limits);
+  if (result.code !== 0) throw new Error(`mount failed: ${result.stderr.trim()}`);
+}
+
 /** Unmounts everything at or below a folder, innermost first; what is busy is detached lazily. */
 export async function unmountBelow(
   folder: string,
@@ -72,6 +107,10 @@ export async function unmountBelow(
   for (const point of below.toReversed()) {
     const result = await runCommand('umount', [point], { signal, timeoutMs: mountTimeoutMs });
     if (result.code === 0) continue;
-    await runCommand('umount', ['--lazy', point], { signal, timeoutMs: mountTimeoutMs });
+    const args = ['--lazy', point];
+    const detached = await runCommand('umount', args, { signal, timeoutMs: mountTimeoutMs });
+    // Whoever unmounts removes what is below next: never what is on somebody's device.
+    const isLeft = detached.code !== 0 && readMounts().some((each) => each.mountPoint === point);
+    if (isLeft) throw new Error(`cannot unmount ${point}: ${detached.stderr.trim()}`);
   }
 }

@@ -147,12 +147,53 @@ test('a device as a volume', { timeout }, async () => {
   }
 });
 
+test('a device whose file system is made and mounted for its pods', { timeout }, async () => {
+  const file = join(node.dataDir, 'empty.img');
+  writeFileSync(file, Buffer.alloc(8 * 1024 * 1024));
+  const options = { signal, timeoutMs: 60_000 };
+  const { stdout, code } = await runCommand('losetup', ['--find', '--show', file], options);
+  assert.equal(code, 0);
+  const path = stdout.trim();
+  try {
+    await createBound('files', path, 'Filesystem');
+    const of = (name: string, command: string) =>
+      node.create(name, {
+        securityContext: { fsGroup: 4321 },
+        volumes: [{ name: 'files', persistentVolumeClaim: { claimName: 'files' } }],
+        containers: [
+          node.container(`${command}; ${forever}`, {
+            volumeMounts: [{ name: 'files', mountPath: '/data' }],
+          }),
+        ],
+      });
+    await of('writer', 'echo kept > /data/note; stat -c %g /data; mount | grep " /data "');
+    const writer = await node.untilReady('writer');
+    await eventually('it is an ext4', async () => / ext4 /.test(node.logText(writer)));
+    assert.match(node.logText(writer), /\b4321$/m);
+    // A kubelet that was stopped in between mounts nothing twice.
+    await node.stopKubelet();
+    node.startKubelet();
+    await of('reader', 'cat /data/note');
+    const reader = await node.untilReady('reader');
+    await eventually('it is read', async () => node.logText(reader).includes('kept'));
+    for (const name of ['writer', 'reader']) await node.delete(name);
+    const { stdout: mounts } = await runCommand('cat', ['/proc/self/mounts'], options);
+    assert.ok(!mounts.includes(`${path} `), 'nobody has it mounted any more');
+  } finally {
+    await runCommand('losetup', ['--detach', path], options);
+  }
+});
+
 /** A claim as controllers bind it, since none run here. */
-async function createBound(name: string, path: string): Promise<void> {
+async function createBound(
+  name: string,
+  path: string,
+  volumeMode: 'Block' | 'Filesystem' = 'Block',
+): Promise<void> {
   const { client } = node;
   const spec = {
     accessModes: ['ReadWriteOnce'],
-    volumeMode: 'Block',
+    volumeMode,
     storageClassName: 'manual',
   } as const;
   const storage = '1Mi';

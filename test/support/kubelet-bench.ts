@@ -185,6 +185,7 @@ export class KubeletBench implements AsyncDisposable {
         mounted.add(folder);
         this.hugepages.push(pageSize);
       },
+      mountDevice: async () => {},
       unmountBelow: async () => {},
       isSameDisk: (path: string, other: string) => this.disks.get(path) === this.disks.get(other),
       readFile: (path: string) =>

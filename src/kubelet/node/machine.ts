@@ -6,7 +6,7 @@ import { readdirSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import type { Runtime } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
-import { mountHugepages, mountTmpfs, readMounts, unmountBelow } from '#kit/mounts.ts';
+import { mountDevice, mountHugepages, mountTmpfs, readMounts, unmountBelow } from '#kit/mounts.ts';
 import { defaultSettings, type KubeletSettings } from '../settings.ts';
 import { type CgroupDriver, type Cgroups, openCgroups } from './cgroups.ts';
 
@@ -29,6 +29,16 @@ export interface Machine {
   mountHugepages(
     folder: string,
     options: { readonly pageSize: string; readonly signal: AbortSignal },
+  ): Promise<void>;
+  /** The file system on a device, made if there is nothing on it. */
+  mountDevice(
+    device: string,
+    folder: string,
+    options: {
+      readonly fsType: string;
+      readonly mountOptions: readonly string[];
+      readonly signal: AbortSignal;
+    },
   ): Promise<void>;
   unmountBelow(folder: string, options: { readonly signal: AbortSignal }): Promise<void>;
   isSameDisk(path: string, other: string): boolean;
@@ -90,6 +100,7 @@ function linuxMachine(cgroups: Cgroups): Machine {
     isMounted: (folder) => readMounts().some(({ mountPoint }) => mountPoint === folder),
     mountTmpfs,
     mountHugepages,
+    mountDevice,
     unmountBelow,
     isSameDisk: (path, other) => statSync(path).dev === statSync(other).dev,
     diskSpace: (path) => {

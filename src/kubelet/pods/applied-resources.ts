@@ -8,6 +8,7 @@
  */
 import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { jsonEqual } from '#kit/json-equal.ts';
 import type { Pod, ResourceRequirements } from '#resources/types/core-v1.ts';
 import { type ContainerFact, containersOf, initContainersOf, isSidecar } from './pod-facts.ts';
 import { qosClassOf } from './qos.ts';
@@ -64,6 +65,15 @@ export function asApplied(pod: Pod, applied: ReadonlyMap<string, ResourceRequire
       : container,
   );
   return { ...pod, spec: { ...pod.spec, containers, initContainers } };
+}
+
+/** A container that runs has other resources than the specification wants by now. */
+export function isResizing(pod: Pod, applied: ReadonlyMap<string, ResourceRequirements>): boolean {
+  const running = [...containersOf(pod), ...initContainersOf(pod).filter(isSidecar)];
+  return running.some(({ name, resources = {} }) => {
+    const has = applied.get(name);
+    return has !== undefined && !jsonEqual(has, resources);
+  });
 }
 
 function read(file: string): Readonly<Record<string, ResourceRequirements>> {

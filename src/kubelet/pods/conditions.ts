@@ -7,6 +7,7 @@
  */
 import { formatTime } from '#kit/clock.ts';
 import type { Pod, PodCondition, PodStatus } from '#resources/types/core-v1.ts';
+import { isResizing } from './applied-resources.ts';
 import { initContainersOf, isSidecar, type PodFacts } from './pod-facts.ts';
 import { hasOldContainers, isRestartingAll, mayRestartAll } from './restart-all.ts';
 
@@ -74,9 +75,12 @@ function stamped(
   };
 }
 
-/** Only while a resize does not succeed. */
-function resizeConditions({ resizeFailure }: PodFacts): readonly Draft[] {
-  if (resizeFailure === undefined) return [];
+/** Who sees that a change of the specification was noted sees as well that it is not done yet. */
+function resizeConditions({ pod, applied, ending, resizeFailure }: PodFacts): readonly Draft[] {
+  if (resizeFailure === undefined) {
+    if (ending !== undefined || !isResizing(pod, applied)) return [];
+    return [{ type: 'PodResizeInProgress', status: 'True' }];
+  }
   const { reason, message } = resizeFailure;
   const type = reason === 'Infeasible' ? 'PodResizePending' : 'PodResizeInProgress';
   return [{ type, status: 'True', reason, message }];

@@ -56,6 +56,19 @@ function conditionsOf(status: PodStatus): Readonly<Record<string, string>> {
   return Object.fromEntries(entries);
 }
 
+test('whoever sees the wish for other resources sees that they are on their way', () => {
+  const wanted = { requests: { cpu: '2' } };
+  const pod = podOf({ containers: [{ name: 'web', image: 'i', resources: wanted }] });
+  const under = (resources: typeof wanted) => {
+    const applied = new Map([['web', resources]]);
+    return podStatus(facts(pod, [fact('running')], { verdicts: ready, applied }), nowMs);
+  };
+  const before = under({ requests: { cpu: '1' } });
+  assert.equal(conditionsOf(before)['PodResizeInProgress'], 'True');
+  assert.equal(before.containerStatuses?.[0]?.resources?.requests?.['cpu'], '1');
+  assert.equal(conditionsOf(under(wanted))['PodResizeInProgress'], undefined);
+});
+
 test('a running, ready pod', () => {
   covers('POD-215');
   const status = podStatus(facts(podOf(), [fact('running')], { verdicts: ready }), nowMs);

@@ -2,8 +2,8 @@
  * HTTP and TCP requests of probes and lifecycle hooks.
  *
  * A connection per try, no keep-alive, certificates unchecked (a probe asks whether somebody is
- * there, not who), the body unread: the status decides. Redirects are followed on the same host; one
- * that leads elsewhere is a success with a warning.
+ * there, not who), the body unread: the status decides. Redirects are followed on the same host;
+ * one that leads elsewhere is a success with a warning.
  */
 import { connect } from 'node:net';
 import type { Readable } from 'node:stream';

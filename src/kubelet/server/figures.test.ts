@@ -55,6 +55,7 @@ const machine: Machine = {
   isMounted: () => true,
   mountTmpfs: async () => {},
   mountHugepages: async () => {},
+  mountDevice: async () => {},
   unmountBelow: async () => {},
   isSameDisk: () => true,
   diskSpace: () => ({ bytes: 1000, freeBytes: 400, inodes: 10, freeInodes: 6 }),

@@ -1,6 +1,7 @@
 /**
  * The folder behind a PersistentVolumeClaim, where the volume is a folder of this node:
- * `hostPath` and `local`; or the device, where it is a `local` one with volume mode Block.
+ * `hostPath` and `local`; or the device, where it is a `local` one with volume mode Block, or has a
+ * file system that is to be mounted.
  * Volumes of drivers are mounted by their drivers and are not known here.
  *
  * The claim must be bound to a volume that agrees, and the volume must be within reach of this
@@ -14,6 +15,7 @@ import type { Client } from '#client';
 import { persistentVolumeClaims, persistentVolumes } from '#resources/kinds.ts';
 import type {
   HostPathVolumeSource,
+  LocalVolumeSource,
   Node,
   PersistentVolume,
   PersistentVolumeClaim,
@@ -23,13 +25,23 @@ import type {
 import { matchesRequired } from '#scheduling';
 import { VolumeError } from './payload.ts';
 
+const defaultFsType = 'ext4';
+
 export interface BoundVolume {
   readonly source:
     | { readonly hostPath: HostPathVolumeSource }
     | { readonly localPath: string }
+    | { readonly localDevice: LocalDevice }
     | { readonly devicePath: string };
   readonly claim: PersistentVolumeClaim;
   readonly volume: PersistentVolume;
+}
+
+/** A device that pods see as the folder of its file system. */
+export interface LocalDevice {
+  readonly path: string;
+  readonly fsType: string;
+  readonly mountOptions: readonly string[];
 }
 
 /** Name of the claim that a pod's volume stands for, if any. */
@@ -125,7 +137,7 @@ function sourceOf({ metadata, spec }: PersistentVolume): BoundVolume['source'] {
     throw new VolumeError(`no volume plugin matched for block volume ${metadata.name}`);
   }
   if (spec?.hostPath !== undefined) return { hostPath: spec.hostPath };
-  if (spec?.local !== undefined) return { localPath: checkLocal(spec.local.path) };
+  if (spec?.local !== undefined) return localSource(spec.local, spec.mountOptions ?? []);
   throw new VolumeError(`the sort of volume ${metadata.name} is not supported`);
 }
 
@@ -136,9 +148,15 @@ function checkDevice(path: string): string {
   return path;
 }
 
-function checkLocal(path: string): string {
+function localSource(
+  { path, fsType }: LocalVolumeSource,
+  mountOptions: readonly string[],
+): BoundVolume['source'] {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found === undefined) throw new VolumeError(`path "${path}" does not exist`);
-  if (!found.isDirectory()) throw new VolumeError(`path "${path}" is not a directory`);
-  return path;
+  if (found.isBlockDevice()) {
+    return { localDevice: { path, fsType: fsType || defaultFsType, mountOptions } };
+  }
+  if (found.isDirectory()) return { localPath: path };
+  throw new VolumeError('only directory and block device are supported');
 }

@@ -37,7 +37,7 @@ import {
   tokenOwner,
   VolumeError,
 } from './payload.ts';
-import { claimNameOf, findBoundVolume, groupOf } from './persistent-volume.ts';
+import { claimNameOf, findBoundVolume, groupOf, type LocalDevice } from './persistent-volume.ts';
 
 export interface VolumesDeps {
   readonly client: Client;
@@ -127,7 +127,9 @@ export class Volumes {
     this.#groups.delete(uid);
     for (const { name } of pod.spec?.volumes ?? []) this.#given.delete(`${uid}/${name}`);
     objects.release(uid);
-    const mounted = (pod.spec?.volumes ?? []).some(({ emptyDir }) => isMounted(emptyDir?.medium));
+    const mounted = (pod.spec?.volumes ?? []).some(
+      (volume) => isMounted(volume.emptyDir?.medium) || claimNameOf(pod, volume) !== undefined,
+    );
     if (mounted) await machine.unmountBelow(volumes, { signal });
     rmSync(memoryVolumes, { recursive: true, force: true });
     rmSync(volumes, { recursive: true, force: true });
@@ -177,14 +179,42 @@ export class Volumes {
     // As upstream, which leaves the owners of what belongs to the host alone.
     if ('hostPath' in source) return checkHostPath(source.hostPath);
     if ('devicePath' in source) return source.devicePath;
+    const folder =
+      'localPath' in source
+        ? source.localPath
+        : await this.#mountLocal(pod, found.metadata.name ?? '', source.localDevice, signal);
     const { fsGroup: gid, fsGroupChangePolicy: policy } = pod.spec?.securityContext ?? {};
     const key = `${pod.metadata.uid}/${volume.name}`;
     if (gid !== undefined && !this.#given.has(key)) {
       const isReadOnly = volume.persistentVolumeClaim?.readOnly === true;
-      await giveToGroup(source.localPath, { gid, isReadOnly, policy, signal });
+      await giveToGroup(folder, { gid, isReadOnly, policy, signal });
       this.#given.add(key);
     }
-    return source.localPath;
+    return folder;
+  }
+
+  /** Each pod mounts it for itself, so that it goes with the pod; the kernel has it once. */
+  async #mountLocal(
+    pod: Pod,
+    name: string,
+    { path, fsType, mountOptions }: LocalDevice,
+    signal: AbortSignal,
+  ): Promise<string> {
+    const { machine, paths } = this.#deps;
+    const folder = join(podPaths(paths, pod).volumes, 'kubernetes.io~local-volume', name);
+    if (machine.isMounted(folder)) return folder;
+    mkdirSync(folder, { recursive: true });
+    try {
+      await machine.mountDevice(path, folder, { fsType, mountOptions, signal });
+    } catch (error) {
+      if (signal.aborted || !(error instanceof Error)) throw error;
+      throw new VolumeError(
+        `local: failed to mount device ${path} at ${folder} (fstype: ${fsType}), ` +
+          `error ${error.message}`,
+        { cause: error },
+      );
+    }
+    return folder;
   }
 
   #sources(pod: Pod, volume: Volume, signal: AbortSignal): PayloadSources {
