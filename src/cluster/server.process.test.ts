@@ -113,3 +113,38 @@ test('a stop makes it unready first, serves on, ends watches and leaves', limit,
   const log = readFileSync(join(server.dataDir, 'logs/coracle.log'), 'utf8');
   assert.doesNotMatch(log, /does not end/);
 });
+
+test('which versions are served changes with a start, not before', limit, async () => {
+  covers('API-053');
+  await using server = await ServerProcess.open();
+  await server.start();
+  const jobs = '/apis/batch/v1/namespaces/default/jobs';
+  const template = {
+    spec: { restartPolicy: 'Never', containers: [{ name: 'main', image: 'a' }] },
+  };
+  const job = { metadata: { name: 'a' }, spec: { template } };
+  assert.equal((await server.request('POST', jobs, job)).status, 201);
+  const wanted = ['--runtime-config', 'batch/v1=false'];
+  const second = await server.coracle('server', ...wanted);
+  assert.match(second.stdout, /already running/);
+  assert.equal((await server.request('GET', `${jobs}/a`)).status, 200);
+  server.signal('SIGTERM');
+  await server.ended();
+
+  await server.start(wanted);
+  assert.equal((await server.request('GET', jobs)).status, 404);
+  const groups = (await server.request('GET', '/apis')).text;
+  assert.doesNotMatch(groups, /"batch\/v1"/);
+  // Controllers came with the server: the others go on, and what was stored is kept.
+  const space = { metadata: { name: 'later' } };
+  assert.equal((await server.request('POST', '/api/v1/namespaces', space)).status, 201);
+  const account = '/api/v1/namespaces/later/serviceaccounts/default';
+  await server.until(
+    async () => (await server.request('GET', account)).status === 200,
+    'a new namespace has its account',
+  );
+  server.signal('SIGTERM');
+  await server.ended();
+  await server.start();
+  assert.equal((await server.request('GET', `${jobs}/a`)).status, 200);
+});

@@ -47,10 +47,10 @@ export class ServerProcess {
     return new ServerProcess(await freePort(), flags);
   }
 
-  /** Starts it and waits until it is ready. */
-  async start(): Promise<void> {
+  /** Starts it, this time with more flags, and waits until it is ready. */
+  async start(more: readonly string[] = []): Promise<void> {
     const own = ['--data-dir', this.dataDir, '--api-port', String(this.port), '--no-kubeconfig'];
-    const child = spawn(process.execPath, [program, 'server', ...own, ...this.#flags], {
+    const child = spawn(process.execPath, [program, 'server', ...own, ...this.#flags, ...more], {
       cwd: root,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
