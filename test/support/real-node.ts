@@ -25,7 +25,7 @@ import { readMounts, unmountBelow } from '#kit/mounts.ts';
 import { systemRandom } from '#kit/random.ts';
 import { runCommand } from '#kit/run-command.ts';
 import { issueCertificate, type KeyPair } from '#kit/x509.ts';
-import { type KubeletOptions, runKubelet } from '#kubelet';
+import { defaultSettings, type KubeletOptions, type KubeletSettings, runKubelet } from '#kubelet';
 import { runPodNetwork } from '#network';
 import { pods } from '#resources/kinds.ts';
 import type { Container, Pod, PodSpec } from '#resources/types/core-v1.ts';
@@ -52,6 +52,17 @@ const moreApplets = [
   'seq',
   'dd',
 ];
+
+/** Upstream's, whatever disk this machine has: no pod and no image goes because it is full. */
+export const machineSettings: KubeletSettings = {
+  ...defaultSettings,
+  evictionHard: {
+    'memory.available': '100Mi',
+    'nodefs.available': '1%',
+    'imagefs.available': '1%',
+  },
+  ...{ imageGCHighThresholdPercent: 100, imageGCLowThresholdPercent: 99 },
+};
 
 export interface Certificates {
   readonly ca: KeyPair;
@@ -100,7 +111,10 @@ export class RealNode implements AsyncDisposable {
     const log = nodeLog();
     const server = await openTestServer({ clock });
     const client = openClient({ transport: server.server.direct(admin), clock });
-    const containerd = await openContainerd({ clock, log }, { dataDir, clusterId, signal });
+    // Another than the machine's, for tests of what newer ones can do.
+    const searchPath = process.env['CORACLE_RUNTIME_PATH'];
+    const its = { dataDir, clusterId, searchPath, signal };
+    const containerd = await openContainerd({ clock, log }, its);
     const runtime = await openRuntime({ clock, log }, { socketPath: containerd.socketPath });
     const networkStop = new AbortController();
     const range = { podCIDR: '10.213.0.0/24', clusterCIDR: '10.213.0.0/16' };
@@ -163,7 +177,9 @@ export class RealNode implements AsyncDisposable {
   }
 
   /** What it is started with, and started again. */
-  kubeletOptions: Partial<Pick<KubeletOptions, 'settings' | 'podPidsMax'>> = {};
+  kubeletOptions: Partial<Pick<KubeletOptions, 'settings' | 'podPidsMax'>> = {
+    settings: machineSettings,
+  };
 
   startKubelet(runtime: Runtime = this.runtime): void {
     const stop = new AbortController();
