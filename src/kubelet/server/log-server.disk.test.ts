@@ -8,7 +8,6 @@ import { type TestContext, test } from 'node:test';
 import { GrpcError } from '#cri';
 import { systemClock } from '#kit/clock.ts';
 import { silentLog } from '#kit/log.ts';
-import { covers } from '#test/covers.ts';
 import { kubeletPaths } from '../pods/pod-paths.ts';
 import { answerLogs, type LogTarget } from './log-server.ts';
 import type { ServerParts } from './server.ts';
@@ -56,7 +55,6 @@ function open(context: TestContext, stateOf: () => string) {
 const line = (text: string): string => `2026-01-01T00:00:00.000000000Z stdout F ${text}\n`;
 
 test('what was rotated away is not shown, and the newest file may be empty', async (context) => {
-  covers('LOG-011');
   const { path, ask } = open(context, () => 'CONTAINER_RUNNING');
   writeFileSync(path, line('old'));
   assert.equal(await ask(''), 'old\n');
