@@ -22,7 +22,7 @@ const limits = {
   lockMs: 600_000,
   warmPods: 100,
   warmMs: 600_000,
-  settleMs: 60_000,
+  settleMs: 300_000,
   /** Connections of a burst are kept for the next one: the server closes them after 90 s. */
   afterMs: 95_000,
 } as const;

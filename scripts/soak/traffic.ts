@@ -22,7 +22,7 @@ type Sort = (name: string) => PodSpec;
 
 export interface TrafficOptions {
   readonly random: Random;
-  /** At a time. */
+  /** At a time; as many again may be on their way out. */
   readonly podsMax: number;
   readonly access: Parameters<typeof openHttpTransport>[0];
 }
@@ -86,7 +86,10 @@ export class Traffic implements AsyncDisposable {
     await this.#inside('crash', 'exec', name, '--', 'kill', '-TERM', '1');
   }
 
+  /** No faster than the node: what it has not removed yet is still there. */
   async #make(): Promise<void> {
+    const { items } = await this.#client.list(pods, { namespace, signal });
+    if (items.length >= 2 * this.#podsMax) return;
     const [sort, specOf] = this.#pick();
     const name = `soak-${this.#made++}-${sort}`;
     const spec = { terminationGracePeriodSeconds: 1, ...specOf(name) };
