@@ -63,3 +63,37 @@ test('a status that is held back leaves in place what others say meanwhile', asy
   assert.deepEqual(sent, [{ metadata: { uid: 'u1' }, status }]);
   ending.abort();
 });
+
+test('while many pods start, what passes is held back for longer, but not for ever', async () => {
+  const clock = new VirtualClock();
+  const sent: string[] = [];
+  const client: ConstructorParameters<typeof StatusWriter>[0]['client'] = {
+    patchUnread: async (_kind, { name }) => void sent.push(name),
+  };
+  const ending = new AbortController();
+  const statuses = new StatusWriter(
+    { client, clock, log: silentLog },
+    { signal: ending.signal, spawn: (task) => void task() },
+  );
+  const podOf = (index: number): Pod => ({
+    ...pod,
+    metadata: { namespace: 'a', name: `p${index}`, uid: `u${index}` },
+  });
+  for (let index = 0; index < 40; index++) {
+    statuses.set(podOf(index), { phase: 'Pending' }, { isPassing: true });
+  }
+  await clock.advance(3000);
+  assert.deepEqual(sent, []);
+  statuses.set(podOf(39), { phase: 'Running' });
+  await clock.advance(0);
+  assert.deepEqual(sent, ['p39'], 'what stays is told at once');
+  await clock.advance(7000);
+  assert.equal(sent.length, 40);
+  for (let index = 0; index < 40; index++) {
+    statuses.set(podOf(index), { phase: 'Pending', reason: 'again' }, { isPassing: true });
+  }
+  for (let index = 0; index < 24; index++) statuses.set(podOf(index), { phase: 'Running' });
+  await clock.advance(1000);
+  assert.equal(sent.length, 80, 'the few that are left wait no longer than one alone');
+  ending.abort();
+});

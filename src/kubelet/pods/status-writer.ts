@@ -7,7 +7,7 @@
  * that a pod of the same name that came later is never touched. `settled` waits until the server
  * has the newest; the worker asks for that before the final delete. A status that will soon be
  * followed by the next (a pod that is being started) is held back for a moment: mostly one write
- * then says both.
+ * then says both. While many pods start, each takes longer, and so are theirs held back for longer.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { isReason } from '#api/errors.ts';
@@ -33,7 +33,13 @@ interface Entry {
   go: (() => void) | undefined;
 }
 
-const limits = { retryMs: 1000, passingMs: 1000 } as const;
+const limits = {
+  retryMs: 1000,
+  /** How long a status is held back; and at most, while those of more pods than `crowd` are. */
+  passingMs: 1000,
+  passingMsMax: 10_000,
+  crowd: 16,
+} as const;
 
 export class StatusWriter {
   readonly #client: Pick<Client, 'patchUnread'>;
@@ -42,6 +48,8 @@ export class StatusWriter {
   readonly #signal: AbortSignal;
   readonly #spawn: (task: () => Promise<void>) => void;
   readonly #entries = new Map<string, Entry>();
+  /** Statuses that are held back now. */
+  #held = 0;
   /** By uid of a static pod: the mirror that its status is written to. */
   readonly #mirrors = new Map<string, Pod>();
 
@@ -181,17 +189,25 @@ export class StatusWriter {
   /** Until another status has come that stays, or time is up. */
   async #hold(entry: Entry): Promise<void> {
     const signal = this.#signal;
+    this.#held += 1;
     await new Promise<void>((resolve) => {
       const go = (): void => {
         cancel();
         signal.removeEventListener('abort', go);
         resolve();
       };
-      const cancel = this.#clock.after(limits.passingMs, go);
+      let heldMs = 0;
+      const look = (): void => {
+        heldMs += limits.passingMs;
+        if (this.#held <= limits.crowd || heldMs >= limits.passingMsMax) go();
+        else cancel = this.#clock.after(limits.passingMs, look);
+      };
+      let cancel = this.#clock.after(limits.passingMs, look);
       entry.go = go;
       if (signal.aborted) go();
       else signal.addEventListener('abort', go);
     });
+    this.#held -= 1;
     entry.go = undefined;
     entry.isPassing = false;
   }
