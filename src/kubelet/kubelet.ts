@@ -489,6 +489,7 @@ class Kubelet {
       onPod: (uid) => this.#workers.get(uid)?.wake(),
       isKnown: (uid) => !this.#hasSynced || this.#workers.has(uid),
       hasSeen: (uid, id, state) => this.#workers.get(uid)?.hasSeen(id, state) === true,
+      isMaking: (uid) => this.#workers.get(uid)?.isMaking === true,
       onOrphans: (ids, ending) =>
         removeOrphans(this.#parts, ids, { known: this.#workers, signal: ending }),
       signal,

@@ -27,6 +27,8 @@ export interface NewsOptions {
   readonly isKnown: (podUid: string) => boolean;
   /** The pod knows that this sandbox or container is in this state. */
   readonly hasSeen: (podUid: string, id: string, state: string) => boolean;
+  /** Something of the pod is being made, and will be looked at then. */
+  readonly isMaking: (podUid: string) => boolean;
   /** Sandboxes of pods that nobody knows. */
   readonly onOrphans: (sandboxIds: readonly string[], signal: AbortSignal) => Promise<void>;
   readonly signal: AbortSignal;
@@ -117,7 +119,7 @@ async function relistForever(
 
 async function relist(
   { runtime }: NewsDeps,
-  { onPod, isKnown, hasSeen, onOrphans }: NewsOptions,
+  { onPod, isKnown, hasSeen, isMaking, onOrphans }: NewsOptions,
   known: ReadonlyMap<string, string>,
   signal: AbortSignal,
 ): Promise<Map<string, string>> {
@@ -134,7 +136,10 @@ async function relist(
   const changed = new Set<string>();
   for (const [id, state] of states) {
     const uid = uids.get(id) ?? '';
-    if (known.get(id) !== state && !hasSeen(uid, id, state)) changed.add(uid);
+    if (known.get(id) === state || hasSeen(uid, id, state)) continue;
+    // Left to the next list.
+    if (isMaking(uid)) states.delete(id);
+    else changed.add(uid);
   }
   for (const uid of changed) onPod(uid);
   const orphans = sandboxes.filter(({ id }) => !isKnown(uids.get(id) ?? ''));

@@ -38,3 +38,23 @@ test('a sandbox begun while a token is issued goes when that is refused, and com
   await bench.untilReady('second');
   assert.equal(begun(), 2);
 });
+
+test('lists of the runtime do not have a pod looked at anew while it is being made', async () => {
+  await using bench = await KubeletBench.open();
+  const { clock, runtime, signal } = bench;
+  const start = runtime.startContainer.bind(runtime);
+  runtime.startContainer = async (id) => {
+    // Two lists come meanwhile.
+    await clock.sleep(12_000, { signal });
+    await start(id);
+  };
+  const { metadata } = await bench.create('slow');
+  await bench.untilReady('slow');
+  const whole = `listContainers ${metadata.uid}`;
+  assert.ok(!runtime.questions.includes(whole), 'only what was made is asked for');
+  await bench.advance(6000);
+  assert.ok(!runtime.questions.includes(whole), 'nor is it news later');
+  runtime.exit('web', 1);
+  await bench.until('slow', ({ restartCount }) => restartCount === 1);
+  assert.ok(runtime.questions.includes(whole));
+});

@@ -64,6 +64,7 @@ export class PodWorker {
   #runtime: RuntimeFacts = { sandboxes: [], containers: [] };
   /** The runtime cannot have anything of it. */
   #isNew: boolean;
+  #isMaking = false;
   readonly #stopped = Promise.withResolvers<void>();
   /** It is to end and nothing of it runs; what it left may still be there. */
   #hasStopped = false;
@@ -265,8 +266,11 @@ export class PodWorker {
       const options = { signal, interrupt: this.#interruptOf(signal) };
       // No sandbox comes without its volumes; what changes from here on makes them stale again.
       this.#volumesStale &&= actions.every((action) => action.do !== 'createSandbox');
-      await performActions(this.#parts, this.#state, facts, actions, options);
       isOurs = actions.every(makesOnly);
+      this.#isMaking = isOurs;
+      await performActions(this.#parts, this.#state, facts, actions, options).finally(() => {
+        this.#isMaking = false;
+      });
       if (this.#state.failures.size > before) {
         // What went wrong is shown for a moment before it turns into waiting.
         const after = await readRuntime(this.#parts.runtime, this.#uid, { signal });
@@ -289,6 +293,11 @@ export class PodWorker {
       ? await readRuntime(runtime, this.#uid, options)
       : await readMade(runtime, this.#runtime, made, options);
     return this.#runtime;
+  }
+
+  /** Something of it is being made and nothing ended; it is looked at as soon as it is there. */
+  get isMaking(): boolean {
+    return this.#isMaking;
   }
 
   /** Whether a list of the runtime says nothing new of a sandbox or container. */
