@@ -143,6 +143,7 @@ test('the walkthrough: 305 percent of one pod makes 7; when the load stops, 1 ag
     now: 'the same; there is no rolling-update to fall out with',
   });
   superseded('HPA-024', { by: 'v1.6', now: 'the same, but nothing counts generations' });
+  superseded('HPA-001', { by: 'v1.22', now: 'figures come by the metrics APIs, from anybody' });
   superseded('HPA-016', { by: 'v1.22', now: 'the metrics APIs alone; Heapster is gone' });
   superseded('HPA-010', { by: 'v1.12', now: 'the loop runs every 15 seconds' });
   const load = quiet();

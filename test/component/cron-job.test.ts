@@ -182,6 +182,32 @@ test('what was missed by more than the deadline is not made up for', async (t) =
   assert.equal((await names(world)).length, 1);
 });
 
+test('about once: nothing for a start that was missed, and again where the note is lost', async (t) => {
+  covers('WRK-104');
+  const world = await start(t, { startingDeadlineSeconds: 10 });
+  await patch(world, { spec: { suspend: true } });
+  await world.pass(minute);
+  await patch(world, { spec: { suspend: false } });
+  await world.pass(20_000);
+  assert.deepEqual(await names(world), [], 'no Job for a time that is over');
+  await world.pass(30_000);
+  const [first] = await made(world);
+  assert.ok(first !== undefined);
+  // The Job was made, and whoever made it died before it was noted; nobody keeps the Job.
+  const { signal } = world;
+  const before = new Date(world.clock.now() - 2 * minute).toISOString();
+  const status = { status: { lastScheduleTime: before, active: null } };
+  const of = { namespace, name: first.metadata.name ?? '' };
+  await patch(world, { spec: { suspend: true, startingDeadlineSeconds: 300 } });
+  await world.client.delete(jobs, of, { propagationPolicy: 'Background', signal });
+  await world.client.patch(cronJobs, at, status, { type: 'merge', subresource: 'status', signal });
+  await patch(world, { spec: { suspend: false } });
+  await world.pass(2_000);
+  const [second] = await made(world);
+  assert.equal(second?.metadata.name, first.metadata.name, 'for the same time');
+  assert.notEqual(second?.metadata.uid, first.metadata.uid);
+});
+
 test('a new schedule does not start what it would have started before', async (t) => {
   const world = await start(t, { schedule: '0 0 1 1 *' });
   await world.pass(10 * minute);

@@ -61,8 +61,16 @@ test('a pod refers to Secrets in many ways', () => {
       volumes: [
         { name: 'a', secret: { secretName: 'mounted' } },
         { name: 'b', projected: { sources: [{ secret: { name: 'projected' } }] } },
+        { name: 'c', csi: { driver: 'd', nodePublishSecretRef: { name: 'csi' } } },
+        { name: 'd', azureFile: { shareName: 's', secretName: 'azure' } },
+        { name: 'e', flexVolume: { driver: 'd', secretRef: { name: 'flex' } } },
+        { name: 'f', rbd: { image: 'i', monitors: [], secretRef: { name: 'rbd' } } },
       ],
+      ephemeralContainers: [{ name: 'e', envFrom: [{ secretRef: { name: 'debug' } }] }],
     },
   };
-  assert.deepEqual([...secretNamesOf(pod)], ['pull', 'key', 'all', 'mounted', 'projected']);
+  assert.deepEqual(
+    [...secretNamesOf(pod)],
+    ['pull', 'key', 'all', 'debug', 'mounted', 'projected', 'csi', 'azure', 'flex', 'rbd'],
+  );
 });

@@ -6,7 +6,7 @@
  * so that whoever needs one after all can take the mark away, and deleted a year after that.
  * Behaviour: kubernetes.io, "Managing Service Accounts", "Legacy ServiceAccount token cleaner".
  */
-import type { Pod, Secret, ServiceAccount } from '#resources/types/core-v1.ts';
+import type { Pod, Secret, ServiceAccount, Volume } from '#resources/types/core-v1.ts';
 
 export const secretType = 'kubernetes.io/service-account-token';
 
@@ -65,15 +65,23 @@ function isDay(text: string): boolean {
 /** Secrets that the pod refers to, by whatever way. */
 export function* secretNamesOf({ spec }: Pod): Generator<string> {
   for (const { name } of spec?.imagePullSecrets ?? []) if (name) yield name;
-  for (const container of [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])]) {
+  const { containers = [], initContainers = [], ephemeralContainers = [] } = spec ?? {};
+  for (const container of [...containers, ...initContainers, ...ephemeralContainers]) {
     for (const { secretRef } of container.envFrom ?? []) if (secretRef?.name) yield secretRef.name;
     for (const { valueFrom } of container.env ?? []) {
       if (valueFrom?.secretKeyRef?.name) yield valueFrom.secretKeyRef.name;
     }
   }
-  for (const { secret, projected } of spec?.volumes ?? []) {
-    if (secret?.secretName) yield secret.secretName;
-    for (const source of projected?.sources ?? [])
-      if (source.secret?.name) yield source.secret.name;
+  for (const volume of spec?.volumes ?? []) yield* secretNamesOfVolume(volume);
+}
+
+function* secretNamesOfVolume(volume: Volume): Generator<string> {
+  if (volume.secret?.secretName) yield volume.secret.secretName;
+  if (volume.azureFile?.secretName) yield volume.azureFile.secretName;
+  for (const { secret } of volume.projected?.sources ?? []) if (secret?.name) yield secret.name;
+  const { cephfs, flexVolume, iscsi, rbd, scaleIO, storageos } = volume;
+  for (const storage of [cephfs, flexVolume, iscsi, rbd, scaleIO, storageos]) {
+    if (storage?.secretRef?.name) yield storage.secretRef.name;
   }
+  if (volume.csi?.nodePublishSecretRef?.name) yield volume.csi.nodePublishSecretRef.name;
 }
