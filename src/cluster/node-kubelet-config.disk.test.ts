@@ -17,7 +17,13 @@ test('what the file says counts, all else is as nodes of ours are set to', async
   };
   const usual = await readNodeKubelet(undefined);
   assert.equal(usual.settings.evictionHard['nodefs.available'], '5%');
+  assert.equal(usual.settings.imageGCHighThresholdPercent, 95);
   assert.deepEqual((await read()).settings, usual.settings);
+  const images = (await read('imageGCHighThresholdPercent: 84')).settings;
+  assert.deepEqual(
+    [images.imageGCHighThresholdPercent, images.imageGCLowThresholdPercent],
+    [84, 80],
+  );
   const { settings, options, unused } = await read(
     ...['cpuManagerPolicy: static', 'kubeReserved: { cpu: 500m }', 'maxPods: 20'],
     ...['shutdownGracePeriod: 30s', 'shutdownGracePeriodCriticalPods: 10s'],

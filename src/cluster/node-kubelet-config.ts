@@ -16,6 +16,9 @@ export interface NodeKubelet {
   readonly unused: readonly string[];
 }
 
+/** As with upstream, unused images go before the disk is so short that pods do. */
+const imageThresholds = { imageGCHighThresholdPercent: 95, imageGCLowThresholdPercent: 90 };
+
 /** Machines that do other things too have fuller disks than those that upstream thinks of. */
 const nodeSettings: KubeletSettings = {
   ...defaultSettings,
@@ -24,6 +27,7 @@ const nodeSettings: KubeletSettings = {
     'nodefs.available': '5%',
     'imagefs.available': '5%',
   },
+  ...imageThresholds,
   serializeImagePulls: false,
 };
 
@@ -46,9 +50,12 @@ export async function readNodeKubelet(path: string | undefined): Promise<NodeKub
   const { readKubeletConfig } = await import('./kubelet-settings.ts');
   const { settings, server, fields, unused } = readKubeletConfig({ config: path, fields: {} });
   const { maxPods, podPidsLimit = -1, registerWithTaints: taints, providerID } = fields;
+  const { imageGCHighThresholdPercent: high, imageGCLowThresholdPercent: low } = fields;
+  const saysThresholds = high !== undefined || low !== undefined;
   const own = {
     ...(fields.evictionHard === undefined ? { evictionHard: nodeSettings.evictionHard } : {}),
     ...(fields.serializeImagePulls === undefined ? { serializeImagePulls: false } : {}),
+    ...(saysThresholds ? {} : imageThresholds),
   };
   return {
     settings: { ...settings, ...own },

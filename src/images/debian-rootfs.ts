@@ -27,6 +27,8 @@ export interface RootfsOptions {
 export type DependencyGraph = ReadonlyMap<string, readonly (readonly string[])[]>;
 
 const timeoutMs = 120_000;
+/** Of apt-get, towards mirrors that are slow or fail once. */
+const patient = ['-o', 'Acquire::Retries=3', '-o', 'Acquire::http::Timeout=30'];
 const parallelUnpacksMax = 4;
 
 const neverNeeded = [
@@ -149,7 +151,7 @@ async function readDepends(
   const first = await ask();
   if (first.code === 0) return first.stdout;
   deps.log.info('package lists are missing: reading them', { packages });
-  await mustRun('apt-get', ['update', '-qq'], { signal, timeoutMs });
+  await mustRun('apt-get', [...patient, 'update', '-qq'], { signal, timeoutMs });
   const second = await ask();
   if (second.code === 0) return second.stdout;
   throw new Error(`these packages are unknown: ${packages.join(', ')}: ${second.stderr.trim()}`);
@@ -171,11 +173,13 @@ async function download(
     await rm(partial, { recursive: true, force: true });
     await mkdir(partial);
     const get = () =>
-      runCommand('apt-get', ['download', '-qq', ...missing], { cwd: partial, signal, timeoutMs });
+      runCommand('apt-get', [...patient, 'download', '-qq', ...missing], {
+        ...{ cwd: partial, signal, timeoutMs },
+      });
     const first = await get();
     if (first.code !== 0) {
       // Old lists name archives that the mirror no longer has.
-      await mustRun('apt-get', ['update', '-qq'], { signal, timeoutMs });
+      await mustRun('apt-get', [...patient, 'update', '-qq'], { signal, timeoutMs });
       const second = await get();
       if (second.code !== 0) throw new Error(`cannot download packages: ${second.stderr.trim()}`);
     }

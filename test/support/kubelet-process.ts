@@ -59,6 +59,7 @@ export class KubeletProcess implements AsyncDisposable {
       `podLogsDir: ${this.#runtime.folder}/pod-logs`,
       `cgroupRoot: ${this.#runtime.cgroupRoot}`,
       'evictionHard: { memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1% }',
+      'imageGCHighThresholdPercent: 100',
       // Whatever machine the test is on.
       'failSwapOn: false',
     ];

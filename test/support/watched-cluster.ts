@@ -43,7 +43,8 @@ export interface Manifest {
   readonly [field: string]: unknown;
 }
 
-const untilMs = 60_000;
+/** Many walkthroughs share the machine. */
+const untilMs = 120_000;
 const never = new AbortController().signal;
 
 /** Of the node: what walkthroughs need besides the defaults. */

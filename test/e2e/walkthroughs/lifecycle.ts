@@ -182,7 +182,7 @@ export const lifecycle: Walkthroughs = {
         ],
       }),
       podOf('http-hooks', {
-        terminationGracePeriodSeconds: 3,
+        terminationGracePeriodSeconds: 30,
         containers: [
           shell(stay, {
             lifecycle: {
@@ -270,7 +270,7 @@ export const lifecycle: Walkthroughs = {
     });
     await walk.create(
       podOf('ordered', {
-        ...{ terminationGracePeriodSeconds: 10, volumes },
+        ...{ terminationGracePeriodSeconds: 30, volumes },
         containers: [
           shell(script('ordered'), { volumeMounts, lifecycle: hook('ordered', 'sleep 1') }),
         ],
@@ -284,7 +284,7 @@ export const lifecycle: Walkthroughs = {
         containers: [shell('trap "" TERM; while true; do sleep 0.2; done')],
       }),
       podOf('moved-away', {
-        ...{ terminationGracePeriodSeconds: 10, volumes },
+        ...{ terminationGracePeriodSeconds: 30, volumes },
         containers: [
           shell(script('moved-away'), { volumeMounts, lifecycle: hook('moved-away', 'sleep 1') }),
         ],
@@ -311,11 +311,13 @@ export const lifecycle: Walkthroughs = {
     assert.equal(await marksOf('ordered'), 'hook\nend\nterm\n');
     assert.equal(await marksOf('moved-away'), 'hook\nend\nterm\n');
     assert.equal(await marksOf('late-hook'), 'hook\nterm\nlater\n', 'TERM all the same, 2 s more');
-    assert.ok(
-      (times['late-hook'] ?? 0) > 2 && (times['late-hook'] ?? 0) < 20,
-      `${times['late-hook']}`,
-    );
-    assert.ok((times['deaf'] ?? 0) > 2 && (times['deaf'] ?? 0) < 20, `${times['deaf']}`);
+    const within = (name: string, most: number): void => {
+      const seconds = times[name] ?? 0;
+      assert.ok(seconds > 2 && seconds < most, `${name} was gone after ${seconds} s`);
+    };
+    // Sooner than the hook ends, and than half a minute, which it would have by default.
+    within('late-hook', 100);
+    within('deaf', 30);
     assert.equal(readProcess(pid, 'comm'), '', 'killed');
   },
 
@@ -563,7 +565,7 @@ export const lifecycle: Walkthroughs = {
     covers('POD-199');
     await walk.create(
       podOf('nginx-quit', {
-        terminationGracePeriodSeconds: 20,
+        terminationGracePeriodSeconds: 90,
         containers: [
           {
             ...{ name: 'web', image: nginx },
@@ -577,7 +579,7 @@ export const lifecycle: Walkthroughs = {
     await walk.eventually(() => /start worker process/.test(logs.text()), 'its first words');
     const begin = performance.now();
     await walk.kubectl('delete', 'pod', 'nginx-quit');
-    assert.ok(performance.now() - begin < 19_000);
+    assert.ok(performance.now() - begin < 80_000);
     await walk.eventually(
       () => /signal 3 \(SIGQUIT\) received from [1-9]/.test(logs.text()),
       () => logs.text(),

@@ -3,6 +3,7 @@
  * kept of a container that is gone.
  */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { covers, superseded } from '#test/covers.ts';
@@ -23,6 +24,24 @@ import {
 
 const never = { restartPolicy: 'Never' } as const;
 const count = 'i=0; while true; do echo "$i: $(date)"; i=$((i+1)); sleep 0.2; done';
+
+/** A program that is told one line after another. */
+function talkTo(command: string, args: readonly string[]) {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      text += chunk.toString('utf8');
+    });
+  }
+  // It may have ended by itself.
+  child.stdin.on('error', () => {});
+  return {
+    say: (line: string): void => void child.stdin.write(`${line}\n`),
+    text: (): string => text,
+    end: (): void => void child.kill(),
+  };
+}
 
 export const talking: Walkthroughs = {
   'a counter writes, kubectl reads': async (walk) => {
@@ -152,11 +171,13 @@ export const talking: Walkthroughs = {
     const tty = await walk.run('script', ['-qec', command, '/dev/null']);
     assert.match(tty.stdout, /\/dev\/pts\/\d/);
     assert.equal(tty.code, 3);
-    const attach = await walk.run('sh', [
-      '-c',
-      `(sleep 1; echo one; sleep 4) | timeout 20 kubectl --kubeconfig ${walk.cluster.kubeconfig} attach -i shell-demo -c listener`,
+    const attached = talkTo('kubectl', [
+      ...['--kubeconfig', walk.cluster.kubeconfig],
+      ...['attach', '-i', 'shell-demo', '-c', 'listener'],
     ]);
-    assert.match(attach.stdout, /heard one/, attach.stderr);
+    attached.say('one');
+    await walk.eventually(() => /heard one/.test(attached.text()), attached.text);
+    attached.end();
     const port = await freePort();
     const forward = walk.cluster.spawnKubectl('port-forward', 'shell-demo', `${port}:80`);
     await walk.eventually(
@@ -164,7 +185,7 @@ export const talking: Walkthroughs = {
       'it forwards',
     );
     assert.match(forward.text(), new RegExp(`Forwarding from 127\\.0\\.0\\.1:${port} -> 80`));
-    const page = () => walk.run('curl', ['-sS', '--max-time', '5', `http://127.0.0.1:${port}/`]);
+    const page = () => walk.run('curl', ['-sS', '--max-time', '30', `http://127.0.0.1:${port}/`]);
     assert.match((await page()).stdout, /Welcome aboard/);
     forward.kill();
     const proxied = await walk.kubectl(
@@ -204,12 +225,16 @@ export const talking: Walkthroughs = {
     for (const row of ['CLI-212', 'CLI-103']) superseded(row, { by: 'v1.5', now });
     const kubectl = `kubectl --kubeconfig ${walk.cluster.kubeconfig}`;
     const run = `${kubectl} run -i --rm --tty curl --image=${busybox} --restart=Never -- sh`;
-    const lines =
-      '(sleep 2; echo nslookup kubernetes.default.svc.cluster.local; sleep 1; echo exit)';
-    const said = await walk.run('sh', ['-c', `${lines} | script -qec '${run}' /dev/null`]);
-    assert.match(said.stdout, /kubernetes\.default\.svc\.cluster\.local/);
-    assert.ok(said.stdout.includes(now), said.stdout);
-    assert.match(said.stdout, /pod "curl" deleted/);
+    const session = talkTo('script', ['-qec', run, '/dev/null']);
+    const heard = (what: RegExp): Promise<void> =>
+      walk.eventually(() => what.test(session.text()), session.text);
+    await heard(new RegExp(now));
+    // The shell says what it is told, and then what comes of it.
+    session.say('nslookup kubernetes.default.svc.cluster.local');
+    await heard(/^Name:\s+kubernetes\.default\.svc\.cluster\.local/m);
+    session.say('exit');
+    await heard(/pod "curl" deleted/);
+    session.end();
     await walk.untilGone('curl');
     const once = [
       'run',
@@ -267,7 +292,7 @@ export const talking: Walkthroughs = {
     const main = `${note('main')}; sleep 1`;
     await walk.create(
       podOf('with-sidecar', {
-        ...{ ...never, terminationGracePeriodSeconds: 10 },
+        ...{ ...never, terminationGracePeriodSeconds: 30 },
         initContainers: [
           shell(
             `trap '${note('sidecar-term')}; exit 0' TERM; sleep 1; ${note('sidecar')}; touch /tmp/up; sleep 86400 & wait`,
@@ -364,7 +389,7 @@ export const talking: Walkthroughs = {
     await walk.create(elsewhere);
     await walk.untilReady('api-clients/api-client');
     const other = await walk.pid('api-clients/api-client');
-    const fromOther = ['-sS', '-k', '--max-time', '5', ...header, 'https://10.43.0.1/api'];
+    const fromOther = ['-sS', '-k', '--max-time', '30', ...header, 'https://10.43.0.1/api'];
     const same = await walk.run('nsenter', [`--net=/proc/${other}/ns/net`, 'curl', ...fromOther]);
     assert.match(same.stdout, /"APIVersions"/, same.stderr);
   },
