@@ -15,7 +15,7 @@ import {
 } from '#client';
 import { type ControllersDeps, ControllersMetrics, runControllers } from '#controllers';
 import { assert, present } from '#kit/assert.ts';
-import { systemClock } from '#kit/clock.ts';
+import { type Clock, systemClock } from '#kit/clock.ts';
 import { type Level, openLog } from '#kit/log.ts';
 import { nameSuffix, systemRandom } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
@@ -70,6 +70,9 @@ export type ControlRequest =
   | { readonly do: 'tell figures'; readonly of: ControlComponent; readonly id: number };
 
 export type ControlComponent = 'scheduler' | 'controllers';
+
+/** By then everything is loaded. */
+const collectAfterMs = 5000;
 
 export async function runControlWorker(): Promise<void> {
   assert(!isMainThread, 'the control worker runs in a worker thread');
@@ -151,8 +154,16 @@ export async function runControlWorker(): Promise<void> {
       );
     });
   }
+  scope.spawn((signal) => collectLater(clock, signal));
   await scope.join();
   for (const port of Object.values(data.ports)) port?.close();
+}
+
+/** What the start has left behind is half of what the thread keeps. */
+async function collectLater(clock: Clock, signal: AbortSignal): Promise<void> {
+  await clock.sleep(collectAfterMs, { signal });
+  const { collectWhenIdle, ownGarbage } = await import('#kit/collect-garbage.ts');
+  await collectWhenIdle({ clock, ...ownGarbage() }, { signal });
 }
 
 function controlOptions({ clusterCIDR, rootCA, issuer }: ControlData) {
