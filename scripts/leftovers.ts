@@ -9,7 +9,7 @@
  * `removeStaleProcesses`.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 
 export type MachineState = ReadonlyMap<string, ReadonlySet<string>>;
@@ -85,7 +85,10 @@ interface TestProcess {
 
 /** Descendants of a test run; the run's own process has the variable only in its children. */
 function testProcesses(): readonly TestProcess[] {
+  const own = namespaceOf('self');
   return pids().flatMap((pid) => {
+    // A machine within this one has runs of its own.
+    if (namespaceOf(pid) !== own) return [];
     const environment = readProcess(pid, 'environ').split('\0');
     const entry = environment.find((line) => line.startsWith(`${runVariable}=`));
     if (entry === undefined) return [];
@@ -94,7 +97,9 @@ function testProcesses(): readonly TestProcess[] {
 }
 
 function shims(): readonly string[] {
+  const own = namespaceOf('self');
   return pids()
+    .filter((pid) => namespaceOf(pid) === own)
     .map((pid) => `${pid} ${commandOf(pid)}`)
     .filter((line) => line.includes('containerd-shim'));
 }
@@ -107,6 +112,15 @@ function pids(): readonly number[] {
 
 function commandOf(pid: number): string {
   return readProcess(pid, 'cmdline').replaceAll('\0', ' ').trim().slice(0, 200);
+}
+
+/** Of process ids; empty for a process that has ended meanwhile. */
+function namespaceOf(pid: number | 'self'): string {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/pid`);
+  } catch {
+    return '';
+  }
 }
 
 /** Empty for a process that has ended meanwhile. */
