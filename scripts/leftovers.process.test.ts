@@ -18,6 +18,6 @@ test('processes of a machine within this one are its own business', {
   const within = 'echo begun; exec sleep 600.22';
   await start('unshare', '--pid', '--fork', '--kill-child', 'sh', '-c', within);
   const found = [...(readMachineState().get('process') ?? [])];
-  assert.ok(found.some((line) => / sleep 600\.11$/.test(line)));
-  assert.ok(!found.some((line) => / sleep 600\.22$/.test(line)));
+  assert.ok(found.some((line) => /^\d+ sleep 600\.11$/.test(line)));
+  assert.ok(!found.some((line) => /^\d+ sleep 600\.22$/.test(line)));
 });
