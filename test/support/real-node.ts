@@ -36,7 +36,7 @@ import { openTestLog } from './test-log.ts';
 export const busyboxImage = 'localhost/busybox:test';
 const clusterId = 'ndtst';
 const nodeName = 'node-1';
-const untilMsMax = 60_000;
+const untilMsMax = 120_000;
 
 const applets = ['sh', 'sleep', 'cat', 'ls', 'echo', 'env', 'id', 'true', 'false', 'touch', 'rm'];
 const moreApplets = [
@@ -146,21 +146,11 @@ export class RealNode implements AsyncDisposable {
     const folder = join(this.dataDir, 'images');
     mkdirSync(folder, { recursive: true });
     const pause = await buildPauseImage({ outputDir: folder });
-    const busybox = readFileSync('/usr/bin/busybox');
     const { path } = await buildImage({
       reference: busyboxImage,
       outputPath: join(folder, 'busybox.tar'),
       config: { Cmd: ['sh'], Env: ['PATH=/bin'] },
-      rootfs: [
-        { kind: 'directory', path: 'bin', mode: 0o755 },
-        { kind: 'directory', path: 'tmp', mode: 0o1777 },
-        { kind: 'directory', path: 'etc', mode: 0o755 },
-        { kind: 'file', path: 'bin/busybox', mode: 0o755, content: busybox },
-        ...[...applets, ...moreApplets].map(
-          (name) =>
-            ({ kind: 'symlink', path: `bin/${name}`, mode: 0o777, target: 'busybox' }) as const,
-        ),
-      ],
+      rootfs: busyboxTree(),
     });
     await this.containerd.importImage(pause.path, { signal: this.#signal });
     await this.containerd.importImage(path, { signal: this.#signal });
@@ -226,7 +216,7 @@ export class RealNode implements AsyncDisposable {
     return this.client.get(pods, { namespace: 'default', name }, { signal: this.#signal });
   }
 
-  /** Asks every 20 ms until the pod is as wanted; fails with its status after a minute. */
+  /** Asks every 20 ms until the pod is as wanted; fails with its status after two minutes. */
   async until(name: string, wanted: (pod: Pod) => boolean, what: string): Promise<Pod> {
     const clock = systemClock();
     const startedMs = clock.monotonic();
@@ -288,6 +278,20 @@ export class RealNode implements AsyncDisposable {
     await runCommand('nft', table, { ...options, timeoutMs: 60_000 });
     rmSync(this.dataDir, { recursive: true, force: true });
   }
+}
+
+/** The machine's own busybox under its names. */
+export function busyboxTree(): Parameters<typeof buildImage>[0]['rootfs'] {
+  const content = readFileSync('/usr/bin/busybox');
+  return [
+    { kind: 'directory', path: 'bin', mode: 0o755 },
+    { kind: 'directory', path: 'tmp', mode: 0o1777 },
+    { kind: 'directory', path: 'etc', mode: 0o755 },
+    { kind: 'file', path: 'bin/busybox', mode: 0o755, content },
+    ...[...applets, ...moreApplets].map(
+      (name) => ({ kind: 'symlink', path: `bin/${name}`, mode: 0o777, target: 'busybox' }) as const,
+    ),
+  ];
 }
 
 /** Seen at once if asked for, else when a test fails. */

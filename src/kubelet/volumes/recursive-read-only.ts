@@ -2,9 +2,9 @@
  * Volumes that are read-only with all that is mounted below them (`recursiveReadOnly`), and what a
  * container's status says of its mounts.
  *
- * Plainly read-only is only the mount itself: what somebody has mounted below it can be written. Not
- * every runtime can do more, and which one can it says itself (`runtimeHandlers`). Pure; `mounts.ts`
- * and `pods/status.ts` use it. Behaviour: kubernetes.io, "Recursive read-only mounts".
+ * Plainly read-only is only the mount itself: what somebody has mounted below it can be written.
+ * Not every runtime can do more, and whether one can it says itself (`runtimeHandlers`). Pure;
+ * `mounts.ts` and `pods/status.ts` use it. Behaviour: kubernetes.io, "Recursive read-only mounts".
  */
 import type { Container, VolumeMount, VolumeMountStatus } from '#resources/types/core-v1.ts';
 import { ConfigError } from '../containers/env.ts';
