@@ -40,9 +40,7 @@ const names = {
   map:
     'cpuManagerPolicyOptions topologyManagerPolicyOptions qosReserved evictionHard evictionSoft ' +
     'evictionSoftGracePeriod evictionMinimumReclaim systemReserved kubeReserved',
-  opaque:
-    'featureGates memorySwap logging crashLoopBackOff ' +
-    'memoryThrottlingFactor tracing userNamespaces',
+  opaque: 'featureGates memorySwap logging memoryThrottlingFactor tracing userNamespaces',
 } as const;
 
 const text: Schema = { type: 'string' };
@@ -67,6 +65,7 @@ export const kubeletConfiguration: Schema = object({
     ),
   ),
   tlsCurvePreferences: { type: 'array', items: types.int32 },
+  crashLoopBackOff: object({ maxContainerRestartPeriod: text }),
   staticPodURLHeader: { type: 'object', values: { type: 'array', items: text } },
   authentication: object({
     x509: object({ clientCAFile: text }),

@@ -7,6 +7,7 @@ import { defaultSettings } from '#kubelet';
 import { covers, superseded } from '#test/covers.ts';
 import { addKubeletFlags, kubeletFlags, withDashes } from './kubelet-flags.ts';
 import { decodeKubeletConfiguration, readKubeletConfig } from './kubelet-settings.ts';
+import { machineSettings } from './machine-settings.ts';
 
 const file = (text: string) =>
   decodeKubeletConfiguration(
@@ -25,6 +26,18 @@ test('without a word everything is as upstream has it', () => {
   assert.equal(config.runtimeSocket, '/run/containerd/containerd.sock');
   assert.deepEqual(config.settings, defaultSettings);
   assert.deepEqual([config.labels, config.unused], [{}, []]);
+});
+
+test('how long a container that ends again and again waits can be shortened', () => {
+  const read = (maxContainerRestartPeriod: string) =>
+    machineSettings({ crashLoopBackOff: { maxContainerRestartPeriod } }).crashLoopMaxMs;
+  assert.equal(machineSettings({}).crashLoopMaxMs, 300_000);
+  assert.equal(read('20s'), 20_000);
+  assert.throws(() => read('400s'), {
+    message:
+      'invalid configuration: CrashLoopBackOff.MaxContainerRestartPeriod ' +
+      '(got: 400 seconds) must be set between 1s and 300s',
+  });
 });
 
 test('names in a file that are none are told of, wrong types refused', () => {

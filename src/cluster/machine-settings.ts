@@ -27,13 +27,14 @@ export interface MachineFields {
   readonly reservedSystemCPUs?: string;
   readonly seccompDefault?: boolean;
   readonly cpuCFSQuota?: boolean;
+  readonly crashLoopBackOff?: { readonly maxContainerRestartPeriod?: string };
 }
 
 export const machineFields =
   'nodeStatusUpdateFrequency nodeStatusReportFrequency nodeLeaseDurationSeconds ' +
   'nodeStatusMaxImages podsPerCore resolvConf containerLogMaxSize containerLogMaxFiles ' +
   'containerLogMonitorInterval fileCheckFrequency httpCheckFrequency enforceNodeAllocatable ' +
-  'systemReservedCgroup kubeReservedCgroup seccompDefault cpuCFSQuota';
+  'systemReservedCgroup kubeReservedCgroup seccompDefault cpuCFSQuota crashLoopBackOff';
 
 export function machineSettings(fields: MachineFields): Partial<KubeletSettings> {
   const base = defaultSettings;
@@ -56,7 +57,20 @@ export function machineSettings(fields: MachineFields): Partial<KubeletSettings>
     kubeReservedCgroup: fields.kubeReservedCgroup ?? '',
     seccompDefault: fields.seccompDefault ?? base.seccompDefault,
     cpuCFSQuota: fields.cpuCFSQuota ?? base.cpuCFSQuota,
+    crashLoopMaxMs: crashLoopMs(fields),
   };
+}
+
+function crashLoopMs({
+  crashLoopBackOff: { maxContainerRestartPeriod: text } = {},
+}: MachineFields) {
+  const { crashLoopMaxMs } = defaultSettings;
+  const ms = durationMs('crashLoopBackOff.maxContainerRestartPeriod', text, crashLoopMaxMs);
+  if (ms >= 1000 && ms <= crashLoopMaxMs) return ms;
+  throw invalid(
+    `CrashLoopBackOff.MaxContainerRestartPeriod (got: ${ms / 1000} seconds) ` +
+      'must be set between 1s and 300s',
+  );
 }
 
 /** Upstream cannot tell 0 from nothing here. */

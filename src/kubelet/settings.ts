@@ -99,6 +99,8 @@ export interface KubeletSettings {
   readonly appArmor: boolean;
   /** Limits of processors are enforced. */
   readonly cpuCFSQuota: boolean;
+  /** The longest that a container that ends again and again waits for its next start. */
+  readonly crashLoopMaxMs: number;
   /** Dead containers that may go: older than this, beyond so many of each and in all (<0: any). */
   readonly deadContainerMinimumAgeMs: number;
   readonly deadContainersMaxEach: number;
@@ -172,6 +174,7 @@ export const defaultSettings: KubeletSettings = {
   isCloudExternal: false,
   appArmor: false,
   cpuCFSQuota: true,
+  crashLoopMaxMs: 300_000,
   deadContainerMinimumAgeMs: 0,
   deadContainersMaxEach: 1,
   deadContainersMax: -1,

@@ -53,7 +53,8 @@ export async function startContainer(
   if (volumeImages === undefined) return;
   if (action.restart) {
     const key = restartKey(container);
-    state.backoffs.set(key, nextBackoff(state.backoffs.get(key), parts.clock.now()));
+    const longest = { maxMs: parts.settings.crashLoopMaxMs };
+    state.backoffs.set(key, nextBackoff(state.backoffs.get(key), parts.clock.now(), longest));
   }
   try {
     const id = await parts.slots.use(

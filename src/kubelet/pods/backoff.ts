@@ -9,12 +9,14 @@ export interface Backoff {
   readonly delayMs: number;
   /** When the delay was last raised. */
   readonly raisedAtMs: number;
+  /** The longest that it grows to. */
+  readonly maxMs: number;
 }
 
 export const backoffLimits = { firstMs: 10_000, maxMs: 300_000 } as const;
 
 function isForgotten(backoff: Backoff, nowMs: number): boolean {
-  return nowMs - backoff.raisedAtMs > 2 * backoffLimits.maxMs;
+  return nowMs - backoff.raisedAtMs > 2 * backoff.maxMs;
 }
 
 /** When the next attempt may be made, or undefined for at once. */
@@ -23,7 +25,7 @@ export function backoffUntilMs(
   endedAtMs: number,
   nowMs: number,
 ): number | undefined {
-  if (backoff === undefined || endedAtMs - backoff.raisedAtMs > 2 * backoffLimits.maxMs) {
+  if (backoff === undefined || endedAtMs - backoff.raisedAtMs > 2 * backoff.maxMs) {
     return undefined;
   }
   const untilMs = endedAtMs + backoff.delayMs;
@@ -31,12 +33,16 @@ export function backoffUntilMs(
 }
 
 /** The delay that applies after the attempt that is made now. */
-export function nextBackoff(backoff: Backoff | undefined, nowMs: number): Backoff {
+export function nextBackoff(
+  backoff: Backoff | undefined,
+  nowMs: number,
+  { maxMs }: { readonly maxMs: number } = backoffLimits,
+): Backoff {
   const delayMs =
     backoff === undefined || isForgotten(backoff, nowMs)
-      ? backoffLimits.firstMs
-      : Math.min(backoff.delayMs * 2, backoffLimits.maxMs);
-  return { delayMs, raisedAtMs: nowMs };
+      ? Math.min(backoffLimits.firstMs, maxMs)
+      : Math.min(backoff.delayMs * 2, maxMs);
+  return { delayMs, raisedAtMs: nowMs, maxMs };
 }
 
 /** As Go prints durations: `10s`, `1m20s`, `5m0s`. */

@@ -156,7 +156,8 @@ test('a container may have a policy and rules of its own', () => {
 });
 
 test('restarts wait for their back-off and say so', () => {
-  const backoffs = new Map([[restartKey(web), { delayMs: 10_000, raisedAtMs: nowMs - 5000 }]]);
+  const backoff = { delayMs: 10_000, raisedAtMs: nowMs - 5000, maxMs: 300_000 };
+  const backoffs = new Map([[restartKey(web), backoff]]);
   const given = facts({ containers: [exited('web', 1, { attempt: 2 })], more: { backoffs } });
   const { actions, waiting } = planPod(given, nowMs);
   assert.deepEqual(actions.map(say), ['wait 9000']);
