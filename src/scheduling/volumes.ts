@@ -17,6 +17,7 @@ import type { StorageClass } from '#resources/types/storage-v1.ts';
 import type { Cluster } from './cluster.ts';
 import type { NodeInfo } from './node-info.ts';
 import { matchesSelector } from './node-selector.ts';
+import type { ClusterChange } from './plugin.ts';
 import type { PodFacts } from './pod-facts.ts';
 
 export const selectedNode = 'volume.kubernetes.io/selected-node';
@@ -79,6 +80,12 @@ function unusable(
     return `PVC ${objectKey(claim)} was not created for pod ${pod.key} (pod is not owner)`;
   }
   return undefined;
+}
+
+/** Claims of others change nothing for a pod: volumes that they give up change themselves. */
+export function isOwnClaim(change: ClusterChange, pod: PodFacts): boolean {
+  if (change.what !== 'fact' || change.kind !== 'claim' || change.action === 'Delete') return false;
+  return pod.claims.some(({ name }) => `${pod.namespace}/${name}` === change.key);
 }
 
 export function isBound({ metadata, spec }: PersistentVolumeClaim): boolean {

@@ -12,6 +12,7 @@ import type {
 import { nodeOf, Picture, podOf } from '#test/cluster-picture.ts';
 import { readerOf } from '../facts.ts';
 import { podFacts } from '../pod-facts.ts';
+import { dynamicResources } from './dynamic-resources.ts';
 
 const driver = 'gpu.example.com';
 const apiVersion = 'resource.k8s.io/v1';
@@ -122,6 +123,21 @@ test('selectors may do all that expressions can', () => {
   assert.deepEqual(where(`cel.bind(own, ${own}, own.index + 1 == 2)`), ['n1']);
   assert.deepEqual(where(`["big", "huge"].exists(m, m == ${own}.model)`), ['n1']);
   assert.deepEqual(where(`${own}.?vendor.orValue("none") == "none"`), ['n1', 'n2']);
+});
+
+test('a pod is tried again for its own claims, and where others may have let devices go', () => {
+  const results = [{ request: 'r', driver, pool: 'n1', device: 'd0' }];
+  const busy = claim('busy', asks(), { allocation: { devices: { results } } });
+  const { cluster } = pictureOf([claim('own', asks()), busy, claim('idle', asks())], slices);
+  const helps = (key: string, action: 'Add' | 'Update' | 'Delete'): boolean =>
+    dynamicResources().helps(
+      { what: 'fact', kind: 'deviceClaim', key: `default/${key}`, action },
+      podFacts(using('own')),
+      cluster,
+    );
+  assert.ok(helps('own', 'Add') && helps('own', 'Update'));
+  assert.ok(!helps('idle', 'Add') && !helps('busy', 'Update'));
+  assert.ok(helps('idle', 'Update') && helps('gone', 'Delete'));
 });
 
 test('what is missing is named', () => {

@@ -80,14 +80,27 @@ export function dynamicResources(args: DynamicResourcesArgs = dynamicResourcesDe
       if (!wants.claims.some(hasAlternatives)) return undefined;
       return new AlternativesScorer(new ClaimFilter(pod, wants, { cluster, args }), wants.claims);
     },
-    helps: (change) => {
+    helps: (change, pod, cluster) => {
       if (change.what === 'nodeAdded' || change.what === 'podChanged') return true;
-      return (
-        change.what === 'fact' &&
-        ['deviceClaim', 'deviceSlice', 'deviceClass'].includes(change.kind)
-      );
+      if (change.what !== 'fact') return false;
+      if (change.kind === 'deviceSlice' || change.kind === 'deviceClass') return true;
+      if (change.kind !== 'deviceClaim') return false;
+      if (namesClaim(pod, change.key)) return true;
+      // Somebody else's may have given devices back.
+      const { status } = cluster.facts.resourceClaims.get(change.key) ?? {};
+      return change.action !== 'Add' && status?.allocation === undefined;
     },
   };
+}
+
+function namesClaim({ pod, namespace }: PodFacts, key: string): boolean {
+  const { resourceClaims = [] } = pod.spec ?? {};
+  const { resourceClaimStatuses = [], extendedResourceClaimStatus } = pod.status ?? {};
+  const made = [...resourceClaimStatuses, extendedResourceClaimStatus];
+  return [...resourceClaims, ...made].some(
+    (one) =>
+      one?.resourceClaimName !== undefined && `${namespace}/${one.resourceClaimName}` === key,
+  );
 }
 
 interface Wants {

@@ -6,7 +6,7 @@ import type { Cluster } from '../cluster.ts';
 import type { NodeInfo } from '../node-info.ts';
 import { fits, type NodeFilter, type Plugin, rejected, skip, type Verdict } from '../plugin.ts';
 import type { PodFacts } from '../pod-facts.ts';
-import { classOf } from '../volumes.ts';
+import { classOf, isOwnClaim } from '../volumes.ts';
 
 const tooMany = rejected('node(s) exceed max volume count', { unresolvable: false });
 
@@ -20,7 +20,8 @@ export const nodeVolumeLimits: Plugin = {
   helps: (change, pod) => {
     if (change.what === 'podChanged') return true;
     if (change.what === 'podGone') return change.pod.claims.length > 0 && pod.claims.length > 0;
-    return change.what === 'fact' && ['csiNode', 'claim', 'volumeAttachment'].includes(change.kind);
+    if (isOwnClaim(change, pod)) return true;
+    return change.what === 'fact' && ['csiNode', 'volumeAttachment'].includes(change.kind);
   },
 };
 

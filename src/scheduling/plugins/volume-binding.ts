@@ -21,6 +21,7 @@ import {
 } from '../plugin.ts';
 import {
   canReach,
+  isOwnClaim,
   podClaims,
   provisionOn,
   requestOf,
@@ -47,17 +48,17 @@ export const volumeBinding: Plugin = {
     }
     return { do: 'ask', filter: new VolumeFilter(claims.bound, claims.delayed, cluster) };
   },
-  helps: (change) => {
+  helps: (change, pod) => {
     if (change.what === 'nodeAdded' || change.what === 'podChanged') return true;
     if (change.what === 'nodeChanged') {
       const labels = ({ metadata }: typeof change.node): string => JSON.stringify(metadata.labels);
       return labels(change.node) !== labels(change.old);
     }
+    if (isOwnClaim(change, pod)) return true;
     return (
       change.what === 'fact' &&
-      ['volume', 'claim', 'storageClass', 'csiNode', 'csiDriver', 'storageCapacity'].includes(
-        change.kind,
-      )
+      change.action !== 'Delete' &&
+      ['volume', 'storageClass', 'csiNode', 'csiDriver', 'storageCapacity'].includes(change.kind)
     );
   },
 };

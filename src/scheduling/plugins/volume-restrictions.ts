@@ -7,6 +7,7 @@ import type { Cluster } from '../cluster.ts';
 import type { NodeInfo } from '../node-info.ts';
 import { fits, type NodeFilter, type Plugin, rejected, skip, type Verdict } from '../plugin.ts';
 import type { PodFacts } from '../pod-facts.ts';
+import { isOwnClaim } from '../volumes.ts';
 
 const busyDisk = rejected('node(s) had no available disk', { unresolvable: false });
 const busyClaim = rejected(
@@ -36,7 +37,7 @@ export const volumeRestrictions: Plugin = {
   },
   helps: (change, pod) => {
     if (change.what === 'nodeAdded' || change.what === 'podChanged') return true;
-    if (change.what === 'fact') return change.kind === 'claim';
+    if (change.what === 'fact') return isOwnClaim(change, pod);
     if (change.what !== 'podGone') return false;
     const mine = new Set(pod.claims.map(({ name }) => name));
     const shared = change.pod.claims.some(({ name }) => mine.has(name));

@@ -11,7 +11,9 @@ import type {
 import { nodeIn, nodeOf, Picture, podOf } from '#test/cluster-picture.ts';
 import { covers, superseded } from '#test/covers.ts';
 import { type Facts, readerOf } from '../facts.ts';
+import type { FactKind } from '../plugin.ts';
 import { podFacts } from '../pod-facts.ts';
+import { openPlugins } from '../profile.ts';
 
 const zone = 'topology.kubernetes.io/zone';
 const nodes = [nodeIn('a', 'a1'), nodeIn('b', 'b1')];
@@ -89,6 +91,21 @@ function pictureOf(facts: {
     ...facts.more,
   });
 }
+
+test('a pod is tried again for its own claims, and for volumes whosever they are', () => {
+  const { cluster } = pictureOf({});
+  const pod = podFacts(using('own'));
+  const fact = (kind: FactKind, name: string, action: 'Add' | 'Delete' = 'Add') =>
+    ({ what: 'fact', kind, key: `default/${name}`, action }) as const;
+  for (const name of ['VolumeBinding', 'VolumeZone', 'VolumeRestrictions', 'NodeVolumeLimits']) {
+    const plugin = openPlugins().get(name);
+    assert.equal(plugin?.helps(fact('claim', 'own'), pod, cluster), true, name);
+    assert.equal(plugin?.helps(fact('claim', 'other'), pod, cluster), false, name);
+    assert.equal(plugin?.helps(fact('claim', 'own', 'Delete'), pod, cluster), false, name);
+  }
+  const binding = openPlugins().get('VolumeBinding');
+  assert.equal(binding?.helps(fact('volume', 'any'), pod, cluster), true);
+});
 
 test('a claim that is missing, ending or not bound at all turns the pod away', () => {
   const picture = pictureOf({

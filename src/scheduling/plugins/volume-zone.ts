@@ -8,7 +8,7 @@ import type { PersistentVolume } from '#resources/types/core-v1.ts';
 import type { Cluster } from '../cluster.ts';
 import { fits, type Plugin, rejected, skip } from '../plugin.ts';
 import type { PodFacts } from '../pod-facts.ts';
-import { classOf } from '../volumes.ts';
+import { classOf, isOwnClaim } from '../volumes.ts';
 
 const conflict = rejected('node(s) had no available volume zone', { unresolvable: true });
 
@@ -46,10 +46,12 @@ export const volumeZone: Plugin = {
     };
     return { do: 'ask', filter };
   },
-  helps: (change) => {
+  helps: (change, pod) => {
     if (change.what === 'nodeAdded' || change.what === 'nodeChanged') return true;
     if (change.what === 'podChanged') return true;
-    return change.what === 'fact' && ['volume', 'claim', 'storageClass'].includes(change.kind);
+    if (isOwnClaim(change, pod)) return true;
+    if (change.what !== 'fact' || change.action === 'Delete') return false;
+    return change.kind === 'volume' || change.kind === 'storageClass';
   },
 };
 
