@@ -69,13 +69,14 @@ async function followEvents(
   }
 }
 
-/** Until the runtime itself says that it does not run, but not for ever. */
+/** Until the runtime itself says that it does not run, but not for ever: asked ever less often. */
 async function waitUntilEnded(
   { runtime, clock }: NewsDeps,
   id: string,
   signal: AbortSignal,
 ): Promise<void> {
-  for (let passedMs = 0; passedMs < limits.agreeMs; passedMs += limits.agreeStepMs) {
+  let pauseMs: number = limits.agreeStepMs;
+  for (let passedMs = 0; passedMs < limits.agreeMs; passedMs += pauseMs, pauseMs *= 2) {
     try {
       if (!(await stillRuns(runtime, id, signal))) return;
     } catch (error) {
@@ -83,7 +84,7 @@ async function waitUntilEnded(
       // Gone already; trouble with the runtime itself shows in the next round.
       if (isGrpcCode(error, 'NOT_FOUND')) return;
     }
-    await clock.sleep(limits.agreeStepMs, { signal });
+    await clock.sleep(pauseMs, { signal });
   }
 }
 

@@ -1,4 +1,7 @@
-/** How a pod starts: what is done beside what, and what is left when part of it fails. */
+/**
+ * How a pod starts and ends: what is done beside what, what is left when part of it fails, and how
+ * little the runtime is asked.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { events, serviceAccounts } from '#resources/kinds.ts';
@@ -57,4 +60,22 @@ test('lists of the runtime do not have a pod looked at anew while it is being ma
   runtime.exit('web', 1);
   await bench.until('slow', ({ restartCount }) => restartCount === 1);
   assert.ok(runtime.questions.includes(whole));
+});
+
+test('a runtime that is slow to see an end is asked ever less often whether it has', async () => {
+  await using bench = await KubeletBench.open();
+  const { clock, runtime } = bench;
+  await bench.create('slow');
+  await bench.untilReady('slow');
+  const ask = runtime.containerStatus.bind(runtime);
+  const seenMs = clock.monotonic() + 1000;
+  let asked = 0;
+  runtime.containerStatus = async (id) => {
+    if (clock.monotonic() >= seenMs) return ask(id);
+    asked += 1;
+    return { ...(await ask(id)), state: 'CONTAINER_RUNNING' };
+  };
+  runtime.exit('web', 1);
+  await bench.until('slow', ({ restartCount }) => restartCount === 1);
+  assert.ok(asked > 3 && asked < 10, `asked ${asked} times`);
 });
