@@ -14,7 +14,7 @@ import type { ContainerPlace } from '../placement/placement.ts';
 import { containerHash } from '../pods/plan.ts';
 import { containerAnnotations, podLabels } from '../pods/pod-facts.ts';
 import { containerLogPath } from '../pods/pod-paths.ts';
-import { containerCgroup, oomScoreAdjust } from '../pods/qos.ts';
+import { containerCgroup, oomScoreAdjust, pageSizeOf } from '../pods/qos.ts';
 import { expandVariables } from './env.ts';
 import {
   groupsPolicy,
@@ -138,8 +138,7 @@ function hugepageLimits(
   known: readonly string[],
 ): readonly Sent<'HugepageLimit'>[] {
   return known.map((name) => ({
-    // The kernel's spelling: `2MB`.
-    pageSize: `${name.slice('hugepages-'.length, -1)}B`,
+    pageSize: pageSizeOf(name),
     limit: quantityValue(resources?.limits?.[name] ?? '0'),
   }));
 }

@@ -11,7 +11,7 @@ import { runtimeClasses } from '#resources/kinds.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import type { ActOptions, KubeletParts, PodState } from '../parts.ts';
 import { podPaths } from '../pods/pod-paths.ts';
-import { type CgroupResources, podCgroup, podCgroupPath } from '../pods/qos.ts';
+import { type CgroupResources, podCgroup, podCgroupPath, podHugepages } from '../pods/qos.ts';
 import { dnsConfigOf } from './dns-config.ts';
 import { sandboxConfig } from './sandbox-config.ts';
 import { ensureUserNamespace, userNamespaceOf } from './user-namespace.ts';
@@ -92,7 +92,8 @@ async function runSandbox(
   const { logs } = podPaths(paths, pod);
   mkdirSync(logs, { recursive: true });
   const pidsMax = node.podPidsMax;
-  const limits = podLimits(parts, pod);
+  const sizes = Object.keys(node.capacity).filter((name) => name.startsWith('hugepages-'));
+  const limits = { ...podLimits(parts, pod), hugepages: podHugepages(pod, sizes) };
   await machine.cgroups.create(
     podCgroupPath(node.cgroupRoot, pod),
     pidsMax === undefined ? limits : { ...limits, pidsMax },

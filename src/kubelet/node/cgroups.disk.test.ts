@@ -20,11 +20,12 @@ const resources = {
   cpuQuota: 50_000,
   memoryLimitBytes: 1_048_576,
   pidsMax: 100,
+  hugepages: { '2MB': 4_194_304, '1GB': 0 },
 };
 
 test('version 1: a file in the tree of each controller', async (context) => {
   const root = rootOf(context);
-  const mounts = ['cpu', 'memory', 'pids'].map((controller): Mount => {
+  const mounts = ['cpu', 'memory', 'pids', 'hugetlb'].map((controller): Mount => {
     const mountPoint = join(root, controller);
     mkdirSync(mountPoint);
     return { mountPoint, type: 'cgroup', options: ['rw', controller] };
@@ -36,20 +37,23 @@ test('version 1: a file in the tree of each controller', async (context) => {
   assert.equal(read('cpu/c/kubepods/podu1/cpu.cfs_quota_us'), '50000');
   assert.equal(read('memory/c/kubepods/podu1/memory.limit_in_bytes'), '1048576');
   assert.equal(read('pids/c/kubepods/podu1/pids.max'), '100');
+  assert.equal(read('hugetlb/c/kubepods/podu1/hugetlb.2MB.limit_in_bytes'), '4194304');
+  assert.equal(read('hugetlb/c/kubepods/podu1/hugetlb.1GB.limit_in_bytes'), '0');
   assert.deepEqual(cgroups.children('/c/kubepods'), ['podu1']);
 });
 
 test('version 2: one tree, controllers switched on along the way', async (context) => {
   const mountPoint = rootOf(context);
   const mounts: readonly Mount[] = [{ mountPoint, type: 'cgroup2', options: ['rw'] }];
-  writeFileSync(join(mountPoint, 'cgroup.controllers'), 'cpuset cpu io memory pids\n');
+  writeFileSync(join(mountPoint, 'cgroup.controllers'), 'cpuset cpu io memory hugetlb pids\n');
   const cgroups = openCgroups({ log: silentLog }, mounts);
   await cgroups.create('/c/podu1', resources);
   const read = (path: string) => readFileSync(join(mountPoint, path), 'utf8');
-  assert.equal(read('c/cgroup.subtree_control'), '+cpu +cpuset +memory +pids');
+  assert.equal(read('c/cgroup.subtree_control'), '+cpu +cpuset +memory +pids +hugetlb');
   assert.equal(read('c/podu1/cpu.weight'), '39');
   assert.equal(read('c/podu1/cpu.max'), '50000 100000');
   assert.equal(read('c/podu1/memory.max'), '1048576');
+  assert.equal(read('c/podu1/hugetlb.2MB.max'), '4194304');
 });
 
 test('removal takes empty cgroups below along, and says when one is busy', async (context) => {

@@ -132,11 +132,18 @@ function createVersion1(
   resources: CgroupResources & { readonly pidsMax?: number },
 ): void {
   limitVersion1(treeOf, path, resources);
-  const cpu = treeOf('cpu');
-  if (cpu === undefined) return;
-  const { cpuPeriod, cpuQuota } = resources;
-  writeFileSync(join(cpu, path, 'cpu.cfs_period_us'), String(cpuPeriod));
-  if (cpuQuota !== undefined) writeFileSync(join(cpu, path, 'cpu.cfs_quota_us'), String(cpuQuota));
+  const [cpu, pages] = [treeOf('cpu'), treeOf('hugetlb')];
+  const { cpuPeriod, cpuQuota, hugepages = {} } = resources;
+  if (cpu !== undefined) {
+    const folder = join(cpu, path);
+    writeFileSync(join(folder, 'cpu.cfs_period_us'), String(cpuPeriod));
+    if (cpuQuota !== undefined) writeFileSync(join(folder, 'cpu.cfs_quota_us'), String(cpuQuota));
+  }
+  for (const [size, bytes] of Object.entries(hugepages)) {
+    if (pages === undefined) return;
+    mkdirSync(join(pages, path), { recursive: true });
+    writeFileSync(join(pages, path, `hugetlb.${size}.limit_in_bytes`), String(bytes));
+  }
 }
 
 function limitVersion1(treeOf: Trees, path: string, limits: CgroupLimits): void {
@@ -164,6 +171,11 @@ function createVersion2(
   const { cpuPeriod, cpuQuota, memoryLimitBytes } = resources;
   writeFileSync(join(folder, 'cpu.max'), `${cpuQuota ?? 'max'} ${cpuPeriod}`);
   if (memoryLimitBytes === undefined) writeFileSync(join(folder, 'memory.max'), 'max');
+  const known = readFileSync(join(tree, 'cgroup.controllers'), 'utf8').trim().split(/\s+/);
+  for (const [size, bytes] of Object.entries(resources.hugepages ?? {})) {
+    if (known.includes('hugetlb'))
+      writeFileSync(join(folder, `hugetlb.${size}.max`), String(bytes));
+  }
 }
 
 function limitVersion2(tree: string, path: string, limits: CgroupLimits): void {

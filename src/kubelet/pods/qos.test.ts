@@ -3,7 +3,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Container, Pod, ResourceRequirements } from '#resources/types/core-v1.ts';
 import { superseded } from '#test/covers.ts';
-import { containerCgroup, oomScoreAdjust, podCgroup, podCgroupPath, qosClassOf } from './qos.ts';
+import {
+  containerCgroup,
+  oomScoreAdjust,
+  podCgroup,
+  podCgroupPath,
+  podHugepages,
+  qosClassOf,
+} from './qos.ts';
 
 function podOf(...resources: readonly ResourceRequirements[]): Pod {
   const containers = resources.map(
@@ -84,4 +91,18 @@ test('what the pod asks for as a whole comes first, what its runtime costs on to
     [unlimited.cpuShares, unlimited.cpuQuota, unlimited.memoryLimitBytes],
     [2304, undefined, undefined],
   );
+});
+
+test('a pod has the huge pages that its containers have, and of other sizes none', () => {
+  const pages = (amount: string): ResourceRequirements => ({ limits: { 'hugepages-2Mi': amount } });
+  const sizes = ['hugepages-2Mi', 'hugepages-1Gi'];
+  const mebibyte = 1024 ** 2;
+  const pod = podOf(pages('4Mi'), pages('6Mi'));
+  assert.deepEqual(podHugepages(pod, sizes), { '2MB': 10 * mebibyte, '1GB': 0 });
+  const initContainers = [{ name: 'first', resources: pages('16Mi') }];
+  const begun: Pod = { ...pod, spec: { containers: [], ...pod.spec, initContainers } };
+  assert.deepEqual(podHugepages(begun, sizes), { '2MB': 16 * mebibyte, '1GB': 0 });
+  const whole: Pod = { ...pod, spec: { containers: [], ...pod.spec, resources: pages('12Mi') } };
+  assert.deepEqual(podHugepages(whole, sizes), { '2MB': 12 * mebibyte, '1GB': 0 });
+  assert.deepEqual(podHugepages(podOf({}), []), {});
 });

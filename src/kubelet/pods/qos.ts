@@ -55,6 +55,8 @@ export interface CgroupResources {
   readonly cpuPeriod: number;
   readonly cpuQuota?: number | undefined;
   readonly memoryLimitBytes?: number | undefined;
+  /** Bytes by size of page, as the kernel writes it: `2MB`. What is not named stays. */
+  readonly hugepages?: Readonly<Record<string, number>> | undefined;
 }
 
 const cpuPeriodUs = 100_000;
@@ -109,6 +111,28 @@ export function podCgroup(pod: Pod): CgroupResources {
     cpuQuota: limits.cpu > 0 ? quotaOf(limits.cpu + plus('cpu')) : undefined,
     memoryLimitBytes: limits.memory > 0 ? memoryBytes : undefined,
   };
+}
+
+/** Of every size that the node has: what a pod does not ask for it may not use. */
+export function podHugepages(pod: Pod, sizes: readonly string[]): Readonly<Record<string, number>> {
+  const whole = pod.spec?.resources?.limits;
+  const containers = containersOf(pod);
+  const first = initContainersOf(pod).filter((container) => !isSidecar(container));
+  const sidecars = initContainersOf(pod).filter(isSidecar);
+  return Object.fromEntries(
+    sizes.map((name) => {
+      const of = ({ resources }: Container): number => quantityValueOf(resources?.limits, name);
+      const running = [...containers, ...sidecars].reduce((sum, each) => sum + of(each), 0);
+      const most = Math.max(running, ...first.map(of));
+      const bytes = whole?.[name] === undefined ? most : quantityValueOf(whole, name);
+      return [pageSizeOf(name), bytes];
+    }),
+  );
+}
+
+/** The kernel's spelling: `hugepages-2Mi` is `2MB`. */
+export function pageSizeOf(resource: string): string {
+  return `${resource.slice('hugepages-'.length, -1)}B`;
 }
 
 /** In thousandths; a limit of 0 is none, since one container has none. */
