@@ -13,7 +13,8 @@ import { basename, dirname, join } from 'node:path';
 import { createGunzip } from 'node:zlib';
 
 const newline = 0x0a;
-const blockBytes = 256 * 1024;
+/** As much as is read at a time: the most, and where it begins for who writes little. */
+const blockBytes = { most: 256 * 1024, least: 16 * 1024 } as const;
 
 export class FollowedLog implements AsyncDisposable {
   readonly #path: string;
@@ -37,7 +38,7 @@ export class FollowedLog implements AsyncDisposable {
     await this.#newest.seek(find);
   }
 
-  /** What has come since, in blocks of whole lines. */
+  /** What has come since, in blocks of whole lines, each good until the next is asked for. */
   async *lines(): AsyncGenerator<Buffer> {
     if (this.#before !== undefined) yield* this.#before.lines();
     yield* this.#newest.lines();
@@ -155,11 +156,16 @@ function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
 
-/** One file, read on from where it was left. */
+/**
+ * One file, read on from where it was left, always into the same memory: new blocks, hundreds a
+ * second, would be as many reasons for V8 to collect its whole heap.
+ */
 class LogFile {
   readonly inode: number;
   readonly #handle: FileHandle;
-  readonly #lines = new WholeLines();
+  #block: Buffer = Buffer.alloc(0);
+  /** Bytes at its beginning: of a line whose end has not come. */
+  #kept = 0;
   #offset = 0;
 
   private constructor(handle: FileHandle, inode: number) {
@@ -177,17 +183,43 @@ class LogFile {
   }
 
   async *lines(): AsyncGenerator<Buffer> {
-    for (;;) {
-      const buffer = Buffer.allocUnsafe(blockBytes);
-      const { bytesRead } = await this.#handle.read(buffer, 0, blockBytes, this.#offset);
-      if (bytesRead === 0) return;
+    for (let isFirst = true; ; isFirst = false) {
+      this.#makeRoom();
+      const block = this.#block;
+      const room = block.length - this.#kept;
+      const { bytesRead } = await this.#handle.read(block, this.#kept, room, this.#offset);
+      if (bytesRead === 0) {
+        // It rests; many may do so at a time.
+        if (isFirst && this.#kept === 0) this.#block = Buffer.alloc(0);
+        return;
+      }
       this.#offset += bytesRead;
-      yield* this.#lines.add(buffer.subarray(0, bytesRead));
+      const read = block.subarray(0, this.#kept + bytesRead);
+      const end = read.lastIndexOf(newline) + 1;
+      if (end > 0) yield read.subarray(0, end);
+      block.copyWithin(0, end, read.length);
+      this.#kept = read.length - end;
+      if (bytesRead === room) this.#widen();
     }
   }
 
-  rest(): Generator<Buffer> {
-    return this.#lines.rest();
+  #makeRoom(): void {
+    if (this.#block.length === 0) this.#block = Buffer.allocUnsafeSlow(blockBytes.least);
+    // A line that is longer than the most.
+    if (this.#kept === this.#block.length) this.#widen(2 * this.#kept);
+  }
+
+  #widen(most: number = blockBytes.most): void {
+    if (this.#block.length >= most) return;
+    const wider = Buffer.allocUnsafeSlow(Math.min(4 * this.#block.length, most));
+    this.#block.copy(wider, 0, 0, this.#kept);
+    this.#block = wider;
+  }
+
+  *rest(): Generator<Buffer> {
+    const rest = this.#block.subarray(0, this.#kept);
+    this.#kept = 0;
+    if (rest.length > 0) yield rest;
   }
 
   /** Whether it has got that name, or was compressed under it: that keeps the time. */

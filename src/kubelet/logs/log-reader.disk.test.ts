@@ -14,6 +14,7 @@ import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { systemClock } from '#kit/clock.ts';
 import { silentLog } from '#kit/log.ts';
@@ -60,6 +61,38 @@ test('a last line without its line break counts as a line', async (context) => {
   assert.equal(await read(path, { ...whole, tailLines: 1 }), 'line 3\n');
   await using file = await open(path);
   assert.equal(await tailOffset(file, 3), 0);
+});
+
+test('lines of every length come whole, also those that are longer than what is read at a time', async (context) => {
+  const path = fileOf(context);
+  const texts = [0, 1, 16_340, 16_384, 700_000, 3, 262_144, 262_100, 90].map((length, index) =>
+    String(index).repeat(length),
+  );
+  const time = '2026-01-01T00:00:00.000000000Z';
+  writeFileSync(path, texts.map((text) => `${time} stdout F ${text}\n`).join(''));
+  assert.equal(await read(path, whole), texts.map((text) => `${text}\n`).join(''));
+});
+
+test('a line that is written in parts is told when it is whole', async (context) => {
+  const path = fileOf(context);
+  const parts = lines(1, 9).match(/[\s\S]{1,17}/g) ?? [];
+  writeFileSync(path, '');
+  let left = 0;
+  const deps = { clock: systemClock(), isRunning: async () => left < parts.length };
+  const writing = (async () => {
+    for (const part of parts) {
+      appendFileSync(path, part);
+      left += 1;
+      await setImmediate();
+    }
+  })();
+  let text = '';
+  for await (const part of readLog(deps, path, { ...whole, follow: true }, signal)) {
+    text += part.toString();
+    assert.ok(text.endsWith('\n'));
+  }
+  await writing;
+  assert.equal(text, Array.from({ length: 9 }, (_, index) => `line ${index + 1}\n`).join(''));
 });
 
 test('following goes on with what is appended and with the next file', async (context) => {

@@ -1,10 +1,10 @@
 /**
  * Reads a container's log file: from the end, from a time, with or without what comes next.
  *
- * Yields pieces of text ready to be sent. `tailOffset` finds where the last n lines begin by
- * reading backwards in blocks; following waits for the file to grow (the kernel's notice, or a
- * look each second), goes on with the next file when the log is rotated (`followed-log.ts`), and
- * ends when the container has ended and everything is read.
+ * Yields pieces of text ready to be sent, each good until the next is asked for. `tailOffset` finds
+ * where the last n lines begin by reading backwards in blocks; following waits for the file to grow
+ * (the kernel's notice, or a look each second), goes on with the next file when the log is rotated
+ * (`followed-log.ts`), and ends when the container has ended and everything is read.
  */
 import { type FSWatcher, watch } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
@@ -31,8 +31,8 @@ export interface LogDeps {
 const newline = 0x0a;
 const blockBytes = 256 * 1024;
 const lookMs = 1000;
-/** Between two looks at a file that grows. */
-const restMs = 5;
+/** Between two looks at a file that grows: now and then, and without a rest. */
+const restMs = { quick: 5, busy: 20 } as const;
 /** How long a log that was rotated is read before the next one is. */
 const settleMs = 50;
 
@@ -57,14 +57,18 @@ export async function* readLog(
 export class LogFormatter {
   readonly #options: LogOptions;
   readonly #inLine: Record<LogRecord['stream'], boolean> = { stdout: false, stderr: false };
+  #text: Buffer = Buffer.alloc(0);
 
   constructor(options: LogOptions) {
     this.#options = options;
   }
 
-  /** Whole lines, many at a time: what is sent is never longer than what was read. */
+  /**
+   * Whole lines, many at a time: what is sent is never longer than what was read. It is good until
+   * the next call.
+   */
   format(lines: Buffer): Buffer {
-    const text = Buffer.allocUnsafe(lines.length + 1);
+    const text = this.#roomFor(lines.length + 1);
     let length = 0;
     for (let start = 0; start < lines.length; ) {
       const found = lines.indexOf(newline, start);
@@ -73,6 +77,13 @@ export class LogFormatter {
       start = end + 1;
     }
     return text.subarray(0, length);
+  }
+
+  #roomFor(length: number): Buffer {
+    const { length: room } = this.#text;
+    const isTooMuch = room > blockBytes && length < room / 16;
+    if (room < length || isTooMuch) this.#text = Buffer.allocUnsafeSlow(Math.max(length, 4096));
+    return this.#text;
   }
 
   #append(
@@ -123,7 +134,7 @@ async function* readLines(
       await deps.clock.sleep(settleMs, { signal });
       yield* log.lines();
       yield* log.goOn();
-      watcher.restart();
+      watcher.forget();
       continue;
     }
     if (!mayGrow) break;
@@ -131,9 +142,8 @@ async function* readLines(
     growth.found(readBytes);
     // It rests: whether it has ended is to be asked now.
     if (readBytes === 0 && !isAnswered) continue;
-    // Who writes much in small parts is not followed part by part.
-    if (readBytes > 0) await deps.clock.sleep(restMs, { signal });
-    await watcher.wait(deps.clock, signal);
+    if (readBytes > 0) await watcher.rest(deps.clock, signal);
+    else await watcher.wait(deps.clock, signal);
   }
   yield* log.rest();
 }
@@ -191,21 +201,55 @@ export async function tailOffset(file: FileHandle, lines: number | undefined): P
   return 0;
 }
 
-/** Wakes when the file changes, or after a second. */
+/**
+ * Wakes when the file changes, or after a second. The kernel is asked to tell only of a file that
+ * rests: of one that is written to all the time it tells every write.
+ */
 class Watcher implements Disposable {
   readonly #path: string;
+  readonly #active: boolean;
   #watcher: FSWatcher | undefined;
+  #isAsking = false;
   #changed = false;
+  /** How often in a row the file had grown. */
+  #grown = 0;
   #wake: (() => void) | undefined;
 
   constructor(path: string, active: boolean) {
     this.#path = path;
-    if (active) this.restart();
+    this.#active = active;
   }
 
-  restart(): void {
+  /** Nothing is heard of the file that has this name. */
+  forget(): void {
     this.#watcher?.close();
-    this.#changed = true;
+    this.#watcher = undefined;
+    this.#isAsking = false;
+  }
+
+  /** The file has grown: who writes much in small parts is not followed part by part. */
+  async rest(clock: Clock, signal: AbortSignal): Promise<void> {
+    this.#grown += 1;
+    const isBusy = this.#grown > 1;
+    if (isBusy) this.forget();
+    await clock.sleep(isBusy ? restMs.busy : restMs.quick, { signal });
+  }
+
+  /** It has not: until it does. The first time another look has to follow. */
+  async wait(clock: Clock, signal: AbortSignal): Promise<void> {
+    this.#grown = 0;
+    if (!this.#isAsking) {
+      this.#ask();
+      return;
+    }
+    if (!this.#changed) await this.#notice(clock, signal);
+    this.#changed = false;
+  }
+
+  #ask(): void {
+    this.#isAsking = true;
+    this.#changed = false;
+    if (!this.#active) return;
     try {
       this.#watcher = watch(this.#path, () => {
         this.#changed = true;
@@ -215,28 +259,24 @@ class Watcher implements Disposable {
     } catch (error) {
       // Out of watches, or the file has just been renamed: the look each second goes on.
       if (!(error instanceof Error)) throw error;
-      this.#watcher = undefined;
     }
   }
 
-  async wait(clock: Clock, signal: AbortSignal): Promise<void> {
-    if (!this.#changed) {
-      await new Promise<void>((resolve) => {
-        const wake = (): void => {
-          cancel();
-          signal.removeEventListener('abort', wake);
-          resolve();
-        };
-        const cancel = clock.after(lookMs, wake);
-        this.#wake = wake;
-        signal.addEventListener('abort', wake);
-      });
-    }
+  async #notice(clock: Clock, signal: AbortSignal): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const wake = (): void => {
+        cancel();
+        signal.removeEventListener('abort', wake);
+        resolve();
+      };
+      const cancel = clock.after(lookMs, wake);
+      this.#wake = wake;
+      signal.addEventListener('abort', wake);
+    });
     this.#wake = undefined;
-    this.#changed = false;
   }
 
   [Symbol.dispose](): void {
-    this.#watcher?.close();
+    this.forget();
   }
 }

@@ -39,8 +39,9 @@ function open(context: TestContext, stateOf: () => string) {
       writeHead: () => {},
       flushHeaders: () => {},
       once: () => {},
-      write: (part: Buffer) => {
+      write: (part: Buffer, done: () => void) => {
         text += part.toString();
+        done();
         return true;
       },
       end: () => {},

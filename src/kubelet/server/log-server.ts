@@ -157,7 +157,7 @@ async function send(
   };
   try {
     for await (const text of readLog({ clock, isRunning }, path, options, either)) {
-      if (!response.write(text)) await drained(response, either);
+      await sent(response, text, either);
     }
   } catch (error) {
     if (!either.aborted) throw error;
@@ -165,14 +165,14 @@ async function send(
   response.end();
 }
 
-function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {
+/** Resolves when it is gone, or can go no more: its bytes are then written over. */
+function sent(response: ServerResponse, text: Buffer, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
-      response.removeListener('drain', done);
       signal.removeEventListener('abort', done);
       resolve();
     };
-    response.once('drain', done);
     signal.addEventListener('abort', done);
+    response.write(text, done);
   });
 }
