@@ -12,11 +12,10 @@ import { after, before, test } from 'node:test';
 import { systemClock } from '#kit/clock.ts';
 import { readMounts } from '#kit/mounts.ts';
 import { runCommand } from '#kit/run-command.ts';
-import { defaultSettings } from '#kubelet';
 import { nodes, persistentVolumeClaims, persistentVolumes, pods } from '#resources/kinds.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import { covers } from '#test/covers.ts';
-import { RealNode } from '#test/real-node.ts';
+import { machineSettings, RealNode } from '#test/real-node.ts';
 
 const timeout = 480_000;
 const { signal } = new AbortController();
@@ -33,7 +32,7 @@ before(async () => {
   node.kubeletOptions = {
     podPidsMax: 30,
     settings: {
-      ...{ ...defaultSettings, cpuManagerPolicy: 'static', kubeReserved: { cpu: '500m' } },
+      ...{ ...machineSettings, cpuManagerPolicy: 'static', kubeReserved: { cpu: '500m' } },
       // Logs are turned over often, and nothing of them goes.
       ...{ containerLogMaxBytes: 128 * 1024, containerLogMaxFiles: 100 },
       containerLogMonitorIntervalMs: 300,
