@@ -18,7 +18,7 @@ import { openTestServer, type TestServer } from '#test/fixtures.ts';
 const clock = systemClock();
 const never = new AbortController().signal;
 const space = '/api/v1/namespaces/default/configmaps';
-const recoveryLimitMs = 30_000;
+const recoveryLimitMs = 60_000;
 const isRoot = process.platform === 'linux' && process.getuid?.() === 0;
 
 async function withSmallDisk(use: (folder: string) => Promise<void>): Promise<void> {

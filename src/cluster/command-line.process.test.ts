@@ -26,7 +26,7 @@ test('a control plane starts without the files of a node, and neither reads YAML
   for (const [name, unneeded] of Object.entries(parts)) {
     const entry = new URL(name, import.meta.url);
     const args = ['--input-type=module', '--eval', printing(entry)];
-    const { stdout } = await run(process.execPath, args, { timeout: 30_000 });
+    const { stdout } = await run(process.execPath, args, { timeout: 60_000 });
     const files = stdout.trim().split('\n');
     assert.ok(files.includes(entry.href), 'it has been seen what is loaded');
     assert.deepEqual(

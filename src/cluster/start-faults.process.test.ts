@@ -16,7 +16,7 @@ after(() => rmSync(folder, { recursive: true }));
 /** The only line. */
 async function refusal(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
   const { code, stdout, stderr } = await runCommand(process.execPath, [program, ...args], {
-    ...{ signal, timeoutMs: 30_000, cwd: folder },
+    ...{ signal, timeoutMs: 60_000, cwd: folder },
     env: { ...process.env, HOME: folder, ...env },
   });
   assert.equal(code, 1, `${stdout}${stderr}`);

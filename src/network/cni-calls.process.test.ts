@@ -34,7 +34,7 @@ async function ask(context: TestContext, calls: Partial<CniCalls>): Promise<Comm
     writePlugin(paths, { clusterId });
     const variables = ['CNI_COMMAND=DEL', 'CNI_CONTAINERID=c1', 'CNI_NETNS=/proc/self/ns/net'];
     const args = [...variables, path.join(paths.binDir, 'coracle')];
-    return await runCommand('env', args, { input: '{}', signal, timeoutMs: 20_000 });
+    return await runCommand('env', args, { input: '{}', signal, timeoutMs: 60_000 });
   } finally {
     server.close();
   }

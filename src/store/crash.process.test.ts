@@ -28,7 +28,7 @@ const writers = 8;
 const keysPerWriter = 3;
 /** A machine that is busy takes long to start a program; then the round says nothing. */
 const startLimitMs = 60_000;
-const roundLimitMs = 10_000;
+const roundLimitMs = 30_000;
 
 /** What the nth write of a key leaves: a value of odd length, or nothing. */
 function stateAfter(key: string, step: number): Uint8Array | undefined {

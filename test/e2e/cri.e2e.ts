@@ -165,7 +165,7 @@ test('a failing liveness probe restarts the container', { timeout }, async () =>
   const before = mainStatus(pod).containerID;
   const containerId = before?.replace('containerd://', '') ?? '';
   const cmd = ['sh', '-c', 'cat /tmp/hook; rm /tmp/well'];
-  const hook = await node.runtime.execSync({ containerId, cmd }, { signal, timeoutSeconds: 5 });
+  const hook = await node.runtime.execSync({ containerId, cmd }, { signal, timeoutSeconds: 60 });
   assert.equal(Buffer.from(hook.stdout).toString(), 'began\n');
   const again = await node.until(
     'sick',
@@ -198,7 +198,7 @@ test('changed Secrets reach the files of a running pod', { timeout }, async () =
   }
   const containerId = mainStatus(pod).containerID?.replace('containerd://', '') ?? '';
   const cmd = ['sh', '-c', 'cat /key/value; ls -l /key/..data/value'];
-  const seen = await node.runtime.execSync({ containerId, cmd }, { signal, timeoutSeconds: 5 });
+  const seen = await node.runtime.execSync({ containerId, cmd }, { signal, timeoutSeconds: 60 });
   assert.match(Buffer.from(seen.stdout).toString(), /^new-r--------/);
   await node.delete('reader');
 });

@@ -276,7 +276,7 @@ async function ask<Q extends MessageName, A extends MessageName>(
 ): Promise<Received<A>> {
   const endpoint = `unix://${join(bench.pluginsRoot, 'pod-resources/kubelet.sock')}`;
   using channel = await openGrpcChannel({ clock: systemClock() }, endpoint);
-  return await channel.unary(call.client, request, { signal: bench.signal, timeoutMs: 20_000 });
+  return await channel.unary(call.client, request, { signal: bench.signal, timeoutMs: 60_000 });
 }
 
 test('agents are told which devices and claims each container has', async () => {

@@ -76,7 +76,7 @@ test('a container of its own gets whole processors, and the others leave them', 
   const address = { podName: 'own', podNamespace: 'default' };
   const endpoint = `unix://${join(bench.pluginsRoot, 'pod-resources/kubelet.sock')}`;
   using channel = await openGrpcChannel({ clock: systemClock() }, endpoint);
-  const options = { signal: bench.signal, timeoutMs: 20_000 };
+  const options = { signal: bench.signal, timeoutMs: 60_000 };
   const { podResources: own } = await channel.unary(podResources.get.client, address, options);
   assert.deepEqual(own?.containers[0]?.cpuIds, [1, 5]);
   assert.deepEqual(own?.containers[0]?.memory, [
