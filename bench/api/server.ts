@@ -50,6 +50,7 @@ export function serverOptions(port: number): ApiServerOptions {
     serviceAccountKey: createPrivateKeyPem(),
     serviceAccountIssuer: 'https://kubernetes.default.svc',
     legacyVersions: false,
+    rehearsal: true,
   };
 }
 

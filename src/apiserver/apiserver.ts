@@ -7,11 +7,11 @@ import type { Catalog } from '#api/catalog.ts';
 import type { RuntimeConfig } from '#api/runtime-config.ts';
 import { versionDocument } from '#api/version.ts';
 import type { Clock } from '#kit/clock.ts';
-import type { Logger } from '#kit/log.ts';
+import { type Logger, silentLog } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import type { Identity, Transport } from '#kit/transport.ts';
-import { type Entry, type Store, ValueUnreadable } from '#store';
+import { type Entry, openMemoryStore, type Store, ValueUnreadable } from '#store';
 import type { TolerationSeconds } from './admission/default-tolerations.ts';
 import { QuotaLedger } from './admission/resource-quota.ts';
 import { currentSubjects } from './auth/current-subjects.ts';
@@ -73,6 +73,8 @@ export interface ApiServerOptions {
   readonly runtimeConfig?: RuntimeConfig | undefined;
   /** Make the roles and the flow control that upstream's server makes, a while after the start. */
   readonly defaultObjects?: boolean | undefined;
+  /** Write as clients do, to nowhere, a while after the start: the first of them finds it warm. */
+  readonly rehearsal?: boolean | undefined;
   /** Plugins that are on; those that are on by themselves where this is absent. */
   readonly admissionPlugins?: ReadonlySet<string> | undefined;
   /** False: containers may not be privileged. */
@@ -173,7 +175,10 @@ export async function openApiServer(
     listen: async (where) => {
       const { listenHttp } = await import('./http.ts');
       server = await listenHttp(parts, where);
-      work.spawn((signal) => warmUp(parts, { signal }));
+      work.spawn(async (signal) => {
+        await warmUp(parts, { signal });
+        if (options.rehearsal === true) await rehearseAlone(deps, options, { signal });
+      });
       return { port: server.port };
     },
     useCertificate: (pair) => server?.useCertificate(pair),
@@ -204,6 +209,23 @@ function podEntries({ store, log }: Pick<ApiServerDeps, 'store' | 'log'>): reado
     if (!(error instanceof ValueUnreadable)) throw error;
     log.error('pods cannot be read', { error });
     return [];
+  }
+}
+
+/** On a server of its own, which nobody sees, keeps nothing and counts for itself. */
+export async function rehearseAlone(
+  deps: Omit<ApiServerDeps, 'store' | 'log'>,
+  options: ApiServerOptions,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<ReadonlyMap<number, number>> {
+  const { rehearse } = await import('./rehearsal.ts');
+  await using store = openMemoryStore(deps);
+  const alone = { ...options, inFlight: undefined, goawayChance: 0 };
+  const parts = makeParts({ ...deps, store, log: silentLog }, alone, { draining: false });
+  try {
+    return await rehearse(parts, { signal });
+  } finally {
+    parts.hub.close();
   }
 }
 

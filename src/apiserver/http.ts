@@ -11,12 +11,15 @@ import { createHash } from 'node:crypto';
 import type { ServerResponse as Http1Response, IncomingMessage } from 'node:http';
 import {
   createSecureServer,
+  createServer,
   type Http2SecureServer,
+  type Http2Server,
   type IncomingHttpHeaders,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
+import { type Duplex, duplexPair } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { requestEntityTooLarge } from '#api/errors.ts';
 import { present } from '#kit/assert.ts';
@@ -90,8 +93,7 @@ interface HttpParts extends Parts {
 }
 
 export async function listenHttp(given: Parts, options: ListenOptions): Promise<HttpServer> {
-  const slowBodies = new SlowBodies(given, { limitMs: serverLimits.bodyLimitMs });
-  const parts: HttpParts = { ...given, turns: new Turns(given), slowBodies };
+  const parts = httpParts(given);
   const server = createSecureServer({ ...serverOptions(given.options), ...credentialsOf(options) });
   const sockets = new Set<TLSSocket>();
   const sessions = new Set<ServerHttp2Session>();
@@ -122,17 +124,7 @@ export async function listenHttp(given: Parts, options: ListenOptions): Promise<
     // The server speaks nothing but TLS.
     serve(parts, wire, identityFor(incoming.socket as TLSSocket));
   });
-  // Node's own listener would make of each stream what looks like a request of HTTP/1.
-  server.removeAllListeners('stream');
-  server.on('stream', (given, headers) => {
-    // What clients open at a server is of this sort; Node's types name what all sorts share.
-    const stream = given as ServerHttp2Stream;
-    const socket = stream.session?.socket;
-    // The connection is closed when a stream has no session.
-    if (socket === undefined || !isOrdinary(stream, headers)) return;
-    serve(parts, new Http2Wire(stream, headers), identityFor(socket as TLSSocket));
-    sendAwayByChance(parts, stream.session);
-  });
+  takeStreams(server, parts, (socket) => identityFor(socket as TLSSocket));
   server.on('upgrade', (request, socket: TLSSocket, head: Buffer) => {
     passUpgrade(parts, { request, socket, head, peer: identityFor(socket) });
   });
@@ -152,6 +144,58 @@ export async function listenHttp(given: Parts, options: ListenOptions): Promise<
     useCertificate: (pair) => server.setSecureContext(credentialsOf({ ...options, ...pair })),
     [Symbol.asyncDispose]: () => close(parts, server, { sockets, sessions }),
   };
+}
+
+function httpParts(given: Parts): HttpParts {
+  const slowBodies = new SlowBodies(given, { limitMs: serverLimits.bodyLimitMs });
+  return { ...given, turns: new Turns(given), slowBodies };
+}
+
+function takeStreams(
+  server: Http2Server | Http2SecureServer,
+  parts: HttpParts,
+  peerOf: (socket: Socket) => Peer,
+): void {
+  // Node's own listener would make of each stream what looks like a request of HTTP/1.
+  server.removeAllListeners('stream');
+  // Node's types of the two servers agree in this, but not in all listeners together.
+  (server as Http2Server).on('stream', (given, headers) => {
+    // What clients open at a server is of this sort; Node's types name what all sorts share.
+    const stream = given as ServerHttp2Stream;
+    const socket = stream.session?.socket;
+    // The connection is closed when a stream has no session.
+    if (socket === undefined || !isOrdinary(stream, headers)) return;
+    serve(parts, new Http2Wire(stream, headers), peerOf(socket as Socket));
+    sendAwayByChance(parts, stream.session);
+  });
+}
+
+export interface InnerConnection {
+  /** The client's end, which speaks HTTP/2. */
+  readonly socket: Duplex;
+  close(): void;
+}
+
+/** A connection that does not leave the process, taken as one of the network: for rehearsals. */
+export function connectWithin(
+  given: Parts,
+  { peer, onAnswered }: { readonly peer: Peer; readonly onAnswered: (status: number) => void },
+): InnerConnection {
+  const parts = httpParts(given);
+  const server = createServer();
+  takeStreams(server, parts, () => peer);
+  server.on('stream', (stream) => {
+    stream.once('close', () => onAnswered(Number(stream.sentHeaders?.[':status'])));
+  });
+  server.on('sessionError', ignore);
+  const [socket, ours] = duplexPair();
+  server.emit('connection', ours);
+  const close = (): void => {
+    socket.destroy();
+    ours.destroy();
+    parts.slowBodies.close();
+  };
+  return { socket, close };
 }
 
 /** What is under way goes on; the client makes its next request on a connection of its own. */

@@ -100,6 +100,7 @@ export async function openControlPlane(
       legacyVersions: true,
       runtimeConfig: config.runtimeConfig,
       defaultObjects: true,
+      rehearsal: true,
       components: controlComponents(() => figures.runs),
       kubeletClient: kubeletClient(() => certificates),
       healthChecks: encryption?.healthChecks,
