@@ -73,7 +73,7 @@ function start(root: string, args: readonly string[], withoutExec: boolean): Run
 
 const waits = "process.on('SIGTERM', () => process.exit(7)); setInterval(() => {}, 1000);";
 
-const ends = { timeout: 120_000 };
+const ends = { timeout: 300_000 };
 
 for (const withoutExec of [false, true]) {
   const how = withoutExec ? 'in front of the program' : 'replaced by the program';

@@ -82,7 +82,7 @@ before(
     const quiet = ['--no-audit', '--no-fund', '--ignore-scripts', '--silent'];
     await callNpm(['install', '--offline', ...quiet, ours, ...theirs], project);
   },
-  { timeout: 120_000 },
+  { timeout: 300_000 },
 );
 
 after(() => rmSync(folder, { recursive: true, force: true }));

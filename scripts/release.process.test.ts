@@ -10,7 +10,7 @@ import { test } from 'node:test';
 const root = dirname(import.meta.dirname);
 
 test('it runs from wherever it is unpacked, with nothing on the path', {
-  timeout: 120_000,
+  timeout: 300_000,
   skip: process.platform === 'linux' ? false : 'releases are for Linux',
 }, (context) => {
   const folder = mkdtempSync(join(tmpdir(), 'coracle-release-'));

@@ -8,7 +8,7 @@ import { dnsPortAnnotation } from './cluster-dns.ts';
 const service = '/api/v1/namespaces/kube-system/services/kube-dns';
 const slices = '/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices';
 
-test('nodes that answer names are behind the Service', { timeout: 120_000 }, async () => {
+test('nodes that answer names are behind the Service', { timeout: 300_000 }, async () => {
   await using server = await ServerProcess.open(['--store', 'memory']);
   await server.start();
   const endpoints = async (): Promise<readonly string[]> => {

@@ -26,7 +26,7 @@ const ask = (port: number, path: string, tls: object, token = ''): Promise<Asked
   askHttps(port, path, token === '' ? { tls } : { tls, token });
 
 test('figures of scheduler and controllers are told to those who may', {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   await using server = await ServerProcess.open(['--node', 'hollow', '--nodes', '1']);
   await server.start();

@@ -21,7 +21,7 @@ import { requestCertificate } from './node-certificates.ts';
 const clock = systemClock();
 const log = openLog({ clock, level: 'error', format: 'text', write: () => {} });
 const { signal } = new AbortController();
-const limit = { timeout: 120_000 };
+const limit = { timeout: 300_000 };
 
 const transports: Disposable[] = [];
 after(() => {

@@ -33,7 +33,7 @@ function ended(child: ChildProcess): Promise<number | null> {
   return new Promise((resolve) => child.once('exit', (code) => resolve(code)));
 }
 
-test('a second scheduler takes the pods that name it', { timeout: 120_000 }, async (t) => {
+test('a second scheduler takes the pods that name it', { timeout: 300_000 }, async (t) => {
   covers('SCH-071', 'SCH-072');
   superseded('SCH-012', {
     by: 'v1.23',

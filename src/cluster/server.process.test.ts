@@ -12,7 +12,7 @@ import { configMap, ServerProcess } from '#test/server-process.ts';
 import { storePath } from './backups.ts';
 
 const maps = '/api/v1/namespaces/default/configmaps';
-const limit = { timeout: 120_000 };
+const limit = { timeout: 300_000 };
 
 async function create(server: ServerProcess, name: string): Promise<void> {
   const answer = await server.request('POST', maps, configMap(name, 2000));

@@ -24,7 +24,7 @@ async function refusal(args: readonly string[], env: NodeJS.ProcessEnv = {}): Pr
   return stderr.trim();
 }
 
-test('a port that somebody else has', { timeout: 120_000 }, async () => {
+test('a port that somebody else has', { timeout: 300_000 }, async () => {
   const other = createServer();
   await new Promise<void>((resolve) => other.listen(0, '0.0.0.0', resolve));
   const address = other.address();
@@ -39,7 +39,7 @@ test('a port that somebody else has', { timeout: 120_000 }, async () => {
   await new Promise((resolve) => other.close(resolve));
 });
 
-test('a data dir that is none', { timeout: 120_000 }, async () => {
+test('a data dir that is none', { timeout: 300_000 }, async () => {
   const file = join(folder, 'file');
   writeFileSync(file, '');
   const start = (dataDir: string) => refusal(['server', '--data-dir', dataDir, '--no-kubeconfig']);
@@ -51,7 +51,7 @@ test('a data dir that is none', { timeout: 120_000 }, async () => {
   );
 });
 
-test('programs and files that are missing', { timeout: 120_000 }, async () => {
+test('programs and files that are missing', { timeout: 300_000 }, async () => {
   const none = join(folder, 'none');
   mkdirSync(none);
   const up = ['up', '--node', 'containerd', '--data-dir', join(folder, 'up')];

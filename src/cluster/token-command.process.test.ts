@@ -7,7 +7,7 @@ import { ServerProcess } from '#test/server-process.ts';
 import { parseJoinToken, tokenPath, tokenSecret } from './join-token.ts';
 import { formatTokens } from './token-command.ts';
 
-test('tokens are printed, made, listed and deleted', { timeout: 120_000 }, async () => {
+test('tokens are printed, made, listed and deleted', { timeout: 300_000 }, async () => {
   covers('AUT-012');
   await using server = await ServerProcess.open();
   await server.start();

@@ -13,7 +13,7 @@ const secrets = '/api/v1/namespaces/default/secrets';
 const kept = (name: string): string => `/registry/secrets/default/${name}`;
 const word = 'opensesame';
 const encoded = Buffer.from(word).toString('base64');
-const limit = { timeout: 120_000 };
+const limit = { timeout: 300_000 };
 
 const configuration = (...providers: readonly string[]): string =>
   `kind: EncryptionConfig
