@@ -71,6 +71,8 @@ export async function runKubeletAlone(
 ): Promise<void> {
   const { clock, log } = deps;
   const { rootDir, strictProblem } = config;
+  // As services have it: pods of any user read what is made for them, whoever started us.
+  process.umask(0o022);
   if (strictProblem !== undefined) {
     log.warn('Using lenient decoding as strict decoding failed', { err: strictProblem });
   }

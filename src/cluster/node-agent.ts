@@ -37,10 +37,14 @@ interface Deps {
 
 const limits = { stopPodsMs: 60_000 } as const;
 
+/** As services have it: pods of any user read what is made for them, whoever started us. */
+const nodeUmask = 0o022;
+
 /** Resolves with the exit code when the node has stopped. */
 export async function runNodeAgent(): Promise<number> {
   assert(process.send !== undefined, 'the node process is started by coracle up');
   process.once('disconnect', () => process.exit(1));
+  process.umask(nodeUmask);
   const stop = new AbortController();
   let leavePods = true;
   const renewals = new Renewals();

@@ -105,6 +105,8 @@ export class RealNode implements AsyncDisposable {
   }
 
   static async open(): Promise<RealNode> {
+    // As the program does that runs a kubelet.
+    process.umask(0o022);
     const dataDir = mkdtempSync(join(tmpdir(), 'coracle-e2e-'));
     const { signal } = new AbortController();
     const clock = systemClock();
