@@ -13,6 +13,7 @@ import { performance } from 'node:perf_hooks';
 import { systemClock } from '#kit/clock.ts';
 import { readAccess } from '../src/cluster/kubeconfig-access.ts';
 import { readState } from '../src/cluster/state.ts';
+import { fillCompileCache } from './compile-cache.ts';
 import { AloneRuntime } from './node/alone.ts';
 import { type BenchNode, openBenchNode } from './node/bench-node.ts';
 import { measureLogs } from './node/logs.ts';
@@ -46,6 +47,7 @@ export default async function run(options: { readonly small: boolean }): Promise
     return;
   }
   const sizes = options.small ? small : large;
+  if (!options.small) fillCompileCache();
   await using node = await openBenchNode({
     readState,
     readAccess: (kubeconfig) => readAccess(kubeconfig, undefined),

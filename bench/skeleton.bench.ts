@@ -4,7 +4,7 @@
  *
  * Goals: control plane 400 ms warm, 800 ms cold; 120 MiB idle (PSS); node 3 s; replicas 6 s.
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
@@ -15,11 +15,11 @@ import { ClusterProcess } from '#test/cluster-process.ts';
 import { freePort } from '#test/free-port.ts';
 import { pssMiB } from '#test/process-use.ts';
 import { programFlags } from '#test/program-flags.ts';
+import { fillCompileCache } from './compile-cache.ts';
 
 const clock = systemClock();
 const never = new AbortController().signal;
 const entry = fileURLToPath(new URL('../bin/coracle.js', import.meta.url));
-const warm = fileURLToPath(new URL('../scripts/warm.ts', import.meta.url));
 
 export default async function run(options: { readonly small: boolean }): Promise<void> {
   await measureControlPlane(options);
@@ -31,8 +31,7 @@ async function measureControlPlane({ small }: { readonly small: boolean }): Prom
   try {
     const cache = join(folder, 'compile-cache');
     const cold = await readyMs({ folder, dataDir: 'cold', cache });
-    // As `npm run` leaves it when it is first used.
-    if (!small) fill(cache);
+    if (!small) fillCompileCache(cache);
     const runs = small ? 3 : 7;
     const warm: number[] = [];
     const again: number[] = [];
@@ -48,12 +47,6 @@ async function measureControlPlane({ small }: { readonly small: boolean }): Prom
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** With all of the program: what is loaded a while after the start is else compiled anew. */
-function fill(cache: string): void {
-  const env = { ...process.env, CORACLE_COMPILE_CACHE: cache };
-  execFileSync(process.execPath, [warm], { stdio: 'ignore', env });
 }
 
 interface Start {
