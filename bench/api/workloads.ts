@@ -199,7 +199,10 @@ const streamsMax = 100;
 
 /**
  * Secrets of ten namespaces made over one connection at a steady rate; the bucket that limits the
- * rate is full at first, as in client libraries, so it begins with a burst.
+ * rate is full at first, as in client libraries, so it begins with a burst. So vCluster's load
+ * tests are made: kube-burner has a goroutine per object behind the bucket, none of which waits for
+ * another's answer, so only the streams of a connection bound what is under way. They publish the
+ * mean that the server itself counts; these latencies are the client's, with all that waits.
  */
 export async function virtualClusters(
   target: Target,
