@@ -28,6 +28,8 @@ export interface FieldError {
   readonly detail: string;
   /** The text says nothing of the value, where it would be long or is many values at once. */
   readonly omitValue?: true;
+  /** What an object has already it may keep: forms that were once accepted. */
+  readonly ratchets?: true;
 }
 
 const words: Readonly<Record<FieldErrorType, string>> = {

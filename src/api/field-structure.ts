@@ -149,6 +149,32 @@ export function itemsByStep(
   return items.size === list.length ? items : undefined;
 }
 
+type Groups = ReadonlyMap<string, readonly unknown[]>;
+
+/** The same where keys may occur twice; undefined where there is no list. */
+function groupsByStep(
+  list: unknown,
+  shape: Extract<Shape, { is: 'list' | 'set' }>,
+): Groups | undefined {
+  if (!Array.isArray(list)) return undefined;
+  const groups = new Map<string, unknown[]>();
+  for (const item of list) {
+    const step = shape.is === 'set' ? valueStep(item) : keyStep(item, shape.keys);
+    const group = groups.get(step);
+    if (group === undefined) groups.set(step, [item]);
+    else group.push(item);
+  }
+  return groups;
+}
+
+/** Of a key that occurs twice only that it is there. */
+function singlesOf(groups: Groups | undefined): ReadonlyMap<string, unknown> | undefined {
+  if (groups === undefined) return undefined;
+  return new Map(
+    [...groups].map(([step, [item, ...more]]) => [step, more.length > 0 ? undefined : item]),
+  );
+}
+
 function isContainer(value: unknown): boolean {
   return typeof value === 'object' && value !== null;
 }
@@ -237,9 +263,13 @@ class Comparison {
     if (shape.is === 'leaf') return !jsonEqual(old, next);
     const before = old === undefined ? new Map<string, unknown>() : itemsByStep(old, shape);
     const after = next === undefined ? new Map<string, unknown>() : itemsByStep(next, shape);
-    if (before === undefined || after === undefined || before.size + after.size === 0) {
-      return !jsonEqual(old, next);
+    if (before === undefined || after === undefined) {
+      const [was, now] = [groupsByStep(old ?? [], shape), groupsByStep(next ?? [], shape)];
+      if (was === undefined || now === undefined) return !jsonEqual(old, next);
+      this.#groups(was, now, shape.is === 'list' ? shape.items : untyped, set, removed);
+      return false;
     }
+    if (before.size + after.size === 0) return !jsonEqual(old, next);
     const items = shape.is === 'list' ? shape.items : untyped;
     for (const [step, item] of after)
       this.#child(step, before.get(step), item, items, set, removed);
@@ -247,6 +277,23 @@ class Comparison {
       if (!after.has(step)) this.#child(step, item, undefined, items, set, removed);
     }
     return false;
+  }
+
+  /** Lists in which a key occurs twice: its items are looked at together. */
+  #groups(was: Groups, now: Groups, schema: Schema, set: Tree, removed: Tree): void {
+    for (const [step, items] of now) {
+      const before = was.get(step) ?? [];
+      if (items.length === 1 && before.length <= 1) {
+        this.#child(step, before[0], items[0], schema, set, removed);
+      } else if (!jsonEqual(before, items)) {
+        set[step] = leaf;
+      }
+    }
+    for (const [step, items] of was) {
+      if (now.has(step)) continue;
+      if (items.length === 1) this.#child(step, items[0], undefined, schema, set, removed);
+      else removed[step] = leaf;
+    }
   }
 
   #map(
@@ -329,7 +376,7 @@ class Comparison {
       }
       return size === 0 ? leaf : set;
     }
-    const items = itemsByStep(value, shape);
+    const items = itemsByStep(value, shape) ?? singlesOf(groupsByStep(value, shape));
     if (items === undefined) return leaf;
     const inner = shape.is === 'list' ? shape.items : untyped;
     for (const step of inOrder([...items.keys()])) {

@@ -296,3 +296,123 @@ test('a Lease is given back by a holder without a name', async () => {
   const { status, body } = await server.request('PUT', `${leases}/a`, released);
   assert.deepEqual([status, body.spec.holderIdentity], [200, '']);
 });
+
+test('what is told of objects besides the answer', async () => {
+  await using server = await openTestServer();
+  await server.request('POST', `${space}/serviceaccounts`, { metadata: { name: 'default' } });
+  const told = async (path: string, body: object) => {
+    const made = await server.request('POST', `${path}?dryRun=All`, body);
+    return `${made.status} ${made.headers['warning'] ?? ''}`.trimEnd().replaceAll('\\"', "'");
+  };
+  const pod = (spec: object) => ({
+    metadata: { name: 'p' },
+    spec: { containers: [{ name: 'c', image: 'i' }], ...spec },
+  });
+  const items = [
+    { key: 'k', path: 'a/b' },
+    { key: 'l', path: 'a' },
+  ];
+  assert.equal(
+    await told(`${space}/pods`, pod({ volumes: [{ name: 'v', configMap: { name: 'x', items } }] })),
+    `201 299 - "volume 'v' (ConfigMap 'x'): overlapping paths: 'a' with 'a/b'"`,
+  );
+  const sources = [
+    { serviceAccountToken: { path: 'token' } },
+    { downwardAPI: { items: [{ path: 'token/x', fieldRef: { fieldPath: 'metadata.name' } }] } },
+  ];
+  assert.equal(
+    await told(`${space}/pods`, pod({ volumes: [{ name: 'v', projected: { sources } }] })),
+    `201 299 - "volume 'v' (Projected): overlapping paths: 'token/x' (DownwardAPI) with 'token' (ServiceAccountToken)"`,
+  );
+  assert.equal(
+    await told(`${space}/pods`, pod({ hostAliases: [{ ip: '2001:0db8::1' }] })),
+    `201 299 - "spec.hostAliases[0].ip: IPv6 address '2001:0db8::1' should be in RFC 5952 canonical format ('2001:db8::1')"`,
+  );
+  const zone = 'failure-domain.beta.kubernetes.io/zone';
+  const old = `deprecated since v1.17; use 'topology.kubernetes.io/zone' instead`;
+  const expressions = [{ key: zone, values: ['a'] }];
+  assert.equal(
+    await told('/apis/storage.k8s.io/v1/storageclasses', {
+      metadata: { name: 's' },
+      provisioner: 'a.b/c',
+      allowedTopologies: [{ matchLabelExpressions: expressions }],
+    }),
+    `201 299 - "allowedTopologies[0].matchLabelExpressions[0].key: ${old}"`,
+  );
+  assert.equal(
+    await told('/apis/node.k8s.io/v1/runtimeclasses', {
+      metadata: { name: 'r' },
+      handler: 'h',
+      scheduling: { nodeSelector: { [zone]: 'a' } },
+    }),
+    `201 299 - "scheduling.nodeSelector: ${old}"`,
+  );
+});
+
+test('addresses in odd forms: new objects are refused, old ones keep them', async () => {
+  await using server = await openTestServer();
+  const policies = '/apis/networking.k8s.io/v1/namespaces/default/networkpolicies';
+  const policy = (cidr: string) => ({
+    metadata: { name: 'n' },
+    spec: { podSelector: {}, ingress: [{ from: [{ ipBlock: { cidr } }] }] },
+  });
+  const refused = await server.request('POST', policies, policy('1.2.3.4/16'));
+  assert.equal(
+    refused.body.details.causes[0].message,
+    'Invalid value: "1.2.3.4/16": must not have bits set beyond the prefix length',
+  );
+  const made = await server.request('POST', policies, policy('1.2.0.0/16'));
+  assert.equal(made.status, 201);
+  // Stored by an older version of the server.
+  const key = '/registry/networkpolicies/default/n';
+  const value = Buffer.from(server.store.get(key)?.value ?? []).toString();
+  const odd = Buffer.from(value.replace('1.2.0.0/16', '1.2.3.4/16'));
+  await server.store.put({ key, value: odd, expect: 'any' });
+  const labels = { metadata: { labels: { a: 'b' } } };
+  const kept = await server.request('PATCH', `${policies}/n`, labels);
+  assert.equal(kept.status, 200);
+  assert.match(kept.headers['warning'] ?? '', /is ambiguous in this context/);
+  const worse = await server.request('PUT', `${policies}/n`, policy('010.0.0.0/8'));
+  assert.equal(worse.status, 422);
+});
+
+test('an Ingress that names two classes is refused', async () => {
+  await using server = await openTestServer();
+  const ingress = (ingressClassName: string) => ({
+    metadata: { name: 'i', annotations: { 'kubernetes.io/ingress.class': 'x' } },
+    spec: { ingressClassName, defaultBackend: { service: { name: 'a', port: { number: 80 } } } },
+  });
+  const path = '/apis/networking.k8s.io/v1/namespaces/default/ingresses';
+  const { status, body } = await server.request('POST', path, ingress('y'));
+  assert.equal(status, 422);
+  assert.deepEqual(body.details.causes, [
+    {
+      reason: 'FieldValueInvalid',
+      message: 'Invalid value: "x": must match `ingressClassName` when both are specified',
+      field: 'annotations.kubernetes.io/ingress.class',
+    },
+  ]);
+  assert.equal((await server.request('POST', path, ingress('x'))).status, 201);
+});
+
+test('a list in which a key occurs twice is owned by key', async () => {
+  await using server = await openTestServer();
+  await server.request('POST', `${space}/serviceaccounts`, { metadata: { name: 'default' } });
+  const env = [
+    { name: 'a', value: '1' },
+    { name: 'a', value: '2' },
+    { name: 'b', value: '3' },
+  ];
+  const { body } = await server.request('POST', `${space}/pods`, {
+    metadata: { name: 'p', annotations: { 'pod.beta.kubernetes.io/init-containers': '[]' } },
+    spec: { containers: [{ name: 'c', image: 'i', env }], terminationGracePeriodSeconds: -1 },
+  });
+  const { fieldsV1 } = body.metadata.managedFields[0];
+  assert.deepEqual(fieldsV1['f:spec']['f:containers']['k:{"name":"c"}']['f:env'], {
+    '.': {},
+    'k:{"name":"a"}': {},
+    'k:{"name":"b"}': { '.': {}, 'f:name': {}, 'f:value': {} },
+  });
+  assert.equal(body.spec.terminationGracePeriodSeconds, 1);
+  assert.equal(body.metadata.annotations, undefined);
+});

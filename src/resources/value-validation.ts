@@ -2,7 +2,6 @@
  * Checks of single values that several kinds need: counts, ids, ports, choices, paths, addresses.
  * Each answers with the errors for its field, none when the value is fine.
  */
-import { isIP } from 'node:net';
 import { type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
 import { portNameProblems } from '#api/names.ts';
 
@@ -48,10 +47,4 @@ export function validateLocalPath(path: string, field: string): FieldError[] {
   if (path.includes('..') && path.split('/').includes('..'))
     errors.push(invalid(field, path, "must not contain '..'"));
   return errors;
-}
-
-export function validateIP(address: string | undefined, field: string): FieldError[] {
-  if (isIP(address ?? '') !== 0) return [];
-  const detail = 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)';
-  return [invalid(field, address ?? '', detail)];
 }

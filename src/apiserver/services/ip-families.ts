@@ -13,8 +13,8 @@ import { isIPv6 } from 'node:net';
 import { duplicate, type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
 import type { Family } from '#kit/ip-network.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
+import { validateIP } from '#resources/ip-syntax.ts';
 import type { ServiceSpec } from '#resources/types/core-v1.ts';
-import { validateIP } from '#resources/value-validation.ts';
 
 export interface FamilyPlan {
   readonly spec: ServiceSpec;

@@ -272,10 +272,18 @@ function validate({ served, subresource }: ChangeOptions, hub: KubeObject, old: 
   const partial = resource.partialUpdates?.[subresource];
   const isWhole = subresource === '' || subresource === 'scale' || partial !== undefined;
   const alone = subresource === '' && resource.updateJudgedAlone === true;
-  const own = isWhole && !alone ? resource.validate(hub, view) : [];
+  const found = isWhole && !alone ? resource.validate(hub, view) : [];
+  const own = found.some(({ ratchets }) => ratchets) ? newIn(found, resource.validate(old)) : found;
   const judge = subresource === '' ? resource.validateUpdate : partial?.validate;
   const change = judge?.(hub, old, view) ?? [];
   throwInvalid(served, name, [...metadata, ...own, ...change]);
+}
+
+/** Without those that may stay and were there before, wherever that was. */
+function newIn(errors: readonly FieldError[], before: readonly FieldError[]): FieldError[] {
+  const wasThere = ({ ratchets, badValue, detail }: FieldError): boolean =>
+    ratchets === true && before.some((one) => one.badValue === badValue && one.detail === detail);
+  return errors.filter((error) => !wasThere(error));
 }
 
 /**

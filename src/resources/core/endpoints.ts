@@ -6,8 +6,10 @@ import { isIP } from 'node:net';
 import { type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
 import { labelProblems, qualifiedNameProblems, subdomainProblems } from '#api/names.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
+import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { changeMember, fillIn, mapItems } from '../fill-in.ts';
+import { ipWarnings, validateEndpointIP, validateIP } from '../ip-syntax.ts';
 import type { EndpointAddress, EndpointPort, EndpointSubset, Endpoints } from '../types/core-v1.ts';
 import { protocols, validatePort } from '../value-validation.ts';
 import { hubView } from '../view.ts';
@@ -36,6 +38,8 @@ export function endpointsResource(): Resource {
     allowCreateOnUpdate: true,
     validate: ({ subsets = [] }) =>
       subsets.flatMap((subset, index) => validateSubset(subset, `subsets[${index}]`)),
+    warnings: ({ subsets = [] }, old) =>
+      old !== undefined && jsonEqual(old.subsets, subsets) ? [] : addressWarnings(subsets),
     columns: [
       nameColumn(),
       {
@@ -48,6 +52,16 @@ export function endpointsResource(): Resource {
       ageColumn(),
     ],
   });
+}
+
+function addressWarnings(subsets: readonly EndpointSubset[]): readonly string[] {
+  return subsets.flatMap((subset, index) =>
+    (['addresses', 'notReadyAddresses'] as const).flatMap((list) =>
+      (subset[list] ?? []).flatMap(({ ip }, at) =>
+        ipWarnings(ip, `subsets[${index}].${list}[${at}].ip`),
+      ),
+    ),
+  );
 }
 
 function setEndpointsDefaults(endpoints: Endpoints): Endpoints {
@@ -83,13 +97,7 @@ function validateSubset(subset: EndpointSubset, field: string): FieldError[] {
 function validateAddress({ ip, hostname, nodeName }: EndpointAddress, field: string): FieldError[] {
   const errors: FieldError[] = [];
   const at = `${field}.ip`;
-  if (isIP(ip ?? '') === 0) {
-    // Upstream looks twice, with different words.
-    errors.push(
-      invalid(at, ip ?? '', 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)'),
-    );
-    errors.push(invalid(at, ip ?? '', 'must be a valid IP address'));
-  }
+  errors.push(...validateIP(ip, at));
   if (hostname) {
     const problems = labelProblems(hostname);
     errors.push(...problems.map((text) => invalid(`${field}.hostname`, hostname, text)));
@@ -98,28 +106,8 @@ function validateAddress({ ip, hostname, nodeName }: EndpointAddress, field: str
     const problems = subdomainProblems(nodeName);
     errors.push(...problems.map((text) => invalid(`${field}.nodeName`, nodeName, text)));
   }
-  const special = specialRange(ip ?? '');
-  if (special !== undefined) errors.push(invalid(at, ip, special));
-  return errors;
-}
-
-/** Why traffic of a Service may not be sent there. */
-function specialRange(ip: string): string | undefined {
-  const version = isIP(ip);
-  const lower = ip.toLowerCase();
-  const is = (v4: RegExp, v6: RegExp): boolean =>
-    (version === 4 && v4.test(ip)) || (version === 6 && v6.test(lower));
-  if (is(/^0\.0\.0\.0$/, /^[0:]+$/)) return `may not be unspecified (${ip})`;
-  if (is(/^127\./, /^[0:]+:0*1$/)) {
-    return 'may not be in the loopback range (127.0.0.0/8, ::1/128)';
-  }
-  if (is(/^169\.254\./, /^fe[89ab]/)) {
-    return 'may not be in the link-local range (169.254.0.0/16, fe80::/10)';
-  }
-  if (is(/^224\.0\.0\./, /^ff.2:/)) {
-    return 'may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)';
-  }
-  return undefined;
+  // Upstream looks twice, with different words.
+  return [...errors, ...validateEndpointIP(ip ?? '', at)];
 }
 
 function validateEndpointPort(

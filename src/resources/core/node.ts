@@ -9,6 +9,7 @@ import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { isExtendedResource } from '../extended-resource.ts';
 import { changeMember, without } from '../fill-in.ts';
+import { cidrWarnings, validateCIDR } from '../ip-syntax.ts';
 import type { Node, Taint } from '../types/core-v1.ts';
 import { hubView } from '../view.ts';
 import { validateTaintEffect } from './pod/scheduling-validation.ts';
@@ -60,6 +61,9 @@ function nodeWarnings({ spec }: Node, old: Node | undefined): readonly string[] 
   if ((spec?.externalID ?? '') !== '') {
     warnings.push('spec.externalID: this field is deprecated, and is unused by Kubernetes');
   }
+  for (const [index, cidr] of (spec?.podCIDRs ?? []).entries()) {
+    warnings.push(...cidrWarnings(cidr, `spec.podCIDRs[${index}]`));
+  }
   return warnings;
 }
 
@@ -93,9 +97,7 @@ function validateNode({ spec, status }: Node): FieldError[] {
   const { podCIDRs = [] } = spec ?? {};
   const field = 'spec.podCIDRs';
   for (const [index, podCIDR] of podCIDRs.entries()) {
-    if (/^[0-9a-fA-F.:]+\/\d+$/.test(podCIDR)) continue;
-    const detail = 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)';
-    errors.push(invalid(`${field}[${index}]`, podCIDR, detail));
+    errors.push(...validateCIDR(podCIDR, `${field}[${index}]`));
   }
   const families = new Set(podCIDRs.map((podCIDR) => podCIDR.includes(':')));
   if (podCIDRs.length > families.size) {

@@ -131,19 +131,30 @@ function volumeColumns(): Resource<PersistentVolume>['columns'] {
 
 function setVolumeDefaults(volume: PersistentVolume): PersistentVolume {
   const next = changeMember(volume, 'spec', (spec) =>
-    fillIn(
-      changeMember(spec, 'hostPath', (hostPath) =>
-        hostPath.type === undefined ? { ...hostPath, type: '' } : hostPath,
-      ),
-      {
-        persistentVolumeReclaimPolicy: 'Retain',
-        // An empty text is not absent here: it is refused.
-        ...(spec.volumeMode === undefined ? { volumeMode: 'Filesystem' } : {}),
-      },
-    ),
+    fillIn(setSourceDefaults(spec), {
+      persistentVolumeReclaimPolicy: 'Retain',
+      // An empty text is not absent here: it is refused.
+      ...(spec.volumeMode === undefined ? { volumeMode: 'Filesystem' } : {}),
+    }),
   );
   const status = fillIn(next.status ?? {}, { phase: 'Pending' });
   return status === next.status ? next : { ...next, status };
+}
+
+function setSourceDefaults(given: PersistentVolumeSpec): PersistentVolumeSpec {
+  let spec = changeMember(given, 'hostPath', (hostPath) =>
+    hostPath.type === undefined ? { ...hostPath, type: '' } : hostPath,
+  );
+  spec = changeMember(spec, 'iscsi', (source) => fillIn(source, { iscsiInterface: 'default' }));
+  spec = changeMember(spec, 'rbd', (source) =>
+    fillIn(source, { pool: 'rbd', user: 'admin', keyring: '/etc/ceph/keyring' }),
+  );
+  spec = changeMember(spec, 'azureDisk', (source) =>
+    fillIn(source, { cachingMode: 'ReadWrite', kind: 'Shared', fsType: 'ext4', readOnly: false }),
+  );
+  return changeMember(spec, 'scaleIO', (source) =>
+    fillIn(source, { storageMode: 'ThinProvisioned', fsType: 'xfs' }),
+  );
 }
 
 /** Fields of a spec that say where the storage is; one of them stands. */

@@ -298,7 +298,7 @@ test('endpoint slices that are refused', () => {
     'endpoints[0].addresses: Required value: must contain at least 1 address',
   ]);
   assert.deepEqual(endpoint({ addresses: ['::1'] }), [
-    'endpoints[0].addresses[0]: Invalid value: "::1": must be an IPv4 address',
+    'endpoints[0].addresses: Invalid value: "::1": must be an IPv4 address',
   ]);
   assert.deepEqual(createSlice({ addressType: 'Carrier' }).errors, [
     'addressType: Unsupported value: "Carrier": supported values: "FQDN", "IPv4", "IPv6"',

@@ -2,13 +2,13 @@
  * EndpointSlice: addresses behind a Service, at most 1,000 a slice, with their conditions. Written
  * by the endpoint slice controller (and by people, for Services without a selector).
  */
-import { isIP } from 'node:net';
 import { type FieldError, invalid, notSupported, required, tooMany } from '#api/field-error.ts';
 import { labelProblems, qualifiedNameProblems, subdomainProblems } from '#api/names.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { fillIn, mapItems, nullWhereEmpty, without } from '../fill-in.ts';
+import { ipWarnings, parseAddress, validateCanonicalIP, validateIP } from '../ip-syntax.ts';
 import type { Endpoint, EndpointPort, EndpointSlice } from '../types/discovery-v1.ts';
 import { hubView } from '../view.ts';
 
@@ -46,6 +46,14 @@ export function endpointSliceResource(): Resource {
       next.addressType === old.addressType
         ? []
         : [invalid('addressType', next.addressType, 'field is immutable')],
+    warnings: ({ addressType, endpoints }) => [
+      ...(addressType === 'FQDN' ? ['spec.addressType: FQDN endpoints are deprecated'] : []),
+      ...(endpoints ?? []).flatMap(({ addresses }, index) =>
+        (addresses ?? []).flatMap((ip, at) =>
+          ipWarnings(ip, `endpoints[${index}].addresses[${at}]`),
+        ),
+      ),
+    ],
     columns: [
       nameColumn(),
       {
@@ -155,20 +163,18 @@ function validateEndpoint(endpoint: Endpoint, addressType: string, field: string
 }
 
 function validateAddress(address: string, addressType: string, field: string): FieldError[] {
-  const version = isIP(address);
+  const list = field.replace(/\[\d+\]$/, '');
+  const isVersion = (version: 4 | 6): FieldError[] =>
+    parseAddress(address)?.version === version
+      ? []
+      : [invalid(list, address, `must be an IPv${version} address`)];
+  const orUse = (errors: FieldError[], version: 4 | 6): FieldError[] =>
+    errors.length > 0 ? errors : isVersion(version);
   switch (addressType) {
     case 'IPv4':
-      if (version === 4) return [];
-      if (version === 6) return [invalid(field, address, 'must be an IPv4 address')];
-      return [
-        invalid(field, address, 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)'),
-      ];
+      return orUse(validateIP(address, field), 4);
     case 'IPv6':
-      if (version === 6) return [];
-      if (version === 4) return [invalid(field, address, 'must be an IPv6 address')];
-      return [
-        invalid(field, address, 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)'),
-      ];
+      return orUse(validateCanonicalIP(address, field), 6);
     case 'FQDN':
       return subdomainProblems(address).map((problem) => invalid(field, address, problem));
     default:

@@ -5,6 +5,7 @@
 import { isIP } from 'node:net';
 import { type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
 import { labelProblems, patternText, portNameProblems, subdomainProblems } from '#api/names.ts';
+import { validateIP } from '../ip-syntax.ts';
 import type {
   HTTPIngressPath,
   Ingress,
@@ -12,7 +13,7 @@ import type {
   IngressRule,
   IngressTLS,
 } from '../types/networking-v1.ts';
-import { validateIP, validatePort } from '../value-validation.ts';
+import { validatePort } from '../value-validation.ts';
 import { validateReference } from './ingress-class.ts';
 
 const pathTypes = ['Exact', 'ImplementationSpecific', 'Prefix'];

@@ -2,6 +2,7 @@
  * Ingress: hosts and paths of HTTP traffic from outside, and the Services behind them. Validation
  * is in `ingress-validation.ts`, the shape that manifests of old have in `ingress-v1beta1.ts`.
  */
+import { invalid } from '#api/field-error.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { textColumn } from '../text-column.ts';
@@ -37,6 +38,14 @@ export function ingressResource(): Resource {
     prepareForUpdate: (next, old) => ({ ...next, status: old.status }),
     prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
     validate: validateIngress,
+    validateNew: ({ metadata, spec }) => {
+      const named = metadata.annotations?.[classAnnotation];
+      const { ingressClassName } = spec ?? {};
+      if (named === undefined || ingressClassName === undefined) return [];
+      if (named === ingressClassName) return [];
+      const detail = 'must match `ingressClassName` when both are specified';
+      return [invalid(`annotations.${classAnnotation}`, named, detail)];
+    },
     validateStatusUpdate: validateIngressStatus,
     warnings: ({ metadata, spec }, old) =>
       old !== undefined ||

@@ -8,7 +8,8 @@ import { defineResource, type Resource } from '#api/resource.ts';
 import { formatLabelSelector } from '#api/selectors.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { changeMember, fillIn, mapItems } from '../fill-in.ts';
-import { isStrictlyInside, parseBlock, validateBlock } from '../ip-block.ts';
+import { isStrictlyInside, parseBlock } from '../ip-block.ts';
+import { cidrWarnings, validateCIDR } from '../ip-syntax.ts';
 import { validateLabelSelector } from '../label-selector-validation.ts';
 import { sameShapeView } from '../legacy-view.ts';
 import { textColumn } from '../text-column.ts';
@@ -49,6 +50,7 @@ export function networkPolicyResource(): Resource {
     views: [view, sameShapeView(view, old)],
     hasStatus: false,
     validate: validateNetworkPolicy,
+    warnings: blockWarnings,
     columns: [
       nameColumn(),
       textColumn({
@@ -161,13 +163,32 @@ function validatePeer(peer: NetworkPolicyPeer, field: string): FieldError[] {
 
 function validateIPBlock({ cidr = '', except = [] }: IPBlock, field: string): FieldError[] {
   if (cidr === '') return [required(`${field}.cidr`)];
+  const errors = validateCIDR(cidr, `${field}.cidr`);
   const outer = parseBlock(cidr);
-  if (outer === undefined) return validateBlock(cidr, `${field}.cidr`);
-  return except.flatMap((text, index) => {
+  if (outer === undefined) return errors;
+  const inside = except.flatMap((text, index) => {
     const at = `${field}.except[${index}]`;
     const inner = parseBlock(text);
-    if (inner === undefined) return validateBlock(text, at);
-    if (isStrictlyInside(inner, outer)) return [];
-    return [invalid(at, text, 'must be a strict subset of `cidr`')];
+    const odd = validateCIDR(text, at);
+    if (inner === undefined || isStrictlyInside(inner, outer)) return odd;
+    return [...odd, invalid(at, text, 'must be a strict subset of `cidr`')];
   });
+  return [...errors, ...inside];
+}
+
+function blockWarnings({ spec }: NetworkPolicy): readonly string[] {
+  const ofPeers = (peers: readonly NetworkPolicyPeer[] | undefined, field: string): string[] =>
+    (peers ?? []).flatMap(({ ipBlock }, index) => {
+      const at = `${field}[${index}].ipBlock`;
+      if (ipBlock === undefined) return [];
+      const except = (ipBlock.except ?? []).flatMap((cidr, exceptIndex) =>
+        cidrWarnings(cidr, `${at}.except[${exceptIndex}]`),
+      );
+      return [...cidrWarnings(ipBlock.cidr, `${at}.cidr`), ...except];
+    });
+  const { ingress = [], egress = [] } = spec ?? {};
+  return [
+    ...ingress.flatMap((rule, index) => ofPeers(rule.from, `spec.ingress[${index}].from`)),
+    ...egress.flatMap((rule, index) => ofPeers(rule.to, `spec.egress[${index}].to`)),
+  ];
 }

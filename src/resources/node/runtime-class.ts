@@ -12,6 +12,7 @@ import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { validateTolerations } from '../core/pod/scheduling-validation.ts';
 import { sameShapeView } from '../legacy-view.ts';
+import { oldLabelMessage } from '../node-label-warnings.ts';
 import { textColumn } from '../text-column.ts';
 import type { RuntimeClass } from '../types/node-v1.ts';
 import { hubView } from '../view.ts';
@@ -38,6 +39,11 @@ export function runtimeClassResource(): Resource {
     validate: validateRuntimeClass,
     validateUpdate: (next, old) =>
       next.handler === old.handler ? [] : [invalid('handler', next.handler, 'field is immutable')],
+    warnings: ({ scheduling }) =>
+      Object.keys(scheduling?.nodeSelector ?? {}).flatMap((key) => {
+        const message = oldLabelMessage(key);
+        return message === undefined ? [] : [`scheduling.nodeSelector: ${message}`];
+      }),
     columns: [
       nameColumn(),
       textColumn({

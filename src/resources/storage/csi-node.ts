@@ -11,11 +11,14 @@ import { ageColumn, nameColumn } from '../columns.ts';
 import { changeMember, nullWhereEmpty } from '../fill-in.ts';
 import { validateLabelSelector } from '../label-selector-validation.ts';
 import { sameShapeView } from '../legacy-view.ts';
+import { oldLabelMessage, termWarnings } from '../node-label-warnings.ts';
 import { createdAtColumn } from '../text-column.ts';
 import type { CSINode, CSINodeDriver, CSIStorageCapacity } from '../types/storage-v1.ts';
 import { validateNotNegative } from '../value-validation.ts';
 import { hubView } from '../view.ts';
 import { validateDriverName } from './driver-name.ts';
+
+type Topology = NonNullable<CSIStorageCapacity['nodeTopology']>;
 
 const nodeIdBytesMax = 256;
 
@@ -125,8 +128,18 @@ export function csiStorageCapacityResource(): Resource {
       (['nodeTopology', 'storageClassName'] as const)
         .filter((field) => !jsonEqual(next[field], old[field]))
         .map((field) => invalid(field, next[field], 'field is immutable')),
+    warnings: ({ nodeTopology }) => topologyWarnings(nodeTopology ?? {}),
     columns: [nameColumn(), createdAtColumn()],
   });
+}
+
+function topologyWarnings({ matchLabels, matchExpressions = [] }: Topology): string[] {
+  const labels = Object.keys(matchLabels ?? {}).flatMap((key) => {
+    const message = oldLabelMessage(key);
+    return message === undefined ? [] : [`nodeTopology.matchLabels.${key}: ${message}`];
+  });
+  const field = 'nodeTopology';
+  return [...termWarnings({ matchExpressions }, field, { checksValues: false }), ...labels];
 }
 
 function validateCapacity(hub: CSIStorageCapacity): FieldError[] {

@@ -16,6 +16,7 @@ import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { fillAbsent } from '../fill-in.ts';
 import { sameShapeView } from '../legacy-view.ts';
+import { oldLabelMessage } from '../node-label-warnings.ts';
 import { textColumn } from '../text-column.ts';
 import type { TopologySelectorLabelRequirement, TopologySelectorTerm } from '../types/core-v1.ts';
 import type { StorageClass, VolumeAttributesClass } from '../types/storage-v1.ts';
@@ -52,6 +53,14 @@ export function storageClassResource(): Resource {
     specChanged: () => false,
     validate: validateStorageClass,
     validateUpdate: validateStorageClassUpdate,
+    warnings: ({ allowedTopologies = [] }) =>
+      allowedTopologies.flatMap(({ matchLabelExpressions = [] }, index) =>
+        matchLabelExpressions.flatMap(({ key }, at) => {
+          const message = oldLabelMessage(key);
+          const field = `allowedTopologies[${index}].matchLabelExpressions[${at}].key`;
+          return message === undefined ? [] : [`${field}: ${message}`];
+        }),
+      ),
     columns: [
       {
         ...nameColumn<StorageClass>(),

@@ -33,7 +33,7 @@ export function podResource(): Resource {
         group: '',
         version: 'v1',
         definition: 'io.k8s.api.core.v1.Pod',
-        setDefaults: setPodDefaults,
+        setDefaults: (pod) => setPodDefaults(withoutOldAnnotations(pod)),
       }),
     ],
     hasStatus: true,
@@ -88,8 +88,10 @@ function prepareForCreate(pod: Pod, { now }: WriteContext): Pod {
   };
 }
 
-function preparedSpec(spec: PodSpec, pod: Pod): PodSpec {
+function preparedSpec(given: PodSpec, pod: Pod): PodSpec {
   const { annotations } = pod.metadata;
+  const isNegative = (given.terminationGracePeriodSeconds ?? 0) < 0;
+  const spec = isNegative ? { ...given, terminationGracePeriodSeconds: 1 } : given;
   return withAppArmorFields(withLabelKeys(mirrorServiceAccount(spec), pod), annotations);
 }
 
@@ -139,4 +141,18 @@ function gatedCondition(now: string): PodCondition {
 function gracePeriodSecondsOf({ spec, status }: Pod): number {
   if (!spec?.nodeName || status?.phase === 'Succeeded' || status?.phase === 'Failed') return 0;
   return spec.terminationGracePeriodSeconds ?? 30;
+}
+
+/** What init containers were written in before there were fields: it is gone, and taken away. */
+const oldAnnotation = /^pod\.(?:alpha|beta)\.kubernetes\.io\/init-container(?:s|-statuses)$/;
+
+function withoutOldAnnotations(pod: Pod): Pod {
+  const { metadata } = pod;
+  if (metadata.annotations === undefined) return pod;
+  const entries = Object.entries(metadata.annotations);
+  const kept = entries.filter(([key]) => !oldAnnotation.test(key));
+  if (kept.length === entries.length) return pod;
+  const { annotations: _annotations, ...rest } = metadata;
+  const annotations = kept.length === 0 ? {} : { annotations: Object.fromEntries(kept) };
+  return { ...pod, metadata: { ...rest, ...annotations } };
 }

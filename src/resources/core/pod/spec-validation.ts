@@ -15,8 +15,9 @@ import {
 } from '#api/field-error.ts';
 import { labelProblems, qualifiedNameProblems, subdomainProblems } from '#api/names.ts';
 import { validateAnnotations, validateLabels } from '#api/object-meta.ts';
+import { validateIP } from '#resources/ip-syntax.ts';
 import type { Pod, PodDNSConfig, PodSpec, PodTemplateSpec } from '#resources/types/core-v1.ts';
-import { validateChoice, validateId, validateIP } from '#resources/value-validation.ts';
+import { validateChoice, validateId } from '#resources/value-validation.ts';
 import { validateAppArmorAnnotations } from './app-armor-annotations.ts';
 import {
   validateContainers,

@@ -6,6 +6,7 @@ import { isIP } from 'node:net';
 import { type FieldError, forbidden, invalid, required } from '#api/field-error.ts';
 import { qualifiedNameProblems, subdomainProblems } from '#api/names.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
+import { validateIP } from '#resources/ip-syntax.ts';
 import type {
   Affinity,
   Container,
@@ -14,7 +15,6 @@ import type {
   PodSpec,
   Toleration,
 } from '#resources/types/core-v1.ts';
-import { validateIP } from '#resources/value-validation.ts';
 import { validateAppArmorUpdate } from './app-armor-annotations.ts';
 
 const changeable = [
@@ -228,8 +228,9 @@ export function validatePodStatusUpdate(next: Pod, old: Pod): FieldError[] {
     const detail = 'may specify no more than one IP for each IP family';
     errors.push(invalid(`status.${name}`, addresses, detail));
   }
+  const knownHosts = new Set(old.status?.hostIPs?.map(({ ip }) => ip));
   for (const [index, { ip }] of (next.status?.hostIPs ?? []).entries()) {
-    errors.push(...validateIP(ip, `status.hostIPs[${index}]`));
+    if (!knownHosts.has(ip)) errors.push(...validateIP(ip, `status.hostIPs[${index}]`));
     const { hostIP = '' } = next.status ?? {};
     if (index > 0 || ip === hostIP) continue;
     errors.push(invalid('status.hostIPs[0].ip', ip ?? '', 'must be equal to `hostIP`'));

@@ -5,6 +5,7 @@
  */
 import { labelProblems } from '#api/names.ts';
 import { quantityMilliValue } from '#api/quantity.ts';
+import { ipWarnings } from '#resources/ip-syntax.ts';
 import { oldLabelMessage, termWarnings } from '#resources/node-label-warnings.ts';
 import type {
   Affinity,
@@ -15,6 +16,7 @@ import type {
   Volume,
 } from '#resources/types/core-v1.ts';
 import { appArmorWarnings } from './app-armor-annotations.ts';
+import { pathWarnings } from './path-warnings.ts';
 import { portWarnings } from './port-warnings.ts';
 
 export function podWarnings(pod: Pod, old: Pod | undefined): readonly string[] {
@@ -73,7 +75,7 @@ function specWarnings(spec: PodSpec, { annotations = {} }: Meta, root: string): 
   for (const [index, volume] of (spec.volumes ?? []).entries()) {
     warnings.push(...volumeWarnings(volume, `${at}.volumes[${index}]`));
   }
-  warnings.push(...projectionWarnings(spec.volumes ?? []), ...duplicateWarnings(spec, at));
+  warnings.push(...pathWarnings(spec.volumes ?? []), ...duplicateWarnings(spec, at));
   if (spec.overhead !== undefined) {
     warnings.push(...fractionWarnings(spec.overhead, `${at}.overhead`));
   }
@@ -97,7 +99,19 @@ function specWarnings(spec: PodSpec, { annotations = {} }: Meta, root: string): 
       `${at}.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1`,
     );
   }
-  return [...warnings, ...affinityWarnings(spec.affinity, `${at}.affinity`)];
+  return [
+    ...warnings,
+    ...affinityWarnings(spec.affinity, `${at}.affinity`),
+    ...addressWarnings(spec, at),
+  ];
+}
+
+function addressWarnings({ dnsConfig, hostAliases = [] }: PodSpec, at: string): string[] {
+  const servers = dnsConfig?.nameservers ?? [];
+  return [
+    ...servers.flatMap((ip, index) => ipWarnings(ip, `${at}.dnsConfig.nameservers[${index}]`)),
+    ...hostAliases.flatMap(({ ip }, index) => ipWarnings(ip, `${at}.hostAliases[${index}].ip`)),
+  ];
 }
 
 const noPod = 'a null labelSelector results in matching no pod';
@@ -157,17 +171,6 @@ function volumeWarnings(volume: Volume, field: string): string[] {
   if (claim === undefined) return warnings;
   const at = `${field}.ephemeral.volumeClaimTemplate.spec.resources`;
   return [...warnings, ...storageWarnings(claim.resources, at)];
-}
-
-function projectionWarnings(volumes: readonly Volume[]): string[] {
-  const warnings: string[] = [];
-  for (const { name, projected } of volumes) {
-    for (const source of projected?.sources ?? []) {
-      if (Object.keys(source).length > 0) continue;
-      warnings.push(`volume "${name}" (Projected) has no sources provided`);
-    }
-  }
-  return warnings;
 }
 
 type Amounts = Readonly<Record<string, string>> | undefined;

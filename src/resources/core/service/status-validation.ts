@@ -6,6 +6,7 @@ import { isIP } from 'node:net';
 import { type FieldError, forbidden, invalid, notSupported, required } from '#api/field-error.ts';
 import { subdomainProblems } from '#api/names.ts';
 import { changeMember, fillIn, mapItems } from '#resources/fill-in.ts';
+import { validateIP } from '#resources/ip-syntax.ts';
 import type { LoadBalancerIngress, Service } from '#resources/types/core-v1.ts';
 
 const modes = ['Proxy', 'VIP'];
@@ -41,10 +42,7 @@ function validateIngress(
   field: string,
 ): FieldError[] {
   const errors: FieldError[] = [];
-  if (ip !== '' && !known.has(ip) && isIP(ip) === 0) {
-    const detail = 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)';
-    errors.push(invalid(`${field}.ip`, ip, detail));
-  }
+  if (ip !== '' && !known.has(ip)) errors.push(...validateIP(ip, `${field}.ip`));
   const at = `${field}.ipMode`;
   if (ipMode === undefined) {
     if (ip !== '') errors.push(required(at, 'must be specified when `ip` is set'));

@@ -2,7 +2,6 @@
  * Validation of Services: ports, addresses, policies, and which of them fit which type.
  * Runs after the allocator has given out addresses, so it sees the Service as it will be stored.
  */
-import { isIP } from 'node:net';
 import {
   duplicate,
   type FieldError,
@@ -13,11 +12,11 @@ import {
 } from '#api/field-error.ts';
 import { labelProblems, qualifiedNameProblems, subdomainProblems } from '#api/names.ts';
 import { validateLabels } from '#api/object-meta.ts';
+import { validateCIDR, validateEndpointIP, validateIP } from '#resources/ip-syntax.ts';
 import type { Service, ServicePort, ServiceSpec } from '#resources/types/core-v1.ts';
 import {
   protocols,
   validateChoice,
-  validateIP,
   validatePort,
   validatePortOrName,
 } from '#resources/value-validation.ts';
@@ -28,7 +27,7 @@ const affinities = ['ClientIP', 'None'];
 const policies = ['Cluster', 'Local'];
 const affinitySecondsMax = 86_400;
 
-export function validateService({ spec = {} }: Service): FieldError[] {
+export function validateService({ metadata, spec = {} }: Service): FieldError[] {
   return [
     ...validateShape(spec),
     ...validatePorts(spec),
@@ -36,9 +35,23 @@ export function validateService({ spec = {} }: Service): FieldError[] {
     ...validateAffinity(spec),
     ...validateClusterIPs(spec),
     ...validateExternal(spec),
+    ...validateOldRanges(metadata.annotations?.[rangesAnnotation], spec),
     ...validateTrafficPolicies(spec),
     ...validateDistribution(spec),
   ];
+}
+
+const rangesAnnotation = 'service.beta.kubernetes.io/load-balancer-source-ranges';
+
+/** The ranges as they were written before there was a field, which counts where it stands. */
+function validateOldRanges(text: string | undefined, spec: ServiceSpec): FieldError[] {
+  if (text === undefined || (spec.loadBalancerSourceRanges ?? []).length > 0) return [];
+  const field = `metadata.annotations[${rangesAnnotation}]`;
+  if (spec.type !== 'LoadBalancer') {
+    return [forbidden(field, "may only be used when `type` is 'LoadBalancer'")];
+  }
+  if (text.trim() === '') return [];
+  return text.split(',').flatMap((range) => validateCIDR(range.trim(), field));
 }
 
 const distributions = ['PreferClose', 'PreferSameZone', 'PreferSameNode'];
@@ -197,7 +210,8 @@ function validateExternal(spec: ServiceSpec): FieldError[] {
   const errors: FieldError[] = [];
   for (const [index, address] of (spec.externalIPs ?? []).entries()) {
     const at = `spec.externalIPs[${index}]`;
-    errors.push(...validateIP(address, at), ...validateOrdinary(address, at));
+    const odd = validateIP(address, at);
+    errors.push(...(odd.length > 0 ? odd : validateEndpointIP(address, at)));
   }
   const { type, loadBalancerSourceRanges: ranges = [] } = spec;
   if (ranges.length > 0 && type !== 'LoadBalancer') {
@@ -205,9 +219,7 @@ function validateExternal(spec: ServiceSpec): FieldError[] {
     errors.push(forbidden('spec.LoadBalancerSourceRanges', detail));
   }
   for (const [index, range] of ranges.entries()) {
-    if (isCIDR(range.trim())) continue;
-    const detail = 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)';
-    errors.push(invalid(`spec.loadBalancerSourceRanges[${index}]`, range, detail));
+    errors.push(...validateCIDR(range.trim(), `spec.LoadBalancerSourceRanges[${index}]`));
   }
   const { loadBalancerClass } = spec;
   if (loadBalancerClass !== undefined && type === 'LoadBalancer') {
@@ -223,29 +235,6 @@ function validateExternal(spec: ServiceSpec): FieldError[] {
     errors.push(forbidden('spec.allocateLoadBalancerNodePorts', detail));
   }
   return errors;
-}
-
-/** Not the machine itself, not link-local, not multicast. */
-function validateOrdinary(address: string, field: string): FieldError[] {
-  const rules: readonly [RegExp, string][] = [
-    [/^(0\.0\.0\.0|::)$/, 'may not be unspecified'],
-    [/^(127\.|::1$)/, 'may not be in the loopback range (127.0.0.0/8, ::1/128)'],
-    [/^(169\.254\.|fe80:)/i, 'may not be in the link-local range (169.254.0.0/16, fe80::/10)'],
-    [
-      /^(224\.0\.0\.|ff02:)/i,
-      'may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)',
-    ],
-  ];
-  return rules
-    .filter(([pattern]) => pattern.test(address))
-    .map(([, detail]) => invalid(field, address, detail));
-}
-
-function isCIDR(text: string): boolean {
-  const [address = '', length = '', extra] = text.split('/');
-  const version = isIP(address);
-  if (version === 0 || extra !== undefined || !/^\d{1,3}$/.test(length)) return false;
-  return Number(length) <= (version === 4 ? 32 : 128);
 }
 
 function validateTrafficPolicies(spec: ServiceSpec): FieldError[] {
