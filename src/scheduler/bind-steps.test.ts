@@ -119,8 +119,9 @@ test('devices with conditions are waited for, and given up when one says never',
   const facts = factsOf({ resourceClaims: { ...readerOf(), get: () => claim } });
   const performer = new StepPerformer({ ...deps, facts, devices: new DeviceWriter(deps) });
   const told: string[] = [];
-  const perform = () => {
-    const allocation = { devices, nodeSelector: undefined, config: [] };
+  const perform = ({ has = false } = {}) => {
+    const found = { devices, nodeSelector: undefined, config: [] };
+    const allocation = has ? undefined : found;
     const one = { do: 'allocateDevices', claim: 'default/a', allocation } as const;
     const placement = { pod: podFacts(podOf('db')), nodeName: 'n1' };
     const { signal } = new AbortController();
@@ -147,4 +148,17 @@ test('devices with conditions are waited for, and given up when one says never',
   await refused;
   // What it had is free again, so that other devices can be found.
   assert.deepEqual(claim.status, {});
+
+  // Unless somebody else uses it too.
+  const other = { resource: 'pods', name: 'other', uid: 'other' };
+  claim = {
+    ...base,
+    status: { reservedFor: [other], allocation: { devices: { results: devices } } },
+  };
+  const sharing = assert.rejects(perform({ has: true }), /device binding failed/);
+  await clock.advance(2_000);
+  tell('Broken');
+  await clock.advance(2_000);
+  await sharing;
+  assert.ok(claim.status?.allocation !== undefined);
 });

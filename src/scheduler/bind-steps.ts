@@ -73,7 +73,7 @@ export class StepPerformer {
       }
     }
     if (volumeSteps.length > 0) await this.#untilBound(volumeSteps, options);
-    if (claims.length > 0) await this.#untilReady(claims, steps, options);
+    if (claims.length > 0) await this.#untilReady(placement, claims, steps, options);
   }
 
   /**
@@ -118,6 +118,7 @@ export class StepPerformer {
 
   /** Devices can have conditions of their own; where one fails, others are looked for. */
   async #untilReady(
+    { pod: { uid } }: Placement,
     claims: readonly string[],
     steps: readonly BindStep[],
     { signal, onDevices }: PerformOptions,
@@ -140,9 +141,12 @@ export class StepPerformer {
         await clock.sleep(pollMs, { signal });
         continue;
       }
-      for (const key of claims) {
+      for (const [index, key] of claims.entries()) {
         const claim = facts.resourceClaims.get(key);
-        if (claim !== undefined) await devices.free(claim, { signal });
+        // What is ready may be had again; what others use as well is theirs.
+        const isShared = claim?.status?.reservedFor?.some((one) => one.uid !== uid);
+        if (claim === undefined || isShared || readiness[index]?.do === 'go on') continue;
+        await devices.free(claim, { signal });
       }
       const name = claims[waiting]?.split('/')[1];
       throw new Error(failed?.why ?? `device binding timeout: claim=${name}`);
