@@ -189,6 +189,8 @@ test('flags that are gone are refused, whatever their dashes look like', () => {
   const rest = 'of these the flags for images and dead containers are left';
   superseded('POD-263', { by: 'v1.8', now: rest });
   gone('dynamic-config-dir');
+  const read = 'flag and gate are gone: a file (--config) is read at the start';
+  superseded('POD-272', { by: 'v1.24', now: read });
   gone('experimental-allowed-unsafe-sysctls');
   superseded('POD-147', { by: 'v1.11', now: 'the same under the name --allowed-unsafe-sysctls' });
   gone('allow-privileged');

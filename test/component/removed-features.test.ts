@@ -122,3 +122,26 @@ test('groups of old versions are not served, beta and alpha versions only where 
     assert.equal((await server.request('GET', `/apis/${path}`)).status, 200);
   }
 });
+
+test('a node keeps no source of its kubelet’s configuration', async () => {
+  await using server = await open();
+  const configMap = { name: 'c', namespace: 'kube-system', kubeletConfigKey: 'kubelet' };
+  const { status, body } = await server.request('POST', '/api/v1/nodes', {
+    metadata: { name: 'n1' },
+    spec: { configSource: { configMap } },
+  });
+  assert.equal(status, 201);
+  assert.equal(body.spec.configSource, undefined);
+  const patched = await server.request(
+    'PATCH',
+    '/api/v1/nodes/n1',
+    { spec: { configSource: { configMap } } },
+    { headers: { 'content-type': 'application/merge-patch+json' } },
+  );
+  assert.equal(patched.status, 200);
+  assert.equal(patched.body.spec.configSource, undefined);
+  const now = 'the field is dropped: a kubelet reads a file (--config) when it starts';
+  for (const number of [273, 274, 276, 277, 278, 279, 280]) {
+    superseded(`POD-${number}`, { by: 'v1.24', now });
+  }
+});

@@ -176,6 +176,12 @@ test('a device whose file system is made and mounted for its pods', { timeout },
     const writer = await node.untilReady('writer');
     await eventually('it is an ext4', async () => / ext4 /.test(node.logText(writer)));
     assert.match(node.logText(writer), /\b4321$/m);
+    const onNode = readMounts().filter(({ mountPoint }) => mountPoint.endsWith('-volume/files'));
+    assert.deepEqual(
+      onNode.map(({ type }) => type),
+      ['ext4'],
+      'of the node first, and of the container through it',
+    );
     // A kubelet that was stopped in between mounts nothing twice.
     await node.stopKubelet();
     node.startKubelet();

@@ -38,7 +38,10 @@ export function nodeResource(): Resource {
     specChanged: () => false,
     // A node says what it is when it registers.
     prepareForCreate: withoutConfigSource,
-    prepareForUpdate: (next, old) => ({ ...next, status: old.status }),
+    prepareForUpdate: (next, old) => {
+      const node = { ...next, status: old.status };
+      return old.spec?.configSource === undefined ? withoutConfigSource(node) : node;
+    },
     prepareForStatusUpdate: (next, old) => ({ ...next, spec: old.spec }),
     validate: validateNode,
     validateUpdate: validateNodeUpdate,
