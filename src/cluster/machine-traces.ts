@@ -42,7 +42,8 @@ export async function findTraces(id: string, dataDir: string, options: Options):
     ),
     mounts: readMounts()
       .map(({ mountPoint }) => mountPoint)
-      .filter((point) => point === dataDir || point.startsWith(`${dataDir}/`)),
+      // The data dir itself may be somebody's disk.
+      .filter((point) => point.startsWith(`${dataDir}/`)),
     processes: processesMentioning(dataDir),
   };
 }
@@ -62,7 +63,7 @@ export async function removeTraces(
     runCommand(command, args, { signal: options.signal, timeoutMs: commandMs });
   for (const table of traces.tables) await run('nft', ['delete', 'table', ...table.split(' ')]);
   for (const link of traces.links) await run('ip', ['link', 'delete', link]);
-  await unmountBelow(dataDir, options);
+  await unmountBelow(dataDir, { ...options, keepsFolder: true });
   // Those that systemd made would be there again with the next pod; with it end those below.
   for (const name of topSlices(traces.cgroups)) await run('systemctl', ['stop', name]);
   for (const folder of traces.cgroups.toReversed()) removeCgroup(folder);

@@ -99,11 +99,18 @@ export async function mountDevice(
 /** Unmounts everything at or below a folder, innermost first; what is busy is detached lazily. */
 export async function unmountBelow(
   folder: string,
-  { signal }: { readonly signal: AbortSignal },
+  {
+    signal,
+    keepsFolder = false,
+  }: {
+    readonly signal: AbortSignal;
+    /** The folder may be a mount of somebody's, which stays. */
+    readonly keepsFolder?: boolean;
+  },
 ): Promise<void> {
   const below = readMounts()
     .map((mount) => mount.mountPoint)
-    .filter((point) => point === folder || point.startsWith(`${folder}/`));
+    .filter((point) => (point === folder && !keepsFolder) || point.startsWith(`${folder}/`));
   for (const point of below.toReversed()) {
     const result = await runCommand('umount', [point], { signal, timeoutMs: mountTimeoutMs });
     if (result.code === 0) continue;

@@ -196,5 +196,10 @@ async function tryService(service: Service, step: ReturnType<typeof stepsOf>): P
     assert.doesNotMatch(units, /coracle\.service|cri-containerd/);
     const processes = await machine.run('ps', '-eo', 'args');
     assert.doesNotMatch(processes, /containerd|coracle\.js/);
+    // The data dir is a mount of its own there, which stays, and so do the data.
+    assert.match(await machine.run('ls', '/var/lib/coracle'), /cluster\.json/);
+    await machine.run(...coracle, 'reset', '--yes', '--data-dir', '/var/lib/coracle');
+    assert.equal(await machine.run('ls', '-A', '/var/lib/coracle'), '');
+    assert.match(await machine.run('cat', '/proc/mounts'), / \/var\/lib\/coracle /);
   });
 }

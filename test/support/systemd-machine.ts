@@ -103,10 +103,10 @@ export class SystemdMachine implements AsyncDisposable {
   async powerOff(): Promise<void> {
     const ended = new Promise((ends) => this.#child?.once('exit', ends));
     await this.run('systemctl', 'poweroff');
-    const late = clock.sleep(limits.stopMs, { signal }).then(() => {
-      throw new Error('the machine does not go down');
-    });
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const cancel = clock.after(limits.stopMs, () => reject(new Error('it does not go down')));
     await Promise.race([ended, late]);
+    cancel();
   }
 
   /** What the command prints; it has to succeed. */
