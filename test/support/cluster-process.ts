@@ -55,6 +55,8 @@ export class ClusterProcess {
   }
 
   static async open(options: ClusterProcessOptions = {}): Promise<ClusterProcess> {
+    // What a test makes is for pods to read, whoever runs it.
+    process.umask(0o022);
     return new ClusterProcess(await freePort(), options);
   }
 
@@ -85,11 +87,14 @@ export class ClusterProcess {
     const startMs = clock.monotonic();
     this.#output = '';
     const [command, args] = behind(this.#launcher, 'node', this.#upArguments);
+    // Of a user who lets nobody read what is made: pods of other users than root read it all the same.
+    const umask = process.umask(0o077);
     const child = spawn(command, args, {
       cwd: root,
       env: this.#environment,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    process.umask(umask);
     this.#up = child;
     const append = (chunk: Buffer): void => {
       this.#output += chunk.toString('utf8');

@@ -9,7 +9,7 @@ import { createServer } from 'node:net';
 import { systemRandom } from '#kit/random.ts';
 
 /** Below the kernel's own range (32768) and the node ports (30000), above all that are known. */
-const range = { first: 15_000, last: 27_999 } as const;
+const range = { first: 20_000, last: 27_999 } as const;
 const triesMax = 200;
 const markAddress = '127.77.77.77';
 

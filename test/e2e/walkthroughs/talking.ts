@@ -59,7 +59,7 @@ export const talking: Walkthroughs = {
       walk.cluster.dataDir,
       `agent/pod-logs/default_counter_${pod.metadata.uid}/count/0.log`,
     );
-    assert.match(readFileSync(file, 'utf8'), /^\d{4}-\d\d-\d\dT\S+Z stdout F 0: /);
+    assert.match(readFileSync(file, 'utf8'), /^\d{4}-\d\d-\d\dT\S+(Z|[+-]\d\d:\d\d) stdout F 0: /);
     assert.match(
       await walk.logs('counter', '--timestamps', '--tail=1'),
       /^\d{4}-\d\d-\d\dT\S+Z \d+: /,
@@ -576,7 +576,7 @@ export const talking: Walkthroughs = {
     await walk.untilReady('ported-1');
     await walk.untilReady('ported-2');
     const curl = async (url: string): Promise<string> =>
-      (await walk.run('curl', ['-sS', '--max-time', '3', url])).stdout;
+      (await walk.run('curl', ['-sS', '--max-time', '30', url])).stdout;
     assert.equal(await curl('http://localhost:18481/'), 'ported-1\n');
     const ipOf = (name: string) =>
       walk.kubectl('get', 'svc', name, '-o', 'jsonpath={.spec.clusterIP}');
