@@ -55,7 +55,7 @@ export async function openBenchNode(files: ClusterFiles): Promise<BenchNode> {
   const cluster = await ClusterProcess.open({ kubeletConfiguration });
   const stop = new AbortController();
   try {
-    await cluster.up({ limitMs: 60_000 });
+    await cluster.up();
     const times = readTimes(cluster.output);
     const transport = openHttpTransport(files.readAccess(cluster.kubeconfig));
     const client = openClient({ transport, clock });

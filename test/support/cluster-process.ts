@@ -87,7 +87,7 @@ export class ClusterProcess {
     const startMs = clock.monotonic();
     this.#output = '';
     const [command, args] = behind(this.#launcher, 'node', this.#upArguments);
-    // Of a user who lets nobody read what is made: pods of other users than root read it all the same.
+    // Of a user who lets nobody read what is made: pods of others than root read it all the same.
     const umask = process.umask(0o077);
     const child = spawn(command, args, {
       cwd: root,
