@@ -77,10 +77,15 @@ export async function debianRootfs(
     });
   }
   await scope.join();
+  await dropUnread(folder);
+  return closure;
+}
+
+/** Removes from an unpacked root file system what nobody reads in a container. */
+export async function dropUnread(folder: string): Promise<void> {
   for (const unread of await foldersToDrop(folder)) {
     await rm(path.join(folder, unread), { recursive: true, force: true });
   }
-  return closure;
 }
 
 /** Reads the text of `apt-cache depends --recurse`. */
@@ -205,6 +210,9 @@ function absent(packages: readonly string[], files: readonly string[]): readonly
 }
 
 async function foldersToDrop(folder: string): Promise<readonly string[]> {
-  const libraries = await readdir(path.join(folder, 'usr/lib')).catch(() => []);
-  return [...unreadFolders, ...libraries.map((name) => `usr/lib/${name}/gconv`)];
+  const withTypes = { withFileTypes: true } as const;
+  const libraries = await readdir(path.join(folder, 'usr/lib'), withTypes).catch(() => []);
+  // Files lie beside the folders of the architectures: base-files brings usr/lib/os-release.
+  const folders = libraries.filter((entry) => entry.isDirectory());
+  return [...unreadFolders, ...folders.map(({ name }) => `usr/lib/${name}/gconv`)];
 }
