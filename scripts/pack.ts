@@ -5,9 +5,21 @@
  * `dist/`, where every line keeps its number. Names stay what they are: `imports`, `exports` and
  * `bin` of the packed package.json point to `dist/` instead of `src/`. tsc adds the `.d.ts` of what
  * `exports` reaches. Tests and their support stay out. Prints the tarball's path last.
+ *
+ * A plain `npm pack`, and an installation from the repository, gives the same package: npm runs
+ * this with `--here` before it packs, which puts the files into the tree itself, and with
+ * `--restore` after it, which takes them out. After a cut in between, either mends the tree.
  */
 import { execFileSync } from 'node:child_process';
-import { cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -26,26 +38,59 @@ interface Manifest {
 
 const root = dirname(import.meta.dirname);
 const notPacked = /\.(test|contract|fuzz)\.ts$|\.md$/;
+/** What a package has in a form of its own, and where the tree's stay while it is packed here. */
+const replaced = ['package.json', 'bin/coracle.js'];
+const kept = join(root, '.cache/packing');
 
 main();
 
 function main(): void {
   // The stripper calls itself experimental; it is the one that runs this very file.
   process.removeAllListeners('warning');
-  const { values } = parseArgs({ options: { out: { type: 'string', default: '.cache/pack' } } });
+  const { values } = parseArgs({
+    options: {
+      out: { type: 'string', default: '.cache/pack' },
+      here: { type: 'boolean', default: false },
+      restore: { type: 'boolean', default: false },
+    },
+  });
+  if (values.here || values.restore) {
+    restore();
+    if (values.here) packHere();
+    return;
+  }
   const out = resolve(values.out);
   const stage = join(out, 'package');
   rmSync(stage, { recursive: true, force: true });
-  // Parse boundary: the project's own file.
-  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest;
-  emitDeclarations(stage, manifest);
-  emitProgram(stage);
-  write(join(stage, 'package.json'), `${JSON.stringify(packedManifest(manifest), undefined, 2)}\n`);
-  for (const name of ['README.md', 'LICENSE', 'CHANGELOG.md']) {
+  const manifest = emitPackage(stage, out);
+  for (const name of ['bin/flags.json', 'README.md', 'LICENSE', 'CHANGELOG.md']) {
     cpSync(join(root, name), join(stage, name));
   }
   run(npm(), ['pack', '--silent', '--ignore-scripts', '--pack-destination', out], stage);
   console.log(join(out, `${manifest.name}-${manifest.version}.tgz`));
+}
+
+function packHere(): void {
+  for (const name of replaced) cpSync(join(root, name), join(kept, name));
+  emitPackage(root, join(root, '.cache'));
+}
+
+function restore(): void {
+  if (!existsSync(kept)) return;
+  for (const name of replaced)
+    if (existsSync(join(kept, name))) cpSync(join(kept, name), join(root, name));
+  rmSync(join(root, 'dist'), { recursive: true, force: true });
+  rmSync(kept, { recursive: true });
+}
+
+/** All that is not a file of the tree as it is; settings of the compiler go to `work`. */
+function emitPackage(stage: string, work: string): Manifest {
+  // Parse boundary: the project's own file.
+  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest;
+  emitDeclarations(stage, work, manifest);
+  emitProgram(stage);
+  write(join(stage, 'package.json'), `${JSON.stringify(packedManifest(manifest), undefined, 2)}\n`);
+  return manifest;
 }
 
 function packedManifest(manifest: Manifest) {
@@ -90,7 +135,6 @@ function emitProgram(stage: string): void {
   }
   const command = readFileSync(join(root, 'bin/coracle.js'), 'utf8');
   write(join(stage, 'bin/coracle.js'), command.replace('../src/main.ts', '../dist/main.js'));
-  cpSync(join(root, 'bin/flags.json'), join(stage, 'bin/flags.json'));
 }
 
 function toJavaScript(text: string, { hasTypes }: { readonly hasTypes: boolean }): string {
@@ -108,7 +152,7 @@ function withBuiltNames(code: string): string {
 }
 
 /** Types of what `exports` names, and of all that they are made of. */
-function emitDeclarations(stage: string, { exports }: Manifest): void {
+function emitDeclarations(stage: string, work: string, { exports }: Manifest): void {
   const dist = join(stage, 'dist');
   const settings = {
     extends: join(root, 'tsconfig.json'),
@@ -125,7 +169,7 @@ function emitDeclarations(stage: string, { exports }: Manifest): void {
       .flatMap((target) => globSync(target, { cwd: root }))
       .map(inRoot),
   };
-  const path = join(dirname(stage), 'tsconfig.json');
+  const path = join(work, 'tsconfig.pack.json');
   write(path, JSON.stringify(settings));
   run([process.execPath, join(root, 'node_modules/typescript/bin/tsc')], ['-p', path], root);
   for (const name of globSync('**/*.d.ts', { cwd: dist })) {
