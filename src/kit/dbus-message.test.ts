@@ -101,4 +101,12 @@ test('what is no message is refused', () => {
   const long = Buffer.from(bytes);
   long.writeUInt32LE(2 ** 31, 4);
   assert.throws(() => decodeMessage(long), /too long/);
+  const of = { type: 'signal', serial: 1, path: '/', member: 'M' } as const;
+  const list = encodeMessage({ ...of, signature: 'ay', body: [[1, 2]] });
+  list.writeUInt32LE(9, list.length - 6);
+  assert.throws(() => decodeMessage(list), /ends too early/);
+  const empty = encodeMessage({ ...of, signature: 'a(t)', body: [[[1n]]] });
+  // The same length of signature, with a structure in which nothing is.
+  empty.write('a()s', empty.indexOf('a(t)'));
+  assert.throws(() => decodeMessage(empty), /list of nothing: \(\)/);
 });

@@ -262,8 +262,14 @@ class Reader {
     const size = alignment[inner[0] ?? ''] ?? 1;
     this.#at = Math.ceil(this.#at / size) * size;
     const end = this.#at + bytes;
+    if (end > this.#bytes.length) throw new Error('a D-Bus message that ends too early');
     const values: DBusValue[] = [];
-    while (this.#at < end) values.push(this.value(inner));
+    while (this.#at < end) {
+      const start = this.#at;
+      values.push(this.value(inner));
+      // Of elements without bytes, as empty structures, there would be no end.
+      if (this.#at === start) throw new Error(`a D-Bus list of nothing: ${inner}`);
+    }
     return values;
   }
 

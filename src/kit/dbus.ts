@@ -58,11 +58,16 @@ export async function openDBus(
   options: DBusOptions,
 ): Promise<DBus> {
   const socket = await connected(options);
-  const rest = await authenticate(socket, options.userId, clock);
+  const rest = await authenticate(socket, options, clock);
   const connection = new Connection(clock, socket, options.onSignal);
-  connection.receive(rest);
-  if (options.isBus) await connection.call({ ...bus, member: 'Hello' }, options);
-  return connection;
+  try {
+    connection.receive(rest);
+    if (options.isBus) await connection.call({ ...bus, member: 'Hello' }, options);
+    return connection;
+  } catch (error) {
+    connection[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /** To be told signals of somebody: `type='signal',sender='…'`. */
@@ -76,43 +81,63 @@ export async function addMatch(
 
 function connected({ socketPath, signal }: DBusOptions): Promise<Socket> {
   return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
     const socket = connect(socketPath);
     const abort = (): void => {
       socket.destroy();
       reject(signal.reason);
     };
+    const fail = (error: Error): void => {
+      signal.removeEventListener('abort', abort);
+      reject(error);
+    };
     signal.addEventListener('abort', abort, { once: true });
-    socket.once('error', reject);
+    socket.once('error', fail);
     socket.once('connect', () => {
       signal.removeEventListener('abort', abort);
-      socket.off('error', reject);
+      socket.off('error', fail);
       resolve(socket);
     });
   });
 }
 
 /** One line each way; what comes after the answer belongs to messages. */
-function authenticate(socket: Socket, userId: number, clock: Clock): Promise<Buffer> {
+function authenticate(
+  socket: Socket,
+  { userId, signal }: DBusOptions,
+  clock: Clock,
+): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     let received = Buffer.alloc(0);
-    const fail = (why: string): void => {
-      socket.destroy();
-      reject(new Error(`the bus does not let us in: ${why}`));
+    const end = (): void => {
+      late();
+      signal.removeEventListener('abort', abort);
+      socket.off('data', read).off('close', closed).off('error', closed);
     };
+    const refuse = (error: unknown): void => {
+      end();
+      // One that breaks while it is given up has nobody else to tell.
+      socket.on('error', () => {}).destroy();
+      reject(error);
+    };
+    const fail = (why: string): void => refuse(new Error(`the bus does not let us in: ${why}`));
+    const abort = (): void => refuse(signal.reason);
     const late = clock.after(limits.callMs, () => fail('no answer'));
     const closed = (): void => fail('it has closed the connection');
     const read = (bytes: Buffer): void => {
       received = Buffer.concat([received, bytes]);
-      const end = received.indexOf('\r\n');
-      if (end < 0 && received.length < limits.greetingBytes) return;
-      late();
-      socket.off('data', read).off('close', closed).off('error', closed);
-      const answer = received.subarray(0, Math.max(end, 0)).toString('latin1');
-      if (answer.startsWith('OK ')) {
-        socket.write('BEGIN\r\n');
-        resolve(received.subarray(end + 2));
-      } else fail(answer);
+      const length = received.indexOf('\r\n');
+      if (length < 0 && received.length < limits.greetingBytes) return;
+      const answer = received.subarray(0, Math.max(length, 0)).toString('latin1');
+      if (!answer.startsWith('OK ')) {
+        fail(answer);
+        return;
+      }
+      end();
+      socket.write('BEGIN\r\n');
+      resolve(received.subarray(length + 2));
     };
+    signal.addEventListener('abort', abort, { once: true });
     socket.on('data', read).once('close', closed).once('error', closed);
     socket.write(`\0AUTH EXTERNAL ${Buffer.from(String(userId)).toString('hex')}\r\n`);
   });

@@ -5,6 +5,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { systemClock } from '#kit/clock.ts';
 import { type DBusMessage, decodeMessage, encodeMessage } from '#kit/dbus-message.ts';
 import { silentLog } from '#kit/log.ts';
@@ -21,6 +22,8 @@ class MadeUpBus {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   result = 'done';
+  /** A method that is refused to all. */
+  refused = '';
   #job = 0;
 
   constructor(path: string) {
@@ -29,6 +32,11 @@ class MadeUpBus {
 
   breakOff(): void {
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Connections that nobody has given up. */
+  get open(): number {
+    return [...this.#sockets].filter(({ destroyed }) => !destroyed).length;
   }
 
   close(): void {
@@ -73,7 +81,7 @@ class MadeUpBus {
       send({ type: 'error', replySerial: serial, errorName: named, ...words });
     };
     const job = (change: () => void): void => {
-      const path = `/job/${++this.#job}`;
+      const path = `/org/freedesktop/systemd1/job/${++this.#job}`;
       change();
       const removed = [this.#job, path, String(name), this.result];
       const tell = (): void =>
@@ -88,7 +96,8 @@ class MadeUpBus {
     const unit = this.units.get(String(name));
     const done = (): void => send({ type: 'return', replySerial: serial, body: [] });
     const isStart = member === 'StartTransientUnit';
-    if (isStart && unit !== undefined) fail('UnitExists');
+    if (member === this.refused) fail('AccessDenied');
+    else if (isStart && unit !== undefined) fail('UnitExists');
     else if (isStart) job(() => this.units.set(String(name), new Map(pairs(body[2]))));
     else if (!['StopUnit', 'SetUnitProperties'].includes(member)) done();
     else if (unit === undefined) fail('NoSuchUnit');
@@ -210,6 +219,18 @@ test('a bus that has gone is opened again, and a job that fails is told of', asy
   });
   bus.result = 'failed';
   await assert.rejects(units.start('c.slice', [], { signal }), /`c\.slice`: got `failed`/);
+});
+
+test('a bus that refuses itself is left, each time', async () => {
+  const { units } = open();
+  for (const refused of ['Hello', 'AddMatch', 'Subscribe']) {
+    bus.refused = refused;
+    await assert.rejects(units.stop('a.slice', { signal }), /it is AccessDenied/);
+  }
+  while (bus.open > 0) await setImmediate();
+  bus.refused = '';
+  await units.start('a.slice', [], { signal });
+  assert.equal(bus.open, 1);
 });
 
 test('without systemd it is said where it was looked for', async () => {

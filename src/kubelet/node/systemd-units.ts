@@ -42,6 +42,9 @@ const systemd = {
   interface: 'org.freedesktop.systemd1.Manager',
 } as const;
 
+const jobPath = /^\/org\/freedesktop\/systemd1\/job\/\d{1,10}$/;
+const jobResult = /^[a-z]{1,20}$/;
+
 export interface UnitsOptions {
   readonly sockets?: readonly { readonly socketPath: string; readonly isBus: boolean }[];
   readonly userId: number;
@@ -168,17 +171,24 @@ export class SystemdUnits implements Units {
       { clock: this.#clock },
       { ...found, userId, onSignal, signal: options.signal },
     );
-    // Anybody may send signals on a bus: those of systemd count.
+    // Anybody may send signals to all on a bus: those of systemd count.
     const from = `type='signal',sender='${systemd.destination}',interface='${systemd.interface}'`;
     const rule = `${from},member='JobRemoved'`;
-    if (found.isBus) await addMatch(bus, rule, options);
-    await bus.call({ ...systemd, member: 'Subscribe' }, options);
-    return bus;
+    try {
+      if (found.isBus) await addMatch(bus, rule, options);
+      await bus.call({ ...systemd, member: 'Subscribe' }, options);
+      return bus;
+    } catch (error) {
+      bus[Symbol.dispose]();
+      throw error;
+    }
   }
 
   #hear({ member, body }: DBusMessage): void {
     const [, path, , result] = body;
     if (member !== 'JobRemoved' || typeof path !== 'string' || typeof result !== 'string') return;
+    // Anybody may send one to us alone as well: what is no end of a job is not kept.
+    if (!jobPath.test(path) || !jobResult.test(result)) return;
     this.#waiting.get(path)?.(result);
     this.#results.set(path, result);
     const [oldest] = this.#results.keys();
