@@ -38,7 +38,7 @@ async function open(context: TestContext, serves: Serving) {
     await ended;
   });
   const tls = { ...admin, rejectUnauthorized: false };
-  return { port: server.port, ask: (path: string) => askHttps(server.port, path, { tls }) };
+  return { port: server.port, tls, ask: (path: string) => askHttps(server.port, path, { tls }) };
 }
 
 test('the port without TLS tells figures to everybody, and does nothing', async (context) => {
@@ -59,7 +59,7 @@ test('the port without TLS tells figures to everybody, and does nothing', async 
       [405, 'Debug endpoints are disabled.\n'],
     );
   }
-  assert.equal((await ask('/configz')).status, 404);
+  for (const path of ['/configz', '//']) assert.equal((await ask(path)).status, 404);
 });
 
 test('what is switched off is refused also to those who may', async (context) => {
@@ -68,6 +68,14 @@ test('what is switched off is refused also to those who may', async (context) =>
     assert.deepEqual(await off.ask(path), { status: 405, text: 'Debug endpoints are disabled.\n' });
   }
   assert.equal((await off.ask('/pods')).status, 200);
+  for (const path of ['/exec/a/b/c', 'https://n/exec/a/b/c', '/./exec/a/b/c']) {
+    const socket = connect({ host, port: off.port, ...off.tls });
+    const head = ['Host: n', 'Connection: Upgrade', 'Upgrade: SPDY/3.1', '', ''].join('\r\n');
+    socket.write(`POST ${path}?command=ls HTTP/1.1\r\n${head}`);
+    const [answer] = await once(socket, 'data');
+    socket.destroy();
+    assert.match(String(answer), /^HTTP\/1.1 405 /, path);
+  }
   const noLogs = await open(context, { systemLogs: false });
   assert.deepEqual(await noLogs.ask('/logs/'), {
     status: 405,

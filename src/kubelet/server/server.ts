@@ -152,7 +152,7 @@ async function answer(
   if (first === 'healthz' && rest.length === 0) return say(response, 200, 'ok');
   const refusal = await access?.refusalOf(request, node);
   if (refusal !== undefined) return say(response, refusal.status, refusal.text);
-  const off = switchedOff(node.options.serves ?? {}, url.pathname);
+  const off = switchedOff(node.options.serves ?? {}, url.href);
   if (off !== undefined) return say(response, 405, off);
   const path = [first, ...rest].join('/').replace(/\/$/, '');
   const figures = await answerFigures(node, path);

@@ -36,11 +36,16 @@ const debugPaths = new Set([
 ]);
 const readOnlyPaths = /^\/(healthz(\/\w+)?|pods|stats(\/\w+)?|metrics(\/\w+)?)\/?$/;
 
-/** What is said for a path that is switched off; undefined: it is not. */
-export function switchedOff({ debugging, systemLogs }: Serving, path: string): string | undefined {
-  const first = path.split('/')[1] ?? '';
+/** What is said for an address that is switched off, however it is written; undefined: it is not. */
+export function switchedOff({ debugging, systemLogs }: Serving, url: string): string | undefined {
+  const first = pathOf(url)?.split('/')[1] ?? '';
   if (debugging === false && debugPaths.has(first)) return 'Debug endpoints are disabled.\n';
   return systemLogs === false && first === 'logs' ? 'logs endpoint is disabled.\n' : undefined;
+}
+
+/** As those read it who answer; undefined: it is no address. */
+function pathOf(url: string): string | undefined {
+  return URL.parse(url, 'http://node')?.pathname;
 }
 
 /** Serves what `answer` says, for the paths that tell figures; undefined: no such port. */
@@ -50,12 +55,12 @@ export async function serveReadOnly(
 ): Promise<((signal: AbortSignal) => Promise<void>) | undefined> {
   if (port === 0) return undefined;
   const server = createHttpServer((request, response) => {
-    const { pathname } = new URL(request.url ?? '/', 'http://node');
-    if (readOnlyPaths.test(pathname)) {
+    const { url = '/' } = request;
+    if (readOnlyPaths.test(pathOf(url) ?? '')) {
       answer(request, response);
       return;
     }
-    const off = switchedOff({ debugging: false }, pathname);
+    const off = switchedOff({ debugging: false }, url);
     response.writeHead(off === undefined ? 404 : 405, { 'content-type': 'text/plain' });
     response.end(off ?? '404 page not found\n');
   });
