@@ -23,8 +23,11 @@ const limits = {
   warmPods: 100,
   warmMs: 600_000,
   settleMs: 300_000,
-  /** Connections of a burst are kept for the next one: the server closes them after 90 s. */
-  afterMs: 95_000,
+  /**
+   * Connections of a burst are kept for the next one: the server closes them after 90 s. The log of
+   * the store reaches five minutes back, and is cut now and then.
+   */
+  afterMs: 400_000,
 } as const;
 const clock = systemClock();
 const { signal } = new AbortController();

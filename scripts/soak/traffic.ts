@@ -132,18 +132,20 @@ export class Traffic implements AsyncDisposable {
     this.#counts.set(what, (this.#counts.get(what) ?? 0) + 1);
   }
 
+  /** Events too, which would stay for an hour each: they are objects, and no leak. */
   async removeAll(limitMs: number): Promise<void> {
     while (this.#living.length > 0) await this.#remove();
     const deadline = clock.monotonic() + limitMs;
     for (;;) {
       const { items } = await this.#client.list(pods, { namespace, signal });
-      if (items.length === 0) return;
+      if (items.length === 0) break;
       if (clock.monotonic() > deadline) {
         const names = items.map(({ metadata }) => metadata.name).join(', ');
         throw new Error(`after ${limitMs} ms there still are ${names}`);
       }
       await clock.sleep(pauseMs, { signal });
     }
+    await this.#cluster.kubectl('delete', '--raw', `/api/v1/namespaces/${namespace}/events`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
