@@ -83,7 +83,11 @@ export class PodWorker {
     if (refusal !== undefined) this.refuse(refusal);
     this.#probes = new PodProbes(parts, scope, {
       pod: () => this.#pod,
-      onChange: () => this.wake(),
+      onChange: () => {
+        this.wake();
+        // No round begins before its containers have stopped, which may take all their grace.
+        if (this.#ending !== undefined) this.#publish(this.#facts(this.#runtime), new Map());
+      },
     });
     this.#messages = new TerminationMessages(parts);
     this.#state = {
@@ -247,6 +251,7 @@ export class PodWorker {
       const runtime = await this.#look({ isWhole, signal });
       this.#remember(runtime);
       this.#checkDeadline();
+      if (this.#ending !== undefined) this.#probes.end();
       this.#probes.follow(runtime);
       await this.#refreshVolumes(runtime);
       // What came meanwhile is in the facts: it interrupts nothing that follows from them.

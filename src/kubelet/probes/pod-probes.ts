@@ -30,6 +30,7 @@ export class PodProbes {
   readonly #onChange: () => void;
   readonly #running = new Map<string, AbortController>();
   readonly #verdicts = new Map<string, Verdict>();
+  readonly #ending = new AbortController();
   #isFollowing = false;
 
   constructor(
@@ -73,6 +74,11 @@ export class PodProbes {
     this.#isFollowing = false;
   }
 
+  /** The pod is to end: nobody asks any more whether its containers live, only who is ready. */
+  end(): void {
+    this.#ending.abort(new Error('the pod is to end'));
+  }
+
   stop(): void {
     for (const stop of this.#running.values()) stop.abort(new Error('the pod has ended'));
     this.#running.clear();
@@ -105,7 +111,8 @@ export class PodProbes {
     const subject = { container, containerId: fact.id, podIP };
     this.#scope.spawn(async (signal) => {
       const either = AbortSignal.any([signal, stop.signal]);
-      const options = { startedAtMs: fact.startedAtMs, before: known, signal: either };
+      const times = { startedAtMs: fact.startedAtMs, before: known };
+      const options = { ...times, ending: this.#ending.signal, signal: either };
       await runProbes(deps, subject, options).catch((error: unknown) => {
         if (!either.aborted) throw error;
       });

@@ -26,6 +26,8 @@ export interface ProberOptions {
   readonly startedAtMs: number;
   /** What was known before, when the kubelet comes back to a container that runs. */
   readonly before?: { readonly started: boolean; readonly ready: boolean } | undefined;
+  /** Aborts when the pod is to end: only whether it is ready is asked from then on. */
+  readonly ending: AbortSignal;
   readonly signal: AbortSignal;
 }
 
@@ -59,7 +61,7 @@ export class ThresholdCounter {
 export async function runProbes(
   deps: ProberDeps,
   subject: Subject,
-  { startedAtMs, before, signal }: ProberOptions,
+  { startedAtMs, before, ending, signal }: ProberOptions,
 ): Promise<void> {
   const { container } = subject;
   const { startupProbe, readinessProbe, livenessProbe } = container;
@@ -80,10 +82,12 @@ export async function runProbes(
     });
   };
   deps.onVerdict(verdict);
-  const follow = (kind: ProbeKind, probe: Probe) =>
-    followProbe(deps, kind, probe, subject, { startedAtMs, signal });
+  const follow = (kind: ProbeKind, probe: Probe, until = signal) =>
+    followProbe(deps, kind, probe, subject, { startedAtMs, signal: until });
+  const followUntilEnding = (kind: ProbeKind, probe: Probe) =>
+    untilAborted(follow(kind, probe, AbortSignal.any([signal, ending])), ending);
   if (startupProbe !== undefined && !verdict.started) {
-    for await (const result of follow('startup', startupProbe)) {
+    for await (const result of followUntilEnding('startup', startupProbe)) {
       if (result === 'failure') {
         condemn('startup', startupProbe);
         return;
@@ -91,6 +95,7 @@ export async function runProbes(
       set({ started: true });
       break;
     }
+    if (!verdict.started) return;
   }
   await using scope = new Scope(signal);
   if (readinessProbe !== undefined) {
@@ -103,7 +108,7 @@ export async function runProbes(
   }
   if (livenessProbe !== undefined) {
     scope.spawn(async () => {
-      for await (const result of follow('liveness', livenessProbe)) {
+      for await (const result of followUntilEnding('liveness', livenessProbe)) {
         if (result === 'success') continue;
         condemn('liveness', livenessProbe);
         return;
@@ -111,6 +116,15 @@ export async function runProbes(
     });
   }
   await scope.join();
+}
+
+/** That it is aborted is the end of it, and no failure. */
+async function* untilAborted<T>(results: AsyncIterable<T>, signal: AbortSignal): AsyncIterable<T> {
+  try {
+    yield* results;
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
 }
 
 /** Tries again and again; yields each verdict, also when it is the same as before. */
