@@ -1,12 +1,12 @@
 /**
  * News from the runtime: which pods must be looked at again.
  *
- * The runtime's events say that a container ended; its own view follows some milliseconds later, so
- * we wait until it agrees before the pod's worker is woken. Events may be lost, therefore all
+ * The runtime's events say that a container ended or ran out of memory; its own view follows some
+ * milliseconds later, so we wait until it agrees before the pod's worker is woken. Events may be lost, therefore all
  * containers are listed every few seconds and compared with the last list. What belongs to no pod
  * that the API knows is reported as an orphan.
  */
-import type { Runtime } from '#cri';
+import type { Runtime, RuntimeEvent } from '#cri';
 import { isGrpcCode } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
@@ -36,6 +36,9 @@ export interface NewsOptions {
 
 const limits = { relistMs: 5000, agreeMs: 2000, agreeStepMs: 10, resubscribeMs: 1000 } as const;
 
+/** The runtime's reason of a container that was killed for its memory. */
+const outOfMemory = 'OOMKilled';
+
 export async function followRuntime(deps: NewsDeps, options: NewsOptions): Promise<void> {
   await using scope = new Scope(options.signal);
   scope.spawn((signal) => relistForever(deps, options, signal));
@@ -52,11 +55,11 @@ async function followEvents(
   const { runtime, clock, log, owners } = deps;
   for (;;) {
     try {
-      for await (const { id } of runtime.events({ signal })) {
-        const uid = owners.get(id);
+      for await (const event of runtime.events({ signal })) {
+        const uid = owners.get(event.id);
         if (uid === undefined) continue;
         scope.spawn(async (ending) => {
-          await waitUntilEnded(deps, id, ending);
+          await waitUntilAgreed(deps, event, ending);
           onPod(uid);
         });
       }
@@ -69,16 +72,16 @@ async function followEvents(
   }
 }
 
-/** Until the runtime itself says that it does not run, but not for ever: asked ever less often. */
-async function waitUntilEnded(
+/** Until the runtime itself says the same, but not for ever: asked ever less often. */
+async function waitUntilAgreed(
   { runtime, clock }: NewsDeps,
-  id: string,
+  event: RuntimeEvent,
   signal: AbortSignal,
 ): Promise<void> {
   let pauseMs: number = limits.agreeStepMs;
   for (let passedMs = 0; passedMs < limits.agreeMs; passedMs += pauseMs, pauseMs *= 2) {
     try {
-      if (!(await stillRuns(runtime, id, signal))) return;
+      if (await isShown(runtime, event, signal)) return;
     } catch (error) {
       signal.throwIfAborted();
       // Gone already; trouble with the runtime itself shows in the next round.
@@ -88,16 +91,21 @@ async function waitUntilEnded(
   }
 }
 
-async function stillRuns(runtime: Runtime, id: string, signal: AbortSignal): Promise<boolean> {
+/** That memory ran out may be told after the end, which then had no reason yet. */
+async function isShown(
+  runtime: Runtime,
+  { type, id }: RuntimeEvent,
+  signal: AbortSignal,
+): Promise<boolean> {
   try {
-    const { state } = await runtime.containerStatus(id, { signal });
-    return state === 'CONTAINER_RUNNING';
+    const { state, reason } = await runtime.containerStatus(id, { signal });
+    return state !== 'CONTAINER_RUNNING' && (type === 'exit' || reason === outOfMemory);
   } catch (error) {
     if (!isGrpcCode(error, 'NOT_FOUND')) throw error;
   }
   // Not a container: a sandbox has the same kind of id.
   const { state } = await runtime.podSandboxStatus(id, { signal });
-  return state === 'SANDBOX_READY';
+  return state !== 'SANDBOX_READY';
 }
 
 async function relistForever(

@@ -226,6 +226,31 @@ test('liveness waits for startup, then restarts what is dead', async () => {
   assert.equal(killing?.note, 'Container web failed liveness probe, will be restarted');
 });
 
+test('while a pod ends, only its readiness is asked', async () => {
+  await using bench = await KubeletBench.open();
+  const { runtime, client, signal } = bench;
+  runtime.stubborn.add('web');
+  let code = 0;
+  runtime.onExec = () => ({ code, text: 'no' });
+  const probe = (name: string) => ({
+    ...{ exec: { command: [name] }, periodSeconds: 1, failureThreshold: 1 },
+  });
+  const probes = { readinessProbe: probe('ready'), livenessProbe: probe('live') };
+  await bench.create('web', { containers: [bench.container(probes)] });
+  await bench.untilReady('web');
+  await bench.while(client.delete(pods, { namespace: 'default', name: 'web' }, { signal }));
+  await bench.advance(100);
+  runtime.calls.length = 0;
+  code = 1;
+  await bench.until('web', ({ ready }) => !ready);
+  await bench.advance(5000);
+  const asked = (name: string): boolean => runtime.calls.includes(`execSync ${name}`);
+  assert.deepEqual([asked('ready'), asked('live')], [true, false]);
+  const list = await bench.while(client.list(events, { namespace: 'default', signal }));
+  const notes = list.items.filter(({ reason }) => reason === 'Unhealthy').map(({ note }) => note);
+  assert.deepEqual(notes, ['Readiness probe failed: no']);
+});
+
 test('a shorter grace period overtakes a longer one', async () => {
   covers('POD-084', 'POD-197');
   await using bench = await KubeletBench.open();
@@ -627,6 +652,18 @@ test('who takes memory between two looks is killed by the kernel, and not evicte
     by: 'v1.3',
     now: 'looked at every ten seconds; the flag is for the figures of cAdvisor alone',
   });
+});
+
+test('that memory ran out may be told late', async () => {
+  await using bench = await KubeletBench.open();
+  const { runtime } = bench;
+  await bench.create('spike', { restartPolicy: 'Never' });
+  await bench.untilReady('spike');
+  runtime.exit('web', 137);
+  await bench.until('spike', ({ state }) => state?.terminated?.reason === 'Error');
+  const told = runtime.tellOutOfMemory('web', { afterMs: 300 });
+  await bench.until('spike', ({ state }) => state?.terminated?.reason === 'OOMKilled');
+  await told;
 });
 
 test('short of disk, unused images go before any pod does', async () => {

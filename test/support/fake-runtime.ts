@@ -103,6 +103,14 @@ export class FakeRuntime implements Runtime {
     this.#end(container, exitCode, reason);
   }
 
+  /** The news that memory ran out may come after the end itself, and the reason after the news. */
+  async tellOutOfMemory(name: string, { afterMs }: { readonly afterMs: number }): Promise<void> {
+    const container = this.#container(this.idOf(name));
+    this.#tell({ type: 'oom', id: container.id });
+    await this.#clock.sleep(afterMs, { signal: new AbortController().signal });
+    container.reason = 'OOMKilled';
+  }
+
   /** As if the process that holds the pod's namespaces was killed. */
   loseSandbox(podName: string): void {
     for (const sandbox of this.#sandboxes.values()) {
