@@ -36,7 +36,7 @@ const debugPaths = new Set([
 ]);
 const readOnlyPaths = /^\/(healthz(\/\w+)?|pods|stats(\/\w+)?|metrics(\/\w+)?)\/?$/;
 
-/** What is said for an address that is switched off, however it is written; undefined: it is not. */
+/** What is said for what is switched off, however it is written; undefined: it is not. */
 export function switchedOff({ debugging, systemLogs }: Serving, url: string): string | undefined {
   const first = pathOf(url)?.split('/')[1] ?? '';
   if (debugging === false && debugPaths.has(first)) return 'Debug endpoints are disabled.\n';
