@@ -3,9 +3,9 @@
  * links, cgroups; and by its data dir: mounts and processes. Finding and removing are separate, so
  * that a test can ask whether anything is left.
  */
-import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync, rmdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { readMounts, unmountBelow } from '#kit/mounts.ts';
+import { mountPointsBelow, readMounts, unmountBelow } from '#kit/mounts.ts';
 import { runCommand } from '#kit/run-command.ts';
 
 export interface Traces {
@@ -40,10 +40,8 @@ export async function findTraces(id: string, dataDir: string, options: Options):
         .filter((entry) => entry.isDirectory() && mine(entry.name))
         .flatMap((entry) => foldersBelow(join(root, entry.name))),
     ),
-    mounts: readMounts()
-      .map(({ mountPoint }) => mountPoint)
-      // The data dir itself may be somebody's disk.
-      .filter((point) => point.startsWith(`${dataDir}/`)),
+    // The data dir itself may be somebody's disk.
+    mounts: mountPointsBelow(dataDir).filter((point) => point !== realpathSync(dataDir)),
     processes: processesMentioning(dataDir),
   };
 }

@@ -7,7 +7,7 @@ import { basename, join } from 'node:path';
 import { openContainerd, openRuntime } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
-import { type Mount, readMounts } from '#kit/mounts.ts';
+import { isMountPoint } from '#kit/mounts.ts';
 import { removePodNetwork } from '#network';
 import { findTraces, isEmpty, removeTraces } from './machine-traces.ts';
 import { type ClusterState, readState, registerPath } from './state.ts';
@@ -58,15 +58,11 @@ export async function resetCluster(deps: Deps, dataDir: string): Promise<void> {
 
 /** One that is a disk of its own is emptied: it cannot be removed while it is mounted. */
 function removeDataDir(dataDir: string): void {
-  const isMount = process.platform === 'linux' && readMounts().some(isAt(dataDir));
+  const isMount = process.platform === 'linux' && isMountPoint(dataDir);
   const paths = isMount ? readdirSync(dataDir).map((name) => join(dataDir, name)) : [dataDir];
   // Made with a new file system, and not ours.
   const own = paths.filter((path) => basename(path) !== 'lost+found');
   for (const path of own) rmSync(path, { recursive: true, force: true });
-}
-
-function isAt(folder: string): (mount: Mount) => boolean {
-  return ({ mountPoint }) => mountPoint === folder;
 }
 
 /** Pods of a containerd that runs, or that has to run once more to take its pods down. */

@@ -6,7 +6,7 @@
  * because Node has no such system call. The kubelet uses it for memory-backed volumes, the runtime
  * and clean-up for what a killed process left behind.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { runCommand } from './run-command.ts';
 
 export interface Mount {
@@ -42,6 +42,25 @@ export function parseMountInfo(text: string): readonly Mount[] {
 
 export function readMounts(): readonly Mount[] {
   return parseMountInfo(readFileSync('/proc/self/mountinfo', 'utf8'));
+}
+
+/**
+ * At or below a folder, outermost first. The kernel names them without the links that may be on the
+ * way to the folder.
+ */
+export function mountPointsBelow(
+  folder: string,
+  mounts: readonly Mount[] = readMounts(),
+): readonly string[] {
+  const real = existsSync(folder) ? realpathSync(folder) : folder;
+  return mounts
+    .map(({ mountPoint }) => mountPoint)
+    .filter((point) => point === real || point.startsWith(`${real}/`));
+}
+
+/** Something is mounted just there. */
+export function isMountPoint(folder: string, mounts: readonly Mount[] = readMounts()): boolean {
+  return existsSync(folder) && mountPointsBelow(folder, mounts).includes(realpathSync(folder));
 }
 
 export async function mountTmpfs(
@@ -108,9 +127,8 @@ export async function unmountBelow(
     readonly keepsFolder?: boolean;
   },
 ): Promise<void> {
-  const below = readMounts()
-    .map((mount) => mount.mountPoint)
-    .filter((point) => (point === folder && !keepsFolder) || point.startsWith(`${folder}/`));
+  const kept = keepsFolder && existsSync(folder) ? realpathSync(folder) : undefined;
+  const below = mountPointsBelow(folder).filter((point) => point !== kept);
   for (const point of below.toReversed()) {
     const result = await runCommand('umount', [point], { signal, timeoutMs: mountTimeoutMs });
     if (result.code === 0) continue;

@@ -6,7 +6,13 @@ import { readdirSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import type { Runtime } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
-import { mountDevice, mountHugepages, mountTmpfs, readMounts, unmountBelow } from '#kit/mounts.ts';
+import {
+  isMountPoint,
+  mountDevice,
+  mountHugepages,
+  mountTmpfs,
+  unmountBelow,
+} from '#kit/mounts.ts';
 import { defaultSettings, type KubeletSettings } from '../settings.ts';
 import { type CgroupDriver, type Cgroups, openCgroups } from './cgroups.ts';
 
@@ -97,7 +103,7 @@ async function askRuntime(
 function linuxMachine(cgroups: Cgroups): Machine {
   return {
     cgroups,
-    isMounted: (folder) => readMounts().some(({ mountPoint }) => mountPoint === folder),
+    isMounted: isMountPoint,
     mountTmpfs,
     mountHugepages,
     mountDevice,

@@ -28,6 +28,7 @@ import { type KubeletPaths, podPaths } from '../pods/pod-paths.ts';
 import { podCgroup } from '../pods/qos.ts';
 import type { WatchedObjects } from '../watched-objects.ts';
 import { writePayload } from './atomic-files.ts';
+import { LocalDevices } from './local-devices.ts';
 import { giveToGroup } from './ownership.ts';
 import {
   inOrder,
@@ -37,7 +38,7 @@ import {
   tokenOwner,
   VolumeError,
 } from './payload.ts';
-import { claimNameOf, findBoundVolume, groupOf, type LocalDevice } from './persistent-volume.ts';
+import { claimNameOf, findBoundVolume, groupOf } from './persistent-volume.ts';
 
 export interface VolumesDeps {
   readonly client: Client;
@@ -67,10 +68,12 @@ export class Volumes {
   readonly #groups = new Map<string, Set<number>>();
   /** `uid/volume`: already given to the group of its pod. */
   readonly #given = new Set<string>();
+  readonly #devices: LocalDevices;
   #stamp = 0;
 
   constructor(deps: VolumesDeps) {
     this.#deps = deps;
+    this.#devices = new LocalDevices(deps);
   }
 
   /** Where each volume is on the node, by name. */
@@ -175,6 +178,7 @@ export class Volumes {
 
   async #preparePersistent(pod: Pod, volume: Volume, signal: AbortSignal): Promise<string> {
     const { source, volume: found } = await findBoundVolume(this.#deps, pod, volume, { signal });
+    const { name = '' } = found.metadata;
     this.#noteGroup(pod, groupOf(found));
     // As upstream, which leaves the owners of what belongs to the host alone.
     if ('hostPath' in source) return checkHostPath(source.hostPath);
@@ -182,37 +186,17 @@ export class Volumes {
     const folder =
       'localPath' in source
         ? source.localPath
-        : await this.#mountLocal(pod, found.metadata.name ?? '', source.localDevice, signal);
+        : await this.#devices.mount(
+            join(podPaths(this.#deps.paths, pod).volumes, 'kubernetes.io~local-volume', name),
+            source.localDevice,
+            { signal },
+          );
     const { fsGroup: gid, fsGroupChangePolicy: policy } = pod.spec?.securityContext ?? {};
     const key = `${pod.metadata.uid}/${volume.name}`;
     if (gid !== undefined && !this.#given.has(key)) {
       const isReadOnly = volume.persistentVolumeClaim?.readOnly === true;
       await giveToGroup(folder, { gid, isReadOnly, policy, signal });
       this.#given.add(key);
-    }
-    return folder;
-  }
-
-  /** Each pod mounts it for itself, so that it goes with the pod; the kernel has it once. */
-  async #mountLocal(
-    pod: Pod,
-    name: string,
-    { path, fsType, mountOptions }: LocalDevice,
-    signal: AbortSignal,
-  ): Promise<string> {
-    const { machine, paths } = this.#deps;
-    const folder = join(podPaths(paths, pod).volumes, 'kubernetes.io~local-volume', name);
-    if (machine.isMounted(folder)) return folder;
-    mkdirSync(folder, { recursive: true });
-    try {
-      await machine.mountDevice(path, folder, { fsType, mountOptions, signal });
-    } catch (error) {
-      if (signal.aborted || !(error instanceof Error)) throw error;
-      throw new VolumeError(
-        `local: failed to mount device ${path} at ${folder} (fstype: ${fsType}), ` +
-          `error ${error.message}`,
-        { cause: error },
-      );
     }
     return folder;
   }
