@@ -44,6 +44,14 @@ test('the same with OpenRC, by its runlevel', async () => {
   assert.equal(await machine({ openrc: 'default' }), false);
 });
 
+test('a program that cannot be run ends nothing', async () => {
+  const program = join(root, 'no-program');
+  writeFileSync(program, '');
+  const paths = { runFolder: root, systemctl: program, openrc: program };
+  assert.equal(await isMachineEnding(paths), false);
+  assert.equal(await isMachineEnding({ ...paths, runFolder: join(root, 'run') }), false);
+});
+
 test('without either nobody is asked', async () => {
   assert.equal(await machine({}), false);
 });

@@ -28,8 +28,14 @@ export async function isMachineEnding({
 }: ServiceManagerPrograms = machine): Promise<boolean> {
   const { signal } = new AbortController();
   const ask = async (program: string, flag: string): Promise<string> => {
-    const { stdout } = await runCommand(program, [flag], { signal, timeoutMs: limits.askMs });
-    return stdout.trim();
+    try {
+      const { stdout } = await runCommand(program, [flag], { signal, timeoutMs: limits.askMs });
+      return stdout.trim();
+    } catch (error) {
+      // Who asks is about to end, and has to do so in order whatever is the matter here.
+      if (!(error instanceof Error)) throw error;
+      return '';
+    }
   };
   if (existsSync(runFolder)) return (await ask(systemctl, 'is-system-running')) === 'stopping';
   return existsSync(openrc) && ['shutdown', 'reboot'].includes(await ask(openrc, '--runlevel'));
