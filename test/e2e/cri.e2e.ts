@@ -125,8 +125,11 @@ test('running out of memory is told as OOMKilled', { timeout }, async () => {
     restartPolicy: 'Never',
     containers: [node.container('tail /dev/zero', { resources: { limits: { memory: '24Mi' } } })],
   });
-  const pod = await node.until('hungry', ({ status }) => status?.phase === 'Failed', 'failed');
-  assert.equal(mainStatus(pod).state?.terminated?.reason, 'OOMKilled');
+  // The reason may be told after the end.
+  const isKilled = (each: Pod): boolean =>
+    mainStatus(each).state?.terminated?.reason === 'OOMKilled';
+  const pod = await node.until('hungry', isKilled, 'killed for its memory');
+  assert.equal(pod.status?.phase, 'Failed');
   assert.equal(mainStatus(pod).state?.terminated?.exitCode, 137);
   await node.delete('hungry');
 });

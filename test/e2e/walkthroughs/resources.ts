@@ -160,11 +160,12 @@ export const resources: Walkthroughs = {
     );
     const pod = await walk.until(
       'memory-demo-2',
-      (each) => statusOf(each).restartCount > 0,
+      // The reason may be told after the end.
+      (each) => statusOf(each).lastState?.terminated?.reason === 'OOMKilled',
       'again',
     );
     const last = statusOf(pod).lastState?.terminated;
-    assert.deepEqual([last?.exitCode, last?.reason], [137, 'OOMKilled']);
+    assert.equal(last?.exitCode, 137);
     assert.match(last?.containerID ?? '', /^containerd:\/\//);
     assert.ok(last?.startedAt && last.finishedAt);
     await walk.until(

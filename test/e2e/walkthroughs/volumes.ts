@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import type { Volume } from '#resources/types/core-v1.ts';
+import type { Pod, Volume } from '#resources/types/core-v1.ts';
 import { covers, superseded } from '#test/covers.ts';
 import {
   nginx,
@@ -109,7 +109,9 @@ export const volumes: Walkthroughs = {
     assert.equal(ended.status?.phase, 'Failed');
     // The kernel chooses whom of the container it kills: the one that writes, or the first.
     assert.doesNotMatch(await walk.logs('too-much-memory'), /survived/);
-    assert.equal(statusOf(ended).state?.terminated?.reason, 'OOMKilled');
+    // The reason may be told after the end.
+    const isKilled = (pod: Pod): boolean => statusOf(pod).state?.terminated?.reason === 'OOMKilled';
+    await walk.until('too-much-memory', isKilled, 'killed for its memory');
   },
 
   'hostPath: every type, there and not there': async (walk) => {
