@@ -1,4 +1,4 @@
-/** What nobody reads in a container leaves an unpacked root file system, whatever lies beside it. */
+/** What nobody reads in a container leaves a root file system, whatever lies beside it. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

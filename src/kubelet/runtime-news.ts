@@ -2,9 +2,9 @@
  * News from the runtime: which pods must be looked at again.
  *
  * The runtime's events say that a container ended or ran out of memory; its own view follows some
- * milliseconds later, so we wait until it agrees before the pod's worker is woken. Events may be lost, therefore all
- * containers are listed every few seconds and compared with the last list. What belongs to no pod
- * that the API knows is reported as an orphan.
+ * milliseconds later, so we wait until it agrees before the pod's worker is woken. Events may be
+ * lost, therefore all containers are listed every few seconds and compared with the last list. What
+ * belongs to no pod that the API knows is reported as an orphan.
  */
 import type { Runtime, RuntimeEvent } from '#cri';
 import { isGrpcCode } from '#cri';
