@@ -3,7 +3,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Pod } from '#resources/types/core-v1.ts';
 import { defaultSettings, type KubeletSettings } from '../settings.ts';
-import { planEnforcement, planShares } from './enforce-allocatable.ts';
+import type { CgroupLimits } from './cgroups.ts';
+import {
+  NodeCgroups,
+  type NodeCgroupsDeps,
+  planEnforcement,
+  planShares,
+} from './enforce-allocatable.ts';
 
 const capacity = { cpu: '4', memory: '8Gi', 'ephemeral-storage': '100Gi', pods: '110' };
 const gibibyte = 1024 ** 3;
@@ -49,17 +55,40 @@ test('cgroups of system and kubelet are limited where that is wished', () => {
   ]);
 });
 
+const pod = (cpu?: string): Pod => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'p', namespace: 'default', uid: 'p' },
+  spec: {
+    containers: [{ name: 'c', resources: cpu === undefined ? {} : { requests: { cpu } } }],
+  },
+});
+
 test('classes share the processors by what their pods ask for', () => {
-  const pod = (cpu?: string): Pod => ({
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name: 'p', namespace: 'default', uid: 'p' },
-    spec: {
-      containers: [{ name: 'c', resources: cpu === undefined ? {} : { requests: { cpu } } }],
-    },
-  });
   assert.deepEqual(planShares([]), { burstable: 2, besteffort: 2 });
   assert.deepEqual(planShares([pod('500m'), pod('1'), pod()]), { burstable: 1536, besteffort: 2 });
   const most = { burstable: 262_144, besteffort: 2 };
   assert.deepEqual(planShares([pod('200'), pod('200')]), most);
+});
+
+test('shares are written one after the other, and what has been overtaken is not', async () => {
+  const written: string[] = [];
+  const limit = async (path: string, { cpuShares }: CgroupLimits): Promise<void> => {
+    // The first is long on its way.
+    for (let turn = written.length === 0 ? 9 : 0; turn > 0; turn--) await Promise.resolve();
+    written.push(`${path} ${cpuShares}`);
+  };
+  // Nothing else is asked of them.
+  const deps = { machine: { cgroups: { limit } } } as unknown as NodeCgroupsDeps;
+  const cgroups = new NodeCgroups(deps, { cgroupRoot: '' });
+  const first = cgroups.share([pod('1')]);
+  await Promise.resolve();
+  const others = ['2', '3', '3'].map((cpu) => cgroups.share([pod(cpu)]));
+  await Promise.all([first, ...others]);
+  assert.deepEqual(written, [
+    '/kubepods/burstable 1024',
+    '/kubepods/besteffort 2',
+    '/kubepods/burstable 3072',
+    '/kubepods/besteffort 2',
+  ]);
 });

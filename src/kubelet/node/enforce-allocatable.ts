@@ -101,7 +101,10 @@ export interface NodeCgroupsDeps {
 export class NodeCgroups {
   readonly #deps: NodeCgroupsDeps;
   readonly #podsCgroup: string;
+  /** Of the classes: what is to be, and what was written last. */
+  #wanted: Readonly<Record<string, number>> = {};
   #shares = '';
+  #sharing = Promise.resolve();
 
   constructor(deps: NodeCgroupsDeps, { cgroupRoot }: { readonly cgroupRoot: string }) {
     this.#deps = deps;
@@ -157,19 +160,24 @@ export class NodeCgroups {
     }
   }
 
-  /** Called when pods come and go; writes only what has changed. */
-  async share(pods: readonly Pod[]): Promise<void> {
+  /** Called when pods come and go; writes only what has changed, one after the other. */
+  share(pods: readonly Pod[]): Promise<void> {
+    this.#wanted = planShares(pods);
+    this.#sharing = this.#sharing.then(() => this.#share());
+    return this.#sharing;
+  }
+
+  async #share(): Promise<void> {
     const { machine, log } = this.#deps;
-    const shares = planShares(pods);
+    const shares = this.#wanted;
     const text = JSON.stringify(shares);
     if (text === this.#shares) return;
-    this.#shares = text;
     try {
       for (const [name, cpuShares] of Object.entries(shares)) {
         await machine.cgroups.limit(`${this.#podsCgroup}/${name}`, { cpuShares });
       }
+      this.#shares = text;
     } catch (error) {
-      this.#shares = '';
       log.warn('cannot share the processors among classes of pods', { error });
     }
   }
