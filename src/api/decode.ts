@@ -116,6 +116,7 @@ class Decoder {
     const fields = schema.fields ?? {};
     const holder = named.ref ?? place.holder;
     let changed: Record<string, unknown> | undefined;
+    const dropped: string[] = [];
     for (const key of Object.keys(value)) {
       const field = Object.hasOwn(fields, key) ? fields[key] : undefined;
       const before = value[key];
@@ -134,15 +135,13 @@ class Decoder {
           !schema.required?.includes(key) &&
           schema.wire?.null?.includes(key) !== true) ||
         (isZero(after) && schema.wire?.drop?.includes(key) === true);
-      if (drop) {
-        const { [key]: _dropped, ...kept } = changed ?? value;
-        changed = kept;
-      } else if (after !== before) {
+      if (drop) dropped.push(key);
+      else if (after !== before) {
         changed ??= { ...value };
         changed[key] = after;
       }
     }
-    return this.#withRequired(changed ?? value, schema);
+    return this.#withRequired(without(changed ?? value, dropped), schema);
   }
 
   /**
@@ -278,6 +277,23 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 /** Beyond the precision of numbers the last one below the bound is taken for the bound. */
+/** Nearly always few, which this way costs least; a body may have any number of wrong names. */
+function without(
+  value: Readonly<Record<string, unknown>>,
+  keys: readonly string[],
+): Readonly<Record<string, unknown>> {
+  if (keys.length > 8) {
+    const gone = new Set(keys);
+    return Object.fromEntries(Object.entries(value).filter(([key]) => !gone.has(key)));
+  }
+  let rest = value;
+  for (const key of keys) {
+    const { [key]: _dropped, ...kept } = rest;
+    rest = kept;
+  }
+  return rest;
+}
+
 function isInteger64(value: unknown): boolean {
   return Number.isInteger(value) && Math.abs(Number(value)) <= 2 ** 63;
 }

@@ -28,7 +28,7 @@ import { authenticate } from './stages/authenticate.ts';
 import { authorize } from './stages/authorize.ts';
 import { warnOfVersion } from './stages/deprecation.ts';
 import { impersonate } from './stages/impersonate.ts';
-import { tooMany } from './stages/in-flight.ts';
+import { isLongRunning, tooMany } from './stages/in-flight.ts';
 import { readRequestInfo } from './stages/read-request-info.ts';
 import { addWarnings, respond, respondError } from './stages/respond.ts';
 import { route } from './stages/route.ts';
@@ -45,7 +45,9 @@ export async function handle(parts: Parts, arrival: Arrival): Promise<ServerResp
   try {
     checkLimits(arrival);
     info = readRequestInfo(request);
-    if (request.path.includes('timeout=')) checkTimeout(info.query.get('timeout') ?? '');
+    if (request.path.includes('timeout=') && !isLongRunning(info)) {
+      checkTimeout(info.query.get('timeout') ?? '');
+    }
     const caller = authenticate(parts, arrival);
     leave = parts.inFlight?.enter(caller, info);
     if (leave === 'full') response = tooMany;

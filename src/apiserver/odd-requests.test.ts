@@ -117,6 +117,9 @@ test('options of lists that exclude each other', async () => {
   assert.equal(await said('timeout=5'), `${refused} missing unit in duration "5"`);
   assert.equal(await said('timeout=5d'), `${refused} unknown unit "d" in duration "5d"`);
   assert.equal(await said('timeout=1m30s'), undefined);
+  // The query of what is passed on belongs to whom it is passed on to.
+  const proxied = await server.request('GET', '/api/v1/nodes/n1/proxy/jobs?timeout=abc');
+  assert.equal(proxied.body.message, 'nodes "n1" not found');
   const long = '99999999999999999999';
   assert.equal(
     await said(`limit=${long}`),
@@ -182,6 +185,24 @@ test('paths that are none, and methods of paths', async () => {
   assert.match(figures, /^kubernetes_healthcheck\{name="etcd",type="readyz"\} 1$/m);
   const version = (await server.request('GET', '/version')).text;
   assert.match(version, /^\{\n {2}"major": "1",\n {2}"minor": "36",\n {2}"emulationMajor": "1"/);
+});
+
+test('warnings are told as far as clients can take them', async () => {
+  await using server = await withSecrets();
+  const path = `${secrets}?dryRun=All`;
+  const warned = async (names: readonly string[]): Promise<readonly string[]> => {
+    const unknown = Object.fromEntries(names.map((name) => [name, 1]));
+    const { headers } = await server.request('POST', path, { ...unknown, metadata: { name: 'y' } });
+    return (headers['warning'] ?? '').split(', 299');
+  };
+  assert.equal((await warned(['a', 'b', 'c'])).length, 3);
+  const short = await warned(Array.from({ length: 20_000 }, (_, index) => `field${index}`));
+  assert.ok(short.length > 100 && short.join().length < 10_000, `${short.length} warnings`);
+  const long = await warned(['a'.repeat(5000), 'b']);
+  assert.deepEqual(
+    long.map((text) => text.replace(/^(299)? - /, '').replaceAll('\\"', "'")),
+    [`"unknown field '${'a'.repeat(241)}"`, `"unknown field 'b'"`],
+  );
 });
 
 test('bodies that are nearly right', async () => {

@@ -152,13 +152,13 @@ export function hubObject(served: Served, object: KubeObject): KubeObject {
   };
 }
 
-/** Finds the kind that a key belongs to. Follows the catalog as kinds come and go. */
 /** What upstream's errors call its own form of a kind: `core.Secret`. */
 export function internalName({ resource }: Served): string {
   const group = resource.views[0]?.group ?? '';
   return `${group === '' ? 'core' : group.split('.')[0]}.${resource.kind}`;
 }
 
+/** Finds the kind that a key belongs to. Follows the catalog as kinds come and go. */
 export class KeyIndex {
   readonly #catalog: Catalog;
   #generation = -1;

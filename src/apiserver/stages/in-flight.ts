@@ -38,10 +38,7 @@ export class InFlight {
 
   /** What to call when the answer is there, or `full`. */
   enter(identity: Identity, info: RequestInfo): (() => void) | 'full' {
-    const isLong =
-      info.type === 'resource' &&
-      (info.verb === 'watch' || longSubresources.test(info.subresource));
-    if (isLong) return leaveNothing;
+    if (isLongRunning(info)) return leaveNothing;
     const sort = reads.has(info.verb) ? 'reading' : 'writing';
     const max = this.#limits[sort];
     if (max === 0) return leaveNothing;
@@ -52,6 +49,12 @@ export class InFlight {
       now[sort] -= 1;
     };
   }
+}
+
+/** It lasts as long as both sides like. */
+export function isLongRunning(info: RequestInfo): boolean {
+  if (info.type !== 'resource') return false;
+  return info.verb === 'watch' || longSubresources.test(info.subresource);
 }
 
 function leaveNothing(): void {}

@@ -127,17 +127,44 @@ async function finishYaml(
   return { status, headers, body: Buffer.from(formatSortedYaml(JSON.parse(textOf(body)))) };
 }
 
-/** `Warning: 299 - "text"`, one after another in one header line. */
+/** Of the texts of all warnings together; of each, once together they were longer. */
+const warningLength = { total: 4096, one: 256 } as const;
+
+/** `Warning: 299 - "text"`, each text once, in one header line, as much as clients can take. */
 export function addWarnings(headers: Headers, warnings: readonly string[]): void {
   if (warnings.length === 0) return;
-  const before = headers['warning'];
-  const added = warnings.map((text) => `299 - ${quote(text)}`);
-  headers['warning'] = [...(before === undefined ? [] : [before]), ...added].join(', ');
+  const texts = new Set([...warningsIn(headers['warning'] ?? ''), ...warnings.map(plainText)]);
+  const shown = bounded([...texts].filter((text) => text !== ''));
+  if (shown.length > 0) headers['warning'] = shown.map((text) => `299 - ${quote(text)}`).join(', ');
+}
+
+/** As upstream: where they are too long, the beginnings of the first of them. */
+function bounded(texts: readonly string[]): readonly string[] {
+  const length = texts.reduce((sum, text) => sum + text.length, 0);
+  if (length <= warningLength.total) return texts;
+  const shown: string[] = [];
+  let written = 0;
+  for (const text of texts) {
+    if (written >= warningLength.total) break;
+    const part = text.slice(0, warningLength.one);
+    shown.push(part);
+    written += part.length;
+  }
+  return shown;
+}
+
+function warningsIn(header: string): readonly string[] {
+  return [...header.matchAll(/299 - "((?:[^"\\]|\\.)*)"/g)].map(([, text = '']) =>
+    text.replace(/\\(.)/g, '$1'),
+  );
+}
+
+function plainText(text: string): string {
+  return text.replace(/[\r\n\t]+/g, ' ').replace(/[^\x20-\x7e]/g, '?');
 }
 
 function quote(text: string): string {
-  const plain = text.replace(/[\r\n\t]+/g, ' ').replace(/[^\x20-\x7e]/g, '?');
-  return `"${plain.replace(/["\\]/g, '\\$&')}"`;
+  return `"${text.replace(/["\\]/g, '\\$&')}"`;
 }
 
 function json(value: object): Uint8Array {

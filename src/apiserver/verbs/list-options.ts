@@ -71,7 +71,10 @@ export function saysInitialEvents(query: URLSearchParams): boolean {
   return (query.get('sendInitialEvents') ?? '') !== '';
 }
 
-/** `timeout=10s` in a query; how long it is does not matter here, only that it is one. */
+/**
+ * `timeout=10s` in a query; how long it is does not matter here, only that it is one. Of watches it
+ * is not asked, nor of what is passed on, whose query is another's.
+ */
 export function checkTimeout(text: string): void {
   if (text === '') return;
   const shown = JSON.stringify(text);

@@ -54,6 +54,27 @@ test('duplicates and fractions', () => {
   ]);
 });
 
+test('paths of a volume that lie in each other’s way, and no more of them than one reads', () => {
+  const told = (paths: readonly string[]): readonly string[] => {
+    const items = paths.map((path) => ({ key: 'k', path }));
+    return podWarnings(
+      pod({ volumes: [{ name: 'v', secret: { secretName: 's', items } }] }),
+      undefined,
+    );
+  };
+  const lead = 'volume "v" (Secret "s"): overlapping paths:';
+  assert.deepEqual(told(['a/b/c', 'a-b', 'a', 'x', 'a/b', 'a/', 'ab']), [
+    `${lead} "a" with "a/b/c"`,
+    `${lead} "a/b" with "a/b/c"`,
+    `${lead} "a/b" with "a"`,
+    `${lead} "a" with "a/b/c"`,
+    `${lead} "a" with "a"`,
+    `${lead} "a" with "a/b"`,
+  ]);
+  assert.equal(told(Array.from({ length: 50_000 }, () => 'a')).length, 100);
+  assert.deepEqual(told(Array.from({ length: 50_000 }, (_, index) => `a${index}`)), []);
+});
+
 test('ports that repeat or contradict one another', () => {
   const web = { containerPort: 80, protocol: 'TCP' };
   const of = 'port definition with spec.containers[0].ports[0]';
