@@ -276,7 +276,6 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Beyond the precision of numbers the last one below the bound is taken for the bound. */
 /** Nearly always few, which this way costs least; a body may have any number of wrong names. */
 function without(
   value: Readonly<Record<string, unknown>>,
@@ -294,6 +293,7 @@ function without(
   return rest;
 }
 
+/** Beyond the precision of numbers the last one below the bound is taken for the bound. */
 function isInteger64(value: unknown): boolean {
   return Number.isInteger(value) && Math.abs(Number(value)) <= 2 ** 63;
 }

@@ -128,7 +128,7 @@ async function tryService(service: Service, step: ReturnType<typeof stepsOf>): P
   const { machine } = service;
   const data = join(machine.disk, 'data');
   const kubeletConfig = '/var/lib/coracle/kubelet.yaml';
-  const configure = (cgroupDriver: string): void => {
+  const configure = (cgroupDriver?: 'systemd'): void => {
     const times = { shutdownGracePeriod: '20s', shutdownGracePeriodCriticalPods: '5s' };
     const head = { apiVersion: 'kubelet.config.k8s.io/v1beta1', kind: 'KubeletConfiguration' };
     const text = JSON.stringify({ ...head, cgroupDriver, ...times });
@@ -174,8 +174,8 @@ async function tryService(service: Service, step: ReturnType<typeof stepsOf>): P
       await clock.sleep(100, { signal });
     }
     await machine.powerOff();
-    // The driver that counts where nothing else is said.
-    configure('cgroupfs');
+    // Then cgroups are made by name.
+    configure();
     await machine.start();
   });
   await step('it is there again after the boot, and so are its pods', async () => {
