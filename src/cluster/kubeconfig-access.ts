@@ -3,10 +3,13 @@
  * context. Files that it names are read relative to it, as kubectl does. Logins by programs of
  * others (`exec`, `auth-provider`) are refused in words.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { HttpTransportOptions } from '#client';
+import type { Clock } from '#kit/clock.ts';
+import type { Logger } from '#kit/log.ts';
 import { parseYaml } from '#kit/yaml.ts';
+import { endMs } from './certificate-renewal.ts';
 import { ConfigError } from './config.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -19,6 +22,22 @@ export function readAccess(path: string, context: string | undefined): HttpTrans
     throw new ConfigError(`--kubeconfig ${path}: cannot be read`, { cause: error });
   }
   return accessOf(parseYaml(text), { context, path });
+}
+
+/** It is there, can be read, and its certificate is not over; else a node asks for another. */
+export function isLoginValid(
+  { clock, log }: { readonly clock: Pick<Clock, 'now'>; readonly log: Logger },
+  path: string,
+): boolean {
+  if (!existsSync(path)) return false;
+  try {
+    const { cert } = readAccess(path, undefined);
+    return cert === undefined || endMs({ cert }) > clock.now();
+  } catch (error) {
+    // A certificate that somebody has removed, say, or half a file after a crash.
+    log.error('unable to read existing bootstrap client config', { path, error });
+    return false;
+  }
 }
 
 export function accessOf(

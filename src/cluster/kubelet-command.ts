@@ -35,7 +35,7 @@ import { CertificateStore } from './certificate-store.ts';
 import { ConfigError } from './config.ts';
 import { registryOptions } from './image-source-files.ts';
 import { ensureKernelDefaults } from './kernel-defaults.ts';
-import { readAccess } from './kubeconfig-access.ts';
+import { isLoginValid, readAccess } from './kubeconfig-access.ts';
 import type { KubeletConfig } from './kubelet-settings.ts';
 import { noServer } from './no-server.ts';
 import {
@@ -224,7 +224,7 @@ async function openAccess(
   if (bootstrapKubeconfig === undefined && !existsSync(kubeconfig)) {
     throw new ConfigError(`invalid kubeconfig: stat ${kubeconfig}: no such file or directory`);
   }
-  if (bootstrapKubeconfig !== undefined && !isStillValid(kubeconfig, deps.clock.now())) {
+  if (bootstrapKubeconfig !== undefined && !isLoginValid(deps, kubeconfig)) {
     store.write(await bootstrap(deps, { bootstrapKubeconfig, nodeName }, signal), deps.clock.now());
     mkdirSync(dirname(kubeconfig), { recursive: true });
     const access = readAccess(bootstrapKubeconfig, undefined);
@@ -237,13 +237,6 @@ async function openAccess(
     renewed !== undefined &&
     isUsable(renewed, { nodeName, caCert: access.ca ?? '', nowMs: deps.clock.now() });
   return isGood ? { ...access, ...renewed } : access;
-}
-
-/** There, with a login that is not over. */
-function isStillValid(kubeconfig: string, nowMs: number): boolean {
-  if (!existsSync(kubeconfig)) return false;
-  const { cert } = readAccess(kubeconfig, undefined);
-  return cert === undefined || endMs({ cert }) > nowMs;
 }
 
 /** A certificate, asked for with the login of those who have none yet. */
