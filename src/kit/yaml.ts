@@ -128,12 +128,13 @@ function repeatedKeys(document: Yaml.Document.Parsed, text: string): readonly st
       }
     },
   });
-  return found
-    .sort((a, b) => a.at - b.at)
-    .map(({ at, key }) => {
-      const line = text.slice(0, at).split('\n').length;
-      return `line ${line}: key ${JSON.stringify(key)} already set in map`;
-    });
+  found.sort((a, b) => a.at - b.at);
+  let [line, from] = [1, 0];
+  return found.map(({ at, key }) => {
+    line += text.slice(from, at).split('\n').length - 1;
+    from = at;
+    return `line ${line}: key ${JSON.stringify(key)} already set in map`;
+  });
 }
 
 export function formatYaml(value: unknown): string {
