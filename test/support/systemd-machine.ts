@@ -63,7 +63,9 @@ export class SystemdMachine implements AsyncDisposable {
     this.disk = join(folder, 'disk');
     this.#name = `coracle-machine-${nameSuffix(systemRandom())}`;
     const isBelow = ({ mountPoint }: Mount): boolean => `${mountPoint}/`.startsWith(cgroupRoot);
-    this.#cgroups = readMounts().filter(
+    // The last one mounted on a folder is the one that is seen.
+    const seen = new Map(readMounts().map((mount) => [mount.mountPoint, mount]));
+    this.#cgroups = [...seen.values()].filter(
       (mount) => isBelow(mount) && (mount.type === 'cgroup' || mount.type === 'cgroup2'),
     );
   }
@@ -72,12 +74,20 @@ export class SystemdMachine implements AsyncDisposable {
   static async open(folder: string): Promise<SystemdMachine> {
     const machine = new SystemdMachine(folder);
     mkdirSync(machine.disk);
-    await mountTmpfs(machine.disk, { signal });
-    for (const name of ['up', 'work', 'data']) mkdirSync(join(machine.disk, name));
-    mkdirSync(join(folder, 'root'));
-    mkdirSync(join(folder, 'lower'));
-    await machine.start();
-    return machine;
+    try {
+      await mountTmpfs(machine.disk, { signal });
+      for (const name of ['up', 'work', 'data']) mkdirSync(join(machine.disk, name));
+      mkdirSync(join(folder, 'root'));
+      mkdirSync(join(folder, 'lower'));
+      await machine.start();
+      return machine;
+    } catch (error) {
+      const { stdout } = await machine.try('systemctl', 'list-jobs', '--no-pager');
+      await machine[Symbol.asyncDispose]();
+      throw new Error(`no machine with systemd came up; it waits for:\n${stdout}`, {
+        cause: error,
+      });
+    }
   }
 
   /** As after a boot: another id of it, and an empty `/run`. */
