@@ -73,9 +73,10 @@ export class Attempts {
     const turn = new Turn(this.#deps.clock, turnMsMax);
     for (;;) {
       await binder.room({ signal, inFlightMax: bindingsMax });
-      const queued = await queue.take({ signal });
-      const ready = factInformers.ready(queued.facts);
+      const taken = await queue.take({ signal });
+      const ready = factInformers.ready(taken.facts);
       if (ready !== undefined) await ready;
+      const queued = queue.renewed(taken);
       if (!isStillWanted(podInformer, queued.facts)) queue.remove(queued.facts.uid);
       // What the pod names may only now be known not to be there.
       else if (!queue.gate(queued.facts.uid)) {

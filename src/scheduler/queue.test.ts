@@ -114,6 +114,20 @@ test('a pod whose claim is not there is not tried before it is', async () => {
   assert.equal(queue.gate('a'), false);
 });
 
+test('what changes of a pod while it is tried is not lost', async () => {
+  const queue = openQueue(new VirtualClock());
+  queue.put(facts('a', {}), profile);
+  const taken = await queue.take({ signal });
+  assert.equal(queue.renewed(taken), taken);
+  const changed = facts('a', { tolerations: [{ operator: 'Exists' }] });
+  queue.put(changed, profile);
+  assert.deepEqual(queue.renewed(taken), { ...taken, facts: changed });
+  queue.watch('a');
+  queue.put(facts('a', {}), profile);
+  queue.park('a', new Set(['TaintToleration']));
+  assert.equal(queue.counts.waiting, 0, 'tried again, as it has changed meanwhile');
+});
+
 test('a changed pod is woken, a repeated one is not', async () => {
   const clock = new VirtualClock();
   const queue = openQueue(clock);

@@ -141,7 +141,9 @@ export class SchedulingQueue {
       this.#release(entry, eventLabel(change, facts));
       return;
     }
-    if (state !== 'waiting' || !isDifferent(old, facts)) return;
+    if ((state !== 'waiting' && entry.missed === undefined) || !isDifferent(old, facts)) return;
+    entry.missed?.push(change);
+    if (state !== 'waiting') return;
     if (this.#helps(change, entry)) this.#wake(entry, eventLabel(change, facts));
   }
 
@@ -170,6 +172,12 @@ export class SchedulingQueue {
         resolve(this.#hand(entry));
       };
     });
+  }
+
+  /** A taken pod as it is now: it may have changed while something else was waited for. */
+  renewed(queued: QueuedPod): QueuedPod {
+    const { facts = queued.facts } = this.#entries.get(queued.facts.uid) ?? {};
+    return facts === queued.facts ? queued : { ...queued, facts };
   }
 
   /** From now on changes are noted for a taken pod, since its try takes longer than a moment. */
