@@ -432,7 +432,7 @@ export {
 export { openPortTransport, servePort } from './port-transport.ts';
 export { type EventText, openRecorder, type Recorder, type RecorderDeps } from './recorder.ts';
 export { RequestFigures } from './request-figures.ts';
-export { limitRequests, type RequestRates } from './request-rate.ts';
 export { objectPath, withQuery } from './request-path.ts';
+export { limitRequests, type RequestRates } from './request-rate.ts';
 export { type ReviewedUser, reviewAccess, reviewToken } from './reviews.ts';
 export { openSeriesRecorder } from './series-recorder.ts';
