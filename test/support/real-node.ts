@@ -239,16 +239,19 @@ export class RealNode implements AsyncDisposable {
     return this.until(name, isReady, 'ready');
   }
 
-  /** Until the pod is neither in the API nor in the runtime. */
+  /** Until the pod is neither in the API nor in the runtime nor in the kubelet's folder. */
   async delete(name: string): Promise<void> {
     const clock = systemClock();
     const { metadata } = await this.get(name);
+    const folder = join(this.dataDir, 'agent/kubelet/pods', metadata.uid ?? '');
     await this.client.delete(pods, { namespace: 'default', name }, { signal: this.#signal });
     for (let tries = 0; tries < untilMsMax / 20; tries++) {
       const { items } = await this.client.list(pods, { signal: this.#signal });
       const labelSelector = { 'io.kubernetes.pod.uid': metadata.uid ?? '' };
       const left = await this.runtime.listPodSandboxes({ labelSelector }, { signal: this.#signal });
-      if (!items.some((pod) => pod.metadata.name === name) && left.length === 0) return;
+      const isGone = !items.some((pod) => pod.metadata.name === name) && left.length === 0;
+      // The last thing that goes.
+      if (isGone && !existsSync(folder)) return;
       await clock.sleep(20, { signal: this.#signal });
     }
     throw new Error(`${name} is not gone`);
