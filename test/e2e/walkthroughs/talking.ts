@@ -236,17 +236,15 @@ export const talking: Walkthroughs = {
     await heard(/pod "curl" deleted/);
     session.end();
     await walk.untilGone('curl');
-    const once = [
-      'run',
-      'once',
-      `--image=${busybox}`,
-      '--restart=Never',
-      '--attach=true',
-      '--leave-stdin-open=true',
-      '--rm=true',
-    ];
-    const attached = await walk.kubectl(...once, '--', 'echo', 'said once');
-    assert.match(attached, /^said once$/m);
+    const flags = '--restart=Never -i --attach=true --leave-stdin-open=true --rm=true';
+    const command = `${kubectl} run once --image=${busybox} ${flags}`;
+    // It waits for a word: what ends before it is attached to has said its own to nobody.
+    const asked = talkTo('sh', ['-c', `${command} -- sh -c 'read word; echo said $word'`]);
+    asked.say('once');
+    await walk.eventually(() => /pod "once" deleted/.test(asked.text()), asked.text);
+    asked.end();
+    assert.match(asked.text(), /^said once$/m);
+    await walk.untilGone('once');
   },
 
   'debug: a container beside the others, a copy, the node': async (walk) => {
