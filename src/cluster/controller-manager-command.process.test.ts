@@ -102,6 +102,7 @@ const requests = '/apis/certificates.k8s.io/v1/certificatesigningrequests';
 
 test('the controllers alone do what their flags say', { timeout: 180_000 }, async (t) => {
   covers('WRK-010', 'WRK-115', 'WRK-120', 'AUT-056');
+  superseded('WRK-001', { by: 'v1.22', now: 'the same, its health at 10257 over TLS' });
   superseded('WRK-002', {
     by: 'v1.26',
     now: 'all but --logtostderr, which is gone; --cloud-provider knows external alone',

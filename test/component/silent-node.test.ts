@@ -27,6 +27,7 @@ const podsOn = async (world: World, node: string): Promise<readonly Pod[]> =>
 
 test('a node fails: NotReady, out of the Service, replaced elsewhere after five minutes', async (t) => {
   covers('POD-081', 'POD-083', 'POD-217');
+  superseded('WRK-013', { by: 'v1.32', now: 'the same after 50 s' });
   superseded('POD-219', { by: 'v1.13', now: 'the same with PIDPressure in place of OutOfDisk' });
   const world = await openWorld(t);
   const { client, signal } = world;
