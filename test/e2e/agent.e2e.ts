@@ -4,16 +4,8 @@
  * away; certificates are exchanged while all runs.
  */
 import assert from 'node:assert/strict';
-import {
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '#kit/clock.ts';
@@ -23,6 +15,7 @@ import { issueCertificate } from '#kit/x509.ts';
 import { AgentProcess } from '#test/agent-process.ts';
 import { behind, ClusterProcess, until } from '#test/cluster-process.ts';
 import { covers } from '#test/covers.ts';
+import { onlyBusybox } from '#test/few-images.ts';
 import { LinkedPlaces, launcherOf, type Place } from '#test/places.ts';
 import { stepsOf } from '#test/steps.ts';
 
@@ -115,16 +108,6 @@ kind: Service
 metadata: { name: tracks }
 spec: { selector: { app: tracks }, ports: [{ port: 80, targetPort: 8080 }] }
 `;
-
-/** A folder with the one image that the pods here run. */
-function onlyBusybox(): Disposable & { readonly path: string } {
-  const all = resolve(process.env['CORACLE_IMAGES'] ?? '.cache/images');
-  const path = mkdtempSync(join(tmpdir(), 'coracle-e2e-'));
-  for (const name of readdirSync(all)) {
-    if (name.startsWith('busybox-')) symlinkSync(join(all, name), join(path, name));
-  }
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true }) };
-}
 
 test('two nodes are one cluster', { timeout: 480_000 }, async (t) => {
   await using places = await LinkedPlaces.open();

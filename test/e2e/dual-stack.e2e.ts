@@ -3,14 +3,12 @@
  * other, Services, ports of the nodes and names over IPv6, and nothing of it is left in the end.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type CommandResult, runCommand } from '#kit/run-command.ts';
 import { AgentProcess } from '#test/agent-process.ts';
 import { behind, ClusterProcess } from '#test/cluster-process.ts';
+import { onlyBusybox } from '#test/few-images.ts';
 import { ipBatch, LinkedPlaces, launcherOf, type Place } from '#test/places.ts';
 import { stepsOf } from '#test/steps.ts';
 
@@ -80,16 +78,6 @@ kind: Service
 metadata: { name: nobody }
 spec: { ipFamilies: [IPv6], ports: [{ port: 80 }] }
 `;
-
-/** A folder with the one image that the pods here run. */
-function onlyBusybox(): Disposable & { readonly path: string } {
-  const all = resolve(process.env['CORACLE_IMAGES'] ?? '.cache/images');
-  const path = mkdtempSync(join(tmpdir(), 'coracle-e2e-'));
-  for (const name of readdirSync(all)) {
-    if (name.startsWith('busybox-')) symlinkSync(join(all, name), join(path, name));
-  }
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true }) };
-}
 
 test('pods of two nodes have both families', { timeout: 480_000 }, async (t) => {
   await using places = await LinkedPlaces.open();
