@@ -11,7 +11,7 @@ import { type Client, openClient, openHttpTransport } from '#client';
 import { systemClock } from '#kit/clock.ts';
 import { freePort } from '#test/free-port.ts';
 import { type ProcessUse, processUse } from '#test/process-use.ts';
-import { readAccess } from '../src/cluster/kubeconfig-access.ts';
+import { readAccess } from '../src/cluster/credentials/kubeconfig-access.ts';
 
 export const clock = systemClock();
 const entry = join(import.meta.dirname, '..', 'bin', 'coracle.js');

@@ -11,7 +11,7 @@
  */
 import { performance } from 'node:perf_hooks';
 import { systemClock } from '#kit/clock.ts';
-import { readAccess } from '../src/cluster/kubeconfig-access.ts';
+import { readAccess } from '../src/cluster/credentials/kubeconfig-access.ts';
 import { readState } from '../src/cluster/state.ts';
 import { fillCompileCache } from './compile-cache.ts';
 import { AloneRuntime } from './node/alone.ts';

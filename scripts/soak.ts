@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import { systemClock } from '#kit/clock.ts';
 import { seededRandom } from '#kit/random.ts';
 import { ClusterProcess } from '#test/cluster-process.ts';
-import { readAccess } from '../src/cluster/kubeconfig-access.ts';
+import { readAccess } from '../src/cluster/credentials/kubeconfig-access.ts';
 import { readState } from '../src/cluster/state.ts';
 import { takeMachineLock } from './machine-lock.ts';
 import { type Holdings, memoryNow, readHoldings, whatGrew } from './soak/holdings.ts';

@@ -252,11 +252,11 @@ test('dependencies: one importing file and a record each', () => {
   assert.deepEqual(
     problems(checkDependencies, {
       'src/kit/yaml.ts': yaml,
-      'src/cluster/config.ts': `${yaml}import x from '@scope/left-pad/deep';\n`,
+      'src/cluster/settings/config.ts': `${yaml}import x from '@scope/left-pad/deep';\n`,
     }),
     [
-      'src/cluster/config.ts:1 only src/kit/yaml.ts imports yaml',
-      'src/cluster/config.ts:2 @scope/left-pad is not on the list of dependencies',
+      'src/cluster/settings/config.ts:1 only src/kit/yaml.ts imports yaml',
+      'src/cluster/settings/config.ts:2 @scope/left-pad is not on the list of dependencies',
       'package.json:0 yaml has no decision record',
     ],
   );

@@ -8,13 +8,13 @@ import { accessSync, constants } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { Writable } from 'node:stream';
-import type { AgentFlags } from './cluster/agent-config.ts';
 import type { Progress } from './cluster/cluster.ts';
-import type { Commands, InstallFlags, TokenAction } from './cluster/command-line.ts';
-import type { ClusterConfig, Flags, Machine } from './cluster/config.ts';
-import type { HollowFlags } from './cluster/hollow-settings.ts';
-import type { SchedulerFlags } from './cluster/scheduler-command.ts';
-import type { TokenFlags } from './cluster/token-command.ts';
+import type { Commands, InstallFlags, TokenAction } from './cluster/commands/command-line.ts';
+import type { SchedulerFlags } from './cluster/commands/scheduler-command.ts';
+import type { TokenFlags } from './cluster/commands/token-command.ts';
+import type { AgentFlags } from './cluster/settings/agent-config.ts';
+import type { ClusterConfig, Flags, Machine } from './cluster/settings/config.ts';
+import type { HollowFlags } from './cluster/settings/hollow-settings.ts';
 import type { Level } from './kit/log.ts';
 
 const version = '0.1.0';
@@ -25,7 +25,7 @@ const nodePrograms = ['containerd', 'ctr', 'runc', 'nft', 'conntrack', 'ip', 'pe
 export async function main(args: readonly string[]): Promise<void> {
   try {
     if (args[0] === 'node-agent') {
-      const { runNodeAgent } = await import('./cluster/node-agent.ts');
+      const { runNodeAgent } = await import('./cluster/node/node-agent.ts');
       process.on('SIGINT', () => {});
       process.exit(await runNodeAgent());
     }
@@ -38,8 +38,8 @@ export async function main(args: readonly string[]): Promise<void> {
 }
 
 async function runCommandLine(args: readonly string[]): Promise<void> {
-  const { openCommandLine } = await import('./cluster/command-line.ts');
-  const { withDashes } = await import('./cluster/kubelet-flags.ts');
+  const { openCommandLine } = await import('./cluster/commands/command-line.ts');
+  const { withDashes } = await import('./cluster/kubelet-settings/kubelet-flags.ts');
   const commands: Commands = {
     version,
     up: (flags) => up(flags),
@@ -47,22 +47,24 @@ async function runCommandLine(args: readonly string[]): Promise<void> {
     agent: (flags) => agent(flags),
     kubelet: (options) => kubelet(options),
     token: (action, flags) => token(action, flags),
-    down: async (flags) => (await import('./cluster/operate.ts')).down(await settings(flags)),
-    status: async (flags) => (await import('./cluster/operate.ts')).status(await settings(flags)),
+    down: async (flags) =>
+      (await import('./cluster/commands/operate.ts')).down(await settings(flags)),
+    status: async (flags) =>
+      (await import('./cluster/commands/operate.ts')).status(await settings(flags)),
     reset: async (flags, yes) =>
-      (await import('./cluster/operate.ts')).reset(await settings(flags), { yes }),
+      (await import('./cluster/commands/operate.ts')).reset(await settings(flags), { yes }),
     backup: async (flags, file) =>
-      (await import('./cluster/backup-command.ts')).backup(await settings(flags), file),
+      (await import('./cluster/commands/backup-command.ts')).backup(await settings(flags), file),
     restore: async (flags, file) =>
-      (await import('./cluster/backup-command.ts')).restore(await settings(flags), file),
+      (await import('./cluster/commands/backup-command.ts')).restore(await settings(flags), file),
     storeGet: async (flags, key) =>
-      (await import('./cluster/store-command.ts')).storeGet(await settings(flags), key),
+      (await import('./cluster/commands/store-command.ts')).storeGet(await settings(flags), key),
     storeDelete: async (flags, key) =>
-      (await import('./cluster/store-command.ts')).storeDelete(await settings(flags), key),
+      (await import('./cluster/commands/store-command.ts')).storeDelete(await settings(flags), key),
     install: (flags, upFlags) => install(flags, upFlags),
     uninstall: async (flags) => {
-      const { machineDeps, uninstall } = await import('./cluster/install-command.ts');
-      const { down } = await import('./cluster/operate.ts');
+      const { machineDeps, uninstall } = await import('./cluster/commands/install-command.ts');
+      const { down } = await import('./cluster/commands/operate.ts');
       const stopPods = async (own: { readonly dataDir?: string }): Promise<void> =>
         down({ ...(await settings({ ...own, ...flags })), leavePods: false });
       await uninstall(machineDeps(), { name: flags.name, stopPods });
@@ -71,24 +73,27 @@ async function runCommandLine(args: readonly string[]): Promise<void> {
     scheduler: (flags) => scheduler(flags),
     controllerManager: (options) => controllerManager(options),
     why: async (target, flags) => {
-      const { why } = await import('./cluster/why-command.ts');
+      const { why } = await import('./cluster/commands/why-command.ts');
       const kubeconfig = process.env['KUBECONFIG'];
       console.log(await why(target, flags, { kubeconfig }));
     },
-    imageBuild: async (options) => (await import('./cluster/image-command.ts')).build(options),
+    imageBuild: async (options) =>
+      (await import('./cluster/commands/image-command.ts')).build(options),
     imageLoad: async (flags, files) =>
-      (await import('./cluster/image-command.ts')).load(await settings(flags), files),
+      (await import('./cluster/commands/image-command.ts')).load(await settings(flags), files),
     imageList: async (flags) =>
-      (await import('./cluster/image-command.ts')).list(await settings(flags)),
+      (await import('./cluster/commands/image-command.ts')).list(await settings(flags)),
   };
   const given = args[0] === 'kubelet' ? withDashes(args) : args;
   await openCommandLine(commands, given).parseAsync([...given], { from: 'user' });
 }
 
 async function install(flags: InstallFlags, upFlags: readonly string[]): Promise<void> {
-  const { readUpFlags } = await import('./cluster/command-line.ts');
-  const { install: installService, machineDeps } = await import('./cluster/install-command.ts');
-  const { installedProgram } = await import('./cluster/installed-program.ts');
+  const { readUpFlags } = await import('./cluster/commands/command-line.ts');
+  const { install: installService, machineDeps } = await import(
+    './cluster/commands/install-command.ts'
+  );
+  const { installedProgram } = await import('./cluster/commands/installed-program.ts');
   // Bad flags are refused now, not at the next boot.
   const config = await settings(readUpFlags(upFlags));
   await installService(machineDeps(), {
@@ -102,8 +107,8 @@ async function install(flags: InstallFlags, upFlags: readonly string[]): Promise
 
 /** One node of a cluster that runs somewhere else, until a signal ends it. */
 async function agent(flags: AgentFlags): Promise<void> {
-  const { readAgentConfig } = await import('./cluster/agent-config.ts');
-  const { runAgent } = await import('./cluster/agent.ts');
+  const { readAgentConfig } = await import('./cluster/settings/agent-config.ts');
+  const { runAgent } = await import('./cluster/node/agent.ts');
   const { openClusterLog } = await import('./cluster/cluster-log.ts');
   const config = readAgentConfig(
     { ...flags, images: withEnvironment({ images: flags.images ?? [] }).images ?? [] },
@@ -120,9 +125,9 @@ async function agent(flags: AgentFlags): Promise<void> {
 
 /** The kubelet alone, until a signal ends it; what it says goes to its standard error. */
 async function kubelet(options: Readonly<Record<string, string | true>>): Promise<void> {
-  const { kubeletFlags } = await import('./cluster/kubelet-flags.ts');
-  const { readKubeletConfig } = await import('./cluster/kubelet-settings.ts');
-  const { runKubeletAlone } = await import('./cluster/kubelet-command.ts');
+  const { kubeletFlags } = await import('./cluster/kubelet-settings/kubelet-flags.ts');
+  const { readKubeletConfig } = await import('./cluster/kubelet-settings/kubelet-settings.ts');
+  const { runKubeletAlone } = await import('./cluster/commands/kubelet-command.ts');
   const config = readKubeletConfig(kubeletFlags(options));
   const { signal, ...deps } = await openLoggedRun(config, process.stderr);
   await runKubeletAlone(deps, config, signal);
@@ -130,7 +135,7 @@ async function kubelet(options: Readonly<Record<string, string | true>>): Promis
 }
 
 async function token(action: TokenAction, flags: TokenFlags): Promise<void> {
-  const commands = await import('./cluster/token-command.ts');
+  const commands = await import('./cluster/commands/token-command.ts');
   const { systemClock } = await import('./kit/clock.ts');
   const { systemRandom } = await import('./kit/random.ts');
   const { dataDir } = await settings(flags);
@@ -151,9 +156,9 @@ async function token(action: TokenAction, flags: TokenFlags): Promise<void> {
 
 /** Nodes of a cluster that runs somewhere else, until a signal ends them. */
 async function hollow(flags: HollowFlags): Promise<void> {
-  const { readHollowSettings } = await import('./cluster/hollow-settings.ts');
-  const { joinWithHollowNodes } = await import('./cluster/hollow-command.ts');
-  const { userKubeconfigPath } = await import('./cluster/kubeconfig.ts');
+  const { readHollowSettings } = await import('./cluster/settings/hollow-settings.ts');
+  const { joinWithHollowNodes } = await import('./cluster/commands/hollow-command.ts');
+  const { userKubeconfigPath } = await import('./cluster/credentials/kubeconfig.ts');
   const found = userKubeconfigPath(process.env['KUBECONFIG'], homedir());
   const config = readHollowSettings(flags, found);
   const { signal, ...deps } = await openLoggedRun(config, process.stdout);
@@ -163,7 +168,7 @@ async function hollow(flags: HollowFlags): Promise<void> {
 
 /** A scheduler of a cluster that runs somewhere else, until a signal ends it. */
 async function scheduler(flags: SchedulerFlags): Promise<void> {
-  const commands = await import('./cluster/scheduler-command.ts');
+  const commands = await import('./cluster/commands/scheduler-command.ts');
   const config = commands.readSchedulerSettings(flags, process.env);
   const { signal, ...deps } = await openLoggedRun(config, process.stdout);
   await commands.scheduleFor(deps, config, signal);
@@ -172,8 +177,8 @@ async function scheduler(flags: SchedulerFlags): Promise<void> {
 
 /** The controllers of a cluster that runs somewhere else, until a signal ends them. */
 async function controllerManager(options: Readonly<Record<string, string | true>>): Promise<void> {
-  const settings = await import('./cluster/controller-manager-settings.ts');
-  const { controlFor } = await import('./cluster/controller-manager-command.ts');
+  const settings = await import('./cluster/settings/controller-manager-settings.ts');
+  const { controlFor } = await import('./cluster/commands/controller-manager-command.ts');
   const config = settings.readControllerManagerSettings(options, process.env);
   const { signal, ...deps } = await openLoggedRun(config, process.stdout);
   await controlFor(deps, config, signal);
@@ -201,7 +206,7 @@ async function openLoggedRun({ logLevel: level }: { readonly logLevel: Level }, 
 
 /** One that tells how it comes along, and goes on when its terminal is closed. */
 async function openToldRun() {
-  const { openProgress } = await import('./cluster/progress.ts');
+  const { openProgress } = await import('./cluster/commands/progress.ts');
   const run = await openRun();
   const write = (line: string): void => void process.stdout.write(line);
   const progress = openProgress({ clock: run.clock, write });
@@ -211,7 +216,7 @@ async function openToldRun() {
 }
 
 async function settings(flags: Flags): Promise<ClusterConfig> {
-  const { readConfig } = await import('./cluster/config.ts');
+  const { readConfig } = await import('./cluster/settings/config.ts');
   return readConfig(withEnvironment(flags), machine());
 }
 
@@ -242,8 +247,8 @@ function machine(): Machine {
 async function up(flags: Flags): Promise<void> {
   const { runCluster } = await import('./cluster/cluster.ts');
   const { openClusterLog } = await import('./cluster/cluster-log.ts');
-  const { readConfig, whyNoContainers } = await import('./cluster/config.ts');
-  const { userKubeconfigPath } = await import('./cluster/kubeconfig.ts');
+  const { readConfig, whyNoContainers } = await import('./cluster/settings/config.ts');
+  const { userKubeconfigPath } = await import('./cluster/credentials/kubeconfig.ts');
   const here = machine();
   const config = readConfig(withEnvironment(flags), here);
   const { clock, random, progress, signal } = await openToldRun();
@@ -268,7 +273,7 @@ function notifying(progress: Progress, signal: AbortSignal): Progress {
     component: (status) => progress.component(status),
     ready: (access) => {
       progress.ready(access);
-      import('./cluster/install-command.ts')
+      import('./cluster/commands/install-command.ts')
         .then(({ notifyReady }) => notifyReady(signal))
         .catch((error: unknown) => console.error('coracle: cannot notify:', error));
     },

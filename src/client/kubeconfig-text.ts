@@ -1,8 +1,8 @@
 /**
  * A kubeconfig as text: one cluster, one user, one context of the same name.
  *
- * `cluster/kubeconfig.ts` writes it below the data dir and merges its entries into the user's own
- * file; `testing/testing.ts` hands it to tests, which keep it where they like.
+ * `cluster/credentials/kubeconfig.ts` writes it below the data dir and merges its entries into the
+ * user's own file; `testing/testing.ts` hands it to tests, which keep it where they like.
  */
 import type { KeyPair } from '#kit/x509.ts';
 

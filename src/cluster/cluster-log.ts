@@ -5,8 +5,8 @@ import { mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '#kit/clock.ts';
 import { type Logger, openLog } from '#kit/log.ts';
-import type { ClusterConfig } from './config.ts';
 import { prepareDataDir } from './data-dir.ts';
+import type { ClusterConfig } from './settings/config.ts';
 
 export function openClusterLog(
   clock: Clock,

@@ -4,26 +4,35 @@
  * `runCluster` is `coracle up` and `coracle server`: keep the state, open the control plane, start
  * the node's process beside it, report progress, and take everything down again when the signal
  * aborts. Next in the walk: `apiserver/http.ts`.
+ *
+ * Beside this file: `commands/` is what can be typed, `settings/` and `kubelet-settings/` what it
+ * means, `credentials/` certificates and kubeconfigs, `control-plane/` and `node/` what runs in
+ * their processes and threads, `encryption/` how values are kept on disk.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { aborted } from '#kit/aborted.ts';
-import { type Certificates, openCertificates } from './certificates.ts';
-import { checkNodeFiles } from './check-node-files.ts';
-import { dnsSlicePath } from './cluster-dns.ts';
-import { type ClusterConfig, ConfigError } from './config.ts';
+import { dnsSlicePath } from './control-plane/cluster-dns.ts';
 import {
   apiServiceIP,
   type ClusterDeps,
   type ControlPlane,
   openControlPlane,
-} from './control-plane.ts';
+} from './control-plane/control-plane.ts';
 import { type ComponentStatus, type ControlRequest, openControlSocket } from './control-socket.ts';
-import { openServerToken } from './join-token.ts';
-import { type Access, kubeconfigText, mergeContext, removeContext } from './kubeconfig.ts';
+import { type Certificates, openCertificates } from './credentials/certificates.ts';
+import { openServerToken } from './credentials/join-token.ts';
+import {
+  type Access,
+  kubeconfigText,
+  mergeContext,
+  removeContext,
+} from './credentials/kubeconfig.ts';
 import { isMachineEnding } from './machine-end.ts';
-import { NodeProcess } from './node-process.ts';
+import { checkNodeFiles } from './node/check-node-files.ts';
+import { NodeProcess } from './node/node-process.ts';
+import { type ClusterConfig, ConfigError } from './settings/config.ts';
 import { type ClusterState, isFree, openState, registerCluster } from './state.ts';
 import { StatusBoard } from './status-board.ts';
 

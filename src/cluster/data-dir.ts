@@ -5,7 +5,7 @@
  */
 import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ConfigError } from './config.ts';
+import { ConfigError } from './settings/config.ts';
 
 /** About what a cluster writes at its first start. */
 const freeMiBMin = 4;

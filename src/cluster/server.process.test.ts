@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { covers } from '#test/covers.ts';
 import { configMap, ServerProcess } from '#test/server-process.ts';
-import { storePath } from './backups.ts';
+import { storePath } from './control-plane/backups.ts';
 
 const maps = '/api/v1/namespaces/default/configmaps';
 const limit = { timeout: 300_000 };

@@ -22,8 +22,8 @@ import { join } from 'node:path';
 import { contains, overlaps, parseCIDR } from '#kit/ip.ts';
 import { parseNetwork } from '#kit/ip-network.ts';
 import { nameSuffix, type Random } from '#kit/random.ts';
-import type { ClusterFacts } from './cluster-facts.ts';
-import type { ClusterConfig } from './config.ts';
+import type { ClusterFacts } from './control-plane/cluster-facts.ts';
+import type { ClusterConfig } from './settings/config.ts';
 
 export interface ClusterState {
   readonly formatVersion: 1;

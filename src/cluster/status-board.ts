@@ -6,7 +6,7 @@ import { aborted } from '#kit/aborted.ts';
 import { type Clock, formatTime } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { ClusterStatus, ComponentStatus } from './control-socket.ts';
-import type { NodeReport } from './node-process.ts';
+import type { NodeReport } from './node/node-process.ts';
 
 interface Deps {
   readonly clock: Clock;

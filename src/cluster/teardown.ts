@@ -10,8 +10,8 @@ import type { Logger } from '#kit/log.ts';
 import { isMountPoint } from '#kit/mounts.ts';
 import { removePodNetwork } from '#network';
 import { findTraces, isEmpty, removeTraces } from './machine-traces.ts';
+import { stopAllPods } from './node/stop-pods.ts';
 import { type ClusterState, readState, registerPath } from './state.ts';
-import { stopAllPods } from './stop-pods.ts';
 
 interface Deps {
   readonly clock: Clock;

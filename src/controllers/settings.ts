@@ -3,7 +3,7 @@
  * kube-controller-manager. Each controller gets its part of it.
  *
  * The control plane runs with the defaults; `coracle kube-controller-manager` reads others from
- * upstream's flags (`cluster/controller-manager-settings.ts`).
+ * upstream's flags (`cluster/settings/controller-manager-settings.ts`).
  */
 import type { KeyPair } from '#kit/x509.ts';
 import { limits as tokenLimits } from './account-token-cleaner/plan.ts';

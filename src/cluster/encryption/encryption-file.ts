@@ -15,7 +15,7 @@ import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import type { Store, ValueTransformer } from '#store';
-import { ConfigError } from '../config.ts';
+import { ConfigError } from '../settings/config.ts';
 import { type EncryptionConfiguration, parseEncryptionConfiguration } from './encryption-config.ts';
 import { EncryptionFigures } from './encryption-figures.ts';
 import type { KmsProvider } from './kms-provider.ts';
