@@ -121,7 +121,7 @@ export function commandLine(
 }
 
 /** Runs the suite to its end, with its output on ours. Undefined when it left no report. */
-export async function runSuite(options: SuiteOptions): Promise<readonly TestCase[] | undefined> {
+async function runSuite(options: SuiteOptions): Promise<readonly TestCase[] | undefined> {
   const folder = mkdtempSync(join(tmpdir(), 'coracle-conformance-'));
   const report = join(folder, 'junit.xml');
   const { command, args } = commandLine(options, report);

@@ -8,7 +8,7 @@
 import { spawn } from 'node:child_process';
 import { readdirSync, readlinkSync } from 'node:fs';
 
-export const machineLockPath = '/run/coracle-e2e.lock';
+const machineLockPath = '/run/coracle-e2e.lock';
 
 /** Tells programs below us that we hold the lock for them. */
 export const lockHeld = { CORACLE_MACHINE_LOCK: 'held' } as const;

@@ -24,7 +24,7 @@ import {
 const signal = new AbortController().signal;
 
 /** `v1.32` of the kubectl at a path. */
-export async function kubectlVersion(path: string): Promise<string> {
+async function kubectlVersion(path: string): Promise<string> {
   const { stdout } = await runCommand(path, ['version', '--client'], { signal, timeoutMs: 10_000 });
   const [, version] = /Client Version: (v\d+\.\d+)/.exec(stdout) ?? [];
   if (version === undefined) throw new Error(`${path} is no kubectl`);

@@ -9,8 +9,8 @@ import {
   checkLinks,
   checkLockFile,
 } from './tidy/documents.ts';
-import { checkCycles, checkDeadFiles } from './tidy/graph.ts';
-import { checkFaces, checkLayers } from './tidy/layers.ts';
+import { checkCycles, checkDeadExports, checkDeadFiles } from './tidy/graph.ts';
+import { checkFaces, checkLayers, checkUnusedLayers, layers } from './tidy/layers.ts';
 import {
   checkHeaders,
   checkNames,
@@ -94,6 +94,17 @@ test('layers: generated types may be named from below', () => {
   assert.equal(problems(checkLayers, value).length, 1);
 });
 
+test('layers: a row allows only what some file of the module does', () => {
+  const allowed = Object.values(layers).flatMap((row) => (row === 'everything' ? [] : row));
+  const found = problems(checkUnusedLayers, {
+    'src/api/patch.ts': "import type { Clock } from '#kit/clock.ts';\n",
+    'src/kit/clock.ts': '',
+  });
+  assert.equal(found.length, allowed.length - 1);
+  assert.ok(found.includes('scripts/tidy/layers.ts:0 store may import kit, and does not'));
+  assert.ok(!found.some((text) => text.includes('api may import')));
+});
+
 test('faces: each module has one, named in package.json; no barrels', () => {
   const found = problems(checkFaces, {
     'src/store/store.ts': '',
@@ -135,15 +146,28 @@ test('dead files: a file that only its own test imports is dead', () => {
     'src/store/log.contract.ts': '',
     'src/store/log.test.ts': "import { contract } from './log.contract.ts';\n",
   });
-
-  test('dead files: what other packages import is alive', () => {
-    const texts = new Map([
-      ['package.json', '{"exports":{"./testing":"./src/testing/testing.ts"}}'],
-      ['src/testing/testing.ts', ''],
-    ]);
-    assert.deepEqual(checkDeadFiles(makeTree(texts)), []);
-  });
   assert.deepEqual(found, ['src/store/old.ts:0 nothing imports this file']);
+});
+
+test('dead files: what other packages import is alive', () => {
+  const texts = new Map([
+    ['package.json', '{"exports":{"./testing":"./src/testing/testing.ts"}}'],
+    ['src/testing/testing.ts', 'export function startCluster() {}\n'],
+  ]);
+  assert.deepEqual(checkDeadFiles(makeTree(texts)), []);
+  assert.deepEqual(checkDeadExports(makeTree(texts)), []);
+});
+
+test('dead exports: what no other file names is not shown', () => {
+  const found = problems(checkDeadExports, {
+    'src/kit/rate.ts':
+      'export const limits = {};\nexport function rate() {}\nexport async function slow() {}\n',
+    'src/kit/rate.test.ts': "import { rate } from './rate.ts';\n",
+    'src/kit/other.ts': 'const slow = 1;\n',
+    'bench/server.ts': 'export function serve() {}\n',
+    'bench/api.bench.ts': "start(new URL('./server.ts', import.meta.url));\n",
+  });
+  assert.deepEqual(found, ['src/kit/rate.ts:3 no other file takes slow: export it no longer']);
 });
 
 test('sizes: lines and columns', () => {

@@ -12,8 +12,8 @@ import {
   checkLinks,
   checkLockFile,
 } from './tidy/documents.ts';
-import { checkCycles, checkDeadFiles } from './tidy/graph.ts';
-import { checkFaces, checkLayers } from './tidy/layers.ts';
+import { checkCycles, checkDeadExports, checkDeadFiles } from './tidy/graph.ts';
+import { checkFaces, checkLayers, checkUnusedLayers } from './tidy/layers.ts';
 import {
   checkHeaders,
   checkNames,
@@ -26,9 +26,11 @@ import { type Rule, readTree } from './tidy/tree.ts';
 
 const rules: readonly Rule[] = [
   checkLayers,
+  checkUnusedLayers,
   checkFaces,
   checkCycles,
   checkDeadFiles,
+  checkDeadExports,
   checkSizes,
   checkHeaders,
   checkNames,

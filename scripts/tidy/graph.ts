@@ -1,8 +1,17 @@
 /**
  * Rules about the import graph as a whole: no cycles among the program's files (type-only imports
- * are erased and do not count), and no dead files, that is, none which nobody imports.
+ * are erased and do not count), no dead files, that is, none which nobody imports, and nothing
+ * shown to other files that none of them takes.
  */
-import { codeFiles, isTest, type Problem, resolveImport, type Tree } from './tree.ts';
+import {
+  codeFiles,
+  isTest,
+  lineAt,
+  type Problem,
+  resolveImport,
+  type SourceFile,
+  type Tree,
+} from './tree.ts';
 
 /** Files that are started, not imported. */
 const entries =
@@ -56,6 +65,40 @@ export function checkDeadFiles(tree: Tree): readonly Problem[] {
     .filter((path) => !used.has(path) && !entries.test(path) && !/\.(test|fuzz)\.ts$/.test(path))
     .filter((path) => path !== 'src/main.ts')
     .map((path) => ({ path, line: 0, text: 'nothing imports this file' }));
+}
+
+const shown = /^export (?:async )?(?:function\*?|const|let|class) (\w+)/gm;
+
+/**
+ * A function, constant or class is exported for some other file that imports its file and names it;
+ * a test beside it will do, and files that are started by their URL are left alone. Types stay out,
+ * since they belong to the signatures that have them, and so do limits, which are shown to people
+ * (docs/operating.md).
+ */
+export function checkDeadExports(tree: Tree): readonly Problem[] {
+  const importers = new Map<string, SourceFile[]>();
+  const faces = new Set(tree.exports);
+  for (const file of codeFiles(tree)) {
+    for (const { from, sort } of file.imports) {
+      const target = resolveImport(tree, file.path, from) ?? '';
+      if (sort === 'started') faces.add(target);
+      importers.set(target, [...(importers.get(target) ?? []), file]);
+    }
+  }
+  return codeFiles(tree)
+    .filter(({ path }) => !faces.has(path))
+    .flatMap(({ path, text }) => {
+      const others = (importers.get(path) ?? []).map((file) => file.text).join('\n');
+      return [...text.matchAll(shown)]
+        .filter(
+          ([, name = '']) => !/limits$/i.test(name) && !new RegExp(`\\b${name}\\b`).test(others),
+        )
+        .map((match) => ({
+          path,
+          line: lineAt(text, match.index),
+          text: `no other file takes ${match[1]}: export it no longer`,
+        }));
+    });
 }
 
 /** Tests beside code; whole-system tests in test/ count as users, and contracts are for tests. */

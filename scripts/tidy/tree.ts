@@ -88,7 +88,7 @@ export function makeTree(
   };
 }
 
-export function isCode(path: string): boolean {
+function isCode(path: string): boolean {
   return /\.(ts|js)$/.test(path);
 }
 

@@ -199,7 +199,7 @@ export function byteLength(text: string): number {
 /** Upstream counts bytes everywhere, and says so in its newer checks only. */
 export type Unit = 'bytes' | 'characters';
 
-export function tooLongText(bytesMax: number, unit: Unit = 'characters'): string {
+function tooLongText(bytesMax: number, unit: Unit = 'characters'): string {
   return `must be no more than ${bytesMax} ${unit}`;
 }
 

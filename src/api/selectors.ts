@@ -35,7 +35,7 @@ export interface LabelSelector {
     | undefined;
 }
 
-export function makeSelector(requirements: readonly LabelRequirement[]): Selector {
+function makeSelector(requirements: readonly LabelRequirement[]): Selector {
   return {
     requirements,
     matches: (labels) => requirements.every((requirement) => meets(requirement, labels)),

@@ -12,7 +12,7 @@ export interface Timestamp {
 }
 
 /** Undefined where the text is not a time. */
-export function parseTimestamp(text: string): Timestamp | undefined {
+function parseTimestamp(text: string): Timestamp | undefined {
   const match = shape.exec(text);
   if (match === null) return undefined;
   const part = (index: number): number => Number(match[index] ?? '0');

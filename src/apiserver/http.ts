@@ -299,7 +299,7 @@ function plainHeaders({ headers: given }: Wire): Readonly<Record<string, string>
 }
 
 /** Who the certificate names: CN is the user, each O a group. Undefined without one. */
-export function certificateIdentity(socket: TLSSocket): Peer {
+function certificateIdentity(socket: TLSSocket): Peer {
   const certificate = socket.getPeerCertificate();
   if (!socket.authorized) return certificate?.raw === undefined ? undefined : 'stranger';
   const { subject } = certificate;

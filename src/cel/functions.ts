@@ -60,7 +60,7 @@ function parseDeclaration(text: string, call: Implementation): Overload {
 }
 
 /** Whether the values are what the overload takes. */
-export function accepts({ parameters }: Overload, values: readonly CelValue[]): boolean {
+function accepts({ parameters }: Overload, values: readonly CelValue[]): boolean {
   if (parameters.length !== values.length) return false;
   return parameters.every((parameter, index) => acceptsOne(parameter, values[index] ?? null));
 }

@@ -36,7 +36,7 @@ export interface LeaderOptions {
   readonly signal: AbortSignal;
 }
 
-export const leaderDefaults = {
+const leaderDefaults = {
   leaseMs: 15_000,
   renewDeadlineMs: 10_000,
   retryMs: 2_000,

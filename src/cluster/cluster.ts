@@ -36,7 +36,7 @@ import { type ClusterConfig, ConfigError } from './settings/config.ts';
 import { type ClusterState, isFree, openState, registerCluster } from './state.ts';
 import { StatusBoard } from './status-board.ts';
 
-export const contextName = 'coracle';
+const contextName = 'coracle';
 
 /** What the user sees while a cluster starts; all of it optional to look at. */
 export interface Progress {

@@ -46,7 +46,7 @@ function limitOf(request: ControlRequest): number {
   return request.do === 'backup' ? limits.backupMs : limits.answerMs;
 }
 
-export function controlSocketPath(dataDir: string): string {
+function controlSocketPath(dataDir: string): string {
   return join(dataDir, 'control.sock');
 }
 

@@ -25,7 +25,7 @@ interface Options {
 const commandMs = 15_000;
 
 /** Whether a name is one of ours for this cluster: the id as a word of it, or a veth `c<id>…`. */
-export function carriesId(name: string, id: string): boolean {
+function carriesId(name: string, id: string): boolean {
   return name.split(/[-_./@]/).includes(id) || name.startsWith(`c${id}`);
 }
 

@@ -56,7 +56,7 @@ interface Registered {
 }
 
 /** Clusters of this machine whose data dir is still theirs. */
-export function registeredClusters(): readonly Registered[] {
+function registeredClusters(): readonly Registered[] {
   return readRegister().filter(isCurrent);
 }
 
@@ -313,7 +313,7 @@ function machineRanges(): readonly string[] {
 }
 
 /** The wanted ports, or for each the next one that is free. */
-export async function freePorts(options: {
+async function freePorts(options: {
   readonly wanted: readonly number[];
   readonly avoid: readonly number[];
 }): Promise<readonly number[]> {

@@ -11,7 +11,7 @@ import type { Controller, ControllerDeps } from './controller.ts';
 import { isSameValue } from './same-value.ts';
 
 /** The rules that the role should have; undefined where it has them, or says them itself. */
-export function planAggregation(
+function planAggregation(
   role: ClusterRole,
   all: Iterable<ClusterRole>,
 ): readonly PolicyRule[] | undefined {

@@ -22,10 +22,7 @@ const steps = [
 ] as const;
 
 /** The step for so many nodes, coming from another; and how long nodes may keep things there. */
-export function planTTL(
-  step: number,
-  nodes: number,
-): { readonly step: number; readonly seconds: number } {
+function planTTL(step: number, nodes: number): { readonly step: number; readonly seconds: number } {
   let next = step;
   while (nodes > (steps[next]?.nodesMax ?? Number.POSITIVE_INFINITY)) next += 1;
   while (nodes < (steps[next]?.nodesMin ?? 0)) next -= 1;

@@ -17,7 +17,7 @@ import type { Controller, ControllerDeps } from './controller.ts';
 const finalizer = 'networking.k8s.io/service-cidr-finalizer';
 
 /** Addresses that only this range contains. */
-export function orphansOf(
+function orphansOf(
   range: ServiceCIDR,
   others: readonly ServiceCIDR[],
   addresses: Iterable<IPAddress>,

@@ -48,7 +48,7 @@ const folders = [
   { path: 'var/tmp', mode: 0o1777 },
 ];
 
-export const busyboxRecipe: Recipe = {
+const busyboxRecipe: Recipe = {
   reference: 'localhost/busybox:1.35',
   packages: ['busybox-static'],
   files: accounts,
@@ -90,7 +90,7 @@ http {
 }
 `;
 
-export const nginxRecipe: Recipe = {
+const nginxRecipe: Recipe = {
   reference: 'localhost/nginx:1.22',
   packages: ['nginx', 'busybox-static'],
   // The package asks for iproute2 only for the sake of its service unit.
@@ -117,7 +117,7 @@ export const nginxRecipe: Recipe = {
   },
 };
 
-export const nginxAlternateRecipe: Recipe = {
+const nginxAlternateRecipe: Recipe = {
   ...nginxRecipe,
   reference: 'localhost/nginx:1.22-alt',
   overlay: { 'usr/share/nginx/html/index.html': page('Welcome aboard, again') },

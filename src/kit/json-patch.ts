@@ -17,7 +17,7 @@ export class PatchConflict extends Error {
 }
 
 /** More operations than this in one patch are refused. */
-export const operationsMax = 10_000;
+const operationsMax = 10_000;
 
 type Members = Readonly<Record<string, unknown>>;
 

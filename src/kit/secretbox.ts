@@ -10,7 +10,6 @@ import type { xsalsa20poly1305 } from '@noble/ciphers/salsa.js';
 
 const require = createRequire(import.meta.url);
 
-export const secretboxKeyBytes = 32;
 export const secretboxNonceBytes = 24;
 /** By how much a sealed value is longer. */
 export const secretboxTagBytes = 16;

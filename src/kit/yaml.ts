@@ -137,10 +137,6 @@ function repeatedKeys(document: Yaml.Document.Parsed, text: string): readonly st
   });
 }
 
-export function formatYaml(value: unknown): string {
-  return yaml().stringify(value, { lineWidth: 0, aliasDuplicateObjects: false });
-}
-
 /** As programs in Go write it: keys in order, lists not indented, dates and `yes` in quotes. */
 export function formatSortedYaml(value: unknown): string {
   return yaml().stringify(value, {

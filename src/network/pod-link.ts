@@ -23,13 +23,13 @@ import {
 } from './netlink.ts';
 
 /** Link-local, never seen outside the pair. */
-export const gatewayAddress = '169.254.1.1';
+const gatewayAddress = '169.254.1.1';
 
 /**
  * The same of IPv6. There both ends know each other's hardware address, so that neither waits until
  * its own link-local address has been found to be free.
  */
-export const gatewayAddress6 = 'fe80::1';
+const gatewayAddress6 = 'fe80::1';
 
 /** Of every node's end: each is alone with its pod. */
 const gatewayHardware = 'ee:ee:ee:ee:ee:ee';

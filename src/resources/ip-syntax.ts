@@ -9,8 +9,8 @@
 import { isIP, SocketAddress } from 'node:net';
 import { type FieldError, invalid } from '#api/field-error.ts';
 
-export const noAddress = 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)';
-export const noBlock = 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)';
+const noAddress = 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)';
+const noBlock = 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)';
 
 export interface Address {
   readonly version: 4 | 6;

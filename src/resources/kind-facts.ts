@@ -32,7 +32,7 @@ export interface ViewFacts
   readonly converts: boolean;
 }
 
-export function factsOf(resource: Resource): KindFacts {
+function factsOf(resource: Resource): KindFacts {
   const { kind, plural, singular, shortNames, categories, namespaced, storagePrefix } = resource;
   const { hasStatus, verbs } = resource;
   const names = { kind, plural, singular, shortNames, categories, namespaced, storagePrefix };

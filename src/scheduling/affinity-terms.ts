@@ -32,7 +32,7 @@ export interface AffinityTerms {
   readonly prefers: boolean;
 }
 
-export const noTerms: AffinityTerms = {
+const noTerms: AffinityTerms = {
   required: [],
   requiredAnti: [],
   preferred: [],

@@ -192,7 +192,7 @@ function victimsOn(original: NodeInfo, { facts, trial, budgets }: Attempt): Vict
   return { node: original, pods: victims, budgetsBroken };
 }
 
-export function readBudgets({ facts }: Cluster): readonly Budget[] {
+function readBudgets({ facts }: Cluster): readonly Budget[] {
   return [...facts.podDisruptionBudgets.list()].map(({ metadata, spec, status }) => ({
     namespace: metadata.namespace ?? '',
     selector: spec?.selector,

@@ -21,7 +21,7 @@ import type { ClusterChange } from './plugin.ts';
 import type { PodFacts } from './pod-facts.ts';
 
 export const selectedNode = 'volume.kubernetes.io/selected-node';
-export const bindCompleted = 'pv.kubernetes.io/bind-completed';
+const bindCompleted = 'pv.kubernetes.io/bind-completed';
 const betaClass = 'volume.beta.kubernetes.io/storage-class';
 const noProvisioner = 'kubernetes.io/no-provisioner';
 
@@ -88,7 +88,7 @@ export function isOwnClaim(change: ClusterChange, pod: PodFacts): boolean {
   return pod.claims.some(({ name }) => `${pod.namespace}/${name}` === change.key);
 }
 
-export function isBound({ metadata, spec }: PersistentVolumeClaim): boolean {
+function isBound({ metadata, spec }: PersistentVolumeClaim): boolean {
   return Boolean(spec?.volumeName) && metadata.annotations?.[bindCompleted] !== undefined;
 }
 

@@ -32,7 +32,7 @@ import type { Restored } from './store.ts';
 const fileBytesMax = 2 ** 40;
 
 /** How far a restore raises the revision: more than were ever given out since the copy. */
-export const revisionsSkipped = 1e9;
+const revisionsSkipped = 1e9;
 
 export function restoreFile(options: {
   readonly from: string;

@@ -151,7 +151,7 @@ function another(value: unknown): unknown {
 }
 
 /** A copy in which one place has another value; undefined takes it away. */
-export function withValue(object: Json, steps: readonly Step[], value: unknown): Json {
+function withValue(object: Json, steps: readonly Step[], value: unknown): Json {
   // A copy of an object is an object.
   return put(object, steps, value) as Json;
 }

@@ -341,7 +341,7 @@ function addressOf(name: string): string {
   return `10.44.${Math.floor(sum / 256)}.${sum % 256}`;
 }
 
-export function nameOf(object: Json): string {
+function nameOf(object: Json): string {
   // Every object that the scenarios make has a name.
   return (object['metadata'] as { readonly name: string }).name;
 }

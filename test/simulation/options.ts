@@ -38,7 +38,7 @@ export interface DiskRates {
 }
 
 /** Everything that can be chosen. */
-export const actorNames = [
+const actorNames = [
   'accounts',
   'adoptions',
   'autoscalers',

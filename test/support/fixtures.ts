@@ -73,7 +73,7 @@ export interface TestWatch {
 export const admin: Identity = { name: 'admin', groups: ['system:masters'] };
 
 /** Makes a key that signs tokens; EC, so it takes no time. */
-export function testSigningKey(): string {
+function testSigningKey(): string {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
 }

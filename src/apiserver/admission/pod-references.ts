@@ -13,7 +13,7 @@ import type {
 
 type AnyContainer = Pick<Container | EphemeralContainer, 'name' | 'env' | 'envFrom'>;
 
-export function containersOf(spec: PodSpec): readonly AnyContainer[] {
+function containersOf(spec: PodSpec): readonly AnyContainer[] {
   return [...(spec.initContainers ?? []), ...spec.containers, ...(spec.ephemeralContainers ?? [])];
 }
 

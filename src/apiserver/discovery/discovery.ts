@@ -219,7 +219,7 @@ function groupDocument({ name, versions }: Group): object {
   return { name, versions: shown, preferredVersion: shown[0] };
 }
 
-export function verbsOf(resource: Resource): readonly string[] {
+function verbsOf(resource: Resource): readonly string[] {
   return resource.verbs === undefined ? allVerbs : [...resource.verbs].sort();
 }
 

@@ -19,7 +19,7 @@ export async function authorize(
   if (!verdict.allowed) throw forbiddenFor(identity, attributes);
 }
 
-export function attributesOf(info: RequestInfo): Attributes {
+function attributesOf(info: RequestInfo): Attributes {
   if (info.type === 'path') return { type: 'path', verb: info.verb, path: info.path };
   const { verb, group, plural, subresource, namespace, name, query } = info;
   const selector = verb === 'list' || verb === 'watch' || verb === 'deletecollection';

@@ -408,7 +408,7 @@ function requestHead(target: KubeletTarget, { method, rawHeaders }: UpgradeReque
   return `${head}Host: ${target.host}:${target.port}\r\n\r\n`;
 }
 
-export function plainFailure(status: number, message: string): string {
+function plainFailure(status: number, message: string): string {
   const body = `${message}\n`;
   return (
     `HTTP/1.1 ${status} ${status === 502 ? 'Bad Gateway' : 'Error'}\r\nContent-Type: text/plain\r\n` +

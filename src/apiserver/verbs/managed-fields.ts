@@ -55,7 +55,7 @@ export function validateManagedFields({ managedFields = [] }: ObjectMeta): reado
   return errors;
 }
 
-export function withoutManagedFields<T extends KubeObject>(object: T): T {
+function withoutManagedFields<T extends KubeObject>(object: T): T {
   if (object.metadata.managedFields === undefined) return object;
   const { managedFields: _entries, ...metadata } = object.metadata;
   return { ...object, metadata };

@@ -310,7 +310,7 @@ function isOver(hub: KubeObject): boolean {
 }
 
 /** Finalizers that only namespaces have, in their spec. */
-export function namespaceFinalizers(hub: KubeObject): readonly string[] {
+function namespaceFinalizers(hub: KubeObject): readonly string[] {
   if (hub.kind !== 'Namespace' || hub.apiVersion !== 'v1') return [];
   const { spec } = hub as KubeObject & { readonly spec?: { finalizers?: readonly string[] } };
   return spec?.finalizers ?? [];

@@ -11,7 +11,7 @@ function configMap(name: string, data: object = { k: 'v' }, metadata: object = {
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, ...metadata }, data };
 }
 
-export function deployment(name: string, replicas = 1): object {
+function deployment(name: string, replicas = 1): object {
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',

@@ -138,7 +138,7 @@ export function withStatusOf(object: KubeObject, source: KubeObject | undefined)
   return status === undefined ? rest : ({ ...rest, status } as KubeObject);
 }
 
-export function statusOf(object: KubeObject): unknown {
+function statusOf(object: KubeObject): unknown {
   return (object as KubeObject & { readonly status?: unknown }).status;
 }
 

@@ -35,7 +35,7 @@ export function quantityValue(text: string): QuantityValue {
   return new QuantityValue(parsed);
 }
 
-export class Semver extends Opaque {
+class Semver extends Opaque {
   readonly type: CelType = semverType;
   readonly numbers: readonly bigint[];
   readonly preRelease: readonly string[];

@@ -24,7 +24,7 @@ export interface ClusterFacts {
 }
 
 export const clusterInfo = { namespace: 'kube-public', name: 'cluster-info' } as const;
-export const clusterConfig = { namespace: 'kube-system', name: 'coracle-config' } as const;
+const clusterConfig = { namespace: 'kube-system', name: 'coracle-config' } as const;
 
 /** Runs until all is written. */
 export async function publishCluster(

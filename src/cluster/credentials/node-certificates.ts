@@ -19,7 +19,7 @@ import { issueCertificate, type KeyPair } from '#kit/x509.ts';
 import { certificateSigningRequests } from '#resources/kinds.ts';
 import type { CertificateSigningRequest } from '#resources/types/certificates-v1.ts';
 
-export const signers = {
+const signers = {
   client: 'kubernetes.io/kube-apiserver-client-kubelet',
   serving: 'kubernetes.io/kubelet-serving',
 } as const;

@@ -126,7 +126,7 @@ export function uniqueName({ spec }: PersistentVolume): string {
 }
 
 /** `csi-` and the hash of handle, driver and node: the kubelet computes the same. */
-export function attachmentName(volume: PersistentVolume, nodeName: string): string {
+function attachmentName(volume: PersistentVolume, nodeName: string): string {
   const { driver = '', volumeHandle = '' } = volume.spec?.csi ?? {};
   const hash = createHash('sha256').update(`${volumeHandle}${driver}${nodeName}`).digest('hex');
   return `csi-${hash}`;

@@ -46,7 +46,7 @@ export function planCronJob(facts: Facts, nowMs: number): CronJobPlan {
   return { ...next, remove, status: noted.status, notes: [...noted.notes, ...next.notes] };
 }
 
-export function finishedAs(job: Job): 'Complete' | 'Failed' | undefined {
+function finishedAs(job: Job): 'Complete' | 'Failed' | undefined {
   for (const { type, status } of job.status?.conditions ?? []) {
     if (status === 'True' && (type === 'Complete' || type === 'Failed')) return type;
   }

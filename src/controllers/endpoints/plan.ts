@@ -22,7 +22,7 @@ import { isSameValue } from '../same-value.ts';
 
 export const limits = { addressesMax: 1000 } as const;
 
-export const managedByLabel = 'endpoints.kubernetes.io/managed-by';
+const managedByLabel = 'endpoints.kubernetes.io/managed-by';
 export const managerName = 'endpoint-controller';
 const overCapacityAnnotation = 'endpoints.kubernetes.io/over-capacity';
 const headlessLabel = 'service.kubernetes.io/headless';

@@ -102,7 +102,7 @@ export function withStorage(set: StatefulSet, pod: Pod): Pod {
   return { ...pod, spec: { ...pod.spec, volumes } };
 }
 
-export function claimNames(
+function claimNames(
   set: StatefulSet,
   pod: Pod,
 ): readonly { readonly volume: string; readonly claim: string }[] {

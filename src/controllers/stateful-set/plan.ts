@@ -184,7 +184,7 @@ function planPlace(facts: Facts, { pod, exists }: Place, nowMs: number): Step {
 }
 
 /** Ready for long enough, and not about to go. */
-export function isAvailable(set: StatefulSet, pod: Pod, nowMs: number): boolean {
+function isAvailable(set: StatefulSet, pod: Pod, nowMs: number): boolean {
   if (isTerminating(pod)) return false;
   const fromMs = availableFromMs(pod, set.spec?.minReadySeconds ?? 0);
   return fromMs !== undefined && fromMs <= nowMs;

@@ -149,6 +149,6 @@ function selects({ spec }: StatefulSet, { metadata }: KubeObject): boolean {
   return labelSelectorMatches(spec?.selector, metadata.labels);
 }
 
-export function shapeOf(revision: ControllerRevision): Revision {
+function shapeOf(revision: ControllerRevision): Revision {
   return { name: revision.metadata.name ?? '', template: templateOf(revision) ?? {} };
 }

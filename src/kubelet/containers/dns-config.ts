@@ -23,7 +23,7 @@ export interface DnsConfig {
 /** Most name servers that resolvers look at. */
 const serversMax = 3;
 
-export function parseResolvConf(text: string): DnsConfig {
+function parseResolvConf(text: string): DnsConfig {
   const servers: string[] = [];
   let searches: readonly string[] = [];
   let options: readonly string[] = [];

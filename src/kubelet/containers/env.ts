@@ -152,7 +152,7 @@ export function expandVariables(text: string, defined: ReadonlyMap<string, strin
 }
 
 /** `WEB_SERVICE_HOST`, `WEB_PORT_80_TCP_ADDR`, … for Services that have a cluster address. */
-export function serviceVariables(
+function serviceVariables(
   pod: Pod,
   services: readonly Service[],
 ): Iterable<readonly [string, string]> {

@@ -50,7 +50,7 @@ export interface ClaimsDeps {
 }
 
 /** Why a claim cannot be prepared now; the pod waits and it is tried again. */
-export class ClaimError extends Error {}
+class ClaimError extends Error {}
 
 export class Claims {
   readonly #deps: ClaimsDeps;

@@ -24,7 +24,7 @@ const limits = {
 } as const;
 
 /** What is allocated on the disk, so that a sparse file counts for what it holds. */
-export async function folderUse(
+async function folderUse(
   folder: string,
   { signal }: { readonly signal: AbortSignal },
 ): Promise<FolderUse> {

@@ -114,7 +114,7 @@ function pullSecret({ login, source }: TrackedLogin): readonly PullSecret[] {
 }
 
 /** The record with more in it; the same one where there is nothing new. Pure. */
-export function withCredentials(
+function withCredentials(
   record: PullRecord | undefined,
   of: { readonly image: string; readonly imageRef: string; readonly nowMs: number },
   more: PullCredentials | undefined,

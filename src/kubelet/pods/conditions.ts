@@ -12,7 +12,7 @@ import { initContainersOf, isSidecar, type PodFacts } from './pod-facts.ts';
 import { hasOldContainers, isRestartingAll, mayRestartAll } from './restart-all.ts';
 
 /** Types that the kubelet sets; others belong to whoever set them. */
-export const ownConditions: ReadonlySet<string> = new Set([
+const ownConditions: ReadonlySet<string> = new Set([
   'PodReadyToStartContainers',
   'Initialized',
   'Ready',

@@ -68,7 +68,7 @@ export interface Plan {
   readonly ended: boolean;
 }
 
-export const graceSecondsDefault = 30;
+const graceSecondsDefault = 30;
 
 export function planPod(facts: PodFacts, nowMs: number): Plan {
   const { pod, runtime } = facts;

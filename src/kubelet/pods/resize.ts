@@ -75,10 +75,7 @@ function problemOf(
 }
 
 /** What the node could not give even if it had nothing else to do. */
-export function shortageOf(
-  pod: Pod,
-  allocatable: Readonly<Record<string, string>>,
-): string | undefined {
+function shortageOf(pod: Pod, allocatable: Readonly<Record<string, string>>): string | undefined {
   const running = [...containersOf(pod), ...initContainersOf(pod).filter(isSidecar)];
   for (const name of ['cpu', 'memory'] as const) {
     const requested = running.reduce(
@@ -95,7 +92,7 @@ export function shortageOf(
 }
 
 /** The larger of each; no limit is larger than any. */
-export function widest(a: CgroupResources, b: CgroupResources): CgroupResources {
+function widest(a: CgroupResources, b: CgroupResources): CgroupResources {
   const larger = (one: number | undefined, other: number | undefined): number | undefined =>
     one === undefined || other === undefined ? undefined : Math.max(one, other);
   return {

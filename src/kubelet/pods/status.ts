@@ -263,7 +263,7 @@ function terminated(facts: StatusFacts, fact: ContainerFact): ContainerState {
 }
 
 /** Pending, Running, Succeeded or Failed; an end is final. */
-export function podPhase(
+function podPhase(
   pod: Pod,
   init: readonly ContainerStatus[],
   main: readonly ContainerStatus[],

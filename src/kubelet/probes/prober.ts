@@ -34,7 +34,7 @@ export interface ProberOptions {
 const defaults = { periodSeconds: 10, successThreshold: 1, failureThreshold: 3 } as const;
 
 /** Equal results in a row, judged by a probe's thresholds. */
-export class ThresholdCounter {
+class ThresholdCounter {
   readonly #probe: Probe;
   #last: 'success' | 'failure' | undefined;
   #row = 0;

@@ -102,7 +102,7 @@ function waitingReason({ pod }: PodWorker, container: string): string {
 }
 
 /** Text: what is wrong with the request. */
-export function logOptions(query: URLSearchParams, nowMs: number): LogOptions | string {
+function logOptions(query: URLSearchParams, nowMs: number): LogOptions | string {
   const number = (name: string): number | undefined | string => {
     const text = query.get(name);
     if (text === null) return undefined;

@@ -278,7 +278,7 @@ export class Volumes {
 }
 
 /** The least of what the volume may have, what the pod may have and what the node has to give. */
-export function memoryBytesOf(
+function memoryBytesOf(
   pod: Pod,
   sizeLimit: string | undefined,
   allocatable: Readonly<Record<string, string>>,
@@ -299,7 +299,7 @@ function isHugePages(medium: string | undefined): boolean {
 }
 
 /** `2Mi`: named by the medium, or the only size that the pod asks for. */
-export function pageSizeOf(pod: Pod, medium: string): string {
+function pageSizeOf(pod: Pod, medium: string): string {
   const named = medium.slice('HugePages-'.length);
   const containers = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
   const asked = new Set(

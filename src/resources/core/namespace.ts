@@ -12,7 +12,7 @@ import type { Namespace } from '../types/core-v1.ts';
 import { hubView } from '../view.ts';
 
 /** Present on every namespace, so that selectors can name one. */
-export const namespaceNameLabel = 'kubernetes.io/metadata.name';
+const namespaceNameLabel = 'kubernetes.io/metadata.name';
 
 export function namespaceResource(): Resource {
   return defineResource<Namespace>({

@@ -12,7 +12,7 @@ export function setPersistentVolumeClaimDefaults(
   return status === next.status ? next : { ...next, status };
 }
 
-export function setClaimSpecDefaults(spec: PersistentVolumeClaimSpec): PersistentVolumeClaimSpec {
+function setClaimSpecDefaults(spec: PersistentVolumeClaimSpec): PersistentVolumeClaimSpec {
   // An empty text is not absent here: it is refused.
   return spec.volumeMode === undefined ? { ...spec, volumeMode: 'Filesystem' } : spec;
 }

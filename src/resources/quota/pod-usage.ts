@@ -29,7 +29,7 @@ export function usageOfPod(pod: Pod, nowMs: number): Amounts {
 }
 
 /** Whether it holds anything: not when it has ended, nor when its grace is over. */
-export function isCharged({ status, metadata }: Pod, nowMs: number): boolean {
+function isCharged({ status, metadata }: Pod, nowMs: number): boolean {
   if (status?.phase === 'Failed' || status?.phase === 'Succeeded') return false;
   const { deletionTimestamp, deletionGracePeriodSeconds } = metadata;
   if (deletionTimestamp === undefined || deletionGracePeriodSeconds === undefined) return true;

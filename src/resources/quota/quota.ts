@@ -42,7 +42,7 @@ export function countedKindOf({ views, plural }: Resource): CountedKind {
 }
 
 /** `count/pods`, `count/deployments.apps`. */
-export function countNameOf({ group, plural }: CountedKind): string {
+function countNameOf({ group, plural }: CountedKind): string {
   return group === '' ? `count/${plural}` : `count/${plural}.${group}`;
 }
 
@@ -168,7 +168,7 @@ export function constraintProblem(
 }
 
 /** The quota's scopes and its selector, as one list. */
-export function scopeSelectorsOf({
+function scopeSelectorsOf({
   spec = {},
 }: ResourceQuota): readonly ScopedResourceSelectorRequirement[] {
   const scopes = (spec.scopes ?? []).map((scopeName) => ({ scopeName, operator: 'Exists' }));
@@ -181,11 +181,7 @@ export function matchesQuota(kind: CountedKind, quota: ResourceQuota, object: Ku
   return resourcesOfKind(kind, names).length > 0 && matchesScopes(kind, quota, object);
 }
 
-export function matchesScopes(
-  kind: CountedKind,
-  quota: ResourceQuota,
-  object: KubeObject,
-): boolean {
+function matchesScopes(kind: CountedKind, quota: ResourceQuota, object: KubeObject): boolean {
   return scopeSelectorsOf(quota).every((selector) => isInScope(kind, selector, object));
 }
 

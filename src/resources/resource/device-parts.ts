@@ -151,7 +151,7 @@ function validateEffect(effect: string, field: string): FieldError[] {
   return effects.includes(effect) ? [] : [notSupported(field, effect, effects)];
 }
 
-export function validateLabelKey(key: string, field: string): FieldError[] {
+function validateLabelKey(key: string, field: string): FieldError[] {
   return qualifiedNameProblems(key).map((problem) => invalid(field, key, problem));
 }
 

@@ -34,7 +34,7 @@ export function hasClass({ metadata, spec }: PersistentVolumeClaim): boolean {
   return annotation !== undefined || spec?.storageClassName !== undefined;
 }
 
-export function classOfVolume({ metadata, spec }: PersistentVolume): string {
+function classOfVolume({ metadata, spec }: PersistentVolume): string {
   return metadata.annotations?.[volumeAnnotations.betaClass] ?? spec?.storageClassName ?? '';
 }
 

@@ -45,7 +45,7 @@ export interface DynamicResourcesArgs {
   readonly filterTimeoutMs: number;
 }
 
-export const dynamicResourcesDefaults: DynamicResourcesArgs = { filterTimeoutMs: 10_000 };
+const dynamicResourcesDefaults: DynamicResourcesArgs = { filterTimeoutMs: 10_000 };
 
 const elsewhere = rejected('resourceclaim not available on the node', { unresolvable: true });
 const leftOver = rejected('cannot schedule extended resource claim', { unresolvable: true });

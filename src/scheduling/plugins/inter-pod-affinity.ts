@@ -34,7 +34,7 @@ export interface InterPodAffinityArgs {
   readonly ignorePreferredTermsOfExistingPods: boolean;
 }
 
-export const interPodAffinityDefaults: InterPodAffinityArgs = {
+const interPodAffinityDefaults: InterPodAffinityArgs = {
   hardPodAffinityWeight: 1,
   ignorePreferredTermsOfExistingPods: false,
 };

@@ -30,7 +30,7 @@ export interface ResourcesFitArgs {
   readonly scoringStrategy: ScoringStrategy;
 }
 
-export const resourcesFitDefaults: ResourcesFitArgs = {
+const resourcesFitDefaults: ResourcesFitArgs = {
   ignoredResources: [],
   ignoredResourceGroups: [],
   scoringStrategy: leastAllocated,

@@ -46,12 +46,12 @@ export interface TopologySpreadArgs {
 
 const hostname = 'kubernetes.io/hostname';
 
-export const systemSpreadConstraints: readonly TopologySpreadConstraint[] = [
+const systemSpreadConstraints: readonly TopologySpreadConstraint[] = [
   { topologyKey: hostname, whenUnsatisfiable: 'ScheduleAnyway', maxSkew: 3 },
   { topologyKey: 'topology.kubernetes.io/zone', whenUnsatisfiable: 'ScheduleAnyway', maxSkew: 5 },
 ];
 
-export const topologySpreadDefaults: TopologySpreadArgs = {
+const topologySpreadDefaults: TopologySpreadArgs = {
   defaultConstraints: systemSpreadConstraints,
   systemDefaults: true,
 };

@@ -69,7 +69,7 @@ export function overfull(node: Node, pods: readonly Pod[]): string | undefined {
   return pods.length > most ? `node ${name} takes ${most} pods and has ${pods.length}` : undefined;
 }
 
-export function cpuOf({ spec }: Pod): number {
+function cpuOf({ spec }: Pod): number {
   let sum = 0;
   for (const { resources } of spec?.containers ?? [])
     sum += quantityOf(resources?.requests?.['cpu']);

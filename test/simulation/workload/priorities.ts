@@ -7,7 +7,7 @@ import type { Node, Pod, PodSpec } from '#resources/types/core-v1.ts';
 import { overfull, podsOn } from '../checkers/pods-fit.ts';
 import { type Actor, containersOf, replicaSetOf, type User } from './user.ts';
 
-export const crowdNamespace = 'crowd';
+const crowdNamespace = 'crowd';
 const namespace = crowdNamespace;
 const values = { low: -100, high: 1000 } as const;
 const impossible = 'impossible';

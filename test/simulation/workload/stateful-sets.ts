@@ -16,7 +16,7 @@ import { isPodReady } from '../trace.ts';
 import { Made, type Named } from './made.ts';
 import { type Actor, containersOf, type User } from './user.ts';
 
-export const statefulNamespace = 'stateful';
+const statefulNamespace = 'stateful';
 const namespace = statefulNamespace;
 const shelf = 'shelf';
 /** More than all sets can have at a time. */

@@ -99,7 +99,7 @@ interface Counts {
 }
 
 /** The columns that need all containers, computed in one walk. */
-export function summarize(pod: Pod): PodSummary {
+function summarize(pod: Pod): PodSummary {
   const { spec, status, metadata } = pod;
   const sidecars = (spec?.initContainers ?? []).filter(isSidecar);
   const total = (spec?.containers.length ?? 0) + sidecars.length;

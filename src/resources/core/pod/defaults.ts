@@ -41,7 +41,7 @@ export function setPodTemplateDefaults(template: PodTemplateSpec): PodTemplateSp
   return changeMember(template, 'spec', setPodSpecDefaults);
 }
 
-export function setPodSpecDefaults(spec: PodSpec): PodSpec {
+function setPodSpecDefaults(spec: PodSpec): PodSpec {
   let next = fillIn(spec, {
     dnsPolicy: 'ClusterFirst',
     restartPolicy: 'Always',
@@ -92,7 +92,7 @@ function setEnvDefaults(env: EnvVar): EnvVar {
   );
 }
 
-export function setProbeDefaults(probe: Probe): Probe {
+function setProbeDefaults(probe: Probe): Probe {
   let next = fillIn(positiveOnly(probe), {
     timeoutSeconds: 1,
     periodSeconds: 10,

@@ -70,7 +70,7 @@ export function validatePodTemplate(template: PodTemplateSpec, field: string): F
   return errors;
 }
 
-export function validatePodSpec(spec: PodSpec, field: string): FieldError[] {
+function validatePodSpec(spec: PodSpec, field: string): FieldError[] {
   const { errors, sound } = examineVolumes(spec.volumes ?? [], `${field}.volumes`);
   return [
     ...errors,
