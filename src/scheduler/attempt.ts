@@ -88,24 +88,25 @@ export class Attempts {
   }
 
   #attempt(queued: QueuedPod): void {
-    const { clock, cluster, cycle, metrics } = this.#deps;
+    const { clock, cycle, metrics } = this.#deps;
     const { facts, profile } = queued;
     const startedMs = clock.monotonic();
-    // A binding whose answer was lost kept its place until now.
-    cluster.forget(facts.uid);
+    const moved = this.#leavePlace(facts);
     const decision = cycle.decide(facts, profile);
     metrics.algorithm((clock.monotonic() - startedMs) / 1000);
+    moved(decision);
     this.#act(queued, decision, startedMs);
   }
 
   /** The same with the extenders' say: the next pod waits meanwhile. */
   async #consult(queued: QueuedPod, options: { readonly signal: AbortSignal }): Promise<void> {
-    const { clock, cluster, queue, podInformer } = this.#deps;
+    const { clock, queue, podInformer } = this.#deps;
     const { facts, profile } = queued;
     const startedMs = clock.monotonic();
-    cluster.forget(facts.uid);
+    const moved = this.#leavePlace(facts);
     queue.watch(facts.uid);
     const decision = await decideWithExtenders(this.#deps, facts, profile, options);
+    moved(decision);
     if (!isStillWanted(podInformer, facts)) {
       queue.remove(facts.uid);
       return;
@@ -120,6 +121,20 @@ export class Attempts {
         ? undefined
         : await preemptWithExtenders(this.#deps, preemption, options);
     this.#turnAway(queued, decision, { startedMs, plan });
+  }
+
+  /**
+   * A binding whose answer was lost kept its place until now. Others learn that it is free when the
+   * pod is not decided to go there again.
+   */
+  #leavePlace({ uid }: PodFacts): (decision: Decision) => void {
+    const { cluster, queue } = this.#deps;
+    const place = cluster.placeOf(uid);
+    const free = cluster.forget(uid);
+    return (decision) => {
+      if (decision.do === 'place' && decision.node.name === place) return;
+      for (const change of free) queue.onChange(change);
+    };
   }
 
   #act(queued: QueuedPod, decision: Decision, startedMs: number): void {
@@ -236,7 +251,7 @@ export class Attempts {
       const users = claim?.status?.reservedFor ?? [];
       if (claim?.status?.allocation === undefined) continue;
       if (users.some((one) => one.uid !== uid)) continue;
-      this.#beside(key, (signal) => devices.free(claim, { signal }));
+      this.#beside(key, (signal) => devices.free(claim, { signal, uid }));
       return 'deallocation of ResourceClaim completed';
     }
     const leftOver = backed

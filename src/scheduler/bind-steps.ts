@@ -87,7 +87,7 @@ export class StepPerformer {
   ): Promise<void> {
     const { facts, devices } = this.#deps;
     const { pod, namespace, uid } = placement.pod;
-    for (const key of options.written) await this.#untilSeen(key, uid, options);
+    await this.untilSeen(uid, options);
     for (const step of steps) {
       if (step.do !== 'allocateDevices') continue;
       const claims = facts.resourceClaims;
@@ -101,18 +101,19 @@ export class StepPerformer {
     }
   }
 
-  /** Until the informers show that the claim is reserved for the pod, or long enough. */
-  async #untilSeen(
-    key: string,
+  /** Until the informers show that the claims are reserved for the pod, or long enough. */
+  async untilSeen(
     uid: string,
-    { signal }: { readonly signal: AbortSignal },
+    { written, signal }: { readonly written: readonly string[]; readonly signal: AbortSignal },
   ): Promise<void> {
     const { clock, facts } = this.#deps;
-    const endMs = clock.monotonic() + seenMsMax;
-    while (clock.monotonic() < endMs) {
-      const { reservedFor = [] } = facts.resourceClaims.get(key)?.status ?? {};
-      if (reservedFor.some((one) => one.uid === uid)) return;
-      await clock.sleep(pollMs, { signal });
+    for (const key of written) {
+      const endMs = clock.monotonic() + seenMsMax;
+      while (clock.monotonic() < endMs) {
+        const { reservedFor = [] } = facts.resourceClaims.get(key)?.status ?? {};
+        if (reservedFor.some((one) => one.uid === uid)) break;
+        await clock.sleep(pollMs, { signal });
+      }
     }
   }
 
@@ -146,7 +147,7 @@ export class StepPerformer {
         // What is ready may be had again; what others use as well is theirs.
         const isShared = claim?.status?.reservedFor?.some((one) => one.uid !== uid);
         if (claim === undefined || isShared || readiness[index]?.do === 'go on') continue;
-        await devices.free(claim, { signal });
+        await devices.free(claim, { signal, uid });
       }
       const name = claims[waiting]?.split('/')[1];
       throw new Error(failed?.why ?? `device binding timeout: claim=${name}`);

@@ -5,7 +5,8 @@
  * A refusal gives the place back and the pod tries again after its back-off. When no answer came
  * at all the pod may be bound or not: the place stays reserved through the back-off, and by then
  * the informer has told, or the pod is decided anew. The API server binds a pod once only, so a
- * late first binding and a second one cannot both succeed.
+ * late first binding and a second one cannot both succeed; and a request that arrives twice is
+ * refused the second time although the pod is bound, so after a conflict the pod is read again.
  */
 import { ApiError, isReason } from '#api/errors.ts';
 import type { Client } from '#client';
@@ -14,13 +15,14 @@ import type { Logger } from '#kit/log.ts';
 import type { Scope } from '#kit/scope.ts';
 import { pods } from '#resources/kinds.ts';
 import type { Binding, Pod } from '#resources/types/core-v1.ts';
-import { type BindStep, type Cluster, fitMessage } from '#scheduling';
+import { type BindStep, type Cluster, type ClusterChange, fitMessage } from '#scheduling';
 import type { StepPerformer } from './bind-steps.ts';
 import type { Extender } from './extender.ts';
 import type { Placement, SchedulerExtension } from './extension.ts';
 import type { SchedulerMetrics } from './metrics.ts';
 import type { QueuedPod, SchedulingQueue } from './queue.ts';
 import type { Reporter } from './report.ts';
+import { whereabouts } from './whereabouts.ts';
 
 export interface BinderDeps {
   readonly client: Client;
@@ -42,9 +44,25 @@ export interface BindOptions {
   readonly startedMs: number;
 }
 
-interface Underway extends BindOptions {
+/** How far a binding has come. */
+interface Progress {
   /** Claims that were written for the pod so far. */
   readonly written: string[];
+  /** The API server may have been asked to bind the pod. */
+  sent: boolean;
+}
+
+interface Underway extends BindOptions {
+  readonly progress: Progress;
+}
+
+/** What became of a pod whose binding ended with an error. */
+type Fate = 'unbound' | 'gone' | 'bound here' | 'bound elsewhere' | 'unknown';
+
+interface Failure {
+  readonly error: unknown;
+  readonly progress: Progress;
+  readonly fate: Fate;
 }
 
 export class Binder {
@@ -98,15 +116,17 @@ export class Binder {
       return;
     }
     this.#inFlight += 1;
-    const written: string[] = [];
+    const progress: Progress = { written: [], sent: false };
     this.#deps.scope.spawn(async (signal) => {
       try {
-        await this.#run(queued, placement, { ...options, written }, signal);
+        await this.#run(queued, placement, { ...options, progress }, signal);
       } catch (error) {
         signal.throwIfAborted();
+        const fate = await this.#fateOf(placement, error, { progress, signal });
+        const failure = { error, progress, fate };
         // Before it is tried again: a second try would take the reservation for its own.
-        await this.#undo(placement, options.steps, { error, written, signal });
-        this.#failed(queued, placement, error);
+        await this.#undo(placement, options.steps, failure, signal);
+        this.#failed(queued, placement, failure);
       } finally {
         this.#inFlight -= 1;
         this.#onRoom?.();
@@ -120,17 +140,38 @@ export class Binder {
     options: Underway,
     signal: AbortSignal,
   ): Promise<void> {
-    const { steps, startedMs } = options;
+    const { steps, startedMs, progress } = options;
     const { extensions } = this.#deps;
     const slow = steps.length > 0 || extensions.some((one) => one.permit ?? one.preBind);
     if (slow && !(await this.#prepare(queued, placement, options, signal))) return;
     const { clock, metrics } = this.#deps;
     if (!slow) for (const point of ['Permit', 'PreBind']) this.#tell(queued, point);
     const sinceMs = clock.monotonic();
+    progress.sent = true;
     await this.#send(placement, signal);
     this.#tell(queued, 'Bind', 'Success', sinceMs);
     metrics.plugin('DefaultBinder', 'Bind', 'Success', (clock.monotonic() - sinceMs) / 1000);
     this.#succeeded(queued, placement, startedMs);
+    await this.#keepUntilSeen(placement, progress, signal);
+  }
+
+  /**
+   * The pod was bound and went at once: nobody would end what it was promised. Its devices are
+   * others' only after the informers have had the time to show that they are in a claim.
+   */
+  async #keepUntilSeen(
+    { pod: { uid } }: Placement,
+    { written }: Progress,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { cluster, steps } = this.#deps;
+    if (cluster.placeOf(uid) !== undefined || written.length === 0) return;
+    await steps.untilSeen(uid, { written, signal });
+    this.#tellFree(cluster.assumptions.giveBack(uid));
+  }
+
+  #tellFree(changes: readonly ClusterChange[]): void {
+    for (const change of changes) this.#deps.queue.onChange(change);
   }
 
   #tell(
@@ -148,7 +189,7 @@ export class Binder {
   async #prepare(
     queued: QueuedPod,
     placement: Placement,
-    { steps, startedMs, written }: Underway,
+    { steps, startedMs, progress: { written } }: Underway,
     signal: AbortSignal,
   ): Promise<boolean> {
     const { extensions, reporter, clock } = this.#deps;
@@ -243,9 +284,9 @@ export class Binder {
     placement: Placement,
     refusal: { readonly by: string; readonly message: string; readonly startedMs: number },
   ): void {
-    const { cluster, queue, reporter, metrics, clock } = this.#deps;
+    const { queue, reporter, metrics, clock } = this.#deps;
     this.#giveBack(placement);
-    if (cluster.forget(facts.uid)) queue.onChange({ what: 'podGone', pod: facts });
+    this.#tellFree(this.#forget(placement));
     queue.park(facts.uid, new Set([refusal.by, 'Extender']));
     const rejection = { fits: false, reasons: [refusal.message], unresolvable: false } as const;
     const objections = new Map([[placement.nodeName, { plugin: refusal.by, verdict: rejection }]]);
@@ -255,45 +296,67 @@ export class Binder {
     metrics.attempt('unschedulable', profile.schedulerName, seconds);
   }
 
-  #failed({ facts, profile }: QueuedPod, placement: Placement, error: unknown): void {
-    const { cluster, queue, log, reporter, metrics } = this.#deps;
-    log.warn('pod was not bound', { pod: facts.key, error });
-    this.#giveBack(placement);
-    const certain = error instanceof ApiError || error instanceof Cancelled;
-    if (certain && cluster.forget(facts.uid)) {
-      queue.onChange({ what: 'podGone', pod: facts });
+  /** The answer itself says it, but for a conflict and for silence. */
+  async #fateOf(
+    { pod: { pod, namespace, uid }, nodeName }: Placement,
+    error: unknown,
+    { progress, signal }: { readonly progress: Progress; readonly signal: AbortSignal },
+  ): Promise<Fate> {
+    if (!(error instanceof ApiError || error instanceof Cancelled)) return 'unknown';
+    if (!progress.sent) return 'unbound';
+    if (isReason(error, 'NotFound')) return 'gone';
+    if (!isReason(error, 'Conflict')) return 'unbound';
+    const { client, log } = this.#deps;
+    try {
+      const { name = '' } = pod.metadata;
+      const place = await whereabouts(client, { namespace, name, uid }, { signal });
+      if (place.is !== 'bound') return place.is;
+      return place.nodeName === nodeName ? 'bound here' : 'bound elsewhere';
+    } catch (failure) {
+      signal.throwIfAborted();
+      log.warn('pod could not be read', {
+        pod: `${namespace}/${pod.metadata.name}`,
+        error: failure,
+      });
+      return 'unknown';
     }
-    if (isReason(error, 'NotFound')) {
+  }
+
+  #failed(
+    { facts, profile }: QueuedPod,
+    placement: Placement,
+    { error, fate, progress }: Failure,
+  ): void {
+    const { queue, log, reporter, metrics } = this.#deps;
+    if (fate === 'bound here') {
+      log.info('pod is bound already', { pod: facts.key, node: placement.nodeName });
+      // The place is the pod's: the informer will say so.
+      queue.remove(facts.uid);
+      return;
+    }
+    log.warn('pod was not bound', { pod: facts.key, fate, error });
+    this.#giveBack(placement);
+    if (fate !== 'unknown') this.#tellFree(this.#forget(placement));
+    if (fate === 'gone' || fate === 'bound elsewhere') {
       queue.remove(facts.uid);
       return;
     }
     queue.backOff(facts.uid);
     metrics.attempt('error', profile.schedulerName, 0);
-    // A conflict means that somebody else placed or deleted the pod: nothing to tell its owner.
-    if (isReason(error, 'Conflict')) return;
+    // The pod is on its way out: nothing to tell its owner.
+    if (progress.sent && isReason(error, 'Conflict')) return;
     const message = error instanceof Error ? error.message : String(error);
     reporter.failed(facts.pod, { reason: 'SchedulerError', message }, profile.schedulerName);
   }
 
-  /**
-   * What was written for a pod that will not come is taken back: where it is certain that it was
-   * not bound, by us or by a repetition of our own request.
-   */
+  /** What was written for a pod that will not come is taken back. */
   async #undo(
     placement: Placement,
     steps: readonly BindStep[],
-    {
-      error,
-      written,
-      signal,
-    }: {
-      readonly error: unknown;
-      readonly written: readonly string[];
-      readonly signal: AbortSignal;
-    },
+    { fate, progress: { written } }: Failure,
+    signal: AbortSignal,
   ): Promise<void> {
-    const certain = error instanceof ApiError || error instanceof Cancelled;
-    if (!certain || isReason(error, 'Conflict')) return;
+    if (fate !== 'unbound' && fate !== 'gone') return;
     try {
       await this.#deps.steps.undo(placement, steps, { written, signal });
     } catch (failure) {
@@ -301,6 +364,12 @@ export class Binder {
       const { log } = this.#deps;
       log.warn('claims were not given back', { pod: placement.pod.key, error: failure });
     }
+  }
+
+  /** Also where an event has ended the assumption: what was promised lasts as long as the binding. */
+  #forget({ pod: { uid } }: Placement): readonly ClusterChange[] {
+    const { cluster } = this.#deps;
+    return [...cluster.forget(uid), ...cluster.assumptions.giveBack(uid)];
   }
 
   #giveBack(placement: Placement): void {

@@ -5,12 +5,14 @@
  * conflict is met by reading again; a claim that somebody else allocated meanwhile is an error, and
  * the pod is decided anew. A claim for what containers ask for as extended resources is made first,
  * and named in the pod's status, where the kubelet looks. What was written for a pod that could not
- * be bound is taken back.
+ * be bound is taken back; but nothing is taken from a pod that has a node by now, whoever believes
+ * that it has none.
  */
 
 import { isReason } from '#api/errors.ts';
 import { objectKey } from '#api/object.ts';
 import type { Client } from '#client';
+import { assert } from '#kit/assert.ts';
 import { type Clock, formatTime } from '#kit/clock.ts';
 import type { Random } from '#kit/random.ts';
 import { pods, resourceClaims } from '#resources/kinds.ts';
@@ -19,6 +21,7 @@ import type { AllocationResult, ResourceClaim } from '#resources/types/resource-
 import type { BindStep, ClaimToMake, DeviceAllocation } from '#scheduling';
 import type { Placement } from './extension.ts';
 import type { SchedulerMetrics } from './metrics.ts';
+import { type PodIdentity, whereabouts } from './whereabouts.ts';
 
 const finalizer = 'resource.kubernetes.io/delete-protection';
 const attemptsMax = 5;
@@ -79,18 +82,26 @@ export class DeviceWriter {
     await this.#client.patch(resourceClaims, at, patch, { type, subresource: 'status', signal });
   }
 
-  /** A claim that was made here and that nobody uses. */
+  /** A claim that was made here, if its pod is on no node. Others that come meanwhile make anew. */
   async remove(claim: ResourceClaim, { signal }: Cancel): Promise<void> {
-    const { namespace, name = '', uid = '' } = claim.metadata;
+    const { namespace = '', name = '', uid = '' } = claim.metadata;
     const at = { namespace, name };
     for (let attempt = 1; ; attempt++) {
       try {
         const current = await this.#client.get(resourceClaims, at, { signal });
         if (current.metadata.uid !== uid) return;
+        for (const { name: owner, uid: ownerUid } of current.metadata.ownerReferences ?? []) {
+          const pod = { namespace, name: owner, uid: ownerUid };
+          if (await this.#isBound(pod, { signal })) return;
+        }
         const finalizers = current.metadata.finalizers?.filter((one) => one !== finalizer);
         const metadata = { ...current.metadata, finalizers };
-        await this.#client.update(resourceClaims, { ...current, metadata }, { signal });
-        await this.#client.delete(resourceClaims, at, { preconditions: { uid }, signal });
+        const bare = { ...current, metadata };
+        const written = await this.#client.update(resourceClaims, bare, { signal });
+        // Since the pod was found without a node nobody may have reserved it.
+        const { resourceVersion = '' } = written.metadata;
+        const preconditions = { uid, resourceVersion };
+        await this.#client.delete(resourceClaims, at, { preconditions, signal });
         return;
       } catch (error) {
         if (isReason(error, 'NotFound')) return;
@@ -99,10 +110,22 @@ export class DeviceWriter {
     }
   }
 
-  /** Takes the devices of a claim away that nobody uses, so that others may be found. */
-  async free(claim: ResourceClaim, { signal }: Cancel): Promise<void> {
+  /**
+   * Takes the devices of a claim away that nobody uses but, at most, this pod, so that others may
+   * be found; the claim as it was seen is the condition.
+   */
+  async free(claim: ResourceClaim, { signal, uid }: Cancel & { readonly uid: string }) {
+    const { namespace = '' } = claim.metadata;
+    for (const user of claim.status?.reservedFor ?? []) {
+      assert(user.uid === uid, 'nothing is taken from others');
+      if (await this.#isBound({ namespace, name: user.name, uid }, { signal })) return;
+    }
     const written = { ...claim, status: {} };
     await this.#client.update(resourceClaims, written, { subresource: 'status', signal });
+  }
+
+  async #isBound(pod: PodIdentity, options: Cancel): Promise<boolean> {
+    return (await whereabouts(this.#client, pod, options)).is === 'bound';
   }
 
   async #make(

@@ -128,6 +128,8 @@ class PodFollower {
       this.#place(facts, pod.spec.nodeName);
       return;
     }
+    // We have bound it, and what is told here is older than that: a node is never taken away.
+    if (cluster.placeOf(facts.uid) !== undefined && !queue.has(facts.uid)) return;
     const profile = this.#profileOf(pod);
     if (profile === undefined) {
       queue.remove(facts.uid);
@@ -141,16 +143,19 @@ class PodFollower {
   drop(pod: Pod): void {
     const { queue, cluster } = this.#followers;
     const uid = pod.metadata.uid ?? '';
+    // A binding that is under way gives back at its end: what it writes now is not free.
+    const free = queue.isTaken(uid) ? [] : cluster.assumptions.giveBack(uid);
     queue.remove(uid);
     const nominated = cluster.nominations.nodeOf(uid) !== undefined;
     cluster.nominations.remove(uid);
-    cluster.assumptions.giveBack(uid);
     const gone = cluster.removePod(uid) ?? (nominated ? podFacts(pod) : undefined);
     if (gone !== undefined) queue.onChange({ what: 'podGone', pod: gone });
+    for (const change of free) queue.onChange(change);
   }
 
   #place(facts: PodFacts, nodeName: string): void {
     const { queue, cluster } = this.#followers;
+    const taken = queue.isTaken(facts.uid);
     queue.remove(facts.uid);
     cluster.nominations.remove(facts.uid);
     const before = cluster.get(cluster.placeOf(facts.uid) ?? '')?.pods.get(facts.uid);
@@ -158,6 +163,9 @@ class PodFollower {
     const confirmed = cluster.isAssumed(facts.uid) && !left;
     cluster.setPod(facts, nodeName);
     if (left) queue.onChange({ what: 'podGone', pod: facts });
+    if (left && !taken) {
+      for (const change of cluster.assumptions.giveBack(facts.uid)) queue.onChange(change);
+    }
     if (before === undefined || confirmed) queue.onChange({ what: 'podPlaced', pod: facts });
     else if (!left) this.#changed(facts, before);
   }

@@ -121,6 +121,11 @@ export class SchedulingQueue {
     return this.#entries.has(uid);
   }
 
+  /** Whether it is being tried or bound. */
+  isTaken(uid: string): boolean {
+    return this.#entries.get(uid)?.state === 'taken';
+  }
+
   /** A pod that needs a node, new or changed. */
   put(facts: PodFacts, profile: Profile): void {
     const entry = this.#entries.get(facts.uid);

@@ -40,6 +40,9 @@ class World implements AsyncDisposable {
   readonly answers: Answer[] = [];
   /** As the API server has them, by name; the informers are told by the test. */
   readonly claims = new Map<string, ResourceClaim>();
+  readonly pods = new Map<string, Pod>();
+  /** Claims are written when this is. */
+  claimHolds: Promise<void> | undefined;
   /** Patches are answered when this is. */
   patchHolds: Promise<void> | undefined;
   readonly #stop = new AbortController();
@@ -135,8 +138,13 @@ class World implements AsyncDisposable {
         note('event', object.metadata.name ?? '', object);
         return object;
       },
-      get: async (_kind, { name }) => this.claims.get(name) as never,
+      get: async ({ plural }, { name }) => {
+        const found = plural === 'pods' ? this.pods.get(name) : this.claims.get(name);
+        if (found === undefined) throw notFound({ group: '', resource: plural }, name);
+        return found as never;
+      },
       update: async <T extends KubeObject>(_kind: unknown, object: T) => {
+        await this.claimHolds;
         this.claims.set(object.metadata.name ?? '', object as unknown as ResourceClaim);
         return object;
       },
@@ -272,7 +280,10 @@ test('a refused binding gives its place back and is tried again after the back-o
   await using world = new World();
   world.node('n1');
   world.answers.push(() => Promise.reject(conflict({ group: '', resource: 'pods' }, 'a', 'taken')));
-  world.add('a', { containers: [{ name: 'c', resources: { requests: { cpu: '2' } } }] });
+  world.pods.set(
+    'a',
+    world.add('a', { containers: [{ name: 'c', resources: { requests: { cpu: '2' } } }] }),
+  );
   await settle();
   await world.clock.advance(999);
   assert.equal(world.bindings.length, 1);
@@ -308,9 +319,64 @@ test('a binding without an answer keeps its place until it is known what became 
   assert.deepEqual(world.bindings, ['a → n1']);
 });
 
-test('devices of a pod that was not bound look free to nobody, and its reservation goes first', async () => {
+test('after a late answer the place is told to be free when the pod goes elsewhere', async () => {
   await using world = new World();
-  const { informers, clock } = world;
+  world.node('n1');
+  world.answers.push(() => Promise.reject(new Error('connection reset')));
+  const picky = world.add('a', whole);
+  world.add('b', whole);
+  await settle();
+  assert.deepEqual(world.bindings, ['a → n1']);
+  world.informers.put(pods, { ...picky, spec: { ...whole, nodeSelector: { disk: 'ssd' } } });
+  await world.clock.advance(2_000);
+  assert.deepEqual(world.bindings, ['a → n1', 'b → n1']);
+});
+
+test('a binding that is refused because it has happened leaves the pod its place', async () => {
+  for (const [nodeName, expected] of [
+    // As where our own request arrives twice.
+    ['n1', ['a → n1']],
+    // Somebody else was quicker.
+    ['n2', ['a → n1', 'b → n1']],
+    // It is on its way out.
+    [undefined, ['a → n1', 'b → n1']],
+  ] as const) {
+    await using world = new World();
+    world.node('n1');
+    const refused = conflict({ group: '', resource: 'pods' }, 'a', 'already assigned');
+    world.answers.push(() => Promise.reject(refused));
+    const a = world.add('a', whole);
+    world.pods.set('a', { ...a, spec: { ...whole, ...(nodeName && { nodeName }) } });
+    world.add('b', whole);
+    await settle();
+    assert.deepEqual(world.bindings, expected, `${nodeName}`);
+    // Nor is it tried again, whatever older news comes.
+    const status = { conditions: [{ type: 'PodScheduled', status: 'False' }] };
+    if (nodeName === 'n1') world.informers.put(pods, { ...a, status });
+    await world.clock.advance(60_000);
+    assert.deepEqual(world.bindings.slice(0, 2), expected, `${nodeName}`);
+  }
+});
+
+test('a pod that is bound is not tried again when older news of it comes', async () => {
+  await using world = new World();
+  world.node('n1');
+  const a = world.add('a', whole);
+  world.add('b', whole);
+  await settle();
+  const status = { conditions: [{ type: 'PodScheduled', status: 'False' }] };
+  world.informers.put(pods, { ...a, status });
+  await world.clock.advance(60_000);
+  assert.deepEqual(world.bindings, ['a → n1']);
+  world.add('a', { ...whole, nodeName: 'n1' });
+  world.informers.put(pods, { ...a, status });
+  await world.clock.advance(60_000);
+  assert.deepEqual(world.bindings, ['a → n1']);
+});
+
+/** One device on one node, and a claim for each of two pods. */
+function withDevices(world: World): (name: string) => Partial<PodSpec> {
+  const { informers } = world;
   const apiVersion = 'resource.k8s.io/v1';
   const metadata = { name: 'gpu' };
   const gpu: DeviceClass = { apiVersion, kind: 'DeviceClass', metadata, spec: {} };
@@ -328,10 +394,56 @@ test('devices of a pod that was not bound look free to nobody, and its reservati
     informers.put(resourceClaims, claim);
   }
   world.node('n1');
+  return (name) => ({ resourceClaims: [{ name: 'x', resourceClaimName: `claim-${name}` }] });
+}
+
+test('a device whose claim could not be written is had at once by who waits for it', async () => {
+  await using world = new World();
+  const wants = withDevices(world);
+  const holds = Promise.withResolvers<void>();
+  world.claimHolds = holds.promise;
+  world.add('a', wants('a'));
+  world.add('b', wants('b'));
+  await settle();
+  assert.deepEqual(world.bindings, []);
+  world.claimHolds = undefined;
+  holds.reject(badRequest('not now'));
+  await settle();
+  assert.deepEqual(world.bindings, ['b → n1']);
+});
+
+test('a device is promised to nobody while the claim of a pod that is gone is written', async () => {
+  await using world = new World();
+  const wants = withDevices(world);
+  const holds = Promise.withResolvers<void>();
+  world.claimHolds = holds.promise;
+  world.add('a', wants('a'));
+  await settle();
+  world.informers.remove(pods, 'default/a');
+  world.add('b', wants('b'));
+  await world.clock.advance(2_000);
+  assert.deepEqual(world.bindings, []);
+  world.claimHolds = undefined;
+  world.answers.push(() => Promise.reject(notFound({ group: '', resource: 'pods' }, 'a')));
+  holds.resolve();
+  await settle();
+  assert.deepEqual(world.bindings, ['a → n1']);
+  // By now the claim of the first shows whose the device is.
+  const written = world.claims.get('claim-a');
+  assert.ok(written?.status?.allocation !== undefined);
+  world.informers.put(resourceClaims, written);
+  await world.clock.advance(2_000);
+  assert.deepEqual(world.bindings, ['a → n1']);
+  world.informers.put(resourceClaims, { ...written, status: {} });
+  await world.clock.advance(2_000);
+  assert.deepEqual(world.bindings, ['a → n1', 'b → n1']);
+});
+
+test('devices of a pod that was not bound look free to nobody, and its reservation goes first', async () => {
+  await using world = new World();
+  const { informers, clock } = world;
+  const wants = withDevices(world);
   world.answers.push(() => Promise.reject(badRequest('not now')));
-  const wants = (name: string) => ({
-    resourceClaims: [{ name: 'x', resourceClaimName: `claim-${name}` }],
-  });
   world.add('a', wants('a'));
   await settle();
   world.add('b', wants('b'));

@@ -2,10 +2,11 @@
  * Volumes and devices that the scheduler has promised to a pod and that nobody has written yet.
  *
  * Taken together with the pod's place, so that the next decision does not promise them again.
- * Given back when the pod could not be bound. A promise that has been written shows in the object
+ * Given back when the pod could not be bound, which is told like a change of the object: nobody
+ * else would tell those who wait for it. A promise that has been written shows in the object
  * itself, and is dropped here as soon as that is seen.
  */
-import type { AllocatedDevice, BindStep, DeviceAllocation } from './plugin.ts';
+import type { AllocatedDevice, BindStep, ClusterChange, DeviceAllocation } from './plugin.ts';
 
 export class Assumptions {
   /** Pod uid → what was promised to it. */
@@ -32,18 +33,22 @@ export class Assumptions {
     }
   }
 
-  giveBack(uid: string): void {
+  /** Gives what may be promised to others by now. */
+  giveBack(uid: string): readonly ClusterChange[] {
+    const free: ClusterChange[] = [];
     for (const step of this.#steps.get(uid) ?? []) {
       if (step.do === 'bindVolume') {
-        this.#claimOf.delete(step.volume);
+        const { volume } = step;
+        if (this.#claimOf.delete(volume)) free.push(changed('volume', volume));
         this.#volumeOf.delete(step.claim);
       } else if (step.do === 'selectNode') {
         this.#nodeOf.delete(step.claim);
-      } else {
-        this.#devicesOf.delete(step.claim);
+      } else if (this.#devicesOf.delete(step.claim)) {
+        free.push(changed('deviceClaim', step.claim));
       }
     }
     this.#steps.delete(uid);
+    return free;
   }
 
   /** The pod is bound: what was promised is its own. */
@@ -86,4 +91,8 @@ export class Assumptions {
   devicesWritten(claim: string): void {
     this.#devicesOf.delete(claim);
   }
+}
+
+function changed(kind: 'volume' | 'deviceClaim', key: string): ClusterChange {
+  return { what: 'fact', kind, key, action: 'Update' };
 }

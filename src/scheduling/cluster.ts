@@ -15,7 +15,7 @@ import { Assumptions } from './assumptions.ts';
 import { type Facts, factsOf } from './facts.ts';
 import { NodeInfo } from './node-info.ts';
 import { Nominations } from './nominations.ts';
-import type { BindStep } from './plugin.ts';
+import type { BindStep, ClusterChange } from './plugin.ts';
 import type { PodFacts } from './pod-facts.ts';
 import { Selections } from './selections.ts';
 import { TermHolders } from './term-holders.ts';
@@ -108,18 +108,24 @@ export class Cluster {
     this.#place(pod, nodeName);
   }
 
-  /** Gives an assumed place back; false where there is none (or the API server confirmed it). */
-  forget(uid: string): boolean {
-    if (!this.#assumed.has(uid)) return false;
-    this.removePod(uid);
-    this.assumptions.giveBack(uid);
-    return true;
+  /**
+   * Gives an assumed place back, with all that was promised, and what others have to be told of it:
+   * nothing where there is none (or the API server confirmed it).
+   */
+  forget(uid: string): readonly ClusterChange[] {
+    if (!this.#assumed.has(uid)) return [];
+    const pod = this.removePod(uid);
+    const free = this.assumptions.giveBack(uid);
+    return pod === undefined ? free : [{ what: 'podGone', pod }, ...free];
   }
 
-  /** What the API server says; ends the assumption, whatever it was. */
+  /**
+   * What the API server says; ends the assumption, whatever it was. What was promised for another
+   * node is still to be given back.
+   */
   setPod(pod: PodFacts, nodeName: string): void {
+    if (this.#places.get(pod.uid) === nodeName) this.assumptions.settle(pod.uid);
     this.removePod(pod.uid);
-    this.assumptions.settle(pod.uid);
     this.#place(pod, nodeName);
   }
 

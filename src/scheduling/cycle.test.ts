@@ -101,10 +101,13 @@ test('a given-back place can be taken again, a confirmed one not', () => {
   const second = podFacts(pod('2', '2'));
   cluster.assume(first, 'a');
   assert.equal(chosen(second), undefined);
-  assert.equal(cluster.forget('1'), true);
+  assert.deepEqual(
+    cluster.forget('1').map(({ what }) => what),
+    ['podGone'],
+  );
   assert.equal(chosen(second), 'a');
   cluster.setPod(first, 'a');
-  assert.equal(cluster.forget('1'), false);
+  assert.deepEqual(cluster.forget('1'), []);
   assert.equal(chosen(second), undefined);
 });
 

@@ -1,0 +1,100 @@
+/** Nothing is taken from a claim whose pod has a node by now, whatever the informers showed. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { conflict, notFound } from '#api/errors.ts';
+import type { Client } from '#client';
+import { seededRandom } from '#kit/random.ts';
+import { VirtualClock } from '#kit/virtual-clock.ts';
+import type { Pod } from '#resources/types/core-v1.ts';
+import type { ResourceClaim } from '#resources/types/resource-v1.ts';
+import { DeviceWriter } from './device-writer.ts';
+
+const finalizer = 'resource.kubernetes.io/delete-protection';
+const { signal } = new AbortController();
+
+const claim: ResourceClaim = {
+  apiVersion: 'resource.k8s.io/v1',
+  kind: 'ResourceClaim',
+  metadata: {
+    name: 'train-extended-resources-x',
+    namespace: 'default',
+    uid: 'claim',
+    resourceVersion: '7',
+    finalizers: [finalizer, 'example.com/mine'],
+    ownerReferences: [{ apiVersion: 'v1', kind: 'Pod', name: 'train', uid: 'train' }],
+  },
+  spec: {},
+  status: {
+    allocation: {},
+    reservedFor: [{ resource: 'pods', name: 'train', uid: 'train' }],
+  },
+};
+
+class World {
+  readonly done: string[] = [];
+  /** What the API server knows of the pod. */
+  pod: Pod | undefined;
+  /** How often somebody else is quicker. */
+  races = 0;
+  readonly writer: DeviceWriter;
+
+  constructor(pod?: { readonly uid: string; readonly nodeName?: string }) {
+    if (pod !== undefined) {
+      const { uid, ...spec } = pod;
+      const metadata = { name: 'train', namespace: 'default', uid };
+      this.pod = { apiVersion: 'v1', kind: 'Pod', metadata, spec: { containers: [], ...spec } };
+    }
+    const client: Partial<Client> = {
+      get: async ({ plural }, { name }) => {
+        this.done.push(`get ${plural}`);
+        if (plural !== 'pods') return claim as never;
+        if (this.pod === undefined) throw notFound({ group: '', resource: 'pods' }, name);
+        return this.pod as never;
+      },
+      update: async (_kind, object, { subresource = '' }) => {
+        const { resourceVersion, finalizers = [] } = object.metadata;
+        this.done.push(`update ${subresource} ${resourceVersion} ${finalizers.join()}`);
+        return { ...object, metadata: { ...object.metadata, resourceVersion: '8' } };
+      },
+      delete: async (_kind, { name }, { preconditions }) => {
+        this.done.push(`delete ${preconditions?.uid} ${preconditions?.resourceVersion}`);
+        if (this.races-- > 0) throw conflict({ group: '', resource: 'resourceclaims' }, name, 'no');
+      },
+    };
+    const deps = { clock: new VirtualClock(), random: seededRandom(1) };
+    this.writer = new DeviceWriter({ ...deps, client: client as Client });
+  }
+}
+
+const removal = [
+  'get resourceclaims',
+  'get pods',
+  'update  7 example.com/mine',
+  'delete claim 8',
+] as const;
+
+test('a claim that was made for a pod goes only if the pod has no node, as it was when that was read', async () => {
+  for (const pod of [undefined, { uid: 'train' }, { uid: 'other', nodeName: 'n1' }]) {
+    const world = new World(pod);
+    await world.writer.remove(claim, { signal });
+    assert.deepEqual(world.done, removal, `${pod?.uid}`);
+  }
+  const bound = new World({ uid: 'train', nodeName: 'n1' });
+  await bound.writer.remove(claim, { signal });
+  assert.deepEqual(bound.done, ['get resourceclaims', 'get pods']);
+  // Somebody wrote the claim between: all is read again.
+  const raced = new World({ uid: 'train' });
+  raced.races = 1;
+  await raced.writer.remove(claim, { signal });
+  assert.deepEqual(raced.done, [...removal, ...removal]);
+});
+
+test('devices are taken from a claim only if the pod that has it is on no node', async () => {
+  const free = new World({ uid: 'train' });
+  await free.writer.free(claim, { signal, uid: 'train' });
+  assert.deepEqual(free.done, ['get pods', `update status 7 ${finalizer},example.com/mine`]);
+  const bound = new World({ uid: 'train', nodeName: 'n1' });
+  await bound.writer.free(claim, { signal, uid: 'train' });
+  assert.deepEqual(bound.done, ['get pods']);
+  await assert.rejects(free.writer.free(claim, { signal, uid: 'other' }), /taken from others/);
+});
