@@ -26,6 +26,15 @@ test('the next times of a schedule', () => {
       ['15,45 8 * * *', '2026-01-01T08:20Z', ['2026-01-01T08:45', '2026-01-02T08:15']],
       ['0 0 29 2 *', '2026-01-01T00:00Z', ['2028-02-29T00:00']],
       ['59 23 31 2 *', '2026-01-01T00:00Z', ['never']],
+      ['0 0 31 2,4 *', '2026-01-01T00:00Z', ['never']],
+      ['0 0 31 2,3 *', '2026-01-01T00:00Z', ['2026-03-31T00:00']],
+      ['0 0 31 2 mon', '2026-01-01T00:00Z', ['2026-02-02T00:00', '2026-02-09T00:00']],
+      ['0 0 , 2 mon', '2026-01-01T00:00Z', ['2026-02-02T00:00']],
+      [', 0 1 2 *', '2026-01-01T00:00Z', ['never']],
+      ['0 , 1 2 *', '2026-01-01T00:00Z', ['never']],
+      ['0 0 , 2 *', '2026-01-01T00:00Z', ['never']],
+      ['0 0 1 , mon', '2026-01-01T00:00Z', ['never']],
+      ['0 0 * 2 ,', '2026-01-01T00:00Z', ['never']],
       ['0 0 1 jan,JUL *', '2026-01-01T00:00Z', ['2026-07-01T00:00', '2027-01-01T00:00']],
       [
         '0 0 13 * 5',
@@ -60,6 +69,18 @@ test('time zones, also on the days when summer time begins and ends', () => {
   // Midnight does not exist on 4 November 2018 in São Paulo.
   at('0 5 4 11 *', 'America/Sao_Paulo', '2018-01-01T00:00Z', '2018-11-04T07:00');
   at('0 12 * * *', 'Australia/Lord_Howe', '2026-04-04T12:00Z', '2026-04-05T01:30');
+});
+
+test('what never comes is known without looking at a single day', ({ mock }) => {
+  const looks = mock.method(Intl.DateTimeFormat.prototype, 'formatToParts').mock;
+  const zone = 'Asia/Tokyo';
+  for (const schedule of ['0 0 31 2 *', '0 0 30-31 feb *', '0 0 31 4,6,9,11 *', ', * * * *']) {
+    assert.deepEqual(times(schedule, '2026-01-01T00:00Z', 1, zone), ['never'], schedule);
+  }
+  assert.equal(looks.callCount(), 0);
+  // What comes seldom is looked for month by month, and day by day in the right one.
+  assert.deepEqual(times('0 0 29 2 *', '2024-03-01T00:00Z', 1, zone), ['2028-02-28T15:00']);
+  assert.ok(looks.callCount() > 0 && looks.callCount() < 1_000, `${looks.callCount()} looks`);
 });
 
 test('what is wrong with a schedule', () => {

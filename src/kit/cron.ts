@@ -4,7 +4,8 @@
  *
  * Fields, names, steps and the words of complaint are those of the parser that upstream uses. If
  * both the day of the month and of the week are narrowed, either is enough. In a zone with summer
- * time a local time that does not exist is skipped, and one that comes twice is due twice.
+ * time a local time that does not exist is skipped, and one that comes twice is due twice. What
+ * never comes (31 February) is known from the fields: nobody looks through years for it.
  * Validation of CronJobs asks for problems, their controller for times.
  */
 import { parseDuration } from './duration.ts';
@@ -59,6 +60,9 @@ const words: ReadonlyMap<string, string> = new Map([
   ['@hourly', '0 * * * *'],
 ]);
 
+/** With the leap day. */
+const monthDays = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
 const yearsMax = 5;
@@ -79,6 +83,7 @@ export function parseCron(schedule: string, timeZone = 'UTC'): ParsedCron {
     const problem = `provided bad location ${inZone}: unknown time zone ${inZone}`;
     return { ok: false, problem };
   }
+  if (!canMatch(fields)) return { ok: true, cron: { next: () => undefined } };
   return { ok: true, cron: { next: (afterMs) => nextTime(fields, inZone, afterMs) } };
 }
 
@@ -190,6 +195,15 @@ function readNumber(text: string, names: readonly string[]): number | string {
   }
   const number = Number(text);
   return number < 0 ? `negative number (${number}) not allowed: ${text}` : number;
+}
+
+/** Whether any day of any year can be meant; a field of nothing but commas allows no value. */
+function canMatch({ minute, hour, day, month, weekday }: Fields): boolean {
+  if (minute.values.size === 0 || hour.values.size === 0) return false;
+  const longest = Math.max(0, ...[...month.values].map((one) => monthDays[one - 1] ?? 0));
+  const byMonth = [...day.values].some((one) => one <= longest);
+  const byWeek = longest > 0 && weekday.values.size > 0;
+  return day.any || weekday.any ? byMonth && byWeek : byMonth || byWeek;
 }
 
 /**
