@@ -133,9 +133,33 @@ test('scaling changes the number of pods and nothing else', async (t) => {
   assert.equal(after.length, 5);
   for (const name of before) assert.ok(after.includes(name));
   assert.deepEqual(await sizes(world), { 1: 5 });
+  await patch(world, { spec: { minReadySeconds: 1 } });
+  await rolledOut(world);
+  assert.deepEqual(await sizes(world), { 1: 5 }, 'nothing but the template asks for a new set');
+  assert.equal((await get(world)).metadata.annotations?.[revision], '1');
+  await patch(world, setImage('web:2'));
+  await rolledOut(world);
+  assert.deepEqual(await sizes(world), { 1: 0, 2: 5 });
   await patch(world, { spec: { replicas: 0 } });
   await rolledOut(world);
   await world.until('an empty list', async () => (await world.list(pods, 'default')).length === 0);
+});
+
+test('of the bounds in percent one is rounded down, the other up', async (t) => {
+  covers('WRK-065');
+  const strategy = (maxUnavailable: string | number, maxSurge: string | number) => ({
+    strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable, maxSurge } },
+  });
+  const world = await start(t, web('web:1', { replicas: 10, ...strategy('25%', '25%') }));
+  world.becomesReady = (pod) => pod.spec?.containers[0]?.image === 'web:1';
+  await patch(world, setImage('web:2'));
+  await world.pass(30_000);
+  assert.deepEqual(await sizes(world), { 1: 8, 2: 5 }, '2 of 10 may be away, 3 may be above');
+  await patch(world, { spec: strategy(3, 4) });
+  await world.pass(30_000);
+  assert.deepEqual(await sizes(world), { 1: 7, 2: 7 }, 'as numbers they are what they say');
+  const refused = patch(world, { spec: strategy(0, 0) });
+  await assert.rejects(refused, /maxUnavailable: Invalid value: 0: may not be 0 when `maxSurge`/);
 });
 
 test('a bad rollout stops by itself, is told as failed, and can be taken back', async (t) => {

@@ -165,9 +165,15 @@ test('pull policies: present is enough, always asks, never does not', async () =
   await bench.create('always', of('Always'));
   await bench.untilReady('always');
   assert.equal(pulls(), 1);
+  // It is here and nowhere else: who asks always gets nothing.
+  runtime.pullFailure = 'no such image';
+  await bench.create('always-local', of('Always'));
+  await bench.until('always-local', ({ state }) => state?.waiting?.reason === 'ErrImagePull');
+  await bench.create('present-local', of('IfNotPresent'));
+  await bench.untilReady('present-local');
   await bench.create('never', of('Never', 'example.com/absent:1'));
   await bench.until('never', ({ state }) => state?.waiting?.reason === 'ErrImageNeverPull');
-  assert.equal(pulls(), 1);
+  assert.ok(!runtime.calls.includes('pullImage example.com/absent:1'));
 });
 
 test('readiness follows its probe, with its thresholds', async () => {

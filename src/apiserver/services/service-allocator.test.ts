@@ -137,12 +137,16 @@ test('node ports: any, a certain one, taken, outside', async () => {
   const any = await make('a');
   const { nodePort } = any.body.spec.ports[0];
   assert.ok(nodePort >= 30_000 && nodePort <= 32_767);
+  const certain = await make('certain', 30_123);
+  assert.deepEqual([certain.status, certain.body.spec.ports[0].nodePort], [201, 30_123]);
   const taken = await make('b', nodePort);
+  assert.equal(taken.status, 422);
   assert.equal(
     taken.body.message,
     `Service "b" is invalid: spec.ports[0].nodePort: Invalid value: ${nodePort}: provided port is already allocated`,
   );
   const outside = await make('c', 99);
+  assert.equal(outside.status, 422);
   assert.match(outside.body.message, /The range of valid ports is 30000-32767/);
 });
 

@@ -158,6 +158,11 @@ test('every flag of upstream is taken, and the deprecated are told of', () => {
   );
   const cadvisor = ['--housekeeping-interval', '--storage-driver-secure'];
   assert.deepEqual(unused, cadvisor);
+  // What it does to a node is in test/component/kubelet-node.test.ts.
+  covers('POD-271');
+  assert.equal(settings.allocatableIgnoresEviction, false);
+  const ignoring = typed('--experimental-allocatable-ignore-eviction=true').settings;
+  assert.equal(ignoring.allocatableIgnoresEviction, true);
 });
 
 test('flags that are gone are refused, whatever their dashes look like', () => {

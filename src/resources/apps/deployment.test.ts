@@ -102,7 +102,7 @@ test('a wish to roll back survives the trip through today’s shape', () => {
 });
 
 test('deployments that are refused', () => {
-  covers('API-066', 'API-067', 'WRK-065');
+  covers('API-066', 'API-067');
   const rolling = (rollingUpdate: object) => ({
     strategy: { type: 'RollingUpdate', rollingUpdate },
   });

@@ -111,17 +111,20 @@ test('the type of a secret stays', () => {
   assert.deepEqual(updated<Secret>(untyped, hub).errors, []);
 });
 
-const createNode = (fields: object, labels: object = {}) =>
-  written<Node>({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1', labels }, ...fields });
+const createNode = (fields: object, labels: object = {}, name = 'n1') =>
+  written<Node>({ apiVersion: 'v1', kind: 'Node', metadata: { name, labels }, ...fields });
 
 test('a node made by hand is unknown until a kubelet reports', () => {
   covers('API-057');
   const { hub, errors, cells, problems } = createNode(
     { spec: { externalID: 'x' } },
-    { name: 'fed' },
+    { name: 'my-first-k8s-node' },
+    '10.240.79.157',
   );
   assert.deepEqual(errors, []);
   assert.deepEqual(problems, []);
+  assert.equal(hub.metadata.name, '10.240.79.157');
+  assert.deepEqual(hub.metadata.labels, { name: 'my-first-k8s-node' });
   assert.equal(hub.spec?.externalID, 'x');
   assert.equal(cells(nowMs)['Status'], 'Unknown');
 });

@@ -28,7 +28,11 @@ test('a service that only names a port gets everything else', () => {
 });
 
 test('types and affinity bring defaults of their own', () => {
+  // That clients stay with their server is seen in test/e2e/network.e2e.ts.
+  covers('SVC-026');
   const spec = (fields: object) => create({ ports: [http], ...fields }).hub.spec ?? {};
+  assert.equal(spec({}).sessionAffinity, 'None');
+  assert.equal(spec({}).sessionAffinityConfig, undefined);
   assert.equal(spec({ type: 'NodePort' }).externalTrafficPolicy, 'Cluster');
   assert.equal(spec({ externalIPs: ['1.2.3.4'] }).externalTrafficPolicy, 'Cluster');
   assert.equal(spec({ type: 'LoadBalancer' }).allocateLoadBalancerNodePorts, true);
@@ -170,11 +174,16 @@ test('services in a list', () => {
     const row = resource.columns.map(({ cell }) => cell(shown, Date.UTC(2026, 0, 1, 0, 5)));
     return row.slice(1).join(' ');
   };
+  assert.deepEqual(create({ ports: [http] }).hub.status, { loadBalancer: {} });
   const ports = [{ ...http, nodePort: 30_001 }];
   const address = { clusterIP: '10.43.0.7', selector: { app: 'web' } };
   assert.equal(
     cells({ type: 'NodePort', ports, ...address }),
     'NodePort 10.43.0.7 <none> 80:30001/TCP 5m app=web',
+  );
+  assert.equal(
+    cells({ ports: [http], ...address }),
+    'ClusterIP 10.43.0.7 <none> 80/TCP 5m app=web',
   );
   assert.equal(cells({ clusterIP: 'None' }), 'ClusterIP None <none> <none> 5m <none>');
   assert.equal(
