@@ -25,9 +25,9 @@ const limits = {
   settleMs: 300_000,
   /**
    * Connections of a burst are kept for the next one: the server closes them after 90 s. The log of
-   * the store reaches five minutes back, and is cut now and then.
+   * the store reaches five minutes back, and is cut now and then; then memory is given back.
    */
-  afterMs: 400_000,
+  afterMs: 420_000,
 } as const;
 const clock = systemClock();
 const { signal } = new AbortController();

@@ -10,13 +10,15 @@ import { runCommand } from '#kit/run-command.ts';
 import type { ClusterProcess } from '#test/cluster-process.ts';
 import { pssMiB } from '#test/process-use.ts';
 import { readMachineState } from '../leftovers.ts';
+import { ownMiB } from './own-memory.ts';
 
 export type Holdings = Readonly<Record<string, number>>;
 
 const { signal } = new AbortController();
 /**
  * Memory goes up and down by itself: what is above this was kept for something. A descriptor may be
- * between two requests.
+ * between two requests. The share of a program's pages (PSS) is shown only: it changes with how
+ * many others run the same program.
  */
 const allowance = { memoryMiB: 20, memoryShare: 0.2, descriptors: 12 } as const;
 
@@ -54,7 +56,7 @@ export async function readHoldings(cluster: ClusterProcess, clusterId: string): 
 /** In words, for a look in between. */
 export async function memoryNow(cluster: ClusterProcess): Promise<string> {
   const processes = await pidsOf(cluster);
-  return processes.map(([name, pid]) => `${name} ${Math.round(pssMiB(pid))} MiB`).join(', ');
+  return processes.map(([name, pid]) => `${name} ${Math.round(ownMiB(pid))} MiB`).join(', ');
 }
 
 async function pidsOf(cluster: ClusterProcess): Promise<readonly (readonly [string, number])[]> {
@@ -77,6 +79,7 @@ export function whatGrew(before: Holdings, after: Holdings): readonly string[] {
 }
 
 function allowed(name: string, old: number): number {
+  if (name.endsWith('(PSS)')) return Number.POSITIVE_INFINITY;
   if (name.endsWith('MiB')) return Math.max(allowance.memoryMiB, old * allowance.memoryShare);
   return name.endsWith('descriptors') ? allowance.descriptors : 0;
 }
@@ -87,7 +90,8 @@ function roughly(amount: number): string {
 
 function ofProcess(name: string, pid: number): Holdings {
   return {
-    [`${name}: memory (PSS), MiB`]: pssMiB(pid),
+    [`${name}: memory, MiB`]: ownMiB(pid),
+    [`${name}: with its program (PSS)`]: pssMiB(pid),
     [`${name}: descriptors`]: readdirSync(`/proc/${pid}/fd`).length,
   };
 }

@@ -35,21 +35,26 @@ export async function collectWhenIdle(
   collect();
 }
 
-/** Of the thread that calls this. */
-export function ownGarbage(): Omit<CollectDeps, 'clock'> {
+/**
+ * Of the thread that calls this. A collection in full takes the room of the young generation away
+ * as well, and what V8 would compile again.
+ */
+export function ownGarbage(
+  flavor: 'last-resort' | 'regular' = 'last-resort',
+): Omit<CollectDeps, 'clock'> {
   let last = performance.eventLoopUtilization();
   const utilization = (): number => {
     const before = last;
     last = performance.eventLoopUtilization();
     return performance.eventLoopUtilization(last, before).utilization;
   };
-  return { utilization, collect: collectGarbage };
+  return { utilization, collect: () => collectGarbage(flavor) };
 }
 
-function collectGarbage(): void {
+function collectGarbage(flavor: 'last-resort' | 'regular'): void {
   setFlagsFromString('--expose-gc');
   // What V8 calls it, in contexts that are made while the flag is set.
   const collect = runInNewContext('gc') as (options: object) => void;
   setFlagsFromString('--no-expose-gc');
-  collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+  collect({ type: 'major', execution: 'sync', flavor });
 }

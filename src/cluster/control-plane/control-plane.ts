@@ -37,6 +37,7 @@ import { removeUnreadable, storedValue } from './stored-values.ts';
 
 /** How often certificates are looked at while the cluster runs. */
 const renewalIntervalMs = 24 * 3600 * 1000;
+const giveBackAfterMs = 10_000;
 
 export interface ClusterDeps {
   readonly clock: Clock;
@@ -137,7 +138,7 @@ export async function openControlPlane(
       for (const use of showing) use(certificates.apiServer);
     }
   });
-  spawnStoreWork({ ...deps, store }, { config, encryption, scope });
+  spawnUpkeep({ ...deps, store }, { config, encryption, scope });
   return {
     server,
     port,
@@ -159,6 +160,13 @@ export async function openControlPlane(
       await store[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Not loaded while the cluster starts. */
+async function giveBackLater(clock: Clock, signal: AbortSignal): Promise<void> {
+  await clock.sleep(giveBackAfterMs, { signal });
+  const { ownMemory, runGiveBack } = await import('#kit/give-back.ts');
+  await runGiveBack({ clock, ...ownMemory() }, { signal });
 }
 
 /** Where controllers and scheduler are asked, on this machine only. */
@@ -244,7 +252,7 @@ async function openClusterStore(
 }
 
 /** Copies of the store, and a look now and then at how it is to be encrypted. */
-function spawnStoreWork(
+function spawnUpkeep(
   deps: ClusterDeps & { readonly store: Store },
   options: {
     readonly config: ClusterConfig;
@@ -253,6 +261,7 @@ function spawnStoreWork(
   },
 ): void {
   const { config, encryption, scope } = options;
+  scope.spawn((signal) => giveBackLater(deps.clock, signal));
   if (encryption !== undefined) scope.spawn((signal) => encryption.run(deps.store, signal));
   if (config.store !== 'sqlite' || config.backupIntervalMs === 0) return;
   const { backupIntervalMs: intervalMs, backupKeep: keep } = config;

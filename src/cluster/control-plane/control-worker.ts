@@ -154,16 +154,18 @@ export async function runControlWorker(): Promise<void> {
       );
     });
   }
-  scope.spawn((signal) => collectLater(clock, signal));
+  scope.spawn((signal) => giveBackLater(clock, signal));
   await scope.join();
   for (const port of Object.values(data.ports)) port?.close();
 }
 
-/** What the start has left behind is half of what the thread keeps. */
-async function collectLater(clock: Clock, signal: AbortSignal): Promise<void> {
+/** What the start has left behind is half of what the thread keeps; later, what a load has. */
+async function giveBackLater(clock: Clock, signal: AbortSignal): Promise<void> {
   await clock.sleep(collectAfterMs, { signal });
   const { collectWhenIdle, ownGarbage } = await import('#kit/collect-garbage.ts');
   await collectWhenIdle({ clock, ...ownGarbage() }, { signal });
+  const { ownMemory, runGiveBack } = await import('#kit/give-back.ts');
+  await runGiveBack({ clock, ...ownMemory() }, { signal });
 }
 
 function controlOptions({ clusterCIDR, rootCA, issuer }: ControlData) {

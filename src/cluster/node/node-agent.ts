@@ -35,7 +35,7 @@ interface Deps {
   readonly log: Logger;
 }
 
-const limits = { stopPodsMs: 60_000 } as const;
+const limits = { stopPodsMs: 60_000, giveBackAfterMs: 10_000 } as const;
 
 /** As services have it: pods of any user read what is made for them, whoever started us. */
 const nodeUmask = 0o022;
@@ -114,6 +114,13 @@ class Renewals {
   }
 }
 
+/** Not loaded while the node starts. */
+async function giveBackLater(clock: Clock, signal: AbortSignal): Promise<void> {
+  await clock.sleep(limits.giveBackAfterMs, { signal });
+  const { ownMemory, runGiveBack } = await import('#kit/give-back.ts');
+  await runGiveBack({ clock, ...ownMemory() }, { signal });
+}
+
 function report(message: NodeReport): void {
   process.send?.(message);
 }
@@ -162,6 +169,7 @@ async function runComponents(
   const secondNodeIP = state.secondClusterCIDR && second;
   const common = { nodeName: state.nodeName, nodeIP, secondNodeIP, clusterId: state.id, dataDir };
   spawnServices(scope, { ...deps, client, informers }, settings);
+  scope.spawn((ending) => giveBackLater(clock, ending));
   scope.spawn((ending) =>
     runKubelet(
       { client, informers, runtime, clock, random, log: log.child({ component: 'kubelet' }) },
