@@ -109,6 +109,7 @@ current-context: x
   const flags = [
     ...['--kubeconfig', kubeconfig, '--bootstrap-kubeconfig', loginFile('bootstrap.conf', ca)],
     ...['--hostname-override', nodeName, '--node-ip', '127.0.0.1', '--node-labels', 'disk=ssd'],
+    ...['--cluster-dns', '10.96.0.10', '--cluster-domain', 'my.domain'],
   ];
   const current = join(kubelet.certDir, 'kubelet-client-current.pem');
   let startMs = 0;
@@ -163,6 +164,10 @@ current-context: x
     await ok('wait', '--for=condition=Ready', 'pod/web', '--timeout=60s');
     assert.equal(await ok('logs', 'web'), 'serving\n');
     assert.equal(await ok('exec', 'web', '--', 'hostname'), 'web\n');
+    const resolving = await ok('exec', 'web', '--', 'cat', '/etc/resolv.conf');
+    assert.match(resolving, /^search default\.svc\.my\.domain svc\.my\.domain my\.domain\b/m);
+    assert.match(resolving, /^nameserver 10\.96\.0\.10$/m);
+    covers('POD-212');
     const local = 'the two programs still suffice; over TLS with a login, not localhost:8080';
     superseded('POD-016', { by: 'v1.20', now: local });
   });
