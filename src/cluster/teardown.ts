@@ -2,7 +2,7 @@
  * Taking a cluster off the machine. `removeMachineTraces` is the last step of a stop (the pods are
  * gone already); `resetCluster` also handles one whose processes were killed, and deletes its data.
  */
-import { readdirSync, rmSync } from 'node:fs';
+import { lstatSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { openContainerd, openRuntime } from '#cri';
 import type { Clock } from '#kit/clock.ts';
@@ -56,13 +56,22 @@ export async function resetCluster(deps: Deps, dataDir: string): Promise<void> {
   removeDataDir(dataDir);
 }
 
-/** One that is a disk of its own is emptied: it cannot be removed while it is mounted. */
+/**
+ * One that is a disk of its own is emptied: it cannot be removed while it is mounted. So is one that
+ * a link leads to: where the data shall be was somebody's choice, for the next cluster too.
+ */
 function removeDataDir(dataDir: string): void {
   const isMount = process.platform === 'linux' && isMountPoint(dataDir);
-  const paths = isMount ? readdirSync(dataDir).map((name) => join(dataDir, name)) : [dataDir];
+  const isElsewhere = isMount || isLinkToFolder(dataDir);
+  const paths = isElsewhere ? readdirSync(dataDir).map((name) => join(dataDir, name)) : [dataDir];
   // Made with a new file system, and not ours.
   const own = paths.filter((path) => basename(path) !== 'lost+found');
   for (const path of own) rmSync(path, { recursive: true, force: true });
+}
+
+function isLinkToFolder(path: string): boolean {
+  const isLink = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+  return isLink && statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 /** Pods of a containerd that runs, or that has to run once more to take its pods down. */

@@ -1,0 +1,53 @@
+/** What is left of a data dir after a reset: nothing, and what somebody made for it. */
+import assert from 'node:assert/strict';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { silentLog } from '#kit/log.ts';
+import { VirtualClock } from '#kit/virtual-clock.ts';
+import { resetCluster } from './teardown.ts';
+
+const deps = { clock: new VirtualClock(), log: silentLog };
+
+/** A data dir with something in it, and what is around it. */
+function madeIn(context: TestContext): { readonly folder: string; readonly dataDir: string } {
+  const folder = mkdtempSync(join(tmpdir(), 'coracle-teardown-'));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const dataDir = join(folder, 'data');
+  mkdirSync(join(dataDir, 'server/db'), { recursive: true });
+  writeFileSync(join(dataDir, 'server/db/state.db'), 'objects');
+  return { folder, dataDir };
+}
+
+test('a data dir is removed with all that is in it', async (context) => {
+  const { folder, dataDir } = madeIn(context);
+  await resetCluster(deps, dataDir);
+  assert.deepEqual(readdirSync(folder), []);
+});
+
+test('a data dir behind a link is emptied, and the link stays for the next cluster', async (context) => {
+  const { folder, dataDir } = madeIn(context);
+  const link = join(folder, 'link');
+  symlinkSync(dataDir, link);
+  await resetCluster(deps, link);
+  assert.deepEqual(readdirSync(dataDir), []);
+  assert.ok(lstatSync(link).isSymbolicLink());
+});
+
+test('of a link that leads nowhere nothing is left', async (context) => {
+  const { folder } = madeIn(context);
+  const link = join(folder, 'link');
+  symlinkSync(join(folder, 'gone'), link);
+  await resetCluster(deps, link);
+  assert.equal(existsSync(link) || readdirSync(folder).includes('link'), false);
+});
