@@ -329,7 +329,6 @@ test('a host port is taken once per address and protocol', () => {
 });
 
 test('the emptier node scores higher, the balanced one too', () => {
-  covers('SCH-038');
   const empty = info(node('empty'));
   const half = info(node('half'), pod(asking({ cpu: '2', memory: '4Gi' }), 'other'));
   const facts = podFacts(pod(asking({ cpu: '1', memory: '2Gi' })));

@@ -116,6 +116,8 @@ test('maxUnavailable is of what the owner wants; none of it blocks every evictio
   const world = await start(t, 3);
   await limit(world, { maxUnavailable: 1 });
   assert.deepEqual(await counts(world), [3, 2, 1, 3]);
+  await limit(world, { maxUnavailable: '34%' });
+  assert.deepEqual(await counts(world), [3, 1, 2, 3], 'a share is rounded up');
   for (const spec of [{ maxUnavailable: 0 }, { minAvailable: '100%' }]) {
     await limit(world, spec);
     assert.deepEqual(await counts(world), [3, 3, 0, 3]);

@@ -2,7 +2,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { OwnerReference } from '#api/object.ts';
-import { configMaps, events, namespaces, pods, priorityClasses } from '#resources/kinds.ts';
+import {
+  configMaps,
+  events,
+  namespaces,
+  pods,
+  priorityClasses,
+  replicaSets,
+} from '#resources/kinds.ts';
+import type { Pod } from '#resources/types/core-v1.ts';
 import { covers } from '#test/covers.ts';
 import { openWorld, type World } from './control-world.ts';
 
@@ -95,6 +103,54 @@ test('a reference with the wrong name does not speak for those with the right on
   await create(world, { namespace: 'default', name: 'good' }, [owner]);
   await world.pass(2_000);
   assert.deepEqual(await names(world, 'default'), ['good', 'owner']);
+});
+
+test('who makes or adopts pods is their owner, and a user may name one as well', async (t) => {
+  covers('WRK-084');
+  const world = await openWorld(t);
+  const { client, signal } = world;
+  await world.addNode('n1');
+  const kinds = ['ReplicationController', 'ReplicaSet', 'StatefulSet', 'DaemonSet', 'Deployment'];
+  const containers = [{ name: 'c', image: 'c:1' }];
+  const owned = async (app: string): Promise<readonly (string | undefined)[]> =>
+    (await world.list(pods, 'default'))
+      .filter(({ metadata }) => metadata.labels?.['app'] === app)
+      .map(({ metadata }) => metadata.ownerReferences?.find(({ controller }) => controller)?.kind);
+  for (const kind of kinds) {
+    const name = kind.toLowerCase();
+    const labels = { app: name };
+    // A set adopts only pods of its names; a Deployment leaves that to its ReplicaSet.
+    const orphan = { namespace: 'default', name: `${name}-0`, labels };
+    const spec = kind === 'DaemonSet' ? { nodeName: 'n1', containers } : { containers };
+    const adopts = kind !== 'Deployment';
+    const pod: Pod = { apiVersion: 'v1', kind: 'Pod', metadata: orphan, spec };
+    if (adopts) await client.create(pods, pod, { signal });
+    const selector = kind === 'ReplicationController' ? labels : { matchLabels: labels };
+    const template = { metadata: { labels }, spec: { containers } };
+    const replicas = kind === 'DaemonSet' ? {} : { replicas: 2 };
+    const group = kind === 'ReplicationController' ? 'api/v1' : 'apis/apps/v1';
+    const body = { metadata: { name }, spec: { ...replicas, selector, template } };
+    const path = `/${group}/namespaces/default/${name}s`;
+    assert.equal((await world.server.request('POST', path, body)).status, 201);
+    await world.pass(5_000);
+    const by = kind === 'Deployment' ? 'ReplicaSet' : kind;
+    assert.deepEqual(await owned(name), kind === 'DaemonSet' ? [by] : [by, by], kind);
+  }
+  const [set] = (await world.list(replicaSets, 'default')).filter(
+    ({ metadata }) => metadata.labels?.['app'] === 'deployment',
+  );
+  assert.equal(set?.metadata.ownerReferences?.[0]?.kind, 'Deployment');
+  const at = { namespace: 'default', name: 'by-hand' };
+  const made = await client.create(
+    pods,
+    { apiVersion: 'v1', kind: 'Pod', metadata: at, spec: { containers } },
+    { signal },
+  );
+  const owner = { apiVersion: 'v1', kind: 'Pod', name: 'by-hand', uid: made.metadata.uid ?? '' };
+  await create(world, { namespace: 'default', name: 'of-a-user' }, [owner]);
+  assert.deepEqual(await names(world, 'default'), ['of-a-user']);
+  await client.delete(pods, at, { signal });
+  await world.until('the map to go', async () => (await names(world, 'default')).length === 0);
 });
 
 test('what a pod owns goes with it; dependants that do not block are not waited for', async (t) => {

@@ -100,6 +100,22 @@ test('a tainted master takes no pods until the taint is gone', async () => {
   assert.equal(await placed(cluster, 'web'), 'n1');
 });
 
+test('a soft taint is avoided while there is room elsewhere', async () => {
+  covers('SCH-038');
+  const capacity = { cpu: '1', memory: '4Gi' };
+  await using cluster = await open({ name: 'a', capacity }, { name: 'b', capacity });
+  const taint = { key: 'dusty', effect: 'PreferNoSchedule' };
+  await patchNode(cluster, 'a', { spec: { taints: [taint] } });
+  for (const [name, node] of [
+    ['one', 'b'],
+    ['two', 'b'],
+    ['three', 'a'],
+  ] as const) {
+    await create(cluster, pod(name, asking({ cpu: '400m' })));
+    assert.equal(await placed(cluster, name), node, name);
+  }
+});
+
 test('a cordoned node says so, keeps its pods and takes no new ones', async () => {
   covers('SCH-005', 'SCH-083');
   await using cluster = await open();

@@ -100,7 +100,7 @@ test('a cache that lags neither makes too many pods nor deletes too many', async
 });
 
 test('matching pods without owner are adopted, surplus ones are deleted', async (t) => {
-  covers('WRK-033', 'WRK-084');
+  covers('WRK-033');
   const world = await start(t);
   const { client, signal } = world;
   await client.create(pods, orphan('mine'), { signal });

@@ -146,7 +146,7 @@ current-context: x
     const path = 'jsonpath={range .status.addresses[*]}{.type}={.address} {end}';
     const addresses = await ok('get', 'node', nodeName, '-o', path);
     assert.equal(addresses, `InternalIP=127.0.0.1 Hostname=${nodeName} `);
-    covers('POD-007');
+    covers('POD-007', 'POD-055', 'POD-056');
     const told = 'a cloud’s controller tells ExternalIP; the kubelet the other two';
     superseded('POD-045', { by: 'v1.31', now: told });
     assert.ok(existsSync(join(kubelet.rootDir, 'pods')), 'its folders are where it was told');

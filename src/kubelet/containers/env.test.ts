@@ -132,7 +132,7 @@ test('Services of the namespace, and the API, are variables', async () => {
 });
 
 test('a pod can be told about itself', () => {
-  covers('POD-184', 'POD-186');
+  covers('POD-184');
   const value = (path: string) =>
     podFieldValue(pod, path, { podIPs: ['10.0.0.7'], hostIPs: ['192.0.2.1'] });
   assert.deepEqual(

@@ -52,7 +52,14 @@ test('a node says what it is and has', () => {
     memory: '4194304Ki',
     pods: '110',
   });
-  assert.equal(first.nodeInfo?.containerRuntimeVersion, 'containerd://1.6.20');
+  const { kubeletVersion, ...nodeInfo } = first.nodeInfo ?? {};
+  assert.match(kubeletVersion ?? '', /^v1\.36\./);
+  assert.deepEqual(nodeInfo, {
+    ...{ machineID: 'm', systemUUID: 's', bootID: 'b' },
+    ...{ kernelVersion: '6.1.0', osImage: 'Debian', operatingSystem: 'linux' },
+    ...{ architecture: 'amd64', containerRuntimeVersion: 'containerd://1.6.20' },
+    kubeProxyVersion: '',
+  });
   assert.deepEqual(first.addresses?.[0], { type: 'InternalIP', address: '192.0.2.1' });
   assert.equal(first.daemonEndpoints?.kubeletEndpoint?.Port, 10250);
 });

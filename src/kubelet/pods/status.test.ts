@@ -175,7 +175,7 @@ test('an end is told when the last sidecar has ended', () => {
 });
 
 test('a container in back-off shows why it waits and how it ended', () => {
-  covers('POD-024', 'POD-210');
+  covers('POD-210');
   const waiting = new Map([['web', { reason: 'CrashLoopBackOff', message: 'back-off 10s' }]]);
   const ended = fact('exited', { exitCode: 137, reason: 'OOMKilled', attempt: 3 });
   const messages = new Map([['c1', 'out of memory']]);

@@ -15,7 +15,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ConfigMap, Pod, Secret, Volume } from '#resources/types/core-v1.ts';
-import { covers } from '#test/covers.ts';
 import { ConfigError } from '../containers/env.ts';
 import { type Payload, writePayload } from './atomic-files.ts';
 import { mountsOf, resolveSubPath } from './mounts.ts';
@@ -125,7 +124,6 @@ test('a projected volume is what Kubernetes mounts for the API', async () => {
 });
 
 test('a downward API volume formats labels', async () => {
-  covers('POD-186');
   const items = [{ path: 'labels', fieldRef: { fieldPath: 'metadata.labels' } }];
   assert.deepEqual(await textsOf({ downwardAPI: { items } }), { labels: '644 app="x"' });
 });

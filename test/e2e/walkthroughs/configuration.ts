@@ -500,7 +500,7 @@ export const configuration: Walkthroughs = {
   },
 
   'the downward API, as variables and as files': async (walk) => {
-    covers('POD-187', 'POD-188', 'POD-072', 'POD-185', 'VOL-049');
+    covers('POD-187', 'POD-188', 'POD-072', 'POD-185', 'POD-186', 'VOL-049');
     const field = (name: string, fieldPath: string) => ({
       name,
       valueFrom: { fieldRef: { fieldPath } },

@@ -62,6 +62,10 @@ test('the life of a pod in its status column', () => {
       '0/1 ContainerCreating 0',
     ],
     [{ phase: 'Pending', containerStatuses: [waiting('a', 'ErrImagePull')] }, '0/1 ErrImagePull 0'],
+    [
+      { phase: 'Pending', containerStatuses: [waiting('a', 'RunContainerError')] },
+      '0/1 RunContainerError 0',
+    ],
     [{ phase: 'Running', containerStatuses: [running('a')] }, '1/1 Running 0'],
     [{ phase: 'Running', containerStatuses: [running('a', false)] }, '0/1 Running 0'],
     [
