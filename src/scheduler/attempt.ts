@@ -228,10 +228,8 @@ export class Attempts {
   }
 
   /** A claim whose devices no fitting node reaches gives them back, if nobody else uses it. */
-  #freeDevices(
-    { key, pod, namespace, uid, requests }: PodFacts,
-    { objections, whole }: FitFailure,
-  ): string {
+  #freeDevices(facts: PodFacts, { objections, whole }: FitFailure): string {
+    const { pod, namespace, uid, requests } = facts;
     const { factInformers, devices } = this.#deps;
     const { resourceClaims, deviceClasses } = factInformers.facts;
     const wanted = pod.spec?.resourceClaims ?? [];
@@ -251,26 +249,27 @@ export class Attempts {
       const users = claim?.status?.reservedFor ?? [];
       if (claim?.status?.allocation === undefined) continue;
       if (users.some((one) => one.uid !== uid)) continue;
-      this.#beside(key, (signal) => devices.free(claim, { signal, uid }));
+      this.#beside(facts, (signal) => devices.free(claim, { signal, uid }));
       return 'deallocation of ResourceClaim completed';
     }
     const leftOver = backed
       ? earlierClaim(pod, resourceClaims.listNamespace(namespace))
       : undefined;
     if (leftOver === undefined) return 'still not schedulable';
-    this.#beside(key, (signal) => devices.remove(leftOver, { signal }));
+    this.#beside(facts, (signal) => devices.remove(leftOver, { signal }));
     return 'deletion of ResourceClaim completed';
   }
 
-  /** Claims are written beside the loop; that they changed wakes the pod. */
-  #beside(pod: string, write: (signal: AbortSignal) => Promise<void>): void {
-    const { scope, log } = this.#deps;
+  /** Claims are written beside the loop; that they changed wakes the pod, or that they could not. */
+  #beside({ key, uid }: PodFacts, write: (signal: AbortSignal) => Promise<void>): void {
+    const { scope, log, queue } = this.#deps;
     scope.spawn(async (signal) => {
       try {
         await write(signal);
       } catch (error) {
         signal.throwIfAborted();
-        log.warn('devices were not freed', { pod, error });
+        log.warn('devices were not freed', { pod: key, error });
+        queue.retry(uid);
       }
     });
   }

@@ -31,6 +31,8 @@ export interface StepOptions {
 
 interface PerformOptions {
   readonly signal: AbortSignal;
+  /** Instead of `signal` for what is being written: of a write that is cut off nobody knows. */
+  readonly writing?: AbortSignal | undefined;
   /** The pod has to wait for its devices from now on. */
   readonly onDevices?: (() => void) | undefined;
   /** Gets the claims that have devices by now, by namespace and name. */
@@ -63,13 +65,14 @@ export class StepPerformer {
     options: PerformOptions,
   ): Promise<void> {
     const volumeSteps: VolumeStep[] = [];
-    const { written: claims = [] } = options;
+    const { written: claims = [], signal, writing = signal } = options;
     for (const step of steps) {
+      signal.throwIfAborted();
       if (step.do === 'allocateDevices') {
-        claims.push(await this.#deps.devices.write(placement, step, options));
+        claims.push(await this.#deps.devices.write(placement, step, { signal: writing }));
       } else {
         volumeSteps.push(step);
-        await this.#write(step, options);
+        await this.#write(step, { signal: writing });
       }
     }
     if (volumeSteps.length > 0) await this.#untilBound(volumeSteps, options);

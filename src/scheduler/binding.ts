@@ -211,7 +211,8 @@ export class Binder {
       const preparingMs = clock.monotonic();
       const { schedulerName } = queued.profile;
       const onDevices = (): void => reporter.waitsForDevices(pod.pod, nodeName, schedulerName);
-      await this.#deps.steps.perform(placement, steps, { ...both, onDevices, written });
+      const options = { ...both, writing: signal, onDevices, written };
+      await this.#deps.steps.perform(placement, steps, options);
       for (const extension of extensions) await extension.preBind?.(placement, both);
       both.signal.throwIfAborted();
       this.#tell(queued, 'PreBind', 'Success', preparingMs);
@@ -341,6 +342,8 @@ export class Binder {
       queue.remove(facts.uid);
       return;
     }
+    // Its deletion was seen meanwhile: there is nobody to tell.
+    if (!queue.has(facts.uid)) return;
     queue.backOff(facts.uid);
     metrics.attempt('error', profile.schedulerName, 0);
     // The pod is on its way out: nothing to tell its owner.
@@ -377,7 +380,7 @@ export class Binder {
   }
 }
 
-/** A pod of higher priority needs the place of one that was not bound yet. */
+/** A pod of higher priority needs the place of one that was not bound yet, or it is deleted. */
 class Cancelled extends Error {
   override readonly name = 'Cancelled';
 }

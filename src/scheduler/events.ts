@@ -80,6 +80,8 @@ function concernsPlacing(node: Node, old: Node): boolean {
 export interface PodFollowers extends Followers {
   /** By `spec.schedulerName`. */
   readonly profiles: ReadonlyMap<string, Profile>;
+  /** The pod is deleted: where it waits to be bound it gives its place up. */
+  readonly onLeaving: (uid: string) => void;
 }
 
 export function followPods(informer: Informer<Pod>, followers: PodFollowers): void {
@@ -130,6 +132,7 @@ class PodFollower {
     }
     // We have bound it, and what is told here is older than that: a node is never taken away.
     if (cluster.placeOf(facts.uid) !== undefined && !queue.has(facts.uid)) return;
+    if (pod.metadata.deletionTimestamp !== undefined) this.#followers.onLeaving(facts.uid);
     const profile = this.#profileOf(pod);
     if (profile === undefined) {
       queue.remove(facts.uid);
@@ -146,6 +149,7 @@ class PodFollower {
     // A binding that is under way gives back at its end: what it writes now is not free.
     const free = queue.isTaken(uid) ? [] : cluster.assumptions.giveBack(uid);
     queue.remove(uid);
+    this.#followers.onLeaving(uid);
     const nominated = cluster.nominations.nodeOf(uid) !== undefined;
     cluster.nominations.remove(uid);
     const gone = cluster.removePod(uid) ?? (nominated ? podFacts(pod) : undefined);

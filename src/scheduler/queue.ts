@@ -234,6 +234,11 @@ export class SchedulingQueue {
     this.#wake(entry, 'ScheduleAttemptFailure');
   }
 
+  /** What was to help a pod that waits has failed: try again, after a back-off in full. */
+  retry(uid: string): void {
+    if (this.#entries.get(uid)?.state === 'waiting') this.backOff(uid);
+  }
+
   /** Room is being made for it: it stays where it is until `release`. */
   hold(uid: string): void {
     const entry = this.#entries.get(uid);

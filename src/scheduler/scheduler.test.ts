@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { badRequest, conflict, notFound } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
 import type { Client } from '#client';
+import { aborted } from '#kit/aborted.ts';
 import { silentLog } from '#kit/log.ts';
 import { seededRandom } from '#kit/random.ts';
 import { settle, VirtualClock } from '#kit/virtual-clock.ts';
@@ -17,6 +18,7 @@ import type { DeviceClass, ResourceClaim, ResourceSlice } from '#resources/types
 import { covers, superseded } from '#test/covers.ts';
 import { FakeInformers } from '#test/fake-informers.ts';
 import type { Post } from './extender.ts';
+import type { Placement } from './extension.ts';
 import {
   readConfiguration,
   runScheduler,
@@ -412,7 +414,31 @@ test('a device whose claim could not be written is had at once by who waits for 
   assert.deepEqual(world.bindings, ['b → n1']);
 });
 
-test('a device is promised to nobody while the claim of a pod that is gone is written', async () => {
+test('a pod that is deleted while it waits to be bound gives its place up at once', async () => {
+  const waits = {
+    name: 'Gate',
+    permit: ({ pod: { uid } }: Placement, { signal }: { readonly signal: AbortSignal }) =>
+      uid === 'a'
+        ? aborted(signal).then(() => Promise.reject(signal.reason))
+        : Promise.resolve({ do: 'allow' } as const),
+  };
+  const deletionTimestamp = '2026-01-01T00:00:00Z';
+  for (const finalizers of [[], ['example.com/mine']]) {
+    await using world = new World({ extensions: [waits] });
+    const wants = withDevices(world);
+    const a = world.add('a', wants('a'));
+    world.add('b', wants('b'));
+    await settle();
+    assert.deepEqual(world.bindings, []);
+    if (finalizers.length === 0) world.informers.remove(pods, 'default/a');
+    else world.informers.put(pods, { ...a, metadata: { ...a.metadata, deletionTimestamp } });
+    await settle();
+    assert.deepEqual(world.bindings, ['b → n1']);
+    assert.ok(!world.events.some((event) => event.includes('pod is deleted')));
+  }
+});
+
+test('what is being written for a pod that is deleted is carried through before it is undone', async () => {
   await using world = new World();
   const wants = withDevices(world);
   const holds = Promise.withResolvers<void>();
@@ -424,19 +450,57 @@ test('a device is promised to nobody while the claim of a pod that is gone is wr
   await world.clock.advance(2_000);
   assert.deepEqual(world.bindings, []);
   world.claimHolds = undefined;
-  world.answers.push(() => Promise.reject(notFound({ group: '', resource: 'pods' }, 'a')));
   holds.resolve();
-  await settle();
-  assert.deepEqual(world.bindings, ['a → n1']);
-  // By now the claim of the first shows whose the device is.
+  await world.clock.advance(2_000);
+  // The claim has the device, though nobody has seen it yet.
   const written = world.claims.get('claim-a');
   assert.ok(written?.status?.allocation !== undefined);
+  assert.deepEqual(world.bindings, []);
   world.informers.put(resourceClaims, written);
   await world.clock.advance(2_000);
-  assert.deepEqual(world.bindings, ['a → n1']);
+  const undone = world.written.filter(({ verb, name }) => verb === 'patch' && name === 'claim-a');
+  assert.equal(undone.length, 1);
+  assert.deepEqual(world.bindings, []);
   world.informers.put(resourceClaims, { ...written, status: {} });
   await world.clock.advance(2_000);
-  assert.deepEqual(world.bindings, ['a → n1', 'b → n1']);
+  assert.deepEqual(world.bindings, ['b → n1']);
+});
+
+test('claims that could not be given back let the pod try again after its back-off', async () => {
+  await using world = new World();
+  withDevices(world);
+  const { informers } = world;
+  const gpu = 'example.com/gpu';
+  informers.put(deviceClasses, {
+    apiVersion: 'resource.k8s.io/v1',
+    kind: 'DeviceClass',
+    metadata: { name: 'gpu' },
+    spec: { extendedResourceName: gpu },
+  });
+  const owner = { apiVersion: 'v1', kind: 'Pod', name: 'a', uid: 'a', controller: true };
+  const annotations = { 'resource.kubernetes.io/extended-resource-claim': 'true' };
+  const claim: ResourceClaim = {
+    apiVersion: 'resource.k8s.io/v1',
+    kind: 'ResourceClaim',
+    metadata: {
+      name: 'left',
+      namespace: 'default',
+      uid: 'left',
+      annotations,
+      ownerReferences: [owner],
+    },
+    spec: {},
+  };
+  world.claims.set('left', claim);
+  informers.put(resourceClaims, claim);
+  world.claimHolds = Promise.reject(badRequest('not now'));
+  const limits = { [gpu]: '1' };
+  world.add('a', { containers: [{ name: 'c', resources: { limits, requests: limits } }] });
+  await settle();
+  assert.deepEqual(world.deleted, []);
+  world.claimHolds = undefined;
+  await world.clock.advance(2_000);
+  assert.deepEqual(world.deleted, ['left']);
 });
 
 test('devices of a pod that was not bound look free to nobody, and its reservation goes first', async () => {

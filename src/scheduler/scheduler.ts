@@ -92,7 +92,9 @@ export async function runScheduler(deps: SchedulerDeps, options: SchedulerOption
   const followers = { cluster, queue, signal, metrics, clock: deps.clock };
   followNodes(nodeInformer, followers);
   await Promise.all([nodeInformer.synced(options), factInformers.synced()]);
-  followPods(podInformer, { ...followers, profiles });
+  let underWay: Binder | undefined;
+  const onLeaving = (uid: string) => underWay?.cancel(uid, 'pod is deleted');
+  followPods(podInformer, { ...followers, profiles, onLeaving });
   await podInformer.synced(options);
 
   const scope = new Scope(signal);
@@ -112,6 +114,7 @@ export async function runScheduler(deps: SchedulerDeps, options: SchedulerOption
   const steps = new StepPerformer({ ...deps, facts, devices }, { bindTimeoutMs, deviceTimeoutMs });
   const extenders = await openExtenders(deps, options.extenders ?? []);
   const binder = new Binder({ ...shared, reporter, steps, extensions, extenders });
+  underWay = binder;
   metrics.watch(() => {
     const { active, backoff, waiting: unschedulable, gated, taken } = queue.counts;
     const pending = { active, backoff, unschedulable, gated };
