@@ -3,7 +3,8 @@
  *
  * The newest has always the same name; rotation gives what was written before another one
  * (`log-rotation.ts`). A reader that falls behind goes on with the files between its own and the
- * newest, compressed or not. The runtime opens the new file before it has written all to the old
+ * newest, compressed or not; one that begins between renaming and the new file, with what was
+ * renamed. The runtime opens the new file before it has written all to the old
  * one, so the old one is looked at for as long as the next is read: nothing is lost. Used by
  * `log-reader.ts`.
  */
@@ -101,12 +102,23 @@ interface Opened {
 /** The file and the names of those before it, as they were at one moment. */
 async function openNewest(path: string): Promise<Opened> {
   for (;;) {
-    const file = await LogFile.open(path);
+    const file = await openIfThere(path);
+    if (file === undefined) return await openRotated(path);
     const lastOlder = (await olderFiles(path)).at(-1) ?? '';
     const inode = await inodeOf(path);
     if (inode === file.inode || inode === undefined) return { file, lastOlder };
     await file.close();
   }
+}
+
+/** It was renamed, and the runtime has not begun another: what was written until now is there. */
+async function openRotated(path: string): Promise<Opened> {
+  const names = await olderFiles(path);
+  const rotated = names.at(-1);
+  const file = rotated === undefined ? undefined : await openIfThere(join(dirname(path), rotated));
+  // Begun or put back meanwhile; or there is none.
+  if (file === undefined) return { file: await LogFile.open(path), lastOlder: rotated ?? '' };
+  return { file, lastOlder: names.at(-2) ?? '' };
 }
 
 /** Without the ending of those that are compressed; oldest first. */
@@ -152,7 +164,7 @@ async function* compressedFile(path: string): AsyncGenerator<Buffer> {
   }
 }
 
-function isMissing(error: unknown): boolean {
+export function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
 

@@ -141,6 +141,37 @@ test('a follower that falls behind reads every file between, and what comes late
   assert.equal(text, 'line 1\nline 2\nline 3\nline 4\nline 5\nline 6\n');
 });
 
+test('a log that is opened between its renaming and the new file is what was renamed', async (context) => {
+  const path = fileOf(context);
+  writeFileSync(`${path}.20260101`, lines(1, 2));
+  writeFileSync(`${path}.20260102`, lines(3, 5));
+  assert.equal(await read(path, whole), 'line 3\nline 4\nline 5\n');
+  assert.equal(await read(path, { ...whole, tailLines: 1 }), 'line 5\n');
+  writeFileSync(path, lines(6, 6));
+  assert.equal(await read(path, whole), 'line 6\n');
+});
+
+test('a follower that comes between goes on with the new file, and loses and repeats nothing', async (context) => {
+  const path = fileOf(context);
+  writeFileSync(`${path}.20260101`, lines(1, 1));
+  writeFileSync(`${path}.20260102`, lines(2, 3));
+  let isRunning = true;
+  const deps = { clock: systemClock(), isRunning: async () => isRunning };
+  let text = '';
+  for await (const part of readLog(deps, path, { ...whole, follow: true }, signal)) {
+    text += part.toString();
+    if (text.endsWith('line 3\n')) {
+      appendFileSync(`${path}.20260102`, lines(4, 4));
+      writeFileSync(path, lines(5, 5));
+    } else if (text.endsWith('line 5\n')) isRunning = false;
+  }
+  assert.equal(text, 'line 2\nline 3\nline 4\nline 5\n');
+});
+
+test('where there is no log at all, reading says so', async (context) => {
+  await assert.rejects(read(fileOf(context), whole), { code: 'ENOENT' });
+});
+
 test('a follower whose file was removed goes on with the oldest that is left', async (context) => {
   const path = fileOf(context);
   writeFileSync(path, lines(1, 1));

@@ -57,9 +57,12 @@ const line = (text: string): string => `2026-01-01T00:00:00.000000000Z stdout F 
 
 test('what was rotated away is not shown, and the newest file may be empty', async (context) => {
   const { path, ask } = open(context, () => 'CONTAINER_RUNNING');
+  assert.equal(await ask(''), '');
   writeFileSync(path, line('old'));
   assert.equal(await ask(''), 'old\n');
   renameSync(path, `${path}.20260101-000000`);
+  // The runtime has not begun the new one yet.
+  assert.equal(await ask(''), 'old\n');
   writeFileSync(path, '');
   assert.equal(await ask(''), '');
   writeFileSync(path, line('new'));

@@ -1,10 +1,10 @@
 /**
  * Answers `/containerLogs/NS/POD/CONTAINER`: finds the container's log file and streams it.
  */
-import { statSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { isGrpcCode } from '#cri';
+import { isMissing } from '../logs/followed-log.ts';
 import { type LogOptions, readLog } from '../logs/log-reader.ts';
 import {
   type ContainerFact,
@@ -68,12 +68,13 @@ export async function answerLogs(
   const path = join(logs, containerLogPath(container, fact.attempt));
   response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' });
   response.flushHeaders();
-  if (statSync(path, { throwIfNoEntry: false }) === undefined) {
+  try {
+    await send(parts, { fact, path, options, response, signal });
+  } catch (error) {
+    if (!isMissing(error)) throw error;
     parts.log.warn('a container has no log file', { namespace, pod: name, path });
     response.end();
-    return;
   }
-  await send(parts, { fact, path, options, response, signal });
 }
 
 function say(response: ServerResponse, status: number, text: string): void {
