@@ -260,7 +260,7 @@ export class Attempts {
     return 'deletion of ResourceClaim completed';
   }
 
-  /** Claims are written beside the loop; that they changed wakes the pod, or that they could not. */
+  /** Claims are written beside the loop; that they changed, or could not be, wakes the pod. */
   #beside({ key, uid }: PodFacts, write: (signal: AbortSignal) => Promise<void>): void {
     const { scope, log, queue } = this.#deps;
     scope.spawn(async (signal) => {

@@ -369,7 +369,7 @@ export class Binder {
     }
   }
 
-  /** Also where an event has ended the assumption: what was promised lasts as long as the binding. */
+  /** Also where an event has ended the assumption: promises last as long as the binding. */
   #forget({ pod: { uid } }: Placement): readonly ClusterChange[] {
     const { cluster } = this.#deps;
     return [...cluster.forget(uid), ...cluster.assumptions.giveBack(uid)];
