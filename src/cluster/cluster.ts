@@ -13,6 +13,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { aborted } from '#kit/aborted.ts';
+import { Scope } from '#kit/scope.ts';
 import { dnsSlicePath } from './control-plane/cluster-dns.ts';
 import {
   apiServiceIP,
@@ -29,6 +30,7 @@ import {
   mergeContext,
   removeContext,
 } from './credentials/kubeconfig.ts';
+import { keepLogsSmall } from './log-rotation.ts';
 import { isMachineEnding } from './machine-end.ts';
 import { checkNodeFiles } from './node/check-node-files.ts';
 import { NodeProcess } from './node/node-process.ts';
@@ -201,6 +203,8 @@ async function serve(
   const isCurrentContext = await mergeUserContext(deps, options.userKubeconfig, access);
   const keepsObjects = config.store !== 'memory';
   options.progress.ready({ kubeconfig, isCurrentContext, keepsObjects });
+  await using scope = new Scope(signal);
+  scope.spawn((ending) => keepLogsSmall(deps, { dataDir: config.dataDir, signal: ending }));
   await Promise.race([controlPlane.ended, aborted(signal)]);
 }
 
@@ -235,6 +239,7 @@ function startNode(deps: ClusterDeps, parts: Parts): NodeProcess {
       images: config.images,
       kubeletConfig: config.kubeletConfig,
       logLevel: config.logLevel,
+      logToStderr: config.logToStderr,
     },
     (report) => status.report(report),
   );

@@ -4,8 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { covers } from '#test/covers.ts';
 import { configMap, ServerProcess } from '#test/server-process.ts';
@@ -147,4 +147,39 @@ test('which versions are served changes with a start, not before', limit, async 
   await server.ended();
   await server.start();
   assert.equal((await server.request('GET', `${jobs}/a`)).status, 200);
+});
+
+test('its log is a file of its own, or goes where its output goes', limit, async () => {
+  covers('LOG-004', 'LOG-005', 'LOG-009');
+  await using server = await ServerProcess.open();
+  const file = join(server.dataDir, 'logs/coracle.log');
+  const linesOf = (text: string): readonly string[] => text.trimEnd().split('\n');
+  const end = async (): Promise<void> => {
+    server.signal('SIGTERM');
+    await server.ended();
+  };
+  // A flag that changes nothing here is warned of.
+  await server.start(['--contention-profiling=true']);
+  await end();
+  const plain = linesOf(readFileSync(file, 'utf8'));
+  const form = /^[IWE] \d{4}-\d\d-\d\dT[\d:.]+Z \S/;
+  for (const line of plain) assert.match(line, form);
+  for (const letter of 'IW') assert.ok(plain.some((line) => line.startsWith(`${letter} `)));
+  assert.doesNotMatch(server.output, /^[DIWE] /m);
+
+  const says = (path: string, what: RegExp): Promise<void> =>
+    server.until(() => what.test(readFileSync(path, 'utf8')), `${what} is in ${path}`);
+  await server.start(['--v=2']);
+  await says(file, /^D \d{4}-/m);
+  await end();
+  assert.ok(!plain.some((line) => line.startsWith('D ')));
+
+  const size = statSync(file).size;
+  const redirected = join(server.folder, 'var-log/kube-apiserver.log');
+  mkdirSync(dirname(redirected));
+  await server.start(['--logtostderr=true', '-v', '2'], { output: redirected });
+  await says(redirected, /^I \d{4}-/m);
+  await says(redirected, /^D \d{4}-/m);
+  await end();
+  assert.equal(statSync(file).size, size);
 });

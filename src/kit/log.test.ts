@@ -7,7 +7,7 @@ const clock = { now: () => Date.UTC(2026, 0, 2, 3, 4, 5, 6) };
 
 test('text and JSON lines carry the fields of the child and of the record', () => {
   for (const [format, expected] of [
-    ['text', '2026-01-02T03:04:05.006Z I pod bound component="scheduler" pod="a/b" try=2\n'],
+    ['text', 'I 2026-01-02T03:04:05.006Z pod bound component="scheduler" pod="a/b" try=2\n'],
     [
       'json',
       '{"ts":"2026-01-02T03:04:05.006Z","level":"info","msg":"pod bound","component":"scheduler","pod":"a/b","try":2}\n',
@@ -27,5 +27,5 @@ test('an error is written with its causes', () => {
   const log = openLog({ clock, level: 'debug', format: 'text', write: (line) => lines.push(line) });
   const error = new Error('put failed', { cause: new Error('disk full') });
   log.warn('write refused', { error });
-  assert.match(lines[0] ?? '', /W write refused error="put failed: disk full"/);
+  assert.match(lines[0] ?? '', /^W 2026-\S+Z write refused error="put failed: disk full"/);
 });

@@ -58,7 +58,7 @@ function format(options: LogOptions, level: Level, message: string, fields: Fiel
     return JSON.stringify({ ts: time, level, msg: message, ...Object.fromEntries(plain) });
   }
   const tail = plain.map(([key, value]) => ` ${key}=${JSON.stringify(value)}`).join('');
-  return `${time} ${level[0]?.toUpperCase()} ${message}${tail}`;
+  return `${level[0]?.toUpperCase()} ${time} ${message}${tail}`;
 }
 
 function plainValue(value: unknown): unknown {

@@ -7,7 +7,7 @@
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
@@ -48,16 +48,22 @@ export class ServerProcess {
   }
 
   /** Starts it, this time with more flags, and waits until it is ready. */
-  async start(more: readonly string[] = []): Promise<void> {
+  async start(
+    more: readonly string[] = [],
+    /** A file that its output goes to, as a shell sends it there. */
+    options: { readonly output?: string } = {},
+  ): Promise<void> {
     const own = ['--data-dir', this.dataDir, '--api-port', String(this.port), '--no-kubeconfig'];
+    const file = options.output === undefined ? undefined : openSync(options.output, 'a');
     const child = spawn(process.execPath, [program, 'server', ...own, ...this.#flags, ...more], {
       cwd: root,
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: file === undefined ? ['ignore', 'pipe', 'pipe'] : ['ignore', file, file],
     });
+    if (file !== undefined) closeSync(file);
     this.#child = child;
     this.#output = '';
     for (const stream of [child.stdout, child.stderr]) {
-      stream.on('data', (chunk: Buffer) => {
+      stream?.on('data', (chunk: Buffer) => {
         this.#output += chunk.toString('utf8');
       });
     }
@@ -66,6 +72,11 @@ export class ServerProcess {
       if (!existsSync(join(this.dataDir, 'admin.kubeconfig'))) return false;
       return (await this.tryRequest('GET', '/readyz'))?.status === 200;
     }, 'the server is ready');
+  }
+
+  /** What it has written since it was started last. */
+  get output(): string {
+    return this.#output;
   }
 
   signal(name: 'SIGTERM' | 'SIGKILL'): void {

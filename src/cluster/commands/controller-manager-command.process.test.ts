@@ -207,7 +207,7 @@ test('of two copies one works; when it is killed the other goes on', {
   const place = new Place(api, t);
   const flags = ['--leader-elect=true', '--secure-port=0', ...sooner];
   const copies = [1, 2].map(() => place.start(t, 'kube-controller-manager', flags));
-  const leads = ({ log }: { readonly log: string }): boolean => / I leading /.test(log);
+  const leads = ({ log }: { readonly log: string }): boolean => /^I \S+ leading /m.test(log);
   await place.until('one leads', async () => copies.some(leads));
   await place.until('both run', async () => copies.every(({ log }) => / controlling /.test(log)));
   const first = copies.find(leads);

@@ -28,6 +28,7 @@ import {
   writePair,
   writeSecret,
 } from '../credentials/node-certificates.ts';
+import { keepLogsSmall } from '../log-rotation.ts';
 import { isMachineEnding } from '../machine-end.ts';
 import type { AgentConfig } from '../settings/agent-config.ts';
 import { ConfigError } from '../settings/config.ts';
@@ -109,6 +110,7 @@ async function runJoined(deps: Deps, run: Run): Promise<void> {
   const serving = openServing(deps, identity, { nodeName, nodeIP });
   const settings = {
     ...{ dataDir, state, nodeIP, server, logLevel: config.logLevel },
+    logToStderr: config.logToStderr,
     secondNodeIP: config.secondNodeIP,
     caCert: identity.caCert,
     client: identity.client,
@@ -132,6 +134,7 @@ async function runJoined(deps: Deps, run: Run): Promise<void> {
     };
     keep({ nodeName, sort: 'client' }, identity.client);
     keep(serving.asked, serving.isSigned ? serving.pair : undefined);
+    scope.spawn((ending) => keepLogsSmall(deps, { dataDir, signal: ending }));
     scope.spawn((ending) => tellReady(deps, { client, nodeName, status }, ending));
     await Promise.race([scope.join(), aborted(signal)]);
     await aborted(signal);

@@ -30,6 +30,8 @@ export interface NodeSettings {
   /** File with a `KubeletConfiguration`. */
   readonly kubeletConfig: string | undefined;
   readonly logLevel: Level;
+  /** What it says goes where its parent's words go, not to its file. */
+  readonly logToStderr: boolean;
 }
 
 /** Certificates that take the place of those in the settings. */
@@ -100,12 +102,13 @@ export class NodeProcess {
   #start(): void {
     const logs = join(this.#settings.dataDir, 'logs');
     mkdirSync(logs, { recursive: true });
-    const output = openSync(join(logs, 'node.log'), 'a', 0o600);
+    const { logToStderr } = this.#settings;
+    const output = logToStderr ? undefined : openSync(join(logs, 'node.log'), 'a', 0o600);
     const child = spawn(process.execPath, [...nodeFlags, entry, 'node-agent'], {
-      stdio: ['ignore', output, output, 'ipc'],
+      stdio: ['ignore', output ?? 2, output ?? 2, 'ipc'],
       env: { ...process.env, ...nodeEnvironment },
     });
-    closeSync(output);
+    if (output !== undefined) closeSync(output);
     this.#child = child;
     child.send({ do: 'start', settings: this.#settings } satisfies NodeCommand);
     child.on('message', (report: NodeReport) => this.#onReport(report));

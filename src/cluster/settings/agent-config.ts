@@ -7,6 +7,7 @@ import { resolve } from 'node:path';
 import type { Level } from '#kit/log.ts';
 import { type JoinToken, parseJoinToken } from '../credentials/join-token.ts';
 import { ConfigError, canRunContainers, type Machine, whyNoContainers } from './config.ts';
+import { isOn } from './flag-values.ts';
 import { type ImageSources, imageSources } from './image-sources.ts';
 import { parseOwnNodeIPs } from './node-ips.ts';
 
@@ -21,6 +22,7 @@ export interface AgentFlags {
   readonly kubeletConfig?: string;
   readonly leavePods?: boolean;
   readonly v?: string;
+  readonly logtostderr?: string | true;
   readonly privateRegistry?: string;
   readonly imageCredentialProviderConfig?: string;
   readonly imageCredentialProviderBinDir?: string;
@@ -43,6 +45,8 @@ export interface AgentConfig {
   readonly kubeletConfig: string | undefined;
   readonly leavePods: boolean;
   readonly logLevel: Level;
+  /** Instead of into files of the data dir. */
+  readonly logToStderr: boolean;
 }
 
 const defaultDataDir = '/var/lib/coracle-agent';
@@ -60,6 +64,7 @@ export function readAgentConfig(flags: AgentFlags, machine: Machine): AgentConfi
     kubeletConfig: flags.kubeletConfig === undefined ? undefined : resolve(flags.kubeletConfig),
     leavePods: flags.leavePods ?? false,
     logLevel: Number(flags.v ?? 0) >= 2 ? 'debug' : 'info',
+    logToStderr: isOn('--logtostderr', flags.logtostderr),
   };
 }
 

@@ -8,7 +8,7 @@ import { type RuntimeConfig, readRuntimeConfig } from '#api/runtime-config.ts';
 import { parseDuration } from '#kit/duration.ts';
 import type { Level } from '#kit/log.ts';
 import { ConfigError } from './config-error.ts';
-import type { FlagTexts } from './flag-values.ts';
+import { type FlagTexts, isOn } from './flag-values.ts';
 import { type ImageSources, imageSources } from './image-sources.ts';
 import { parseOwnNodeIPs } from './node-ips.ts';
 import { readServerSettings, type ServerSettings } from './server-settings.ts';
@@ -42,6 +42,8 @@ export interface ClusterConfig {
   /** Folders whose `*.tar` images are loaded at start. */
   readonly imageDirs: readonly string[];
   readonly logLevel: Level;
+  /** Instead of into files of the data dir. */
+  readonly logToStderr: boolean;
   /** File with a `KubeletConfiguration`. */
   readonly kubeletConfig: string | undefined;
   /** File with a `KubeSchedulerConfiguration`. */
@@ -79,6 +81,7 @@ export interface Flags {
   readonly runtimeConfig?: string;
   readonly images?: readonly string[];
   readonly v?: string;
+  readonly logtostderr?: string | true;
   readonly backupInterval?: string;
   readonly backupKeep?: string;
   readonly shutdownDelayDuration?: string;
@@ -145,6 +148,7 @@ export function readConfig(flags: Flags, machine: Machine): ClusterConfig {
     server,
     imageDirs: flags.images ?? [],
     logLevel: Number(flags.v ?? 0) >= 2 ? 'debug' : 'info',
+    logToStderr: isOn('--logtostderr', flags.logtostderr),
     kubeletConfig: flags.kubeletConfig === undefined ? undefined : resolve(flags.kubeletConfig),
     schedulerConfig:
       flags.schedulerConfig === undefined ? undefined : resolve(flags.schedulerConfig),
@@ -182,12 +186,8 @@ function textsOf(flags: Flags): FlagTexts {
 
 function encryption(flags: Flags): ClusterConfig['encryption'] {
   const file = flags.encryptionProviderConfig ?? flags.experimentalEncryptionProviderConfig;
-  const wanted = flags.encryptionProviderConfigAutomaticReload ?? 'false';
   const flag = '--encryption-provider-config-automatic-reload';
-  if (wanted !== true && wanted !== 'true' && wanted !== 'false') {
-    throw new ConfigError(`${flag} ${wanted}: must be true or false`);
-  }
-  const reload = wanted !== 'false';
+  const reload = isOn(flag, flags.encryptionProviderConfigAutomaticReload);
   if (file !== undefined) return { file: resolve(file), reload };
   if (reload) throw new ConfigError(`${flag} must be set with --encryption-provider-config`);
   return undefined;

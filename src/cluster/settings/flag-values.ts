@@ -124,3 +124,10 @@ function check(flag: string, sort: FlagSort, text: string): void {
 function camelCase(flag: string): string {
   return flag.replaceAll(/-(\w)/g, (_all, letter: string) => letter.toUpperCase());
 }
+
+/** Of a flag that alone means true, and false where it is not there. */
+export function isOn(flag: string, text: string | true | undefined): boolean {
+  if (text === true || text === 'true') return true;
+  if (text === undefined || text === 'false') return false;
+  throw new ConfigError(`${flag} ${text}: must be true or false`);
+}
