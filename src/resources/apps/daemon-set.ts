@@ -196,6 +196,6 @@ function daemonSetColumns(): readonly Column<DaemonSet>[] {
       cell: ({ spec }) => formatPlainLabels(spec?.template?.spec?.nodeSelector),
     },
     ageColumn(),
-    ...templateColumns<DaemonSet>(),
+    ...templateColumns<DaemonSet>(({ spec }) => spec),
   ];
 }

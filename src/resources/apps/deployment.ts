@@ -4,7 +4,7 @@
  * Next in the walk: `apiserver/verbs/create.ts`.
  */
 import type { KubeObject } from '#api/object.ts';
-import { defineResource, type Resource, type ResourceView } from '#api/resource.ts';
+import { type Column, defineResource, type Resource, type ResourceView } from '#api/resource.ts';
 import { formatLabelSelector } from '#api/selectors.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import { templateWarnings, workloadNameWarnings } from '#resources/core/pod/warnings.ts';
@@ -70,33 +70,37 @@ export function deploymentResource(): Resource {
         ? []
         : templateWarnings(spec?.template, 'spec.template')),
     ],
-    columns: [
-      nameColumn(),
-      {
-        name: 'Ready',
-        type: 'string',
-        description: 'Pods that are ready, of those wanted.',
-        priority: 0,
-        cell: ({ spec, status }) => `${status?.readyReplicas ?? 0}/${spec?.replicas ?? 0}`,
-      },
-      {
-        name: 'Up-to-date',
-        type: 'string',
-        description: 'Pods that have the newest template.',
-        priority: 0,
-        cell: ({ status }) => status?.updatedReplicas ?? 0,
-      },
-      {
-        name: 'Available',
-        type: 'string',
-        description: 'Pods that have been ready for long enough.',
-        priority: 0,
-        cell: ({ status }) => status?.availableReplicas ?? 0,
-      },
-      ageColumn(),
-      ...templateColumns<Deployment>(),
-    ],
+    columns: deploymentColumns(),
   });
+}
+
+function deploymentColumns(): readonly Column<Deployment>[] {
+  return [
+    nameColumn(),
+    {
+      name: 'Ready',
+      type: 'string',
+      description: 'Pods that are ready, of those wanted.',
+      priority: 0,
+      cell: ({ spec, status }) => `${status?.readyReplicas ?? 0}/${spec?.replicas ?? 0}`,
+    },
+    {
+      name: 'Up-to-date',
+      type: 'string',
+      description: 'Pods that have the newest template.',
+      priority: 0,
+      cell: ({ status }) => status?.updatedReplicas ?? 0,
+    },
+    {
+      name: 'Available',
+      type: 'string',
+      description: 'Pods that have been ready for long enough.',
+      priority: 0,
+      cell: ({ status }) => status?.availableReplicas ?? 0,
+    },
+    ageColumn(),
+    ...templateColumns<Deployment>(({ spec }) => spec),
+  ];
 }
 
 const rollbackAnnotation = 'deprecated.deployment.rollback.to';

@@ -81,7 +81,7 @@ export function replicaSetResource(): Resource {
         cell: ({ status }) => status?.readyReplicas ?? 0,
       },
       ageColumn(),
-      ...templateColumns<ReplicaSet>(),
+      ...templateColumns<ReplicaSet>(({ spec }) => spec),
     ],
     selectableFields: { 'status.replicas': ({ status }) => String(status?.replicas ?? 0) },
   });

@@ -64,7 +64,7 @@ export function statefulSetResource(): Resource {
         cell: ({ spec, status }) => `${status?.readyReplicas ?? 0}/${spec?.replicas ?? 0}`,
       },
       ageColumn(),
-      ...templateColumns<StatefulSet>().slice(0, 2),
+      ...templateColumns<StatefulSet>(({ spec }) => spec).slice(0, 2),
     ],
   });
 }

@@ -8,17 +8,16 @@ import type { Column } from '#api/resource.ts';
 import { formatLabelSelector, type LabelSelector } from '#api/selectors.ts';
 import type { PodTemplateSpec } from '../types/core-v1.ts';
 
-interface Workload extends KubeObject {
-  readonly spec?:
-    | {
-        readonly template?: PodTemplateSpec | undefined;
-        readonly selector?: LabelSelector | undefined;
-      }
-    | undefined;
+interface Workload {
+  readonly template?: PodTemplateSpec | undefined;
+  readonly selector?: LabelSelector | undefined;
 }
 
-export function templateColumns<Hub extends Workload>(): readonly Column<Hub>[] {
-  const containersOf = (hub: Hub) => hub.spec?.template?.spec?.containers ?? [];
+/** Of whatever has the template: the spec of most kinds. */
+export function templateColumns<Hub extends KubeObject>(
+  workloadOf: (hub: Hub) => Workload | undefined,
+): readonly Column<Hub>[] {
+  const containersOf = (hub: Hub) => workloadOf(hub)?.template?.spec?.containers ?? [];
   return [
     {
       name: 'Containers',
@@ -45,7 +44,7 @@ export function templateColumns<Hub extends Workload>(): readonly Column<Hub>[] 
       type: 'string',
       description: 'Labels of the pods that belong here.',
       priority: 1,
-      cell: ({ spec }) => formatLabelSelector(spec?.selector ?? {}),
+      cell: (hub) => formatLabelSelector(workloadOf(hub)?.selector),
     },
   ];
 }

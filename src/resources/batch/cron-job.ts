@@ -5,10 +5,10 @@
 import { type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
 import type { KubeObject } from '#api/object.ts';
 import { type Column, defineResource, type Resource, type ResourceView } from '#api/resource.ts';
-import { formatLabelSelector } from '#api/selectors.ts';
 import { cronProblem, isTimeZone } from '#kit/cron.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import { workloadNameWarnings } from '#resources/core/pod/warnings.ts';
+import { templateColumns } from '../apps/workload-columns.ts';
 import { ageColumn, ageSince, nameColumn, timedColumn } from '../columns.ts';
 import { setPodTemplateDefaults } from '../core/pod/defaults.ts';
 import { changeMember, fillIn } from '../fill-in.ts';
@@ -154,8 +154,6 @@ function validateTimeZone(timeZone: string | undefined, field: string): FieldErr
 }
 
 function cronJobColumns(): readonly Column<CronJob>[] {
-  const templateOf = ({ spec }: CronJob) => spec?.jobTemplate?.spec;
-  const containersOf = (cronJob: CronJob) => templateOf(cronJob)?.template?.spec?.containers ?? [];
   return [
     nameColumn(),
     {
@@ -195,33 +193,7 @@ function cronJobColumns(): readonly Column<CronJob>[] {
         status?.lastScheduleTime === undefined ? () => '<none>' : ageSince(status.lastScheduleTime),
     }),
     ageColumn(),
-    {
-      name: 'Containers',
-      type: 'string',
-      description: 'Names of the containers in the template.',
-      priority: 1,
-      cell: (cronJob) =>
-        containersOf(cronJob)
-          .map(({ name }) => name)
-          .join(','),
-    },
-    {
-      name: 'Images',
-      type: 'string',
-      description: 'Images of the containers in the template.',
-      priority: 1,
-      cell: (cronJob) =>
-        containersOf(cronJob)
-          .map(({ image }) => image ?? '')
-          .join(','),
-    },
-    {
-      name: 'Selector',
-      type: 'string',
-      description: 'Labels of the pods that belong here.',
-      priority: 1,
-      cell: (cronJob) => formatLabelSelector(templateOf(cronJob)?.selector),
-    },
+    ...templateColumns<CronJob>(({ spec }) => spec?.jobTemplate?.spec),
   ];
 }
 

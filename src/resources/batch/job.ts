@@ -146,7 +146,7 @@ function jobColumns(): readonly Column<Job>[] {
       },
     }),
     ageColumn(),
-    ...templateColumns<Job>().slice(0, 2),
+    ...templateColumns<Job>(({ spec }) => spec).slice(0, 2),
     {
       name: 'Selector',
       type: 'string',

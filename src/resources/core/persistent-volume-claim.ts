@@ -5,14 +5,19 @@
 import { type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
 import { qualifiedNameProblems } from '#api/names.ts';
 import { compareQuantities, quantityValue } from '#api/quantity.ts';
-import { defineResource, type Resource } from '#api/resource.ts';
+import { type Column, defineResource, type Resource } from '#api/resource.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { without } from '../fill-in.ts';
 import type { PersistentVolumeClaim } from '../types/core-v1.ts';
 import { hubView } from '../view.ts';
 import { setPersistentVolumeClaimDefaults } from './persistent-volume-claim-defaults.ts';
 import { validateClaimSpec, validateClaimUpdate } from './persistent-volume-claim-validation.ts';
-import { formatAccessModes, volumeColumn } from './volume-columns.ts';
+import {
+  classColumns,
+  formatAccessModes,
+  volumeColumn,
+  volumeModeColumn,
+} from './volume-columns.ts';
 import { claimWarnings } from './volume-warnings.ts';
 
 const knownSources = ['/PersistentVolumeClaim', 'snapshot.storage.k8s.io/VolumeSnapshot'];
@@ -51,43 +56,28 @@ export function persistentVolumeClaimResource(): Resource {
     validateUpdate: validateClaimUpdate,
     validateStatusUpdate: validateClaimStatus,
     warnings: (claim) => claimWarnings(claim),
-    columns: [
-      nameColumn(),
-      volumeColumn('Status', 'Pending, Bound or Lost.', ({ metadata, status }) =>
-        metadata.deletionTimestamp === undefined ? (status?.phase ?? '') : 'Terminating',
-      ),
-      volumeColumn('Volume', 'Volume that it is bound to.', ({ spec }) => spec?.volumeName ?? ''),
-      volumeColumn('Capacity', 'Size of the volume.', ({ spec, status }) =>
-        spec?.volumeName ? (status?.capacity?.['storage'] ?? '0') : '',
-      ),
-      volumeColumn('Access Modes', 'How it may be mounted.', ({ spec, status }) =>
-        spec?.volumeName ? formatAccessModes(status?.accessModes) : '',
-      ),
-      volumeColumn(
-        'StorageClass',
-        'Class that provides it.',
-        ({ metadata, spec }) =>
-          metadata.annotations?.['volume.beta.kubernetes.io/storage-class'] ??
-          spec?.storageClassName ??
-          '',
-      ),
-      volumeColumn(
-        'VolumeAttributesClass',
-        'Class of its attributes.',
-        ({ spec }) => spec?.volumeAttributesClassName ?? '<unset>',
-      ),
-      ageColumn(),
-      {
-        ...volumeColumn<PersistentVolumeClaim>(
-          'VolumeMode',
-          'Filesystem or Block.',
-          ({ spec }) => spec?.volumeMode ?? '<unset>',
-        ),
-        priority: 1,
-      },
-    ],
+    columns: claimColumns(),
     selectableFields: { name: ({ metadata }) => metadata.name ?? '' },
   });
+}
+
+function claimColumns(): readonly Column<PersistentVolumeClaim>[] {
+  return [
+    nameColumn(),
+    volumeColumn('Status', 'Pending, Bound or Lost.', ({ metadata, status }) =>
+      metadata.deletionTimestamp === undefined ? (status?.phase ?? '') : 'Terminating',
+    ),
+    volumeColumn('Volume', 'Volume that it is bound to.', ({ spec }) => spec?.volumeName ?? ''),
+    volumeColumn('Capacity', 'Size of the volume.', ({ spec, status }) =>
+      spec?.volumeName ? (status?.capacity?.['storage'] ?? '0') : '',
+    ),
+    volumeColumn('Access Modes', 'How it may be mounted.', ({ spec, status }) =>
+      spec?.volumeName ? formatAccessModes(status?.accessModes) : '',
+    ),
+    ...classColumns('Class that provides it.'),
+    ageColumn(),
+    volumeModeColumn(),
+  ];
 }
 
 /** The older field is for claims and snapshots; anything else in it counts as nothing. */

@@ -25,7 +25,12 @@ import {
   validateAccessModes,
   volumeModes,
 } from './persistent-volume-claim-validation.ts';
-import { formatAccessModes, volumeColumn } from './volume-columns.ts';
+import {
+  classColumns,
+  formatAccessModes,
+  volumeColumn,
+  volumeModeColumn,
+} from './volume-columns.ts';
 import { volumeWarnings } from './volume-warnings.ts';
 
 const reclaimPolicies = ['Delete', 'Recycle', 'Retain'];
@@ -103,29 +108,10 @@ function volumeColumns(): Resource<PersistentVolume>['columns'] {
       const claim = spec?.claimRef;
       return claim === undefined ? '' : `${claim.namespace ?? ''}/${claim.name ?? ''}`;
     }),
-    volumeColumn(
-      'StorageClass',
-      'Class that it belongs to.',
-      ({ metadata, spec }) =>
-        metadata.annotations?.['volume.beta.kubernetes.io/storage-class'] ??
-        spec?.storageClassName ??
-        '',
-    ),
-    volumeColumn(
-      'VolumeAttributesClass',
-      'Class of its attributes.',
-      ({ spec }) => spec?.volumeAttributesClassName ?? '<unset>',
-    ),
+    ...classColumns('Class that it belongs to.'),
     volumeColumn('Reason', 'Why it failed.', ({ status }) => status?.reason ?? ''),
     ageColumn(),
-    {
-      ...volumeColumn<PersistentVolume>(
-        'VolumeMode',
-        'Filesystem or Block.',
-        ({ spec }) => spec?.volumeMode ?? '<unset>',
-      ),
-      priority: 1,
-    },
+    volumeModeColumn(),
   ];
 }
 

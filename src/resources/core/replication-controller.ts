@@ -66,7 +66,10 @@ export function replicationControllerResource(): Resource {
       count('Current', 'Pods that exist.', ({ status }) => status?.replicas),
       count('Ready', 'Pods that are ready.', ({ status }) => status?.readyReplicas),
       ageColumn(),
-      ...containerColumns(),
+      ...templateColumns<ReplicationController>(({ spec }) => ({ template: spec?.template })).slice(
+        0,
+        2,
+      ),
       {
         name: 'Selector',
         type: 'string',
@@ -91,21 +94,6 @@ function count(
     priority: 0,
     cell: (controller: ReplicationController) => value(controller) ?? 0,
   } as const;
-}
-
-function containerColumns() {
-  return templateColumns<{
-    readonly apiVersion: string;
-    readonly kind: string;
-    readonly metadata: ReplicationController['metadata'];
-    readonly spec?: { readonly template?: NonNullable<ReplicationController['spec']>['template'] };
-  }>()
-    .slice(0, 2)
-    .map(({ cell, at: _at, ...column }) => ({
-      ...column,
-      cell: ({ apiVersion, kind, metadata, spec }: ReplicationController, nowMs: number) =>
-        cell({ apiVersion, kind, metadata, spec: { template: spec?.template } }, nowMs),
-    }));
 }
 
 function setControllerDefaults(controller: ReplicationController): ReplicationController {

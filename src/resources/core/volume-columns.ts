@@ -26,3 +26,37 @@ export function volumeColumn<Hub extends KubeObject>(
 ): Column<Hub> {
   return { name, type: 'string', description, priority: 0, cell };
 }
+
+interface Classified extends KubeObject {
+  readonly spec?:
+    | {
+        readonly storageClassName?: string | undefined;
+        readonly volumeAttributesClassName?: string | undefined;
+        readonly volumeMode?: string | undefined;
+      }
+    | undefined;
+}
+
+export function classColumns<Hub extends Classified>(description: string): readonly Column<Hub>[] {
+  return [
+    volumeColumn(
+      'StorageClass',
+      description,
+      ({ metadata, spec }) =>
+        metadata.annotations?.['volume.beta.kubernetes.io/storage-class'] ??
+        spec?.storageClassName ??
+        '',
+    ),
+    volumeColumn(
+      'VolumeAttributesClass',
+      'Class of its attributes.',
+      ({ spec }) => spec?.volumeAttributesClassName ?? '<unset>',
+    ),
+  ];
+}
+
+/** Shown with `-o wide` only. */
+export function volumeModeColumn<Hub extends Classified>(): Column<Hub> {
+  const cell = ({ spec }: Hub): string => spec?.volumeMode ?? '<unset>';
+  return { ...volumeColumn('VolumeMode', 'Filesystem or Block.', cell), priority: 1 };
+}

@@ -2,7 +2,7 @@
  * Service: one name and address for a set of pods. Addresses and node ports are given out by the
  * API server; EndpointSlices say who stands behind it.
  */
-import { defineResource, type Resource } from '#api/resource.ts';
+import { type Column, defineResource, type Resource } from '#api/resource.ts';
 import { formatLabelSelector } from '#api/selectors.ts';
 import { ageColumn, nameColumn } from '#resources/columns.ts';
 import type { Service } from '#resources/types/core-v1.ts';
@@ -50,50 +50,54 @@ export function serviceResource(): Resource {
     validateUpdate: validateServiceUpdate,
     validateStatusUpdate: validateServiceStatus,
     warnings: (service) => serviceWarnings(service),
-    columns: [
-      nameColumn(),
-      {
-        name: 'Type',
-        type: 'string',
-        description: 'How the service is exposed.',
-        priority: 0,
-        cell: ({ spec }) => spec?.type ?? '',
-      },
-      {
-        name: 'Cluster-IP',
-        type: 'string',
-        description: 'Address inside the cluster.',
-        priority: 0,
-        cell: ({ spec }) => spec?.clusterIPs?.[0] ?? spec?.clusterIP ?? '<none>',
-      },
-      {
-        name: 'External-IP',
-        type: 'string',
-        description: 'Addresses from outside.',
-        priority: 0,
-        cell: externalIPText,
-      },
-      {
-        name: 'Port(s)',
-        type: 'string',
-        description: 'Ports, with node ports.',
-        priority: 0,
-        cell: portsText,
-      },
-      ageColumn(),
-      {
-        name: 'Selector',
-        type: 'string',
-        description: 'Labels of the pods behind the service.',
-        priority: 1,
-        cell: ({ spec }) => formatLabelSelector({ matchLabels: spec?.selector }) || '<none>',
-      },
-    ],
+    columns: serviceColumns(),
     selectableFields: {
       'spec.clusterIP': ({ spec }) => spec?.clusterIP ?? '',
       'spec.type': ({ spec }) => spec?.type ?? '',
     },
   });
+}
+
+function serviceColumns(): readonly Column<Service>[] {
+  return [
+    nameColumn(),
+    {
+      name: 'Type',
+      type: 'string',
+      description: 'How the service is exposed.',
+      priority: 0,
+      cell: ({ spec }) => spec?.type ?? '',
+    },
+    {
+      name: 'Cluster-IP',
+      type: 'string',
+      description: 'Address inside the cluster.',
+      priority: 0,
+      cell: ({ spec }) => spec?.clusterIPs?.[0] ?? spec?.clusterIP ?? '<none>',
+    },
+    {
+      name: 'External-IP',
+      type: 'string',
+      description: 'Addresses from outside.',
+      priority: 0,
+      cell: externalIPText,
+    },
+    {
+      name: 'Port(s)',
+      type: 'string',
+      description: 'Ports, with node ports.',
+      priority: 0,
+      cell: portsText,
+    },
+    ageColumn(),
+    {
+      name: 'Selector',
+      type: 'string',
+      description: 'Labels of the pods behind the service.',
+      priority: 1,
+      cell: ({ spec }) => formatLabelSelector({ matchLabels: spec?.selector }) || '<none>',
+    },
+  ];
 }
 
 function externalIPText({ spec, status }: Service): string {
