@@ -19,6 +19,7 @@ import type { ResourceClaim, ResourceSlice } from '#resources/types/resource-v1.
 import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { evictPod } from '../evict-pod.ts';
+import { LeavingPods } from '../leaving-pods.ts';
 import { isTerminating } from '../pod-state.ts';
 import { claimKeysOf } from '../resource-claim/plan.ts';
 import { podsByDeviceClaim } from '../resource-claim/resource-claim.ts';
@@ -38,8 +39,9 @@ export function openDeviceTaintEvictionController(deps: ControllerDeps): Control
   const claims = informers.of(claimKind);
   let slices: Informer<ResourceSlice> | undefined;
   pods.addIndex(podsByDeviceClaim, claimKeysOf);
-  /** Pods whose time to leave is set, by namespace and name, with their uids. */
-  const leaving = new Map<string, string>();
+  const leaving = new LeavingPods({ clock, queue });
+  const tell = (pod: Pod, message: string): void =>
+    recorder.record(pod, { type: 'Normal', reason, message });
   const wakeUsers = (claim: ResourceClaim): void => {
     for (const pod of pods.byIndex(podsByDeviceClaim, objectKey(claim))) queue.add(objectKey(pod));
   };
@@ -65,21 +67,7 @@ export function openDeviceTaintEvictionController(deps: ControllerDeps): Control
     wakeUsers(claim);
   };
   claims.addHandler({ onAdd: see, onUpdate: see, onDelete: wakeUsers });
-  const wake = (pod: Pod): void => {
-    if (pod.spec?.nodeName && (pod.spec.resourceClaims ?? []).length > 0) queue.add(objectKey(pod));
-  };
-  pods.addHandler({
-    onAdd: wake,
-    onUpdate: (pod, old) => {
-      const placed = pod.spec?.nodeName !== old.spec?.nodeName;
-      if (placed || pod.status?.resourceClaimStatuses !== old.status?.resourceClaimStatuses) {
-        wake(pod);
-      }
-    },
-    onDelete: (pod) => {
-      leaving.delete(objectKey(pod));
-    },
-  });
+  followUsers(pods, { queue, leaving });
 
   return {
     name: 'device-taint-eviction-controller',
@@ -97,25 +85,34 @@ export function openDeviceTaintEvictionController(deps: ControllerDeps): Control
         (name) => claims.get(`${pod.metadata.namespace}/${name}`),
         (device) => evictingTaints(device, published),
       );
-      const { uid = '' } = pod.metadata;
-      if (leavesMs === undefined) {
-        if (leaving.get(key) !== uid) return;
-        leaving.delete(key);
-        recorder.record(pod, { type: 'Normal', reason, message: 'Cancelling deletion' });
-        return;
-      }
-      const waitMs = leavesMs - clock.now();
-      if (waitMs > 0) {
-        leaving.set(key, uid);
-        queue.addAfter(key, waitMs);
-        return;
-      }
-      leaving.delete(key);
-      recorder.record(pod, { type: 'Normal', reason, message: 'Marking for deletion' });
-      const due = { by: 'device_taint_eviction_controller', atMs: leavesMs } as const;
+      const departure = leaving.next(pod, leavesMs);
+      if (departure.do === 'spare') tell(pod, 'Cancelling deletion');
+      if (departure.do !== 'evict') return;
+      tell(pod, 'Marking for deletion');
+      const due = { by: 'device_taint_eviction_controller', atMs: departure.dueMs } as const;
       await evictPod(deps, pod, { why, due, signal }).catch(ignoreNotFound);
     },
   };
+}
+
+/** Pods on a node that have claims, as they come, are placed and get their claims. */
+function followUsers(
+  pods: Informer<Pod>,
+  { queue, leaving }: { readonly queue: WorkQueue; readonly leaving: LeavingPods },
+): void {
+  const wake = (pod: Pod): void => {
+    if (pod.spec?.nodeName && (pod.spec.resourceClaims ?? []).length > 0) queue.add(objectKey(pod));
+  };
+  pods.addHandler({
+    onAdd: wake,
+    onUpdate: (pod, old) => {
+      const placed = pod.spec?.nodeName !== old.spec?.nodeName;
+      if (placed || pod.status?.resourceClaimStatuses !== old.status?.resourceClaimStatuses) {
+        wake(pod);
+      }
+    },
+    onDelete: (pod) => leaving.forget(pod),
+  });
 }
 
 function isTainted({ spec }: ResourceSlice): boolean {

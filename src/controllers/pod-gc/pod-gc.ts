@@ -16,63 +16,11 @@ import { type Collected, isOutOfService, limits, planPodGC } from './plan.ts';
 const sweepKey = 'all pods';
 
 export function openPodGCController(deps: ControllerDeps, terminatedMax?: number): Controller {
-  const { client, clock, informers } = deps;
+  const { informers } = deps;
   const queue = new WorkQueue(deps);
   const nodes = informers.of(nodeKind);
   const pods = informers.of(podKind);
-  /** Since when nodes that pods name are missing, on the monotonic clock. */
-  const missingMs = new Map<string, number>();
-
-  /** Nodes that are gone for good: missing for long enough, and the server says so too. */
-  const goneNodes = async (signal: AbortSignal): Promise<ReadonlySet<string>> => {
-    const named = new Set<string>();
-    for (const pod of pods.list()) {
-      const { nodeName = '' } = pod.spec ?? {};
-      if (nodeName !== '' && nodes.get(nodeName) === undefined) named.add(nodeName);
-    }
-    for (const name of missingMs.keys()) if (!named.has(name)) missingMs.delete(name);
-    const gone = new Set<string>();
-    for (const name of named) {
-      const sinceMs = missingMs.get(name) ?? clock.monotonic();
-      missingMs.set(name, sinceMs);
-      if (clock.monotonic() - sinceMs < limits.quarantineMs) continue;
-      try {
-        await client.get(nodeKind, { name }, { signal });
-        missingMs.delete(name);
-      } catch (error) {
-        if (!isReason(error, 'NotFound')) throw error;
-        gone.add(name);
-      }
-    }
-    return gone;
-  };
-
-  const collect = async ({ pod, why }: Collected, signal: AbortSignal): Promise<void> => {
-    const { namespace, name = '', uid = '' } = pod.metadata;
-    if (!isTerminated(pod)) {
-      // Nobody else will say how it ended, and its owner may wait for that.
-      const status = { ...pod.status, phase: 'Failed', conditions: conditionsOf(pod, why) };
-      await client.update(podKind, { ...pod, status }, { subresource: 'status', signal });
-    }
-    const options = { gracePeriodSeconds: 0, preconditions: { uid }, signal };
-    await client.delete(podKind, { namespace, name }, options);
-    deps.log.info('pod collected', { pod: `${namespace}/${name}`, why });
-  };
-
-  const conditionsOf = ({ status }: Pod, why: Collected['why']): readonly PodCondition[] => {
-    const { conditions = [] } = status ?? {};
-    if (why !== 'orphaned') return conditions;
-    const type = 'DisruptionTarget';
-    const condition = {
-      type,
-      status: 'True',
-      reason: 'DeletionByPodGC',
-      message: 'PodGC: node no longer exists',
-      lastTransitionTime: formatTime(clock.now()),
-    };
-    return [...conditions.filter((one) => one.type !== type), condition];
-  };
-
+  const missing = new MissingNodes(deps);
   queue.add(sweepKey);
   return {
     name: 'pod-garbage-collector-controller',
@@ -81,7 +29,7 @@ export function openPodGCController(deps: ControllerDeps, terminatedMax?: number
     sources: [nodes, pods],
     reconcile: async (key, { signal }) => {
       queue.addAfter(key, limits.periodMs);
-      const gone = await goneNodes(signal);
+      const gone = await missing.gone(pods.list(), (name) => nodes.get(name) !== undefined, signal);
       const collected = planPodGC(
         pods.list(),
         (nodeName) => {
@@ -91,7 +39,82 @@ export function openPodGCController(deps: ControllerDeps, terminatedMax?: number
         },
         terminatedMax,
       );
-      for (const one of collected) await collect(one, signal).catch(ignoreNotFound);
+      for (const one of collected) await collect(deps, one, signal).catch(ignoreNotFound);
     },
   };
+}
+
+/** Nodes that pods name and that are not there. */
+class MissingNodes {
+  readonly #deps: Pick<ControllerDeps, 'client' | 'clock'>;
+  /** Since when, on the monotonic clock. */
+  readonly #sinceMs = new Map<string, number>();
+
+  constructor(deps: Pick<ControllerDeps, 'client' | 'clock'>) {
+    this.#deps = deps;
+  }
+
+  /** Those that are gone for good: missing for long enough, and the server says so too. */
+  async gone(
+    pods: Iterable<Pod>,
+    isThere: (nodeName: string) => boolean,
+    signal: AbortSignal,
+  ): Promise<ReadonlySet<string>> {
+    const { client, clock } = this.#deps;
+    const named = new Set<string>();
+    for (const pod of pods) {
+      const { nodeName = '' } = pod.spec ?? {};
+      if (nodeName !== '' && !isThere(nodeName)) named.add(nodeName);
+    }
+    for (const name of this.#sinceMs.keys()) if (!named.has(name)) this.#sinceMs.delete(name);
+    const gone = new Set<string>();
+    for (const name of named) {
+      const sinceMs = this.#sinceMs.get(name) ?? clock.monotonic();
+      this.#sinceMs.set(name, sinceMs);
+      if (clock.monotonic() - sinceMs < limits.quarantineMs) continue;
+      try {
+        await client.get(nodeKind, { name }, { signal });
+        this.#sinceMs.delete(name);
+      } catch (error) {
+        if (!isReason(error, 'NotFound')) throw error;
+        gone.add(name);
+      }
+    }
+    return gone;
+  }
+}
+
+async function collect(
+  { client, clock, log }: ControllerDeps,
+  { pod, why }: Collected,
+  signal: AbortSignal,
+): Promise<void> {
+  const { namespace, name = '', uid = '' } = pod.metadata;
+  if (!isTerminated(pod)) {
+    // Nobody else will say how it ended, and its owner may wait for that.
+    const conditions = conditionsOf(pod, why, clock.now());
+    const status = { ...pod.status, phase: 'Failed', conditions };
+    await client.update(podKind, { ...pod, status }, { subresource: 'status', signal });
+  }
+  const options = { gracePeriodSeconds: 0, preconditions: { uid }, signal };
+  await client.delete(podKind, { namespace, name }, options);
+  log.info('pod collected', { pod: `${namespace}/${name}`, why });
+}
+
+function conditionsOf(
+  { status }: Pod,
+  why: Collected['why'],
+  nowMs: number,
+): readonly PodCondition[] {
+  const { conditions = [] } = status ?? {};
+  if (why !== 'orphaned') return conditions;
+  const type = 'DisruptionTarget';
+  const condition = {
+    type,
+    status: 'True',
+    reason: 'DeletionByPodGC',
+    message: 'PodGC: node no longer exists',
+    lastTransitionTime: formatTime(nowMs),
+  };
+  return [...conditions.filter((one) => one.type !== type), condition];
 }

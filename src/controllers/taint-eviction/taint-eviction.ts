@@ -12,10 +12,16 @@ import type { Node, Pod } from '#resources/types/core-v1.ts';
 import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { evictPod } from '../evict-pod.ts';
+import { LeavingPods } from '../leaving-pods.ts';
 import { podsByNode } from '../node-lifecycle/node-lifecycle.ts';
 import { isTerminating } from '../pod-state.ts';
 import { isSameValue } from '../same-value.ts';
 import { type DatedTaint, planEviction } from './plan.ts';
+
+const why = {
+  reason: 'DeletionByTaintManager',
+  message: 'Taint manager: deleting due to NoExecute taint',
+};
 
 export function openTaintEvictionController(deps: ControllerDeps): Controller {
   const { clock, informers } = deps;
@@ -25,12 +31,13 @@ export function openTaintEvictionController(deps: ControllerDeps): Controller {
   const pods = informers.of(podKind);
   pods.addIndex(podsByNode, (pod) => [pod.spec?.nodeName ?? '']);
   const seen = new SeenTaints(clock);
-  /** Pods whose time to leave is set, by namespace and name, with their uids. */
-  const leaving = new Map<string, string>();
+  const leaving = new LeavingPods({ clock, queue });
+  const tell = (pod: Pod, message: string): void =>
+    recorder.record(pod, { type: 'Normal', reason: 'TaintManagerEviction', message });
   /** For pods that may stay after all. */
   const wakeLeaving = (node: Node): void => {
     for (const pod of pods.byIndex(podsByNode, node.metadata.name ?? '')) {
-      if (leaving.has(objectKey(pod))) queue.add(objectKey(pod));
+      if (leaving.has(pod)) queue.add(objectKey(pod));
     }
   };
   const wakePods = (node: Node): void => {
@@ -55,9 +62,7 @@ export function openTaintEvictionController(deps: ControllerDeps): Controller {
   pods.addHandler({
     onAdd: wake,
     onUpdate: wake,
-    onDelete: (pod) => {
-      leaving.delete(objectKey(pod));
-    },
+    onDelete: (pod) => leaving.forget(pod),
   });
 
   return {
@@ -69,30 +74,13 @@ export function openTaintEvictionController(deps: ControllerDeps): Controller {
       const pod = pods.get(key);
       if (pod === undefined || isTerminating(pod)) return;
       const taints = seen.taintsOf(nodes.get(pod.spec?.nodeName ?? ''));
-      const leaveMs = planEviction(pod, taints, clock.now());
-      const { uid = '' } = pod.metadata;
-      if (leaveMs === undefined) {
-        if (leaving.get(key) !== uid) return;
-        leaving.delete(key);
-        const message = `Cancelling deletion of Pod ${key}`;
-        recorder.record(pod, { type: 'Normal', reason: 'TaintManagerEviction', message });
-        return;
-      }
-      if (leaveMs > clock.now()) {
-        leaving.set(key, uid);
-        queue.addAfter(key, leaveMs - clock.now());
-        return;
-      }
-      leaving.delete(key);
-      const why = {
-        reason: 'DeletionByTaintManager',
-        message: 'Taint manager: deleting due to NoExecute taint',
-      };
+      const departure = leaving.next(pod, planEviction(pod, taints, clock.now()));
+      if (departure.do === 'spare') tell(pod, `Cancelling deletion of Pod ${key}`);
+      if (departure.do !== 'evict') return;
+      const due = { by: 'taint_eviction_controller', atMs: departure.dueMs } as const;
       try {
-        const due = { by: 'taint_eviction_controller', atMs: leaveMs } as const;
         await evictPod(deps, pod, { why, due, signal });
-        const message = `Marking for deletion Pod ${key}`;
-        recorder.record(pod, { type: 'Normal', reason: 'TaintManagerEviction', message });
+        tell(pod, `Marking for deletion Pod ${key}`);
       } catch (error) {
         ignoreNotFound(error);
       }
