@@ -8,6 +8,7 @@ import type { Received } from '#cri';
 import type { Scope } from '#kit/scope.ts';
 import { type DeadContainer, planContainerGC } from './containers/container-gc.ts';
 import { removeLeftovers } from './leftovers.ts';
+import { removeLog } from './logs/log-files.ts';
 import { rotateLogs } from './logs/log-rotation.ts';
 import type { NodeCgroups } from './node/enforce-allocatable.ts';
 import type { KubeletParts } from './parts.ts';
@@ -56,16 +57,20 @@ export function spawnHousekeeping(
 }
 
 async function removeDead(
-  { runtime, settings, clock, log }: KubeletParts,
+  { runtime, settings, clock, log, paths }: KubeletParts,
   workers: HousekeepingOptions['workers'],
   signal: AbortSignal,
 ): Promise<void> {
-  const dead = deadOf(await runtime.listContainers({}, { signal }));
+  let all = await runtime.listContainers({}, { signal });
+  const dead = deadOf(all);
   const uidOf = new Map(dead.map(({ id, podUid }) => [id, podUid]));
   for (const id of planContainerGC(dead, settings, clock.now())) {
     log.debug('removing a dead container', { container: id });
     try {
       await runtime.removeContainer(id, { signal });
+      const [removed] = all.filter((container) => container.id === id);
+      all = all.filter((container) => container !== removed);
+      if (removed !== undefined) removeLog(paths, removed, all);
     } catch (error) {
       if (signal.aborted) throw error;
       log.warn('cannot remove a dead container', { container: id, error });

@@ -181,7 +181,7 @@ class Kubelet {
     const { machine, paths, node, settings } = this.#parts;
     await this.#cgroups.enforceReserved(node.capacity, settings);
     this.#scope.spawn((ending) => this.#cgroups.enforcePods(node.capacity, settings, ending));
-    for (const folder of [paths.pods, paths.memory, paths.podLogs]) {
+    for (const folder of [paths.pods, paths.memory, paths.podLogs, paths.logLinks]) {
       mkdirSync(folder, { recursive: true });
     }
     if (!machine.isMounted(paths.memory)) await machine.mountTmpfs(paths.memory, { signal });

@@ -7,6 +7,7 @@
  */
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { removeDeadLinks } from './logs/log-files.ts';
 import type { KubeletParts } from './parts.ts';
 import { podLabels } from './pods/pod-facts.ts';
 
@@ -36,6 +37,7 @@ export async function removeLeftovers(
       rmSync(join(paths.podLogs, name), { recursive: true, force: true });
     }
   }
+  await removeDeadLinks(paths, runtime, { signal });
   await removeCgroups(parts, isOver);
 }
 

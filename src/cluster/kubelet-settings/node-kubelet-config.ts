@@ -8,10 +8,12 @@
  */
 import { defaultSettings, type KubeletOptions, type KubeletSettings, type Serving } from '#kubelet';
 
+type NodeOption = 'maxPods' | 'podLogsDir' | 'podPidsMax' | 'taints' | 'providerID';
+
 export interface NodeKubelet {
   readonly settings: KubeletSettings;
   readonly serves: Serving;
-  readonly options: Pick<KubeletOptions, 'maxPods' | 'podPidsMax' | 'taints' | 'providerID'>;
+  readonly options: Pick<KubeletOptions, NodeOption>;
   /** Fields that are given and do not count here. */
   readonly unused: readonly string[];
 }
@@ -34,7 +36,7 @@ const nodeSettings: KubeletSettings = {
 /** Of the cluster, or of a kubelet that runs alone. */
 const foreign = new Set(
   (
-    'staticPodPath staticPodURL staticPodURLHeader podLogsDir address port enableServer ' +
+    'staticPodPath staticPodURL staticPodURLHeader address port enableServer ' +
     'tlsCertFile tlsPrivateKeyFile authentication healthzPort healthzBindAddress clusterDomain ' +
     'clusterDNS cgroupRoot podCIDR registerNode containerRuntimeEndpoint rotateCertificates ' +
     'serverTLSBootstrap failSwapOn oomScoreAdj authorization readOnlyPort kubeAPIQPS ' +
@@ -66,6 +68,7 @@ export async function readNodeKubelet(path: string | undefined): Promise<NodeKub
       podPidsMax: podPidsLimit > 0 ? podPidsLimit : undefined,
       taints,
       providerID,
+      podLogsDir: fields.podLogsDir,
     },
     unused: [...unused, ...Object.keys(fields).filter((name) => foreign.has(name))],
   };

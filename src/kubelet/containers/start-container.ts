@@ -13,6 +13,7 @@ import { configMaps, secrets } from '#resources/kinds.ts';
 import type { Container, ContainerStateWaiting, Pod, Secret } from '#resources/types/core-v1.ts';
 import type { Image, PullTimes } from '../images/images.ts';
 import type { TrackedLogin } from '../images/registry-logins.ts';
+import { linkLog } from '../logs/log-files.ts';
 import type { ActOptions, KubeletParts, PodState } from '../parts.ts';
 import { nextBackoff } from '../pods/backoff.ts';
 import { type Action, containerHash, restartKey } from '../pods/plan.ts';
@@ -65,7 +66,7 @@ export async function startContainer(
     parts.owners.set(id, pod.metadata.uid ?? '');
     state.made.containers.push(id);
     starter.say('Normal', 'Created', 'Container created');
-    await starter.start(id, sandbox);
+    await starter.start(id, sandbox, action.attempt);
   } catch (error) {
     if (options.signal.aborted || options.interrupt.aborted) throw error;
     if (!(error instanceof GrpcError)) throw error;
@@ -302,7 +303,7 @@ class Starter {
       : formatHostsFile(this.#pod, sandbox.ips, node.clusterDomain);
   }
 
-  async start(id: string, sandbox: SandboxFact): Promise<void> {
+  async start(id: string, sandbox: SandboxFact, attempt: number): Promise<void> {
     const { runtime } = this.#parts;
     const { name } = this.#container;
     try {
@@ -315,7 +316,16 @@ class Starter {
     }
     this.#state.failures.delete(name);
     this.say('Normal', 'Started', 'Container started');
+    this.#linkLog(id, attempt);
     await this.#postStart(id, sandbox);
+  }
+
+  #linkLog(id: string, attempt: number): void {
+    try {
+      linkLog(this.#parts.paths, this.#pod, { name: this.#container.name, id, attempt });
+    } catch (error) {
+      this.#parts.log.warn('no link to a log', { container: id, error });
+    }
   }
 
   async #postStart(id: string, sandbox: SandboxFact): Promise<void> {

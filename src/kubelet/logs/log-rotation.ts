@@ -18,11 +18,9 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
-import type { Received, Runtime } from '#cri';
+import type { Runtime } from '#cri';
 import type { KubeletParts } from '../parts.ts';
-import { podLabels } from '../pods/pod-facts.ts';
-
-type Logged = Pick<Received<'Container'>, 'id' | 'labels' | 'annotations'>;
+import { type Logged, logFileOf } from './log-files.ts';
 
 export interface RotationDeps extends Pick<KubeletParts, 'clock' | 'log'> {
   readonly paths: Pick<KubeletParts['paths'], 'podLogs'>;
@@ -53,14 +51,11 @@ export async function rotateLogs(deps: RotationDeps, options: RotationOptions): 
 
 async function rotateLog(
   { runtime, paths, clock, log }: RotationDeps,
-  { id, labels, annotations }: Logged,
+  container: Logged,
   { logBytesMax, logFilesMax, signal }: RotationOptions,
 ): Promise<void> {
-  const pod = [podLabels.podNamespace, podLabels.podName, podLabels.podUid];
-  const folder = pod.map((label) => labels[label] ?? '').join('_');
-  const attempt = annotations['io.kubernetes.container.restartCount'] ?? '0';
-  const name = labels[podLabels.containerName] ?? '';
-  const file = join(paths.podLogs, folder, name, `${attempt}.log`);
+  const { id } = container;
+  const file = logFileOf(paths, container);
   const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
   if (size < logBytesMax) return;
   await makeRoom(file, { filesMax: logFilesMax, signal });

@@ -4,7 +4,7 @@
  * `<dataDir>/agent/kubelet/pods/<uid>/…` holds volumes, the hosts file and termination messages;
  * `memory/<uid>` (a tmpfs, mounted once) holds Secrets and tokens, which never touch the disk;
  * logs are in `<podLogsDir>/<namespace>_<name>_<uid>/<container>/<restarts>.log`, as log
- * collectors expect.
+ * collectors expect; `logs/log-files.ts` has the links to them.
  */
 import { join } from 'node:path';
 import type { Pod } from '#resources/types/core-v1.ts';
@@ -14,6 +14,8 @@ export interface KubeletPaths {
   readonly pods: string;
   readonly memory: string;
   readonly podLogs: string;
+  /** One link to the log of each container. */
+  readonly logLinks: string;
 }
 
 export function kubeletPaths(
@@ -27,6 +29,11 @@ export function kubeletPaths(
     pods: join(root, 'pods'),
     memory: join(root, 'memory'),
     podLogs: podLogsDir ?? join(dataDir, 'agent', 'pod-logs'),
+    // `/var/log/pods` and `/var/log/containers`.
+    logLinks:
+      podLogsDir === undefined
+        ? join(dataDir, 'agent', 'container-logs')
+        : join(podLogsDir, '..', 'containers'),
   };
 }
 
