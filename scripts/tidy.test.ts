@@ -12,6 +12,7 @@ import {
 import { checkCycles, checkDeadExports, checkDeadFiles } from './tidy/graph.ts';
 import { checkFaces, checkLayers, checkUnusedLayers, layers } from './tidy/layers.ts';
 import {
+  checkFunctions,
   checkHeaders,
   checkNames,
   checkPurity,
@@ -181,6 +182,21 @@ test('sizes: lines and columns', () => {
   assert.deepEqual(found, [
     'src/kit/a.ts:500 501 lines, at most 500',
     'src/kit/b.ts:2 more than 100 columns',
+  ]);
+});
+
+test('functions: of a file and of a class, to the brace at their end', () => {
+  const body = (indent: string, lines: number): string => `${indent}run();\n`.repeat(lines);
+  const found = problems(checkFunctions, {
+    'src/kit/a.ts': `export async function fits(): void {\n${body('  ', 68)}}\n`,
+    'src/kit/b.ts': `function long(\n  a: A,\n): void {\n${body('  ', 67)}}\n`,
+    'src/kit/c.ts': `class C {\n  async #long(): void {\n${body('    ', 69)}  }\n}\n`,
+    'src/kit/d.ts': `interface D {\n  one(\n    a: A,\n  ): B;\n${'  two(): B;\n'.repeat(80)}}\n`,
+    'src/kit/e.test.ts': `function long(): void {\n${body('  ', 100)}}\n`,
+  });
+  assert.deepEqual(found, [
+    'src/kit/b.ts:1 long has 71 lines, at most 70',
+    'src/kit/c.ts:2 #long has 71 lines, at most 70',
   ]);
 });
 

@@ -15,6 +15,7 @@ import {
 import { checkCycles, checkDeadExports, checkDeadFiles } from './tidy/graph.ts';
 import { checkFaces, checkLayers, checkUnusedLayers } from './tidy/layers.ts';
 import {
+  checkFunctions,
   checkHeaders,
   checkNames,
   checkPurity,
@@ -32,6 +33,7 @@ const rules: readonly Rule[] = [
   checkDeadFiles,
   checkDeadExports,
   checkSizes,
+  checkFunctions,
   checkHeaders,
   checkNames,
   checkWords,

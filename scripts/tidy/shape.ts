@@ -9,6 +9,7 @@ export const limits = {
   fileLines: 500,
   testLines: 1_000,
   columns: 100,
+  functionLines: 70,
   /** With the lines that open and close the comment; a test's may be one line. */
   headerLinesMin: 3,
   headerLinesMax: 17,
@@ -29,6 +30,36 @@ export function checkSizes(tree: Tree): readonly Problem[] {
       ...tooLong,
     ];
   });
+}
+
+const functionStart = /^(?:export )?(?:async )?function\*? (\w+)/;
+const methodStart = /^ {2}(?:(?:static|async|override|get|set) |\*)*(#?\w+)(?:<.*>)?\((?!.*;$)/;
+const statement = /^ {2}(?:if|for|while|switch|return|await|super)\b/;
+
+/** Functions of a file and methods of its classes, from the first line to the last brace. */
+export function checkFunctions(tree: Tree): readonly Problem[] {
+  const files = codeFiles(tree).filter(({ path }) => !/\.(test|contract|e2e)\.ts$/.test(path));
+  return files.flatMap(({ path, text }) => {
+    const lines = text.split('\n');
+    return lines.flatMap((line, at) => {
+      const [, own] = functionStart.exec(line) ?? [];
+      const [, method] = (!statement.test(line) && methodStart.exec(line)) || [];
+      const name = own ?? method;
+      if (name === undefined) return [];
+      const length = linesToEnd(lines.slice(at), own === undefined ? '  ' : '');
+      if (length <= limits.functionLines) return [];
+      const problem = `${name} has ${length} lines, at most ${limits.functionLines}`;
+      return [{ path, line: at + 1, text: problem }];
+    });
+  });
+}
+
+/** 0 where it has no body. */
+function linesToEnd([, ...lines]: readonly string[], indent: string): number {
+  const after = lines.findIndex(
+    (line) => line.startsWith(indent) && /^[^ )\]]/.test(line.slice(indent.length)),
+  );
+  return lines[after] === `${indent}}` ? after + 2 : 0;
 }
 
 /** One word or a long string, which the formatter cannot break; prose in comments can be. */

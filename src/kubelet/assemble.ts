@@ -14,12 +14,12 @@ import type { KubeletDeps, KubeletOptions } from './kubelet.ts';
 import type { Machine } from './node/machine.ts';
 import { readMachineFacts } from './node/node-registration.ts';
 import { nodeAllocatable, nodeCapacity } from './node/node-status.ts';
-import type { KubeletParts } from './parts.ts';
+import type { KubeletParts, NodeFacts } from './parts.ts';
 import type { NodePlacement } from './placement/placement.ts';
 import { kubeletPaths } from './pods/pod-paths.ts';
 import { StatusWriter } from './pods/status-writer.ts';
 import { withoutNulls } from './pods/without-nulls.ts';
-import { defaultSettings } from './settings.ts';
+import { defaultSettings, type KubeletSettings } from './settings.ts';
 import { Volumes } from './volumes/volumes.ts';
 import { WatchedObjects } from './watched-objects.ts';
 
@@ -46,13 +46,8 @@ export function assemble(
   const { client, clock, log, runtime, random, informers, machine } = deps;
   const { signal } = scope;
   const paths = kubeletPaths(options.dataDir, options);
-  const recorder = openRecorder({
-    client,
-    clock,
-    random,
-    log,
-    ...{ component: 'kubelet', host: options.nodeName, restMs: eventsRestMs },
-  });
+  const speaker = { component: 'kubelet', host: options.nodeName, restMs: eventsRestMs };
+  const recorder = openRecorder({ client, clock, random, log, ...speaker });
   scope.spawn((ending) => recorder.run(ending));
   const spawn = (task: () => Promise<void>): void => scope.spawn(task);
   const objects = new WatchedObjects(
@@ -60,21 +55,8 @@ export function assemble(
     { spawn: (task) => scope.spawn(task), onChange },
   );
   mkdirSync(options.dataDir, { recursive: true });
-  const facts = readMachineFacts(machine, options.dataDir);
   const settings = options.settings ?? defaultSettings;
-  const capacity = nodeCapacity(facts, options.maxPods ?? maxPodsDefault, settings);
-  const amounts = nodeAllocatable(capacity, settings);
-  const { nodeIP, secondNodeIP } = options;
-  const hostIPs = secondNodeIP === undefined ? [nodeIP] : [nodeIP, secondNodeIP];
-  const allocatable = (): Readonly<Record<string, string>> => amounts;
-  const { nodeName, labels = {} } = options;
-  const ownNode = informers.of(nodes, { fieldSelector: `metadata.name=${nodeName}` });
-  const object = (): Node => {
-    const known = withoutNulls(ownNode.get(nodeName));
-    if (known?.status?.allocatable !== undefined) return known;
-    const metadata = { name: nodeName, labels: { ...labels, ...known?.metadata.labels } };
-    return { apiVersion: 'v1', kind: 'Node', metadata, status: { allocatable: amounts } };
-  };
+  const node = nodeFacts({ machine, informers }, options, settings);
   const images = openImages(
     {
       ...{ client, runtime, clock, log, loaded: options.imagesLoaded },
@@ -90,27 +72,11 @@ export function assemble(
     recorder,
     machine,
     paths,
-    node: {
-      object,
-      hostIPs,
-      memoryBytes: facts.memoryBytes,
-      capacity,
-      allocatable,
-      clusterDNS: [options.clusterDNS].flat(),
-      clusterDomain: options.clusterDomain,
-      cgroupRoot: options.cgroupRoot ?? `/coracle-${options.clusterId}`,
-      podPidsMax: options.podPidsMax,
-    },
+    node,
     ...images,
     volumes: new Volumes({
-      client,
-      clock,
-      machine,
-      objects,
-      paths,
-      hostIPs,
-      allocatable,
-      node: object,
+      ...{ client, clock, machine, objects, paths },
+      ...{ hostIPs: node.hostIPs, allocatable: node.allocatable, node: node.object },
     }),
     devices,
     placement,
@@ -120,6 +86,35 @@ export function assemble(
     slots: new Slots(startsAtOnce),
     owners: new Map(),
     settings,
+  };
+}
+
+/** What pods may know of their node. */
+function nodeFacts(
+  { machine, informers }: Pick<KubeletDeps, 'informers'> & { readonly machine: Machine },
+  options: KubeletOptions,
+  settings: KubeletSettings,
+): NodeFacts {
+  const { nodeName, nodeIP, secondNodeIP, labels = {} } = options;
+  const facts = readMachineFacts(machine, options.dataDir);
+  const capacity = nodeCapacity(facts, options.maxPods ?? maxPodsDefault, settings);
+  const allocatable = nodeAllocatable(capacity, settings);
+  const ownNode = informers.of(nodes, { fieldSelector: `metadata.name=${nodeName}` });
+  return {
+    object: (): Node => {
+      const known = withoutNulls(ownNode.get(nodeName));
+      if (known?.status?.allocatable !== undefined) return known;
+      const metadata = { name: nodeName, labels: { ...labels, ...known?.metadata.labels } };
+      return { apiVersion: 'v1', kind: 'Node', metadata, status: { allocatable } };
+    },
+    hostIPs: secondNodeIP === undefined ? [nodeIP] : [nodeIP, secondNodeIP],
+    memoryBytes: facts.memoryBytes,
+    capacity,
+    allocatable: () => allocatable,
+    clusterDNS: [options.clusterDNS].flat(),
+    clusterDomain: options.clusterDomain,
+    cgroupRoot: options.cgroupRoot ?? `/coracle-${options.clusterId}`,
+    podPidsMax: options.podPidsMax,
   };
 }
 

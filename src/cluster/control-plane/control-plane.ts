@@ -88,20 +88,7 @@ export async function openControlPlane(
   const server = await openApiServer(
     { ...deps, store, catalog },
     {
-      serviceCIDR: state.serviceCIDR,
-      secondServiceCIDR: state.secondServiceCIDR,
-      nodePortRange: state.nodePortRange,
-      ...config.server,
-      advertise: {
-        address: config.server.advertiseAddress ?? options.nodeIP,
-        port: state.apiPort,
-      },
-      serviceAccountKey: certificates.serviceAccountKey,
-      serviceAccountIssuer: `https://kubernetes.default.svc.${state.clusterDomain}`,
-      legacyVersions: true,
-      runtimeConfig: config.runtimeConfig,
-      defaultObjects: true,
-      rehearsal: true,
+      ...serverOptions(options),
       components: controlComponents(() => figures.runs),
       kubeletClient: kubeletClient(() => certificates),
       healthChecks: encryption?.healthChecks,
@@ -114,8 +101,7 @@ export async function openControlPlane(
   const { port } = await server.listen({
     host: config.bindAddress,
     port: state.apiPort,
-    cert: certificates.apiServer.cert,
-    key: certificates.apiServer.key,
+    ...certificates.apiServer,
     clientCA: certificates.ca.cert,
   });
   scope.spawn((signal) =>
@@ -145,13 +131,7 @@ export async function openControlPlane(
     backup: (file) => store.backup(file),
     stored: (key) => storedValue(store, key),
     removeUnreadable: (key) => removeUnreadable(store, key),
-    drain: async () => {
-      server.drain();
-      const { shutdownDelayMs } = config;
-      if (shutdownDelayMs === 0) return;
-      deps.log.info('control plane stops soon', { afterMs: shutdownDelayMs });
-      await deps.clock.sleep(shutdownDelayMs, { signal: scope.signal });
-    },
+    drain: () => drain(deps, { server, afterMs: config.shutdownDelayMs, signal: scope.signal }),
     ended: scope.join(),
     [Symbol.asyncDispose]: async () => {
       scope.abort(new Error('the control plane stops'));
@@ -167,6 +147,33 @@ async function giveBackLater(clock: Clock, signal: AbortSignal): Promise<void> {
   await clock.sleep(giveBackAfterMs, { signal });
   const { ownMemory, runGiveBack } = await import('#kit/give-back.ts');
   await runGiveBack({ clock, ...ownMemory() }, { signal });
+}
+
+async function drain(
+  { clock, log }: ClusterDeps,
+  options: { readonly server: ApiServer; readonly afterMs: number; readonly signal: AbortSignal },
+): Promise<void> {
+  const { server, afterMs, signal } = options;
+  server.drain();
+  if (afterMs === 0) return;
+  log.info('control plane stops soon', { afterMs });
+  await clock.sleep(afterMs, { signal });
+}
+
+function serverOptions({ config, state, certificates, nodeIP }: ControlPlaneOptions) {
+  return {
+    serviceCIDR: state.serviceCIDR,
+    secondServiceCIDR: state.secondServiceCIDR,
+    nodePortRange: state.nodePortRange,
+    ...config.server,
+    advertise: { address: config.server.advertiseAddress ?? nodeIP, port: state.apiPort },
+    serviceAccountKey: certificates.serviceAccountKey,
+    serviceAccountIssuer: `https://kubernetes.default.svc.${state.clusterDomain}`,
+    legacyVersions: true,
+    runtimeConfig: config.runtimeConfig,
+    defaultObjects: true,
+    rehearsal: true,
+  };
 }
 
 /** Where controllers and scheduler are asked, on this machine only. */

@@ -14,6 +14,7 @@ import {
   runAsLeader,
 } from '#client';
 import { type ControllersDeps, ControllersMetrics, runControllers } from '#controllers';
+import type { HollowDeps, HollowOptions } from '#hollow';
 import { assert, present } from '#kit/assert.ts';
 import { type Clock, systemClock } from '#kit/clock.ts';
 import { type Level, openLog } from '#kit/log.ts';
@@ -87,7 +88,6 @@ export async function runControlWorker(): Promise<void> {
     format: 'text',
     write: (line) => parent.postMessage({ log: line } satisfies ControlMessage),
   });
-  const stop = new AbortController();
   const metrics = {
     controllers: new ControllersMetrics({ clock }),
     scheduler: new SchedulerMetrics(),
@@ -97,17 +97,7 @@ export async function runControlWorker(): Promise<void> {
     controllers: new RequestFigures({ clock }, { host }),
     scheduler: new RequestFigures({ clock }, { host }),
   };
-  const onRequest = (request: ControlRequest): void => {
-    if (request.do === 'stop') {
-      stop.abort(new Error('told to stop'));
-      // A port that is listened to keeps the thread; `removeAllListeners` does not let it go.
-      parent.off('message', onRequest);
-      return;
-    }
-    const text = metrics[request.of].format() + requests[request.of].format();
-    parent.postMessage({ id: request.id, text } satisfies ControlMessage);
-  };
-  parent.on('message', onRequest);
+  const stopped = followParent(parent, (of) => metrics[of].format() + requests[of].format());
   const clientOf = (port: MessagePort, userAgent: string, of?: ControlComponent): Client => {
     const plain = openPortTransport(port);
     const transport = of === undefined ? plain : requests[of].observed(plain);
@@ -116,7 +106,7 @@ export async function runControlWorker(): Promise<void> {
 
   const client = clientOf(data.ports.controllers, 'kube-controller-manager', 'controllers');
   const informers = openInformers({ client, clock, random, log });
-  const scope = new Scope(stop.signal);
+  const scope = new Scope(stopped);
   scope.spawn((signal) => informers.run(signal));
   const controllers = {
     ...{ client, clock, random, log: log.child({ component: 'controllers' }) },
@@ -146,17 +136,37 @@ export async function runControlWorker(): Promise<void> {
   );
   const { hollow } = data.ports;
   if (hollow !== undefined) {
-    scope.spawn(async (signal) => {
-      const { runHollowNodes } = await import('#hollow');
-      await runHollowNodes(
-        { client: clientOf(hollow, 'hollow-node'), clock, random, log },
-        { count: data.hollowNodes, signal },
-      );
-    });
+    const deps = { client: clientOf(hollow, 'hollow-node'), clock, random, log };
+    scope.spawn((signal) => runHollow(deps, { count: data.hollowNodes, signal }));
   }
   scope.spawn((signal) => giveBackLater(clock, signal));
   await scope.join();
   for (const port of Object.values(data.ports)) port?.close();
+}
+
+/** Tells the parent what is counted when it asks; the signal aborts when it says so. */
+function followParent(
+  parent: MessagePort,
+  figuresOf: (component: ControlComponent) => string,
+): AbortSignal {
+  const stop = new AbortController();
+  const onRequest = (request: ControlRequest): void => {
+    if (request.do === 'stop') {
+      stop.abort(new Error('told to stop'));
+      // A port that is listened to keeps the thread; `removeAllListeners` does not let it go.
+      parent.off('message', onRequest);
+      return;
+    }
+    const text = figuresOf(request.of);
+    parent.postMessage({ id: request.id, text } satisfies ControlMessage);
+  };
+  parent.on('message', onRequest);
+  return stop.signal;
+}
+
+async function runHollow(deps: HollowDeps, options: HollowOptions): Promise<void> {
+  const { runHollowNodes } = await import('#hollow');
+  await runHollowNodes(deps, options);
 }
 
 /** What the start has left behind is half of what the thread keeps; later, what a load has. */

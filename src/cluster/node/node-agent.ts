@@ -16,7 +16,7 @@ import { type Clock, systemClock } from '#kit/clock.ts';
 import { type Logger, openLog } from '#kit/log.ts';
 import { systemRandom } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
-import { limits as kubeletLimits, runKubelet } from '#kubelet';
+import { type KubeletOptions, limits as kubeletLimits, runKubelet } from '#kubelet';
 import { runPodNetwork } from '#network';
 import { runServiceProxy } from '#proxy';
 import { nodes } from '#resources/kinds.ts';
@@ -141,7 +141,6 @@ async function runComponents(
   const { kubelet, renewals, containerd, runtime, network, signal } = options;
   const { clock, log } = deps;
   const settings = withRoutedFamilies(options.settings, log);
-  const { state, nodeIP, dataDir } = settings;
   const random = systemRandom();
   const transport = openHttpTransport({
     server: settings.server,
@@ -165,41 +164,46 @@ async function runComponents(
   if (kubelet.unused.length > 0) {
     log.warn('fields of the kubelet that are not acted on', { fields: kubelet.unused });
   }
-  const second = settings.secondNodeIP ?? secondAddressBeside(nodeIP);
-  const secondNodeIP = state.secondClusterCIDR && second;
-  const common = { nodeName: state.nodeName, nodeIP, secondNodeIP, clusterId: state.id, dataDir };
   spawnServices(scope, { ...deps, client, informers }, settings);
   scope.spawn((ending) => giveBackLater(clock, ending));
   scope.spawn((ending) =>
     runKubelet(
       { client, informers, runtime, clock, random, log: log.child({ component: 'kubelet' }) },
-      {
-        ...common,
-        clusterDNS: state.clusterDNS,
-        clusterDomain: state.clusterDomain,
-        port: state.kubeletPort,
-        serving: {
-          ...settings.serving,
-          clientCA: settings.caCert,
-          serves: kubelet.serves,
-          onServe: (server) =>
-            renewals.follow(({ serving }) => serving && server.useCertificate(serving)),
-        },
-        staticPods: { path: join(dataDir, 'agent/pod-manifests') },
-        pluginsRoot: join(dataDir, 'agent/kubelet'),
-        ...kubelet.options,
-        settings: kubelet.settings,
-        registries: registryOptions(settings.images, {
-          root: join(dataDir, 'agent/kubelet'),
-          environment: process.env,
-        }),
-        imagesLoaded,
-        signal: ending,
-      },
+      { ...kubeletOptions(settings, { kubelet, renewals }), imagesLoaded, signal: ending },
     ),
   );
   scope.spawn((ending) => informers.run(ending));
   await scope.join();
+}
+
+function kubeletOptions(
+  settings: NodeSettings,
+  { kubelet, renewals }: { readonly kubelet: NodeKubelet; readonly renewals: Renewals },
+): Omit<KubeletOptions, 'imagesLoaded' | 'signal'> {
+  const { state, nodeIP, dataDir } = settings;
+  const second = settings.secondNodeIP ?? secondAddressBeside(nodeIP);
+  return {
+    ...{ nodeName: state.nodeName, clusterId: state.id, dataDir },
+    ...{ nodeIP, secondNodeIP: state.secondClusterCIDR && second },
+    clusterDNS: state.clusterDNS,
+    clusterDomain: state.clusterDomain,
+    port: state.kubeletPort,
+    serving: {
+      ...settings.serving,
+      clientCA: settings.caCert,
+      serves: kubelet.serves,
+      onServe: (server) =>
+        renewals.follow(({ serving }) => serving && server.useCertificate(serving)),
+    },
+    staticPods: { path: join(dataDir, 'agent/pod-manifests') },
+    pluginsRoot: join(dataDir, 'agent/kubelet'),
+    ...kubelet.options,
+    settings: kubelet.settings,
+    registries: registryOptions(settings.images, {
+      root: join(dataDir, 'agent/kubelet'),
+      environment: process.env,
+    }),
+  };
 }
 
 /** A kernel without IPv6 has a node whose pods have IPv4 alone. */
