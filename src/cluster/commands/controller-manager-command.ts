@@ -14,11 +14,11 @@ import type { Logger } from '#kit/log.ts';
 import { nameSuffix, type Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import { runComponentServers } from '../control-plane/component-servers.ts';
+import { ownCertificate } from '../settings/component-access.ts';
 import {
   absentAmong,
   type ControllerManagerSettings,
 } from '../settings/controller-manager-settings.ts';
-import { ownCertificate } from './component-access.ts';
 
 interface Deps {
   readonly clock: Clock;

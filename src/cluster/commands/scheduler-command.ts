@@ -26,14 +26,14 @@ import {
   SchedulerMetrics,
 } from '#scheduler';
 import { runComponentServers } from '../control-plane/component-servers.ts';
-import { ConfigError } from '../settings/config.ts';
 import {
   componentAccess,
   type Environment,
   logLevelOf,
   ownCertificate,
   readText,
-} from './component-access.ts';
+} from '../settings/component-access.ts';
+import { ConfigError } from '../settings/config.ts';
 
 /** As the command line gives them. */
 export interface SchedulerFlags {

@@ -16,12 +16,7 @@ import type { Level } from '#kit/log.ts';
 import type { KeyPair } from '#kit/x509.ts';
 import { parseYaml } from '#kit/yaml.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
-import {
-  componentAccess,
-  type Environment,
-  logLevelOf,
-  readText,
-} from '../commands/component-access.ts';
+import { componentAccess, type Environment, logLevelOf, readText } from './component-access.ts';
 import { ConfigError } from './config.ts';
 import { controllerManagerFlags } from './controller-manager-flags.ts';
 import { absentControllers, todaysName } from './controller-names.ts';

@@ -13,7 +13,7 @@ import type { Level } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { issueCertificate, type KeyPair } from '#kit/x509.ts';
 import { readAccess } from '../credentials/kubeconfig-access.ts';
-import { ConfigError } from '../settings/config.ts';
+import { ConfigError } from './config.ts';
 
 const accountFolder = '/var/run/secrets/kubernetes.io/serviceaccount';
 /** How long a certificate of its own holds. */
