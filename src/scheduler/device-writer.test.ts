@@ -7,6 +7,7 @@ import { seededRandom } from '#kit/random.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import type { ResourceClaim } from '#resources/types/resource-v1.ts';
+import { podFacts } from '#scheduling';
 import { DeviceWriter } from './device-writer.ts';
 
 const finalizer = 'resource.kubernetes.io/delete-protection';
@@ -34,8 +35,10 @@ class World {
   readonly done: string[] = [];
   /** What the API server knows of the pod. */
   pod: Pod | undefined;
+  made: ResourceClaim | undefined;
   /** How often somebody else is quicker. */
   races = 0;
+  version = 7;
   readonly writer: DeviceWriter;
 
   constructor(pod?: { readonly uid: string; readonly nodeName?: string }) {
@@ -47,9 +50,25 @@ class World {
     const client: Partial<Client> = {
       get: async ({ plural }, { name }) => {
         this.done.push(`get ${plural}`);
-        if (plural !== 'pods') return claim as never;
+        if (plural !== 'pods') return (this.made ?? claim) as never;
         if (this.pod === undefined) throw notFound({ group: '', resource: 'pods' }, name);
-        return this.pod as never;
+        const resourceVersion = String(this.version);
+        return { ...this.pod, metadata: { ...this.pod.metadata, resourceVersion } } as never;
+      },
+      create: async (_kind, object) => {
+        this.made = {
+          ...claim,
+          ...object,
+          metadata: { ...object.metadata, name: 'made' },
+          status: {},
+        };
+        return this.made as never;
+      },
+      patch: async ({ plural }, { name }, body) => {
+        this.done.push(`patch ${plural} ${JSON.stringify(body)}`);
+        if (this.races-- <= 0) return undefined as never;
+        this.version += 1;
+        throw conflict({ group: '', resource: plural }, name, 'no');
       },
       update: async (_kind, object, { subresource = '' }) => {
         const { resourceVersion, finalizers = [] } = object.metadata;
@@ -97,4 +116,32 @@ test('devices are taken from a claim only if the pod that has it is on no node',
   await bound.writer.free(claim, { signal, uid: 'train' });
   assert.deepEqual(bound.done, ['get pods']);
   await assert.rejects(free.writer.free(claim, { signal, uid: 'other' }), /taken from others/);
+});
+
+test('the pod is told of its claim, and no reservation ended, but as they were read', async () => {
+  const world = new World({ uid: 'train' });
+  assert.ok(world.pod !== undefined);
+  world.races = 1;
+  const placement = { pod: podFacts(world.pod), nodeName: 'n1' };
+  const allocation = { devices: [], nodeSelector: undefined, config: [] };
+  const make = { requests: [], mappings: [] };
+  const step = { do: 'allocateDevices', claim: 'default/<made>', allocation, make } as const;
+  assert.equal(await world.writer.write(placement, step, { signal }), 'default/made');
+  const status = {
+    extendedResourceClaimStatus: { requestMappings: [], resourceClaimName: 'made' },
+  };
+  const patches = (version: string) => {
+    const metadata = { uid: 'train', resourceVersion: version };
+    return ['get pods', `patch pods ${JSON.stringify({ metadata, status })}`];
+  };
+  // A request of an earlier try that arrives late is refused, since the pod has changed.
+  assert.deepEqual(world.done.slice(-4), [...patches('7'), ...patches('8')]);
+
+  const other = new World();
+  other.races = 1;
+  await other.writer.release(placement, claim, { signal });
+  const metadata = { uid: 'claim', resourceVersion: '7' };
+  const release = { metadata, status: { reservedFor: [{ $patch: 'delete', uid: 'train' }] } };
+  const once = ['get resourceclaims', `patch resourceclaims ${JSON.stringify(release)}`];
+  assert.deepEqual(other.done, [...once, ...once]);
 });

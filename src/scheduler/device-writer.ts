@@ -56,14 +56,7 @@ export class DeviceWriter {
   async write(placement: Placement, step: DeviceStep, options: Cancel): Promise<string> {
     const { make, allocation } = step;
     const claim = make === undefined ? step.claim : await this.#make(placement, make, options);
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await this.#writeOnce(placement, { claim, allocation }, options);
-        break;
-      } catch (error) {
-        if (!isReason(error, 'Conflict') || attempt === attemptsMax) throw error;
-      }
-    }
+    await this.#asItIs(() => this.#writeOnce(placement, { claim, allocation }, options));
     if (make !== undefined) await this.#tellPod(placement, claim, make, options);
     return claim;
   }
@@ -76,37 +69,55 @@ export class DeviceWriter {
     }
     const { namespace, name = '', uid } = claim.metadata;
     const mine = { $patch: 'delete', uid: placement.pod.uid };
-    const patch = { metadata: { uid }, status: { reservedFor: [mine] } };
-    const type = 'strategic';
     const at = { namespace, name };
-    await this.#client.patch(resourceClaims, at, patch, { type, subresource: 'status', signal });
+    await this.#asItIs(async () => {
+      const { metadata } = await this.#client.get(resourceClaims, at, { signal });
+      if (metadata.uid !== uid) return;
+      const { resourceVersion } = metadata;
+      const patch = { metadata: { uid, resourceVersion }, status: { reservedFor: [mine] } };
+      const options = { type: 'strategic', subresource: 'status', signal } as const;
+      await this.#client.patch(resourceClaims, at, patch, options);
+    });
+  }
+
+  /**
+   * Reads and writes until nobody writes between. Each write holds for what was read only: a request
+   * that was given up may still arrive, and must not undo what was decided after it.
+   */
+  async #asItIs(write: () => Promise<void>): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await write();
+        return;
+      } catch (error) {
+        if (!isReason(error, 'Conflict') || attempt === attemptsMax) throw error;
+      }
+    }
   }
 
   /** A claim that was made here, if its pod is on no node. Others that come meanwhile make anew. */
   async remove(claim: ResourceClaim, { signal }: Cancel): Promise<void> {
     const { namespace = '', name = '', uid = '' } = claim.metadata;
     const at = { namespace, name };
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const current = await this.#client.get(resourceClaims, at, { signal });
-        if (current.metadata.uid !== uid) return;
-        for (const { name: owner, uid: ownerUid } of current.metadata.ownerReferences ?? []) {
-          const pod = { namespace, name: owner, uid: ownerUid };
-          if (await this.#isBound(pod, { signal })) return;
-        }
-        const finalizers = current.metadata.finalizers?.filter((one) => one !== finalizer);
-        const metadata = { ...current.metadata, finalizers };
-        const bare = { ...current, metadata };
-        const written = await this.#client.update(resourceClaims, bare, { signal });
-        // Since the pod was found without a node nobody may have reserved it.
-        const { resourceVersion = '' } = written.metadata;
-        const preconditions = { uid, resourceVersion };
-        await this.#client.delete(resourceClaims, at, { preconditions, signal });
-        return;
-      } catch (error) {
-        if (isReason(error, 'NotFound')) return;
-        if (!isReason(error, 'Conflict') || attempt === attemptsMax) throw error;
+    const removeOnce = async (): Promise<void> => {
+      const current = await this.#client.get(resourceClaims, at, { signal });
+      if (current.metadata.uid !== uid) return;
+      for (const { name: owner, uid: ownerUid } of current.metadata.ownerReferences ?? []) {
+        const pod = { namespace, name: owner, uid: ownerUid };
+        if (await this.#isBound(pod, { signal })) return;
       }
+      const finalizers = current.metadata.finalizers?.filter((one) => one !== finalizer);
+      const bare = { ...current, metadata: { ...current.metadata, finalizers } };
+      const written = await this.#client.update(resourceClaims, bare, { signal });
+      // Since the pod was found without a node nobody may have reserved it.
+      const { resourceVersion = '' } = written.metadata;
+      const preconditions = { uid, resourceVersion };
+      await this.#client.delete(resourceClaims, at, { preconditions, signal });
+    };
+    try {
+      await this.#asItIs(removeOnce);
+    } catch (error) {
+      if (!isReason(error, 'NotFound')) throw error;
     }
   }
 
@@ -165,10 +176,13 @@ export class DeviceWriter {
     const { namespace, name = '', uid } = pod.metadata;
     const resourceClaimName = key.slice(key.indexOf('/') + 1);
     const extendedResourceClaimStatus = { requestMappings: mappings, resourceClaimName };
-    const patch = { metadata: { uid }, status: { extendedResourceClaimStatus } };
-    const type = 'strategic';
     const at = { namespace, name };
-    await this.#client.patch(pods, at, patch, { type, subresource: 'status', signal });
+    await this.#asItIs(async () => {
+      const { resourceVersion } = (await this.#client.get(pods, at, { signal })).metadata;
+      const patch = { metadata: { uid, resourceVersion }, status: { extendedResourceClaimStatus } };
+      const options = { type: 'strategic', subresource: 'status', signal } as const;
+      await this.#client.patch(pods, at, patch, options);
+    });
   }
 
   async #writeOnce(

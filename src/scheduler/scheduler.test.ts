@@ -391,7 +391,8 @@ function withDevices(world: World): (name: string) => Partial<PodSpec> {
     const requests = [{ name: 'one', exactly: { deviceClassName: 'gpu' } }];
     const at = { namespace: 'default', name: `claim-${name}`, uid: `claim-${name}` };
     const spec = { devices: { requests } };
-    const claim = { apiVersion, kind: 'ResourceClaim', metadata: at, spec };
+    const metadata = { ...at, resourceVersion: '7' };
+    const claim = { apiVersion, kind: 'ResourceClaim', metadata, spec };
     world.claims.set(at.name, claim);
     informers.put(resourceClaims, claim);
   }
@@ -523,7 +524,8 @@ test('devices of a pod that was not bound look free to nobody, and its reservati
   informers.put(resourceClaims, written);
   await clock.advance(1_000);
   const reservedFor = [{ $patch: 'delete', uid: 'a' }];
-  const release = { metadata: { uid: 'claim-a' }, status: { reservedFor } };
+  // As it was read: when this arrives late it must not touch a newer reservation.
+  const release = { metadata: { uid: 'claim-a', resourceVersion: '7' }, status: { reservedFor } };
   assert.deepEqual(patches()[0], release);
   assert.deepEqual(world.bindings, ['a → n1']);
   const released = { ...written, status: { ...written.status, reservedFor: [] } };
