@@ -8,6 +8,7 @@ import {
   checkLimits,
   checkLinks,
   checkLockFile,
+  checkNamedFiles,
 } from './tidy/documents.ts';
 import { checkCycles, checkDeadExports, checkDeadFiles } from './tidy/graph.ts';
 import { checkFaces, checkLayers, checkUnusedLayers, layers } from './tidy/layers.ts';
@@ -276,6 +277,19 @@ test('links: every document leads somewhere', () => {
   assert.deepEqual(found, [
     'README.md:1 dead link docs/two.md',
     'docs/one.md:1 names src/kit/gone.ts, which is not there',
+  ]);
+});
+
+test('named files: a comment names what is there', () => {
+  const found = problems(checkNamedFiles, {
+    'src/store/store.ts':
+      '/** Read by `log.ts`, `kit/rate.ts`, `../kit/rate.ts`.\n * `gone.ts` writes. */',
+    'src/store/log.ts': '// `store/rate.ts` is none.',
+    'src/kit/rate.ts': '',
+  });
+  assert.deepEqual(found, [
+    'src/store/store.ts:2 names gone.ts, which is not there',
+    'src/store/log.ts:1 names store/rate.ts, which is not there',
   ]);
 });
 

@@ -11,6 +11,7 @@ import {
   checkLimits,
   checkLinks,
   checkLockFile,
+  checkNamedFiles,
 } from './tidy/documents.ts';
 import { checkCycles, checkDeadExports, checkDeadFiles } from './tidy/graph.ts';
 import { checkFaces, checkLayers, checkUnusedLayers } from './tidy/layers.ts';
@@ -40,6 +41,7 @@ const rules: readonly Rule[] = [
   checkPurity,
   checkSurroundings,
   checkLinks,
+  checkNamedFiles,
   checkDecisions,
   checkLimits,
   checkDependencies,

@@ -28,6 +28,26 @@ export function checkLinks(tree: Tree): readonly Problem[] {
   return documents.flatMap((file) => [...deadLinks(tree, file), ...deadNames(tree, file)]);
 }
 
+/** `store.ts` or `verbs/create.ts` between backticks, in a comment: the end of some file's path. */
+export function checkNamedFiles(tree: Tree): readonly Problem[] {
+  const ends = new Set<string>();
+  for (const path of tree.files.keys()) {
+    const parts = path.split('/');
+    for (const at of parts.keys()) ends.add(parts.slice(at).join('/'));
+  }
+  return codeFiles(tree)
+    .filter(({ path }) => !path.startsWith('scripts/tidy'))
+    .flatMap(({ path, text }) =>
+      [...text.matchAll(/`(?:\.{1,2}\/)*(\w[\w./-]*\.[tj]s)`/g)]
+        .filter(([, name = '']) => !ends.has(name))
+        .map((match) => ({
+          path,
+          line: lineAt(text, match.index),
+          text: `names ${match[1]}, which is not there`,
+        })),
+    );
+}
+
 function deadLinks(tree: Tree, { path, text }: SourceFile): readonly Problem[] {
   const folder = path.includes('/') ? path.slice(0, path.lastIndexOf('/') + 1) : '';
   return [...text.matchAll(/\]\(([^)\s]+)\)/g)].flatMap((match) => {

@@ -1,5 +1,5 @@
 /**
- * What the pods of one kubelet share: assembled once in `kubelet.ts`, handed to each worker.
+ * What the pods of one kubelet share: put together once in `assemble.ts`, handed to each worker.
  */
 import type { Client, Recorder } from '#client';
 import type { Runtime } from '#cri';

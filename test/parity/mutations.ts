@@ -84,7 +84,7 @@ function fieldsOf(object: Json, schema: Schema, definitions: Definitions): Place
   return places;
 }
 
-/** Spoilt by cases of their own (`metadata-cases.ts`). */
+/** Spoilt by cases of their own (`create-cases.ts`). */
 const ownWords: ReadonlySet<string> = new Set(['kind', 'apiVersion', 'metadata', 'metadata.name']);
 
 function resolve(schema: Schema, definitions: Definitions): Schema {

@@ -2,8 +2,8 @@
  * What is to be done about a volume. Pure.
  *
  * Free or promised to a claim that does not exist yet: Available. Bound to a living claim: Bound.
- * When that claim is gone: Released, and then what its reclaim policy says. `binder.ts` gathers and
- * performs; what reclaiming means for each sort of volume is in `reclaim.ts`.
+ * When that claim is gone: Released, and then what its reclaim policy says. `persistent-volume.ts`
+ * gathers and performs; what reclaiming means for each sort of volume is in `reclaim.ts`.
  */
 import type { EventText } from '#client';
 import type { PersistentVolume, PersistentVolumeClaim } from '#resources/types/core-v1.ts';

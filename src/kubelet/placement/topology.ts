@@ -2,7 +2,7 @@
  * How the machine is built: which processors share a core, a cache, a socket, a NUMA node, and what
  * memory each node has. Read once from /sys; the only file that knows how the kernel tells it.
  *
- * `take-cpus.ts` chooses processors by it, `memory-plan.ts` counts by it, `hints.ts` thinks in its
+ * `take-cpus.ts` chooses processors by it, `memory-map.ts` counts by it, `hints.ts` thinks in its
  * nodes. A kernel without NUMA counts as one node with everything.
  */
 import type { Machine } from '../node/machine.ts';
