@@ -4,7 +4,9 @@
  * A claim that was never bound gets the best free volume, or the one that it names; without any it
  * takes the default class, is handed to the provisioner of its class, or waits. One that was bound
  * stays with its volume, and is Lost when that is gone or serves another claim.
- * `persistent-volume.ts` gathers and performs. Behaviour and texts: kubernetes.io, "Persistent Volumes".
+ * `persistent-volume.ts` gathers and performs.
+ *
+ * Behaviour and texts: kubernetes.io, "Persistent Volumes".
  */
 import type { EventText } from '#client';
 import type { PersistentVolume, PersistentVolumeClaim } from '#resources/types/core-v1.ts';
