@@ -187,8 +187,8 @@ export class KubeletProxy {
     });
     upstream.once('error', (error) => {
       this.#deps.log.warn('connection to a kubelet failed', { host: target.host, error });
-      if (joined || socket.destroyed) socket.destroy();
-      else endStream(socket, plainFailure(502, 'error dialing backend'));
+      // What it has said before is on its way to the client; the end of it comes with the close.
+      if (!joined) endStream(socket, plainFailure(502, 'error dialing backend'));
     });
     socket.once('error', () => upstream.destroy());
     socket.once('close', () => upstream.destroy());

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { connect, createServer as createSocketServer } from 'node:net';
+import { connect, createServer as createSocketServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { passStream, type StreamTarget } from './streaming.ts';
 
 const { signal } = new AbortController();
@@ -30,25 +31,48 @@ test('a stream that the runtime ends is closed on our side, whatever the asker s
 });
 
 test('a stream on which nothing moves is ended', async () => {
-  await using node = await openNode(running, undefined, 50);
+  await using node = await openNode(running, undefined, { idleMs: 50 });
   const { answer, closed } = await node.ask();
   assert.match(answer, /^HTTP\/1.1 101 Switching Protocols\r\n/, 'the runtime would go on');
   await closed;
 });
 
+test('how a command ended is told although the runtime leaves its input unread', async () => {
+  const words = 'HTTP/1.1 101 Switching Protocols\r\n\r\nexit code 3';
+  await using node = await openNode(running, words, { leavesInput: true });
+  const { answer, closed } = await node.ask(Buffer.alloc(16 * 1024 * 1024));
+  assert.match(answer, /exit code 3$/);
+  await closed;
+});
+
+/** Reads no more, and closes when no more can be written to it: the kernel resets the connection. */
+async function leaveInput(socket: Socket, words: string, node: Duplex): Promise<void> {
+  socket.pause();
+  for (let turns = 0; turns < 100; ) {
+    await setImmediate();
+    turns = node.isPaused() ? turns + 1 : 0;
+  }
+  socket.write(words, () => socket.destroy());
+}
+
 /** A node whose runtime says these words to whoever streams, and closes; or waits. */
-async function openNode(target: StreamTarget | undefined, words: string | undefined, idleMs = 0) {
+async function openNode(
+  target: StreamTarget | undefined,
+  words: string | undefined,
+  { idleMs = 0, leavesInput = false }: { idleMs?: number; leavesInput?: boolean } = {},
+) {
+  const upgraded = Promise.withResolvers<Duplex>();
   const runtime = createSocketServer((socket) => {
     socket.on('error', () => {});
-    socket.once('data', () => {
-      if (words === undefined) socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n');
+    socket.once('data', async () => {
+      if (leavesInput) await leaveInput(socket, words ?? '', await upgraded.promise);
+      else if (words === undefined) socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n');
       else socket.end(words);
     });
   });
   const url = `http://127.0.0.1:${await listen(runtime)}/exec/token`;
   const streams = { exec: async () => url, attach: async () => url, portForward: async () => url };
   const server = createServer();
-  const upgraded = Promise.withResolvers<Duplex>();
   server.on('upgrade', (request, socket, head) => {
     upgraded.resolve(socket);
     const stream = { request, socket, head, idleMs, signal };
@@ -57,10 +81,11 @@ async function openNode(target: StreamTarget | undefined, words: string | undefi
   const port = await listen(server);
   return {
     /** All that is answered; `closed` once the node has let go of the connection. */
-    ask: async () => {
+    ask: async (input?: Buffer) => {
       const client = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
       client.write('POST /exec/a/p/c?command=ls&output=1 HTTP/1.1\r\nHost: n\r\n');
       client.write('Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n');
+      if (input !== undefined) client.write(input);
       const parts: Buffer[] = [];
       client.on('data', (part: Buffer) => parts.push(part));
       const [socket] = await Promise.all([upgraded.promise, once(client, 'end')]);

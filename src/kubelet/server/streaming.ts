@@ -144,7 +144,9 @@ function pipeTo(target: URL, { request, socket, head, idleMs = 0, signal }: Stre
   });
   // All that moves on the stream moves here; 0 means for ever.
   upstream.setTimeout(idleMs, close);
-  upstream.on('error', close);
+  // A runtime that leaves input unread resets its connection behind its last words; to close ours
+  // in the same way would take them from who asked.
+  upstream.on('error', () => upstream.destroy());
   upstream.on('close', () => endStream(socket));
   socket.on('close', () => upstream.end());
   signal.addEventListener('abort', close, { once: true });
