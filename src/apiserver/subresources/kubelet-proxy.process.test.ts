@@ -38,7 +38,7 @@ test('how a command ended is told although the kubelet leaves its input unread',
   assert.equal(text, 'exit code 3');
 });
 
-/** Reads no more, and closes when no more can be written to it: the kernel resets the connection. */
+/** Reads no more; closes when no more can be written to it: the kernel resets the connection. */
 async function leaveInput(socket: Socket, words: string, server: Duplex): Promise<void> {
   socket.pause();
   for (let turns = 0; turns < 100; ) {

@@ -45,7 +45,7 @@ test('how a command ended is told although the runtime leaves its input unread',
   await closed;
 });
 
-/** Reads no more, and closes when no more can be written to it: the kernel resets the connection. */
+/** Reads no more; closes when no more can be written to it: the kernel resets the connection. */
 async function leaveInput(socket: Socket, words: string, node: Duplex): Promise<void> {
   socket.pause();
   for (let turns = 0; turns < 100; ) {
