@@ -43,3 +43,11 @@ test('the abort of the parent is no failure', async () => {
   await scope.join();
   assert.equal(scope.signal.aborted, true);
 });
+
+test('what fails outside the scope ends its tasks, and join throws it', async () => {
+  const scope = new Scope(new AbortController().signal);
+  scope.spawn(untilAborted);
+  const failure = new Error('broken elsewhere');
+  scope.fail(failure);
+  await assert.rejects(scope.join(), failure);
+});

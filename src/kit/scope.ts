@@ -25,8 +25,7 @@ export class Scope {
     const running = task(this.signal)
       .catch((error: unknown) => {
         if (this.signal.aborted && error === this.signal.reason) return;
-        this.#failure ??= { error };
-        this.#controller.abort(error);
+        this.fail(error);
       })
       .finally(() => this.#tasks.delete(running));
     this.#tasks.add(running);
@@ -34,6 +33,12 @@ export class Scope {
 
   abort(reason: unknown): void {
     this.#controller.abort(reason);
+  }
+
+  /** As if a task had failed: aborts the others, and is thrown when they have ended. */
+  fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#controller.abort(error);
   }
 
   /** Waits until every task has ended; throws the first failure. */

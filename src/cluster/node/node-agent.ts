@@ -246,7 +246,7 @@ function spawnPodNetwork(
     signal,
     onReady: () => report({ ready: 'network', detail: clusterRangesText(state) }),
   });
-  networkEnded.catch((error: unknown) => scope.abort(error));
+  networkEnded.catch((error: unknown) => scope.fail(error));
   const ranges = [{ podCIDR: podCIDR.promise, clusterCIDR: state.clusterCIDR }, second];
   for (const range of ranges) {
     if (!range) continue;
