@@ -235,6 +235,8 @@ test('named ports and ports of other protocols find their own endpoints', () => 
 });
 
 test("services that are not the proxy's business leave no trace", () => {
+  // The name of another is given by DNS: src/dns/resolver.test.ts.
+  covers('SVC-023');
   const items = (object: Service) => planService(object, slices(here), node).items;
   assert.deepEqual(items(service({ clusterIP: 'None' })), []);
   assert.deepEqual(items(service({ type: 'ExternalName', externalName: 'example.org' })), []);

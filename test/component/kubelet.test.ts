@@ -10,7 +10,7 @@ import { covers, superseded } from '#test/covers.ts';
 import { KubeletBench, testImage } from '#test/kubelet-bench.ts';
 
 test('the node registers, is ready and keeps its lease', async () => {
-  covers('POD-003', 'POD-051', 'POD-044');
+  covers('POD-044');
   await using bench = await KubeletBench.open();
   const { client, signal } = bench;
   await bench.advance(1000);
@@ -24,6 +24,22 @@ test('the node registers, is ready and keeps its lease', async () => {
   const second = await bench.while(client.get(leases, at, { signal }));
   const passed = Date.parse(second.spec?.renewTime ?? '') - Date.parse(first.spec?.renewTime ?? '');
   assert.ok(passed >= 10_000 && passed < 11_000, `renewed after ${passed} ms`);
+});
+
+test('a kubelet registers its node, unless it is told not to', async () => {
+  covers('POD-003', 'POD-051');
+  await using bench = await KubeletBench.open({ options: { registers: false } });
+  const found = async () => {
+    const { items } = await bench.while(bench.client.list(nodes, { signal: bench.signal }));
+    return items.map(({ metadata }) => metadata.name);
+  };
+  await bench.advance(30_000);
+  assert.deepEqual(await found(), []);
+  await bench.stop();
+  bench.options = {};
+  bench.start();
+  await bench.advance(1000);
+  assert.deepEqual(await found(), ['node-1']);
 });
 
 test('a pod becomes ready, tells how, and its deletion is final', async () => {
@@ -177,7 +193,7 @@ test('pull policies: present is enough, always asks, never does not', async () =
 });
 
 test('readiness follows its probe, with its thresholds', async () => {
-  covers('POD-092', 'POD-097', 'POD-301');
+  covers('POD-092');
   await using bench = await KubeletBench.open();
   const { runtime } = bench;
   let code = 1;
@@ -278,6 +294,27 @@ test('a shorter grace period overtakes a longer one', async () => {
   assert.equal(hooks.length, 1, 'the hook is called once');
 });
 
+test('a pod has the time to end that its spec gives it, deleted or evicted', async () => {
+  covers('POD-118');
+  await using bench = await KubeletBench.open();
+  const { runtime, client, signal } = bench;
+  const seconds = { deleted: 10, evicted: 11 };
+  for (const [name, terminationGracePeriodSeconds] of Object.entries(seconds)) {
+    await bench.create(name, {
+      ...{ terminationGracePeriodSeconds, containers: [bench.container({ name })] },
+    });
+    await bench.untilReady(name);
+  }
+  await bench.while(client.delete(pods, { namespace: 'default', name: 'deleted' }, { signal }));
+  const path = '/api/v1/namespaces/default/pods/evicted/eviction';
+  const eviction = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: 'evicted' } };
+  assert.equal((await bench.while(bench.server.request('POST', path, eviction))).status, 201);
+  await bench.untilGone('deleted');
+  await bench.untilGone('evicted');
+  const stops = runtime.calls.filter((call) => call.startsWith('stopContainer'));
+  assert.deepEqual(stops.toSorted(), ['stopContainer deleted 10s', 'stopContainer evicted 11s']);
+});
+
 test('a hook is called also when the deletion comes while containers are listed', async () => {
   await using bench = await KubeletBench.open();
   const { runtime, client, signal, clock } = bench;
@@ -345,8 +382,31 @@ test('a kubelet that comes back keeps containers, counts and readiness', async (
   assert.deepEqual(made, []);
 });
 
-test('a missing ConfigMap holds a container back until it comes', async () => {
+test('a pod waits with all its containers for a Secret that it mounts, and says so', async () => {
   covers('POD-131');
+  await using bench = await KubeletBench.open();
+  const { client, runtime, signal } = bench;
+  const volumeMounts = [{ name: 'words', mountPath: '/words' }];
+  await bench.create('web', {
+    containers: [bench.container({ volumeMounts }), bench.container({ name: 'side' })],
+    volumes: [{ name: 'words', secret: { secretName: 'late' } }],
+  });
+  await bench.advance(30_000);
+  assert.deepEqual(runtime.running(), []);
+  const list = await bench.while(client.list(events, { namespace: 'default', signal }));
+  const failed = list.items.find(({ reason }) => reason === 'FailedMount');
+  assert.equal(
+    failed?.note,
+    'MountVolume.SetUp failed for volume "words" : secret "late" not found',
+  );
+  const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'late' }, data: {} };
+  const made = bench.server.request('POST', '/api/v1/namespaces/default/secrets', secret);
+  assert.equal((await bench.while(made)).status, 201);
+  await bench.untilReady('web');
+  assert.deepEqual(runtime.running().toSorted(), ['side', 'web']);
+});
+
+test('a missing ConfigMap holds a container back until it comes', async () => {
   await using bench = await KubeletBench.open();
   const envFrom = [{ configMapRef: { name: 'late' } }];
   await bench.create('web', { containers: [bench.container({ envFrom })] });

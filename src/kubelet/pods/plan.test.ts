@@ -197,7 +197,6 @@ test('a condemned or changed container is stopped, with the grace it is due', ()
 });
 
 test('ending stops containers, then sidecars from the last, then the sandbox', () => {
-  covers('POD-118');
   const sidecars = ['one', 'two'].map((name) => ({ name, restartPolicy: 'Always' }));
   const pod = podOf({ initContainers: sidecars });
   const more = { ending: { graceSeconds: 7 } };

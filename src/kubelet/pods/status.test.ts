@@ -107,7 +107,6 @@ test('a running, ready pod', () => {
 });
 
 test('until a readiness probe succeeds the pod runs and is not ready', () => {
-  covers('POD-170');
   const verdicts = new Map([['c1', { started: true, ready: false }]]);
   const status = podStatus(facts(podOf(), [fact('running')], { verdicts }), nowMs);
   assert.equal(status.phase, 'Running');
@@ -206,7 +205,6 @@ test('a container that could not start and does not come again is what it ended 
 });
 
 test('before its containers run, a pod is initialising or creating', () => {
-  covers('POD-292');
   const reason = (pod: Pod, containers: readonly ContainerFact[]) =>
     podStatus(facts(pod, containers), nowMs).containerStatuses?.[0]?.state?.waiting?.reason;
   assert.equal(reason(podOf(), []), 'ContainerCreating');

@@ -202,7 +202,7 @@ export const probes: Walkthroughs = {
   },
 
   'readiness decides who is behind a Service': async (walk) => {
-    covers('POD-295', 'POD-296', 'POD-304', 'POD-098');
+    covers('POD-295', 'POD-296', 'POD-304', 'POD-098', 'POD-097', 'POD-170');
     const command = ['test', '-e', '/tmp/ready'];
     const readinessProbe = { exec: { command }, ...quick, ...patient };
     await walk.create(

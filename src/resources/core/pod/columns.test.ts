@@ -110,6 +110,8 @@ test('a pod on its way out is terminating until it has ended', () => {
 });
 
 test('init containers count up before the others start', () => {
+  // That they run in this order is in src/kubelet/pods/plan.test.ts.
+  covers('POD-292');
   const init = [{ name: 'i' }, { name: 'j' }];
   const states = (...initContainerStatuses: ContainerStatus[]) =>
     row(
