@@ -3,6 +3,7 @@
  * and come again, what is mounted changes, commands run inside and logs are read. What is done
  * follows from the seed; `scripts/soak.ts` says for how long.
  */
+import { isReason } from '#api/errors.ts';
 import { type Client, openClient, openHttpTransport } from '#client';
 import { systemClock } from '#kit/clock.ts';
 import type { Random } from '#kit/random.ts';
@@ -17,6 +18,7 @@ const otherImage = 'localhost/nginx:1.22';
 const namespace = 'default';
 const stay = 'trap exit TERM; echo begun; sleep 86400 & wait';
 const pauseMs = 100;
+const limits = { failedInARowMax: 5 } as const;
 
 type Sort = (name: string) => PodSpec;
 
@@ -36,6 +38,7 @@ export class Traffic implements AsyncDisposable {
   readonly #living: string[] = [];
   readonly #counts = new Map<string, number>();
   #made = 0;
+  #failedInARow = 0;
 
   private constructor(cluster: ClusterProcess, options: TrafficOptions) {
     this.#cluster = cluster;
@@ -68,8 +71,21 @@ export class Traffic implements AsyncDisposable {
   async run(lastsMs: number): Promise<void> {
     const deadline = clock.monotonic() + lastsMs;
     while (clock.monotonic() < deadline) {
-      await this.#step();
+      await this.#tried(() => this.#step());
       await clock.sleep(pauseMs, { signal });
+    }
+  }
+
+  /** A request that failed on a machine with no time left is told of, and the pods go on. */
+  async #tried(act: () => Promise<void>): Promise<void> {
+    try {
+      await act();
+      this.#failedInARow = 0;
+    } catch (error) {
+      this.#count('failed');
+      this.#failedInARow += 1;
+      if (this.#failedInARow > limits.failedInARowMax) throw error;
+      console.log(`  failed: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
 
@@ -94,8 +110,8 @@ export class Traffic implements AsyncDisposable {
     const name = `soak-${this.#made++}-${sort}`;
     const spec = { terminationGracePeriodSeconds: 1, ...specOf(name) };
     const pod: Pod = { apiVersion: 'v1', kind: 'Pod', metadata: { namespace, name }, spec };
-    await this.#client.create(pods, pod, { signal });
     this.#living.push(name);
+    await this.#client.create(pods, pod, { signal });
     this.#count('made');
   }
 
@@ -108,9 +124,10 @@ export class Traffic implements AsyncDisposable {
 
   async #remove(): Promise<void> {
     const index = Math.floor(this.#random.fraction() * this.#living.length);
-    const [name] = this.#living.splice(index, 1);
+    const name = this.#living[index];
     if (name === undefined) return;
-    await this.#client.delete(pods, { namespace, name }, { signal });
+    await this.#client.delete(pods, { namespace, name }, { signal }).catch(unlessGone);
+    this.#living.splice(index, 1);
     this.#count('removed');
   }
 
@@ -134,7 +151,7 @@ export class Traffic implements AsyncDisposable {
 
   /** Events too, which would stay for an hour each: they are objects, and no leak. */
   async removeAll(limitMs: number): Promise<void> {
-    while (this.#living.length > 0) await this.#remove();
+    while (this.#living.length > 0) await this.#tried(() => this.#remove());
     const deadline = clock.monotonic() + limitMs;
     for (;;) {
       const { items } = await this.#client.list(pods, { namespace, signal });
@@ -151,6 +168,11 @@ export class Traffic implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#transport[Symbol.dispose]();
   }
+}
+
+/** It never came to be, or the answer to an earlier try was lost. */
+function unlessGone(error: unknown): void {
+  if (!isReason(error, 'NotFound')) throw error;
 }
 
 const container = (script: string, more: Partial<Container> = {}): Container => ({
