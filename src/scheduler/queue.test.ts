@@ -5,7 +5,6 @@ import { settle, VirtualClock } from '#kit/virtual-clock.ts';
 import type { PodSpec } from '#resources/types/core-v1.ts';
 import type { ResourceClaim } from '#resources/types/resource-v1.ts';
 import { Cluster, defaultProfile, factsOf, type PodFacts, podFacts } from '#scheduling';
-import { covers } from '#test/covers.ts';
 import { backoffMs, SchedulingQueue } from './queue.ts';
 
 const signal = new AbortController().signal;
@@ -48,7 +47,6 @@ test('back-off doubles from one second to ten', () => {
 });
 
 test('a pod that fits nowhere waits for a change that helps, and for its back-off', async () => {
-  covers('SCH-047');
   const clock = new VirtualClock();
   const queue = openQueue(clock);
   queue.put(facts('big'), profile);

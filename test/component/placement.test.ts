@@ -8,6 +8,7 @@ import { ApiError } from '#api/errors.ts';
 import {
   daemonSets,
   events,
+  limitRanges,
   namespaces,
   nodes,
   pods,
@@ -199,7 +200,7 @@ test('pod affinity knows four operators and no comparison', async () => {
 });
 
 test('a request that no node can hold waits for ever, and says what is missing', async () => {
-  covers('SCH-060', 'SCH-084');
+  covers('SCH-022', 'SCH-060', 'SCH-084');
   superseded('SCH-053', {
     by: 'v1.9',
     now: 'reasons are counted: 0/2 nodes are available: 2 Insufficient memory.',
@@ -243,6 +244,21 @@ test('what add-ons ask for counts on their nodes', async () => {
   assert.equal(await pending(cluster, 'whole'), '0/1 nodes are available: 1 Insufficient cpu.');
   await create(cluster, pod('rest', asking({ cpu: '900m' })));
   assert.equal(await placed(cluster, 'rest'), 'n1');
+});
+
+test('what a LimitRange asks for in the name of a pod is looked for as well', async () => {
+  covers('SCH-065');
+  await using cluster = await open({ name: 'n1', capacity: { cpu: '1' } });
+  const { client, signal } = cluster;
+  const metadata = { namespace: 'default', name: 'quota' };
+  const item = { type: 'Container', default: { cpu: '800m' }, defaultRequest: { cpu: '800m' } };
+  const range = { apiVersion: 'v1', kind: 'LimitRange', metadata, spec: { limits: [item] } };
+  await client.create(limitRanges, range, { signal });
+  await create(cluster, pod('first', asking({ cpu: '300m' })));
+  await placed(cluster, 'first');
+  const made = await create(cluster, pod('plain'));
+  assert.equal(made.spec?.containers[0]?.resources?.requests?.['cpu'], '800m');
+  assert.equal(await pending(cluster, 'plain'), '0/1 nodes are available: 1 Insufficient cpu.');
 });
 
 test('devices by count: limits alone, whole ones, and the sum of the containers', async () => {

@@ -64,7 +64,7 @@ async function taint(cluster: TestCluster, name: string, taints: readonly Taint[
 }
 
 test('taints and tolerations: who is kept away, who stays, who is evicted and when', async () => {
-  covers('SCH-078');
+  covers('SCH-078', 'SCH-039');
   await using cluster = await open();
   // Nobody is kept from anywhere at first.
   await create(cluster, pod('before'));
@@ -131,7 +131,7 @@ test('dedicated nodes: a taint keeps others away, affinity keeps its own pods th
 });
 
 test('with-node-affinity: one of two zones, and the preferred label where there is a choice', async () => {
-  covers('SCH-026');
+  covers('SCH-025', 'SCH-026');
   await using cluster = await open({ node1: 'a', node2: 'a', node3: 'a' });
   const label = async (name: string, labels: object): Promise<void> => {
     const { client, signal } = cluster;

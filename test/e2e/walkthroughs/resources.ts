@@ -78,7 +78,7 @@ export const resources: Walkthroughs = {
   },
 
   'requests and limits in the cgroups of a container and of its pod': async (walk) => {
-    covers('POD-033', 'POD-121', 'RUN-018', 'POD-150');
+    covers('POD-033', 'POD-121', 'RUN-018');
     await walk.create(
       demo('sized', {
         requests: { cpu: '250m', memory: '100Mi' },
@@ -147,6 +147,30 @@ export const resources: Walkthroughs = {
       'held back, not killed',
     );
     await walk.kubectl('delete', 'pod', 'cpu-demo', '--grace-period=0', '--force');
+  },
+
+  'a container may use more memory than it asked for, up to its limit': async (walk) => {
+    covers('POD-150', 'SCH-057');
+    const amounts = { requests: { memory: '100Mi' }, limits: { memory: '200Mi' } };
+    await walk.create(
+      podOf('memory-demo', {
+        containers: [
+          shell(stay, {
+            resources: amounts,
+            volumeMounts: [{ name: 'fast', mountPath: '/fast' }],
+          }),
+        ],
+        volumes: [{ name: 'fast', emptyDir: { medium: 'Memory' } }],
+      }),
+    );
+    const { spec } = await walk.untilReady('memory-demo');
+    assert.deepEqual(spec?.containers[0]?.resources, amounts);
+    await walk.exec('memory-demo', 'dd', 'if=/dev/zero', 'of=/fast/used', 'bs=1M', 'count=150');
+    const file = unified ? 'memory.current' : 'memory.usage_in_bytes';
+    const used = Number(await walk.cgroup('memory-demo', 'memory', file));
+    assert.ok(used > 150 * 1024 * 1024, `${used} bytes`);
+    assert.equal(statusOf(await walk.untilReady('memory-demo')).restartCount, 0);
+    await walk.kubectl('delete', 'pod', 'memory-demo');
   },
 
   'who wants more memory than the limit is killed, and comes again': async (walk) => {
