@@ -214,7 +214,9 @@ test('Retain: the volume is Released, bound to nobody, until somebody deletes it
   await createVolume(world, 'kept', { persistentVolumeReclaimPolicy: 'Delete' });
   const policy = { spec: { persistentVolumeReclaimPolicy: 'Retain' } };
   await client.patch(persistentVolumes, { name: 'kept' }, policy, merge(world));
+  assert.equal(await phaseOf(world, 'kept'), 'Available');
   await createClaim(world, 'one');
+  assert.equal(await phaseOf(world, 'kept'), 'Bound one');
   await client.delete(persistentVolumeClaims, { namespace, name: 'one' }, { signal });
   await world.pass(1_000);
   assert.equal(await phaseOf(world, 'kept'), 'Released one');

@@ -68,7 +68,8 @@ const createSecret = (fields: object) =>
 
 test('secrets: types, keys, size', () => {
   covers('CFG-005', 'CFG-007', 'CFG-028');
-  const { hub, cells } = createSecret({ data: { '.x': base64('1') } });
+  const { resource, hub, cells } = createSecret({ data: { '.x': base64('1') } });
+  assert.equal(resource.namespaced, true, 'and a pod names one without a namespace');
   assert.equal(hub.type, 'Opaque');
   assert.equal(cells(nowMs)['Type'], 'Opaque');
   assert.equal(cells(nowMs)['Data'], 1);
