@@ -9,7 +9,7 @@
 import type { Client } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import { persistentVolumeClaims, persistentVolumes } from '#resources/kinds.ts';
-import type { PersistentVolume, PersistentVolumeClaim } from '#resources/types/core-v1.ts';
+import type { PersistentVolume, PersistentVolumeClaim, Pod } from '#resources/types/core-v1.ts';
 import { type BindStep, earlierClaim, type Facts } from '#scheduling';
 import { deviceReadiness } from './device-readiness.ts';
 import type { DeviceWriter } from './device-writer.ts';
@@ -35,8 +35,15 @@ interface PerformOptions {
   readonly writing?: AbortSignal | undefined;
   /** The pod has to wait for its devices from now on. */
   readonly onDevices?: (() => void) | undefined;
-  /** Gets the claims that have devices by now, by namespace and name. */
-  readonly written?: string[] | undefined;
+  /** Gets what has been written so far. */
+  readonly written?: Written | undefined;
+}
+
+export interface Written {
+  /** Claims that have devices by now, by namespace and name. */
+  readonly claims: string[];
+  /** The pod that names a claim that was made for it: only so it may be bound. */
+  pod?: Pod | undefined;
 }
 
 export const stepDefaults: StepOptions = { bindTimeoutMs: 600_000, deviceTimeoutMs: 600_000 };
@@ -65,11 +72,14 @@ export class StepPerformer {
     options: PerformOptions,
   ): Promise<void> {
     const volumeSteps: VolumeStep[] = [];
-    const { written: claims = [], signal, writing = signal } = options;
+    const { written = { claims: [] }, signal, writing = signal } = options;
+    const { claims } = written;
     for (const step of steps) {
       signal.throwIfAborted();
       if (step.do === 'allocateDevices') {
-        claims.push(await this.#deps.devices.write(placement, step, { signal: writing }));
+        const made = await this.#deps.devices.write(placement, step, { signal: writing });
+        claims.push(made.claim);
+        written.pod = made.tells ?? written.pod;
       } else {
         volumeSteps.push(step);
         await this.#write(step, { signal: writing });
@@ -86,31 +96,34 @@ export class StepPerformer {
   async undo(
     placement: Placement,
     steps: readonly BindStep[],
-    options: { readonly signal: AbortSignal; readonly written: readonly string[] },
+    options: { readonly signal: AbortSignal; readonly written: Written },
   ): Promise<void> {
     const { facts, devices } = this.#deps;
     const { pod, namespace, uid } = placement.pod;
     await this.untilSeen(uid, options);
+    const claims = facts.resourceClaims;
     for (const step of steps) {
       if (step.do !== 'allocateDevices') continue;
-      const claims = facts.resourceClaims;
-      const claim =
-        step.make === undefined
-          ? claims.get(step.claim)
-          : earlierClaim(pod, claims.listNamespace(namespace));
-      const mine = claim?.status?.reservedFor?.some((one) => one.uid === uid);
-      if (claim === undefined || (step.make === undefined && mine !== true)) continue;
-      await devices.release(placement, claim, options);
+      if (step.make === undefined) {
+        const claim = claims.get(step.claim);
+        const mine = claim?.status?.reservedFor?.some((one) => one.uid === uid);
+        if (claim !== undefined && mine) await devices.release(placement, claim, options);
+        continue;
+      }
+      for (const claim of [...claims.listNamespace(namespace)]) {
+        const isMade = earlierClaim(pod, [claim]) !== undefined;
+        if (isMade) await devices.release(placement, claim, options);
+      }
     }
   }
 
   /** Until the informers show that the claims are reserved for the pod, or long enough. */
   async untilSeen(
     uid: string,
-    { written, signal }: { readonly written: readonly string[]; readonly signal: AbortSignal },
+    { written, signal }: { readonly written: Written; readonly signal: AbortSignal },
   ): Promise<void> {
     const { clock, facts } = this.#deps;
-    for (const key of written) {
+    for (const key of written.claims) {
       const endMs = clock.monotonic() + seenMsMax;
       while (clock.monotonic() < endMs) {
         const { reservedFor = [] } = facts.resourceClaims.get(key)?.status ?? {};

@@ -16,13 +16,16 @@ import type { Scope } from '#kit/scope.ts';
 import { pods } from '#resources/kinds.ts';
 import type { Binding, Pod } from '#resources/types/core-v1.ts';
 import { type BindStep, type Cluster, type ClusterChange, fitMessage } from '#scheduling';
-import type { StepPerformer } from './bind-steps.ts';
+import type { StepPerformer, Written } from './bind-steps.ts';
 import type { Extender } from './extender.ts';
 import type { Placement, SchedulerExtension } from './extension.ts';
 import type { SchedulerMetrics } from './metrics.ts';
 import type { QueuedPod, SchedulingQueue } from './queue.ts';
 import type { Reporter } from './report.ts';
 import { whereabouts } from './whereabouts.ts';
+
+/** How often a pod that changes while it is bound is read again. */
+const attemptsMax = 5;
 
 export interface BinderDeps {
   readonly client: Client;
@@ -46,8 +49,7 @@ export interface BindOptions {
 
 /** How far a binding has come. */
 interface Progress {
-  /** Claims that were written for the pod so far. */
-  readonly written: string[];
+  readonly written: Written;
   /** The API server may have been asked to bind the pod. */
   sent: boolean;
 }
@@ -116,7 +118,7 @@ export class Binder {
       return;
     }
     this.#inFlight += 1;
-    const progress: Progress = { written: [], sent: false };
+    const progress: Progress = { written: { claims: [] }, sent: false };
     this.#deps.scope.spawn(async (signal) => {
       try {
         await this.#run(queued, placement, { ...options, progress }, signal);
@@ -148,7 +150,7 @@ export class Binder {
     if (!slow) for (const point of ['Permit', 'PreBind']) this.#tell(queued, point);
     const sinceMs = clock.monotonic();
     progress.sent = true;
-    await this.#send(placement, signal);
+    await this.#send(placement, progress.written, signal);
     this.#tell(queued, 'Bind', 'Success', sinceMs);
     metrics.plugin('DefaultBinder', 'Bind', 'Success', (clock.monotonic() - sinceMs) / 1000);
     this.#succeeded(queued, placement, startedMs);
@@ -165,7 +167,7 @@ export class Binder {
     signal: AbortSignal,
   ): Promise<void> {
     const { cluster, steps } = this.#deps;
-    if (cluster.placeOf(uid) !== undefined || written.length === 0) return;
+    if (cluster.placeOf(uid) !== undefined || written.claims.length === 0) return;
     await steps.untilSeen(uid, { written, signal });
     this.#tellFree(cluster.assumptions.giveBack(uid));
   }
@@ -244,7 +246,8 @@ export class Binder {
     return undefined;
   }
 
-  async #send({ pod, nodeName }: Placement, signal: AbortSignal): Promise<void> {
+  async #send(placement: Placement, written: Written, signal: AbortSignal): Promise<void> {
+    const { pod, nodeName } = placement;
     for (const extension of this.#deps.extensions) {
       if (await extension.bind?.({ pod, nodeName }, { signal })) return;
     }
@@ -253,17 +256,43 @@ export class Binder {
       await extender.bind(pod.pod, nodeName, { signal });
       return;
     }
-    const { namespace, name = '', uid } = pod.pod.metadata;
-    const body: Binding = {
-      apiVersion: 'v1',
-      kind: 'Binding',
-      metadata: { namespace, name, uid },
-      target: { apiVersion: 'v1', kind: 'Node', name: nodeName },
-    };
+    await this.#post(placement, written.pod, signal);
+  }
+
+  /**
+   * A pod that names a claim is bound only as long as it names this one: a request that comes too
+   * late would otherwise bind it to a node on which it has no devices.
+   */
+  async #post(
+    { pod: { pod, namespace, uid }, nodeName }: Placement,
+    naming: Pod | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { client } = this.#deps;
+    const { name = '' } = pod.metadata;
     const at = { namespace, name };
-    await this.#deps.client.createSubresource<Pod, Binding, unknown>(pods, at, 'binding', body, {
-      signal,
-    });
+    let version = naming?.metadata.resourceVersion;
+    for (let attempt = 1; ; attempt++) {
+      const seen = version === undefined ? {} : { resourceVersion: version };
+      const body: Binding = {
+        apiVersion: 'v1',
+        kind: 'Binding',
+        metadata: { namespace, name, uid, ...seen },
+        target: { apiVersion: 'v1', kind: 'Node', name: nodeName },
+      };
+      try {
+        await client.createSubresource<Pod, Binding, unknown>(pods, at, 'binding', body, {
+          signal,
+        });
+        return;
+      } catch (error) {
+        const isOld = naming !== undefined && attempt < attemptsMax && isReason(error, 'Conflict');
+        if (!isOld) throw error;
+        const place = await whereabouts(client, { namespace, name, uid }, { signal });
+        if (place.is !== 'unbound' || !namesSameClaim(place.pod, naming)) throw error;
+        version = place.pod.metadata.resourceVersion;
+      }
+    }
   }
 
   #succeeded(queued: QueuedPod, placement: Placement, startedMs: number): void {
@@ -359,9 +388,13 @@ export class Binder {
     { fate, progress: { written } }: Failure,
     signal: AbortSignal,
   ): Promise<void> {
-    if (fate !== 'unbound' && fate !== 'gone') return;
+    if (fate === 'unknown') return;
+    const isUnbound = fate === 'unbound' || fate === 'gone';
+    // Of a pod that is bound only what was made for it here and what it does not name.
+    const mine = steps.filter((one) => isUnbound || (one.do === 'allocateDevices' && one.make));
+    if (mine.length === 0) return;
     try {
-      await this.#deps.steps.undo(placement, steps, { written, signal });
+      await this.#deps.steps.undo(placement, mine, { written, signal });
     } catch (failure) {
       signal.throwIfAborted();
       const { log } = this.#deps;
@@ -378,6 +411,11 @@ export class Binder {
   #giveBack(placement: Placement): void {
     for (const extension of this.#deps.extensions.toReversed()) extension.unreserve?.(placement);
   }
+}
+
+function namesSameClaim({ status }: Pod, other: Pod): boolean {
+  const { resourceClaimName } = status?.extendedResourceClaimStatus ?? {};
+  return resourceClaimName === other.status?.extendedResourceClaimStatus?.resourceClaimName;
 }
 
 /** A pod of higher priority needs the place of one that was not bound yet, or it is deleted. */

@@ -66,7 +66,7 @@ class World {
       },
       patch: async ({ plural }, { name }, body) => {
         this.done.push(`patch ${plural} ${JSON.stringify(body)}`);
-        if (this.races-- <= 0) return undefined as never;
+        if (this.races-- <= 0) return this.pod as never;
         this.version += 1;
         throw conflict({ group: '', resource: plural }, name, 'no');
       },
@@ -98,9 +98,16 @@ test('a claim that was made for a pod goes only if the pod has no node, as it wa
     await world.writer.remove(claim, { signal });
     assert.deepEqual(world.done, removal, `${pod?.uid}`);
   }
-  const bound = new World({ uid: 'train', nodeName: 'n1' });
-  await bound.writer.remove(claim, { signal });
-  assert.deepEqual(bound.done, ['get resourceclaims', 'get pods']);
+  for (const resourceClaimName of [claim.metadata.name ?? '', 'another']) {
+    const bound = new World({ uid: 'train', nodeName: 'n1' });
+    const extendedResourceClaimStatus = { requestMappings: [], resourceClaimName };
+    assert.ok(bound.pod !== undefined);
+    bound.pod = { ...bound.pod, status: { extendedResourceClaimStatus } };
+    await bound.writer.remove(claim, { signal });
+    // One that its pod does not name was made by somebody who came too late.
+    const isUsed = resourceClaimName !== 'another';
+    assert.deepEqual(bound.done, isUsed ? removal.slice(0, 2) : removal);
+  }
   // Somebody wrote the claim between: all is read again.
   const raced = new World({ uid: 'train' });
   raced.races = 1;
@@ -126,7 +133,8 @@ test('the pod is told of its claim, and no reservation ended, but as they were r
   const allocation = { devices: [], nodeSelector: undefined, config: [] };
   const make = { requests: [], mappings: [] };
   const step = { do: 'allocateDevices', claim: 'default/<made>', allocation, make } as const;
-  assert.equal(await world.writer.write(placement, step, { signal }), 'default/made');
+  const written = await world.writer.write(placement, step, { signal });
+  assert.deepEqual(written, { claim: 'default/made', tells: world.pod });
   const status = {
     extendedResourceClaimStatus: { requestMappings: [], resourceClaimName: 'made' },
   };

@@ -9,7 +9,7 @@
  * that it has none.
  */
 
-import { isReason } from '#api/errors.ts';
+import { badRequest, isReason, notFound } from '#api/errors.ts';
 import { objectKey } from '#api/object.ts';
 import type { Client } from '#client';
 import { assert } from '#kit/assert.ts';
@@ -17,16 +17,24 @@ import { type Clock, formatTime } from '#kit/clock.ts';
 import type { Random } from '#kit/random.ts';
 import { pods, resourceClaims } from '#resources/kinds.ts';
 import { extendedClaimAnnotation } from '#resources/resource/extended-device-class.ts';
+import type { Pod } from '#resources/types/core-v1.ts';
 import type { AllocationResult, ResourceClaim } from '#resources/types/resource-v1.ts';
 import type { BindStep, ClaimToMake, DeviceAllocation } from '#scheduling';
 import type { Placement } from './extension.ts';
 import type { SchedulerMetrics } from './metrics.ts';
-import { type PodIdentity, whereabouts } from './whereabouts.ts';
+import { whereabouts } from './whereabouts.ts';
 
 const finalizer = 'resource.kubernetes.io/delete-protection';
 const attemptsMax = 5;
 
 export type DeviceStep = Extract<BindStep, { do: 'allocateDevices' }>;
+
+export interface WrittenClaim {
+  /** `namespace/name`. */
+  readonly claim: string;
+  /** The pod that names the claim by now: it may only be bound so. */
+  readonly tells?: Pod;
+}
 
 interface Cancel {
   readonly signal: AbortSignal;
@@ -52,13 +60,12 @@ export class DeviceWriter {
     this.#metrics = deps.metrics;
   }
 
-  /** Gives the claim's `namespace/name`. */
-  async write(placement: Placement, step: DeviceStep, options: Cancel): Promise<string> {
+  async write(placement: Placement, step: DeviceStep, options: Cancel): Promise<WrittenClaim> {
     const { make, allocation } = step;
     const claim = make === undefined ? step.claim : await this.#make(placement, make, options);
     await this.#asItIs(() => this.#writeOnce(placement, { claim, allocation }, options));
-    if (make !== undefined) await this.#tellPod(placement, claim, make, options);
-    return claim;
+    if (make === undefined) return { claim };
+    return { claim, tells: await this.#tellPod(placement, claim, make, options) };
   }
 
   /** The pod does not come: the claim is not reserved for it any more, or was only made for it. */
@@ -81,14 +88,13 @@ export class DeviceWriter {
   }
 
   /**
-   * Reads and writes until nobody writes between. Each write holds for what was read only: a request
+   * Reads and writes until nobody writes between. A write holds for what was read only: a request
    * that was given up may still arrive, and must not undo what was decided after it.
    */
-  async #asItIs(write: () => Promise<void>): Promise<void> {
+  async #asItIs<T>(write: () => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
-        await write();
-        return;
+        return await write();
       } catch (error) {
         if (!isReason(error, 'Conflict') || attempt === attemptsMax) throw error;
       }
@@ -104,7 +110,9 @@ export class DeviceWriter {
       if (current.metadata.uid !== uid) return;
       for (const { name: owner, uid: ownerUid } of current.metadata.ownerReferences ?? []) {
         const pod = { namespace, name: owner, uid: ownerUid };
-        if (await this.#isBound(pod, { signal })) return;
+        const place = await whereabouts(this.#client, pod, { signal });
+        // Another claim of the pod is of no use to it: it was made by somebody who came too late.
+        if (place.is === 'bound' && namesMade(place.pod, name)) return;
       }
       const finalizers = current.metadata.finalizers?.filter((one) => one !== finalizer);
       const bare = { ...current, metadata: { ...current.metadata, finalizers } };
@@ -129,14 +137,11 @@ export class DeviceWriter {
     const { namespace = '' } = claim.metadata;
     for (const user of claim.status?.reservedFor ?? []) {
       assert(user.uid === uid, 'nothing is taken from others');
-      if (await this.#isBound({ namespace, name: user.name, uid }, { signal })) return;
+      const pod = { namespace, name: user.name, uid };
+      if ((await whereabouts(this.#client, pod, { signal })).is === 'bound') return;
     }
     const written = { ...claim, status: {} };
     await this.#client.update(resourceClaims, written, { subresource: 'status', signal });
-  }
-
-  async #isBound(pod: PodIdentity, options: Cancel): Promise<boolean> {
-    return (await whereabouts(this.#client, pod, options)).is === 'bound';
   }
 
   async #make(
@@ -168,20 +173,24 @@ export class DeviceWriter {
   }
 
   async #tellPod(
-    { pod: { pod } }: Placement,
+    { pod: { pod, namespace, uid } }: Placement,
     key: string,
     { mappings }: ClaimToMake,
     { signal }: Cancel,
-  ): Promise<void> {
-    const { namespace, name = '', uid } = pod.metadata;
+  ): Promise<Pod> {
+    const { name = '' } = pod.metadata;
     const resourceClaimName = key.slice(key.indexOf('/') + 1);
     const extendedResourceClaimStatus = { requestMappings: mappings, resourceClaimName };
     const at = { namespace, name };
-    await this.#asItIs(async () => {
-      const { resourceVersion } = (await this.#client.get(pods, at, { signal })).metadata;
+    return this.#asItIs(async () => {
+      const place = await whereabouts(this.#client, { namespace, name, uid }, { signal });
+      const of = { group: '', resource: 'pods' };
+      if (place.is === 'gone') throw notFound(of, name);
+      if (place.is === 'bound') throw badRequest(`pod ${name} is on ${place.nodeName} by now`);
+      const { resourceVersion } = place.pod.metadata;
       const patch = { metadata: { uid, resourceVersion }, status: { extendedResourceClaimStatus } };
       const options = { type: 'strategic', subresource: 'status', signal } as const;
-      await this.#client.patch(pods, at, patch, options);
+      return this.#client.patch(pods, at, patch, options);
     });
   }
 
@@ -233,4 +242,9 @@ export class DeviceWriter {
       allocationTimestamp: formatTime(this.#clock.now()),
     };
   }
+}
+
+/** Whether its containers have their devices by this claim. */
+function namesMade({ status }: Pod, claimName: string): boolean {
+  return status?.extendedResourceClaimStatus?.resourceClaimName === claimName;
 }

@@ -9,12 +9,13 @@
 import { isReason } from '#api/errors.ts';
 import type { Client } from '#client';
 import { pods } from '#resources/kinds.ts';
+import type { Pod } from '#resources/types/core-v1.ts';
 
 export type Whereabouts =
   /** Deleted, or somebody else has its name by now. */
   | { readonly is: 'gone' }
-  | { readonly is: 'unbound' }
-  | { readonly is: 'bound'; readonly nodeName: string };
+  | { readonly is: 'unbound'; readonly pod: Pod }
+  | { readonly is: 'bound'; readonly pod: Pod; readonly nodeName: string };
 
 export interface PodIdentity {
   readonly namespace: string;
@@ -28,9 +29,10 @@ export async function whereabouts(
   { signal }: { readonly signal: AbortSignal },
 ): Promise<Whereabouts> {
   try {
-    const { metadata, spec } = await client.get(pods, { namespace, name }, { signal });
-    if (metadata.uid !== uid) return { is: 'gone' };
-    return spec?.nodeName ? { is: 'bound', nodeName: spec.nodeName } : { is: 'unbound' };
+    const pod = await client.get(pods, { namespace, name }, { signal });
+    if (pod.metadata.uid !== uid) return { is: 'gone' };
+    const { nodeName } = pod.spec ?? {};
+    return nodeName ? { is: 'bound', pod, nodeName } : { is: 'unbound', pod };
   } catch (error) {
     if (isReason(error, 'NotFound')) return { is: 'gone' };
     throw error;

@@ -84,9 +84,13 @@ function validateBinding({ target }: Partial<Binding>): readonly FieldError[] {
 function refuseBound(hub: KubeObject, { name, binding }: Bound): void {
   // Routing checked the kind.
   const { spec, metadata } = hub as unknown as Pod;
-  const uid = binding.metadata?.uid ?? '';
-  if (uid !== '' && uid !== metadata.uid) {
-    const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${metadata.uid ?? ''}`;
+  const { uid = '', resourceVersion = '' } = binding.metadata ?? {};
+  for (const [what, wanted, is = ''] of [
+    ['UID', uid, metadata.uid],
+    ['ResourceVersion', resourceVersion, metadata.resourceVersion],
+  ] as const) {
+    if (wanted === '' || wanted === is) continue;
+    const why = `Precondition failed: ${what} in precondition: ${wanted}, ${what} in object meta: ${is}`;
     throw conflict({ group: '', resource: 'pods' }, name, why);
   }
   const of = { group: '', resource: 'pods/binding' };

@@ -90,6 +90,30 @@ test('a pod is bound once', async () => {
   assert.equal(empty.status, 500);
 });
 
+test('a pod is bound only as it was seen, where the binding says so', async () => {
+  await using server = await openTestServer();
+  await account(server);
+  const { body } = await server.request('POST', pods, pod('p'));
+  const { uid, resourceVersion } = body.metadata;
+  const bind = (metadata: object) =>
+    server.request('POST', `${pods}/p/binding`, {
+      metadata: { name: 'p', ...metadata },
+      target: { name: 'n1' },
+    });
+  for (const [metadata, what] of [
+    [{ uid: 'other', resourceVersion }, 'UID'],
+    [{ uid, resourceVersion: '1' }, 'ResourceVersion'],
+  ] as const) {
+    const refused = await bind(metadata);
+    assert.equal(refused.status, 409);
+    assert.match(
+      refused.body.message,
+      new RegExp(`Precondition failed: ${what} in precondition: `),
+    );
+  }
+  assert.equal((await bind({ uid, resourceVersion })).status, 201);
+});
+
 test('deleting a running pod marks it; a shorter grace pulls the end forward; zero ends it', async () => {
   covers('API-059', 'API-060');
   const clock = new VirtualClock();
