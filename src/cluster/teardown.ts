@@ -57,8 +57,8 @@ export async function resetCluster(deps: Deps, dataDir: string): Promise<void> {
 }
 
 /**
- * One that is a disk of its own is emptied: it cannot be removed while it is mounted. So is one that
- * a link leads to: where the data shall be was somebody's choice, for the next cluster too.
+ * One that is a disk of its own is emptied: it cannot be removed while it is mounted. So is one
+ * that a link leads to: where the data shall be was somebody's choice, for the next cluster too.
  */
 function removeDataDir(dataDir: string): void {
   const isMount = process.platform === 'linux' && isMountPoint(dataDir);
