@@ -35,6 +35,7 @@ import { podPaths } from './pod-paths.ts';
 import { podCgroupPath } from './qos.ts';
 import { podStatus } from './status.ts';
 import { TerminationMessages } from './termination-message.ts';
+import { WaitingEvents } from './waiting-events.ts';
 
 /** Delay before a round that failed is repeated; doubles up to the limit. */
 const limits = { retryMs: 500, retryMsMax: 10_000, roundsMax: 50, noticeMs: 1000 } as const;
@@ -46,21 +47,28 @@ export class PodWorker {
   readonly #parts: KubeletParts;
   readonly #probes: PodProbes;
   readonly #messages: TerminationMessages;
+  readonly #waitingEvents: WaitingEvents;
   readonly #state: PodState;
   readonly #clockJumps: ClockJumps;
   #pod: Pod;
   /** As last published; the API may still show an older one. */
   #status: PodStatus | undefined;
+  /** The object is not in the API any more. */
   #isGone = false;
+  /** The manifest of a static pod is gone. */
   #isRetired = false;
   #ending: Ending | undefined;
+  /** Ends the sleep between two rounds. */
   #wake: (() => void) | undefined;
+  /** Somebody has asked for a round since the last one began. */
   #isDirty = false;
   #volumesStale = true;
+  /** Rounds that failed one after the other. */
   #errors = 0;
+  /** Why nothing of the pod is begun until then. */
   #podFailure: { readonly untilMs: number } | undefined;
+  /** Breaks off what a round is doing when the pod is to end. */
   #interrupt = new AbortController();
-  #said = new Map<string, string>();
   #runtime: RuntimeFacts = { sandboxes: [], containers: [] };
   /** The runtime cannot have anything of it. */
   #isNew: boolean;
@@ -90,6 +98,7 @@ export class PodWorker {
       },
     });
     this.#messages = new TerminationMessages(parts);
+    this.#waitingEvents = new WaitingEvents(parts);
     this.#state = {
       failures: new Map(),
       backoffs: new Map(),
@@ -385,27 +394,7 @@ export class PodWorker {
     // Conditions keep their times and an end stays an end: both are read from the pod's status.
     this.#status = status;
     this.#pod = { ...this.#pod, status: { ...claimsIn(this.#pod.status), ...status } };
-    this.#sayWaiting(waiting);
-  }
-
-  /** One event per back-off, when it begins. */
-  #sayWaiting(waiting: ReadonlyMap<string, ContainerStateWaiting>): void {
-    const { name, namespace, uid } = this.#pod.metadata;
-    for (const [container, { reason = '', message = '' }] of waiting) {
-      if (this.#said.get(container) === message) continue;
-      this.#said.set(container, message);
-      const fieldPath = `spec.containers{${container}}`;
-      const say = (type: 'Normal' | 'Warning', text: string, of = 'BackOff'): void =>
-        this.#parts.recorder.record(this.#pod, { type, reason: of, message: text, fieldPath });
-      if (reason === 'CrashLoopBackOff') {
-        const pod = `${name}_${namespace}(${uid})`;
-        say('Warning', `Back-off restarting failed container ${container} in pod ${pod}`);
-      } else if (reason === 'ImagePullBackOff') {
-        // What failed is already told: only that we wait.
-        say('Normal', /^Back-off pulling image "[^"]*"/.exec(message)?.[0] ?? message);
-        say('Warning', 'Error: ImagePullBackOff', 'Failed');
-      }
-    }
+    this.#waitingEvents.tell(this.#pod, waiting);
   }
 
   #nextMs(plan: Plan): number {
