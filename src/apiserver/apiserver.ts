@@ -177,7 +177,10 @@ export async function openApiServer(
       server = await listenHttp(parts, where);
       work.spawn(async (signal) => {
         await warmUp(parts, { signal });
-        if (options.rehearsal === true) await rehearseAlone(deps, options, { signal });
+        if (options.rehearsal !== true) return;
+        await rehearseAlone(deps, options, { signal });
+        const { FreeMemory } = await import('#kit/free-memory.ts');
+        new FreeMemory().trim();
       });
       return { port: server.port };
     },

@@ -1,5 +1,6 @@
 /** The one test that opens sockets: TLS, both HTTP versions, streams, upgrades, closing. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { createServer as createPlain } from 'node:http';
 import { connect as connectH2 } from 'node:http2';
 import { createServer as createKubelet, request as httpsRequest } from 'node:https';
@@ -164,6 +165,39 @@ function askStream(
     if (body !== undefined) stream.end(body);
   });
 }
+
+test('of a burst of writes on one connection a few begin in each turn of the loop', async (t) => {
+  const { port, ca, admin, server } = world;
+  const put = server.store.put.bind(server.store);
+  let turn = 0;
+  const putsOfTurns = new Map<number, number>();
+  t.mock.method(server.store, 'put', (write: Parameters<typeof put>[0]) => {
+    putsOfTurns.set(turn, (putsOfTurns.get(turn) ?? 0) + 1);
+    return put(write);
+  });
+  const session = connectH2(`https://127.0.0.1:${port}`, { ca: ca.cert, ...admin });
+  await once(session, 'connect');
+  const path = '/api/v1/namespaces';
+  const countTurns = (): void => {
+    turn += 1;
+    if (turning) setImmediate(countTurns);
+  };
+  let turning = true;
+  countTurns();
+  const answered = Array.from({ length: 80 }, async (_, index) => {
+    const stream = session.request({ ':method': 'POST', ':path': path });
+    stream.end(JSON.stringify({ metadata: { name: `burst-${index}` } }));
+    const [headers] = await once(stream, 'response');
+    stream.resume();
+    await once(stream, 'close');
+    return headers[':status'];
+  });
+  assert.deepEqual(new Set(await Promise.all(answered)), new Set([201]));
+  turning = false;
+  session.close();
+  // Eight that came, and eight that had waited.
+  assert.ok(Math.max(...putsOfTurns.values()) <= 16, JSON.stringify([...putsOfTurns]));
+});
 
 test('streams of HTTP/2 are answered as requests of HTTP/1 are', async () => {
   const head = await askStream({ ':method': 'HEAD', ':path': '/healthz' });

@@ -30,6 +30,7 @@ import type { Parts } from './parts.ts';
 import { type Arrival, limits, type Peer } from './request.ts';
 import { SlowBodies } from './slow-bodies.ts';
 import { withAuthenticatedGroup } from './stages/authenticate.ts';
+import { Starts } from './starts.ts';
 import { Turns } from './turns.ts';
 import { passUpgrade } from './upgrade.ts';
 import { Http1Wire, Http2Wire, type Wire } from './wire.ts';
@@ -90,6 +91,7 @@ function credentialsOf({ cert, key, clientCA }: ListenOptions) {
 interface HttpParts extends Parts {
   readonly turns: Turns;
   readonly slowBodies: SlowBodies;
+  readonly starts: Starts;
 }
 
 export async function listenHttp(given: Parts, options: ListenOptions): Promise<HttpServer> {
@@ -148,7 +150,7 @@ export async function listenHttp(given: Parts, options: ListenOptions): Promise<
 
 function httpParts(given: Parts): HttpParts {
   const slowBodies = new SlowBodies(given, { limitMs: serverLimits.bodyLimitMs });
-  return { ...given, turns: new Turns(given), slowBodies };
+  return { ...given, turns: new Turns(given), slowBodies, starts: new Starts() };
 }
 
 function takeStreams(
@@ -238,7 +240,8 @@ function serve(parts: HttpParts, wire: Wire, peer: Peer): void {
   const exchange = new Exchange(wire, peer);
   readBody(parts, wire, (body) => {
     if (body === 'too large') refuseBody(wire);
-    else if (body !== 'gone') exchange.run(parts, body);
+    else if (body === undefined) exchange.run(parts, body);
+    else if (body !== 'gone') parts.starts.begin(() => exchange.run(parts, body));
   });
 }
 
