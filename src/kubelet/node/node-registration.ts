@@ -18,9 +18,10 @@ import { leases, nodes } from '#resources/kinds.ts';
 import type { Lease } from '#resources/types/coordination-v1.ts';
 import type { Node, NodeStatus } from '#resources/types/core-v1.ts';
 import type { NodeDevices } from '../devices/devices.ts';
-import type { NodeFacts } from '../parts.ts';
+import type { KubeletParts, NodeFacts } from '../parts.ts';
 import { readCpus, readHugepages } from '../placement/topology.ts';
 import type { Machine } from './machine.ts';
+import { type NodeEvent, planNodeEvents, schedulingEvent } from './node-events.ts';
 import {
   type ImageFact,
   inPlaceOf,
@@ -43,6 +44,7 @@ export interface RegistrationDeps {
   readonly devices: () => NodeDevices;
   readonly isShuttingDown: () => boolean;
   readonly node: Pick<NodeFacts, 'object'>;
+  readonly recorder: KubeletParts['recorder'];
 }
 
 const limits = {
@@ -78,6 +80,8 @@ export class NodeRegistration {
   #node: Node | undefined;
   #runtime: Pick<RuntimeCondition, 'name' | 'version'> | undefined;
   #sentAtMs = Number.NEGATIVE_INFINITY;
+  /** What events have been about. */
+  #told: { status?: NodeStatus | undefined; isSchedulable: boolean } = { isSchedulable: true };
   readonly #startedAtMs: number;
   readonly #wake: Wake;
 
@@ -90,6 +94,7 @@ export class NodeRegistration {
 
   /** Creates the Node or takes over the one of this name, then keeps its status. */
   async run(signal: AbortSignal): Promise<void> {
+    this.#say([{ type: 'Normal', reason: 'Starting', message: 'Starting kubelet.' }]);
     for (;;) {
       const isReady = await this.#lookSafely(signal);
       const { nodeStatusUpdateFrequencyMs } = this.#options.settings;
@@ -148,7 +153,22 @@ export class NodeRegistration {
       this.#sentAtMs = clock.monotonic();
       if (wasReady !== readyOf(status)) log.info('node readiness', { ready: readyOf(status) });
     }
+    this.#tell(status);
     return runtime.problem === '';
+  }
+
+  #tell(now: NodeStatus): void {
+    const { nodeName } = this.#options;
+    this.#say(planNodeEvents({ nodeName, before: this.#told.status, now }));
+    const isSchedulable = this.#deps.node.object().spec?.unschedulable !== true;
+    if (isSchedulable !== this.#told.isSchedulable) {
+      this.#say([schedulingEvent(nodeName, isSchedulable)]);
+    }
+    this.#told = { status: now, isSchedulable };
+  }
+
+  #say(events: readonly NodeEvent[]): void {
+    for (const event of events) this.#deps.recorder.record(this.#deps.node.object(), event);
   }
 
   get #reportMs(): number {
@@ -171,7 +191,9 @@ export class NodeRegistration {
     const { client } = this.#deps;
     const wanted = newNode(this.#options, status);
     if (this.#options.registers === false) {
-      return client.get(nodes, { name: this.#options.nodeName }, { signal });
+      const known = await client.get(nodes, { name: this.#options.nodeName }, { signal });
+      this.#told.status = known.status;
+      return known;
     }
     try {
       // Whether the server keeps the status of a new node shows in its answer.
@@ -181,7 +203,10 @@ export class NodeRegistration {
     }
     const { labels } = wanted.metadata;
     const at = { name: this.#options.nodeName };
-    return client.patch(nodes, at, { metadata: { labels } }, { type: 'merge', signal });
+    const type = { type: 'merge', signal } as const;
+    const known = await client.patch(nodes, at, { metadata: { labels } }, type);
+    this.#told.status = known.status;
+    return known;
   }
 
   async #readRuntime(signal: AbortSignal): Promise<RuntimeCondition> {
