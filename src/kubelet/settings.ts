@@ -99,6 +99,10 @@ export interface KubeletSettings {
   readonly appArmor: boolean;
   /** Limits of processors are enforced. */
   readonly cpuCFSQuota: boolean;
+  /** Of a container out of memory only the process that the kernel picks is ended. */
+  readonly singleProcessOOMKill: boolean | undefined;
+  /** Which containers may use swap: none, or those that may use more memory than they ask for. */
+  readonly swapBehavior: 'NoSwap' | 'LimitedSwap';
   /** The longest that a container that ends again and again waits for its next start. */
   readonly crashLoopMaxMs: number;
   /** Dead containers that may go: older than this, beyond so many of each and in all (<0: any). */
@@ -174,6 +178,8 @@ export const defaultSettings: KubeletSettings = {
   isCloudExternal: false,
   appArmor: false,
   cpuCFSQuota: true,
+  singleProcessOOMKill: undefined,
+  swapBehavior: 'NoSwap',
   crashLoopMaxMs: 300_000,
   deadContainerMinimumAgeMs: 0,
   deadContainersMaxEach: 1,

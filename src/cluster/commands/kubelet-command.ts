@@ -123,7 +123,14 @@ export async function runKubeletAlone(
 function prepareMachine({ log }: Deps, fields: KubeletConfig['fields']): void {
   const { failSwapOn = true, oomScoreAdj = defaults.oomScoreAdj } = fields;
   // Unlike upstream only where it was said: machines with the first version are fine here.
-  if (fields.failCgroupV1 === true && !existsSync('/sys/fs/cgroup/cgroup.controllers')) {
+  const isVersion1 = !existsSync('/sys/fs/cgroup/cgroup.controllers');
+  if (isVersion1 && fields.singleProcessOOMKill === false) {
+    throw new ConfigError(
+      'invalid configuration: singleProcessOOMKill must not be explicitly set to false ' +
+        'when using cgroup v1',
+    );
+  }
+  if (fields.failCgroupV1 === true && isVersion1) {
     throw new ConfigError(
       'kubelet is configured to not run on a host using cgroup v1. ' +
         'cgroup v1 support is unsupported and will be removed in a future release',

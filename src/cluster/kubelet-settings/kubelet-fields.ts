@@ -40,7 +40,7 @@ const names = {
   map:
     'cpuManagerPolicyOptions topologyManagerPolicyOptions qosReserved evictionHard evictionSoft ' +
     'evictionSoftGracePeriod evictionMinimumReclaim systemReserved kubeReserved',
-  opaque: 'featureGates memorySwap logging memoryThrottlingFactor tracing userNamespaces',
+  opaque: 'featureGates logging memoryThrottlingFactor tracing userNamespaces',
 } as const;
 
 const text: Schema = { type: 'string' };
@@ -65,6 +65,7 @@ export const kubeletConfiguration: Schema = object({
     ),
   ),
   tlsCurvePreferences: { type: 'array', items: types.int32 },
+  memorySwap: object({ swapBehavior: text }),
   crashLoopBackOff: object({ maxContainerRestartPeriod: text }),
   staticPodURLHeader: { type: 'object', values: { type: 'array', items: text } },
   authentication: object({

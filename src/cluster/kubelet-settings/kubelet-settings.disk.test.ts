@@ -25,6 +25,8 @@ test('flags win over the file, and paths in it are relative to it', () => {
       'imageMinimumGCAge: 5m',
       'kubeAPIQPS: 7',
       'hairpinMode: none',
+      'singleProcessOOMKill: true',
+      'memorySwap: { swapBehavior: LimitedSwap }',
     ].join('\n');
     const { fields, settings, server, unused } = read(body, { maxPods: '6' });
     assert.equal(fields.staticPodPath, join(folder, 'manifests'));
@@ -35,6 +37,11 @@ test('flags win over the file, and paths in it are relative to it', () => {
     assert.equal(server.serves.access?.anonymous, true);
     assert.equal(server.rates.requests.perSecond, 7);
     assert.deepEqual(unused, ['hairpinMode']);
+    assert.deepEqual([settings.singleProcessOOMKill, settings.swapBehavior], [true, 'LimitedSwap']);
+    assert.throws(
+      () => read('memorySwap: { swapBehavior: Some }'),
+      /memorySwap.swapBehavior "Some" must be one of: "", "LimitedSwap" or "NoSwap"/,
+    );
     const merged = read(`${body}\nmergeDefaultEvictionSettings: true`);
     assert.equal(merged.settings.evictionHard['nodefs.available'], '10%');
     assert.equal(merged.settings.evictionHard['memory.available'], '200Mi');

@@ -27,6 +27,8 @@ export interface MachineFields {
   readonly reservedSystemCPUs?: string;
   readonly seccompDefault?: boolean;
   readonly cpuCFSQuota?: boolean;
+  readonly singleProcessOOMKill?: boolean;
+  readonly memorySwap?: { readonly swapBehavior?: string };
   readonly crashLoopBackOff?: { readonly maxContainerRestartPeriod?: string };
 }
 
@@ -34,7 +36,8 @@ export const machineFields =
   'nodeStatusUpdateFrequency nodeStatusReportFrequency nodeLeaseDurationSeconds ' +
   'nodeStatusMaxImages podsPerCore resolvConf containerLogMaxSize containerLogMaxFiles ' +
   'containerLogMonitorInterval fileCheckFrequency httpCheckFrequency enforceNodeAllocatable ' +
-  'systemReservedCgroup kubeReservedCgroup seccompDefault cpuCFSQuota crashLoopBackOff';
+  'systemReservedCgroup kubeReservedCgroup seccompDefault cpuCFSQuota crashLoopBackOff ' +
+  'singleProcessOOMKill memorySwap';
 
 export function machineSettings(fields: MachineFields): Partial<KubeletSettings> {
   const base = defaultSettings;
@@ -58,7 +61,18 @@ export function machineSettings(fields: MachineFields): Partial<KubeletSettings>
     seccompDefault: fields.seccompDefault ?? base.seccompDefault,
     cpuCFSQuota: fields.cpuCFSQuota ?? base.cpuCFSQuota,
     crashLoopMaxMs: crashLoopMs(fields),
+    singleProcessOOMKill: fields.singleProcessOOMKill,
+    swapBehavior: swapBehaviorOf(fields),
   };
+}
+
+function swapBehaviorOf({ memorySwap }: MachineFields): KubeletSettings['swapBehavior'] {
+  const { swapBehavior = '' } = memorySwap ?? {};
+  if (swapBehavior === '') return defaultSettings.swapBehavior;
+  if (swapBehavior === 'NoSwap' || swapBehavior === 'LimitedSwap') return swapBehavior;
+  throw invalid(
+    `memorySwap.swapBehavior "${swapBehavior}" must be one of: "", "LimitedSwap" or "NoSwap"`,
+  );
 }
 
 function crashLoopMs({

@@ -29,6 +29,7 @@ const options = {
   volumeGroups: [],
   seccompDefault: false,
   cpuCFSQuota: true,
+  memoryGroup: {},
   devices: nothing,
   place: { isExclusive: false },
   hugepages: [],

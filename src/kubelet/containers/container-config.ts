@@ -38,6 +38,8 @@ export interface ContainerOptions {
   readonly seccompDefault: boolean;
   /** Limits of processors are enforced. */
   readonly cpuCFSQuota: boolean;
+  /** Files of its cgroup, where that is of version 2. */
+  readonly memoryGroup: Readonly<Record<string, string>>;
   readonly devices: ContainerDevices;
   readonly place: ContainerPlace;
   readonly users?: UserNamespace | undefined;
@@ -128,6 +130,7 @@ function resources(
     cpusetMems,
     hugepageLimits: hugepageLimits(container, options.hugepages),
     memoryLimitInBytes: memoryLimitBytes,
+    unified: options.memoryGroup,
     oomScoreAdj: oomScoreAdjust(pod, container, options.nodeMemoryBytes),
   };
 }

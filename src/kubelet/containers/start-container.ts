@@ -14,11 +14,13 @@ import type { Container, ContainerStateWaiting, Pod, Secret } from '#resources/t
 import type { Image, PullTimes } from '../images/images.ts';
 import type { TrackedLogin } from '../images/registry-logins.ts';
 import { linkLog } from '../logs/log-files.ts';
+import { readMemory } from '../node/node-figures.ts';
 import type { ActOptions, KubeletParts, PodState } from '../parts.ts';
 import { nextBackoff } from '../pods/backoff.ts';
 import { type Action, containerHash, restartKey } from '../pods/plan.ts';
 import { latestOf, type PodFacts, type RuntimeFacts, type SandboxFact } from '../pods/pod-facts.ts';
 import { podPaths, terminationFile } from '../pods/pod-paths.ts';
+import { podCgroupPath } from '../pods/qos.ts';
 import { tryHandler } from '../probes/try.ts';
 import { imageVolumeProblem, imageVolumesOf } from '../volumes/image-volumes.ts';
 import { blockDevicesOf, mountsOf } from '../volumes/mounts.ts';
@@ -26,6 +28,7 @@ import { asksRecursiveReadOnly } from '../volumes/recursive-read-only.ts';
 import { containerConfig, rootProblem } from './container-config.ts';
 import { formatHostNetworkHostsFile, formatHostsFile } from './dns-config.ts';
 import { ConfigError, makeEnvironment } from './env.ts';
+import { type MemoryGroupFacts, memoryGroup } from './memory-group.ts';
 import { handlerOf, sandboxConfigOf } from './sandbox.ts';
 import { userNamespaceOf } from './user-namespace.ts';
 
@@ -234,6 +237,10 @@ class Starter {
         volumeGroups: this.#parts.volumes.groupsOf(this.#pod.metadata.uid ?? ''),
         seccompDefault: this.#parts.settings.seccompDefault,
         cpuCFSQuota: this.#parts.settings.cpuCFSQuota,
+        memoryGroup: memoryGroup(this.#pod, this.#container, {
+          facts: await this.#memoryFacts(),
+          settings: this.#parts.settings,
+        }),
         devices: { ...devices, devices: [...devices.devices, ...blocks] },
         place: cpusAndNodes,
         users: userNamespaceOf(paths, this.#pod),
@@ -254,6 +261,18 @@ class Starter {
       this.failed('CreateContainerConfigError', error.message, configRetryMs);
       return undefined;
     }
+  }
+
+  async #memoryFacts(): Promise<MemoryGroupFacts> {
+    const { machine, node, settings } = this.#parts;
+    const { cgroups } = machine;
+    const { memoryBytes } = node;
+    if (cgroups.version === 1) return { version: 1, countsSwap: false, memoryBytes, swapBytes: 0 };
+    const path = podCgroupPath(node.cgroupRoot, this.#pod);
+    const most = await cgroups.read(cgroups.pathOf(path), 'memory', 'memory.swap.max');
+    const isUsed = settings.swapBehavior !== 'NoSwap';
+    const swapBytes = isUsed ? readMemory(machine).swapTotalBytes : 0;
+    return { version: 2, countsSwap: most !== '', memoryBytes, swapBytes };
   }
 
   /** Asked only where it matters. */
