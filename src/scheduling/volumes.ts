@@ -14,6 +14,8 @@ import { quantityValue } from '#api/quantity.ts';
 import { labelSelectorMatches } from '#api/selectors.ts';
 import type { PersistentVolume, PersistentVolumeClaim } from '#resources/types/core-v1.ts';
 import type { StorageClass } from '#resources/types/storage-v1.ts';
+import { storageClassNameOf } from '#resources/volumes/storage-class-name.ts';
+import { isBoundTo, isOfSameSort, isOnOffer } from '#resources/volumes/volume-matching.ts';
 import type { Cluster } from './cluster.ts';
 import type { NodeInfo } from './node-info.ts';
 import { matchesSelector } from './node-selector.ts';
@@ -22,7 +24,6 @@ import type { PodFacts } from './pod-facts.ts';
 
 export const selectedNode = 'volume.kubernetes.io/selected-node';
 const bindCompleted = 'pv.kubernetes.io/bind-completed';
-const betaClass = 'volume.beta.kubernetes.io/storage-class';
 const noProvisioner = 'kubernetes.io/no-provisioner';
 
 /** The claims of a pod, sorted by what is still to be done; or why the pod cannot run at all. */
@@ -92,12 +93,11 @@ function isBound({ metadata, spec }: PersistentVolumeClaim): boolean {
   return Boolean(spec?.volumeName) && metadata.annotations?.[bindCompleted] !== undefined;
 }
 
-export function classOf({ metadata, spec }: PersistentVolumeClaim | PersistentVolume): string {
-  return metadata.annotations?.[betaClass] ?? spec?.storageClassName ?? '';
-}
-
 function isDelayed(claim: PersistentVolumeClaim, { facts }: Cluster): boolean {
-  return facts.storageClasses.get(classOf(claim))?.volumeBindingMode === 'WaitForFirstConsumer';
+  return (
+    facts.storageClasses.get(storageClassNameOf(claim))?.volumeBindingMode ===
+    'WaitForFirstConsumer'
+  );
 }
 
 /** Whether a pod on the node could use the volume. */
@@ -120,36 +120,11 @@ export function suitableVolumes(
     if (promised !== undefined && promised !== key) continue;
     const bytes = capacity?.['storage'] === undefined ? 0 : quantityValue(capacity['storage']);
     if (bytes < wanted || volume.metadata.deletionTimestamp !== undefined) continue;
-    if (!hasSameMode(claim, volume)) continue;
-    if (claimRef !== undefined) {
-      const own = `${claimRef.namespace}/${claimRef.name}` === key;
-      const sameUid = claimRef.uid === undefined || claimRef.uid === claim.metadata.uid;
-      if (own && sameUid) return [volume];
-      continue;
-    }
-    if (isOnOffer(claim, volume)) found.push({ volume, bytes });
+    if (!isOfSameSort(volume, claim)) continue;
+    if (isBoundTo(volume, claim)) return [volume];
+    if (claimRef === undefined && isOnOffer(volume, claim)) found.push({ volume, bytes });
   }
   return found.sort((left, right) => left.bytes - right.bytes).map(({ volume }) => volume);
-}
-
-function hasSameMode(claim: PersistentVolumeClaim, volume: PersistentVolume): boolean {
-  const mode = ({ volumeMode }: { readonly volumeMode?: string | undefined } = {}): string =>
-    volumeMode ?? 'Filesystem';
-  const attributes = (of: { readonly volumeAttributesClassName?: string | undefined } = {}) =>
-    of.volumeAttributesClassName ?? '';
-  return (
-    mode(claim.spec) === mode(volume.spec) && attributes(claim.spec) === attributes(volume.spec)
-  );
-}
-
-function isOnOffer(claim: PersistentVolumeClaim, volume: PersistentVolume): boolean {
-  if (volume.status?.phase !== 'Available' || classOf(volume) !== classOf(claim)) return false;
-  const { selector, accessModes = [] } = claim.spec ?? {};
-  if (selector !== undefined && !labelSelectorMatches(selector, volume.metadata.labels)) {
-    return false;
-  }
-  const offered = volume.spec?.accessModes ?? [];
-  return accessModes.every((mode) => offered.includes(mode));
 }
 
 export function requestOf({ spec }: PersistentVolumeClaim): number {
@@ -170,7 +145,7 @@ export function provisionOn(
   node: NodeInfo,
   cluster: Cluster,
 ): Provision {
-  const className = classOf(claim);
+  const className = storageClassNameOf(claim);
   if (className === '') return { do: 'fail', message: `no class for claim "${objectKey(claim)}"` };
   const storageClass = cluster.facts.storageClasses.get(className);
   if (storageClass === undefined) {

@@ -5,6 +5,7 @@
 import { compareQuantities } from '#api/quantity.ts';
 import type { PersistentVolumeClaim } from '#resources/types/core-v1.ts';
 import type { StorageClass } from '#resources/types/storage-v1.ts';
+import { storageClassNameOf } from '#resources/volumes/storage-class-name.ts';
 import type { Store } from '#store';
 import { decodeEntry, registryRoot } from '../registry.ts';
 
@@ -16,9 +17,9 @@ export function resizeProblem(
 ): string | undefined {
   if (compareQuantities(sizeOf(next), sizeOf(old)) <= 0) return undefined;
   if (old.status?.phase !== 'Bound') return 'Only bound persistent volume claims can be expanded';
-  const name = classOf(next);
+  const name = storageClassNameOf(next);
   const entry =
-    name === '' || name !== classOf(old)
+    name === '' || name !== storageClassNameOf(old)
       ? undefined
       : store.get(`${registryRoot}storageclasses/${name}`);
   // What is stored under this key has this shape.
@@ -29,9 +30,4 @@ export function resizeProblem(
 
 function sizeOf({ spec }: PersistentVolumeClaim): string {
   return spec?.resources?.requests?.['storage'] ?? '0';
-}
-
-function classOf({ metadata, spec }: PersistentVolumeClaim): string {
-  const old = metadata.annotations?.['volume.beta.kubernetes.io/storage-class'];
-  return old ?? spec?.storageClassName ?? '';
 }

@@ -7,6 +7,7 @@
 import type { KubeObject } from '#api/object.ts';
 import type { PersistentVolumeClaim } from '#resources/types/core-v1.ts';
 import type { Ingress } from '#resources/types/networking-v1.ts';
+import { namesStorageClass } from '#resources/volumes/storage-class-name.ts';
 import type { Store } from '#store';
 import { decodeEntry, registryRoot } from '../registry.ts';
 
@@ -16,9 +17,9 @@ interface Deps {
 
 export function setStorageClass({ store }: Deps, hub: KubeObject): KubeObject {
   // The caller has checked the kind.
-  const { spec, metadata } = hub as PersistentVolumeClaim;
-  const old = metadata.annotations?.['volume.beta.kubernetes.io/storage-class'];
-  if (spec === undefined || spec.storageClassName !== undefined || old !== undefined) return hub;
+  const claim = hub as PersistentVolumeClaim;
+  const { spec } = claim;
+  if (spec === undefined || namesStorageClass(claim)) return hub;
   const storageClassName = defaultClass(store, 'storageclasses', [
     'storageclass.kubernetes.io/is-default-class',
     'storageclass.beta.kubernetes.io/is-default-class',

@@ -11,10 +11,9 @@
 import type { EventText } from '#client';
 import type { PersistentVolume, PersistentVolumeClaim } from '#resources/types/core-v1.ts';
 import type { StorageClass } from '#resources/types/storage-v1.ts';
+import { namesStorageClass, storageClassNameOf } from '#resources/volumes/storage-class-name.ts';
 import {
-  classOfClaim,
   findVolume,
-  hasClass,
   isBoundTo,
   volumeAnnotations,
   volumeProblem,
@@ -47,11 +46,11 @@ export function planClaim(facts: ClaimFacts): ClaimAction {
 
 function planFree(facts: ClaimFacts): ClaimAction {
   const { claim, volumes, classOf, defaultClass } = facts;
-  const className = classOfClaim(claim);
+  const className = storageClassNameOf(claim);
   const isDelayed = classOf(className)?.volumeBindingMode === 'WaitForFirstConsumer';
   const volume = findVolume(claim, volumes, { isDelayed });
   if (volume !== undefined) return { do: 'bind', volume };
-  if (!hasClass(claim) && defaultClass?.metadata.name !== undefined) {
+  if (!namesStorageClass(claim) && defaultClass?.metadata.name !== undefined) {
     return { do: 'assign-class', className: defaultClass.metadata.name };
   }
   const isPlaced = volumeAnnotations.selectedNode in (claim.metadata.annotations ?? {});

@@ -3,6 +3,7 @@
  */
 import type { KubeObject } from '#api/object.ts';
 import type { Column } from '#api/resource.ts';
+import { storageClassNameOf } from '../volumes/storage-class-name.ts';
 
 const abbreviations = [
   ['ReadWriteOnce', 'RWO'],
@@ -39,14 +40,7 @@ interface Classified extends KubeObject {
 
 export function classColumns<Hub extends Classified>(description: string): readonly Column<Hub>[] {
   return [
-    volumeColumn(
-      'StorageClass',
-      description,
-      ({ metadata, spec }) =>
-        metadata.annotations?.['volume.beta.kubernetes.io/storage-class'] ??
-        spec?.storageClassName ??
-        '',
-    ),
+    volumeColumn('StorageClass', description, storageClassNameOf),
     volumeColumn(
       'VolumeAttributesClass',
       'Class of its attributes.',

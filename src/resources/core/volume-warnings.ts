@@ -4,11 +4,11 @@
  */
 import { termWarnings } from '../node-label-warnings.ts';
 import type { PersistentVolume, PersistentVolumeClaim } from '../types/core-v1.ts';
+import { storageClassAnnotation } from '../volumes/storage-class-name.ts';
 import { storageWarnings } from './pod/warnings.ts';
 
-const classKey = 'volume.beta.kubernetes.io/storage-class';
 const annotations: Readonly<Record<string, string>> = {
-  [classKey]: 'deprecated since v1.8; use "storageClassName" attribute instead',
+  [storageClassAnnotation]: 'deprecated since v1.8; use "storageClassName" attribute instead',
   'volume.beta.kubernetes.io/mount-options':
     'deprecated since v1.31; use "mountOptions" attribute instead',
 };
@@ -46,8 +46,8 @@ export function volumeWarnings({ metadata, spec = {} }: PersistentVolume): reado
 }
 
 export function claimWarnings({ metadata, spec }: PersistentVolumeClaim): readonly string[] {
-  const old = metadata.annotations?.[classKey];
-  const text = `metadata.annotations[${classKey}]: ${annotations[classKey]}`;
+  const old = metadata.annotations?.[storageClassAnnotation];
+  const text = `metadata.annotations[${storageClassAnnotation}]: ${annotations[storageClassAnnotation]}`;
   return [
     ...(old === undefined ? [] : [text]),
     ...storageWarnings(spec?.resources, 'spec.resources'),

@@ -5,10 +5,10 @@
  */
 import { compareQuantities, quantityValue } from '#api/quantity.ts';
 import type { PersistentVolumeClaim } from '../types/core-v1.ts';
+import { storageClassNameOf } from '../volumes/storage-class-name.ts';
 import type { Amounts } from './amounts.ts';
 
 const ofClass = '.storageclass.storage.k8s.io/';
-const oldClassAnnotation = 'volume.beta.kubernetes.io/storage-class';
 const own = ['persistentvolumeclaims', 'requests.storage'] as const;
 
 /** Whether a quota of this name counts claims, or those of some class. */
@@ -17,7 +17,7 @@ export function resourcesOfClaim(name: string): boolean {
 }
 
 export function usageOfClaim(claim: PersistentVolumeClaim): Amounts {
-  const className = classOf(claim);
+  const className = storageClassNameOf(claim);
   const storage = storageOf(claim);
   const usage: Record<string, string> = {
     'count/persistentvolumeclaims': '1',
@@ -28,10 +28,6 @@ export function usageOfClaim(claim: PersistentVolumeClaim): Amounts {
   usage[`${className}${ofClass}persistentvolumeclaims`] = '1';
   if (storage !== undefined) usage[`${className}${ofClass}requests.storage`] = storage;
   return usage;
-}
-
-function classOf({ metadata, spec }: PersistentVolumeClaim): string {
-  return metadata.annotations?.[oldClassAnnotation] ?? spec?.storageClassName ?? '';
 }
 
 /** Whole bytes. */

@@ -1,8 +1,8 @@
-/** Which volume a claim gets, of many; shared by binder and scheduler. */
+/** Which volume a claim gets, of many, and what binder and scheduler ask of each. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PersistentVolume, PersistentVolumeClaim } from '../types/core-v1.ts';
-import { findVolume, isBoundTo, type MatchOptions, volumeProblem } from './volume-matching.ts';
+import { findVolume, isBoundTo, isOnOffer, volumeProblem } from './volume-matching.ts';
 
 const claim: PersistentVolumeClaim = {
   apiVersion: 'v1',
@@ -19,8 +19,8 @@ const volume = (name: string, storage: string, spec: object = {}): PersistentVol
   status: { phase: 'Available' },
 });
 
-const find = (volumes: readonly PersistentVolume[], options: Partial<MatchOptions> = {}) =>
-  findVolume(claim, volumes, { isDelayed: false, ...options })?.metadata.name;
+const find = (volumes: readonly PersistentVolume[], { isDelayed = false } = {}) =>
+  findVolume(claim, volumes, { isDelayed })?.metadata.name;
 
 test('the smallest that will do, with as few access modes as may be', () => {
   const more = { accessModes: ['ReadWriteOnce', 'ReadWriteMany'] };
@@ -31,24 +31,33 @@ test('the smallest that will do, with as few access modes as may be', () => {
   assert.equal(find([bound]), undefined);
 });
 
-test('a volume that names the claim is taken first, if the node can use it', () => {
+test('a volume that names the claim is taken first', () => {
   const claimRef = { namespace: 'default', name: 'c' };
   const named = volume('named', '50Gi', { claimRef, storageClassName: 'x' });
   assert.equal(find([volume('a', '3Gi'), named]), 'named');
-  assert.equal(find([named], { fitsNode: () => false }), undefined);
   assert.ok(isBoundTo(named, claim));
   const other = volume('other', '3Gi', { claimRef: { ...claimRef, uid: 'older' } });
   assert.ok(!isBoundTo(other, claim));
   assert.equal(find([other]), undefined);
 });
 
-test('a class that waits is matched for a node alone', () => {
+test('a class that waits for a pod is left to the scheduler', () => {
   const volumes = [volume('a', '3Gi'), volume('b', '4Gi')];
   assert.equal(find(volumes, { isDelayed: true }), undefined);
-  const onB = ({ metadata }: PersistentVolume): boolean => metadata.name === 'b';
-  assert.equal(find(volumes, { isDelayed: true, fitsNode: onB }), 'b');
-  const excluded = new Set(['b']);
-  assert.equal(find(volumes, { isDelayed: true, fitsNode: onB, excluded }), undefined);
+  const claimRef = { namespace: 'default', name: 'c' };
+  assert.equal(find([volume('named', '3Gi', { claimRef })], { isDelayed: true }), 'named');
+});
+
+test('on offer is what is free, of the class, with the labels and modes that are asked for', () => {
+  const free = volume('a', '1Gi');
+  const labelled = { ...free, metadata: { name: 'a', labels: { tier: 'fast' } } };
+  const wish = (spec: object) => ({ ...claim, spec: { ...claim.spec, ...spec } });
+  const fast = wish({ selector: { matchLabels: { tier: 'fast' } } });
+  assert.equal(isOnOffer(free, claim), true, 'its size is looked at elsewhere');
+  assert.equal(isOnOffer({ ...free, status: { phase: 'Bound' } }, claim), false);
+  assert.equal(isOnOffer(free, wish({ storageClassName: 'x' })), false);
+  assert.deepEqual([isOnOffer(free, fast), isOnOffer(labelled, fast)], [false, true]);
+  assert.equal(isOnOffer(free, wish({ accessModes: ['ReadWriteMany'] })), false);
 });
 
 test('why a volume will not do', () => {

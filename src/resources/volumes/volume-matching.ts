@@ -10,6 +10,7 @@
 import { compareQuantities } from '#api/quantity.ts';
 import { labelSelectorMatches } from '#api/selectors.ts';
 import type { PersistentVolume, PersistentVolumeClaim } from '../types/core-v1.ts';
+import { storageClassNameOf } from './storage-class-name.ts';
 
 /** Annotations that binder, scheduler and provisioners leave for one another. */
 export const volumeAnnotations = {
@@ -20,23 +21,7 @@ export const volumeAnnotations = {
   selectedNode: 'volume.kubernetes.io/selected-node',
   storageProvisioner: 'volume.kubernetes.io/storage-provisioner',
   betaStorageProvisioner: 'volume.beta.kubernetes.io/storage-provisioner',
-  betaClass: 'volume.beta.kubernetes.io/storage-class',
 } as const;
-
-/** The class that the claim asks for; empty: none. */
-export function classOfClaim({ metadata, spec }: PersistentVolumeClaim): string {
-  return metadata.annotations?.[volumeAnnotations.betaClass] ?? spec?.storageClassName ?? '';
-}
-
-/** Whether the claim says anything about its class, be it that it wants none. */
-export function hasClass({ metadata, spec }: PersistentVolumeClaim): boolean {
-  const annotation = metadata.annotations?.[volumeAnnotations.betaClass];
-  return annotation !== undefined || spec?.storageClassName !== undefined;
-}
-
-function classOfVolume({ metadata, spec }: PersistentVolume): string {
-  return metadata.annotations?.[volumeAnnotations.betaClass] ?? spec?.storageClassName ?? '';
-}
 
 /** Whether the volume names this claim, by name alone (set by a user) or with its uid. */
 export function isBoundTo(volume: PersistentVolume, claim: PersistentVolumeClaim): boolean {
@@ -56,7 +41,8 @@ export function volumeProblem(
     return `the volume is marked for deletion "${volume.metadata.name}"`;
   }
   if (isTooSmall(volume, claim)) return 'requested PV is too small';
-  if (classOfVolume(volume) !== classOfClaim(claim)) return 'storageClassName does not match';
+  if (storageClassNameOf(volume) !== storageClassNameOf(claim))
+    return 'storageClassName does not match';
   if (attributesOf(volume) !== attributesOf(claim)) {
     return 'volumeAttributesClassName does not match';
   }
@@ -84,35 +70,37 @@ function hasAccessModes(volume: PersistentVolume, claim: PersistentVolumeClaim):
   return (claim.spec?.accessModes ?? []).every((mode) => modes.includes(mode));
 }
 
-export interface MatchOptions {
-  /** The claim's class waits for its first consumer. */
-  readonly isDelayed: boolean;
-  /** The node that the consumer would run on: whether the volume can be used there. */
-  readonly fitsNode?: ((volume: PersistentVolume) => boolean) | undefined;
-  /** Names of volumes that are promised to others. */
-  readonly excluded?: ReadonlySet<string> | undefined;
+/** Free, and what the claim asks for but for its size, mode and attributes. */
+export function isOnOffer(volume: PersistentVolume, claim: PersistentVolumeClaim): boolean {
+  if (volume.status?.phase !== 'Available') return false;
+  if (storageClassNameOf(volume) !== storageClassNameOf(claim)) return false;
+  const { selector } = claim.spec ?? {};
+  if (selector !== undefined && !labelSelectorMatches(selector, volume.metadata.labels)) {
+    return false;
+  }
+  return hasAccessModes(volume, claim);
 }
 
+/** Of the same mode and attributes, without which nobody can use it. */
+export function isOfSameSort(volume: PersistentVolume, claim: PersistentVolumeClaim): boolean {
+  return !hasOtherMode(volume, claim) && attributesOf(volume) === attributesOf(claim);
+}
+
+/** The one that names the claim, or the best on offer; that only if the class waits for nobody. */
 export function findVolume(
   claim: PersistentVolumeClaim,
   volumes: Iterable<PersistentVolume>,
-  { isDelayed, fitsNode, excluded }: MatchOptions,
+  { isDelayed }: { readonly isDelayed: boolean },
 ): PersistentVolume | undefined {
   let best: PersistentVolume | undefined;
   for (const volume of volumes) {
-    if (excluded?.has(volume.metadata.name ?? '')) continue;
     const isNamed = isBoundTo(volume, claim);
     if (volume.spec?.claimRef !== undefined && !isNamed) continue;
     if (volume.metadata.deletionTimestamp !== undefined) continue;
-    if (isTooSmall(volume, claim) || hasOtherMode(volume, claim)) continue;
-    if (attributesOf(volume) !== attributesOf(claim) || !hasAccessModes(volume, claim)) continue;
-    const fits = fitsNode?.(volume) ?? true;
-    if (isNamed) return fits ? volume : undefined;
-    if (isDelayed && fitsNode === undefined) continue;
-    if (!fits || volume.status?.phase !== 'Available') continue;
-    const { selector } = claim.spec ?? {};
-    if (selector !== undefined && !labelSelectorMatches(selector, volume.metadata.labels)) continue;
-    if (classOfVolume(volume) !== classOfClaim(claim)) continue;
+    if (isTooSmall(volume, claim) || !isOfSameSort(volume, claim)) continue;
+    if (!hasAccessModes(volume, claim)) continue;
+    if (isNamed) return volume;
+    if (isDelayed || !isOnOffer(volume, claim)) continue;
     if (best === undefined || isBetter(volume, best)) best = volume;
   }
   return best;

@@ -2,11 +2,12 @@
  * A CSI driver may limit how many of its volumes a node can have attached (`CSINode`). Volumes of
  * the pods there, those still attached, and the pod's own new ones count, each once.
  */
+import { storageClassNameOf } from '#resources/volumes/storage-class-name.ts';
 import type { Cluster } from '../cluster.ts';
 import type { NodeInfo } from '../node-info.ts';
 import { fits, type NodeFilter, type Plugin, rejected, skip, type Verdict } from '../plugin.ts';
 import type { PodFacts } from '../pod-facts.ts';
-import { classOf, isOwnClaim } from '../volumes.ts';
+import { isOwnClaim } from '../volumes.ts';
 
 const tooMany = rejected('node(s) exceed max volume count', { unresolvable: false });
 
@@ -93,7 +94,7 @@ function volumesOf(pod: PodFacts, { facts }: Cluster): ReadonlyMap<string, strin
     const csi = volume?.spec?.csi;
     if (csi !== undefined) volumes.set(`${csi.driver}/${csi.volumeHandle}`, csi.driver);
     if (volume !== undefined) continue;
-    const driver = facts.storageClasses.get(classOf(claim))?.provisioner;
+    const driver = facts.storageClasses.get(storageClassNameOf(claim))?.provisioner;
     if (driver !== undefined) volumes.set(`${driver}/unbound ${key}`, driver);
   }
   return volumes;

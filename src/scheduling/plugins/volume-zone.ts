@@ -5,10 +5,11 @@
  * Several zones in one label are joined by two underscores.
  */
 import type { PersistentVolume } from '#resources/types/core-v1.ts';
+import { storageClassNameOf } from '#resources/volumes/storage-class-name.ts';
 import type { Cluster } from '../cluster.ts';
 import { fits, type Plugin, rejected, skip } from '../plugin.ts';
 import type { PodFacts } from '../pod-facts.ts';
-import { classOf, isOwnClaim } from '../volumes.ts';
+import { isOwnClaim } from '../volumes.ts';
 
 const conflict = rejected('node(s) had no available volume zone', { unresolvable: true });
 
@@ -63,7 +64,7 @@ function placesOf(pod: PodFacts, { facts }: Cluster): readonly Place[] | string 
     if (claim === undefined) return `persistentvolumeclaim "${name}" not found`;
     const volumeName = claim.spec?.volumeName;
     if (!volumeName) {
-      const className = classOf(claim);
+      const className = storageClassNameOf(claim);
       if (className === '') return 'PersistentVolumeClaim had no pv name and storageClass name';
       const storageClass = facts.storageClasses.get(className);
       if (storageClass?.volumeBindingMode === 'WaitForFirstConsumer') continue;
