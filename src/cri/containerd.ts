@@ -35,9 +35,6 @@ export interface ContainerdOptions {
   readonly dataDir: string;
   /** Short id of the cluster; part of every name made outside the data directory. */
   readonly clusterId: string;
-  readonly pauseImage?: string | undefined;
-  /** Program and arguments put in front, as `nsenter --net=/run/netns/node1`. */
-  readonly launcher?: readonly string[] | undefined;
   /** Mirrors, logins and certificates of registries. */
   readonly registries?: Registries | undefined;
   /** A folder of `hosts.toml` files that somebody else keeps. */
@@ -134,7 +131,7 @@ export async function openContainerd(deps: Deps, options: ContainerdOptions): Pr
     mkdirSync(state, { recursive: true });
     // There may be logins in it.
     writeFileSync(layout.configFile, config, { mode: 0o600 });
-    pid = start(deps, layout, program, options);
+    pid = start(deps, layout, program);
   }
   await waitReady(deps, layout, options.signal);
   deps.log.info('containerd ready', { pid, version, adopted, socketPath });
@@ -155,7 +152,7 @@ export async function openContainerd(deps: Deps, options: ContainerdOptions): Pr
         await deps.clock.sleep(superviseIntervalMs, { signal });
         if (readPid(layout) === undefined) {
           deps.log.warn('containerd has died, starting it again');
-          start(deps, layout, program, options);
+          start(deps, layout, program);
           await waitReady(deps, layout, signal);
           looks = looksFrom(deps.clock);
         }
@@ -189,7 +186,7 @@ function configText(layout: Layout, version: string, options: ContainerdOptions)
     ],
     registries: options.registries,
     runc: findProgram('runc', options.searchPath),
-    pauseImage: options.pauseImage ?? 'localhost/pause:1',
+    pauseImage: 'localhost/pause:1',
     systemdCgroup: options.systemdCgroup ?? false,
   });
 }
@@ -234,25 +231,20 @@ async function emptyStaleState(layout: Layout, signal: AbortSignal): Promise<voi
   writeFileSync(file, bootId);
 }
 
-function start(
-  { log }: Deps,
-  layout: Layout,
-  program: string,
-  { launcher = [] }: ContainerdOptions,
-): number {
-  const [command = program, ...args] = [...launcher, program, '--config', layout.configFile];
+function start({ log }: Deps, layout: Layout, program: string): number {
+  const args = ['--config', layout.configFile];
   const output = openSync(layout.logFile, 'a');
   rmSync(layout.socketPath, { force: true });
   let child: ChildProcess;
   try {
     // `detached` gives it a session of its own, so that signals to our group do not reach it.
-    child = spawn(command, args, { detached: true, stdio: ['ignore', output, output] });
+    child = spawn(program, args, { detached: true, stdio: ['ignore', output, output] });
   } finally {
     closeSync(output);
   }
   child.on('error', (error) => log.error('containerd could not be started', { error }));
   child.unref();
-  if (child.pid === undefined) throw new Error(`cannot start ${command}`);
+  if (child.pid === undefined) throw new Error(`cannot start ${program}`);
   writeFileSync(layout.pidFile, `${child.pid}\n`);
   return child.pid;
 }
