@@ -101,18 +101,21 @@ export class StepPerformer {
     const { facts, devices } = this.#deps;
     const { pod, namespace, uid } = placement.pod;
     await this.untilSeen(uid, options);
+    const { signal, written } = options;
     const claims = facts.resourceClaims;
     for (const step of steps) {
       if (step.do !== 'allocateDevices') continue;
+      const release = { signal, allocatedHere: step.allocation !== undefined };
       if (step.make === undefined) {
         const claim = claims.get(step.claim);
         const mine = claim?.status?.reservedFor?.some((one) => one.uid === uid);
-        if (claim !== undefined && mine) await devices.release(placement, claim, options);
+        if (claim === undefined || !(mine || written.claims.includes(step.claim))) continue;
+        await devices.release(placement, claim, release);
         continue;
       }
       for (const claim of [...claims.listNamespace(namespace)]) {
         const isMade = earlierClaim(pod, [claim]) !== undefined;
-        if (isMade) await devices.release(placement, claim, options);
+        if (isMade) await devices.release(placement, claim, release);
       }
     }
   }

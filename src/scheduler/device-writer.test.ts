@@ -8,6 +8,7 @@ import { VirtualClock } from '#kit/virtual-clock.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import type { ResourceClaim } from '#resources/types/resource-v1.ts';
 import { podFacts } from '#scheduling';
+import { podOf } from '#test/cluster-picture.ts';
 import { DeviceWriter } from './device-writer.ts';
 
 const finalizer = 'resource.kubernetes.io/delete-protection';
@@ -147,9 +148,30 @@ test('the pod is told of its claim, and no reservation ended, but as they were r
 
   const other = new World();
   other.races = 1;
-  await other.writer.release(placement, claim, { signal });
+  await other.writer.release(placement, claim, { signal, allocatedHere: false });
   const metadata = { uid: 'claim', resourceVersion: '7' };
   const release = { metadata, status: { reservedFor: [{ $patch: 'delete', uid: 'train' }] } };
   const once = ['get resourceclaims', `patch resourceclaims ${JSON.stringify(release)}`];
   assert.deepEqual(other.done, [...once, ...once]);
+});
+
+test('what was allocated for a pod that does not come is free again, unless others share it', async () => {
+  const placement = { pod: podFacts(podOf('train')), nodeName: 'n1' };
+  const { reservedFor = [] } = claim.status ?? {};
+  const mine = { ...reservedFor[0], resource: 'pods', name: 'train', uid: placement.pod.uid };
+  const other = { ...mine, name: 'other', uid: 'other' };
+  for (const [users, expected] of [
+    [[mine], /^update status 7 /],
+    [[mine, other], /^patch resourceclaims /],
+    [[other], undefined],
+    [[], undefined],
+  ] as const) {
+    const world = new World();
+    world.made = { ...claim, status: { allocation: {}, reservedFor: [...users] } };
+    await world.writer.release(placement, claim, { signal, allocatedHere: true });
+    const [read, written, ...more] = world.done;
+    assert.deepEqual([read, more], ['get resourceclaims', []]);
+    if (expected === undefined) assert.equal(written, undefined);
+    else assert.match(written ?? '', expected);
+  }
 });

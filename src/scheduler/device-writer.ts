@@ -68,8 +68,16 @@ export class DeviceWriter {
     return { claim, tells: await this.#tellPod(placement, claim, make, options) };
   }
 
-  /** The pod does not come: the claim is not reserved for it any more, or was only made for it. */
-  async release(placement: Placement, claim: ResourceClaim, { signal }: Cancel): Promise<void> {
+  /**
+   * The pod does not come: the claim is not reserved for it any more, or was only made for it. Where
+   * it was allocated for the pod alone its devices are free again: the controller of claims would
+   * not do that, since nobody holds it that could go.
+   */
+  async release(
+    placement: Placement,
+    claim: ResourceClaim,
+    { signal, allocatedHere }: Cancel & { readonly allocatedHere: boolean },
+  ): Promise<void> {
     if (claim.metadata.annotations?.[extendedClaimAnnotation] === 'true') {
       await this.remove(claim, { signal });
       return;
@@ -78,9 +86,16 @@ export class DeviceWriter {
     const mine = { $patch: 'delete', uid: placement.pod.uid };
     const at = { namespace, name };
     await this.#asItIs(async () => {
-      const { metadata } = await this.#client.get(resourceClaims, at, { signal });
-      if (metadata.uid !== uid) return;
-      const { resourceVersion } = metadata;
+      const current = await this.#client.get(resourceClaims, at, { signal });
+      const { reservedFor = [] } = current.status ?? {};
+      const isMine = reservedFor.some((one) => one.uid === mine.uid);
+      if (current.metadata.uid !== uid || !isMine) return;
+      if (allocatedHere && reservedFor.length === 1) {
+        const bare = { ...current, status: {} };
+        await this.#client.update(resourceClaims, bare, { subresource: 'status', signal });
+        return;
+      }
+      const { resourceVersion } = current.metadata;
       const patch = { metadata: { uid, resourceVersion }, status: { reservedFor: [mine] } };
       const options = { type: 'strategic', subresource: 'status', signal } as const;
       await this.#client.patch(resourceClaims, at, patch, options);

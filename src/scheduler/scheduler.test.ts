@@ -476,10 +476,10 @@ test('what is being written for a pod that is deleted is carried through before 
   assert.deepEqual(world.bindings, []);
   world.informers.put(resourceClaims, written);
   await world.clock.advance(2_000);
-  const undone = world.written.filter(({ verb, name }) => verb === 'patch' && name === 'claim-a');
-  assert.equal(undone.length, 1);
+  const undone = world.claims.get('claim-a');
+  assert.deepEqual(undone?.status, {});
   assert.deepEqual(world.bindings, []);
-  world.informers.put(resourceClaims, { ...written, status: {} });
+  world.informers.put(resourceClaims, undone);
   await world.clock.advance(2_000);
   assert.deepEqual(world.bindings, ['b → n1']);
 });
@@ -557,7 +557,7 @@ test('claims that could not be given back let the pod try again after its back-o
   assert.deepEqual(world.deleted, ['left']);
 });
 
-test('devices of a pod that was not bound look free to nobody, and its reservation goes first', async () => {
+test('devices of a pod that was not bound look free to nobody before they are given back', async () => {
   await using world = new World();
   const { informers, clock } = world;
   const wants = withDevices(world);
@@ -567,26 +567,18 @@ test('devices of a pod that was not bound look free to nobody, and its reservati
   world.add('b', wants('b'));
   await settle();
   assert.deepEqual(world.bindings, ['a → n1']);
-  const patches = () =>
-    world.written
-      .filter(({ verb, name }) => verb === 'patch' && name === 'claim-a')
-      .map((one) => one.body);
-  assert.deepEqual(patches(), [], 'the informers do not show the claim yet');
   const written = world.claims.get('claim-a');
-  assert.ok(written?.status !== undefined);
+  assert.ok(written?.status?.allocation !== undefined);
+  await clock.advance(1_000);
+  assert.equal(world.claims.get('claim-a'), written, 'the informers do not show the claim yet');
   informers.put(resourceClaims, written);
   await clock.advance(1_000);
-  const reservedFor = [{ $patch: 'delete', uid: 'a' }];
-  // As it was read: when this arrives late it must not touch a newer reservation.
-  const release = { metadata: { uid: 'claim-a', resourceVersion: '7' }, status: { reservedFor } };
-  assert.deepEqual(patches()[0], release);
+  const released = world.claims.get('claim-a');
+  assert.deepEqual(released?.status, {});
   assert.deepEqual(world.bindings, ['a → n1']);
-  const released = { ...written, status: { ...written.status, reservedFor: [] } };
-  world.claims.set('claim-a', released);
   informers.put(resourceClaims, released);
   await clock.advance(2_000);
-  assert.deepEqual(world.bindings, ['a → n1', 'a → n1']);
-  assert.deepEqual(world.claims.get('claim-a')?.status?.reservedFor?.[0]?.uid, 'a');
+  assert.deepEqual(world.bindings, ['a → n1', 'b → n1']);
 });
 
 test('many pods at once fill the nodes exactly, without waiting for each other', async () => {
