@@ -10,6 +10,7 @@ import { hostname } from 'node:os';
 import { openClient, openHttpTransport, openInformers, RequestFigures, runAsLeader } from '#client';
 import { ControllersMetrics, runControllers } from '#controllers';
 import type { Clock } from '#kit/clock.ts';
+import { giveBackLater } from '#kit/give-back-later.ts';
 import type { Logger } from '#kit/log.ts';
 import { nameSuffix, type Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
@@ -56,6 +57,7 @@ export async function controlFor(
       ),
     );
   }
+  scope.spawn((inner) => giveBackLater(clock, { signal: inner }));
   const work = async (leading: AbortSignal): Promise<void> => {
     const inner = new Scope(leading);
     const informers = openInformers({ client, clock, random, log });

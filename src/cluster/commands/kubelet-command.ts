@@ -22,6 +22,7 @@ import {
 import { openRuntime } from '#cri';
 import { aborted } from '#kit/aborted.ts';
 import type { Clock } from '#kit/clock.ts';
+import { giveBackLater } from '#kit/give-back-later.ts';
 import { createHttpServer } from '#kit/http-request.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
@@ -110,6 +111,7 @@ export async function runKubeletAlone(
   };
   const informers = openInformers({ client, ...deps });
   scope.spawn((ending) => informers.run(ending));
+  scope.spawn((ending) => giveBackLater(clock, { signal: ending }));
   const parts = { client, informers, runtime, ...deps };
   scope.spawn((ending) => runKubelet(parts, { ...options, signal: ending }));
   try {

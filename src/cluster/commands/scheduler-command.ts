@@ -16,6 +16,7 @@ import {
   RequestFigures,
 } from '#client';
 import type { Clock } from '#kit/clock.ts';
+import { giveBackLater } from '#kit/give-back-later.ts';
 import type { Level, Logger } from '#kit/log.ts';
 import { nameSuffix, type Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
@@ -122,6 +123,7 @@ export async function scheduleFor(
   }
   const informers = openInformers({ client, clock, random, log });
   scope.spawn((inner) => informers.run(inner));
+  scope.spawn((inner) => giveBackLater(clock, { signal: inner }));
   scope.spawn((inner) =>
     runSchedulerAsLeader(
       { ...deps, client, informers, metrics },

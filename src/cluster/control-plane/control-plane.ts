@@ -12,6 +12,7 @@ import { type RuntimeConfig, versionsAskedFor } from '#api/runtime-config.ts';
 import { type ApiServer, knownVersions, openApiServer } from '#apiserver';
 import { type Client, openClient } from '#client';
 import type { Clock } from '#kit/clock.ts';
+import { giveBackLater } from '#kit/give-back-later.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
@@ -37,7 +38,6 @@ import { removeUnreadable, storedValue } from './stored-values.ts';
 
 /** How often certificates are looked at while the cluster runs. */
 const renewalIntervalMs = 24 * 3600 * 1000;
-const giveBackAfterMs = 10_000;
 
 export interface ClusterDeps {
   readonly clock: Clock;
@@ -140,13 +140,6 @@ export async function openControlPlane(
       await store[Symbol.asyncDispose]();
     },
   };
-}
-
-/** Not loaded while the cluster starts. */
-async function giveBackLater(clock: Clock, signal: AbortSignal): Promise<void> {
-  await clock.sleep(giveBackAfterMs, { signal });
-  const { ownMemory, runGiveBack } = await import('#kit/give-back.ts');
-  await runGiveBack({ clock, ...ownMemory() }, { signal });
 }
 
 async function drain(
@@ -268,7 +261,7 @@ function spawnUpkeep(
   },
 ): void {
   const { config, encryption, scope } = options;
-  scope.spawn((signal) => giveBackLater(deps.clock, signal));
+  scope.spawn((signal) => giveBackLater(deps.clock, { signal }));
   if (encryption !== undefined) scope.spawn((signal) => encryption.run(deps.store, signal));
   if (config.store !== 'sqlite' || config.backupIntervalMs === 0) return;
   const { backupIntervalMs: intervalMs, backupKeep: keep } = config;

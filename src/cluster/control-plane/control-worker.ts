@@ -17,6 +17,7 @@ import { type ControllersDeps, ControllersMetrics, runControllers } from '#contr
 import type { HollowDeps, HollowOptions } from '#hollow';
 import { assert, present } from '#kit/assert.ts';
 import { type Clock, systemClock } from '#kit/clock.ts';
+import { giveBackLater } from '#kit/give-back-later.ts';
 import { type Level, openLog } from '#kit/log.ts';
 import { nameSuffix, systemRandom } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
@@ -139,7 +140,8 @@ export async function runControlWorker(): Promise<void> {
     const deps = { client: clientOf(hollow, 'hollow-node'), clock, random, log };
     scope.spawn((signal) => runHollow(deps, { count: data.hollowNodes, signal }));
   }
-  scope.spawn((signal) => giveBackLater(clock, signal));
+  scope.spawn((signal) => collectLater(clock, signal));
+  scope.spawn((signal) => giveBackLater(clock, { signal }));
   await scope.join();
   for (const port of Object.values(data.ports)) port?.close();
 }
@@ -169,13 +171,11 @@ async function runHollow(deps: HollowDeps, options: HollowOptions): Promise<void
   await runHollowNodes(deps, options);
 }
 
-/** What the start has left behind is half of what the thread keeps; later, what a load has. */
-async function giveBackLater(clock: Clock, signal: AbortSignal): Promise<void> {
+/** What the start has left behind is half of what the thread keeps. */
+async function collectLater(clock: Clock, signal: AbortSignal): Promise<void> {
   await clock.sleep(collectAfterMs, { signal });
   const { collectWhenIdle, ownGarbage } = await import('#kit/collect-garbage.ts');
   await collectWhenIdle({ clock, ...ownGarbage() }, { signal });
-  const { ownMemory, runGiveBack } = await import('#kit/give-back.ts');
-  await runGiveBack({ clock, ...ownMemory() }, { signal });
 }
 
 function controlOptions({ clusterCIDR, rootCA, issuer }: ControlData) {

@@ -13,6 +13,7 @@ import { runDNS } from '#dns';
 import { buildPauseImage } from '#images';
 import { assert } from '#kit/assert.ts';
 import { type Clock, systemClock } from '#kit/clock.ts';
+import { giveBackLater } from '#kit/give-back-later.ts';
 import { type Logger, openLog } from '#kit/log.ts';
 import { systemRandom } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
@@ -35,7 +36,7 @@ interface Deps {
   readonly log: Logger;
 }
 
-const limits = { stopPodsMs: 60_000, giveBackAfterMs: 10_000 } as const;
+const limits = { stopPodsMs: 60_000 } as const;
 
 /** As services have it: pods of any user read what is made for them, whoever started us. */
 const nodeUmask = 0o022;
@@ -114,13 +115,6 @@ class Renewals {
   }
 }
 
-/** Not loaded while the node starts. */
-async function giveBackLater(clock: Clock, signal: AbortSignal): Promise<void> {
-  await clock.sleep(limits.giveBackAfterMs, { signal });
-  const { ownMemory, runGiveBack } = await import('#kit/give-back.ts');
-  await runGiveBack({ clock, ...ownMemory() }, { signal });
-}
-
 function report(message: NodeReport): void {
   process.send?.(message);
 }
@@ -165,7 +159,7 @@ async function runComponents(
     log.warn('fields of the kubelet that are not acted on', { fields: kubelet.unused });
   }
   spawnServices(scope, { ...deps, client, informers }, settings);
-  scope.spawn((ending) => giveBackLater(clock, ending));
+  scope.spawn((ending) => giveBackLater(clock, { signal: ending }));
   scope.spawn((ending) =>
     runKubelet(
       { client, informers, runtime, clock, random, log: log.child({ component: 'kubelet' }) },
