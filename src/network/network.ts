@@ -33,7 +33,7 @@ import {
   podTableName,
   routeProtocol,
 } from './node-rules.ts';
-import { hostLinkName, hostLinkPrefix } from './pod-link.ts';
+import { hostLinkName, hostLinksAmong } from './pod-link.ts';
 
 export const limits = { toolTimeoutMs: 20_000 } as const;
 
@@ -236,14 +236,7 @@ async function ownLinks(
   clusterId: string,
   { signal }: { readonly signal: AbortSignal },
 ): Promise<readonly string[]> {
-  const links = await readJson<{ readonly ifname: string }>(
-    ['link', 'show', 'type', 'veth'],
-    signal,
-  );
-  const prefix = hostLinkPrefix(clusterId);
-  return links
-    .map(({ ifname }) => ifname)
-    .filter((name) => name.startsWith(prefix) && /^[0-9a-f]+$/.test(name.slice(prefix.length)));
+  return hostLinksAmong(await readJson(['link', 'show', 'type', 'veth'], signal), clusterId);
 }
 
 async function ownRoutes(

@@ -59,6 +59,20 @@ export function hostLinkPrefix(clusterId: string): string {
   return `c${clusterId}`;
 }
 
+/**
+ * Names of a cluster's links among those that `ip -j link show type veth` prints. While the kernel
+ * has not loaded what veths are, it lists all links, and `ip` prints those of others as `{}`.
+ */
+export function hostLinksAmong(
+  links: readonly { readonly ifname?: string }[],
+  clusterId: string,
+): readonly string[] {
+  const prefix = hostLinkPrefix(clusterId);
+  return links
+    .map(({ ifname = '' }) => ifname)
+    .filter((name) => name.startsWith(prefix) && /^[0-9a-f]+$/.test(name.slice(prefix.length)));
+}
+
 /** Makes the pair with the pod's end already inside, and leads the pod's address to it. */
 export function nodeMessages(link: PodLink): readonly KernelMessage[] {
   const { hostName, address, secondAddress } = link;
