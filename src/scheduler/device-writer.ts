@@ -69,9 +69,9 @@ export class DeviceWriter {
   }
 
   /**
-   * The pod does not come: the claim is not reserved for it any more, or was only made for it. Where
-   * it was allocated for the pod alone its devices are free again: the controller of claims would
-   * not do that, since nobody holds it that could go.
+   * The pod does not come: the claim is reserved for it no more, or goes if it was made for it.
+   * Where it was allocated for the pod alone its devices are free again: the controller of claims
+   * would not do that, since nobody holds it that could go.
    */
   async release(
     placement: Placement,

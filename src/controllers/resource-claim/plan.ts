@@ -50,9 +50,9 @@ export function planCreations(
 /** Those for whom the claim stays reserved. */
 export function planReservations(
   claim: ResourceClaim,
-  holds: (consumer: ResourceClaimConsumerReference) => boolean,
+  gone: ReadonlySet<string>,
 ): readonly ResourceClaimConsumerReference[] {
-  return (claim.status?.reservedFor ?? []).filter(holds);
+  return (claim.status?.reservedFor ?? []).filter(({ uid }) => !gone.has(uid));
 }
 
 /** Whether its devices are to be given back: the last that held it is gone, or it is deleted. */

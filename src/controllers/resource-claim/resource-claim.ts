@@ -14,10 +14,7 @@ import {
   resourceClaimTemplates as templateKind,
 } from '#resources/kinds.ts';
 import type { Pod, PodResourceClaim } from '#resources/types/core-v1.ts';
-import type {
-  ResourceClaim,
-  ResourceClaimConsumerReference,
-} from '#resources/types/resource-v1.ts';
+import type { ResourceClaim } from '#resources/types/resource-v1.ts';
 import { ignoreNotFound, messageOf } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { isTerminated } from '../pod-state.ts';
@@ -184,7 +181,8 @@ class ResourceClaimController {
   async #reconcileClaim(claim: ResourceClaim, { signal }: Cancel): Promise<void> {
     const { client } = this.#deps;
     const { namespace, name = '', uid = '' } = claim.metadata;
-    const reservedFor = planReservations(claim, (consumer) => this.#holds(claim, consumer));
+    const gone = await this.#gone(claim, { signal });
+    const reservedFor = planReservations(claim, gone);
     const spent = isSpent(claim, reservedFor);
     let current = claim;
     if (spent || !isSameValue(reservedFor, claim.status?.reservedFor)) {
@@ -218,10 +216,23 @@ class ResourceClaimController {
     return pod?.metadata.uid === owner?.uid ? pod : undefined;
   }
 
-  /** Consumers that are no pods are none of our business. */
-  #holds({ metadata }: ResourceClaim, consumer: ResourceClaimConsumerReference): boolean {
-    if (consumer.resource !== 'pods' || (consumer.apiGroup ?? '') !== '') return true;
-    const pod = this.pods.get(`${metadata.namespace}/${consumer.name}`);
-    return pod !== undefined && pod.metadata.uid === consumer.uid && !isTerminated(pod);
+  /**
+   * Uids of consumers that are gone or have ended. One that is not known here may be new: the
+   * scheduler hears of it sooner, so the server is asked. Those that are no pods are none of our
+   * business.
+   */
+  async #gone({ metadata, status }: ResourceClaim, cancel: Cancel): Promise<ReadonlySet<string>> {
+    const { namespace } = metadata;
+    const gone = new Set<string>();
+    for (const { resource, apiGroup = '', name, uid } of status?.reservedFor ?? []) {
+      if (resource !== 'pods' || apiGroup !== '') continue;
+      const known = this.pods.get(`${namespace}/${name}`);
+      const pod =
+        known?.metadata.uid === uid
+          ? known
+          : await this.#deps.client.get(podKind, { namespace, name }, cancel).catch(ignoreNotFound);
+      if (pod?.metadata.uid !== uid || isTerminated(pod)) gone.add(uid);
+    }
+    return gone;
   }
 }
