@@ -205,6 +205,37 @@ test('warnings are told as far as clients can take them', async () => {
   );
 });
 
+test('who is refused by admission, or because the name is taken, hears the warnings too', async () => {
+  await using server = await openTestServer();
+  const spread = { maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule' };
+  const spec = {
+    topologySpreadConstraints: [spread],
+    containers: [{ name: 'a', image: 'a', resources: { requests: { cpu: '1' } } }],
+  };
+  const create = (name: string) =>
+    server.request('POST', `${space}/pods`, { metadata: { name }, spec });
+  const warning =
+    '299 - "spec.topologySpreadConstraints[0].labelSelector: a null labelSelector results in matching no pod"';
+  await server.request('POST', `${space}/serviceaccounts`, { metadata: { name: 'default' } });
+  const first = await create('a');
+  const taken = await create('a');
+  const hard = { 'requests.cpu': '1' };
+  await server.request('POST', `${space}/resourcequotas`, {
+    metadata: { name: 'q' },
+    spec: { hard },
+  });
+  await server.request('PATCH', `${space}/resourcequotas/q/status`, {
+    status: { hard, used: { 'requests.cpu': '1' } },
+  });
+  const over = await create('b');
+  const told = [first, taken, over].map(({ status, headers }) => [status, headers['warning']]);
+  assert.deepEqual(told, [
+    [201, warning],
+    [409, warning],
+    [403, warning],
+  ]);
+});
+
 test('bodies that are nearly right', async () => {
   await using server = await withSecrets();
   const create = async (type: string, body: string | Buffer, query = '') => {

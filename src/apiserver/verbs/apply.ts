@@ -228,7 +228,8 @@ async function createByApply(
   const object = withManagedFields(named, [owner]);
   const { namespace } = info;
   await awaitDefaultAccount(parts, { served, object, namespace, arrival: call.arrival });
-  const made = await createObject(parts, { served, object, namespace, identity, dryRun });
+  const { warn } = call;
+  const made = await createObject(parts, { served, object, namespace, identity, dryRun, warn });
   if (made.status !== 201) throw alreadyExists(of, info.name);
   return made;
 }
@@ -246,6 +247,7 @@ function change(parts: Parts, call: Call, configuration: Configuration): Promise
     dryRun,
     insists: (metadata['resourceVersion'] ?? '') !== '',
     next: (hub) => applied(parts, call, configuration, hub),
+    warn: call.warn,
   });
 }
 

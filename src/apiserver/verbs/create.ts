@@ -49,6 +49,7 @@ export async function create(parts: Parts, call: Call): Promise<Answer> {
     identity,
     dryRun: isDryRun(info.query.getAll('dryRun')),
     manager: managerOf(call),
+    warn: call.warn,
   });
   return { ...result, status: 201 };
 }
@@ -62,6 +63,8 @@ export interface CreateOptions {
   readonly dryRun: boolean;
   /** Who comes to own the fields; absent: the object says so itself, or nobody does. */
   readonly manager?: string;
+  /** Takes what the client should know, also where admission or the store refuses the object. */
+  readonly warn?: Call['warn'];
 }
 
 type Written = Extract<Answer, { type: 'entry' | 'hub' }>;
@@ -86,9 +89,10 @@ export async function createObject(parts: Parts, options: CreateOptions): Promis
   try {
     const hub = reservation?.hub ?? prepared;
     validate(served, hub);
+    const warnings = resource.warnings?.(hub, undefined) ?? [];
+    options.warn?.(warnings);
     confirmCreate(parts, { ...admission, hub, generated: false });
     await charge(parts, { served, hub, namespace, dryRun });
-    const warnings = resource.warnings?.(hub, undefined);
     if (dryRun) {
       checkFree(parts, served, hub, { generated });
       await reservation?.rollBack();

@@ -68,6 +68,7 @@ export async function patch(parts: Parts, call: Call): Promise<Answer> {
       insists,
       manager: managerOf(call),
       next,
+      warn: (texts) => call.warn([...warnings, ...texts]),
     });
   } finally {
     // Also where the object is refused.

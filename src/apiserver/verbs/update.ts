@@ -58,6 +58,8 @@ export interface ChangeOptions {
   readonly manager?: string;
   /** The next object in the requested view. Called again after a lost race. */
   readonly next: (hub: KubeObject) => KubeObject;
+  /** Takes what the client should know, also where admission or the store refuses the object. */
+  readonly warn?: Call['warn'];
 }
 
 export async function update(parts: Parts, call: Call): Promise<Answer> {
@@ -79,6 +81,7 @@ export async function update(parts: Parts, call: Call): Promise<Answer> {
         identity,
         dryRun,
         manager: managerOf(call),
+        warn: call.warn,
       });
       return { ...made, status: 201 };
     }
@@ -94,6 +97,7 @@ export async function update(parts: Parts, call: Call): Promise<Answer> {
     named: true,
     manager: managerOf(call),
     next: () => named,
+    warn: call.warn,
   });
 }
 
@@ -187,6 +191,9 @@ async function tryChange(
   try {
     const hub = reservation?.hub ?? prepared;
     validate(options, hub, old);
+    // A status is written by programs; upstream has no warnings for them.
+    const warnings = subresource === 'status' ? [] : (resource.warnings?.(hub, old) ?? []);
+    options.warn?.(warnings);
     const { namespace, identity } = options;
     confirmUpdate(parts, { resource, hub, old, identity, subresource });
     // The same once more, in the form in which it is kept today, is a change of the store.
@@ -194,8 +201,6 @@ async function tryChange(
     if (!unchanged && !isOver(hub) && parts.plugins.has('ResourceQuota')) {
       await parts.quotas.charge({ resource, subresource, namespace, next: hub, old, dryRun });
     }
-    // A status is written by programs; upstream has no warnings for them.
-    const warnings = subresource === 'status' ? [] : resource.warnings?.(hub, old);
     if (dryRun || unchanged) {
       await reservation?.rollBack();
       if (dryRun) return { type: 'hub', status: 200, served, hub, warnings };
