@@ -41,6 +41,10 @@ const { values } = parseArgs({
 });
 const lastsMs = milliseconds(values.for);
 const seed = Number(values.seed ?? Math.trunc(clock.now() % 1e9));
+// Why it ends, where the end of the cluster fails as well: Node tells of the latter only.
+process.once('uncaughtExceptionMonitor', (error) => {
+  if (error instanceof SuppressedError) console.error(error.suppressed);
+});
 console.log(`seed ${seed} (--seed repeats what is done, not when)`);
 
 await using _lock = await takeMachineLock({ limitMs: limits.lockMs, signal });
