@@ -269,4 +269,23 @@ export const commands: Walkthroughs = {
     assert.match(runtime, new RegExp(`^${walk.nodeName}: containerd://\\d+\\.\\d+`));
     assert.match(await version('kubeletVersion'), new RegExp(`^${walk.nodeName}: v1\\.36\\.`));
   },
+
+  'a pod of a set has its Service in its full name': async (walk) => {
+    covers('POD-301');
+    const labels = { app: 'zk' };
+    await walk.create(
+      service('zk-hs', { clusterIP: 'None', selector: labels, ports: [{ port: 2888 }] }),
+      {
+        ...{ apiVersion: 'apps/v1', kind: 'StatefulSet', metadata: { name: 'zk' } },
+        spec: {
+          ...{ serviceName: 'zk-hs', replicas: 1, selector: { matchLabels: labels } },
+          template: { metadata: { labels }, spec: { containers: [shell(stay)] } },
+        },
+      },
+    );
+    await walk.untilReady('zk-0');
+    const full = await walk.exec('zk-0', 'hostname', '-f');
+    assert.equal(full, 'zk-0.zk-hs.default.svc.cluster.local\n');
+    await walk.kubectl('delete', 'statefulset,service', 'zk', 'zk-hs', '--ignore-not-found');
+  },
 };
