@@ -296,7 +296,7 @@ function memoryWorkloads(sizes: Sizes): readonly Workload[] {
       name: `memory idle for ${sizes.idleSeconds} s`,
       fresh: true,
       run: async (program) => {
-        await clock.sleep(sizes.idleSeconds * 1000, { signal: never });
+        await program.aged(sizes.idleSeconds);
         return memory(program);
       },
     },
@@ -340,7 +340,7 @@ function memoryWorkloads(sizes: Sizes): readonly Workload[] {
       name: `memory of an idle watch, ${http2 ? 'HTTP/2 streams' : 'own TLS connections'}`,
       fresh: true,
       // What the start has left behind is not theirs.
-      prepare: () => clock.sleep((sizes.idleSeconds / 3) * 1000, { signal: never }),
+      prepare: (program: Program) => program.aged(sizes.idleSeconds / 3),
       run: (program: Program) =>
         idleWatches(program, { count: sizes.idle, http2, idleSeconds: sizes.idleSeconds }),
     })),

@@ -25,6 +25,8 @@ export interface Program extends AsyncDisposable {
   readonly name: 'ours' | 'upstream';
   readonly target: Target;
   readonly startMs: number;
+  /** Resolves when it has been ready for so long. */
+  aged(seconds: number): Promise<void>;
   /** Proportional memory of all its processes, in MiB. */
   memoryMiB(): number;
   /** Processor time that they have used so far. */
@@ -148,10 +150,15 @@ async function started(
     await end();
     throw error;
   }
+  const readyAtMs = clock.monotonic();
   return {
     name,
     target,
-    startMs: clock.monotonic() - startedMs,
+    startMs: readyAtMs - startedMs,
+    aged: (seconds) => {
+      const leftMs = readyAtMs + seconds * 1000 - clock.monotonic();
+      return clock.sleep(Math.max(0, leftMs), { signal: never });
+    },
     memoryMiB: () => processes.reduce((sum, { pid }) => sum + pssMiB(pid), 0),
     processorMs: () => processes.reduce((sum, { pid }) => sum + processorMs(pid), 0),
     tell: (signal) => processes[0]?.kill(signal),
