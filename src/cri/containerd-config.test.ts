@@ -14,6 +14,7 @@ const config = {
   registryDirs: ['/d/registries'],
   runc: '/usr/sbin/runc',
   mayLowerScores: false,
+  appArmor: false,
   pauseImage: 'localhost/pause:1',
   systemdCgroup: false,
 };
@@ -26,6 +27,9 @@ test('containerd 1 gets one CRI plugin, containerd 2 its two', () => {
     /\n\[plugins\."io\.containerd\.grpc\.v1\.cri"\]\n {2}sandbox_image = "localhost\/pause:1"/,
   );
   assert.match(first, /\n {2}restrict_oom_score_adj = true\n/);
+  assert.match(first, /\n {2}disable_apparmor = true\n/);
+  const confined = formatContainerdConfig({ ...config, appArmor: true });
+  assert.match(confined, /\n {2}disable_apparmor = false\n/);
   assert.match(first, /\n {2}bin_dir = "\/d\/cni\/bin"\n {2}conf_dir = "\/d\/cni\/conf"\n/);
   assert.match(first, /\n {2}BinaryName = "\/usr\/sbin\/runc"\n/);
   const second = formatContainerdConfig({ ...config, majorVersion: 2 });

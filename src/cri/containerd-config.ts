@@ -23,6 +23,8 @@ export interface ContainerdConfig {
   readonly runc: string;
   /** Processes may be made less likely to be killed for memory than we are. */
   readonly mayLowerScores: boolean;
+  /** Containers have AppArmor profiles, the runtime's own where they ask for none. */
+  readonly appArmor: boolean;
   /** Containers are in scopes of systemd. */
   readonly systemdCgroup: boolean;
   /** Reference of the image that holds a pod's namespaces. */
@@ -97,8 +99,8 @@ function registrySettings(table: string, config: ContainerdConfig): readonly str
   ];
 }
 
-const runtimeSettings = ({ mayLowerScores }: ContainerdConfig): readonly string[] => [
-  '  disable_apparmor = true',
+const runtimeSettings = ({ appArmor, mayLowerScores }: ContainerdConfig): readonly string[] => [
+  `  disable_apparmor = ${!appArmor}`,
   `  restrict_oom_score_adj = ${!mayLowerScores}`,
   '  tolerate_missing_hugetlb_controller = true',
   '  disable_hugetlb_controller = true',

@@ -23,6 +23,7 @@ import {
 } from 'node:fs';
 import { connect } from 'node:net';
 import { delimiter, join } from 'node:path';
+import { loadsAppArmor } from '#kit/apparmor.ts';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import { unmountBelow } from '#kit/mounts.ts';
@@ -178,6 +179,7 @@ function configText(layout: Layout, version: string, options: ContainerdOptions)
     state: layout.state,
     socketPath: layout.socketPath,
     mayLowerScores: mayLowerScores(readFileSync('/proc/self/status', 'utf8')),
+    appArmor: loadsAppArmor(),
     cniBinDir: layout.cniBinDir,
     cniConfDir: layout.cniConfDir,
     registryDirs: [

@@ -21,6 +21,7 @@ import {
 } from '#client';
 import { openRuntime } from '#cri';
 import { aborted } from '#kit/aborted.ts';
+import { enforcesAppArmor } from '#kit/apparmor.ts';
 import type { Clock } from '#kit/clock.ts';
 import { giveBackLater } from '#kit/give-back-later.ts';
 import { createHttpServer } from '#kit/http-request.ts';
@@ -159,11 +160,6 @@ function prepareMachine({ log }: Deps, fields: KubeletConfig['fields']): void {
   }
 }
 
-function hasAppArmor(): boolean {
-  const path = '/sys/module/apparmor/parameters/enabled';
-  return existsSync(path) && readFileSync(path, 'utf8').startsWith('Y');
-}
-
 /** Of a node that waits for somebody to tell where it is. */
 const cloudTaint: Taint = {
   key: 'node.cloudprovider.kubernetes.io/uninitialized',
@@ -191,7 +187,7 @@ function kubeletOptions(
     settings: {
       ...config.settings,
       isCloudExternal: config.isCloudExternal,
-      appArmor: hasAppArmor(),
+      appArmor: enforcesAppArmor(),
     },
     registries: registryOptions(config.images, { root: rootDir, environment: process.env }),
     clusterDNS: fields.clusterDNS ?? [],

@@ -11,6 +11,7 @@ import { type Client, type Informers, openClient, openHttpTransport, openInforme
 import { type Containerd, openContainerd, openRuntime, type Runtime } from '#cri';
 import { runDNS } from '#dns';
 import { buildPauseImage } from '#images';
+import { loadsAppArmor } from '#kit/apparmor.ts';
 import { assert } from '#kit/assert.ts';
 import { type Clock, systemClock } from '#kit/clock.ts';
 import { giveBackLater } from '#kit/give-back-later.ts';
@@ -192,7 +193,7 @@ function kubeletOptions(
     staticPods: { path: join(dataDir, 'agent/pod-manifests') },
     pluginsRoot: join(dataDir, 'agent/kubelet'),
     ...kubelet.options,
-    settings: kubelet.settings,
+    settings: { ...kubelet.settings, appArmor: loadsAppArmor() },
     registries: registryOptions(settings.images, {
       root: join(dataDir, 'agent/kubelet'),
       environment: process.env,
