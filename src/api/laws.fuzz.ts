@@ -140,20 +140,19 @@ function termAt(random: Random): Term {
   ]);
 }
 
-test(`selectors select what their parts say (seed ${seed})`, () => {
-  const random = seededRandom(seed);
-  for (let round = 0; round < rounds; round++) {
+type Matches = (selector: string, labels: Labels) => boolean;
+
+const matches: Matches = (selector, labels) => parseLabelSelector(selector).matches(labels);
+
+function checkSelectors(random: Random, count: number, select: Matches): void {
+  for (let round = 0; round < count; round++) {
     const terms = Array.from({ length: 1 + random.integer(3) }, () => termAt(random));
     const labels = Object.fromEntries(
       keys.filter(() => random.integer(2) === 0).map((key) => [key, pick(random, values)]),
     );
     const text = terms.map((term) => term.text).join(pick(random, [',', ', ', ' , ']));
     const wanted = terms.every((term) => term.holds(labels));
-    assert.equal(
-      parseLabelSelector(text).matches(labels),
-      wanted,
-      `${text} of ${JSON.stringify(labels)}`,
-    );
+    assert.equal(select(text, labels), wanted, `${text} of ${JSON.stringify(labels)}`);
     const fields = terms.filter((term) => /^[ab](!=|=)\w/.test(term.text));
     if (fields.length === 0) continue;
     const found = parseFieldSelector(fields.map((term) => term.text).join(','));
@@ -163,6 +162,21 @@ test(`selectors select what their parts say (seed ${seed})`, () => {
       fields.every((term) => term.holds({ a: read('a'), b: read('b') })),
     );
   }
+}
+
+test(`selectors select what their parts say (seed ${seed})`, () => {
+  checkSelectors(seededRandom(seed), rounds, matches);
+});
+
+test('canary: a selector that takes an absent label for an empty one is found', () => {
+  const empty = { a: '', b: '', 'example.com/c': '' };
+  assert.throws(
+    () =>
+      checkSelectors(seededRandom(1), 500, (text, labels) =>
+        matches(text, { ...empty, ...labels }),
+      ),
+    assert.AssertionError,
+  );
 });
 
 function jsonAt(random: Random, depth: number): unknown {
@@ -204,13 +218,14 @@ function mergeBetween(from: Record<string, unknown>, to: Record<string, unknown>
   return patch;
 }
 
-test(`patches lead from one value to the other and change nothing else (seed ${seed})`, () => {
-  const random = seededRandom(seed);
-  for (let round = 0; round < rounds; round++) {
+type Patch = (value: unknown, patch: unknown) => unknown;
+
+function checkPatches(random: Random, count: number, applyMerge: Patch): void {
+  for (let round = 0; round < count; round++) {
     const [from, to] = [objectAt(random, 0), objectAt(random, 0)];
     const [fromText, toText] = [JSON.stringify(from), JSON.stringify(to)];
     const merge = mergeBetween(from, to);
-    assert.deepEqual(applyMergePatch(from, merge), to, `${fromText} to ${toText}`);
+    assert.deepEqual(applyMerge(from, merge), to, `${fromText} to ${toText}`);
     const operations = [
       ...Object.keys(from).map((name) => ({ op: 'remove', path: pointer(name) })),
       ...Object.entries(to).map(([name, value]) => ({ op: 'add', path: pointer(name), value })),
@@ -219,6 +234,18 @@ test(`patches lead from one value to the other and change nothing else (seed ${s
     assert.deepEqual(applyJsonPatch(from, operations), to);
     assert.equal(JSON.stringify(from), fromText, 'what was patched is as it was');
   }
+}
+
+test(`patches lead from one value to the other and change nothing else (seed ${seed})`, () => {
+  checkPatches(seededRandom(seed), rounds, applyMergePatch);
+});
+
+test('canary: a patch that keeps what it should remove is found', () => {
+  const keeping: Patch = (value, patch) => {
+    const patched = applyMergePatch(value, patch);
+    return isObject(patched) && isObject(value) ? { ...value, ...patched } : patched;
+  };
+  assert.throws(() => checkPatches(seededRandom(1), 500, keeping), assert.AssertionError);
 });
 
 function pointer(name: string): string {
