@@ -41,6 +41,9 @@ test('mirrors come before the registry itself, each with its certificates', () =
     'server = "https://127.0.0.1:5000"',
     'capabilities = ["pull", "resolve"]',
     'skip_verify = true',
+    '[host."https://127.0.0.1:5000"]',
+    'capabilities = ["pull", "resolve"]',
+    'skip_verify = true',
   ]);
   assert.equal(files.has('only.example.com'), false, 'nothing but a login');
 });

@@ -60,6 +60,10 @@ export function planHostFiles({ mirrors, access }: Registries): ReadonlyMap<stri
     for (const endpoint of new Set(endpoints)) {
       lines.push('', ...hostLines(endpoint, access.get(new URL(endpoint).host)));
     }
+    // A file without any host is none for containerd (seen with 1.6): not even its server counts.
+    if (own !== undefined && endpoints.length === 0) {
+      lines.push('', ...hostLines(own, access.get(registry)));
+    }
     files.set(folderOf(registry), `${lines.join('\n')}\n`);
   }
   return files;

@@ -12,6 +12,7 @@ import { systemRandom } from '#kit/random.ts';
 import { issueCertificate } from '#kit/x509.ts';
 import { ClusterProcess } from '#test/cluster-process.ts';
 import { covers } from '#test/covers.ts';
+import { HttpProxy } from '#test/http-proxy.ts';
 import { TestRegistry } from '#test/registry.ts';
 
 interface PodView {
@@ -52,10 +53,15 @@ test('registries', { timeout: 480_000 }, async (t) => {
   await using second = await TestRegistry.open({ login: other });
   await using mirror = await TestRegistry.open({ login: other, tls });
   await using asked = await TestRegistry.open({ login });
+  await using open = await TestRegistry.open();
+  await using proxy = await HttpProxy.open({
+    'behind-a-proxy.test:5000': open.host,
+    'behind-a-proxy.test:5443': mirror.host,
+  });
   const folder = process.env['CORACLE_IMAGES'] ?? '.cache/images';
   const file = readdirSync(folder).find((name) => name.startsWith('busybox-')) ?? '';
   const digest = own.add('team/app', '1', join(folder, file));
-  for (const registry of [own, second, mirror, asked])
+  for (const registry of [own, second, mirror, asked, open])
     registry.add('a/b', 'tag', join(folder, file));
   for (const tag of ['1', 'latest']) mirror.add('library/mirrored', tag, join(folder, file));
 
@@ -63,7 +69,12 @@ test('registries', { timeout: 480_000 }, async (t) => {
   // Nothing but what the registries have.
   const none = mkdtempSync(join(tmpdir(), 'coracle-e2e-'));
   t.after(() => rmSync(none, { recursive: true }));
-  await using cluster = await ClusterProcess.open({ flags, imagesFolder: none });
+  const environment = {
+    HTTP_PROXY: proxy.url,
+    HTTPS_PROXY: proxy.url,
+    NO_PROXY: 'not-proxied.test,10.0.0.0/8',
+  };
+  await using cluster = await ClusterProcess.open({ flags, imagesFolder: none, environment });
   const write = (name: string, text: string, mode = 0o644): string => {
     const path = join(cluster.folder, name);
     mkdirSync(join(path, '..'), { recursive: true });
@@ -77,10 +88,14 @@ test('registries', { timeout: 480_000 }, async (t) => {
       'registries.yaml',
       `mirrors:
   docker.io: { endpoint: ["https://${mirror.host}"] }
+  "behind-a-proxy.test:5000": { endpoint: ["http://behind-a-proxy.test:5000"] }
 configs:
   "${mirror.host}":
     auth: { username: ${other.username}, password: ${other.password} }
     tls: { ca_file: registry-ca.crt }
+  "behind-a-proxy.test:5443":
+    auth: { username: ${other.username}, password: ${other.password} }
+    tls: { insecure_skip_verify: true }
 `,
     ),
   );
@@ -202,6 +217,26 @@ providers:
     await succeeds('mirrored');
     assert.ok(mirror.asked('library/mirrored') > 0);
     covers('RUN-014');
+  });
+  await t.test('through the proxy of the environment, or past it', async () => {
+    const hosts = ['behind-a-proxy.test:5000', 'behind-a-proxy.test:5443'];
+    await apply(
+      pod(
+        'proxied',
+        hosts.map((host) => `${host}/a/b:tag`),
+      ),
+    );
+    await apply(pod('not-proxied', ['not-proxied.test:5000/a/b:tag']));
+    await succeeds('proxied');
+    assert.match(
+      proxy.asked.join('\n'),
+      /^(GET|HEAD) http:\/\/behind-a-proxy\.test:5000\/v2\/a\/b\//m,
+    );
+    assert.ok(proxy.asked.includes(`CONNECT ${hosts[1]}`), proxy.asked.join('\n'));
+    // Nobody knows that name.
+    assert.match(await waits('not-proxied', 'ImagePullBackOff'), /lookup not-proxied\.test/);
+    assert.doesNotMatch(proxy.asked.join(), /not-proxied/);
+    covers('RUN-009');
   });
   await t.test('a plugin knows a login', async () => {
     await apply(pod('plugin', [`${asked.host}/a/b:tag`]));

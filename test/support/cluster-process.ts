@@ -27,6 +27,8 @@ export interface ClusterProcessOptions {
   readonly flags?: readonly string[];
   /** Instead of the folder with all example images: the fewer, the sooner it is ready. */
   readonly imagesFolder?: string;
+  /** Further variables of `coracle up`. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** In front of every program, as `nsenter --net=…`. */
   readonly launcher?: readonly string[];
 }
@@ -38,6 +40,7 @@ export class ClusterProcess {
   readonly #flags: readonly string[];
   readonly #launcher: readonly string[];
   readonly #imagesFolder: string | undefined;
+  readonly #more: Readonly<Record<string, string>>;
   readonly #log = keepLog(() => `${lastLines(this.#output)}\n${this.logs()}`);
   #up: ChildProcess | undefined;
   #output = '';
@@ -52,6 +55,7 @@ export class ClusterProcess {
     this.#flags = text === undefined ? flags : [...flags, '--kubelet-config', kubelet];
     this.#launcher = options.launcher ?? [];
     this.#imagesFolder = options.imagesFolder;
+    this.#more = options.environment ?? {};
   }
 
   static async open(options: ClusterProcessOptions = {}): Promise<ClusterProcess> {
@@ -91,7 +95,7 @@ export class ClusterProcess {
     const umask = process.umask(0o077);
     const child = spawn(command, args, {
       cwd: root,
-      env: this.#environment,
+      env: { ...this.#environment, ...this.#more },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     process.umask(umask);
