@@ -7,7 +7,8 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { covers } from '#test/covers.ts';
+import { askHttps } from '#test/ask-https.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { configMap, ServerProcess } from '#test/server-process.ts';
 import { storePath } from './control-plane/backups.ts';
 
@@ -160,6 +161,7 @@ test('its log is a file of its own, or goes where its output goes', limit, async
   };
   // A flag that changes nothing here is warned of.
   await server.start(['--contention-profiling=true']);
+  await tryHealth(server);
   await end();
   const plain = linesOf(readFileSync(file, 'utf8'));
   const form = /^[IWE] \d{4}-\d\d-\d\dT[\d:.]+Z \S/;
@@ -183,3 +185,15 @@ test('its log is a file of its own, or goes where its output goes', limit, async
   await end();
   assert.equal(statSync(file).size, size);
 });
+
+/** Without a login, and on the one port that there is. */
+async function tryHealth(server: ServerProcess): Promise<void> {
+  const now = 'on the port with TLS; there is no insecure one';
+  for (const row of ['API-001', 'API-002']) superseded(row, { by: 'v1.20', now });
+  const { status, text } = await askHttps(server.port, '/healthz');
+  assert.deepEqual([status, text], [200, 'ok']);
+  const { versions } = JSON.parse((await server.request('GET', '/api')).text);
+  assert.deepEqual(versions, ['v1']);
+  const plain = await fetch(`http://127.0.0.1:${server.port}/healthz`).catch(() => undefined);
+  assert.notEqual(plain?.status, 200);
+}

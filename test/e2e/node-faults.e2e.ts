@@ -182,6 +182,7 @@ test('a device whose file system is made and mounted for its pods', { timeout },
       ['ext4'],
       'of the node first, and of the container through it',
     );
+    covers('POD-192');
     // A kubelet that was stopped in between mounts nothing twice.
     await node.stopKubelet();
     node.startKubelet();

@@ -9,8 +9,9 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { buildImage } from '#images';
+import { present } from '#kit/assert.ts';
 import { systemClock } from '#kit/clock.ts';
-import { covers } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { busyboxTree } from '#test/real-node.ts';
 import { stepsOf } from '#test/steps.ts';
 import { SystemdMachine, whyNoMachine } from '#test/systemd-machine.ts';
@@ -131,7 +132,7 @@ async function tryService(service: Service, step: ReturnType<typeof stepsOf>): P
   const configure = (cgroupDriver?: 'systemd'): void => {
     const times = { shutdownGracePeriod: '20s', shutdownGracePeriodCriticalPods: '5s' };
     const head = { apiVersion: 'kubelet.config.k8s.io/v1beta1', kind: 'KubeletConfiguration' };
-    const text = JSON.stringify({ ...head, cgroupDriver, ...times });
+    const text = JSON.stringify({ ...head, cgroupDriver, ...times, podLogsDir: '/var/log/pods' });
     writeFileSync(join(data, 'kubelet.yaml'), text);
   };
   let first: PodView | undefined;
@@ -145,7 +146,8 @@ async function tryService(service: Service, step: ReturnType<typeof stepsOf>): P
       rootfs: busyboxTree(),
     });
     configure('systemd');
-    const flags = ['--data-dir', '/var/lib/coracle', '--kubelet-config', kubeletConfig];
+    const place = ['--data-dir', '/var/lib/coracle', '--kubelet-config', kubeletConfig];
+    const flags = [...place, '--logtostderr'];
     await machine.run(...coracle, 'install', '--', ...flags);
     const { ActiveState, Type } = await service.show('coracle.service');
     assert.deepEqual([ActiveState, Type], ['active', 'notify']);
@@ -165,6 +167,22 @@ async function tryService(service: Service, step: ReturnType<typeof stepsOf>): P
     const id = first.status.containerStatuses?.[0]?.containerID.replace('containerd://', '');
     const { ActiveState, Slice } = await service.show(`cri-containerd-${id}.scope`);
     assert.deepEqual([ActiveState, slice.endsWith(Slice ?? '-')], ['active', true]);
+  });
+  await step('what it says is in the journal, what pods say in /var/log', async () => {
+    const journal = await machine.run('journalctl', '-u', 'coracle', '--no-pager');
+    assert.match(journal, /coracle\[|node\[/);
+    assert.match(journal, /: I \d{4}-\S+Z pod bound component="scheduler"/);
+    assert.match(journal, /: I \d{4}-\S+Z kubelet ready component="kubelet"/);
+    assert.deepEqual((await machine.run('ls', '-A', '/var/lib/coracle/logs')).trim(), '');
+    const { name, uid } = present(first, 'a pod ran').metadata;
+    const id = first?.status.containerStatuses?.[0]?.containerID.replace('containerd://', '');
+    const link = `/var/log/containers/${name}_default_web-${id}.log`;
+    const target = `/var/log/pods/default_${name}_${uid}/web/0.log`;
+    assert.equal((await machine.run('readlink', link)).trim(), target);
+    superseded('LOG-013', {
+      by: 'v1.26',
+      now: 'to standard error: with --logtostderr the journal, else files of the data dir',
+    });
   });
   await step('a machine that is shut down lets its pods end first', async () => {
     const holders = (): Promise<string> => machine.run('systemd-inhibit', '--list', '--no-pager');

@@ -45,7 +45,7 @@ function talkTo(command: string, args: readonly string[]) {
 
 export const talking: Walkthroughs = {
   'a counter writes, kubectl reads': async (walk) => {
-    covers('LOG-019', 'LOG-020', 'LOG-031', 'CLI-136', 'CLI-137', 'CLI-255');
+    covers('LOG-019', 'LOG-020', 'LOG-031', 'CLI-136', 'CLI-137', 'CLI-255', 'CLI-414', 'CLI-443');
     superseded('LOG-010', {
       by: 'v1.24',
       now: 'a line of CRI per line: time, stream, F or P, text',
@@ -66,6 +66,9 @@ export const talking: Walkthroughs = {
     );
     assert.ok((await walk.logs('counter', '--limit-bytes=5')).length <= 5);
     assert.equal(await walk.logs('counter', '--since-time=2100-01-01T00:00:00Z'), '');
+    const twenty = (): Promise<string> => walk.logs('counter', '--tail', '20');
+    const last = await walk.answer(twenty, /^(.*\n){20}$/);
+    assert.doesNotMatch(last, /^0: /);
     const follow = walk.cluster.spawnKubectl('logs', '-f', 'counter', '--tail=1');
     await walk.eventually(() => (follow.text().match(/\n/g) ?? []).length > 3, 'it follows');
     await walk.kill('counter');
