@@ -38,6 +38,9 @@ export async function main(args: readonly string[]): Promise<void> {
 }
 
 async function runCommandLine(args: readonly string[]): Promise<void> {
+  const { componentVersion } = await import('./cluster/commands/component-version.ts');
+  const asked = componentVersion(args);
+  if (asked !== undefined) return console.log(asked);
   const { openCommandLine } = await import('./cluster/commands/command-line.ts');
   const { withDashes } = await import('./cluster/kubelet-settings/kubelet-flags.ts');
   const commands: Commands = {

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { covers } from '#test/covers.ts';
 
 const run = promisify(execFile);
 
@@ -35,4 +37,11 @@ test('a control plane starts without the files of a node, and neither reads YAML
       name,
     );
   }
+});
+
+test('a component that is asked for its version prints it and ends', async () => {
+  covers('CLI-036');
+  const entry = fileURLToPath(new URL('../../../bin/coracle.js', import.meta.url));
+  const { stdout } = await run(process.execPath, [entry, 'kubelet', '--version=true']);
+  assert.match(stdout, /^Kubernetes v1\.36\.\d+\S*\n$/);
 });
