@@ -8,7 +8,7 @@
  * The node process runs this beside the kubelet. Pods never depend on it once they are connected:
  * their links, routes and rules live in the kernel. Service addresses are the proxy's business.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:net';
 import path from 'node:path';
 import { aborted } from '#kit/aborted.ts';
@@ -18,6 +18,7 @@ import { networksOverlap } from '#kit/ip-network.ts';
 import type { Logger } from '#kit/log.ts';
 import { type CommandResult, mustRun, runCommand } from '#kit/run-command.ts';
 import { AddressPool, secondAddressOf } from './address-pool.ts';
+import { removeCachedResults } from './cached-results.ts';
 import { LinkCalls } from './cni-calls.ts';
 import { cniPaths, writePlugin } from './cni-plugin.ts';
 import { listenForCalls } from './cni-server.ts';
@@ -77,6 +78,8 @@ export async function runPodNetwork(
   const podCIDR = await options.podCIDR;
   const second = await secondBlock(options.second, { log });
   const pool = new AddressPool({ folder: paths.addressDir, podCIDR });
+  const spoilt = removeCachedResults(clusterId, { which: 'spoilt' });
+  if (spoilt.length > 0) log.warn('spoilt notes of connections removed', { files: spoilt });
   for (const [name, value] of Object.entries(nodeSettings)) {
     writeFileSync(`/proc/sys/net/ipv4/${name}`, value);
   }
@@ -204,18 +207,8 @@ export async function removePodNetwork(
     await tool('nft', ['delete', 'table', family, podTableName(clusterId)], { signal });
   }
   rmSync(path.dirname(cniPaths(dataDir).confDir), { recursive: true, force: true });
-  // The runtime's CNI library keeps a copy of each result here, by the name of the network.
-  removeCachedResults(clusterId);
+  removeCachedResults(clusterId, { which: 'all' });
   log.info('pod network removed', { links: links.length, routes: routes.length });
-}
-
-const resultCache = '/var/lib/cni/results';
-
-function removeCachedResults(clusterId: string): void {
-  if (!existsSync(resultCache)) return;
-  for (const name of readdirSync(resultCache)) {
-    if (name.startsWith(`coracle-${clusterId}-`)) rmSync(path.join(resultCache, name));
-  }
 }
 
 /** Frees addresses without a link, as after a restart of the machine. */
