@@ -369,7 +369,13 @@ test('two nodes are one cluster', { timeout: 480_000 }, async (t) => {
     await allReady();
     await acrossDirectly();
   });
-  await step('the agent goes', () => agent.stop());
+  await step('the agent goes, and its node with it', async () => {
+    await agent.stop();
+    await cluster.kubectl('delete', 'node', 'agent');
+    const nodes = await cluster.kubectl('get', 'nodes', '-o', 'name');
+    assert.equal(nodes, 'node/server\n');
+    covers('POD-242');
+  });
 });
 
 /** Puts a certificate in place that is nearly over; both of its ends. */
