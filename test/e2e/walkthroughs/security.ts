@@ -3,6 +3,7 @@
  * that it shares and those that it does not.
  */
 import assert from 'node:assert/strict';
+import { loadsAppArmor } from '#kit/apparmor.ts';
 import type { SecurityContext } from '#resources/types/core-v1.ts';
 import { covers, superseded } from '#test/covers.ts';
 import {
@@ -175,18 +176,34 @@ export const security: Walkthroughs = {
     assert.notEqual(readProcess(one, 'net/route'), readProcess(process.pid, 'net/route'));
   },
 
-  'profiles of AppArmor where the kernel has none': async (walk) => {
-    const now =
-      'the field appArmorProfile; the pod fails with "AppArmor is not enabled on the host"';
-    superseded('POD-308', { by: 'v1.30', now });
-    const localhostProfile = 'k8s-apparmor-example-allow-write';
-    await walk.create(
-      demo('hello-apparmor-2', { appArmorProfile: { type: 'Localhost', localhostProfile } }),
-    );
-    const { status } = await walk.untilEnded('hello-apparmor-2');
+  'profiles of AppArmor: enforced where the machine has it, refused where it has none':
+    profilesOfAppArmor,
+};
+
+async function profilesOfAppArmor(walk: WatchedCluster): Promise<void> {
+  const now = 'the field appArmorProfile; the pod fails with "AppArmor is not enabled on the host"';
+  const localhostProfile = 'k8s-apparmor-example-allow-write';
+  await walk.create(
+    demo('hello-apparmor', { appArmorProfile: { type: 'Unconfined' } }),
+    demo('hello-apparmor-1', { appArmorProfile: { type: 'RuntimeDefault' } }),
+    demo('hello-apparmor-2', { appArmorProfile: { type: 'Localhost', localhostProfile } }),
+  );
+  if (loadsAppArmor()) {
+    await walk.untilReady('hello-apparmor');
+    await walk.untilReady('hello-apparmor-1');
+    const profileOf = (name: string) => walk.exec(name, 'cat', '/proc/1/attr/current');
+    assert.equal((await profileOf('hello-apparmor')).trim(), 'unconfined');
+    assert.match(await profileOf('hello-apparmor-1'), /^cri-containerd\.apparmor\.d \(enforce\)/);
+    await walk.untilEvent('hello-apparmor-2', /apparmor profile not found/);
+    return;
+  }
+  superseded('POD-308', { by: 'v1.30', now });
+  await walk.untilReady('hello-apparmor');
+  for (const name of ['hello-apparmor-1', 'hello-apparmor-2']) {
+    const { status } = await walk.untilEnded(name);
     assert.deepEqual([status?.phase, status?.reason], ['Failed', 'AppArmor']);
     const message = 'Cannot enforce AppArmor: AppArmor is not enabled on the host';
     assert.ok(status?.message?.endsWith(message), JSON.stringify(status));
-    await walk.untilEvent('hello-apparmor-2', /^AppArmor: Cannot enforce AppArmor/m);
-  },
-};
+    await walk.untilEvent(name, /^AppArmor: Cannot enforce AppArmor/m);
+  }
+}

@@ -482,6 +482,56 @@ export const terminal: Walkthroughs = {
     assert.match(anew.stdout, /^secret\/changed replaced$/m);
   },
 
+  'what was applied last, lists that are merged, services of the cluster': async (walk) => {
+    const kept = 'replace keeps it with --save-config, or where the file itself has it';
+    superseded('CLI-130', { by: 'v1.32', now: kept });
+    const merged =
+      'finalizers are merged, since their type says so; other plain lists are replaced';
+    superseded('CLI-407', { by: 'v1.9', now: merged });
+    superseded('CLI-002', { by: 'v1.20', now: 'it is the control plane that is running' });
+    const file = join(walk.cluster.folder, 'declared.yaml');
+    const declare = (word: string, finalizers: readonly string[] = []): string => {
+      const metadata = { name: 'declared', finalizers };
+      const manifest = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { word } };
+      writeFileSync(file, JSON.stringify(manifest));
+      return file;
+    };
+    const saved = async (): Promise<string> => {
+      const path = '{.metadata.annotations.kubectl\\.kubernetes\\.io/last-applied-configuration}';
+      return await walk.kubectl('get', 'cm', 'declared', '-o', `jsonpath=${path}`);
+    };
+    await walk.kubectl('create', '-f', declare('first'), '--save-config');
+    assert.match(await saved(), /"word":"first"/);
+    await walk.kubectl('replace', '--save-config', '-f', declare('second'));
+    assert.match(await saved(), /"word":"second"/);
+    const edit = `KUBE_EDITOR='sed -i s/second/third/' ${typed(walk)} edit cm declared`;
+    const edited = await walk.run('sh', ['-c', edit]);
+    assert.equal(edited.code, 0, edited.stderr);
+    assert.match(await saved(), /"word":"third"/);
+
+    await walk.kubectl('apply', '-f', declare('fourth', ['example.com/mine']));
+    const other = '{"metadata":{"finalizers":["example.com/mine","example.com/other"]}}';
+    await walk.kubectl('patch', 'cm', 'declared', '--type=merge', '-p', other);
+    await walk.kubectl('apply', '-f', declare('fifth', ['example.com/mine', 'example.com/more']));
+    const path = 'jsonpath={.metadata.finalizers[*]}';
+    const all = (await walk.kubectl('get', 'cm', 'declared', '-o', path)).split(' ').toSorted();
+    assert.deepEqual(all, ['example.com/mine', 'example.com/more', 'example.com/other']);
+    const none = '{"metadata":{"finalizers":null}}';
+    await walk.kubectl('patch', 'cm', 'declared', '--type=merge', '-p', none);
+
+    const labels = { 'kubernetes.io/cluster-service': 'true', 'kubernetes.io/name': 'Heapster' };
+    await walk.create({
+      ...service('heapster', { ports: [{ port: 80 }] }),
+      metadata: { name: 'heapster', namespace: 'kube-system', labels },
+    });
+    const colours = new RegExp(`${String.fromCharCode(27)}\\[[\\d;]*m`, 'g');
+    const told = (await walk.kubectl('cluster-info')).replaceAll(colours, '');
+    const url = `https://127.0.0.1:${walk.cluster.apiPort}`;
+    assert.ok(told.startsWith(`Kubernetes control plane is running at ${url}\n`), told);
+    const proxied = `${url}/api/v1/namespaces/kube-system/services/heapster/proxy`;
+    assert.ok(told.includes(`\nHeapster is running at ${proxied}\n`), told);
+  },
+
   'nodes are described with what happened to them': async (walk) => {
     covers('CLI-176');
     const at = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
