@@ -119,6 +119,9 @@ function startWatch(
   });
 }
 
+/** Connections that are made at a time: one after another, ten thousand take long. */
+const connectingMax = 4;
+
 /** Memory of the server for each idle watch, on connections of their own or as streams of one. */
 export async function idleWatches(
   program: Program,
@@ -130,11 +133,15 @@ export async function idleWatches(
   try {
     const before = program.memoryMiB();
     const perConnection = http2 ? 200 : 1;
-    for (let i = 0; i < count / perConnection; i++) {
-      const connection = await (http2 ? Http2Connection : Connection).open(program.target);
-      open.push(connection);
-      for (let n = 0; n < perConnection; n++) await startWatch(connection, path, () => {});
-    }
+    let left = count / perConnection;
+    const connect = async (): Promise<void> => {
+      while (left-- > 0) {
+        const connection = await (http2 ? Http2Connection : Connection).open(program.target);
+        open.push(connection);
+        for (let n = 0; n < perConnection; n++) await startWatch(connection, path, () => {});
+      }
+    };
+    await Promise.all(Array.from({ length: connectingMax }, connect));
     // What opening them left behind is collected when nothing happens for a while.
     await clock.sleep(idleSeconds * 1000, { signal: never });
     const perWatch = ((program.memoryMiB() - before) * 1024) / count;
