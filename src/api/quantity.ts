@@ -152,6 +152,14 @@ function unitOf(text: string, end: number): number | undefined {
   }
 }
 
+/** The same amount in whole thousandths, rounded up: of canonical text, few are finer. */
+export function roundToThousandths(text: string): string {
+  if (!/[nu]$|e-/.test(text)) return text;
+  const { nano, format } = quantity(text);
+  const step = nanoPerUnit / 1000n;
+  return formatQuantity({ nano: divideUp(nano, step) * step, format });
+}
+
 /** Whole units, rounded up. */
 export function quantityValue(text: string): number {
   const quick = quickly(text);

@@ -6,6 +6,7 @@ import { duplicate, type FieldError, forbidden, invalid, required } from '#api/f
 import { qualifiedNameProblems } from '#api/names.ts';
 import { compareQuantities, quantityMilliValue } from '#api/quantity.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
+import { inThousandths } from '../amounts.ts';
 import { nameColumn } from '../columns.ts';
 import { changeMember, fillIn, mapItems } from '../fill-in.ts';
 import type { LimitRange, LimitRangeItem } from '../types/core-v1.ts';
@@ -53,7 +54,11 @@ export function limitRangeResource(): Resource {
 }
 
 /** Limits follow from maxima, requests from limits, then from minima. */
-function setItemDefaults(item: LimitRangeItem): LimitRangeItem {
+function setItemDefaults(given: LimitRangeItem): LimitRangeItem {
+  let item = given;
+  for (const key of ['default', 'defaultRequest', 'max', 'maxLimitRequestRatio', 'min'] as const) {
+    item = changeMember(item, key, inThousandths);
+  }
   if (item.type !== 'Container') return item;
   const limits = fillIn(item.default ?? {}, item.max ?? {});
   const requests = fillIn(fillIn(item.defaultRequest ?? {}, limits), item.min ?? {});

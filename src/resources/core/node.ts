@@ -6,6 +6,7 @@ import { labelValueProblems, qualifiedNameProblems } from '#api/names.ts';
 import { compareQuantities, quantityMilliValue } from '#api/quantity.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
+import { inThousandths } from '../amounts.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { isExtendedResource } from '../extended-resource.ts';
 import { changeMember, without } from '../fill-in.ts';
@@ -77,7 +78,9 @@ function withoutConfigSource(node: Node): Node {
 
 /** A node that says nothing of what pods may use offers all that it has. */
 function setNodeDefaults(given: Node): Node {
-  const node = withPodCIDRs(given);
+  const node = changeMember(withPodCIDRs(given), 'status', (of) =>
+    changeMember(changeMember(of, 'capacity', inThousandths), 'allocatable', inThousandths),
+  );
   const { status } = node;
   if (status?.capacity === undefined || status.allocatable !== undefined) return node;
   return { ...node, status: { ...status, allocatable: status.capacity } };

@@ -1,6 +1,7 @@
 /**
  * Defaults of claims for volumes, also of those that a StatefulSet has templates for.
  */
+import { withRoundAmounts } from '../amounts.ts';
 import { changeMember, fillIn } from '../fill-in.ts';
 import type { PersistentVolumeClaim, PersistentVolumeClaimSpec } from '../types/core-v1.ts';
 
@@ -13,6 +14,7 @@ export function setPersistentVolumeClaimDefaults(
 }
 
 function setClaimSpecDefaults(spec: PersistentVolumeClaimSpec): PersistentVolumeClaimSpec {
+  const next = changeMember(spec, 'resources', withRoundAmounts);
   // An empty text is not absent here: it is refused.
-  return spec.volumeMode === undefined ? { ...spec, volumeMode: 'Filesystem' } : spec;
+  return next.volumeMode === undefined ? { ...next, volumeMode: 'Filesystem' } : next;
 }

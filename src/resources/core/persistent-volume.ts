@@ -8,6 +8,7 @@ import { validateObjectMeta } from '#api/object-meta.ts';
 import { compareQuantities, quantityValue } from '#api/quantity.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
+import { inThousandths } from '../amounts.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { changeMember, fillIn } from '../fill-in.ts';
 import { validateStrictNodeSelector } from '../node-selector-validation.ts';
@@ -117,7 +118,7 @@ function volumeColumns(): Resource<PersistentVolume>['columns'] {
 
 function setVolumeDefaults(volume: PersistentVolume): PersistentVolume {
   const next = changeMember(volume, 'spec', (spec) =>
-    fillIn(setSourceDefaults(spec), {
+    fillIn(setSourceDefaults(changeMember(spec, 'capacity', inThousandths)), {
       persistentVolumeReclaimPolicy: 'Retain',
       // An empty text is not absent here: it is refused.
       ...(spec.volumeMode === undefined ? { volumeMode: 'Filesystem' } : {}),

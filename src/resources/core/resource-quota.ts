@@ -6,8 +6,10 @@ import { type FieldError, invalid, required } from '#api/field-error.ts';
 import { qualifiedNameProblems } from '#api/names.ts';
 import { compareQuantities, quantityMilliValue } from '#api/quantity.ts';
 import { defineResource, type Resource } from '#api/resource.ts';
+import { inThousandths } from '../amounts.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { isExtendedResource } from '../extended-resource.ts';
+import { changeMember } from '../fill-in.ts';
 import type {
   ResourceQuota,
   ResourceQuotaSpec,
@@ -70,6 +72,14 @@ export function resourceQuotaResource(): Resource {
         group: '',
         version: 'v1',
         definition: 'io.k8s.api.core.v1.ResourceQuota',
+        setDefaults: (given) => {
+          const quota = changeMember(given, 'spec', (spec) =>
+            changeMember(spec, 'hard', inThousandths),
+          );
+          return changeMember(quota, 'status', (status) =>
+            changeMember(changeMember(status, 'hard', inThousandths), 'used', inThousandths),
+          );
+        },
       }),
     ],
     hasStatus: true,

@@ -5,6 +5,7 @@
  * A pod gets a few more than a template (service links, requests from limits, host ports of the
  * host network), because those would otherwise change templates that are stored already.
  */
+import { inThousandths, withRoundAmounts } from '#resources/amounts.ts';
 import { changeMember, fillIn, mapItems } from '#resources/fill-in.ts';
 import type {
   Container,
@@ -52,6 +53,8 @@ function setPodSpecDefaults(spec: PodSpec): PodSpec {
     serviceAccountName: spec.serviceAccount,
   });
   next = mirrorServiceAccount(next);
+  next = changeMember(next, 'overhead', inThousandths);
+  next = changeMember(next, 'resources', withRoundAmounts);
   next = changeMember(next, 'volumes', (volumes) => mapItems(volumes, setVolumeDefaults));
   next = changeMember(next, 'containers', (list) => mapItems(list, setContainerDefaults));
   next = changeMember(next, 'initContainers', (list) => mapItems(list, setContainerDefaults));
@@ -73,6 +76,7 @@ function setContainerDefaults<T extends Container | EphemeralContainer>(containe
     terminationMessagePolicy: 'File',
     resources: {},
   });
+  next = changeMember(next, 'resources', withRoundAmounts);
   next = changeMember(next, 'ports', (ports) => mapItems(ports, setPortDefaults));
   next = changeMember(next, 'env', (env) => mapItems(env, setEnvDefaults));
   next = changeMember(next, 'livenessProbe', setProbeDefaults);
