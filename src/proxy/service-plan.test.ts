@@ -215,6 +215,7 @@ test('named ports and ports of other protocols find their own endpoints', () => 
   const dns = service({
     ports: [
       { name: 'dns', port: 53, protocol: 'UDP' },
+      { name: 'dns-tcp', port: 53, protocol: 'TCP' },
       { name: 'metrics', port: 9153, protocol: 'TCP' },
     ],
   });
@@ -222,6 +223,7 @@ test('named ports and ports of other protocols find their own endpoints', () => 
   assert.ok(slice);
   const ports = [
     { name: 'dns', port: 5353, protocol: 'UDP' },
+    { name: 'dns-tcp', port: 5354, protocol: 'TCP' },
     { name: 'metrics', port: 9100, protocol: 'TCP' },
   ];
   const { items } = planService(dns, [{ ...slice, ports }], node);
@@ -230,7 +232,8 @@ test('named ports and ports of other protocols find their own endpoints', () => 
   const endpointAt = (at: string): Outcome => ({ verdict: 'to', endpoint: at, masqueraded: false });
   assert.deepEqual(to(53, 'udp'), endpointAt('10.42.0.3:5353'));
   assert.deepEqual(to(9153, 'tcp'), endpointAt('10.42.0.3:9100'));
-  assert.deepEqual(to(53, 'tcp'), { verdict: 'refused' });
+  assert.deepEqual(to(53, 'tcp'), endpointAt('10.42.0.3:5354'));
+  assert.deepEqual(to(9153, 'udp'), { verdict: 'refused' });
   covers('SVC-012');
 });
 

@@ -192,7 +192,6 @@ test('a pod without a node is bound, and an event says where', async () => {
 });
 
 test('only pods of this scheduler, without gates, not being deleted', async () => {
-  covers('SCH-071', 'SCH-072');
   await using world = new World({ schedulerName: 'mine' });
   world.node('n1');
   world.add('other');
@@ -242,6 +241,11 @@ test('what fits nowhere says why in condition and event, once, and is bound when
   world.informers.put(pods, { ...waits, status: { conditions: [condition] } } as Pod);
   await world.clock.advance(6 * 60_000);
   assert.equal(patches(), before);
+  const counts = world.written.map(({ body }) => Object(body).series?.count ?? 0);
+  assert.ok(
+    counts.some((count) => count > 1),
+    'the event counts',
+  );
 
   world.informers.remove(pods, `default/${blocking.metadata.name}`);
   await world.clock.advance(10_000);

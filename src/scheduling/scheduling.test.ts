@@ -1,7 +1,7 @@
 /** Where pods fit, rule by rule: tables of facts and the verdicts that they must give. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Node, Pod, PodSpec } from '#resources/types/core-v1.ts';
+import type { Node, Pod, PodSpec, Taint } from '#resources/types/core-v1.ts';
 import { covers } from '#test/covers.ts';
 import { amountsOf, nonZeroRequests, podRequests } from './amounts.ts';
 import { matchesTerm } from './node-selector.ts';
@@ -104,6 +104,12 @@ test('a pod asks for the larger of its init containers and its containers', () =
   for (const [spec, milliCPU] of table) {
     assert.equal(podRequests({ containers: [], ...spec }).milliCPU, milliCPU);
   }
+  const two = ['a', 'b'].map((name) => ({
+    ...{ name, image: 'x' },
+    resources: { requests: { cpu: '250m', memory: '64Mi' }, limits: { cpu: '1', memory: '1Gi' } },
+  }));
+  const { milliCPU, memory } = podRequests({ containers: two });
+  assert.deepEqual([milliCPU, memory], [500, 128 * 1024 ** 2]);
 });
 
 test('while a pod is resized the larger of what it asks for and what it has been given counts', () => {
@@ -142,7 +148,9 @@ test('amounts round up, extended resources go by name, and nothing counts as a l
 test('resources: allocatable less what is asked for already, all that is missing is named', () => {
   covers('SCH-016', 'SCH-069');
   const used = pod(asking({ cpu: '3', memory: '7Gi' }), 'used');
-  const small = info(node('n'), used);
+  const capacity = { cpu: '8', memory: '16Gi', pods: '110' };
+  const allocatable = { cpu: '4', memory: '8Gi', pods: '110' };
+  const small = info(node('n', { status: { capacity, allocatable } }), used);
   assert.equal(objection(pod(asking({ cpu: '1', memory: '1Gi' })), small), undefined);
   assert.equal(objection(pod(), small), undefined);
   assert.deepEqual(objection(pod(asking({ cpu: '1001m' })), small), [
@@ -180,13 +188,14 @@ test('resources: extended ones are counted, and a node without them has none', (
 
 test('resources: no more pods than the node allows', () => {
   covers('SCH-011');
-  const five = node('n', { status: { allocatable: { cpu: '4', memory: '8Gi', pods: '2' } } });
-  const full = info(five, pod({}, 'a'), pod({}, 'b'));
+  const five = node('n', { status: { allocatable: { cpu: '4', memory: '8Gi', pods: '5' } } });
+  const four = ['a', 'b', 'c', 'd'].map((name) => pod({}, name));
+  assert.equal(objection(pod(), info(five, ...four)), undefined);
+  const full = info(five, ...four, pod({}, 'e'));
   assert.deepEqual(objection(pod(), full), ['NodeResourcesFit', 'Too many pods', false]);
 });
 
 test('a cordoned node takes nobody new', () => {
-  covers('SCH-015');
   const cordoned = info(node('n', { spec: { unschedulable: true } }));
   assert.deepEqual(objection(pod(), cordoned), [
     'NodeUnschedulable',
@@ -214,6 +223,18 @@ test('taints: the hard ones keep pods away that do not tolerate all of them', ()
   const one = pod({ tolerations: [{ key: 'k0', operator: 'Exists' }] });
   assert.equal(objection(one, of('NoSchedule')), undefined);
   assert.deepEqual(objection(one, of('NoSchedule', 'NoSchedule')), rejected);
+  const taints: readonly Taint[] = [
+    { key: 'node-role.kubernetes.io/master', effect: 'NoSchedule' },
+    { key: 'node.cloudprovider.kubernetes.io/uninitialized', value: 'true', effect: 'NoSchedule' },
+    { key: 'CriticalAddonsOnly', value: 'true', effect: 'NoSchedule' },
+  ];
+  for (const taint of taints) {
+    const tainted = info(node('n', { spec: { taints: [taint] } }));
+    assert.deepEqual(objection(pod(), tainted), rejected, taint.key);
+    for (const toleration of [taint, { key: taint.key, operator: 'Exists' }]) {
+      assert.equal(objection(pod({ tolerations: [toleration] }), tainted), undefined, taint.key);
+    }
+  }
 });
 
 test('tolerations: key, effect and value, with their ways of saying any', () => {
@@ -233,6 +254,11 @@ test('tolerations: key, effect and value, with their ways of saying any', () => 
   ];
   for (const [toleration, expected] of table) {
     assert.equal(tolerates(toleration, taint), expected, JSON.stringify(toleration));
+  }
+  for (const effect of ['NoSchedule', 'PreferNoSchedule', 'NoExecute']) {
+    for (const any of [{ operator: 'Exists' }, { key: 'k', operator: 'Exists' }]) {
+      assert.equal(tolerates(any, { ...taint, effect }), true, effect);
+    }
   }
   const five = { key: 'level', value: '5', effect: 'NoSchedule' };
   assert.equal(tolerates({ key: 'level', operator: 'Gt', value: '4' }, five), true);
@@ -258,6 +284,18 @@ test('node selector and required affinity must both hold', () => {
   assert.deepEqual(objection(pod({ nodeSelector: { disk: 'ssd', gpu: 'yes' } }), ssd), mismatch);
   assert.equal(objection(pod(required('b', 'a')), ssd), undefined);
   assert.deepEqual(objection(pod(required('b')), ssd), mismatch);
+  const all = (...zones: readonly string[]): Partial<PodSpec> => {
+    const matchExpressions = [
+      { key: 'disk', operator: 'In', values: ['ssd'] },
+      { key: 'zone', operator: 'In', values: zones },
+    ];
+    const terms = { nodeSelectorTerms: [{ matchExpressions }] };
+    return {
+      affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: terms } },
+    };
+  };
+  assert.equal(objection(pod(all('a')), ssd), undefined);
+  assert.deepEqual(objection(pod(all('b')), ssd), mismatch, 'all expressions of a term');
   const both = pod({ nodeSelector: { disk: 'hdd' }, ...required('a') });
   assert.deepEqual(objection(both, ssd), mismatch);
 });

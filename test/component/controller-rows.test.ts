@@ -170,6 +170,31 @@ test('a node that is not heard of gets taints by which its pods go', async (t) =
   assert.deepEqual(await taintsOf('n4'), [`${unreachable}:NoExecute`, noSchedule('unreachable')]);
 });
 
+test('a whole zone away is given up at the usual rate, all of them not at all', async (t) => {
+  covers('WRK-022');
+  const world = await openWorld(t);
+  for (let index = 0; index < 4; index++) {
+    for (const zone of ['a', 'b']) await world.addNode(`${zone}${index}`, zone);
+  }
+  await world.pass(5_000);
+  for (let index = 0; index < 4; index++) world.living.delete(`a${index}`);
+  await world.pass(120_000);
+  assert.deepEqual(await evicted(world), ['a0', 'a1', 'a2', 'a3']);
+  const times = (await world.list(nodes))
+    .flatMap(({ spec }) => spec?.taints?.filter(({ effect }) => effect === 'NoExecute') ?? [])
+    .map(({ timeAdded = '' }) => Date.parse(timeAdded) / 1000)
+    .toSorted((a, b) => a - b);
+  const gaps = times.slice(1).map((at, index) => at - (times[index] ?? 0));
+  assert.ok(
+    gaps.every((gap) => Math.abs(gap - 10) <= 1),
+    `one in ten seconds: ${gaps}`,
+  );
+  world.living.clear();
+  await world.pass(300_000);
+  assert.equal(await readyOf(world, 'b0'), 'Unknown');
+  assert.deepEqual(await evicted(world), [], 'nobody is left to judge by');
+});
+
 test('of pods that ended only so many are kept', async (t) => {
   covers('WRK-026');
   const world = await openWorld(t, { settings: { ...defaultSettings, terminatedPodsMax: 3 } });

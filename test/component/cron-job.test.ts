@@ -90,7 +90,16 @@ test('a Job each minute, named after it; deleting the CronJob ends them all', as
   assert.ok(!all.some((text) => text.startsWith('UnexpectedJob')));
   await patch(world, { spec: { schedule: '@hourly' } });
   assert.equal((await get(world)).spec?.schedule, '@hourly');
-  await patch(world, { spec: { schedule: '0 * ? * ?' } });
+  const before = (await names(world)).length;
+  // A question mark is a star, and `@hourly` is not each minute.
+  for (const [schedule, more] of [
+    ['@hourly', 0],
+    ['? ? * ? *', 1],
+  ] as const) {
+    await patch(world, { spec: { schedule } });
+    await world.pass(minute);
+    assert.equal((await names(world)).length, before + more, schedule);
+  }
   await world.client.delete(cronJobs, at, { signal: world.signal });
   await world.until('its Jobs and their pods to go', async () => {
     return (await made(world)).length + (await world.list(pods, namespace)).length === 0;
@@ -147,7 +156,18 @@ test('finished Jobs are kept up to the limits', async (t) => {
     await finish(world);
   }
   assert.equal((await names(world)).length, 3);
+  await patch(world, { spec: { jobTemplate: { spec: { backoffLimit: 0 } } } });
+  for (let turn = 0; turn < 2; turn++) {
+    await world.pass(minute);
+    await finish(world, 'Failed');
+  }
+  const failed = async () => (await made(world)).filter(({ status }) => status?.failed === 1);
+  assert.equal((await failed()).length, 1);
+  assert.equal((await names(world)).length, 4);
   await patch(world, { spec: { successfulJobsHistoryLimit: 0 } });
+  await world.pass(2_000);
+  assert.equal((await names(world)).length, 1);
+  await patch(world, { spec: { failedJobsHistoryLimit: 0 } });
   await world.pass(2_000);
   assert.deepEqual(await names(world), []);
 });

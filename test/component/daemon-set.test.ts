@@ -176,9 +176,14 @@ test('taints keep pods away or drive them off; cordoned nodes do not count', asy
   const tolerations = [{ key: 'dedicated', operator: 'Exists' }];
   await patch(world, { spec: { template: { spec: { tolerations } } } });
   await world.until('all three', async () => (await placed(world)).length === 3);
-  const bears = (await podOn(world, 'n2'))?.spec?.tolerations?.map(({ key }) => key);
-  for (const key of ['not-ready', 'unreachable', 'disk-pressure', 'memory-pressure']) {
-    assert.ok(bears?.includes(`node.kubernetes.io/${key}`), key);
+  const bears = (await podOn(world, 'n2'))?.spec?.tolerations?.map(
+    ({ key, effect, tolerationSeconds = 'for ever' }) => `${key} ${effect} ${tolerationSeconds}`,
+  );
+  for (const key of ['not-ready', 'unreachable']) {
+    assert.ok(bears?.includes(`node.kubernetes.io/${key} NoExecute for ever`), key);
+  }
+  for (const key of ['disk-pressure', 'memory-pressure', 'pid-pressure', 'unschedulable']) {
+    assert.ok(bears?.includes(`node.kubernetes.io/${key} NoSchedule for ever`), key);
   }
 });
 
@@ -235,6 +240,9 @@ test('an old manifest without a selector runs on the host of every node', async 
   assert.deepEqual(await placed(world), everywhere('npd:1'));
   const one = await podOn(world, 'n1');
   assert.equal(one?.spec?.hostNetwork, true);
+  assert.ok(one.spec.volumes?.some(({ hostPath }) => hostPath?.path === '/var/log/'));
+  const { items } = await world.client.list(daemonSets, { namespace, signal: world.signal });
+  assert.deepEqual(items[0]?.spec?.selector, { matchLabels: labels });
   assert.equal(one?.spec?.containers[0]?.securityContext?.privileged, true);
   assert.ok(one?.spec?.tolerations?.some(({ key }) => key?.endsWith('/network-unavailable')));
 });

@@ -69,7 +69,7 @@ async function start(context: Parameters<typeof openWorld>[0], deployment: Deplo
 }
 
 test('a deployment gets a replica set and pods, with names and labels', async (t) => {
-  covers('WRK-043', 'WRK-045');
+  covers('WRK-043');
   const world = await start(t, web('web:1'));
   const [set] = await world.list(replicaSets, 'default');
   const hash = set?.metadata.labels?.['pod-template-hash'];
@@ -163,7 +163,6 @@ test('of the bounds in percent one is rounded down, the other up', async (t) => 
 });
 
 test('a bad rollout stops by itself, is told as failed, and can be taken back', async (t) => {
-  covers('WRK-053', 'WRK-055', 'WRK-061');
   const rollingUpdate = { maxSurge: 3, maxUnavailable: 2 };
   const strategy = { type: 'RollingUpdate', rollingUpdate };
   const spec = { replicas: 10, strategy, progressDeadlineSeconds: 30 };
@@ -201,6 +200,8 @@ test('Recreate stops all old pods before it starts a new one', async (t) => {
   }
   await rolledOut(world);
   assert.deepEqual(await sizes(world), { 1: 0, 2: 3 });
+  const plain = await start(t, web('web:1'));
+  assert.equal((await get(plain)).spec?.strategy?.type, 'RollingUpdate', 'the default');
 });
 
 test('a paused deployment rolls nothing out until it is resumed', async (t) => {
@@ -226,6 +227,15 @@ test('only as much history is kept as the limit says', async (t) => {
   }
   await world.pass(5_000);
   assert.deepEqual(await sizes(world), { 3: 0, 4: 3 });
+  await patch(world, { spec: { revisionHistoryLimit: 0 } });
+  await world.until('no history', async () => Object.keys(await sizes(world)).join() === '4');
+  const wish = { 'deprecated.deployment.rollback.to': '3' };
+  await patch(world, { metadata: { annotations: wish } });
+  await world.pass(2_000);
+  const notes = (await world.list(events, 'default')).map(({ note }) => note);
+  assert.ok(notes.includes('Unable to find the revision to rollback to.'));
+  assert.deepEqual(await sizes(world), { 4: 3 });
+  assert.equal((await get(await start(t, web('web:1')))).spec?.revisionHistoryLimit, 10);
 });
 
 test('an update in the middle of a rollout starts over at once', async (t) => {
@@ -250,20 +260,18 @@ test('events tell each step of a rollout', async (t) => {
   );
   const told = (await world.list(events, 'default'))
     .filter(({ reason }) => reason === 'ScalingReplicaSet')
+    .toSorted((x, y) => Number(x.metadata.resourceVersion) - Number(y.metadata.resourceVersion))
     .map(({ note }) => note);
   const [a, b] = [old?.metadata.name, next?.metadata.name];
-  assert.deepEqual(
-    told.toSorted(),
-    [
-      `Scaled down replica set ${a} from 1 to 0`,
-      `Scaled down replica set ${a} from 2 to 1`,
-      `Scaled down replica set ${a} from 3 to 2`,
-      `Scaled up replica set ${a} from 0 to 3`,
-      `Scaled up replica set ${b} from 0 to 1`,
-      `Scaled up replica set ${b} from 1 to 2`,
-      `Scaled up replica set ${b} from 2 to 3`,
-    ].toSorted(),
-  );
+  assert.deepEqual(told, [
+    `Scaled up replica set ${a} from 0 to 3`,
+    `Scaled up replica set ${b} from 0 to 1`,
+    `Scaled down replica set ${a} from 3 to 2`,
+    `Scaled up replica set ${b} from 1 to 2`,
+    `Scaled down replica set ${a} from 2 to 1`,
+    `Scaled up replica set ${b} from 2 to 3`,
+    `Scaled down replica set ${a} from 1 to 0`,
+  ]);
   const created = (await world.list(events, 'default')).filter(
     ({ reason, regarding }) => reason === 'SuccessfulCreate' && regarding?.name === b,
   );

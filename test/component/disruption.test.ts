@@ -16,7 +16,7 @@ import {
 } from '#resources/kinds.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import type { PodDisruptionBudget, PodDisruptionBudgetSpec } from '#resources/types/policy-v1.ts';
-import { covers } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { openWorld, type World } from './control-world.ts';
 import { heading, printed } from './printed.ts';
 
@@ -112,7 +112,8 @@ test('the status counts what there is, is wanted, and may go', async (t) => {
 });
 
 test('maxUnavailable is of what the owner wants; none of it blocks every eviction', async (t) => {
-  covers('WRK-132', 'WRK-135', 'WRK-136');
+  covers('WRK-135', 'WRK-136');
+  superseded('WRK-132', { by: 'v1.25', now: 'policy/v1, and the selector may be left out' });
   const world = await start(t, 3);
   await limit(world, { maxUnavailable: 1 });
   assert.deepEqual(await counts(world), [3, 2, 1, 3]);
@@ -138,6 +139,7 @@ test('maxUnavailable is of what the owner wants; none of it blocks every evictio
   };
   assert.equal(await old('min', { minAvailable: '50%' }), 201);
   assert.equal(await old('max', { maxUnavailable: 1 }), 201);
+  assert.equal(await old('bare', { maxUnavailable: 1, selector: undefined }), 201);
   assert.equal(await old('both', { minAvailable: 1, maxUnavailable: 1 }), 422);
   assert.equal(await old('zk', { maxUnavailable: 1, selector: { matchLabels: labels } }), 201);
   await world.client.delete(podDisruptionBudgets, at, { signal: world.signal });

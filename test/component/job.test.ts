@@ -98,10 +98,14 @@ test('a Job of three, two at a time, runs until three have succeeded', async (t)
   assert.match(first?.metadata.name ?? '', /^pi-[a-z0-9]{5}$/);
   assert.deepEqual(first?.metadata.finalizers, [finalizer]);
   assert.equal(first?.metadata.labels?.['job-name'], 'pi');
-  const { uid } = (await read(world)).metadata;
-  assert.equal(first?.metadata.labels?.['batch.kubernetes.io/controller-uid'], uid);
-  const plain = ({ spec }: Pod): string =>
-    JSON.stringify(spec).replaceAll(/kube-api-access-[a-z0-9]{5}/g, 'the token');
+  const { metadata, spec } = await read(world);
+  const uid = metadata.uid ?? '';
+  assert.deepEqual(spec?.selector, { matchLabels: { 'batch.kubernetes.io/controller-uid': uid } });
+  for (const key of ['controller-uid', 'batch.kubernetes.io/controller-uid']) {
+    assert.equal(first?.metadata.labels?.[key], uid, key);
+  }
+  const plain = (pod: Pod): string =>
+    JSON.stringify(pod.spec).replaceAll(/kube-api-access-[a-z0-9]{5}/g, 'the token');
   assert.equal(first && plain(first), second && plain(second));
   await end(world, first, 0);
   await world.pass(500);
@@ -111,7 +115,9 @@ test('a Job of three, two at a time, runs until three have succeeded', async (t)
   assert.equal(job.status?.succeeded, 3);
   assert.equal(why(job, 'Complete'), 'CompletionsReached');
   assert.ok(job.status?.completionTime !== undefined);
-  assert.equal((await world.list(pods, namespace)).length, 3, 'pods stay for their logs');
+  const kept = await world.list(pods, namespace);
+  assert.equal(kept.length, 3, 'pods stay for their logs');
+  assert.equal(new Set(kept.map(plain)).size, 1);
   const told = await reasons(world);
   assert.equal(told.filter((reason) => reason === 'SuccessfulCreate').length, 3);
   assert.ok(told.includes('Completed'));
@@ -391,6 +397,12 @@ test('never more pods than completions are left; one that is deleted is replaced
   for (const pod of left) await end(world, pod, 0);
   const job = await over(world, 'Complete');
   assert.equal(job.status?.succeeded, 5);
+  const path = '/apis/batch/v1/namespaces/default/jobs';
+  const template = { spec: { restartPolicy: 'Never', containers: [{ name: 'c', image: 'c' }] } };
+  const one = { metadata: { name: 'one' }, spec: { completions: 2, template } };
+  const { body } = await world.server.request('POST', path, one);
+  assert.equal(body.spec.parallelism, 1);
+  await world.server.request('DELETE', `${path}/one`);
   await world.client.delete(jobs, at, { propagationPolicy: 'Background', signal: world.signal });
   await world.until('its pods to go', async () => (await world.list(pods, namespace)).length === 0);
 });

@@ -303,7 +303,7 @@ test('a node that comes back in time keeps its pods and loses its taints', async
 });
 
 test('while every node is silent nothing is driven away', async (t) => {
-  covers('WRK-022', 'HA-012');
+  covers('HA-012');
   const world = await openWorld(t);
   const { client, signal } = world;
   await world.addNode('n1');

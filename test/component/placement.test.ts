@@ -118,7 +118,7 @@ test('a soft taint is avoided while there is room elsewhere', async () => {
 });
 
 test('a cordoned node says so, keeps its pods and takes no new ones', async () => {
-  covers('SCH-005', 'SCH-083');
+  covers('SCH-005', 'SCH-015', 'SCH-083');
   await using cluster = await open();
   await create(cluster, pod('old'));
   await placed(cluster, 'old');
@@ -286,6 +286,9 @@ test('devices by count: limits alone, whole ones, and the sum of the containers'
     '0/1 nodes are available: 1 Insufficient nvidia.com/gpu.',
   );
   assert.match(await refusal(cluster, pod('half', using('500m'))), /must be an integer/);
+  const resources = { requests: { [name]: '1' } };
+  const requested = { containers: [{ name: 'c', image: 'cuda', resources }] };
+  assert.match(await refusal(cluster, pod('requested', requested)), /Limit must be set/);
 });
 
 test('classes: a default for new pods only, and a deleted one for none', async () => {

@@ -70,6 +70,12 @@ test('a deleted pod is replaced; there are never more than wanted', async (t) =>
   const scale = { spec: { replicas: 1 } };
   await client.patch(replicaSets, { namespace, name: 'web' }, scale, { type: 'merge', signal });
   await settled(world, 1);
+  const { spec } = set(1);
+  const plain = { ...set(1), metadata: { namespace, name: 'plain' } };
+  const unsaid = { ...plain, ...(spec && { spec: { ...spec, replicas: undefined } }) };
+  const path = '/apis/apps/v1/namespaces/default/replicasets';
+  const { body } = await world.server.request('POST', path, unsaid);
+  assert.equal(body.spec.replicas, 1, 'one by default');
 });
 
 test('a cache that lags neither makes too many pods nor deletes too many', async (t) => {
@@ -110,6 +116,8 @@ test('matching pods without owner are adopted, surplus ones are deleted', async 
   const adopted = await client.get(pods, { namespace, name: 'mine' }, { signal });
   assert.equal(adopted.metadata.ownerReferences?.[0]?.name, 'web');
   assert.equal(adopted.metadata.ownerReferences?.[0]?.controller, true);
+  const made = (await owned(world)).find(({ metadata }) => metadata.name !== 'mine');
+  assert.match(made?.metadata.name ?? '', /^web-[a-z0-9]{5}$/);
   await client.create(pods, orphan('too-many'), { signal });
   await world.pass(3_000);
   assert.equal((await world.list(pods, namespace)).length, 2);

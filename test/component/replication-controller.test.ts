@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { events, pods, replicationControllers } from '#resources/kinds.ts';
 import type { Pod, ReplicationController } from '#resources/types/core-v1.ts';
-import { covers } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { openWorld, type World } from './control-world.ts';
 
 const namespace = 'default';
@@ -100,7 +100,11 @@ test('a pod too many is ended, one too few made, and an ended one does not count
 });
 
 test('a changed template is for new pods only; a changed label sets a pod free', async (t) => {
-  covers('WRK-025', 'WRK-036', 'WRK-037');
+  covers('WRK-036', 'WRK-037');
+  superseded('WRK-025', {
+    by: 'v1.9',
+    now: 'of ReplicationControllers, ReplicaSets and Jobs; a DaemonSet rolls its updates out by default',
+  });
   const world = await start(t);
   const containers = [{ name: 'nginx', image: 'nginx:2' }];
   const change = { spec: { template: { spec: { containers } }, replicas: 4 } };

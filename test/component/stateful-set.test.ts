@@ -189,7 +189,7 @@ test('a pod that does not become ready holds up those behind it', async (t) => {
 });
 
 test('with Parallel all are made and deleted at once', async (t) => {
-  covers('WRK-070', 'WRK-196', 'WRK-197');
+  covers('WRK-070', 'WRK-196', 'WRK-197', 'WRK-205');
   const world = await openWorld(t);
   await world.addNode('n1');
   world.becomesReady = () => false;
@@ -272,6 +272,9 @@ test('an update replaces pods from the highest down, one at a time', async (t) =
     assert.equal(pod.metadata.annotations?.['why'], 'more');
     assert.equal(pod.spec?.containers[0]?.resources?.requests?.['cpu'], '100m');
   }
+  const strategy = (type: string) => ({ spec: { updateStrategy: { type, rollingUpdate: null } } });
+  await patch(world, strategy('OnDelete'));
+  await assert.rejects(patch(world, strategy('Recreate')), /spec\.updateStrategy/);
 });
 
 test('the partition keeps what is below it, also when a pod is deleted', async (t) => {
@@ -280,10 +283,13 @@ test('the partition keeps what is below it, also when a pod is deleted', async (
   const partition = (to: number) => ({
     spec: { updateStrategy: { type: 'RollingUpdate', rollingUpdate: { partition: to } } },
   });
-  await patch(world, partition(3));
+  await patch(world, partition(4));
   await patch(world, setImage('web:2'));
-  await world.pass(5_000);
-  assert.deepEqual(await images(world), ['web:1', 'web:1', 'web:1']);
+  for (const to of [4, 3]) {
+    await patch(world, partition(to));
+    await world.pass(5_000);
+    assert.deepEqual(await images(world), ['web:1', 'web:1', 'web:1'], `partition ${to}`);
+  }
   await remove(world, 'web-2');
   await world.pass(5_000);
   assert.deepEqual(await images(world), ['web:1', 'web:1', 'web:1']);

@@ -211,7 +211,6 @@ test('a bad image stops the rollout; the history leads back', async (t) => {
 });
 
 test('proportional scaling: 8 and 5 become 11 and 7', async (t) => {
-  covers('WRK-055');
   const world = await start(t, 10, { maxSurge: 3, maxUnavailable: 2 });
   await rolledOut(world);
   assert.deepEqual(await printed(world, 'deployments'), ['nginx-deployment 10/10 10 10']);
@@ -322,7 +321,7 @@ test('a quota that is used up is a failure of the replicas, until there is more'
 });
 
 test('Recreate ends all old pods before it makes new ones', async (t) => {
-  covers('WRK-064', 'WRK-198');
+  covers('WRK-198');
   const world = await start(t);
   await rolledOut(world);
   await patch(world, { spec: { strategy: { $retainKeys: ['type'], type: 'Recreate' } } });

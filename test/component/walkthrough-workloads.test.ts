@@ -133,7 +133,6 @@ test('StatefulSet basics: an annotation of old alphas stops nothing', async (t) 
 });
 
 test('StatefulSet basics: deleting ends the pods; Parallel makes and ends all at once', async (t) => {
-  covers('WRK-205');
   superseded('WRK-194', {
     by: 'v1.11',
     now: 'kubectl no longer scales to 0 first: the garbage collector ends all pods at once',

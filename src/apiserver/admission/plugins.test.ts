@@ -81,7 +81,8 @@ test('AlwaysPullImages: every container pulls, whatever it says', async () => {
   await using server = await openWith({ enable: ['AlwaysPullImages'] });
   await withAccount(server);
   const volumes = [{ name: 'i', image: { reference: 'busybox', pullPolicy: 'Never' } }];
-  const { body } = await server.request('POST', pods, pod({ volumes }));
+  const main = { name: 'c', image: 'busybox:1', imagePullPolicy: 'IfNotPresent' };
+  const { body } = await server.request('POST', pods, pod({ volumes, containers: [main] }));
   assert.equal(body.spec.containers[0].imagePullPolicy, 'Always');
   assert.equal(body.spec.volumes[0].image.pullPolicy, 'Always');
 });

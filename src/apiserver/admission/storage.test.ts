@@ -70,8 +70,10 @@ test('a claim without a class gets the newest default; an empty name wants none'
   assert.equal(await classOf('two'), 'z');
   assert.equal(await classOf('three', { storageClassName: '' }), '');
   assert.equal(await classOf('four', { storageClassName: 'plain' }), 'plain');
-  const annotations = { 'volume.beta.kubernetes.io/storage-class': 'plain' };
-  assert.equal(await classOf('five', {}, { annotations }), undefined);
+  for (const [name, value] of Object.entries({ five: 'plain', six: '' })) {
+    const annotations = { 'volume.beta.kubernetes.io/storage-class': value };
+    assert.equal(await classOf(name, {}, { annotations }), undefined);
+  }
 });
 
 test('a bound claim grows where its class says so, and only then', async () => {

@@ -61,7 +61,7 @@ test('a pod goes while the budget allows it, and the budget notes who goes', asy
 });
 
 test('where the budget would be violated, the eviction is to be tried again', async () => {
-  covers('WRK-157', 'API-150');
+  covers('API-150');
   await using server = await open();
   await pod(server, 'zk-0');
   const counts = { currentHealthy: 2, desiredHealthy: 2, disruptionsAllowed: 0, expectedPods: 2 };

@@ -176,7 +176,12 @@ test('a pod gets its service account, its token volume and what the account adds
     /service account default\/default: serviceaccount "default" not found/,
   );
   await account(server, { imagePullSecrets: [{ name: 'pull' }] });
+  const named = await server.request('POST', pods, pod('p', { serviceAccountName: 'nobody' }));
+  assert.equal(named.status, 403);
+  assert.match(named.body.message, /serviceaccount "nobody" not found/);
   const { body } = await server.request('POST', pods, pod('p'));
+  const changed = { spec: { serviceAccountName: 'other' } };
+  assert.equal((await server.request('PATCH', `${pods}/p`, changed)).status, 422);
   assert.equal(body.spec.serviceAccountName, 'default');
   assert.deepEqual(body.spec.imagePullSecrets, [{ name: 'pull' }]);
   const [volume] = body.spec.volumes;

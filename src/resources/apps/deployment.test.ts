@@ -26,9 +26,7 @@ function body(spec: object, apiVersion = 'apps/v1') {
 const create = (spec: object, apiVersion?: string) => written<Deployment>(body(spec, apiVersion));
 
 test('defaults of apps/v1', () => {
-  covers('WRK-211');
   superseded('API-158', { by: 'v1.9', now: 'apps/v1: 25 % surge and unavailable, ten revisions' });
-  superseded('WRK-063', { by: 'v1.9', now: 'apps/v1 keeps ten old ReplicaSets by default' });
   const { hub, errors } = create({});
   assert.deepEqual(errors, []);
   assert.equal(hub.spec?.replicas, 1);

@@ -60,6 +60,21 @@ test('all terms must hold, and one pod must match all of them', () => {
   const mixed = podOf('web', near(term('db'), term('cache')));
   picture.run(podOf('cache', {}, labelled('cache')), 'a1');
   assert.deepEqual(picture.fits(mixed), []);
+  // Of a term every expression, and of terms to keep apart each one.
+  const expression = (key: string, value: string) => ({ key, operator: 'In', values: [value] });
+  const strict = term('', {
+    labelSelector: { matchExpressions: [expression('app', 'db'), expression('tier', 'back')] },
+  });
+  assert.deepEqual(picture.fits(podOf('web', near(strict))), []);
+  assert.deepEqual(picture.fits(podOf('web', apart(strict))), ['a1', 'a2', 'b1']);
+  picture.run(
+    podOf('far', {}, { labels: { app: 'db', tier: 'back' }, namespace: 'default' }),
+    'b1',
+  );
+  assert.deepEqual(picture.fits(podOf('web', near(strict))), ['b1']);
+  assert.deepEqual(picture.fits(podOf('web', apart(strict))), ['a1', 'a2']);
+  const neither = apart(strict, term('cache', { topologyKey: hostname }));
+  assert.deepEqual(picture.fits(podOf('web', neither)), ['a2']);
 });
 
 test('the first pod that wants its own kind near is let through, the next follows it', () => {
@@ -137,16 +152,28 @@ test('label keys: the own value must match, or must not', () => {
 test('preferences of the newcomer and of those there draw it and push it away', () => {
   covers('SCH-030');
   const picture = new Picture(zones);
-  const soft = (sign: 'podAffinity' | 'podAntiAffinity', app: string): Partial<PodSpec> => ({
+  const soft = (
+    sign: 'podAffinity' | 'podAntiAffinity',
+    ...terms: readonly (string | PodAffinityTerm)[]
+  ): Partial<PodSpec> => ({
     affinity: {
       [sign]: {
-        preferredDuringSchedulingIgnoredDuringExecution: [
-          { weight: 100, podAffinityTerm: term(app) },
-        ],
+        // Each weighs less than the one before.
+        preferredDuringSchedulingIgnoredDuringExecution: terms.map((one, index) => ({
+          weight: 100 - 90 * index,
+          podAffinityTerm: typeof one === 'string' ? term(one) : one,
+        })),
       },
     },
   });
   picture.run(podOf('s2', {}, labelled('s2')), 'a1');
+  const byHost = ['s2', 's3'].map((app) => term(app, { topologyKey: hostname }));
+  const hosts = new Picture([nodeIn('a', 'a1'), nodeIn('a', 'a2')]);
+  hosts.run(podOf('s2', {}, labelled('s2')), 'a1');
+  assert.equal(hosts.place(podOf('w', soft('podAntiAffinity', ...byHost))), 'a2');
+  hosts.run(podOf('s3', {}, labelled('s3')), 'a2');
+  assert.equal(hosts.place(podOf('w', soft('podAntiAffinity', ...byHost))), 'a2', 's2 weighs more');
+  assert.equal(hosts.place(podOf('w', soft('podAntiAffinity', ...byHost.toReversed()))), 'a1');
   assert.equal(picture.place(podOf('w', soft('podAntiAffinity', 's2'))), 'b1');
   assert.match(picture.place(podOf('w', soft('podAffinity', 's2'))) ?? '', /^a/);
   picture.run(podOf('host', soft('podAffinity', 'guest'), labelled('host')), 'b1');
