@@ -46,7 +46,7 @@ export function spawnHousekeeping(
     const active = [...workers.values()].filter(({ isActive }) => isActive);
     await cgroups.share(active.map(({ pod }) => pod));
   });
-  again(limits.containersMs, 'dead containers', (signal) => removeDead(parts, workers, signal));
+  again(limits.containersMs, 'dead containers', (signal) => removeDead(parts, workers, { signal }));
   const rotation = {
     logBytesMax: settings.containerLogMaxBytes,
     logFilesMax: settings.containerLogMaxFiles,
@@ -56,15 +56,22 @@ export function spawnHousekeeping(
   );
 }
 
-async function removeDead(
+/** Where the disk is short, none of a pod that is over stays, however it ended. */
+export async function removeDead(
   { runtime, settings, clock, log, paths }: KubeletParts,
   workers: HousekeepingOptions['workers'],
-  signal: AbortSignal,
+  { isDiskShort = false, signal }: { readonly isDiskShort?: boolean; readonly signal: AbortSignal },
 ): Promise<void> {
   let all = await runtime.listContainers({}, { signal });
   const dead = deadOf(all);
   const uidOf = new Map(dead.map(({ id, podUid }) => [id, podUid]));
-  for (const id of planContainerGC(dead, settings, clock.now())) {
+  const isOver = ({ podUid }: DeadContainer): boolean => workers.get(podUid)?.isActive === false;
+  const over = isDiskShort ? dead.filter(isOver) : [];
+  const rest = dead.filter((container) => !over.includes(container));
+  for (const id of [
+    ...over.map((one) => one.id),
+    ...planContainerGC(rest, settings, clock.now()),
+  ]) {
     log.debug('removing a dead container', { container: id });
     try {
       await runtime.removeContainer(id, { signal });

@@ -24,7 +24,7 @@ import { assemble, maxPodsDefault } from './assemble.ts';
 import { type NodeDevices, noDevices } from './devices/devices.ts';
 import type { Evictor } from './eviction/eviction.ts';
 import { openEvictor } from './eviction/open-evictor.ts';
-import { spawnHousekeeping } from './housekeeping.ts';
+import { removeDead, spawnHousekeeping } from './housekeeping.ts';
 import type { RegistryOptions } from './images/open-images.ts';
 import { removeOrphans } from './leftovers.ts';
 import { type Admission, planAdmission } from './node/admission.ts';
@@ -240,6 +240,8 @@ class Kubelet {
     const evictor = await openEvictor(this.#parts, {
       workers: () => this.#all,
       cgroups: this.#cgroups,
+      removeDead: (ending) =>
+        removeDead(this.#parts, this.#workers, { isDiskShort: true, signal: ending }),
       spawn: (task) => scope.spawn(task),
       signal,
     });

@@ -41,6 +41,8 @@ export interface EvictorDeps {
   readonly log: Logger;
   readonly recorder: Pick<Recorder, 'record'>;
   readonly images: Pick<ImageGC, 'freeUnused'>;
+  /** Containers that have ended, as far as nobody needs them. */
+  readonly removeDead: (signal: AbortSignal) => Promise<void>;
   readonly paths: KubeletPaths;
 }
 
@@ -122,10 +124,7 @@ export class Evictor {
     const eviction = planEviction(threshold, uses, {
       observed: this.#observe().get(threshold.signal),
       maxGraceSeconds: settings.evictionMaxPodGracePeriodSeconds,
-      hasImageDisk: !this.#deps.machine.isSameDisk(
-        this.#deps.paths.root,
-        this.#options.imagesPath(),
-      ),
+      hasImageDisk: this.#hasImageDisk(),
     });
     if (eviction === undefined) {
       this.#deps.log.error('nothing is left to evict', { starved });
@@ -136,8 +135,16 @@ export class Evictor {
 
   /** True when the shortage is over without that a pod had to go. */
   async #cleansUp(threshold: Threshold, signal: AbortSignal): Promise<boolean> {
+    // Images and containers are on a disk of their own: without them the other is as full.
+    if (threshold.signal.startsWith('nodefs.') && this.#hasImageDisk()) return false;
+    await this.#deps.removeDead(signal);
     await this.#deps.images.freeUnused(signal);
     return !isMet(threshold, this.#observe(), { withReclaim: false });
+  }
+
+  #hasImageDisk(): boolean {
+    const { machine, paths } = this.#deps;
+    return !machine.isSameDisk(paths.root, this.#options.imagesPath());
   }
 
   async #evict(

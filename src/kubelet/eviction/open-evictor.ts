@@ -21,9 +21,11 @@ export async function openEvictor(
   {
     workers,
     cgroups,
+    removeDead,
     spawn,
     signal,
   }: {
+    readonly removeDead: (signal: AbortSignal) => Promise<void>;
     readonly cgroups: NodeCgroups;
     readonly workers: () => readonly PodWorker[];
     readonly spawn: (task: (signal: AbortSignal) => Promise<void>) => void;
@@ -56,7 +58,7 @@ export async function openEvictor(
     return workingSetBytes === undefined ? undefined : { bytes, workingSetBytes };
   };
   return new Evictor(
-    { ...parts, images },
+    { ...parts, images, removeDead },
     { settings, imagesPath: () => imagesPath, node: () => node.object(), workers, podMemory },
   );
 }

@@ -119,7 +119,7 @@ test('the message says what was short, and who used more of it than it asked for
   const soft = { ...memoryLow, graceMs: 60_000 };
   const graceOf = (max: number) =>
     planEviction(soft, [greedy], { observed: undefined, maxGraceSeconds: max })?.graceSeconds;
-  assert.deepEqual([graceOf(0), graceOf(10), graceOf(90)], [0, 10, 30]);
+  assert.deepEqual([graceOf(0), graceOf(10), graceOf(90)], [1, 10, 30]);
 });
 
 test('a soft threshold counts when it has lasted, a condition outlives the shortage', () => {
@@ -173,6 +173,7 @@ test('what was short stays so until the least that is to be won back is there', 
 });
 
 test('memory comes before disk, disk and processes show as conditions of their own', () => {
+  covers('POD-252');
   const thresholds = parseThresholds({
     ...defaultSettings,
     evictionHard: { 'pid.available': '10%', 'nodefs.inodesFree': '5%', 'memory.available': '1Gi' },
@@ -186,6 +187,13 @@ test('memory comes before disk, disk and processes show as conditions of their o
   const plan = planPressures({ thresholds, observations, memory: noMemory, transitionMs: 0 }, 0);
   assert.equal(plan.starved, 'memory');
   assert.deepEqual(plan.pressures, ['DiskPressure', 'MemoryPressure', 'PIDPressure']);
+  // A condition does not wait for the time after which pods are evicted.
+  const soft = thresholds.map((threshold) => ({ ...threshold, graceMs: 90_000 }));
+  const waiting = planPressures(
+    { thresholds: soft, observations, memory: noMemory, transitionMs: 0 },
+    0,
+  );
+  assert.deepEqual([waiting.starved, waiting.pressures], [undefined, plan.pressures]);
 });
 
 test('thresholds are amounts or shares; what makes no sense is refused at the start', () => {
@@ -244,6 +252,10 @@ test('only the disks of the node and of images count; pods in all are held to wh
 
 test('who uses more of the disk than it may goes, whatever the node has left', () => {
   covers('POD-127');
+  superseded('VOL-027', {
+    by: 'v1.25',
+    now: 'an emptyDir may have a sizeLimit and counts with what its pod may write; it is kept to by eviction',
+  });
   const limited = (limit: string): Partial<PodSpec> => ({
     containers: [{ name: 'c', resources: { limits: { 'ephemeral-storage': limit } } }],
     volumes: [{ name: 'scratch', emptyDir: { sizeLimit: '10Mi' } }],

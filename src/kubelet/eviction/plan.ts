@@ -131,7 +131,10 @@ export function planEviction(
     graceSeconds:
       threshold.graceMs === 0
         ? graceSecondsAtOnce
-        : Math.min(facts.maxGraceSeconds, pod.spec?.terminationGracePeriodSeconds ?? 30),
+        : Math.max(
+            Math.min(facts.maxGraceSeconds, pod.spec?.terminationGracePeriodSeconds ?? 30),
+            graceSecondsAtOnce,
+          ),
     isForOthers: true,
   };
 }
