@@ -147,6 +147,7 @@ test('the status is told as often as it was asked to, the lease has its own time
   await bench.advance(2100);
   const renewed = await bench.while(client.get(leases, at, { signal }));
   assert.notEqual(renewed.spec?.renewTime, lease.spec?.renewTime);
+  covers('POD-044');
   superseded('POD-057', {
     by: 'v1.14',
     now: 'how often it is looked at; nodeStatusReportFrequency says when it is told unchanged',
@@ -362,8 +363,10 @@ test('static pods come from a folder and from an address', async (context) => {
   };
   await untilRuns('served');
   assert.deepEqual([...new Set(asked)], ['a, b']);
-  answer = manifest('other');
+  const spec = 'spec: { containers: [{ name: other, image: "example.com/app:1" }] }';
+  answer = `apiVersion: v1\nkind: Pod\nmetadata: { name: other }\n${spec}\n`;
   await untilRuns('other');
+  covers('POD-236');
   const now = '--pod-manifest-path and --manifest-url; the kubelet’s own API takes no pods';
   for (const row of ['POD-041', 'POD-179']) superseded(row, { by: 'v1.10', now });
 });
@@ -397,7 +400,22 @@ test('dead containers are looked for every minute, and only ours', async () => {
     [deadContainerMinimumAgeMs, deadContainersMaxEach, deadContainersMax],
     [0, 1, -1],
   );
-  covers('POD-142', 'POD-143');
+  // Two in all are less than two of each: one of each is kept.
+  await bench.stop();
+  bench.settings = { deadContainersMaxEach: 2, deadContainersMax: 2 };
+  bench.start();
+  for (const name of ['one', 'other']) {
+    await bench.create(name, { containers: [bench.container({ name })] });
+    await bench.untilReady(name);
+    for (let restart = 1; restart <= 3; restart++) {
+      runtime.exit(name, 1);
+      await bench.until(name, ({ restartCount }) => restartCount === restart);
+    }
+  }
+  await bench.advance(61_000);
+  assert.deepEqual((await dead()).toSorted(), ['foreign 0', 'one 2', 'other 2']);
+  covers('POD-142');
+  covers('POD-143');
 });
 
 test('one that ended is kept with its logs, until its pod is evicted', async () => {
@@ -604,7 +622,20 @@ test('a soft threshold gives pods the time that is allowed, and is a pressure at
   await bench.advance(45_000);
   assert.equal((await bench.get('quick')).status?.reason, 'Evicted');
   assert.ok(runtime.calls.includes('stopContainer web 5s'), runtime.calls.join());
-  covers('POD-249', 'POD-252');
+  // Who says nothing of it gives as little as anybody.
+  memory.available = 4 * gibibyte;
+  await bench.advance(330_000);
+  await bench.stop();
+  bench.settings = soft;
+  bench.start();
+  await bench.create('unsaid', { terminationGracePeriodSeconds: 60 });
+  await bench.untilReady('unsaid');
+  memory.available = 500 * mebibyte;
+  await bench.advance(45_000);
+  assert.equal((await bench.get('unsaid')).status?.reason, 'Evicted');
+  assert.ok(runtime.calls.includes('stopContainer web 2s'), runtime.calls.join());
+  const now = 'the lesser of both; unspecified, the two seconds that every end has';
+  superseded('POD-249', { by: 'v1.22', now });
 });
 
 test('whoever asks for nothing goes first, then who uses more than it asked for', async () => {
@@ -637,8 +668,8 @@ test('whoever asks for nothing goes first, then who uses more than it asked for'
   assert.equal(qosClass, 'BestEffort');
   await bench.advance(11_000);
   assert.deepEqual(runtime.running(), ['guaranteed', 'modest']);
-  covers('POD-158', 'POD-206');
+  covers('POD-206');
   const now = 'over its request or not, then priority, then by how much; no class as such';
-  superseded('POD-256', { by: 'v1.9', now });
+  for (const row of ['POD-158', 'POD-256']) superseded(row, { by: 'v1.9', now });
   superseded('POD-257', { by: 'v1.9', now: 'the last to go, with all who keep to their requests' });
 });

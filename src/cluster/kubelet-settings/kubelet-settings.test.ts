@@ -109,6 +109,9 @@ test('what makes no sense is refused with its name', () => {
   refused({ maxPods: 'x' }, /invalid argument "x" for "--max-pods" flag/);
   refused({ evictionHard: 'memory.available' }, /malformed pair, expect string<string/);
   refused({ evictionHard: 'memory.available>1Gi' }, /expect string<string: memory.available>1Gi/);
+  const { settings } = read({ evictionHard: 'memory.available<1Gi,nodefs.available<5%' });
+  const amounts = { 'memory.available': '1Gi', 'nodefs.available': '5%' };
+  assert.deepEqual(settings.evictionHard, amounts, 'an amount, or a share');
   covers('POD-247');
   refused({ evictionSoft: 'memory.available<1Gi' }, /grace period must be specified for the soft/);
   refused({ imageGcHighThreshold: '50' }, /--image-gc-low-threshold\) 80 must be less than/);

@@ -57,6 +57,15 @@ test('the hosts file names the pod', () => {
   );
   assert.equal(lines[0], '# Kubernetes-managed hosts file.');
   assert.equal(lines[1], '127.0.0.1\tlocalhost');
+  assert.deepEqual(lines.slice(2, 7), [
+    '::1\tlocalhost ip6-localhost ip6-loopback',
+    'fe00::0\tip6-localnet',
+    'fe00::0\tip6-mcastprefix',
+    'fe00::1\tip6-allnodes',
+    'fe00::2\tip6-allrouters',
+  ]);
+  const plain = formatHostsFile(podOf(), ['10.42.0.9'], 'cluster.local').split('\n');
+  assert.deepEqual(plain.slice(7), ['10.42.0.9\tweb-0', '']);
   assert.equal(lines[7], '10.42.0.9\tweb-0.db.shop.svc.cluster.local\tweb-0');
   const hostAliases = [{ ip: '127.0.0.1', hostnames: ['foo.local', 'bar.local'] }];
   const aliased = formatHostsFile(podOf({ hostAliases }), ['10.42.0.9'], 'cluster.local');

@@ -149,7 +149,7 @@ test('a pod can be told about itself', () => {
 });
 
 test('resources are rounded up to the divisor, and default to what the node has', () => {
-  covers('POD-185', 'POD-189');
+  covers('POD-189');
   const container: Container = {
     name: 'c',
     resources: {

@@ -1,7 +1,7 @@
 /** The Node object of this machine. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { covers } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { defaultSettings } from '../settings.ts';
 import {
   inPlaceOf,
@@ -40,7 +40,10 @@ const first = nodeStatus(
 );
 
 test('a node says what it is and has', () => {
-  covers('POD-050', 'POD-221', 'POD-282');
+  covers('POD-282');
+  for (const row of ['POD-050', 'POD-221']) {
+    superseded(row, { by: 'v1.33', now: 'the same of containerd; kubeProxyVersion is empty' });
+  }
   const node = newNode(options, first);
   assert.equal(node.metadata.labels?.['kubernetes.io/hostname'], 'n1');
   assert.equal(node.metadata.labels?.['kubernetes.io/arch'], 'amd64');
@@ -95,6 +98,13 @@ test('pods are given what is left after reservations and eviction thresholds', (
     'ephemeral-storage': '88Gi',
     pods: '110',
   });
+  // Where nothing is reserved, pods have all but what they are evicted for.
+  const { memory, cpu } = nodeAllocatable(capacity, {
+    ...defaultSettings,
+    evictionHard: { 'memory.available': '500Mi' },
+  });
+  assert.deepEqual([memory, cpu], [`${32 * 1024 - 500}Mi`, '16']);
+  covers('POD-289');
   const all = { ...defaultSettings, systemReserved: { cpu: '20' } };
   assert.equal(nodeAllocatable(capacity, all)['cpu'], '0');
 });

@@ -84,7 +84,7 @@ test('a new pod gets a sandbox, then its containers in order', () => {
 });
 
 test('a sandbox that is lost takes its containers with it and comes back', () => {
-  covers('POD-117', 'POD-322');
+  covers('POD-117');
   const lost = { ...sandbox, ready: false };
   assert.deepEqual(plan({ sandboxes: [lost], containers: [fact('web')] }), [
     'stop web 0s',
@@ -127,7 +127,6 @@ test('a sidecar must have started before what follows, and starts again by itsel
 });
 
 test('the restart policy decides what happens after an end', () => {
-  covers('POD-099');
   const after = (restartPolicy: string, exitCode: number) =>
     plan({ pod: podOf({ restartPolicy }), containers: [exited('web', exitCode)] });
   assert.deepEqual(after('Always', 0), ['start web#1']);

@@ -230,7 +230,6 @@ test('a container that the runtime lost counts as ended, once', () => {
 });
 
 test('a deadline fails the pod', () => {
-  covers('POD-114');
   const failure = { reason: 'DeadlineExceeded', message: 'too long' };
   const ending = { graceSeconds: 1, failure };
   const status = podStatus(facts(podOf(), [fact('exited')], { ending }), nowMs);

@@ -1,6 +1,6 @@
 /** HTTP and TCP tries against real sockets of this process. */
 import assert from 'node:assert/strict';
-import { createServer, type IncomingMessage } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
 import { type TestContext, test } from 'node:test';
@@ -8,10 +8,12 @@ import { systemClock } from '#kit/clock.ts';
 import { systemRandom } from '#kit/random.ts';
 import { settle, VirtualClock } from '#kit/virtual-clock.ts';
 import { issueCertificate } from '#kit/x509.ts';
+import { validatePod } from '#resources/core/pod/spec-validation.ts';
+import type { HTTPGetAction } from '#resources/types/core-v1.ts';
 import { covers } from '#test/covers.ts';
 import { freePort } from '#test/free-port.ts';
 import { httpProbe, tcpProbe } from './http-probe.ts';
-import { portOf, type TryDeps, tryHandler } from './try.ts';
+import { portOf, type TryDeps, tryHandler, tryProbe } from './try.ts';
 
 const { signal } = new AbortController();
 const host = '127.0.0.1';
@@ -25,7 +27,7 @@ async function listen(context: TestContext, server: Server): Promise<number> {
 }
 
 test('HTTP: 200 to 399 is success, the request is as asked', async (context) => {
-  covers('POD-094', 'POD-101');
+  covers('POD-094');
   let status = 200;
   const requests: IncomingMessage[] = [];
   const server = createServer((request, response) => {
@@ -81,7 +83,6 @@ test('redirects are followed on the same host, and told of where they lead elsew
 });
 
 test('HTTPS: the certificate is not looked at', async (context) => {
-  covers('POD-172');
   const request = { commonName: 'x', role: 'server', notBeforeMs: 0, notAfterMs: 1e12 } as const;
   const pair = issueCertificate({ random: systemRandom() }, request);
   const port = await listen(
@@ -106,7 +107,6 @@ test('HTTPS: the certificate is not looked at', async (context) => {
 });
 
 test('TCP: an open port is success, a closed one is named', async (context) => {
-  covers('POD-093', 'POD-168');
   const server = createTcpServer();
   const port = await listen(context, server);
   assert.equal((await tcpProbe({ host, port }, limits)).result, 'success');
@@ -132,8 +132,43 @@ test('a server that says nothing fails the probe when its time is over', async (
   assert.match((await waiting).message, /context deadline exceeded/);
 });
 
+test('an HTTP probe asks the pod itself, in plain HTTP, unless it says otherwise', async (context) => {
+  covers('POD-172');
+  const asked: IncomingMessage[] = [];
+  const answer: RequestListener = (request, response) => {
+    asked.push(request);
+    response.end();
+  };
+  const port = await listen(context, createServer(answer));
+  const issued = { commonName: 'x', role: 'server', notBeforeMs: 0, notAfterMs: 1e12 } as const;
+  const pair = issueCertificate({ random: systemRandom() }, issued);
+  const securePort = await listen(context, createSecureServer(pair, answer));
+  // Only time is asked for.
+  const deps = { clock: systemClock() } as unknown as TryDeps;
+  const container = { name: 'c', ports: [{ name: 'live', containerPort: port }] };
+  const probe = (httpGet: HTTPGetAction, podIP = host) =>
+    tryProbe(
+      deps,
+      { httpGet, timeoutSeconds: 60 },
+      { container, containerId: 'c', podIP },
+      { signal },
+    );
+  const twice = ['a', 'b'].map((value) => ({ name: 'X-Twice', value }));
+  assert.equal((await probe({ port: 'live', httpHeaders: twice })).result, 'success');
+  assert.deepEqual(asked[0]?.headersDistinct['x-twice'], ['a', 'b']);
+  assert.equal((await probe({ port, host }, '192.0.2.1')).result, 'success');
+  assert.equal((await probe({ port: securePort, scheme: 'HTTPS' })).result, 'success');
+  assert.equal(asked.length, 3);
+  const refused = (number: number) => {
+    const livenessProbe = { httpGet: { port: number, path: '/', scheme: 'HTTP' } };
+    const spec = { containers: [{ name: 'c', image: 'i:1', livenessProbe }] };
+    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p', namespace: 'n' }, spec };
+    return validatePod(pod).some(({ field }) => field.endsWith('livenessProbe.httpGet.port'));
+  };
+  assert.deepEqual([0, 1, 65_535, 65_536].map(refused), [true, false, false, true]);
+});
+
 test('ports are found by number and by name', () => {
-  covers('POD-169');
   const container = { name: 'c', ports: [{ name: 'live', containerPort: 8080 }] };
   assert.deepEqual(
     [portOf(container, 80), portOf(container, 'live'), portOf(container, 'none')],

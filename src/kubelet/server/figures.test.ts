@@ -107,7 +107,7 @@ test('the machine as a whole is read from the kernel', () => {
 });
 
 test('the summary has the node, its disks, and each pod with its containers', async () => {
-  covers('MON-021', 'POD-202');
+  covers('MON-021');
   const parts = await openParts();
   const options = { nodeName: 'n1', pods: [pod], rates: new Rates(), signal };
   // Read as a collector reads it.

@@ -5,6 +5,7 @@ import type { Pod, PodSpec, ResourceRequirements } from '#resources/types/core-v
 import { covers, superseded } from '#test/covers.ts';
 import { written } from '#test/descriptor.ts';
 import { qosClassOf } from './qos-class.ts';
+import { validatePod } from './spec-validation.ts';
 
 function pod(spec: unknown): Pod {
   return written<Pod>({
@@ -16,7 +17,7 @@ function pod(spec: unknown): Pod {
 }
 
 test('a pod that only names an image gets everything else', () => {
-  covers('POD-063', 'API-100', 'API-111');
+  covers('API-100', 'API-111');
   assert.deepEqual(pod({ containers: [{ name: 'web', image: 'nginx' }] }), {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -66,6 +67,7 @@ test('what the pod says stays', () => {
 });
 
 test('the tag decides whether an image is pulled again', () => {
+  covers('POD-063');
   const policy = (image: string) =>
     pod({ containers: [{ name: 'a', image }] }).spec?.containers[0]?.imagePullPolicy;
   assert.equal(policy('busybox'), 'Always');
@@ -109,6 +111,19 @@ test('probes get timings and handlers', () => {
     path: '/',
     scheme: 'HTTP',
   });
+  // What is less than the least is the default, or refused.
+  const exec = { command: ['true'] };
+  const refused = (more: object) => {
+    const probes = { livenessProbe: { exec, ...more } };
+    const made = pod({ containers: [{ name: 'a', image: 'b:1', ...probes }] });
+    return validatePod(made).map(({ field }) => field.replace(/^.*livenessProbe\./, ''));
+  };
+  assert.deepEqual(refused({ initialDelaySeconds: 5 }), []);
+  assert.deepEqual(refused({ successThreshold: 2 }), ['successThreshold']);
+  for (const name of ['periodSeconds', 'timeoutSeconds', 'failureThreshold']) {
+    assert.deepEqual(refused({ [name]: -1 }), [name]);
+    assert.deepEqual([refused({ [name]: 0 }), refused({ [name]: 1 })], [[], []]);
+  }
 });
 
 test('volumes', () => {

@@ -178,7 +178,6 @@ test('what is counted whole is not given in parts', () => {
 });
 
 test('probes and hooks', () => {
-  covers('POD-171');
   assert.deepEqual(containerErrors({ livenessProbe: {} }), [
     'livenessProbe: Required value: must specify a handler type',
   ]);
