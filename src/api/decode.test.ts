@@ -159,6 +159,14 @@ test('values with several spellings are stored in one', () => {
     data: 'YWJjZGVm',
     port: '25%',
   });
+  for (const [amount, kept] of [
+    [0.75, '750m'],
+    ['0.75', '750m'],
+    ['1.5Gi', '1536Mi'],
+    [2, '2'],
+  ] as const) {
+    assert.deepEqual(decode({ cpu: amount }).object['spec'], { cpu: kept });
+  }
 });
 
 test('what has no schema is kept as it comes', () => {

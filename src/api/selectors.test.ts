@@ -79,7 +79,6 @@ test('bad selectors are refused with a reason', () => {
 });
 
 test('object selectors: labels and expressions all have to hold', () => {
-  covers('API-043');
   const selector = {
     matchLabels: { app: 'web' },
     matchExpressions: [

@@ -70,7 +70,7 @@ test('create, read, list in pages, replace, conflict, delete', async () => {
 });
 
 test('a watch tells what happens from a revision on', async () => {
-  covers('API-022', 'API-117');
+  covers('API-022');
   await using server = await openApiPort();
   const config = connect(server);
   const core = config.makeApiClient(CoreV1Api);

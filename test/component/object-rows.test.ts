@@ -40,6 +40,46 @@ test('an object has a kind, a version, a name and a spec', async () => {
   assert.match(unspecified.body.message, /spec\.containers: Required value/);
 });
 
+test('controllers ask for templates that fit: who they belong to, and started again', async () => {
+  covers('API-043', 'API-066', 'API-067');
+  await using server = await open();
+  const labels = { app: 'web' };
+  const kinds = ['deployments', 'replicasets', 'daemonsets', 'replicationcontrollers'];
+  const post = (kind: string, own: object, podSpec: object, selector: object) => {
+    const isOld = kind === 'replicationcontrollers';
+    const base = isOld ? space : '/apis/apps/v1/namespaces/default';
+    const template = { metadata: { labels: own }, spec: { ...spec, ...podSpec } };
+    const of = isOld ? labels : { matchLabels: labels, ...selector };
+    const body = { metadata: { generateName: 'x-' }, spec: { selector: of, template } };
+    return server.request('POST', `${base}/${kind}`, body);
+  };
+  for (const kind of kinds) {
+    assert.equal((await post(kind, labels, {}, {})).status, 201, kind);
+    for (const restartPolicy of ['Never', 'OnFailure']) {
+      const refused = await post(kind, labels, { restartPolicy }, {});
+      assert.equal(refused.status, 422, kind);
+      assert.match(refused.body.message, /restartPolicy: Unsupported value: .* values: "Always"/);
+    }
+    const stranger = await post(kind, { app: 'other' }, {}, {});
+    assert.equal(stranger.status, 422, kind);
+    assert.match(stranger.body.message, /`selector` does not match template `labels`/, kind);
+    if (kind === 'replicationcontrollers') continue;
+    const expressions = (operator: string, ...values: readonly string[]) => ({
+      matchExpressions: [{ key: 'tier', operator, ...(values.length > 0 ? { values } : {}) }],
+    });
+    const own = { ...labels, tier: 'front' };
+    for (const [selector, status] of [
+      ...[[expressions('In', 'front', 'back'), 201] as const, [expressions('In'), 422] as const],
+      ...[[expressions('NotIn', 'back'), 201] as const, [expressions('NotIn'), 422] as const],
+      ...[[expressions('Exists'), 201] as const, [expressions('Exists', 'front'), 422] as const],
+      ...[[expressions('DoesNotExist'), 422] as const, [expressions('In', 'back'), 422] as const],
+    ]) {
+      const answer = await post(kind, own, {}, selector);
+      assert.equal(answer.status, status, `${kind} ${JSON.stringify(selector)}`);
+    }
+  }
+});
+
 test('a list of pods has a revision, and its items say what their names come from', async () => {
   superseded('API-128', { by: 'v1.20', now: 'the same, without selfLink' });
   await using server = await open();

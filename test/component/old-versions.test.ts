@@ -1,7 +1,7 @@
 /** Objects written in one version of their group and read in another, old ones too. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { superseded } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { openTestServer } from '#test/fixtures.ts';
 
 const labels = { app: 'zk' };
@@ -65,6 +65,19 @@ test('each version of the documents takes objects, and today’s gives them back
   }
   const first = await server.request('GET', '/apis/apps/v1/namespaces/default/deployments/o0');
   assert.deepEqual(first.body.spec.selector, { matchLabels: labels });
+  covers('API-107');
+  const old = '/apis/extensions/v1beta1/namespaces/default/deployments';
+  const oldest = await server.request('POST', old, {
+    metadata: { name: 'old' },
+    spec: { template },
+  });
+  assert.equal(oldest.status, 201, oldest.text);
+  for (const version of ['apps/v1beta1', 'apps/v1beta2', 'extensions/v1beta1', 'apps/v1']) {
+    const path = `/apis/${version}/namespaces/default/deployments`;
+    const { body } = await server.request('GET', path);
+    const listed = body.items.map(({ metadata }: { metadata: { name: string } }) => metadata.name);
+    assert.deepEqual([body.apiVersion, listed], [version, ['o0', 'o1', 'old']]);
+  }
   const without = { metadata: { name: 'no' }, spec: { template } };
   const refused = await server.request(
     'POST',

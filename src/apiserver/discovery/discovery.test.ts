@@ -116,6 +116,13 @@ test('/api and /apis', async () => {
   const group = await server.request('GET', '/apis/apps');
   assert.equal(group.body.kind, 'APIGroup');
   const core = await server.request('GET', '/api/v1');
+  const batch = await server.request('GET', '/apis/batch/v1');
+  assert.deepEqual([core.body.groupVersion, batch.body.groupVersion], ['v1', 'batch/v1']);
+  const map = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' } };
+  const made = await server.request('POST', '/api/v1/namespaces/default/configmaps', map);
+  assert.equal(made.body.apiVersion, 'v1');
+  const jobs = await server.request('GET', '/apis/batch/v1/jobs');
+  assert.equal(jobs.body.apiVersion, 'batch/v1');
   const pods = core.body.resources.find(({ name }: { name: string }) => name === 'pods');
   assert.deepEqual(pods.shortNames, ['po']);
   assert.deepEqual(pods.categories, ['all']);

@@ -33,6 +33,8 @@ test('label selectors', async () => {
   assert.deepEqual(await list('even in (true,false),!first'), ['c001', 'c002', 'c003']);
   assert.deepEqual(await list('first!=x'), ['c000', 'c001', 'c002', 'c003']);
   assert.deepEqual(await list('even notin (true)'), ['c001', 'c003']);
+  const spaced = 'labelSelector=even+in+%28true%29%2C%21first';
+  assert.deepEqual(names(await server.request('GET', `${configMaps}?${spaced}`)), ['c002']);
   assert.equal((await server.request('GET', `${configMaps}?labelSelector=,,`)).status, 400);
 });
 

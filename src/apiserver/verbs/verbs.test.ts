@@ -28,7 +28,7 @@ function deployment(name: string, replicas = 1): object {
 }
 
 test('create stamps metadata, get shows the same object', async () => {
-  covers('API-028', 'API-023');
+  covers('API-023');
   superseded('API-156', { by: 'v1.20', now: 'the same fields, without selfLink' });
   await using server = await openTestServer();
   const created = await server.request('POST', configMaps, configMap('a'));
@@ -45,7 +45,7 @@ test('create stamps metadata, get shows the same object', async () => {
 });
 
 test('names are unique within kind and namespace, and free again after a delete', async () => {
-  covers('API-025', 'API-029', 'API-131');
+  covers('API-025', 'API-028', 'API-029', 'API-131');
   await using server = await openTestServer();
   const first = await server.request('POST', configMaps, configMap('a'));
   const again = await server.request('POST', configMaps, configMap('a'));
@@ -62,7 +62,7 @@ test('names are unique within kind and namespace, and free again after a delete'
 });
 
 test('errors are Status objects with reason and code', async () => {
-  covers('API-133', 'API-027');
+  covers('API-133', 'API-027', 'API-145');
   await using server = await openTestServer();
   const missing = await server.request('GET', `${configMaps}/none`);
   assert.deepEqual(missing.body, {
@@ -80,6 +80,15 @@ test('errors are Status objects with reason and code', async () => {
   assert.equal(bad.body.details.causes[0].field, 'metadata.name');
   const long = await server.request('POST', configMaps, configMap('a'.repeat(254)));
   assert.equal(long.status, 422);
+  assert.deepEqual([long.body.kind, long.body.reason, long.body.code], ['Status', 'Invalid', 422]);
+  // The names of some kinds are narrower.
+  for (const name of ['Foo_bar', 'a.b', 'a'.repeat(64)]) {
+    const space = await server.request('POST', '/api/v1/namespaces', { metadata: { name } });
+    assert.equal(space.status, 422, name);
+  }
+  const as = { name: 'jane', groups: [] };
+  const { body: denied } = await server.request('GET', configMaps, undefined, { as });
+  assert.deepEqual([denied.kind, denied.reason, denied.code], ['Status', 'Forbidden', 403]);
   const nowhere = await server.request('GET', '/apis/nothing.example.com/v1/things');
   assert.equal(nowhere.body.message, 'the server could not find the requested resource');
 });
@@ -171,7 +180,7 @@ test('an update that changes nothing keeps the revision', async () => {
 });
 
 test('the three kinds of patch', async () => {
-  covers('API-070', 'API-093', 'API-108', 'API-109', 'API-110', 'API-135');
+  covers('API-070', 'API-093', 'API-108', 'API-109', 'API-110', 'API-135', 'API-157');
   await using server = await openTestServer();
   await server.request('POST', deployments, deployment('web'));
   const patch = (type: string, body: unknown) =>

@@ -57,7 +57,7 @@ test('the old versions fill in selector and labels, each with its own numbers', 
 });
 
 test('today, and in apps/v1beta2, a selector must be given', () => {
-  covers('API-068', 'API-107');
+  covers('API-068');
   for (const apiVersion of ['apps/v1', 'apps/v1beta2']) {
     const { errors, hub } = create({ selector: undefined }, apiVersion);
     assert.match(
@@ -101,7 +101,6 @@ test('a wish to roll back survives the trip through today’s shape', () => {
 });
 
 test('deployments that are refused', () => {
-  covers('API-066', 'API-067');
   const rolling = (rollingUpdate: object) => ({
     strategy: { type: 'RollingUpdate', rollingUpdate },
   });
@@ -167,7 +166,7 @@ test('the generation counts spec and annotations, not labels or status', () => {
 });
 
 test('the published merge keys steer strategic patches', () => {
-  covers('API-108', 'API-157');
+  covers('API-108');
   const catalog = openCatalog();
   const { hub, view } = create({});
   const patch = {
