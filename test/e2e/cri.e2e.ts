@@ -46,7 +46,7 @@ function identity(pod: Pod): unknown {
 test('a pod runs, sees its files and environment, and leaves nothing behind', {
   timeout,
 }, async () => {
-  covers('POD-032', 'POD-072', 'POD-093', 'API-163');
+  covers('POD-032', 'POD-072', 'API-163');
   await node.client.create(
     configMaps,
     {
@@ -150,7 +150,7 @@ test('init containers come first, one after the other', { timeout }, async () =>
 });
 
 test('a failing liveness probe restarts the container', { timeout }, async () => {
-  covers('POD-096', 'POD-303');
+  covers('POD-303');
   await node.create('sick', {
     containers: [
       node.container(`touch /tmp/well; ${forever}`, {

@@ -343,7 +343,7 @@ test('figures agree with those of the kernel', { timeout }, async () => {
       assert.match(each, each.startsWith('#') ? /^# (HELP|TYPE) \w+ .+$/ : new RegExp(sample));
     }
   }
-  covers('MON-011');
+  covers('MON-011', 'POD-202');
   await node.delete('busy');
 });
 

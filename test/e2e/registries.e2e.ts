@@ -202,7 +202,7 @@ providers:
     await succeeds('node-login');
     await apply(pod('both', images, withSecrets('own')));
     await succeeds('both');
-    covers('POD-064', 'POD-068', 'POD-070', 'RUN-007');
+    covers('POD-064', 'POD-068', 'POD-070');
   });
   await t.test('a Job pulls with the Secret of its account', async () => {
     const patch = '{"imagePullSecrets":[{"name":"own"}]}';
@@ -236,7 +236,7 @@ providers:
     // Nobody knows that name.
     assert.match(await waits('not-proxied', 'ImagePullBackOff'), /lookup not-proxied\.test/);
     assert.doesNotMatch(proxy.asked.join(), /not-proxied/);
-    covers('RUN-009');
+    covers('RUN-009', 'RUN-007');
   });
   await t.test('a plugin knows a login', async () => {
     await apply(pod('plugin', [`${asked.host}/a/b:tag`]));

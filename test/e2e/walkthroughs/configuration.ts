@@ -377,8 +377,9 @@ export const configuration: Walkthroughs = {
 
   'one template, two identities; files that hide': async (walk) => {
     covers('CFG-010', 'CFG-011');
-    const client = (name: string, secretName: string) =>
+    const client = (name: string, secretName: string, serviceAccountName = 'default') =>
       podOf(name, {
+        serviceAccountName,
         containers: [
           shell(stay, {
             volumeMounts: [{ name: 'secret-volume', mountPath: '/etc/secret-volume' }],
@@ -386,6 +387,12 @@ export const configuration: Walkthroughs = {
         ],
         volumes: [{ name: 'secret-volume', secret: { secretName } }],
       });
+    const account = {
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { name: 'other-client' },
+    };
+    await walk.create(account);
     await walk.create(
       secret('prod-db-secret', { username: 'produser', password: 'Y4nys7f11' }),
       secret('test-db-secret', { username: 'testuser', password: 'iluvtests' }),
@@ -393,6 +400,7 @@ export const configuration: Walkthroughs = {
       client('prod-db-client', 'prod-db-secret'),
       client('test-db-client', 'test-db-secret'),
       client('secret-dotfiles', 'dotfile-secret'),
+      client('by-account', 'test-db-secret', 'other-client'),
     );
     const cat = async (name: string, file: string): Promise<string> => {
       await walk.untilReady(name);
@@ -400,6 +408,16 @@ export const configuration: Walkthroughs = {
     };
     assert.equal(await cat('prod-db-client', 'username'), 'produser');
     assert.equal(await cat('test-db-client', 'username'), 'testuser');
+    // The same but for its account: other words in the same file.
+    const subjectOf = async (name: string): Promise<string> => {
+      await walk.untilReady(name);
+      const token = '/var/run/secrets/kubernetes.io/serviceaccount/token';
+      const [, claims = ''] = (await walk.exec(name, 'cat', token)).split('.');
+      return JSON.parse(Buffer.from(claims, 'base64url').toString()).sub;
+    };
+    const subject = 'system:serviceaccount:default:';
+    assert.equal(await subjectOf('test-db-client'), `${subject}default`);
+    assert.equal(await subjectOf('by-account'), `${subject}other-client`);
     assert.equal(await cat('secret-dotfiles', '.secret-file'), 'value-2\r\n\r\n');
     const ls = (option: string) => walk.exec('secret-dotfiles', 'ls', option, '/etc/secret-volume');
     assert.equal(await ls('-1'), '');
@@ -696,7 +714,11 @@ export const configuration: Walkthroughs = {
       volumes: [
         {
           name: 'x',
-          projected: { sources: [{ secret: { secretName: 'user', defaultMode: 256 } as never }] },
+          projected: {
+            sources: [
+              { secret: { secretName: 'user', defaultMode: 256, namespace: 'other' } as never },
+            ],
+          },
         },
       ],
     });
@@ -710,6 +732,7 @@ export const configuration: Walkthroughs = {
       refused.stderr,
       /unknown field "[^"]*projected\.sources\[0\]\.secret\.defaultMode"/,
     );
+    assert.match(refused.stderr, /unknown field "[^"]*sources\[0\]\.secret\.namespace"/);
   },
 
   'a program configured by a ConfigMap; a pod that names its account': async (walk) => {

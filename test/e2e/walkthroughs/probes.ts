@@ -86,13 +86,13 @@ export const probes: Walkthroughs = {
     assert.match(path, /^spec\.containers\{liveness\}/);
     // The reason may be told after the end.
     const isKilled = (pod: Pod): boolean =>
-      statusOf(pod).lastState?.terminated?.reason === 'OOMKilled';
+      statusOf(pod).lastState?.terminated?.reason === 'OOMKilled' && statusOf(pod).restartCount > 0;
     const killed = await walk.until('oom-again', isKilled, 'again');
     assert.equal(statusOf(killed).lastState?.terminated?.exitCode, 137);
   },
 
   'liveness-http: a server that begins to fail, a header of the probe': async (walk) => {
-    covers('POD-017', 'POD-167', 'POD-042', 'POD-319', 'POD-102');
+    covers('POD-017', 'POD-167', 'POD-042', 'POD-319', 'POD-102', 'POD-101');
     const httpGet = {
       ...{ path: '/healthz', port: 8080, scheme: 'HTTP', host: '' },
       httpHeaders: [{ name: 'X-Custom-Header', value: 'Awesome' }],
@@ -160,7 +160,8 @@ export const probes: Walkthroughs = {
   },
 
   'liveness and readiness by TCP, by a port with a name, over TLS': async (walk) => {
-    covers('POD-316', 'POD-317', 'POD-314');
+    covers('POD-316', 'POD-317', 'POD-314', 'POD-093', 'POD-168', 'POD-169');
+    const exec = { command: ['true'] };
     const tcp = { tcpSocket: { port: 8080 }, initialDelaySeconds: 1, periodSeconds: 1 };
     await walk.create(
       podOf('goproxy', {
@@ -176,8 +177,8 @@ export const probes: Walkthroughs = {
           },
           {
             ...shell(stay, { name: 'other' }),
-            readinessProbe: { exec: { command: ['true'] }, ...quick, ...patient },
-            livenessProbe: { exec: { command: ['true'] }, ...quick, ...patient },
+            readinessProbe: { exec, initialDelaySeconds: 1, ...quick, ...patient },
+            livenessProbe: { exec, initialDelaySeconds: 1, ...quick, ...patient },
           },
         ],
       }),

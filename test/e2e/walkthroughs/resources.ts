@@ -209,7 +209,7 @@ export const resources: Walkthroughs = {
   },
 
   'what a node has, what it gives, and what it says of itself': async (walk) => {
-    covers('POD-049', 'POD-173', 'POD-289', 'MON-002');
+    covers('POD-049', 'POD-173', 'MON-002');
     superseded('POD-046', { by: 'v1.13', now: 'OutOfDisk is gone, PIDPressure has come' });
     const labels = 'kubernetes.io/os, arch and hostname; zones only from a cloud provider';
     for (const id of ['POD-004', 'POD-129', 'POD-218']) {

@@ -146,6 +146,12 @@ export const security: Walkthroughs = {
       assert.notEqual(await space(kind, one), await space(kind, two), kind);
       assert.notEqual(await space(kind, one), await space(kind, process.pid), kind);
     }
+    // What one writes to the memory that is shared the other reads, and no other pod.
+    const memory = (name: string, container: string, script: string) =>
+      walk.tryKubectl('exec', name, '-c', container, '--', 'sh', '-c', script);
+    await memory('alone', 'one', 'echo shared > /dev/shm/word');
+    assert.equal((await memory('alone', 'two', 'cat /dev/shm/word')).stdout, 'shared\n');
+    assert.match((await memory('sharing', 'one', 'cat /dev/shm/word')).stderr, /No such file/);
     const ps = (name: string) =>
       walk.kubectl('exec', name, '-c', 'two', '--', 'ps', '-o', 'pid,args');
     assert.match(await ps('alone'), /^ +1 sh -c trap exit TERM/m);

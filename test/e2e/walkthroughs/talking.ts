@@ -191,6 +191,7 @@ export const talking: Walkthroughs = {
     const page = () => walk.run('curl', ['-sS', '--max-time', '30', `http://127.0.0.1:${port}/`]);
     assert.match((await page()).stdout, /Welcome aboard/);
     forward.kill();
+    await walk.answer(() => walk.logs('shell-demo', '-c', 'listener'), /^heard one$/m);
     const proxied = await walk.kubectl(
       'get',
       '--raw',
@@ -334,7 +335,11 @@ export const talking: Walkthroughs = {
     );
     writeFileSync(join(folder, 'reserver.yaml'), JSON.stringify(manifest));
     const name = `resource-reserver-${walk.nodeName}`;
-    await walk.untilReady(name);
+    // One of the API beside the one of the file.
+    const bound = { nodeName: walk.nodeName, containers: [shell(stay)] };
+    await walk.create(podOf('bound', bound));
+    for (const each of [name, 'bound']) await walk.untilReady(each);
+    await walk.kubectl('delete', 'pod', 'bound');
     const listed = await walk.kubectl('get', 'pods', '-l', 'role=reserver', '-o', 'name');
     assert.equal(listed, `pod/${name}\n`);
     const text = await walk.kubectl('describe', 'node', walk.nodeName);
@@ -397,6 +402,7 @@ export const talking: Walkthroughs = {
 
   'a name and an address for a Service, and for a pod of a set': async (walk) => {
     covers('POD-291', 'POD-293', 'DNS-044', 'DNS-003', 'DNS-019', 'DNS-020', 'DNS-030', 'DNS-032');
+    covers('DNS-009');
     covers('DNS-033', 'DNS-017', 'DNS-045', 'DNS-050', 'SVC-085', 'SVC-101', 'DNS-008', 'POD-071');
     superseded('DNS-016', { by: 'v1.7', now: 'the field alone; the annotation asks for nothing' });
     const annotations = {

@@ -32,7 +32,7 @@ function nodeFolder(walk: WatchedCluster, name: string): string {
 
 export const volumes: Walkthroughs = {
   'emptyDir: empty, shared, kept while the pod lives, gone with it': async (walk) => {
-    covers('VOL-023', 'VOL-025', 'VOL-122', 'VOL-123', 'VOL-133', 'VOL-013', 'VOL-027');
+    covers('VOL-023', 'VOL-025', 'VOL-122', 'VOL-123', 'VOL-133', 'VOL-013');
     const index = 'echo Hello from the debian container > /pod-data/index.html';
     await walk.create(
       podOf('two-containers', {
@@ -44,10 +44,13 @@ export const volumes: Walkthroughs = {
           },
           shell(`n=$(ls -A /pod-data | wc -l); echo $n > /pod-data/before; ${index}`, {
             name: 'debian-container',
-            volumeMounts: [mount('shared-data', '/pod-data')],
+            volumeMounts: [mount('shared-data', '/pod-data'), mount('own')],
           }),
         ],
-        volumes: [{ name: 'shared-data', emptyDir: {} }],
+        volumes: [
+          { name: 'shared-data', emptyDir: {} },
+          { name: 'own', emptyDir: {} },
+        ],
       }),
     );
     const pod = await walk.until(
@@ -61,6 +64,8 @@ export const volumes: Walkthroughs = {
     const get = () => walk.kubectl(...web, 'wget', '-qO-', 'http://localhost');
     assert.equal(await get(), 'Hello from the debian container\n');
     assert.equal(await walk.kubectl(...web, 'cat', '/usr/share/nginx/html/before'), '0\n');
+    await walk.kubectl(...web, 'test', '!', '-e', '/own');
+    await walk.kubectl(...web, 'touch', '/usr/share/nginx/html/by-nginx');
     const onNode = join(
       walk.cluster.dataDir,
       `agent/kubelet/pods/${pod.metadata.uid}/volumes/kubernetes.io~empty-dir/shared-data`,
@@ -76,7 +81,7 @@ export const volumes: Walkthroughs = {
     );
     assert.equal(again.metadata.uid, pod.metadata.uid);
     await walk.answer(get, /^Hello from the debian container$/m);
-    assert.ok(existsSync(join(onNode, 'index.html')));
+    for (const name of ['index.html', 'by-nginx']) assert.ok(existsSync(join(onNode, name)), name);
     await walk.kubectl('delete', 'pod', 'two-containers');
     assert.ok(!existsSync(onNode));
   },
@@ -120,6 +125,16 @@ export const volumes: Walkthroughs = {
     const folder = nodeFolder(walk, 'host-path');
     writeFileSync(join(folder, 'a-file'), 'of the node\n');
     using _socket = listen(join(folder, 'a-socket'));
+    const device = join(folder, 'a-device');
+    const block = await walk.run('mknod', [device, 'b', '7', '0']);
+    assert.equal(block.code, 0, block.stderr);
+    const nowhere = podOf('nowhere-on-the-node', {
+      containers: [shell(stay)],
+      volumes: [{ name: 'v', hostPath: {} as never }],
+    });
+    const input = JSON.stringify(nowhere);
+    const refused = await walk.cluster.kubectlWith({ input }, 'create', '-f', '-');
+    assert.match(refused.stderr, /hostPath\.path: Required value/);
     const good: Record<string, readonly [string, string]> = {
       '': [join(folder, 'made-by-the-runtime'), 'test -d /v && test -z "$(ls -A /v)"'],
       DirectoryOrCreate: [join(folder, 'made'), 'test -d /v'],
@@ -128,6 +143,7 @@ export const volumes: Walkthroughs = {
       File: [join(folder, 'a-file'), 'cat /v'],
       Socket: [join(folder, 'a-socket'), 'test -S /v'],
       CharDevice: ['/dev/null', 'test -c /v'],
+      BlockDevice: [device, 'test -b /v'],
     };
     const bad: Record<string, readonly [string, string]> = {
       Directory: [join(folder, 'none'), 'hostPath type check failed: .*/none is not a directory'],
@@ -178,15 +194,21 @@ export const volumes: Walkthroughs = {
         containers: [
           shell(`httpd -p 127.0.0.1:18374; ${stay}`, {
             securityContext: { privileged: true },
-            volumeMounts: [{ ...mount('varlog'), readOnly: true }, mount('varlog', '/writable')],
+            volumeMounts: [
+              { ...mount('varlog'), readOnly: true },
+              ...[mount('varlog', '/writable'), mount('made')],
+            ],
           }),
           shell(stay, {
             name: 'plain',
             securityContext: { runAsUser: 1000 },
-            volumeMounts: [mount('varlog', '/writable')],
+            volumeMounts: [mount('varlog', '/writable'), mount('made')],
           }),
         ],
-        volumes: [{ name: 'varlog', hostPath: { path: folder } }],
+        volumes: [
+          { name: 'varlog', hostPath: { path: folder } },
+          { name: 'made', hostPath: { path: `${folder}-made`, type: 'DirectoryOrCreate' } },
+        ],
       }),
     );
     const pod = await walk.untilReady('log-reader');
@@ -198,6 +220,8 @@ export const volumes: Walkthroughs = {
     assert.equal((await run('main', 'echo x > /writable/more')).code, 0);
     assert.equal(readFileSync(join(folder, 'more'), 'utf8'), 'x\n');
     assert.match((await run('plain', 'echo x > /writable/denied')).stderr, /Permission denied/);
+    assert.match((await run('plain', 'echo x > /made/denied')).stderr, /Permission denied/);
+    assert.equal((await run('main', 'echo x > /made/by-root')).code, 0);
     const ports = await walk.run('ss', ['-tlnH', 'sport = :18374']);
     assert.match(ports.stdout, /127\.0\.0\.1:18374/);
     await walk.kubectl('delete', 'pod', 'log-reader');
@@ -280,6 +304,7 @@ export const volumes: Walkthroughs = {
             volumeMounts: [
               { ...mount('site-data', '/var/www/html'), subPath: 'html' },
               { ...mount('site-data', '/logs'), subPathExpr: 'logs/$(POD_NAME)' },
+              { ...mount('site-data', '/of-mysql'), subPath: 'mysql' },
             ],
           }),
         ],
@@ -295,12 +320,15 @@ export const volumes: Walkthroughs = {
     assert.equal(await exec('mysql', 'ls -A /var/lib/mysql'), 'by-init\n');
     await exec('php', 'echo page > /var/www/html/index.php; echo line > /logs/log');
     assert.equal(await exec('mysql', 'ls -A /var/lib/mysql'), 'by-init\n');
+    assert.equal(await exec('php', 'ls -A /of-mysql'), 'by-init\n');
     assert.equal(readFileSync(join(folder, 'html/index.php'), 'utf8'), 'page\n');
     assert.equal(readFileSync(join(folder, 'logs/my-lamp-site/log'), 'utf8'), 'line\n');
   },
 
   'later mounts reach those who asked for them': async (walk) => {
-    covers('VOL-066', 'VOL-067');
+    covers('VOL-067');
+    const none = 'for those who ask for it: None is what counts where nothing is said';
+    superseded('VOL-066', { by: 'v1.10', now: none });
     superseded('VOL-065', { by: 'v1.12', now: 'mount propagation needs no gate' });
     const folder = nodeFolder(walk, 'propagation');
     const made = await walk.run('mount', ['-t', 'tmpfs', 'coracle-walk', folder]);
@@ -325,7 +353,14 @@ export const volumes: Walkthroughs = {
           ],
         }),
       );
-      await walk.untilReady('propagation');
+      const mountPropagation = 'HostToContainer';
+      await walk.create(
+        podOf('propagated', {
+          ...volume,
+          containers: [shell(stay, { volumeMounts: [{ ...mount('v'), mountPropagation }] })],
+        }),
+      );
+      for (const name of ['propagation', 'propagated']) await walk.untilReady(name);
       const exec = (container: string, ...command: readonly string[]) =>
         walk.kubectl('exec', 'propagation', '-c', container, '--', ...command);
       const inside = [
@@ -343,6 +378,8 @@ export const volumes: Walkthroughs = {
       assert.equal(await seen('slave'), '/v/inside: i /v/later: l ');
       assert.equal(await seen('master'), '/v/inside: i /v/later: l ');
       assert.equal(await seen('none'), '/v/inside: /v/later: ');
+      const elsewhere = await walk.exec('propagated', 'sh', '-c', 'ls /v/*');
+      assert.equal(elsewhere.replaceAll(/\s+/g, ' '), '/v/inside: i /v/later: l ');
       const refused = podOf('unprivileged', {
         ...volume,
         containers: [
@@ -355,7 +392,7 @@ export const volumes: Walkthroughs = {
         answer.stderr,
         /Bidirectional mount propagation is available only to privileged containers/,
       );
-      await walk.kubectl('delete', 'pod', 'propagation');
+      await walk.kubectl('delete', 'pod', 'propagation', 'propagated');
     } finally {
       await walk.run('umount', ['--recursive', folder]);
     }
