@@ -140,7 +140,7 @@ test('a service has its cluster address; without one, those of its ready endpoin
   assert.equal(said(`web.kube-system.${domain}`), 'missing');
   const found = ask(`web.default.${domain}`);
   assert.equal(found.kind === 'found' && found.answers[0]?.ttl, recordTtl);
-  covers('DNS-009', 'DNS-013');
+  covers('DNS-013');
 });
 
 test('a name that exists has nothing of another type; a name that does not is missing', () => {

@@ -210,16 +210,25 @@ test('a bad image stops the rollout; the history leads back', async (t) => {
   assert.ok(notes.includes('Unable to find the revision to rollback to.'));
 });
 
-test('proportional scaling: 8 and 5 become 11 and 7', async (t) => {
+test('proportional scaling: 8 and 5 become 11 and 7, and none stays none', async (t) => {
+  covers('WRK-055');
   const world = await start(t, 10, { maxSurge: 3, maxUnavailable: 2 });
   await rolledOut(world);
   assert.deepEqual(await printed(world, 'deployments'), ['nginx-deployment 10/10 10 10']);
+  await setImage(world, 'nginx:1.9.1');
+  await rolledOut(world);
   await setImage(world, 'nginx:sometag');
   await world.pass(10_000);
-  assert.deepEqual(await sets(world), { 1: '8 8 8', 2: '5 5 0' });
+  assert.deepEqual(await sets(world), { 1: '0 0 0', 2: '8 8 8', 3: '5 5 0' });
   await patch(world, { spec: { replicas: 15 } });
   await world.pass(10_000);
-  assert.deepEqual(await sets(world), { 1: '11 11 11', 2: '7 7 0' });
+  assert.deepEqual(await sets(world), { 1: '0 0 0', 2: '11 11 11', 3: '7 7 0' });
+  // One more is for the largest.
+  await patch(world, { spec: { replicas: 16 } });
+  await world.pass(10_000);
+  assert.deepEqual(await sets(world), { 1: '0 0 0', 2: '12 12 12', 3: '7 7 0' });
+  await patch(world, { spec: { replicas: 15 } });
+  await world.pass(10_000);
   assert.deepEqual(await printed(world, 'deployments'), ['nginx-deployment 11/15 7 11']);
 });
 

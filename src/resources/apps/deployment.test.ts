@@ -42,6 +42,14 @@ test('defaults of apps/v1', () => {
   assert.deepEqual(hub.status, {});
 });
 
+test('a template has no time of its own', () => {
+  superseded('API-159', { by: 'v1.34', now: 'metadata without a creation time prints none' });
+  const metadata = { ...template.metadata, creationTimestamp: null };
+  const { hub } = create({ template: { ...template, metadata } });
+  assert.deepEqual(hub.spec?.template.metadata, { labels });
+  assert.deepEqual(Object(shown(hub, 'apps/v1')).spec.template.metadata, { labels });
+});
+
 test('the old versions fill in selector and labels, each with its own numbers', () => {
   covers('API-103', 'API-123', 'WRK-155');
   const { hub, errors } = create({ selector: undefined }, 'extensions/v1beta1');
