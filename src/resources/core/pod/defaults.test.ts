@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Pod, PodSpec, ResourceRequirements } from '#resources/types/core-v1.ts';
-import { covers, superseded } from '#test/covers.ts';
+import { covers } from '#test/covers.ts';
 import { written } from '#test/descriptor.ts';
 import { qosClassOf } from './qos-class.ts';
 import { validatePod } from './spec-validation.ts';
