@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { KubeObject } from '#api/object.ts';
-import { limitRanges, namespaces, nodes, pods } from '#resources/kinds.ts';
+import { limitRanges, namespaces, nodes, pods, resourceQuotas } from '#resources/kinds.ts';
 import type { Pod, PodSpec, Taint } from '#resources/types/core-v1.ts';
 import { covers } from '#test/covers.ts';
 import { startCluster, type TestCluster } from '#testing';
@@ -60,6 +60,39 @@ test('a node has room for 110 pods, those of the system among them', async () =>
   assert.match(await waiting(cluster, 'last'), /^0\/1 nodes are available: 1 Too many pods\./);
   await client.delete(pods, { namespace: 'ibm-system', name: 'agent' }, { signal });
   await runs(cluster, 'last');
+});
+
+test('what init containers ask for counts as far as it is more', async () => {
+  // The cgroup of such a pod is in `src/kubelet/pods/qos.test.ts`.
+  covers('SCH-017');
+  const list = [{ name: 'n1', capacity: { cpu: '1300m', memory: '1Gi' } }];
+  await using cluster = await startCluster({ clock: 'virtual', seed: 3, nodes: list });
+  const { client, signal } = cluster;
+  const metadata = { namespace: 'default', name: 'q' };
+  const quota = { apiVersion: 'v1', kind: 'ResourceQuota', metadata };
+  await client.create(resourceQuotas, { ...quota, spec: { hard: { cpu: '2' } } }, { signal });
+  await cluster.advance('2s');
+  const asking = (name: string, cpu: string) => ({
+    ...{ name, image: name },
+    resources: { requests: { cpu } },
+  });
+  const containers = [asking('a', '200m'), asking('b', '200m')];
+  await create(cluster, pod('first', { initContainers: [asking('init', '1')], containers }));
+  await runs(cluster, 'first');
+  assert.equal((await get(cluster, 'first')).status?.qosClass, 'Burstable');
+  const used = async () => (await client.get(resourceQuotas, metadata, { signal })).status?.used;
+  assert.deepEqual(await used(), { cpu: '1' });
+  await create(cluster, pod('second', { containers: [asking('c', '400m')] }));
+  assert.match(await waiting(cluster, 'second'), /^0\/1 nodes are available: 1 Insufficient cpu\./);
+  await create(cluster, pod('third', { containers: [asking('c', '300m')] }));
+  await runs(cluster, 'third');
+  assert.deepEqual(await used(), { cpu: '1700m' });
+  // Where the containers ask for nothing, the class is still not the lowest.
+  const quiet = [{ name: 'c', image: 'c', resources: { requests: { cpu: '0' } } }];
+  const begins = { initContainers: [asking('init', '10m')], containers: quiet };
+  await client.delete(resourceQuotas, metadata, { signal });
+  await create(cluster, pod('fourth', begins));
+  assert.equal((await get(cluster, 'fourth')).status?.qosClass, 'Burstable');
 });
 
 test('storage on the node that containers ask for is summed', async () => {

@@ -50,6 +50,13 @@ test('a pod is limited only where all its containers are', () => {
   assert.deepEqual([limited.cpuQuota, limited.memoryLimitBytes], [200_000, 2 * 1024 ** 3]);
   assert.equal(podCgroup(podOf(exact, some)).memoryLimitBytes, undefined);
   assert.equal(podCgroup(podOf(exact, some)).cpuShares, 1126);
+  // What is more: one of the init containers alone, or the containers together.
+  const two = podOf({ requests: { cpu: '200m' } }, { requests: { cpu: '200m' } });
+  const sharesWith = (cpu: string): number => {
+    const initContainers = [{ name: 'init', resources: { requests: { cpu } } }];
+    return podCgroup({ ...two, spec: { containers: [], ...two.spec, initContainers } }).cpuShares;
+  };
+  assert.deepEqual([sharesWith('1'), sharesWith('100m')], [1024, 409]);
 });
 
 test('the less a pod asked for, the sooner it is killed for memory', () => {
