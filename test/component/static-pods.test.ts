@@ -47,6 +47,11 @@ test('a file becomes a pod and its mirror, and both go with it', async () => {
   await bench.advance(lookMs);
   await bench.untilGone('static-web-node-1');
   assert.deepEqual(runtime.running(), []);
+  const spec = { containers: [bench.container({ name: 'json' })] };
+  const head = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'of-json' } };
+  write(bench, 'web.json', JSON.stringify({ ...head, spec }));
+  await bench.advance(lookMs);
+  assert.deepEqual(runtime.running(), ['json']);
 });
 
 test('deleting the mirror does not end the pod: the mirror comes back', async () => {
@@ -106,7 +111,6 @@ test('a changed manifest is a new pod, which waits for the end of the old one', 
 });
 
 test('what is no pod, or needs the API, is left out, and the others run', async () => {
-  covers('POD-130');
   await using bench = await KubeletBench.open();
   await bench.advance(1000);
   write(bench, 'broken.yaml', 'kind: [');
@@ -159,4 +163,11 @@ test('without the API static pods start, restart and stop; it hears of them when
   await bench.advance(60_000);
   const pod = await bench.untilReady('static-web-node-1');
   assert.equal(pod.status?.phase, 'Running');
+  // What is told of it is no handle to it.
+  const { client, signal } = bench;
+  const at = { namespace: 'default', name: 'static-web-node-1' };
+  const id = runtime.idOf('web');
+  await bench.while(client.delete(pods, at, { signal }));
+  await bench.advance(2000);
+  assert.deepEqual([runtime.running(), runtime.idOf('web')], [['web'], id]);
 });

@@ -118,6 +118,8 @@ test('a StorageClass says how volumes are made, and says so for good', async () 
 });
 
 test('the pod that empties a volume is made from the template of its operator', async (t) => {
+  // That a flag names its file, and that it must have volumes, is in
+  // src/cluster/commands/controller-manager-command.process.test.ts.
   covers('VOL-079');
   const template = {
     apiVersion: 'v1',

@@ -33,8 +33,8 @@ test('manifests come from an address too, and follow what it says', async () => 
   assert.deepEqual(await names(), []);
 });
 
-test('a ConfigMap is for pods of its namespace, and never for static ones', async () => {
-  covers('CFG-027');
+test('a ConfigMap is for pods of its namespace, never for static ones; nor is a Secret', async () => {
+  covers('CFG-027', 'POD-130');
   await using bench = await KubeletBench.open();
   const { server } = bench;
   const create = (namespace: string) =>
@@ -64,6 +64,10 @@ test('a ConfigMap is for pods of its namespace, and never for static ones', asyn
       containers: [bench.container()],
       volumes: [{ name: 'v', projected: { sources: [{ configMap: { name: 'settings' } }] } }],
     },
+    {
+      containers: [bench.container()],
+      volumes: [{ name: 'v', secret: { secretName: 'settings' } }],
+    },
   ];
   const texts = uses.map((spec, index) =>
     JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name: `p${index}` }, spec }),
@@ -87,7 +91,9 @@ test('a ConfigMap is for pods of its namespace, and never for static ones', asyn
   }
   assert.deepEqual(await readFiles(log, bench.manifestDir, options), []);
   assert.equal(said.length, 2 * texts.length);
-  for (const line of said) assert.match(line, /static pods may not reference configmaps/);
+  const refusal = /static pods may not reference (configmaps|secrets)/;
+  for (const line of said) assert.match(line, refusal);
+  assert.ok(said.some((line) => line.includes('secrets')));
   await bench.advance(21_000);
   assert.deepEqual(bench.runtime.running(), ['web']);
 });

@@ -238,6 +238,26 @@ export const commands: Walkthroughs = {
   },
 
   'a container that cannot be started': async (walk) => {
+    covers('POD-024');
+    const labels = { shows: 'why' };
+    const rows = walk.cluster.spawnKubectl('get', 'pods', '-l', 'shows=why', '--watch');
+    const command = ['/no/such/command'];
+    const image = 'registry.invalid:5000/absent:1';
+    await walk.create(
+      podOf('not-found', { containers: [{ name: 'main', image: busybox, command }] }, { labels }),
+      podOf('no-image', { containers: [{ name: 'main', image }] }, { labels }),
+      podOf('ends-badly', { ...never, containers: [shell('exit 1')] }, { labels }),
+    );
+    for (const pattern of [
+      /^not-found +0\/1 +RunContainerError /m,
+      /^not-found +0\/1 +CrashLoopBackOff /m,
+      /^no-image +0\/1 +ErrImagePull +0 /m,
+      /^ends-badly +0\/1 +Error +0 /m,
+    ]) {
+      await walk.eventually(() => pattern.test(rows.text()), rows.text);
+    }
+    rows.kill();
+    await walk.kubectl('delete', 'pod', 'not-found', 'no-image');
     await walk.create(
       podOf('no-such-command', {
         ...never,

@@ -54,7 +54,6 @@ function row(
 }
 
 test('the life of a pod in its status column', () => {
-  covers('POD-024');
   const cases: readonly [PodStatus, string][] = [
     [{ phase: 'Pending' }, '0/1 Pending 0'],
     [
