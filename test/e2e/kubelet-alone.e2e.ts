@@ -238,7 +238,8 @@ current-context: x
     };
     const what = () => `it runs again\n${kubelet.output}`;
     await until(isOther, { what, limitMs: 60_000 });
-    // That systemd watches over the program itself: src/cluster/commands/install-command.disk.test.ts.
+    // That systemd watches over the program itself is in
+    // src/cluster/commands/install-command.disk.test.ts.
     covers('POD-035');
     const { issuer } = await shownBy(kubelet.port);
     assert.match(issuer, /alone/);
