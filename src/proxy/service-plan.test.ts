@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Service, ServiceSpec } from '#resources/types/core-v1.ts';
 import type { Endpoint, EndpointSlice } from '#resources/types/discovery-v1.ts';
-import { covers } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { type Machine, type Outcome, type Packet, trace } from '#test/packet-tracer.ts';
 import { formatLoad } from './nft.ts';
 import { planService } from './service-plan.ts';
@@ -131,11 +131,12 @@ test('a node port answers on every address of the node', () => {
   for (const to of own) {
     const packet = { from: stranger, to, port: 30080 };
     assert.deepEqual(ends(web, [here, there], packet), ['10.42.0.3:8080 *', '10.42.1.4:8080 *']);
+    assert.deepEqual(ends(web, [here, `${there} dead`], packet), ['10.42.0.3:8080 *']);
     assert.deepEqual(ends(web, [], packet), ['refused']);
   }
   const elsewhere = { from: stranger, to: '192.0.2.3', port: 30080 };
   assert.deepEqual(ends(web, [here], elsewhere), ['untouched']);
-  covers('SVC-028');
+  superseded('SVC-028', { by: 'v1.33', now: 'the same by the rules of nftables' });
 });
 
 test('external policy Local: strangers keep their address and reach only this node', () => {

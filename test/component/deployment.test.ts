@@ -94,6 +94,40 @@ test('a deployment gets a replica set and pods, with names and labels', async (t
   ]);
 });
 
+test('a set that is adopted keeps its labels and pods', async (t) => {
+  superseded('WRK-045', { by: 'v1.11', now: 'what is adopted is not labelled' });
+  const world = await openWorld(t);
+  await world.addNode('n1');
+  const { spec } = web('web:1');
+  const { replicas = 0, selector, template } = spec ?? {};
+  const path = '/apis/apps/v1/namespaces/default/replicasets';
+  const set = {
+    metadata: { name: 'mine', labels: template?.metadata?.labels },
+    spec: { replicas, selector, template },
+  };
+  const made = await world.server.request('POST', path, set);
+  assert.equal(made.status, 201, made.text);
+  await world.until('its pods', async () => (await podNames(world)).length === replicas);
+  const before = await podNames(world);
+  await create(world, web('web:1'));
+  await rolledOut(world);
+  const sets = await world.list(replicaSets, 'default');
+  assert.deepEqual(
+    sets.map((one) => [one.metadata.name, one.metadata.ownerReferences?.[0]?.name]),
+    [['mine', 'web']],
+  );
+  assert.deepEqual(await podNames(world), before);
+  const adopted = [...sets, ...(await world.list(pods, 'default'))];
+  for (const one of adopted) assert.equal(one.metadata.labels?.['pod-template-hash'], undefined);
+  assert.equal(sets[0]?.spec?.selector.matchLabels?.['pod-template-hash'], undefined);
+  // Its own sets bear the label, and so does all that comes of them.
+  await patch(world, setImage('web:2'));
+  await rolledOut(world);
+  for (const { metadata: of } of await world.list(pods, 'default')) {
+    assert.match(of.labels?.['pod-template-hash'] ?? '', /^[a-z0-9]+$/);
+  }
+});
+
 test('a rollout keeps between floor and ceiling, and undo goes back', async (t) => {
   covers('WRK-047', 'WRK-147');
   const world = await start(t, web('web:1', { replicas: 4 }));

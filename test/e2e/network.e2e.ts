@@ -10,6 +10,7 @@ import { endpointSlices, namespaces, services } from '#resources/kinds.ts';
 import type { Service, ServiceSpec } from '#resources/types/core-v1.ts';
 import type { EndpointSlice } from '#resources/types/discovery-v1.ts';
 import { covers, superseded } from '#test/covers.ts';
+import { written } from '#test/descriptor.ts';
 import { NetworkNode, outsideAddress, type Place, type TestPod } from '#test/network-node.ts';
 import type { CallOutcome } from '#test/network-peer.ts';
 
@@ -293,7 +294,12 @@ test("client affinity, policy Local and a load balancer's ranges", { timeout }, 
     'the service answers',
   );
   const [chosen = ''] = await servers(network, client, '10.43.0.8:80', 12);
-  assert.deepEqual(await servers(network, client, '10.43.0.8:80', 12), [chosen]);
+  assert.deepEqual(await servers(network, client, '10.43.0.8:80', 100), [chosen]);
+  const asKept = (spec: object) =>
+    written<Service>({ ...sticky, spec: { ports: [{ port: 80 }], ...spec } }).hub.spec;
+  assert.equal(asKept({})?.sessionAffinity, 'None');
+  const config = asKept({ sessionAffinity: 'ClientIP' })?.sessionAffinityConfig;
+  assert.deepEqual(config, { clientIP: { timeoutSeconds: 10_800 } });
   covers('SVC-026');
   const left = one.address === chosen ? two : one;
   network.put(endpointSlices, slice('sticky', [left], tcp));

@@ -28,8 +28,6 @@ test('a service that only names a port gets everything else', () => {
 });
 
 test('types and affinity bring defaults of their own', () => {
-  // That clients stay with their server is seen in test/e2e/network.e2e.ts.
-  covers('SVC-026');
   const spec = (fields: object) => create({ ports: [http], ...fields }).hub.spec ?? {};
   assert.equal(spec({}).sessionAffinity, 'None');
   assert.equal(spec({}).sessionAffinityConfig, undefined);
