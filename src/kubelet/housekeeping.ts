@@ -65,7 +65,9 @@ export async function removeDead(
   let all = await runtime.listContainers({}, { signal });
   const dead = deadOf(all);
   const uidOf = new Map(dead.map(({ id, podUid }) => [id, podUid]));
-  const isOver = ({ podUid }: DeadContainer): boolean => workers.get(podUid)?.isActive === false;
+  // As the API has it: nothing of how it ended has to be read from the runtime any more.
+  const isOver = ({ podUid }: DeadContainer): boolean =>
+    ['Succeeded', 'Failed'].includes(workers.get(podUid)?.pod.status?.phase ?? '');
   const over = isDiskShort ? dead.filter(isOver) : [];
   const rest = dead.filter((container) => !over.includes(container));
   for (const id of [

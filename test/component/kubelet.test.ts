@@ -827,7 +827,9 @@ test('short of disk, dead containers and unused images go before any pod does', 
   assert.deepEqual(removed, ['over', 'example.com/unused:1']);
   assert.deepEqual([...runtime.images], ['example.com/app:1']);
   assert.deepEqual(runtime.running(), ['web']);
-  assert.equal((await bench.get('over')).status?.phase, 'Succeeded');
+  const { status } = await bench.get('over');
+  assert.equal(status?.phase, 'Succeeded');
+  assert.equal(status?.containerStatuses?.[0]?.state?.terminated?.exitCode, 0, 'still told');
   await bench.advance(10_000);
   const node = await bench.while(client.get(nodes, { name: 'node-1' }, { signal }));
   const pressure = node.status?.conditions?.find(({ type }) => type === 'DiskPressure');
