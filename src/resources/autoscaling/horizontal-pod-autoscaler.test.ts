@@ -1,7 +1,6 @@
 /** Autoscalers in both versions: defaults, the trip through autoscaling/v1, validation, columns. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { covers } from '#test/covers.ts';
 import { shown, written } from '#test/descriptor.ts';
 import type { HorizontalPodAutoscaler as V1 } from '../types/autoscaling-v1.ts';
 import type { HorizontalPodAutoscaler, MetricSpec } from '../types/autoscaling-v2.ts';
@@ -96,7 +95,6 @@ const everything: readonly MetricSpec[] = [
 ];
 
 test('a client of autoscaling/v1 reads and writes without losing what it cannot see', () => {
-  covers('API-114');
   const { hub } = create({ metrics: everything, behavior: { scaleDown: {} } });
   const stored: HorizontalPodAutoscaler = {
     ...hub,

@@ -349,6 +349,10 @@ export const talking: Walkthroughs = {
   },
 
   'the Service of the API, from inside': async (walk) => {
+    superseded('AUT-064', {
+      by: 'v1.24',
+      now: 'the token is that of the pod, or asked for; no Secret holds one unless it is made by hand',
+    });
     covers('SVC-016', 'SVC-047', 'SVC-070', 'SVC-074', 'SVC-080');
     const list = await walk.kubectl('get', 'services');
     assert.match(list, /^kubernetes +ClusterIP +10\.43\.0\.1 +<none> +443\/TCP /m);
