@@ -224,8 +224,6 @@ test('how often the status is looked at is how often it is told, if a file says 
   assert.equal(plain.cpuManagerReconcilePeriodMs, 4000);
   const { settings } = typed('--cpu-manager-reconcile-period=5s');
   assert.equal(settings.cpuManagerReconcilePeriodMs, 5000);
-  const now = 'compared as often, with what was told to the runtime last: only changes are told';
-  superseded('POD-226', { by: 'v1.22', now });
 });
 
 test('what is enforced has to make sense', () => {

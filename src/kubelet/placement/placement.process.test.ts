@@ -11,11 +11,11 @@ import { systemClock } from '#kit/clock.ts';
 import { openGrpcChannel } from '#kit/grpc.ts';
 import { nodes, pods } from '#resources/kinds.ts';
 import type { Container, Pod, PodSpec } from '#resources/types/core-v1.ts';
-import { covers } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { KubeletBench } from '#test/kubelet-bench.ts';
 import { podResources } from '../devices/messages.ts';
 import { eventually, TestDevicePlugin } from '../devices/plugins.contract.ts';
-import type { KubeletSettings } from '../settings.ts';
+import { defaultSettings, type KubeletSettings } from '../settings.ts';
 import { type MachinePlan, madeUpMachine } from './machines.contract.ts';
 
 /** Two nodes of two cores, two threads each, and 8 GiB. */
@@ -63,6 +63,14 @@ test('a container of its own gets whole processors, and the others leave them', 
   assert.equal(resources?.cpuQuota, -1);
   const told = 'updateContainerResources shared cpus 0,2-4,6-7';
   await eventually(bench, () => runtime.calls.includes(told));
+  // Whatever somebody else does to it: what has been told is not told again.
+  const linux = { cpusetCpus: '0' };
+  await runtime.updateContainerResources({ containerId: runtime.idOf('shared'), linux });
+  await bench.advance(3 * defaultSettings.cpuManagerReconcilePeriodMs);
+  const updates = runtime.calls.filter((call) => call.startsWith('updateContainerResources'));
+  assert.deepEqual(updates, [told, 'updateContainerResources shared cpus 0']);
+  const now = 'compared as often, with what was told to the runtime last: only changes are told';
+  superseded('POD-226', { by: 'v1.22', now });
   const state = (): unknown =>
     JSON.parse(readFileSync(join(bench.pluginsRoot, 'cpu_manager_state'), 'utf8'));
   const { metadata } = await bench.get('own');
