@@ -37,6 +37,7 @@ class World {
   /** What the API server knows of the pod. */
   pod: Pod | undefined;
   made: ResourceClaim | undefined;
+  claimIsGone = false;
   /** How often somebody else is quicker. */
   races = 0;
   version = 7;
@@ -51,10 +52,11 @@ class World {
     const client: Partial<Client> = {
       get: async ({ plural }, { name }) => {
         this.done.push(`get ${plural}`);
+        const isGone = plural === 'pods' ? this.pod === undefined : this.claimIsGone;
+        if (isGone) throw notFound({ group: '', resource: plural }, name);
         if (plural !== 'pods') return (this.made ?? claim) as never;
-        if (this.pod === undefined) throw notFound({ group: '', resource: 'pods' }, name);
         const resourceVersion = String(this.version);
-        return { ...this.pod, metadata: { ...this.pod.metadata, resourceVersion } } as never;
+        return { ...this.pod, metadata: { ...this.pod?.metadata, resourceVersion } } as never;
       },
       create: async (_kind, object) => {
         this.made = {
@@ -151,8 +153,28 @@ test('the pod is told of its claim, and no reservation ended, but as they were r
   await other.writer.release(placement, claim, { signal, allocatedHere: false });
   const metadata = { uid: 'claim', resourceVersion: '7' };
   const release = { metadata, status: { reservedFor: [{ $patch: 'delete', uid: 'train' }] } };
-  const once = ['get resourceclaims', `patch resourceclaims ${JSON.stringify(release)}`];
+  const read = ['get resourceclaims', 'get pods'];
+  const once = [...read, `patch resourceclaims ${JSON.stringify(release)}`];
   assert.deepEqual(other.done, [...once, ...once]);
+});
+
+test('a pod that was bound after all keeps its reservation and its devices', async () => {
+  for (const allocatedHere of [true, false]) {
+    const world = new World({ uid: 'train', nodeName: 'n2' });
+    assert.ok(world.pod !== undefined);
+    const placement = { pod: podFacts(world.pod), nodeName: 'n1' };
+    await world.writer.release(placement, claim, { signal, allocatedHere });
+    assert.deepEqual(world.done, ['get resourceclaims', 'get pods']);
+  }
+});
+
+test('a claim that is gone has nothing that could be taken back', async () => {
+  const world = new World();
+  world.claimIsGone = true;
+  const placement = { pod: podFacts(podOf('train')), nodeName: 'n1' };
+  await world.writer.release(placement, claim, { signal, allocatedHere: true });
+  await world.writer.remove(claim, { signal });
+  assert.deepEqual(world.done, ['get resourceclaims', 'get resourceclaims']);
 });
 
 test('what was allocated for a pod that does not come is free again, unless others share it', async () => {
@@ -169,8 +191,9 @@ test('what was allocated for a pod that does not come is free again, unless othe
     const world = new World();
     world.made = { ...claim, status: { allocation: {}, reservedFor: [...users] } };
     await world.writer.release(placement, claim, { signal, allocatedHere: true });
-    const [read, written, ...more] = world.done;
+    const [read, asked, written, ...more] = world.done;
     assert.deepEqual([read, more], ['get resourceclaims', []]);
+    assert.equal(asked, expected === undefined ? undefined : 'get pods');
     if (expected === undefined) assert.equal(written, undefined);
     else assert.match(written ?? '', expected);
   }

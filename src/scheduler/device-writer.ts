@@ -71,7 +71,8 @@ export class DeviceWriter {
   /**
    * The pod does not come: the claim is reserved for it no more, or goes if it was made for it.
    * Where it was allocated for the pod alone its devices are free again: the controller of claims
-   * would not do that, since nobody holds it that could go.
+   * would not do that, since nobody holds it that could go. A pod that an earlier request has bound
+   * after all keeps what it has.
    */
   async release(
     placement: Placement,
@@ -82,14 +83,16 @@ export class DeviceWriter {
       await this.remove(claim, { signal });
       return;
     }
-    const { namespace, name = '', uid } = claim.metadata;
+    const { namespace = '', name = '', uid } = claim.metadata;
     const mine = { $patch: 'delete', uid: placement.pod.uid };
     const at = { namespace, name };
-    await this.#asItIs(async () => {
+    await this.#ifThere(async () => {
       const current = await this.#client.get(resourceClaims, at, { signal });
       const { reservedFor = [] } = current.status ?? {};
-      const isMine = reservedFor.some((one) => one.uid === mine.uid);
-      if (current.metadata.uid !== uid || !isMine) return;
+      const user = reservedFor.find((one) => one.uid === mine.uid);
+      if (current.metadata.uid !== uid || user === undefined) return;
+      const pod = { namespace, name: user.name, uid: mine.uid };
+      if ((await whereabouts(this.#client, pod, { signal })).is === 'bound') return;
       if (allocatedHere && reservedFor.length === 1) {
         const bare = { ...current, status: {} };
         await this.#client.update(resourceClaims, bare, { subresource: 'status', signal });
@@ -116,11 +119,20 @@ export class DeviceWriter {
     }
   }
 
+  /** The same, where the claim may be gone by now: then there is nothing to take back. */
+  async #ifThere(write: () => Promise<void>): Promise<void> {
+    try {
+      await this.#asItIs(write);
+    } catch (error) {
+      if (!isReason(error, 'NotFound')) throw error;
+    }
+  }
+
   /** A claim that was made here, if its pod is on no node. Others that come meanwhile make anew. */
   async remove(claim: ResourceClaim, { signal }: Cancel): Promise<void> {
     const { namespace = '', name = '', uid = '' } = claim.metadata;
     const at = { namespace, name };
-    const removeOnce = async (): Promise<void> => {
+    await this.#ifThere(async () => {
       const current = await this.#client.get(resourceClaims, at, { signal });
       if (current.metadata.uid !== uid) return;
       for (const { name: owner, uid: ownerUid } of current.metadata.ownerReferences ?? []) {
@@ -136,12 +148,7 @@ export class DeviceWriter {
       const { resourceVersion = '' } = written.metadata;
       const preconditions = { uid, resourceVersion };
       await this.#client.delete(resourceClaims, at, { preconditions, signal });
-    };
-    try {
-      await this.#asItIs(removeOnce);
-    } catch (error) {
-      if (!isReason(error, 'NotFound')) throw error;
-    }
+    });
   }
 
   /**
