@@ -106,11 +106,12 @@ export class Attempts {
     const moved = this.#leavePlace(facts);
     queue.watch(facts.uid);
     const decision = await decideWithExtenders(this.#deps, facts, profile, options);
-    moved(decision);
     if (!isStillWanted(podInformer, facts)) {
       queue.remove(facts.uid);
+      moved(undefined);
       return;
     }
+    moved(decision);
     if (decision.do !== 'reject') {
       this.#act(queued, decision, startedMs);
       return;
@@ -125,14 +126,14 @@ export class Attempts {
 
   /**
    * A binding whose answer was lost kept its place until now. Others learn that it is free when the
-   * pod is not decided to go there again.
+   * pod is not decided to go there again, or not wanted any more (undefined).
    */
-  #leavePlace({ uid }: PodFacts): (decision: Decision) => void {
+  #leavePlace({ uid }: PodFacts): (decision: Decision | undefined) => void {
     const { cluster, queue } = this.#deps;
     const place = cluster.placeOf(uid);
     const free = cluster.forget(uid);
     return (decision) => {
-      if (decision.do === 'place' && decision.node.name === place) return;
+      if (decision?.do === 'place' && decision.node.name === place) return;
       for (const change of free) queue.onChange(change);
     };
   }

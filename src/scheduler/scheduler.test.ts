@@ -740,6 +740,36 @@ extenders:
   }
 });
 
+test('a pod that goes while extenders are asked again leaves its place to who waits for it', async () => {
+  let holds: Promise<void> | undefined;
+  const post: Post = async (_extender, _verb, body) => {
+    await holds;
+    const { NodeNames } = body as { readonly NodeNames?: readonly string[] };
+    return { NodeNames };
+  };
+  const source = `
+apiVersion: kubescheduler.config.k8s.io/v1
+kind: KubeSchedulerConfiguration
+extenders:
+- {urlPrefix: "http://localhost", filterVerb: filter, nodeCacheCapable: true}
+`;
+  const { extenders } = await readConfiguration(source);
+  await using world = new World({ post, extenders });
+  world.node('n1');
+  world.answers.push(() => Promise.reject(new Error('connection reset')));
+  world.add('a', whole);
+  world.add('b', whole);
+  await settle();
+  assert.deepEqual(world.bindings, ['a → n1']);
+  const answered = Promise.withResolvers<void>();
+  holds = answered.promise;
+  await world.clock.advance(2_000);
+  world.informers.remove(pods, 'default/a');
+  answered.resolve();
+  await world.clock.advance(2_000);
+  assert.deepEqual(world.bindings, ['a → n1', 'b → n1']);
+});
+
 test('a permit may hold a pod back, let it go, or refuse it', async () => {
   const allowed = Promise.withResolvers<void>();
   const noted: string[] = [];
