@@ -11,6 +11,7 @@ import type {
 } from '#resources/types/core-v1.ts';
 import { covers } from '#test/covers.ts';
 import { written } from '#test/descriptor.ts';
+import { setPersistentVolumeClaimDefaults } from './core/persistent-volume-claim-defaults.ts';
 
 function made<T extends KubeObject>(kind: string, more: object): T {
   const metadata = { name: 'a', namespace: 'b' };
@@ -47,6 +48,17 @@ test('so it is wherever amounts stand', () => {
   const storage = { resources: { requests: { storage: '1u' } } };
   const claim = made<PersistentVolumeClaim>('PersistentVolumeClaim', { spec: storage });
   assert.deepEqual(claim.spec?.resources?.requests, { storage: '1m' });
+  const volumeClaimTemplate = { spec: storage };
+  const volumes = [{ name: 'own', ephemeral: { volumeClaimTemplate } }];
+  const [volume] = made<Pod>('Pod', { spec: { containers: [], volumes } }).spec?.volumes ?? [];
+  const { resources } = volume?.ephemeral?.volumeClaimTemplate?.spec ?? {};
+  assert.deepEqual(resources?.requests, { storage: '1m' });
+  const told = setPersistentVolumeClaimDefaults({
+    ...claim,
+    status: { capacity: { storage: '1u' }, allocatedResources: { storage: '2n' } },
+  });
+  const { capacity, allocatedResources } = told.status ?? {};
+  assert.deepEqual([capacity, allocatedResources], [{ storage: '1m' }, { storage: '1m' }]);
 });
 
 test('what is limited and not asked for is asked for as much', () => {

@@ -1,7 +1,7 @@
 /**
  * Defaults of claims for volumes, also of those that a StatefulSet has templates for.
  */
-import { withRoundAmounts } from '../amounts.ts';
+import { inThousandths, withRoundAmounts } from '../amounts.ts';
 import { changeMember, fillIn } from '../fill-in.ts';
 import type { PersistentVolumeClaim, PersistentVolumeClaimSpec } from '../types/core-v1.ts';
 
@@ -9,7 +9,9 @@ export function setPersistentVolumeClaimDefaults(
   claim: PersistentVolumeClaim,
 ): PersistentVolumeClaim {
   const next = changeMember(claim, 'spec', setClaimSpecDefaults);
-  const status = fillIn(next.status ?? {}, { phase: 'Pending' });
+  let status = fillIn(next.status ?? {}, { phase: 'Pending' });
+  status = changeMember(status, 'capacity', inThousandths);
+  status = changeMember(status, 'allocatedResources', inThousandths);
   return status === next.status ? next : { ...next, status };
 }
 

@@ -2,6 +2,7 @@
  * Defaults of volumes: a volume that says nothing is an emptyDir; files of ConfigMaps, Secrets and
  * projections get mode 0644; the in-tree storage kinds get the values that their drivers assume.
  */
+import { withRoundAmounts } from '#resources/amounts.ts';
 import { changeMember, fillIn, mapItems } from '#resources/fill-in.ts';
 import type {
   DownwardAPIVolumeFile,
@@ -44,7 +45,9 @@ export function setVolumeDefaults(volume: Volume): Volume {
   return changeMember(next, 'ephemeral', (source) =>
     changeMember(source, 'volumeClaimTemplate', (template) => ({
       ...template,
-      spec: fillIn(template.spec, { volumeMode: 'Filesystem' }),
+      spec: fillIn(changeMember(template.spec, 'resources', withRoundAmounts), {
+        volumeMode: 'Filesystem',
+      }),
     })),
   );
 }
