@@ -7,7 +7,7 @@
  * of all threads. Node has no call for it, so it is called through Node's foreign functions, from
  * 26 on (docs/decisions/0018-malloc-trim.md). Without them, or without glibc, nothing happens.
  *
- * `give-back.ts` calls it, after a collection.
+ * `give-back.ts` calls it, after a collection, and the API server when its rehearsal is over.
  */
 import type { dlopen } from 'node:ffi';
 
