@@ -3,12 +3,11 @@
  * node that is missing is asked for once more, live, after a quarantine, before its pods are given
  * up.
  */
-import { isReason } from '#api/errors.ts';
+import { ApiError, isReason } from '#api/errors.ts';
 import { formatTime } from '#kit/clock.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import { nodes as nodeKind, pods as podKind } from '#resources/kinds.ts';
 import type { Pod, PodCondition } from '#resources/types/core-v1.ts';
-import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { isTerminated } from '../pod-state.ts';
 import { type Collected, isOutOfService, limits, planPodGC } from './plan.ts';
@@ -39,9 +38,27 @@ export function openPodGCController(deps: ControllerDeps, terminatedMax?: number
         },
         terminatedMax,
       );
-      for (const one of collected) await collect(deps, one, signal).catch(ignoreNotFound);
+      await collectAll(deps, collected, signal);
     },
   };
+}
+
+/** Whom the server will not let go must not keep the others. */
+async function collectAll(
+  deps: ControllerDeps,
+  collected: readonly Collected[],
+  signal: AbortSignal,
+): Promise<void> {
+  let refusal: ApiError | undefined;
+  for (const one of collected) {
+    try {
+      await collect(deps, one, signal);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      if (!isReason(error, 'NotFound')) refusal ??= error;
+    }
+  }
+  if (refusal !== undefined) throw refusal;
 }
 
 /** Nodes that pods name and that are not there. */
