@@ -202,17 +202,17 @@ async function openRun() {
 /** One that writes a log for people. */
 async function openLoggedRun({ logLevel: level }: { readonly logLevel: Level }, out: Writable) {
   const { openLog } = await import('./kit/log.ts');
+  const { linesTo } = await import('./kit/log-lines.ts');
   const run = await openRun();
-  const write = (line: string): void => void out.write(line);
-  return { ...run, log: openLog({ clock: run.clock, level, format: 'text', write }) };
+  return { ...run, log: openLog({ clock: run.clock, level, format: 'text', write: linesTo(out) }) };
 }
 
 /** One that tells how it comes along, and goes on when its terminal is closed. */
 async function openToldRun() {
   const { openProgress } = await import('./cluster/commands/progress.ts');
+  const { linesTo } = await import('./kit/log-lines.ts');
   const run = await openRun();
-  const write = (line: string): void => void process.stdout.write(line);
-  const progress = openProgress({ clock: run.clock, write });
+  const progress = openProgress({ clock: run.clock, write: linesTo(process.stdout) });
   run.signal.addEventListener('abort', () => progress.note('stopping'), { once: true });
   process.on('SIGHUP', () => {});
   return { ...run, progress };

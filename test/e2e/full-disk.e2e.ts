@@ -1,13 +1,13 @@
 /**
- * A store on a disk that fills up: writes are refused with the disk's own reason, reads go on, the
- * server says that it is not well, and all of it heals when there is space again. What was
- * acknowledged is there after a kill, too.
+ * A cluster on a disk that fills up: writes are refused with the disk's own reason, reads go on,
+ * the server says that it is not well, and all of it heals when there is space again, its log as
+ * well. What was acknowledged is there after a kill, too.
  *
  * The disk is a small tmpfs; it is unmounted whatever happens.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { runCommand } from '#kit/run-command.ts';
 import { configMap, ServerProcess } from '#test/server-process.ts';
@@ -29,9 +29,8 @@ async function smallDisk(folder: string, size: string): Promise<AsyncDisposable>
 
 test('a full disk refuses writes, serves reads, and heals', async () => {
   await using server = await ServerProcess.open();
-  const folder = `${server.dataDir}/server/db`;
-  mkdirSync(dirname(folder), { recursive: true, mode: 0o700 });
-  await using _disk = await smallDisk(folder, '6m');
+  const folder = server.dataDir;
+  await using _disk = await smallDisk(folder, '8m');
   await server.start();
   const kept: string[] = [];
   const write = async (name: string): Promise<{ status: number; text: string }> => {
@@ -54,7 +53,14 @@ test('a full disk refuses writes, serves reads, and heals', async () => {
     signal: new AbortController().signal,
     timeoutMs: 60_000,
   });
-  assert.equal((await write('full')).status, 503);
+  // The log as well: what it is told of does not fit.
+  const log = join(folder, 'logs/coracle.log');
+  let logBytes = -1;
+  for (let index = 0; statSync(log).size > logBytes && index < 200; index++) {
+    logBytes = statSync(log).size;
+    assert.equal((await write('full')).status, 503);
+  }
+  assert.equal(statSync(log).size, logBytes, 'no line fits');
   const ready = await server.request('GET', '/readyz?verbose');
   assert.equal(ready.status, 500);
   assert.match(ready.text, /\[-\]etcd failed/);
@@ -69,6 +75,8 @@ test('a full disk refuses writes, serves reads, and heals', async () => {
     'it is ready again by itself',
   );
   assert.equal((await write('after')).status, 201);
+  const isTold = (): boolean => /^W lines are missing here/m.test(readFileSync(log, 'utf8'));
+  await server.until(isTold, 'the log goes on, and says that something is missing');
 
   server.signal('SIGKILL');
   await server.ended();

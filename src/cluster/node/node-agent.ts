@@ -16,6 +16,7 @@ import { assert } from '#kit/assert.ts';
 import { type Clock, systemClock } from '#kit/clock.ts';
 import { giveBackLater } from '#kit/give-back-later.ts';
 import { type Logger, openLog } from '#kit/log.ts';
+import { linesTo } from '#kit/log-lines.ts';
 import { systemRandom } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import { type KubeletOptions, limits as kubeletLimits, runKubelet } from '#kubelet';
@@ -63,7 +64,7 @@ export async function runNodeAgent(): Promise<number> {
   // Stopping is the parent's decision; a signal to the whole group must not come first.
   process.on('SIGTERM', () => {});
   const clock = systemClock();
-  const write = (line: string): boolean => process.stdout.write(line);
+  const write = linesTo(process.stdout);
   const log = openLog({ clock, level: settings.logLevel, format: 'text', write });
   const deps = { clock, log };
   const { registries, hostsFolder } = readRegistries(settings.images);

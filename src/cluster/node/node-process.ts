@@ -120,7 +120,8 @@ export class NodeProcess {
     this.#child = undefined;
     if (this.#stopping) return;
     this.#deps.log.error('node process ended, starting it again', { code, signal });
-    this.#onReport({ failed: `ended with ${signal ?? code}, see logs/node.log` });
+    const where = this.#settings.logToStderr ? '' : ', see logs/node.log';
+    this.#onReport({ failed: `ended with ${signal ?? code}${where}` });
     this.#cancelRestart = this.#deps.clock.after(this.#delayMs, () => this.#start());
     this.#delayMs = Math.min(this.#delayMs * 2, limits.restartDelayMsMax);
   }
