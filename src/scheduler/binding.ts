@@ -129,6 +129,7 @@ export class Binder {
         // Before it is tried again: a second try would take the reservation for its own.
         await this.#undo(placement, options.steps, failure, signal);
         this.#failed(queued, placement, failure);
+        if (fate === 'bound here') await this.#keepUntilSeen(placement, progress, signal);
       } finally {
         this.#inFlight -= 1;
         this.#onRoom?.();
@@ -167,7 +168,7 @@ export class Binder {
     signal: AbortSignal,
   ): Promise<void> {
     const { cluster, steps } = this.#deps;
-    if (cluster.placeOf(uid) !== undefined || written.claims.length === 0) return;
+    if (cluster.placeOf(uid) !== undefined) return;
     await steps.untilSeen(uid, { written, signal });
     this.#tellFree(cluster.assumptions.giveBack(uid));
   }

@@ -488,6 +488,25 @@ test('what is being written for a pod that is deleted is carried through before 
   assert.deepEqual(world.bindings, ['b → n1']);
 });
 
+test('what was promised to a pod that was bound and went at once is promised to others later', async () => {
+  for (const isHeard of [true, false]) {
+    await using world = new World();
+    const wants = withDevices(world);
+    const a = world.add('a', wants('a'));
+    // The answer comes, or it is lost and what comes instead is that the pod is bound already.
+    world.answers.push(async () => {
+      world.pods.set('a', { ...a, spec: { containers: [], nodeName: 'n1' } });
+      world.informers.remove(pods, 'default/a');
+      if (!isHeard) throw conflict({ group: '', resource: 'pods' }, 'a', 'already assigned');
+    });
+    world.add('b', wants('b'));
+    await settle();
+    assert.deepEqual(world.bindings, ['a → n1'], 'its claim may still be seen');
+    await world.clock.advance(10_000);
+    assert.deepEqual(world.bindings, ['a → n1', 'b → n1'], `${isHeard}`);
+  }
+});
+
 test('a pod that was told of its claim is bound only as long as it names it', async () => {
   const gpu = 'example.com/gpu';
   const limits = { [gpu]: '1' };
