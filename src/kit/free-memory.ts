@@ -4,8 +4,8 @@
  * What Node keeps outside the heap of JavaScript (stored values, messages between threads) comes
  * from `malloc`. glibc gives back only what is free at the very end of its memory; one small piece
  * that lives behind a hundred freed MiB holds them all. `malloc_trim` gives back every free page
- * of all threads. Node has no call for it, so it is called through Node's foreign functions, from
- * 26 on (docs/decisions/0018-malloc-trim.md). Without them, or without glibc, nothing happens.
+ * of all threads. Node has no call for it, so it is called through Node's foreign functions, as of
+ * 26.10 (docs/decisions/0018-malloc-trim.md). Without them, or without glibc, nothing happens.
  *
  * `give-back.ts` calls it, after a collection, and the API server when its rehearsal is over.
  */

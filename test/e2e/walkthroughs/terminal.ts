@@ -365,13 +365,21 @@ export const terminal: Walkthroughs = {
     covers('CLI-424', 'CLI-455');
     const spec = { serviceName: 'aged', replicas: 1, selector: { matchLabels: { app: 'aged' } } };
     const volumes = [{ name: 'late', configMap: { name: 'late' } }];
-    const rows = walk.cluster.spawnKubectl('get', 'pods', '-w', '-l', 'app=aged', '--no-headers');
+    const shown = { watched: 'aged' };
+    const rows = walk.cluster.spawnKubectl(
+      ...['get', 'pods', '-w', '-l', 'watched=aged', '--no-headers'],
+    );
+    // One that no node is for: once it is shown, what comes after it is.
+    const unplaced = { nodeSelector: { is: 'nowhere' }, containers: [shell(stay)] };
+    await walk.create(podOf('before-aged', unplaced, { labels: shown }));
+    await walk.eventually(() => /^before-aged /m.test(rows.text()), rows.text);
+    await walk.kubectl('delete', 'pod', 'before-aged');
     await walk.create({
       ...{ apiVersion: 'apps/v1', kind: 'StatefulSet', metadata: { name: 'aged' } },
       spec: {
         ...spec,
         template: {
-          metadata: { labels: { app: 'aged' } },
+          metadata: { labels: { app: 'aged', ...shown } },
           spec: { volumes, terminationGracePeriodSeconds: 1, containers: [shell(stay)] },
         },
       },
