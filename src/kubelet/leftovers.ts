@@ -11,8 +11,10 @@ import { removeDeadLinks } from './logs/log-files.ts';
 import type { KubeletParts } from './parts.ts';
 import { podLabels } from './pods/pod-facts.ts';
 
+type Parts = Pick<KubeletParts, 'paths' | 'machine' | 'runtime' | 'log' | 'node'>;
+
 export async function removeLeftovers(
-  parts: KubeletParts,
+  parts: Parts,
   options: {
     /** By uid. */
     readonly known: { has(uid: string): boolean };
@@ -33,7 +35,9 @@ export async function removeLeftovers(
     rmSync(join(paths.memory, uid), { recursive: true, force: true });
   }
   for (const name of namesIn(paths.podLogs)) {
-    if (isOver(name.slice(name.lastIndexOf('_') + 1))) {
+    // The folder may be one that others use as well: what is not named so is not ours.
+    const uid = /^[^_]+_[^_]+_([^_]+)$/.exec(name)?.[1];
+    if (uid !== undefined && isOver(uid)) {
       rmSync(join(paths.podLogs, name), { recursive: true, force: true });
     }
   }
@@ -42,7 +46,7 @@ export async function removeLeftovers(
 }
 
 async function removeCgroups(
-  { machine, node }: KubeletParts,
+  { machine, node }: Parts,
   isOver: (uid: string) => boolean,
 ): Promise<void> {
   for (const middle of ['', '/burstable', '/besteffort']) {

@@ -28,6 +28,19 @@ test('without a word everything is as upstream has it', () => {
   assert.deepEqual([config.labels, config.unused], [{}, []]);
 });
 
+test('where logs of pods go is a whole path, or as upstream has it', () => {
+  const where = (podLogsDir: string) => read({ podLogDir: podLogsDir }).podLogsDir;
+  assert.deepEqual([where('/logs/of-pods'), where('')], ['/logs/of-pods', '/var/log/pods']);
+  for (const [path, what] of [
+    ['logs', 'must be absolute path'],
+    ['/var/log/pods/', 'must be normalized'],
+    ['/var/log/../pods', 'must be normalized'],
+  ] as const) {
+    const message = `invalid configuration: pod logs path "${path}" ${what}`;
+    assert.throws(() => where(path), { message });
+  }
+});
+
 test('how long a container that ends again and again waits can be shortened', () => {
   const read = (maxContainerRestartPeriod: string) =>
     machineSettings({ crashLoopBackOff: { maxContainerRestartPeriod } }).crashLoopMaxMs;

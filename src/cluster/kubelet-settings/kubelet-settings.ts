@@ -178,7 +178,7 @@ export function readKubeletConfig(flags: KubeletFlags): KubeletConfig {
     labels: parsePairs('--node-labels', flags.nodeLabels ?? '', '='),
     rootDir,
     certDir: resolve(flags.certDir ?? join(rootDir, 'pki')),
-    podLogsDir: fields.podLogsDir ?? '/var/log/pods',
+    podLogsDir: podLogsDirOf(fields),
     runtimeSocket: socketOf(endpoint),
     imageSocket: imageEndpoint === '' ? undefined : socketOf(imageEndpoint),
     logLevel: Number(flags.v ?? 0) >= 4 ? 'debug' : 'info',
@@ -194,6 +194,15 @@ export function readKubeletConfig(flags: KubeletFlags): KubeletConfig {
     ],
     strictProblem: [file, ...more].flatMap((each) => each.strictProblem ?? [])[0],
   };
+}
+
+/** What is removed in it is known by its whole path. */
+function podLogsDirOf({ podLogsDir = '' }: Fields): string {
+  if (podLogsDir === '') return '/var/log/pods';
+  const path = `pod logs path "${podLogsDir}"`;
+  if (!isAbsolute(podLogsDir)) throw invalid(`${path} must be absolute path`);
+  if (resolve(podLogsDir) !== podLogsDir) throw invalid(`${path} must be normalized`);
+  return podLogsDir;
 }
 
 function socketOf(endpoint: string): string {

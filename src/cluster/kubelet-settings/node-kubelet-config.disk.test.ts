@@ -34,6 +34,11 @@ test('what the file says counts, all else is as nodes of ours are set to', async
   assert.deepEqual(settings.evictionHard, { 'memory.available': '5%' });
   assert.equal(settings.serializeImagePulls, false);
   assert.equal(options.maxPods, 20);
+  const podLogs = async (path: string) => (await read(`podLogsDir: ${path}`)).options.podLogsDir;
+  assert.deepEqual(
+    [await podLogs('/var/log/pods'), await podLogs('""')],
+    ['/var/log/pods', undefined],
+  );
   assert.deepEqual(unused, ['port', 'runtimeRequestTimeout']);
   await assert.rejects(read('cpuManagerPolicy: mine'), /unknown policy: "mine"/);
   // It goes to the node's process as JSON.

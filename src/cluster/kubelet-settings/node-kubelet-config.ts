@@ -68,7 +68,7 @@ export async function readNodeKubelet(path: string | undefined): Promise<NodeKub
       podPidsMax: podPidsLimit > 0 ? podPidsLimit : undefined,
       taints,
       providerID,
-      podLogsDir: fields.podLogsDir,
+      podLogsDir: fields.podLogsDir || undefined,
     },
     unused: [...unused, ...Object.keys(fields).filter((name) => foreign.has(name))],
   };

@@ -1,0 +1,40 @@
+/** Of folders that pods had, those go whose pods are gone; what is not of a pod stays. */
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { silentLog } from '#kit/log.ts';
+import { removeLeftovers } from './leftovers.ts';
+import { kubeletPaths } from './pods/pod-paths.ts';
+
+const { signal } = new AbortController();
+
+test('folders of pods that are gone go, in a folder with other things too', async (context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'coracle-leftovers-'));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const paths = kubeletPaths(folder, { podLogsDir: join(folder, 'log/pods') });
+  const pods = ['here', 'held', 'gone'];
+  for (const uid of pods) {
+    const places = [join(paths.pods, uid), join(paths.memory, uid), `${paths.podLogs}/n_p_${uid}`];
+    for (const place of places) mkdirSync(join(place, 'main'), { recursive: true });
+  }
+  for (const name of ['journal', 'a_b', 'n_p_q_gone']) mkdirSync(join(paths.podLogs, name));
+  const parts = {
+    ...{ paths, log: silentLog, node: { cgroupRoot: '/coracle' } },
+    runtime: {
+      listPodSandboxes: async () => [{ labels: { 'io.kubernetes.pod.uid': 'held' } }],
+      listContainers: async () => [],
+    },
+    machine: { unmountBelow: async () => {}, cgroups: { children: () => [] } },
+  };
+  // Nothing else of them is asked for.
+  await removeLeftovers(parts as unknown as Parameters<typeof removeLeftovers>[0], {
+    ...{ known: new Set(['here']), signal },
+  });
+  for (const place of [paths.pods, paths.memory]) {
+    assert.deepEqual(readdirSync(place).toSorted(), ['held', 'here']);
+  }
+  const left = ['a_b', 'journal', 'n_p_held', 'n_p_here', 'n_p_q_gone'];
+  assert.deepEqual(readdirSync(paths.podLogs).toSorted(), left);
+});
