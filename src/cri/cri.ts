@@ -9,6 +9,7 @@
 import type { Clock } from '#kit/clock.ts';
 import { type GrpcChannel, isGrpcCode, type Method, openGrpcChannel } from '#kit/grpc.ts';
 import type { Logger } from '#kit/log.ts';
+import { untilNoneGoes } from './list-stats.ts';
 import { codec, type Messages, type Received, type Sent } from './messages.ts';
 
 export { GrpcError, isGrpcCode } from '#kit/grpc.ts';
@@ -260,7 +261,7 @@ function containerCalls(call: Call) {
     },
     containerStats: async (containerId, options) =>
       found((await stats({ containerId }, options)).stats, containerId),
-    listContainerStats: async (options) => (await allStats({}, options)).stats,
+    listContainerStats: async (options) => (await untilNoneGoes(() => allStats({}, options))).stats,
   } satisfies Partial<Runtime>;
 }
 
