@@ -184,7 +184,7 @@ test('of a burst of writes on one connection a few begin in each turn of the loo
   };
   let turning = true;
   countTurns();
-  const answered = Array.from({ length: 80 }, async (_, index) => {
+  const answered = Array.from({ length: 100 }, async (_, index) => {
     const stream = session.request({ ':method': 'POST', ':path': path });
     stream.end(JSON.stringify({ metadata: { name: `burst-${index}` } }));
     const [headers] = await once(stream, 'response');
@@ -195,8 +195,8 @@ test('of a burst of writes on one connection a few begin in each turn of the loo
   assert.deepEqual(new Set(await Promise.all(answered)), new Set([201]));
   turning = false;
   session.close();
-  // Eight that came, and eight that had waited.
-  assert.ok(Math.max(...putsOfTurns.values()) <= 16, JSON.stringify([...putsOfTurns]));
+  // As many that came as may begin, and as many that had waited.
+  assert.ok(Math.max(...putsOfTurns.values()) <= 64, JSON.stringify([...putsOfTurns]));
 });
 
 test('streams of HTTP/2 are answered as requests of HTTP/1 are', async () => {

@@ -7,16 +7,16 @@ import { Starts } from './starts.ts';
 test('of many writes that come at once a few begin in each turn, in order', async () => {
   const starts = new Starts();
   const begun: number[] = [];
-  for (let write = 0; write < 20; write++) starts.begin(() => begun.push(write));
-  assert.equal(begun.length, 8);
+  for (let write = 0; write < 80; write++) starts.begin(() => begun.push(write));
+  assert.equal(begun.length, 32);
   await setImmediate();
-  assert.equal(begun.length, 16);
-  starts.begin(() => begun.push(20));
-  assert.equal(begun.length, 16);
+  assert.equal(begun.length, 64);
+  starts.begin(() => begun.push(80));
+  assert.equal(begun.length, 64);
   await setImmediate();
   assert.deepEqual(
     begun,
-    Array.from({ length: 21 }, (_, write) => write),
+    Array.from({ length: 81 }, (_, write) => write),
   );
 });
 
@@ -35,7 +35,7 @@ test('a write that comes in a later turn begins at once', async () => {
 test('what a write does when it begins holds up none that waits', async () => {
   const starts = new Starts();
   const begun: string[] = [];
-  for (let write = 0; write < 8; write++) starts.begin(() => {});
+  for (let write = 0; write < 32; write++) starts.begin(() => {});
   starts.begin(() => {
     begun.push('outer');
     starts.begin(() => begun.push('inner'));
