@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { configMaps, pods, replicaSets } from '#resources/kinds.ts';
 import type { ReplicaSet } from '#resources/types/apps-v1.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
-import { covers } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { openWorld, type World } from './control-world.ts';
 
 const namespace = 'default';
@@ -209,6 +209,36 @@ test('orphaning: the pods stay, and a new set with the same selector adopts them
     (await owned(world)).map(({ metadata }) => metadata.name),
     names,
   );
+});
+
+test("two sets with the same selector are both accepted, and leave each other's pods", async (t) => {
+  superseded('WRK-012', {
+    by: 'v1.6',
+    now: 'selectors that overlap are accepted still; each controller counts only pods it owns',
+  });
+  const world = await start(t);
+  const { client, signal } = world;
+  const other = set(3);
+  await client.create(replicaSets, set(2), { signal });
+  await client.create(
+    replicaSets,
+    { ...other, metadata: { namespace, name: 'other' } },
+    { signal },
+  );
+  const ownersOf = async (): Promise<readonly string[]> =>
+    (await world.list(pods, namespace)).map(
+      ({ metadata }) => metadata.ownerReferences?.find(({ controller }) => controller)?.name ?? '',
+    );
+  const each = ['other', 'other', 'other', 'web', 'web'];
+  const isEach = async (): Promise<boolean> => (await ownersOf()).toSorted().join() === each.join();
+  await world.until('pods of both', isEach);
+  const names = (await world.list(pods, namespace)).map(({ metadata }) => metadata.name);
+  await world.pass(60_000);
+  assert.deepEqual(
+    (await world.list(pods, namespace)).map(({ metadata }) => metadata.name),
+    names,
+  );
+  assert.ok(await isEach());
 });
 
 test('what names an owner by hand goes with it; a wrong uid counts as gone', async (t) => {
