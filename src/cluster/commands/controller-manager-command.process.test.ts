@@ -265,7 +265,8 @@ test('of two copies one works; when it is killed the other goes on', {
   );
 });
 
-test('flags that cannot be used are refused in upstream’s words', (t) => {
+/** A kubeconfig that names a server nobody asks, in a folder of its own. */
+function writeKubeconfig(t: TestContext): { readonly folder: string; readonly kubeconfig: string } {
   const folder = mkdtempSync(join(tmpdir(), 'coracle-controllers-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const kubeconfig = join(folder, 'config');
@@ -274,6 +275,11 @@ test('flags that cannot be used are refused in upstream’s words', (t) => {
     'clusters: [{name: c, cluster: {server: "https://10.0.0.1"}}]\n' +
       'contexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x\n',
   );
+  return { folder, kubeconfig };
+}
+
+test('flags that cannot be used are refused in upstream’s words', (t) => {
+  const { folder, kubeconfig } = writeKubeconfig(t);
   const template = join(folder, 'pod.yaml');
   writeFileSync(template, 'apiVersion: v1\nkind: Pod\nmetadata: {name: scrub}\nspec: {}\n');
   const read = (flags: Readonly<Record<string, string | true>>) =>
@@ -333,14 +339,7 @@ test('settings are upstream’s if nothing is said, and what is said counts', (t
     by: 'v1.22',
     now: 'metrics come from the metrics APIs alone, so the flag is gone; --master still goes before --kubeconfig',
   });
-  const folder = mkdtempSync(join(tmpdir(), 'coracle-controllers-'));
-  t.after(() => rmSync(folder, { recursive: true }));
-  const kubeconfig = join(folder, 'config');
-  writeFileSync(
-    kubeconfig,
-    'clusters: [{name: c, cluster: {server: "https://10.0.0.1"}}]\n' +
-      'contexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x\n',
-  );
+  const { kubeconfig } = writeKubeconfig(t);
   const read = (flags: Readonly<Record<string, string | true>>) =>
     readControllerManagerSettings({ kubeconfig, ...flags }, {});
   assert.ok(!('horizontal-pod-autoscaler-use-rest-clients' in controllerManagerFlags));
