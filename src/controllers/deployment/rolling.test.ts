@@ -33,3 +33,19 @@ test('a status that still counts removed pods does not make others look spare', 
   assert.deepEqual(sizes(four, set(3, 2), set(2, 3)), [1]);
   assert.deepEqual(sizes(deployment(5, 2, 2), set(2, 1), set(3, 5)), [2]);
 });
+
+test('a status from before the last change of size counts for nothing', () => {
+  const six = deployment(6, 2, 1);
+  const stale = (of: ReplicaSet): ReplicaSet => ({
+    ...of,
+    metadata: { ...of.metadata, generation: 3 },
+    status: { replicas: 0, ...of.status, observedGeneration: 2 },
+  });
+  // Emptied and grown again before its status told that the two were gone.
+  assert.deepEqual(sizes(six, stale(set(2, 2)), set(6, 6)), [5]);
+  assert.deepEqual(sizes(six, stale(set(2, 2)), set(5, 5)), []);
+  assert.deepEqual(sizes(six, set(2, 2), set(5, 5)), [3]);
+  // Nor are the pods of such an old set known to be unavailable.
+  assert.deepEqual(sizes(six, set(3, 3), stale(set(2, 0)), set(3, 3)), [1]);
+  assert.deepEqual(sizes(six, set(3, 3), set(2, 0), set(3, 3)), [0, 2]);
+});

@@ -28,11 +28,20 @@ export function availableOf(replicaSet: ReplicaSet): number {
 }
 
 /**
- * Available pods that a set is going to keep. Its status may be older than its size and count pods
- * that are being removed; taking those for spare ones would remove as many again.
+ * Whether a set's status was written since its size was last changed. One that was not may count
+ * pods that went with a smaller size: whoever takes those for spare ones removes as many again.
  */
+function isKnown({ metadata, status }: ReplicaSet): boolean {
+  return (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
+}
+
+/** Available pods that a set is going to keep, as far as that is sure. */
 function keptOf(replicaSet: ReplicaSet): number {
-  return Math.min(availableOf(replicaSet), wantedOf(replicaSet));
+  return isKnown(replicaSet) ? Math.min(availableOf(replicaSet), wantedOf(replicaSet)) : 0;
+}
+
+function unavailableOf(replicaSet: ReplicaSet): number {
+  return isKnown(replicaSet) ? Math.max(0, wantedOf(replicaSet) - availableOf(replicaSet)) : 0;
 }
 
 export function sum(
@@ -73,13 +82,12 @@ export function planOld(
   old: readonly ReplicaSet[],
 ): readonly Size[] {
   const floor = wantedOf(deployment) - bounds(deployment).unavailable;
-  const pending = wantedOf(current) - availableOf(current);
-  const spare = sum(old, wantedOf) + wantedOf(current) - floor - pending;
+  const spare = sum(old, wantedOf) + keptOf(current) - floor;
   if (spare <= 0) return [];
   const sizes = new Map(old.map((replicaSet) => [replicaSet, wantedOf(replicaSet)]));
   let left = spare;
   for (const [replicaSet, replicas] of sizes) {
-    const dropped = Math.min(left, Math.max(0, replicas - availableOf(replicaSet)));
+    const dropped = Math.min(left, unavailableOf(replicaSet));
     sizes.set(replicaSet, replicas - dropped);
     left -= dropped;
   }
