@@ -131,14 +131,16 @@ export const lifecycle: Walkthroughs = {
             {
               ...shell(stay),
               readinessProbe: { exec: { command: ['true'] }, initialDelaySeconds: 2 },
+              volumeMounts: [{ name: 'late', mountPath: '/late' }],
             },
           ],
+          // A start of less than a second would be told by one status: it must wait for this one.
+          volumes: [{ name: 'late', configMap: { name: 'comes-late' } }],
         },
         { labels: { watched: 'yes' } },
       ),
       podOf('nowhere', { containers: [shell(stay)], nodeSelector: { disktype: 'none-such' } }),
     );
-    await walk.untilReady('slowly');
     const seen = (pattern: RegExp) =>
       walk.eventually(
         () => pattern.test(rows.text()),
@@ -146,6 +148,7 @@ export const lifecycle: Walkthroughs = {
       );
     await seen(/slowly +0\/1 +Pending +0/);
     await seen(/slowly +0\/1 +ContainerCreating +0/);
+    await walk.kubectl('create', 'configmap', 'comes-late');
     await seen(/slowly +0\/1 +Running +0/);
     await seen(/slowly +1\/1 +Running +0/);
     rows.kill();
