@@ -7,6 +7,7 @@
  * the informer has told, or the pod is decided anew. The API server binds a pod once only, so a
  * late first binding and a second one cannot both succeed; and a request that arrives twice is
  * refused the second time although the pod is bound, so after a conflict the pod is read again.
+ * So it is after a failure of the server: what it was about to do may have happened, or still may.
  */
 import { ApiError, isReason } from '#api/errors.ts';
 import type { Client } from '#client';
@@ -327,7 +328,7 @@ export class Binder {
     metrics.attempt('unschedulable', profile.schedulerName, seconds);
   }
 
-  /** The answer itself says it, but for a conflict and for silence. */
+  /** The answer itself says it, but for a conflict, a failure of the server, and for silence. */
   async #fateOf(
     { pod: { pod, namespace, uid }, nodeName }: Placement,
     error: unknown,
@@ -336,11 +337,13 @@ export class Binder {
     if (!(error instanceof ApiError || error instanceof Cancelled)) return 'unknown';
     if (!progress.sent) return 'unbound';
     if (isReason(error, 'NotFound')) return 'gone';
-    if (!isReason(error, 'Conflict')) return 'unbound';
+    if (!isReason(error, 'Conflict') && !isServersFailure(error)) return 'unbound';
     const { client, log } = this.#deps;
     try {
       const { name = '' } = pod.metadata;
       const place = await whereabouts(client, { namespace, name, uid }, { signal });
+      // Where the server has only stopped waiting for itself, the binding may come yet.
+      if (place.is === 'unbound' && isReason(error, 'Timeout')) return 'unknown';
       if (place.is !== 'bound') return place.is;
       return place.nodeName === nodeName ? 'bound here' : 'bound elsewhere';
     } catch (failure) {
@@ -412,6 +415,11 @@ export class Binder {
   #giveBack(placement: Placement): void {
     for (const extension of this.#deps.extensions.toReversed()) extension.unreserve?.(placement);
   }
+}
+
+/** Its answer then says nothing about the pod. */
+function isServersFailure(error: unknown): boolean {
+  return error instanceof ApiError && (error.status.code ?? 500) >= 500;
 }
 
 function namesSameClaim({ status }: Pod, other: Pod): boolean {

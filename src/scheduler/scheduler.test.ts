@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { badRequest, conflict, notFound } from '#api/errors.ts';
+import { badRequest, conflict, internalError, notFound, timeout } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
 import type { Client } from '#client';
 import { aborted } from '#kit/aborted.ts';
@@ -378,6 +378,28 @@ test('a binding that is refused because it has happened leaves the pod its place
     if (nodeName === 'n1') world.informers.put(pods, { ...a, status });
     await world.clock.advance(60_000);
     assert.deepEqual(world.bindings.slice(0, 2), expected, `${nodeName}`);
+  }
+});
+
+test('what a server that failed has done with a binding is read', async () => {
+  const failures = [internalError('disk is full'), timeout('no answer in time', 1)];
+  for (const failure of failures) {
+    for (const nodeName of ['n1', undefined]) {
+      await using world = new World();
+      world.node('n1');
+      world.answers.push(() => Promise.reject(failure));
+      const a = world.add('a', whole);
+      world.pods.set('a', { ...a, spec: { ...whole, ...(nodeName && { nodeName }) } });
+      world.add('b', whole);
+      await settle();
+      // Bound after all, or it still may be: nobody else gets the place.
+      const isFree = nodeName === undefined && failure === failures[0];
+      const expected = isFree ? ['a → n1', 'b → n1'] : ['a → n1'];
+      assert.deepEqual(world.bindings, expected, `${nodeName} ${failure.message}`);
+      await world.clock.advance(60_000);
+      if (nodeName !== undefined) assert.deepEqual(world.bindings, expected);
+      else assert.equal(world.bindings.length, 2);
+    }
   }
 });
 

@@ -4,7 +4,7 @@
  *
  * `account-tokens/` fills in those that people make; the API server notes when a token is used.
  */
-import { isReason } from '#api/errors.ts';
+import { ApiError, isReason } from '#api/errors.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import {
   serviceAccounts as accountKind,
@@ -73,7 +73,17 @@ export function openAccountTokenCleaner(deps: ControllerDeps, unusedMs?: number)
       // Once a day: no copy of all Secrets is kept for that.
       const fieldSelector = `type=${secretType}`;
       const { items } = await client.list(secretKind, { fieldSelector, signal });
-      for (const secret of items) await clean(secret, since, signal);
+      // One that the server will not let go must not keep the others.
+      let refusal: ApiError | undefined;
+      for (const secret of items) {
+        try {
+          await clean(secret, since, signal);
+        } catch (error) {
+          if (!(error instanceof ApiError)) throw error;
+          refusal ??= error;
+        }
+      }
+      if (refusal !== undefined) throw refusal;
     },
   };
 }
