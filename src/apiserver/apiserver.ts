@@ -154,9 +154,9 @@ export async function openApiServer(
   if (options.runtimeConfig !== undefined) deps.catalog.restrict(options.runtimeConfig);
   const parts = makeParts(deps, options, state);
   await bootstrap(parts);
-  const strays = await repairServices(parts);
+  const first = await repairServices(parts);
   const work = new Scope(closing.signal);
-  work.spawn((signal) => runRepair(parts, { signal, strays }));
+  work.spawn((signal) => runRepair(parts, { signal, first }));
   work.spawn((signal) => parts.tokenUses.run(parts, { signal }));
   if (options.defaultObjects === true) {
     work.spawn(async (signal) => {

@@ -1,7 +1,10 @@
 /** What a crash or a careless hand leaves in the books of addresses and ports is mended. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { silentLog } from '#kit/log.ts';
+import { seededRandom } from '#kit/random.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
+import { openFaultyDisk, openStoreOver } from '#store';
 import { superseded } from '#test/covers.ts';
 import { openTestServer } from '#test/fixtures.ts';
 
@@ -79,3 +82,33 @@ test('a port that nobody has is free after two looks', async () => {
   await clock.advance(4 * minutesMs);
   assert.equal(server.store.get(key), undefined);
 });
+
+test('a disk that refuses what is to be mended stops neither the start nor the next look', async () => {
+  const clock = new VirtualClock();
+  const calm = { delayMsMax: 0, failRate: 0, lingerRate: 0 };
+  const disk = await openFaultyDisk({ clock, random: seededRandom(1) }, calm);
+  await using store = await openStoreOver({ clock, log: silentLog }, { backing: disk.connect() });
+  const first = await inTime(clock, openTestServer({ clock, store }));
+  const spec = { clusterIP: '10.43.0.50', ports: [{ port: 80 }] };
+  await inTime(clock, first.request('POST', services, { metadata: { name: 'a' }, spec }));
+  await first[Symbol.asyncDispose]();
+  await inTime(clock, store.delete({ key: '/registry/ipaddresses/10.43.0.50', expect: 'any' }));
+  disk.rates = { ...calm, failRate: 1 };
+  await using second = await inTime(clock, openTestServer({ clock, store }));
+  const status = async () => (await second.request('GET', `${addresses}/10.43.0.50`)).status;
+  await clock.advance(4 * minutesMs);
+  assert.equal(await status(), 404);
+  disk.rates = calm;
+  await clock.advance(4 * minutesMs);
+  assert.equal(await status(), 200);
+});
+
+/** For work that waits for the disk, which takes time even where it takes none. */
+async function inTime<T>(clock: VirtualClock, work: Promise<T>): Promise<T> {
+  let isOver = false;
+  const over = work.finally(() => {
+    isOver = true;
+  });
+  while (!isOver) await clock.advance(1);
+  return over;
+}

@@ -10,7 +10,7 @@ import { nameSuffix } from '#kit/random.ts';
 import type { Identity } from '#kit/transport.ts';
 import type { Service } from '#resources/types/core-v1.ts';
 import type { IPAddress } from '#resources/types/networking-v1.ts';
-import type { Store } from '#store';
+import { type Store, StoreUnavailable } from '#store';
 import type { Parts } from '../parts.ts';
 import { decodeEntry, registryRoot } from '../registry.ts';
 import { createObject } from '../verbs/create.ts';
@@ -37,9 +37,9 @@ const watched: ReadonlySet<string> = new Set(['services/specs', 'ipaddresses', '
  */
 export async function runRepair(
   parts: Parts,
-  { signal, strays }: { readonly signal: AbortSignal; readonly strays: ReadonlySet<number> },
+  { signal, first }: { readonly signal: AbortSignal; readonly first: RepairOutcome },
 ): Promise<void> {
-  let before = strays;
+  let { strays } = first;
   // What was too young when the server opened.
   let isDue = true;
   let wake: (() => void) | undefined;
@@ -60,8 +60,9 @@ export async function runRepair(
     await parts.clock.sleep(repairIntervalMs, { signal });
     isDue = false;
     const pause = (): Promise<void> => parts.clock.sleep(0, { signal });
-    before = await repairServices(parts, { strayBefore: before, pause });
-    if (before.size > 0) isDue = true;
+    const outcome = await repairServices(parts, { strayBefore: strays, pause });
+    strays = outcome.strays;
+    if (strays.size > 0 || !outcome.isDone) isDue = true;
   }
 }
 
@@ -72,15 +73,29 @@ export interface RepairOptions {
   readonly pause?: () => Promise<void>;
 }
 
-/** One look. Answers with the ports that have no Service, for the next. */
+export interface RepairOutcome {
+  /** Ports that have no Service, for the next look. */
+  readonly strays: ReadonlySet<number>;
+  /** False where the disk refused what was to be written. */
+  readonly isDone: boolean;
+}
+
+/** One look. A disk that refuses writes stops neither the server's start nor its later looks. */
 export async function repairServices(
   parts: Parts,
   options: RepairOptions = {},
-): Promise<ReadonlySet<number>> {
+): Promise<RepairOutcome> {
   const plan = planRepair(await gather(parts, options), parts.clock.now());
-  await Promise.all(plan.actions.map((action) => perform(parts, action)));
-  for (const complaint of plan.complaints) await tell(parts, complaint);
-  return plan.strays;
+  const { strays } = plan;
+  try {
+    await Promise.all(plan.actions.map((action) => perform(parts, action)));
+    for (const complaint of plan.complaints) await tell(parts, complaint);
+    return { strays, isDone: true };
+  } catch (error) {
+    if (!(error instanceof StoreUnavailable)) throw error;
+    parts.log.warn('service books were not mended', { error });
+    return { strays, isDone: false };
+  }
 }
 
 /** In batches, so that it is no snapshot: the plan leaves alone what is young. */
