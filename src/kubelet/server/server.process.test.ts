@@ -62,6 +62,13 @@ test('the port without TLS tells figures to everybody, and does nothing', async 
   for (const path of ['/configz', '//']) assert.equal((await ask(path)).status, 404);
 });
 
+test('a command as long as the API server takes is read', async (context) => {
+  const { ask } = await open(context, {});
+  const command = 'a'.repeat(200_000);
+  // Who asks without an upgrade is told of that; a head that is too long is 431.
+  assert.equal((await ask(`/exec/a/b/c?command=echo&command=${command}`)).status, 400);
+});
+
 test('what is switched off is refused also to those who may', async (context) => {
   const off = await open(context, { debugging: false });
   for (const path of ['/containerLogs/a/b/c', '/logs/', '/runningpods/']) {

@@ -46,7 +46,12 @@ export interface ServerParts
   readonly more: () => readonly Metric[];
 }
 
-const limits = { headersTimeoutMs: 10_000, runSeconds: 120 } as const;
+const limits = {
+  headersTimeoutMs: 10_000,
+  /** All headers and the path, in which an exec has its whole command: as the API server takes. */
+  headerBytesMax: 1024 * 1024 + 16 * 1024,
+  runSeconds: 120,
+} as const;
 
 export interface KubeletServer {
   readonly port: number;
@@ -71,6 +76,7 @@ export async function serveKubelet(
     // Checked below, so that strangers get an answer instead of a broken connection.
     rejectUnauthorized: false,
     headersTimeout: limits.headersTimeoutMs,
+    maxHeaderSize: limits.headerBytesMax,
   });
   const stop = new AbortController();
   const { signal } = stop;
