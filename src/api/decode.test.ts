@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { covers } from '#test/covers.ts';
-import { decodeObject, parseJson } from './decode.ts';
+import { decodeObject } from './decode.ts';
 import { ApiError } from './errors.ts';
+import { parseJson } from './json-text.ts';
 import type { Definitions, Schema } from './schema.ts';
 
 const known: Readonly<Record<string, Schema>> = {

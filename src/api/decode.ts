@@ -9,13 +9,12 @@
  * Called by the server for each body and each patched object; `parseJson` comes before it, the
  * view's defaults come after it.
  */
+import { isMembers } from '#kit/members.ts';
 import { type ApiError, badRequest } from './errors.ts';
 import { type JsonObject, parseGroupVersion } from './object.ts';
 import { canonicalQuantity, quantityProblem } from './quantity.ts';
 import type { Definitions, Schema } from './schema.ts';
 import { canonicalTime, timeProblem } from './timestamp.ts';
-
-export { type ParsedJson, parseJson } from './json-text.ts';
 
 export interface Decoded {
   readonly object: JsonObject;
@@ -46,7 +45,7 @@ export function decodeObject(
 
 /** `Pod in version "v1" cannot be handled as a Pod: …`: how a body that is no use is refused. */
 export function refusal(json: unknown, why: string): string {
-  const { kind, apiVersion } = isObject(json) ? json : {};
+  const { kind, apiVersion } = isMembers(json) ? json : {};
   if (typeof kind !== 'string' || typeof apiVersion !== 'string') return why;
   const { version } = parseGroupVersion(apiVersion);
   return `${kind} in version "${version}" cannot be handled as a ${kind}: ${why}`;
@@ -88,7 +87,7 @@ class Decoder {
       ...{ up: undefined, key: '', goKey: undefined },
       ...{ holder: '', depth: 0, goType: undefined },
     };
-    if (!isObject(json)) throw this.#wrongType(json, schema, place);
+    if (!isMembers(json)) throw this.#wrongType(json, schema, place);
     const decoded = this.#value(json, schema, place);
     // A schema of an object gives back an object.
     return decoded as JsonObject;
@@ -102,7 +101,7 @@ class Decoder {
       // A definition without content (raw JSON) is kept as it comes.
       if (target === undefined) return value;
       if (target.fields === undefined) return this.#value(value, target, place);
-      if (!isObject(value)) throw this.#wrongType(value, schema, place);
+      if (!isMembers(value)) throw this.#wrongType(value, schema, place);
       return this.#fields(value, target, place, schema);
     }
     if (schema.fields !== undefined) return this.#fields(value, schema, place, schema);
@@ -112,7 +111,7 @@ class Decoder {
   }
 
   #fields(value: unknown, schema: Schema, place: Place, named: Schema): unknown {
-    if (!isObject(value)) throw this.#wrongType(value, named, place);
+    if (!isMembers(value)) throw this.#wrongType(value, named, place);
     const fields = schema.fields ?? {};
     const holder = named.ref ?? place.holder;
     let changed: Record<string, unknown> | undefined;
@@ -184,7 +183,7 @@ class Decoder {
   }
 
   #map(value: unknown, schema: Schema, values: Schema, place: Place): unknown {
-    if (!isObject(value)) throw this.#wrongType(value, schema, place);
+    if (!isMembers(value)) throw this.#wrongType(value, schema, place);
     let changed: Record<string, unknown> | undefined;
     for (const key of Object.keys(value)) {
       const before = value[key];
@@ -272,10 +271,6 @@ class Decoder {
   }
 }
 
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /** Nearly always few, which this way costs least; a body may have any number of wrong names. */
 function without(
   value: Readonly<Record<string, unknown>>,
@@ -305,7 +300,7 @@ function isInteger32(value: unknown): boolean {
 /** Empty lists and maps say nothing and are not stored; empty objects with known fields may. */
 function isEmpty(value: unknown, schema: Schema | undefined): boolean {
   if (Array.isArray(value)) return value.length === 0;
-  if (schema?.values === undefined || !isObject(value)) return false;
+  if (schema?.values === undefined || !isMembers(value)) return false;
   return Object.keys(value).length === 0;
 }
 
@@ -379,7 +374,7 @@ function base64Text(value: string): string {
 
 /** A value of another form, in the words of Go's converter of untyped objects. */
 function unrestored(value: unknown, schema: Schema): string {
-  const found = Array.isArray(value) ? 'slice' : isObject(value) ? 'map' : goScalar(value);
+  const found = Array.isArray(value) ? 'slice' : isMembers(value) ? 'map' : goScalar(value);
   if (schema.items !== undefined) return `cannot restore slice from ${found}`;
   if (schema.values !== undefined) return `cannot restore map from ${found}`;
   if (schema.ref !== undefined || schema.fields !== undefined) {

@@ -12,7 +12,6 @@ import {
   internalError,
   invalid,
   isReason,
-  methodNotSupported,
   notAcceptable,
   notFound,
   requestEntityTooLarge,
@@ -57,12 +56,6 @@ test('each error says what upstream says', () => {
     [unauthorized(), 401, 'Unauthorized', 'Unauthorized'],
     [badRequest('bad'), 400, 'BadRequest', 'bad'],
     [expired('old'), 410, 'Expired', 'old'],
-    [
-      methodNotSupported(deployments, 'watch'),
-      405,
-      'MethodNotAllowed',
-      'watch is not supported on resources of kind "deployments.apps"',
-    ],
     [tooManyRequests('later', 1), 429, 'TooManyRequests', 'later'],
     [internalError('boom'), 500, 'InternalError', 'Internal error occurred: boom'],
     [

@@ -184,11 +184,6 @@ export function forbidden(of: GroupResource, name: string, why: string): ApiErro
   return failure(403, 'Forbidden', `${subject}forbidden: ${why}`, about(of, name));
 }
 
-export function methodNotSupported(of: GroupResource, verb: string): ApiError {
-  const message = `${verb} is not supported on resources of kind "${qualified(of.resource, of.group)}"`;
-  return failure(405, 'MethodNotAllowed', message, about(of, ''));
-}
-
 /** The resource version or continue token asked for is older than the history kept. */
 export function expired(message: string): ApiError {
   return failure(410, 'Expired', message);

@@ -6,15 +6,9 @@
  * list come in the configuration's order, and the live ones keep their place before them. A field
  * goes only where its last owner gave it up: `pruneFields(value, last, keep)`.
  */
+import { isMembers } from '#kit/members.ts';
 import { type FieldSet, isMember } from './field-set.ts';
-import {
-  fieldSchema,
-  isMembers,
-  itemsByStep,
-  keyStep,
-  shapeOf,
-  valueStep,
-} from './field-structure.ts';
+import { fieldSchema, itemsByStep, keyStep, shapeOf, valueStep } from './field-structure.ts';
 import type { Definitions, Schema } from './schema.ts';
 
 export function mergeFields(

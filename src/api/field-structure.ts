@@ -4,13 +4,12 @@
  *
  * `listType` and `mapType` say what counts as one field: an atomic value is one, a `map` list has
  * one per key (`k:{"name":"web"}`), a `set` one per value. Untyped parts count as maps, their lists
- * as atomic. `field-ownership.ts` and `field-merge.ts` walk with the same rules (`shapeOf`).
+ * as atomic. `field-merge.ts` and `configuration-problems.ts` walk by the same rules (`shapeOf`).
  */
 import { jsonEqual } from '#kit/json-equal.ts';
-import { type FieldSet, isEmptySet, leaf, self, stepText } from './field-set.ts';
+import { isMembers, type Members } from '#kit/members.ts';
+import { type FieldSet, isEmptySet, leaf, self } from './field-set.ts';
 import type { Definitions, Schema } from './schema.ts';
-
-export type Members = Readonly<Record<string, unknown>>;
 
 export type Shape =
   | { readonly is: 'leaf' }
@@ -111,10 +110,6 @@ export function fieldSchema(shape: Extract<Shape, { is: 'map' }>, key: string): 
 
 function fieldStep(shape: Extract<Shape, { is: 'map' }>, key: string): string {
   return shape.known.get(key)?.step ?? `f:${key}`;
-}
-
-export function isMembers(value: unknown): value is Members {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /**
@@ -397,86 +392,4 @@ function inOrder(names: string[]): readonly string[] {
     names[to] = name;
   }
   return names;
-}
-
-/** Says where a configuration names one item twice: `.a: duplicate entries for key [name="c"]`. */
-export function duplicateSteps(
-  value: unknown,
-  schema: Schema,
-  definitions: Definitions,
-  path = '',
-): string | undefined {
-  const shape = shapeOf(schema, definitions);
-  if (shape.is === 'map' && isMembers(value)) {
-    for (const [key, below] of Object.entries(value)) {
-      const found = duplicateSteps(below, fieldSchema(shape, key), definitions, `${path}.${key}`);
-      if (found !== undefined) return found;
-    }
-  }
-  if ((shape.is !== 'list' && shape.is !== 'set') || !Array.isArray(value)) return undefined;
-  const seen = new Set<string>();
-  for (const item of value as readonly unknown[]) {
-    const step = shape.is === 'set' ? valueStep(item) : keyStep(item, shape.keys);
-    if (seen.has(step)) return `${path}: duplicate entries for key ${stepText(step)}`;
-    seen.add(step);
-    if (shape.is === 'set') continue;
-    const found = duplicateSteps(item, shape.items, definitions, path + stepText(step));
-    if (found !== undefined) return found;
-  }
-  return undefined;
-}
-
-/** Says where an applied configuration has a value of another form (`.a: expected map, …`). */
-export function mismatchedField(
-  value: unknown,
-  schema: Schema,
-  definitions: Definitions,
-  path = '',
-): string | undefined {
-  if (value === null || value === undefined) return undefined;
-  const shape = shapeOf(schema, definitions);
-  const target = schema.ref === undefined ? schema : (definitions.get(schema.ref) ?? schema);
-  if (target.opaque === true) return undefined;
-  if (target.items !== undefined) {
-    if (!Array.isArray(value)) return `${path}: expected list, got &{${goValue(value)}}`;
-    if (shape.is !== 'list') return undefined;
-    for (const item of value as readonly unknown[]) {
-      const at = path + stepText(keyStep(item, shape.keys));
-      const found = mismatchedField(item, shape.items, definitions, at);
-      if (found !== undefined) return found;
-    }
-    return undefined;
-  }
-  if (target.fields === undefined && target.values === undefined) {
-    return mismatchedScalar(value, target, path);
-  }
-  if (!isMembers(value)) return `${path}: expected map, got &{${goValue(value)}}`;
-  if (shape.is !== 'map') return undefined;
-  for (const [key, below] of Object.entries(value)) {
-    const at = `${path}.${key}`;
-    const found = mismatchedField(below, fieldSchema(shape, key), definitions, at);
-    if (found !== undefined) return found;
-  }
-  return undefined;
-}
-
-function mismatchedScalar(value: unknown, { type, format }: Schema, path: string) {
-  if (format === 'quantity' || format === 'int-or-string') return undefined;
-  if (type === 'string' && typeof value !== 'string') {
-    return `${path}: expected string, got &value.valueUnstructured{Value:${goValue(value)}}`;
-  }
-  if (type === 'boolean' && typeof value !== 'boolean') {
-    return `${path}: expected boolean, got &{${goValue(value)}}`;
-  }
-  if ((type === 'integer' || type === 'number') && typeof value !== 'number') {
-    return `${path}: expected numeric (int or float), got ${typeof value}`;
-  }
-  return undefined;
-}
-
-function goValue(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(goValue).join(' ')}]`;
-  if (!isMembers(value)) return String(value);
-  const members = Object.keys(value).sort();
-  return `map[${members.map((key) => `${key}:${goValue(value[key])}`).join(' ')}]`;
 }

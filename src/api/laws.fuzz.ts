@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { isMembers, type Members } from '#kit/members.ts';
 import { type Random, seededRandom, systemRandom } from '#kit/random.ts';
 import { applyJsonPatch, applyMergePatch } from './patch.ts';
 import {
@@ -203,17 +204,13 @@ function objectAt(random: Random, depth: number): Record<string, unknown> {
   return Object.fromEntries(chosen.map((name) => [name, jsonAt(random, depth + 1)]));
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /** The merge patch between two objects, as RFC 7386 means it. */
-function mergeBetween(from: Record<string, unknown>, to: Record<string, unknown>): object {
+function mergeBetween(from: Members, to: Members): object {
   const patch: Record<string, unknown> = {};
   for (const name of Object.keys(from)) if (!(name in to)) patch[name] = null;
   for (const [name, value] of Object.entries(to)) {
     const before = from[name];
-    patch[name] = isObject(value) && isObject(before) ? mergeBetween(before, value) : value;
+    patch[name] = isMembers(value) && isMembers(before) ? mergeBetween(before, value) : value;
   }
   return patch;
 }
@@ -243,7 +240,7 @@ test(`patches lead from one value to the other and change nothing else (seed ${s
 test('canary: a patch that keeps what it should remove is found', () => {
   const keeping: Patch = (value, patch) => {
     const patched = applyMergePatch(value, patch);
-    return isObject(patched) && isObject(value) ? { ...value, ...patched } : patched;
+    return isMembers(patched) && isMembers(value) ? { ...value, ...patched } : patched;
   };
   assert.throws(() => checkPatches(seededRandom(1), 500, keeping), assert.AssertionError);
 });

@@ -291,3 +291,12 @@ test('what is patched is left as it was', () => {
   applyMergePatch(target, { spec: { containers: null } });
   assert.deepEqual(target, withContainers('a', 'b'));
 });
+
+test('a JSON patch of too many operations is refused for its size', () => {
+  const add = { op: 'add', path: '/a', value: 1 };
+  const patch = Array.from({ length: 10_001 }, () => add);
+  assert.throws(() => applyJsonPatch({}, patch), {
+    message:
+      'Request entity too large: The allowed maximum operations in a JSON patch is 10000, got 10001',
+  });
+});

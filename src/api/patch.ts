@@ -11,6 +11,7 @@ import {
   applyMergePatch as mergePatch,
   PatchConflict,
   PatchFormatError,
+  PatchTooLarge,
 } from '#kit/json-patch.ts';
 import { badRequest, requestEntityTooLarge, unexplained, unprocessablePatch } from './errors.ts';
 import type { Definitions, Schema } from './schema.ts';
@@ -54,11 +55,8 @@ function worded(apply: () => unknown): unknown {
     if (error instanceof StrategicPatchError) {
       throw error.unforeseen ? unexplained(error.message) : badRequest(error.message);
     }
-    if (error instanceof PatchFormatError) {
-      throw error.message.startsWith('The allowed maximum operations')
-        ? requestEntityTooLarge(error.message)
-        : badRequest(error.message);
-    }
+    if (error instanceof PatchTooLarge) throw requestEntityTooLarge(error.message);
+    if (error instanceof PatchFormatError) throw badRequest(error.message);
     throw error;
   }
 }

@@ -8,7 +8,8 @@
  */
 import type { Identity } from '#kit/transport.ts';
 import type { FieldError } from './field-error.ts';
-import type { GroupVersion, KubeObject, ObjectMeta } from './object.ts';
+import type { NameRule } from './names.ts';
+import type { GroupVersion, KubeObject } from './object.ts';
 import type { Schema } from './schema.ts';
 
 /** Facts of the request that defaulting and validation may need; no I/O. */
@@ -127,7 +128,7 @@ export interface Resource<Hub extends KubeObject = KubeObject> {
    */
   readonly metadataRechecked?: 'whole and change' | 'change' | 'whole' | 'never';
   /** How `metadata.name` must look; default `subdomain` (DNS-1123 subdomain). */
-  readonly nameRule?: ('subdomain' | 'label' | 'label1035' | 'pathSegment') | undefined;
+  readonly nameRule?: NameRule | undefined;
   readonly columns: readonly Column<Hub>[];
   /** Fields usable in field selectors besides metadata.name and metadata.namespace. */
   readonly selectableFields?: Readonly<Record<string, (hub: Hub) => string>> | undefined;
@@ -172,5 +173,3 @@ export function defineResource<Hub extends KubeObject>(resource: Resource<Hub>):
   // The catalog handles kinds without knowing their types; only the kind's own views produce hubs.
   return resource as unknown as Resource;
 }
-
-export type { ObjectMeta };

@@ -8,6 +8,8 @@
  * place relative to their neighbours; new ones come first. Nothing given is changed.
  */
 import { jsonEqual } from '#kit/json-equal.ts';
+import { isMembers, type Members } from '#kit/members.ts';
+import { goText } from './go-text.ts';
 import type { Definitions, Schema } from './schema.ts';
 
 export class StrategicPatchError extends Error {
@@ -20,8 +22,6 @@ export class StrategicPatchError extends Error {
     this.unforeseen = unforeseen;
   }
 }
-
-type Members = Readonly<Record<string, unknown>>;
 
 const directive = '$patch';
 const retainKeys = '$retainKeys';
@@ -162,7 +162,7 @@ export class StrategicPatch {
       if (!isMembers(value)) throw malformed(`cannot merge ${JSON.stringify(value)} into a list`);
       const id = value[mergeKey];
       if (id === undefined) {
-        const message = `map: ${goMap(value)} does not contain declared merge key: ${mergeKey}`;
+        const message = `map: ${goText(value)} does not contain declared merge key: ${mergeKey}`;
         throw new StrategicPatchError(message, { unforeseen: true });
       }
       const at = result.findIndex((one) => isMembers(one) && jsonEqual(one[mergeKey], id));
@@ -283,24 +283,6 @@ function malformed(message: string): StrategicPatchError {
 
 function unknownDirective(patch: Members): StrategicPatchError {
   const type = String(patch[directive]);
-  const message = `unknown patch type: ${type} in map: ${goMap(patch)}`;
+  const message = `unknown patch type: ${type} in map: ${goText(patch)}`;
   return new StrategicPatchError(message, { unforeseen: true });
-}
-
-/** `map[image:x name:y]`, as Go prints a map. */
-export function goMap(value: Members): string {
-  const members = Object.keys(value)
-    .sort()
-    .map((key) => `${key}:${goText(value[key])}`);
-  return `map[${members.join(' ')}]`;
-}
-
-function goText(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(goText).join(' ')}]`;
-  if (isMembers(value)) return goMap(value);
-  return value === null ? '<nil>' : String(value);
-}
-
-function isMembers(value: unknown): value is Members {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -7,9 +7,15 @@
  */
 import { jsonEqual } from './json-equal.ts';
 import { parsePointer } from './json-pointer.ts';
+import { isMembers, type Members } from './members.ts';
 
 export class PatchFormatError extends Error {
   override readonly name = 'PatchFormatError';
+}
+
+/** A patch of more operations than are taken. */
+export class PatchTooLarge extends Error {
+  override readonly name = 'PatchTooLarge';
 }
 
 export class PatchConflict extends Error {
@@ -18,8 +24,6 @@ export class PatchConflict extends Error {
 
 /** More operations than this in one patch are refused. */
 const operationsMax = 10_000;
-
-type Members = Readonly<Record<string, unknown>>;
 
 interface Operation {
   readonly op: 'add' | 'remove' | 'replace' | 'move' | 'copy' | 'test';
@@ -36,7 +40,7 @@ export function applyJsonPatch(target: unknown, patch: unknown): unknown {
     throw new PatchFormatError(`error decoding patch: ${why}`);
   }
   if (patch.length > operationsMax) {
-    throw new PatchFormatError(
+    throw new PatchTooLarge(
       `The allowed maximum operations in a JSON patch is ${operationsMax}, got ${patch.length}`,
     );
   }
@@ -198,8 +202,4 @@ export function applyMergePatch(target: unknown, patch: unknown): unknown {
 function withMember(members: Members, name: string, value: unknown): Members {
   if (name !== '__proto__') return { ...members, [name]: value };
   return Object.fromEntries([...Object.entries(members), [name, value]]);
-}
-
-function isMembers(value: unknown): value is Members {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

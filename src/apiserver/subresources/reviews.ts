@@ -13,6 +13,7 @@ import { type FieldError, invalid as invalidField } from '#api/field-error.ts';
 import type { KubeObject, ManagedFieldsEntry } from '#api/object.ts';
 import { assert } from '#kit/assert.ts';
 import { formatTime } from '#kit/clock.ts';
+import { isMembers } from '#kit/members.ts';
 import type { Identity } from '#kit/transport.ts';
 import { type Attributes, decide } from '../auth/authorizer.ts';
 import { authenticateBootstrap } from '../auth/bootstrap-tokens.ts';
@@ -104,12 +105,12 @@ async function readReview(parts: Parts, { info, arrival }: ReviewCall): Promise<
   const decoded = decodeObject(json, schema, parts.catalog, refuse).object;
   const { metadata: given, spec } = decoded;
   const metadata = {
-    ...(isRecord(given) ? given : {}),
+    ...(isMembers(given) ? given : {}),
     ...(namespace === '' ? {} : { namespace }),
   };
   const manager = managerOf({ info, request });
   // Parse boundary: the schema has been checked; a status that is sent counts for nothing.
-  const object = { kind, apiVersion, metadata, ...(isRecord(spec) ? { spec } : {}) } as Body;
+  const object = { kind, apiVersion, metadata, ...(isMembers(spec) ? { spec } : {}) } as Body;
   return ownedUnstored(parts, { object, schema, manager, subresource: '' });
 }
 
@@ -200,12 +201,12 @@ function reviewLocalAccess(parts: Parts, call: ReviewCall, body: Body): object {
   const { resourceAttributes, nonResourceAttributes } = body.spec ?? {};
   const errors = [...subjectErrors(body), ...metadataErrors(body, { namespaced: true })];
   const own = call.info.namespace;
-  const asked = isRecord(resourceAttributes) ? text(resourceAttributes['namespace']) : own;
+  const asked = isMembers(resourceAttributes) ? text(resourceAttributes['namespace']) : own;
   if (asked !== own) {
     const at = 'spec.resourceAttributes.namespace';
     errors.push(invalidField(at, asked, 'must match metadata.namespace'));
   }
-  if (isRecord(nonResourceAttributes)) {
+  if (isMembers(nonResourceAttributes)) {
     const detail = 'disallowed on this kind of request';
     errors.push(invalidField('spec.nonResourceAttributes', nonResourceAttributes, detail));
   }
@@ -242,7 +243,7 @@ function withoutFields(entry: ManagedFieldsEntry): ManagedFieldsEntry {
 /** What is asked: of an object, or of a path. Upstream's errors do not name the kind. */
 function checkQuestion({ spec = {} }: Body, more: readonly FieldError[]): void {
   const { resourceAttributes, nonResourceAttributes } = spec;
-  const [ofObject, ofPath] = [isRecord(resourceAttributes), isRecord(nonResourceAttributes)];
+  const [ofObject, ofPath] = [isMembers(resourceAttributes), isMembers(nonResourceAttributes)];
   const errors: FieldError[] = [];
   if (ofObject && ofPath) {
     const detail = 'cannot be specified in combination with resourceAttributes';
@@ -276,11 +277,11 @@ function access(parts: Parts, identity: Identity, { spec = {} }: Body): object {
 
 function attributesOf(spec: Readonly<Record<string, unknown>>): Attributes {
   const { resourceAttributes, nonResourceAttributes } = spec;
-  if (isRecord(nonResourceAttributes)) {
+  if (isMembers(nonResourceAttributes)) {
     const { verb, path } = nonResourceAttributes;
     return { type: 'path', verb: text(verb), path: text(path) };
   }
-  assert(isRecord(resourceAttributes), 'a checked question names one of the two');
+  assert(isMembers(resourceAttributes), 'a checked question names one of the two');
   const { verb, group, resource, subresource, namespace, name } = resourceAttributes;
   return {
     type: 'resource',
@@ -295,8 +296,4 @@ function attributesOf(spec: Readonly<Record<string, unknown>>): Attributes {
 
 function text(value: unknown): string {
   return typeof value === 'string' ? value : '';
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return value !== null && typeof value === 'object' && !Array.isArray(value);
 }

@@ -8,6 +8,7 @@
  */
 
 import type { Served } from '#api/catalog.ts';
+import { duplicateSteps, mismatchedField } from '#api/configuration-problems.ts';
 import { decodeObject } from '#api/decode.ts';
 import {
   alreadyExists,
@@ -28,16 +29,10 @@ import {
   sameManager,
 } from '#api/field-ownership.ts';
 import { differenceOf, type FieldSet, unionOf } from '#api/field-set.ts';
-import {
-  compareFields,
-  duplicateSteps,
-  fieldsOf,
-  isMembers,
-  type Members,
-  mismatchedField,
-} from '#api/field-structure.ts';
+import { compareFields, fieldsOf } from '#api/field-structure.ts';
 import { formatGroupVersion, type KubeObject } from '#api/object.ts';
 import { formatTime } from '#kit/clock.ts';
+import { isMembers, type Members } from '#kit/members.ts';
 import { awaitDefaultAccount } from '../admission/default-account-wait.ts';
 import type { Parts } from '../parts.ts';
 import { hubObject, keyOf, textOf, viewObject } from '../registry.ts';

@@ -6,8 +6,9 @@
  * warnings, `Ignore` says nothing. Called by create, update and the sub-resources.
  */
 import type { Catalog, Served } from '#api/catalog.ts';
-import { decodeObject, parseJson } from '#api/decode.ts';
+import { decodeObject } from '#api/decode.ts';
 import { type ApiError, badRequest, unsupportedMediaType } from '#api/errors.ts';
+import { parseJson } from '#api/json-text.ts';
 import {
   formatGroupVersion,
   type GroupVersion,

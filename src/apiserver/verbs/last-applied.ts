@@ -4,14 +4,12 @@
  * going back to the client finds the right starting point. Called by `apply.ts`.
  */
 import type { KubeObject } from '#api/object.ts';
+import { isMembers, type Members } from '#kit/members.ts';
 
 export const lastAppliedAnnotation = 'kubectl.kubernetes.io/last-applied-configuration';
 
 /** The object with the configuration in its annotation, where it has one. */
-export function withLastApplied(
-  object: KubeObject,
-  configuration: Readonly<Record<string, unknown>>,
-): KubeObject {
+export function withLastApplied(object: KubeObject, configuration: Members): KubeObject {
   const { annotations = {} } = object.metadata;
   if ((annotations[lastAppliedAnnotation] ?? '') === '') return object;
   const text = `${goJson(withoutAnnotation(configuration))}\n`;
@@ -19,15 +17,9 @@ export function withLastApplied(
   return { ...object, metadata: { ...object.metadata, annotations: next } };
 }
 
-type Json = Readonly<Record<string, unknown>>;
-
-function isRecord(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function withoutAnnotation(configuration: Json): Json {
+function withoutAnnotation(configuration: Members): Members {
   const { metadata } = configuration;
-  if (!isRecord(metadata) || !isRecord(metadata['annotations'])) return configuration;
+  if (!isMembers(metadata) || !isMembers(metadata['annotations'])) return configuration;
   const { [lastAppliedAnnotation]: _own, ...annotations } = metadata['annotations'];
   return { ...configuration, metadata: { ...metadata, annotations } };
 }
@@ -35,7 +27,7 @@ function withoutAnnotation(configuration: Json): Json {
 /** JSON as Go writes maps: names in order, and nothing that HTML would take for a tag. */
 function goJson(value: unknown): string {
   const text = JSON.stringify(value, (_name, member: unknown) =>
-    isRecord(member)
+    isMembers(member)
       ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)))
       : member,
   );

@@ -7,12 +7,13 @@
  */
 
 import type { Served } from '#api/catalog.ts';
-import { parseJson } from '#api/decode.ts';
 import { type ApiError, badRequest, invalid, unsupportedPatchType } from '#api/errors.ts';
 import { invalid as invalidField } from '#api/field-error.ts';
+import { goText } from '#api/go-text.ts';
+import { parseJson } from '#api/json-text.ts';
 import { formatGroupVersion, type KubeObject } from '#api/object.ts';
 import { applyJsonPatch, applyMergePatch, applyStrategicPatch } from '#api/patch.ts';
-import { goMap } from '#api/strategic-patch.ts';
+import { isMembers } from '#kit/members.ts';
 import type { Parts } from '../parts.ts';
 import { viewObject } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
@@ -80,12 +81,8 @@ export async function patch(parts: Parts, call: Call): Promise<Answer> {
 function unfit({ request }: Call, patched: unknown, why: string): ApiError {
   const strategic = mediaTypeOf(request) === strategicType;
   const { json } = parseJson(request.body ?? new Uint8Array());
-  const shown = strategic && isMembers(json) ? goMap(json) : JSON.stringify(patched);
+  const shown = strategic && isMembers(json) ? goText(json) : JSON.stringify(patched);
   return invalid({ group: '', kind: '' }, '', [invalidField('patch', shown, why)]);
-}
-
-function isMembers(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** JSON and merge patches may not make another kind of the object; strategic ones cannot. */
