@@ -4,7 +4,7 @@
  *
  * `account-tokens/` fills in those that people make; the API server notes when a token is used.
  */
-import { ApiError, isReason } from '#api/errors.ts';
+import { ApiError } from '#api/errors.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import {
   serviceAccounts as accountKind,
@@ -30,13 +30,8 @@ export function openAccountTokenCleaner(deps: ControllerDeps, unusedMs?: number)
   queue.add(sweepKey);
   /** Since which day the use of tokens is noted; undefined where nobody notes it. */
   const trackedSince = async (signal: AbortSignal): Promise<string | undefined> => {
-    try {
-      const { data } = await client.get(configMapKind, trackingAt, { signal });
-      return data?.['since'];
-    } catch (error) {
-      if (!isReason(error, 'NotFound')) throw error;
-      return undefined;
-    }
+    const found = await client.get(configMapKind, trackingAt, { signal }).catch(ignoreNotFound);
+    return found?.data?.['since'];
   };
   const isMounted = ({ metadata }: Secret): boolean => {
     for (const pod of pods.listNamespace(metadata.namespace ?? '')) {

@@ -5,7 +5,6 @@
  * goes with its ServiceAccount. The token is asked for from the API server, bound to the Secret, so
  * that it holds as long as that is there. Behaviour: kubernetes.io, "Managing Service Accounts".
  */
-import { isReason } from '#api/errors.ts';
 import { objectKey } from '#api/object.ts';
 import type { Informer } from '#client';
 import { WorkQueue } from '#kit/work-queue.ts';
@@ -92,13 +91,8 @@ async function accountOf(
   const fits = (account: ServiceAccount): boolean => uid === '' || account.metadata.uid === uid;
   const cached = accounts.get(`${at.namespace}/${at.name}`);
   if (cached !== undefined && fits(cached)) return cached;
-  try {
-    const live = await client.get(accountKind, at, { signal });
-    return fits(live) ? live : undefined;
-  } catch (error) {
-    if (!isReason(error, 'NotFound')) throw error;
-    return undefined;
-  }
+  const live = await client.get(accountKind, at, { signal }).catch(ignoreNotFound);
+  return live !== undefined && fits(live) ? live : undefined;
 }
 
 async function requestToken(

@@ -21,9 +21,9 @@ import type {
   MetricStatus,
 } from '#resources/types/autoscaling-v2.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
-import { ignoreNotFound, messageOf } from '../api-failure.ts';
+import { messageOf } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
-import { isSameValue } from '../same-value.ts';
+import { updateStatus } from '../status-update.ts';
 import { noteMetric, weighMetric } from './metric.ts';
 import { type MetricsSource, openMetricsSource } from './metrics-source.ts';
 import { type Condition, type History, noHistory, normalize, withScaling } from './normalize.ts';
@@ -353,6 +353,7 @@ class AutoscalingController {
     const type = 'AbleToScale';
     try {
       const next = { ...scale, spec: { ...scale.spec, replicas: desired } };
+      // At the path of the target stands its Scale, whatever the target's own kind.
       const asScale = { ...kind } as KindOf<Scale & KubeObject>;
       await this.#deps.client.update(asScale, next, { subresource: 'scale', signal });
     } catch (error) {
@@ -400,11 +401,8 @@ class AutoscalingController {
       currentMetrics: metrics,
       conditions: [...byType.values()],
     };
-    if (isSameValue(status, autoscaler.status)) return;
-    const options = { subresource: 'status', signal };
-    await this.#deps.client
-      .update(autoscalerKind, { ...autoscaler, status }, options)
-      .catch(ignoreNotFound);
+    const change = { before: autoscaler, after: { ...autoscaler, status } };
+    await updateStatus(this.#deps.client, autoscalerKind, change, { signal });
   }
 
   #warn(autoscaler: HorizontalPodAutoscaler, reason: string, message: string): void {

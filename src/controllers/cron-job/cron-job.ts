@@ -14,7 +14,7 @@ import { WorkQueue } from '#kit/work-queue.ts';
 import { cronJobs as cronJobKind, jobs as jobKind } from '#resources/kinds.ts';
 import type { CronJob, CronJobStatus, Job } from '#resources/types/batch-v1.ts';
 import type { ObjectReference } from '#resources/types/core-v1.ts';
-import { isNamespaceEnding, messageOf } from '../api-failure.ts';
+import { ignoreNotFound, isNamespaceEnding, messageOf } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { OwnWrites } from '../own-writes.ts';
 import { controllerIndex, controllerIndexValues, ownerIn } from '../ownership.ts';
@@ -92,13 +92,9 @@ class CronJobController {
     const missing = new Set<string>();
     for (const { uid = '', name = '', namespace } of cronJob.status?.active ?? []) {
       if (known.has(uid)) continue;
-      try {
-        const found = await this.#deps.client.get(jobKind, { namespace, name }, { signal });
-        if (found.metadata.uid !== uid) missing.add(uid);
-      } catch (error) {
-        if (!isReason(error, 'NotFound')) throw error;
-        missing.add(uid);
-      }
+      const at = { namespace, name };
+      const found = await this.#deps.client.get(jobKind, at, { signal }).catch(ignoreNotFound);
+      if (found?.metadata.uid !== uid) missing.add(uid);
     }
     return missing;
   }

@@ -6,7 +6,6 @@
  * second sort of key, `pod NAMESPACE/NAME`, is for the condition DisruptionTarget of pods that were
  * to be disturbed and were not: after two minutes it is taken back.
  */
-import { isReason } from '#api/errors.ts';
 import type { KindOf } from '#api/kind-of.ts';
 import { controllerOf, type KubeObject, objectKey } from '#api/object.ts';
 import { labelSelectorMatches } from '#api/selectors.ts';
@@ -15,9 +14,10 @@ import { WorkQueue } from '#kit/work-queue.ts';
 import { podDisruptionBudgets as budgetKind, pods as podKind } from '#resources/kinds.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import type { PodDisruptionBudget, PodDisruptionBudgetStatus } from '#resources/types/policy-v1.ts';
-import { messageOf } from '../api-failure.ts';
+import { ignoreNotFound, messageOf } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { isSameValue } from '../same-value.ts';
+import { updateStatus } from '../status-update.ts';
 import {
   type BudgetPlan,
   needsScales,
@@ -134,13 +134,8 @@ class DisruptionController {
     status: PodDisruptionBudgetStatus,
     signal: AbortSignal,
   ): Promise<void> {
-    if (isSameValue(status, budget.status)) return;
-    const options = { subresource: 'status', signal };
-    try {
-      await this.#deps.client.update(budgetKind, { ...budget, status }, options);
-    } catch (error) {
-      if (!isReason(error, 'NotFound')) throw error;
-    }
+    const change = { before: budget, after: { ...budget, status } };
+    await updateStatus(this.#deps.client, budgetKind, change, { signal });
   }
 
   async #resetTarget(key: string, signal: AbortSignal): Promise<void> {
@@ -153,11 +148,8 @@ class DisruptionController {
       return;
     }
     const options = { subresource: 'status', signal };
-    try {
-      await this.#deps.client.update(podKind, withoutTarget(pod, now), options);
-    } catch (error) {
-      if (!isReason(error, 'NotFound')) throw error;
-    }
+    const next = withoutTarget(pod, now);
+    await this.#deps.client.update(podKind, next, options).catch(ignoreNotFound);
   }
 
   #changed(pod: Pod): void {

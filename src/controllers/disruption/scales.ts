@@ -22,6 +22,7 @@ import {
 } from '#resources/kinds.ts';
 import type { Deployment, ReplicaSet, StatefulSet } from '#resources/types/apps-v1.ts';
 import type { ReplicationController } from '#resources/types/core-v1.ts';
+import { ignoreNotFound } from '../api-failure.ts';
 import type { ControllerDeps } from '../controller.ts';
 
 /** The owner that counts, and its size. */
@@ -107,13 +108,8 @@ export class OwnerScales {
     at: { readonly namespace: string; readonly name: string },
     signal: AbortSignal,
   ): Promise<boolean> {
-    try {
-      await this.#deps.client.get(kind, at, { signal });
-      return true;
-    } catch (error) {
-      if (!isReason(error, 'NotFound')) throw error;
-      return false;
-    }
+    const found = await this.#deps.client.get(kind, at, { signal }).catch(ignoreNotFound);
+    return found !== undefined;
   }
 }
 

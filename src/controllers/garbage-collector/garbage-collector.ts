@@ -9,7 +9,6 @@
  * Foreground deletion: the owner stays until the dependants that block it are gone. Orphaning: the
  * owner's name is removed from its dependants, then the owner goes.
  */
-import { isReason } from '#api/errors.ts';
 import type { KindOf } from '#api/kind-of.ts';
 import { type KubeObject, type OwnerReference, parseGroupVersion } from '#api/object.ts';
 import type { Informer, Recorder } from '#client';
@@ -154,13 +153,9 @@ class GarbageCollector {
     const name = absentName(owner, kind.namespaced ? namespace : undefined);
     if (this.#absent.has(name)) return 'absent';
     const at = kind.namespaced ? { namespace, name: owner.name } : { name: owner.name };
-    try {
-      const live = await this.#deps.client.get(kind, at, { signal });
-      if (live.metadata.uid === owner.uid) {
-        return awaits(live) === 'foreground' ? 'waiting' : 'solid';
-      }
-    } catch (error) {
-      if (!isReason(error, 'NotFound')) throw error;
+    const live = await this.#deps.client.get(kind, at, { signal }).catch(ignoreNotFound);
+    if (live?.metadata.uid === owner.uid) {
+      return awaits(live) === 'foreground' ? 'waiting' : 'solid';
     }
     this.#rememberAbsent(name, this.#livesElsewhere(kind, owner));
     return 'absent';

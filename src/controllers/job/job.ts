@@ -8,7 +8,6 @@
  * count. Pods whose Job is gone or over lose their finalizer under a key of their own.
  * `ttl-after-finished` is what deletes Jobs in the end.
  */
-import { isReason } from '#api/errors.ts';
 import { controllerOf, objectKey } from '#api/object.ts';
 import { labelSelectorMatches } from '#api/selectors.ts';
 import type { Informer, Recorder } from '#client';
@@ -16,6 +15,7 @@ import { WorkQueue } from '#kit/work-queue.ts';
 import { jobs as jobKind, pods as podKind } from '#resources/kinds.ts';
 import type { Job, JobStatus } from '#resources/types/batch-v1.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
+import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { OwnWrites } from '../own-writes.ts';
 import { Owned } from '../owned.ts';
@@ -256,13 +256,8 @@ class JobController {
     const owner = controllerOf(pod);
     if (owner?.kind !== jobKind.kind) return false;
     const at = { namespace: pod.metadata.namespace, name: owner.name };
-    try {
-      const live = await this.#deps.client.get(jobKind, at, { signal });
-      return live.metadata.uid === owner.uid;
-    } catch (error) {
-      if (!isReason(error, 'NotFound')) throw error;
-      return false;
-    }
+    const live = await this.#deps.client.get(jobKind, at, { signal }).catch(ignoreNotFound);
+    return live?.metadata.uid === owner.uid;
   }
 
   #podsOf(job: Job): Iterable<Pod> {

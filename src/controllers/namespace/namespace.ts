@@ -15,7 +15,7 @@ import { namespaces as namespaceKind, pods as podKind } from '#resources/kinds.t
 import type { Namespace, Pod } from '#resources/types/core-v1.ts';
 import { ignoreNotFound, messageOf } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
-import { isSameValue } from '../same-value.ts';
+import { updateStatus } from '../status-update.ts';
 import { type Emptied, planConditions, type Remaining } from './plan.ts';
 
 const limits = {
@@ -166,11 +166,8 @@ class NamespaceController {
     const before = namespace.status?.conditions ?? [];
     const conditions = planConditions(before, emptied, this.#deps.clock.now());
     const status = { ...namespace.status, phase: 'Terminating', conditions };
-    if (isSameValue(status, namespace.status)) return;
-    const options = { subresource: 'status', signal };
-    await this.#deps.client
-      .update(namespaceKind, { ...namespace, status }, options)
-      .catch(ignoreNotFound);
+    const change = { before: namespace, after: { ...namespace, status } };
+    await updateStatus(this.#deps.client, namespaceKind, change, { signal });
   }
 
   async #finalize(namespace: Namespace, { signal }: Cancel): Promise<void> {

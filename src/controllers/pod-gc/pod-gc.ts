@@ -8,6 +8,7 @@ import { formatTime } from '#kit/clock.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import { nodes as nodeKind, pods as podKind } from '#resources/kinds.ts';
 import type { Pod, PodCondition } from '#resources/types/core-v1.ts';
+import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { isTerminated } from '../pod-state.ts';
 import { type Collected, isOutOfService, limits, planPodGC } from './plan.ts';
@@ -89,13 +90,9 @@ class MissingNodes {
       const sinceMs = this.#sinceMs.get(name) ?? clock.monotonic();
       this.#sinceMs.set(name, sinceMs);
       if (clock.monotonic() - sinceMs < limits.quarantineMs) continue;
-      try {
-        await client.get(nodeKind, { name }, { signal });
-        this.#sinceMs.delete(name);
-      } catch (error) {
-        if (!isReason(error, 'NotFound')) throw error;
-        gone.add(name);
-      }
+      const live = await client.get(nodeKind, { name }, { signal }).catch(ignoreNotFound);
+      if (live === undefined) gone.add(name);
+      else this.#sinceMs.delete(name);
     }
     return gone;
   }
