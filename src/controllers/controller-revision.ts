@@ -16,6 +16,7 @@ import { controllerRevisions as revisionKind } from '#resources/kinds.ts';
 import type { ControllerRevision } from '#resources/types/apps-v1.ts';
 import type { PodTemplateSpec } from '#resources/types/core-v1.ts';
 import { ignoreNotFound } from './api-failure.ts';
+import { compareCreation } from './creation-order.ts';
 import { controllerReference } from './ownership.ts';
 import { safeHash } from './safe-hash.ts';
 import { isSameValue } from './same-value.ts';
@@ -87,10 +88,7 @@ function plain(template: PodTemplateSpec | undefined): unknown {
 
 /** Oldest first: by number, then time, then name. */
 export function compareRevisions(a: ControllerRevision, b: ControllerRevision): number {
-  if (a.revision !== b.revision) return a.revision - b.revision;
-  const [one = '', other = ''] = [a.metadata.creationTimestamp, b.metadata.creationTimestamp];
-  if (one !== other) return one < other ? -1 : 1;
-  return (a.metadata.name ?? '') < (b.metadata.name ?? '') ? -1 : 1;
+  return a.revision === b.revision ? compareCreation(a, b) : a.revision - b.revision;
 }
 
 export function highestOf(revisions: readonly ControllerRevision[]): number {

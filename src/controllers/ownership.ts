@@ -13,6 +13,7 @@ import {
   type KubeObject,
   type OwnerReference,
 } from '#api/object.ts';
+import type { LabelSelector } from '#api/selectors.ts';
 import type { Client, Informer } from '#client';
 import { ignoreNotFound } from './api-failure.ts';
 
@@ -47,6 +48,12 @@ export function ownerIn<T extends KubeObject>(
   if (reference?.kind !== kind.kind) return undefined;
   const owner = owners.get(`${object.metadata.namespace}/${reference.name}`);
   return owner?.metadata.uid === reference.uid ? owner : undefined;
+}
+
+/** Only owners from before the check of selectors can be so. */
+export function selectsAll(selector: LabelSelector | undefined): boolean {
+  const { matchLabels = {}, matchExpressions = [] } = selector ?? {};
+  return Object.keys(matchLabels).length + matchExpressions.length === 0;
 }
 
 export function controllerReference(

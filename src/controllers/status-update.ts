@@ -19,3 +19,12 @@ export async function updateStatus<T extends KubeObject & { readonly status?: un
   const options = { subresource: 'status', signal };
   return client.update(kind, after, options).catch(ignoreNotFound);
 }
+
+/** A part of a status: a zero is left out, as upstream writes it. */
+export function counter<Name extends string>(
+  name: Name,
+  count: number,
+): { readonly [Field in Name]?: number };
+export function counter(name: string, count: number): Readonly<Record<string, number>> {
+  return count === 0 ? {} : { [name]: count };
+}

@@ -22,6 +22,7 @@ import type { Controller, ControllerDeps } from '../controller.ts';
 import { deleteRevisions } from '../controller-revision.ts';
 import { Owned } from '../owned.ts';
 import { watchOwnedPods } from '../owned-pods.ts';
+import { selectsAll } from '../ownership.ts';
 import { PodRequests } from '../pod-requests.ts';
 import { isSameValue } from '../same-value.ts';
 import { updateStatus } from '../status-update.ts';
@@ -107,7 +108,7 @@ class DaemonSetController {
   async reconcile(key: string, signal: AbortSignal): Promise<void> {
     const set = this.sets.get(key);
     if (set === undefined || set.metadata.deletionTimestamp !== undefined) return;
-    if (selectsAll(set)) {
+    if (selectsAll(set.spec?.selector)) {
       const message = 'This daemon set is selecting all pods. A non-empty selector is required.';
       this.#recorder.record(set, { type: 'Warning', reason: 'SelectingAll', message });
       return;
@@ -196,12 +197,6 @@ class DaemonSetController {
 
 function selects({ spec }: DaemonSet, { metadata }: KubeObject): boolean {
   return labelSelectorMatches(spec?.selector, metadata.labels);
-}
-
-/** Only sets from before the check of selectors can be so. */
-function selectsAll({ spec }: DaemonSet): boolean {
-  const { matchLabels = {}, matchExpressions = [] } = spec?.selector ?? {};
-  return Object.keys(matchLabels).length + matchExpressions.length === 0;
 }
 
 function daemonIndexValues(pod: Pod): readonly string[] {

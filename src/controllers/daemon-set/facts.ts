@@ -7,6 +7,7 @@
 import { scaledCount } from '#api/int-or-string.ts';
 import type { DaemonSet } from '#resources/types/apps-v1.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
+import { compareCreation } from '../creation-order.ts';
 import { availableFromMs, isTerminated, isTerminating } from '../pod-state.ts';
 import type { NodeBackoff } from './backoff.ts';
 import { isUpdated, nodeOf } from './pod.ts';
@@ -42,10 +43,7 @@ export function podsByNode(pods: readonly Pod[]): ByNode {
 /** Pods on nodes first, then the oldest. */
 export function compareAge(a: Pod, b: Pod): number {
   const assigned = Number(!a.spec?.nodeName) - Number(!b.spec?.nodeName);
-  if (assigned !== 0) return assigned;
-  const [one = '', other = ''] = [a.metadata.creationTimestamp, b.metadata.creationTimestamp];
-  if (one !== other) return one < other ? -1 : 1;
-  return (a.metadata.name ?? '') < (b.metadata.name ?? '') ? -1 : 1;
+  return assigned === 0 ? compareCreation(a, b) : assigned;
 }
 
 export function isAvailable(set: DaemonSet, pod: Pod, nowMs: number): boolean {

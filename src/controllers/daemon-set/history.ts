@@ -27,7 +27,6 @@ import {
 import { templateHash } from '../deployment/template-hash.ts';
 
 export interface History {
-  readonly current: ControllerRevision;
   readonly hash: string;
   readonly old: readonly ControllerRevision[];
 }
@@ -46,13 +45,13 @@ export async function settleHistory(
   const next = highestOf(old) + 1;
   if (newest === undefined) {
     const current = await create(client, set, next, signal);
-    return current && { current, hash: hashOf(current), old };
+    return current && { hash: hashOf(current), old };
   }
   if (doubles.length > 0) await merge(client, newest, doubles, facts.pods, signal);
   if (newest.revision < next) {
     await client.update(revisionKind, { ...newest, revision: next }, { signal });
   }
-  return { current: newest, hash: hashOf(newest), old };
+  return { hash: hashOf(newest), old };
 }
 
 function hashOf({ metadata }: ControllerRevision): string {

@@ -77,7 +77,7 @@ function planNode(facts: Facts, node: Node, pods: readonly Pod[], nowMs: number)
   const failed = alive.filter(({ status }) => status?.phase === 'Failed');
   const succeeded = alive.filter(({ status }) => status?.phase === 'Succeeded');
   const waits = failed.length > 0 && waitsUntilMs !== undefined;
-  const ended = [...(waits ? failed.slice(0, 0) : failed), ...succeeded];
+  const ended = waits ? succeeded : [...failed, ...succeeded];
   const running = alive.filter((pod) => !isTerminated(pod)).toSorted(compareAge);
   const surges = surgeOf(set, 1) > 0;
   const surplus = surges ? surplusOfSurge(set, running, hash, nowMs) : running.slice(1);

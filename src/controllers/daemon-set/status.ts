@@ -4,6 +4,7 @@
  */
 import type { DaemonSetStatus } from '#resources/types/apps-v1.ts';
 import { availableFromMs, isReady } from '../pod-state.ts';
+import { counter } from '../status-update.ts';
 import { compareAge, type Facts, isAvailable, isNew, podsByNode } from './facts.ts';
 import { suits } from './nodes.ts';
 
@@ -53,9 +54,4 @@ export function planStatus(facts: Facts, acted: boolean, nowMs: number): StatusP
     ...(collisionCount === undefined ? {} : { collisionCount }),
   };
   return { status, againAtMs };
-}
-
-/** Zero counters are left out, as upstream writes them. */
-function counter(name: string, count: number): Readonly<Record<string, number>> {
-  return count === 0 ? {} : { [name]: count };
 }

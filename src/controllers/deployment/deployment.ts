@@ -8,7 +8,7 @@
  */
 import { isReason } from '#api/errors.ts';
 import { controllerOf, objectKey } from '#api/object.ts';
-import { type LabelSelector, labelSelectorMatches } from '#api/selectors.ts';
+import { labelSelectorMatches } from '#api/selectors.ts';
 import type { Informer, Recorder } from '#client';
 import { WorkQueue } from '#kit/work-queue.ts';
 import {
@@ -23,7 +23,7 @@ import type { Controller, ControllerDeps } from '../controller.ts';
 import { Expectations } from '../expectations.ts';
 import { OwnWrites } from '../own-writes.ts';
 import { Owned } from '../owned.ts';
-import { controllerIndex, controllerIndexValues, ownerIn } from '../ownership.ts';
+import { controllerIndex, controllerIndexValues, ownerIn, selectsAll } from '../ownership.ts';
 import { isTerminated } from '../pod-state.ts';
 import { isSameValue } from '../same-value.ts';
 import { type Action, planDeployment, planFailedCreation } from './plan.ts';
@@ -106,8 +106,7 @@ class DeploymentController {
   async reconcile(key: string, { signal }: Cancel): Promise<void> {
     const deployment = this.deployments.get(key);
     if (deployment === undefined) return;
-    const { selector } = deployment.spec ?? {};
-    if (selectsAll(selector)) {
+    if (selectsAll(deployment.spec?.selector)) {
       const message = 'This deployment is selecting all pods. A non-empty selector is required.';
       this.#recorder.record(deployment, { type: 'Warning', reason: 'SelectingAll', message });
       return;
@@ -253,10 +252,4 @@ function atRevision(deployment: Deployment, revision: string): Deployment {
   const { metadata } = deployment;
   const next = { ...metadata.annotations, [annotations.revision]: revision };
   return { ...deployment, metadata: { ...metadata, annotations: next } };
-}
-
-/** Only objects from before the check of selectors can be so. */
-function selectsAll(selector: LabelSelector | undefined): boolean {
-  const { matchLabels = {}, matchExpressions = [] } = selector ?? {};
-  return Object.keys(matchLabels).length + matchExpressions.length === 0;
 }

@@ -16,6 +16,7 @@ import type {
   DeploymentStatus,
   ReplicaSet,
 } from '#resources/types/apps-v1.ts';
+import { compareCreation } from '../creation-order.ts';
 import { controllerReference } from '../ownership.ts';
 import { isSameValue } from '../same-value.ts';
 import {
@@ -27,15 +28,7 @@ import {
   sizeAnnotations,
 } from './revision.ts';
 import { planRollback, type Rollback } from './rollback.ts';
-import {
-  availableOf,
-  bounds,
-  compareCreation,
-  planNew,
-  planOld,
-  planProportional,
-  wantedOf,
-} from './rolling.ts';
+import { availableOf, bounds, planNew, planOld, planProportional, wantedOf } from './rolling.ts';
 import {
   conditionOf,
   countStatus,
@@ -234,16 +227,13 @@ function resize(deployment: Deployment, set: ReplicaSet, replicas: number): Repl
   const wanted = wantedOf(deployment);
   const sized = sizeAnnotations(wanted, wanted + bounds(deployment).surge);
   const next = { ...set.metadata.annotations, ...sized };
-  if (set.spec === undefined || (replicas === wantedOf(set) && isSameAs(set, next))) return set;
+  const isSame = replicas === wantedOf(set) && isSameValue(set.metadata.annotations, next);
+  if (set.spec === undefined || isSame) return set;
   return {
     ...set,
     metadata: { ...set.metadata, annotations: next },
     spec: { ...set.spec, replicas },
   };
-}
-
-function isSameAs(set: ReplicaSet, next: Readonly<Record<string, string>>): boolean {
-  return isSameValue(set.metadata.annotations, next);
 }
 
 /** The size was changed, or the rollout is paused: no set is replaced, sizes only. */

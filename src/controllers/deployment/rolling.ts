@@ -12,6 +12,7 @@
  */
 import { scaledCount } from '#api/int-or-string.ts';
 import type { Deployment, ReplicaSet } from '#resources/types/apps-v1.ts';
+import { compareCreation } from '../creation-order.ts';
 import { annotations, numberIn } from './revision.ts';
 
 export interface Size {
@@ -140,10 +141,4 @@ function shareOf(deployment: Deployment, replicaSet: ReplicaSet, ceiling: number
   if (wantedOf(deployment) === 0) return -size;
   const before = numberIn(replicaSet, annotations.max) || deployment.status?.replicas || 0;
   return before === 0 ? 0 : Math.round((size * ceiling) / before) - size;
-}
-
-export function compareCreation(a: ReplicaSet, b: ReplicaSet): number {
-  const [one = '', other = ''] = [a.metadata.creationTimestamp, b.metadata.creationTimestamp];
-  if (one !== other) return one < other ? -1 : 1;
-  return (a.metadata.name ?? '') < (b.metadata.name ?? '') ? -1 : 1;
 }

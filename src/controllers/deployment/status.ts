@@ -13,6 +13,7 @@ import type {
   DeploymentStatus,
   ReplicaSet,
 } from '#resources/types/apps-v1.ts';
+import { counter } from '../status-update.ts';
 import { availableOf, bounds, sum, wantedOf } from './rolling.ts';
 
 export interface Sets {
@@ -92,11 +93,6 @@ export function countStatus(
       nowMs,
     ),
   };
-}
-
-/** Zero counters are left out, as upstream writes them. */
-function counter(name: string, count: number): Readonly<Record<string, number>> {
-  return count === 0 ? {} : { [name]: count };
 }
 
 export function isComplete(deployment: Deployment, status: DeploymentStatus): boolean {

@@ -169,13 +169,7 @@ function wantedActive({ job, active, succeeded }: JobFacts): number {
 /** Second pods for one index and pods without one go in any case. */
 function planRemoval(facts: JobFacts, atLeast: number, nowMs: number): readonly Pod[] {
   const { job, active } = facts;
-  const perNode = new Map<string, number>();
-  for (const pod of active) {
-    const nodeName = pod.spec?.nodeName ?? '';
-    perNode.set(nodeName, (perNode.get(nodeName) ?? 0) + 1);
-  }
-  const siblingsOn = (nodeName: string): number => perNode.get(nodeName) ?? 0;
-  const ordered = byDeletionOrder(active, { siblingsOn, nowMs });
+  const ordered = byDeletionOrder(active, { siblings: active, nowMs });
   if (!isIndexed(job)) return ordered.slice(0, atLeast);
   const taken = new Set<number>();
   const remove = new Set<Pod>();

@@ -7,8 +7,8 @@
  * threshold of 0). Behaviour:
  * kubernetes.io, "Pod Lifecycle", "Garbage collection of Pods".
  */
-import { objectKey } from '#api/object.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
+import { compareCreation } from '../creation-order.ts';
 import { isTerminated, isTerminating } from '../pod-state.ts';
 
 export const limits = {
@@ -40,7 +40,7 @@ export function planPodGC(
     else if (isTerminated(pod) && !isTerminating(pod)) ended.push(pod);
   }
   const surplus = terminatedMax <= 0 ? 0 : Math.max(0, ended.length - terminatedMax);
-  const oldest = ended.toSorted((a, b) => (ageKey(a) < ageKey(b) ? -1 : 1)).slice(0, surplus);
+  const oldest = ended.toSorted(compareCreation).slice(0, surplus);
   for (const pod of oldest) collected.push({ pod, why: 'terminated' });
   return collected;
 }
@@ -50,8 +50,4 @@ export function isOutOfService({ spec, status }: Node): boolean {
   const ready = status?.conditions?.find(({ type }) => type === 'Ready');
   const isMarked = spec?.taints?.some(({ key }) => key === 'node.kubernetes.io/out-of-service');
   return ready?.status !== 'True' && isMarked === true;
-}
-
-function ageKey(pod: Pod): string {
-  return `${pod.metadata.creationTimestamp} ${objectKey(pod)}`;
 }

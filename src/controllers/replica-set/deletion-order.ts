@@ -13,13 +13,17 @@ import { isReady, readySinceMs } from '../pod-state.ts';
 const costAnnotation = 'controller.kubernetes.io/pod-deletion-cost';
 const phases = ['Pending', 'Unknown', 'Running'];
 
-/** `siblingsOn` counts the active pods of related sets on a node. */
+/** `siblings`: the active pods of related sets, these included. */
 export function byDeletionOrder(
   pods: readonly Pod[],
-  facts: { readonly siblingsOn: (nodeName: string) => number; readonly nowMs: number },
+  { siblings, nowMs }: { readonly siblings: readonly Pod[]; readonly nowMs: number },
 ): readonly Pod[] {
-  const { nowMs } = facts;
-  const rank = (pod: Pod): number => facts.siblingsOn(pod.spec?.nodeName ?? '');
+  const perNode = new Map<string, number>();
+  for (const { spec } of siblings) {
+    const nodeName = spec?.nodeName ?? '';
+    perNode.set(nodeName, (perNode.get(nodeName) ?? 0) + 1);
+  }
+  const rank = ({ spec }: Pod): number => perNode.get(spec?.nodeName ?? '') ?? 0;
   return pods.toSorted((a, b) => {
     const assigned = Number(hasNode(a)) - Number(hasNode(b));
     if (assigned !== 0) return assigned;

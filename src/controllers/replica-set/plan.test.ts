@@ -65,19 +65,19 @@ test('what goes first when there are too many', () => {
     ['restarted more often', { readyFor: 5, restarts: 3 }, { readyFor: 5 }],
     ['younger', { readyFor: 5, age: 10 }, { readyFor: 5, age: 100 }],
   ];
-  const siblingsOn = (nodeName: string): number => (nodeName === 'full' ? 3 : 1);
+  const siblings = ['full', 'full', 'full', 'n1'].map((node) => pod('sibling', { node }));
   for (const [why, first, later] of cases) {
     for (const pods of [
       [pod('a', first), pod('b', later)],
       [pod('b', later), pod('a', first)],
     ]) {
-      assert.equal(byDeletionOrder(pods, { siblingsOn, nowMs })[0]?.metadata.name, 'a', why);
+      assert.equal(byDeletionOrder(pods, { siblings, nowMs })[0]?.metadata.name, 'a', why);
     }
   }
 });
 
 test('times of the same magnitude are told apart by uid, not by age', () => {
-  const facts = { siblingsOn: () => 1, nowMs };
+  const facts = { siblings: [], nowMs };
   const [first] = byDeletionOrder([pod('b', { readyFor: 40 }), pod('a', { readyFor: 41 })], facts);
   assert.equal(first?.metadata.name, 'a');
 });

@@ -17,6 +17,7 @@ import type {
 } from '#resources/types/apps-v1.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import { availableFromMs, isActive, isReady, isTerminated, isTerminating } from '../pod-state.ts';
+import { counter } from '../status-update.ts';
 import { byDeletionOrder } from './deletion-order.ts';
 
 export const limits = { burst: 500 } as const;
@@ -45,14 +46,8 @@ export function planScale(facts: ScaleFacts, nowMs: number): ScaleAction {
   if (surplus === 0) return { do: 'nothing' };
   const count = Math.min(surplus, limits.burst);
   if (count === active.length) return { do: 'delete', pods: active };
-  const perNode = new Map<string, number>();
-  for (const pod of facts.related()) {
-    const nodeName = pod.spec?.nodeName ?? '';
-    if (nodeName !== '') perNode.set(nodeName, (perNode.get(nodeName) ?? 0) + 1);
-  }
-  const siblingsOn = (nodeName: string): number => perNode.get(nodeName) ?? 0;
   const { mayBeDeleted = () => false } = facts;
-  const ordered = byDeletionOrder(active, { siblingsOn, nowMs }).toSorted(
+  const ordered = byDeletionOrder(active, { siblings: facts.related(), nowMs }).toSorted(
     (a, b) => Number(mayBeDeleted(b)) - Number(mayBeDeleted(a)),
   );
   return { do: 'delete', pods: ordered.slice(0, count) };
@@ -79,25 +74,23 @@ export function planStatus(
   const active = pods.filter(isActive);
   const templateLabels = replicaSet.spec?.template?.metadata?.labels;
   const minReadySeconds = replicaSet.spec?.minReadySeconds ?? 0;
-  let fullyLabeledReplicas = 0;
-  let readyReplicas = 0;
-  let availableReplicas = 0;
+  let [fullyLabeled, ready, available] = [0, 0, 0];
   let againAtMs: number | undefined;
   for (const pod of active) {
-    if (mapMatches(templateLabels, pod.metadata.labels)) fullyLabeledReplicas += 1;
-    if (isReady(pod)) readyReplicas += 1;
+    if (mapMatches(templateLabels, pod.metadata.labels)) fullyLabeled += 1;
+    if (isReady(pod)) ready += 1;
     const fromMs = availableFromMs(pod, minReadySeconds);
     if (fromMs === undefined) continue;
-    if (fromMs <= nowMs) availableReplicas += 1;
+    if (fromMs <= nowMs) available += 1;
     else againAtMs = Math.min(againAtMs ?? fromMs, fromMs);
   }
   const terminating = pods.filter((pod) => isTerminating(pod) && !isTerminated(pod)).length;
   const conditions = withFailure(replicaSet.status?.conditions ?? [], failure, nowMs);
   const status: ReplicaSetStatus = {
     replicas: active.length,
-    ...(fullyLabeledReplicas > 0 ? { fullyLabeledReplicas } : {}),
-    ...(readyReplicas > 0 ? { readyReplicas } : {}),
-    ...(availableReplicas > 0 ? { availableReplicas } : {}),
+    ...counter('fullyLabeledReplicas', fullyLabeled),
+    ...counter('readyReplicas', ready),
+    ...counter('availableReplicas', available),
     terminatingReplicas: terminating,
     observedGeneration: replicaSet.metadata.generation,
     ...(conditions.length > 0 ? { conditions } : {}),

@@ -8,6 +8,7 @@
 import type { StatefulSetStatus } from '#resources/types/apps-v1.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import { availableFromMs, isReady, isTerminating } from '../pod-state.ts';
+import { counter } from '../status-update.ts';
 import { revisionOf, wantedOf } from './identity.ts';
 import type { Facts, StatefulSetPlan } from './plan.ts';
 
@@ -47,9 +48,4 @@ export function countStatus(
     availableReplicas: available,
   };
   return { status, againAtMs };
-}
-
-/** Zero counters are left out, as upstream writes them. */
-function counter(name: string, count: number): Readonly<Record<string, number>> {
-  return count === 0 ? {} : { [name]: count };
 }
