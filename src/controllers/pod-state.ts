@@ -2,7 +2,8 @@
  * What controllers ask about a pod: does it count, is it ready, and for long enough? Pure.
  *
  * A pod is active while it has neither ended nor begun to; ready by its condition Ready; available
- * once it has been ready for `minReadySeconds` without a break.
+ * once it has been ready for `minReadySeconds` without a break. And the index by which controllers
+ * of nodes find the pods of one.
  */
 import type { Pod, PodCondition } from '#resources/types/core-v1.ts';
 
@@ -39,4 +40,11 @@ export function availableFromMs(pod: Pod, minReadySeconds: number): number | und
   const sinceMs = readySinceMs(pod);
   if (sinceMs === undefined) return undefined;
   return minReadySeconds === 0 ? 0 : sinceMs + minReadySeconds * 1000;
+}
+
+export const podsByNode = 'node';
+
+/** For `addIndex`: those that have none yet are found under no name. */
+export function nodeNamesOf({ spec }: Pod): readonly string[] {
+  return [spec?.nodeName ?? ''];
 }

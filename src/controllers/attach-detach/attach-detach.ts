@@ -28,9 +28,8 @@ import type { CSIDriver, VolumeAttachment } from '#resources/types/storage-v1.ts
 import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { Expectations } from '../expectations.ts';
-import { podsByNode } from '../node-lifecycle/node-lifecycle.ts';
 import { claimKeysOf, podsByClaim } from '../persistent-volume/claims-of-pod.ts';
-import { isTerminated } from '../pod-state.ts';
+import { isTerminated, nodeNamesOf, podsByNode } from '../pod-state.ts';
 import { isSameValue } from '../same-value.ts';
 import { type AttachAction, isManaged, planAttached, planAttachments, type Use } from './plan.ts';
 
@@ -84,7 +83,7 @@ class AttachDetachController {
     this.attachments = informers.of(attachmentKind);
     this.drivers = informers.of(driverKind);
     this.pods.addIndex(podsByClaim, claimKeysOf);
-    this.pods.addIndex(podsByNode, (pod) => [pod.spec?.nodeName ?? '']);
+    this.pods.addIndex(podsByNode, nodeNamesOf);
     this.attachments.addIndex(byVolume, ({ spec }) => [spec.source.persistentVolumeName ?? '']);
     this.#watch();
   }

@@ -20,12 +20,16 @@ import { WorkQueue } from '#kit/work-queue.ts';
 import type { KeyPair } from '#kit/x509.ts';
 import { nodes as nodeKind, certificateSigningRequests as requestKind } from '#resources/kinds.ts';
 import type { SubjectAccessReview } from '#resources/types/authorization-v1.ts';
-import type { CertificateSigningRequest } from '#resources/types/certificates-v1.ts';
+import type {
+  CertificateSigningRequest,
+  CertificateSigningRequestCondition,
+} from '#resources/types/certificates-v1.ts';
 import { ignoreNotFound, messageOf } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import {
   expiresAtMs,
   hasCondition,
+  isDecided,
   isIssued,
   limits,
   planApproval,
@@ -109,7 +113,7 @@ export function openCertificateApprover(deps: ControllerDeps): Controller {
     requests: deps.informers.of(requestKind),
     queue: new WorkQueue(deps),
     reconcile: async (csr, { signal }) => {
-      if (isIssued(csr) || hasCondition(csr, 'Approved') || hasCondition(csr, 'Denied')) return;
+      if (isDecided(csr)) return;
       const request = parse(deps, csr);
       if (request === undefined) return;
       const recognized = planApproval(csr, request);
@@ -135,10 +139,16 @@ async function approve(
   signal: AbortSignal,
 ): Promise<void> {
   const approved = { type: 'Approved', status: 'True', reason: 'AutoApproved', message };
-  const conditions = [...(csr.status?.conditions ?? []), approved];
-  const next = { ...csr, status: { ...csr.status, conditions } };
   const options = { subresource: 'approval', signal };
-  await client.update(requestKind, next, options).catch(ignoreNotFound);
+  await client.update(requestKind, withCondition(csr, approved), options).catch(ignoreNotFound);
+}
+
+function withCondition(
+  csr: CertificateSigningRequest,
+  condition: CertificateSigningRequestCondition,
+): CertificateSigningRequest {
+  const conditions = [...(csr.status?.conditions ?? []), condition];
+  return { ...csr, status: { ...csr.status, conditions } };
 }
 
 /** Approves what nodes serve with, which upstream leaves to people. */
@@ -160,7 +170,7 @@ export function openServingApprover(deps: ControllerDeps): Controller {
     reconcile: async (csr, { signal }) => {
       const { name = '' } = csr.metadata;
       waiting.delete(name);
-      if (isIssued(csr) || hasCondition(csr, 'Approved') || hasCondition(csr, 'Denied')) return;
+      if (isDecided(csr)) return;
       const nodeName = servingNode(csr);
       const request = nodeName === undefined ? undefined : parse(deps, csr);
       if (nodeName === undefined || request === undefined) return;
@@ -197,10 +207,8 @@ export function openCertificateSigner(
       message: why,
       lastUpdateTime: formatTime(clock.now()),
     };
-    const conditions = [...(csr.status?.conditions ?? []), failed];
-    const next = { ...csr, status: { ...csr.status, conditions } };
     const options = { subresource: 'status', signal };
-    await client.update(requestKind, next, options).catch(ignoreNotFound);
+    await client.update(requestKind, withCondition(csr, failed), options).catch(ignoreNotFound);
   };
   return controllerOf({
     name: 'certificatesigningrequest-signing-controller',

@@ -39,6 +39,11 @@ export function isIssued({ status }: CertificateSigningRequest): boolean {
   return (status?.certificate ?? '') !== '';
 }
 
+/** Nobody need be asked any more whether it may be approved. */
+export function isDecided(csr: CertificateSigningRequest): boolean {
+  return isIssued(csr) || hasCondition(csr, 'Approved') || hasCondition(csr, 'Denied');
+}
+
 export interface Recognized {
   /** What who asks must be allowed to create. */
   readonly subresource: 'selfnodeclient' | 'nodeclient';

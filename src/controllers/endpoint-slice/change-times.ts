@@ -8,6 +8,7 @@
  */
 import { objectKey } from '#api/object.ts';
 import type { Pod, Service } from '#resources/types/core-v1.ts';
+import { conditionOf } from '../pod-state.ts';
 
 export const changeTimeAnnotation = 'endpoints.kubernetes.io/last-change-trigger-time';
 
@@ -30,8 +31,7 @@ export class ChangeTimes {
     };
     newer(serviceAt, before?.serviceAt);
     for (const pod of pods) {
-      const ready = pod.status?.conditions?.find(({ type }) => type === 'Ready');
-      const at = ready?.lastTransitionTime ?? '';
+      const at = conditionOf(pod, 'Ready')?.lastTransitionTime ?? '';
       const name = pod.metadata.name ?? '';
       podsAt.set(name, at);
       newer(at, before?.podsAt.get(name));

@@ -160,12 +160,11 @@ function planGroup(
   for (const { endpoints } of fitting === undefined ? byRoom : [fitting]) fill(endpoints);
 
   const actions: Action[] = [];
-  const isLast = (index: number): boolean =>
-    kept.slice(index + 1).every(({ endpoints }) => endpoints.length === 0) &&
-    kept.slice(0, index).every(({ endpoints }) => endpoints.length === 0);
+  // Of slices that are all empty the first one stays.
+  const isEmpty = kept.every(({ endpoints }) => endpoints.length === 0);
   for (const [index, { slice, endpoints }] of kept.entries()) {
-    const isSpare = endpoints.length === 0 && !(index === 0 && isLast(index));
-    if (isSpare) {
+    const isLast = isEmpty && index === 0;
+    if (endpoints.length === 0 && !isLast) {
       actions.push({ do: 'delete', slice });
       continue;
     }

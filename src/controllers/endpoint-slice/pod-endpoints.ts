@@ -9,6 +9,7 @@ import { isIPv6 } from 'node:net';
 import { mapMatches } from '#api/selectors.ts';
 import type { Container, Pod, Service, ServicePort } from '#resources/types/core-v1.ts';
 import type { EndpointPort } from '#resources/types/discovery-v1.ts';
+import { conditionOf } from '../pod-state.ts';
 import { isSameValue } from '../same-value.ts';
 
 /** The pod's address of this family. */
@@ -59,10 +60,8 @@ function targetPortOf(servicePort: ServicePort, pod: Pod): number | undefined {
 
 /** Whether an endpoint could have changed; most updates of a pod are about something else. */
 export function isRelevant(pod: Pod, old: Pod): boolean {
-  const ready = (of: Pod) =>
-    of.status?.conditions?.find((condition) => condition.type === 'Ready')?.status;
   return (
-    ready(pod) !== ready(old) ||
+    conditionOf(pod, 'Ready')?.status !== conditionOf(old, 'Ready')?.status ||
     pod.status?.phase !== old.status?.phase ||
     pod.spec?.nodeName !== old.spec?.nodeName ||
     pod.metadata.deletionTimestamp !== old.metadata.deletionTimestamp ||

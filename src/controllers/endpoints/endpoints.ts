@@ -73,9 +73,9 @@ class EndpointsController {
     this.endpoints.addHandler({
       onAdd: (endpoints) => {
         // Left by a Service that went while nobody looked; what comes later is somebody's own.
-        const { creationTimestamp = '', annotations = {} } = endpoints.metadata;
+        const { creationTimestamp = '' } = endpoints.metadata;
         const isLeftover = Date.parse(creationTimestamp) < startedAtMs;
-        if (isLeftover && !(leaderAnnotation in annotations)) wake(endpoints);
+        if (isLeftover && !isLeftAlone(endpoints)) wake(endpoints);
       },
       onDelete: wake,
     });

@@ -16,7 +16,7 @@ import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import type { FigureName } from '../figures.ts';
 import { type NodePatches, nodeWorkers } from '../node-patches.ts';
-import { conditionOf } from '../pod-state.ts';
+import { conditionOf, nodeNamesOf, podsByNode } from '../pod-state.ts';
 import { isSameValue } from '../same-value.ts';
 import {
   deadlineMs,
@@ -28,8 +28,6 @@ import {
   readyStatus,
   withoutEviction,
 } from './plan.ts';
-
-export const podsByNode = 'node';
 
 const leaseNamespace = 'kube-node-lease';
 
@@ -79,7 +77,7 @@ class NodeLifecycleController {
     this.nodes = deps.informers.of(nodeKind);
     this.pods = deps.informers.of(podKind);
     this.leases = deps.informers.of(leaseKind, { namespace: leaseNamespace });
-    this.pods.addIndex(podsByNode, (pod) => [pod.spec?.nodeName ?? '']);
+    this.pods.addIndex(podsByNode, nodeNamesOf);
     this.nodes.addHandler({
       onAdd: (node) => {
         this.#heard(nameOf(node));

@@ -13,8 +13,7 @@ import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { evictPod } from '../evict-pod.ts';
 import { LeavingPods } from '../leaving-pods.ts';
-import { podsByNode } from '../node-lifecycle/node-lifecycle.ts';
-import { isTerminating } from '../pod-state.ts';
+import { isTerminating, nodeNamesOf, podsByNode } from '../pod-state.ts';
 import { isSameValue } from '../same-value.ts';
 import { type DatedTaint, planEviction } from './plan.ts';
 
@@ -29,7 +28,7 @@ export function openTaintEvictionController(deps: ControllerDeps): Controller {
   const recorder = deps.recorderFor('taint-eviction-controller');
   const nodes = informers.of(nodeKind);
   const pods = informers.of(podKind);
-  pods.addIndex(podsByNode, (pod) => [pod.spec?.nodeName ?? '']);
+  pods.addIndex(podsByNode, nodeNamesOf);
   const seen = new SeenTaints(clock);
   const leaving = new LeavingPods({ clock, queue });
   const tell = (pod: Pod, message: string): void =>
