@@ -5,12 +5,13 @@
  * that; of what is left nobody here knows how, so the volume Failed. Recycle: a pod empties NFS and
  * hostPath volumes, and the volume is free again. Behaviour: kubernetes.io, "Reclaiming".
  */
+import { quantityValue } from '#api/quantity.ts';
 import type { EventText } from '#client';
 import type { PersistentVolume, Pod } from '#resources/types/core-v1.ts';
 import { volumeAnnotations } from '#resources/volumes/volume-matching.ts';
 
 export const limits = {
-  /** A recycling pod may run this long, and for every GiB of the volume this much longer. */
+  /** A recycling pod may run this long at least, or so long for every whole GiB of the volume. */
   recycleSecondsMin: 60,
   recycleSecondsMinNFS: 300,
   recycleSecondsPerGiB: 30,
@@ -123,7 +124,7 @@ function recyclerPod(
   const source = nfs !== undefined ? { nfs } : hostPath !== undefined ? { hostPath } : undefined;
   if (source === undefined) return undefined;
   const { secondsMin, secondsPerGiB, template } = recycling[nfs === undefined ? 'hostPath' : 'nfs'];
-  const gibibytes = /^(\d+)Gi$/.exec(capacity?.['storage'] ?? '')?.[1] ?? '0';
+  const gibibytes = Math.floor(quantityValue(capacity?.['storage'] ?? '0') / 2 ** 30);
   const { containers = [], volumes = [], ...rest } = template.spec ?? {};
   const [{ name: volumeName = 'vol' } = {}, ...others] = volumes;
   return {
@@ -136,7 +137,7 @@ function recyclerPod(
     spec: {
       ...rest,
       containers,
-      activeDeadlineSeconds: Math.max(secondsMin, Number(gibibytes) * secondsPerGiB),
+      activeDeadlineSeconds: Math.max(secondsMin, gibibytes * secondsPerGiB),
       volumes: [{ name: volumeName, ...source }, ...others],
     },
   };
