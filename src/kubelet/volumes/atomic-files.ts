@@ -26,15 +26,12 @@ export interface PayloadFile {
   readonly data: Uint8Array;
   /** Permission bits, as 0o644. */
   readonly mode: number;
+  /** Whose file it is; without it, the one of who writes it. */
+  readonly uid?: number | undefined;
 }
 
 /** By path relative to the volume; may contain slashes, never `..`. */
 export type Payload = ReadonlyMap<string, PayloadFile>;
-
-export interface Ownership {
-  readonly uid?: number | undefined;
-  readonly gid?: number | undefined;
-}
 
 const dataLink = '..data';
 
@@ -42,14 +39,14 @@ const dataLink = '..data';
 export function writePayload(
   folder: string,
   payload: Payload,
-  options: Ownership & { readonly stamp: string },
+  options: { readonly stamp: string; readonly gid?: number | undefined },
 ): boolean {
   mkdirSync(folder, { recursive: true, mode: 0o755 });
   chmodSync(folder, options.gid === undefined ? 0o777 : 0o2777);
   const current = currentFolder(folder);
   if (current !== undefined && isSame(join(folder, current), payload)) return false;
   const next = `..${options.stamp}`;
-  writeFiles(join(folder, next), payload, options);
+  writeFiles(join(folder, next), payload, options.gid);
   const pending = join(folder, '..data_tmp');
   rmSync(pending, { force: true });
   symlinkSync(next, pending);
@@ -85,9 +82,9 @@ function listFiles(folder: string, prefix: string): readonly string[] {
   });
 }
 
-function writeFiles(folder: string, payload: Payload, { uid, gid }: Ownership): void {
+function writeFiles(folder: string, payload: Payload, gid: number | undefined): void {
   mkdirSync(folder, { recursive: true, mode: 0o755 });
-  for (const [path, { data, mode }] of payload) {
+  for (const [path, { data, mode, uid }] of payload) {
     const file = join(folder, path);
     mkdirSync(dirname(file), { recursive: true, mode: 0o755 });
     writeFileSync(file, data);

@@ -118,24 +118,25 @@ async function addProjection(
     addDownward(files, pod, source.downwardAPI.items ?? [], mode, sources);
   } else if (source.serviceAccountToken !== undefined) {
     const token = await sources.token(source.serviceAccountToken);
-    put(files, source.serviceAccountToken.path, Buffer.from(token), tokenMode(pod));
+    const { path } = source.serviceAccountToken;
+    put(files, path, Buffer.from(token), tokenMode(pod, mode));
+    const uid = onlyUser(pod);
+    for (const [name, file] of files) files.set(name, { ...file, uid });
   } else {
     throw new VolumeError('a projected source is of a sort that is not supported');
   }
 }
 
-/** Readable by everybody in the pod, unless the pod says who runs in it. */
-function tokenMode(pod: Pod): number {
-  const { fsGroup } = pod.spec?.securityContext ?? {};
-  if (tokenOwner(pod) !== undefined) return 0o600;
-  return fsGroup === undefined ? 0o644 : 0o600;
+/** Only for those who run in the pod, if it says who they are; its group may read it as well. */
+function tokenMode(pod: Pod, mode: number): number {
+  const isSaid = (pod.spec?.securityContext?.fsGroup ?? onlyUser(pod)) !== undefined;
+  return isSaid ? 0o600 : mode;
 }
 
-/** The user that all containers run as, if they agree and there is no group to share with. */
-export function tokenOwner(pod: Pod): number | undefined {
-  const { fsGroup, runAsUser } = pod.spec?.securityContext ?? {};
-  if (fsGroup !== undefined) return undefined;
-  const all = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
+/** The user that all containers run as, if they agree. */
+function onlyUser({ spec }: Pod): number | undefined {
+  const all = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
+  const { runAsUser } = spec?.securityContext ?? {};
   const users = new Set(all.map((each) => each.securityContext?.runAsUser ?? runAsUser));
   return users.size === 1 ? [...users][0] : undefined;
 }

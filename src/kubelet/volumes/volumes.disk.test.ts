@@ -14,7 +14,14 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { ConfigMap, Pod, Secret, Volume } from '#resources/types/core-v1.ts';
+import type {
+  ConfigMap,
+  Pod,
+  PodSecurityContext,
+  Secret,
+  SecurityContext,
+  Volume,
+} from '#resources/types/core-v1.ts';
 import { ConfigError } from '../containers/env.ts';
 import { type Payload, writePayload } from './atomic-files.ts';
 import { mountsOf, resolveSubPath } from './mounts.ts';
@@ -44,6 +51,23 @@ test('a payload appears through links and changes all at once', (context) => {
   assert.equal(readFileSync(join(folder, 'a'), 'utf8'), 'new');
   assert.equal(statSync(join(folder, 'a')).mode & 0o777, 0o400);
   assert.deepEqual(readdirSync(folder).toSorted(), ['..3', '..data', 'a']);
+  if (process.getuid?.() !== 0) return;
+  const files = new Map([
+    ['a', { data: Buffer.from('1'), mode: 0o600, uid: 1000 }],
+    ['b', { data: Buffer.from('2'), mode: 0o644 }],
+  ]);
+  writePayload(folder, files, { stamp: '4', gid: 7 });
+  const ownersOf = (name: string) => [
+    statSync(join(folder, name)).uid,
+    statSync(join(folder, name)).gid,
+  ];
+  assert.deepEqual(
+    [ownersOf('a'), ownersOf('b')],
+    [
+      [1000, 7],
+      [0, 7],
+    ],
+  );
 });
 
 const pod: Pod = {
@@ -121,6 +145,29 @@ test('a projected volume is what Kubernetes mounts for the API', async () => {
     namespace: '644 default',
     cpu: '644 2',
   });
+});
+
+test('a token is for the only user of a pod and for its group; all else is anybody’s', async () => {
+  const sourcesOf = [
+    { serviceAccountToken: { path: 'token' } },
+    { configMap: { name: 'settings', items: [{ key: 'colour', path: 'colour' }] } },
+  ];
+  const volume = { name: 'v', projected: { sources: sourcesOf, defaultMode: 0o440 } };
+  const look = async (securityContext: PodSecurityContext, ofContainer: SecurityContext = {}) => {
+    const containers = [{ name: 'c' }, { name: 'd', securityContext: ofContainer }];
+    const who = { ...pod, spec: { containers, securityContext } };
+    const files = await payloadOf(who, volume, sources);
+    const { mode, uid } = files?.get('colour') ?? {};
+    assert.deepEqual([mode, uid], [0o440, undefined]);
+    const token = files?.get('token');
+    return `${token?.mode.toString(8)} ${token?.uid}`;
+  };
+  assert.equal(await look({}), '440 undefined');
+  assert.equal(await look({ runAsUser: 1000 }), '600 1000');
+  assert.equal(await look({ fsGroup: 10_000 }), '600 undefined');
+  assert.equal(await look({ fsGroup: 10_000, runAsUser: 1000 }), '600 1000');
+  assert.equal(await look({ runAsUser: 1000 }, { runAsUser: 7 }), '440 undefined');
+  assert.equal(await look({ fsGroup: 7 }, { runAsUser: 7 }), '600 undefined');
 });
 
 test('a downward API volume formats labels', async () => {

@@ -35,7 +35,6 @@ import {
   needsOnlyTokens,
   type PayloadSources,
   payloadOf,
-  tokenOwner,
   VolumeError,
 } from './payload.ts';
 import { claimNameOf, findBoundVolume, groupOf } from './persistent-volume.ts';
@@ -163,15 +162,14 @@ export class Volumes {
     const { fsGroup } = pod.spec?.securityContext ?? {};
     this.#stamp += 1;
     const files = new Map(
-      [...payload].map(([path, { data, mode }]) => {
+      [...payload].map(([path, { mode, ...file }]) => {
         // What belongs to the group must be readable by it.
-        return [path, { data, mode: fsGroup === undefined ? mode : mode | 0o440 }] as const;
+        return [path, { ...file, mode: fsGroup === undefined ? mode : mode | 0o440 }] as const;
       }),
     );
     writePayload(folder, files, {
       stamp: stampOf(this.#deps.clock.now(), this.#stamp),
       gid: fsGroup,
-      uid: volume.projected === undefined ? undefined : tokenOwner(pod),
     });
     return folder;
   }
