@@ -26,7 +26,6 @@ export const extender: ExtenderOptions = {
   ignoredResources: [],
   ignorable: false,
   tls: {
-    enabled: false,
     insecure: false,
     serverName: undefined,
     ca: undefined,

@@ -31,15 +31,19 @@ export interface ExtenderOptions {
   readonly ignoredResources: readonly string[];
   /** Its failure does not keep pods from being scheduled. */
   readonly ignorable: boolean;
-  readonly tls: {
-    readonly enabled: boolean;
-    readonly insecure: boolean;
-    readonly serverName: string | undefined;
-    readonly ca: string | undefined;
-    readonly cert: string | undefined;
-    readonly key: string | undefined;
-  };
+  readonly tls: ExtenderTls;
 }
+
+export interface ExtenderTls {
+  /** Whoever answers is believed. */
+  readonly insecure: boolean;
+  readonly serverName: string | undefined;
+  readonly ca: Pem | undefined;
+  readonly cert: Pem | undefined;
+  readonly key: Pem | undefined;
+}
+
+export type Pem = { readonly text: string } | { readonly file: string };
 
 const shape: Shape = {
   fields: {
@@ -96,12 +100,7 @@ export function readExtenders(values: Values): {
 }
 
 function optionsOf(values: Values): ExtenderOptions {
-  const tls = part(values, 'tlsConfig');
   const managed = parts(values, 'managedResources');
-  const decoded = (name: string): string | undefined => {
-    const data = text(tls, name);
-    return data === undefined ? undefined : Buffer.from(data, 'base64').toString('utf8');
-  };
   return {
     urlPrefix: text(values, 'urlPrefix') ?? '',
     filterVerb: text(values, 'filterVerb') ?? '',
@@ -116,15 +115,23 @@ function optionsOf(values: Values): ExtenderOptions {
       .filter((one) => flag(one, 'ignoredByScheduler') === true)
       .map((one) => text(one, 'name') ?? ''),
     ignorable: flag(values, 'ignorable') ?? false,
-    tls: {
-      enabled: flag(values, 'enableHTTPS') ?? flag(values, 'enableHttps') ?? false,
-      insecure: flag(tls, 'insecure') ?? false,
-      serverName: text(tls, 'serverName'),
-      ca: decoded('caData'),
-      cert: decoded('certData'),
-      key: decoded('keyData'),
-    },
+    tls: tlsOf(values),
   };
+}
+
+/** As upstream: with `enableHTTPS` and no authority to believe, anybody is believed. */
+function tlsOf(values: Values): ExtenderTls {
+  const tls = part(values, 'tlsConfig');
+  const pem = (name: string): Pem | undefined => {
+    const [data, file] = [text(tls, `${name}Data`), text(tls, `${name}File`)];
+    if (data) return { text: Buffer.from(data, 'base64').toString('utf8') };
+    return file ? { file } : undefined;
+  };
+  const ca = pem('ca');
+  const isEnabled = flag(values, 'enableHTTPS') ?? flag(values, 'enableHttps') ?? false;
+  const insecure = (flag(tls, 'insecure') ?? false) || (isEnabled && ca === undefined);
+  const serverName = text(tls, 'serverName');
+  return { insecure, serverName, ca, cert: pem('cert'), key: pem('key') };
 }
 
 /** Text, or nanoseconds as the policy file had them; five seconds where nothing is said. */
