@@ -10,6 +10,7 @@ import type { Client } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import { persistentVolumeClaims, persistentVolumes } from '#resources/kinds.ts';
 import type { PersistentVolume, PersistentVolumeClaim, Pod } from '#resources/types/core-v1.ts';
+import { volumeAnnotations } from '#resources/volumes/volume-matching.ts';
 import { type BindStep, earlierClaim, type Facts } from '#scheduling';
 import { deviceReadiness } from './device-readiness.ts';
 import type { DeviceWriter } from './device-writer.ts';
@@ -51,9 +52,7 @@ export const stepDefaults: StepOptions = { bindTimeoutMs: 600_000, deviceTimeout
 const pollMs = 1_000;
 /** So long the news of a claim that was written is waited for. */
 const seenMsMax = 5_000;
-const boundByController = 'pv.kubernetes.io/bound-by-controller';
-const bindCompleted = 'pv.kubernetes.io/bind-completed';
-const selectedNode = 'volume.kubernetes.io/selected-node';
+const { boundByController, bindCompleted, selectedNode } = volumeAnnotations;
 
 type VolumeStep = Exclude<BindStep, { do: 'allocateDevices' }>;
 

@@ -202,7 +202,8 @@ export class Binder {
     this.#underWay.set(pod.uid, controller);
     const both = { signal: AbortSignal.any([signal, controller.signal]) };
     try {
-      reporter.expected(pod.pod, nodeName);
+      // What follows may take a while: who looks at the pod sees where it is to go.
+      reporter.nominated(pod.pod, nodeName);
       const sinceMs = clock.monotonic();
       for (const extension of extensions) {
         const refusal = await this.#permit(extension, placement, both);

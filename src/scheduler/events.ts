@@ -12,6 +12,7 @@ import type { Clock } from '#kit/clock.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import { extendedClaimAnnotation } from '#resources/resource/extended-device-class.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
+import { volumeAnnotations } from '#resources/volumes/volume-matching.ts';
 import {
   type Cluster,
   hasEnded,
@@ -243,7 +244,7 @@ export function noteWritten(
       }
     }
   }
-  const chosen = metadata.annotations?.['volume.kubernetes.io/selected-node'];
+  const chosen = metadata.annotations?.[volumeAnnotations.selectedNode];
   if (kind === 'claim' && (spec?.volumeName || chosen)) assumptions.claimWritten(key);
 }
 

@@ -37,8 +37,9 @@ export interface Preemption {
 /** Statuses written at the same time; more wait, the newest of each pod. */
 const writesMax = 16;
 
-/** Longer texts are cut in events, as upstream does. */
+/** Longer texts are cut in events, as upstream does, and end in this. */
 const eventLengthMax = 1024;
+const cutMark = ' ...';
 
 interface Note {
   readonly pod: Pod;
@@ -92,7 +93,10 @@ export class Reporter {
       type: 'Warning',
       reason: 'FailedScheduling',
       action: 'Scheduling',
-      message: message.length <= eventLengthMax ? message : `${message.slice(0, 1020)} ...`,
+      message:
+        message.length <= eventLengthMax
+          ? message
+          : message.slice(0, eventLengthMax - cutMark.length) + cutMark,
     });
     const condition = this.#conditionOf(pod, failure);
     this.#note({ pod, condition, nominatedNodeName: nominationOf(pod, failure) });
@@ -102,11 +106,6 @@ export class Reporter {
   nominated(pod: Pod, nodeName: string): void {
     const nominatedNodeName = nominationOf(pod, { nominatedNodeName: nodeName });
     this.#note({ pod, condition: undefined, nominatedNodeName });
-  }
-
-  /** The pod is about to be bound to the node, which may take a while. */
-  expected(pod: Pod, nodeName: string): void {
-    this.nominated(pod, nodeName);
   }
 
   #note(note: Note): void {

@@ -15,15 +15,19 @@ import { labelSelectorMatches } from '#api/selectors.ts';
 import type { PersistentVolume, PersistentVolumeClaim } from '#resources/types/core-v1.ts';
 import type { StorageClass } from '#resources/types/storage-v1.ts';
 import { storageClassNameOf } from '#resources/volumes/storage-class-name.ts';
-import { isBoundTo, isOfSameSort, isOnOffer } from '#resources/volumes/volume-matching.ts';
+import {
+  isBoundTo,
+  isOfSameSort,
+  isOnOffer,
+  volumeAnnotations,
+} from '#resources/volumes/volume-matching.ts';
 import type { Cluster } from './cluster.ts';
 import type { NodeInfo } from './node-info.ts';
 import { matchesSelector } from './node-selector.ts';
 import type { ClusterChange } from './plugin.ts';
 import type { PodFacts } from './pod-facts.ts';
 
-export const selectedNode = 'volume.kubernetes.io/selected-node';
-const bindCompleted = 'pv.kubernetes.io/bind-completed';
+const { bindCompleted } = volumeAnnotations;
 const noProvisioner = 'kubernetes.io/no-provisioner';
 
 /** The claims of a pod, sorted by what is still to be done; or why the pod cannot run at all. */

@@ -14,7 +14,7 @@ import {
 } from '#api/field-error.ts';
 import { parseDuration } from '#kit/duration.ts';
 import { parseYaml, YamlError } from '#kit/yaml.ts';
-import { openPlugins, type Plugin, type Profile } from '#scheduling';
+import { openPlugins, type Plugin, type PluginArgs, type Profile } from '#scheduling';
 import { type QueueOptions, queueDefaults } from '../queue.ts';
 import { type ExtenderOptions, readExtenders } from './extender-options.ts';
 import { readPluginArgs } from './plugin-args.ts';
@@ -226,7 +226,7 @@ interface ProfileOptions {
 
 function profileOf(
   values: Values,
-  args: Parameters<typeof openPlugins>[0] = {},
+  args: PluginArgs,
   { preemption, percentageOfNodesToScore, ignored }: ProfileOptions,
 ): Profile {
   const schedulerName = text(values, 'schedulerName') ?? '';

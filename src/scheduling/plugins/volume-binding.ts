@@ -7,6 +7,7 @@
  */
 import { objectKey } from '#api/object.ts';
 import type { PersistentVolume, PersistentVolumeClaim } from '#resources/types/core-v1.ts';
+import { volumeAnnotations } from '#resources/volumes/volume-matching.ts';
 import type { Cluster } from '../cluster.ts';
 import type { NodeInfo } from '../node-info.ts';
 import {
@@ -25,7 +26,6 @@ import {
   podClaims,
   provisionOn,
   requestOf,
-  selectedNode,
   suitableVolumes,
 } from '../volumes.ts';
 
@@ -157,5 +157,8 @@ class VolumeFilter implements NodeFilter {
 
 /** The node for which a volume is being made already. */
 function chosenNode(claim: PersistentVolumeClaim, cluster: Cluster): string | undefined {
-  return claim.metadata.annotations?.[selectedNode] ?? cluster.assumptions.nodeOf(objectKey(claim));
+  return (
+    claim.metadata.annotations?.[volumeAnnotations.selectedNode] ??
+    cluster.assumptions.nodeOf(objectKey(claim))
+  );
 }
