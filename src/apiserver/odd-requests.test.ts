@@ -467,4 +467,7 @@ test('a list in which a key occurs twice is owned by key', async () => {
   });
   assert.equal(body.spec.terminationGracePeriodSeconds, 1);
   assert.equal(body.metadata.annotations, undefined);
+  const again = { ...body, spec: { ...body.spec, terminationGracePeriodSeconds: -3 } };
+  const updated = await server.request('PUT', `${space}/pods/p`, again);
+  assert.deepEqual([updated.status, updated.body.spec.terminationGracePeriodSeconds], [200, 1]);
 });

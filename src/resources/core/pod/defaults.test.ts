@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { Pod, PodSpec, ResourceRequirements } from '#resources/types/core-v1.ts';
 import { covers } from '#test/covers.ts';
 import { written } from '#test/descriptor.ts';
+import { setPodTemplateDefaults } from './defaults.ts';
 import { qosClassOf } from './qos-class.ts';
 import { validatePod } from './spec-validation.ts';
 
@@ -250,4 +251,14 @@ test('creationTimestamp null is neither kept nor printed', () => {
     spec: { containers: [{ name: 'a', image: 'b:1' }] },
   });
   assert.ok(!('creationTimestamp' in hub.metadata));
+});
+
+test('a pod’s time to end is never negative; a template keeps what it says', () => {
+  const spec = { containers: [], terminationGracePeriodSeconds: -5 };
+  assert.equal(pod(spec).spec?.terminationGracePeriodSeconds, 1);
+  assert.equal(
+    pod({ ...spec, terminationGracePeriodSeconds: 0 }).spec?.terminationGracePeriodSeconds,
+    0,
+  );
+  assert.equal(setPodTemplateDefaults({ spec }).spec?.terminationGracePeriodSeconds, -5);
 });

@@ -32,6 +32,10 @@ export function setPodDefaults(pod: Pod): Pod {
       return spec.hostNetwork === true ? withHostPorts(next) : next;
     });
   let next = fillIn(spec, { enableServiceLinks: true });
+  // In a pod, whoever writes it and when; templates keep what they say.
+  if ((spec.terminationGracePeriodSeconds ?? 0) < 0) {
+    next = { ...next, terminationGracePeriodSeconds: 1 };
+  }
   next = changeMember(next, 'containers', containers);
   next = changeMember(next, 'initContainers', containers);
   next = changeMember(next, 'resources', requestsFromLimits);

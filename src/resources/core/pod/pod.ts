@@ -88,10 +88,8 @@ function prepareForCreate(pod: Pod, { now }: WriteContext): Pod {
   };
 }
 
-function preparedSpec(given: PodSpec, pod: Pod): PodSpec {
+function preparedSpec(spec: PodSpec, pod: Pod): PodSpec {
   const { annotations } = pod.metadata;
-  const isNegative = (given.terminationGracePeriodSeconds ?? 0) < 0;
-  const spec = isNegative ? { ...given, terminationGracePeriodSeconds: 1 } : given;
   return withAppArmorFields(withLabelKeys(mirrorServiceAccount(spec), pod), annotations);
 }
 
