@@ -15,7 +15,3 @@ export function isNamespaceEnding(error: unknown): boolean {
 export function ignoreNotFound(error: unknown): undefined {
   if (!isReason(error, 'NotFound')) throw error;
 }
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

@@ -9,9 +9,10 @@
 import { ApiError, isReason } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
 import type { Recorder } from '#client';
+import { messageOf } from '#kit/error-message.ts';
 import { pods as podKind } from '#resources/kinds.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
-import { isNamespaceEnding, messageOf } from './api-failure.ts';
+import { isNamespaceEnding } from './api-failure.ts';
 import type { ControllerDeps } from './controller.ts';
 import { Expectations } from './expectations.ts';
 

@@ -8,6 +8,7 @@
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import path from 'node:path';
+import { messageOf } from '#kit/error-message.ts';
 import type { Logger } from '#kit/log.ts';
 import { cniVersion, supportedVersions } from './cni-plugin.ts';
 import type { PortMapping } from './host-ports.ts';
@@ -93,7 +94,7 @@ export async function answer(
     }
   } catch (error) {
     log.warn('pod network call failed', { command, pod: call.pod, error });
-    const msg = error instanceof Error ? error.message : String(error);
+    const msg = messageOf(error);
     return fail(version, { code: 100, msg });
   }
 }

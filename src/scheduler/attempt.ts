@@ -14,6 +14,7 @@ import type { Pod } from '#resources/types/core-v1.ts';
 import {
   backedResources,
   type Cluster,
+  claimOutOfReach,
   type Decision,
   earlierClaim,
   type FitFailure,
@@ -240,7 +241,7 @@ export class Attempts {
       return 'no new claims to deallocate';
     }
     const away = [...objections.values()].some(({ verdict }) =>
-      verdict.reasons.includes('resourceclaim not available on the node'),
+      verdict.reasons.includes(claimOutOfReach),
     );
     const made = pod.status?.resourceClaimStatuses ?? [];
     for (const { name, resourceClaimName } of away ? wanted : []) {

@@ -12,6 +12,7 @@
 import { ApiError, isReason } from '#api/errors.ts';
 import type { Client } from '#client';
 import type { Clock } from '#kit/clock.ts';
+import { messageOf } from '#kit/error-message.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Scope } from '#kit/scope.ts';
 import { pods } from '#resources/kinds.ts';
@@ -382,7 +383,7 @@ export class Binder {
     metrics.attempt('error', profile.schedulerName, 0);
     // The pod is on its way out: nothing to tell its owner.
     if (progress.sent && isReason(error, 'Conflict')) return;
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     reporter.failed(facts.pod, { reason: 'SchedulerError', message }, profile.schedulerName);
   }
 

@@ -3,6 +3,8 @@
  * points of both. The answers take time, so the chosen node is asked once more at the end, in one
  * synchronous stretch with taking the place.
  */
+
+import { messageOf } from '#kit/error-message.ts';
 import {
   type Candidates,
   type Cluster,
@@ -66,7 +68,7 @@ export async function decideWithExtenders(
     } catch (error) {
       options.signal.throwIfAborted();
       if (extender.options.ignorable) continue;
-      return { do: 'fail', message: error instanceof Error ? error.message : String(error) };
+      return { do: 'fail', message: messageOf(error) };
     }
   }
   const points = await collectPoints(interested, pod, nodes, options);
@@ -121,7 +123,7 @@ export async function preemptWithExtenders(
     } catch (error) {
       options.signal.throwIfAborted();
       if (extender.options.ignorable) continue;
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       return { do: 'give up', message, clears: false };
     }
   }

@@ -22,6 +22,7 @@ export { NodeInfo } from './node-info.ts';
 /** For the pods of DaemonSets, which choose their nodes by the same rules. */
 export { matchesChoice as matchesRequired } from './node-selector.ts';
 export type { BindStep, ClaimToMake, ClusterChange, DeviceAllocation, Plugin } from './plugin.ts';
+export { claimOutOfReach } from './plugins/dynamic-resources.ts';
 export { hasEnded, type PodFacts, podFacts } from './pod-facts.ts';
 export {
   type Candidates,

@@ -12,6 +12,7 @@ import { quantityMilliValue } from '#api/quantity.ts';
 import { parseLabelSelector } from '#api/selectors.ts';
 import { type Informer, objectPath, type Recorder } from '#client';
 import { formatTime } from '#kit/clock.ts';
+import { messageOf } from '#kit/error-message.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import { horizontalPodAutoscalers as autoscalerKind, pods as podKind } from '#resources/kinds.ts';
 import type { Scale } from '#resources/types/autoscaling-v1.ts';
@@ -21,7 +22,6 @@ import type {
   MetricStatus,
 } from '#resources/types/autoscaling-v2.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
-import { messageOf } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { updateStatus } from '../status-update.ts';
 import { noteMetric, weighMetric } from './metric.ts';

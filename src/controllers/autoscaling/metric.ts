@@ -6,6 +6,7 @@
  */
 import { formatQuantity, quantityMilliValue } from '#api/quantity.ts';
 import { formatLabelSelector } from '#api/selectors.ts';
+import { messageOf } from '#kit/error-message.ts';
 import type {
   CrossVersionObjectReference,
   MetricIdentifier,
@@ -13,7 +14,6 @@ import type {
   MetricStatus,
 } from '#resources/types/autoscaling-v2.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
-import { messageOf } from '../api-failure.ts';
 import type { Figures } from '../figures.ts';
 import type { MetricsSource, PodMetrics } from './metrics-source.ts';
 import {

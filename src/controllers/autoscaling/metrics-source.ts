@@ -10,8 +10,8 @@ import { isReason } from '#api/errors.ts';
 import { quantityMilliValue } from '#api/quantity.ts';
 import { formatLabelSelector, type LabelSelector } from '#api/selectors.ts';
 import { type Client, withQuery } from '#client';
+import { messageOf } from '#kit/error-message.ts';
 import type { CrossVersionObjectReference } from '#resources/types/autoscaling-v2.ts';
-import { messageOf } from '../api-failure.ts';
 
 export interface PodMetric {
   readonly milli: number;

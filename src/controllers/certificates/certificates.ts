@@ -16,6 +16,7 @@ import {
   signCertificateRequest,
 } from '#kit/certificate-request.ts';
 import { formatTime } from '#kit/clock.ts';
+import { messageOf } from '#kit/error-message.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import type { KeyPair } from '#kit/x509.ts';
 import { nodes as nodeKind, certificateSigningRequests as requestKind } from '#resources/kinds.ts';
@@ -24,7 +25,7 @@ import type {
   CertificateSigningRequest,
   CertificateSigningRequestCondition,
 } from '#resources/types/certificates-v1.ts';
-import { ignoreNotFound, messageOf } from '../api-failure.ts';
+import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import {
   expiresAtMs,

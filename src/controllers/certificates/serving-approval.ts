@@ -7,7 +7,7 @@
  * A request comes before the node's first status often, so news of nodes looks at it again.
  */
 import type { ParsedRequest } from '#kit/certificate-request.ts';
-import { addressBytes } from '#kit/der.ts';
+import { addressBytes } from '#kit/ip-network.ts';
 import type { CertificateSigningRequest } from '#resources/types/certificates-v1.ts';
 import type { Node } from '#resources/types/core-v1.ts';
 import { planSigning, signers } from './plan.ts';

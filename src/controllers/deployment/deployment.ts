@@ -10,6 +10,7 @@ import { isReason } from '#api/errors.ts';
 import { controllerOf, objectKey } from '#api/object.ts';
 import { labelSelectorMatches } from '#api/selectors.ts';
 import type { Informer, Recorder } from '#client';
+import { messageOf } from '#kit/error-message.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import {
   deployments as deploymentKind,
@@ -18,7 +19,7 @@ import {
 } from '#resources/kinds.ts';
 import type { Deployment, ReplicaSet } from '#resources/types/apps-v1.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
-import { ignoreNotFound, isNamespaceEnding, messageOf } from '../api-failure.ts';
+import { ignoreNotFound, isNamespaceEnding } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { Expectations } from '../expectations.ts';
 import { OwnWrites } from '../own-writes.ts';

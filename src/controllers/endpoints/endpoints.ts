@@ -8,6 +8,7 @@
 import { objectKey } from '#api/object.ts';
 import { mapMatches } from '#api/selectors.ts';
 import type { Informer, Recorder } from '#client';
+import { messageOf } from '#kit/error-message.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import {
   endpoints as endpointsKind,
@@ -15,7 +16,7 @@ import {
   services as serviceKind,
 } from '#resources/kinds.ts';
 import type { Endpoints, Pod, Service } from '#resources/types/core-v1.ts';
-import { ignoreNotFound, isNamespaceEnding, messageOf } from '../api-failure.ts';
+import { ignoreNotFound, isNamespaceEnding } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { ChangeTimes, changeTimeAnnotation } from '../endpoint-slice/change-times.ts';
 import { isRelevant, selectorOf, servicesOf } from '../endpoint-slice/pod-endpoints.ts';

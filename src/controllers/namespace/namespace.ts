@@ -10,10 +10,11 @@
 import type { KindOf } from '#api/kind-of.ts';
 import type { KubeObject } from '#api/object.ts';
 import type { Informer } from '#client';
+import { messageOf } from '#kit/error-message.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import { namespaces as namespaceKind, pods as podKind } from '#resources/kinds.ts';
 import type { Namespace, Pod } from '#resources/types/core-v1.ts';
-import { ignoreNotFound, messageOf } from '../api-failure.ts';
+import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { updateStatus } from '../status-update.ts';
 import { type Emptied, planConditions, type Remaining } from './plan.ts';

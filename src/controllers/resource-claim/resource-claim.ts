@@ -7,6 +7,7 @@
 import { isReason } from '#api/errors.ts';
 import { objectKey } from '#api/object.ts';
 import type { Informer, Recorder } from '#client';
+import { messageOf } from '#kit/error-message.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import {
   resourceClaims as claimKind,
@@ -15,7 +16,7 @@ import {
 } from '#resources/kinds.ts';
 import type { Pod, PodResourceClaim } from '#resources/types/core-v1.ts';
 import type { ResourceClaim } from '#resources/types/resource-v1.ts';
-import { ignoreNotFound, messageOf } from '../api-failure.ts';
+import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { isTerminated } from '../pod-state.ts';
 import { isSameValue } from '../same-value.ts';

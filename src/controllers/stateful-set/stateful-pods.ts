@@ -6,10 +6,11 @@
  */
 import { isReason } from '#api/errors.ts';
 import type { Recorder } from '#client';
+import { messageOf } from '#kit/error-message.ts';
 import { persistentVolumeClaims as claimKind, pods as podKind } from '#resources/kinds.ts';
 import type { StatefulSet } from '#resources/types/apps-v1.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
-import { isNamespaceEnding, messageOf } from '../api-failure.ts';
+import { isNamespaceEnding } from '../api-failure.ts';
 import type { ControllerDeps } from '../controller.ts';
 import { Expectations } from '../expectations.ts';
 import type { Action, Claims } from './plan.ts';

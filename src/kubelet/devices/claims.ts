@@ -9,6 +9,7 @@
  */
 import type { Client } from '#client';
 import type { Clock } from '#kit/clock.ts';
+import { messageOf } from '#kit/error-message.ts';
 import { GrpcError } from '#kit/grpc.ts';
 import type { Logger } from '#kit/log.ts';
 import { resourceClaims } from '#resources/kinds.ts';
@@ -117,7 +118,7 @@ export class Claims {
     const claim = await this.#deps.client
       .get(resourceClaims, { namespace, name }, { signal })
       .catch((cause: unknown) => {
-        const why = cause instanceof Error ? cause.message : String(cause);
+        const why = messageOf(cause);
         throw new ClaimError(`fetch ResourceClaim ${name}: ${why}`, { cause });
       });
     const owner = claim.metadata.ownerReferences?.find(({ controller }) => controller === true);

@@ -11,6 +11,7 @@
 import type { Received, Runtime } from '#cri';
 import { GrpcError } from '#cri';
 import type { Clock } from '#kit/clock.ts';
+import { messageOf } from '#kit/error-message.ts';
 import type { Logger } from '#kit/log.ts';
 import { Rate } from '#kit/rate.ts';
 import { Slots } from '#kit/slots.ts';
@@ -270,7 +271,7 @@ export class Images {
     try {
       records.begin(image);
     } catch (cause) {
-      const text = cause instanceof Error ? cause.message : String(cause);
+      const text = messageOf(cause);
       const what = `Failed to record image pull intent for container image "${image}"`;
       throw new Error(`${what}: ${text}`, { cause });
     }

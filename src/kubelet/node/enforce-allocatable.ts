@@ -9,6 +9,7 @@
 import { quantityMilliValue, quantityValue, subtractQuantities } from '#api/quantity.ts';
 import type { Recorder } from '#client';
 import type { Clock } from '#kit/clock.ts';
+import { messageOf } from '#kit/error-message.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
 import { cpuSharesMax, cpuSharesMin, podCgroup, qosClassOf, sharesOf } from '../pods/qos.ts';
@@ -127,7 +128,7 @@ export class NodeCgroups {
         }
         await machine.cgroups.limit(cgroup, each.limits);
       } catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
+        const why = messageOf(error);
         const message = `Failed to enforce ${name} Cgroup Limits on "${cgroup}": ${why}`;
         this.#say('Warning', 'FailedNodeAllocatableEnforcement', message);
         throw new Error(`Failed to start ContainerManager: ${message}`, { cause: error });
@@ -152,7 +153,7 @@ export class NodeCgroups {
         this.#say('Normal', 'NodeAllocatableEnforced', message);
         return;
       } catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
+        const why = messageOf(error);
         const message = `Failed to update Node Allocatable Limits ["kubepods"]: ${why}`;
         this.#say('Warning', 'FailedNodeAllocatableEnforcement', message);
       }

@@ -8,6 +8,7 @@
 import type { Runtime } from '#cri';
 import { isGrpcCode } from '#cri';
 import type { Clock } from '#kit/clock.ts';
+import { messageOf } from '#kit/error-message.ts';
 import type { Container, LifecycleHandler, Probe } from '#resources/types/core-v1.ts';
 import { grpcProbe } from './grpc-probe.ts';
 import {
@@ -77,7 +78,7 @@ async function orUnknown(
     return await work();
   } catch (error) {
     signal.throwIfAborted();
-    return { result: 'unknown', message: error instanceof Error ? error.message : String(error) };
+    return { result: 'unknown', message: messageOf(error) };
   }
 }
 

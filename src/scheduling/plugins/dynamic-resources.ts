@@ -47,7 +47,9 @@ export interface DynamicResourcesArgs {
 
 const dynamicResourcesDefaults: DynamicResourcesArgs = { filterTimeoutMs: 10_000 };
 
-const elsewhere = rejected('resourceclaim not available on the node', { unresolvable: true });
+/** Said of a node that does not reach the devices of an allocated claim. */
+export const claimOutOfReach = 'resourceclaim not available on the node';
+const elsewhere = rejected(claimOutOfReach, { unresolvable: true });
 const leftOver = rejected('cannot schedule extended resource claim', { unresolvable: true });
 
 /** Pods that may share one claim. */
