@@ -5,6 +5,7 @@
  */
 import { assert } from './assert.ts';
 import { type Clock, sleepWith } from './clock.ts';
+import { Heap } from './heap.ts';
 
 interface Timer {
   readonly atMs: number;
@@ -17,7 +18,7 @@ export class VirtualClock implements Clock {
   #nowMs: number;
   readonly #startMs: number;
   #sequence = 0;
-  readonly #timers: Timer[] = [];
+  readonly #timers = new Heap(before);
   readonly #settle: () => Promise<void>;
 
   constructor(
@@ -48,7 +49,7 @@ export class VirtualClock implements Clock {
       callback,
       cancelled: false,
     };
-    pushTimer(this.#timers, timer);
+    this.#timers.push(timer);
     return () => {
       timer.cancelled = true;
     };
@@ -60,14 +61,14 @@ export class VirtualClock implements Clock {
 
   /** Time of the next timer that is still wanted, or undefined. */
   nextMs(): number | undefined {
-    while (this.#timers[0]?.cancelled) popTimer(this.#timers);
-    return this.#timers[0]?.atMs;
+    while (this.#timers.peek()?.cancelled) this.#timers.pop();
+    return this.#timers.peek()?.atMs;
   }
 
   /** Moves to the next timer and fires it; false when there is none. Does not settle. */
   step(): boolean {
     if (this.nextMs() === undefined) return false;
-    const timer = popTimer(this.#timers);
+    const timer = this.#timers.pop();
     assert(timer !== undefined && timer.atMs >= this.#nowMs, 'virtual time never goes back');
     this.#nowMs = timer.atMs;
     timer.callback();
@@ -97,38 +98,4 @@ export function settle(): Promise<void> {
 
 function before(a: Timer, b: Timer): boolean {
   return a.atMs < b.atMs || (a.atMs === b.atMs && a.sequence < b.sequence);
-}
-
-/** Binary heap, smallest first. */
-function pushTimer(heap: Timer[], timer: Timer): void {
-  heap.push(timer);
-  let index = heap.length - 1;
-  while (index > 0) {
-    const parent = (index - 1) >> 1;
-    const above = heap[parent];
-    if (above === undefined || !before(timer, above)) break;
-    heap[index] = above;
-    index = parent;
-  }
-  heap[index] = timer;
-}
-
-function popTimer(heap: Timer[]): Timer | undefined {
-  const top = heap[0];
-  const last = heap.pop();
-  if (top === undefined || last === undefined || heap.length === 0) return top;
-  let index = 0;
-  for (;;) {
-    const left = index * 2 + 1;
-    const a = heap[left];
-    const b = heap[left + 1];
-    if (a === undefined) break;
-    const child = b !== undefined && before(b, a) ? left + 1 : left;
-    const smaller = heap[child];
-    if (smaller === undefined || !before(smaller, last)) break;
-    heap[index] = smaller;
-    index = child;
-  }
-  heap[index] = last;
-  return top;
 }

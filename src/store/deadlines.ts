@@ -1,10 +1,12 @@
 /**
  * Keys that end by themselves, soonest first.
  *
- * A binary heap of deadlines. An entry of the heap is stale once its key was written again or
- * removed; stale ones are dropped when they come up, and all at once when they outnumber the rest.
+ * An entry of the heap is stale once its key was written again or removed; stale ones are dropped
+ * when they come up, and all at once when they outnumber the rest.
  * `logged-store.ts` asks for what is due and removes it with an ordinary write.
  */
+import { Heap } from '#kit/heap.ts';
+
 interface Deadline {
   readonly key: string;
   readonly revision: number;
@@ -12,7 +14,7 @@ interface Deadline {
 }
 
 export class Deadlines {
-  #heap: Deadline[] = [];
+  readonly #heap = new Heap<Deadline>((a, b) => a.atMs < b.atMs);
   /** Key -> revision of the write whose deadline counts. */
   readonly #wanted = new Map<string, number>();
 
@@ -22,8 +24,9 @@ export class Deadlines {
 
   set(deadline: Deadline): void {
     this.#wanted.set(deadline.key, deadline.revision);
-    this.#push(deadline);
-    if (this.#heap.length > 2 * this.#wanted.size + 1024) this.#rebuild();
+    this.#heap.push(deadline);
+    if (this.#heap.size <= 2 * this.#wanted.size + 1024) return;
+    this.#heap.keep((each) => this.#isWanted(each));
   }
 
   delete(key: string): void {
@@ -34,9 +37,9 @@ export class Deadlines {
   /** When the next key ends. */
   nextMs(): number | undefined {
     for (;;) {
-      const first = this.#heap[0];
+      const first = this.#heap.peek();
       if (first === undefined || this.#isWanted(first)) return first?.atMs;
-      this.#pop();
+      this.#heap.pop();
     }
   }
 
@@ -46,7 +49,7 @@ export class Deadlines {
     while (due.length < options.limit) {
       const nextMs = this.nextMs();
       if (nextMs === undefined || nextMs > options.nowMs) break;
-      const deadline = this.#pop();
+      const deadline = this.#heap.pop();
       if (deadline === undefined) break;
       this.#wanted.delete(deadline.key);
       due.push(deadline);
@@ -56,44 +59,5 @@ export class Deadlines {
 
   #isWanted(deadline: Deadline): boolean {
     return this.#wanted.get(deadline.key) === deadline.revision;
-  }
-
-  #rebuild(): void {
-    const wanted = this.#heap.filter((deadline) => this.#isWanted(deadline));
-    // Sorted by time is a heap.
-    this.#heap = wanted.sort((a, b) => a.atMs - b.atMs);
-  }
-
-  #push(deadline: Deadline): void {
-    const heap = this.#heap;
-    let index = heap.push(deadline) - 1;
-    while (index > 0) {
-      const parent = (index - 1) >> 1;
-      const above = heap[parent];
-      if (above === undefined || above.atMs <= deadline.atMs) break;
-      heap[index] = above;
-      index = parent;
-    }
-    heap[index] = deadline;
-  }
-
-  #pop(): Deadline | undefined {
-    const heap = this.#heap;
-    const top = heap[0];
-    const last = heap.pop();
-    if (top === undefined || last === undefined || heap.length === 0) return top;
-    let index = 0;
-    for (;;) {
-      const left = heap[index * 2 + 1];
-      const right = heap[index * 2 + 2];
-      if (left === undefined) break;
-      const takeRight = right !== undefined && right.atMs < left.atMs;
-      const smaller = takeRight ? right : left;
-      if (smaller.atMs >= last.atMs) break;
-      heap[index] = smaller;
-      index = index * 2 + (takeRight ? 2 : 1);
-    }
-    heap[index] = last;
-    return top;
   }
 }
