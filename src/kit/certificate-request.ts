@@ -21,6 +21,7 @@ import {
   DerError,
   integer,
   objectIdentifier,
+  oid,
   parseObjectIdentifier,
   sequence,
   tagged,
@@ -28,21 +29,19 @@ import {
   toPem,
 } from './der.ts';
 import type { Random } from './random.ts';
+import { parseSubject, type RequestSubject, requestBytes } from './request-subject.ts';
 import {
   createPrivateKeyPem,
-  alternativeNames as encodeAlternativeNames,
+  encodeAlternativeNames,
   encodeName,
   extension,
   type KeyPair,
   keyIdentifier,
-  oid,
   publicKeyInfo,
   subjectOf,
 } from './x509.ts';
 
-export interface ParsedRequest {
-  readonly commonName: string;
-  readonly organizations: readonly string[];
+export interface ParsedRequest extends RequestSubject {
   readonly dnsNames: readonly string[];
   /** As bytes in hexadecimal: what matters is whether there are any. */
   readonly ipAddresses: readonly string[];
@@ -93,11 +92,9 @@ export function createCertificateRequest(of: {
 
 /** Throws where the text is no request. */
 export function parseCertificateRequest(pem: string): ParsedRequest {
-  const match = /-----BEGIN CERTIFICATE REQUEST-----([^-]*)-----END CERTIFICATE REQUEST-----/.exec(
-    pem,
-  );
-  if (match === null) throw new DerError('PEM block type must be CERTIFICATE REQUEST');
-  const [signed, algorithm, signature] = children(Buffer.from(match[1] ?? '', 'base64'));
+  const request = requestBytes(pem);
+  if (request === undefined) throw new DerError('PEM block type must be CERTIFICATE REQUEST');
+  const [signed, algorithm, signature] = children(request);
   if (signed === undefined || algorithm === undefined || signature === undefined) {
     throw new DerError('a certificate request has three parts');
   }
@@ -108,8 +105,7 @@ export function parseCertificateRequest(pem: string): ParsedRequest {
   }
   const names = attributes === undefined ? undefined : namesIn(attributes);
   return {
-    commonName: subjectValues(subject, oid.commonName).at(-1) ?? '',
-    organizations: subjectValues(subject, oid.organization),
+    ...parseSubject(subject),
     ...alternativeNames(names),
     der: {
       subject,
@@ -121,18 +117,6 @@ export function parseCertificateRequest(pem: string): ParsedRequest {
       signature: contentOf(signature).subarray(1),
     },
   };
-}
-
-function subjectValues(subject: Uint8Array, type: string): readonly string[] {
-  const values: string[] = [];
-  for (const set of children(subject)) {
-    for (const attribute of children(set)) {
-      const [id, value] = children(attribute);
-      if (id === undefined || value === undefined || parseObjectIdentifier(id) !== type) continue;
-      values.push(Buffer.from(contentOf(value)).toString('utf8'));
-    }
-  }
-  return values;
 }
 
 function namesIn(attributes: Uint8Array): Uint8Array | undefined {

@@ -4,8 +4,22 @@
  * Functions give the bytes of one element each; reading goes from element to element by offsets,
  * and `children` gives those inside one. Format: X.690, RFC 5280.
  */
-import { isIPv4 } from 'node:net';
 import { assert } from './assert.ts';
+
+/** What parts of certificates are called. */
+export const oid = {
+  commonName: '2.5.4.3',
+  organization: '2.5.4.10',
+  ecdsaWithSha256: '1.2.840.10045.4.3.2',
+  subjectKeyIdentifier: '2.5.29.14',
+  keyUsage: '2.5.29.15',
+  subjectAltName: '2.5.29.17',
+  basicConstraints: '2.5.29.19',
+  authorityKeyIdentifier: '2.5.29.35',
+  extendedKeyUsage: '2.5.29.37',
+  serverAuth: '1.3.6.1.5.5.7.3.1',
+  clientAuth: '1.3.6.1.5.5.7.3.2',
+} as const;
 
 export function contentStart(der: Uint8Array, at: number): number {
   const first = der[at + 1] ?? 0;
@@ -107,19 +121,6 @@ export function time(ms: number): Uint8Array {
   return isLate
     ? tagged(0x18, Buffer.from(`${digits}Z`, 'latin1'))
     : tagged(0x17, Buffer.from(`${digits.slice(2)}Z`, 'latin1'));
-}
-
-export function addressBytes(address: string): Uint8Array {
-  if (isIPv4(address)) return Uint8Array.from(address.split('.').map(Number));
-  const [head = '', tail] = address.split('::');
-  const groups = (text: string): number[] =>
-    text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16));
-  const left = groups(head);
-  const right = groups(tail ?? '');
-  const zeros = new Array<number>(8 - left.length - right.length).fill(0);
-  const all = tail === undefined ? left : [...left, ...zeros, ...right];
-  assert(all.length === 8, `not an IP address: ${address}`);
-  return Uint8Array.from(all.flatMap((group) => [group >> 8, group & 0xff]));
 }
 
 export function toPem(der: Uint8Array, label = 'CERTIFICATE'): string {

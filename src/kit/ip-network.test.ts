@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   addressAt,
+  addressBytes,
   formatAddress,
   networkHas,
   networksOverlap,
@@ -63,4 +64,12 @@ test('addresses of a network are counted, and networks overlap within a family',
   assert.equal(networksOverlap('10.42.0.0/16', '10.42.7.0/24'), true);
   assert.equal(networksOverlap('::/0', '0.0.0.0/0'), false);
   assert.equal(networksOverlap('fd42::/48', 'fd42::1'), false, 'no network');
+});
+
+test('addresses as bytes, as certificates and the kernel have them', () => {
+  const hex = (text: string): string => addressBytes(text).toString('hex');
+  assert.equal(hex('10.42.0.7'), '0a2a0007');
+  assert.equal(hex('fd00:43::a'), 'fd00004300000000000000000000000a');
+  assert.equal(hex('::ffff:10.42.0.7'), '00000000000000000000ffff0a2a0007');
+  assert.throws(() => addressBytes('10.42'), /not an IP address: 10\.42/);
 });

@@ -7,6 +7,7 @@
  * and in expressions.
  */
 import { isIPv4, isIPv6 } from 'node:net';
+import { assert } from './assert.ts';
 
 export type Family = 'IPv4' | 'IPv6';
 
@@ -36,6 +37,14 @@ export function parseAddress(text: string): Address | undefined {
   if (!isIPv6(text) || text.includes('%')) return undefined;
   const groups = expand(text).map((group) => BigInt(`0x${group}`));
   return { family: 'IPv6', value: groups.reduce((sum, group) => sum * 65_536n + group, 0n) };
+}
+
+/** Four bytes or sixteen, as they travel. */
+export function addressBytes(text: string): Buffer {
+  const address = parseAddress(text);
+  assert(address !== undefined, `not an IP address: ${text}`);
+  const digits = widths[address.family] / 4;
+  return Buffer.from(address.value.toString(16).padStart(digits, '0'), 'hex');
 }
 
 /** The eight groups of an IPv6 address; `::` stands for as many zeros as are missing. */

@@ -1,74 +1,52 @@
 /**
  * Who a certificate signing request (PKCS #10) is for: the common name and the organizations of its
- * subject, read from just as much DER as it takes to get there. Whether the request is sound is not
- * asked here.
+ * subject. Whether the request is sound is not asked here; `certificate-request.ts` reads the rest.
  *
- * Format: RFC 2986, RFC 5280 (Name), X.690.
+ * The API server judges requests by it, and does not load what signs them. Format: RFC 2986.
  */
+import { children, contentOf, DerError, oid, parseObjectIdentifier } from './der.ts';
+
 export interface RequestSubject {
   readonly commonName: string;
   readonly organizations: readonly string[];
 }
 
-interface Element {
-  readonly tag: number;
-  readonly content: Uint8Array;
-}
+const type = '(?:NEW )?CERTIFICATE REQUEST';
+const block = new RegExp(`-----BEGIN ${type}-----([A-Za-z0-9+/=\\s]+)-----END ${type}-----`);
 
-const sequenceTag = 0x30;
-const setTag = 0x31;
-const identifierTag = 0x06;
-const commonNameId = '550403';
-const organizationId = '55040a';
+/** What is inside the PEM block; undefined where there is none. */
+export function requestBytes(pem: string): Uint8Array | undefined {
+  const base64 = block.exec(pem)?.[1];
+  return base64 === undefined ? undefined : Buffer.from(base64, 'base64');
+}
 
 /** Undefined where the text is no such request. */
 export function requestSubject(pem: string): RequestSubject | undefined {
-  const type = '(?:NEW )?CERTIFICATE REQUEST';
-  const block = new RegExp(`-----BEGIN ${type}-----([A-Za-z0-9+/=\\s]+)-----END ${type}-----`);
-  const der = Buffer.from(block.exec(pem)?.[1] ?? '', 'base64');
-  const [request] = elements(der) ?? [];
-  const [info] = childrenOf(request, sequenceTag);
-  // version, subject, public key, attributes
-  const [, name] = childrenOf(info, sequenceTag);
-  if (name?.tag !== sequenceTag) return undefined;
-  let commonName = '';
-  const organizations: string[] = [];
-  for (const set of childrenOf(name, sequenceTag)) {
-    for (const attribute of childrenOf(set, setTag)) {
-      const [id, value] = childrenOf(attribute, sequenceTag);
-      if (id?.tag !== identifierTag || value === undefined) continue;
-      const text = Buffer.from(value.content).toString('utf8');
-      const key = Buffer.from(id.content).toString('hex');
-      if (key === commonNameId) commonName = text;
-      if (key === organizationId) organizations.push(text);
-    }
+  const request = requestBytes(pem);
+  try {
+    const [info] = request === undefined ? [] : children(request);
+    // version, subject, public key, attributes
+    const [, name] = info === undefined ? [] : children(info);
+    return name === undefined ? undefined : parseSubject(name);
+  } catch (error) {
+    if (error instanceof DerError) return undefined;
+    throw error;
   }
-  return { commonName, organizations };
 }
 
-function childrenOf(element: Element | undefined, tag: number): readonly Element[] {
-  return element?.tag === tag ? (elements(element.content) ?? []) : [];
-}
-
-/** Undefined where the bytes are no row of elements. */
-function elements(bytes: Uint8Array): readonly Element[] | undefined {
-  const found: Element[] = [];
-  let at = 0;
-  while (at < bytes.length) {
-    const tag = bytes[at] ?? 0;
-    let length = bytes[at + 1] ?? 0;
-    let start = at + 2;
-    if (length >= 0x80) {
-      // Long form: so many bytes of length follow. No request is longer than three of them say.
-      const count = length - 0x80;
-      if (count === 0 || count > 3) return undefined;
-      length = 0;
-      for (let step = 0; step < count; step++) length = length * 256 + (bytes[start + step] ?? 0);
-      start += count;
-    }
-    if (start + length > bytes.length) return undefined;
-    found.push({ tag, content: bytes.subarray(start, start + length) });
-    at = start + length;
-  }
-  return found;
+/** Of a name with several common names the last one counts. */
+export function parseSubject(name: Uint8Array): RequestSubject {
+  const values = (type: string): readonly string[] =>
+    children(name)
+      .flatMap(children)
+      .flatMap((attribute) => {
+        const [id, value] = children(attribute);
+        if (id === undefined || value === undefined) return [];
+        const isIt = parseObjectIdentifier(id) === type;
+        return isIt ? [Buffer.from(contentOf(value)).toString('utf8')] : [];
+      });
+  return {
+    commonName: values(oid.commonName).at(-1) ?? '',
+    organizations: values(oid.organization),
+  };
 }

@@ -16,17 +16,18 @@ import {
 } from 'node:crypto';
 import { assert } from './assert.ts';
 import {
-  addressBytes,
   bitString,
   contentStart,
   elementEnd,
   integer,
   objectIdentifier,
+  oid,
   sequence,
   tagged,
   time,
   toPem,
 } from './der.ts';
+import { addressBytes } from './ip-network.ts';
 import type { Random } from './random.ts';
 
 /** PEM texts of a certificate and its private key (PKCS #8). */
@@ -46,20 +47,6 @@ export interface CertificateRequest {
   /** Who signs; absent: the certificate signs itself. */
   readonly issuer?: KeyPair;
 }
-
-export const oid = {
-  commonName: '2.5.4.3',
-  organization: '2.5.4.10',
-  ecdsaWithSha256: '1.2.840.10045.4.3.2',
-  subjectKeyIdentifier: '2.5.29.14',
-  keyUsage: '2.5.29.15',
-  subjectAltName: '2.5.29.17',
-  basicConstraints: '2.5.29.19',
-  authorityKeyIdentifier: '2.5.29.35',
-  extendedKeyUsage: '2.5.29.37',
-  serverAuth: '1.3.6.1.5.5.7.3.1',
-  clientAuth: '1.3.6.1.5.5.7.3.2',
-} as const;
 
 /** PEM of a new EC P-256 private key. */
 export function createPrivateKeyPem(): string {
@@ -117,13 +104,13 @@ function extensions(
     const purpose = request.role === 'server' ? oid.serverAuth : oid.clientAuth;
     list.push(extension(oid.extendedKeyUsage, sequence(objectIdentifier(purpose))));
   }
-  const names = alternativeNames(request);
+  const names = encodeAlternativeNames(request);
   if (names !== undefined) list.push(extension(oid.subjectAltName, names));
   return list;
 }
 
 /** The value of the extension; undefined where there are none. */
-export function alternativeNames(of: {
+export function encodeAlternativeNames(of: {
   readonly dnsNames?: readonly string[] | undefined;
   readonly ipAddresses?: readonly string[] | undefined;
 }): Uint8Array | undefined {

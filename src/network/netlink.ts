@@ -7,7 +7,7 @@
  * constants: rtnetlink(7), linux/rtnetlink.h, linux/if_link.h. Little-endian, as x64 and arm64 are.
  */
 import { isIPv6 } from 'node:net';
-import { parseAddress } from '#kit/ip-network.ts';
+import { addressBytes } from '#kit/ip-network.ts';
 
 /** Four bytes that the sender fills in: `/` for the pod's namespace, else the name of a link. */
 export interface Blank {
@@ -190,9 +190,4 @@ function familyOf(address: string): { readonly number: number; readonly bits: nu
   return isIPv6(address)
     ? { number: families.ipv6, bits: 128 }
     : { number: families.ipv4, bits: 32 };
-}
-
-function addressBytes(address: string): Buffer {
-  const { value } = parseAddress(address) ?? { value: 0n };
-  return Buffer.from(value.toString(16).padStart(familyOf(address).bits / 4, '0'), 'hex');
 }

@@ -11,6 +11,7 @@ import {
   required,
 } from '#api/field-error.ts';
 import { labelProblems } from '#api/names.ts';
+import { requestBytes } from '#kit/request-subject.ts';
 import type {
   CertificateSigningRequest,
   CertificateSigningRequestCondition,
@@ -19,6 +20,8 @@ import type {
 type Request = CertificateSigningRequest;
 
 const secondsMin = 600;
+/** Of DER: what any request begins with. */
+const sequenceTag = 0x30;
 const decisions = ['Approved', 'Denied'];
 const finalTypes = [...decisions, 'Failed'];
 const usages = [
@@ -65,10 +68,7 @@ export function validateRequest({ spec, status }: Request): FieldError[] {
 /** A PEM block of that type whose content is a DER sequence. */
 function isRequest(base64: string): boolean {
   const text = Buffer.from(base64, 'base64').toString('latin1');
-  const type = '(?:NEW )?CERTIFICATE REQUEST';
-  const block = new RegExp(`-----BEGIN ${type}-----([A-Za-z0-9+/=\\s]+)-----END ${type}-----`);
-  const der = Buffer.from(block.exec(text)?.[1] ?? '', 'base64');
-  return der[0] === 0x30;
+  return requestBytes(text)?.[0] === sequenceTag;
 }
 
 function validateUsages(given: readonly string[]): FieldError[] {
