@@ -1,8 +1,9 @@
 /**
  * The three ways in which a write is refused although the caller did nothing wrong with its
- * expectation, and the one in which a read is. Everything else that can happen is a value
- * (`WriteResult`); a broken rule of the store is an assertion. The API server turns these into
- * answers: 500 or 503 for `StoreUnavailable`, 413 for `ValueTooLarge`, 500 for the other two.
+ * expectation, the one in which a read is, and the one in which a file is. Everything else that can
+ * happen is a value (`WriteResult`); a broken rule of the store is an assertion. The API server
+ * turns what is about values into answers: 500 or 503 for `StoreUnavailable`, 413 for
+ * `ValueTooLarge`, 500 for the other two.
  */
 
 /**
@@ -33,3 +34,6 @@ export class ValueUnwritable extends Error {
 export class StoreRefused extends Error {
   override readonly name = 'StoreRefused';
 }
+
+/** A file that is no database, or one no longer: whatever it was cannot be asked of it. */
+export class NotADatabase extends StoreRefused {}

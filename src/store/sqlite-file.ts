@@ -21,7 +21,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { StoreRefused } from './errors.ts';
+import { NotADatabase, StoreRefused } from './errors.ts';
 
 /** "Cora" in ASCII, where SQLite keeps the name of a file's owner. */
 export const applicationId = 0x436f7261;
@@ -169,7 +169,7 @@ function refusal(error: unknown, file: string): unknown {
     return new StoreRefused(`${file} is in use by another process`, { cause: error });
   }
   if (code === notDatabaseCode) {
-    return new StoreRefused(`${file} is not a database`, { cause: error });
+    return new NotADatabase(`${file} is not a database`, { cause: error });
   }
   return error;
 }

@@ -23,7 +23,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import { StoreRefused } from './errors.ts';
+import { NotADatabase, StoreRefused } from './errors.ts';
 import { syncFolder } from './sqlite-copy.ts';
 import { numberOf, openFile } from './sqlite-file.ts';
 import type { Restored } from './store.ts';
@@ -70,9 +70,8 @@ function revisionsGiven(file: string): number {
       Math.max(reservedIn(database), numberOf(database, 'select max(revision) from log')),
     );
   } catch (error) {
-    // In use, another program's or a newer version's: not ours to replace.
-    const damaged = !(error instanceof StoreRefused) || error.message.endsWith('not a database');
-    if (!damaged) throw error;
+    // In use, another program's or a newer version's: not ours to replace. What is damaged is.
+    if (error instanceof StoreRefused && !(error instanceof NotADatabase)) throw error;
     return 0;
   }
 }
