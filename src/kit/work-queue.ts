@@ -80,10 +80,6 @@ export class WorkQueue<Key extends string = string> {
     this.addAfter(key, Math.min(this.#retryDelayMs * 2 ** failures, this.#retryDelayMsMax));
   }
 
-  failuresOf(key: Key): number {
-    return this.#failures.get(key) ?? 0;
-  }
-
   forget(key: Key): void {
     this.#failures.delete(key);
   }
