@@ -334,11 +334,13 @@ test('limits: the operator finds each in the list', () => {
     'src/store/store.ts':
       'export const limits = {\n  /** not: this */\n  valueBytesMax: 1,\n  pageMax: 2,\n} as const;\n',
     'src/dns/dns.ts': 'export const limits = { nameBytesMax: 255, cacheMax: 1 } as const;\n',
+    'src/dns/cache.ts': 'export const cacheLimits = { ageMs: 1 } as const;\n',
     'docs/operating.md': '| `valueBytesMax` | 1.5 MiB |\n| `cacheMax` | 1 |\n',
   });
   assert.deepEqual(found, [
     'src/store/store.ts:0 docs/operating.md does not list `pageMax`',
     'src/dns/dns.ts:0 docs/operating.md does not list `nameBytesMax`',
+    'src/dns/cache.ts:0 docs/operating.md does not list `ageMs`',
   ]);
 });
 

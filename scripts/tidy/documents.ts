@@ -129,15 +129,22 @@ export function checkLockFile(tree: Tree): readonly Problem[] {
     .map((name) => ({ path, line: 0, text: `${name} is missing: npm ci would refuse the file` }));
 }
 
-/** Every `limits` constant that a module shows is in the operator's list. */
+/** Every `limits` constant that a file shows (`bodyLimits` too) is in the operator's list. */
 export function checkLimits(tree: Tree): readonly Problem[] {
   const list = tree.files.get('docs/operating.md')?.text ?? '';
-  return codeFiles(tree).flatMap(({ path, text }) => {
-    const [, body = ''] = /^export const limits = \{([\s\S]*?)\} as const/m.exec(text) ?? [];
-    const code = body.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
-    return [...code.matchAll(/(?:^|[,{\n])\s*(\w+):/g)]
-      .map((match) => match[1] ?? '')
-      .filter((name) => !path.startsWith('scripts/') && !list.includes(`\`${name}\``))
-      .map((name) => ({ path, line: 0, text: `docs/operating.md does not list \`${name}\`` }));
-  });
+  const shownLimits = /^export const (?:limits|\w+Limits) = \{([\s\S]*?)\} as const/gm;
+  return codeFiles(tree)
+    .filter(({ path }) => path.startsWith('src/'))
+    .flatMap(({ path, text }) =>
+      [...text.matchAll(shownLimits)]
+        .flatMap(([, body = '']) => namesIn(body))
+        .filter((name) => !list.includes(`\`${name}\``))
+        .map((name) => ({ path, line: 0, text: `docs/operating.md does not list \`${name}\`` })),
+    );
+}
+
+/** Of the members of an object, as it is written. */
+function namesIn(body: string): readonly string[] {
+  const code = body.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
+  return [...code.matchAll(/(?:^|[,{\n])\s*(\w+):/g)].map(([, name = '']) => name);
 }

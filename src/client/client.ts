@@ -16,7 +16,7 @@ import { parseJson, readJsonLines, readWhole } from './body.ts';
 import { DeadlineExceeded, withDeadline } from './deadline.ts';
 import { type Lane, Lanes } from './lanes.ts';
 import { collectionPath, type ObjectAddress, objectPath, withQuery } from './request-path.ts';
-import { Retry, wait } from './retry.ts';
+import { Retry } from './retry.ts';
 
 export interface ListOptions {
   readonly namespace?: string | undefined;
@@ -119,7 +119,7 @@ export interface Client {
 
 export interface ClientDeps {
   readonly transport: Transport;
-  readonly clock: Pick<Clock, 'after'>;
+  readonly clock: Pick<Clock, 'after' | 'sleep'>;
   readonly userAgent?: string | undefined;
 }
 
@@ -311,7 +311,7 @@ class TransportClient implements Client {
         signal.throwIfAborted();
         const waitMs = retry.after(error, { isRead: call.method === 'GET' });
         if (waitMs === undefined) throw error;
-        await wait(this.#deps.clock, waitMs, signal);
+        await this.#deps.clock.sleep(waitMs, { signal });
       }
     }
   }

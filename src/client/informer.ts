@@ -130,11 +130,9 @@ class SharedInformers implements Informers {
 }
 
 function withoutManagedFields(object: KubeObject): KubeObject {
-  // The field is on the wire, but no component looks at it.
-  const metadata = object.metadata as KubeObject['metadata'] & { readonly managedFields?: unknown };
-  if (metadata.managedFields === undefined) return object;
-  const { managedFields: _, ...kept } = metadata;
-  return { ...object, metadata: kept };
+  if (object.metadata.managedFields === undefined) return object;
+  const { managedFields: _, ...metadata } = object.metadata;
+  return { ...object, metadata };
 }
 
 function metadataOnly({ apiVersion, kind, metadata }: KubeObject): KubeObject {

@@ -72,15 +72,14 @@ export async function runAsLeader(
 
 class Elector {
   readonly #deps: LeaderDeps;
-  readonly #options: LeaderOptions & typeof leaderDefaults;
+  readonly #options: Required<LeaderOptions>;
   /** The Lease as last seen, and when it was seen to change, on the monotonic clock. */
   #seen: { readonly resourceVersion: string | undefined; readonly atMs: number } | undefined;
   #held: Lease | undefined;
 
   constructor(deps: LeaderDeps, options: LeaderOptions) {
     this.#deps = deps;
-    // Given values win over the defaults; the constants' types stand for plain numbers.
-    this.#options = { ...leaderDefaults, ...options } as LeaderOptions & typeof leaderDefaults;
+    this.#options = { ...leaderDefaults, ...options };
   }
 
   async acquire(signal: AbortSignal): Promise<void> {

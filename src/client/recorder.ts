@@ -61,8 +61,8 @@ export const recorderLimits = {
   messageLengthMax: 1024,
 } as const;
 
-/** As the queue of events names them. */
-export const queueLimits = {
+/** The same as the queue of events names them. */
+export const queueOptions = {
   lengthMax: recorderLimits.queueLengthMax,
   writesMax: recorderLimits.writesMax,
   attemptsMax: recorderLimits.attemptsMax,
@@ -91,7 +91,7 @@ class QueueingRecorder implements Recorder {
     this.#deps = deps;
     this.#correlation = new EventCorrelation({ clock: deps.clock });
     this.#queue = new EventQueue<Event>(deps, {
-      ...queueLimits,
+      ...queueOptions,
       restMs: deps.restMs ?? 0,
       objectOf,
       writeOf: (event) => this.#writeOf(event),

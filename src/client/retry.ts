@@ -4,7 +4,6 @@
  * caller's to judge: it may have been carried out. As upstream's client does; `client.ts` asks.
  */
 import { ApiError } from '#api/errors.ts';
-import type { Clock } from '#kit/clock.ts';
 
 const retriesMax = 10;
 const firstLossMs = 50;
@@ -39,23 +38,4 @@ export class Retry {
     this.#losses += 1;
     return isRead && this.#losses <= lossesMax ? firstLossMs * 2 ** (this.#losses - 1) : undefined;
   }
-}
-
-/** Rejects with the signal's reason when it aborts first. */
-export function wait(
-  clock: Pick<Clock, 'after'>,
-  delayMs: number,
-  signal: AbortSignal,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const cancel = clock.after(delayMs, () => {
-      signal.removeEventListener('abort', onAbort);
-      resolve();
-    });
-    const onAbort = (): void => {
-      cancel();
-      reject(signal.reason);
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
 }

@@ -19,7 +19,7 @@ import { EventQueue } from './event-queue.ts';
 import {
   type EventText,
   eventName,
-  queueLimits,
+  queueOptions,
   type Recorder,
   type RecorderDeps,
   recorderLimits,
@@ -63,7 +63,7 @@ class SeriesRecorder implements Recorder {
   constructor(deps: RecorderDeps) {
     this.#deps = deps;
     this.#queue = new EventQueue<Event>(deps, {
-      ...queueLimits,
+      ...queueOptions,
       writesMax: seriesLimits.writesMax,
       objectOf: ({ regarding }) => JSON.stringify(regarding),
       writeOf: (event) => (signal) => this.#send(event, signal),
