@@ -1,52 +1,25 @@
 /**
  * `/metrics/cadvisor`: what containers use, for dashboards, under the names and labels that
- * upstream's kubelet has there. Not there: disk reads and writes by device, open files and sockets,
- * pressure. `withCgroups` reads what the kernel counts; `cadvisorMetrics` is pure.
+ * upstream's kubelet has there. Not there: disk reads and writes by device, open files and sockets.
+ * Pure: `counted-pods.ts` reads what the kernel counts.
  */
 import type { Pod } from '#resources/types/core-v1.ts';
 import type { NodeFigures } from '../node/node-figures.ts';
-import type { KubeletParts } from '../parts.ts';
-import { podCgroupPath } from '../pods/qos.ts';
-import { type CgroupFigures, readCgroupFigures } from './cgroup-figures.ts';
+import type { CgroupFigures } from './cgroup-figures.ts';
+import type { CountedContainer, CountedPod } from './counted-pods.ts';
 import { formatMetrics, type Metric, type Sample } from './exposition.ts';
 import { counter, gauge, podLabelsOf } from './metrics.ts';
-import type { ContainerFigures, PacketFigures, PodFigures } from './stats.ts';
-
-export interface CountedContainer extends ContainerFigures {
-  /** Of its cgroup. */
-  readonly path: string;
-  readonly counted: CgroupFigures | undefined;
-}
-
-export interface CountedPod extends PodFigures {
-  readonly containers: readonly CountedContainer[];
-}
-
-export async function withCgroups(
-  { machine, node }: Pick<KubeletParts, 'machine' | 'node'>,
-  pods: readonly PodFigures[],
-): Promise<readonly CountedPod[]> {
-  const counted: CountedPod[] = [];
-  for (const figures of pods) {
-    const parent = podCgroupPath(node.cgroupRoot, figures.pod);
-    const containers = await Promise.all(
-      figures.containers.map(async (container) => {
-        const path = machine.cgroups.containerPath(parent, container.id);
-        return { ...container, path, counted: await readCgroupFigures(machine.cgroups, path) };
-      }),
-    );
-    counted.push({ ...figures, containers });
-  }
-  return counted;
-}
+import type { Pressures } from './pressure.ts';
+import type { PacketFigures } from './stats.ts';
 
 type Of = (counted: CgroupFigures) => number | undefined;
 
 export function cadvisorMetrics(
   node: NodeFigures,
   pods: readonly CountedPod[],
-  nowMs: number,
+  options: { readonly root: CgroupFigures | undefined; readonly nowMs: number },
 ): string {
+  const { root, nowMs } = options;
   const { memory } = node;
   return formatMetrics([
     gauge('cadvisor_version_info', 'What counts; the value is always 1.', [
@@ -54,6 +27,7 @@ export function cadvisorMetrics(
     ]),
     ...ofRuntime(node, pods),
     ...ofKernel(pods),
+    ...ofPressure(root, pods),
     counter('container_network_receive_bytes_total', 'Bytes received.', network(pods, 'rxBytes')),
     counter(
       'container_network_receive_errors_total',
@@ -84,29 +58,31 @@ export function cadvisorMetrics(
   ]);
 }
 
+/** Those of the machine as a whole. */
+const rootLabels = { container: '', id: '/', image: '', name: '', namespace: '', pod: '' };
+
 /** What the runtime tells of containers, and the kernel of the machine as a whole. */
 function ofRuntime(node: NodeFigures, pods: readonly CountedPod[]): readonly Metric[] {
-  const root = { container: '', id: '/', image: '', name: '', namespace: '', pod: '' };
   const { memory } = node;
   const total = { cpu: 'total' };
   return [
     counter('container_cpu_usage_seconds_total', 'Processor time used.', [
-      { labels: { ...root, ...total }, value: node.cpuNanoseconds / 1e9 },
+      { labels: { ...rootLabels, ...total }, value: node.cpuNanoseconds / 1e9 },
       ...each(pods, ({ cpuNanoseconds }) => cpuNanoseconds / 1e9, total),
     ]),
     gauge('container_memory_working_set_bytes', 'Memory that could not be had back at once.', [
-      { labels: root, value: memory.workingSetBytes },
+      { labels: rootLabels, value: memory.workingSetBytes },
       ...each(pods, ({ workingSetBytes }) => workingSetBytes),
     ]),
     gauge('container_memory_usage_bytes', 'Memory in use, caches included.', [
-      { labels: root, value: memory.usageBytes },
+      { labels: rootLabels, value: memory.usageBytes },
       ...each(pods, ({ usageBytes }) => usageBytes),
     ]),
     gauge('container_fs_usage_bytes', 'Disk used by the writable layer.', [
       ...each(pods, ({ layerBytes }) => layerBytes),
     ]),
     gauge('container_start_time_seconds', 'When it started.', [
-      { labels: root, value: node.bootedAtMs / 1000 },
+      { labels: rootLabels, value: node.bootedAtMs / 1000 },
       ...each(pods, ({ startedAtMs }) => startedAtMs / 1000),
     ]),
   ];
@@ -155,6 +131,36 @@ function ofKernel(pods: readonly CountedPod[]): readonly Metric[] {
       ...faults('pgmajfault', ({ majorPageFaults }) => majorPageFaults),
     ]),
   ];
+}
+
+/** How long they waited; only where cgroups of version 2 tell it. */
+function ofPressure(
+  whole: CgroupFigures | undefined,
+  pods: readonly CountedPod[],
+): readonly Metric[] {
+  const of = (
+    what: keyof Pressures,
+    sort: 'some' | 'full',
+  ): ((counted: CgroupFigures | undefined) => number | undefined) => {
+    return (counted) => {
+      const pressure = counted?.pressures?.[what][sort];
+      return pressure === undefined ? undefined : pressure.totalMicroseconds / 1e6;
+    };
+  };
+  return (['cpu', 'memory', 'io'] as const).flatMap((what) =>
+    (['full', 'some'] as const).map((sort) => {
+      const [word, help] =
+        sort === 'full'
+          ? ['stalled', `Time in which nothing in it could go on for want of ${what}.`]
+          : ['waiting', `Time in which something in it waited for ${what}.`];
+      const value = of(what, sort);
+      const ofAll = value(whole);
+      return counter(`container_pressure_${what}_${word}_seconds_total`, help, [
+        ...(ofAll === undefined ? [] : [{ labels: rootLabels, value: ofAll }]),
+        ...each(pods, ({ counted }) => value(counted)),
+      ]);
+    }),
+  );
 }
 
 function each(

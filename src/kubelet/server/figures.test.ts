@@ -10,10 +10,12 @@ import type { Machine } from '../node/machine.ts';
 import { parseInterfaces, readNodeFigures } from '../node/node-figures.ts';
 import { podLabels } from '../pods/pod-facts.ts';
 import { kubeletPaths } from '../pods/pod-paths.ts';
-import { cadvisorMetrics, withCgroups } from './cadvisor-metrics.ts';
+import { cadvisorMetrics } from './cadvisor-metrics.ts';
+import { countNode, withCgroups } from './counted-pods.ts';
 import { formatMetrics } from './exposition.ts';
 import { kubeletMetrics, resourceMetrics } from './metrics.ts';
-import { Rates, readPodFigures, type StatsParts, summaryOf } from './stats.ts';
+import { Rates, readPodFigures } from './stats.ts';
+import { type SummaryParts, summaryOf } from './summary.ts';
 
 const { signal } = new AbortController();
 
@@ -63,6 +65,44 @@ const machine: Machine = {
   listFolder: () => [],
 };
 
+const ofPods = '/root/kubepods';
+const ofPod = `${ofPods}/besteffort/podu1`;
+const pressure =
+  'some avg10=1.50 avg60=0.30 avg300=0.01 total=2500000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n';
+/** A machine with cgroups of version 2 alone, of which these files can be read. */
+const cgroupFiles: Readonly<Record<string, string>> = {
+  '/ cpu.stat': 'usage_usec 9\n',
+  '/ cpu.pressure': pressure,
+  '/ memory.pressure': pressure,
+  '/ io.pressure': pressure,
+  [`${ofPods} cpu.stat`]: 'usage_usec 4000\n',
+  [`${ofPods} memory.stat`]: 'anon 1000\ninactive_file 100\n',
+  [`${ofPods} memory.current`]: '6000\n',
+  [`${ofPods} memory.max`]: '10000\n',
+  [`${ofPod} cpu.stat`]: 'usage_usec 3000\n',
+  [`${ofPod} cpu.pressure`]: pressure,
+  [`${ofPod} memory.current`]: '5000\n',
+  [`${ofPod} memory.stat`]: 'anon 900\ninactive_file 200\npgfault 8\npgmajfault 1\n',
+  [`${ofPod}/container-2 cpu.stat`]: 'usage_usec 3000\n',
+  [`${ofPod}/container-2 memory.stat`]: 'anon 800\npgfault 6\npgmajfault 1\n',
+  [`${ofPod}/container-2 memory.current`]: '4500\n',
+  [`${ofPod}/container-2 memory.max`]: '9000\n',
+  [`${ofPod}/container-2 memory.swap.current`]: '30\n',
+  [`${ofPod}/container-2 memory.swap.max`]: '100\n',
+  [`${ofPod}/container-2 cpu.pressure`]: pressure,
+  [`${ofPod}/container-2 memory.pressure`]: pressure,
+  [`${ofPod}/container-2 io.pressure`]: pressure,
+  [`${ofPod}/container-2 cgroup.procs`]: '10\n11\n',
+};
+const unified: Machine = {
+  ...machine,
+  cgroups: {
+    ...machine.cgroups,
+    version: 2,
+    read: async (path, _controller, file) => cgroupFiles[`${path} ${file}`] ?? '',
+  },
+};
+
 const pod: Pod = {
   apiVersion: 'v1',
   kind: 'Pod',
@@ -71,7 +111,7 @@ const pod: Pod = {
   status: { phase: 'Running', startTime: '2026-01-01T00:00:00Z' },
 };
 
-async function openParts(): Promise<StatsParts> {
+async function openParts(): Promise<SummaryParts> {
   const clock = new VirtualClock();
   const runtime = new FakeRuntime({ clock });
   const sandbox = await runtime.runPodSandbox({ config: { metadata: { name: 'web' } } });
@@ -88,7 +128,9 @@ async function openParts(): Promise<StatsParts> {
     runtime,
     clock,
     log: silentLog,
-    machine,
+    machine: unified,
+    // Nothing else of it is asked.
+    node: { cgroupRoot: '/root' } as SummaryParts['node'],
     paths: kubeletPaths('/data'),
     linkOf: () => 'link-sandbox',
   };
@@ -122,9 +164,58 @@ test('the summary has the node, its disks, and each pod with its containers', as
   );
   const [first] = summary.pods;
   assert.deepEqual(first.podRef, { name: 'web', namespace: 'default', uid: 'u1' });
-  assert.equal(first.memory.workingSetBytes, 4096);
+  assert.equal(first.containers[0].memory.workingSetBytes, 4096);
   assert.equal(first.containers[0].name, 'main');
   assert.deepEqual([first.network.rxBytes, first.network.txBytes], [70, 30]);
+});
+
+test('cgroups tell of memory, swap and pressure, of a pod with its sandbox, and of all pods', async () => {
+  const parts = await openParts();
+  const options = { nodeName: 'n1', pods: [pod], rates: new Rates(), signal };
+  const summary = JSON.parse(JSON.stringify(await summaryOf(parts, options)));
+  const [first] = summary.pods;
+  const [main] = first.containers;
+  const psi = {
+    full: { total: 7, avg10: 0, avg60: 0, avg300: 0 },
+    some: { total: 2_500_000, avg10: 1.5, avg60: 0.3, avg300: 0.01 },
+  };
+  const { time, ...memory } = main.memory;
+  assert.ok(time);
+  assert.deepEqual(memory, {
+    ...{ usageBytes: 4096, workingSetBytes: 4096, availableBytes: 4500, rssBytes: 800 },
+    ...{ pageFaults: 6, majorPageFaults: 1, psi },
+  });
+  assert.deepEqual([main.swap.swapUsageBytes, main.swap.swapAvailableBytes], [30, 70]);
+  assert.deepEqual([main.cpu.psi, main.io.psi], [psi, psi]);
+  assert.deepEqual([first.memory.usageBytes, first.memory.workingSetBytes], [5000, 4800]);
+  assert.equal('availableBytes' in first.memory, false, 'there is no limit');
+  assert.deepEqual(first.cpu.psi, psi);
+  assert.deepEqual(first.process_stats, { process_count: 2 });
+  const { node } = summary;
+  assert.deepEqual([node.cpu.psi, node.memory.psi, node.io.psi], [psi, psi, psi]);
+  const [pods] = node.systemContainers;
+  assert.deepEqual([pods.name, pods.cpu.usageCoreNanoSeconds], ['pods', 4_000_000]);
+  assert.deepEqual([pods.memory.workingSetBytes, pods.memory.availableBytes], [5900, 4100]);
+  assert.equal('psi' in pods.memory, false, 'the kernel does not tell');
+  const counted = await withCgroups(parts, await readPodFigures(parts, [pod], { signal }));
+  const { root } = await countNode(parts);
+  const text = cadvisorMetrics(readNodeFigures(machine, '/'), counted, { root, nowMs: 1000 });
+  assert.match(text, /^container_pressure_cpu_waiting_seconds_total\{.*pod="web"\} 2\.5 /m);
+  assert.match(text, /^container_pressure_io_stalled_seconds_total\{.*id="\/",.*\} 0\.000007$/m);
+});
+
+test('version 1 tells no pressure', async () => {
+  const parts = { ...(await openParts()), machine };
+  const options = { nodeName: 'n1', pods: [pod], rates: new Rates(), signal };
+  const text = JSON.stringify(await summaryOf(parts, options));
+  assert.doesNotMatch(text, /psi|"io"/);
+  // Without cgroups a pod's memory is the sum of its containers'.
+  assert.equal(JSON.parse(text).pods[0].memory.workingSetBytes, 4096);
+  const counted = await withCgroups(parts, await readPodFigures(parts, [pod], { signal }));
+  const { root } = await countNode(parts);
+  assert.equal(root, undefined);
+  const figures = cadvisorMetrics(readNodeFigures(machine, '/'), counted, { root, nowMs: 1 });
+  assert.doesNotMatch(figures, /pressure/);
 });
 
 test('use per second comes from two looks', () => {
@@ -150,8 +241,10 @@ test('the figures for autoscalers and dashboards have upstream’s names and lab
     resource,
     /^pod_memory_working_set_bytes\{namespace="default",pod="web"\} 4096 1000$/m,
   );
-  const ofNode = { cgroupRoot: '/root' } as never;
-  const cadvisor = cadvisorMetrics(node, await withCgroups({ machine, node: ofNode }, pods), 1000);
+  const cadvisor = cadvisorMetrics(node, await withCgroups({ ...parts, machine }, pods), {
+    root: undefined,
+    nowMs: 1000,
+  });
   assert.match(cadvisor, /^machine_cpu_cores 2$/m);
   assert.match(
     cadvisor,

@@ -15,14 +15,16 @@ import { kubeletVersion } from '../node/node-status.ts';
 import type { KubeletParts } from '../parts.ts';
 import type { PodWorker } from '../pods/pod-worker.ts';
 import { ServerAccess } from './access.ts';
-import { cadvisorMetrics, withCgroups } from './cadvisor-metrics.ts';
+import { cadvisorMetrics } from './cadvisor-metrics.ts';
+import { countNode, withCgroups } from './counted-pods.ts';
 import type { Metric } from './exposition.ts';
 import { answerLogs } from './log-server.ts';
 import { kubeletMetrics, resourceMetrics } from './metrics.ts';
 import { answerNodeLogs } from './node-logs.ts';
 import { type Serving, serveReadOnly, streamIdleMsDefault, switchedOff } from './serving.ts';
-import { Rates, readPodFigures, type StatsParts, summaryOf } from './stats.ts';
+import { Rates, readPodFigures, type StatsParts } from './stats.ts';
 import { passStream } from './streaming.ts';
+import { summaryOf } from './summary.ts';
 
 export interface ServerOptions {
   readonly nodeName: string;
@@ -220,7 +222,8 @@ async function answerFigures(
   const node = readNodeFigures(parts.machine, parts.paths.root);
   const pods = await readPodFigures(parts, options.pods(), { signal });
   if (path === 'metrics/cadvisor') {
-    return cadvisorMetrics(node, await withCgroups(parts, pods), parts.clock.now());
+    const [counted, { root }] = await Promise.all([withCgroups(parts, pods), countNode(parts)]);
+    return cadvisorMetrics(node, counted, { root, nowMs: parts.clock.now() });
   }
   return resourceMetrics(node, pods, parts.clock.now());
 }

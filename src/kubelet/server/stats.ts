@@ -1,14 +1,13 @@
 /**
- * What pods and their containers use, as the runtime and the kernel count it, and `/stats/summary`,
- * the form of it that metrics collectors have always asked for.
+ * What pods and their containers use, as the runtime and the kernel's links count it.
  *
- * `readPodFigures` is shared with `metrics.ts`. Usage per second is computed from two looks.
+ * `readPodFigures` is what all of the server's figures begin with: `metrics.ts`, `summary.ts`,
+ * `counted-pods.ts`. Usage per second is computed from two looks.
  */
 import type { Received } from '#cri';
-import { formatTime } from '#kit/clock.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import { statsByPod } from '../eviction/usage.ts';
-import { type InterfaceFigures, type NodeFigures, readNodeFigures } from '../node/node-figures.ts';
+import type { InterfaceFigures } from '../node/node-figures.ts';
 import type { KubeletParts } from '../parts.ts';
 import { podLabels } from '../pods/pod-facts.ts';
 
@@ -139,111 +138,4 @@ export class Rates {
   keep(ids: ReadonlySet<string>): void {
     for (const id of this.#last.keys()) if (!ids.has(id)) this.#last.delete(id);
   }
-}
-
-/** The object that `/stats/summary` answers with. */
-export async function summaryOf(
-  parts: StatsParts,
-  options: {
-    readonly nodeName: string;
-    readonly pods: readonly Pod[];
-    readonly rates: Rates;
-    readonly signal: AbortSignal;
-  },
-): Promise<unknown> {
-  const { nodeName, pods, rates } = options;
-  const figures = await readPodFigures(parts, pods, options);
-  const nowMs = parts.clock.now();
-  const node = readNodeFigures(parts.machine, parts.paths.root);
-  const nodeRate = rates.of('node', node.cpuNanoseconds, nowMs);
-  const summary = {
-    node: { nodeName, systemContainers: [], ...nodeSummary(node, nodeRate, formatTime(nowMs)) },
-    pods: figures.map((each) => podSummary(each, rates, formatTime(nowMs))),
-  };
-  const ids = figures.flatMap(({ containers }) => containers.map(({ id }) => id));
-  rates.keep(new Set(['node', ...ids]));
-  return summary;
-}
-
-function nodeSummary(node: NodeFigures, rate: number | undefined, time: string): object {
-  const { memory, disk, interfaces, processes } = node;
-  const space = {
-    time,
-    availableBytes: disk.freeBytes,
-    capacityBytes: disk.bytes,
-    usedBytes: disk.bytes - disk.freeBytes,
-    inodesFree: disk.freeInodes,
-    inodes: disk.inodes,
-    inodesUsed: disk.inodes - disk.freeInodes,
-  };
-  const [first] = interfaces;
-  return {
-    startTime: formatTime(node.bootedAtMs),
-    cpu: { time, usageNanoCores: rate ?? 0, usageCoreNanoSeconds: node.cpuNanoseconds },
-    memory: {
-      time,
-      availableBytes: memory.availableBytes,
-      usageBytes: memory.usageBytes,
-      workingSetBytes: memory.workingSetBytes,
-      rssBytes: memory.rssBytes,
-      pageFaults: memory.pageFaults,
-      majorPageFaults: memory.majorPageFaults,
-    },
-    ...(first === undefined ? {} : { network: { time, ...first, interfaces } }),
-    fs: space,
-    runtime: { imageFs: space, containerFs: space },
-    rlimit: { time, maxpid: processes.most, curproc: processes.running },
-    swap: {
-      time,
-      swapAvailableBytes: memory.swapFreeBytes,
-      swapUsageBytes: memory.swapTotalBytes - memory.swapFreeBytes,
-    },
-  };
-}
-
-function podSummary({ pod, containers, network }: PodFigures, rates: Rates, time: string): object {
-  const { name, namespace, uid } = pod.metadata;
-  const each = containers.map((container) => ({
-    container,
-    rate: rates.of(container.id, container.cpuNanoseconds, container.atMs),
-  }));
-  const sum = (of: (figures: ContainerFigures) => number): number =>
-    containers.reduce((total, container) => total + of(container), 0);
-  return {
-    podRef: { name, namespace, uid },
-    startTime: pod.status?.startTime,
-    containers: each.map(({ container, rate }) => containerSummary(container, rate)),
-    cpu: {
-      time,
-      usageNanoCores: each.reduce((total, { rate = 0 }) => total + rate, 0),
-      usageCoreNanoSeconds: sum(({ cpuNanoseconds }) => cpuNanoseconds),
-    },
-    memory: {
-      time,
-      usageBytes: sum(({ usageBytes }) => usageBytes),
-      workingSetBytes: sum(({ workingSetBytes }) => workingSetBytes),
-    },
-    ...(network === undefined ? {} : { network: { time, ...network, interfaces: [network] } }),
-    'ephemeral-storage': {
-      time,
-      usedBytes: sum(({ layerBytes }) => layerBytes),
-      inodesUsed: sum(({ layerInodes }) => layerInodes),
-    },
-  };
-}
-
-function containerSummary(container: ContainerFigures, rate: number | undefined): object {
-  const { name, startedAtMs, atMs, cpuNanoseconds, layerBytes, layerInodes } = container;
-  const time = formatTime(atMs);
-  return {
-    name,
-    startTime: formatTime(startedAtMs),
-    cpu: { time, usageNanoCores: rate ?? 0, usageCoreNanoSeconds: cpuNanoseconds },
-    memory: {
-      time,
-      usageBytes: container.usageBytes,
-      workingSetBytes: container.workingSetBytes,
-    },
-    rootfs: { time, usedBytes: layerBytes, inodesUsed: layerInodes },
-  };
 }
