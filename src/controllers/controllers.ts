@@ -31,6 +31,7 @@ import { openNamespaceController } from './namespace/namespace.ts';
 import { openNodeIpamController } from './node-ipam.ts';
 import { openNodeLifecycleController } from './node-lifecycle/node-lifecycle.ts';
 import { NodePatches } from './node-patches.ts';
+import type { HostFolders } from './persistent-volume/provisioning.ts';
 import { openPodGCController } from './pod-gc/pod-gc.ts';
 import { openReplicaSetController } from './replica-set/replica-set.ts';
 import { openReplicationController } from './replica-set/replication-controller.ts';
@@ -67,6 +68,8 @@ export interface ControllersOptions {
   /** Kinds that namespaces contain and owners refer to; those of the slice if absent. */
   readonly kinds?: (() => readonly KindOf<KubeObject>[]) | undefined;
   readonly settings?: ControllersSettings | undefined;
+  /** Of this machine, for volumes that are such; without them nothing is made or removed. */
+  readonly folders?: HostFolders | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -139,9 +142,9 @@ export const controllerNames: readonly string[] = Object.keys(openers);
 
 function openAll(deps: ControllerDeps, options: ControllersOptions): readonly Controller[] {
   const { settings = defaultSettings, kinds = () => knownKinds } = options;
-  const { clusterCIDR, rootCA, issuer, approvesServing = false } = options;
+  const { clusterCIDR, rootCA, issuer, approvesServing = false, folders } = options;
   const parts: Parts = {
-    ...{ kinds, clusterCIDR, rootCA, issuer, approvesServing, settings },
+    ...{ kinds, clusterCIDR, rootCA, issuer, approvesServing, settings, folders },
     deps: { ...deps, nodePatches: new NodePatches(deps) },
   };
   return Object.entries(openers).flatMap(([name, open]) => {
@@ -155,6 +158,7 @@ function openAll(deps: ControllerDeps, options: ControllersOptions): readonly Co
 }
 
 export { ControllersMetrics } from './metrics.ts';
+export type { HostFolders } from './persistent-volume/provisioning.ts';
 export {
   type ControllersSettings,
   defaultSettings,

@@ -26,6 +26,8 @@ export interface ControllersSettings {
   readonly health: HealthSettings;
   readonly autoscaling: AutoscalingSettings;
   readonly recycling: RecyclingSettings;
+  /** Folders of the controllers' machine are made for claims of class `kubernetes.io/host-path`. */
+  readonly hostPathProvisioner: boolean;
   /** Ended pods that are kept; 0: all. */
   readonly terminatedPodsMax: number;
   readonly quotaResyncMs: number;
@@ -59,6 +61,7 @@ export const defaultSettings: ControllersSettings = {
   health: healthDefaults,
   autoscaling: autoscalingLimits,
   recycling: recyclingDefaults,
+  hostPathProvisioner: false,
   terminatedPodsMax: podGCLimits.terminatedMax,
   quotaResyncMs: quotaLimits.resyncMs,
   unusedTokenMs: tokenLimits.unusedMs,

@@ -28,6 +28,7 @@ import { openEphemeralVolumeController } from './ephemeral-volume.ts';
 import type { NodePatches } from './node-patches.ts';
 import { openNodeTTLController } from './node-ttl.ts';
 import { openPersistentVolumeController } from './persistent-volume/persistent-volume.ts';
+import type { HostFolders } from './persistent-volume/provisioning.ts';
 import { openResourceClaimController } from './resource-claim/resource-claim.ts';
 import { openResourceQuotaController } from './resource-quota/resource-quota.ts';
 import { openServiceCIDRController } from './service-cidr.ts';
@@ -53,6 +54,7 @@ export interface Parts {
   /** Approves what nodes serve with, which upstream leaves to people. */
   readonly approvesServing: boolean;
   readonly settings: ControllersSettings;
+  readonly folders: HostFolders | undefined;
 }
 
 /** Undefined where it has nothing to do in this cluster. */
@@ -66,8 +68,12 @@ export const upkeepControllers: Readonly<Record<string, Opener>> = {
       perSubset: settings.mirroredPerSubset,
       batchMs: settings.batchMs['endpointslice-mirroring-controller'],
     }),
-  'persistentvolume-binder-controller': ({ deps, settings }) =>
-    openPersistentVolumeController(deps, settings.recycling),
+  'persistentvolume-binder-controller': ({ deps, settings, folders }) =>
+    openPersistentVolumeController(deps, {
+      recycling: settings.recycling,
+      makesFolders: settings.hostPathProvisioner,
+      folders,
+    }),
   'persistentvolumeclaim-protection-controller': ({ deps }) => openClaimProtectionController(deps),
   'persistentvolume-protection-controller': ({ deps }) => openVolumeProtectionController(deps),
   'volumeattributesclass-protection-controller': ({ deps }) =>

@@ -9,7 +9,12 @@ import { isReason } from '#api/errors.ts';
 import type { KindOf } from '#api/kind-of.ts';
 import type { KubeObject } from '#api/object.ts';
 import { type Client, openClient, openInformers } from '#client';
-import { ControllersMetrics, type ControllersSettings, runControllers } from '#controllers';
+import {
+  ControllersMetrics,
+  type ControllersSettings,
+  type HostFolders,
+  runControllers,
+} from '#controllers';
 import { formatMicroTime, formatTime } from '#kit/clock.ts';
 import { seededRandom } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
@@ -55,6 +60,8 @@ export interface WorldOptions {
   readonly metrics?: (path: string) => readonly object[] | undefined;
   /** Of the controllers, where not upstream's. */
   readonly settings?: ControllersSettings;
+  /** Of the machine that they think they run on. */
+  readonly folders?: HostFolders;
 }
 
 /** Opens it and ends it with the test. */
@@ -71,7 +78,7 @@ export async function openWorld(context: TestContext, options: WorldOptions = {}
   const controllersClient = openClient({ transport: controllersTransport, clock });
   const random = seededRandom(3);
   const metrics = new ControllersMetrics({ clock });
-  const { settings } = options;
+  const { settings, folders } = options;
   const log = openTestLog({ clock });
   const deps = { client: controllersClient, clock, random, log };
   const scope = new Scope(new AbortController().signal);
@@ -94,7 +101,10 @@ export async function openWorld(context: TestContext, options: WorldOptions = {}
     controllers.spawn((signal) =>
       runControllers(
         { ...deps, informers, metrics, onBug },
-        { clusterCIDR: '10.42.0.0/16', rootCA: 'the certificate', issuer, settings, signal },
+        {
+          ...{ clusterCIDR: '10.42.0.0/16', rootCA: 'the certificate', issuer },
+          ...{ settings, folders, signal },
+        },
       ),
     );
     return controllers;

@@ -4,101 +4,29 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { isReason } from '#api/errors.ts';
 import {
-  events,
   nodes,
   persistentVolumeClaims,
   persistentVolumes,
   pods,
-  storageClasses,
   volumeAttachments,
   volumeAttributesClasses,
 } from '#resources/kinds.ts';
-import type { PersistentVolume, PersistentVolumeClaim } from '#resources/types/core-v1.ts';
 import { covers, superseded } from '#test/covers.ts';
-import { openWorld, type World } from './control-world.ts';
-
-const namespace = 'default';
-const merge = (world: World) => ({ type: 'merge', signal: world.signal }) as const;
-
-async function createVolume(world: World, name: string, spec: object = {}, metadata: object = {}) {
-  const volume: PersistentVolume = {
-    apiVersion: 'v1',
-    kind: 'PersistentVolume',
-    metadata: { name, ...metadata },
-    spec: {
-      capacity: { storage: '10Gi' },
-      accessModes: ['ReadWriteOnce'],
-      storageClassName: 'manual',
-      hostPath: { path: '/mnt/data' },
-      ...spec,
-    },
-  };
-  await world.client.create(persistentVolumes, volume, world);
-  await world.pass(300);
-}
-
-async function createClaim(world: World, name: string, spec: object = {}, metadata: object = {}) {
-  const claim: PersistentVolumeClaim = {
-    apiVersion: 'v1',
-    kind: 'PersistentVolumeClaim',
-    metadata: { namespace, name, ...metadata },
-    spec: {
-      accessModes: ['ReadWriteOnce'],
-      storageClassName: 'manual',
-      resources: { requests: { storage: '3Gi' } },
-      ...spec,
-    },
-  };
-  await world.client.create(persistentVolumeClaims, claim, world);
-  await world.pass(300);
-}
-
-async function createClass(world: World, name: string, more: object = {}, metadata: object = {}) {
-  const kind = { apiVersion: 'storage.k8s.io/v1', kind: 'StorageClass' };
-  const storageClass = { ...kind, metadata: { name, ...metadata }, provisioner: 'x.y/z', ...more };
-  await world.client.create(storageClasses, storageClass, world);
-  await world.pass(300);
-}
-
-const volumeOf = (world: World, name: string) =>
-  world.client.get(persistentVolumes, { name }, world);
-const claimOf = (world: World, name: string) =>
-  world.client.get(persistentVolumeClaims, { namespace, name }, world);
-
-async function bondOf(world: World, name: string): Promise<string> {
-  const { spec, status } = await claimOf(world, name);
-  return `${status?.phase} ${spec?.volumeName ?? ''}`.trim();
-}
-
-async function phaseOf(world: World, name: string): Promise<string> {
-  const { spec, status } = await volumeOf(world, name);
-  return `${status?.phase} ${spec?.claimRef?.name ?? ''}`.trim();
-}
-
-async function toldAbout(world: World, name: string): Promise<readonly string[]> {
-  const all = await world.list(events);
-  return all
-    .filter(({ regarding }) => regarding?.name === name)
-    .map(({ reason, note }) => `${reason}: ${note}`);
-}
-
-async function rowOf(world: World, name: string): Promise<readonly unknown[]> {
-  const path = `/api/v1/persistentvolumes/${name}`;
-  const accept = 'application/json;as=Table;g=meta.k8s.io;v=v1';
-  const { body } = await world.server.request('GET', path, undefined, { headers: { accept } });
-  return body.rows[0].cells;
-}
-
-async function createPod(world: World, name: string, volumes: readonly object[]): Promise<void> {
-  const spec = { containers: [{ name: 'c', image: 'i' }], volumes };
-  const metadata = { namespace, name };
-  await world.client.create(
-    pods,
-    { apiVersion: 'v1', kind: 'Pod', metadata, spec: spec as never },
-    world,
-  );
-  await world.pass(300);
-}
+import { openWorld } from './control-world.ts';
+import {
+  bondOf,
+  claimOf,
+  createClaim,
+  createClass,
+  createPod,
+  createVolume,
+  merge,
+  namespace,
+  phaseOf,
+  rowOf,
+  toldAbout,
+  volumeOf,
+} from './volume-world.ts';
 
 test('the walkthrough: a 3Gi claim of class manual binds the 10Gi volume, alone', async (t) => {
   covers('VOL-070', 'VOL-073', 'VOL-112', 'VOL-118', 'VOL-143');

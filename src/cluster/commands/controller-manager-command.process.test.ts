@@ -332,6 +332,8 @@ test('flags that cannot be used are refused in upstream’s words', (t) => {
     .recycling;
   assert.equal(hostPath.template.spec?.volumes?.[0]?.hostPath?.path, '/any');
   assert.equal(nfs.template, defaultSettings.recycling.nfs.template);
+  assert.equal(read({}).controllers.hostPathProvisioner, false);
+  assert.equal(read({ enableHostpathProvisioner: true }).controllers.hostPathProvisioner, true);
 });
 
 test('settings are upstream’s if nothing is said, and what is said counts', (t) => {

@@ -15,6 +15,7 @@ import type { Logger } from '#kit/log.ts';
 import { nameSuffix, type Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import { runComponentServers } from '../control-plane/component-servers.ts';
+import { hostFolders } from '../control-plane/host-folders.ts';
 import { ownCertificate } from '../settings/component-access.ts';
 import {
   absentAmong,
@@ -63,7 +64,7 @@ export async function controlFor(
     const informers = openInformers({ client, clock, random, log });
     inner.spawn((one) => informers.run(one));
     const { clusterCIDR, rootCA, issuer, controllers } = settings;
-    const options = { clusterCIDR, rootCA, issuer, settings: controllers };
+    const options = { clusterCIDR, rootCA, issuer, settings: controllers, folders: hostFolders };
     inner.spawn((one) =>
       runControllers({ ...deps, client, informers, metrics }, { ...options, signal: one }),
     );

@@ -32,6 +32,7 @@ import {
 import type { JoinToken } from '../credentials/join-token.ts';
 import { runClusterDns } from './cluster-dns.ts';
 import { type ClusterFacts, publishCluster } from './cluster-facts.ts';
+import { hostFolders } from './host-folders.ts';
 
 /** Everything the worker is told. */
 export interface ControlData {
@@ -178,8 +179,9 @@ async function collectLater(clock: Clock, signal: AbortSignal): Promise<void> {
   await collectWhenIdle({ clock, ...ownGarbage() }, { signal });
 }
 
-function controlOptions({ clusterCIDR, rootCA, issuer }: ControlData) {
-  return { clusterCIDR, rootCA, issuer, approvesServing: true };
+function controlOptions({ clusterCIDR, rootCA, issuer, hollowNodes }: ControlData) {
+  const folders = hollowNodes === 0 ? hostFolders : undefined;
+  return { clusterCIDR, rootCA, issuer, approvesServing: true, folders };
 }
 
 /** Each time that they lead they begin with copies of their own, and end with them. */

@@ -139,6 +139,8 @@ function readControllers(values: FlagValues): ControllersSettings {
     health: readHealth(values),
     autoscaling: readAutoscaling(values),
     recycling: readRecycling(values),
+    hostPathProvisioner:
+      values.boolean('enable-hostpath-provisioner') ?? before.hostPathProvisioner,
     terminatedPodsMax: values.number('terminated-pod-gc-threshold') ?? before.terminatedPodsMax,
     quotaResyncMs: values.durationMs('resource-quota-sync-period') ?? before.quotaResyncMs,
     unusedTokenMs:

@@ -4,7 +4,8 @@
  * One queue with two sorts of keys, claims and volumes; `plan-claim.ts` and `plan-volume.ts`
  * decide, `bindings.ts` says what is written, `reclaim.ts` what happens to a released volume. Class
  * `WaitForFirstConsumer`: the scheduler chooses, and names the claim on the volume or a node on the
- * claim; from there it goes on here. Volumes that are made are the work of provisioners outside.
+ * claim; from there it goes on here. Volumes are made by provisioners outside, but for folders of
+ * the controllers' own machine (`provisioning.ts`).
  */
 import { isReason } from '#api/errors.ts';
 import { objectKey } from '#api/object.ts';
@@ -25,8 +26,10 @@ import type { Controller, ControllerDeps } from '../controller.ts';
 import { isTerminated } from '../pod-state.ts';
 import { claimBoundTo, claimWithStatus, volumeBoundTo, volumeUnbound } from './bindings.ts';
 import { claimKeysOf, podsByClaim } from './claims-of-pod.ts';
+import { claimNoted, deletionFinalizer, hostPathPlugin, volumeNoted } from './in-tree.ts';
 import { defaultClassOf, planClaim } from './plan-claim.ts';
 import { planVolume, type VolumeAction } from './plan-volume.ts';
+import { failedToProvision, type HostFolders, type ProvisionAction } from './provisioning.ts';
 import {
   planReclaim,
   type ReclaimAction,
@@ -43,11 +46,19 @@ interface Cancel {
   readonly signal: AbortSignal;
 }
 
+interface VolumeOptions {
+  readonly recycling?: RecyclingSettings | undefined;
+  /** Volumes of class `kubernetes.io/host-path` are made. */
+  readonly makesFolders: boolean;
+  /** Where nodes are hollow there are none: nothing is made or removed. */
+  readonly folders?: HostFolders | undefined;
+}
+
 export function openPersistentVolumeController(
   deps: ControllerDeps,
-  recycling?: RecyclingSettings,
+  options: VolumeOptions,
 ): Controller {
-  const controller = new PersistentVolumeController(deps, recycling);
+  const controller = new PersistentVolumeController(deps, options);
   return {
     name: 'persistentvolume-binder-controller',
     queue: controller.queue,
@@ -66,12 +77,12 @@ class PersistentVolumeController {
   readonly pods: Informer<Pod>;
   readonly #deps: ControllerDeps;
   readonly #recorder: Recorder;
-  readonly #recycling: RecyclingSettings | undefined;
+  readonly #options: VolumeOptions;
   /** Claims that were never bound, by namespace and name. */
   readonly #unbound = new Set<string>();
 
-  constructor(deps: ControllerDeps, recycling: RecyclingSettings | undefined) {
-    this.#recycling = recycling;
+  constructor(deps: ControllerDeps, options: VolumeOptions) {
+    this.#options = options;
     this.#deps = deps;
     this.#recorder = deps.recorderFor('persistentvolume-controller');
     this.queue = new WorkQueue(deps);
@@ -152,14 +163,17 @@ class PersistentVolumeController {
     if (volume !== undefined) await this.#reconcileVolume(volume, cancel);
   }
 
-  async #reconcileClaim(claim: PersistentVolumeClaim, { signal }: Cancel): Promise<void> {
+  async #reconcileClaim(known: PersistentVolumeClaim, { signal }: Cancel): Promise<void> {
     const { client } = this.#deps;
+    const noted = claimNoted(known);
+    const claim = noted === undefined ? known : await client.update(claimKind, noted, { signal });
     const action = planClaim({
       claim,
       volumes: this.volumes.list(),
       volumeOf: (name) => this.volumes.get(name),
       classOf: (name) => this.classes.get(name),
       defaultClass: defaultClassOf(this.classes.list()),
+      makesFolders: this.#options.makesFolders,
       waitingPods: () => this.#podsOf(objectKey(claim), (pod) => !pod.spec?.nodeName),
     });
     switch (action.do) {
@@ -178,6 +192,9 @@ class PersistentVolumeController {
       case 'provision':
         await this.#provision(claim, action.provisioner, { signal });
         this.#tell(claim, action.event);
+        break;
+      case 'make':
+        await this.#make(claim, action, { signal });
         break;
       case 'wait':
         if (action.event !== undefined) this.#tell(claim, action.event);
@@ -224,7 +241,35 @@ class PersistentVolumeController {
     await this.#deps.client.update(claimKind, { ...claim, metadata }, { signal });
   }
 
-  async #reconcileVolume(volume: PersistentVolume, { signal }: Cancel): Promise<void> {
+  /** What a crash leaves half made is found by its name, folder and volume. */
+  async #make(
+    claim: PersistentVolumeClaim,
+    { volume, className }: ProvisionAction & { readonly do: 'make' },
+    { signal }: Cancel,
+  ): Promise<void> {
+    const { client } = this.#deps;
+    await this.#provision(claim, hostPathPlugin, { signal });
+    const { hostPath: { path = '' } = {} } = volume.spec ?? {};
+    try {
+      await this.#options.folders?.make(path);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      const what = `Failed to provision volume with StorageClass "${className}"`;
+      this.#tell(claim, failedToProvision(`${what}: ${why}`));
+      throw error;
+    }
+    await client.create(volumeKind, volume, { signal }).catch((error: unknown) => {
+      if (!isReason(error, 'AlreadyExists')) throw error;
+    });
+    const { name } = volume.metadata;
+    const message = `Successfully provisioned volume ${name} using ${hostPathPlugin}`;
+    this.#tell(claim, { type: 'Normal', reason: 'ProvisioningSucceeded', message });
+  }
+
+  async #reconcileVolume(known: PersistentVolume, { signal }: Cancel): Promise<void> {
+    const noted = volumeNoted(known);
+    const volume =
+      noted === undefined ? known : await this.#deps.client.update(volumeKind, noted, { signal });
     const claim = await this.#claimOf(volume, { signal });
     let current = volume;
     for (const action of planVolume(volume, claim)) {
@@ -242,13 +287,9 @@ class PersistentVolumeController {
     const { namespace = '', name = '', uid } = claimRef;
     const cached = this.claims.get(`${namespace}/${name}`);
     if (cached?.metadata.uid === uid) return cached;
-    try {
-      const live = await this.#deps.client.get(claimKind, { namespace, name }, { signal });
-      return live.metadata.uid === uid ? live : undefined;
-    } catch (error) {
-      if (!isReason(error, 'NotFound')) throw error;
-      return undefined;
-    }
+    const at = { namespace, name };
+    const live = await this.#deps.client.get(claimKind, at, { signal }).catch(ignoreNotFound);
+    return live?.metadata.uid === uid ? live : undefined;
   }
 
   async #performOnVolume(
@@ -286,7 +327,7 @@ class PersistentVolumeController {
       volume,
       recycler,
       users: users.map((user) => `${namespace}/${user}`),
-      recycling: this.#recycling,
+      recycling: this.#options.recycling,
     });
     if (action !== undefined) await this.#performReclaim(volume, action, { signal });
   }
@@ -305,6 +346,9 @@ class PersistentVolumeController {
         break;
       case 'tell':
         this.#tell(volume, action.event);
+        break;
+      case 'delete':
+        await this.#delete(volume, action.path, { signal });
         break;
       case 'start-recycler':
         await client.create(podKind, action.pod, { signal }).catch((error: unknown) => {
@@ -329,6 +373,32 @@ class PersistentVolumeController {
       default:
         action satisfies never;
     }
+  }
+
+  /** Only as the server knows it now: its policy may just have become Retain. */
+  async #delete(volume: PersistentVolume, path: string, { signal }: Cancel): Promise<void> {
+    const { client } = this.#deps;
+    const { name = '', uid = '', resourceVersion } = volume.metadata;
+    const live = await client.get(volumeKind, { name }, { signal }).catch(ignoreNotFound);
+    if (live?.metadata.resourceVersion !== resourceVersion) return;
+    try {
+      await this.#options.folders?.remove(path);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      if (volume.status?.phase !== 'Failed') {
+        await this.#setPhase(volume, 'Failed', message, { signal });
+        this.#tell(volume, { type: 'Warning', reason: 'VolumeFailedDelete', message });
+      }
+      throw error;
+    }
+    const { finalizers = [] } = volume.metadata;
+    if (finalizers.includes(deletionFinalizer)) {
+      const others = finalizers.filter((one) => one !== deletionFinalizer);
+      const metadata = { ...volume.metadata, finalizers: others };
+      await client.update(volumeKind, { ...volume, metadata }, { signal }).catch(ignoreNotFound);
+    }
+    const preconditions = { uid };
+    await client.delete(volumeKind, { name }, { preconditions, signal }).catch(ignoreNotFound);
   }
 
   async #unbind(volume: PersistentVolume, { signal }: Cancel): Promise<PersistentVolume> {

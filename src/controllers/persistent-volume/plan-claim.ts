@@ -2,8 +2,8 @@
  * What is to be done about a claim. Pure.
  *
  * A claim that was never bound gets the best free volume, or the one that it names; without any it
- * takes the default class, is handed to the provisioner of its class, or waits. One that was bound
- * stays with its volume, and is Lost when that is gone or serves another claim.
+ * takes the default class, is handed to the provisioner of its class (`provisioning.ts`), or waits.
+ * One that was bound stays with its volume, and is Lost when that is gone or serves another claim.
  * `persistent-volume.ts` gathers and performs.
  *
  * Behaviour and texts: kubernetes.io, "Persistent Volumes".
@@ -18,13 +18,13 @@ import {
   volumeAnnotations,
   volumeProblem,
 } from '#resources/volumes/volume-matching.ts';
+import { type ProvisionAction, planProvision } from './provisioning.ts';
 
 export type ClaimAction =
   | { readonly do: 'bind'; readonly volume: PersistentVolume }
   | { readonly do: 'assign-class'; readonly className: string }
-  | { readonly do: 'provision'; readonly provisioner: string; readonly event: EventText }
+  | ProvisionAction
   | { readonly do: 'wait'; readonly event?: EventText }
-  | { readonly do: 'tell'; readonly event: EventText }
   | { readonly do: 'lose'; readonly event: EventText };
 
 export interface ClaimFacts {
@@ -33,6 +33,8 @@ export interface ClaimFacts {
   readonly volumeOf: (name: string) => PersistentVolume | undefined;
   readonly classOf: (name: string) => StorageClass | undefined;
   readonly defaultClass: StorageClass | undefined;
+  /** Volumes of class `kubernetes.io/host-path` are made. */
+  readonly makesFolders: boolean;
   /** Names of pods that use the claim and have no node yet. */
   readonly waitingPods: () => readonly string[];
 }
@@ -55,7 +57,10 @@ function planFree(facts: ClaimFacts): ClaimAction {
   }
   const isPlaced = volumeAnnotations.selectedNode in (claim.metadata.annotations ?? {});
   if (isDelayed && !isPlaced) return { do: 'wait', event: delayedEvent(facts.waitingPods()) };
-  if (className !== '') return planProvision(className, classOf(className));
+  if (className !== '') {
+    const found = classOf(className);
+    return planProvision(claim, className, { found, makesFolders: facts.makesFolders });
+  }
   const message = 'no persistent volumes available for this claim and no storage class is set';
   return { do: 'wait', event: { type: 'Normal', reason: 'FailedBinding', message } };
 }
@@ -68,23 +73,6 @@ function delayedEvent(pods: readonly string[]): EventText {
   }
   const what = pods.length === 1 ? `pod ${pods[0]}` : `pods ${pods.join(',')}`;
   return { type, reason: 'WaitForPodScheduled', message: `waiting for ${what} to be scheduled` };
-}
-
-function planProvision(className: string, found: StorageClass | undefined): ClaimAction {
-  const failed = (message: string): ClaimAction => ({
-    do: 'tell',
-    event: { type: 'Warning', reason: 'ProvisioningFailed', message },
-  });
-  if (found === undefined) return failed(`storageclass.storage.k8s.io "${className}" not found`);
-  const { provisioner } = found;
-  // Provisioners that are part of Kubernetes itself have all moved out of it.
-  if (provisioner.startsWith('kubernetes.io/')) return failed('no volume plugin matched');
-  const message =
-    `Waiting for a volume to be created either by the external provisioner '${provisioner}' ` +
-    'or manually by the system administrator. If volume creation is delayed, please verify that ' +
-    'the provisioner is running and correctly registered.';
-  const event = { type: 'Normal', reason: 'ExternalProvisioning', message } as const;
-  return { do: 'provision', provisioner, event };
 }
 
 function planNamed({ claim, volumeOf }: ClaimFacts, name: string): ClaimAction {

@@ -2,13 +2,16 @@
  * What becomes of a volume whose claim is gone, by its reclaim policy. Pure.
  *
  * Retain: nothing. Delete: what an external provisioner made, or a CSI driver serves, is deleted by
- * that; of what is left nobody here knows how, so the volume Failed. Recycle: a pod empties NFS and
+ * that; a folder below `/tmp` goes with all that is in it, on the machine that the controllers run
+ * on; of what is left nobody here knows how, so the volume Failed. Recycle: a pod empties NFS and
  * hostPath volumes, and the volume is free again. Behaviour: kubernetes.io, "Reclaiming".
  */
+
 import { quantityValue } from '#api/quantity.ts';
 import type { EventText } from '#client';
 import type { PersistentVolume, Pod } from '#resources/types/core-v1.ts';
 import { volumeAnnotations } from '#resources/volumes/volume-matching.ts';
+import { missingPlugin } from './in-tree.ts';
 
 export const limits = {
   /** A recycling pod may run this long at least, or so long for every whole GiB of the volume. */
@@ -34,6 +37,8 @@ const recyclerImage = 'registry.k8s.io/build-image/debian-base:bookworm-v1.0.6';
 export type ReclaimAction =
   | { readonly do: 'fail'; readonly event: EventText }
   | { readonly do: 'tell'; readonly event: EventText }
+  /** The folder goes, and then the volume. */
+  | { readonly do: 'delete'; readonly path: string }
   | { readonly do: 'start-recycler'; readonly pod: Pod }
   /** Its pod has done its work: it goes, and the volume is free, or Failed. */
   | { readonly do: 'end-recycler'; readonly failure: string | undefined };
@@ -71,16 +76,22 @@ function failed(reason: string, message: string): ReclaimAction {
 }
 
 function planDelete({ metadata, spec }: PersistentVolume): ReclaimAction | undefined {
-  const provisioner = metadata.annotations?.[volumeAnnotations.provisionedBy] ?? '';
-  if (provisioner !== '' && !provisioner.startsWith('kubernetes.io/')) return undefined;
-  if (provisioner !== '') return failed('VolumeFailedDelete', 'no deletable volume plugin matched');
+  const reason = 'VolumeFailedDelete';
+  const plugin = metadata.annotations?.[volumeAnnotations.provisionedBy] ?? '';
+  if (plugin !== '' && !plugin.startsWith('kubernetes.io/')) return undefined;
+  const missing = missingPlugin(plugin, 'deletable');
+  if (missing !== undefined) return failed(reason, missing);
   if (spec?.csi !== undefined) return undefined;
-  if (spec?.hostPath !== undefined && !/^\/tmp\/.+/.test(spec.hostPath.path)) {
-    const why = `host_path deleter only supports /tmp/.+ but received provided`;
-    return failed('VolumeFailedDelete', `${why} ${spec.hostPath.path}`);
+  const { path } = spec?.hostPath ?? {};
+  if (path === undefined) {
+    const isKnown = [spec?.nfs, spec?.iscsi, spec?.fc].some((source) => source !== undefined);
+    const why = `no ${isKnown ? 'deletable ' : ''}volume plugin matched`;
+    const what = `error getting deleter volume plugin for volume "${metadata.name}"`;
+    return failed(reason, `${what}: ${why}`);
   }
-  const what = `error getting deleter volume plugin for volume "${metadata.name}"`;
-  return failed('VolumeFailedDelete', `${what}: no deletable volume plugin matched`);
+  if (/^\/tmp\/.+/.test(path)) return { do: 'delete', path };
+  const why = 'host_path deleter only supports /tmp/.+ but received provided';
+  return failed(reason, `${why} ${path}`);
 }
 
 function planRecycle({
