@@ -4,6 +4,7 @@
  * synchronous stretch with taking the place.
  */
 
+import type { Cancel } from '#client';
 import { messageOf } from '#kit/error-message.ts';
 import {
   type Candidates,
@@ -25,10 +26,6 @@ export interface ConsultationDeps {
   readonly cycle: SchedulingCycle;
   readonly cluster: Cluster;
   readonly extenders: readonly Extender[];
-}
-
-interface Cancel {
-  readonly signal: AbortSignal;
 }
 
 export function concerns(extenders: readonly Extender[], { pod }: PodFacts): boolean {

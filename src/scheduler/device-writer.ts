@@ -11,7 +11,7 @@
 
 import { badRequest, isReason, notFound } from '#api/errors.ts';
 import { objectKey } from '#api/object.ts';
-import type { Client } from '#client';
+import type { Cancel, Client } from '#client';
 import { assert } from '#kit/assert.ts';
 import { type Clock, formatTime } from '#kit/clock.ts';
 import type { Random } from '#kit/random.ts';
@@ -34,10 +34,6 @@ export interface WrittenClaim {
   readonly claim: string;
   /** The pod that names the claim by now: it may only be bound so. */
   readonly tells?: Pod;
-}
-
-interface Cancel {
-  readonly signal: AbortSignal;
 }
 
 export interface DeviceWriterDeps {

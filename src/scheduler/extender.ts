@@ -5,6 +5,7 @@
  * Bodies are those of upstream's `extender/v1`; their names begin with capitals, and answers are
  * read in either spelling. An extender that may be ignored does no harm by failing.
  */
+import type { Cancel } from '#client';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
 import type { Cluster, NodeInfo, PodFacts, Victims } from '#scheduling';
 import type { ExtenderOptions } from './configuration/extender-options.ts';
@@ -23,10 +24,6 @@ export interface Sifted {
   readonly failed: ReadonlyMap<string, string>;
   /** The same, where removing pods would not help. */
   readonly unresolvable: ReadonlyMap<string, string>;
-}
-
-interface Cancel {
-  readonly signal: AbortSignal;
 }
 
 /** The most that an extender gives to a node. */

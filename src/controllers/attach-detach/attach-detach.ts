@@ -8,7 +8,7 @@
 
 import { isReason } from '#api/errors.ts';
 import { objectKey } from '#api/object.ts';
-import type { Informer, Recorder } from '#client';
+import type { Cancel, Informer, Recorder } from '#client';
 import { WorkQueue } from '#kit/work-queue.ts';
 import {
   volumeAttachments as attachmentKind,
@@ -36,10 +36,6 @@ import { type AttachAction, isManaged, planAttached, planAttachments, type Use }
 const byVolume = 'volume';
 /** Between two looks whether attachments that were made have been seen. */
 const unseenMs = 60_000;
-
-interface Cancel {
-  readonly signal: AbortSignal;
-}
 
 export function openAttachDetachController(deps: ControllerDeps): Controller {
   const controller = new AttachDetachController(deps);

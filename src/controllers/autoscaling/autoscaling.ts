@@ -10,7 +10,7 @@ import type { KindOf } from '#api/kind-of.ts';
 import { type KubeObject, objectKey, parseGroupVersion } from '#api/object.ts';
 import { quantityMilliValue } from '#api/quantity.ts';
 import { parseLabelSelector } from '#api/selectors.ts';
-import { type Informer, objectPath, type Recorder } from '#client';
+import { type Cancel, type Informer, objectPath, type Recorder } from '#client';
 import { formatTime } from '#kit/clock.ts';
 import { messageOf } from '#kit/error-message.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
@@ -28,10 +28,6 @@ import { noteMetric, weighMetric } from './metric.ts';
 import { type MetricsSource, openMetricsSource } from './metrics-source.ts';
 import { type Condition, type History, noHistory, normalize, withScaling } from './normalize.ts';
 import { type AutoscalingSettings, limits } from './settings.ts';
-
-interface Cancel {
-  readonly signal: AbortSignal;
-}
 
 interface Target {
   readonly kind: KindOf<KubeObject>;

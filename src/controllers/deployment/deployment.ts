@@ -9,7 +9,7 @@
 import { isReason } from '#api/errors.ts';
 import { controllerOf, objectKey } from '#api/object.ts';
 import { labelSelectorMatches } from '#api/selectors.ts';
-import type { Informer, Recorder } from '#client';
+import type { Cancel, Informer, Recorder } from '#client';
 import { messageOf } from '#kit/error-message.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import {
@@ -31,10 +31,6 @@ import { type Action, planDeployment, planFailedCreation } from './plan.ts';
 import { annotations } from './revision.ts';
 import { wantedOf } from './rolling.ts';
 import { isSameTemplate } from './template-hash.ts';
-
-interface Cancel {
-  readonly signal: AbortSignal;
-}
 
 export function openDeploymentController(deps: ControllerDeps): Controller {
   const controller = new DeploymentController(deps);

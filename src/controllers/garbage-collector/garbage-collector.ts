@@ -11,7 +11,7 @@
  */
 import type { KindOf } from '#api/kind-of.ts';
 import { type KubeObject, type OwnerReference, parseGroupVersion } from '#api/object.ts';
-import type { Informer, Recorder } from '#client';
+import type { Cancel, Informer, Recorder } from '#client';
 import { assert } from '#kit/assert.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import { ignoreNotFound } from '../api-failure.ts';
@@ -31,10 +31,6 @@ const limits = {
   /** Owners remembered to be gone, so that many dependants ask only once. */
   absentMax: 500,
 } as const;
-
-interface Cancel {
-  readonly signal: AbortSignal;
-}
 
 export function openGarbageCollector(
   deps: ControllerDeps,

@@ -9,7 +9,7 @@
  */
 import type { KindOf } from '#api/kind-of.ts';
 import type { KubeObject } from '#api/object.ts';
-import type { Informer } from '#client';
+import type { Cancel, Informer } from '#client';
 import { messageOf } from '#kit/error-message.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import { namespaces as namespaceKind, pods as podKind } from '#resources/kinds.ts';
@@ -28,10 +28,6 @@ const limits = {
 } as const;
 
 const finalizer = 'kubernetes';
-
-interface Cancel {
-  readonly signal: AbortSignal;
-}
 
 export function openNamespaceController(
   deps: ControllerDeps,

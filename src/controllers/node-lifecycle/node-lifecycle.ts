@@ -6,7 +6,7 @@
  * are seen, so that clocks of nodes do not matter. There is no polling: each node has one timer for
  * the moment when its grace would be over. `plan.ts` decides what follows.
  */
-import type { Informer, Recorder } from '#client';
+import type { Cancel, Informer, Recorder } from '#client';
 import { formatTime } from '#kit/clock.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import { leases as leaseKind, nodes as nodeKind, pods as podKind } from '#resources/kinds.ts';
@@ -30,10 +30,6 @@ import {
 } from './plan.ts';
 
 const leaseNamespace = 'kube-node-lease';
-
-interface Cancel {
-  readonly signal: AbortSignal;
-}
 
 interface Zone {
   nodes: number;

@@ -6,7 +6,7 @@
  */
 import { isReason } from '#api/errors.ts';
 import { objectKey } from '#api/object.ts';
-import type { Informer, Recorder } from '#client';
+import type { Cancel, Informer, Recorder } from '#client';
 import { messageOf } from '#kit/error-message.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import {
@@ -33,10 +33,6 @@ import {
 } from './plan.ts';
 
 export const podsByDeviceClaim = 'device claims';
-
-interface Cancel {
-  readonly signal: AbortSignal;
-}
 
 export function openResourceClaimController(deps: ControllerDeps): Controller {
   const controller = new ResourceClaimController(deps);

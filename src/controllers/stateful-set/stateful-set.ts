@@ -8,7 +8,7 @@
  */
 import type { KubeObject } from '#api/object.ts';
 import { labelSelectorMatches } from '#api/selectors.ts';
-import type { Informer, Recorder } from '#client';
+import type { Cancel, Informer, Recorder } from '#client';
 import { WorkQueue } from '#kit/work-queue.ts';
 import {
   persistentVolumeClaims as claimKind,
@@ -32,10 +32,6 @@ import { planStatefulSet, type Revision } from './plan.ts';
 import { planHistory } from './revisions.ts';
 import { StatefulPods } from './stateful-pods.ts';
 import { settleUpdateRevision } from './update-revision.ts';
-
-interface Cancel {
-  readonly signal: AbortSignal;
-}
 
 export function openStatefulSetController(deps: ControllerDeps): Controller {
   const controller = new StatefulSetController(deps);

@@ -9,7 +9,7 @@
  */
 import type { KindOf } from '#api/kind-of.ts';
 import { type KubeObject, objectKey } from '#api/object.ts';
-import type { Informer } from '#client';
+import type { Cancel, Informer } from '#client';
 import { WorkQueue } from '#kit/work-queue.ts';
 import {
   volumeAttributesClasses as attributesKind,
@@ -22,10 +22,6 @@ import type { VolumeAttributesClass } from '#resources/types/storage-v1.ts';
 import { ignoreNotFound } from '../api-failure.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { claimKeysOf, podsByClaim } from '../persistent-volume/claims-of-pod.ts';
-
-interface Cancel {
-  readonly signal: AbortSignal;
-}
 
 interface Protection<T extends KubeObject> {
   readonly name: string;
