@@ -12,7 +12,7 @@ import { removeLog } from './logs/log-files.ts';
 import { rotateLogs } from './logs/log-rotation.ts';
 import type { NodeCgroups } from './node/enforce-allocatable.ts';
 import type { KubeletParts } from './parts.ts';
-import { podLabels } from './pods/pod-facts.ts';
+import { hasEnded, podLabels } from './pods/pod-facts.ts';
 import type { PodWorker } from './pods/pod-worker.ts';
 
 export const limits = { leftoversMs: 30_000, containersMs: 60_000 } as const;
@@ -66,8 +66,10 @@ export async function removeDead(
   const dead = deadOf(all);
   const uidOf = new Map(dead.map(({ id, podUid }) => [id, podUid]));
   // As the API has it: nothing of how it ended has to be read from the runtime any more.
-  const isOver = ({ podUid }: DeadContainer): boolean =>
-    ['Succeeded', 'Failed'].includes(workers.get(podUid)?.pod.status?.phase ?? '');
+  const isOver = ({ podUid }: DeadContainer): boolean => {
+    const worker = workers.get(podUid);
+    return worker !== undefined && hasEnded(worker.pod);
+  };
   const over = isDiskShort ? dead.filter(isOver) : [];
   const rest = dead.filter((container) => !over.includes(container));
   for (const id of [
@@ -77,7 +79,7 @@ export async function removeDead(
     log.debug('removing a dead container', { container: id });
     try {
       await runtime.removeContainer(id, { signal });
-      const [removed] = all.filter((container) => container.id === id);
+      const removed = all.find((container) => container.id === id);
       all = all.filter((container) => container !== removed);
       if (removed !== undefined) removeLog(paths, removed, all);
     } catch (error) {

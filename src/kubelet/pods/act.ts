@@ -13,7 +13,7 @@ import { startContainer } from '../containers/start-container.ts';
 import type { ActOptions, KubeletParts, PodState } from '../parts.ts';
 import { tryHandler } from '../probes/try.ts';
 import type { Action } from './plan.ts';
-import { containersOf, initContainersOf, type PodFacts } from './pod-facts.ts';
+import { containersOf, initContainersOf, type PodFacts, unlessGone } from './pod-facts.ts';
 import { resizeContainers } from './resize.ts';
 
 /** Shortest time that containers get between TERM and KILL. */
@@ -67,14 +67,6 @@ async function perform(
       return;
     default:
       action satisfies never;
-  }
-}
-
-async function unlessGone(work: Promise<void>): Promise<void> {
-  try {
-    await work;
-  } catch (error) {
-    if (!isGrpcCode(error, 'NOT_FOUND')) throw error;
   }
 }
 

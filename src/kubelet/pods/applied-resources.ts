@@ -10,7 +10,13 @@ import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'no
 import { dirname } from 'node:path';
 import { jsonEqual } from '#kit/json-equal.ts';
 import type { Pod, ResourceRequirements } from '#resources/types/core-v1.ts';
-import { type ContainerFact, containersOf, initContainersOf, isSidecar } from './pod-facts.ts';
+import {
+  type ContainerFact,
+  containersOf,
+  initContainersOf,
+  isSidecar,
+  lastingContainersOf,
+} from './pod-facts.ts';
 import { qosClassOf } from './qos.ts';
 
 export class AppliedResources {
@@ -69,8 +75,7 @@ export function asApplied(pod: Pod, applied: ReadonlyMap<string, ResourceRequire
 
 /** A container that runs has other resources than the specification wants by now. */
 export function isResizing(pod: Pod, applied: ReadonlyMap<string, ResourceRequirements>): boolean {
-  const running = [...containersOf(pod), ...initContainersOf(pod).filter(isSidecar)];
-  return running.some(({ name, resources = {} }) => {
+  return lastingContainersOf(pod).some(({ name, resources = {} }) => {
     const has = applied.get(name);
     return has !== undefined && !jsonEqual(has, resources);
   });

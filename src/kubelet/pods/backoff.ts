@@ -15,8 +15,8 @@ export interface Backoff {
 
 export const backoffLimits = { firstMs: 10_000, maxMs: 300_000 } as const;
 
-function isForgotten(backoff: Backoff, nowMs: number): boolean {
-  return nowMs - backoff.raisedAtMs > 2 * backoff.maxMs;
+function isForgotten(backoff: Backoff, atMs: number): boolean {
+  return atMs - backoff.raisedAtMs > 2 * backoff.maxMs;
 }
 
 /** When the next attempt may be made, or undefined for at once. */
@@ -25,9 +25,7 @@ export function backoffUntilMs(
   endedAtMs: number,
   nowMs: number,
 ): number | undefined {
-  if (backoff === undefined || endedAtMs - backoff.raisedAtMs > 2 * backoff.maxMs) {
-    return undefined;
-  }
+  if (backoff === undefined || isForgotten(backoff, endedAtMs)) return undefined;
   const untilMs = endedAtMs + backoff.delayMs;
   return untilMs > nowMs ? untilMs : undefined;
 }

@@ -24,6 +24,7 @@ import {
   type ContainerFact,
   containersOf,
   ephemeralContainersOf,
+  hasEnded,
   initContainersOf,
   isSidecar,
   latestOf,
@@ -116,8 +117,8 @@ function stopOf(container: ContainerFact, message: string, graceSeconds: number)
 
 /** All containers have ended, and none is to start again. */
 function isOver({ pod, runtime }: PodFacts): boolean {
-  const { phase, containerStatuses = [] } = pod.status ?? {};
-  if (phase === 'Succeeded' || phase === 'Failed') return true;
+  const { containerStatuses = [] } = pod.status ?? {};
+  if (hasEnded(pod)) return true;
   const failedInit = initContainersOf(pod).some((container) => {
     const latest = latestOf(runtime, container.name);
     return (

@@ -138,6 +138,11 @@ export function isSidecar(container: Container): boolean {
   return container.restartPolicy === 'Always';
 }
 
+/** Those that run for as long as the pod does. */
+export function lastingContainersOf(pod: Pod): readonly Container[] {
+  return [...containersOf(pod), ...initContainersOf(pod).filter(isSidecar)];
+}
+
 /**
  * Whether a start follows an end: the first of the container's rules that matches says so, then its
  * own policy, then the pod's.
@@ -241,7 +246,7 @@ async function readSandbox(
   id: string,
   signal: AbortSignal,
 ): Promise<SandboxFact | undefined> {
-  const status = await goneAsUndefined(runtime.podSandboxStatus(id, { signal }));
+  const status = await unlessGone(runtime.podSandboxStatus(id, { signal }));
   if (status === undefined) return undefined;
   const first = status.network?.ip ?? '';
   const more = status.network?.additionalIps.map(({ ip }) => ip) ?? [];
@@ -266,7 +271,7 @@ async function readContainer(
   sandboxId: string,
   signal: AbortSignal,
 ): Promise<ContainerFact | undefined> {
-  const status = await goneAsUndefined(runtime.containerStatus(id, { signal }));
+  const status = await unlessGone(runtime.containerStatus(id, { signal }));
   if (status === undefined) return undefined;
   return {
     id: status.id,
@@ -301,11 +306,16 @@ function userOf(user: Received<'LinuxContainerUser'> | undefined): LinuxContaine
 /** It was taken before: it runs, it ends, or it has ended. */
 export function hasBegun({ status = {}, metadata }: Pod): boolean {
   if (status.startTime !== undefined || metadata.deletionTimestamp !== undefined) return true;
-  return status.phase === 'Succeeded' || status.phase === 'Failed';
+  return hasEnded({ status });
 }
 
-/** Between the list and the question it may have been removed; then it is simply not there. */
-async function goneAsUndefined<T>(answer: Promise<T>): Promise<T | undefined> {
+/** For good: no container of it runs, and none will. */
+export function hasEnded({ status }: Pick<Pod, 'status'>): boolean {
+  return status?.phase === 'Succeeded' || status?.phase === 'Failed';
+}
+
+/** Undefined where the runtime does not have it any more: it may go between any two questions. */
+export async function unlessGone<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
     return await answer;
   } catch (error) {

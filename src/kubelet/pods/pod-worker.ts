@@ -10,7 +10,6 @@
  */
 import { rmSync } from 'node:fs';
 import { isReason } from '#api/errors.ts';
-import { isGrpcCode } from '#cri';
 import type { Scope } from '#kit/scope.ts';
 import { pods } from '#resources/kinds.ts';
 import type { ContainerStateWaiting, Pod, PodStatus } from '#resources/types/core-v1.ts';
@@ -24,12 +23,14 @@ import { claimsIn, withOwnStatus } from './own-status.ts';
 import { type Action, graceSecondsOf, type Plan, planPod } from './plan.ts';
 import {
   type Ending,
+  hasEnded,
   isKnownState,
   latestOf,
   type PodFacts,
   type RuntimeFacts,
   readMade,
   readRuntime,
+  unlessGone,
 } from './pod-facts.ts';
 import { podPaths } from './pod-paths.ts';
 import { podCgroupPath } from './qos.ts';
@@ -189,7 +190,7 @@ export class PodWorker {
 
   /** It takes room on the node: it has been taken, and its end has not come. */
   get isActive(): boolean {
-    return !isOver(this.#pod) && this.#ending?.isRefused !== true && !this.#hasStopped;
+    return !hasEnded(this.#pod) && this.#ending?.isRefused !== true && !this.#hasStopped;
   }
 
   /** This node ends the pod, which fails. Resolves when nothing of it runs any more. */
@@ -360,7 +361,7 @@ export class PodWorker {
 
   /** A pod that has run longer than it may is ended and fails. */
   #checkDeadline(): void {
-    if (isOver(this.#pod) || this.#parts.clock.now() < this.#deadlineMs()) return;
+    if (hasEnded(this.#pod) || this.#parts.clock.now() < this.#deadlineMs()) return;
     this.#ending = {
       graceSeconds: graceSecondsOf(this.#pod),
       failure: {
@@ -453,9 +454,7 @@ export class PodWorker {
     const { runtime, paths, owners } = this.#parts;
     const { dir, logs } = podPaths(paths, this.#pod);
     for (const { id } of facts.sandboxes) {
-      await runtime.removePodSandbox(id, { signal }).catch((error: unknown) => {
-        if (!isGrpcCode(error, 'NOT_FOUND')) throw error;
-      });
+      await unlessGone(runtime.removePodSandbox(id, { signal }));
     }
     for (const { id } of [...facts.sandboxes, ...facts.containers]) owners.delete(id);
     for (const path of [dir, logs]) rmSync(path, { recursive: true, force: true });
@@ -477,10 +476,6 @@ function isBeginning({ ending, runtime }: PodFacts, { actions }: Plan): boolean 
 /** It ends and removes nothing. */
 function makesOnly(action: Action): boolean {
   return action.do === 'createSandbox' || action.do === 'startContainer';
-}
-
-function isOver({ status }: Pod): boolean {
-  return status?.phase === 'Succeeded' || status?.phase === 'Failed';
 }
 
 /** Or pushed aside by one that the node needs. */

@@ -9,7 +9,7 @@
  */
 import { quantityMilliValue, quantityValue } from '#api/quantity.ts';
 import type { Container, Pod, ResourceRequirements } from '#resources/types/core-v1.ts';
-import { containersOf, initContainersOf, isSidecar } from './pod-facts.ts';
+import { containersOf, initContainersOf, isSidecar, lastingContainersOf } from './pod-facts.ts';
 
 export type QosClass = 'Guaranteed' | 'Burstable' | 'BestEffort';
 
@@ -116,13 +116,12 @@ export function podCgroup(pod: Pod): CgroupResources {
 /** Of every size that the node has: what a pod does not ask for it may not use. */
 export function podHugepages(pod: Pod, sizes: readonly string[]): Readonly<Record<string, number>> {
   const whole = pod.spec?.resources?.limits;
-  const containers = containersOf(pod);
+  const lasting = lastingContainersOf(pod);
   const first = initContainersOf(pod).filter((container) => !isSidecar(container));
-  const sidecars = initContainersOf(pod).filter(isSidecar);
   return Object.fromEntries(
     sizes.map((name) => {
       const of = ({ resources }: Container): number => quantityValueOf(resources?.limits, name);
-      const running = [...containers, ...sidecars].reduce((sum, each) => sum + of(each), 0);
+      const running = lasting.reduce((sum, each) => sum + of(each), 0);
       const most = Math.max(running, ...first.map(of));
       const bytes = whole?.[name] === undefined ? most : quantityValueOf(whole, name);
       return [pageSizeOf(name), bytes];
@@ -141,8 +140,7 @@ function containerSums(pod: Pod): {
   readonly cpuLimit: number;
   readonly memoryLimit: number;
 } {
-  const sidecars = initContainersOf(pod).filter(isSidecar);
-  const running = [...containersOf(pod), ...sidecars];
+  const running = lastingContainersOf(pod);
   const phases = initContainersOf(pod).filter((container) => !isSidecar(container));
   const largest = (of: (container: Container) => number): number =>
     Math.max(

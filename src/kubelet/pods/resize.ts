@@ -12,7 +12,7 @@ import type { Pod } from '#resources/types/core-v1.ts';
 import type { ActOptions, KubeletParts, PodState } from '../parts.ts';
 import { asApplied } from './applied-resources.ts';
 import type { Action } from './plan.ts';
-import { containersOf, initContainersOf, isSidecar, type PodFacts } from './pod-facts.ts';
+import { lastingContainersOf, type PodFacts } from './pod-facts.ts';
 import { type CgroupResources, containerCgroup, podCgroup, podCgroupPath } from './qos.ts';
 
 /** Pause before a resize that was refused is tried again. */
@@ -62,7 +62,7 @@ function problemOf(
   pod: Pod,
   applied: PodFacts['applied'],
 ): string | undefined {
-  const running = [...containersOf(pod), ...initContainersOf(pod).filter(isSidecar)];
+  const running = lastingContainersOf(pod);
   for (const name of ['cpu', 'memory'] as const) {
     const isChanged = running.some(({ name: container, resources }) => {
       const has = applied.get(container);
@@ -76,7 +76,7 @@ function problemOf(
 
 /** What the node could not give even if it had nothing else to do. */
 function shortageOf(pod: Pod, allocatable: Readonly<Record<string, string>>): string | undefined {
-  const running = [...containersOf(pod), ...initContainersOf(pod).filter(isSidecar)];
+  const running = lastingContainersOf(pod);
   for (const name of ['cpu', 'memory'] as const) {
     const requested = running.reduce(
       (sum, { resources }) => sum + quantityMilliValue(resources?.requests?.[name] ?? '0'),

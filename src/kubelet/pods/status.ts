@@ -22,6 +22,7 @@ import {
   containersOf,
   type Ending,
   ephemeralContainersOf,
+  hasEnded,
   initContainersOf,
   isSidecar,
   latestOf,
@@ -185,10 +186,8 @@ function withoutContainer(
   const wasMade = known?.containerID !== undefined && known.containerID !== '';
   const end = known?.state?.terminated ?? (wasMade ? unknownEnd : known?.lastState?.terminated);
   const isEphemeral = ephemeralContainersOf(facts.pod).includes(container);
-  const { spec, status } = facts.pod;
-  const isOver = status?.phase === 'Succeeded' || status?.phase === 'Failed';
-  const isLast =
-    isOver || facts.ending !== undefined || isEphemeral || spec?.restartPolicy === 'Never';
+  const isOver = hasEnded(facts.pod) || facts.ending !== undefined;
+  const isLast = isOver || isEphemeral || facts.pod.spec?.restartPolicy === 'Never';
   if (wasMade && !isEphemeral && facts.ending === undefined && isRestartingAll(facts)) {
     return removedForRestart(container, known);
   }
@@ -285,7 +284,7 @@ function podPhase(
   // Nobody is told of an end before the last sidecar has ended.
   const sidecarRuns = init.some((status) => status.state?.running !== undefined);
   if (failedInit) return sidecarRuns ? 'Pending' : 'Failed';
-  const begun = main.some((status) => status.state?.running !== undefined || hasEnded(status));
+  const begun = main.some((status) => status.state?.running !== undefined || isEnded(status));
   const pendingInit = regular.some((status) => exitOf(status) !== 0);
   if (pendingInit && !begun) return 'Pending';
   const phase = mainPhase(pod, main);
@@ -293,7 +292,7 @@ function podPhase(
 }
 
 function mainPhase(pod: Pod, main: readonly ContainerStatus[]): string {
-  const waiting = main.filter((status) => status.state?.running === undefined && !hasEnded(status));
+  const waiting = main.filter((status) => status.state?.running === undefined && !isEnded(status));
   if (waiting.length > 0) return 'Pending';
   if (main.some((status) => status.state?.running !== undefined)) return 'Running';
   const comesBack = main.some((status) => {
@@ -313,6 +312,6 @@ function exitOf(status: ContainerStatus): number | undefined {
   return (status.state?.terminated ?? status.lastState?.terminated)?.exitCode;
 }
 
-function hasEnded(status: ContainerStatus): boolean {
+function isEnded(status: ContainerStatus): boolean {
   return exitOf(status) !== undefined;
 }

@@ -9,9 +9,7 @@ import type { Container, ContainerStatus, Pod } from '#resources/types/core-v1.t
 import type { KubeletParts } from '../parts.ts';
 import {
   type ContainerFact,
-  containersOf,
-  initContainersOf,
-  isSidecar,
+  lastingContainersOf,
   type RuntimeFacts,
   type Verdict,
 } from '../pods/pod-facts.ts';
@@ -54,9 +52,7 @@ export class PodProbes {
     const wanted = new Map<string, readonly [ContainerFact, Container]>();
     for (const fact of runtime.containers) {
       if (fact.state !== 'running') continue;
-      const container = [...containersOf(pod), ...initContainersOf(pod).filter(isSidecar)].find(
-        ({ name }) => name === fact.name,
-      );
+      const container = lastingContainersOf(pod).find(({ name }) => name === fact.name);
       if (container !== undefined) wanted.set(fact.id, [fact, container]);
     }
     for (const [id, stop] of this.#running) {
