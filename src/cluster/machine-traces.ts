@@ -114,10 +114,31 @@ function removeCgroup(folder: string): void {
 /** Processes whose command line names the data dir: containerd, its shims, a hanging `up`. */
 function processesMentioning(dataDir: string): Traces['processes'] {
   const own = ownFamily();
+  const real = withoutLinks(dataDir);
+  const known = new Map<string, boolean>();
+  const isInside = (word: string): boolean => {
+    if (!word.startsWith('/')) return false;
+    const before = known.get(word);
+    if (before !== undefined) return before;
+    const inside = isBelow(word, dataDir) || isBelow(withoutLinks(word), real);
+    known.set(word, inside);
+    return inside;
+  };
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && !own.has(Number(name)))
     .map((name) => ({ pid: Number(name), command: commandOf(name) }))
-    .filter(({ command }) => command.split(/[ =]/).some((word) => isBelow(word, dataDir)));
+    .filter(({ command }) => command.split(/[ =]/).some(isInside));
+}
+
+/** Who started with a link to the data dir names that; what is gone by now was in its folder. */
+function withoutLinks(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    const above = dirname(path);
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || above === path) return path;
+    return join(withoutLinks(above), basename(path));
+  }
 }
 
 /** We and those who started us: they name the data dir too, in `reset --data-dir …`. */

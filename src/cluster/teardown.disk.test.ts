@@ -1,5 +1,7 @@
 /** What is left of a data dir after a reset: nothing, and what somebody made for it. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   existsSync,
   lstatSync,
@@ -15,6 +17,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { silentLog } from '#kit/log.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
+import { findTraces } from './machine-traces.ts';
 import { resetCluster } from './teardown.ts';
 
 const deps = { clock: new VirtualClock(), log: silentLog };
@@ -42,6 +45,32 @@ test('a data dir behind a link is emptied, and the link stays for the next clust
   await resetCluster(deps, link);
   assert.deepEqual(readdirSync(dataDir), []);
   assert.ok(lstatSync(link).isSymbolicLink());
+});
+
+test('processes are found by every name of the data dir', async (context) => {
+  const { folder, dataDir } = madeIn(context);
+  const link = join(folder, 'link');
+  symlinkSync(dataDir, link);
+  const { signal } = new AbortController();
+  for (const [named, asked] of [
+    [link, dataDir],
+    [dataDir, link],
+    [link, link],
+  ] as const) {
+    // The file that it names may be gone.
+    const args = ['-e', 'setTimeout(() => {}, 60_000)', '--', `--socket=${named}/run/gone.sock`];
+    const child = spawn(process.execPath, args, { stdio: 'ignore' });
+    context.after(() => child.kill('SIGKILL'));
+    await once(child, 'spawn');
+    const { processes } = await findTraces('none', asked, { signal });
+    assert.deepEqual(
+      processes.map(({ pid }) => pid),
+      [child.pid],
+      `${named} ${asked}`,
+    );
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
 });
 
 test('of a link that leads nowhere nothing is left', async (context) => {
