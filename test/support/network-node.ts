@@ -115,10 +115,6 @@ export class NetworkNode implements AsyncDisposable {
     return this.#log;
   }
 
-  get agentPid(): number | undefined {
-    return this.#agent?.pid;
-  }
-
   /** Starts the agent, gives it every object, and waits until all its parts are ready. */
   async startAgent(): Promise<void> {
     await this.#spawnAgent('start', ['network', 'proxy', 'dns']);

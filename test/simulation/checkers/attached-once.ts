@@ -11,7 +11,6 @@ import type { Truth } from '../truth.ts';
 import type { Checker } from './checker.ts';
 import type { Disturbances } from './disturbances.ts';
 
-const controllers = ['controllers', 'controllers-2', 'controllers-mistake', 'apiserver'];
 const excuseMs = 20_000;
 
 export class AttachedOnce implements Checker {
@@ -28,7 +27,7 @@ export class AttachedOnce implements Checker {
   onEvent(event: WorldEvent, nowMs: number): string | undefined {
     if (event.what !== 'put' || event.before !== undefined) return undefined;
     if (event.object.kind !== 'VolumeAttachment') return undefined;
-    if (!this.#disturbances.quietOf(controllers, excuseMs, nowMs)) return undefined;
+    if (!this.#disturbances.quietOf('controllers', excuseMs, nowMs)) return undefined;
     // The kind says the type of what the store holds.
     const { spec } = event.object as VolumeAttachment;
     const name = spec.source.persistentVolumeName ?? '';

@@ -30,7 +30,8 @@ export class Budgets implements Checker {
     if (object.metadata.namespace !== budgetsNamespace) return undefined;
     // The kind says the type of what the store holds.
     if (object.kind === 'PodDisruptionBudget') {
-      this.#seeBudget(object as PodDisruptionBudget, event.before as typeof object, nowMs);
+      const budget = object as PodDisruptionBudget;
+      this.#seeBudget(budget, event.before as typeof budget, nowMs);
       return undefined;
     }
     if (object.kind !== 'Pod') return undefined;

@@ -12,7 +12,6 @@ import type { Checker } from './checker.ts';
 import type { Disturbances } from './disturbances.ts';
 
 const scheduledAt = 'batch.kubernetes.io/cronjob-scheduled-timestamp';
-const controllers = ['controllers', 'controllers-2', 'controllers-mistake', 'apiserver'];
 const excuseMs = 20_000;
 
 export class CronStarts implements Checker {
@@ -41,7 +40,7 @@ export class CronStarts implements Checker {
     if (this.#started.has(start)) return `${owner.name} starts ${time} again`;
     this.#started.add(start);
     if (cron.spec?.concurrencyPolicy !== 'Forbid') return undefined;
-    if (!this.#disturbances.quietOf(controllers, excuseMs, nowMs)) return undefined;
+    if (!this.#disturbances.quietOf('controllers', excuseMs, nowMs)) return undefined;
     for (const other of this.#truth.ownedBy<Job>('Job', owner.uid)) {
       if (other.metadata.uid === job.metadata.uid || isJobOver(other)) continue;
       return `${owner.name} starts ${job.metadata.name} while ${other.metadata.name} runs`;

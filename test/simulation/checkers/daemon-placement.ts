@@ -11,7 +11,6 @@ import type { Truth } from '../truth.ts';
 import type { Checker } from './checker.ts';
 import type { Disturbances } from './disturbances.ts';
 
-const controllers = ['controllers', 'controllers-2', 'controllers-mistake', 'apiserver'];
 const excuseMs = 20_000;
 
 export class DaemonPlacement implements Checker {
@@ -33,7 +32,7 @@ export class DaemonPlacement implements Checker {
     const set = this.#truth.get<DaemonSet>('DaemonSet', controllerOf(pod)?.uid);
     const node = targetOf(pod);
     if (set === undefined || node === undefined) return undefined;
-    if (!this.#disturbances.quietOf(controllers, excuseMs, nowMs)) return undefined;
+    if (!this.#disturbances.quietOf('controllers', excuseMs, nowMs)) return undefined;
     this.judged += 1;
     let count = 0;
     for (const other of this.#truth.ownedBy<Pod>('Pod', set.metadata.uid)) {

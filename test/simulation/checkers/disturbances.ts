@@ -19,7 +19,6 @@ const uncertain = new Set([
 ]);
 
 export class Disturbances {
-  #lastMs = Number.NEGATIVE_INFINITY;
   readonly #lastOf = new Map<string, number>();
   /** Copies that run by mistake now. */
   readonly #mistaken = new Set<string>();
@@ -29,18 +28,13 @@ export class Disturbances {
     if (event.method === 'GET') return;
     if (event.by === 'mistake') this.#mistaken.add(event.component);
     if (event.by === 'mistakeOver') this.#mistaken.delete(event.component);
-    this.#lastMs = nowMs;
     this.#lastOf.set(event.component, nowMs);
   }
 
-  /** Nobody's writes have been uncertain for so long. */
-  quietFor(ms: number, nowMs: number): boolean {
-    return this.#mistaken.size === 0 && nowMs - this.#lastMs >= ms;
-  }
-
-  /** None of these components' writes. */
-  quietOf(components: readonly string[], ms: number, nowMs: number): boolean {
-    return components.every(
+  /** No writes of any copy of this component, and nothing of the server itself, for so long. */
+  quietOf(component: 'controllers' | 'scheduler', ms: number, nowMs: number): boolean {
+    const copies = [component, `${component}-2`, `${component}-mistake`, 'apiserver'];
+    return copies.every(
       (one) =>
         !this.#mistaken.has(one) &&
         nowMs - (this.#lastOf.get(one) ?? Number.NEGATIVE_INFINITY) >= ms,

@@ -13,7 +13,6 @@ import type { Truth } from '../truth.ts';
 import type { Checker } from './checker.ts';
 import type { Disturbances } from './disturbances.ts';
 
-const schedulers = ['scheduler', 'scheduler-2', 'scheduler-mistake', 'apiserver'];
 const excuseMs = 15_000;
 
 export class PodsFit implements Checker {
@@ -49,7 +48,7 @@ export function justBound(event: WorldEvent): Pod | undefined {
 
 /** Whether they know what they have done. */
 export function schedulersQuiet(disturbances: Disturbances, nowMs: number): boolean {
-  return disturbances.quietOf(schedulers, excuseMs, nowMs);
+  return disturbances.quietOf('scheduler', excuseMs, nowMs);
 }
 
 export function podsOn(truth: Truth, nodeName: string): readonly Pod[] {

@@ -16,7 +16,6 @@ import type { Disturbances } from './disturbances.ts';
 
 /** Informers that have lost the server try again after 20 s at most. */
 const excuseMs = 30_000;
-const controllers = ['controllers', 'controllers-2', 'controllers-mistake', 'apiserver'];
 
 export class ReplicaExcess implements Checker {
   readonly name = 'replica excess';
@@ -60,7 +59,7 @@ export class ReplicaExcess implements Checker {
   }
 
   #isQuiet(uid: string | undefined, nowMs: number): boolean {
-    if (!this.#disturbances.quietOf(controllers, excuseMs, nowMs)) return false;
+    if (!this.#disturbances.quietOf('controllers', excuseMs, nowMs)) return false;
     return nowMs - (this.#changedMs.get(uid ?? '') ?? Number.NEGATIVE_INFINITY) >= excuseMs;
   }
 
