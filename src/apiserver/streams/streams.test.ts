@@ -71,6 +71,19 @@ test('output and outcome come on their channels, and the end of the kubelet ends
   );
 });
 
+test('an end of the kubelet without an outcome is a failure', async () => {
+  const { client, kubelet } = openStreams('stdout=true');
+  kubelet.push(data(3, 'out'));
+  kubelet.destroy();
+  for (let turns = 0; turns < 10; turns++) await turn();
+  // Behind the byte of its channel, and before the end.
+  const [json = ''] = /(?<=\W)\{.*\}/s.exec(client.written.toString()) ?? [];
+  const { status, code, message } = JSON.parse(json);
+  assert.deepEqual([status, code], ['Failure', 500]);
+  assert.match(message, /the connection to the kubelet ended before the command did/);
+  assert.deepEqual(client.written.subarray(-4), Buffer.from([0x88, 2, 3, 232]));
+});
+
 test('a client that goes away ends the connection to the kubelet', async () => {
   const { client, kubelet } = openStreams('stdout=true');
   client.destroy();

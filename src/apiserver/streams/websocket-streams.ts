@@ -6,8 +6,10 @@
  *     message [255, channel]    → that stream ends; this is what the older protocols lack
  *
  * Called by `upgrade.ts` once the request is allowed. The outcome of the command comes on the error
- * channel; when the kubelet closes, so does the WebSocket.
+ * channel; when the kubelet closes, so does the WebSocket. Where it closed without an outcome that
+ * is a failure: a client takes an end without a word for success.
  */
+import { internalError } from '#api/errors.ts';
 import { SpdyConnection } from '#kit/spdy.ts';
 import { acceptWebSocket, type WebSocketPeer } from '#kit/websocket.ts';
 import type { Streams } from '../subresources/kubelet-proxy.ts';
@@ -49,10 +51,12 @@ export function serveStreams(
   const peer = acceptWebSocket(client, { ...handshake, protocol: streamProtocol });
   const channelOf = new Map<number, number>();
   const streamOf = new Map<number, number>();
+  let hasOutcome = false;
   const connection = new SpdyConnection(streams.socket, streams.head, {
     onData: (stream, data) => {
       const channel = channelOf.get(stream);
       if (channel === undefined) return undefined;
+      hasOutcome ||= channel === channels.error;
       return peer.send(Buffer.concat([Buffer.from([channel]), data]));
     },
     onEnd: (stream) => {
@@ -60,7 +64,10 @@ export function serveStreams(
       if (channelOf.get(stream) !== channels.error) return;
       for (const open of channelOf.keys()) connection.end(open);
     },
-    onClose: () => peer.close(),
+    onClose: () => {
+      if (!hasOutcome) tellFailure(peer);
+      peer.close();
+    },
   });
   for (const type of typesOf(wishes)) {
     const stream = connection.open({ streamtype: type });
@@ -71,6 +78,13 @@ export function serveStreams(
     onMessage: (message) => passMessage(message, { peer, connection, streamOf }),
     onClose: () => connection.close(),
   });
+}
+
+function tellFailure(peer: WebSocketPeer): void {
+  const { status } = internalError('the connection to the kubelet ended before the command did');
+  const told = Buffer.concat([Buffer.from([channels.error]), Buffer.from(JSON.stringify(status))]);
+  // Nothing comes after it that would have to wait.
+  void peer.send(told);
 }
 
 /** The error stream first, as kubelets expect it. */
