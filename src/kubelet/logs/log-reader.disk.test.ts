@@ -18,6 +18,7 @@ import { setImmediate } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { systemClock } from '#kit/clock.ts';
 import { silentLog } from '#kit/log.ts';
+import { VirtualClock } from '#kit/virtual-clock.ts';
 import { type LogOptions, readLog, tailOffset } from './log-reader.ts';
 import { makeRoom, rotateLogs } from './log-rotation.ts';
 
@@ -248,4 +249,38 @@ test('a log that cannot be rotated stays in its place, and others are rotated', 
     assert.equal(readFileSync(logOf(name), 'utf8'), 'new text', name);
     assert.equal(filesOf(name).length, 2, name);
   }
+});
+
+test('two turns of one second lose nothing', async (context) => {
+  const podLogs = join(fileOf(context), '..');
+  const labels = Object.fromEntries(
+    Object.entries({ namespace: 'n', name: 'p', uid: 'u' })
+      .map(([key, value]) => [`io.kubernetes.pod.${key}`, value])
+      .concat([['io.kubernetes.container.name', 'c']]),
+  );
+  const path = join(podLogs, 'n_p_u', 'c', '0.log');
+  mkdirSync(join(path, '..'), { recursive: true });
+  const clock = new VirtualClock();
+  const runtime = {
+    listContainers: async () => [{ id: 'c', labels, annotations: {} }],
+    reopenContainerLog: async () => writeFileSync(path, ''),
+  };
+  const turnOver = (): Promise<void> =>
+    rotateLogs(
+      { runtime, paths: { podLogs }, clock, log: silentLog },
+      { logBytesMax: 1, logFilesMax: 5, signal: new AbortController().signal },
+    );
+  const names = (): readonly string[] => readdirSync(join(path, '..')).toSorted();
+  writeFileSync(path, 'first');
+  await turnOver();
+  const [, first = ''] = names();
+  writeFileSync(path, 'second');
+  await turnOver();
+  assert.deepEqual(names(), ['0.log', first]);
+  assert.equal(readFileSync(path, 'utf8'), 'second', 'it waits for the next second');
+  await clock.advance(1000);
+  await turnOver();
+  const [, compressed = '', second = ''] = names();
+  assert.equal(gunzipSync(readFileSync(join(path, '..', compressed))).toString(), 'first');
+  assert.equal(readFileSync(join(path, '..', second), 'utf8'), 'second');
 });

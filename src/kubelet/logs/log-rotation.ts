@@ -58,9 +58,11 @@ async function rotateLog(
   const file = logFileOf(paths, container);
   const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
   if (size < logBytesMax) return;
-  await makeRoom(file, { filesMax: logFilesMax, signal });
   const [day = '', time = ''] = new Date(clock.now()).toISOString().split(/[T.]/);
   const rotated = `${file}.${day.replaceAll('-', '')}-${time.replaceAll(':', '')}`;
+  // Turned over in this very second already: what is there is not to be lost for what comes.
+  if (existsSync(rotated) || existsSync(`${rotated}.gz`)) return;
+  await makeRoom(file, { filesMax: logFilesMax, signal });
   renameSync(file, rotated);
   try {
     await runtime.reopenContainerLog(id, { signal });
