@@ -617,6 +617,33 @@ test('a resize reaches the container without a restart, and the status tells', a
   assert.ok(!runtime.calls.some((call) => call.includes('999900000')));
 });
 
+test('memory in use is not taken away; once it is free again, it is', async () => {
+  await using bench = await KubeletBench.open();
+  const { client, runtime, signal } = bench;
+  const resources = (memory: string) => ({ requests: { memory: '1Mi' }, limits: { memory } });
+  const containers = [{ name: 'web', image: testImage, resources: resources('64Mi') }];
+  await bench.create('web', { containers });
+  await bench.untilReady('web');
+  runtime.memoryUse.set('web', 40 * 2 ** 20);
+  const body = { spec: { containers: [{ name: 'web', resources: resources('32Mi') }] } };
+  const at = { namespace: 'default', name: 'web' };
+  const options = { type: 'strategic', subresource: 'resize', signal } as const;
+  await bench.while(client.patch(pods, at, body, options));
+  const problem = (one: Pod) =>
+    one.status?.conditions?.find(({ type }) => type === 'PodResizeInProgress');
+  const held = await bench.until('web', (_, one) => problem(one)?.reason === 'Error');
+  assert.equal(
+    problem(held)?.message,
+    'cannot decrease memory limits: attempting to set container "web" memory limit (33554432) ' +
+      'below current usage (41943040)',
+  );
+  assert.ok(!runtime.calls.some((call) => call.startsWith('updateContainerResources')));
+  runtime.memoryUse.set('web', 2 ** 20);
+  const wanted = JSON.stringify(resources('32Mi'));
+  const later = await bench.until('web', (one) => JSON.stringify(one.resources) === wanted);
+  assert.equal(problem(later), undefined);
+});
+
 test('a private image is pulled with the login of a pull secret', async () => {
   covers('CFG-003');
   await using bench = await KubeletBench.open();

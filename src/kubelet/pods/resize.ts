@@ -3,14 +3,15 @@
  *
  * A container's limits must fit into those of its pod's cgroup at every moment. So the pod's cgroup
  * is first widened to the larger of old and new, then each container is changed, then the pod's
- * cgroup gets what it is to have. What the kernel refuses (less memory than is in use) is noted,
- * shows in the pod's conditions and is tried again. `plan.ts` decides that it is needed.
+ * cgroup gets what it is to have. What cannot be (less memory than is in use) is noted, shows in
+ * the pod's conditions and is tried again. `plan.ts` decides that it is needed.
  */
 import { quantityMilliValue } from '#api/quantity.ts';
 import { GrpcError } from '#cri';
-import type { Pod } from '#resources/types/core-v1.ts';
+import type { Pod, ResourceRequirements } from '#resources/types/core-v1.ts';
 import type { ActOptions, KubeletParts, PodState } from '../parts.ts';
 import { asApplied } from './applied-resources.ts';
+import { decreaseProblem, isDecrease, type MemoryChange, readUse } from './memory-decrease.ts';
 import type { Action } from './plan.ts';
 import { lastingContainersOf, type PodFacts } from './pod-facts.ts';
 import { type CgroupResources, containerCgroup, podCgroup, podCgroupPath } from './qos.ts';
@@ -21,11 +22,12 @@ const retryMs = 10_000;
 export async function resizeContainers(
   parts: KubeletParts,
   state: PodState,
-  { pod, applied }: PodFacts,
+  facts: PodFacts,
   action: Extract<Action, { do: 'resize' }>,
   { signal }: ActOptions,
 ): Promise<void> {
   const { clock, log, machine, node, runtime } = parts;
+  const { pod, applied } = facts;
   const shortage = problemOf(parts, pod, applied) ?? shortageOf(pod, node.allocatable());
   if (shortage !== undefined) {
     const untilMs = clock.now() + retryMs;
@@ -34,6 +36,12 @@ export async function resizeContainers(
   }
   const path = podCgroupPath(node.cgroupRoot, pod);
   const wanted = podCgroup(pod);
+  const untilMs = clock.now() + retryMs;
+  const problem = await decreaseProblemOf(parts, facts, action, { signal });
+  if (problem !== undefined) {
+    state.resizeFailure = { reason: 'Error', message: problem, untilMs };
+    return;
+  }
   await machine.cgroups.update(path, widest(podCgroup(asApplied(pod, applied)), wanted));
   try {
     for (const { id, resources } of action.containers) {
@@ -54,6 +62,31 @@ export async function resizeContainers(
     return;
   }
   await machine.cgroups.update(path, wanted);
+}
+
+async function decreaseProblemOf(
+  parts: KubeletParts,
+  { pod, applied, runtime }: PodFacts,
+  action: Extract<Action, { do: 'resize' }>,
+  options: { readonly signal: AbortSignal },
+): Promise<string | undefined> {
+  const names = new Map(runtime.containers.map(({ id, name }) => [id, name]));
+  const bytesOf = (resources: ResourceRequirements | undefined): number | undefined =>
+    containerCgroup(resources).memoryLimitBytes;
+  const changes: readonly MemoryChange[] = [
+    {
+      hasBytes: podCgroup(asApplied(pod, applied)).memoryLimitBytes,
+      wantedBytes: podCgroup(pod).memoryLimitBytes,
+    },
+    ...action.containers.map(({ id, resources }) => {
+      const container = names.get(id) ?? id;
+      const hasBytes = bytesOf(applied.get(container));
+      return { container, hasBytes, wantedBytes: bytesOf(resources) };
+    }),
+  ];
+  if (!changes.some(isDecrease)) return undefined;
+  const cgroup = podCgroupPath(parts.node.cgroupRoot, pod);
+  return decreaseProblem(changes, await readUse(parts, { cgroup, containers: names }, options));
 }
 
 /** What was given to a container alone, and does not change while it runs. */
