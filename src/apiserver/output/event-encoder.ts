@@ -12,7 +12,7 @@ import type { Clock } from '#kit/clock.ts';
 import { Writer } from '#kit/protobuf-wire.ts';
 import { decodeStored, encodeView } from '../registry.ts';
 import type { Output } from '../request.ts';
-import type { EventEncoder, WatchEventType, WatchFrames } from '../watch/hub-event.ts';
+import type { Bookmark, EventEncoder, WatchEventType, WatchFrames } from '../watch/hub-event.ts';
 import { envelope, type ProtobufOutput, protobufType } from './protobuf.ts';
 import { type IncludeObject, partialObject, table, tableRow } from './table.ts';
 
@@ -55,50 +55,65 @@ export class WatchOutput {
 }
 
 function makeFrames(deps: WatchOutputDeps, options: FramesOptions): WatchFrames {
-  const { served, output, includeObject } = options;
-  const { form } = output;
-  if (output.encoding === 'protobuf') return protobufWatch(deps.protobufOutput, served, form);
+  const { served, output } = options;
+  if (output.encoding === 'protobuf')
+    return protobufWatch(deps.protobufOutput, served, output.form);
+  if (output.form === 'table') return tableWatch(deps.clock, options);
+  const encoder = jsonEncoder(served, output.form);
   return {
-    encoder: jsonEncoder(served, form, includeObject, deps.clock),
+    encoder: () => encoder,
     contentType: 'application/json',
     bookmark: (revision, mark) =>
-      eventLine('BOOKMARK', json(bookmarkObject(served, form, revision, mark))),
+      eventLine('BOOKMARK', json(bookmarkObject(served, output.form, revision, mark))),
     error: (status) => eventLine('ERROR', json(status)),
   };
 }
 
-function jsonEncoder(
-  served: Served,
-  form: Output['form'],
-  includeObject: IncludeObject,
-  clock: Pick<Clock, 'now'>,
-): EventEncoder {
-  const view = formatGroupVersion(served.view);
-  switch (form) {
-    case 'object':
-      return {
-        key: view,
-        encode: (type, value, revision) => eventLine(type, encodeView(served, value, revision)),
-      };
-    case 'partial':
-      return {
-        key: 'partial',
-        encode: (type, value, revision) =>
-          eventLine(type, json(partialObject(decodeStored(value, revision)))),
-      };
-    case 'table':
-      return {
-        key: `${view}|table|${includeObject}`,
-        encode: (type, value, revision) => {
-          const hub = decodeStored(value, revision);
-          const row = tableRow(served, hub, { includeObject, nowMs: clock.now() });
-          const metadata = { resourceVersion: String(revision) };
-          return eventLine(type, json(table(served, [row], metadata)));
-        },
-      };
-    default:
-      return form satisfies never;
+function jsonEncoder(served: Served, form: 'object' | 'partial'): EventEncoder {
+  if (form === 'object') {
+    return {
+      key: formatGroupVersion(served.view),
+      encode: (type, value, revision) => eventLine(type, encodeView(served, value, revision)),
+    };
   }
+  return {
+    key: 'partial',
+    encode: (type, value, revision) =>
+      eventLine(type, json(partialObject(decodeStored(value, revision)))),
+  };
+}
+
+/** Each event is a Table of one row, a bookmark too; only the first of a watch has the columns. */
+function tableWatch(
+  clock: Pick<Clock, 'now'>,
+  { served, includeObject }: FramesOptions,
+): WatchFrames {
+  const encoderOf = (hasColumns: boolean): EventEncoder => ({
+    key: `${formatGroupVersion(served.view)}|table|${includeObject}|${hasColumns}`,
+    encode: (type, value, revision) => {
+      const hub = decodeStored(value, revision);
+      const row = tableRow(served, hub, { includeObject, nowMs: clock.now() });
+      const metadata = { resourceVersion: String(revision) };
+      return eventLine(type, json(table(served, [row], metadata, { hasColumns })));
+    },
+  });
+  const [first, later] = [encoderOf(true), encoderOf(false)];
+  return {
+    encoder: (isFirst) => (isFirst ? first : later),
+    contentType: 'application/json',
+    bookmark: (revision, mark) => {
+      const { apiVersion, kind, metadata } = bookmarkObject(served, 'object', revision, mark);
+      const hub = { apiVersion, kind, metadata };
+      // It stands for no object, so there is nothing to print.
+      const cells = served.resource.columns.map((column) => (column.type === 'string' ? '' : null));
+      const object = includeObject === 'Metadata' ? partialObject(hub) : hub;
+      const row = { cells, object: includeObject === 'None' ? null : object };
+      const { resourceVersion } = metadata;
+      const body = table(served, [row], { resourceVersion }, { hasColumns: mark.isFirst });
+      return eventLine('BOOKMARK', json(body));
+    },
+    error: (status) => eventLine('ERROR', json(status)),
+  };
 }
 
 function protobufWatch(
@@ -113,16 +128,17 @@ function protobufWatch(
   const whole = (object: object): Uint8Array =>
     // What is written here has a form in protobuf, or the watch would have been one of JSON.
     protobufOutput.object({ ...object }) ?? new Uint8Array();
-  return {
-    encoder: {
-      key: `protobuf|${isPartial ? 'partial' : view}`,
-      encode: (type, value, revision) => {
-        const message = isPartial
-          ? protobufOutput.partialMessage(value, revision)
-          : protobufOutput.message(served, value, revision);
-        return eventFrame(type, envelope(apiVersion, kind, message));
-      },
+  const encoder: EventEncoder = {
+    key: `protobuf|${isPartial ? 'partial' : view}`,
+    encode: (type, value, revision) => {
+      const message = isPartial
+        ? protobufOutput.partialMessage(value, revision)
+        : protobufOutput.message(served, value, revision);
+      return eventFrame(type, envelope(apiVersion, kind, message));
     },
+  };
+  return {
+    encoder: () => encoder,
     contentType: `${protobufType};stream=watch`,
     bookmark: (revision, mark) =>
       eventFrame('BOOKMARK', whole(bookmarkObject(served, form, revision, mark))),
@@ -164,22 +180,15 @@ function bookmarkObject(
   served: Served,
   form: Output['form'],
   revision: number,
-  { initialEventsEnd }: { readonly initialEventsEnd: boolean },
-): object {
+  { initialEventsEnd }: Pick<Bookmark, 'initialEventsEnd'>,
+) {
   const metadata = {
     resourceVersion: String(revision),
     ...(initialEventsEnd ? { annotations: { 'k8s.io/initial-events-end': 'true' } } : {}),
   };
-  switch (form) {
-    case 'object':
-      return { kind: served.resource.kind, apiVersion: formatGroupVersion(served.view), metadata };
-    case 'table':
-      return table(served, [], metadata);
-    case 'partial':
-      return { kind: 'PartialObjectMetadata', apiVersion: metaApiVersion, metadata };
-    default:
-      return form satisfies never;
-  }
+  return form === 'partial'
+    ? { kind: 'PartialObjectMetadata', apiVersion: metaApiVersion, metadata }
+    : { kind: served.resource.kind, apiVersion: formatGroupVersion(served.view), metadata };
 }
 
 function json(value: object): Uint8Array {

@@ -71,12 +71,17 @@ export function tableRow(served: Served, hub: KubeObject, options: TableOptions)
   }
 }
 
-export function table(served: Served, rows: readonly TableRow[], metadata: object): object {
+export function table(
+  served: Served,
+  rows: readonly TableRow[],
+  metadata: object,
+  { hasColumns = true }: { readonly hasColumns?: boolean } = {},
+): object {
   return {
     kind: 'Table',
     apiVersion: metaApiVersion,
     metadata,
-    columnDefinitions: columnDefinitions(served),
+    columnDefinitions: hasColumns ? columnDefinitions(served) : null,
     rows,
   };
 }

@@ -63,7 +63,8 @@ export async function watch(parts: Parts, call: Call): Promise<Answer> {
   }
   const ending =
     start.initial && bookmarks
-      ? frames.bookmark(afterRevision, { initialEventsEnd: true })
+      ? (mark: { readonly isFirst: boolean }) =>
+          frames.bookmark(afterRevision, { initialEventsEnd: true, ...mark })
       : undefined;
   const body =
     initial === undefined

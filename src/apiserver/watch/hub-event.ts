@@ -19,14 +19,21 @@ export interface EventEncoder {
   encode(type: WatchEventType, value: Uint8Array, revision: number): Uint8Array;
 }
 
+export interface Bookmark {
+  readonly initialEventsEnd: boolean;
+  /** Nothing was sent before it. */
+  readonly isFirst: boolean;
+}
+
 /** What a watch writes: events, how far it has come, and what went wrong. */
 export interface WatchFrames {
-  readonly encoder: EventEncoder;
+  /** Of Tables only the first that a client reads has the columns. */
+  encoder(isFirst: boolean): EventEncoder;
   readonly contentType: string;
   /**
    * Tells the client how far it has seen everything; the last one of the initial state says so.
    */
-  bookmark(revision: number, mark: { readonly initialEventsEnd: boolean }): Uint8Array;
+  bookmark(revision: number, mark: Bookmark): Uint8Array;
   /** The last frame of a watch that failed. */
   error(status: object): Uint8Array;
 }

@@ -1,6 +1,6 @@
 /**
  * The present state as ADDED events, in slices of a few milliseconds, and then the watch itself.
- * What changes meanwhile waits in the watcher.
+ * What changes meanwhile waits in the watcher; of Tables it may have the columns once more.
  *
  * An iterator by hand and not a generator: a watch lives for half an hour, and a generator would
  * keep the list that it began with, and so every old version of every object in it.
@@ -15,7 +15,7 @@ import type { Selection, Watcher } from './watcher.ts';
 export interface InitialState {
   readonly entries: readonly Entry[];
   /** Marks the end of the state for those who asked for it. */
-  readonly ending: Uint8Array | undefined;
+  readonly ending: ((mark: { readonly isFirst: boolean }) => Uint8Array) | undefined;
 }
 
 type Part = IteratorResult<Uint8Array, undefined>;
@@ -25,6 +25,7 @@ export class InitialEvents implements AsyncIterableIterator<Uint8Array, undefine
   readonly #watcher: Watcher;
   #state: InitialState | undefined;
   #next = 0;
+  #isFirst = true;
 
   constructor(
     deps: { readonly clock: Pick<Clock, 'monotonic'> },
@@ -64,7 +65,8 @@ export class InitialEvents implements AsyncIterableIterator<Uint8Array, undefine
       if (entry === undefined) break;
       this.#next += 1;
       if (matches(selection, entry)) {
-        lines.push(frames.encoder.encode('ADDED', entry.value, entry.revision));
+        const encoder = frames.encoder(this.#takeFirst());
+        lines.push(encoder.encode('ADDED', entry.value, entry.revision));
       }
       if (this.#clock.monotonic() - startedMs < sliceMs) continue;
       if (lines.length > 0) return { done: false, value: Buffer.concat(lines) };
@@ -73,10 +75,17 @@ export class InitialEvents implements AsyncIterableIterator<Uint8Array, undefine
       startedMs = this.#clock.monotonic();
     }
     this.#state = undefined;
-    if (ending !== undefined) lines.push(ending);
+    if (ending !== undefined) lines.push(ending({ isFirst: this.#takeFirst() }));
     if (lines.length > 0) return { done: false, value: Buffer.concat(lines) };
     // Not waited for here, or an idle watch would keep this function's frame.
     return this.#watcher.next();
+  }
+
+  #takeFirst(): boolean {
+    const isFirst = this.#isFirst;
+    this.#isFirst = false;
+    if (isFirst) this.#watcher.begun();
+    return isFirst;
   }
 }
 

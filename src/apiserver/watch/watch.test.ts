@@ -193,15 +193,67 @@ test('a client that does not read is told 410 and let go', async () => {
   assert.equal(await watch.next(), undefined);
 });
 
-test('table watches send rows', async () => {
+const asTable = { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' };
+
+test('table watches send rows, and columns once', async () => {
   await using server = await openTestServer();
-  const headers = { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' };
-  const watch = await server.watch(`${configMaps}?watch=1`, { headers });
-  await create(server, 'a');
-  const event = await watch.next();
-  assert.equal(event.object.kind, 'Table');
-  assert.equal(event.object.rows[0].cells[0], 'a');
+  for (const name of ['a', 'b']) await create(server, name);
+  const { body } = await server.request('GET', `${configMaps}/a`, undefined, { headers: asTable });
+  const all = '?watch=1&allowWatchBookmarks=true';
+  const watch = await server.watch(`${configMaps}${all}`, { headers: asTable });
+  const first = await watch.next();
+  assert.deepEqual(first.object, body);
+  const second = await watch.next();
+  assert.deepEqual([second.object.kind, second.object.columnDefinitions], ['Table', null]);
+  assert.equal(second.object.rows[0].cells[0], 'b');
+  const { type, object } = await watch.next();
+  assert.deepEqual([type, object.columnDefinitions, object.rows.length], ['BOOKMARK', null, 1]);
+  assert.deepEqual(object.rows[0].object, {
+    kind: 'PartialObjectMetadata',
+    apiVersion: 'meta.k8s.io/v1',
+    metadata: {
+      resourceVersion: object.metadata.resourceVersion,
+      annotations: { 'k8s.io/initial-events-end': 'true' },
+    },
+  });
+  await create(server, 'c');
+  const next = await watch.next();
+  assert.deepEqual([next.object.columnDefinitions, next.object.rows[0].cells[0]], [null, 'c']);
   watch.stop();
+  // Another watch has them in its own first event, whatever that is.
+  const { resourceVersion } = next.object.metadata;
+  const later = await server.watch(`${configMaps}?watch=1&resourceVersion=${resourceVersion}`, {
+    headers: asTable,
+  });
+  await create(server, 'd');
+  assert.deepEqual((await later.next()).object.columnDefinitions, body.columnDefinitions);
+  await create(server, 'e');
+  assert.equal((await later.next()).object.columnDefinitions, null);
+  later.stop();
+});
+
+test('a bookmark of any kind has a row, if it is watched as a Table', async () => {
+  await using server = await openTestServer();
+  const { body } = await server.request('GET', '/apis');
+  const groups = body.groups.flatMap(({ versions }: { versions: { groupVersion: string }[] }) =>
+    versions.map(({ groupVersion }) => `/apis/${groupVersion}`),
+  );
+  const paths: string[] = [];
+  for (const group of ['/api/v1', ...groups]) {
+    const { resources } = (await server.request('GET', group)).body;
+    for (const { name, verbs } of resources) {
+      if (verbs.includes('watch')) paths.push(`${group}/${name}`);
+    }
+  }
+  assert.ok(paths.length > 50);
+  const query = 'watch=1&allowWatchBookmarks=true&fieldSelector=metadata.name=nothing';
+  for (const path of paths) {
+    const watch = await server.watch(`${path}?${query}`, { headers: asTable });
+    const { type, object } = await watch.next();
+    assert.deepEqual([path, type, object.rows.length], [path, 'BOOKMARK', 1]);
+    assert.equal(object.rows[0].cells.length, object.columnDefinitions.length);
+    watch.stop();
+  }
 });
 
 test('closing the server ends its watches', async () => {

@@ -53,6 +53,7 @@ export class Watcher implements AsyncIterableIterator<Uint8Array, undefined> {
   #bytes = 0;
   #afterRevision: number;
   #ended = false;
+  #isFirst = true;
   #waiting: ((result: IteratorResult<Uint8Array, undefined>) => void) | undefined;
 
   constructor(
@@ -78,7 +79,18 @@ export class Watcher implements AsyncIterableIterator<Uint8Array, undefined> {
     this.#afterRevision = event.revision;
     const type = this.#typeFor(event);
     if (type === undefined) return false;
-    return this.push(event.encode(type, this.options.frames.encoder));
+    return this.push(event.encode(type, this.options.frames.encoder(this.#takeFirst())));
+  }
+
+  /** Something was sent before what waits here. */
+  begun(): void {
+    this.#isFirst = false;
+  }
+
+  #takeFirst(): boolean {
+    const isFirst = this.#isFirst;
+    this.#isFirst = false;
+    return isFirst;
   }
 
   /** What the event means for somebody who sees only the selection. */
@@ -108,7 +120,7 @@ export class Watcher implements AsyncIterableIterator<Uint8Array, undefined> {
   bookmark(revision: number): void {
     const { bookmarks, frames } = this.options;
     if (!bookmarks || this.#ended || revision < this.#afterRevision) return;
-    this.push(frames.bookmark(revision, { initialEventsEnd: false }));
+    this.push(frames.bookmark(revision, { initialEventsEnd: false, isFirst: this.#takeFirst() }));
     this.wake();
   }
 
