@@ -2,8 +2,8 @@
  * What is wrong with an applied configuration before anybody compares it: an item that is named
  * twice, a value of another form than its schema has.
  *
- * Walks by the rules of `field-structure.ts` and tells of the first fault, in upstream's words; what
- * cannot be applied at all never comes to `field-merge.ts`. For `apiserver/verbs/apply.ts`.
+ * Walks by the rules of `field-structure.ts` and tells of the first fault, in upstream's words.
+ * What cannot be applied at all never comes to `field-merge.ts`. For `apiserver/verbs/apply.ts`.
  */
 import { isMembers } from '#kit/members.ts';
 import { stepText } from './field-set.ts';

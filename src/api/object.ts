@@ -43,6 +43,9 @@ export interface KubeObject {
   readonly apiVersion: string;
   readonly kind: string;
   readonly metadata: ObjectMeta;
+  /** What is wished and what is, of kinds that have it so; only the kind knows what is inside. */
+  readonly spec?: unknown;
+  readonly status?: unknown;
 }
 
 /** JSON as it came, before a descriptor has given it a type. */

@@ -100,7 +100,7 @@ function priorityClasses(): KubeObject[] {
 const labels = { component: 'apiserver', provider: 'kubernetes' };
 
 function kubernetesService({ services, options }: Parts): KubeObject {
-  const service = {
+  return {
     kind: 'Service',
     apiVersion: 'v1',
     metadata: { name: 'kubernetes', namespace: 'default', labels },
@@ -113,7 +113,6 @@ function kubernetesService({ services, options }: Parts): KubeObject {
       ],
     },
   };
-  return service;
 }
 
 /** Since when the use of tokens that stand in Secrets is noted (`auth/token-uses.ts`). */
@@ -146,7 +145,7 @@ async function publishRange(parts: Parts, served: Served): Promise<void> {
       ...change,
       ...{ served, namespace: '', name: 'kubernetes', subresource: '' },
       // The kind was looked up by its name.
-      next: (hub) => ({ ...hub, spec: { ...(hub as ServiceCIDR).spec, cidrs } }) as KubeObject,
+      next: (hub) => ({ ...hub, spec: { ...(hub as ServiceCIDR).spec, cidrs } }),
     });
   }
   const ready = {
@@ -169,7 +168,7 @@ async function publishRange(parts: Parts, served: Served): Promise<void> {
       const isOurs = jsonEqual(spec?.cidrs ?? [], cidrs);
       const isJudged = conditions.some(({ type }) => type === 'Ready');
       if (!isOurs || isJudged || metadata.deletionTimestamp !== undefined) return hub;
-      return { ...hub, status: { ...status, conditions: [...conditions, ready] } } as KubeObject;
+      return { ...hub, status: { ...status, conditions: [...conditions, ready] } };
     },
   });
 }

@@ -13,7 +13,7 @@ import type { Catalog, Served } from '#api/catalog.ts';
 import { formatGroupVersion, type KubeObject } from '#api/object.ts';
 import type { Resource, ResourceView } from '#api/resource.ts';
 import { assert, present } from '#kit/assert.ts';
-import type { Entry } from '#store';
+import type { Entry, Store } from '#store';
 
 export const registryRoot = '/registry/';
 
@@ -83,8 +83,33 @@ export function decodeStored(value: Uint8Array, revision: number): KubeObject {
   return object;
 }
 
-export function decodeEntry(entry: Entry): KubeObject {
-  return decodeStored(entry.value, entry.revision);
+/** As what the caller knows the key to hold: what is stored has the shape of its kind. */
+export function decodeEntry<T extends KubeObject = KubeObject>(entry: Entry): T {
+  // Parse boundary: what is stored was validated when it was written.
+  return decodeStored(entry.value, entry.revision) as T;
+}
+
+/** The object under a key, which is said without the root: `minions/one`. */
+export function storedObject<T extends KubeObject = KubeObject>(
+  store: Pick<Store, 'get'>,
+  key: string,
+): T | undefined {
+  const entry = store.get(registryRoot + key);
+  return entry === undefined ? undefined : decodeEntry<T>(entry);
+}
+
+/** All objects below a prefix, said in the same way, in the order of their keys. */
+export function storedObjects<T extends KubeObject = KubeObject>(
+  store: Pick<Store, 'list'>,
+  prefix: string,
+): readonly T[] {
+  const { entries } = store.list({ prefix: registryRoot + prefix });
+  return entries.map((entry) => decodeEntry<T>(entry));
+}
+
+/** Whether the bytes hold a text: what tells, most often, that there is no need to decode them. */
+export function mentions(value: Uint8Array, text: Uint8Array): boolean {
+  return Buffer.from(value.buffer, value.byteOffset, value.byteLength).includes(text);
 }
 
 /** The bytes of one object as the view shows it. */

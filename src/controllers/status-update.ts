@@ -9,7 +9,7 @@ import { ignoreNotFound } from './api-failure.ts';
 import { isSameValue } from './same-value.ts';
 
 /** Gives the object as the server has it; undefined where nothing was written. */
-export async function updateStatus<T extends KubeObject & { readonly status?: unknown }>(
+export async function updateStatus<T extends KubeObject>(
   client: Client,
   kind: KindOf<T>,
   { before, after }: { readonly before: T; readonly after: T },

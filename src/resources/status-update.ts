@@ -6,10 +6,7 @@
 import type { KubeObject } from '#api/object.ts';
 
 /** The written status on the object as it was. */
-export function statusAlone<Hub extends KubeObject & { readonly spec?: unknown }>(
-  next: Hub,
-  old: Hub,
-): Hub {
+export function statusAlone<Hub extends KubeObject>(next: Hub, old: Hub): Hub {
   const { managedFields, resourceVersion } = next.metadata;
   const metadata = {
     ...old.metadata,

@@ -7,7 +7,7 @@ import type { PersistentVolumeClaim } from '#resources/types/core-v1.ts';
 import type { StorageClass } from '#resources/types/storage-v1.ts';
 import { storageClassNameOf } from '#resources/volumes/storage-class-name.ts';
 import type { Store } from '#store';
-import { decodeEntry, registryRoot } from '../registry.ts';
+import { storedObject } from '../registry.ts';
 
 /** Why the claim may not become what it shall; undefined when it may. */
 export function resizeProblem(
@@ -18,12 +18,10 @@ export function resizeProblem(
   if (compareQuantities(sizeOf(next), sizeOf(old)) <= 0) return undefined;
   if (old.status?.phase !== 'Bound') return 'Only bound persistent volume claims can be expanded';
   const name = storageClassNameOf(next);
-  const entry =
+  const found =
     name === '' || name !== storageClassNameOf(old)
       ? undefined
-      : store.get(`${registryRoot}storageclasses/${name}`);
-  // What is stored under this key has this shape.
-  const found = entry === undefined ? undefined : (decodeEntry(entry) as StorageClass);
+      : storedObject<StorageClass>(store, `storageclasses/${name}`);
   if (found?.allowVolumeExpansion === true) return undefined;
   return 'only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize';
 }

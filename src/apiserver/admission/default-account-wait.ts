@@ -6,8 +6,9 @@
 import type { Served } from '#api/catalog.ts';
 import type { KubeObject } from '#api/object.ts';
 import type { Parts } from '../parts.ts';
-import { registryRoot } from '../registry.ts';
+import { mentions, registryRoot } from '../registry.ts';
 import type { Arrival } from '../request.ts';
+import { deletionMark } from './namespace-lifecycle.ts';
 import { lacksDefaultAccount } from './service-account.ts';
 
 const attemptsMax = 9;
@@ -45,5 +46,5 @@ async function poll(
 /** Nobody makes accounts in a namespace that is not there, or going away. */
 function isOpen({ store }: Pick<Parts, 'store'>, namespace: string): boolean {
   const entry = store.get(`${registryRoot}namespaces/${namespace}`);
-  return entry !== undefined && !Buffer.from(entry.value).includes('"deletionTimestamp"');
+  return entry !== undefined && !mentions(entry.value, deletionMark);
 }

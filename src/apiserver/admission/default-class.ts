@@ -9,7 +9,7 @@ import type { PersistentVolumeClaim } from '#resources/types/core-v1.ts';
 import type { Ingress } from '#resources/types/networking-v1.ts';
 import { namesStorageClass } from '#resources/volumes/storage-class-name.ts';
 import type { Store } from '#store';
-import { decodeEntry, registryRoot } from '../registry.ts';
+import { storedObjects } from '../registry.ts';
 
 interface Deps {
   readonly store: Store;
@@ -25,7 +25,7 @@ export function setStorageClass({ store }: Deps, hub: KubeObject): KubeObject {
     'storageclass.beta.kubernetes.io/is-default-class',
   ]);
   if (storageClassName === undefined) return hub;
-  return { ...hub, spec: { ...spec, storageClassName } } as KubeObject;
+  return { ...hub, spec: { ...spec, storageClassName } };
 }
 
 export function setIngressClass({ store }: Deps, hub: KubeObject): KubeObject {
@@ -37,15 +37,13 @@ export function setIngressClass({ store }: Deps, hub: KubeObject): KubeObject {
     'ingressclass.kubernetes.io/is-default-class',
   ]);
   if (ingressClassName === undefined) return hub;
-  return { ...hub, spec: { ...spec, ingressClassName } } as KubeObject;
+  return { ...hub, spec: { ...spec, ingressClassName } };
 }
 
 function defaultClass(store: Store, prefix: string, marks: readonly string[]): string | undefined {
-  const marked: KubeObject[] = [];
-  for (const entry of store.list({ prefix: `${registryRoot}${prefix}/` }).entries) {
-    const { annotations = {} } = decodeEntry(entry).metadata;
-    if (marks.some((mark) => annotations[mark] === 'true')) marked.push(decodeEntry(entry));
-  }
+  const marked = storedObjects(store, `${prefix}/`).filter(({ metadata }) =>
+    marks.some((mark) => metadata.annotations?.[mark] === 'true'),
+  );
   const timeOf = ({ metadata }: KubeObject): string => metadata.creationTimestamp ?? '';
   // They come in order of name, and sorting keeps that order among equals.
   marked.sort((a, b) => (timeOf(a) === timeOf(b) ? 0 : timeOf(a) > timeOf(b) ? -1 : 1));

@@ -18,7 +18,7 @@ export function addDefaultTolerations(
   { notReady, unreachable }: TolerationSeconds = defaultSeconds,
 ): KubeObject {
   // The caller has checked the kind.
-  const pod = hub as unknown as Pod;
+  const pod = hub as Pod;
   const tolerations = pod.spec?.tolerations ?? [];
   const missing = keys.filter((key) => !tolerations.some((given) => covers(given, key)));
   if (pod.spec === undefined || missing.length === 0) return hub;
@@ -30,7 +30,7 @@ export function addDefaultTolerations(
       tolerationSeconds: key === keys[0] ? notReady : unreachable,
     }),
   );
-  return { ...hub, spec: { ...pod.spec, tolerations: [...tolerations, ...added] } } as KubeObject;
+  return { ...hub, spec: { ...pod.spec, tolerations: [...tolerations, ...added] } };
 }
 
 function covers({ key = '', effect = '' }: Toleration, wanted: string): boolean {

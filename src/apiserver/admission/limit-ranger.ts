@@ -17,16 +17,14 @@ import type {
   PodSpec,
 } from '#resources/types/core-v1.ts';
 import type { Store } from '#store';
-import { decodeEntry, registryRoot } from '../registry.ts';
+import { storedObjects } from '../registry.ts';
 
 const annotation = 'kubernetes.io/limit-ranger';
 
 type Amounts = Readonly<Record<string, string>>;
 
 function rangesOf(store: Store, namespace: string): readonly LimitRange[] {
-  const { entries } = store.list({ prefix: `${registryRoot}limitranges/${namespace}/` });
-  // What is stored under this prefix has this shape.
-  return entries.map((entry) => decodeEntry(entry) as LimitRange);
+  return storedObjects<LimitRange>(store, `limitranges/${namespace}/`);
 }
 
 export interface Limited {

@@ -3,7 +3,7 @@
  */
 import { ApiError, notFound } from '#api/errors.ts';
 import type { Store } from '#store';
-import { decodeEntry, registryRoot } from '../registry.ts';
+import { decodeEntry, mentions, registryRoot } from '../registry.ts';
 import { type Judged, refusal } from './refusal.ts';
 
 export interface NamespaceCheck extends Judged {
@@ -17,16 +17,13 @@ export function checkNamespaceAccepts(
   const { namespace } = check;
   const entry = store.get(`${registryRoot}namespaces/${namespace}`);
   if (entry === undefined) throw notFound({ group: '', resource: 'namespaces' }, namespace);
-  // Looks into the object only where the bytes make it worth while.
-  if (!Buffer.from(entry.value.buffer, entry.value.byteOffset, entry.value.length).includes(mark)) {
-    return;
-  }
+  if (!mentions(entry.value, deletionMark)) return;
   if (decodeEntry(entry).metadata.deletionTimestamp === undefined) return;
   throw terminating(check);
 }
 
-/** In bytes, which are looked for more quickly. */
-const mark = Buffer.from('"deletionTimestamp"');
+/** Without it a namespace is not going away. */
+export const deletionMark = Buffer.from('"deletionTimestamp"');
 
 function terminating(check: NamespaceCheck): ApiError {
   const { namespace } = check;

@@ -15,7 +15,7 @@ import type { CertificateSigningRequest } from '#resources/types/certificates-v1
 import type { Node, PersistentVolumeClaim, Pod } from '#resources/types/core-v1.ts';
 import type { ResourceSlice } from '#resources/types/resource-v1.ts';
 import type { Store } from '#store';
-import { decodeEntry, registryRoot } from '../registry.ts';
+import { storedObject } from '../registry.ts';
 import { forbiddenLabels } from './node-labels.ts';
 import { namedKind } from './pod-references.ts';
 import { groupResourceOf } from './refusal.ts';
@@ -133,9 +133,9 @@ function mirrorPodProblem({ store }: Deps, node: string, pod: Pod | undefined): 
   if (owner.blockOwnerDeletion === true) {
     return `node "${node}" must not set blockOwnerDeletion on an owner reference`;
   }
-  const entry = store.get(`${registryRoot}minions/${node}`);
-  if (entry === undefined) throw notFound({ group: '', resource: 'nodes' }, node);
-  const { uid = '' } = decodeEntry(entry).metadata;
+  const found = storedObject(store, `minions/${node}`);
+  if (found === undefined) throw notFound({ group: '', resource: 'nodes' }, node);
+  const { uid = '' } = found.metadata;
   if (owner.uid !== uid) return `node ${node} UID mismatch: expected ${owner.uid} got ${uid}`;
   const kind = namedKind(pod.spec);
   return kind === undefined

@@ -8,9 +8,9 @@ const key = 'node.kubernetes.io/not-ready';
 
 export function taintNewNode(hub: KubeObject): KubeObject {
   // The caller has checked the kind.
-  const { spec = {} } = hub as unknown as Node;
+  const { spec = {} } = hub as Node;
   const { taints = [] } = spec;
   if (taints.some((taint) => taint.key === key && taint.effect === 'NoSchedule')) return hub;
   const added = { key, effect: 'NoSchedule' };
-  return { ...hub, spec: { ...spec, taints: [...taints, added] } } as KubeObject;
+  return { ...hub, spec: { ...spec, taints: [...taints, added] } };
 }

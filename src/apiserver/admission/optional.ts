@@ -9,7 +9,7 @@ import type { Identity } from '#kit/transport.ts';
 import type { Container, Pod, Service, Toleration } from '#resources/types/core-v1.ts';
 import { decide } from '../auth/authorizer.ts';
 import type { Parts } from '../parts.ts';
-import { decodeEntry, registryRoot } from '../registry.ts';
+import { storedObject } from '../registry.ts';
 import { groupResourceOf, type Judged, refusal } from './refusal.ts';
 
 /** A write that is looked at: `old` is absent when something is created. */
@@ -24,21 +24,21 @@ export interface OptionalCheck extends Judged {
 export function changePod(parts: Parts, check: OptionalCheck): KubeObject {
   const { plugins } = parts;
   // The caller has checked the kind.
-  let pod = check.hub as unknown as Pod;
+  let pod = check.hub as Pod;
   if (plugins.has('AlwaysPullImages')) pod = pullingAlways(pod);
   if (plugins.has('PodNodeSelector')) pod = selectingNodes(parts, check, pod);
   if (plugins.has('ExtendedResourceToleration')) pod = toleratingResources(pod);
-  return pod as unknown as KubeObject;
+  return pod;
 }
 
 /** A pod that is changed pulls always, where its images are new. */
 export function changePodAgain({ plugins }: Parts, hub: KubeObject, old: KubeObject): KubeObject {
   if (!plugins.has('AlwaysPullImages')) return hub;
   // The caller has checked the kind of both.
-  const [pod, before] = [hub as unknown as Pod, old as unknown as Pod];
+  const [pod, before] = [hub as Pod, old as Pod];
   const known = new Set(containersOf(before).map(({ image }) => image));
   if (containersOf(pod).every(({ image }) => known.has(image))) return hub;
-  return pullingAlways(pod) as unknown as KubeObject;
+  return pullingAlways(pod);
 }
 
 /** Says no where a plugin that is on does. */
@@ -99,8 +99,8 @@ const selectorAnnotation = 'scheduler.alpha.kubernetes.io/node-selector';
 
 /** The node selector that the namespace's annotation asks of every pod in it. */
 function selectingNodes({ store }: Parts, check: OptionalCheck, pod: Pod): Pod {
-  const entry = store.get(`${registryRoot}namespaces/${check.namespace}`);
-  const text = entry && decodeEntry(entry).metadata.annotations?.[selectorAnnotation];
+  const found = storedObject(store, `namespaces/${check.namespace}`);
+  const text = found?.metadata.annotations?.[selectorAnnotation];
   if (text === undefined || pod.spec === undefined) return pod;
   const wanted: Record<string, string> = {};
   for (const part of text.split(',').filter((each) => each !== '')) {
@@ -144,7 +144,7 @@ function isExtended(name: string): boolean {
 
 function antiAffinityProblem({ hub }: OptionalCheck): string | undefined {
   // The caller has checked the kind.
-  const { spec } = hub as unknown as Pod;
+  const { spec } = hub as Pod;
   const terms = spec?.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
   const other = terms?.find(({ topologyKey }) => topologyKey !== 'kubernetes.io/hostname');
   if (other === undefined) return undefined;
@@ -156,8 +156,8 @@ function antiAffinityProblem({ hub }: OptionalCheck): string | undefined {
 
 function externalIPsProblem({ hub, old }: OptionalCheck): string | undefined {
   // The caller has checked the kind of both.
-  const ips = (hub as unknown as Service).spec?.externalIPs ?? [];
-  const known = (old as unknown as Service | undefined)?.spec?.externalIPs ?? [];
+  const ips = (hub as Service).spec?.externalIPs ?? [];
+  const known = (old as Service | undefined)?.spec?.externalIPs ?? [];
   if (ips.every((ip) => known.includes(ip))) return undefined;
   return 'Use of external IPs is denied by admission control';
 }

@@ -10,16 +10,16 @@ import type { KubeObject } from '#api/object.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import type { PriorityClass } from '#resources/types/scheduling-v1.ts';
 import type { Store } from '#store';
-import { decodeEntry, registryRoot } from '../registry.ts';
+import { decodeEntry, mentions, registryRoot, storedObject } from '../registry.ts';
 import { type Judged, refusal } from './refusal.ts';
 
-const prefix = `${registryRoot}priorityclasses/`;
+const prefix = 'priorityclasses/';
 const usualPolicy = 'PreemptLowerPriority';
 
 export function resolvePriority({ store }: { readonly store: Store }, judged: Judged): KubeObject {
   const { hub } = judged;
   // The caller has checked the kind.
-  const { spec } = hub as unknown as Pod;
+  const { spec } = hub as Pod;
   if (spec === undefined) return hub;
   const found = spec.priorityClassName
     ? namedClass(store, spec.priorityClassName)
@@ -39,7 +39,7 @@ export function resolvePriority({ store }: { readonly store: Store }, judged: Ju
     throw refusal(judged, why);
   }
   const chosen = found === undefined ? {} : { priorityClassName: found.metadata.name };
-  return { ...hub, spec: { ...spec, ...chosen, priority, preemptionPolicy } } as KubeObject;
+  return { ...hub, spec: { ...spec, ...chosen, priority, preemptionPolicy } };
 }
 
 /** What the server had computed need not be said again in an update. */
@@ -50,27 +50,22 @@ export function keepPriority(hub: KubeObject, old: KubeObject): KubeObject {
   const { priority = before.priority } = spec;
   const { preemptionPolicy = before.preemptionPolicy } = spec;
   if (priority === spec.priority && preemptionPolicy === spec.preemptionPolicy) return hub;
-  return { ...hub, spec: { ...spec, priority, preemptionPolicy } } as KubeObject;
+  return { ...hub, spec: { ...spec, priority, preemptionPolicy } };
 }
 
 function namedClass(store: Store, name: string): PriorityClass | undefined {
-  const entry = store.get(`${prefix}${name}`);
-  // What is stored under this prefix has this shape.
-  return entry === undefined ? undefined : (decodeEntry(entry) as PriorityClass);
+  return storedObject<PriorityClass>(store, prefix + name);
 }
 
-/** In bytes, which are looked for more quickly. */
+/** Without it a class is no default. */
 const mark = Buffer.from('"globalDefault":true');
 
 /** If a race has made two, the one of lower priority. */
 function defaultClass(store: Store): PriorityClass | undefined {
   let found: PriorityClass | undefined;
-  for (const entry of store.list({ prefix }).entries) {
-    const { buffer, byteOffset, length } = entry.value;
-    // Looks into the object only where the bytes make it worth while.
-    if (!Buffer.from(buffer, byteOffset, length).includes(mark)) continue;
-    // What is stored under this prefix has this shape.
-    const one = decodeEntry(entry) as PriorityClass;
+  for (const entry of store.list({ prefix: registryRoot + prefix }).entries) {
+    if (!mentions(entry.value, mark)) continue;
+    const one = decodeEntry<PriorityClass>(entry);
     if (one.globalDefault !== true) continue;
     if (found === undefined || (one.value ?? 0) < (found.value ?? 0)) found = one;
   }

@@ -19,7 +19,13 @@ import type { Pod, ResourceQuota } from '#resources/types/core-v1.ts';
 import type { DeviceClass, ResourceClaim } from '#resources/types/resource-v1.ts';
 import type { Entry } from '#store';
 import type { Parts } from '../parts.ts';
-import { decodeEntry, encodeStored, registryRoot } from '../registry.ts';
+import {
+  decodeEntry,
+  encodeStored,
+  registryRoot,
+  storedObject,
+  storedObjects,
+} from '../registry.ts';
 import { ownedAfterUpdate } from '../verbs/managed-fields.ts';
 import { concernsQuota, planQuota } from './plan-quota.ts';
 
@@ -110,8 +116,7 @@ export class QuotaLedger {
       const entries = store
         .list({ prefix: prefixOf(namespace) })
         .entries.filter(({ key }) => !stored.has(key));
-      // What is stored under this prefix has this shape.
-      const before = entries.map((entry) => decodeEntry(entry) as ResourceQuota);
+      const before = entries.map((entry) => decodeEntry<ResourceQuota>(entry));
       let after: readonly ResourceQuota[] = before;
       for (const waiter of waiting) {
         const plan = planQuota(after, waiter.write, clock.now());
@@ -153,18 +158,10 @@ export class QuotaLedger {
   /** Only claims of devices need to know of others; there are few of them. */
   #devices(namespace: string): DeviceFacts {
     const { store } = this.#parts;
-    // What is stored under a kind's prefix has its shape.
-    const all = <T>(prefix: string): readonly T[] =>
-      store
-        .list({ prefix: `${registryRoot}${prefix}/` })
-        .entries.map((one) => decodeEntry(one) as T);
     return {
-      classes: all<DeviceClass>('deviceclasses'),
-      podOf: (_, name) => {
-        const entry = store.get(`${registryRoot}pods/${namespace}/${name}`);
-        return entry === undefined ? undefined : (decodeEntry(entry) as Pod);
-      },
-      siblingsOf: () => all<ResourceClaim>(`resourceclaims/${namespace}`),
+      classes: storedObjects<DeviceClass>(store, 'deviceclasses/'),
+      podOf: (_, name) => storedObject<Pod>(store, `pods/${namespace}/${name}`),
+      siblingsOf: () => storedObjects<ResourceClaim>(store, `resourceclaims/${namespace}/`),
     };
   }
 

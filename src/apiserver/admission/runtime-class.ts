@@ -9,7 +9,7 @@ import { jsonEqual } from '#kit/json-equal.ts';
 import type { Pod, PodSpec } from '#resources/types/core-v1.ts';
 import type { RuntimeClass } from '#resources/types/node-v1.ts';
 import type { Store } from '#store';
-import { decodeEntry, registryRoot } from '../registry.ts';
+import { storedObject } from '../registry.ts';
 import { type Judged, refusal } from './refusal.ts';
 
 export function applyRuntimeClass(
@@ -18,7 +18,7 @@ export function applyRuntimeClass(
 ): KubeObject {
   const { hub } = judged;
   // The caller has checked the kind.
-  const { spec } = hub as unknown as Pod;
+  const { spec } = hub as Pod;
   if (spec === undefined) return hub;
   const refuse = (why: string): Error => refusal(judged, `pod rejected: ${why}`);
   const name = spec.runtimeClassName ?? '';
@@ -26,10 +26,8 @@ export function applyRuntimeClass(
     if (spec.overhead === undefined) return hub;
     throw refuse('Pod Overhead set without corresponding RuntimeClass defined Overhead');
   }
-  const entry = store.get(`${registryRoot}runtimeclasses/${name}`);
-  if (entry === undefined) throw refuse(`RuntimeClass ${JSON.stringify(name)} not found`);
-  // What is stored under this prefix has this shape.
-  const found = decodeEntry(entry) as unknown as RuntimeClass;
+  const found = storedObject<RuntimeClass>(store, `runtimeclasses/${name}`);
+  if (found === undefined) throw refuse(`RuntimeClass ${JSON.stringify(name)} not found`);
   const overhead = found.overhead?.podFixed;
   if (spec.overhead !== undefined && !jsonEqual(spec.overhead, overhead)) {
     throw refuse("Pod's Overhead doesn't match RuntimeClass's defined Overhead");
@@ -50,5 +48,5 @@ export function applyRuntimeClass(
     ...(Object.keys(nodeSelector).length === 0 ? {} : { nodeSelector }),
     ...(added.length === 0 ? {} : { tolerations: [...own, ...added] }),
   };
-  return { ...hub, spec: next } as KubeObject;
+  return { ...hub, spec: next };
 }

@@ -17,7 +17,7 @@ import type {
   Volume,
 } from '#resources/types/core-v1.ts';
 import type { Store } from '#store';
-import { decodeEntry, registryRoot } from '../registry.ts';
+import { registryRoot, storedObject } from '../registry.ts';
 import { secretNames } from './pod-references.ts';
 import { type Judged, refusal } from './refusal.ts';
 
@@ -36,7 +36,7 @@ type Deps = { readonly store: Store; readonly random: Random };
 export function addServiceAccount({ store, random }: Deps, admission: PodAdmission): KubeObject {
   const { hub, namespace } = admission;
   // The caller has checked the kind.
-  const { spec } = hub as unknown as Pod;
+  const { spec } = hub as Pod;
   if (spec === undefined) return hub;
   if (isMirror(hub)) {
     const why = mirrorProblem(spec);
@@ -59,7 +59,7 @@ export function addServiceAccount({ store, random }: Deps, admission: PodAdmissi
   const full = mounts ? withToken(withAccount, random) : withAccount;
   const why = mountableProblem(account, full);
   if (why !== undefined) throw refusal(admission, why);
-  return { ...hub, spec: full } as KubeObject;
+  return { ...hub, spec: full };
 }
 
 /** Whether a pod waits for the account of its namespace that a controller is about to make. */
@@ -69,7 +69,7 @@ export function lacksDefaultAccount(
   namespace: string,
 ): boolean {
   // The caller has checked the kind.
-  const { spec } = hub as unknown as Pod;
+  const { spec } = hub as Pod;
   if (spec === undefined || isMirror(hub)) return false;
   const name = spec.serviceAccountName ?? spec.serviceAccount ?? '';
   if (name !== '' && name !== defaultName) return false;
@@ -83,7 +83,7 @@ export function ephemeralSecretProblem(
   namespace: string,
 ): string | undefined {
   // The caller has checked the kind.
-  const { spec } = hub as unknown as Pod;
+  const { spec } = hub as Pod;
   const name = spec?.serviceAccountName ?? '';
   if (name === '') return `no service account specified for pod ${namespace}/${hub.metadata.name}`;
   const account = readAccount(store, namespace, name);
@@ -158,9 +158,7 @@ function containerProblem(
 }
 
 function readAccount(store: Store, namespace: string, name: string): ServiceAccount | undefined {
-  const entry = store.get(`${registryRoot}serviceaccounts/${namespace}/${name}`);
-  // Stored service accounts have this shape.
-  return entry === undefined ? undefined : (decodeEntry(entry) as unknown as ServiceAccount);
+  return storedObject<ServiceAccount>(store, `serviceaccounts/${namespace}/${name}`);
 }
 
 function withToken(spec: PodSpec, random: Random): PodSpec {

@@ -9,7 +9,7 @@ import type { Clock } from '#kit/clock.ts';
 import type { Identity } from '#kit/transport.ts';
 import type { Secret } from '#resources/types/core-v1.ts';
 import type { Store } from '#store';
-import { decodeEntry, registryRoot } from '../registry.ts';
+import { storedObject } from '../registry.ts';
 
 const shape = /^([a-z0-9]{6})\.([a-z0-9]{16})$/;
 const groupShape = /^system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]$/;
@@ -22,10 +22,9 @@ export function authenticateBootstrap(
 ): Identity | undefined {
   const [, id = '', secret = ''] = shape.exec(token) ?? [];
   if (id === '') return undefined;
-  const entry = store.get(`${registryRoot}secrets/kube-system/bootstrap-token-${id}`);
-  if (entry === undefined) return undefined;
-  // What is stored under this key has this shape.
-  const { metadata, type, data = {} } = decodeEntry(entry) as Secret;
+  const held = storedObject<Secret>(store, `secrets/kube-system/bootstrap-token-${id}`);
+  if (held === undefined) return undefined;
+  const { metadata, type, data = {} } = held;
   if (metadata.deletionTimestamp !== undefined) return undefined;
   if (type !== 'bootstrap.kubernetes.io/token') return undefined;
   const text = (key: string): string => Buffer.from(data[key] ?? '', 'base64').toString('utf8');

@@ -7,7 +7,7 @@ import type { KubeObject } from '#api/object.ts';
 import type { Clock } from '#kit/clock.ts';
 import type { Secret } from '#resources/types/core-v1.ts';
 import type { Store } from '#store';
-import { decodeEntry, registryRoot } from '../registry.ts';
+import { storedObject } from '../registry.ts';
 import type { BoundObject, TokenSubject, TokensDeps } from './tokens.ts';
 
 const leewayMs = 60_000;
@@ -31,29 +31,30 @@ export function currentSubjects(deps: SubjectDeps): TokensDeps['problemOf'] {
   return (subject) => problemOf(deps, subject);
 }
 
-function read({ store }: SubjectDeps, key: string): KubeObject | undefined {
-  const entry = store.get(registryRoot + key);
-  return entry === undefined ? undefined : decodeEntry(entry);
+/** The object, where it is the one that is meant and has not been deleted for long. */
+function readBound<T extends KubeObject = KubeObject>(
+  { store, clock }: SubjectDeps,
+  key: string,
+  { uid }: BoundObject,
+): T | undefined {
+  const found = storedObject<T>(store, key);
+  const isMeant = found?.metadata.uid === uid;
+  return isMeant && found !== undefined && isKept(found, clock.now()) ? found : undefined;
 }
 
-function isThere(deps: SubjectDeps, key: string, { uid }: BoundObject): boolean {
-  const found = read(deps, key);
-  if (found === undefined || found.metadata.uid !== uid) return false;
-  const { deletionTimestamp } = found.metadata;
-  if (deletionTimestamp === undefined) return true;
-  return Date.parse(deletionTimestamp) >= deps.clock.now() - leewayMs;
+function isKept({ metadata: { deletionTimestamp } }: KubeObject, nowMs: number): boolean {
+  return deletionTimestamp === undefined || Date.parse(deletionTimestamp) >= nowMs - leewayMs;
 }
 
 function accountProblem(deps: SubjectDeps, subject: TokenSubject): string | undefined {
   const { namespace, serviceAccount } = subject;
   const { name, uid } = serviceAccount;
-  const key = `serviceaccounts/${namespace}/${name}`;
-  const found = read(deps, key);
+  const found = storedObject(deps.store, `serviceaccounts/${namespace}/${name}`);
   if (found === undefined) return `serviceaccounts "${name}" not found`;
   if (found.metadata.uid !== uid) {
     return `service account UID (${found.metadata.uid}) does not match claim (${uid})`;
   }
-  if (isThere(deps, key, serviceAccount)) return undefined;
+  if (isKept(found, deps.clock.now())) return undefined;
   return `service account ${namespace}/${name} has been deleted`;
 }
 
@@ -64,10 +65,10 @@ function problemOf(deps: SubjectDeps, subject: TokenSubject): string | undefined
   const held = secret === undefined ? undefined : secretProblem(deps, subject, secret);
   if (held !== undefined) return held;
   if (pod !== undefined) {
-    return isThere(deps, `pods/${namespace}/${pod.name}`, pod) ? undefined : invalidated;
+    return readBound(deps, `pods/${namespace}/${pod.name}`, pod) ? undefined : invalidated;
   }
   if (node === undefined) return undefined;
-  return isThere(deps, `minions/${node.name}`, node) ? undefined : invalidated;
+  return readBound(deps, `minions/${node.name}`, node) ? undefined : invalidated;
 }
 
 /** A Secret that holds its token for use by hand can be marked, and its use is noted. */
@@ -76,10 +77,9 @@ function secretProblem(
   { namespace, serviceAccount }: TokenSubject,
   secret: BoundObject,
 ): string | undefined {
-  const key = `secrets/${namespace}/${secret.name}`;
-  if (!isThere(deps, key, secret)) return invalidated;
-  // What is stored under this key has this shape.
-  const { type, metadata } = read(deps, key) as Secret;
+  const found = readBound<Secret>(deps, `secrets/${namespace}/${secret.name}`, secret);
+  if (found === undefined) return invalidated;
+  const { type, metadata } = found;
   if (type !== 'kubernetes.io/service-account-token') return undefined;
   deps.onHeldUse({ namespace, secretName: secret.name });
   if ((metadata.labels?.[invalidSinceLabel] ?? '') === '') return undefined;

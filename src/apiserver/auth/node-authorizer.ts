@@ -10,7 +10,7 @@ import type { PersistentVolume } from '#resources/types/core-v1.ts';
 import type { ResourceSlice } from '#resources/types/resource-v1.ts';
 import type { VolumeAttachment } from '#resources/types/storage-v1.ts';
 import type { Store } from '#store';
-import { decodeEntry, registryRoot } from '../registry.ts';
+import { registryRoot, storedObject } from '../registry.ts';
 import type { ResourceAttributes } from './authorizer.ts';
 import type { NodeGraph, ReferenceKind } from './node-graph.ts';
 
@@ -129,18 +129,15 @@ function refersTo(
 
 /** Whether the volume belongs to a claim that a pod of the node has. */
 function volumeIsUsed({ store, nodeGraph }: NodeAuthorizerDeps, node: string, name: string) {
-  const entry = store.get(`${registryRoot}persistentvolumes/${name}`);
-  if (entry === undefined) return false;
-  // What is stored under this key has this shape.
-  const { claimRef } = (decodeEntry(entry) as PersistentVolume).spec ?? {};
-  const { namespace = '', name: claim = '' } = claimRef ?? {};
+  const volume = storedObject<PersistentVolume>(store, `persistentvolumes/${name}`);
+  if (volume === undefined) return false;
+  const { namespace = '', name: claim = '' } = volume.spec?.claimRef ?? {};
   return nodeGraph.refers(node, 'persistentvolumeclaims', namespace, claim);
 }
 
 function attachmentIsOf({ store }: NodeAuthorizerDeps, node: string, name: string): boolean {
-  const entry = store.get(`${registryRoot}volumeattachments/${name}`);
-  // What is stored under this key has this shape.
-  return entry !== undefined && (decodeEntry(entry) as VolumeAttachment).spec.nodeName === node;
+  const attachment = storedObject<VolumeAttachment>(store, `volumeattachments/${name}`);
+  return attachment !== undefined && attachment.spec.nodeName === node;
 }
 
 function slicesMay({ store }: NodeAuthorizerDeps, node: string, attributes: ResourceAttributes) {
@@ -149,7 +146,6 @@ function slicesMay({ store }: NodeAuthorizerDeps, node: string, attributes: Reso
   if (verb === 'list' || verb === 'watch' || verb === 'deletecollection') {
     return fieldSelector.split(',').includes(`spec.nodeName=${node}`);
   }
-  const entry = store.get(`${registryRoot}resourceslices/${name}`);
-  // What is stored under this key has this shape.
-  return entry === undefined || (decodeEntry(entry) as ResourceSlice).spec.nodeName === node;
+  const slice = storedObject<ResourceSlice>(store, `resourceslices/${name}`);
+  return slice === undefined || slice.spec.nodeName === node;
 }

@@ -7,6 +7,7 @@
  */
 import type { KubeObject } from '#api/object.ts';
 import type { Pod, PodSpec } from '#resources/types/core-v1.ts';
+import { mentions } from '../registry.ts';
 import type { HubEvent } from '../watch/hub-event.ts';
 
 export type ReferenceKind =
@@ -37,15 +38,14 @@ export class NodeGraph {
     const key = `${event.namespace}/${event.name}`;
     const { value } = event.source;
     // Most events of a busy scheduler are about pods without a node: no need to look inside.
-    const placed = value && Buffer.from(value.buffer, value.byteOffset, value.length);
-    const next = placed?.includes(nodeMark) ? event.next() : undefined;
+    const next = value && mentions(value, nodeMark) ? event.next() : undefined;
     this.forget(key);
     if (next !== undefined) this.add(next);
   }
 
   add(object: KubeObject): void {
     // Stored pods have this shape.
-    const pod = object as unknown as Pod;
+    const pod = object as Pod;
     const node = pod.spec?.nodeName ?? '';
     const { namespace = '', name = '' } = object.metadata;
     if (node === '') return;

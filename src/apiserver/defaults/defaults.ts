@@ -210,9 +210,7 @@ async function judgeSchemas(parts: Parts, pause: () => Promise<void>): Promise<v
         ...{ subresource: 'status', manager: judgeManager, dryRun: false, insists: false },
         next: (hub) => {
           const conditions = judge(hub);
-          return conditions === undefined
-            ? hub
-            : ({ ...hub, status: { conditions } } as KubeObject);
+          return conditions === undefined ? hub : { ...hub, status: { conditions } };
         },
       });
     } catch (error) {

@@ -48,16 +48,11 @@ export function flowDefaults(): readonly FlowDefault[] {
 
 function flowObject(kind: string, { name, spec }: Line): KubeObject {
   const metadata = { name, annotations: { [autoUpdate]: 'true' } };
-  const object = { kind, apiVersion: 'flowcontrol.apiserver.k8s.io/v1', metadata, spec };
-  return object;
-}
-
-interface WithSpec extends KubeObject {
-  readonly spec?: unknown;
+  return { kind, apiVersion: 'flowcontrol.apiserver.k8s.io/v1', metadata, spec };
 }
 
 /** The object as it shall be, or undefined where it is so. */
-export function planFlow(stored: WithSpec, wanted: WithSpec): KubeObject | undefined {
+export function planFlow(stored: KubeObject, wanted: KubeObject): KubeObject | undefined {
   const { annotations = {}, name = '', generation } = stored.metadata;
   const given = annotations[autoUpdate];
   const says = given === 'true' || given === 'false' ? given === 'true' : undefined;
@@ -75,7 +70,7 @@ export function planFlow(stored: WithSpec, wanted: WithSpec): KubeObject | undef
 }
 
 /** As wanted; the shares of the exempt level are anybody's choice as long as all else is right. */
-function specOf(stored: WithSpec, wanted: WithSpec): unknown {
+function specOf(stored: KubeObject, wanted: KubeObject): unknown {
   if (wanted.kind !== 'PriorityLevelConfiguration' || wanted.metadata.name !== 'exempt') {
     return wanted.spec;
   }

@@ -13,7 +13,7 @@ import { formatTime } from '#kit/clock.ts';
 import { type Family, formatAddress, parseAddress, parseNetwork } from '#kit/ip-network.ts';
 import type { IPAddress, ParentReference, ServiceCIDR } from '#resources/types/networking-v1.ts';
 import type { Parts } from '../parts.ts';
-import { decodeEntry, encodeStored, keyOf, registryRoot } from '../registry.ts';
+import { decodeEntry, encodeStored, keyOf, registryRoot, storedObjects } from '../registry.ts';
 import { ownedFromStart } from '../verbs/managed-fields.ts';
 import { stampNew } from '../verbs/write.ts';
 import { bandOf, Register, type Span } from './register.ts';
@@ -120,8 +120,7 @@ export class Addresses {
   async erase(address: string, owner: Owner): Promise<void> {
     const entry = this.#parts.store.get(`${prefix}${address}`);
     if (entry === undefined) return;
-    // What is stored under this prefix has this shape.
-    const { spec } = decodeEntry(entry) as IPAddress;
+    const { spec } = decodeEntry<IPAddress>(entry);
     if (!refersTo(spec?.parentRef, owner)) return;
     const { key, revision } = entry;
     // Where somebody else changes it at this moment, repair sees to the rest.
@@ -154,9 +153,7 @@ export function refersTo(reference: ParentReference | undefined, { namespace, na
 }
 
 export function serviceCIDRs({ store }: Pick<Parts, 'store'>): readonly ServiceCIDR[] {
-  const { entries } = store.list({ prefix: `${registryRoot}servicecidrs/` });
-  // What is stored under this prefix has this shape.
-  return entries.map((entry) => decodeEntry(entry) as ServiceCIDR);
+  return storedObjects<ServiceCIDR>(store, 'servicecidrs/');
 }
 
 function isReady({ metadata, status }: KubeObject & ServiceCIDR): boolean {

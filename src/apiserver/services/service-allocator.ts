@@ -134,7 +134,7 @@ class Allocation implements Reservation {
   }
 
   get hub(): KubeObject {
-    return { ...this.#next, spec: this.#spec } as KubeObject;
+    return { ...this.#next, spec: this.#spec };
   }
 
   refuse(errors: readonly FieldError[]): void {
@@ -357,5 +357,5 @@ function isService(resource: Resource): boolean {
 
 function asService(hub: KubeObject): Service {
   // The kind was checked by the caller.
-  return hub as unknown as Service;
+  return hub as Service;
 }

@@ -39,7 +39,7 @@ export async function bindPod(parts: Parts, call: Call): Promise<Answer> {
     served: present(served, 'pods are served'),
     name,
     // Decoded along the schema of Binding.
-    binding: object as unknown as Binding,
+    binding: object as Binding,
   });
 }
 
@@ -83,7 +83,7 @@ function validateBinding({ target }: Partial<Binding>): readonly FieldError[] {
 
 function refuseBound(hub: KubeObject, { name, binding }: Bound): void {
   // Routing checked the kind.
-  const { spec, metadata } = hub as unknown as Pod;
+  const { spec, metadata } = hub as Pod;
   const { uid = '', resourceVersion = '' } = binding.metadata ?? {};
   for (const [what, wanted, is = ''] of [
     ['UID', uid, metadata.uid],
@@ -109,7 +109,7 @@ function refuseBound(hub: KubeObject, { name, binding }: Bound): void {
 function boundPod(parts: Parts, hub: KubeObject, bound: Bound & { readonly now: string }) {
   refuseBound(hub, bound);
   // Routing checked the kind.
-  const pod = hub as unknown as Pod;
+  const pod = hub as Pod;
   const { binding, now } = bound;
   const nodeName = binding.target?.name;
   assert(nodeName !== undefined, 'a validated binding names a node');
@@ -136,7 +136,7 @@ function boundPod(parts: Parts, hub: KubeObject, bound: Bound & { readonly now: 
       ...status,
       conditions: [...conditions.filter(({ type }) => type !== 'PodScheduled'), scheduled],
     },
-  } as KubeObject;
+  };
 }
 
 type Texts = Readonly<Record<string, string>>;

@@ -68,8 +68,7 @@ function severalBudgets(): ApiError {
 
 export function budgetsOf(parts: Parts, served: Served, namespace: string): PodDisruptionBudget[] {
   const { entries } = parts.store.list({ prefix: prefixOf(served.resource, namespace) });
-  // What is stored under this prefix has this shape.
-  return entries.map((entry) => decodeEntry(entry) as PodDisruptionBudget);
+  return entries.map((entry) => decodeEntry<PodDisruptionBudget>(entry));
 }
 
 export interface Disruption {

@@ -85,8 +85,7 @@ function withDryRun(
 function readPod(parts: Parts, served: Served, { namespace, name }: Call['info']): Pod {
   const entry = parts.store.get(keyOf(served.resource, namespace, name));
   if (entry === undefined) throw notFound(groupResource(served), name);
-  // What is stored under a pod's key has this shape.
-  return decodeEntry(entry) as Pod;
+  return decodeEntry<Pod>(entry);
 }
 
 interface Going {

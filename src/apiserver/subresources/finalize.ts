@@ -3,7 +3,6 @@
  * from a namespace that is being deleted, the namespace goes with it.
  */
 import { badRequest } from '#api/errors.ts';
-import type { KubeObject } from '#api/object.ts';
 import type { Namespace } from '#resources/types/core-v1.ts';
 import type { Parts } from '../parts.ts';
 import { viewObject } from '../registry.ts';
@@ -24,7 +23,7 @@ export async function finalize(parts: Parts, call: Call): Promise<Answer> {
     );
   }
   // Decoded along the schema of Namespace.
-  const finalizers = (object as unknown as Namespace).spec?.finalizers ?? [];
+  const finalizers = (object as Namespace).spec?.finalizers ?? [];
   const { resourceVersion, uid } = object.metadata;
   const result = await changeObject(parts, {
     served,
@@ -37,12 +36,8 @@ export async function finalize(parts: Parts, call: Call): Promise<Answer> {
     manager: managerOf(call),
     next: (hub) => {
       const metadata = { ...hub.metadata, resourceVersion, uid: uid ?? hub.metadata.uid };
-      const { spec } = hub as unknown as Namespace;
-      return viewObject(served, {
-        ...hub,
-        metadata,
-        spec: { ...spec, finalizers },
-      } as KubeObject);
+      const { spec } = hub as Namespace;
+      return viewObject(served, { ...hub, metadata, spec: { ...spec, finalizers } });
     },
   });
   return result;

@@ -19,7 +19,7 @@ import type { Random } from '#kit/random.ts';
 import type { PlainRequest } from '#kit/transport.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
 import type { Store } from '#store';
-import { decodeEntry, registryRoot } from '../registry.ts';
+import { storedObject } from '../registry.ts';
 import { limits, type ResourceInfo, type ServerResponse } from '../request.ts';
 import { rewriteLink, rewritePage } from './proxied-page.ts';
 import { findProxyTarget, parseProxyName, splitProxyPath } from './proxy-target.ts';
@@ -284,17 +284,15 @@ export class KubeletProxy {
   }
 
   #pod(namespace: string, name: string): Pod {
-    const entry = this.#deps.store.get(`${registryRoot}pods/${namespace}/${name}`);
-    if (entry === undefined) throw notFound({ group: '', resource: 'pods' }, name);
-    // Stored pods have this shape.
-    return decodeEntry(entry) as unknown as Pod;
+    const pod = storedObject<Pod>(this.#deps.store, `pods/${namespace}/${name}`);
+    if (pod === undefined) throw notFound({ group: '', resource: 'pods' }, name);
+    return pod;
   }
 
   #address(name: string): { readonly host: string; readonly port: number } {
-    const entry = this.#deps.store.get(`${registryRoot}minions/${name}`);
-    if (entry === undefined) throw notFound({ group: '', resource: 'nodes' }, name);
-    // Stored nodes have this shape.
-    const { status } = decodeEntry(entry) as unknown as Node;
+    const node = storedObject<Node>(this.#deps.store, `minions/${name}`);
+    if (node === undefined) throw notFound({ group: '', resource: 'nodes' }, name);
+    const { status } = node;
     const found = this.#addressTypes.map((wanted) =>
       status?.addresses?.find(({ type }) => type === wanted),
     );

@@ -122,8 +122,7 @@ class StoreReader {
     const objects: T[] = [];
     for (const entry of entries) {
       await this.turn();
-      // The prefix says which kind it is.
-      objects.push(decodeEntry(entry) as T);
+      objects.push(decodeEntry<T>(entry));
     }
     return objects;
   }

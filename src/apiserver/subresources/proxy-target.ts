@@ -11,7 +11,7 @@ import type { Random } from '#kit/random.ts';
 import type { Pod, Service } from '#resources/types/core-v1.ts';
 import type { EndpointSlice } from '#resources/types/discovery-v1.ts';
 import type { Store } from '#store';
-import { decodeEntry, registryRoot } from '../registry.ts';
+import { storedObject, storedObjects } from '../registry.ts';
 import type { ResourceInfo } from '../request.ts';
 
 export interface ProxyTarget {
@@ -71,10 +71,8 @@ interface Address {
 }
 
 function podAddress({ store }: Deps, namespace: string, { name, port }: NameParts): Address {
-  const entry = store.get(`${registryRoot}pods/${namespace}/${name}`);
-  if (entry === undefined) throw notFound({ group: '', resource: 'pods' }, name);
-  // Stored pods have this shape.
-  const pod = decodeEntry(entry) as unknown as Pod;
+  const pod = storedObject<Pod>(store, `pods/${namespace}/${name}`);
+  if (pod === undefined) throw notFound({ group: '', resource: 'pods' }, name);
   const host = pod.status?.podIP ?? '';
   if (host === '') throw badRequest('address not allowed');
   if (port !== '') return { host, port: portNumber(port, name) };
@@ -90,16 +88,11 @@ function portNumber(text: string, name: string): number {
 
 function serviceAddress(deps: Deps, namespace: string, { name, port }: NameParts): Address {
   const { store, random } = deps;
-  const entry = store.get(`${registryRoot}services/specs/${namespace}/${name}`);
-  if (entry === undefined) throw notFound({ group: '', resource: 'services' }, name);
-  // Stored Services have this shape.
-  const service = decodeEntry(entry) as unknown as Service;
+  const service = storedObject<Service>(store, `services/specs/${namespace}/${name}`);
+  if (service === undefined) throw notFound({ group: '', resource: 'services' }, name);
   const portName = servicePortName(service, port);
-  const prefix = `${registryRoot}endpointslices/${namespace}/`;
   const found: Address[] = [];
-  for (const each of store.list({ prefix }).entries) {
-    // Stored EndpointSlices have this shape.
-    const slice = decodeEntry(each) as unknown as EndpointSlice;
+  for (const slice of storedObjects<EndpointSlice>(store, `endpointslices/${namespace}/`)) {
     if (slice.metadata.labels?.['kubernetes.io/service-name'] !== name) continue;
     found.push(...sliceAddresses(slice, portName));
   }

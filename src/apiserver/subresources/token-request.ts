@@ -14,7 +14,7 @@ import { checkNamespaceAccepts } from '../admission/namespace-lifecycle.ts';
 import { nodeOf } from '../admission/node-restriction.ts';
 import type { BoundObject, TokenSubject } from '../auth/tokens.ts';
 import type { Parts } from '../parts.ts';
-import { decodeEntry, keyOf, registryRoot } from '../registry.ts';
+import { decodeEntry, keyOf, storedObject } from '../registry.ts';
 import type { Answer, Call } from '../request.ts';
 import { readJson } from '../verbs/body.ts';
 import { managerOf, ownedUnstored } from '../verbs/managed-fields.ts';
@@ -154,29 +154,27 @@ function boundTo(
     throw badRequest(`cannot bind token to object of type ${shown}`);
   }
   const place = kind === 'Node' ? name : `${info.namespace}/${name}`;
-  const found = readBound(parts, `${registryRoot}${prefix}/${place}`);
+  // Of a Secret or a Node nothing is looked at but its metadata.
+  const found = storedObject<Pod>(parts.store, `${prefix}/${place}`);
   if (found === undefined) throw notFound({ group: '', resource: plural }, name);
-  const bound = found.bound;
-  if (kind === 'Pod') checkAccount(found.object, info.name);
+  const bound = boundOf(found);
+  if (kind === 'Pod') checkAccount(found, info.name);
   if (uid !== '' && uid !== bound.uid) {
     throw conflict({ group: '', resource: kind }, name, otherUid(uid));
   }
   if (kind === 'Secret') return { secret: bound };
   if (kind === 'Node') return { node: bound };
-  // Stored pods have this shape.
-  const nodeName = (found.object as unknown as Pod).spec?.nodeName ?? '';
+  const nodeName = found.spec?.nodeName ?? '';
   if (nodeName === '') return { pod: bound };
-  const node = readBound(parts, `${registryRoot}minions/${nodeName}`)?.bound;
-  return { pod: bound, node: node ?? { name: nodeName, uid: '' } };
+  const node = storedObject(parts.store, `minions/${nodeName}`);
+  return { pod: bound, node: node === undefined ? { name: nodeName, uid: '' } : boundOf(node) };
 }
 
 function otherUid(uid: string): string {
   return `the UID in the bound object reference (${uid}) does not match the UID in record. The object might have been deleted and then recreated`;
 }
 
-function checkAccount(object: KubeObject, name: string): void {
-  // Stored pods have this shape.
-  const { spec } = object as unknown as Pod;
+function checkAccount({ spec }: Pod, name: string): void {
   if (spec?.serviceAccountName === name) return;
   throw badRequest(
     `cannot bind token for serviceaccount ${JSON.stringify(name)} to pod running with different serviceaccount name.`,
@@ -207,11 +205,9 @@ function nodeTokenProblem(
     return 'node requested token not bound to a pod';
   }
   if (uid === '') return 'node requested token with a pod binding without a uid';
-  const found = readBound(parts, `${registryRoot}pods/${namespace}/${name}`);
-  if (found === undefined) throw notFound({ group: '', resource: 'pods' }, name);
-  if (found.bound.uid !== uid) return otherUid(uid);
-  // Stored pods have this shape.
-  const pod = found.object as unknown as Pod;
+  const pod = storedObject<Pod>(parts.store, `pods/${namespace}/${name}`);
+  if (pod === undefined) throw notFound({ group: '', resource: 'pods' }, name);
+  if (pod.metadata.uid !== uid) return otherUid(uid);
   if (pod.spec?.nodeName !== node) {
     return 'node requested token bound to a pod scheduled on a different node';
   }
@@ -233,30 +229,20 @@ function audiencesOf(parts: Parts, pod: Pod): readonly string[] {
     const claim = volume.persistentVolumeClaim?.claimName ?? own;
     const driver = volume.csi?.driver ?? driverOfClaim(parts, namespace, claim);
     if (driver === undefined) continue;
-    const entry = readBound(parts, `${registryRoot}csidrivers/${driver}`);
-    // What is stored under this key has this shape.
-    const { spec } = (entry?.object ?? {}) as Partial<CSIDriver>;
+    const { spec } = storedObject<CSIDriver>(parts.store, `csidrivers/${driver}`) ?? {};
     found.push(...(spec?.tokenRequests ?? []).map(({ audience }) => audience));
   }
   return found;
 }
 
-function driverOfClaim(parts: Parts, namespace: string, name: string | undefined) {
+function driverOfClaim({ store }: Parts, namespace: string, name: string | undefined) {
   if (name === undefined) return undefined;
-  const claim = readBound(parts, `${registryRoot}persistentvolumeclaims/${namespace}/${name}`);
-  // What is stored under these keys has these shapes.
-  const { spec } = (claim?.object ?? {}) as Partial<PersistentVolumeClaim>;
-  const volume = readBound(parts, `${registryRoot}persistentvolumes/${spec?.volumeName ?? ''}`);
-  return ((volume?.object ?? {}) as Partial<PersistentVolume>).spec?.csi?.driver;
+  const key = `persistentvolumeclaims/${namespace}/${name}`;
+  const volumeName = storedObject<PersistentVolumeClaim>(store, key)?.spec?.volumeName ?? '';
+  return storedObject<PersistentVolume>(store, `persistentvolumes/${volumeName}`)?.spec?.csi
+    ?.driver;
 }
 
-function readBound(
-  { store }: Parts,
-  key: string,
-): { readonly bound: BoundObject; readonly object: ReturnType<typeof decodeEntry> } | undefined {
-  const entry = store.get(key);
-  if (entry === undefined) return undefined;
-  const object = decodeEntry(entry);
-  const { name = '', uid = '' } = object.metadata;
-  return { bound: { name, uid }, object };
+function boundOf({ metadata: { name = '', uid = '' } }: KubeObject): BoundObject {
+  return { name, uid };
 }

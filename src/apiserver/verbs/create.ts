@@ -167,7 +167,7 @@ function prepare(
 }
 
 function withoutSpec(hub: KubeObject): KubeObject {
-  const { spec: _spec, ...rest } = hub as KubeObject & { readonly spec?: unknown };
+  const { spec: _spec, ...rest } = hub;
   return rest;
 }
 

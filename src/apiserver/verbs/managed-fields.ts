@@ -24,6 +24,7 @@ import {
 } from '#api/object.ts';
 import type { Schema } from '#api/schema.ts';
 import { formatTime } from '#kit/clock.ts';
+import { isMembers, type Members } from '#kit/members.ts';
 import type { Parts } from '../parts.ts';
 import { storageView } from '../registry.ts';
 import type { Call } from '../request.ts';
@@ -209,12 +210,11 @@ function withoutReset(
   const status: Record<string, unknown> = { ...statusMembers(written) };
   for (const key of unownedStatus) status[key] = before[key];
   // The status goes back whence it came.
-  return { ...written, status } as KubeObject;
+  return { ...written, status };
 }
 
-function statusMembers(object: KubeObject): Readonly<Record<string, unknown>> {
-  // What has a status has members in it.
-  return (object as { readonly status?: Record<string, unknown> }).status ?? {};
+function statusMembers(object: KubeObject): Members {
+  return isMembers(object.status) ? object.status : {};
 }
 
 type Entries = KubeObject['metadata']['managedFields'];

@@ -121,25 +121,15 @@ function differsOutsideStatus(next: KubeObject, old: KubeObject): boolean {
 }
 
 function withoutStatus(object: KubeObject): object {
-  const {
-    metadata: _metadata,
-    status: _status,
-    ...rest
-  } = object as KubeObject & {
-    readonly status?: unknown;
-  };
+  const { metadata: _metadata, status: _status, ...rest } = object;
   return rest;
 }
 
 /** Takes `status` from another object, or leaves it out. */
 export function withStatusOf(object: KubeObject, source: KubeObject | undefined): KubeObject {
-  const { status: _status, ...rest } = object as KubeObject & { readonly status?: unknown };
-  const status = source === undefined ? undefined : statusOf(source);
-  return status === undefined ? rest : ({ ...rest, status } as KubeObject);
-}
-
-function statusOf(object: KubeObject): unknown {
-  return (object as KubeObject & { readonly status?: unknown }).status;
+  const { status: _status, ...rest } = object;
+  const status = source?.status;
+  return status === undefined ? rest : { ...rest, status };
 }
 
 export function throwInvalid(served: Served, name: string, errors: readonly FieldError[]): void {

@@ -25,10 +25,8 @@ import { isActive, isReady, isTerminated, isTerminating } from '../pod-state.ts'
 import { updateStatus } from '../status-update.ts';
 import { planScale, planStatus, type ScaleAction } from './plan.ts';
 
-type Keeping = KubeObject & { readonly status?: unknown };
-
 /** A kind that keeps a number of equal pods. */
-export interface ReplicaKeeper<T extends Keeping> {
+export interface ReplicaKeeper<T extends KubeObject> {
   readonly kind: KindOf<T>;
   /** The controller's name. */
   readonly name: string;
@@ -49,7 +47,7 @@ export function openReplicaSetController(deps: ControllerDeps): Controller {
   });
 }
 
-export function openReplicaController<T extends Keeping>(
+export function openReplicaController<T extends KubeObject>(
   deps: ControllerDeps,
   keeper: ReplicaKeeper<T>,
 ): Controller {
@@ -63,7 +61,7 @@ export function openReplicaController<T extends Keeping>(
   };
 }
 
-class ReplicaController<T extends Keeping> {
+class ReplicaController<T extends KubeObject> {
   readonly queue: WorkQueue;
   readonly owners: Informer<T>;
   readonly pods: Informer<Pod>;

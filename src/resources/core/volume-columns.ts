@@ -40,7 +40,7 @@ interface Classified extends KubeObject {
 
 export function classColumns<Hub extends Classified>(description: string): readonly Column<Hub>[] {
   return [
-    volumeColumn('StorageClass', description, storageClassNameOf),
+    volumeColumn<Hub>('StorageClass', description, storageClassNameOf),
     volumeColumn(
       'VolumeAttributesClass',
       'Class of its attributes.',
