@@ -11,6 +11,7 @@ import {
   changeHelps,
   defaultProfile,
   NodeInfo,
+  openPlugins,
   type PodFacts,
   podFacts,
   prepare,
@@ -382,6 +383,24 @@ test('the emptier node scores higher, the balanced one too', () => {
   const tainted = info(node('t', { spec: { taints: [{ key: 'k', effect: 'PreferNoSchedule' }] } }));
   const [d = 0, e = 0] = scores(facts, [empty, tainted]);
   assert.equal(d - e, 300);
+});
+
+test('balance counts what every node has, and extended resources only where they are asked for', () => {
+  const names = ['cpu', 'memory', 'ephemeral-storage', 'example.com/tool'];
+  const resources = names.map((name) => ({ name, weight: 1 }));
+  const plugins = openPlugins({ balancedAllocation: { resources } });
+  const facts = podFacts(pod(asking({ cpu: '1', memory: '2Gi' })));
+  const scoreOf = (allocatable: Record<string, string>) => {
+    const on = info(node('n', { status: { allocatable } }));
+    return plugins
+      .get('NodeResourcesBalancedAllocation')
+      ?.score?.(facts, new Cluster(), [on])
+      ?.score(on);
+  };
+  const usual = { cpu: '4', memory: '8Gi' };
+  assert.equal(scoreOf({ ...usual, 'example.com/tool': '4' }), 75);
+  // Shares ¼, ¼ and 0 after, none before: the spread grows from 0 to 0.118.
+  assert.equal(scoreOf({ ...usual, 'ephemeral-storage': '10Gi' }), 69);
 });
 
 test('preferred affinity adds its weights, stretched to the best node', () => {

@@ -7,12 +7,13 @@
  * to 50 where it makes it worse.
  * Example: cpu 60 % and memory 20 % used: spread (0.6 − 0.2) / 2 = 0.2, balance 80; with the pod
  * 60 % and 40 %: balance 90; score 50 + (50 + 90 − 80) / 2 = 80.
- * A pod that asks for none of the resources changes no share and is passed over.
+ * A pod that asks for none of the resources changes no share and is passed over. Extended resources
+ * count only for pods that ask for them.
  */
 import type { NodeInfo } from '../node-info.ts';
 import type { Plugin } from '../plugin.ts';
 import { type DeviceAmounts, deviceAmounts } from './device-amounts.ts';
-import { amount, cpuAndMemory, type ResourceWeight } from './resource-scores.ts';
+import { amount, cpuAndMemory, isExtended, type ResourceWeight } from './resource-scores.ts';
 
 export interface BalancedAllocationArgs {
   readonly resources: readonly ResourceWeight[];
@@ -57,7 +58,7 @@ function balance(node: NodeInfo, { parts, devices }: Balanced, times: 0 | 1): nu
   let squares = 0;
   let difference = 0;
   for (const { name, wanted } of parts) {
-    if (wanted === 0 && name !== 'cpu' && name !== 'memory') continue;
+    if (wanted === 0 && isExtended(name)) continue;
     const given = devices?.(node, name);
     const total = given?.total ?? amount(allocatable, name);
     if (total === 0) continue;

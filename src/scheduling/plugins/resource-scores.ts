@@ -55,11 +55,11 @@ export function strategyScore(
     let sum = 0;
     let weights = 0;
     for (const { name, weight, wanted: asks } of parts) {
-      if (asks === 0 && isExtended(name) && name !== 'ephemeral-storage') continue;
+      if (asks === 0 && isExtended(name)) continue;
       const given = devices?.(node, name);
       const total = given?.total ?? amount(node.allocatable, name);
       if (total === 0) continue;
-      const taken = isExtended(name) ? node.requested : node.nonZeroRequested;
+      const taken = isAssumed(name) ? node.nonZeroRequested : node.requested;
       const used = (given?.used ?? amount(taken, name)) + asks;
       const points = curve === undefined ? share(type, used, total) : curve(used, total);
       // On a curve a resource that scores nothing does not count against the others.
@@ -80,11 +80,17 @@ export function amount(amounts: Readonly<Amounts>, name: string): number {
 }
 
 function wanted(pod: PodFacts, name: string): number {
-  return amount(isExtended(name) ? pod.requests : pod.nonZeroRequests, name);
+  return amount(isAssumed(name) ? pod.nonZeroRequests : pod.requests, name);
 }
 
-function isExtended(name: string): boolean {
-  return name !== 'cpu' && name !== 'memory';
+/** Whether scores take a pod that asks for none of it to use some nevertheless. */
+function isAssumed(name: string): boolean {
+  return name === 'cpu' || name === 'memory';
+}
+
+/** Not one that every node has: a pod that asks for none of it has nothing to do with it. */
+export function isExtended(name: string): boolean {
+  return name !== 'cpu' && name !== 'memory' && name !== 'ephemeral-storage';
 }
 
 function share(type: ScoringStrategy['type'], used: number, total: number): number {
