@@ -8,7 +8,6 @@
  *
  * Rules are pure: facts in, verdicts out. `framework.ts` runs them in the order of a profile.
  */
-import type { LabelSelector } from '#api/selectors.ts';
 import type {
   ContainerExtendedResourceRequest,
   Node,
@@ -40,13 +39,13 @@ export function rejected(
   return { fits: false, reasons: [reason], unresolvable };
 }
 
-/** One rule, ready for one pod: asked for each node. */
 /** Pods that would leave a node, and such that are expected there. */
 export interface PodChange {
   readonly gone: readonly PodFacts[];
   readonly expected: readonly PodFacts[];
 }
 
+/** One rule, ready for one pod: asked for each node. */
 export interface NodeFilter {
   check(node: NodeInfo): Verdict;
   /**
@@ -183,14 +182,6 @@ export type ClusterChange =
       readonly key: string;
       readonly action?: 'Add' | 'Update' | 'Delete' | undefined;
     };
-
-/** A budget that protects pods, as far as preemption minds it. */
-export interface Budget {
-  readonly namespace: string;
-  readonly selector: LabelSelector | undefined;
-  readonly allowed: number;
-  readonly disruptedPods: ReadonlySet<string>;
-}
 
 /** Stretches scores to 0..100 by the highest; `reverse` where less is better. */
 export function normalizeByMost(scores: Float64Array, { reverse }: { readonly reverse: boolean }) {

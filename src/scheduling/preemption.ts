@@ -11,14 +11,13 @@
  *
  * Behaviour: kubernetes.io, "Pod Priority and Preemption".
  */
-import { labelSelectorMatches } from '#api/selectors.ts';
+import { type LabelSelector, labelSelectorMatches } from '#api/selectors.ts';
 import type { Random } from '#kit/random.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import type { Cluster } from './cluster.ts';
 import { countedReasons, type FitFailure, nodeReasons } from './fit-failure.ts';
 import type { Objection, Trial } from './framework.ts';
 import type { NodeInfo } from './node-info.ts';
-import type { Budget } from './plugin.ts';
 import type { PodFacts } from './pod-facts.ts';
 import type { PreemptionArgs } from './profile.ts';
 
@@ -138,6 +137,14 @@ export function findCandidates(facts: PreemptionFacts): Candidates {
     else victims.push(found);
   }
   return { victims, objections };
+}
+
+/** A budget that protects pods, as far as it matters here. */
+interface Budget {
+  readonly namespace: string;
+  readonly selector: LabelSelector | undefined;
+  readonly allowed: number;
+  readonly disruptedPods: ReadonlySet<string>;
 }
 
 interface Attempt {

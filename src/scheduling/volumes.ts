@@ -25,7 +25,7 @@ import type { Cluster } from './cluster.ts';
 import type { NodeInfo } from './node-info.ts';
 import { matchesSelector } from './node-selector.ts';
 import type { ClusterChange } from './plugin.ts';
-import type { PodFacts } from './pod-facts.ts';
+import type { PodClaim, PodFacts } from './pod-facts.ts';
 
 const { bindCompleted } = volumeAnnotations;
 const noProvisioner = 'kubernetes.io/no-provisioner';
@@ -47,9 +47,9 @@ export function podClaims(pod: PodFacts, cluster: Cluster): PodClaims {
   const bound: PersistentVolumeClaim[] = [];
   const delayed: PersistentVolumeClaim[] = [];
   const immediate: PersistentVolumeClaim[] = [];
-  for (const { name, ephemeral } of pod.claims) {
-    const claim = facts.persistentVolumeClaims.get(`${pod.namespace}/${name}`);
-    const reason = unusable(claim, { pod, name, ephemeral });
+  for (const wanted of pod.claims) {
+    const claim = facts.persistentVolumeClaims.get(`${pod.namespace}/${wanted.name}`);
+    const reason = unusable(claim, wanted, pod);
     if (claim === undefined || reason !== undefined) return { ok: false, reason: reason ?? '' };
     if (isBound(claim)) bound.push(claim);
     else if (!claim.spec?.volumeName && isDelayed(claim, cluster)) delayed.push(claim);
@@ -60,11 +60,8 @@ export function podClaims(pod: PodFacts, cluster: Cluster): PodClaims {
 
 function unusable(
   claim: PersistentVolumeClaim | undefined,
-  {
-    pod,
-    name,
-    ephemeral,
-  }: { readonly pod: PodFacts; readonly name: string; readonly ephemeral: boolean },
+  { name, ephemeral }: PodClaim,
+  pod: PodFacts,
 ): string | undefined {
   if (claim === undefined) {
     return ephemeral
@@ -136,12 +133,7 @@ export function requestOf({ spec }: PersistentVolumeClaim): number {
   return text === undefined ? 0 : quantityValue(text);
 }
 
-export type Provision =
-  | { readonly do: 'provision' }
-  /** No provisioner, or not for this node. */
-  | { readonly do: 'refuse' }
-  | { readonly do: 'lackSpace' }
-  | { readonly do: 'fail'; readonly message: string };
+export type Provision = 'possible' | 'refused' | 'lacksSpace';
 
 /** Whether a volume for the claim could be made for the node. */
 export function provisionOn(
@@ -149,18 +141,11 @@ export function provisionOn(
   node: NodeInfo,
   cluster: Cluster,
 ): Provision {
-  const className = storageClassNameOf(claim);
-  if (className === '') return { do: 'fail', message: `no class for claim "${objectKey(claim)}"` };
-  const storageClass = cluster.facts.storageClasses.get(className);
-  if (storageClass === undefined) {
-    return { do: 'fail', message: `failed to find storage class "${className}"` };
-  }
-  const { provisioner } = storageClass;
-  if (!provisioner || provisioner === noProvisioner) return { do: 'refuse' };
-  if (!allows(storageClass, node)) return { do: 'refuse' };
-  return hasRoom(claim, { className, provisioner, node, cluster })
-    ? { do: 'provision' }
-    : { do: 'lackSpace' };
+  const storageClass = cluster.facts.storageClasses.get(storageClassNameOf(claim));
+  const provisioner = storageClass?.provisioner;
+  if (storageClass === undefined || !provisioner || provisioner === noProvisioner) return 'refused';
+  if (!allows(storageClass, node)) return 'refused';
+  return hasRoom(claim, { storageClass, node, cluster }) ? 'possible' : 'lacksSpace';
 }
 
 function allows({ allowedTopologies = [] }: StorageClass, { labels }: NodeInfo): boolean {
@@ -172,23 +157,26 @@ function allows({ allowedTopologies = [] }: StorageClass, { labels }: NodeInfo):
 
 function hasRoom(
   claim: PersistentVolumeClaim,
-  on: {
-    readonly className: string;
-    readonly provisioner: string;
+  {
+    storageClass,
+    node,
+    cluster,
+  }: {
+    readonly storageClass: StorageClass;
     readonly node: NodeInfo;
     readonly cluster: Cluster;
   },
 ): boolean {
-  const { csiDrivers, csiStorageCapacities } = on.cluster.facts;
+  const { csiDrivers, csiStorageCapacities } = cluster.facts;
   if (claim.spec?.resources?.requests?.['storage'] === undefined) return true;
-  if (csiDrivers.get(on.provisioner)?.spec.storageCapacity !== true) return true;
+  if (csiDrivers.get(storageClass.provisioner)?.spec.storageCapacity !== true) return true;
   const bytes = requestOf(claim);
   for (const offer of csiStorageCapacities.list()) {
-    if (offer.storageClassName !== on.className) continue;
+    if (offer.storageClassName !== storageClass.metadata.name) continue;
     const limit = offer.maximumVolumeSize ?? offer.capacity;
     if (limit === undefined || quantityValue(limit) < bytes) continue;
     if (offer.nodeTopology === undefined) continue;
-    if (labelSelectorMatches(offer.nodeTopology, on.node.labels)) return true;
+    if (labelSelectorMatches(offer.nodeTopology, node.labels)) return true;
   }
   return false;
 }

@@ -197,13 +197,11 @@ function countsAmong(
   const { topologyKey: key } = constraint;
   const { topologies, nodes } = cluster;
   const choosy = (constraint.honorsAffinity && pod.choosesNodes) || constraint.honorsTaints;
-  const allNodes = topologies.nodeCount(key);
-  if (!choosy && constraints.every((one) => topologies.nodeCount(one.topologyKey) === allNodes)) {
-    // With one key, or keys that the same number of nodes have, that is every node in practice;
-    // where different nodes have them the slow way below is taken.
-    if (constraints.length === 1 || allNodes === nodes.length) {
-      return { counts: selection.by(key), valueCount: topologies.valueCount(key) };
-    }
+  // One key, or keys that every node has: the sums over all nodes are kept already.
+  const everywhere = ({ topologyKey }: SpreadConstraint): boolean =>
+    topologies.nodeCount(topologyKey) === nodes.length;
+  if (!choosy && (constraints.length === 1 || constraints.every(everywhere))) {
+    return { counts: selection.by(key), valueCount: topologies.valueCount(key) };
   }
   const sums = new TopologyCounts();
   const values = new Set<string>();

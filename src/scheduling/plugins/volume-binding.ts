@@ -145,8 +145,8 @@ class VolumeFilter implements NodeFilter {
         continue;
       }
       const provision = provisionOn(claim, node, this.#cluster);
-      if (provision.do !== 'provision') {
-        const reason = provision.do === 'lackSpace' ? lacksSpace : bindConflict;
+      if (provision !== 'possible') {
+        const reason = provision === 'lacksSpace' ? lacksSpace : bindConflict;
         return { ok: false, reasons: [reason] };
       }
       steps.push({ do: 'selectNode', claim: key, node: node.name });
