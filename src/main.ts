@@ -15,7 +15,7 @@ import type { TokenFlags } from './cluster/commands/token-command.ts';
 import type { AgentFlags } from './cluster/settings/agent-config.ts';
 import type { ClusterConfig, Flags, Machine } from './cluster/settings/config.ts';
 import type { HollowFlags } from './cluster/settings/hollow-settings.ts';
-import type { Level } from './kit/log.ts';
+import type { Level, LogFormat } from './kit/log.ts';
 
 const version = '0.1.0';
 
@@ -199,12 +199,20 @@ async function openRun() {
   return { clock: systemClock(), random: systemRandom(), signal: stop.signal };
 }
 
+interface LogSettings {
+  readonly logLevel: Level;
+  readonly logFormat?: LogFormat;
+}
+
 /** One that writes a log for people. */
-async function openLoggedRun({ logLevel: level }: { readonly logLevel: Level }, out: Writable) {
+async function openLoggedRun(
+  { logLevel: level, logFormat: format = 'text' }: LogSettings,
+  out: Writable,
+) {
   const { openLog } = await import('./kit/log.ts');
   const { linesTo } = await import('./kit/log-lines.ts');
   const run = await openRun();
-  return { ...run, log: openLog({ clock: run.clock, level, format: 'text', write: linesTo(out) }) };
+  return { ...run, log: openLog({ clock: run.clock, level, format, write: linesTo(out) }) };
 }
 
 /** One that tells how it comes along, and goes on when its terminal is closed. */

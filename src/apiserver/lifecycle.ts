@@ -65,6 +65,15 @@ export async function handle(parts: Parts, arrival: Arrival): Promise<ServerResp
   const { method } = request;
   const bodyBytes = request.body?.length ?? 0;
   parts.metrics.countRequest({ info, method, response, bodyBytes, tookMs });
+  const { path: uri } = request;
+  const [userAgent, milliseconds] = [request.headers['user-agent'], Math.round(tookMs)];
+  parts.log.trace('request', {
+    verb: method,
+    uri,
+    status: response.status,
+    milliseconds,
+    userAgent,
+  });
   return response;
 }
 

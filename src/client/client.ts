@@ -429,6 +429,7 @@ export {
   LeadershipLost,
   runAsLeader,
 } from './leader-election.ts';
+export { logRequests } from './logged-requests.ts';
 export { openPortTransport, servePort } from './port-transport.ts';
 export { type EventText, openRecorder, type Recorder, type RecorderDeps } from './recorder.ts';
 export { RequestFigures } from './request-figures.ts';

@@ -1,6 +1,7 @@
 /** Events: counted, combined, silenced, and never in the way of who records them. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { openLog } from '#kit/log.ts';
 import { seededRandom } from '#kit/random.ts';
 import type { PlainRequest, PlainResponse } from '#kit/transport.ts';
 import { settle, VirtualClock } from '#kit/virtual-clock.ts';
@@ -40,21 +41,27 @@ function open(
   };
   const client = openClient({ transport: { send }, clock });
   const random = seededRandom(1);
-  const recorder = openRecorder({ client, clock, random, component: 'kubelet', host: 'n1' });
+  const lines: string[] = [];
+  const write = (line: string) => lines.push(line.replace(/^D \S+ /, '').trimEnd());
+  const log = openLog({ clock, level: 'debug', format: 'text', write });
+  const recorder = openRecorder({ client, clock, random, log, component: 'kubelet', host: 'n1' });
   const aborter = new AbortController();
   const running = recorder.run(aborter.signal).catch(() => {});
   const stop = async (): Promise<void> => {
     aborter.abort(new Error('the test is over'));
     await running;
   };
-  return { clock, recorder, sent, stop };
+  return { clock, recorder, sent, stop, lines };
 }
 
 test('an event says what, about whom, by whom and when', async () => {
-  const { recorder, sent, stop } = open();
+  const { recorder, sent, stop, lines } = open();
   const fieldPath = 'spec.containers{web}';
   recorder.record(about, { type: 'Normal', reason: 'Pulled', message: 'Image is here', fieldPath });
   await settle();
+  assert.deepEqual(lines, [
+    'event kind="Pod" about="shop/web-1" type="Normal" reason="Pulled" message="Image is here"',
+  ]);
   const [{ method, path, body } = assert.fail()] = sent;
   assert.deepEqual([method, path], ['POST', '/api/v1/namespaces/shop/events']);
   assert.match(body.metadata?.name ?? '', /^web-1\.[0-9a-f]{16}$/);

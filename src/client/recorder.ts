@@ -78,6 +78,17 @@ const coreEvents: KindOf<Event> = {
   namespaced: true,
 };
 
+/** Also what is then dropped, or counted only. */
+export function logEvent(
+  log: Logger | undefined,
+  { kind, metadata }: KubeObject,
+  { type, reason, message }: EventText,
+): void {
+  const { namespace, name } = metadata;
+  const about = namespace === undefined ? name : `${namespace}/${name}`;
+  log?.debug('event', { kind, about, type, reason, message });
+}
+
 export function openRecorder(deps: RecorderDeps): Recorder {
   return new QueueingRecorder(deps);
 }
@@ -99,6 +110,7 @@ class QueueingRecorder implements Recorder {
   }
 
   record(about: KubeObject, text: EventText): void {
+    logEvent(this.#deps.log, about, text);
     if (!this.#queue.isFull) this.#queue.put(this.#eventOf(about, text));
   }
 

@@ -19,6 +19,7 @@ import { EventQueue } from './event-queue.ts';
 import {
   type EventText,
   eventName,
+  logEvent,
   queueOptions,
   type Recorder,
   type RecorderDeps,
@@ -71,6 +72,7 @@ class SeriesRecorder implements Recorder {
   }
 
   record(about: KubeObject, text: EventText): void {
+    logEvent(this.#deps.log, about, text);
     if (this.#queue.isFull) return;
     const nowMs = this.#deps.clock.monotonic();
     const event = this.#eventOf(about, text);

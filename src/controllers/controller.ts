@@ -78,8 +78,10 @@ async function work(
   const { queue } = controller;
   for (;;) {
     const key = await queue.take({ signal });
+    const sinceMs = controller.clock.monotonic();
     try {
       await controller.reconcile(key, { signal });
+      log.trace('reconciled', { key, milliseconds: controller.clock.monotonic() - sinceMs });
       queue.forget(key);
     } catch (error) {
       signal.throwIfAborted();

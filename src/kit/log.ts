@@ -6,10 +6,13 @@
  */
 import type { Clock } from './clock.ts';
 
-export type Level = 'debug' | 'info' | 'warn' | 'error';
+export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error';
+export type LogFormat = 'text' | 'json';
 export type Fields = Readonly<Record<string, unknown>>;
 
 export interface Logger {
+  /** What happens many times a second; more of it than anybody reads. */
+  trace(message: string, fields?: Fields): void;
   debug(message: string, fields?: Fields): void;
   info(message: string, fields?: Fields): void;
   warn(message: string, fields?: Fields): void;
@@ -21,11 +24,11 @@ export interface Logger {
 export interface LogOptions {
   readonly clock: Pick<Clock, 'now'>;
   readonly level: Level;
-  readonly format: 'text' | 'json';
+  readonly format: LogFormat;
   readonly write: (line: string) => void;
 }
 
-const rank: Readonly<Record<Level, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
+const rank: Readonly<Record<Level, number>> = { trace: 0, debug: 1, info: 2, warn: 3, error: 4 };
 
 export function openLog(options: LogOptions, base: Fields = {}): Logger {
   const at = (level: Level) => (message: string, fields?: Fields) => {
@@ -34,6 +37,7 @@ export function openLog(options: LogOptions, base: Fields = {}): Logger {
     options.write(`${format(options, level, message, all)}\n`);
   };
   return {
+    trace: at('trace'),
     debug: at('debug'),
     info: at('info'),
     warn: at('warn'),
@@ -44,6 +48,7 @@ export function openLog(options: LogOptions, base: Fields = {}): Logger {
 
 /** A logger that says nothing, for tests that do not look at it. */
 export const silentLog: Logger = {
+  trace: () => {},
   debug: () => {},
   info: () => {},
   warn: () => {},

@@ -26,6 +26,7 @@ export function worldLog(options: WorldLogOptions): Logger {
       options.print(`${time}   [${options.component}] ${message} ${text.join(' ')}`);
     };
   const log: Logger = {
+    trace: () => {},
     debug: at('debug'),
     info: at('info'),
     warn: at('warn'),

@@ -46,6 +46,8 @@ export function openTestLog({ clock }: { readonly clock: Pick<Clock, 'now'> }): 
         if (entries.length > 2 * entriesMax) entries.splice(0, entriesMax);
       };
     return {
+      // So many that they would drive out all else.
+      trace: () => {},
       debug: at('debug'),
       info: at('info'),
       warn: at('warn'),

@@ -179,7 +179,7 @@ function addClusterFlags(command: Command, args: readonly string[]): Command {
     .option('--leader-elect', 'controllers hold a Lease, so that others may wait')
     .option('--no-kubeconfig', 'leave the kubeconfig of the user alone')
     .option('--leave-pods', 'leave the pods running when the cluster stops')
-    .option('-v, --v <n>', 'log level; 2 and more: debug')
+    .option('-v, --v <n>', 'how much is logged; 2: events, 4: rounds and requests')
     .option('--logtostderr [bool]', logHelp);
 }
 
@@ -198,7 +198,7 @@ function addAgentFlags(command: Command): Command {
     .option('--image-credential-provider-bin-dir <dir>', 'where its programs are')
     .option('--kubelet-config <file>', kubeletHelp)
     .option('--leave-pods', 'leave the pods running when the node stops')
-    .option('-v, --v <n>', 'log level; 2 and more: debug')
+    .option('-v, --v <n>', 'how much is logged; 2: events, 4: rounds and requests')
     .option('--logtostderr [bool]', logHelp);
 }
 
@@ -253,7 +253,7 @@ function addHollowFlags(command: Command): Command {
     .option('--missing-images <list>', 'images that are nowhere, as nginx:1.91,typo')
     .option('--crashes-per-hour <n>', 'of a running container (default 0)')
     .option('--flaps-per-hour <n>', 'losses of readiness of a container (default 0)')
-    .option('-v, --v <n>', 'log level; 2 and more: debug');
+    .option('-v, --v <n>', 'how much is logged; 2: events, 4: rounds and requests');
 }
 
 /** Names and defaults are upstream's. */
@@ -267,7 +267,7 @@ function addSchedulerFlags(command: Command): Command {
     .option('--leader-elect-resource-namespace <name>', 'of the Lease (default kube-system)')
     .option('--bind-address <address>', 'where health and figures are told (default 0.0.0.0)')
     .option('--secure-port <port>', 'their port; 0: none (default 10259)')
-    .option('-v, --v <n>', 'log level; 2 and more: debug');
+    .option('-v, --v <n>', 'how much is logged; 2: events, 4: rounds and requests');
 }
 
 function addWhyCommand(program: Command, commands: Commands): void {

@@ -117,7 +117,7 @@ test('the controllers alone do what their flags say', { timeout: 180_000 }, asyn
     ...['--cluster-signing-cert-file', place.file('ca.crt'), '--cluster-signing-duration=48h'],
     ...['--cluster-signing-key-file', place.file('ca.key'), '--controllers=*,-ttl'],
     ...['--service-account-private-key-file', place.file('ca.key'), '--cloud-provider=external'],
-    ...[`--master=https://127.0.0.1:${api.port}`, '--cloud-config=', '--kube-api-qps=50', '-v=4'],
+    ...[`--master=https://127.0.0.1:${api.port}`, '--cloud-config=', '--kube-api-qps=50', '-v=6'],
     ...[`--secure-port=${port}`, '--authorization-always-allow-paths=/metrics'],
   ];
   const one = place.start(t, 'kube-controller-manager', flags);
@@ -134,6 +134,11 @@ test('the controllers alone do what their flags say', { timeout: 180_000 }, asyn
   assert.deepEqual(ranges.toSorted(), ['10.99.0.128/26', '10.99.0.192/26']);
   const { metadata } = await place.read(`${nodes}/n1`);
   assert.equal(metadata.annotations?.['node.alpha.kubernetes.io/ttl'], undefined, 'no ttl');
+  const told = [
+    / request sent verb="PATCH" path="\/api\/v1\/nodes\/n1" status=200 /,
+    / reconciled /,
+  ];
+  for (const line of told) await place.until(`${line} is told`, async () => line.test(one.log));
 
   const account = '/api/v1/namespaces/default/serviceaccounts/default';
   const uidOf = async () => (await place.read(account)).metadata.uid;

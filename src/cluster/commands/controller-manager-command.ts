@@ -7,7 +7,14 @@
  * its own, as with the scheduler (`scheduler-command.ts`).
  */
 import { hostname } from 'node:os';
-import { openClient, openHttpTransport, openInformers, RequestFigures, runAsLeader } from '#client';
+import {
+  logRequests,
+  openClient,
+  openHttpTransport,
+  openInformers,
+  RequestFigures,
+  runAsLeader,
+} from '#client';
 import { ControllersMetrics, runControllers } from '#controllers';
 import type { Clock } from '#kit/clock.ts';
 import { giveBackLater } from '#kit/give-back-later.ts';
@@ -38,7 +45,8 @@ export async function controlFor(
   const { election, serving } = settings;
   using connection = openHttpTransport(settings.access);
   const requests = new RequestFigures(deps, new URL(settings.access.server));
-  const transport = requests.observed(connection);
+  const observed = requests.observed(connection);
+  const transport = settings.logsRequests ? logRequests(observed, deps) : observed;
   const client = openClient({ transport, clock, userAgent: 'kube-controller-manager' });
   const metrics = new ControllersMetrics({ clock });
   const identity = `${hostname()}_${nameSuffix(random, 10)}`;

@@ -15,6 +15,7 @@ import {
   type HttpConnections,
   type HttpTransportOptions,
   limitRequests,
+  logRequests,
   openClient,
   openHttpTransport,
   openInformers,
@@ -90,7 +91,8 @@ export async function runKubeletAlone(
   using transport =
     access === undefined ? noServer() : openHttpTransport({ ...access, connectionsMax });
   const { rates, runtimeRequestTimeoutMs: requestTimeoutMs } = config.server;
-  const limited = limitRequests({ transport, clock }, rates);
+  const told = config.logsRequests ? logRequests(transport, deps) : transport;
+  const limited = limitRequests({ transport: told, clock }, rates);
   const client = openClient({ transport: limited, clock, userAgent: 'kubelet' });
   const { runtimeSocket: socketPath, imageSocket: imageSocketPath } = config;
   const sockets = { socketPath, imageSocketPath, requestTimeoutMs };

@@ -10,6 +10,7 @@
 import { hostname } from 'node:os';
 import {
   type HttpTransportOptions,
+  logRequests,
   openClient,
   openHttpTransport,
   openInformers,
@@ -30,11 +31,11 @@ import { runComponentServers } from '../control-plane/component-servers.ts';
 import {
   componentAccess,
   type Environment,
-  logLevelOf,
   ownCertificate,
   readText,
 } from '../settings/component-access.ts';
 import { ConfigError } from '../settings/config.ts';
+import { verbosityOf } from '../settings/verbosity.ts';
 
 /** As the command line gives them. */
 export interface SchedulerFlags {
@@ -62,6 +63,7 @@ export interface SchedulerSettings {
   /** 0: no port. */
   readonly securePort: number;
   readonly logLevel: Level;
+  readonly logsRequests: boolean;
 }
 
 const defaultSource =
@@ -84,7 +86,7 @@ export function readSchedulerSettings(
     },
     bindAddress: flags.bindAddress ?? '0.0.0.0',
     securePort: port,
-    logLevel: logLevelOf(flags.v),
+    ...verbosityOf(flags.v),
   };
 }
 
@@ -103,7 +105,8 @@ export async function scheduleFor(
   const configuration = await readConfiguration(settings.source);
   using connection = openHttpTransport(settings.access);
   const requests = new RequestFigures(deps, new URL(settings.access.server));
-  const transport = requests.observed(connection);
+  const observed = requests.observed(connection);
+  const transport = settings.logsRequests ? logRequests(observed, deps) : observed;
   const client = openClient({ transport, clock, userAgent: 'kube-scheduler' });
   const metrics = new SchedulerMetrics();
   const identity = `${hostname()}_${nameSuffix(random, 10)}`;

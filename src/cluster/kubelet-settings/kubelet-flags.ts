@@ -163,6 +163,7 @@ const fieldFlags: Readonly<Record<string, readonly [string, Reader]>> = {
   'image-gc-low-threshold': ['imageGCLowThresholdPercent', number],
   'minimum-image-ttl-duration': ['imageMinimumGCAge', text],
   'allowed-unsafe-sysctls': ['allowedUnsafeSysctls', list],
+  'logging-format': ['logging.format', text],
 };
 
 /** Those that are only flags, as texts; the others are for the file, and told to be so. */
@@ -194,7 +195,6 @@ const passedOver = [
   'experimental-mounter-path',
   'vmodule',
   'log-flush-frequency',
-  'logging-format',
   // Of cAdvisor, whose figures are our own.
   'housekeeping-interval',
   'max-housekeeping-interval',
@@ -233,6 +233,7 @@ const fileReplacement =
   'information.';
 
 const notDeprecated = new Set([
+  'logging-format',
   'provider-id',
   'fail-cgroupv1',
   'seccomp-default',
@@ -261,7 +262,10 @@ export function addKubeletFlags(command: Command): Command {
     const value = read === boolean ? '[value]' : '<value>';
     command.option(`--${flag} ${value}`, `field ${field}`);
   }
-  return command.option('-v, --v <n>', 'log level; 4 and more: debug');
+  return command.option(
+    '-v, --v <n>',
+    'how much is logged; 2: events, 4: rounds of loops, 6: requests',
+  );
 }
 
 /** From the texts of the command line, by flags in camel case. */

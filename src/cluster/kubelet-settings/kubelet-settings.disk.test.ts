@@ -63,6 +63,22 @@ test('flags win over the file, and paths in it are relative to it', () => {
   }
 });
 
+test('how much is logged, and as what, is in the file or in flags', (context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'coracle-kubelet-'));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const config = join(folder, 'config.yaml');
+  const head = 'apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n';
+  writeFileSync(config, `${head}logging: {format: json, verbosity: 4}\n`);
+  const told = (options: Record<string, string>) => {
+    const { logLevel, logFormat, logsRequests, unused } = readKubeletConfig(kubeletFlags(options));
+    return [logLevel, logFormat, logsRequests, unused];
+  };
+  assert.deepEqual(told({}), ['info', 'text', false, []]);
+  assert.deepEqual(told({ config }), ['trace', 'json', false, []]);
+  assert.deepEqual(told({ config, v: '2', loggingFormat: 'text' }), ['debug', 'text', false, []]);
+  assert.deepEqual(told({ config, v: '6' }), ['trace', 'json', true, []]);
+});
+
 test('the file wins over nothing, files of a folder over it, flags over all', (context) => {
   const folder = mkdtempSync(join(tmpdir(), 'coracle-kubelet-config-'));
   context.after(() => rmSync(folder, { recursive: true }));

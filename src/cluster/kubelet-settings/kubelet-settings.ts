@@ -9,13 +9,14 @@ import { hostname } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { decodeObject } from '#api/decode.ts';
 import { isReason } from '#api/errors.ts';
-import type { Level } from '#kit/log.ts';
+import type { Level, LogFormat } from '#kit/log.ts';
 import { parseYaml } from '#kit/yaml.ts';
 import { defaultSettings, type KubeletSettings, sysctlNamespace } from '#kubelet';
 import type { Taint } from '#resources/types/core-v1.ts';
 import { ConfigError } from '../settings/config.ts';
 import { type ImageSources, imageSources } from '../settings/image-sources.ts';
 import { type NodeIPs, parseNodeIPs } from '../settings/node-ips.ts';
+import { logFormatOf, verbosityOf } from '../settings/verbosity.ts';
 import { kubeletConfiguration } from './kubelet-fields.ts';
 import { parsePairs } from './kubelet-flag-values.ts';
 import { type MachineFields, machineFields, machineSettings } from './machine-settings.ts';
@@ -83,6 +84,7 @@ interface Fields extends PlacementFields, PullFields, MachineFields, NodeServerF
   readonly protectKernelDefaults?: boolean;
   readonly failCgroupV1?: boolean;
   readonly runOnce?: boolean;
+  readonly logging?: { readonly format?: string; readonly verbosity?: number };
   readonly healthzPort?: number;
   readonly healthzBindAddress?: string;
   readonly clusterDomain?: string;
@@ -124,6 +126,8 @@ export interface KubeletConfig {
   /** Of the service for images, where that is another. */
   readonly imageSocket: string | undefined;
   readonly logLevel: Level;
+  readonly logsRequests: boolean;
+  readonly logFormat: LogFormat;
   readonly settings: KubeletSettings;
   readonly server: NodeServerSettings;
   /** Plugins that know logins, and where the node's own are. */
@@ -142,7 +146,7 @@ const acted = new Set(
     'staticPodPath staticPodURL staticPodURLHeader podLogsDir address port enableServer ' +
     'providerID failSwapOn cgroupsPerQOS cgroupDriver oomScoreAdj ' +
     'tlsCertFile tlsPrivateKeyFile protectKernelDefaults imageServiceEndpoint runOnce ' +
-    'failCgroupV1 ' +
+    'failCgroupV1 logging ' +
     'healthzPort healthzBindAddress clusterDomain clusterDNS cgroupRoot maxPods podCIDR ' +
     'podPidsLimit registerNode registerWithTaints containerRuntimeEndpoint imageMinimumGCAge ' +
     'imageMaximumGCAge imageGCHighThresholdPercent imageGCLowThresholdPercent evictionHard ' +
@@ -181,7 +185,8 @@ export function readKubeletConfig(flags: KubeletFlags): KubeletConfig {
     podLogsDir: podLogsDirOf(fields),
     runtimeSocket: socketOf(endpoint),
     imageSocket: imageEndpoint === '' ? undefined : socketOf(imageEndpoint),
-    logLevel: Number(flags.v ?? 0) >= 4 ? 'debug' : 'info',
+    ...verbosityOf(flags.v ?? fields.logging?.verbosity),
+    logFormat: logFormatOf(fields.logging?.format),
     settings: { ...settingsOf(fields), ...settingsOfFlags(flags) },
     server: nodeServerSettings(fields),
     images: { ...imageSources(flags), registryPath: undefined },

@@ -10,6 +10,7 @@ import { ConfigError, canRunContainers, type Machine, whyNoContainers } from './
 import { isOn } from './flag-values.ts';
 import { type ImageSources, imageSources } from './image-sources.ts';
 import { parseOwnNodeIPs } from './node-ips.ts';
+import { verbosityOf } from './verbosity.ts';
 
 /** As the command line gives them. */
 export interface AgentFlags {
@@ -63,7 +64,7 @@ export function readAgentConfig(flags: AgentFlags, machine: Machine): AgentConfi
     images: imageSources(flags),
     kubeletConfig: flags.kubeletConfig === undefined ? undefined : resolve(flags.kubeletConfig),
     leavePods: flags.leavePods ?? false,
-    logLevel: Number(flags.v ?? 0) >= 2 ? 'debug' : 'info',
+    logLevel: verbosityOf(flags.v).logLevel,
     logToStderr: isOn('--logtostderr', flags.logtostderr),
   };
 }

@@ -9,7 +9,6 @@ import { existsSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { HttpTransportOptions } from '#client';
 import type { Clock } from '#kit/clock.ts';
-import type { Level } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { issueCertificate, type KeyPair } from '#kit/x509.ts';
 import { readAccess } from '../credentials/kubeconfig-access.ts';
@@ -39,11 +38,6 @@ function podAccess(environment: Environment): HttpTransportOptions {
   const name = host.includes(':') ? `[${host}]` : host;
   const ca = readText('the certificate of the cluster', `${accountFolder}/ca.crt`);
   return { server: `https://${name}:${port}`, ca, tokenFile };
-}
-
-/** `-v 2`, and `-v=2` too: the library leaves the sign there. */
-export function logLevelOf(v: string | true | undefined): Level {
-  return Number(String(v ?? 0).replace(/^=/, '')) >= 2 ? 'debug' : 'info';
 }
 
 export function readText(what: string, path: string): string {

@@ -12,6 +12,7 @@ import { type FlagTexts, isOn } from './flag-values.ts';
 import { type ImageSources, imageSources } from './image-sources.ts';
 import { parseOwnNodeIPs } from './node-ips.ts';
 import { readServerSettings, type ServerSettings } from './server-settings.ts';
+import { verbosityOf } from './verbosity.ts';
 
 export interface ClusterConfig {
   readonly dataDir: string;
@@ -147,7 +148,7 @@ export function readConfig(flags: Flags, machine: Machine): ClusterConfig {
     runtimeConfig: runtimeConfig(flags.runtimeConfig ?? ''),
     server,
     imageDirs: flags.images ?? [],
-    logLevel: Number(flags.v ?? 0) >= 2 ? 'debug' : 'info',
+    logLevel: verbosityOf(flags.v).logLevel,
     logToStderr: isOn('--logtostderr', flags.logtostderr),
     kubeletConfig: flags.kubeletConfig === undefined ? undefined : resolve(flags.kubeletConfig),
     schedulerConfig:

@@ -176,6 +176,6 @@ export function addControllerManagerFlags(command: Command, args: readonly strin
   if (args[0] !== command.name()) return command;
   return addFlags(command, controllerManagerFlags, help).option(
     '-v, --v <n>',
-    'log level; 2 and more: debug',
+    'how much is logged; 2: events, 4: rounds, 6: requests',
   );
 }

@@ -12,15 +12,16 @@ import {
   isEnabled,
 } from '#controllers';
 import { parseNetwork, widths } from '#kit/ip-network.ts';
-import type { Level } from '#kit/log.ts';
+import type { Level, LogFormat } from '#kit/log.ts';
 import type { KeyPair } from '#kit/x509.ts';
 import { parseYaml } from '#kit/yaml.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
-import { componentAccess, type Environment, logLevelOf, readText } from './component-access.ts';
+import { componentAccess, type Environment, readText } from './component-access.ts';
 import { ConfigError } from './config.ts';
 import { controllerManagerFlags } from './controller-manager-flags.ts';
 import { absentControllers, todaysName } from './controller-names.ts';
 import { type FlagTexts, FlagValues } from './flag-values.ts';
+import { logFormatOf, verbosityOf } from './verbosity.ts';
 
 export interface ControllerManagerSettings {
   readonly access: HttpTransportOptions;
@@ -48,6 +49,8 @@ export interface ControllerManagerSettings {
     readonly openPaths: readonly string[];
   };
   readonly logLevel: Level;
+  readonly logsRequests: boolean;
+  readonly logFormat: LogFormat;
   /** Flags that were given and change nothing here. */
   readonly idle: readonly string[];
 }
@@ -81,7 +84,8 @@ export function readControllerManagerSettings(
     issuer: readPair(values, 'cluster-signing'),
     election: readElection(values),
     serving: readServing(values),
-    logLevel: logLevelOf(v),
+    ...verbosityOf(v),
+    logFormat: logFormatOf(values.text('logging-format')),
   } as const;
   // Read last: by now everything that means something has been asked for.
   return { ...settings, idle: values.unread };

@@ -6,6 +6,7 @@ import type { HollowDelays, HollowFailures, HollowTaint } from '#hollow';
 import { parseDuration } from '#kit/duration.ts';
 import type { Level } from '#kit/log.ts';
 import { ConfigError } from './config.ts';
+import { verbosityOf } from './verbosity.ts';
 
 /** As the command line gives them. */
 export interface HollowFlags {
@@ -82,7 +83,7 @@ export function readHollowSettings(flags: HollowFlags, userKubeconfig: string): 
       flapsPerHour: amount('--flaps-per-hour', flags.flapsPerHour, 600),
     },
     jobSeconds: jobMs ? jobMs / 1000 : undefined,
-    logLevel: Number(flags.v ?? 0) >= 2 ? 'debug' : 'info',
+    logLevel: verbosityOf(flags.v).logLevel,
   };
 }
 

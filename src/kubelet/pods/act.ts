@@ -6,6 +6,7 @@
  * the pod's state, which the next plan and the status read; everything else is thrown to the
  * worker, which tries again. `start-container.ts` has the longest of the actions.
  */
+import { objectKey } from '#api/object.ts';
 import { isGrpcCode } from '#cri';
 import type { Container } from '#resources/types/core-v1.ts';
 import { createSandbox } from '../containers/sandbox.ts';
@@ -15,6 +16,18 @@ import { tryHandler } from '../probes/try.ts';
 import type { Action } from './plan.ts';
 import { containersOf, initContainersOf, type PodFacts, unlessGone } from './pod-facts.ts';
 import { resizeContainers } from './resize.ts';
+
+/** What the log says of each. */
+const actionText: Readonly<Record<Action['do'], string>> = {
+  createSandbox: 'making a sandbox',
+  stopSandbox: 'stopping a sandbox',
+  removeSandbox: 'removing a sandbox',
+  startContainer: 'starting a container',
+  stopContainer: 'stopping a container',
+  removeContainer: 'removing a container',
+  resize: 'resizing containers',
+  wait: 'waiting',
+};
 
 /** Shortest time that containers get between TERM and KILL. */
 const graceSecondsMin = 2;
@@ -43,6 +56,7 @@ async function perform(
 ): Promise<void> {
   const { runtime } = parts;
   const { signal } = options;
+  parts.log.debug(actionText[action.do], { pod: objectKey(facts.pod) });
   switch (action.do) {
     case 'createSandbox':
       await createSandbox(parts, state, facts.pod, action.attempt, options);
