@@ -4,7 +4,16 @@
  * A sub-path is made when it is missing, and refused when it leads out of its volume, also by way
  * of symbolic links that a container has put there.
  */
-import { mkdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  mkdirSync,
+  openSync,
+  realpathSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, sep } from 'node:path';
 import type { Sent } from '#cri';
 import type { Container, Pod, VolumeMount } from '#resources/types/core-v1.ts';
@@ -98,11 +107,24 @@ export function resolveSubPath(volume: string, subPath: string): string {
   if (statSync(wanted, { throwIfNoEntry: false }) === undefined) {
     const parent = existingParent(wanted);
     if (!isInside(volume, parent)) throw escapes(subPath);
-    mkdirSync(wanted, { recursive: true, mode: 0o750 });
+    makeAlike(volume, wanted);
   }
   const real = realpathSync(wanted);
   if (!isInside(volume, real)) throw escapes(subPath);
   return real;
+}
+
+/** Who may use the volume may use what is made in it. */
+function makeAlike(volume: string, folder: string): void {
+  const mode = statSync(volume).mode & 0o7777;
+  mkdirSync(folder, { recursive: true, mode });
+  // By its descriptor, since a container may put something else in its place meanwhile.
+  const descriptor = openSync(folder, constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    fchmodSync(descriptor, mode);
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 function existingParent(path: string): string {

@@ -134,10 +134,11 @@ function tokenMode(pod: Pod, mode: number): number {
 }
 
 /** The user that all containers run as, if they agree. */
-function onlyUser({ spec }: Pod): number | undefined {
-  const all = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
-  const { runAsUser } = spec?.securityContext ?? {};
-  const users = new Set(all.map((each) => each.securityContext?.runAsUser ?? runAsUser));
+function onlyUser(pod: Pod): number | undefined {
+  const { runAsUser } = pod.spec?.securityContext ?? {};
+  const users = new Set(
+    startOrder(pod).map((each) => each.securityContext?.runAsUser ?? runAsUser),
+  );
   return users.size === 1 ? [...users][0] : undefined;
 }
 

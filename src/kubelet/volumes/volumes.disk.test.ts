@@ -1,6 +1,7 @@
 /** Files of volumes on a real file system, below a temporary folder. */
 import assert from 'node:assert/strict';
 import {
+  chmodSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -194,7 +195,9 @@ test('what is missing or leads outside is refused', async () => {
 test('sub-paths are made, and must stay inside', (context) => {
   const volume = join(folderOf(context), 'volume');
   mkdirSync(volume);
+  chmodSync(volume, 0o3777);
   assert.equal(resolveSubPath(volume, 'a/b'), join(volume, 'a/b'));
+  assert.equal(statSync(join(volume, 'a/b')).mode & 0o7777, 0o3777);
   symlinkSync('/etc', join(volume, 'out'));
   assert.throws(() => resolveSubPath(volume, 'out'), ConfigError);
   assert.throws(() => resolveSubPath(volume, 'out/new'), ConfigError);

@@ -130,7 +130,7 @@ export class Volumes {
     for (const { name } of pod.spec?.volumes ?? []) this.#given.delete(`${uid}/${name}`);
     objects.release(uid);
     const mounted = (pod.spec?.volumes ?? []).some(
-      (volume) => isMounted(volume.emptyDir?.medium) || claimNameOf(pod, volume) !== undefined,
+      (volume) => hasOwnMount(volume.emptyDir?.medium) || claimNameOf(pod, volume) !== undefined,
     );
     if (mounted) await machine.unmountBelow(volumes, { signal });
     rmSync(memoryVolumes, { recursive: true, force: true });
@@ -140,9 +140,9 @@ export class Volumes {
   async #prepareOne(pod: Pod, volume: Volume, signal: AbortSignal): Promise<string> {
     if (volume.hostPath !== undefined) return checkHostPath(volume.hostPath);
     if (claimNameOf(pod, volume) !== undefined) return this.#preparePersistent(pod, volume, signal);
-    const { volumes, memoryVolumes } = podPaths(this.#deps.paths, pod);
+    const { volumes, emptyDirs, memoryVolumes } = podPaths(this.#deps.paths, pod);
     if (volume.emptyDir !== undefined) {
-      const folder = join(volumes, 'kubernetes.io~empty-dir', volume.name);
+      const folder = join(emptyDirs, volume.name);
       await this.#prepareEmptyDir(pod, volume.emptyDir, folder, signal);
       return folder;
     }
@@ -271,7 +271,9 @@ export class Volumes {
     }
     const { fsGroup } = pod.spec?.securityContext ?? {};
     if (fsGroup !== undefined) chownSync(folder, 0, fsGroup);
-    chmodSync(folder, fsGroup === undefined ? 0o777 : 0o2777);
+    // As a file system in memory begins: only the owner of a file may remove it.
+    const sticky = medium === 'Memory' ? 0o1000 : 0;
+    chmodSync(folder, sticky | (fsGroup === undefined ? 0o777 : 0o2777));
   }
 }
 
@@ -288,7 +290,7 @@ function memoryBytesOf(
   return known.length === 0 ? undefined : Math.min(...known.map(Number));
 }
 
-function isMounted(medium: string | undefined): boolean {
+function hasOwnMount(medium: string | undefined): boolean {
   return medium === 'Memory' || isHugePages(medium);
 }
 
@@ -299,11 +301,9 @@ function isHugePages(medium: string | undefined): boolean {
 /** `2Mi`: named by the medium, or the only size that the pod asks for. */
 function pageSizeOf(pod: Pod, medium: string): string {
   const named = medium.slice('HugePages-'.length);
-  const containers = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
   const asked = new Set(
-    containers
-      .flatMap(({ resources }) => Object.keys(resources?.requests ?? {}))
-      .filter((name) => name.startsWith('hugepages-'))
+    startOrder(pod)
+      .flatMap(({ resources }) => hugepagesIn(resources?.requests ?? {}))
       .map((name) => name.slice('hugepages-'.length)),
   );
   if (named === '' && asked.size > 1) {
