@@ -63,9 +63,13 @@ export function runChild(
 
 /** The whole group, also what a program that has ended left behind in it. */
 function killGroup(pid: number | undefined): void {
-  if (pid === undefined) return;
+  if (pid !== undefined) killIfThere(-pid);
+}
+
+/** A process, or a group by its negative number; one that is gone already is as good as killed. */
+export function killIfThere(pid: number): void {
   try {
-    process.kill(-pid, 'SIGKILL');
+    process.kill(pid, 'SIGKILL');
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
   }

@@ -12,8 +12,8 @@
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { formatKindFacts } from '../src/resources/kind-facts.ts';
-import { loadDescriptors } from '../src/resources/resources.ts';
+import { formatKindFacts } from '#resources/kind-facts.ts';
+import { loadDescriptors } from '#resources/resources.ts';
 
 interface Definition {
   readonly type?: string;

@@ -11,6 +11,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { killIfThere } from './child-process.ts';
 
 export type MachineState = ReadonlyMap<string, ReadonlySet<string>>;
 
@@ -67,13 +68,7 @@ function readRegister(registerPath: string): StaleCluster {
 /** Ends processes of earlier runs that were killed; only while holding the machine lock. */
 export function removeStaleProcesses(ownRun: string): readonly string[] {
   const stale = testProcesses().filter(({ run, pid }) => run !== ownRun && pid !== process.pid);
-  for (const { pid } of stale) {
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
-    }
-  }
+  for (const { pid } of stale) killIfThere(pid);
   return stale.map(({ pid, command }) => `${pid} ${command}`);
 }
 

@@ -11,8 +11,8 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { openHttpTransport } from '#client';
 import type { Transport } from '#kit/transport.ts';
-import { openHttpTransport } from '../src/client/http-transport.ts';
 import { distinct, extractManifests, type Manifest } from '../test/manifests/extract.ts';
 import {
   type FindPlace,

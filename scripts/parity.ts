@@ -15,10 +15,10 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { type HttpTransportOptions, openHttpTransport } from '#client';
 import type { Transport } from '#kit/transport.ts';
 import { parseYaml } from '#kit/yaml.ts';
 import { openCatalog } from '#resources/resources.ts';
-import { type HttpTransportOptions, openHttpTransport } from '../src/client/http-transport.ts';
 import { type Comparison, compare, type Difference, percent } from '../test/parity/compare.ts';
 import { openParityServer } from '../test/parity/own-server.ts';
 import { play } from '../test/parity/play.ts';

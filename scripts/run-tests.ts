@@ -44,12 +44,9 @@ export async function runTestFiles(
     CORACLE_RESULTS: path,
     CORACLE_REPORT: run.each ? 'each' : 'failures',
   };
-  const { limitMs } = run;
-  const { problem } = await runChild(process.execPath, testArguments(run), {
-    limitMs,
-    signal,
-    env,
-  });
+  const { limitMs, quiet = false } = run;
+  const options = { limitMs, signal, env, quiet };
+  const { problem } = await runChild(process.execPath, testArguments(run), options);
   const results = readResults(path);
   const explained = results.some(({ outcome }) => outcome === 'failed');
   if (problem === '' || explained) {

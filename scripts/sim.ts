@@ -17,7 +17,7 @@
  */
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
-import { parseDuration } from '../src/kit/duration.ts';
+import { parseDuration } from '#kit/duration.ts';
 import { findCanary, readCanaries } from '../test/simulation/canaries.ts';
 import type { SimulationResult } from '../test/simulation/simulation.ts';
 import { lineCoverage, startCoverage } from './line-coverage.ts';

@@ -10,6 +10,7 @@
  */
 import { parseArgs } from 'node:util';
 import { systemClock } from '#kit/clock.ts';
+import { parseDuration } from '#kit/duration.ts';
 import { seededRandom } from '#kit/random.ts';
 import { ClusterProcess } from '#test/cluster-process.ts';
 import { readAccess } from '../src/cluster/credentials/kubeconfig-access.ts';
@@ -106,8 +107,7 @@ function print(first: Holdings, last: Holdings): void {
 }
 
 function milliseconds(text: string): number {
-  const [, number, unit] = /^(\d+)(s|m|h)$/.exec(text) ?? [];
-  const unitMs = { s: 1000, m: 60_000, h: 3_600_000 }[unit ?? ''];
-  if (unitMs === undefined) throw new Error(`--for ${text}: must be a duration, as 60m`);
-  return Number(number) * unitMs;
+  const ms = parseDuration(text);
+  if (ms === undefined) throw new Error(`--for ${text}: must be a duration, as 60m`);
+  return ms;
 }
