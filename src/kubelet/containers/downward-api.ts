@@ -6,7 +6,7 @@
  */
 import { quantityMilliValue, quantityValue } from '#api/quantity.ts';
 import type { Container, Pod, ResourceFieldSelector } from '#resources/types/core-v1.ts';
-import { containersOf, initContainersOf } from '../pods/pod-facts.ts';
+import { startOrder } from '../pods/pod-facts.ts';
 
 export interface Addresses {
   readonly podIPs: readonly string[];
@@ -64,8 +64,7 @@ export function resourceFieldValue(
   selector: ResourceFieldSelector,
   allocatable: Readonly<Record<string, string>>,
 ): string {
-  const all = [...containersOf(pod), ...initContainersOf(pod)];
-  const container = all.find(({ name }) => name === selector.containerName) ?? own;
+  const container = startOrder(pod).find(({ name }) => name === selector.containerName) ?? own;
   const [list, ...rest] = selector.resource.split('.');
   const name = rest.join('.');
   const { limits, requests } = container?.resources ?? {};

@@ -4,8 +4,8 @@
  * The same configuration goes with every container of the pod, so it must not depend on time.
  */
 import type { Sent } from '#cri';
-import type { Container, Pod } from '#resources/types/core-v1.ts';
-import { containersOf, initContainersOf, podLabels } from '../pods/pod-facts.ts';
+import type { Pod } from '#resources/types/core-v1.ts';
+import { podLabels, startOrder } from '../pods/pod-facts.ts';
 import type { CgroupResources } from '../pods/qos.ts';
 import { type DnsConfig, nodenameOf } from './dns-config.ts';
 import type { UserNamespace } from './user-namespace.ts';
@@ -48,7 +48,7 @@ export function sandboxConfig(pod: Pod, options: SandboxOptions): Sent<'PodSandb
       resources: { cpuShares, cpuPeriod, cpuQuota, memoryLimitInBytes: memoryLimitBytes },
       securityContext: {
         namespaceOptions: namespaceOptions(pod, options.users),
-        privileged: allContainers(pod).some((each) => each.securityContext?.privileged === true),
+        privileged: startOrder(pod).some((each) => each.securityContext?.privileged === true),
         selinuxOptions: securityContext?.seLinuxOptions,
         runAsUser: optionalValue(securityContext?.runAsUser),
         runAsGroup: optionalValue(securityContext?.runAsGroup),
@@ -57,10 +57,6 @@ export function sandboxConfig(pod: Pod, options: SandboxOptions): Sent<'PodSandb
       },
     },
   };
-}
-
-function allContainers(pod: Pod): readonly Container[] {
-  return [...initContainersOf(pod), ...containersOf(pod)];
 }
 
 export function optionalValue(value: number | undefined): { readonly value: number } | undefined {
@@ -95,7 +91,7 @@ export function namespaceOptions(
 /** Ports on the node; the network plugin maps them if it can. */
 function portMappings(pod: Pod): readonly Sent<'PortMapping'>[] {
   if (pod.spec?.hostNetwork === true) return [];
-  return allContainers(pod).flatMap(({ ports = [] }) =>
+  return startOrder(pod).flatMap(({ ports = [] }) =>
     ports
       .filter(({ hostPort }) => hostPort !== undefined && hostPort > 0)
       .map(({ containerPort, hostPort, hostIP, protocol }) => ({

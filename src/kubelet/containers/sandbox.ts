@@ -11,7 +11,13 @@ import { runtimeClasses } from '#resources/kinds.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import type { ActOptions, KubeletParts, PodState } from '../parts.ts';
 import { podPaths } from '../pods/pod-paths.ts';
-import { type CgroupResources, podCgroup, podCgroupPath, podHugepages } from '../pods/qos.ts';
+import {
+  type CgroupResources,
+  hugepagesIn,
+  podCgroup,
+  podCgroupPath,
+  podHugepages,
+} from '../pods/qos.ts';
 import { dnsConfigOf } from './dns-config.ts';
 import { sandboxConfig } from './sandbox-config.ts';
 import { ensureUserNamespace, userNamespaceOf } from './user-namespace.ts';
@@ -92,7 +98,7 @@ async function runSandbox(
   const { logs } = podPaths(paths, pod);
   mkdirSync(logs, { recursive: true });
   const pidsMax = node.podPidsMax;
-  const sizes = Object.keys(node.capacity).filter((name) => name.startsWith('hugepages-'));
+  const sizes = hugepagesIn(node.capacity);
   const limits = { ...podLimits(parts, pod), hugepages: podHugepages(pod, sizes) };
   await machine.cgroups.create(
     podCgroupPath(node.cgroupRoot, pod),

@@ -18,9 +18,15 @@ import { readMemory } from '../node/node-figures.ts';
 import type { ActOptions, KubeletParts, PodState } from '../parts.ts';
 import { nextBackoff } from '../pods/backoff.ts';
 import { type Action, containerHash, restartKey } from '../pods/plan.ts';
-import { latestOf, type PodFacts, type RuntimeFacts, type SandboxFact } from '../pods/pod-facts.ts';
+import {
+  graceSecondsOf,
+  latestOf,
+  type PodFacts,
+  type RuntimeFacts,
+  type SandboxFact,
+} from '../pods/pod-facts.ts';
 import { podPaths, terminationFile } from '../pods/pod-paths.ts';
-import { podCgroupPath } from '../pods/qos.ts';
+import { hugepagesIn, podCgroupPath } from '../pods/qos.ts';
 import { tryHandler } from '../probes/try.ts';
 import { imageVolumeProblem, imageVolumesOf } from '../volumes/image-volumes.ts';
 import { blockDevicesOf, mountsOf } from '../volumes/mounts.ts';
@@ -244,7 +250,7 @@ class Starter {
         devices: { ...devices, devices: [...devices.devices, ...blocks] },
         place: cpusAndNodes,
         users: userNamespaceOf(paths, this.#pod),
-        hugepages: Object.keys(node.capacity).filter((name) => name.startsWith('hugepages-')),
+        hugepages: hugepagesIn(node.capacity),
         targetId: this.#targetId(),
       });
       const request = {
@@ -361,7 +367,7 @@ class Starter {
     this.say('Warning', 'FailedPostStartHook', 'PostStartHook failed');
     this.say('Normal', 'Killing', 'FailedPostStartHook');
     await this.#parts.runtime.stopContainer(id, {
-      graceSeconds: this.#pod.spec?.terminationGracePeriodSeconds ?? 30,
+      graceSeconds: graceSecondsOf(this.#pod),
       signal: this.#options.interrupt,
     });
   }

@@ -17,7 +17,8 @@ import type { Container, Pod, ResourceStatus } from '#resources/types/core-v1.ts
 import type { Refusal } from '../node/admission.ts';
 import type { Hint, Hints } from '../placement/hints.ts';
 import { anywhere, type Provider, unexpected } from '../placement/provider.ts';
-import { isPassing, most, startOrder } from '../placement/requests.ts';
+import { isPassing, most } from '../placement/requests.ts';
+import { startOrder } from '../pods/pod-facts.ts';
 import { Checkpoint } from './checkpoint.ts';
 import { type DeviceChoice, planDevices, takeDevices } from './choose.ts';
 import {

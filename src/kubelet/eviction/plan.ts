@@ -10,6 +10,7 @@ import { formatQuantity, quantityValue } from '#api/quantity.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import { podFacts } from '#scheduling';
 import { isCritical } from '../node/admission.ts';
+import { graceSecondsOf, startOrder } from '../pods/pod-facts.ts';
 import {
   amountOf,
   isMet,
@@ -131,10 +132,7 @@ export function planEviction(
     graceSeconds:
       threshold.graceMs === 0
         ? graceSecondsAtOnce
-        : Math.max(
-            Math.min(facts.maxGraceSeconds, pod.spec?.terminationGracePeriodSeconds ?? 30),
-            graceSecondsAtOnce,
-          ),
+        : Math.max(Math.min(facts.maxGraceSeconds, graceSecondsOf(pod)), graceSecondsAtOnce),
     isForOthers: true,
   };
 }
@@ -189,9 +187,8 @@ function evictionMessage(
       : threshold.value;
     text += `Threshold quantity: ${value}, available: ${formatBytes(observed.available)}. `;
   }
-  const all = [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])];
   for (const use of containers) {
-    const container = all.find(({ name }) => name === use.name);
+    const container = startOrder(pod).find(({ name }) => name === use.name);
     const used = resource === 'memory' ? use.memoryBytes : use.diskBytes;
     const isMeasured = resource === 'memory' || resource === 'ephemeral-storage';
     if (container === undefined || used === undefined || !isMeasured) continue;

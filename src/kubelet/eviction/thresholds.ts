@@ -3,7 +3,7 @@
  * observed. Pure.
  *
  *     settings ──parseThresholds──► thresholds ──┐
- *     observations (available, capacity) ────────┴─► metThresholds ──► pressures, `plan.ts`
+ *     observations (available, capacity) ────────┴─► isMet ──► `plan.ts`
  *
  * Signals and texts: kubernetes.io, Node-pressure Eviction.
  */

@@ -77,7 +77,7 @@ async function podUse(
   own: readonly Received<'ContainerStats'>[],
   { isDiskShort, signal }: { readonly isDiskShort: boolean; readonly signal: AbortSignal },
 ): Promise<PodUse> {
-  const { logs, volumes } = podPaths(paths, pod);
+  const { logs, emptyDirs: folders } = podPaths(paths, pod);
   const needsDisk = isDiskShort || hasStorageLimit(pod);
   const emptyDirs = new Map<string, number>();
   const none: FolderUse = { bytes: 0, inodes: 0 };
@@ -86,14 +86,16 @@ async function podUse(
     // Those in memory count as memory, and are bounded by their mount.
     if (emptyDir === undefined || emptyDir.medium === 'Memory') continue;
     if (!needsDisk && emptyDir.sizeLimit === undefined) continue;
-    const use = await folderUse(join(volumes, 'kubernetes.io~empty-dir', name), { signal });
+    const use = await folderUse(join(folders, name), { signal });
     emptyDirs.set(name, use.bytes);
     inVolumes = { bytes: inVolumes.bytes + use.bytes, inodes: inVolumes.inodes + use.inodes };
   }
+  let layerBytes = 0;
   const containers: ContainerUse[] = [];
   for (const each of own) {
     const name = each.attributes?.labels[podLabels.containerName] ?? '';
     const layer = each.writableLayer?.usedBytes?.value ?? 0;
+    layerBytes += layer;
     const inLogs = needsDisk ? await folderUse(join(logs, name), { signal }) : none;
     containers.push({
       name,
@@ -110,10 +112,7 @@ async function podUse(
     ...(needsDisk
       ? {
           diskBytes: total(containers, 'diskBytes') + inVolumes.bytes,
-          layerBytes: own.reduce(
-            (sum, each) => sum + (each.writableLayer?.usedBytes?.value ?? 0),
-            0,
-          ),
+          layerBytes,
           inodes: inodes + inVolumes.inodes,
         }
       : {}),

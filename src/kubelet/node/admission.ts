@@ -11,7 +11,7 @@
 
 import type { AppArmorProfile, Node, Pod } from '#resources/types/core-v1.ts';
 import { type Amounts, matchesRequired, NodeInfo, podFacts, toleratesAll } from '#scheduling';
-import { containersOf, initContainersOf } from '../pods/pod-facts.ts';
+import { startOrder } from '../pods/pod-facts.ts';
 import { type QosClass, qosClassOf } from '../pods/qos.ts';
 import { isMirror, isStatic } from '../static-pods/static-pod.ts';
 import { sysctlNamespace } from './sysctls.ts';
@@ -121,9 +121,7 @@ function abilityRefusal(pod: Pod, facts: AdmissionFacts): Refusal | undefined {
   }
   const profiles = [
     appArmorProfile,
-    ...[...initContainersOf(pod), ...containersOf(pod)].map(
-      ({ securityContext }) => securityContext?.appArmorProfile,
-    ),
+    ...startOrder(pod).map(({ securityContext }) => securityContext?.appArmorProfile),
   ];
   if (facts.appArmor === true || !profiles.some(isEnforced)) return undefined;
   const message = 'Cannot enforce AppArmor: AppArmor is not enabled on the host';

@@ -7,7 +7,7 @@
  */
 import type { Container, Pod } from '#resources/types/core-v1.ts';
 import type { Refusal } from '../node/admission.ts';
-import { initContainersOf } from '../pods/pod-facts.ts';
+import { initContainersOf, startOrder } from '../pods/pod-facts.ts';
 import type { Hint, Hints } from './hints.ts';
 import { type Mask, maskOf, nodesOf } from './masks.ts';
 import {
@@ -22,13 +22,7 @@ import {
   type Reserved,
 } from './memory-map.ts';
 import { type Provider, unexpected } from './provider.ts';
-import {
-  exclusiveMemory,
-  exclusiveMemoryOfPod,
-  isPassing,
-  startOrder,
-  type Wants,
-} from './requests.ts';
+import { exclusiveMemory, exclusiveMemoryOfPod, isPassing, type Wants } from './requests.ts';
 import type { StateFile } from './state-file.ts';
 import type { Topology } from './topology.ts';
 

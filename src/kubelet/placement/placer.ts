@@ -9,10 +9,10 @@ import type { Clock } from '#kit/clock.ts';
 import type { Slots } from '#kit/slots.ts';
 import type { Container, Pod } from '#resources/types/core-v1.ts';
 import type { Refusal } from '../node/admission.ts';
+import { startOrder } from '../pods/pod-facts.ts';
 import { Histogram } from '../server/histogram.ts';
 import type { Hint, Merged, MergeOptions } from './hints.ts';
 import { anywhere, type Provider } from './provider.ts';
-import { startOrder } from './requests.ts';
 
 export type TopologyScope = 'container' | 'pod';
 

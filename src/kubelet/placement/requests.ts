@@ -61,11 +61,6 @@ export function most(pod: Pod, of: (container: Container) => number): number {
   );
 }
 
-/** Containers in the order in which they begin. */
-export function startOrder(pod: Pod): readonly Container[] {
-  return [...initContainersOf(pod), ...containersOf(pod)];
-}
-
 /** One that ends before the others begin. */
 export function isPassing(pod: Pod, container: Container): boolean {
   return initContainersOf(pod).includes(container) && !isSidecar(container);

@@ -14,7 +14,7 @@ import { startContainer } from '../containers/start-container.ts';
 import type { ActOptions, KubeletParts, PodState } from '../parts.ts';
 import { tryHandler } from '../probes/try.ts';
 import type { Action } from './plan.ts';
-import { containersOf, initContainersOf, type PodFacts, unlessGone } from './pod-facts.ts';
+import { type PodFacts, startOrder, unlessGone } from './pod-facts.ts';
 import { resizeContainers } from './resize.ts';
 
 /** What the log says of each. */
@@ -94,9 +94,7 @@ async function stopContainer(
   const { clock, recorder, runtime } = parts;
   const { pod } = facts;
   const { id, name } = action.container;
-  const container = [...containersOf(pod), ...initContainersOf(pod)].find(
-    (each) => each.name === name,
-  );
+  const container = startOrder(pod).find((each) => each.name === name);
   const message = action.message === '' ? `Stopping container ${name}` : action.message;
   const fieldPath = `spec.containers{${name}}`;
   recorder.record(pod, { type: 'Normal', reason: 'Killing', message, fieldPath });

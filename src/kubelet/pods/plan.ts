@@ -24,6 +24,7 @@ import {
   type ContainerFact,
   containersOf,
   ephemeralContainersOf,
+  graceSecondsOf,
   hasEnded,
   initContainersOf,
   isSidecar,
@@ -69,8 +70,6 @@ export interface Plan {
   readonly ended: boolean;
 }
 
-const graceSecondsDefault = 30;
-
 export function planPod(facts: PodFacts, nowMs: number): Plan {
   const { pod, runtime } = facts;
   if (facts.ending !== undefined) return planEnd(facts, facts.ending.graceSeconds);
@@ -90,10 +89,6 @@ export function planPod(facts: PodFacts, nowMs: number): Plan {
     .map(({ id }): Action => ({ do: 'stopSandbox', id }));
   const attempt = sandbox === undefined ? 0 : sandbox.attempt + 1;
   return planned([...stops, ...stopSandboxes, { do: 'createSandbox', attempt }]);
-}
-
-export function graceSecondsOf(pod: Pod): number {
-  return pod.spec?.terminationGracePeriodSeconds ?? graceSecondsDefault;
 }
 
 function planned(

@@ -138,9 +138,26 @@ export function isSidecar(container: Container): boolean {
   return container.restartPolicy === 'Always';
 }
 
+/** All but ephemeral ones, in the order in which they begin. */
+export function startOrder(pod: Pod): readonly Container[] {
+  return [...initContainersOf(pod), ...containersOf(pod)];
+}
+
 /** Those that run for as long as the pod does. */
 export function lastingContainersOf(pod: Pod): readonly Container[] {
   return [...containersOf(pod), ...initContainersOf(pod).filter(isSidecar)];
+}
+
+/** Given to a pod that does not say how long it may take to end, as the API's default is. */
+const graceSecondsDefault = 30;
+
+export function graceSecondsOf(pod: Pod): number {
+  return pod.spec?.terminationGracePeriodSeconds ?? graceSecondsDefault;
+}
+
+/** As the status of a container, and who reads it, writes which one it is. */
+export function containerIdOf({ id }: ContainerFact): string {
+  return `containerd://${id}`;
 }
 
 /**

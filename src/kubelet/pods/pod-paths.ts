@@ -40,6 +40,8 @@ export function kubeletPaths(
 export interface PodPaths {
   readonly dir: string;
   readonly volumes: string;
+  /** Of these, those that begin as empty folders on the node's disk. */
+  readonly emptyDirs: string;
   readonly memoryVolumes: string;
   readonly hostsFile: string;
   /** What containers have of CPU and memory. */
@@ -50,9 +52,11 @@ export interface PodPaths {
 export function podPaths(paths: KubeletPaths, pod: Pod): PodPaths {
   const { name, namespace, uid = '' } = pod.metadata;
   const dir = join(paths.pods, uid);
+  const volumes = join(dir, 'volumes');
   return {
     dir,
-    volumes: join(dir, 'volumes'),
+    volumes,
+    emptyDirs: join(volumes, 'kubernetes.io~empty-dir'),
     memoryVolumes: join(paths.memory, uid),
     hostsFile: join(dir, 'etc-hosts'),
     resources: join(dir, 'resources.json'),

@@ -20,9 +20,10 @@ import { performActions } from './act.ts';
 import { AppliedResources } from './applied-resources.ts';
 import { ClockJumps, moveTimes } from './clock-jumps.ts';
 import { claimsIn, withOwnStatus } from './own-status.ts';
-import { type Action, graceSecondsOf, type Plan, planPod } from './plan.ts';
+import { type Action, type Plan, planPod } from './plan.ts';
 import {
   type Ending,
+  graceSecondsOf,
   hasEnded,
   isKnownState,
   latestOf,

@@ -9,7 +9,7 @@
  */
 import { quantityMilliValue, quantityValue } from '#api/quantity.ts';
 import type { Container, Pod, ResourceRequirements } from '#resources/types/core-v1.ts';
-import { containersOf, initContainersOf, isSidecar, lastingContainersOf } from './pod-facts.ts';
+import { initContainersOf, isSidecar, lastingContainersOf, startOrder } from './pod-facts.ts';
 
 export type QosClass = 'Guaranteed' | 'Burstable' | 'BestEffort';
 
@@ -19,7 +19,7 @@ export function qosClassOf(pod: Pod): QosClass {
   const whole = pod.spec?.resources;
   // What a pod asks for as a whole counts instead of what its containers ask for.
   const isWhole = asks(whole?.requests) || asks(whole?.limits);
-  const all = isWhole ? [{ resources: whole }] : [...containersOf(pod), ...initContainersOf(pod)];
+  const all = isWhole ? [{ resources: whole }] : startOrder(pod);
   const isEmpty = all.every(
     ({ resources }) => !asks(resources?.requests) && !asks(resources?.limits),
   );
@@ -111,6 +111,11 @@ export function podCgroup(pod: Pod): CgroupResources {
     cpuQuota: limits.cpu > 0 ? quotaOf(limits.cpu + plus('cpu')) : undefined,
     memoryLimitBytes: limits.memory > 0 ? memoryBytes : undefined,
   };
+}
+
+/** Names of huge pages among those of other resources. */
+export function hugepagesIn(amounts: Readonly<Record<string, unknown>>): readonly string[] {
+  return Object.keys(amounts).filter((name) => name.startsWith('hugepages-'));
 }
 
 /** Of every size that the node has: what a pod does not ask for it may not use. */

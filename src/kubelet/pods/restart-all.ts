@@ -9,14 +9,7 @@
  */
 import type { Container, ContainerRestartRule, Pod } from '#resources/types/core-v1.ts';
 import type { Action } from './plan.ts';
-import {
-  type ContainerFact,
-  containersOf,
-  initContainersOf,
-  latestOf,
-  type PodFacts,
-  ruleAfter,
-} from './pod-facts.ts';
+import { type ContainerFact, latestOf, type PodFacts, ruleAfter, startOrder } from './pod-facts.ts';
 
 type Facts = Pick<PodFacts, 'pod' | 'runtime'>;
 
@@ -27,7 +20,9 @@ export const restartingAll = {
 } as const;
 
 export function mayRestartAll(pod: Pod): boolean {
-  return all(pod).some(({ restartPolicyRules }) => (restartPolicyRules ?? []).some(isForAll));
+  return startOrder(pod).some(({ restartPolicyRules }) =>
+    (restartPolicyRules ?? []).some(isForAll),
+  );
 }
 
 /** From the end that asks for it until the first container is started again. */
@@ -35,17 +30,21 @@ export function isRestartingAll({ pod, runtime }: Facts): boolean {
   if (!mayRestartAll(pod)) return false;
   const known = pod.status?.conditions?.find(({ type }) => type === 'AllContainersRestarting');
   if (known?.status === 'True') return true;
-  return all(pod).some((container) => asksForIt(container, latestOf(runtime, container.name)));
+  return startOrder(pod).some((container) =>
+    asksForIt(container, latestOf(runtime, container.name)),
+  );
 }
 
 /** Whether anything of before is left. */
 export function hasOldContainers({ pod, runtime }: Facts): boolean {
-  return all(pod).some(({ name }) => latestOf(runtime, name) !== undefined);
+  return startOrder(pod).some(({ name }) => latestOf(runtime, name) !== undefined);
 }
 
 /** First everything that runs is stopped; when nothing does, everything is removed. */
 export function planRestartAll({ pod, runtime }: Facts, graceSeconds: number): readonly Action[] {
-  const own = runtime.containers.filter((fact) => all(pod).some(({ name }) => name === fact.name));
+  const own = runtime.containers.filter((fact) =>
+    startOrder(pod).some(({ name }) => name === fact.name),
+  );
   const alive = own.filter(({ state }) => state === 'running' || state === 'unknown');
   if (alive.length > 0) {
     const message = 'Container will be stopped, all containers of the pod are restarted';
@@ -54,7 +53,7 @@ export function planRestartAll({ pod, runtime }: Facts, graceSeconds: number): r
     });
   }
   const isSource = (fact: ContainerFact): boolean =>
-    all(pod).some((container) => container.name === fact.name && asksForIt(container, fact));
+    startOrder(pod).some((container) => container.name === fact.name && asksForIt(container, fact));
   const order = [...own.filter((fact) => !isSource(fact)), ...own.filter(isSource)];
   return order.map(({ id }): Action => ({ do: 'removeContainer', id }));
 }
@@ -66,8 +65,4 @@ function asksForIt(container: Container, fact: ContainerFact | undefined): boole
 
 function isForAll({ action }: ContainerRestartRule): boolean {
   return action === 'RestartAllContainers';
-}
-
-function all(pod: Pod): readonly Container[] {
-  return [...initContainersOf(pod), ...containersOf(pod)];
 }

@@ -19,6 +19,7 @@ import { mountStatuses } from '../volumes/recursive-read-only.ts';
 import { podConditions } from './conditions.ts';
 import {
   type ContainerFact,
+  containerIdOf,
   containersOf,
   type Ending,
   ephemeralContainersOf,
@@ -130,7 +131,7 @@ function containerStatus(facts: StatusFacts, container: Container, place: Place)
     name: container.name,
     image: latest.image === '' ? (container.image ?? '') : latest.image,
     imageID: latest.imageRef,
-    containerID: `containerd://${latest.id}`,
+    containerID: containerIdOf(latest),
     restartCount: latest.attempt,
     ready: done || (started && verdict.ready),
     started,
@@ -256,7 +257,7 @@ function terminated(facts: StatusFacts, fact: ContainerFact): ContainerState {
       ...(message === '' ? {} : { message }),
       ...(fact.startedAtMs > 0 ? { startedAt: formatTime(fact.startedAtMs) } : {}),
       finishedAt: formatTime(fact.finishedAtMs),
-      containerID: `containerd://${fact.id}`,
+      containerID: containerIdOf(fact),
     },
   };
 }

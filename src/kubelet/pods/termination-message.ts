@@ -11,10 +11,9 @@ import { parseLogLine } from '../logs/cri-log.ts';
 import type { KubeletParts } from '../parts.ts';
 import {
   type ContainerFact,
-  containersOf,
   ephemeralContainersOf,
-  initContainersOf,
   type RuntimeFacts,
+  startOrder,
 } from './pod-facts.ts';
 import { containerLogPath, podPaths, terminationFile } from './pod-paths.ts';
 
@@ -47,7 +46,7 @@ export class TerminationMessages {
     const file = terminationFile(place, name, attempt);
     const message = readEnd(file, limits.fileBytesMax).toString();
     if (message !== '' || exitCode === 0) return message;
-    const all = [...containersOf(pod), ...initContainersOf(pod), ...ephemeralContainersOf(pod)];
+    const all = [...startOrder(pod), ...ephemeralContainersOf(pod)];
     const container = all.find((each) => each.name === name);
     if (container?.terminationMessagePolicy !== 'FallbackToLogsOnError') return '';
     const log = readEnd(join(place.logs, containerLogPath(name, attempt)), limits.logBytesMax * 4);

@@ -5,6 +5,7 @@ import { GrpcError, openGrpcChannel } from '#kit/grpc.ts';
 import { ProtobufCodec } from '#kit/protobuf.ts';
 import type { GRPCAction } from '#resources/types/core-v1.ts';
 import type { ProbeLimits, ProbeResult } from './http-probe.ts';
+import { written } from './http-probe.ts';
 
 const codec = new ProtobufCodec({
   HealthCheckRequest: { service: [1, 'string'] },
@@ -23,7 +24,7 @@ export async function grpcProbe(
   host: string,
   { clock, timeoutMs, signal }: ProbeLimits,
 ): Promise<ProbeResult> {
-  const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const address = `${written(host)}:${port}`;
   using channel = await openGrpcChannel({ clock }, address);
   try {
     const { status } = await channel.unary(check, { service }, { signal, timeoutMs });

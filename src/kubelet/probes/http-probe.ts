@@ -64,7 +64,10 @@ export async function httpProbe(
     const next = redirectOf(place, answer);
     if (next === undefined || next.host !== host) return resultOf(answer, purpose);
     if (asked === redirectsMax) {
-      return { result: 'failure', message: `Get "${answer.location}": stopped after 10 redirects` };
+      return {
+        result: 'failure',
+        message: `Get "${answer.location}": stopped after ${redirectsMax} redirects`,
+      };
     }
     place = next;
   }
@@ -95,7 +98,8 @@ function resultOf({ status, body }: Answer, purpose: Purpose): ProbeResult {
   return { result: 'warning', message: `Probe terminated redirects, Response body: ${body}` };
 }
 
-function written(host: string): string {
+/** As it stands before a port. */
+export function written(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
@@ -197,7 +201,7 @@ export function tcpProbe(
     socket.on('error', (error) => finish('failure', dialText(error, host, port)));
     const onAbort = (): void => finish('unknown', 'the probe was cancelled');
     const cancelTimer = clock.after(timeoutMs, () =>
-      finish('failure', `dial tcp ${host}:${port}: i/o timeout`),
+      finish('failure', `dial tcp ${written(host)}:${port}: i/o timeout`),
     );
     signal.addEventListener('abort', onAbort, { once: true });
   });

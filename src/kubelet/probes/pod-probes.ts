@@ -5,10 +5,11 @@
  * a ready pod does not turn unready for a moment.
  */
 import type { Scope } from '#kit/scope.ts';
-import type { Container, ContainerStatus, Pod } from '#resources/types/core-v1.ts';
+import type { Container, Pod } from '#resources/types/core-v1.ts';
 import type { KubeletParts } from '../parts.ts';
 import {
   type ContainerFact,
+  containerIdOf,
   lastingContainersOf,
   type RuntimeFacts,
   type Verdict,
@@ -121,9 +122,9 @@ function knownStatus(
   fact: ContainerFact,
 ): { readonly started: boolean; readonly ready: boolean } | undefined {
   const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
-  const isSame = ({ containerID }: ContainerStatus): boolean =>
-    containerID === `containerd://${fact.id}`;
-  const status = [...containerStatuses, ...initContainerStatuses].find(isSame);
+  const status = [...containerStatuses, ...initContainerStatuses].find(
+    ({ containerID }) => containerID === containerIdOf(fact),
+  );
   return status === undefined
     ? undefined
     : { started: status.started === true, ready: status.ready };

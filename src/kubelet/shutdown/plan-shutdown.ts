@@ -9,10 +9,10 @@
  * on.
  */
 import type { Pod } from '#resources/types/core-v1.ts';
+import { graceSecondsOf } from '../pods/pod-facts.ts';
 import type { KubeletSettings, ShutdownGracePeriod } from '../settings.ts';
 
 const criticalPriority = 2_000_000_000;
-const graceSecondsDefault = 30;
 
 /** The least important first; none: shutdowns are not held up. */
 export function gracePeriods(settings: KubeletSettings): readonly ShutdownGracePeriod[] {
@@ -58,10 +58,7 @@ export function planShutdown(
       seconds,
       pods: pods
         .filter((pod) => groupOf(pod) === index)
-        .map((pod) => {
-          const own = pod.spec?.terminationGracePeriodSeconds ?? graceSecondsDefault;
-          return { pod, graceSeconds: Math.min(own, seconds) };
-        }),
+        .map((pod) => ({ pod, graceSeconds: Math.min(graceSecondsOf(pod), seconds) })),
     }))
     .filter((group) => group.pods.length > 0);
 }

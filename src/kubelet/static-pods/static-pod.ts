@@ -11,6 +11,7 @@
 import { createHash } from 'node:crypto';
 import { formatTime } from '#kit/clock.ts';
 import type { Node, Pod, Volume } from '#resources/types/core-v1.ts';
+import { startOrder } from '../pods/pod-facts.ts';
 
 export const annotations = {
   hash: 'kubernetes.io/config.hash',
@@ -106,12 +107,14 @@ export function mirrors(mirror: Pod, pod: Pod): boolean {
 }
 
 /** What of the API a pod would need, in upstream's words; a static pod must do without. */
-export function apiReference({ spec }: Pod): string | undefined {
+export function apiReference(pod: Pod): string | undefined {
+  const { spec } = pod;
   if ((spec?.serviceAccountName ?? '') !== '') return 'serviceaccounts';
   const { imagePullSecrets = [], volumes = [], resourceClaims = [] } = spec ?? {};
-  const sources = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])].flatMap(
-    ({ env = [], envFrom = [] }) => [...envFrom, ...env.map(({ valueFrom }) => valueFrom ?? {})],
-  );
+  const sources = startOrder(pod).flatMap(({ env = [], envFrom = [] }) => [
+    ...envFrom,
+    ...env.map(({ valueFrom }) => valueFrom ?? {}),
+  ]);
   const projected = volumes.flatMap((volume) => volume.projected?.sources ?? []);
   if (
     imagePullSecrets.length > 0 ||

@@ -16,7 +16,7 @@ import { Wake } from '#kit/wake.ts';
 import { pods } from '#resources/kinds.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
 import { type ManifestSources, readAddress, readFiles } from './manifests.ts';
-import { isMirror, mirrorOf, mirrors } from './static-pod.ts';
+import { annotations, isMirror, mirrorOf, mirrors } from './static-pod.ts';
 
 export interface StaticPodsDeps {
   readonly client: Client;
@@ -170,7 +170,7 @@ export class StaticPods {
   }
 
   #isStillNeeded({ metadata }: Pod): boolean {
-    const uid = metadata.annotations?.['kubernetes.io/config.mirror'] ?? '';
+    const uid = metadata.annotations?.[annotations.mirror] ?? '';
     return metadata.deletionTimestamp === undefined && this.#options.isEnding(uid);
   }
 

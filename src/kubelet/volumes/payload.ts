@@ -15,6 +15,7 @@ import type {
   VolumeProjection,
 } from '#resources/types/core-v1.ts';
 import { type Addresses, podFieldValue, resourceFieldValue } from '../containers/downward-api.ts';
+import { startOrder } from '../pods/pod-facts.ts';
 import type { PayloadFile } from './atomic-files.ts';
 
 export interface PayloadSources {

@@ -24,8 +24,9 @@ import type {
   Volume,
 } from '#resources/types/core-v1.ts';
 import type { Machine } from '../node/machine.ts';
+import { startOrder } from '../pods/pod-facts.ts';
 import { type KubeletPaths, podPaths } from '../pods/pod-paths.ts';
-import { podCgroup } from '../pods/qos.ts';
+import { hugepagesIn, podCgroup } from '../pods/qos.ts';
 import type { WatchedObjects } from '../watched-objects.ts';
 import { writePayload } from './atomic-files.ts';
 import { LocalDevices } from './local-devices.ts';
