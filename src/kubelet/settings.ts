@@ -99,6 +99,12 @@ export interface KubeletSettings {
   readonly appArmor: boolean;
   /** Limits of processors are enforced. */
   readonly cpuCFSQuota: boolean;
+  /** Over this time they hold. */
+  readonly cpuCFSQuotaPeriodUs: number;
+  /** Storage on the node's own disk is told, counted, and what uses too much of it is evicted. */
+  readonly localStorageCapacityIsolation: boolean;
+  /** Users of a pod that has users of its own; a multiple of 65536. */
+  readonly userNamespaceIdsPerPod: number;
   /** Of a container out of memory only the process that the kernel picks is ended. */
   readonly singleProcessOOMKill: boolean | undefined;
   /** Which containers may use swap: none, or those that may use more memory than they ask for. */
@@ -178,6 +184,9 @@ export const defaultSettings: KubeletSettings = {
   isCloudExternal: false,
   appArmor: false,
   cpuCFSQuota: true,
+  cpuCFSQuotaPeriodUs: 100_000,
+  localStorageCapacityIsolation: true,
+  userNamespaceIdsPerPod: 65_536,
   singleProcessOOMKill: undefined,
   swapBehavior: 'NoSwap',
   crashLoopMaxMs: 300_000,

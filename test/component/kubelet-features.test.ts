@@ -37,6 +37,18 @@ test('users of its own: each pod has a range that no other has, also after a res
   });
   await bench.untilReady('two');
   assert.equal(firstOf('two'), 131_072);
+  // More for each pod: beside what the others have and keep.
+  await bench.stop();
+  bench.settings = { userNamespaceIdsPerPod: 131_072 };
+  bench.start();
+  await bench.create('three', {
+    hostUsers: false,
+    containers: [bench.container({ name: 'three' })],
+  });
+  await bench.untilReady('three');
+  assert.equal(firstOf('three'), 262_144);
+  const { namespaceOptions } = runtime.configOf('three').linux?.securityContext ?? {};
+  assert.equal(namespaceOptions?.usernsOptions?.uids?.[0]?.length, 131_072);
   await bench.advance(11_000);
   const node = await bench.while(client.get(nodes, at, { signal }));
   assert.equal(node.status?.runtimeHandlers?.[0]?.features?.userNamespaces, true);

@@ -257,6 +257,21 @@ test('what is kept from pods: the system’s, the kubelet’s and what is evicte
   covers('POD-124', 'POD-271');
 });
 
+test('a node whose disk is nobody’s business says nothing of it, and its quotas hold as set', async () => {
+  const settings = { localStorageCapacityIsolation: false, cpuCFSQuotaPeriodUs: 10_000 };
+  await using bench = await KubeletBench.open({ settings });
+  const limits = { cpu: '500m', memory: '64Mi' };
+  await bench.create('web', { containers: [bench.container({ resources: { limits } })] });
+  await bench.untilReady('web');
+  const { capacity = {}, allocatable = {} } = (await nodeOf(bench)).status ?? {};
+  assert.deepEqual(
+    [capacity, allocatable].map((one) => 'ephemeral-storage' in one),
+    [false, false],
+  );
+  const { resources } = bench.runtime.configOf('web').linux ?? {};
+  assert.deepEqual([Number(resources?.cpuPeriod), Number(resources?.cpuQuota)], [10_000, 5000]);
+});
+
 test('a pod inherits the resolver’s settings from the file that was named, or from none', async () => {
   await using bench = await KubeletBench.open({
     settings: { resolvConf: '/etc/upstream.conf' },

@@ -63,6 +63,38 @@ test('flags win over the file, and paths in it are relative to it', () => {
   }
 });
 
+test('what holds for pods of a node: quotas, its disk, users of their own', (context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'coracle-kubelet-'));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const config = join(folder, 'config.yaml');
+  const head = 'apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n';
+  const read = (body: string, options: Record<string, string> = {}) => {
+    writeFileSync(config, head + body);
+    const { settings, unused } = readKubeletConfig(kubeletFlags({ config, ...options }));
+    assert.deepEqual(unused, []);
+    const { cpuCFSQuotaPeriodUs, localStorageCapacityIsolation, userNamespaceIdsPerPod } = settings;
+    return [cpuCFSQuotaPeriodUs, localStorageCapacityIsolation, userNamespaceIdsPerPod];
+  };
+  assert.deepEqual(read(''), [100_000, true, 65_536]);
+  const body = 'localStorageCapacityIsolation: false\nuserNamespaces: {idsPerPod: 131072}\n';
+  assert.deepEqual(read(`${body}cpuCFSQuotaPeriod: 10ms\n`), [10_000, false, 131_072]);
+  assert.deepEqual(read(body, { cpuCfsQuotaPeriod: '1s' }), [1_000_000, false, 131_072]);
+  for (const [wrong, why] of [
+    [
+      'cpuCFSQuotaPeriod: 2s',
+      'cpuCFSQuotaPeriod (--cpu-cfs-quota-period) {2s} must be between 1ms and 1sec, inclusive',
+    ],
+    ['userNamespaces: {idsPerPod: 1}', 'userNamespaces.idsPerPod must not be less than 65536'],
+    ['userNamespaces: {idsPerPod: 65537}', 'userNamespaces.idsPerPod must be a multiple of 65536'],
+    [
+      'userNamespaces: {idsPerPod: 4294967296}',
+      'userNamespaces.idsPerPod must not be more than 4294967295',
+    ],
+  ] as const) {
+    assert.throws(() => read(wrong), { message: `invalid configuration: ${why}` });
+  }
+});
+
 test('how much is logged, and as what, is in the file or in flags', (context) => {
   const folder = mkdtempSync(join(tmpdir(), 'coracle-kubelet-'));
   context.after(() => rmSync(folder, { recursive: true }));

@@ -27,6 +27,9 @@ export interface MachineFields {
   readonly reservedSystemCPUs?: string;
   readonly seccompDefault?: boolean;
   readonly cpuCFSQuota?: boolean;
+  readonly cpuCFSQuotaPeriod?: string;
+  readonly localStorageCapacityIsolation?: boolean;
+  readonly userNamespaces?: { readonly idsPerPod?: number };
   readonly singleProcessOOMKill?: boolean;
   readonly memorySwap?: { readonly swapBehavior?: string };
   readonly crashLoopBackOff?: { readonly maxContainerRestartPeriod?: string };
@@ -37,7 +40,7 @@ export const machineFields =
   'nodeStatusMaxImages podsPerCore resolvConf containerLogMaxSize containerLogMaxFiles ' +
   'containerLogMonitorInterval fileCheckFrequency httpCheckFrequency enforceNodeAllocatable ' +
   'systemReservedCgroup kubeReservedCgroup seccompDefault cpuCFSQuota crashLoopBackOff ' +
-  'singleProcessOOMKill memorySwap';
+  'singleProcessOOMKill memorySwap cpuCFSQuotaPeriod localStorageCapacityIsolation userNamespaces';
 
 export function machineSettings(fields: MachineFields): Partial<KubeletSettings> {
   const base = defaultSettings;
@@ -60,6 +63,10 @@ export function machineSettings(fields: MachineFields): Partial<KubeletSettings>
     kubeReservedCgroup: fields.kubeReservedCgroup ?? '',
     seccompDefault: fields.seccompDefault ?? base.seccompDefault,
     cpuCFSQuota: fields.cpuCFSQuota ?? base.cpuCFSQuota,
+    cpuCFSQuotaPeriodUs: quotaPeriodUs(fields),
+    localStorageCapacityIsolation:
+      fields.localStorageCapacityIsolation ?? base.localStorageCapacityIsolation,
+    userNamespaceIdsPerPod: idsPerPod(fields),
     crashLoopMaxMs: crashLoopMs(fields),
     singleProcessOOMKill: fields.singleProcessOOMKill,
     swapBehavior: swapBehaviorOf(fields),
@@ -73,6 +80,25 @@ function swapBehaviorOf({ memorySwap }: MachineFields): KubeletSettings['swapBeh
   throw invalid(
     `memorySwap.swapBehavior "${swapBehavior}" must be one of: "", "LimitedSwap" or "NoSwap"`,
   );
+}
+
+function quotaPeriodUs({ cpuCFSQuotaPeriod: text }: MachineFields): number {
+  const { cpuCFSQuotaPeriodUs } = defaultSettings;
+  const ms = durationMs('cpuCFSQuotaPeriod', text, cpuCFSQuotaPeriodUs / 1000);
+  if (ms >= 1 && ms <= 1000) return Math.floor(ms * 1000);
+  throw invalid(
+    `cpuCFSQuotaPeriod (--cpu-cfs-quota-period) {${text}} must be between 1ms and 1sec, inclusive`,
+  );
+}
+
+function idsPerPod({ userNamespaces: { idsPerPod: ids } = {} }: MachineFields): number {
+  const unit = defaultSettings.userNamespaceIdsPerPod;
+  if (ids === undefined) return unit;
+  const must = 'userNamespaces.idsPerPod must';
+  if (ids < unit) throw invalid(`${must} not be less than ${unit}`);
+  if (ids % unit !== 0) throw invalid(`${must} be a multiple of ${unit}`);
+  if (ids > 2 ** 32 - 1) throw invalid(`${must} not be more than ${2 ** 32 - 1}`);
+  return ids;
 }
 
 function crashLoopMs({

@@ -28,7 +28,7 @@ const options = {
   seccompDir: '/seccomp',
   volumeGroups: [],
   seccompDefault: false,
-  cpuCFSQuota: true,
+  quota: { cpuCFSQuota: true, cpuCFSQuotaPeriodUs: 100_000 },
   memoryGroup: {},
   devices: nothing,
   place: { isExclusive: false },

@@ -14,7 +14,7 @@ import type { ContainerPlace } from '../placement/placement.ts';
 import { containerHash } from '../pods/plan.ts';
 import { containerAnnotations, podLabels } from '../pods/pod-facts.ts';
 import { containerLogPath } from '../pods/pod-paths.ts';
-import { containerCgroup, oomScoreAdjust, pageSizeOf } from '../pods/qos.ts';
+import { containerCgroup, oomScoreAdjust, pageSizeOf, type QuotaSettings } from '../pods/qos.ts';
 import { expandVariables } from './env.ts';
 import {
   groupsPolicy,
@@ -37,7 +37,7 @@ export interface ContainerOptions {
   /** Who does not say otherwise has the runtime's profile. */
   readonly seccompDefault: boolean;
   /** Limits of processors are enforced. */
-  readonly cpuCFSQuota: boolean;
+  readonly quota: QuotaSettings;
   /** Files of its cgroup, where that is of version 2. */
   readonly memoryGroup: Readonly<Record<string, string>>;
   readonly devices: ContainerDevices;
@@ -120,12 +120,12 @@ function resources(
   container: Container,
   options: ContainerOptions,
 ): Sent<'LinuxContainerResources'> {
-  const { memoryLimitBytes, ...cpu } = containerCgroup(container.resources);
+  const { memoryLimitBytes, ...cpu } = containerCgroup(container.resources, options.quota);
   const { cpusetCpus, cpusetMems, isExclusive } = options.place;
   return {
     ...cpu,
     // Nobody else runs there, so nothing needs to be held back.
-    ...(isExclusive || !options.cpuCFSQuota ? { cpuQuota: -1 } : {}),
+    ...(isExclusive || !options.quota.cpuCFSQuota ? { cpuQuota: -1 } : {}),
     cpusetCpus,
     cpusetMems,
     hugepageLimits: hugepageLimits(container, options.hugepages),

@@ -87,7 +87,7 @@ async function runSandbox(
   attempt: number,
   { signal, interrupt, onBegin }: ActOptions & { readonly onBegin: () => void },
 ): Promise<string> {
-  const { runtime, machine, node, paths } = parts;
+  const { runtime, machine, node, paths, settings } = parts;
   try {
     await parts.devices().prepare(pod, { signal: interrupt });
   } catch (error) {
@@ -108,7 +108,8 @@ async function runSandbox(
     const runtimeHandler = await handlerOf(parts, pod, interrupt);
     if (pod.spec?.hostUsers === false) {
       const { runtimeHandlers } = await runtime.status({ signal: interrupt });
-      ensureUserNamespace(paths, pod, runtimeHandlers, runtimeHandler);
+      const has = { handlers: runtimeHandlers, handler: runtimeHandler };
+      ensureUserNamespace(paths, pod, has, settings.userNamespaceIdsPerPod);
     }
     const config = sandboxConfigOf(parts, pod, attempt);
     const run = (): Promise<string> => {
@@ -148,8 +149,8 @@ function note(
 
 /** Of the pod's cgroup; who has processors of his own needs no quota. */
 export function podLimits({ placement, settings }: KubeletParts, pod: Pod): CgroupResources {
-  const { cpuQuota, ...rest } = podCgroup(pod);
-  return placement().hasOwnCpus(pod) || !settings.cpuCFSQuota ? rest : { ...rest, cpuQuota };
+  const { cpuQuota, ...rest } = podCgroup(pod, settings);
+  return placement().hasOwnCpus(pod) ? rest : { ...rest, cpuQuota };
 }
 
 /** The same for the sandbox and for each container in it. */

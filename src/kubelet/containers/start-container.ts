@@ -242,7 +242,7 @@ class Starter {
         seccompDir: `${paths.root}/seccomp`,
         volumeGroups: this.#parts.volumes.groupsOf(this.#pod.metadata.uid ?? ''),
         seccompDefault: this.#parts.settings.seccompDefault,
-        cpuCFSQuota: this.#parts.settings.cpuCFSQuota,
+        quota: this.#parts.settings,
         memoryGroup: memoryGroup(this.#pod, this.#container, {
           facts: await this.#memoryFacts(),
           settings: this.#parts.settings,

@@ -114,9 +114,10 @@ export class Evictor {
       threshold !== undefined && signals[threshold.signal].condition === 'DiskPressure';
     const workers = this.#options.workers().filter(({ isActive }) => isActive);
     const pods = workers.map(({ pod }) => pod);
-    if (threshold === undefined && !pods.some(hasDiskLimit)) return;
+    const { localStorageCapacityIsolation: isCounted } = settings;
+    if (threshold === undefined && !(isCounted && pods.some(hasDiskLimit))) return;
     const uses = await podUses(this.#deps, pods, { isDiskShort, signal });
-    const excessive = planStorageEvictions(uses);
+    const excessive = isCounted ? planStorageEvictions(uses) : [];
     for (const eviction of excessive) await this.#evict(eviction, workers);
     if (excessive.length > 0 || threshold === undefined) return;
     this.#say('EvictionThresholdMet', `Attempting to reclaim ${starved}`);

@@ -186,12 +186,14 @@ function isExtended(name: string): boolean {
 export function nodeCapacity(
   machine: MachineFacts,
   maxPods: number,
-  { podsPerCore }: Pick<KubeletSettings, 'podsPerCore'>,
+  settings: Pick<KubeletSettings, 'podsPerCore' | 'localStorageCapacityIsolation'>,
 ): Amounts {
+  const { podsPerCore, localStorageCapacityIsolation: isCounted } = settings;
+  const storage = `${Math.floor(machine.storageBytes / 1024)}Ki`;
   const pods = podsPerCore > 0 ? Math.min(podsPerCore * machine.cpus, maxPods) : maxPods;
   return {
     cpu: String(machine.cpus),
-    'ephemeral-storage': `${Math.floor(machine.storageBytes / 1024)}Ki`,
+    ...(isCounted && { 'ephemeral-storage': storage }),
     ...Object.fromEntries(
       [...machine.hugepages].map(([name, bytes]) => [name, formatBytes(bytes)]),
     ),

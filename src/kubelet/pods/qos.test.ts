@@ -113,3 +113,20 @@ test('a pod has the huge pages that its containers have, and of other sizes none
   assert.deepEqual(podHugepages(whole, sizes), { '2MB': 12 * mebibyte, '1GB': 0 });
   assert.deepEqual(podHugepages(podOf({}), []), {});
 });
+
+test('over another time the same share is another quota; switched off there is none', () => {
+  const limits = { cpu: '250m', memory: '1Mi' };
+  const pod = podOf({ limits }, { limits });
+  const short = { cpuCFSQuota: true, cpuCFSQuotaPeriodUs: 10_000 };
+  const { cpuPeriod, cpuQuota } = containerCgroup({ limits }, short);
+  assert.deepEqual([cpuPeriod, cpuQuota], [10_000, 2500]);
+  assert.deepEqual(
+    [podCgroup(pod, short).cpuPeriod, podCgroup(pod, short).cpuQuota],
+    [10_000, 5000],
+  );
+  // The kernel takes no less than a millisecond.
+  assert.equal(containerCgroup({ limits: { cpu: '50m' } }, short).cpuQuota, 1000);
+  const off = { ...short, cpuCFSQuota: false };
+  assert.equal(containerCgroup({ limits }, off).cpuQuota, undefined);
+  assert.equal(podCgroup(pod, off).cpuQuota, undefined);
+});

@@ -59,20 +59,29 @@ export interface CgroupResources {
   readonly hugepages?: Readonly<Record<string, number>> | undefined;
 }
 
-const cpuPeriodUs = 100_000;
+/** Whether limits of processors are enforced, and over which time. */
+export interface QuotaSettings {
+  readonly cpuCFSQuota: boolean;
+  readonly cpuCFSQuotaPeriodUs: number;
+}
+
+const enforced: QuotaSettings = { cpuCFSQuota: true, cpuCFSQuotaPeriodUs: 100_000 };
 export const cpuSharesMin = 2;
 export const cpuSharesMax = 262_144;
 const cpuQuotaMinUs = 1000;
 
-export function containerCgroup(resources: ResourceRequirements | undefined): CgroupResources {
+export function containerCgroup(
+  resources: ResourceRequirements | undefined,
+  quota: QuotaSettings = enforced,
+): CgroupResources {
   const limit = milliOf(resources?.limits, 'cpu');
   const request =
     resources?.requests?.['cpu'] === undefined ? limit : milliOf(resources.requests, 'cpu');
   const memory = quantityValueOf(resources?.limits, 'memory');
   return {
     cpuShares: sharesOf(request),
-    cpuPeriod: cpuPeriodUs,
-    cpuQuota: limit > 0 ? quotaOf(limit) : undefined,
+    cpuPeriod: quota.cpuCFSQuotaPeriodUs,
+    cpuQuota: quotaOf(limit, 0, quota),
     memoryLimitBytes: memory > 0 ? memory : undefined,
   };
 }
@@ -81,15 +90,21 @@ export function sharesOf(milli: number): number {
   return Math.min(Math.max(Math.floor((milli * 1024) / 1000), cpuSharesMin), cpuSharesMax);
 }
 
-function quotaOf(milli: number): number {
-  return Math.max(Math.floor((milli * cpuPeriodUs) / 1000), cpuQuotaMinUs);
+/** A limit of 0 is none. */
+function quotaOf(
+  limit: number,
+  overhead: number,
+  { cpuCFSQuota, cpuCFSQuotaPeriodUs: period }: QuotaSettings,
+): number | undefined {
+  if (!cpuCFSQuota || limit <= 0) return undefined;
+  return Math.max(Math.floor(((limit + overhead) * period) / 1000), cpuQuotaMinUs);
 }
 
 /**
  * The pod's own cgroup: sums, limited only where every container is. What the pod asks for as a
  * whole comes first; what its runtime costs (`overhead`) comes on top.
  */
-export function podCgroup(pod: Pod): CgroupResources {
+export function podCgroup(pod: Pod, quota: QuotaSettings = enforced): CgroupResources {
   const { resources: whole, overhead } = pod.spec ?? {};
   const sums = containerSums(pod);
   const choose = (amounts: Amounts, name: string, otherwise: number): number =>
@@ -107,8 +122,8 @@ export function podCgroup(pod: Pod): CgroupResources {
   const memoryBytes = Math.floor((limits.memory + plus('memory')) / 1000);
   return {
     cpuShares: sharesOf(request + plus('cpu')),
-    cpuPeriod: cpuPeriodUs,
-    cpuQuota: limits.cpu > 0 ? quotaOf(limits.cpu + plus('cpu')) : undefined,
+    cpuPeriod: quota.cpuCFSQuotaPeriodUs,
+    cpuQuota: quotaOf(limits.cpu, plus('cpu'), quota),
     memoryLimitBytes: limits.memory > 0 ? memoryBytes : undefined,
   };
 }

@@ -9,6 +9,7 @@
 import { quantityMilliValue } from '#api/quantity.ts';
 import { GrpcError } from '#cri';
 import type { Pod, ResourceRequirements } from '#resources/types/core-v1.ts';
+import { podLimits } from '../containers/sandbox.ts';
 import type { ActOptions, KubeletParts, PodState } from '../parts.ts';
 import { asApplied } from './applied-resources.ts';
 import { decreaseProblem, isDecrease, type MemoryChange, readUse } from './memory-decrease.ts';
@@ -35,17 +36,18 @@ export async function resizeContainers(
     return;
   }
   const path = podCgroupPath(node.cgroupRoot, pod);
-  const wanted = podCgroup(pod);
+  const wanted = podLimits(parts, pod);
   const untilMs = clock.now() + retryMs;
   const problem = await decreaseProblemOf(parts, facts, action, { signal });
   if (problem !== undefined) {
     state.resizeFailure = { reason: 'Error', message: problem, untilMs };
     return;
   }
-  await machine.cgroups.update(path, widest(podCgroup(asApplied(pod, applied)), wanted));
+  const before = podLimits(parts, asApplied(pod, applied));
+  await machine.cgroups.update(path, widest(before, wanted));
   try {
     for (const { id, resources } of action.containers) {
-      const { memoryLimitBytes, ...cpu } = containerCgroup(resources);
+      const { memoryLimitBytes, ...cpu } = containerCgroup(resources, parts.settings);
       const linux = { ...cpu, memoryLimitInBytes: memoryLimitBytes };
       await runtime.updateContainerResources({ containerId: id, linux }, { signal });
       state.applied.set(id, resources);
