@@ -10,9 +10,9 @@ import type { KubeObject } from '#api/object.ts';
 import { present } from '#kit/assert.ts';
 import { formatTime } from '#kit/clock.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
-import type { Identity } from '#kit/transport.ts';
 import { systemPriorityClasses } from '#resources/scheduling/priority-class.ts';
 import type { ServiceCIDR } from '#resources/types/networking-v1.ts';
+import { ownIdentity } from './auth/own-identity.ts';
 import { dayOf } from './auth/token-uses.ts';
 import type { Parts } from './parts.ts';
 import { decodeEntry, keyOf } from './registry.ts';
@@ -24,10 +24,9 @@ import { changeObject } from './verbs/update.ts';
 const namespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease'] as const;
 const servicePort = 443;
 
-const self: Identity = { name: 'system:apiserver', groups: ['system:masters'] };
 /** Who owns the fields of what is written here. */
 const manager = 'kube-apiserver';
-const change = { identity: self, dryRun: false, insists: false, manager };
+const change = { identity: ownIdentity, dryRun: false, insists: false, manager };
 
 export async function bootstrap(parts: Parts): Promise<void> {
   const namespaceKind = find(parts, '', 'namespaces');
@@ -74,7 +73,7 @@ async function ensure(
       served,
       object,
       namespace,
-      identity: self,
+      identity: ownIdentity,
       dryRun: false,
       manager,
     });

@@ -11,13 +11,14 @@ import type { Resource } from '#api/resource.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import { requestSubject } from '#kit/request-subject.ts';
 import type { Identity } from '#kit/transport.ts';
+import { isMirror, mirrorAnnotation } from '#resources/core/pod/mirror.ts';
+import { namedKind } from '#resources/core/pod/references.ts';
 import type { CertificateSigningRequest } from '#resources/types/certificates-v1.ts';
 import type { Node, PersistentVolumeClaim, Pod } from '#resources/types/core-v1.ts';
 import type { ResourceSlice } from '#resources/types/resource-v1.ts';
 import type { Store } from '#store';
 import { storedObject } from '../registry.ts';
 import { forbiddenLabels } from './node-labels.ts';
-import { namedKind } from './pod-references.ts';
 import { groupResourceOf } from './refusal.ts';
 
 export interface NodeWrite {
@@ -38,7 +39,6 @@ interface Deps {
 }
 
 const userPrefix = 'system:node:';
-const mirrorAnnotation = 'kubernetes.io/config.mirror';
 const nodeSigners: ReadonlySet<string> = new Set([
   'kubernetes.io/kubelet-serving',
   'kubernetes.io/kube-apiserver-client-kubelet',
@@ -114,7 +114,7 @@ function podProblem(deps: Deps, node: string, write: NodeWrite): string | undefi
 }
 
 function mirrorPodProblem({ store }: Deps, node: string, pod: Pod | undefined): string | undefined {
-  if (pod?.metadata.annotations?.[mirrorAnnotation] === undefined) {
+  if (pod === undefined || !isMirror(pod)) {
     return `pod does not have "${mirrorAnnotation}" annotation, node "${node}" can only create mirror pods`;
   }
   if (pod.spec?.nodeName !== node) {

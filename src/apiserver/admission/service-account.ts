@@ -8,6 +8,8 @@
  */
 import type { KubeObject } from '#api/object.ts';
 import { nameSuffix, type Random } from '#kit/random.ts';
+import { isMirror } from '#resources/core/pod/mirror.ts';
+import { secretNames } from '#resources/core/pod/references.ts';
 import type {
   Container,
   Pod,
@@ -18,12 +20,10 @@ import type {
 } from '#resources/types/core-v1.ts';
 import type { Store } from '#store';
 import { registryRoot, storedObject } from '../registry.ts';
-import { secretNames } from './pod-references.ts';
 import { type Judged, refusal } from './refusal.ts';
 
 const mountPath = '/var/run/secrets/kubernetes.io/serviceaccount';
 const defaultName = 'default';
-const mirrorAnnotation = 'kubernetes.io/config.mirror';
 /** One hour and a little: the extra seconds mark a token that was added by the server. */
 const tokenSeconds = 3607;
 
@@ -90,10 +90,6 @@ export function ephemeralSecretProblem(
   if (account === undefined) return missing(namespace, name);
   if (!isStrict(account)) return undefined;
   return containerProblem(account, 'ephemeral container', spec?.ephemeralContainers ?? []);
-}
-
-function isMirror({ metadata }: KubeObject): boolean {
-  return metadata.annotations?.[mirrorAnnotation] !== undefined;
 }
 
 function missing(namespace: string, name: string): string {

@@ -6,7 +6,9 @@
  * opens.
  */
 import type { KubeObject } from '#api/object.ts';
-import type { Pod, PodSpec } from '#resources/types/core-v1.ts';
+import { isMirror } from '#resources/core/pod/mirror.ts';
+import { configMapNames, secretNames } from '#resources/core/pod/references.ts';
+import type { Pod } from '#resources/types/core-v1.ts';
 import { mentions } from '../registry.ts';
 import type { HubEvent } from '../watch/hub-event.ts';
 
@@ -18,7 +20,6 @@ export type ReferenceKind =
   | 'resourceclaims'
   | 'pods';
 
-const mirrorAnnotation = 'kubernetes.io/config.mirror';
 /** In bytes, which are looked for more quickly. */
 const nodeMark = Buffer.from('"nodeName":"');
 
@@ -49,11 +50,7 @@ export class NodeGraph {
     const node = pod.spec?.nodeName ?? '';
     const { namespace = '', name = '' } = object.metadata;
     if (node === '') return;
-    const references = [`pods/${namespace}/${name}`];
-    for (const reference of referencesOf(pod)) {
-      const [kind, ...rest] = reference.split('/');
-      references.push(`${kind}/${namespace}/${rest.join('/')}`);
-    }
+    const references = [`pods/${namespace}/${name}`, ...referencesOf(pod)];
     this.#pods.set(`${namespace}/${name}`, { node, references });
     let counts = this.#nodes.get(node);
     if (counts === undefined) {
@@ -84,57 +81,33 @@ export class NodeGraph {
 }
 
 /**
- * `secrets/name`, `configmaps/name`, … that a pod needs to run. A mirror pod, which its node has
- * made, gives that node nothing.
+ * `secrets/namespace/name`, `configmaps/…`, … that a pod needs to run, each once. A mirror pod,
+ * which its node has made, gives that node nothing.
  */
-function referencesOf({ spec, status, metadata }: Pod): ReadonlySet<string> {
+function referencesOf(pod: Pod): ReadonlySet<string> {
   const found = new Set<string>();
-  if (spec === undefined || metadata.annotations?.[mirrorAnnotation] !== undefined) return found;
-  found.add(`serviceaccounts/${spec.serviceAccountName ?? 'default'}`);
-  for (const { name } of spec.imagePullSecrets ?? []) found.add(`secrets/${name ?? ''}`);
-  for (const { resourceClaimName } of [
-    ...(spec.resourceClaims ?? []),
-    ...(status?.resourceClaimStatuses ?? []),
-    { resourceClaimName: status?.extendedResourceClaimStatus?.resourceClaimName },
-  ]) {
-    if (resourceClaimName !== undefined) found.add(`resourceclaims/${resourceClaimName}`);
-  }
-  const containers = [
-    ...(spec.initContainers ?? []),
-    ...(spec.containers ?? []),
-    ...(spec.ephemeralContainers ?? []),
-  ];
-  for (const { env = [], envFrom = [] } of containers) {
-    for (const { secretRef, configMapRef } of envFrom) {
-      if (secretRef !== undefined) found.add(`secrets/${secretRef.name ?? ''}`);
-      if (configMapRef !== undefined) found.add(`configmaps/${configMapRef.name ?? ''}`);
+  const { spec, metadata } = pod;
+  if (spec === undefined || isMirror(pod)) return found;
+  const add = (kind: ReferenceKind, names: readonly (string | undefined)[]): void => {
+    for (const name of names) {
+      if (name !== undefined) found.add(`${kind}/${metadata.namespace ?? ''}/${name}`);
     }
-    for (const { valueFrom } of env) {
-      const { secretKeyRef, configMapKeyRef } = valueFrom ?? {};
-      if (secretKeyRef !== undefined) found.add(`secrets/${secretKeyRef.name ?? ''}`);
-      if (configMapKeyRef !== undefined) found.add(`configmaps/${configMapKeyRef.name ?? ''}`);
-    }
-  }
-  const { name = '' } = metadata;
-  for (const volume of spec.volumes ?? []) addVolume(found, volume, name);
+  };
+  const claims = (spec.volumes ?? []).map(({ name, persistentVolumeClaim, ephemeral }) =>
+    ephemeral === undefined ? persistentVolumeClaim?.claimName : `${metadata.name}-${name}`,
+  );
+  add('serviceaccounts', [spec.serviceAccountName ?? 'default']);
+  add('secrets', secretNames(spec));
+  add('configmaps', configMapNames(spec));
+  add('persistentvolumeclaims', claims);
+  add('resourceclaims', resourceClaimNames(pod));
   return found;
 }
 
-function addVolume(
-  found: Set<string>,
-  volume: NonNullable<PodSpec['volumes']>[number],
-  podName: string,
-): void {
-  const { secret, configMap, projected, persistentVolumeClaim, ephemeral } = volume;
-  if (secret !== undefined) found.add(`secrets/${secret.secretName ?? ''}`);
-  if (configMap !== undefined) found.add(`configmaps/${configMap.name ?? ''}`);
-  const claim = persistentVolumeClaim?.claimName;
-  if (claim !== undefined) found.add(`persistentvolumeclaims/${claim}`);
-  if (ephemeral !== undefined) found.add(`persistentvolumeclaims/${podName}-${volume.name}`);
-  const others = [volume.csi?.nodePublishSecretRef?.name, volume.azureFile?.secretName];
-  for (const name of others) if (name !== undefined) found.add(`secrets/${name}`);
-  for (const source of projected?.sources ?? []) {
-    if (source.secret !== undefined) found.add(`secrets/${source.secret.name ?? ''}`);
-    if (source.configMap !== undefined) found.add(`configmaps/${source.configMap.name ?? ''}`);
-  }
+function resourceClaimNames({ spec, status }: Pod): readonly (string | undefined)[] {
+  return [
+    ...(spec?.resourceClaims ?? []),
+    ...(status?.resourceClaimStatuses ?? []),
+    { resourceClaimName: status?.extendedResourceClaimStatus?.resourceClaimName },
+  ].map(({ resourceClaimName }) => resourceClaimName);
 }

@@ -5,12 +5,11 @@
  */
 import { isReason } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
-import type { Identity } from '#kit/transport.ts';
 import type { Parts } from '../parts.ts';
 import { changeObject } from '../verbs/update.ts';
 import type { HeldUse } from './current-subjects.ts';
+import { ownIdentity } from './own-identity.ts';
 
-const self: Identity = { name: 'system:apiserver', groups: ['system:masters'] };
 const label = 'kubernetes.io/legacy-token-last-used';
 const dayMs = 24 * 3600 * 1000;
 
@@ -71,7 +70,7 @@ async function write(parts: Parts, { namespace, secretName: name }: HeldUse): Pr
     served,
     namespace,
     name,
-    identity: self,
+    identity: ownIdentity,
     subresource: '',
     dryRun: false,
     insists: false,

@@ -10,9 +10,9 @@ import type { Served } from '#api/catalog.ts';
 import { ApiError } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
 import { formatTime } from '#kit/clock.ts';
-import type { Identity } from '#kit/transport.ts';
 import type { FlowSchema } from '#resources/types/flowcontrol-v1.ts';
 import { type Entry, StoreUnavailable, ValueUnreadable, ValueUnwritable } from '#store';
+import { ownIdentity } from '../auth/own-identity.ts';
 import type { Parts } from '../parts.ts';
 import { decodeEntry, keyOf, prefixOf, textOf } from '../registry.ts';
 import { createObject } from '../verbs/create.ts';
@@ -27,7 +27,6 @@ const batchLength = 8;
 const flowIntervalMs = 60_000;
 const retryMs = 5_000;
 
-const identity: Identity = { name: 'system:apiserver', groups: ['system:masters'] };
 const roleManager = 'kube-apiserver';
 const flowManager = 'api-priority-and-fairness-config-producer-v1';
 const judgeManager = 'api-priority-and-fairness-config-consumer-v1';
@@ -129,7 +128,7 @@ async function ensure(parts: Parts, wanted: Wanted): Promise<void> {
       if (next.do === 'nothing') return;
       if (next.do === 'update') {
         await changeObject(parts, {
-          ...{ served, namespace, name, subresource: '', identity, manager },
+          ...{ served, namespace, name, subresource: '', manager, identity: ownIdentity },
           ...{ dryRun: false, insists: false },
           next: (hub) => {
             const again = plan(hub, object);
@@ -140,7 +139,14 @@ async function ensure(parts: Parts, wanted: Wanted): Promise<void> {
       }
       await removeEntry(parts, served.resource, entry, decodeEntry(entry));
     }
-    await createObject(parts, { served, object, namespace, identity, dryRun: false, manager });
+    await createObject(parts, {
+      served,
+      object,
+      namespace,
+      identity: ownIdentity,
+      dryRun: false,
+      manager,
+    });
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     parts.log.warn('a default object was not written', { key, error });
@@ -206,7 +212,12 @@ async function judgeSchemas(parts: Parts, pause: () => Promise<void>): Promise<v
     if (judge(stored) === undefined) continue;
     try {
       await changeObject(parts, {
-        ...{ served: schemas, namespace: '', name: stored.metadata.name ?? '', identity },
+        ...{
+          served: schemas,
+          namespace: '',
+          name: stored.metadata.name ?? '',
+          identity: ownIdentity,
+        },
         ...{ subresource: 'status', manager: judgeManager, dryRun: false, insists: false },
         next: (hub) => {
           const conditions = judge(hub);

@@ -7,10 +7,10 @@ import { isReason } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
 import { formatTime } from '#kit/clock.ts';
 import { nameSuffix } from '#kit/random.ts';
-import type { Identity } from '#kit/transport.ts';
 import type { Service } from '#resources/types/core-v1.ts';
 import type { IPAddress } from '#resources/types/networking-v1.ts';
 import { type Store, StoreUnavailable } from '#store';
+import { ownIdentity } from '../auth/own-identity.ts';
 import type { Parts } from '../parts.ts';
 import { decodeEntry, registryRoot } from '../registry.ts';
 import { createObject } from '../verbs/create.ts';
@@ -27,7 +27,6 @@ import {
 const repairIntervalMs = 3 * 60_000;
 /** Objects that are read in one go. */
 const batchSize = 200;
-const self: Identity = { name: 'system:apiserver', groups: ['system:masters'] };
 
 const watched: ReadonlySet<string> = new Set(['services/specs', 'ipaddresses', 'servicecidrs']);
 
@@ -185,7 +184,7 @@ async function tell(parts: Parts, { about, reason, message }: Complaint): Promis
     count: 1,
   };
   try {
-    await createObject(parts, { served, object, namespace, identity: self, dryRun: false });
+    await createObject(parts, { served, object, namespace, identity: ownIdentity, dryRun: false });
   } catch (error) {
     // A namespace that goes away takes no events any more.
     if (!isReason(error, 'Forbidden') && !isReason(error, 'NotFound')) throw error;

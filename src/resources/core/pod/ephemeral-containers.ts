@@ -2,14 +2,13 @@
  * `pods/NAME/ephemeralcontainers`: containers for looking into a pod that runs. They may be added,
  * and then neither changed nor taken away; nothing else of the pod changes on this way.
  */
-
 import { type FieldError, forbidden } from '#api/field-error.ts';
 import type { PartialUpdate } from '#api/resource.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
+import { isMirror } from './mirror.ts';
 
 const field = 'spec.ephemeralContainers';
-const mirrorAnnotation = 'kubernetes.io/config.mirror';
 
 export const ephemeralContainersUpdate: PartialUpdate<Pod> = {
   prepare: (next, old) =>
@@ -18,7 +17,7 @@ export const ephemeralContainersUpdate: PartialUpdate<Pod> = {
       : { ...old, spec: { ...old.spec, ephemeralContainers: next.spec?.ephemeralContainers } },
   validate: (next, old) => {
     const errors: FieldError[] = [];
-    if (old.metadata.annotations?.[mirrorAnnotation] !== undefined) {
+    if (isMirror(old)) {
       errors.push(forbidden('', 'static pods do not support ephemeral containers'));
     }
     const now = next.spec?.ephemeralContainers ?? [];

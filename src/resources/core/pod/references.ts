@@ -25,7 +25,7 @@ export function secretNames(spec: PodSpec): readonly string[] {
     names.push(...env.map(({ valueFrom }) => valueFrom?.secretKeyRef?.name));
   }
   for (const volume of spec.volumes ?? []) names.push(...secretNamesOfVolume(volume));
-  return names.filter((name) => name !== undefined && name !== '').map(String);
+  return given(names);
 }
 
 function secretNamesOfVolume(volume: Volume): readonly (string | undefined)[] {
@@ -46,27 +46,28 @@ function secretNamesOfVolume(volume: Volume): readonly (string | undefined)[] {
   ];
 }
 
-function namesConfigMaps(spec: PodSpec): boolean {
-  const inContainers = containersOf(spec).some(
-    ({ env = [], envFrom = [] }) =>
-      envFrom.some(({ configMapRef }) => configMapRef !== undefined) ||
-      env.some(({ valueFrom }) => valueFrom?.configMapKeyRef !== undefined),
-  );
-  return (
-    inContainers ||
-    (spec.volumes ?? []).some(
-      ({ configMap, projected }) =>
-        configMap !== undefined ||
-        (projected?.sources ?? []).some((one) => one.configMap !== undefined),
-    )
-  );
+/** The same of ConfigMaps. */
+export function configMapNames(spec: PodSpec): readonly string[] {
+  const names: (string | undefined)[] = [];
+  for (const { env = [], envFrom = [] } of containersOf(spec)) {
+    names.push(...envFrom.map(({ configMapRef }) => configMapRef?.name));
+    names.push(...env.map(({ valueFrom }) => valueFrom?.configMapKeyRef?.name));
+  }
+  for (const { configMap, projected } of spec.volumes ?? []) {
+    names.push(configMap?.name, ...(projected?.sources ?? []).map((one) => one.configMap?.name));
+  }
+  return given(names);
+}
+
+function given(names: readonly (string | undefined)[]): readonly string[] {
+  return names.filter((name): name is string => name !== undefined && name !== '');
 }
 
 /** What of the API the pod names, in upstream's words; undefined: nothing. */
 export function namedKind(spec: PodSpec): string | undefined {
   if ((spec.serviceAccountName ?? '') !== '') return 'serviceaccounts';
   if (secretNames(spec).length > 0) return 'secrets';
-  if (namesConfigMaps(spec)) return 'configmaps';
+  if (configMapNames(spec).length > 0) return 'configmaps';
   if ((spec.resourceClaims ?? []).length > 0) return 'resourceclaims';
   for (const volume of spec.volumes ?? []) {
     const kind = kindOfVolume(volume);
