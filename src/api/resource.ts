@@ -151,15 +151,19 @@ export interface Resource<Hub extends KubeObject = KubeObject> {
   readonly warnings?: ((hub: Hub, old: Hub | undefined) => readonly string[]) | undefined;
 }
 
-export type Verb =
-  | 'create'
-  | 'delete'
-  | 'deletecollection'
-  | 'get'
-  | 'list'
-  | 'patch'
-  | 'update'
-  | 'watch';
+/** In order, as discovery lists them. */
+export const standardVerbs = [
+  'create',
+  'delete',
+  'deletecollection',
+  'get',
+  'list',
+  'patch',
+  'update',
+  'watch',
+] as const;
+
+export type Verb = (typeof standardVerbs)[number];
 
 /** An update through a sub-resource that changes one part of the object. */
 export interface PartialUpdate<Hub extends KubeObject = KubeObject> {

@@ -3,6 +3,8 @@
  * own; people read the rest. The same as a metric, for every component.
  */
 
+import { familyHead } from '#kit/metric-family.ts';
+
 export interface VersionDocument {
   readonly major: string;
   readonly minor: string;
@@ -41,7 +43,7 @@ export function versionDocument(): VersionDocument {
 export function* buildFigures(): Iterable<string> {
   const { major, minor, gitVersion, platform } = versionDocument();
   const labels = `git_version="${gitVersion}",major="${major}",minor="${minor}"`;
-  yield '# HELP kubernetes_build_info Which version this speaks.';
-  yield '# TYPE kubernetes_build_info gauge';
-  yield `kubernetes_build_info{${labels},platform="${platform}"} 1`;
+  const name = 'kubernetes_build_info';
+  yield* familyHead(name, 'gauge', 'Which version this speaks.');
+  yield `${name}{${labels},platform="${platform}"} 1`;
 }

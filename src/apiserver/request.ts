@@ -8,6 +8,7 @@
 
 import type { Served } from '#api/catalog.ts';
 import type { KubeObject } from '#api/object.ts';
+import type { Verb } from '#api/resource.ts';
 import type { Identity, PlainRequest, PlainResponse } from '#kit/transport.ts';
 import type { Entry } from '#store';
 
@@ -24,20 +25,10 @@ export interface Arrival {
   readonly signal: AbortSignal;
 }
 
-export type RequestVerb =
-  | 'get'
-  | 'list'
-  | 'watch'
-  | 'create'
-  | 'update'
-  | 'patch'
-  | 'delete'
-  | 'deletecollection';
-
 /** A request for objects: `/api/v1/namespaces/x/pods/y/status?…`. */
 export interface ResourceInfo {
   readonly type: 'resource';
-  readonly verb: RequestVerb;
+  readonly verb: Verb;
   readonly group: string;
   readonly version: string;
   readonly plural: string;

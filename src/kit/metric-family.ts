@@ -5,6 +5,8 @@
  * scheduler.
  */
 
+type MetricType = 'counter' | 'gauge' | 'histogram';
+
 export interface FamilyOptions {
   readonly name: string;
   readonly help: string;
@@ -21,11 +23,11 @@ interface Series {
 }
 
 export class Family {
-  readonly #type: 'counter' | 'gauge' | 'histogram';
+  readonly #type: MetricType;
   readonly #options: FamilyOptions;
   readonly #series = new Map<string, Series>();
 
-  constructor(type: 'counter' | 'gauge' | 'histogram', options: FamilyOptions) {
+  constructor(type: MetricType, options: FamilyOptions) {
     this.#type = type;
     this.#options = options;
   }
@@ -58,7 +60,7 @@ export class Family {
 
   format(): string {
     const { name, help } = this.#options;
-    let text = `# HELP ${name} ${help}\n# TYPE ${name} ${this.#type}\n`;
+    let text = `${[...familyHead(name, this.#type, help)].join('\n')}\n`;
     for (const series of this.#series.values()) text += this.#formatSeries(series);
     return text;
   }
@@ -92,6 +94,18 @@ export class Family {
     this.#series.set(key, fresh);
     return fresh;
   }
+}
+
+/** The lines before the series of a metric. */
+export function* familyHead(name: string, type: MetricType, help: string): Iterable<string> {
+  yield `# HELP ${name} ${help}`;
+  yield `# TYPE ${name} ${type}`;
+}
+
+/** The lines of a gauge without labels. */
+export function* gaugeLines(name: string, help: string, value: number): Iterable<string> {
+  yield* familyHead(name, 'gauge', help);
+  yield `${name} ${value}`;
 }
 
 /** All else stands as it is, whatever it is: the format knows no other escapes. */

@@ -5,21 +5,22 @@
  * process they all tell of that process.
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { familyHead, gaugeLines } from './metric-family.ts';
 
 export function* processFigures(nowMs: number): Iterable<string> {
   const { user, system } = process.cpuUsage();
   const seconds = (user + system) / 1e6;
-  yield* family('process_cpu_seconds_total', 'counter', 'Time of processors used.');
+  yield* familyHead('process_cpu_seconds_total', 'counter', 'Time of processors used.');
   yield `process_cpu_seconds_total ${seconds}`;
   const { rss, heapTotal, heapUsed, external } = process.memoryUsage();
-  yield* gauge('process_resident_memory_bytes', 'Memory in use.', rss);
+  yield* gaugeLines('process_resident_memory_bytes', 'Memory in use.', rss);
   yield* kernelFigures();
   const began = Math.round(nowMs / 1000 - process.uptime());
-  yield* gauge('process_start_time_seconds', 'When the process began, since 1970.', began);
-  yield* gauge('nodejs_heap_size_total_bytes', 'Memory that is kept for objects.', heapTotal);
-  yield* gauge('nodejs_heap_size_used_bytes', 'Memory of objects.', heapUsed);
-  yield* gauge('nodejs_external_memory_bytes', 'Memory that objects refer to.', external);
-  yield* family('nodejs_version_info', 'gauge', 'Which version of Node this runs on.');
+  yield* gaugeLines('process_start_time_seconds', 'When the process began, since 1970.', began);
+  yield* gaugeLines('nodejs_heap_size_total_bytes', 'Memory that is kept for objects.', heapTotal);
+  yield* gaugeLines('nodejs_heap_size_used_bytes', 'Memory of objects.', heapUsed);
+  yield* gaugeLines('nodejs_external_memory_bytes', 'Memory that objects refer to.', external);
+  yield* familyHead('nodejs_version_info', 'gauge', 'Which version of Node this runs on.');
   yield `nodejs_version_info{version="${process.version}"} 1`;
 }
 
@@ -35,21 +36,12 @@ function* kernelFigures(): Iterable<string> {
   } catch {
     return;
   }
-  yield* gauge('process_open_fds', 'Files and connections that are open.', open);
+  yield* gaugeLines('process_open_fds', 'Files and connections that are open.', open);
   const most = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
-  if (most !== undefined) yield* gauge('process_max_fds', 'How many may be open.', Number(most));
+  if (most !== undefined)
+    yield* gaugeLines('process_max_fds', 'How many may be open.', Number(most));
   // Behind the name in brackets, which may hold anything; the 23rd field is in bytes.
   const fields = pages.slice(pages.lastIndexOf(')') + 2).split(' ');
   const size = Number(fields[20] ?? 0);
-  yield* gauge('process_virtual_memory_bytes', 'Addresses that are mapped.', size);
-}
-
-function* gauge(name: string, help: string, value: number): Iterable<string> {
-  yield* family(name, 'gauge', help);
-  yield `${name} ${value}`;
-}
-
-function* family(name: string, type: string, help: string): Iterable<string> {
-  yield `# HELP ${name} ${help}`;
-  yield `# TYPE ${name} ${type}`;
+  yield* gaugeLines('process_virtual_memory_bytes', 'Addresses that are mapped.', size);
 }

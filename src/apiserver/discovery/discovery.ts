@@ -9,7 +9,7 @@
 import { createHash } from 'node:crypto';
 import type { Catalog } from '#api/catalog.ts';
 import { formatGroupVersion } from '#api/object.ts';
-import type { Resource, ResourceView } from '#api/resource.ts';
+import { type Resource, type ResourceView, standardVerbs } from '#api/resource.ts';
 import { type ReviewFacts, reviewFacts } from '../subresources/reviews.ts';
 import { type SubresourceFacts, subresourcesOf } from '../subresources/subresources.ts';
 
@@ -39,17 +39,6 @@ interface Group {
   readonly name: string;
   readonly versions: readonly VersionKinds[];
 }
-
-const allVerbs = [
-  'create',
-  'delete',
-  'deletecollection',
-  'get',
-  'list',
-  'patch',
-  'update',
-  'watch',
-] as const;
 
 export class Discovery {
   readonly #catalog: Catalog;
@@ -220,7 +209,7 @@ function groupDocument({ name, versions }: Group): object {
 }
 
 function verbsOf(resource: Resource): readonly string[] {
-  return resource.verbs === undefined ? allVerbs : [...resource.verbs].sort();
+  return resource.verbs === undefined ? standardVerbs : [...resource.verbs].sort();
 }
 
 interface Listed {

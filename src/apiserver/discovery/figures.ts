@@ -3,6 +3,7 @@
  * by kind, addresses and ports of Services that are taken and free, and the process itself.
  */
 import { buildFigures } from '#api/version.ts';
+import { familyHead, gaugeLines } from '#kit/metric-family.ts';
 import { processFigures } from '#kit/process-figures.ts';
 import type { Parts } from '../parts.ts';
 import { prefixOf, registryRoot } from '../registry.ts';
@@ -24,12 +25,12 @@ function* objects({ store, catalog }: FigureParts): Iterable<string> {
     count: store.count(prefixOf(resource, '')),
   }));
   const name = 'apiserver_resource_objects';
-  yield* family(name, 'gauge', 'Stored objects of each kind.');
+  yield* familyHead(name, 'gauge', 'Stored objects of each kind.');
   for (const { group, resource, count } of counts) {
     yield `${name}{group="${group}",resource="${resource}"} ${count}`;
   }
   const old = 'apiserver_storage_objects';
-  yield* family(old, 'gauge', 'The same under its older name.');
+  yield* familyHead(old, 'gauge', 'The same under its older name.');
   for (const { group, resource, count } of counts) {
     const full = group === '' ? resource : `${resource}.${group}`;
     yield `${old}{resource="${full}"} ${count}`;
@@ -46,31 +47,21 @@ function* allocations({ store, options }: FigureParts): Iterable<string> {
     return { cidr, taken, free };
   });
   const allocator = 'kube_apiserver_clusterip_allocator';
-  yield* family(`${allocator}_allocated_ips`, 'gauge', 'Addresses of Services that are taken.');
+  yield* familyHead(`${allocator}_allocated_ips`, 'gauge', 'Addresses of Services that are taken.');
   for (const { cidr, taken } of ranges) {
     yield `${allocator}_allocated_ips{cidr="${cidr}"} ${taken}`;
   }
-  yield* family(`${allocator}_available_ips`, 'gauge', 'Addresses of Services that are free.');
+  yield* familyHead(`${allocator}_available_ips`, 'gauge', 'Addresses of Services that are free.');
   for (const { cidr, free } of ranges) yield `${allocator}_available_ips{cidr="${cidr}"} ${free}`;
   const { first, last } = options.nodePortRange;
   const ports = store.count(portPrefix);
   const name = 'kube_apiserver_nodeport_allocator';
-  yield* gauge(`${name}_allocated_ports`, 'Ports of nodes that are taken.', ports);
-  yield* gauge(`${name}_available_ports`, 'Ports that are free.', last - first + 1 - ports);
+  yield* gaugeLines(`${name}_allocated_ports`, 'Ports of nodes that are taken.', ports);
+  yield* gaugeLines(`${name}_available_ports`, 'Ports that are free.', last - first + 1 - ports);
 }
 
 /** Of the process, and which version this is. */
 function* ownFigures(nowMs: number): Iterable<string> {
   yield* processFigures(nowMs);
   yield* buildFigures();
-}
-
-function* gauge(name: string, help: string, value: number): Iterable<string> {
-  yield* family(name, 'gauge', help);
-  yield `${name} ${value}`;
-}
-
-export function* family(name: string, type: string, help: string): Iterable<string> {
-  yield `# HELP ${name} ${help}`;
-  yield `# TYPE ${name} ${type}`;
 }

@@ -4,6 +4,7 @@
  *
  * When the server closes, `shutdown` makes readyz fail first, so that nobody new is sent here.
  */
+import { familyHead } from '#kit/metric-family.ts';
 import type { ServerResponse } from '../request.ts';
 
 export interface HealthCheck {
@@ -54,12 +55,13 @@ export class Health {
       this.#of(type).map(({ name, isHealthy }) => ({ name, type, isHealthy })),
     );
     figures.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+    const family = 'kubernetes_healthcheck';
+    const head = familyHead(family, 'gauge', 'Whether a check is well, at this moment.');
     const lines = figures.map(
       ({ name, type, isHealthy }) =>
-        `kubernetes_healthcheck{name="${name}",type="${type}"} ${isHealthy() ? 1 : 0}\n`,
+        `${family}{name="${name}",type="${type}"} ${isHealthy() ? 1 : 0}`,
     );
-    const help = '# HELP kubernetes_healthcheck Whether a check is well, at this moment.\n';
-    return `${help}# TYPE kubernetes_healthcheck gauge\n${lines.join('')}`;
+    return [...head, ...lines, ''].join('\n');
   }
 
   #of(endpoint: Endpoint): readonly HealthCheck[] {

@@ -4,10 +4,10 @@
  * What needs no counting is in `figures.ts`.
  */
 import type { Resource } from '#api/resource.ts';
-import { exponential, Family } from '#kit/metric-family.ts';
+import { exponential, Family, familyHead } from '#kit/metric-family.ts';
 import type { Parts } from '../parts.ts';
 import type { RequestInfo, ResourceInfo, ServerResponse } from '../request.ts';
-import { family, formatFigures } from './figures.ts';
+import { formatFigures } from './figures.ts';
 
 export interface CountedRequest {
   /** Undefined where the request was too malformed to say. */
@@ -213,7 +213,7 @@ export class Metrics {
       ...this.#formatGauges(parts.hub.size),
       ...families.filter(({ size }) => size > 0).map((one) => one.format().trimEnd()),
       formatFigures(parts).trimEnd(),
-      ...family('bugs_total', 'counter', 'Broken invariants seen so far.'),
+      ...familyHead('bugs_total', 'counter', 'Broken invariants seen so far.'),
       `bugs_total ${this.#bugs}`,
       parts.options.figures?.() ?? '',
     ].join('\n');
@@ -221,12 +221,12 @@ export class Metrics {
 
   *#formatRequests(): Iterable<string> {
     const name = 'apiserver_request_total';
-    yield* family(name, 'counter', 'Requests by verb, kind and code of the answer.');
+    yield* familyHead(name, 'counter', 'Requests by verb, kind and code of the answer.');
     for (const [labels, count] of this.#requests) yield `${name}{${labels}} ${count}`;
   }
 
   *#formatDurations(name: string, shows: (bound: number) => boolean): Iterable<string> {
-    yield* family(name, 'histogram', 'How long answers took, watches left out.');
+    yield* familyHead(name, 'histogram', 'How long answers took, watches left out.');
     for (const [labels, { counts, sum, count }] of this.#durations) {
       for (const [index, bound] of buckets.entries()) {
         if (shows(bound)) yield `${name}_bucket{${labels},le="${bound}"} ${counts[index]}`;
@@ -239,14 +239,14 @@ export class Metrics {
 
   *#formatGauges(watches: number): Iterable<string> {
     const flying = 'apiserver_current_inflight_requests';
-    yield* family(flying, 'gauge', 'Requests that are being answered, watches left out.');
+    yield* familyHead(flying, 'gauge', 'Requests that are being answered, watches left out.');
     yield `${flying}{request_kind="mutating"} ${this.#inFlight.mutating}`;
     yield `${flying}{request_kind="readOnly"} ${this.#inFlight.readOnly}`;
     const long = 'apiserver_longrunning_requests';
-    yield* family(long, 'gauge', 'Requests that go on until somebody ends them.');
+    yield* familyHead(long, 'gauge', 'Requests that go on until somebody ends them.');
     yield `${long}{component="apiserver",verb="WATCH"} ${watches}`;
     const old = 'apiserver_requested_deprecated_apis';
-    yield* family(old, 'gauge', 'Deprecated versions that somebody has asked for.');
+    yield* familyHead(old, 'gauge', 'Deprecated versions that somebody has asked for.');
     for (const labels of this.#deprecated) yield `${old}{${labels}} 1`;
   }
 }

@@ -7,8 +7,9 @@
  * authenticate.
  */
 import { badRequest, methodNotAllowed } from '#api/errors.ts';
+import type { Verb } from '#api/resource.ts';
 import type { PlainRequest } from '#kit/transport.ts';
-import type { RequestInfo, RequestVerb } from '../request.ts';
+import type { RequestInfo } from '../request.ts';
 
 const noQuery = new URLSearchParams();
 
@@ -73,7 +74,7 @@ function verbOf(
     subresource,
     forcedWatch,
   }: Pick<ResourceParts, 'name' | 'subresource'> & { readonly forcedWatch: boolean },
-): RequestVerb {
+): Verb {
   switch (method) {
     case 'POST':
       return 'create';

@@ -6,11 +6,11 @@
  * paths go to `discovery/`. Next in the walk: a kind, as `resources/apps/deployment.ts`.
  */
 import { badRequest, methodNotAllowed, unknownResource } from '#api/errors.ts';
-import type { Resource } from '#api/resource.ts';
+import type { Resource, Verb } from '#api/resource.ts';
 import type { Identity } from '#kit/transport.ts';
 import { answerPath } from '../discovery/paths.ts';
 import type { Parts } from '../parts.ts';
-import type { Answer, Arrival, Call, Output, RequestInfo, RequestVerb } from '../request.ts';
+import type { Answer, Arrival, Call, Output, RequestInfo } from '../request.ts';
 import { bind, bindPod } from '../subresources/binding.ts';
 import { getComponentStatus, listComponentStatus } from '../subresources/component-status.ts';
 import { evict } from '../subresources/eviction.ts';
@@ -38,7 +38,7 @@ export interface Routed {
 
 type Perform = (parts: Parts, call: Call) => Promise<Answer>;
 
-const verbs: Readonly<Record<RequestVerb, Perform>> = {
+const verbs: Readonly<Record<Verb, Perform>> = {
   get,
   list,
   watch,
