@@ -342,6 +342,19 @@ test('a pod is resized on a way of its own, within its class', async () => {
   assert.match(removed.body.message, /resource requests cannot be removed/);
   const storage = await resize({ requests: { 'ephemeral-storage': '1Gi' } });
   assert.match(storage.body.message, /only cpu and memory resources are mutable/);
+  const whole = (change: object) =>
+    server.request('PUT', `${pods}/p/resize`, {
+      ...done.body,
+      spec: { ...done.body.spec, ...change },
+    });
+  const main = done.body.spec.containers[0];
+  const renamed = await whole({ containers: [{ ...main, name: 'other' }] });
+  assert.match(
+    renamed.body.message,
+    /containers\[0\].name: Forbidden: containers may not be renamed/,
+  );
+  const added = await whole({ containers: [main, { ...main, name: 'other' }] });
+  assert.match(added.body.message, /containers: Forbidden: containers may not be added or removed/);
   const plain = { spec: { containers: [{ name: 'main', resources: resources('300m') }] } };
   const strategic = { headers: { 'content-type': 'application/strategic-merge-patch+json' } };
   assert.equal((await server.request('PATCH', `${pods}/p`, plain, strategic)).status, 422);
