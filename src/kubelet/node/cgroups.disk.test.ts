@@ -27,9 +27,11 @@ test('version 1: a file in the tree of each controller', async (context) => {
   const root = rootOf(context);
   const mounts = ['cpu', 'memory', 'pids', 'hugetlb'].map((controller): Mount => {
     const mountPoint = join(root, controller);
-    mkdirSync(mountPoint);
+    mkdirSync(join(mountPoint, 'c/kubepods/podu1'), { recursive: true });
     return { mountPoint, type: 'cgroup', options: ['rw', controller] };
   });
+  const reserved = 'hugetlb/c/kubepods/podu1/hugetlb.2MB.rsvd.limit_in_bytes';
+  writeFileSync(join(root, reserved), '');
   const cgroups = openCgroups({ log: silentLog }, mounts);
   await cgroups.create('/c/kubepods/podu1', resources);
   const read = (path: string) => readFileSync(join(root, path), 'utf8');
@@ -39,6 +41,7 @@ test('version 1: a file in the tree of each controller', async (context) => {
   assert.equal(read('pids/c/kubepods/podu1/pids.max'), '100');
   assert.equal(read('hugetlb/c/kubepods/podu1/hugetlb.2MB.limit_in_bytes'), '4194304');
   assert.equal(read('hugetlb/c/kubepods/podu1/hugetlb.1GB.limit_in_bytes'), '0');
+  assert.equal(read(reserved), '4194304');
   assert.deepEqual(cgroups.children('/c/kubepods'), ['podu1']);
 });
 
@@ -47,13 +50,41 @@ test('version 2: one tree, controllers switched on along the way', async (contex
   const mounts: readonly Mount[] = [{ mountPoint, type: 'cgroup2', options: ['rw'] }];
   writeFileSync(join(mountPoint, 'cgroup.controllers'), 'cpuset cpu io memory hugetlb pids\n');
   const cgroups = openCgroups({ log: silentLog }, mounts);
+  mkdirSync(join(mountPoint, 'c/podu1'), { recursive: true });
+  // The kernel counts reserved pages of this size.
+  writeFileSync(join(mountPoint, 'c/podu1/hugetlb.2MB.rsvd.max'), 'max');
   await cgroups.create('/c/podu1', resources);
   const read = (path: string) => readFileSync(join(mountPoint, path), 'utf8');
-  assert.equal(read('c/cgroup.subtree_control'), '+cpu +cpuset +memory +pids +hugetlb');
+  assert.equal(read('c/cgroup.subtree_control'), '+cpuset +cpu +io +memory +hugetlb +pids');
+  assert.equal(read('c/podu1/hugetlb.2MB.rsvd.max'), '4194304');
+  assert.equal(existsSync(join(mountPoint, 'c/podu1/hugetlb.1GB.rsvd.max')), false);
   assert.equal(read('c/podu1/cpu.weight'), '39');
   assert.equal(read('c/podu1/cpu.max'), '50000 100000');
   assert.equal(read('c/podu1/memory.max'), '1048576');
   assert.equal(read('c/podu1/hugetlb.2MB.max'), '4194304');
+});
+
+test('version 2: a controller that cannot be switched on does not hold up the others', async (context) => {
+  const mountPoint = rootOf(context);
+  const mounts: readonly Mount[] = [{ mountPoint, type: 'cgroup2', options: ['rw'] }];
+  writeFileSync(join(mountPoint, 'cgroup.controllers'), 'cpuset cpu memory\n');
+  // Nothing can be written here, as where processes are in the way.
+  mkdirSync(join(mountPoint, 'cgroup.subtree_control'));
+  const cgroups = openCgroups({ log: silentLog }, mounts);
+  await cgroups.limit('/pods', { memoryLimitBytes: 4096, pidsMax: 0 });
+  assert.equal(readFileSync(join(mountPoint, 'pods/memory.max'), 'utf8'), '4096');
+  assert.equal(readFileSync(join(mountPoint, 'pods/pids.max'), 'utf8'), '1');
+});
+
+test('version 2: a cgroup lacks the controllers that were not switched on for it', (context) => {
+  const mountPoint = rootOf(context);
+  const mounts: readonly Mount[] = [{ mountPoint, type: 'cgroup2', options: ['rw'] }];
+  writeFileSync(join(mountPoint, 'cgroup.controllers'), 'cpuset cpu io memory hugetlb pids\n');
+  mkdirSync(join(mountPoint, 'system.slice'));
+  writeFileSync(join(mountPoint, 'system.slice/cgroup.controllers'), 'cpu memory pids\n');
+  const cgroups = openCgroups({ log: silentLog }, mounts);
+  assert.deepEqual(cgroups.missing('/system.slice'), ['cpuset', 'hugetlb']);
+  assert.deepEqual(cgroups.missing('/none'), ['cpu', 'cpuset', 'hugetlb', 'memory', 'pids']);
 });
 
 test('removal takes empty cgroups below along, and says when one is busy', async (context) => {

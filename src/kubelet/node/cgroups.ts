@@ -40,7 +40,7 @@ export interface Cgroups {
   isThere(path: string): boolean;
   /** Names directly below, in any tree. */
   children(path: string): readonly string[];
-  /** Folders of it that are not there, of the trees that limits are set in. */
+  /** What there is not of it: folders in trees of limits, or controllers (version 2). */
   missing(path: string): readonly string[];
   /** Sets what is given, making it where it is not there; throws where the kernel refuses. */
   limit(path: string, limits: CgroupLimits): Promise<void>;
@@ -97,9 +97,9 @@ export function openCgroups(
       ...new Set(trees.flatMap(({ mountPoint }) => foldersIn(join(mountPoint, path)))),
     ],
     missing: (path) => {
-      const version1 = controllers.flatMap((controller) => treeOf(controller) ?? []);
-      const all = hasVersion1 ? version1 : unified === undefined ? [] : [unified];
-      return [...new Set(all)].map((tree) => join(tree, path)).filter((each) => !existsSync(each));
+      if (!hasVersion1) return unified === undefined ? [] : missingControllers(unified, path);
+      const all = new Set(controllers.flatMap((controller) => treeOf(controller) ?? []));
+      return [...all].map((tree) => join(tree, path)).filter((each) => !existsSync(each));
     },
     limit: async (path, limits) => {
       if (hasVersion1) limitVersion1(treeOf, path, limits);
@@ -139,10 +139,21 @@ function createVersion1(
     writeFileSync(join(folder, 'cpu.cfs_period_us'), String(cpuPeriod));
     if (cpuQuota !== undefined) writeFileSync(join(folder, 'cpu.cfs_quota_us'), String(cpuQuota));
   }
+  if (pages === undefined || Object.keys(hugepages).length === 0) return;
+  mkdirSync(join(pages, path), { recursive: true });
+  limitPages(join(pages, path), hugepages, 'limit_in_bytes');
+}
+
+/** Pages that are in use, and those that are only asked for, where the kernel counts them. */
+function limitPages(
+  folder: string,
+  hugepages: Readonly<Record<string, number>>,
+  ending: 'limit_in_bytes' | 'max',
+): void {
   for (const [size, bytes] of Object.entries(hugepages)) {
-    if (pages === undefined) return;
-    mkdirSync(join(pages, path), { recursive: true });
-    writeFileSync(join(pages, path, `hugetlb.${size}.limit_in_bytes`), String(bytes));
+    writeFileSync(join(folder, `hugetlb.${size}.${ending}`), String(bytes));
+    const reserved = join(folder, `hugetlb.${size}.rsvd.${ending}`);
+    if (existsSync(reserved)) writeFileSync(reserved, String(bytes));
   }
 }
 
@@ -171,21 +182,15 @@ function createVersion2(
   const { cpuPeriod, cpuQuota, memoryLimitBytes } = resources;
   writeFileSync(join(folder, 'cpu.max'), `${cpuQuota ?? 'max'} ${cpuPeriod}`);
   if (memoryLimitBytes === undefined) writeFileSync(join(folder, 'memory.max'), 'max');
-  const known = readFileSync(join(tree, 'cgroup.controllers'), 'utf8').trim().split(/\s+/);
-  for (const [size, bytes] of Object.entries(resources.hugepages ?? {})) {
-    if (known.includes('hugetlb'))
-      writeFileSync(join(folder, `hugetlb.${size}.max`), String(bytes));
-  }
+  if (controllersIn(tree).includes('hugetlb')) limitPages(folder, resources.hugepages ?? {}, 'max');
 }
 
 function limitVersion2(tree: string, path: string, limits: CgroupLimits): void {
   const parts = path.split('/').filter((part) => part !== '');
-  const known = readFileSync(join(tree, 'cgroup.controllers'), 'utf8').trim().split(/\s+/);
-  const wanted = controllers.filter((name) => known.includes(name));
-  const switches = wanted.map((name) => `+${name}`).join(' ');
+  const known = controllersIn(tree);
   let folder = tree;
   for (const part of parts) {
-    writeFileSync(join(folder, 'cgroup.subtree_control'), switches);
+    switchOn(folder, known);
     folder = join(folder, part);
     mkdirSync(folder, { recursive: true });
   }
@@ -195,7 +200,41 @@ function limitVersion2(tree: string, path: string, limits: CgroupLimits): void {
   };
   write('cpu.weight', cpuShares === undefined ? undefined : weightOf(cpuShares));
   write('memory.max', memoryLimitBytes);
-  write('pids.max', pidsMax);
+  // As systemd, which takes no zero: one process is what is there anyway.
+  write('pids.max', pidsMax === 0 ? 1 : pidsMax);
+}
+
+/** Of those that the kernel has, and that limits are set with. */
+function missingControllers(tree: string, path: string): readonly string[] {
+  const folder = join(tree, path);
+  const has = existsSync(folder) ? controllersIn(folder) : [];
+  const wanted = controllersIn(tree).filter((name) => controllers.includes(name));
+  return wanted.filter((name) => !has.includes(name)).sort();
+}
+
+function controllersIn(folder: string): readonly string[] {
+  const text = readFileSync(join(folder, 'cgroup.controllers'), 'utf8').trim();
+  return text === '' ? [] : text.split(/\s+/);
+}
+
+/**
+ * For the cgroups below: all that there are, as the runtime does. One that cannot be (one of its
+ * processes is in the way, or another program has it) does not take the others with it; its
+ * limit, where one is wanted, is then refused by itself.
+ */
+function switchOn(folder: string, names: readonly string[]): void {
+  const file = join(folder, 'cgroup.subtree_control');
+  const write = (wanted: readonly string[]): boolean => {
+    try {
+      writeFileSync(file, wanted.map((name) => `+${name}`).join(' '));
+      return true;
+    } catch (error) {
+      if (error instanceof Error) return false;
+      throw error;
+    }
+  };
+  if (write(names)) return;
+  for (const name of names) write([name]);
 }
 
 function foldersIn(folder: string): readonly string[] {

@@ -124,7 +124,8 @@ export class NodeCgroups {
         if (missing.length > 0) {
           const parts = cgroup.split('/').filter((part) => part !== '');
           const quoted = parts.map((part) => JSON.stringify(part)).join(' ');
-          throw new Error(`cgroup [${quoted}] has some missing paths: ${missing.join(', ')}`);
+          const what = machine.cgroups.version === 1 ? 'paths' : 'controllers';
+          throw new Error(`cgroup [${quoted}] has some missing ${what}: ${missing.join(', ')}`);
         }
         await machine.cgroups.limit(cgroup, each.limits);
       } catch (error) {
