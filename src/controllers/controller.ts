@@ -4,9 +4,11 @@
  * A controller is a queue of keys and a function that brings one key's objects nearer to what is
  * wanted. The queue never hands out a key twice at a time, so `reconcile` needs no locks. A failure
  * is tried again after a delay that grows (5 ms, 10 ms, … 1,000 s); a broken assertion is a bug,
- * and trying again would only repeat it: the key is parked until something about it changes. Each
- * folder beside this file is one controller: `<name>.ts` gathers facts and performs, `plan.ts`
- * decides.
+ * and trying again would only repeat it: the key is parked until something about it changes.
+ *
+ * Each folder beside this file is one controller, or several that share their rules: `<name>.ts`
+ * gathers facts and performs, `plan.ts` decides where there is much to decide. The files beside
+ * this one are what controllers share.
  */
 import { AssertionError } from 'node:assert';
 import { isReason } from '#api/errors.ts';

@@ -10,7 +10,7 @@ import type { KubeObject } from '#api/object.ts';
 import type { KeyPair } from '#kit/x509.ts';
 import { openAccountTokenCleaner } from './account-token-cleaner/account-token-cleaner.ts';
 import { openAccountTokenController } from './account-tokens/account-tokens.ts';
-import { openAdmissionPolicyStatusController } from './admission-policy-status.ts';
+import { openAdmissionPolicyStatusController } from './admission-policy-status/admission-policy-status.ts';
 import { openAttachDetachController } from './attach-detach/attach-detach.ts';
 import { openAutoscalingController } from './autoscaling/autoscaling.ts';
 import { openBootstrapSigner, openTokenCleaner } from './bootstrap-tokens/bootstrap-tokens.ts';
@@ -20,20 +20,20 @@ import {
   openCertificateSigner,
   openServingApprover,
 } from './certificates/certificates.ts';
-import { openClusterRoleAggregationController } from './cluster-role-aggregation.ts';
+import { openClusterRoleAggregationController } from './cluster-role-aggregation/cluster-role-aggregation.ts';
 import type { Controller, ControllerDeps } from './controller.ts';
 import { openEndpointSliceMirroringController } from './endpoint-slice-mirroring/endpoint-slice-mirroring.ts';
 import { openEndpointsController } from './endpoints/endpoints.ts';
-import { openEphemeralVolumeController } from './ephemeral-volume.ts';
+import { openEphemeralVolumeController } from './ephemeral-volume/ephemeral-volume.ts';
 import type { NodePatches } from './node-patches.ts';
-import { openNodeTTLController } from './node-ttl.ts';
+import { openNodeTTLController } from './node-ttl/node-ttl.ts';
 import { openPersistentVolumeController } from './persistent-volume/persistent-volume.ts';
 import type { HostFolders } from './persistent-volume/provisioning.ts';
 import { openResourceClaimController } from './resource-claim/resource-claim.ts';
 import { openResourceQuotaController } from './resource-quota/resource-quota.ts';
-import { openServiceCIDRController } from './service-cidr.ts';
+import { openServiceCIDRController } from './service-cidr/service-cidr.ts';
 import type { ControllersSettings } from './settings.ts';
-import { openVolumeExpandController } from './volume-expand.ts';
+import { openVolumeExpandController } from './volume-expand/volume-expand.ts';
 import {
   openAttributesClassProtectionController,
   openClaimProtectionController,

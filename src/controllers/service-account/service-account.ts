@@ -5,8 +5,8 @@
 import { isReason } from '#api/errors.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import { serviceAccounts as accountKind, namespaces as namespaceKind } from '#resources/kinds.ts';
-import { isNamespaceEnding } from './api-failure.ts';
-import type { Controller, ControllerDeps } from './controller.ts';
+import { isNamespaceEnding } from '../api-failure.ts';
+import type { Controller, ControllerDeps } from '../controller.ts';
 
 const accountName = 'default';
 

@@ -7,8 +7,8 @@ import { ApiError, isReason } from '#api/errors.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import { configMaps as configMapKind, namespaces as namespaceKind } from '#resources/kinds.ts';
 import type { ConfigMap } from '#resources/types/core-v1.ts';
-import { isNamespaceEnding } from './api-failure.ts';
-import type { Controller, ControllerDeps } from './controller.ts';
+import { isNamespaceEnding } from '../api-failure.ts';
+import type { Controller, ControllerDeps } from '../controller.ts';
 
 const name = 'kube-root-ca.crt';
 const fileName = 'ca.crt';

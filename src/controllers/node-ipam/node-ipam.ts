@@ -8,10 +8,10 @@ import { addressAt, type Network, parseNetwork, widths } from '#kit/ip-network.t
 import { WorkQueue } from '#kit/work-queue.ts';
 import { nodes as nodeKind } from '#resources/kinds.ts';
 import type { Node } from '#resources/types/core-v1.ts';
-import { ignoreNotFound } from './api-failure.ts';
-import type { Controller, ControllerDeps } from './controller.ts';
-import type { Figures } from './figures.ts';
-import { type NodePatches, nodeWorkers } from './node-patches.ts';
+import { ignoreNotFound } from '../api-failure.ts';
+import type { Controller, ControllerDeps } from '../controller.ts';
+import type { Figures } from '../figures.ts';
+import { type NodePatches, nodeWorkers } from '../node-patches.ts';
 
 /** Bits of the network part of a block, where nobody says. */
 const maskSizes = { IPv4: 24, IPv6: 64 } as const;

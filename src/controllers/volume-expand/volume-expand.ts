@@ -13,7 +13,7 @@ import {
   persistentVolumes as volumeKind,
 } from '#resources/kinds.ts';
 import type { PersistentVolumeClaim } from '#resources/types/core-v1.ts';
-import type { Controller, ControllerDeps } from './controller.ts';
+import type { Controller, ControllerDeps } from '../controller.ts';
 
 export function openVolumeExpandController(deps: ControllerDeps): Controller {
   const queue = new WorkQueue(deps);

@@ -7,9 +7,9 @@
  */
 import { WorkQueue } from '#kit/work-queue.ts';
 import { nodes as nodeKind } from '#resources/kinds.ts';
-import { ignoreNotFound } from './api-failure.ts';
-import type { Controller, ControllerDeps } from './controller.ts';
-import { type NodePatches, nodeWorkers } from './node-patches.ts';
+import { ignoreNotFound } from '../api-failure.ts';
+import type { Controller, ControllerDeps } from '../controller.ts';
+import { type NodePatches, nodeWorkers } from '../node-patches.ts';
 
 const annotation = 'node.alpha.kubernetes.io/ttl';
 

@@ -11,8 +11,8 @@ import { WorkQueue } from '#kit/work-queue.ts';
 import { ipAddresses as addressKind, serviceCIDRs as rangeKind } from '#resources/kinds.ts';
 import type { Condition } from '#resources/types/meta-v1.ts';
 import type { IPAddress, ServiceCIDR } from '#resources/types/networking-v1.ts';
-import { ignoreNotFound } from './api-failure.ts';
-import type { Controller, ControllerDeps } from './controller.ts';
+import { ignoreNotFound } from '../api-failure.ts';
+import type { Controller, ControllerDeps } from '../controller.ts';
 
 const finalizer = 'networking.k8s.io/service-cidr-finalizer';
 

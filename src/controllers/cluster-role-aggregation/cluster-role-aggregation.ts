@@ -6,9 +6,9 @@ import { labelSelectorMatches } from '#api/selectors.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import { clusterRoles as roleKind } from '#resources/kinds.ts';
 import type { ClusterRole, PolicyRule } from '#resources/types/rbac-v1.ts';
-import { ignoreNotFound } from './api-failure.ts';
-import type { Controller, ControllerDeps } from './controller.ts';
-import { isSameValue } from './same-value.ts';
+import { ignoreNotFound } from '../api-failure.ts';
+import type { Controller, ControllerDeps } from '../controller.ts';
+import { isSameValue } from '../same-value.ts';
 
 /** The rules that the role should have; undefined where it has them, or says them itself. */
 function planAggregation(

@@ -11,9 +11,9 @@ import { messageOf } from '#kit/error-message.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import { persistentVolumeClaims as claimKind, pods as podKind } from '#resources/kinds.ts';
 import type { PersistentVolumeClaim, Pod, Volume } from '#resources/types/core-v1.ts';
-import type { Controller, ControllerDeps } from './controller.ts';
-import { controllerReference } from './ownership.ts';
-import { claimKeysOf, claimNameOf, podsByClaim } from './persistent-volume/claims-of-pod.ts';
+import type { Controller, ControllerDeps } from '../controller.ts';
+import { controllerReference } from '../ownership.ts';
+import { claimKeysOf, claimNameOf, podsByClaim } from '../persistent-volume/claims-of-pod.ts';
 
 export function openEphemeralVolumeController(deps: ControllerDeps): Controller {
   const { client, informers } = deps;

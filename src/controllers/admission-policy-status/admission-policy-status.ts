@@ -10,8 +10,8 @@ import type {
   TypeChecking,
   ValidatingAdmissionPolicy,
 } from '#resources/types/admissionregistration-v1.ts';
-import { ignoreNotFound } from './api-failure.ts';
-import type { Controller, ControllerDeps } from './controller.ts';
+import { ignoreNotFound } from '../api-failure.ts';
+import type { Controller, ControllerDeps } from '../controller.ts';
 
 export function openAdmissionPolicyStatusController(deps: ControllerDeps): Controller {
   const { client, informers } = deps;
