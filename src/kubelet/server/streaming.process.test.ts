@@ -1,9 +1,9 @@
 /** Streams to the runtime, on real sockets: what is said, and that nothing of them stays. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer } from 'node:http';
-import { connect, createServer as createSocketServer, type Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import { createServer, IncomingMessage } from 'node:http';
+import { connect, createServer as createSocketServer, Socket } from 'node:net';
+import { Duplex } from 'node:stream';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { passStream, type StreamTarget } from './streaming.ts';
@@ -43,6 +43,35 @@ test('how a command ended is told although the runtime leaves its input unread',
   const { answer, closed } = await node.ask(Buffer.alloc(16 * 1024 * 1024));
   assert.match(answer, /exit code 3$/);
   await closed;
+});
+
+test('the last words of a runtime are told to who still speaks when it has closed', async (context) => {
+  const accepted = Promise.withResolvers<Socket>();
+  const runtime = createSocketServer((socket) => accepted.resolve(socket.resume()));
+  context.after(() => runtime.close());
+  const url = `http://127.0.0.1:${await listen(runtime)}/exec/token`;
+  const streams = { exec: async () => url, attach: async () => url, portForward: async () => url };
+  let told = '';
+  const asker = new Duplex({
+    read() {},
+    write(chunk: Buffer, _encoding, done) {
+      told += chunk.toString();
+      done();
+    },
+  });
+  context.after(() => asker.destroy());
+  const request = new IncomingMessage(new Socket());
+  Object.assign(request, { method: 'POST', url: '/exec/a/p/c?command=ls&output=1' });
+  const stream = { request, socket: asker, head: Buffer.alloc(0), signal };
+  await passStream({ runtime: streams }, { findPod: () => running }, stream);
+  const other = await accepted.promise;
+  await once(other, 'data');
+  other.write('exit code 3');
+  other.destroy();
+  // As a ping comes: in pieces, before anybody has looked what the runtime says.
+  for (const piece of ['p', 'i', 'n', 'g']) asker.push(piece);
+  await once(asker, 'finish', { signal: AbortSignal.timeout(30_000) });
+  assert.equal(told, 'exit code 3');
 });
 
 /** Reads no more; closes when no more can be written to it: the kernel resets the connection. */

@@ -3,10 +3,10 @@
  *
  * The runtime gives an address for each request; the client's own request line and headers are sent
  * there (so it is they who agree on SPDY or WebSocket and its version), then both directions are
- * piped until one side ends.
+ * passed on until one side ends.
  */
 import type { IncomingMessage } from 'node:http';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Runtime } from '#cri';
 import { endStream } from '#kit/end-stream.ts';
@@ -139,7 +139,7 @@ function pipeTo(target: URL, { request, socket, head, idleMs = 0, signal }: Stre
     }
     upstream.write(`${lines.join('\r\n')}\r\nHost: ${target.host}\r\n\r\n`);
     if (head.length > 0) upstream.write(head);
-    socket.pipe(upstream);
+    passInput(socket, upstream);
     upstream.pipe(socket);
   });
   // All that moves on the stream moves here; 0 means for ever.
@@ -151,4 +151,24 @@ function pipeTo(target: URL, { request, socket, head, idleMs = 0, signal }: Stre
   socket.on('close', () => upstream.end());
   signal.addEventListener('abort', close, { once: true });
   socket.once('close', () => signal.removeEventListener('abort', close));
+}
+
+/**
+ * What the asker sends goes to the runtime once in a turn, after what the runtime has said was
+ * read. The kernel refuses a second write to a runtime that has closed, and a refused write closes
+ * our end, with the last words of the runtime unread: the output of a command, and how it ended.
+ */
+function passInput(socket: Duplex, upstream: Socket): void {
+  let held: Buffer[] = [];
+  const pass = (): void => {
+    const chunk = Buffer.concat(held);
+    held = [];
+    if (upstream.destroyed || upstream.write(chunk)) return;
+    socket.pause();
+    upstream.once('drain', () => socket.resume());
+  };
+  socket.on('data', (chunk: Buffer) => {
+    if (held.push(chunk) === 1) setImmediate(pass);
+  });
+  socket.once('end', () => setImmediate(() => upstream.end()));
 }
