@@ -214,7 +214,10 @@ export class KubeletProxy {
       agent: false,
       signal,
     });
-    sent.setTimeout(connectLimitMs, () => sent.destroy(new Error('connect timed out')));
+    // The limit is for connecting; a busy node takes its time over the rest.
+    sent.setTimeout(connectLimitMs, () => {
+      if (sent.socket?.connecting !== false) sent.destroy(new Error('connect timed out'));
+    });
     return new Promise((resolve, reject) => {
       sent.once('upgrade', (_answer, socket, head) => {
         socket.setTimeout(0);
