@@ -10,9 +10,9 @@ test('the second waits for the first, and gives up after its limit', async (t) =
   const path = join(tmpdir(), `coracle-lock-${process.pid}`);
   t.after(() => rmSync(path, { force: true }));
   const { signal } = new AbortController();
-  const first = await takeMachineLock({ path, limitMs: 5_000, signal });
+  const first = await takeMachineLock({ path, limitMs: 60_000, signal });
   await assert.rejects(takeMachineLock({ path, limitMs: 1_000, signal }), /another run holds/);
-  const second = takeMachineLock({ path, limitMs: 10_000, signal });
+  const second = takeMachineLock({ path, limitMs: 60_000, signal });
   await first[Symbol.asyncDispose]();
   await (await second)[Symbol.asyncDispose]();
 });

@@ -100,10 +100,14 @@ async function servingCertificate(client: Client): Promise<void> {
     ipAddresses: ['10.0.0.9'],
   } as const;
   const waiting = requestCertificate({ client, clock, log }, asked, { signal });
+  const asOwn = async () => {
+    const { items } = await client.list(certificateSigningRequests, { signal });
+    return items.find(({ spec }) => spec.signerName === 'kubernetes.io/kubelet-serving');
+  };
+  while ((await asOwn()) === undefined) await clock.sleep(20, { signal });
+  // Time to sign it in, for who would.
   await clock.sleep(300, { signal });
-  const { items } = await client.list(certificateSigningRequests, { signal });
-  const own = items.find(({ spec }) => spec.signerName === 'kubernetes.io/kubelet-serving');
-  assert.deepEqual(own?.status?.conditions ?? [], []);
+  assert.deepEqual((await asOwn())?.status?.conditions ?? [], []);
   const status = {
     addresses: [
       { type: 'InternalIP', address: '10.0.0.9' },
