@@ -1,7 +1,7 @@
 /** Names of slices, and limits as systemd takes them. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { partOfSlice, planLimits, roundedQuota, slicePath, slicesOf } from './slices.ts';
+import { partOfSlice, planLimits, planSlice, roundedQuota, slicePath, slicesOf } from './slices.ts';
 
 test('a path becomes slices within slices, as upstream names them', () => {
   assert.equal(
@@ -22,6 +22,16 @@ test('a slice that somebody names is that slice', () => {
 test('the last part of a slice is what its pod is called', () => {
   assert.equal(partOfSlice('kubepods-burstable-pod1234_abcd.slice'), 'pod1234-abcd');
   assert.equal(partOfSlice('cri-containerd-x.scope'), undefined);
+});
+
+test('what is in a slice is counted, disks under the name of the version', () => {
+  const counted = (version: 1 | 2) =>
+    planSlice('kubepods.slice', '-.slice', version)
+      .map(([name]) => name)
+      .filter((name) => name.endsWith('Accounting'));
+  const others = ['MemoryAccounting', 'CPUAccounting', 'TasksAccounting'];
+  assert.deepEqual(new Set(counted(1)), new Set([...others, 'BlockIOAccounting']));
+  assert.deepEqual(new Set(counted(2)), new Set([...others, 'IOAccounting']));
 });
 
 test('limits are properties of the version that the kernel has', () => {

@@ -54,12 +54,13 @@ export interface SliceLimits extends CgroupLimits {
 }
 
 /** Of a slice that is made: what there is of it is counted, and nothing else starts with it. */
-export function planSlice(name: string, parent: string): readonly Property[] {
+export function planSlice(name: string, parent: string, version: 1 | 2): readonly Property[] {
   return [
     ['Description', 's', `libcontainer container ${name}`],
     ['Wants', 'as', [parent]],
     ['MemoryAccounting', 'b', true],
     ['CPUAccounting', 'b', true],
+    [version === 1 ? 'BlockIOAccounting' : 'IOAccounting', 'b', true],
     ['TasksAccounting', 'b', true],
     ['DefaultDependencies', 'b', false],
   ];

@@ -99,7 +99,7 @@ class Slices {
     }
     for (const [index, name] of names.entries()) {
       if (this.#known.has(name)) continue;
-      const all = planSlice(name, names[index - 1] ?? '-.slice');
+      const all = planSlice(name, names[index - 1] ?? '-.slice', files.version);
       const more = name === own ? properties : [];
       const isNew = await units.start(name, [...all, ...more], { signal });
       if (!isNew && more.length > 0) await units.set(name, more, { signal });
