@@ -114,7 +114,7 @@ export async function openRuntime(
       : await openGrpcChannel(deps, `unix://${imageSocketPath}`);
   return {
     ...sandboxCalls(call),
-    ...containerCalls(call),
+    ...containerCalls(call, { requestTimeoutMs }),
     ...streamCalls(call),
     ...imageCalls(ofImages === undefined ? call : callsOf(ofImages, requestTimeoutMs)),
     version: (options) =>
@@ -207,7 +207,7 @@ function sandboxCalls(call: Call) {
   } satisfies Partial<Runtime>;
 }
 
-function containerCalls(call: Call) {
+function containerCalls(call: Call, { requestTimeoutMs }: { readonly requestTimeoutMs: number }) {
   const create = call(
     'RuntimeService/CreateContainer',
     'CreateContainerRequest',
@@ -247,7 +247,7 @@ function containerCalls(call: Call) {
       await start({ containerId }, options);
     },
     stopContainer: async (containerId, { signal, graceSeconds }) => {
-      const timeoutMs = graceSeconds * 1000 + callTimeoutMs;
+      const timeoutMs = graceSeconds * 1000 + requestTimeoutMs;
       await stop({ containerId, timeout: graceSeconds }, { signal, timeoutMs });
     },
     removeContainer: async (containerId, options) => {
@@ -304,7 +304,7 @@ function imageCalls(call: Call) {
   } satisfies Partial<Runtime>;
 }
 
-/** The runtime answered for an id without saying anything about it: it does not know it. */
+/** Throws where the runtime answers for an id without saying anything about it. */
 function found<T>(value: T | undefined, id: string): T {
   if (value === undefined) throw new Error(`the runtime sent no status for ${id}`);
   return value;

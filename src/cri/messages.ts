@@ -133,7 +133,6 @@ export const messages = {
   HugepageLimit: { pageSize: [1, 'string'], limit: [2, 'uint64'] },
   RunPodSandboxResponse: { podSandboxId: [1, 'string'] },
   StopPodSandboxRequest: { podSandboxId: [1, 'string'] },
-  StopPodSandboxResponse: {},
   PodSandboxStatusRequest: { podSandboxId: [1, 'string'], verbose: [2, 'bool'] },
   PodSandboxStatusResponse: {
     status: [1, 'PodSandboxStatus'],
