@@ -8,6 +8,7 @@
  * else.
  */
 import type { MessagePort } from 'node:worker_threads';
+import { messageOf } from '#kit/error-message.ts';
 import type { PlainRequest, PlainResponse, Transport } from '#kit/transport.ts';
 
 export const portLimits = {
@@ -106,7 +107,7 @@ class Answer {
       .then((response) => this.#pass(response, signal))
       .catch((error: unknown) => {
         if (signal.aborted) return;
-        const message = error instanceof Error ? error.message : String(error);
+        const message = messageOf(error);
         this.#post({ do: 'fail', id: this.#id, message });
       })
       .finally(this.#onDone);

@@ -7,6 +7,7 @@ import { rmSync } from 'node:fs';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Clock } from '#kit/clock.ts';
+import { messageOf } from '#kit/error-message.ts';
 
 export interface ClusterStatus {
   readonly version: string;
@@ -125,7 +126,7 @@ function listen(
       answer(JSON.parse(text)).then(
         (value) => socket.end(JSON.stringify(value)),
         (error: unknown) => {
-          const failed = error instanceof Error ? error.message : String(error);
+          const failed = messageOf(error);
           socket.end(JSON.stringify({ failed }));
         },
       );

@@ -5,6 +5,7 @@
  */
 import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { messageOf } from '#kit/error-message.ts';
 import { ConfigError } from './settings/config.ts';
 
 /** About what a cluster writes at its first start. */
@@ -29,7 +30,7 @@ export function prepareDataDir(dataDir: string): void {
     rmSync(probe);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    const why = words[code] ?? (error instanceof Error ? error.message : String(error));
+    const why = words[code] ?? messageOf(error);
     throw new ConfigError(`--data-dir ${dataDir}: ${why}`, { cause: error });
   }
   const { bavail, bsize } = statfsSync(dataDir);

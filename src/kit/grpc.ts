@@ -16,6 +16,7 @@ import type {
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import type { Clock } from './clock.ts';
+import { messageOf } from './error-message.ts';
 
 export interface Method<Request, Response> {
   /** `/package.Service/Method`. */
@@ -124,7 +125,7 @@ export async function serveGrpc(
     const name = error instanceof GrpcError ? error.code : 'UNKNOWN';
     const found = Object.entries(grpc.status).find(([key]) => key === name)?.[1];
     const code = typeof found === 'number' ? found : grpc.status.UNKNOWN;
-    return { code, details: error instanceof Error ? error.message : String(error) };
+    return { code, details: messageOf(error) };
   };
   for (const method of methods) {
     definition[method.path] = {

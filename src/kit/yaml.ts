@@ -11,6 +11,7 @@
  */
 import { createRequire } from 'node:module';
 import type * as Yaml from 'yaml';
+import { messageOf } from './error-message.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -54,7 +55,7 @@ function contentsOf(document: Yaml.Document.Parsed | undefined, text: string): u
   try {
     return document.toJS({ maxAliasCount: aliasesMax });
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     throw new YamlError(message, text, { cause: error });
   }
 }

@@ -133,7 +133,7 @@ sub index_of {
 /** The kernel's number of setns(2), by processor. */
 const setNamespaceCalls: Readonly<Record<string, number>> = { x64: 308, arm64: 268 };
 
-/** The runtime asks for \`lo\` in a network of its own, in its own version of the format. */
+/** The runtime asks for `lo` in a network of its own, in its own version of the format. */
 const loopback = `#!/bin/sh
 case "$CNI_COMMAND" in
 ADD)

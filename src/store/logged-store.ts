@@ -12,6 +12,7 @@
  */
 import { assert } from '#kit/assert.ts';
 import type { Clock } from '#kit/clock.ts';
+import { messageOf } from '#kit/error-message.ts';
 import type { Logger } from '#kit/log.ts';
 import { LogAtRest } from './at-rest.ts';
 import type { Deadlines } from './deadlines.ts';
@@ -124,7 +125,7 @@ export class LoggedStore implements Store {
 
   get health(): StoreHealth {
     if (this.#phase === 'closed') return { ok: false, reason: 'the store is closed' };
-    if (this.#failures > 0) return { ok: false, reason: reasonOf(this.#failure) };
+    if (this.#failures > 0) return { ok: false, reason: messageOf(this.#failure) };
     const tookMs = this.#deps.clock.monotonic() - this.#commitStartedMs;
     if (!this.#committing || tookMs < slowCommitMs) return { ok: true };
     return { ok: false, reason: `a commit has not ended after ${slowCommitMs / 1000} s` };
@@ -338,7 +339,7 @@ export class LoggedStore implements Store {
     for (const write of writes) this.#queue.settle(write);
     // Without writes of its own it was about revisions, and nothing that waits can go on.
     const refused = writes.length > 0 ? writes : this.#queue.takeAll();
-    const text = `the write could not be made durable: ${reasonOf(error)}`;
+    const text = `the write could not be made durable: ${messageOf(error)}`;
     const unavailable = new StoreUnavailable(text, { cause: error });
     this.#reject(refused, unavailable);
     this.#dispatch();
@@ -421,10 +422,6 @@ export function applyRow(kept: Omit<LoadedState, keyof Loaded>, row: LogRow): vo
   if (expiresMs > 0) kept.deadlines.set({ key, revision, atMs: expiresMs });
   else kept.deadlines.delete(key);
   if (kept.retention.isMarkDue(writtenMs)) kept.retention.mark({ revision, atMs: writtenMs });
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** A value of its own memory: a view would keep alive the whole buffer that it is cut from. */

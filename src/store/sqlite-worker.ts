@@ -8,6 +8,7 @@
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { present } from '#kit/assert.ts';
+import { messageOf } from '#kit/error-message.ts';
 import { StoreRefused } from './errors.ts';
 import type { FileCopy } from './sqlite-copy.ts';
 import type { Answer, Doing, Request, Requests, WorkerOptions } from './sqlite-messages.ts';
@@ -120,7 +121,7 @@ function succeed(id: number, answer: Requests[Doing]['answer'], port: MessagePor
 }
 
 function fail(id: number, error: unknown, port: MessagePort): void {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const answer: Answer = { id, ok: false, refused: error instanceof StoreRefused, message };
   port.postMessage(answer);
 }

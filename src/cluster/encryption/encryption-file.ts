@@ -11,6 +11,7 @@ import { readFile } from 'node:fs/promises';
 import type { Catalog } from '#api/catalog.ts';
 import { type HealthCheck, KeyIndex, registryRoot } from '#apiserver';
 import type { Clock } from '#kit/clock.ts';
+import { messageOf } from '#kit/error-message.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
@@ -223,5 +224,5 @@ function reasonOf(error: unknown): string {
   const { code } = error as NodeJS.ErrnoException;
   if (code === 'ENOENT') return 'no such file or directory';
   if (code === 'EACCES') return 'permission denied';
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }

@@ -12,6 +12,7 @@
  */
 import { createHash, createHmac } from 'node:crypto';
 import { type Clock, formatTime } from '#kit/clock.ts';
+import { messageOf } from '#kit/error-message.ts';
 import { type GrpcChannel, GrpcError, type Method, openGrpcChannel } from '#kit/grpc.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Random } from '#kit/random.ts';
@@ -339,7 +340,7 @@ function isDomainName(name: string): boolean {
 
 /** As upstream's library prints the error of a call. */
 function wordsOf(error: unknown): string {
-  if (!(error instanceof GrpcError)) return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof GrpcError)) return messageOf(error);
   const words = error.code.toLowerCase().split('_');
   const code = words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('');
   return `rpc error: code = ${code} desc = ${error.message}`;

@@ -9,6 +9,7 @@ import { hostname } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { decodeObject } from '#api/decode.ts';
 import { isReason } from '#api/errors.ts';
+import { messageOf } from '#kit/error-message.ts';
 import type { Level, LogFormat } from '#kit/log.ts';
 import { parseYaml } from '#kit/yaml.ts';
 import { defaultSettings, type KubeletSettings, sysctlNamespace } from '#kubelet';
@@ -277,7 +278,7 @@ function readFile(path: string): DecodedFile {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     fail(`failed to read kubelet config file "${path}", error: ${why}`);
   }
   if (text === '') fail(`kubelet config file "${path}" was empty`);

@@ -10,6 +10,7 @@ import { isReason } from '#api/errors.ts';
 import { type Client, openClient, openHttpTransport } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import { isSignatureOf } from '#kit/detached-signature.ts';
+import { messageOf } from '#kit/error-message.ts';
 import type { Logger } from '#kit/log.ts';
 import { parseYaml } from '#kit/yaml.ts';
 import { configMaps } from '#resources/kinds.ts';
@@ -54,7 +55,7 @@ async function readInfo(
   } catch (error) {
     signal.throwIfAborted();
     if (isReason(error, 'Forbidden')) return { problem: 'it does not say who it is' };
-    return { problem: error instanceof Error ? error.message : String(error) };
+    return { problem: messageOf(error) };
   } finally {
     cancel();
   }

@@ -4,6 +4,7 @@
  * once, when the server starts; `server-settings.ts` hands it to the API server.
  */
 import { readFileSync } from 'node:fs';
+import { messageOf } from '#kit/error-message.ts';
 import type { Identity } from '#kit/transport.ts';
 import { ConfigError } from './config-error.ts';
 
@@ -17,7 +18,7 @@ export function readTokenFile(path: string): TokenFile {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new ConfigError(`--token-auth-file: ${why}`);
   }
   return parseTokenFile(path, text);

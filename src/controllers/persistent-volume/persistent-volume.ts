@@ -9,8 +9,9 @@
  */
 import { isReason } from '#api/errors.ts';
 import { objectKey } from '#api/object.ts';
-import type { EventText, Informer, Recorder } from '#client';
+import type { Cancel, EventText, Informer, Recorder } from '#client';
 import { assert } from '#kit/assert.ts';
+import { messageOf } from '#kit/error-message.ts';
 import { WorkQueue } from '#kit/work-queue.ts';
 import {
   persistentVolumeClaims as claimKind,
@@ -41,10 +42,6 @@ import { tellVolumes } from './volume-figures.ts';
 
 const volumesByClaim = 'claim';
 const recyclerPrefix = recyclerName('');
-
-interface Cancel {
-  readonly signal: AbortSignal;
-}
 
 interface VolumeOptions {
   readonly recycling?: RecyclingSettings | undefined;
@@ -253,7 +250,7 @@ class PersistentVolumeController {
     try {
       await this.#options.folders?.make(path);
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       const what = `Failed to provision volume with StorageClass "${className}"`;
       this.#tell(claim, failedToProvision(`${what}: ${why}`));
       throw error;
@@ -384,7 +381,7 @@ class PersistentVolumeController {
     try {
       await this.#options.folders?.remove(path);
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       if (volume.status?.phase !== 'Failed') {
         await this.#setPhase(volume, 'Failed', message, { signal });
         this.#tell(volume, { type: 'Warning', reason: 'VolumeFailedDelete', message });
