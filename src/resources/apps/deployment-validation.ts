@@ -7,6 +7,7 @@ import { jsonEqual } from '#kit/json-equal.ts';
 import { amountOf, validateAtMostAll, validateCountOrPercent } from '../count-or-percent.ts';
 import type { Deployment, DeploymentSpec, DeploymentStrategy } from '../types/apps-v1.ts';
 import { validateNotNegative } from '../value-validation.ts';
+import { validateCollisionCount, validateCounts } from './status-counts.ts';
 import { goStrategy, validateSelectedTemplate } from './workload-validation.ts';
 
 export function validateDeployment({ spec }: Deployment): FieldError[] {
@@ -72,39 +73,19 @@ export function validateDeploymentUpdate(next: Deployment, old: Deployment): Fie
   return [invalid('spec.selector', next.spec?.selector, 'field is immutable')];
 }
 
-export function validateDeploymentStatus(next: Deployment, old: Deployment): FieldError[] {
-  const { status = {} } = next;
-  const errors: FieldError[] = [];
-  const counts = [
-    'observedGeneration',
-    'replicas',
-    'updatedReplicas',
-    'readyReplicas',
-    'availableReplicas',
-    'unavailableReplicas',
-    'terminatingReplicas',
-    'collisionCount',
-  ] as const;
-  for (const count of counts) errors.push(...validateNotNegative(status[count], `status.${count}`));
-  const { replicas = 0, readyReplicas = 0, availableReplicas = 0, updatedReplicas = 0 } = status;
-  const tooMany = 'cannot be greater than status.replicas';
-  if (updatedReplicas > replicas) {
-    errors.push(invalid('status.updatedReplicas', updatedReplicas, tooMany));
-  }
-  if (readyReplicas > replicas) {
-    errors.push(invalid('status.readyReplicas', readyReplicas, tooMany));
-  }
-  if (availableReplicas > replicas) {
-    errors.push(invalid('status.availableReplicas', availableReplicas, tooMany));
-  }
-  if (availableReplicas > readyReplicas) {
-    const detail = 'cannot be greater than readyReplicas';
-    errors.push(invalid('status.availableReplicas', availableReplicas, detail));
-  }
-  if ((status.collisionCount ?? 0) < (old.status?.collisionCount ?? 0)) {
-    errors.push(
-      invalid('status.collisionCount', status.collisionCount ?? 0, 'cannot be decremented'),
-    );
-  }
-  return errors;
+const parts = ['updatedReplicas', 'readyReplicas', 'availableReplicas'] as const;
+const counts = [
+  'observedGeneration',
+  'replicas',
+  ...parts,
+  'unavailableReplicas',
+  'terminatingReplicas',
+  'collisionCount',
+] as const;
+
+export function validateDeploymentStatus({ status }: Deployment, old: Deployment): FieldError[] {
+  return [
+    ...validateCounts(status ?? {}, { all: counts, parts }),
+    ...validateCollisionCount(status?.collisionCount, old.status?.collisionCount),
+  ];
 }

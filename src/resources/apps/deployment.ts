@@ -5,9 +5,8 @@
  */
 import type { KubeObject } from '#api/object.ts';
 import { type Column, defineResource, type Resource, type ResourceView } from '#api/resource.ts';
-import { formatLabelSelector } from '#api/selectors.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
-import { templateWarnings, workloadNameWarnings } from '#resources/core/pod/warnings.ts';
+import { workloadWarnings } from '#resources/core/pod/warnings.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import type { Deployment, DeploymentSpec } from '../types/apps-v1.ts';
 import { type deploymentDefaults, setDeploymentDefaults } from './deployment-defaults.ts';
@@ -17,6 +16,7 @@ import {
   validateDeploymentUpdate,
 } from './deployment-validation.ts';
 import { templateColumns } from './workload-columns.ts';
+import { workloadScale } from './workload-scale.ts';
 
 export function deploymentResource(): Resource {
   return defineResource<Deployment>({
@@ -41,15 +41,7 @@ export function deploymentResource(): Resource {
       legacyView('extensions', 'v1beta1'),
     ],
     hasStatus: true,
-    scale: {
-      specReplicas: ({ spec }) => spec?.replicas ?? 1,
-      statusReplicas: ({ status }) => status?.replicas ?? 0,
-      selector: ({ spec }) => formatLabelSelector(spec?.selector ?? {}),
-      withReplicas: (deployment, replicas) =>
-        deployment.spec === undefined
-          ? deployment
-          : { ...deployment, spec: { ...deployment.spec, replicas } },
-    },
+    scale: workloadScale(),
     // Annotations count, because the controller copies them to the replica sets.
     specChanged: (next, old) =>
       !jsonEqual(next.spec, old.spec) ||
@@ -64,12 +56,7 @@ export function deploymentResource(): Resource {
     validate: validateDeployment,
     validateUpdate: validateDeploymentUpdate,
     validateStatusUpdate: validateDeploymentStatus,
-    warnings: ({ metadata, spec }, old) => [
-      ...(old === undefined ? workloadNameWarnings(metadata.name) : []),
-      ...(metadata.generation === old?.metadata.generation
-        ? []
-        : templateWarnings(spec?.template, 'spec.template')),
-    ],
+    warnings: workloadWarnings,
     columns: deploymentColumns(),
   });
 }

@@ -5,15 +5,16 @@
 import { type FieldError, invalid } from '#api/field-error.ts';
 import type { KubeObject } from '#api/object.ts';
 import { defineResource, type Resource, type ResourceView } from '#api/resource.ts';
-import { formatLabelSelector } from '#api/selectors.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
-import { templateWarnings, workloadNameWarnings } from '#resources/core/pod/warnings.ts';
+import { workloadWarnings } from '#resources/core/pod/warnings.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { setPodTemplateDefaults } from '../core/pod/defaults.ts';
 import { fillIn } from '../fill-in.ts';
 import type { ReplicaSet } from '../types/apps-v1.ts';
 import { validateNotNegative } from '../value-validation.ts';
+import { validateCounts } from './status-counts.ts';
 import { templateColumns } from './workload-columns.ts';
+import { workloadScale } from './workload-scale.ts';
 import { validateSelectedTemplate } from './workload-validation.ts';
 
 export function replicaSetResource(): Resource {
@@ -32,15 +33,7 @@ export function replicaSetResource(): Resource {
       { ...view('extensions', 'v1beta1'), ...legacy('extensions/v1beta1') },
     ],
     hasStatus: true,
-    scale: {
-      specReplicas: ({ spec }) => spec?.replicas ?? 1,
-      statusReplicas: ({ status }) => status?.replicas ?? 0,
-      selector: ({ spec }) => formatLabelSelector(spec?.selector ?? {}),
-      withReplicas: (replicaSet, replicas) =>
-        replicaSet.spec === undefined
-          ? replicaSet
-          : { ...replicaSet, spec: { ...replicaSet.spec, replicas } },
-    },
+    scale: workloadScale(),
     specChanged: (next, old) => !jsonEqual(next.spec, old.spec),
     prepareForCreate: (replicaSet) => ({ ...replicaSet, status: { replicas: 0 } }),
     prepareForUpdate: (next, old) => ({ ...next, status: old.status }),
@@ -51,12 +44,7 @@ export function replicaSetResource(): Resource {
         ? []
         : [invalid('spec.selector', next.spec?.selector, 'field is immutable')],
     validateStatusUpdate: validateReplicaSetStatus,
-    warnings: ({ metadata, spec }, old) => [
-      ...(old === undefined ? workloadNameWarnings(metadata.name) : []),
-      ...(metadata.generation === old?.metadata.generation
-        ? []
-        : templateWarnings(spec?.template, 'spec.template')),
-    ],
+    warnings: workloadWarnings,
     columns: [
       nameColumn(),
       {
@@ -136,30 +124,9 @@ function validateReplicaSet({ spec }: ReplicaSet): FieldError[] {
   ];
 }
 
+const parts = ['fullyLabeledReplicas', 'readyReplicas', 'availableReplicas'] as const;
+const counts = ['replicas', ...parts, 'observedGeneration'] as const;
+
 function validateReplicaSetStatus({ status }: ReplicaSet): FieldError[] {
-  const errors: FieldError[] = [];
-  const { replicas = 0, fullyLabeledReplicas = 0, readyReplicas = 0 } = status ?? {};
-  const { availableReplicas = 0, observedGeneration = 0 } = status ?? {};
-  errors.push(
-    ...validateNotNegative(replicas, 'status.replicas'),
-    ...validateNotNegative(fullyLabeledReplicas, 'status.fullyLabeledReplicas'),
-    ...validateNotNegative(readyReplicas, 'status.readyReplicas'),
-    ...validateNotNegative(availableReplicas, 'status.availableReplicas'),
-    ...validateNotNegative(observedGeneration, 'status.observedGeneration'),
-  );
-  const tooMany = 'cannot be greater than status.replicas';
-  if (fullyLabeledReplicas > replicas) {
-    errors.push(invalid('status.fullyLabeledReplicas', fullyLabeledReplicas, tooMany));
-  }
-  if (readyReplicas > replicas) {
-    errors.push(invalid('status.readyReplicas', readyReplicas, tooMany));
-  }
-  if (availableReplicas > replicas) {
-    errors.push(invalid('status.availableReplicas', availableReplicas, tooMany));
-  }
-  if (availableReplicas > readyReplicas) {
-    const detail = 'cannot be greater than readyReplicas';
-    errors.push(invalid('status.availableReplicas', availableReplicas, detail));
-  }
-  return errors;
+  return validateCounts(status ?? {}, { all: counts, parts });
 }

@@ -11,6 +11,7 @@ import { amountOf, validateAtMostAll, validateCountOrPercent } from '../count-or
 import type { StatefulSet, StatefulSetSpec } from '../types/apps-v1.ts';
 import type { PodTemplateSpec } from '../types/core-v1.ts';
 import { validateNotNegative } from '../value-validation.ts';
+import { validateCollisionCount, validateCounts } from './status-counts.ts';
 import { validateSelectedTemplate } from './workload-validation.ts';
 
 const retentionPolicies = ['Retain', 'Delete'];
@@ -115,39 +116,14 @@ export function validateStatefulSetUpdate(next: StatefulSet, old: StatefulSet): 
   return [forbidden('spec', detail)];
 }
 
-export function validateStatefulSetStatus(next: StatefulSet, old: StatefulSet): FieldError[] {
-  const { status = { replicas: 0 } } = next;
-  const counts = [
-    'replicas',
-    'readyReplicas',
-    'currentReplicas',
-    'updatedReplicas',
-    'availableReplicas',
-    'observedGeneration',
-    'collisionCount',
-  ] as const;
-  const errors = counts.flatMap((count) => validateNotNegative(status[count], `status.${count}`));
-  const { replicas = 0, readyReplicas = 0, availableReplicas = 0 } = status;
-  const parts = [
-    'readyReplicas',
-    'currentReplicas',
-    'updatedReplicas',
-    'availableReplicas',
-  ] as const;
-  for (const part of parts) {
-    const value = status[part] ?? 0;
-    if (value <= replicas) continue;
-    errors.push(invalid(`status.${part}`, value, 'cannot be greater than status.replicas'));
-  }
-  if (availableReplicas > readyReplicas) {
-    const detail = 'cannot be greater than status.readyReplicas';
-    errors.push(invalid('status.availableReplicas', availableReplicas, detail));
-  }
-  if ((status.collisionCount ?? 0) < (old.status?.collisionCount ?? 0)) {
-    const value = status.collisionCount ?? 0;
-    errors.push(invalid('status.collisionCount', value, 'cannot be decremented'));
-  }
-  return errors;
+const parts = ['readyReplicas', 'currentReplicas', 'updatedReplicas', 'availableReplicas'] as const;
+const counts = ['replicas', ...parts, 'observedGeneration', 'collisionCount'] as const;
+
+export function validateStatefulSetStatus({ status }: StatefulSet, old: StatefulSet): FieldError[] {
+  return [
+    ...validateCounts(status ?? {}, { all: counts, parts, ready: 'status.readyReplicas' }),
+    ...validateCollisionCount(status?.collisionCount, old.status?.collisionCount),
+  ];
 }
 
 export function statefulSetWarnings(

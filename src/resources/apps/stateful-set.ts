@@ -4,7 +4,6 @@
  */
 import type { KubeObject } from '#api/object.ts';
 import { defineResource, type Resource, type ResourceView } from '#api/resource.ts';
-import { formatLabelSelector } from '#api/selectors.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { setPersistentVolumeClaimDefaults } from '../core/persistent-volume-claim-defaults.ts';
@@ -19,6 +18,7 @@ import {
   validateStatefulSetUpdate,
 } from './stateful-set-validation.ts';
 import { templateColumns } from './workload-columns.ts';
+import { workloadScale } from './workload-scale.ts';
 
 export function statefulSetResource(): Resource {
   return defineResource<StatefulSet>({
@@ -32,15 +32,7 @@ export function statefulSetResource(): Resource {
     metadataRechecked: 'change',
     views: [view('v1'), legacyView('v1beta2'), legacyView('v1beta1')],
     hasStatus: true,
-    scale: {
-      specReplicas: ({ spec }) => spec?.replicas ?? 1,
-      statusReplicas: ({ status }) => status?.replicas ?? 0,
-      selector: ({ spec }) => formatLabelSelector(spec?.selector ?? {}),
-      withReplicas: (statefulSet, replicas) =>
-        statefulSet.spec === undefined
-          ? statefulSet
-          : { ...statefulSet, spec: { ...statefulSet.spec, replicas } },
-    },
+    scale: workloadScale(),
     specChanged: (next, old) => !jsonEqual(next.spec, old.spec),
     prepareForCreate: (statefulSet) => ({
       ...statefulSet,

@@ -6,6 +6,7 @@ import { type FieldError, forbidden, invalid, notSupported, required } from '#ap
 import { defineResource, type Resource } from '#api/resource.ts';
 import { mapMatches } from '#api/selectors.ts';
 import { jsonEqual } from '#kit/json-equal.ts';
+import { validateCounts } from '../apps/status-counts.ts';
 import { formatPlainLabels, templateColumns } from '../apps/workload-columns.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { changeMember, fillIn } from '../fill-in.ts';
@@ -14,7 +15,7 @@ import { validateNotNegative } from '../value-validation.ts';
 import { hubView } from '../view.ts';
 import { setPodTemplateDefaults } from './pod/defaults.ts';
 import { validatePodTemplate } from './pod/spec-validation.ts';
-import { templateWarnings, workloadNameWarnings } from './pod/warnings.ts';
+import { workloadWarnings } from './pod/warnings.ts';
 
 export function replicationControllerResource(): Resource {
   return defineResource<ReplicationController>({
@@ -54,12 +55,7 @@ export function replicationControllerResource(): Resource {
     validate: validateController,
     validateStatusUpdate: validateControllerStatus,
     defaultPropagation: 'orphan',
-    warnings: ({ metadata, spec }, old) => [
-      ...(old === undefined ? workloadNameWarnings(metadata.name) : []),
-      ...(metadata.generation === old?.metadata.generation
-        ? []
-        : templateWarnings(spec?.template, 'spec.template')),
-    ],
+    warnings: workloadWarnings,
     columns: [
       nameColumn(),
       count('Desired', 'Pods wanted.', ({ spec }) => spec?.replicas),
@@ -135,19 +131,9 @@ function validateController({ spec = {} }: ReplicationController): FieldError[] 
   return errors;
 }
 
+const parts = ['fullyLabeledReplicas', 'readyReplicas', 'availableReplicas'] as const;
+const counts = ['replicas', ...parts, 'observedGeneration'] as const;
+
 function validateControllerStatus({ status }: ReplicationController): FieldError[] {
-  const parts = ['fullyLabeledReplicas', 'readyReplicas', 'availableReplicas'] as const;
-  const counts = ['replicas', ...parts, 'observedGeneration'] as const;
-  const errors = counts.flatMap((name) => validateNotNegative(status?.[name], `status.${name}`));
-  for (const part of parts) {
-    const value = status?.[part] ?? 0;
-    if (value <= (status?.replicas ?? 0)) continue;
-    errors.push(invalid(`status.${part}`, value, 'cannot be greater than status.replicas'));
-  }
-  const available = status?.availableReplicas ?? 0;
-  if (available > (status?.readyReplicas ?? 0)) {
-    const detail = 'cannot be greater than readyReplicas';
-    errors.push(invalid('status.availableReplicas', available, detail));
-  }
-  return errors;
+  return validateCounts(status ?? {}, { all: counts, parts });
 }

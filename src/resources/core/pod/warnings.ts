@@ -4,6 +4,7 @@
  * nothing is refused. Templates of pods are looked at in the same way.
  */
 import { labelProblems } from '#api/names.ts';
+import type { ObjectMeta } from '#api/object.ts';
 import { quantityMilliValue } from '#api/quantity.ts';
 import { ipWarnings } from '#resources/ip-syntax.ts';
 import { oldLabelMessage, termWarnings } from '#resources/node-label-warnings.ts';
@@ -46,6 +47,23 @@ export function workloadNameWarnings(name: string | undefined): string[] {
   return [
     `metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [${problems.join(' ')}]`,
   ];
+}
+
+/** Of a kind that makes pods after a template, where it is new or its spec has changed. */
+export function workloadWarnings(
+  { metadata, spec }: Workload,
+  old: Workload | undefined,
+): readonly string[] {
+  const isSame = old !== undefined && metadata.generation === old.metadata.generation;
+  return [
+    ...(old === undefined ? workloadNameWarnings(metadata.name) : []),
+    ...(isSame ? [] : templateWarnings(spec?.template, 'spec.template')),
+  ];
+}
+
+interface Workload {
+  readonly metadata: ObjectMeta;
+  readonly spec?: { readonly template?: PodTemplateSpec | undefined } | undefined;
 }
 
 type Meta = Pick<Pod['metadata'], 'annotations'>;
