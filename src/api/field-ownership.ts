@@ -170,6 +170,7 @@ function byPlace(a: Ownership, b: Ownership): number {
 
 /** Merges the oldest updating managers of a version into one while there are too many. */
 function capped(owners: readonly Ownership[]): readonly Ownership[] {
+  if (owners.length <= updateManagersMax) return owners;
   const updates = owners.filter(({ operation }) => operation === 'Update').sort(byPlace);
   let excess = updates.length - updateManagersMax;
   if (excess <= 0) return owners;

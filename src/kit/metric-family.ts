@@ -87,7 +87,8 @@ export class Family {
   }
 
   #of(labels: readonly string[]): Series {
-    const key = labels.join('\n');
+    const [first = ''] = labels;
+    const key = labels.length > 1 ? labels.join('\n') : first;
     const known = this.#series.get(key);
     if (known !== undefined) return known;
     const fresh: Series = { labels, value: 0, count: 0, counts: [] };

@@ -67,10 +67,15 @@ export class QuotaLedger {
     this.#parts = parts;
   }
 
+  /** Whether there is a quota that may have a say in this namespace. */
+  guards(namespace: string): boolean {
+    return namespace !== '' && this.#parts.store.count(prefixOf(namespace)) > 0;
+  }
+
   /** Counts the write, or throws 403. Undefined where no quota has a say: nothing to wait for. */
   charge(options: ChargeOptions): Promise<void> | undefined {
     const { resource, subresource, namespace, next, old, dryRun } = options;
-    if (namespace === '' || this.#parts.store.count(prefixOf(namespace)) === 0) return undefined;
+    if (!this.guards(namespace)) return undefined;
     const kind = countedKindOf(resource);
     const devices = kind.plural === 'resourceclaims' ? this.#devices(namespace) : undefined;
     const write = { kind: { ...kind, devices }, subresource, next, old };

@@ -7,11 +7,7 @@ import { type Attributes, decide } from '../auth/authorizer.ts';
 import type { Parts } from '../parts.ts';
 import type { RequestInfo } from '../request.ts';
 
-export async function authorize(
-  parts: Parts,
-  identity: Identity,
-  info: RequestInfo,
-): Promise<void> {
+export function authorize(parts: Parts, identity: Identity, info: RequestInfo): void {
   const attributes = attributesOf(info);
   const startedMs = parts.clock.monotonic();
   const verdict = decide(parts, identity, attributes);

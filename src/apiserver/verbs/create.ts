@@ -92,7 +92,9 @@ export async function createObject(parts: Parts, options: CreateOptions): Promis
     const warnings = resource.warnings?.(hub, undefined) ?? [];
     options.warn?.(warnings);
     confirmCreate(parts, { ...admission, hub, generated: false });
-    await charge(parts, { served, hub, namespace, dryRun });
+    if (parts.plugins.has('ResourceQuota') && parts.quotas.guards(namespace)) {
+      await charge(parts, { served, hub, namespace, dryRun });
+    }
     if (dryRun) {
       checkFree(parts, served, hub, { generated });
       await reservation?.rollBack();
@@ -134,10 +136,9 @@ interface Charged {
 
 /** Counts the object in the quotas of its namespace, if it can be stored. */
 async function charge(parts: Parts, { served, hub, namespace, dryRun }: Charged): Promise<void> {
-  if (!parts.plugins.has('ResourceQuota')) return;
   const { resource } = served;
   const { name = '' } = hub.metadata;
-  const charging = parts.quotas.charge({
+  await parts.quotas.charge({
     resource,
     subresource: '',
     namespace,
@@ -145,8 +146,6 @@ async function charge(parts: Parts, { served, hub, namespace, dryRun }: Charged)
     old: undefined,
     dryRun: dryRun || isTaken(parts, keyOf(resource, namespace, name)),
   });
-  if (charging === undefined) return;
-  await charging;
   // What was true before the wait need not be true after it.
   checkNamespaceAccepts(parts, { resource, hub, namespace });
 }

@@ -118,6 +118,7 @@ export class WatchHub {
       if (resource === undefined) continue;
       const event = new HubEvent(resource, source);
       for (const observer of this.#observers) observer(event);
+      if (this.#buckets.size === 0) continue;
       for (const bucket of this.#bucketsFor(event)) {
         for (const watcher of bucket) if (watcher.offer(event)) touched.add(watcher);
       }
