@@ -38,6 +38,15 @@ test('the group may read and write, and new files will be its own', async (conte
   assert.equal(modeOf('/etc/passwd'), outside, 'links are not followed');
 });
 
+test('a volume may be named by a link', async (context) => {
+  const { folder, gid } = folderOf(context);
+  const link = `${folder}-link`;
+  symlinkSync(folder, link);
+  context.after(() => rmSync(link));
+  await giveToGroup(link, { gid, isReadOnly: false, signal });
+  assert.deepEqual([modeOf(folder), modeOf(folder, 'sub')], ['2770', '2770']);
+});
+
 test('of what is for reading the group may only read', async (context) => {
   const { folder, gid } = folderOf(context);
   await giveToGroup(folder, { gid, isReadOnly: true, signal });

@@ -5,13 +5,13 @@
  * With the policy `OnRootMismatch` a volume whose top is right already is left as it is, since
  * walking a large one takes long. Behaviour: kubernetes.io, Configure a Security Context.
  */
-import { chmod, chown, lstat, readdir } from 'node:fs/promises';
+import { chmod, chown, lstat, readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const modes = { readWrite: 0o660, readOnly: 0o440, folder: 0o110, keepsGroup: 0o2000 } as const;
 
 export async function giveToGroup(
-  folder: string,
+  path: string,
   options: {
     readonly gid: number;
     readonly isReadOnly: boolean;
@@ -20,6 +20,8 @@ export async function giveToGroup(
   },
 ): Promise<void> {
   const { gid, isReadOnly, policy, signal } = options;
+  // The volume itself may be named by a link; what its user puts in it is never followed.
+  const folder = await realpath(path);
   if (policy === 'OnRootMismatch' && (await isRight(folder, gid, isReadOnly))) return;
   await give(folder, options);
   for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
