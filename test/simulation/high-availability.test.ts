@@ -14,7 +14,7 @@ import { leaseNamespace } from './cluster-parts.ts';
 import { loadDisk } from './disk.ts';
 import { noFaults } from './faults.ts';
 import { planOptions, type SimulationOptions } from './options.ts';
-import { isPodReady } from './trace.ts';
+import { isPodReady } from './states.ts';
 import { Truth } from './truth.ts';
 import { containersOf } from './workload/user.ts';
 import { World } from './world.ts';

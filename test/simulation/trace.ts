@@ -7,6 +7,7 @@ import { createHash, type Hash } from 'node:crypto';
 import type { KubeObject } from '#api/object.ts';
 import type { Deployment, ReplicaSet } from '#resources/types/apps-v1.ts';
 import type { Node, Pod, ResourceQuota } from '#resources/types/core-v1.ts';
+import { isNodeReady, isPodReady } from './states.ts';
 
 export type WorldEvent =
   /** Committed by the store. Of a delete, `object` is what was there last. */
@@ -121,14 +122,6 @@ export function describe(event: WorldEvent): string | undefined {
 /** Whole milliseconds as seconds: `   12.345`. */
 export function formatSeconds(ms: number): string {
   return (ms / 1000).toFixed(3).padStart(9);
-}
-
-export function isPodReady(pod: Pod): boolean {
-  return pod.status?.conditions?.find(({ type }) => type === 'Ready')?.status === 'True';
-}
-
-export function isNodeReady(node: Node): boolean {
-  return node.status?.conditions?.find(({ type }) => type === 'Ready')?.status === 'True';
 }
 
 function factsOf(object: KubeObject): string {

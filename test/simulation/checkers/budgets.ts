@@ -7,7 +7,8 @@
  */
 import type { Pod } from '#resources/types/core-v1.ts';
 import type { PodDisruptionBudget } from '#resources/types/policy-v1.ts';
-import { isPodReady, type WorldEvent } from '../trace.ts';
+import { isPodReady } from '../states.ts';
+import type { WorldEvent } from '../trace.ts';
 import type { Truth } from '../truth.ts';
 import { budgetsNamespace } from '../workload/drains.ts';
 import type { Checker } from './checker.ts';

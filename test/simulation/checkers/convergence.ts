@@ -6,8 +6,7 @@
 import { controllerOf, type KubeObject } from '#api/object.ts';
 import type { Deployment, ReplicaSet } from '#resources/types/apps-v1.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
-import { hasEnded } from '../states.ts';
-import { isNodeReady, isPodReady } from '../trace.ts';
+import { hasEnded, isNodeReady, isPodReady } from '../states.ts';
 import type { Truth } from '../truth.ts';
 
 /** The same of all Deployments in a namespace. */

@@ -15,7 +15,8 @@
 import { controllerOf } from '#api/object.ts';
 import type { Deployment, ReplicaSet } from '#resources/types/apps-v1.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
-import { isNodeReady, isPodReady, type WorldEvent } from '../trace.ts';
+import { isNodeReady, isPodReady } from '../states.ts';
+import type { WorldEvent } from '../trace.ts';
 import type { Checker } from './checker.ts';
 
 /** Longer than news need to reach everybody. */

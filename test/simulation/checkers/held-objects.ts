@@ -1,8 +1,7 @@
 /** An object with a finalizer that only the user knows stays until the user has taken it off. */
 import type { WorldEvent } from '../trace.ts';
+import { holdFinalizer } from '../workload/owners.ts';
 import type { Checker } from './checker.ts';
-
-const hold = 'example.com/hold';
 
 export class HeldObjects implements Checker {
   readonly name = 'held objects';
@@ -13,8 +12,10 @@ export class HeldObjects implements Checker {
     if (event.what === 'released') this.#released.add(`${event.namespace}/${event.name}`);
     if (event.what !== 'put' && event.what !== 'delete') return undefined;
     const { object, before } = event;
-    const held = (event.what === 'put' ? before : object)?.metadata.finalizers?.includes(hold);
-    const stillHeld = event.what === 'put' && object.metadata.finalizers?.includes(hold);
+    const held = (event.what === 'put' ? before : object)?.metadata.finalizers?.includes(
+      holdFinalizer,
+    );
+    const stillHeld = event.what === 'put' && object.metadata.finalizers?.includes(holdFinalizer);
     if (!held || stillHeld) return undefined;
     this.judged += 1;
     const key = `${object.metadata.namespace}/${object.metadata.name}`;

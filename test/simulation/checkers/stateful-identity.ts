@@ -6,7 +6,8 @@
 import { controllerOf, type KubeObject } from '#api/object.ts';
 import type { StatefulSet } from '#resources/types/apps-v1.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
-import { isPodReady, type WorldEvent } from '../trace.ts';
+import { isPodReady } from '../states.ts';
+import type { WorldEvent } from '../trace.ts';
 import type { Truth } from '../truth.ts';
 import type { Checker } from './checker.ts';
 

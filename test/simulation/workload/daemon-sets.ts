@@ -5,7 +5,7 @@
 import { daemonSets, pods } from '#resources/kinds.ts';
 import type { DaemonSet } from '#resources/types/apps-v1.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
-import { isPodReady } from '../trace.ts';
+import { isPodReady } from '../states.ts';
 import { Made, type Named } from './made.ts';
 import { type Actor, containersOf, type User } from './user.ts';
 

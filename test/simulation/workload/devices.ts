@@ -13,7 +13,7 @@ import {
 } from '#resources/kinds.ts';
 import type { Pod, PodResourceClaim } from '#resources/types/core-v1.ts';
 import type { ResourceClaim } from '#resources/types/resource-v1.ts';
-import { isPodReady } from '../trace.ts';
+import { isPodReady } from '../states.ts';
 import { Made, type Named } from './made.ts';
 import { type Actor, containersOf, type User } from './user.ts';
 

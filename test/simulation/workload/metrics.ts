@@ -4,7 +4,7 @@
  */
 import { formatTime } from '#kit/clock.ts';
 import type { ConfigMap, Pod } from '#resources/types/core-v1.ts';
-import { isPodReady } from '../trace.ts';
+import { isPodReady } from '../states.ts';
 import type { Truth } from '../truth.ts';
 
 export const loadName = 'load';

@@ -6,8 +6,7 @@
 import { pods, replicaSets } from '#resources/kinds.ts';
 import type { ReplicaSet } from '#resources/types/apps-v1.ts';
 import type { Node, Pod, PodSpec } from '#resources/types/core-v1.ts';
-import { isActive } from '../states.ts';
-import { isPodReady } from '../trace.ts';
+import { isActive, isPodReady } from '../states.ts';
 import { type Actor, containersOf, replicaSetOf, type User } from './user.ts';
 
 const namespace = 'placed';

@@ -9,8 +9,7 @@ import { daemonSets, podDisruptionBudgets, pods, replicaSets } from '#resources/
 import type { DaemonSet, ReplicaSet } from '#resources/types/apps-v1.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import type { PodDisruptionBudget } from '#resources/types/policy-v1.ts';
-import { isActive } from '../states.ts';
-import { isPodReady } from '../trace.ts';
+import { isActive, isPodReady } from '../states.ts';
 import { type Actor, containersOf, type User } from './user.ts';
 
 const namespace = 'selected';

@@ -6,8 +6,7 @@
 import { endpoints, pods, replicaSets, services } from '#resources/kinds.ts';
 import type { Endpoints, Pod, Service } from '#resources/types/core-v1.ts';
 import type { EndpointSlice } from '#resources/types/discovery-v1.ts';
-import { hasEnded } from '../states.ts';
-import { isPodReady } from '../trace.ts';
+import { hasEnded, isPodReady } from '../states.ts';
 import { Made, type Named } from './made.ts';
 import { type Actor, containersOf, replicaSetOf, type User } from './user.ts';
 

@@ -12,7 +12,7 @@ import {
 } from '#resources/kinds.ts';
 import type { StatefulSet } from '#resources/types/apps-v1.ts';
 import type { PersistentVolume, PersistentVolumeClaim, Pod } from '#resources/types/core-v1.ts';
-import { isPodReady } from '../trace.ts';
+import { isPodReady } from '../states.ts';
 import { Made, type Named } from './made.ts';
 import { type Actor, containersOf, type User } from './user.ts';
 
