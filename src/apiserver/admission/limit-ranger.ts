@@ -7,7 +7,8 @@
  */
 import { forbidden } from '#api/errors.ts';
 import type { KubeObject } from '#api/object.ts';
-import { addQuantities, compareQuantities, quantityMilliValue } from '#api/quantity.ts';
+import { compareQuantities, quantityMilliValue } from '#api/quantity.ts';
+import { podTotal } from '#resources/quota/pod-total.ts';
 import type {
   Container,
   LimitRange,
@@ -143,29 +144,10 @@ function podProblems({ spec }: Pod, item: LimitRangeItem): readonly string[] {
   return problemsOf(item, total('requests'), total('limits'));
 }
 
-/** Containers together, or the largest init container where that is more; sidecars run along. */
+/** What the pod says of itself as a whole wins over what its containers come to. */
 function totalOf(spec: PodSpec, list: 'requests' | 'limits'): Amounts {
-  const total: Record<string, string> = {};
-  const add = (amounts: Amounts | undefined): void => {
-    for (const [name, amount] of Object.entries(amounts ?? {})) {
-      total[name] = addQuantities(total[name] ?? '0', amount);
-    }
-  };
-  for (const { resources } of spec.containers ?? []) add(resources?.[list]);
-  const besides: Record<string, string> = {};
-  const peaks: Record<string, string> = {};
-  for (const { resources, restartPolicy } of spec.initContainers ?? []) {
-    for (const [name, amount] of Object.entries(resources?.[list] ?? {})) {
-      const sum = addQuantities(besides[name] ?? '0', amount);
-      if (restartPolicy === 'Always') besides[name] = sum;
-      if (compareQuantities(sum, peaks[name] ?? '0') > 0) peaks[name] = sum;
-    }
-  }
-  add(besides);
-  for (const [name, peak] of Object.entries(peaks)) {
-    if (compareQuantities(peak, total[name] ?? '0') > 0) total[name] = peak;
-  }
-  return { ...total, ...spec.resources?.[list] };
+  const of = ({ resources }: Container): Amounts => resources?.[list] ?? {};
+  return { ...podTotal(spec, { running: of, starting: of }), ...spec.resources?.[list] };
 }
 
 interface Bound {

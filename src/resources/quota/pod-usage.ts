@@ -18,6 +18,7 @@ import type {
   PodSpec,
 } from '../types/core-v1.ts';
 import { type Amounts, addAmounts, maxAmounts } from './amounts.ts';
+import { podTotal } from './pod-total.ts';
 
 /** Classes of devices that a pod asks for as if they were a resource. */
 const deviceClassPrefix = 'deviceclass.resource.kubernetes.io/';
@@ -102,21 +103,8 @@ function containerAmounts(pod: Pod, spec: PodSpec, list: List): Amounts {
   );
   const now = (container: Container): Amounts =>
     effective(container, statuses.get(container.name), { list, infeasible });
-  let total: Amounts = {};
-  for (const container of spec.containers) total = addAmounts(total, now(container));
-  let besides: Amounts = {};
-  let peak: Amounts = {};
-  for (const container of spec.initContainers ?? []) {
-    if (container.restartPolicy === 'Always') {
-      total = addAmounts(total, now(container));
-      besides = addAmounts(besides, now(container));
-      peak = maxAmounts(peak, besides);
-    } else {
-      const alone = container.resources?.[list] ?? {};
-      peak = maxAmounts(peak, addAmounts(alone, besides));
-    }
-  }
-  return maxAmounts(total, peak);
+  const starting = ({ resources }: Container): Amounts => resources?.[list] ?? {};
+  return podTotal(spec, { running: now, starting });
 }
 
 function effective(
