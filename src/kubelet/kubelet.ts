@@ -441,7 +441,7 @@ class Kubelet {
     if (hasBegun(pod)) return { do: 'admit', preempt: [] };
     return planAdmission(pod, {
       node,
-      others: this.#active,
+      others: this.#all.filter(({ isActive, isGone }) => isActive && !isGone).map(({ pod }) => pod),
       pressures: this.#evictor?.pressures,
       isShuttingDown: this.#shutdown?.isNow,
       isManaged: (resource) => this.#devices.manages(resource),

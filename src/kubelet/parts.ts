@@ -17,6 +17,7 @@ import type { AppliedResources } from './pods/applied-resources.ts';
 import type { Backoff } from './pods/backoff.ts';
 import type { ResizeFailure, StartFailure } from './pods/pod-facts.ts';
 import type { KubeletPaths } from './pods/pod-paths.ts';
+import type { CgroupResources } from './pods/qos.ts';
 import type { StatusWriter } from './pods/status-writer.ts';
 import type { KubeletSettings } from './settings.ts';
 import type { Volumes } from './volumes/volumes.ts';
@@ -74,6 +75,8 @@ export interface PodState {
   /** Ids of what the actions made since the last look at the runtime. */
   readonly made: { readonly sandboxes: string[]; readonly containers: string[] };
   readonly applied: AppliedResources;
+  /** What the pod's cgroup was last set to, as far as this process knows. */
+  podCgroup?: CgroupResources | undefined;
   /** The last resize was refused. */
   resizeFailure?: ResizeFailure | undefined;
   /** When the clock was set back. */

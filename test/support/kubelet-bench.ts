@@ -131,6 +131,8 @@ export class KubeletBench implements AsyncDisposable {
   options: Partial<KubeletOptions> = {};
   /** What cgroups that are no pod's were set to. */
   readonly limits = new Map<string, CgroupLimits>();
+  /** What cgroups of pods were changed to, in order. */
+  readonly quotas: string[] = [];
   /** Of all pods; undefined: the machine does not tell. */
   podsMemory: number | undefined;
   /** By path, where it differs from the one disk. */
@@ -166,7 +168,9 @@ export class KubeletBench implements AsyncDisposable {
         containerPath: (path: string, id: string) => `${path}/${id}`,
         isThere: () => true,
         create: async () => {},
-        update: async () => {},
+        update: async (path: string, { cpuQuota }: { readonly cpuQuota?: number | undefined }) => {
+          this.quotas.push(`${path.split('/').at(-1)} ${cpuQuota}`);
+        },
         remove: async () => true,
         children: () => [],
         missing: () => [],

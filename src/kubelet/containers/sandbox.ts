@@ -54,6 +54,7 @@ export async function createSandbox(
   const [volumes] = await preparing;
   if (volumes?.status !== 'rejected') {
     state.made.sandboxes.push(id);
+    state.podCgroup = podLimits(parts, pod);
     return;
   }
   // As if it had not been begun: without its volumes a pod has no sandbox.

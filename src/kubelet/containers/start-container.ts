@@ -27,6 +27,7 @@ import {
 } from '../pods/pod-facts.ts';
 import { podPaths, terminationFile } from '../pods/pod-paths.ts';
 import { hugepagesIn, podCgroupPath } from '../pods/qos.ts';
+import { fitPodCgroup } from '../pods/resize.ts';
 import { tryHandler } from '../probes/try.ts';
 import { imageVolumeProblem, imageVolumesOf } from '../volumes/image-volumes.ts';
 import { blockDevicesOf, mountsOf } from '../volumes/mounts.ts';
@@ -66,6 +67,7 @@ export async function startContainer(
     const longest = { maxMs: parts.settings.crashLoopMaxMs };
     state.backoffs.set(key, nextBackoff(state.backoffs.get(key), parts.clock.now(), longest));
   }
+  await fitPodCgroup(parts, state, facts);
   try {
     const id = await parts.slots.use(
       () => starter.create(action, sandbox, { image, volumeImages }),

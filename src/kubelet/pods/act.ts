@@ -14,7 +14,7 @@ import { startContainer } from '../containers/start-container.ts';
 import type { ActOptions, KubeletParts, PodState } from '../parts.ts';
 import { tryHandler } from '../probes/try.ts';
 import type { Action } from './plan.ts';
-import { type PodFacts, startOrder, unlessGone } from './pod-facts.ts';
+import { graceSecondsOf, type PodFacts, startOrder, unlessGone } from './pod-facts.ts';
 import { resizeContainers } from './resize.ts';
 
 /** What the log says of each. */
@@ -74,7 +74,22 @@ async function perform(
       await startContainer(parts, state, facts, action, options);
       return;
     case 'resize':
-      await resizeContainers(parts, state, facts, action, options);
+      await resizeContainers(parts, state, facts, action, {
+        signal,
+        stop: ({ container }) =>
+          stopContainer(
+            parts,
+            state,
+            facts,
+            {
+              do: 'stopContainer',
+              container,
+              message: `Container ${container.name} resize requires restart`,
+              graceSeconds: graceSecondsOf(facts.pod),
+            },
+            options,
+          ),
+      });
       return;
     case 'stopContainer':
     case 'wait':

@@ -65,7 +65,7 @@ function say(action: Action): string {
     case 'wait':
       return `wait ${action.untilMs - nowMs}`;
     case 'resize':
-      return `resize ${action.containers.map(({ id }) => id).join(' ')}`;
+      return `resize ${action.containers.map(({ container, restarts }) => `${container.id}${restarts ? ' anew' : ''}`).join(' ')}`;
     default:
       return `${action.do} ${action.id}`;
   }
@@ -292,8 +292,11 @@ test('other resources are applied in place, or by a restart where the policy say
   assert.deepEqual(plan({ pod, containers, more: applied(wants) }), []);
   assert.deepEqual(plan({ pod, containers }), []);
   const more = { requests: { cpu: '2', memory: '512Mi' } };
-  assert.deepEqual(plan({ pod, containers, more: applied(more) }), ['stop web 30s']);
+  assert.deepEqual(plan({ pod, containers, more: applied(more) }), ['resize web-0 anew']);
   const resizeFailure = { reason: 'Error', message: 'no', untilMs: nowMs + 5000 } as const;
   const refused = { ...applied(has), resizeFailure };
   assert.deepEqual(plan({ pod, containers, more: refused }), ['wait 5000']);
+  // What the node cannot give ends nobody.
+  const held = { ...applied(more), resizeFailure };
+  assert.deepEqual(plan({ pod, containers, more: held }), ['wait 5000']);
 });

@@ -58,8 +58,10 @@ export type Action =
   | { readonly do: 'wait'; readonly untilMs: number };
 
 export interface Resize {
-  readonly id: string;
+  readonly container: ContainerFact;
   readonly resources: ResourceRequirements;
+  /** It is ended, and begins anew with them. */
+  readonly restarts: boolean;
 }
 
 export interface Plan {
@@ -272,19 +274,17 @@ class Draft {
 
   /** False when the container is stopped, to begin anew with other resources. */
   #resize(container: Container, current: ContainerFact): boolean {
-    const { applied, pod, resizeFailure } = this.facts;
+    const { applied, resizeFailure } = this.facts;
     const has = applied.get(container.name);
     const resources = container.resources ?? {};
     if (has === undefined || jsonEqual(has, resources)) return true;
-    if (resizeNeedsRestart(container, has)) {
-      const message = `Container ${container.name} resize requires restart`;
-      this.#actions.push(stopOf(current, message, graceSecondsOf(pod)));
-      return false;
-    }
     if (resizeFailure !== undefined && resizeFailure.untilMs > this.#nowMs) {
       this.#untilMs = Math.min(this.#untilMs, resizeFailure.untilMs);
-    } else this.#resizes.push({ id: current.id, resources });
-    return true;
+      return true;
+    }
+    const restarts = resizeNeedsRestart(container, has);
+    this.#resizes.push({ container: current, resources, restarts });
+    return !restarts;
   }
 
   #start(container: Container, init: boolean, created: ContainerFact | undefined): void {

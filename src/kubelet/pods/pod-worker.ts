@@ -194,6 +194,11 @@ export class PodWorker {
     return !hasEnded(this.#pod) && this.#ending?.isRefused !== true && !this.#hasStopped;
   }
 
+  /** Removed from the API: it may still be ending, but its place is promised to others by now. */
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
   /** This node ends the pod, which fails. Resolves when nothing of it runs any more. */
   async evict(
     failure: Refusal,

@@ -4,16 +4,19 @@
  * A container's limits must fit into those of its pod's cgroup at every moment. So the pod's cgroup
  * is first widened to the larger of old and new, then each container is changed, then the pod's
  * cgroup gets what it is to have. What cannot be (less memory than is in use) is noted, shows in
- * the pod's conditions and is tried again. `plan.ts` decides that it is needed.
+ * the pod's conditions and is tried again. `plan.ts` decides that it is needed. Containers that are
+ * to begin anew for it are ended here, once it is known that the node can give what they want; like
+ * all that are started, they find a pod's cgroup that they fit into (`fitPodCgroup`).
  */
 import { quantityMilliValue } from '#api/quantity.ts';
 import { GrpcError } from '#cri';
+import { jsonEqual } from '#kit/json-equal.ts';
 import type { Pod, ResourceRequirements } from '#resources/types/core-v1.ts';
 import { podLimits } from '../containers/sandbox.ts';
 import type { ActOptions, KubeletParts, PodState } from '../parts.ts';
 import { asApplied } from './applied-resources.ts';
 import { decreaseProblem, isDecrease, type MemoryChange, readUse } from './memory-decrease.ts';
-import type { Action } from './plan.ts';
+import type { Action, Resize } from './plan.ts';
 import { lastingContainersOf, type PodFacts } from './pod-facts.ts';
 import { type CgroupResources, containerCgroup, podCgroup, podCgroupPath } from './qos.ts';
 
@@ -25,7 +28,10 @@ export async function resizeContainers(
   state: PodState,
   facts: PodFacts,
   action: Extract<Action, { do: 'resize' }>,
-  { signal }: ActOptions,
+  {
+    signal,
+    stop,
+  }: Pick<ActOptions, 'signal'> & { readonly stop: (resize: Resize) => Promise<void> },
 ): Promise<void> {
   const { clock, log, machine, node, runtime } = parts;
   const { pod, applied } = facts;
@@ -35,10 +41,13 @@ export async function resizeContainers(
     state.resizeFailure = { reason: 'Infeasible', message: shortage, untilMs };
     return;
   }
+  await Promise.all(action.containers.filter(({ restarts }) => restarts).map(stop));
+  const inPlace = action.containers.filter(({ restarts }) => !restarts);
+  if (inPlace.length === 0) return;
   const path = podCgroupPath(node.cgroupRoot, pod);
   const wanted = podLimits(parts, pod);
   const untilMs = clock.now() + retryMs;
-  const problem = await decreaseProblemOf(parts, facts, action, { signal });
+  const problem = await decreaseProblemOf(parts, facts, inPlace, { signal });
   if (problem !== undefined) {
     state.resizeFailure = { reason: 'Error', message: problem, untilMs };
     return;
@@ -46,7 +55,8 @@ export async function resizeContainers(
   const before = podLimits(parts, asApplied(pod, applied));
   await machine.cgroups.update(path, widest(before, wanted));
   try {
-    for (const { id, resources } of action.containers) {
+    for (const { container, resources } of inPlace) {
+      const { id } = container;
       const { memoryLimitBytes, ...cpu } = containerCgroup(resources, parts.settings);
       const linux = { ...cpu, memoryLimitInBytes: memoryLimitBytes };
       await runtime.updateContainerResources({ containerId: id, linux }, { signal });
@@ -64,12 +74,31 @@ export async function resizeContainers(
     return;
   }
   await machine.cgroups.update(path, wanted);
+  state.podCgroup = wanted;
+}
+
+/** Before a container starts: what the pod wants may have changed while it did not run. */
+export async function fitPodCgroup(
+  parts: KubeletParts,
+  state: PodState,
+  { pod, applied }: PodFacts,
+): Promise<void> {
+  const { log, machine, node } = parts;
+  const fitting = widest(podLimits(parts, asApplied(pod, applied)), podLimits(parts, pod));
+  if (jsonEqual(fitting, state.podCgroup)) return;
+  try {
+    await machine.cgroups.update(podCgroupPath(node.cgroupRoot, pod), fitting);
+    state.podCgroup = fitting;
+  } catch (error) {
+    // As where less memory is wanted than others of the pod use: then it has room enough.
+    log.warn('a pod’s cgroup cannot be set', { pod: pod.metadata.name, error });
+  }
 }
 
 async function decreaseProblemOf(
   parts: KubeletParts,
   { pod, applied, runtime }: PodFacts,
-  action: Extract<Action, { do: 'resize' }>,
+  resizes: readonly Resize[],
   options: { readonly signal: AbortSignal },
 ): Promise<string | undefined> {
   const names = new Map(runtime.containers.map(({ id, name }) => [id, name]));
@@ -80,11 +109,11 @@ async function decreaseProblemOf(
       hasBytes: podCgroup(asApplied(pod, applied)).memoryLimitBytes,
       wantedBytes: podCgroup(pod).memoryLimitBytes,
     },
-    ...action.containers.map(({ id, resources }) => {
-      const container = names.get(id) ?? id;
-      const hasBytes = bytesOf(applied.get(container));
-      return { container, hasBytes, wantedBytes: bytesOf(resources) };
-    }),
+    ...resizes.map(({ container: { name: container }, resources }) => ({
+      container,
+      hasBytes: bytesOf(applied.get(container)),
+      wantedBytes: bytesOf(resources),
+    })),
   ];
   if (!changes.some(isDecrease)) return undefined;
   const cgroup = podCgroupPath(parts.node.cgroupRoot, pod);
