@@ -9,7 +9,10 @@ import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { removeDeadLinks } from './logs/log-files.ts';
 import type { KubeletParts } from './parts.ts';
-import { podLabels } from './pods/pod-facts.ts';
+import { podLabels, unlessGone } from './pods/pod-facts.ts';
+
+/** Between TERM and KILL, of containers whose pod nobody knows any more. */
+const orphanGraceSeconds = 2;
 
 type Parts = Pick<KubeletParts, 'paths' | 'machine' | 'runtime' | 'log' | 'node'>;
 
@@ -72,6 +75,11 @@ export async function removeOrphans(
   const { signal } = options;
   for (const id of sandboxIds) {
     log.info('removing a sandbox that belongs to no pod', { sandbox: id });
+    const state = { state: 'CONTAINER_RUNNING' } as const;
+    const running = await runtime.listContainers({ podSandboxId: id, state }, { signal });
+    // With its sandbox the runtime would end them at once.
+    const stopping = { graceSeconds: orphanGraceSeconds, signal };
+    await Promise.all(running.map((one) => unlessGone(runtime.stopContainer(one.id, stopping))));
     await runtime.stopPodSandbox(id, { signal });
     await runtime.removePodSandbox(id, { signal });
   }

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { covers } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { openWorld, type World } from './control-world.ts';
 
 const space = '/api/v1/namespaces/default';
@@ -217,4 +217,39 @@ test('every name that can be counted is counted and refused', async (t) => {
   assert.equal((await world.server.request('PUT', path, ended)).status, 200);
   await world.pass(2_000);
   assert.equal((await make(world, 'pods', 'late', containers({}))).status, 201);
+});
+
+test('huge pages count in quotas, each size for itself', async (t) => {
+  superseded('VOL-131', {
+    by: 'v1.10',
+    now: 'quotas count huge pages, and LimitRanges bound them',
+  });
+  const world = await start(t);
+  await quota(world, 'pages', { 'requests.hugepages-2Mi': '8Mi', 'hugepages-1Gi': '1Gi' });
+  const pages = (amounts: object) => {
+    const all = { cpu: '100m', memory: '10Mi', ...amounts };
+    return { requests: all, limits: all };
+  };
+  const two = await make(world, 'pods', 'two', {
+    ...containers(pages({ 'hugepages-2Mi': '4Mi' }), pages({ 'hugepages-2Mi': '2Mi' })),
+  });
+  assert.equal(two.status, 201, two.message);
+  const used = async () => {
+    const { body } = await world.server.request('GET', `${space}/resourcequotas/pages`);
+    return body.status.used;
+  };
+  await world.until(
+    'it is counted',
+    async () => (await used())['requests.hugepages-2Mi'] === '6Mi',
+  );
+  const more = await make(world, 'pods', 'more', containers(pages({ 'hugepages-2Mi': '4Mi' })));
+  assert.equal(more.status, 403);
+  assert.match(more.message, /exceeded quota: pages, requested: requests\.hugepages-2Mi=4Mi/);
+  const limits = [{ type: 'Container', max: { 'hugepages-2Mi': '2Mi' } }];
+  const range = { metadata: { name: 'small' }, spec: { limits } };
+  assert.equal((await world.server.request('POST', `${space}/limitranges`, range)).status, 201);
+  await world.pass(500);
+  const large = await make(world, 'pods', 'large', containers(pages({ 'hugepages-2Mi': '4Mi' })));
+  assert.equal(large.status, 403);
+  assert.match(large.message, /maximum hugepages-2Mi usage per Container is 2Mi, but limit is 4Mi/);
 });

@@ -306,8 +306,9 @@ export class FakeRuntime implements Runtime {
       return { ...this.#statusOf(id), podSandboxId };
     });
     return all.filter(
-      ({ labels, state }) =>
+      ({ labels, state, podSandboxId }) =>
         matches(labels, filter.labelSelector) &&
+        (filter.podSandboxId ?? podSandboxId) === podSandboxId &&
         (filter.state === undefined || filter.state.state === state),
     );
   }
