@@ -31,6 +31,7 @@ interface Sizes {
   readonly idleSeconds: number;
   readonly secrets: number;
   readonly startedSeconds: number;
+  readonly rehearsed: number;
 }
 
 const full: Sizes = {
@@ -43,6 +44,7 @@ const full: Sizes = {
   idleSeconds: 30,
   secrets: 500,
   startedSeconds: 3,
+  rehearsed: 200,
 };
 const smallest: Sizes = {
   seconds: 0.3,
@@ -54,6 +56,7 @@ const smallest: Sizes = {
   idleSeconds: 0.5,
   secrets: 2,
   startedSeconds: 0.1,
+  rehearsed: 2,
 };
 
 interface Workload {
@@ -92,6 +95,7 @@ export default async function run({ small }: { readonly small: boolean }): Promi
     const chosen = workloads({ ...sizes, patchSeconds }).filter(({ name }) =>
       name.includes(options.only ?? ''),
     );
+    if (chosen.some(({ name }) => name.startsWith(clusterLoad))) await rehearse(cache, sizes);
     const shared = chosen.filter(({ fresh }) => fresh !== true);
     if (shared.length > 0) {
       const programs = await startAll();
@@ -124,6 +128,16 @@ export default async function run({ small }: { readonly small: boolean }): Promi
   const text = JSON.stringify(results);
   if (options.json === undefined) console.log(text);
   else writeFileSync(options.json, `${text}\n`);
+}
+
+/**
+ * The client of the load of virtual clusters, for once on a server that is thrown away: in its
+ * first burst it would cost as much as the server, because Node has not compiled it yet. The
+ * programs whose load it is came compiled.
+ */
+async function rehearse(cache: string, { rehearsed: secrets }: Sizes): Promise<void> {
+  await using other = await startOurs(cache);
+  await virtualClusters(other.target, { prefix: 'vc', secrets, rate: 2000, burst: 300 });
 }
 
 interface Programs {
@@ -243,6 +257,8 @@ function workloads(sizes: Sizes): readonly Workload[] {
   ];
 }
 
+const clusterLoad = 'virtual clusters';
+
 /**
  * Most of what is slow is in the burst that it begins with, so it matters whether the server has
  * done such work before.
@@ -250,7 +266,7 @@ function workloads(sizes: Sizes): readonly Workload[] {
 function clusterWorkloads({ secrets, startedSeconds }: Sizes): readonly Workload[] {
   const run = ({ target }: Program): Promise<Figure> =>
     virtualClusters(target, { prefix: 'vc', secrets, rate: 200, burst: 300 });
-  const name = 'virtual clusters: Secrets at 200/s, mean';
+  const name = `${clusterLoad}: Secrets at 200/s, mean`;
   return [
     {
       name: `${name}, has served requests`,

@@ -35,6 +35,7 @@ export class Http2Connection implements Caller {
   /** What the server still takes on this connection; bodies beyond that wait. */
   #room = 65_535;
   readonly #held: { readonly bytes: Buffer; readonly room: number }[] = [];
+  #isGathering = false;
 
   static async open(target: Target): Promise<Http2Connection> {
     const connection = new Http2Connection();
@@ -77,8 +78,22 @@ export class Http2Connection implements Caller {
       if (first === undefined || first.room > this.#room) return;
       this.#held.shift();
       this.#room -= first.room;
-      this.#raw?.socket.write(first.bytes);
+      this.#write(first.bytes);
     }
+  }
+
+  /** What is asked in one turn goes out in one write. */
+  #write(bytes: Buffer): void {
+    const socket = this.#raw?.socket;
+    if (!this.#isGathering) {
+      this.#isGathering = true;
+      socket?.cork();
+      process.nextTick(() => {
+        this.#isGathering = false;
+        socket?.uncork();
+      });
+    }
+    socket?.write(bytes);
   }
 
   close(): void {

@@ -49,21 +49,19 @@ export function frameOf(type: number, flags: number, stream: number, payload: Bu
 
 /** A header block of literals that are never indexed. Values are shorter than 16 KiB. */
 export function headerBlock(headers: Readonly<Record<string, string>>): Buffer {
-  const parts: Buffer[] = [];
-  for (const [name, value] of Object.entries(headers)) {
-    parts.push(Buffer.from([0]), literal(name), literal(value));
-  }
-  return Buffer.concat(parts);
+  let block = '';
+  for (const name in headers) block += `\0${literal(name)}${literal(headers[name] ?? '')}`;
+  return Buffer.from(block, 'latin1');
 }
 
-function literal(text: string): Buffer {
-  const bytes = Buffer.from(text, 'latin1');
-  const { length } = bytes;
-  if (length < 127) return Buffer.concat([Buffer.from([length]), bytes]);
+/** Length and text, a letter for each byte. */
+function literal(text: string): string {
+  const { length } = text;
+  if (length < 127) return String.fromCharCode(length) + text;
   const rest = length - 127;
   const low = rest & 127;
   const size = rest < 128 ? [127, low] : [127, low | 128, rest >> 7];
-  return Buffer.concat([Buffer.from(size), bytes]);
+  return String.fromCharCode(...size) + text;
 }
 
 /** 20x of a header block as servers write it, from the static table or as a literal. */
