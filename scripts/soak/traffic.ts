@@ -7,7 +7,7 @@ import { isReason } from '#api/errors.ts';
 import { type Client, openClient, openHttpTransport } from '#client';
 import { systemClock } from '#kit/clock.ts';
 import type { Random } from '#kit/random.ts';
-import { configMaps, pods, secrets } from '#resources/kinds.ts';
+import { configMaps, events, pods, secrets } from '#resources/kinds.ts';
 import type { Container, Pod, PodSpec, Volume } from '#resources/types/core-v1.ts';
 import type { ClusterProcess } from '#test/cluster-process.ts';
 
@@ -18,6 +18,7 @@ const otherImage = 'localhost/nginx:1.22';
 const namespace = 'default';
 const stay = 'trap exit TERM; echo begun; sleep 86400 & wait';
 const pauseMs = 100;
+const eventsPerRequest = 1000;
 const limits = { failedInARowMax: 5 } as const;
 
 type Sort = (name: string) => PodSpec;
@@ -162,7 +163,17 @@ export class Traffic implements AsyncDisposable {
       }
       await clock.sleep(pauseMs, { signal });
     }
-    await this.#cluster.kubectl('delete', '--raw', `/api/v1/namespaces/${namespace}/events`);
+    await this.#removeEvents();
+  }
+
+  /** In parts: the answer to all at once, which are tens of thousands, is larger than we read. */
+  async #removeEvents(): Promise<void> {
+    const path = `/api/v1/namespaces/${namespace}/events`;
+    for (;;) {
+      await this.#cluster.kubectl('delete', '--raw', `${path}?limit=${eventsPerRequest}`);
+      const left = await this.#client.list(events, { namespace, limit: 1, signal });
+      if (left.items.length === 0) return;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
