@@ -37,6 +37,15 @@ function mainStatus(pod: Pod): ContainerStatus {
   return status;
 }
 
+async function eventually(what: string, holds: () => boolean): Promise<void> {
+  const clock = systemClock();
+  const deadlineMs = clock.monotonic() + 60_000;
+  while (!holds()) {
+    assert.ok(clock.monotonic() < deadlineMs, `${what}: never came true`);
+    await clock.sleep(20, { signal });
+  }
+}
+
 /** What must stay the same for a container that was adopted. */
 function identity(pod: Pod): unknown {
   const { containerID, restartCount, state } = mainStatus(pod);
@@ -87,6 +96,8 @@ test('a pod runs, sees its files and environment, and leaves nothing behind', {
   });
   const pod = await node.untilReady('first');
   assert.equal(pod.status?.phase, 'Running');
+  // What it has said may be on its way to the log.
+  await eventually('all is said', () => /^x$/m.test(node.logText(pod)));
   const text = node.logText(pod);
   const { podIP } = pod.status ?? {};
   const line = `ip=${podIP} name=first.default colour=green host=first`;
@@ -94,7 +105,6 @@ test('a pod runs, sees its files and environment, and leaves nothing behind', {
   assert.match(text, new RegExp(`^${podIP}\tfirst$`, 'm'));
   assert.match(text, /^greenthe ca$/m);
   assert.match(text, /^1000$/m);
-  assert.match(text, /^x$/m);
   await node.delete('first');
   const uid = pod.metadata.uid ?? '';
   assert.deepEqual(
@@ -158,6 +168,8 @@ test('a failing liveness probe restarts the container', { timeout }, async () =>
           exec: { command: ['cat', '/tmp/well'] },
           periodSeconds: 1,
           failureThreshold: 1,
+          // A slow answer is none of a sick one.
+          timeoutSeconds: 30,
         },
         lifecycle: { postStart: { exec: { command: ['sh', '-c', 'echo began > /tmp/hook'] } } },
       }),
@@ -194,10 +206,7 @@ test('changed Secrets reach the files of a running pod', { timeout }, async () =
   assert.equal(readFileSync(file, 'utf8'), 'old');
   const change = { data: secret('new').data };
   await node.client.patch(secrets, metadata, change, { type: 'merge', signal });
-  const clock = systemClock();
-  for (let tries = 0; tries < 500 && readFileSync(file, 'utf8') === 'old'; tries++) {
-    await clock.sleep(10, { signal });
-  }
+  await eventually('the file is new', () => readFileSync(file, 'utf8') !== 'old');
   const containerId = mainStatus(pod).containerID?.replace('containerd://', '') ?? '';
   const cmd = ['sh', '-c', 'cat /key/value; ls -l /key/..data/value'];
   const seen = await node.runtime.execSync({ containerId, cmd }, { signal, timeoutSeconds: 60 });

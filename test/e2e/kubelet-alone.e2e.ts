@@ -162,7 +162,10 @@ current-context: x
     writeFileSync(path, pod);
     await ok('apply', '-f', path);
     await ok('wait', '--for=condition=Ready', 'pod/web', '--timeout=60s');
-    assert.equal(await ok('logs', 'web'), 'serving\n');
+    await until(async () => (await ok('logs', 'web')) === 'serving\n', {
+      what: 'it says so',
+      limitMs: 60_000,
+    });
     assert.equal(await ok('exec', 'web', '--', 'hostname'), 'web\n');
     const resolving = await ok('exec', 'web', '--', 'cat', '/etc/resolv.conf');
     assert.match(resolving, /^search default\.svc\.my\.domain svc\.my\.domain my\.domain\b/m);
@@ -217,7 +220,10 @@ current-context: x
       [`staticPodPath: ${manifests}`],
       [...standalone, '--address=127.0.0.1', `--healthz_port=${kubelet.healthzPort}`],
     );
-    assert.match(kubelet.output, /Standalone mode, no API client/);
+    await until(() => /Standalone mode, no API client/.test(kubelet.output), {
+      what: () => `it says so: ${kubelet.output}`,
+      limitMs: 60_000,
+    });
     // What ended before may still be there.
     const state = { state: 'CONTAINER_RUNNING' } as const;
     const running = async (): Promise<readonly string[]> => {

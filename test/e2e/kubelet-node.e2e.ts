@@ -4,7 +4,7 @@
  * hooks and endings while the kubelet is away.
  */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { request } from 'node:https';
 import { join } from 'node:path';
@@ -361,7 +361,9 @@ test('a hook comes again from a kubelet that was away, a failed one does not', {
   const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
   const data = join(node.dataDir, 'hooks');
   mkdirSync(data);
-  const preStop = { exec: { command: ['sh', '-c', 'echo called >> /data/hooks; sleep 4'] } };
+  // It is not over before it has come twice.
+  const script = 'echo called >> /data/hooks; until [ -e /data/over ]; do sleep 0.1; done';
+  const preStop = { exec: { command: ['sh', '-c', script] } };
   await node.create('hooked', {
     terminationGracePeriodSeconds: 30,
     volumes: [{ name: 'data', hostPath: { path: data } }],
@@ -388,6 +390,7 @@ test('a hook comes again from a kubelet that was away, a failed one does not', {
   await node.stopKubelet();
   node.startKubelet();
   await eventually('it is called again', () => calls() === 2);
+  writeFileSync(join(data, 'over'), '');
   await eventually('the pod is gone', async () => !(await isThere('hooked')));
   covers('POD-079');
 });

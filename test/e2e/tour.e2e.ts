@@ -27,7 +27,7 @@ interface PodView {
 const signal = new AbortController().signal;
 
 async function curl(url: string): Promise<string> {
-  const result = await runCommand('curl', ['-sS', '--max-time', '5', url], {
+  const result = await runCommand('curl', ['-sS', '--max-time', '30', url], {
     signal,
     timeoutMs: 60_000,
   });
@@ -134,11 +134,20 @@ test('the tour of the README', { timeout: 480_000 }, async (t) => {
     forward.kill();
   });
   await step('through the NodePort, and by name from another pod', async () => {
-    assert.match(await curl('http://127.0.0.1:30080/'), page);
-    const byName = await cluster.kubectl('exec', 'client', '--', 'wget', '-qO-', 'http://web');
-    assert.match(byName, page);
-    const byFullName = ['wget', '-qO-', 'http://web.default.svc.cluster.local'];
-    assert.match(await cluster.kubectl('exec', 'client', '--', ...byFullName), page);
+    // The rules of the node follow its pods.
+    const answers = async (ask: () => Promise<string>): Promise<void> => {
+      let said = '';
+      const isPage = async (): Promise<boolean> => {
+        said = await ask();
+        return page.test(said);
+      };
+      await cluster.until(isPage, { what: () => `a page: ${said}`, limitMs: 60_000 });
+    };
+    await answers(() => curl('http://127.0.0.1:30080/'));
+    for (const name of ['web', 'web.default.svc.cluster.local']) {
+      const wget = ['exec', 'client', '--', 'wget', '-qO-', `http://${name}`];
+      await answers(async () => (await cluster.tryKubectl(...wget)).stdout);
+    }
   });
   await step('scale', async () => {
     await cluster.kubectl('scale', 'deployment/web', '--replicas=5');

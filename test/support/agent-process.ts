@@ -53,8 +53,8 @@ export class AgentProcess implements AsyncDisposable {
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) {
-      stream.on('data', (chunk: Buffer) => {
-        this.#output += chunk.toString('utf8');
+      stream.setEncoding('utf8').on('data', (chunk: string) => {
+        this.#output += chunk;
       });
     }
     const isReady = (): boolean => {

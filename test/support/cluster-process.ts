@@ -19,6 +19,8 @@ import { keepLog } from './test-log.ts';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const clock = systemClock();
 const never = new AbortController().signal;
+/** Of a command that is to end by itself; some wait for a minute or two. */
+const commandMs = 240_000;
 
 export interface ClusterProcessOptions {
   /** YAML, for `--kubelet-config`. */
@@ -100,11 +102,11 @@ export class ClusterProcess {
     });
     process.umask(umask);
     this.#up = child;
-    const append = (chunk: Buffer): void => {
-      this.#output += chunk.toString('utf8');
-    };
-    child.stdout.on('data', append);
-    child.stderr.on('data', append);
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (chunk: string) => {
+        this.#output += chunk;
+      });
+    }
     await this.until(
       () => {
         assert.ok(isRunning(child), `up ended early:\n${this.#output}`);
@@ -152,7 +154,7 @@ export class ClusterProcess {
     const all = ['--kubeconfig', this.kubeconfig, ...args];
     return runCommand(...behind(this.#launcher, 'kubectl', all), {
       signal: never,
-      timeoutMs: options.timeoutMs ?? 60_000,
+      timeoutMs: options.timeoutMs ?? commandMs,
       cwd: root,
       env: this.#environment,
       input: options.input,
@@ -169,8 +171,8 @@ export class ClusterProcess {
     });
     let text = '';
     for (const stream of [child.stdout, child.stderr]) {
-      stream.on('data', (chunk: Buffer) => {
-        text += chunk.toString('utf8');
+      stream.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
       });
     }
     return Object.assign(child, { text: () => text });

@@ -71,8 +71,8 @@ export class KubeletProcess implements AsyncDisposable {
     this.#child = child;
     this.#output = '';
     for (const stream of [child.stdout, child.stderr]) {
-      stream.on('data', (chunk: Buffer) => {
-        this.#output += chunk.toString('utf8');
+      stream.setEncoding('utf8').on('data', (chunk: string) => {
+        this.#output += chunk;
       });
     }
     const closed = new Promise((resolve) => child.once('close', resolve));

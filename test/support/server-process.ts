@@ -63,8 +63,8 @@ export class ServerProcess {
     this.#child = child;
     this.#output = '';
     for (const stream of [child.stdout, child.stderr]) {
-      stream?.on('data', (chunk: Buffer) => {
-        this.#output += chunk.toString('utf8');
+      stream?.setEncoding('utf8').on('data', (chunk: string) => {
+        this.#output += chunk;
       });
     }
     await this.until(async () => {
