@@ -9,7 +9,7 @@ import { GrpcError } from '#cri';
 import { systemClock } from '#kit/clock.ts';
 import { silentLog } from '#kit/log.ts';
 import { kubeletPaths } from '../pods/pod-paths.ts';
-import { answerLogs, type LogTarget } from './log-server.ts';
+import { answerLogs, type LogTarget, whyNoLog } from './log-server.ts';
 import type { ServerParts } from './server.ts';
 
 const { signal } = new AbortController();
@@ -81,4 +81,24 @@ test('a log is followed while the runtime is away, until the container has ended
   writeFileSync(path, line('first'));
   assert.equal(await ask('follow=true'), 'first\nsecond\n');
   assert.ok(asked >= 3, String(asked));
+});
+
+test('of a container that the runtime does not have it is told whether it is still to come', () => {
+  const of = (state: object, lastState: object = {}) =>
+    whyNoLog(
+      // Only what is asked of it.
+      { name: 'c', state, lastState } as unknown as Parameters<typeof whyNoLog>[0],
+      'container "c" in pod "p"',
+    );
+  const waiting = (reason: string) => of({ waiting: { reason } });
+  const begin = 'container "c" in pod "p" is waiting to start:';
+  assert.equal(waiting('ContainerCreating'), `${begin} ContainerCreating`);
+  assert.equal(waiting('ErrImagePull'), `${begin} image can't be pulled`);
+  assert.equal(waiting('ImagePullBackOff'), `${begin} trying and failing to pull image`);
+  const gone = { terminated: { exitCode: 2, containerID: 'containerd://1' } };
+  const text = 'unable to retrieve container logs for containerd://1';
+  assert.equal(of(gone), text);
+  assert.equal(of({ waiting: { reason: 'CrashLoopBackOff' } }, gone), text);
+  assert.equal(of({ terminated: { exitCode: 1 } }), 'container "c" in pod "p" is terminated');
+  assert.equal(whyNoLog(undefined, 'container "c" in pod "p"'), `${begin} ContainerCreating`);
 });

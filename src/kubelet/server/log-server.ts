@@ -4,6 +4,7 @@
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { isGrpcCode } from '#cri';
+import type { ContainerStatus } from '#resources/types/core-v1.ts';
 import { isMissing } from '../logs/followed-log.ts';
 import { type LogOptions, readLog } from '../logs/log-reader.ts';
 import {
@@ -58,10 +59,8 @@ export async function answerLogs(
   const fact = chooseContainer(all, previous);
   const which = `container "${container}" in pod "${name}"`;
   if (fact === undefined) {
-    const text = previous
-      ? `previous terminated ${which} not found`
-      : `${which} is waiting to start: ${waitingReason(worker, container)}`;
-    say(response, 400, text);
+    const text = whyNoLog(statusOf(worker, container), which);
+    say(response, 400, previous ? `previous terminated ${which} not found` : text);
     return;
   }
   const { logs } = podPaths(parts.paths, worker.pod);
@@ -94,12 +93,24 @@ function chooseContainer(
     : (begun[1] ?? begun[0]);
 }
 
-function waitingReason({ pod }: PodWorker, container: string): string {
-  const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
-  const known = [...containerStatuses, ...initContainerStatuses].find(
-    (status) => status.name === container,
-  );
-  return known?.state?.waiting?.reason ?? 'ContainerCreating';
+function statusOf({ pod }: PodWorker, container: string): ContainerStatus | undefined {
+  const { containerStatuses, initContainerStatuses, ephemeralContainerStatuses } = pod.status ?? {};
+  return [containerStatuses, initContainerStatuses, ephemeralContainerStatuses]
+    .flatMap((list) => list ?? [])
+    .find(({ name }) => name === container);
+}
+
+/** Of a container that the runtime does not have: not yet, or no more. Upstream's words. */
+export function whyNoLog(status: ContainerStatus | undefined, which: string): string {
+  const id = status?.state?.terminated?.containerID ?? status?.lastState?.terminated?.containerID;
+  if (id !== undefined && id !== '') return `unable to retrieve container logs for ${id}`;
+  if (status?.state?.terminated !== undefined) return `${which} is terminated`;
+  const reason = status?.state?.waiting?.reason ?? 'ContainerCreating';
+  const words: Readonly<Record<string, string>> = {
+    ErrImagePull: "image can't be pulled",
+    ImagePullBackOff: 'trying and failing to pull image',
+  };
+  return `${which} is waiting to start: ${words[reason] ?? reason}`;
 }
 
 /** Text: what is wrong with the request. */
