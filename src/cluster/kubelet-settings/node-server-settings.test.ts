@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { kubeletFlags } from './kubelet-flags.ts';
 import { readKubeletConfig } from './kubelet-settings.ts';
+import { nodeServerSettings } from './node-server-settings.ts';
 import { tlsSettings } from './tls-settings.ts';
 
 const read = (options: Record<string, string | true>) => readKubeletConfig(kubeletFlags(options));
@@ -21,6 +22,7 @@ test('without a word nobody unknown is let in, and requests are upstream’s', (
     access: { anonymous: false, tokens: true, authorizes: true },
     debugging: true,
     systemLogs: true,
+    logQueries: false,
     readOnlyPort: 0,
   });
   assert.deepEqual(rates, {
@@ -52,6 +54,7 @@ test('flags are acted on', () => {
       },
       debugging: false,
       systemLogs: true,
+      logQueries: false,
       tls: { minVersion: 'TLSv1.3' },
       streamIdleMs: 3_600_000,
       readOnlyPort: 10_255,
@@ -64,6 +67,13 @@ test('flags are acted on', () => {
 });
 
 test('what cannot be is refused', () => {
+  assert.equal(nodeServerSettings({ enableSystemLogQuery: true }).serves.logQueries, true);
+  assert.throws(
+    () => nodeServerSettings({ enableSystemLogQuery: true, enableSystemLogHandler: false }),
+    {
+      message: 'invalid configuration: enableSystemLogHandler is required for enableSystemLogQuery',
+    },
+  );
   const invalid = 'invalid configuration:';
   assert.equal(
     problemOf({ readOnlyPort: '70000' }),

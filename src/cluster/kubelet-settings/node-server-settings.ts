@@ -27,6 +27,7 @@ export interface NodeServerFields extends TlsNames {
   };
   readonly enableDebuggingHandlers?: boolean;
   readonly enableSystemLogHandler?: boolean;
+  readonly enableSystemLogQuery?: boolean;
   readonly streamingConnectionIdleTimeout?: string;
   readonly readOnlyPort?: number;
   readonly kubeAPIQPS?: number;
@@ -38,7 +39,7 @@ export interface NodeServerFields extends TlsNames {
 
 export const nodeServerFields =
   'authentication authorization tlsCipherSuites tlsMinVersion tlsCurvePreferences ' +
-  'enableDebuggingHandlers enableSystemLogHandler streamingConnectionIdleTimeout readOnlyPort ' +
+  'enableDebuggingHandlers enableSystemLogHandler enableSystemLogQuery streamingConnectionIdleTimeout readOnlyPort ' +
   'kubeAPIQPS kubeAPIBurst eventRecordQPS eventBurst runtimeRequestTimeout';
 
 export interface NodeServerSettings {
@@ -54,6 +55,9 @@ export function nodeServerSettings(fields: NodeServerFields): NodeServerSettings
       `readOnlyPort (--read-only-port) ${readOnlyPort} must be between 0 and 65535, inclusive`,
     );
   }
+  if (fields.enableSystemLogQuery === true && fields.enableSystemLogHandler === false) {
+    throw invalid('enableSystemLogHandler is required for enableSystemLogQuery');
+  }
   const tls = tlsSettings(fields);
   const streamIdleMs = durationMs('streamingConnectionIdleTimeout', idle, 0);
   const timeout = durationMs('runtimeRequestTimeout', fields.runtimeRequestTimeout, 0);
@@ -62,6 +66,7 @@ export function nodeServerSettings(fields: NodeServerFields): NodeServerSettings
       access: accessOf(fields),
       debugging: fields.enableDebuggingHandlers ?? true,
       systemLogs: fields.enableSystemLogHandler ?? true,
+      logQueries: fields.enableSystemLogQuery ?? false,
       ...(tls === undefined ? {} : { tls }),
       // Upstream cannot tell 0 from nothing here.
       ...(streamIdleMs === 0 ? {} : { streamIdleMs }),

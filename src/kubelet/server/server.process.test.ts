@@ -83,6 +83,12 @@ test('what is switched off is refused also to those who may', async (context) =>
     socket.destroy();
     assert.match(String(answer), /^HTTP\/1.1 405 /, path);
   }
+  const asked = await open(context, { logQueries: true });
+  assert.deepEqual(await asked.ask('/logs/?query=%20'), {
+    status: 400,
+    text: 'unit: Invalid value: [" "]: unit cannot be empty\n',
+  });
+  assert.equal((await off.ask('/logs/?query=%20')).status, 405);
   const noLogs = await open(context, { systemLogs: false });
   assert.deepEqual(await noLogs.ask('/logs/'), {
     status: 405,

@@ -18,9 +18,10 @@ import { ServerAccess } from './access.ts';
 import { cadvisorMetrics } from './cadvisor-metrics.ts';
 import { countNode, withCgroups } from './counted-pods.ts';
 import type { Metric } from './exposition.ts';
+import { readLogQuery } from './log-query.ts';
 import { answerLogs } from './log-server.ts';
 import { kubeletMetrics, resourceMetrics } from './metrics.ts';
-import { answerNodeLogs } from './node-logs.ts';
+import { answerLogQuery, answerNodeLogs } from './node-logs.ts';
 import { type Serving, serveReadOnly, streamIdleMsDefault, switchedOff } from './serving.ts';
 import { Rates, readPodFigures, type StatsParts } from './stats.ts';
 import { passStream } from './streaming.ts';
@@ -176,7 +177,7 @@ async function answer(
       return answerLogs(node.parts, target, url.searchParams, response, node.signal);
     }
     case 'logs':
-      return answerNodeLogs(names.join('/'), response);
+      return answerMachineLogs(node, { request, url, path: names.join('/') }, response);
     case 'run':
       return run(node, request, names, response);
     case 'exec':
@@ -244,6 +245,20 @@ async function answerFacts(
 }
 
 /** `POST /run/NS/POD/CONTAINER?cmd=…`: the output of a command, without a stream. */
+async function answerMachineLogs(
+  node: NodeServer,
+  asked: { readonly request: IncomingMessage; readonly url: URL; readonly path: string },
+  response: ServerResponse,
+): Promise<void> {
+  const { request, url, path } = asked;
+  const queries = node.options.serves?.logQueries === true;
+  const question = queries ? readLogQuery(url.searchParams) : undefined;
+  if (question === undefined) return answerNodeLogs(path, response);
+  if (question.do === 'refuse') return say(response, question.status, `${question.text}\n`);
+  const gzip = request.headers['accept-encoding'] === 'gzip';
+  return answerLogQuery(question, response, { gzip, clock: node.parts.clock, signal: node.signal });
+}
+
 async function run(
   { parts, options, signal }: NodeServer,
   request: IncomingMessage,

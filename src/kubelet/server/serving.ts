@@ -16,6 +16,8 @@ export interface Serving {
   readonly debugging?: boolean | undefined;
   /** False: no files of `/var/log`. */
   readonly systemLogs?: boolean | undefined;
+  /** True: what services of the machine log is told to who asks for it. */
+  readonly logQueries?: boolean | undefined;
   /** A stream on which nothing moves for so long is ended. */
   readonly streamIdleMs?: number | undefined;
   /** Without TLS and without asking who it is; 0: none. */
