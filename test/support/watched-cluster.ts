@@ -9,6 +9,7 @@
 import assert from 'node:assert/strict';
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -20,7 +21,14 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buildImage } from '#images';
 import { type CommandResult, runCommand } from '#kit/run-command.ts';
-import type { Container, ContainerStatus, Event, Pod, PodSpec } from '#resources/types/core-v1.ts';
+import type {
+  Container,
+  ContainerStatus,
+  Event,
+  Pod,
+  PodSpec,
+  Volume,
+} from '#resources/types/core-v1.ts';
 import { ClusterProcess } from './cluster-process.ts';
 
 export const busybox = 'localhost/busybox:1.35';
@@ -44,7 +52,7 @@ export interface Manifest {
 }
 
 /** Many walkthroughs share the machine. */
-const untilMs = 120_000;
+const untilMs = 240_000;
 const never = new AbortController().signal;
 
 /** Of the node: what walkthroughs need besides the defaults. */
@@ -60,6 +68,8 @@ export class WatchedCluster implements AsyncDisposable {
   readonly nodeName: string;
   readonly #watches: readonly ReturnType<ClusterProcess['spawnKubectl']>[];
   readonly #states = new Map<string, Pod[]>();
+  /** By name of a pod: uids of those before the one that was made last. */
+  readonly #earlier = new Map<string, ReadonlySet<string>>();
   readonly #gone = new Set<string>();
   /** By uid, in the order in which they came. */
   readonly #events = new Map<string, Event>();
@@ -130,7 +140,7 @@ export class WatchedCluster implements AsyncDisposable {
 
   /** A program on this machine, which is the node. */
   run(program: string, args: readonly string[]): Promise<CommandResult> {
-    return runCommand(program, args, { signal: never, timeoutMs: 60_000 });
+    return runCommand(program, args, { signal: never, timeoutMs: untilMs });
   }
 
   /** In the order in which they are given, with `kubectl create`. */
@@ -148,6 +158,9 @@ export class WatchedCluster implements AsyncDisposable {
 
   async #send(verb: string, manifests: readonly Manifest[]): Promise<string> {
     const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: manifests });
+    for (const { kind, metadata } of verb === 'create' ? manifests : []) {
+      if (kind === 'Pod') this.#beginAnew(`${metadata.namespace ?? 'default'}/${metadata.name}`);
+    }
     const result = await this.cluster.kubectlWith({ input }, verb, '-f', '-');
     assert.equal(result.code, 0, result.stderr);
     return result.stdout;
@@ -178,18 +191,32 @@ export class WatchedCluster implements AsyncDisposable {
     return this.#gone.has(full(name));
   }
 
+  /** What was seen of a pod that had the name before says nothing of the next one. */
+  #beginAnew(name: string): void {
+    const uids = (this.#states.get(name) ?? []).map(({ metadata }) => metadata.uid ?? '');
+    this.#earlier.set(name, new Set(uids));
+  }
+
+  /** Of the pod that has the name now. */
+  #last(name: string): Pod | undefined {
+    const pod = this.isGone(name) ? undefined : this.#states.get(full(name))?.at(-1);
+    const uid = pod?.metadata.uid ?? '';
+    return this.#earlier.get(full(name))?.has(uid) === true ? undefined : pod;
+  }
+
   async until(name: string, wanted: (pod: Pod) => boolean, what: string): Promise<Pod> {
-    const last = (): Pod | undefined => this.#states.get(full(name))?.at(-1);
+    const last = (): Pod | undefined => this.#last(name);
+    let found: Pod | undefined;
     await this.eventually(
       () => {
         const pod = last();
-        return pod !== undefined && wanted(pod);
+        if (pod !== undefined && wanted(pod)) found = pod;
+        return found !== undefined;
       },
       () => `${name} is ${what}: ${JSON.stringify(last()?.status, undefined, 1)}`,
     );
-    const pod = last();
-    assert.ok(pod);
-    return pod;
+    assert.ok(found);
+    return found;
   }
 
   untilReady(name: string): Promise<Pod> {
@@ -222,7 +249,7 @@ export class WatchedCluster implements AsyncDisposable {
     }
   }
 
-  /** Asks until the answer is as wanted, and gives it. */
+  /** Asks until the answer is as wanted, and gives it; what cannot be asked yet is asked again. */
   async answer(
     ask: () => Promise<string>,
     wanted: RegExp,
@@ -231,8 +258,13 @@ export class WatchedCluster implements AsyncDisposable {
     let said = '';
     await this.eventually(
       async () => {
-        said = await ask();
-        return wanted.test(said);
+        try {
+          said = await ask();
+          return wanted.test(said);
+        } catch (error) {
+          said = String(error);
+          return false;
+        }
       },
       () => `${wanted} in: ${said}`,
       // Each time a program runs.
@@ -249,6 +281,14 @@ export class WatchedCluster implements AsyncDisposable {
         ({ involvedObject: about }) => about.namespace === namespace && about.name === podName,
       )
       .map(({ reason, message }) => `${reason}: ${message}`);
+  }
+
+  /** Until its state was once like this, however soon it passed by. */
+  async untilWas(name: string, like: (pod: Pod) => boolean, what: string): Promise<void> {
+    await this.eventually(
+      () => this.everWas(name, like),
+      () => `${name} was ${what}: ${JSON.stringify(this.#last(name)?.status, undefined, 1)}`,
+    );
   }
 
   async untilEvent(name: string, wanted: RegExp): Promise<void> {
@@ -297,8 +337,8 @@ export class WatchedCluster implements AsyncDisposable {
     const what = ['get', kind, '--all-namespaces', '-o', 'json'];
     const child = this.cluster.spawnKubectl(...what, '--watch', '--output-watch-events');
     let unread = '';
-    child.stdout?.on('data', (chunk: Buffer) => {
-      const lines = (unread + chunk.toString('utf8')).split('\n');
+    child.stdout?.on('data', (chunk: string) => {
+      const lines = (unread + chunk).split('\n');
       unread = lines.pop() ?? '';
       for (const line of lines) {
         // Parse boundary.
@@ -363,6 +403,43 @@ export function shell(script: string, more: Partial<Container> = {}): Container 
 
 /** Stays until it is told to go. */
 export const stay = 'trap exit TERM; sleep 86400 & wait';
+
+/** Tells the first process of a container that stays to go, once it listens. */
+export const endFirst = 'until busybox pidof sleep; do :; done > /dev/null; kill -TERM 1';
+
+/** A web server that is Ready when it listens. */
+export const webServer: Container = {
+  ...{ name: 'web', image: nginx },
+  readinessProbe: { httpGet: { path: '/', port: 80 }, periodSeconds: 1, timeoutSeconds: 30 },
+};
+
+/** Where containers wait until the test lets them go on. */
+export class Gate {
+  readonly #folder: string;
+  /** To be mounted, with the name `gate`. */
+  readonly volume: Volume;
+  readonly mount = { name: 'gate', mountPath: '/gate' } as const;
+
+  constructor(walk: WatchedCluster, name: string) {
+    this.#folder = join(walk.cluster.folder, name);
+    mkdirSync(this.#folder);
+    this.volume = { name: 'gate', hostPath: { path: this.#folder } };
+  }
+
+  /** For the shell of a container. */
+  wait(mark: string): string {
+    return `until [ -e /gate/${mark} ]; do sleep 0.5; done`;
+  }
+
+  open(mark: string): void {
+    writeFileSync(join(this.#folder, mark), '');
+  }
+
+  /** Whether a container has made it. */
+  has(mark: string): boolean {
+    return existsSync(join(this.#folder, mark));
+  }
+}
 
 export function configMap(name: string, data: Readonly<Record<string, string>>): Manifest {
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data };

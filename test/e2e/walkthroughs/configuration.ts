@@ -227,10 +227,9 @@ export const configuration: Walkthroughs = {
       'needs-projected',
       /FailedMount: .*configmap "late-map" not found|FailedMount: .*references non-existent config/,
     );
-    const held = await walk.until('needs-volume', (pod) => pod.status !== undefined, 'there');
-    for (const container of ['main', 'other']) {
-      assert.equal(stateOf(held, container), 'Waiting: ContainerCreating');
-    }
+    const isHeld = (pod: Parameters<typeof stateOf>[0]) =>
+      ['main', 'other'].every((each) => stateOf(pod, each) === 'Waiting: ContainerCreating');
+    await walk.until('needs-volume', isHeld, 'held back');
     await walk.create(
       secret('late-secret', { word: 'at last' }),
       configMap('late-map', { a: 'b' }),
@@ -538,7 +537,7 @@ export const configuration: Walkthroughs = {
         'dapi-all',
         {
           containers: [
-            shell(`env; ${stay}`, {
+            shell(`env; echo that is all; ${stay}`, {
               resources: {
                 requests: { memory: '32Mi', cpu: '125m' },
                 limits: { memory: '64Mi', cpu: '250m' },
@@ -587,7 +586,8 @@ export const configuration: Walkthroughs = {
       ),
     );
     const pod = await walk.untilReady('dapi-all');
-    const lines = (await walk.logs('dapi-all')).split('\n');
+    const said = await walk.answer(() => walk.logs('dapi-all'), /^that is all$/m);
+    const lines = said.split('\n');
     for (const line of [
       `MY_NODE_NAME=${walk.nodeName}`,
       `MY_NODE_IP=${pod.status?.hostIP}`,

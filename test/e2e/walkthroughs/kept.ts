@@ -85,7 +85,7 @@ export const kept: Walkthroughs = {
     const names = ['keeper-0', 'keeper-1'];
     for (const name of names) {
       await walk.untilReady(name);
-      assert.equal(await page(name), `cloned for ${name}\n`);
+      await walk.answer(() => page(name), new RegExp(`^cloned for ${name}\n$`));
       const file = '/usr/share/nginx/html/index.html';
       await walk.exec(name, 'sh', '-c', `echo written by ${name} > ${file}`);
     }

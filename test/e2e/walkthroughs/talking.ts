@@ -11,6 +11,7 @@ import { freePort } from '#test/free-port.ts';
 import {
   busybox,
   condition,
+  endFirst,
   isRunning,
   nginx,
   podOf,
@@ -20,6 +21,7 @@ import {
   statusOf,
   stay,
   type Walkthroughs,
+  webServer,
 } from '#test/watched-cluster.ts';
 
 const never = { restartPolicy: 'Never' } as const;
@@ -30,8 +32,8 @@ function talkTo(command: string, args: readonly string[]) {
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   let text = '';
   for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', (chunk: Buffer) => {
-      text += chunk.toString('utf8');
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
     });
   }
   // It may have ended by itself.
@@ -86,7 +88,7 @@ export const talking: Walkthroughs = {
     await walk.kubectl('delete', 'pod', 'counter');
     await walk.create(counter);
     await walk.untilReady('counter');
-    assert.match(await walk.logs('counter'), /^0: /, 'it began anew');
+    await walk.answer(() => walk.logs('counter'), /^0: /);
     const none = await walk.tryKubectl('logs', 'counter', '--previous');
     assert.match(none.stderr, /previous terminated container "count" in pod "counter" not found/);
   },
@@ -147,7 +149,7 @@ export const talking: Walkthroughs = {
     await walk.create(
       podOf('shell-demo', {
         containers: [
-          { name: 'nginx', image: nginx },
+          { ...webServer, name: 'nginx' },
           shell('while read line; do echo "heard $line"; done; sleep 86400', {
             name: 'listener',
             stdin: true,
@@ -183,11 +185,8 @@ export const talking: Walkthroughs = {
     attached.end();
     const port = await freePort();
     const forward = walk.cluster.spawnKubectl('port-forward', 'shell-demo', `${port}:80`);
-    await walk.eventually(
-      () => /\[::1\]/.test(forward.text()) || /127/.test(forward.text()),
-      'it forwards',
-    );
-    assert.match(forward.text(), new RegExp(`Forwarding from 127\\.0\\.0\\.1:${port} -> 80`));
+    const forwards = new RegExp(`^Forwarding from 127\\.0\\.0\\.1:${port} -> 80$`, 'm');
+    await walk.eventually(() => forwards.test(forward.text()), forward.text);
     const page = () => walk.run('curl', ['-sS', '--max-time', '30', `http://127.0.0.1:${port}/`]);
     assert.match((await page()).stdout, /Welcome aboard/);
     forward.kill();
@@ -260,14 +259,15 @@ export const talking: Walkthroughs = {
     );
     await walk.untilReady('ephemeral-demo');
     const debug = ['debug', 'ephemeral-demo', `--image=${busybox}`, '--container=debugger'];
-    await walk.kubectl(...debug, '--target=web', '--', 'sh', '-c', `ps -o args; ${stay}`);
+    const look = `until ps -o args | grep '[n]ginx: worker'; do usleep 100000; done; ps -o args`;
+    await walk.kubectl(...debug, '--target=web', '--', 'sh', '-c', `${look}; ${stay}`);
     await walk.until(
       'ephemeral-demo',
       ({ status }) => status?.ephemeralContainerStatuses?.[0]?.state?.running !== undefined,
       'joined',
     );
     const seen = () => walk.logs('ephemeral-demo', '-c', 'debugger');
-    assert.match(await walk.answer(seen, /nginx: worker/), /nginx: master process/);
+    assert.match(await walk.answer(seen, /nginx: master process/), /nginx: worker/);
     const inside = ['exec', 'ephemeral-demo', '-c', 'debugger', '--', 'wget', '-qO-', 'localhost'];
     assert.match(await walk.kubectl(...inside), /Welcome aboard/);
     const copy = [
@@ -316,11 +316,11 @@ export const talking: Walkthroughs = {
     );
     const pod = await walk.untilEnded('with-sidecar');
     assert.equal(pod.status?.phase, 'Succeeded');
-    const order = readFileSync(join(walk.cluster.folder, 'sidecar/order'), 'utf8');
-    assert.equal(order, 'sidecar\ninit\nmain\nsidecar-term\n');
     const ended = (each: Parameters<typeof stateOf>[0]) =>
       /^Terminated/.test(stateOf(each, 'sidecar'));
     await walk.until('with-sidecar', ended, 'over, the sidecar too');
+    const order = readFileSync(join(walk.cluster.folder, 'sidecar/order'), 'utf8');
+    assert.equal(order, 'sidecar\ninit\nmain\nsidecar-term\n');
   },
 
   'a static pod, from a file of the node': async (walk) => {
@@ -358,8 +358,8 @@ export const talking: Walkthroughs = {
     assert.match(list, /^kubernetes +ClusterIP +10\.43\.0\.1 +<none> +443\/TCP /m);
     await walk.create(podOf('api-client', { containers: [shell(stay)] }));
     await walk.untilReady('api-client');
-    const found = await walk.exec('api-client', 'nslookup', 'kubernetes.default.svc.cluster.local');
-    assert.match(found, /Address: 10\.43\.0\.1/);
+    const lookup = ['nslookup', 'kubernetes.default.svc.cluster.local'];
+    await walk.answer(() => walk.exec('api-client', ...lookup), /Address: 10\.43\.0\.1$/m);
     const token = await walk.exec(
       'api-client',
       'cat',
@@ -377,7 +377,7 @@ export const talking: Walkthroughs = {
         'curl',
         '-sS',
         '--max-time',
-        '5',
+        '30',
         '--cacert',
         ca,
         ...curl,
@@ -447,7 +447,7 @@ export const talking: Walkthroughs = {
     const first = await walk.untilReady('web-0');
     await walk.untilReady('web-1');
     assert.equal(await walk.exec('web-1', 'hostname'), 'web-1\n');
-    assert.equal(await walk.logs('web-1'), 'ordinal 1\n');
+    await walk.answer(() => walk.logs('web-1'), /^ordinal 1\n$/);
     assert.equal(await walk.exec('plain-name', 'hostname'), 'plain-name\n');
     assert.equal(await walk.exec('named-pod', 'hostname'), 'busybox-1\n');
     const full = 'busybox-1.sub.default.svc.cluster.local';
@@ -534,7 +534,7 @@ export const talking: Walkthroughs = {
     assert.ok(text.endsWith(`\n# Entries added by HostAliases.\n${aliases}`), text);
     await walk.untilReady('host-net');
     assert.ok((await hosts('host-net')).endsWith(`\n# Entries added by HostAliases.\n${aliases}`));
-    const spoil = ['sh', '-c', 'echo 9.9.9.9 mine >> /etc/hosts; kill -TERM 1'];
+    const spoil = ['sh', '-c', `echo 9.9.9.9 mine >> /etc/hosts; ${endFirst}`];
     await walk.tryKubectl('exec', 'hostaliases-pod', '--', ...spoil);
     await walk.until(
       'hostaliases-pod',
@@ -556,7 +556,7 @@ export const talking: Walkthroughs = {
       'search my.dns.search.suffix\nnameserver 192.0.2.1\noptions ndots:2 edns0\n',
     );
     const find = ['nslookup', 'kubernetes.default.svc.cluster.local'];
-    assert.match(await walk.exec('host-net', ...find), /Address: 10\.43\.0\.1$/m);
+    await walk.answer(() => walk.exec('host-net', ...find), /Address: 10\.43\.0\.1$/m);
   },
 
   'one pod behind a port of the node, one behind its own label': async (walk) => {
@@ -574,8 +574,9 @@ export const talking: Walkthroughs = {
         },
         { labels: { app: 'ported', own: name } },
       );
+    const hostPort = await freePort();
     await walk.create(
-      web('ported-1', 8081, { hostPort: 18481 }),
+      web('ported-1', 8081, { hostPort }),
       web('ported-2', 8082),
       service('ported', { selector: { app: 'ported' }, ports: [{ port: 80, targetPort: 'http' }] }),
       service('single', { selector: { own: 'ported-2' }, ports: [{ port: 8082 }] }),
@@ -588,7 +589,7 @@ export const talking: Walkthroughs = {
     await walk.untilReady('ported-2');
     const curl = async (url: string): Promise<string> =>
       (await walk.run('curl', ['-sS', '--max-time', '30', url])).stdout;
-    assert.equal(await curl('http://localhost:18481/'), 'ported-1\n');
+    await walk.answer(() => curl(`http://localhost:${hostPort}/`), /^ported-1\n$/);
     const ipOf = (name: string) =>
       walk.kubectl('get', 'svc', name, '-o', 'jsonpath={.spec.clusterIP}');
     const ip = await ipOf('ported');
@@ -599,21 +600,13 @@ export const talking: Walkthroughs = {
     await walk.answer(both, /^ported-1\nported-2\n$/);
     const single = await ipOf('single');
     await walk.answer(() => curl(`http://${single}:8082/`), /^ported-2$/m);
-    const listed = await walk.kubectl(
-      'get',
-      'endpoints',
-      'single',
-      '-o',
-      'jsonpath={.subsets[*].addresses[*].targetRef.name}',
-    );
-    assert.equal(listed, 'ported-2');
-    const refused = await walk.run('curl', [
-      '-sS',
-      '--max-time',
-      '3',
-      `http://${await ipOf('elsewhere')}/`,
-    ]);
-    assert.match(refused.stderr, /refused|connect to server/);
+    const names = 'jsonpath={.subsets[*].addresses[*].targetRef.name}';
+    const listed = () => walk.kubectl('get', 'endpoints', 'single', '-o', names);
+    await walk.answer(listed, /^ported-2$/);
+    const elsewhere = `http://${await ipOf('elsewhere')}/`;
+    const refused = async (): Promise<string> =>
+      (await walk.run('curl', ['-sS', '--max-time', '30', elsewhere])).stderr;
+    await walk.answer(refused, /refused|connect to server/);
     assert.equal(
       (await walk.run('ip', ['-o', 'addr'])).stdout.includes(ip),
       false,
@@ -621,10 +614,8 @@ export const talking: Walkthroughs = {
     );
     await walk.create(podOf('asks-by-name', { containers: [shell(stay)] }));
     await walk.untilReady('asks-by-name');
-    assert.match(
-      await walk.exec('asks-by-name', 'wget', '-qO-', 'http://ported'),
-      /^ported-[12]$/m,
-    );
+    const byName = () => walk.exec('asks-by-name', 'wget', '-qO-', 'http://ported');
+    await walk.answer(byName, /^ported-[12]$/m);
     await walk.kubectl('delete', 'pod', 'ported-1', 'ported-2');
     await walk.create(web('ported-3', 8083));
     await walk.untilReady('ported-3');

@@ -24,6 +24,7 @@ import {
   talker,
   type Walkthroughs,
   type WatchedCluster,
+  webServer,
 } from '#test/watched-cluster.ts';
 
 const never = { restartPolicy: 'Never' } as const;
@@ -40,8 +41,8 @@ class Terminal implements Disposable {
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
-      stream.on('data', (chunk: Buffer) => {
-        this.#text += chunk.toString('utf8').replaceAll('\r', '');
+      stream.setEncoding('utf8').on('data', (chunk: string) => {
+        this.#text += chunk.replaceAll('\r', '');
       });
     }
     // It may have ended by itself.
@@ -87,18 +88,14 @@ export const terminal: Walkthroughs = {
     superseded('CLI-372', { by: 'v1.31', now: 'the command comes after --, nowhere else' });
     await walk.create(
       service('neighbour', { selector: { app: 'neighbour' }, ports: [{ port: 80 }] }),
-      podOf(
-        'neighbour',
-        { containers: [{ name: 'web', image: nginx }] },
-        { labels: { app: 'neighbour' } },
-      ),
+      podOf('neighbour', { containers: [webServer] }, { labels: { app: 'neighbour' } }),
       podOf('prompt', { containers: [shell(stay)] }),
     );
     const neighbour = await walk.untilReady('neighbour');
     const pod = await walk.untilReady('prompt');
     const exec = `${typed(walk)} exec -it prompt`;
     using shells = new Terminal(walk, `tty; stty rows 31 cols 91; exec ${exec} -- /bin/sh`);
-    const device = await shells.sees(/(\/dev\/pts\/\d+)/);
+    const device = await shells.sees(/(\/dev\/pts\/\d+)\n/);
     await shells.sees(/^\/ # /m);
     shells.type('stty size');
     await shells.sees(/^31 91\n/m);
@@ -108,7 +105,7 @@ export const terminal: Walkthroughs = {
       return /^22 77$/m.test(await shells.sees(/^\d+ \d+\n/m));
     }, 'the shell knows of its new size');
     for (const host of [neighbour.status?.podIP, 'neighbour']) {
-      shells.type(`wget -qO- http://${host}/`);
+      shells.type(`until wget -qO- http://${host}/; do sleep 1; done`);
       await shells.sees(/Welcome aboard/);
     }
     shells.type(`ping -c 1 ${pod.status?.hostIP}`);
@@ -216,11 +213,7 @@ export const terminal: Walkthroughs = {
     const program = (await walk.run('which', ['kubectl'])).stdout.trim();
     await walk.create(
       service('behind-proxy', { selector: { app: 'behind-proxy' }, ports: [{ port: 80 }] }),
-      podOf(
-        'behind-proxy',
-        { containers: [{ name: 'web', image: nginx }] },
-        { labels: { app: 'behind-proxy' } },
-      ),
+      podOf('behind-proxy', { containers: [webServer] }, { labels: { app: 'behind-proxy' } }),
       podOf('with-proxy', {
         containers: [
           shell(stay),
@@ -248,7 +241,8 @@ export const terminal: Walkthroughs = {
     const proxy = walk.cluster.spawnKubectl('proxy', `--port=${proxyPort}`);
     await walk.eventually(() => /Starting to serve/.test(proxy.text()), proxy.text);
     const path = '/api/v1/namespaces/default/services/behind-proxy/proxy/';
-    assert.match(await curl(walk, `http://localhost:${proxyPort}${path}`), /Welcome aboard/);
+    const proxied = () => curl(walk, `http://localhost:${proxyPort}${path}`);
+    await walk.answer(proxied, /Welcome aboard/);
     proxy.kill();
 
     await walk.untilReady('with-proxy');
@@ -280,10 +274,10 @@ export const terminal: Walkthroughs = {
     );
     const pod = await walk.untilReady('seen');
     assert.match(await walk.kubectl('get', 'pod', 'seen'), /^seen +1\/1 +Running +0 /m);
-    const text = await walk.kubectl('describe', 'pod', 'seen');
+    const describe = () => walk.kubectl('describe', 'pod', 'seen');
+    const text = await walk.answer(describe, /Normal +Started /);
     assert.match(text, /^Name: +seen$/m);
     assert.match(text, new RegExp(`^Node: +${walk.nodeName}/${pod.status?.hostIP}$`, 'm'));
-    assert.match(text, /Normal +Started /);
     const selected = await walk.kubectl('describe', 'pods', '-l', 'app=seen');
     assert.match(selected, /^Name: +seen$/m);
     assert.doesNotMatch(selected, /^Name: +both-streams$/m);
@@ -291,8 +285,8 @@ export const terminal: Walkthroughs = {
     await walk.kubectl('patch', 'service', 'seen', '--subresource=status', '-p', status);
     const balanced = await walk.kubectl('describe', 'service', 'seen');
     assert.match(balanced, /^LoadBalancer Ingress: +192\.0\.2\.7/m);
-    const page = await walk.exec('seen', 'wget', '-qO-', 'http://localhost/');
-    assert.match(page, /Welcome aboard/);
+    const page = () => walk.exec('seen', 'wget', '-qO-', 'http://localhost/');
+    await walk.answer(page, /Welcome aboard/);
     await walk.answer(() => walk.logs('seen'), /"GET \/ HTTP\/1\.[01]" 200/);
     await walk.untilEnded('both-streams');
     const streams = (await walk.logs('both-streams')).trim().split('\n');
@@ -317,7 +311,7 @@ export const terminal: Walkthroughs = {
     });
     await walk.create(...['apple', 'banana', 'cherry'].map(job));
     await walk.kubectl(
-      ...['wait', '--for=condition=Complete', '--timeout=100s'],
+      ...['wait', '--for=condition=Complete', '--timeout=220s'],
       ...['job', '-l', 'jobgroup=jobexample'],
     );
     const names = await walk.kubectl('get', 'pods', '-l', 'jobgroup=jobexample', '-o', 'name');
@@ -331,7 +325,10 @@ export const terminal: Walkthroughs = {
     const plural = first.replace('pod/', 'pods/');
     assert.match(await walk.kubectl('logs', plural), /^Processing item /);
     assert.match(await walk.kubectl('get', plural), / Completed /);
-    const text = await walk.kubectl('describe', 'jobs/process-item-apple');
+    const created =
+      /Normal +SuccessfulCreate +\S+ +job-controller +Created pod: process-item-apple-\w{5}/;
+    const describe = () => walk.kubectl('describe', 'jobs/process-item-apple');
+    const text = await walk.answer(describe, created);
     for (const line of [
       /^Name: +process-item-apple$/m,
       /^Parallelism: +2$/m,
@@ -339,7 +336,6 @@ export const terminal: Walkthroughs = {
       /^Start Time: +\w{3}, /m,
       /^Pods Statuses: +0 Active \(0 Ready\) \/ 2 Succeeded \/ 0 Failed$/m,
       /^Pod Template:\n +Labels: /m,
-      /Normal +SuccessfulCreate +\S+ +job-controller +Created pod: process-item-apple-\w{5}/,
     ]) {
       assert.match(text, line);
     }
@@ -410,7 +406,7 @@ export const terminal: Walkthroughs = {
     assert.equal(statusOf(other).restartCount, 0);
     const since = (pod: Pod) => Date.parse(pod.metadata.creationTimestamp ?? '');
     assert.ok(since(other) >= Date.parse(statusOf(again).state?.running?.startedAt ?? ''));
-    assert.match(await walk.kubectl('get', 'pod', 'aged-0'), /^aged-0 +1\/1 +Running +0 +\d+s/m);
+    assert.match(await walk.kubectl('get', 'pod', 'aged-0'), /^aged-0 +1\/1 +Running +0 +\d+[sm]/m);
     rows.kill();
     await walk.kubectl('delete', 'statefulset', 'aged');
   },
@@ -420,11 +416,11 @@ export const terminal: Walkthroughs = {
     await walk.kubectl('create', 'deployment', 'hello-node', `--image=${nginx}`);
     await walk.kubectl('expose', 'deployment', 'hello-node', '--port=80');
     const ip = await walk.kubectl('get', 'svc', 'hello-node', '-o', 'jsonpath={.spec.clusterIP}');
-    await walk.kubectl('rollout', 'status', 'deployment/hello-node', '--timeout=100s');
+    await walk.kubectl('rollout', 'status', 'deployment/hello-node', '--timeout=220s');
     const page = (): Promise<string> => curl(walk, `http://${ip}/`);
     assert.doesNotMatch(await walk.answer(page, /Welcome aboard/), /again/);
     await walk.kubectl('set', 'image', 'deployment/hello-node', `nginx=${nginx}-alt`);
-    await walk.kubectl('rollout', 'status', 'deployment/hello-node', '--timeout=100s');
+    await walk.kubectl('rollout', 'status', 'deployment/hello-node', '--timeout=220s');
     await walk.answer(page, /Welcome aboard, again/);
     await walk.kubectl('delete', 'service,deployment', 'hello-node');
 

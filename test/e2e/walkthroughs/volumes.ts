@@ -8,6 +8,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Pod, Volume } from '#resources/types/core-v1.ts';
 import { covers, superseded } from '#test/covers.ts';
+import { freePort } from '#test/free-port.ts';
 import {
   nginx,
   podOf,
@@ -62,7 +63,7 @@ export const volumes: Walkthroughs = {
     );
     const web = ['exec', 'two-containers', '-c', 'nginx-container', '--'];
     const get = () => walk.kubectl(...web, 'wget', '-qO-', 'http://localhost');
-    assert.equal(await get(), 'Hello from the debian container\n');
+    await walk.answer(get, /^Hello from the debian container\n$/);
     assert.equal(await walk.kubectl(...web, 'cat', '/usr/share/nginx/html/before'), '0\n');
     await walk.kubectl(...web, 'test', '!', '-e', '/own');
     await walk.kubectl(...web, 'touch', '/usr/share/nginx/html/by-nginx');
@@ -188,11 +189,12 @@ export const volumes: Walkthroughs = {
     covers('POD-018', 'POD-019', 'POD-204', 'VOL-018', 'VOL-036', 'VOL-129');
     const folder = nodeFolder(walk, 'var-log');
     writeFileSync(join(folder, 'syslog'), 'a line of the node\n');
+    const port = await freePort();
     await walk.create(
       podOf('log-reader', {
         hostNetwork: true,
         containers: [
-          shell(`httpd -p 127.0.0.1:18374; ${stay}`, {
+          shell(`httpd -p 127.0.0.1:${port}; ${stay}`, {
             securityContext: { privileged: true },
             volumeMounts: [
               { ...mount('varlog'), readOnly: true },
@@ -222,8 +224,8 @@ export const volumes: Walkthroughs = {
     assert.match((await run('plain', 'echo x > /writable/denied')).stderr, /Permission denied/);
     assert.match((await run('plain', 'echo x > /made/denied')).stderr, /Permission denied/);
     assert.equal((await run('main', 'echo x > /made/by-root')).code, 0);
-    const ports = await walk.run('ss', ['-tlnH', 'sport = :18374']);
-    assert.match(ports.stdout, /127\.0\.0\.1:18374/);
+    const ports = async () => (await walk.run('ss', ['-tlnH', `sport = :${port}`])).stdout;
+    await walk.answer(ports, new RegExp(`127\\.0\\.0\\.1:${port}`));
     await walk.kubectl('delete', 'pod', 'log-reader');
     assert.ok(existsSync(join(folder, 'more')), 'it stays on the node');
   },
@@ -312,8 +314,8 @@ export const volumes: Walkthroughs = {
       }),
     );
     await walk.untilReady('task-pv-pod');
-    const page = await walk.exec('task-pv-pod', 'wget', '-qO-', 'http://localhost');
-    assert.equal(page, 'Hello from Kubernetes storage\n');
+    const page = () => walk.exec('task-pv-pod', 'wget', '-qO-', 'http://localhost');
+    await walk.answer(page, /^Hello from Kubernetes storage\n$/);
     await walk.untilReady('my-lamp-site');
     const exec = (container: string, script: string) =>
       walk.kubectl('exec', 'my-lamp-site', '-c', container, '--', 'sh', '-c', script);
