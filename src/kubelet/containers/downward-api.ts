@@ -57,6 +57,9 @@ function formatMap(map: Readonly<Record<string, string>> | undefined): string {
     .join('\n');
 }
 
+/** What has no end of its own ends with what the node has. Huge pages are never overcommitted. */
+const endless = ['cpu', 'memory', 'ephemeral-storage'];
+
 /** `limits.cpu` and the like; what is not limited reads as the node's allocatable amount. */
 export function resourceFieldValue(
   pod: Pod,
@@ -68,10 +71,9 @@ export function resourceFieldValue(
   const [list, ...rest] = selector.resource.split('.');
   const name = rest.join('.');
   const { limits, requests } = container?.resources ?? {};
-  const amount =
-    (list === 'limits' ? limits?.[name] : requests?.[name]) ??
-    (list === 'limits' ? allocatable[name] : '0') ??
-    '0';
+  const said = (list === 'limits' ? limits : requests)?.[name] ?? '0';
+  const isEndless = list === 'limits' && endless.includes(name) && quantityMilliValue(said) === 0;
+  const amount = isEndless ? (allocatable[name] ?? said) : said;
   const divisor = selector.divisor ?? '1';
   const scale = divisor === '0' || divisor === '' ? '1' : divisor;
   const result =

@@ -45,6 +45,7 @@ const sources: EnvSources = {
   podIPs: ['10.0.0.7'],
   hostIPs: ['192.0.2.1'],
   allocatable: { cpu: '4', memory: '8Gi' },
+  file: async ({ key }) => (key === 'word' ? 'written' : undefined),
 };
 
 function make(container: Partial<Container>, more: Partial<EnvSources> = {}) {
@@ -86,6 +87,25 @@ test('keys of ConfigMaps and Secrets, whole or one by one', async () => {
     word: 'pass',
     ONE: 'green',
     TWO: 'pass',
+  });
+});
+
+test('variables out of files, and the end that a pod has as a whole', async () => {
+  const fromFile = (key: string) => ({ fileKeyRef: { volumeName: 'v', path: 'p', key } });
+  const amount = (resource: string) => ({ resourceFieldRef: { resource } });
+  const env = [
+    { name: 'FILE', valueFrom: fromFile('word') },
+    { name: 'NO', valueFrom: fromFile('none') },
+    { name: 'SEEN', value: '$(FILE)' },
+    { name: 'CPU', valueFrom: amount('limits.cpu') },
+    { name: 'MEMORY', valueFrom: amount('limits.memory') },
+    { name: 'PAGES', valueFrom: amount('limits.hugepages-2Mi') },
+  ];
+  const limits = { cpu: '2', 'hugepages-2Mi': '4Mi' };
+  const whole = { ...pod, spec: { containers: [], resources: { limits } } };
+  const own = { name: 'c', env, resources: { limits: { memory: '0' } } };
+  assert.deepEqual(Object.fromEntries(await makeEnvironment(whole, own, sources)), {
+    ...{ FILE: 'written', SEEN: 'written', CPU: '2', MEMORY: String(8 * 2 ** 30), PAGES: '0' },
   });
 });
 

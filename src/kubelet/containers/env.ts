@@ -7,12 +7,14 @@
  * A missing ConfigMap, Secret or key that is not optional is a `ConfigError`: the container waits
  * with CreateContainerConfigError and is tried again.
  */
+import { quantityMilliValue } from '#api/quantity.ts';
 import type {
   ConfigMap,
   Container,
   EnvFromSource,
   EnvVar,
   EnvVarSource,
+  FileKeySelector,
   Pod,
   Secret,
   Service,
@@ -27,6 +29,8 @@ export interface EnvSources {
   readonly podIPs: readonly string[];
   readonly hostIPs: readonly string[];
   readonly allocatable: Readonly<Record<string, string>>;
+  /** Of a file in a volume; undefined where it may be missing and is. */
+  readonly file: (reference: FileKeySelector) => Promise<string | undefined>;
 }
 
 /** What the user wrote cannot be turned into a container now. */
@@ -118,9 +122,27 @@ async function readVariable(
     return podFieldValue(pod, valueFrom.fieldRef.fieldPath, sources);
   }
   if (valueFrom.resourceFieldRef !== undefined) {
-    return resourceFieldValue(pod, container, valueFrom.resourceFieldRef, sources.allocatable);
+    const most = { ...sources.allocatable, ...ownLimits(pod, sources.allocatable) };
+    return resourceFieldValue(pod, container, valueFrom.resourceFieldRef, most);
   }
+  if (valueFrom.fileKeyRef !== undefined) return sources.file(valueFrom.fileKeyRef);
   throw new ConfigError('a variable takes its value from a source that is not supported');
+}
+
+/** Of the pod as a whole: no container of it has more. */
+function ownLimits(
+  { spec }: Pod,
+  allocatable: EnvSources['allocatable'],
+): Readonly<Record<string, string>> {
+  const limits = Object.entries(spec?.resources?.limits ?? {});
+  return Object.fromEntries(
+    limits.filter(
+      ([name, amount]) =>
+        (name === 'cpu' || name === 'memory') &&
+        allocatable[name] !== undefined &&
+        quantityMilliValue(amount) > 0,
+    ),
+  );
 }
 
 async function readKey(

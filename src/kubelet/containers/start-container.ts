@@ -35,6 +35,7 @@ import { asksRecursiveReadOnly } from '../volumes/recursive-read-only.ts';
 import { containerConfig, rootProblem } from './container-config.ts';
 import { formatHostNetworkHostsFile, formatHostsFile } from './dns-config.ts';
 import { ConfigError, makeEnvironment } from './env.ts';
+import { readFileKey } from './env-file.ts';
 import { type MemoryGroupFacts, memoryGroup } from './memory-group.ts';
 import { handlerOf, sandboxConfigOf } from './sandbox.ts';
 import { userNamespaceOf } from './user-namespace.ts';
@@ -316,6 +317,7 @@ class Starter {
       podIPs: this.#podIPs(sandbox),
       hostIPs: node.hostIPs,
       allocatable: node.allocatable(),
+      file: (reference) => readFileKey(this.#state.volumes, reference),
     });
   }
 

@@ -96,7 +96,11 @@ function setPortDefaults(port: ContainerPort): ContainerPort {
 
 function setEnvDefaults(env: EnvVar): EnvVar {
   return changeMember(env, 'valueFrom', (source) =>
-    changeMember(source, 'fieldRef', (reference) => fillIn(reference, { apiVersion: 'v1' })),
+    changeMember(
+      changeMember(source, 'fieldRef', (reference) => fillIn(reference, { apiVersion: 'v1' })),
+      'fileKeyRef',
+      (reference) => fillIn(reference, { optional: false }),
+    ),
   );
 }
 

@@ -2,10 +2,17 @@
  * Validation of environment variables and where their values come from: one source each, complete,
  * and of the pod's fields only those that a container may see.
  */
-import { type FieldError, invalid, notSupported, required } from '#api/field-error.ts';
+import {
+  type FieldError,
+  fieldNotFound,
+  invalid,
+  notSupported,
+  required,
+} from '#api/field-error.ts';
 import {
   configMapKeyProblems,
   envVarNameProblems,
+  labelProblems,
   nameProblems,
   subdomainProblems,
 } from '#api/names.ts';
@@ -14,7 +21,9 @@ import type {
   EnvFromSource,
   EnvVar,
   EnvVarSource,
+  FileKeySelector,
   ObjectFieldSelector,
+  PodSpec,
   ResourceFieldSelector,
 } from '#resources/types/core-v1.ts';
 
@@ -88,7 +97,10 @@ function validateSource(
       }
     }
   }
-  if (source.fileKeyRef !== undefined) sources += 1;
+  if (source.fileKeyRef !== undefined) {
+    sources += 1;
+    errors.push(...validateFileKey(source.fileKeyRef, `${field}.fileKeyRef`));
+  }
   if (sources === 0) {
     const detail =
       'must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`';
@@ -99,6 +111,44 @@ function validateSource(
     errors.push(invalid(field, '', 'may not have more than one field specified at a time'));
   }
   return errors;
+}
+
+function validateFileKey({ key, volumeName, path }: FileKeySelector, field: string): FieldError[] {
+  const errors: FieldError[] = [];
+  if (!key) errors.push(required(`${field}.key`));
+  else {
+    for (const problem of envVarNameProblems(key))
+      errors.push(invalid(`${field}.key`, key, problem));
+  }
+  if (!volumeName) errors.push(required(`${field}.volumeName`));
+  else {
+    for (const problem of labelProblems(volumeName)) {
+      errors.push(invalid(`${field}.volumeName`, volumeName, problem));
+    }
+  }
+  if (!path) errors.push(required(`${field}.path`));
+  else if (path.split('/').includes('..')) {
+    errors.push(invalid(`${field}.path`, path, "must not contain '..'"));
+  }
+  return errors;
+}
+
+/** Files of variables are read only where a container of the pod has written them. */
+export function validateFileKeyVolumes(spec: PodSpec, field: string): FieldError[] {
+  const volumes = new Map((spec.volumes ?? []).map((volume) => [volume.name, volume]));
+  return (['initContainers', 'containers', 'ephemeralContainers'] as const).flatMap((list) =>
+    (spec[list] ?? []).flatMap(({ env = [] }, index) =>
+      env.flatMap(({ valueFrom }, number) => {
+        const name = valueFrom?.fileKeyRef?.volumeName;
+        if (name === undefined) return [];
+        const at = `${field}.${list}[${index}].env[${number}].valueFrom.fileKeyRef.volumeName`;
+        const volume = volumes.get(name);
+        if (volume === undefined) return [fieldNotFound(at, name)];
+        if (volume.emptyDir !== undefined) return [];
+        return [invalid(at, name, 'referenced volume must be of type emptyDir')];
+      }),
+    ),
+  );
 }
 
 export function validateFieldRef(

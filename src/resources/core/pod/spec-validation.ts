@@ -24,6 +24,7 @@ import {
   validateEphemeralContainers,
   validateInitContainers,
 } from './container-validation.ts';
+import { validateFileKeyVolumes } from './env-validation.ts';
 import { validateResources } from './resources-validation.ts';
 import {
   validateAffinity,
@@ -94,6 +95,7 @@ function validatePodSpec(spec: PodSpec, field: string): FieldError[] {
     ...validateTolerations(spec.tolerations ?? [], `${field}.tolerations`),
     ...validateHostAliases(spec, `${field}.hostAliases`),
     ...validateRest(spec, field),
+    ...validateFileKeyVolumes(spec, field),
   ];
 }
 

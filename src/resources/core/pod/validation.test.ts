@@ -476,3 +476,28 @@ test('a new pod has no ephemeral containers', () => {
   const told = resource.validateNew?.(hub, { group: '', version: 'v1' }).map(formatFieldError);
   assert.deepEqual(told, ['spec.ephemeralContainers: Forbidden: cannot be set on create']);
 });
+
+test('a variable out of a file names a key, a path inside, and an emptyDir', () => {
+  const volumes = [
+    { name: 'own', emptyDir: {} },
+    { name: 'host', hostPath: { path: '/tmp' } },
+  ];
+  const errors = (fileKeyRef: object) =>
+    containerErrors({ env: [{ name: 'A', valueFrom: { fileKeyRef } }] }, { volumes });
+  const sound = { volumeName: 'own', path: 'deep/file', key: 'K' };
+  assert.deepEqual(errors(sound), []);
+  const at = 'env[0].valueFrom.fileKeyRef';
+  assert.deepEqual(errors({ ...sound, key: '', path: '' }), [
+    `${at}.key: Required value`,
+    `${at}.path: Required value`,
+  ]);
+  assert.deepEqual(errors({ ...sound, path: 'a/../b' }), [
+    `${at}.path: Invalid value: "a/../b": must not contain '..'`,
+  ]);
+  assert.deepEqual(errors({ ...sound, volumeName: 'host' }), [
+    `${at}.volumeName: Invalid value: "host": referenced volume must be of type emptyDir`,
+  ]);
+  assert.deepEqual(errors({ ...sound, volumeName: 'none' }), [
+    `${at}.volumeName: Not found: "none"`,
+  ]);
+});
