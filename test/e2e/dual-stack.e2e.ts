@@ -132,6 +132,19 @@ test('pods of two nodes have both families', { timeout: 480_000 }, async (t) => 
     await body('on-server', 'on-agent');
     await body('on-agent', 'on-server');
   };
+  /** Rules and names of a node follow the objects a moment later, each Service for itself. */
+  const eventually = async (check: () => Promise<void>): Promise<void> => {
+    let failure: unknown;
+    const holds = (): Promise<boolean> =>
+      check().then(
+        () => true,
+        (error: unknown) => {
+          failure = error;
+          return false;
+        },
+      );
+    await cluster.until(holds, { what: () => String(failure), limitMs: 60_000 });
+  };
   const reachEachOther = (): Promise<void> =>
     both(async (from, to) => {
       for (const address of await addressesOf(to)) {
@@ -172,8 +185,11 @@ test('pods of two nodes have both families', { timeout: 480_000 }, async (t) => 
     await reachEachOther();
     await both(async (from, to) => {
       const [, own] = await addressesOf(from);
-      const log = await cluster.kubectl('logs', to);
-      assert.ok(log.includes(own), `${to} sees the address of ${from}: ${log}`);
+      // The log may be a moment late.
+      await cluster.until(async () => (await cluster.kubectl('logs', to)).includes(own), {
+        what: `${to} sees the address of ${from}`,
+        limitMs: 60_000,
+      });
     });
     const [, second] = await addressesOf('on-server');
     for (const { place } of machines) {
@@ -191,7 +207,9 @@ test('pods of two nodes have both families', { timeout: 480_000 }, async (t) => 
     );
     assert.deepEqual([...seen].sort(), ['on-agent', 'on-server']);
     for (const from of ['on-server', 'on-agent']) {
-      assert.equal(await ask(from, 'http://sixth'), 'on-agent', 'by a name with AAAA alone');
+      await eventually(async () => {
+        assert.equal(await ask(from, 'http://sixth'), 'on-agent', 'by a name with AAAA alone');
+      });
     }
     const nodePort = await read('service who', '.spec.ports[0].nodePort');
     for (const { place } of machines) {
@@ -203,13 +221,17 @@ test('pods of two nodes have both families', { timeout: 480_000 }, async (t) => 
     const [sixth = ''] = (await read('service sixth', '.spec.clusterIPs[*]')).split(' ');
     assert.equal(await curl(server.place, `http://[${sixth}]`), 'on-agent', 'from the node');
     const nobody = await read('service nobody', '.spec.clusterIP');
-    assert.match(await ask('on-server', `http://[${nobody}]`), /refused/i);
+    await eventually(async () => {
+      assert.match(await ask('on-server', `http://[${nobody}]`), /refused/i);
+    });
     const asked = ['exec', 'on-server', '--', 'nslookup', '-type=aaaa'];
-    const answer = await cluster.kubectl(...asked, 'each.default.svc.cluster.local');
-    for (const name of ['on-server', 'on-agent']) {
-      const [, address] = await addressesOf(name);
-      assert.ok(answer.includes(address), `${address} in ${answer}`);
-    }
+    await eventually(async () => {
+      const answer = await cluster.kubectl(...asked, 'each.default.svc.cluster.local');
+      for (const name of ['on-server', 'on-agent']) {
+        const [, address] = await addressesOf(name);
+        assert.ok(answer.includes(address), `${address} in ${answer}`);
+      }
+    });
   });
   await step('a port of the node leads to its pod, over either family', async () => {
     for (const { place } of machines) {
