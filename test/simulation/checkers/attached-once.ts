@@ -10,6 +10,7 @@ import type { WorldEvent } from '../trace.ts';
 import type { Truth } from '../truth.ts';
 import type { Checker } from './checker.ts';
 import type { Disturbances } from './disturbances.ts';
+import { madeOf } from './written.ts';
 
 const excuseMs = 20_000;
 
@@ -25,11 +26,10 @@ export class AttachedOnce implements Checker {
   }
 
   onEvent(event: WorldEvent, nowMs: number): string | undefined {
-    if (event.what !== 'put' || event.before !== undefined) return undefined;
-    if (event.object.kind !== 'VolumeAttachment') return undefined;
+    const made = madeOf<VolumeAttachment>(event, 'VolumeAttachment');
+    if (made === undefined) return undefined;
     if (!this.#disturbances.quietOf('controllers', excuseMs, nowMs)) return undefined;
-    // The kind says the type of what the store holds.
-    const { spec } = event.object as VolumeAttachment;
+    const { spec } = made;
     const name = spec.source.persistentVolumeName ?? '';
     const volume = this.#truth.find<PersistentVolume>('PersistentVolume', name);
     const modes = volume?.spec?.accessModes ?? [];

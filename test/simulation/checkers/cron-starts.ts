@@ -10,6 +10,7 @@ import type { WorldEvent } from '../trace.ts';
 import type { Truth } from '../truth.ts';
 import type { Checker } from './checker.ts';
 import type { Disturbances } from './disturbances.ts';
+import { madeOf } from './written.ts';
 
 const scheduledAt = 'batch.kubernetes.io/cronjob-scheduled-timestamp';
 const excuseMs = 20_000;
@@ -27,13 +28,10 @@ export class CronStarts implements Checker {
   }
 
   onEvent(event: WorldEvent, nowMs: number): string | undefined {
-    if (event.what !== 'put' || event.before !== undefined) return undefined;
-    if (event.object.kind !== 'Job') return undefined;
-    // The kind says the type of what the store holds.
-    const job = event.object as Job;
-    const owner = controllerOf(job);
+    const job = madeOf<Job>(event, 'Job');
+    const owner = job && controllerOf(job);
     const cron = this.#truth.get<CronJob>('CronJob', owner?.uid);
-    if (owner === undefined || cron === undefined) return undefined;
+    if (job === undefined || owner === undefined || cron === undefined) return undefined;
     this.judged += 1;
     const time = job.metadata.annotations?.[scheduledAt] ?? 'no time';
     const start = `${owner.uid} ${time}`;

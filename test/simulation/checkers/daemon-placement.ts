@@ -10,6 +10,7 @@ import type { WorldEvent } from '../trace.ts';
 import type { Truth } from '../truth.ts';
 import type { Checker } from './checker.ts';
 import type { Disturbances } from './disturbances.ts';
+import { madeOf } from './written.ts';
 
 const excuseMs = 20_000;
 
@@ -25,10 +26,8 @@ export class DaemonPlacement implements Checker {
   }
 
   onEvent(event: WorldEvent, nowMs: number): string | undefined {
-    if (event.what !== 'put' || event.before !== undefined) return undefined;
-    if (event.object.kind !== 'Pod') return undefined;
-    // The kind says the type of what the store holds.
-    const pod = event.object as Pod;
+    const pod = madeOf<Pod>(event, 'Pod');
+    if (pod === undefined) return undefined;
     const set = this.#truth.get<DaemonSet>('DaemonSet', controllerOf(pod)?.uid);
     const node = targetOf(pod);
     if (set === undefined || node === undefined) return undefined;

@@ -9,6 +9,7 @@ import { isJobOver } from '../states.ts';
 import type { WorldEvent } from '../trace.ts';
 import type { Truth } from '../truth.ts';
 import type { Checker } from './checker.ts';
+import { type Written, writtenOf } from './written.ts';
 
 const finalizer = 'batch.kubernetes.io/job-tracking';
 
@@ -29,16 +30,13 @@ export class JobCounting implements Checker {
   }
 
   onEvent(event: WorldEvent): string | undefined {
-    if (event.what !== 'put') return undefined;
-    // The kind says the type of what the store holds.
-    if (event.object.kind === 'Job') {
-      return this.#seeJob(event.object as Job, event.before as Job | undefined);
-    }
-    if (event.object.kind !== 'Pod') return undefined;
-    return this.#seePod(event.object as Pod, event.before as Pod | undefined);
+    const job = writtenOf<Job>(event, 'Job');
+    if (job !== undefined) return this.#seeJob(job);
+    const pod = writtenOf<Pod>(event, 'Pod');
+    return pod && this.#seePod(pod);
   }
 
-  #seeJob(job: Job, before: Job | undefined): string | undefined {
+  #seeJob({ object: job, before }: Written<Job>): string | undefined {
     const { uid = '', name } = job.metadata;
     const noted = this.#noted.get(uid) ?? { succeeded: new Set(), failed: new Set() };
     this.#noted.set(uid, noted);
@@ -70,7 +68,7 @@ export class JobCounting implements Checker {
     return `job ${metadata.name} is complete with ${succeeded} of ${completions}`;
   }
 
-  #seePod(pod: Pod, before: Pod | undefined): string | undefined {
+  #seePod({ object: pod, before }: Written<Pod>): string | undefined {
     if (!before?.metadata.finalizers?.includes(finalizer)) return undefined;
     if (pod.metadata.finalizers?.includes(finalizer)) return undefined;
     const { phase } = before.status ?? {};

@@ -5,9 +5,11 @@
  * Excused is what keeps the news from those who listen: a server or a disk that was away, and lost
  * lists of Leases and Nodes.
  */
+import type { Lease } from '#resources/types/coordination-v1.ts';
 import type { Node } from '#resources/types/core-v1.ts';
 import type { Disturbance, WorldEvent } from '../trace.ts';
 import type { Checker } from './checker.ts';
+import { writtenOf } from './written.ts';
 
 /** Half of the grace time of a node (50 s): news that are older may be nearly forgotten. */
 const renewedMs = 25_000;
@@ -29,15 +31,12 @@ export class LivingNodes implements Checker {
       if (isSilencing(event)) this.#silentMs = nowMs;
       return undefined;
     }
-    if (event.what !== 'put') return undefined;
-    const { object, before } = event;
-    const { namespace, name = '' } = object.metadata;
-    if (object.kind === 'Lease' && namespace === 'kube-node-lease') {
-      this.#renewedMs.set(name, nowMs);
-    }
-    if (object.kind !== 'Node') return undefined;
-    // The kind says the type of what the store holds.
-    const [now, then] = [readinessOf(object as Node), readinessOf(before as Node | undefined)];
+    const lease = writtenOf<Lease>(event, 'Lease')?.object.metadata;
+    if (lease?.namespace === 'kube-node-lease') this.#renewedMs.set(lease.name ?? '', nowMs);
+    const node = writtenOf<Node>(event, 'Node');
+    if (node === undefined) return undefined;
+    const { name = '' } = node.object.metadata;
+    const [now, then] = [readinessOf(node.object), readinessOf(node.before)];
     if (then !== 'True' || now !== 'Unknown' || nowMs - this.#silentMs < excuseMs) return undefined;
     this.judged += 1;
     const agoMs = nowMs - (this.#renewedMs.get(name) ?? Number.NEGATIVE_INFINITY);

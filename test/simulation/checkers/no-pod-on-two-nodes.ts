@@ -5,6 +5,7 @@
 import type { Pod } from '#resources/types/core-v1.ts';
 import type { WorldEvent } from '../trace.ts';
 import type { Checker } from './checker.ts';
+import { writtenOf } from './written.ts';
 
 export class NoPodOnTwoNodes implements Checker {
   readonly name = 'no pod on two nodes';
@@ -13,10 +14,8 @@ export class NoPodOnTwoNodes implements Checker {
   readonly #ran = new Map<string, string>();
 
   onEvent(event: WorldEvent): string | undefined {
-    if (event.what === 'put' && event.object.kind === 'Pod') {
-      // The kind says the type of what the store holds.
-      return this.#see(event.object as Pod);
-    }
+    const pod = writtenOf<Pod>(event, 'Pod');
+    if (pod !== undefined) return this.#see(pod.object);
     if (event.what !== 'podStarted') return undefined;
     this.judged += 1;
     const ran = this.#ran.get(event.uid);

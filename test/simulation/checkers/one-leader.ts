@@ -6,6 +6,7 @@ import type { Lease } from '#resources/types/coordination-v1.ts';
 import { leaseNamespace } from '../cluster-parts.ts';
 import type { WorldEvent } from '../trace.ts';
 import type { Checker } from './checker.ts';
+import { writtenOf } from './written.ts';
 
 export class OneLeader implements Checker {
   readonly name = 'one leader';
@@ -14,9 +15,9 @@ export class OneLeader implements Checker {
   readonly #holders = new Map<string, string>();
 
   onEvent(event: WorldEvent): string | undefined {
-    if (event.what === 'put' && event.object.kind === 'Lease') {
-      // The kind says the type of what the store holds.
-      const { metadata, spec } = event.object as Lease;
+    const lease = writtenOf<Lease>(event, 'Lease');
+    if (lease !== undefined) {
+      const { metadata, spec } = lease.object;
       if (metadata.namespace !== leaseNamespace) return undefined;
       this.#holders.set(metadata.name ?? '', spec?.holderIdentity ?? '');
       return undefined;

@@ -12,6 +12,7 @@ import type { WorldEvent } from '../trace.ts';
 import type { Truth } from '../truth.ts';
 import type { Checker } from './checker.ts';
 import type { Disturbances } from './disturbances.ts';
+import { writtenOf } from './written.ts';
 
 const excuseMs = 15_000;
 
@@ -39,10 +40,8 @@ export class PodsFit implements Checker {
 
 /** The pod, if this is the moment in which it gets its node. */
 export function justBound(event: WorldEvent): Pod | undefined {
-  if (event.what !== 'put' || event.object.kind !== 'Pod') return undefined;
-  // The kind says the type of what the store holds.
-  const [pod, before] = [event.object as Pod, event.before as Pod | undefined];
-  const name = pod.spec?.nodeName ?? '';
+  const { object: pod, before } = writtenOf<Pod>(event, 'Pod') ?? {};
+  const name = pod?.spec?.nodeName ?? '';
   return name === '' || before?.spec?.nodeName === name ? undefined : pod;
 }
 

@@ -10,6 +10,7 @@ import type { WorldEvent } from '../trace.ts';
 import type { Truth } from '../truth.ts';
 import { quotaNamespace } from '../workload/quotas.ts';
 import type { Checker } from './checker.ts';
+import { madeOf, writtenOf } from './written.ts';
 
 /** A creation may have been counted before the quota was narrowed. */
 const excuseMs = 2_000;
@@ -27,15 +28,9 @@ export class QuotaHeld implements Checker {
   onEvent(event: WorldEvent, nowMs: number): string | undefined {
     if (event.what !== 'put' || event.object.metadata.namespace !== quotaNamespace)
       return undefined;
-    // The kind says the type of what the store holds.
-    if (event.object.kind === 'ResourceQuota') {
-      const [quota, before] = [event.object, event.before] as readonly (
-        | ResourceQuota
-        | undefined
-      )[];
-      if (limitOf(quota) !== limitOf(before)) this.#changedMs = nowMs;
-    }
-    if (event.object.kind !== 'Pod' || event.before !== undefined) return undefined;
+    const written = writtenOf<ResourceQuota>(event, 'ResourceQuota');
+    if (limitOf(written?.object) !== limitOf(written?.before)) this.#changedMs = nowMs;
+    if (madeOf<Pod>(event, 'Pod') === undefined) return undefined;
     const quota = this.#truth.find<ResourceQuota>('ResourceQuota', 'limit', quotaNamespace);
     if (quota === undefined || nowMs - this.#changedMs < excuseMs) return undefined;
     this.judged += 1;
