@@ -171,8 +171,12 @@ providers:
     await secret('elsewhere', own.host, login, 'kube-public');
     await apply(pod('foreign', [image], withSecrets('elsewhere')));
     await waits('foreign', 'ImagePullBackOff');
-    const events = await cluster.kubectl('get', 'events', '-o', 'jsonpath={.items[*].message}');
-    assert.match(events, /Unable to retrieve some image pull secrets \(elsewhere\); attempting to/);
+    const told = /Unable to retrieve some image pull secrets \(elsewhere\); attempting to/;
+    const events = ['get', 'events', '-o', 'jsonpath={.items[*].message}'];
+    await cluster.until(async () => told.test(await cluster.kubectl(...events)), {
+      what: 'it is told why',
+      limitMs: 60_000,
+    });
     assert.equal(own.asked('team/app'), 0);
     covers('POD-069');
   });
