@@ -13,7 +13,9 @@ import {
   PatchFormatError,
   PatchTooLarge,
 } from '#kit/json-patch.ts';
+import { isMembers } from '#kit/members.ts';
 import { badRequest, requestEntityTooLarge, unexplained, unprocessablePatch } from './errors.ts';
+import { goTypeWord } from './go-text.ts';
 import type { Definitions, Schema } from './schema.ts';
 import { StrategicPatch, StrategicPatchError } from './strategic-patch.ts';
 
@@ -22,7 +24,7 @@ export function applyJsonPatch(target: unknown, patch: unknown): unknown {
 }
 
 export function applyMergePatch(target: unknown, patch: unknown): unknown {
-  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) {
+  if (!isMembers(patch)) {
     throw badRequest(`error decoding patch: ${notAMap(patch)}`);
   }
   return mergePatch(target, patch);
@@ -34,16 +36,12 @@ export function applyStrategicPatch(
   schema: Schema,
   definitions: Definitions,
 ): unknown {
-  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) {
-    throw badRequest(notAMap(patch));
-  }
+  if (!isMembers(patch)) throw badRequest(notAMap(patch));
   return worded(() => new StrategicPatch(definitions).apply(target, patch, schema));
 }
 
 function notAMap(value: unknown): string {
-  let word: string = typeof value;
-  if (Array.isArray(value)) word = 'array';
-  else if (typeof value === 'boolean') word = 'bool';
+  const word = goTypeWord(value);
   return `json: cannot unmarshal ${word} into Go value of type map[string]interface {}`;
 }
 

@@ -8,6 +8,7 @@
 import type { Catalog, Served } from '#api/catalog.ts';
 import { decodeObject } from '#api/decode.ts';
 import { type ApiError, badRequest, unsupportedMediaType } from '#api/errors.ts';
+import { goTypeWord } from '#api/go-text.ts';
 import { parseJson } from '#api/json-text.ts';
 import {
   formatGroupVersion,
@@ -151,25 +152,20 @@ export function recognize(
 ): KnownType {
   if (json === null || json === undefined) return expected;
   if (typeof json !== 'object' || Array.isArray(json)) {
-    throw refuse(`json: cannot unmarshal ${typeWord(json)} into Go value of type ${typeStruct}`);
+    throw refuse(`json: cannot unmarshal ${goTypeWord(json)} into Go value of type ${typeStruct}`);
   }
   // Parse boundary: looked at below.
   const given = json as { readonly kind?: unknown; readonly apiVersion?: unknown };
   for (const field of ['apiVersion', 'kind'] as const) {
     const value = given[field] ?? '';
     if (typeof value === 'string') continue;
-    const word = typeWord(value);
+    const word = goTypeWord(value);
     throw refuse(`json: cannot unmarshal ${word} into Go struct field .${field} of type string`);
   }
   return {
     kind: String(given.kind ?? '') || expected.kind,
     apiVersion: String(given.apiVersion ?? '') || expected.apiVersion,
   };
-}
-
-function typeWord(value: unknown): string {
-  if (Array.isArray(value)) return 'array';
-  return typeof value === 'boolean' ? 'bool' : typeof value;
 }
 
 /** A body of another kind, whether there is such a kind or not. */

@@ -28,9 +28,9 @@ import { isMembers, type Members } from '#kit/members.ts';
 import type { Parts } from '../parts.ts';
 import { storageView } from '../registry.ts';
 import type { Call } from '../request.ts';
+import { managerLengthMax } from './options.ts';
 import { withStatusOf } from './write.ts';
 
-const managerLengthMax = 128;
 const subresourceLengthMax = 256;
 
 /** `fieldManager`, or the program that the User-Agent names. */

@@ -16,7 +16,7 @@ import {
 
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
 
-const managerLengthMax = 128;
+export const managerLengthMax = 128;
 const validations = ['', 'Ignore', 'Strict', 'Warn'];
 
 export type OptionsKind = 'CreateOptions' | 'UpdateOptions' | 'PatchOptions' | 'DeleteOptions';

@@ -1,6 +1,6 @@
 /**
- * What the containers of a pod come to: those that run together, and sidecars beside them; or, where
- * that is more, the init container that needs most, with the sidecars that have started before it.
+ * What the containers of a pod come to: those that run together, and sidecars beside them; or,
+ * where that is more, the init container that needs most, with the sidecars started before it.
  *
  * Example: 200m of containers, a sidecar of 50m, then an init container of 300m: 350m.
  * For quotas and for LimitRanges.
