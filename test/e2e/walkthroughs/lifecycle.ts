@@ -299,11 +299,6 @@ export const lifecycle: Walkthroughs = {
     const log = (name: string): string => `${walk.cluster.folder}/marks/${name}`;
     const script = (name: string): string =>
       `trap 'echo term >> /marks/${name}; exit 0' TERM; echo listening; sleep 86400 & wait`;
-    // Wants half a second more once it is told to end.
-    const slow = script('late-hook').replace(
-      'exit 0',
-      'sleep 0.5; echo later >> /marks/late-hook; exit 0',
-    );
     const hook = (name: string, pause: string) => ({
       preStop: {
         exec: {
@@ -321,11 +316,6 @@ export const lifecycle: Walkthroughs = {
         containers: [
           shell(script('ordered'), { volumeMounts, lifecycle: hook('ordered', 'sleep 1') }),
         ],
-      }),
-      podOf('late-hook', {
-        // Time enough for the hook to begin, and not to end.
-        ...{ terminationGracePeriodSeconds: 15, volumes },
-        containers: [shell(slow, { volumeMounts, lifecycle: hook('late-hook', 'sleep 1000') })],
       }),
       podOf('deaf', {
         terminationGracePeriodSeconds: 2,
@@ -346,18 +336,22 @@ export const lifecycle: Walkthroughs = {
         ],
       }),
     );
-    const names = ['ordered', 'late-hook', 'deaf', 'deaf-with-hook', 'moved-away'];
+    const names = ['ordered', 'deaf', 'deaf-with-hook', 'moved-away'];
     for (const name of names) await walk.untilReady(name);
     // Only then do they know what to do when they are told to end.
-    for (const name of ['ordered', 'late-hook', 'moved-away']) {
-      await walk.answer(() => walk.logs(name), /^listening$/m);
-    }
+    const listens = (name: string) => walk.answer(() => walk.logs(name), /^listening$/m);
+    for (const name of ['ordered', 'moved-away']) await listens(name);
     const pid = await walk.pid('deaf');
     const begun = beginOf(pid);
     const evict = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: 'moved-away' } };
     const path = '/api/v1/namespaces/default/pods/moved-away/eviction';
     const input = JSON.stringify(evict);
     const times: Record<string, number> = {};
+    const within = (name: string, least: number): void => {
+      const seconds = times[name] ?? 0;
+      // Sooner than the hook would end; a busy machine takes its time over the rest.
+      assert.ok(seconds > least && seconds < 900, `${name} was gone after ${seconds} s`);
+    };
     const remove = async (name: string): Promise<void> => {
       const begin = performance.now();
       if (name === 'moved-away') {
@@ -368,17 +362,31 @@ export const lifecycle: Walkthroughs = {
       await walk.untilGone(name);
       times[name] = (performance.now() - begin) / 1000;
     };
-    await Promise.all(names.map(remove));
     const marksOf = async (name: string) => (await walk.run('cat', [log(name)])).stdout;
+    let tries = 0;
+    /** TERM all the same, and 2 s more: it wants half a second of them. */
+    const isMoreGiven = async (): Promise<boolean> => {
+      const name = `late-hook-${++tries}`;
+      const later = `sleep 0.5; echo later >> /marks/${name}; exit 0`;
+      const lifecycle = hook(name, 'sleep 1000');
+      await walk.create(
+        podOf(name, {
+          // Time enough for the hook to begin, and not to end.
+          ...{ terminationGracePeriodSeconds: 15, volumes },
+          containers: [shell(script(name).replace('exit 0', later), { volumeMounts, lifecycle })],
+        }),
+      );
+      await walk.untilReady(name);
+      await listens(name);
+      await remove(name);
+      within(name, 15);
+      // A machine that is too busy to let it run in just these two seconds is asked again.
+      return (await marksOf(name)) === 'hook\nterm\nlater\n';
+    };
+    const more = walk.eventually(isMoreGiven, 'it is told TERM, and given 2 s more');
+    await Promise.all([more, ...names.map(remove)]);
     assert.equal(await marksOf('ordered'), 'hook\nend\nterm\n');
     assert.equal(await marksOf('moved-away'), 'hook\nend\nterm\n');
-    assert.equal(await marksOf('late-hook'), 'hook\nterm\nlater\n', 'TERM all the same, 2 s more');
-    const within = (name: string, least: number): void => {
-      const seconds = times[name] ?? 0;
-      // Sooner than the hook would end; a busy machine takes its time over the rest.
-      assert.ok(seconds > least && seconds < 900, `${name} was gone after ${seconds} s`);
-    };
-    within('late-hook', 15);
     within('deaf', 2);
     within('deaf-with-hook', 3.5);
     // Another process may have the number by now.
