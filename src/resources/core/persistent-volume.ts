@@ -21,6 +21,7 @@ import type {
 } from '../types/core-v1.ts';
 import { validateLocalPath } from '../value-validation.ts';
 import { hubView } from '../view.ts';
+import { isStorageSource, validateStorageSource } from '../volumes/storage-sources.ts';
 import {
   classProblems,
   validateAccessModes,
@@ -261,7 +262,10 @@ function validateSource(spec: PersistentVolumeSpec, name: string): FieldError[] 
   }
   if (iscsi !== undefined) errors.push(...validateISCSI(iscsi, name));
   if (csi !== undefined) errors.push(...validateCSI(csi));
-  return errors;
+  const [first = ''] = given;
+  if (!isStorageSource(first)) return errors;
+  const options = { field: 'spec', persistent: true };
+  return [...errors, ...validateStorageSource(spec, first, options)];
 }
 
 function validateCSI(csi: CSIPersistentVolumeSource): FieldError[] {

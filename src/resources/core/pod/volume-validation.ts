@@ -20,6 +20,7 @@ import type {
   VolumeProjection,
 } from '#resources/types/core-v1.ts';
 import { validateLocalPath } from '#resources/value-validation.ts';
+import { isStorageSource, validateStorageSource } from '../../volumes/storage-sources.ts';
 import { validateClaimSpec } from '../persistent-volume-claim-validation.ts';
 import { validateFieldRef, validateResourceFieldRef } from './env-validation.ts';
 
@@ -78,6 +79,10 @@ function validateSource(volume: Volume, field: string): FieldError[] {
     errors.push(forbidden(`${field}.${extra}`, 'may not specify more than 1 volume type'));
   }
   if (sources.length > 1) return errors;
+  const [source = ''] = sources;
+  if (isStorageSource(source)) {
+    return [...errors, ...validateStorageSource(volume, source, { field, persistent: false })];
+  }
   return [...errors, ...validateFileSource(volume, field), ...validateOtherSource(volume, field)];
 }
 
