@@ -341,6 +341,41 @@ test('impersonation: who may, becomes the user; who may not, is refused', async 
   assert.equal((await server.request('POST', path, {}, { headers: groupOnly })).status, 400);
 });
 
+test('impersonation of service accounts, nobody, and what else is known of somebody', async () => {
+  await using server = await openTestServer();
+  const path = '/apis/authentication.k8s.io/v1/selfsubjectreviews';
+  const ask = async (headers: Record<string, string>) => {
+    const given = Object.entries(headers).map(([key, value]) => [`impersonate-${key}`, value]);
+    const options = { headers: Object.fromEntries(given) };
+    const { status, body } = await server.request('POST', path, {}, options);
+    return status === 403 ? undefined : body.status.userInfo;
+  };
+  const username = 'system:serviceaccount:shop:bot';
+  const key = 'authentication.kubernetes.io/node-name';
+  assert.deepEqual(
+    await ask({ user: username, uid: 'u', [`extra-${encodeURIComponent(key)}`]: 'n1, n2' }),
+    {
+      ...{ username, uid: 'u', extra: { [key]: ['n1', 'n2'] } },
+      groups: ['system:serviceaccounts', 'system:serviceaccounts:shop', 'system:authenticated'],
+    },
+  );
+  const named = await ask({ user: username, group: 'dev' });
+  assert.deepEqual(named.groups, ['dev', 'system:authenticated']);
+  // Who is nobody, or says so, is not among those who may ask who they are.
+  assert.equal(await ask({ user: 'system:anonymous' }), undefined);
+  assert.equal(await ask({ user: 'jane', group: 'system:unauthenticated' }), undefined);
+  const as: Identity = { name: 'joe', groups: [] };
+  const refused = await server.request(
+    ...(['POST', path, {}, { as, headers: { 'impersonate-user': username } }] as const),
+  );
+  assert.match(
+    refused.body.message,
+    /serviceaccounts "bot" is forbidden: User "joe" cannot impersonate resource "serviceaccounts" in API group "" in the namespace "shop"/,
+  );
+  const lone = { headers: { 'impersonate-extra-a': 'b' } };
+  assert.equal((await server.request('POST', path, {}, lone)).status, 400);
+});
+
 test('what somebody may do at all: everything, their own namespace, questions about themselves', async () => {
   await using server = await openTestServer();
   const path = '/apis/authorization.k8s.io/v1/selfsubjectrulesreviews';
