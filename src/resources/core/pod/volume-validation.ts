@@ -20,7 +20,7 @@ import type {
   VolumeProjection,
 } from '#resources/types/core-v1.ts';
 import { validateLocalPath } from '#resources/value-validation.ts';
-import { isStorageSource, validateStorageSource } from '../../volumes/storage-sources.ts';
+import { isStorageSource, validateStorageSource } from '#resources/volumes/storage-sources.ts';
 import { validateClaimSpec } from '../persistent-volume-claim-validation.ts';
 import { validateFieldRef, validateResourceFieldRef } from './env-validation.ts';
 
