@@ -41,7 +41,7 @@ export function impersonate(
   const check = (asked: Asked): void => {
     const attributes: Attributes = {
       ...{ type: 'resource' as const, verb: 'impersonate', group: '', resource: '' },
-      ...{ subresource: '', namespace: '', name: '', ...asked },
+      ...{ subresource: '', namespace: '', ...asked },
     };
     if (!decide(parts, identity, attributes).allowed) throw forbiddenFor(identity, attributes);
   };
