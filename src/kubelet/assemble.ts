@@ -16,6 +16,7 @@ import { readMachineFacts } from './node/node-registration.ts';
 import { nodeAllocatable, nodeCapacity } from './node/node-status.ts';
 import type { KubeletParts, NodeFacts } from './parts.ts';
 import type { NodePlacement } from './placement/placement.ts';
+import { PodCounts } from './pods/pod-counts.ts';
 import { kubeletPaths } from './pods/pod-paths.ts';
 import { StatusWriter } from './pods/status-writer.ts';
 import { withoutNulls } from './pods/without-nulls.ts';
@@ -64,6 +65,7 @@ export function assemble(
     },
     { root: paths.root, settings, registries: options.registries, signal },
   );
+  const counts = new PodCounts();
   return {
     client,
     runtime,
@@ -81,7 +83,8 @@ export function assemble(
     devices,
     placement,
     objects,
-    statuses: new StatusWriter({ client, clock, log }, { signal, spawn }),
+    counts,
+    statuses: new StatusWriter({ client, clock, log, counts }, { signal, spawn }),
     services: servicesOf(informers.of(services)),
     slots: new Slots(startsAtOnce),
     owners: new Map(),

@@ -15,6 +15,7 @@ import type { Machine } from './node/machine.ts';
 import type { NodePlacement } from './placement/placement.ts';
 import type { AppliedResources } from './pods/applied-resources.ts';
 import type { Backoff } from './pods/backoff.ts';
+import type { PodCounts } from './pods/pod-counts.ts';
 import type { ResizeFailure, StartFailure } from './pods/pod-facts.ts';
 import type { KubeletPaths } from './pods/pod-paths.ts';
 import type { CgroupResources } from './pods/qos.ts';
@@ -52,6 +53,7 @@ export interface KubeletParts {
   readonly devices: () => NodeDevices;
   readonly placement: () => NodePlacement;
   readonly objects: WatchedObjects;
+  readonly counts: PodCounts;
   readonly statuses: StatusWriter;
   /** Services whose variables a pod of this namespace gets. */
   readonly services: (namespace: string) => readonly Service[];

@@ -88,7 +88,8 @@ async function runSandbox(
   attempt: number,
   { signal, interrupt, onBegin }: ActOptions & { readonly onBegin: () => void },
 ): Promise<string> {
-  const { runtime, machine, node, paths, settings } = parts;
+  const { runtime, machine, node, paths, settings, counts } = parts;
+  counts.podStarts(pod);
   try {
     await parts.devices().prepare(pod, { signal: interrupt });
   } catch (error) {
@@ -120,6 +121,7 @@ async function runSandbox(
     };
     return await parts.slots.use(run, { signal });
   } catch (error) {
+    counts.podFailed(pod);
     note(parts, pod, 'FailedCreatePodSandBox', error, signal, 'Failed to create pod sandbox: ');
     throw error;
   }

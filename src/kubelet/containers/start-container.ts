@@ -59,6 +59,7 @@ export async function startContainer(
   const { pod } = facts;
   const { container } = action;
   const starter = new Starter(parts, state, facts, container, options);
+  parts.counts.containerStarts(pod, container.name);
   const image = await starter.image();
   if (image === undefined) return;
   const volumeImages = await starter.volumeImages();
@@ -122,6 +123,7 @@ class Starter {
   #note(waiting: ContainerStateWaiting, untilMs: number): void {
     const hash = containerHash(this.#container);
     this.#state.failures.set(this.#container.name, { hash, waiting, untilMs });
+    this.#parts.counts.containerFailed(this.#pod, this.#container.name, waiting.reason ?? '');
   }
 
   /** Undefined when it cannot be had now; the note says why. */

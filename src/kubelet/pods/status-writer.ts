@@ -18,6 +18,7 @@ import { pods } from '#resources/kinds.ts';
 import type { Pod, PodStatus } from '#resources/types/core-v1.ts';
 import { isStatic } from '../static-pods/static-pod.ts';
 import { withForeign } from './conditions.ts';
+import type { PodCounts } from './pod-counts.ts';
 
 interface Entry {
   pod: Pod;
@@ -45,6 +46,7 @@ export class StatusWriter {
   readonly #client: Pick<Client, 'patchUnread'>;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #counts: Pick<PodCounts, 'statusChanged'> | undefined;
   readonly #signal: AbortSignal;
   readonly #spawn: (task: () => Promise<void>) => void;
   readonly #entries = new Map<string, Entry>();
@@ -58,6 +60,7 @@ export class StatusWriter {
       readonly client: Pick<Client, 'patchUnread'>;
       readonly clock: Clock;
       readonly log: Logger;
+      readonly counts?: Pick<PodCounts, 'statusChanged'> | undefined;
     },
     options: {
       readonly signal: AbortSignal;
@@ -67,6 +70,7 @@ export class StatusWriter {
     this.#client = deps.client;
     this.#clock = deps.clock;
     this.#log = deps.log;
+    this.#counts = deps.counts;
     this.#signal = options.signal;
     this.#spawn = options.spawn;
   }
@@ -82,12 +86,13 @@ export class StatusWriter {
     if (entry === undefined) {
       const sent = pod.status ?? {};
       entry = {
-        ...{ pod, wanted: status, sent, isPassing },
+        ...{ pod, wanted: sent, sent, isPassing },
         ...{ running: undefined, isSending: false, go: undefined },
       };
       this.#entries.set(uid, entry);
     }
     entry.pod = pod;
+    this.#counts?.statusChanged(entry.wanted, status);
     entry.wanted = status;
     entry.isPassing = isPassing;
     if (!isPassing) entry.go?.();

@@ -43,7 +43,15 @@ export interface ServerParts
   extends StatsParts,
     Pick<
       KubeletParts,
-      'client' | 'runtime' | 'clock' | 'node' | 'log' | 'paths' | 'settings' | 'placement'
+      | 'client'
+      | 'runtime'
+      | 'clock'
+      | 'node'
+      | 'log'
+      | 'paths'
+      | 'settings'
+      | 'placement'
+      | 'counts'
     > {
   /** Figures that others have to tell. */
   readonly more: () => readonly Metric[];
@@ -211,7 +219,7 @@ async function answerFigures(
       version: kubeletVersion,
       pods: options.pods(),
       containers: states,
-      more: [...parts.placement().metrics(), ...parts.more()],
+      more: [...parts.counts.metrics(), ...parts.placement().metrics(), ...parts.more()],
       process: {
         cpuSeconds: process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6,
         residentBytes: process.memoryUsage.rss(),
