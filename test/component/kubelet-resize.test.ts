@@ -37,6 +37,9 @@ test('a resize reaches the container without a restart, and the status tells', a
     one.status?.conditions?.find(({ type }) => type === 'PodResizePending')?.reason;
   await bench.until('web', (_, one) => pending(one) === 'Infeasible');
   assert.ok(!runtime.calls.some((call) => call.includes('999900000')));
+  // What nobody wants any more is not waited for.
+  await bench.while(resize('300m'));
+  await bench.until('web', (_, one) => pending(one) === undefined);
 });
 
 test('a container that begins anew for a resize finds room in its pod', async () => {
@@ -63,6 +66,7 @@ test('a container that begins anew for a resize finds room in its pod', async ()
   const wanted = JSON.stringify(resources('2'));
   const resized = await bench.until('web', (one) => JSON.stringify(one.resources) === wanted);
   assert.equal(resized.status?.containerStatuses?.[0]?.restartCount, 1);
+  assert.equal(pending(resized), undefined);
   assert.deepEqual(bench.quotas, [`pod${metadata.uid} 200000`]);
   await bench.advance(1000);
   const list = await bench.while(client.list(events, { namespace: 'default', signal }));

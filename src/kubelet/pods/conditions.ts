@@ -77,9 +77,10 @@ function stamped(
 
 /** Who sees that a change of the specification was noted sees as well that it is not done yet. */
 function resizeConditions({ pod, applied, ending, resizeFailure }: PodFacts): readonly Draft[] {
+  // A refused one that was taken back leaves nothing to tell.
+  if (!isResizing(pod, applied)) return [];
   if (resizeFailure === undefined) {
-    if (ending !== undefined || !isResizing(pod, applied)) return [];
-    return [{ type: 'PodResizeInProgress', status: 'True' }];
+    return ending === undefined ? [{ type: 'PodResizeInProgress', status: 'True' }] : [];
   }
   const { reason, message } = resizeFailure;
   const type = reason === 'Infeasible' ? 'PodResizePending' : 'PodResizeInProgress';

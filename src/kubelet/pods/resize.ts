@@ -43,7 +43,10 @@ export async function resizeContainers(
   }
   await Promise.all(action.containers.filter(({ restarts }) => restarts).map(stop));
   const inPlace = action.containers.filter(({ restarts }) => !restarts);
-  if (inPlace.length === 0) return;
+  if (inPlace.length === 0) {
+    state.resizeFailure = undefined;
+    return;
+  }
   const path = podCgroupPath(node.cgroupRoot, pod);
   const wanted = podLimits(parts, pod);
   const untilMs = clock.now() + retryMs;
