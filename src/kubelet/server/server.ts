@@ -252,7 +252,7 @@ async function answerFacts(
   return summaryOf(parts, { nodeName: options.nodeName, pods, rates, signal });
 }
 
-/** `POST /run/NS/POD/CONTAINER?cmd=…`: the output of a command, without a stream. */
+/** Of the machine, by path; by name of service only where that is switched on. */
 async function answerMachineLogs(
   node: NodeServer,
   asked: { readonly request: IncomingMessage; readonly url: URL; readonly path: string },
@@ -267,6 +267,7 @@ async function answerMachineLogs(
   return answerLogQuery(question, response, { gzip, clock: node.parts.clock, signal: node.signal });
 }
 
+/** `POST /run/NS/POD/CONTAINER?cmd=…`: the output of a command, without a stream. */
 async function run(
   { parts, options, signal }: NodeServer,
   request: IncomingMessage,
