@@ -146,7 +146,6 @@ test('a claim is told why no folder is made for it', async (t) => {
   const world = await openWorld(t, { folders, settings });
   await createClass(world, 'folders', { provisioner });
   await createClass(world, 'options', { provisioner, mountOptions: ['ro', 'nolock'] });
-  await createClass(world, 'outside');
   const failed = 'Failed to provision volume with StorageClass "folders"';
   const why = {
     mounted: [
