@@ -7,10 +7,10 @@
  * and which is then piped both ways, whatever is spoken inside. The kubelet is found from the Node
  * object: its InternalIP and the port that it reports.
  */
-import type { IncomingMessage } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import { connect as connectPlain, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { connect, createSecureContext, type SecureContext } from 'node:tls';
+import { connect, createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 import { badRequest, internalError, notFound, serviceUnavailable } from '#api/errors.ts';
 import { endStream } from '#kit/end-stream.ts';
 import { httpRequest, httpsRequest } from '#kit/http-request.ts';
@@ -36,6 +36,8 @@ export interface KubeletProxyOptions {
   readonly port?: number | undefined;
   /** Of the addresses of a node the first of these sorts that it has. */
   readonly addressTypes?: readonly string[] | undefined;
+  /** How long a connection may take until something can be asked over it. */
+  readonly connectLimitMs?: number;
 }
 
 /** Where a request goes: to a kubelet, or, with a scheme, to what a pod or a Service offers. */
@@ -72,7 +74,7 @@ export interface Streams {
 }
 
 const kubeletPortDefault = 10250;
-const connectLimitMs = 10_000;
+const connectLimitMsDefault = 10_000;
 
 /** Sub-resource of pods → path on the kubelet. */
 const kubeletPaths: Readonly<Record<string, string>> = {
@@ -87,15 +89,18 @@ export class KubeletProxy {
   readonly #client: KubeletProxyOptions['client'];
   readonly #port: number;
   readonly #addressTypes: readonly string[];
+  readonly #connectLimitMs: number;
   /** Made once: each takes 0.3 ms, and 26 KiB that are not given back before a collection. */
   #secureContext: SecureContext | undefined;
 
   constructor(deps: KubeletProxyDeps, options: KubeletProxyOptions) {
     const { client, port = kubeletPortDefault, addressTypes = ['InternalIP'] } = options;
+    const { connectLimitMs = connectLimitMsDefault } = options;
     this.#deps = deps;
     this.#client = client;
     this.#port = port;
     this.#addressTypes = addressTypes;
+    this.#connectLimitMs = connectLimitMs;
   }
 
   /** Where a request for a sub-resource of a pod, or below a `proxy`, is served. */
@@ -213,11 +218,9 @@ export class KubeletProxy {
       },
       agent: false,
       signal,
+      timeout: this.#connectLimitMs,
     });
-    // The limit is for connecting; a busy node takes its time over the rest.
-    sent.setTimeout(connectLimitMs, () => {
-      if (sent.socket?.connecting !== false) sent.destroy(new Error('connect timed out'));
-    });
+    limitConnecting(sent);
     return new Promise((resolve, reject) => {
       sent.once('upgrade', (_answer, socket, head) => {
         socket.setTimeout(0);
@@ -243,7 +246,9 @@ export class KubeletProxy {
       scheme === 'http'
         ? connectPlain({ host, port })
         : connect({ ...this.#tlsFor(scheme), host, port });
-    upstream.setTimeout(connectLimitMs, () => upstream.destroy(new Error('connect timed out')));
+    upstream.setTimeout(this.#connectLimitMs, () =>
+      upstream.destroy(new Error('connect timed out')),
+    );
     upstream.setNoDelay(true);
     return upstream;
   }
@@ -254,15 +259,15 @@ export class KubeletProxy {
   ): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       const { host, port, path, scheme } = target;
-      const options = { host, port, path, method, headers, signal, agent: false as const };
+      const options = {
+        ...{ host, port, path, method, headers, signal },
+        ...{ agent: false as const, timeout: this.#connectLimitMs },
+      };
       const sent =
         scheme === 'http'
           ? httpRequest(options, resolve)
           : httpsRequest({ ...options, ...this.#tlsFor(scheme) }, resolve);
-      // The limit is for connecting; a followed log may stay silent for as long as it likes.
-      sent.setTimeout(connectLimitMs, () => {
-        if (sent.socket?.connecting !== false) sent.destroy(new Error('connect timed out'));
-      });
+      limitConnecting(sent);
       sent.once('error', (error) => {
         if (signal.aborted) reject(signal.reason);
         else if (scheme === undefined) {
@@ -307,6 +312,18 @@ export class KubeletProxy {
     const port = status?.daemonEndpoints?.kubeletEndpoint?.Port || this.#port;
     return { host, port };
   }
+}
+
+/**
+ * The limit is for connecting, up to the end of the handshake: a node that has stopped takes
+ * connections and says nothing. A busy one, or a followed log, takes its time over the rest.
+ */
+function limitConnecting(sent: ClientRequest): void {
+  sent.once('timeout', () => sent.destroy(new Error('connect timed out')));
+  sent.once('socket', (socket) => {
+    const connected = socket instanceof TLSSocket ? 'secureConnect' : 'connect';
+    socket.once(connected, () => socket.setTimeout(0));
+  });
 }
 
 function containerOf(pod: Pod, podName: string, wanted: string): string {
