@@ -65,16 +65,23 @@ export async function handle(parts: Parts, arrival: Arrival): Promise<ServerResp
   const { method } = request;
   const bodyBytes = request.body?.length ?? 0;
   parts.metrics.countRequest({ info, method, response, bodyBytes, tookMs });
-  const { path: uri } = request;
-  const [userAgent, milliseconds] = [request.headers['user-agent'], Math.round(tookMs)];
   parts.log.trace('request', {
     verb: method,
-    uri,
+    uri: loggedPath(request.path, info),
     status: response.status,
-    milliseconds,
-    userAgent,
+    milliseconds: Math.round(tookMs),
+    userAgent: request.headers['user-agent'],
   });
   return response;
+}
+
+/** What is run in a container, or asked of a program behind a proxy, may hold secrets. */
+const untold: ReadonlySet<string> = new Set(['attach', 'exec', 'proxy']);
+
+function loggedPath(path: string, info: RequestInfo | undefined): string {
+  const isTold = info !== undefined && !(info.type === 'resource' && untold.has(info.subresource));
+  const [start = ''] = path.split('?', 1);
+  return isTold ? path : start;
 }
 
 interface Asked {
