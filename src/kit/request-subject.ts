@@ -11,7 +11,7 @@ export interface RequestSubject {
   readonly organizations: readonly string[];
 }
 
-const type = '(?:NEW )?CERTIFICATE REQUEST';
+const type = 'CERTIFICATE REQUEST';
 const block = new RegExp(`-----BEGIN ${type}-----([A-Za-z0-9+/=\\s]+)-----END ${type}-----`);
 
 /** What is inside the PEM block; undefined where there is none. */
