@@ -359,6 +359,8 @@ test('impersonation of service accounts, nobody, and what else is known of someb
       groups: ['system:serviceaccounts', 'system:serviceaccounts:shop', 'system:authenticated'],
     },
   );
+  const { extra } = await ask({ user: username, 'extra-__proto__': 'x' });
+  assert.deepEqual(Object.entries(extra), [['__proto__', ['x']]]);
   const named = await ask({ user: username, group: 'dev' });
   assert.deepEqual(named.groups, ['dev', 'system:authenticated']);
   // Who is nobody, or says so, is not among those who may ask who they are.

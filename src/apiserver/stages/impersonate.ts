@@ -97,12 +97,12 @@ function valuesOf(header: string | undefined): readonly string[] {
 }
 
 function extraOf(headers: Headers): Readonly<Record<string, readonly string[]>> {
-  const extra: Record<string, readonly string[]> = {};
-  for (const [header, text] of Object.entries(headers)) {
-    if (!header.startsWith(extraPrefix)) continue;
-    extra[unescaped(header.slice(extraPrefix.length))] = valuesOf(text);
-  }
-  return extra;
+  // Whatever the keys are, `__proto__` too.
+  return Object.fromEntries(
+    Object.entries(headers)
+      .filter(([header]) => header.startsWith(extraPrefix))
+      .map(([header, text]) => [unescaped(header.slice(extraPrefix.length)), valuesOf(text)]),
+  );
 }
 
 function unescaped(key: string): string {
