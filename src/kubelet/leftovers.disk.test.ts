@@ -1,11 +1,11 @@
-/** Of folders that pods had, those go whose pods are gone; what is not of a pod stays. */
+/** What pods that are gone had goes: folders, and what still runs. What is of no pod stays. */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { silentLog } from '#kit/log.ts';
-import { removeLeftovers } from './leftovers.ts';
+import { removeLeftovers, removeOrphans } from './leftovers.ts';
 import { kubeletPaths } from './pods/pod-paths.ts';
 
 const { signal } = new AbortController();
@@ -37,4 +37,38 @@ test('folders of pods that are gone go, in a folder with other things too', asyn
   }
   const left = ['a_b', 'journal', 'n_p_held', 'n_p_here', 'n_p_q_gone'];
   assert.deepEqual(readdirSync(paths.podLogs).toSorted(), left);
+});
+
+test('what runs for pods that nobody knows is ended all at once, and none holds up another', async (context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'coracle-orphans-'));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const calls: string[] = [];
+  const last = Promise.withResolvers<void>();
+  const parts = {
+    ...{ paths: kubeletPaths(folder), log: silentLog, node: { cgroupRoot: '/coracle' } },
+    runtime: {
+      listPodSandboxes: async () => [],
+      listContainers: async () =>
+        ['a', 'b', 'c', 'known'].map((name) => ({ id: `in-${name}`, podSandboxId: name })),
+      stopContainer: async (id: string, { graceSeconds }: { readonly graceSeconds: number }) => {
+        calls.push(`stop ${id} ${graceSeconds}s`);
+        if (id === 'in-b') throw new Error('the runtime cannot');
+        // The first ends only once the last one was told to.
+        if (id === 'in-c') last.resolve();
+        await last.promise;
+      },
+      stopPodSandbox: async (id: string) => void calls.push(`stop ${id}`),
+      removePodSandbox: async (id: string) => void calls.push(`remove ${id}`),
+    },
+    machine: { unmountBelow: async () => {}, cgroups: { children: () => [] } },
+  };
+  const ids = ['a', 'b', 'c'];
+  // Nothing else of them is asked for.
+  await removeOrphans(parts as unknown as Parameters<typeof removeOrphans>[0], ids, {
+    ...{ known: new Map(), signal },
+  });
+  assert.deepEqual(calls, [
+    ...ids.map((id) => `stop in-${id} 2s`),
+    ...ids.flatMap((id) => [`stop ${id}`, `remove ${id}`]),
+  ]);
 });

@@ -73,15 +73,25 @@ export async function removeOrphans(
 ): Promise<void> {
   const { runtime, log } = parts;
   const { signal } = options;
+  const state = { state: 'CONTAINER_RUNNING' } as const;
+  const running = await runtime.listContainers({ state }, { signal });
+  const own = running.filter(({ podSandboxId }) => sandboxIds.includes(podSandboxId));
+  // With its sandbox the runtime would end each at once.
+  await Promise.all(own.map((one) => stopSoftly(parts, one.id, signal)));
   for (const id of sandboxIds) {
     log.info('removing a sandbox that belongs to no pod', { sandbox: id });
-    const state = { state: 'CONTAINER_RUNNING' } as const;
-    const running = await runtime.listContainers({ podSandboxId: id, state }, { signal });
-    // With its sandbox the runtime would end them at once.
-    const stopping = { graceSeconds: orphanGraceSeconds, signal };
-    await Promise.all(running.map((one) => unlessGone(runtime.stopContainer(one.id, stopping))));
     await runtime.stopPodSandbox(id, { signal });
     await runtime.removePodSandbox(id, { signal });
   }
   await removeLeftovers(parts, options);
+}
+
+/** One that cannot be stopped so ends with its sandbox. */
+async function stopSoftly({ runtime, log }: Parts, id: string, signal: AbortSignal): Promise<void> {
+  try {
+    await unlessGone(runtime.stopContainer(id, { graceSeconds: orphanGraceSeconds, signal }));
+  } catch (error) {
+    signal.throwIfAborted();
+    log.warn('cannot stop a container that belongs to no pod', { container: id, error });
+  }
 }
