@@ -80,8 +80,7 @@ const untold: ReadonlySet<string> = new Set(['attach', 'exec', 'proxy']);
 
 function loggedPath(path: string, info: RequestInfo | undefined): string {
   const isTold = info !== undefined && !(info.type === 'resource' && untold.has(info.subresource));
-  const [start = ''] = path.split('?', 1);
-  return isTold ? path : start;
+  return isTold ? path : path.replace(/\?.*/s, '');
 }
 
 interface Asked {
