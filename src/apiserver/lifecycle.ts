@@ -53,7 +53,7 @@ export async function handle(parts: Parts, arrival: Arrival): Promise<ServerResp
     if (leave === 'full') response = tooMany;
     else response = await answerCaller(parts, { info, caller, arrival, audit });
   } catch (error) {
-    response = await respondError(parts, asApiError(parts, error, request.path), {
+    response = await respondError(parts, asApiError(parts, error, loggedPath(request.path, info)), {
       accept: request.headers['accept'],
       headers: audit,
     });
