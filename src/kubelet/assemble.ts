@@ -7,10 +7,11 @@ import { type Informer, openRecorder } from '#client';
 import type { Scope } from '#kit/scope.ts';
 import { Slots } from '#kit/slots.ts';
 import { nodes, services } from '#resources/kinds.ts';
-import type { Node, Service } from '#resources/types/core-v1.ts';
+import type { Node, Pod, Service } from '#resources/types/core-v1.ts';
 import type { NodeDevices } from './devices/devices.ts';
 import { openImages } from './images/open-images.ts';
 import type { KubeletDeps, KubeletOptions } from './kubelet.ts';
+import { resizeShortage } from './node/admission.ts';
 import type { Machine } from './node/machine.ts';
 import { readMachineFacts } from './node/node-registration.ts';
 import { nodeAllocatable, nodeCapacity } from './node/node-status.ts';
@@ -18,6 +19,7 @@ import type { KubeletParts, NodeFacts } from './parts.ts';
 import type { NodePlacement } from './placement/placement.ts';
 import { PodCounts } from './pods/pod-counts.ts';
 import { kubeletPaths } from './pods/pod-paths.ts';
+import type { PodWorker } from './pods/pod-worker.ts';
 import { StatusWriter } from './pods/status-writer.ts';
 import { withoutNulls } from './pods/without-nulls.ts';
 import { defaultSettings, type KubeletSettings } from './settings.ts';
@@ -38,10 +40,12 @@ export function assemble(
     onChange,
     devices,
     placement,
+    workers,
   }: {
     readonly onChange: (owners: Iterable<string>) => void;
     readonly devices: () => NodeDevices;
     readonly placement: () => NodePlacement;
+    readonly workers: () => readonly PodWorker[];
   },
 ): KubeletParts {
   const { client, clock, log, runtime, random, informers, machine } = deps;
@@ -66,6 +70,7 @@ export function assemble(
     { root: paths.root, settings, registries: options.registries, signal },
   );
   const counts = new PodCounts();
+  const isManaged = (resource: string): boolean => devices().manages(resource);
   return {
     client,
     runtime,
@@ -86,10 +91,20 @@ export function assemble(
     counts,
     statuses: new StatusWriter({ client, clock, log, counts }, { signal, spawn }),
     services: servicesOf(informers.of(services)),
+    shortage: (pod) =>
+      resizeShortage(pod, { node: node.object(), others: othersOf(pod, workers()), isManaged }),
     slots: new Slots(startsAtOnce),
     owners: new Map(),
     settings,
   };
+}
+
+/** That take room on the node, each with what it was given. */
+function othersOf(pod: Pod, workers: readonly PodWorker[]): readonly Pod[] {
+  return workers
+    .filter(({ isActive, isGone }) => isActive && !isGone)
+    .map(({ allocated }) => allocated)
+    .filter(({ metadata }) => metadata.uid !== pod.metadata.uid);
 }
 
 /** What pods may know of their node. */

@@ -168,6 +168,7 @@ class Kubelet {
       },
       devices: () => this.#devices,
       placement: () => this.#placement,
+      workers: () => this.#all,
     });
     const { node } = this.#parts;
     this.#cgroups = new NodeCgroups({ ...this.#parts, node: node.object }, node);
@@ -472,8 +473,7 @@ class Kubelet {
   }
 
   #preempt(worker: PodWorker): Promise<void> {
-    const message = 'Preempted in order to admit critical pod';
-    const failure = { reason: 'Preempting', message };
+    const failure = { reason: 'Preempting', message: 'Preempted in order to admit critical pod' };
     this.#parts.recorder.record(worker.pod, { type: 'Warning', ...failure });
     const disruption = 'Pod was preempted by Kubelet to accommodate a critical pod.';
     return worker.evict(failure, { disruption });

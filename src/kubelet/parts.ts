@@ -6,7 +6,7 @@ import type { Runtime } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Slots } from '#kit/slots.ts';
-import type { Node, Service } from '#resources/types/core-v1.ts';
+import type { Node, Pod, Service } from '#resources/types/core-v1.ts';
 import type { NodeDevices } from './devices/devices.ts';
 import type { Images } from './images/images.ts';
 import type { PullLogins } from './images/pull-logins.ts';
@@ -57,6 +57,8 @@ export interface KubeletParts {
   readonly statuses: StatusWriter;
   /** Services whose variables a pod of this namespace gets. */
   readonly services: (namespace: string) => readonly Service[];
+  /** What the node lacks, with all its other pods, to give this one what it wants by now. */
+  readonly shortage: (pod: Pod) => string | undefined;
   /** Sandboxes and containers being made at the same time. */
   readonly slots: Slots;
   /** Which pod a sandbox or container belongs to, for events. */
@@ -79,6 +81,8 @@ export interface PodState {
   readonly applied: AppliedResources;
   /** What the pod's cgroup was last set to, as far as this process knows. */
   podCgroup?: CgroupResources | undefined;
+  /** Generation of the wish for other resources that is being granted. */
+  resizing?: number | undefined;
   /** The last resize was refused. */
   resizeFailure?: ResizeFailure | undefined;
   /** When the clock was set back. */

@@ -1,9 +1,128 @@
 /** Other CPU and memory for pods that run: in place, by a restart, or not at all. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { events, pods } from '#resources/kinds.ts';
+import { quantityValue } from '#api/quantity.ts';
+import { events, nodes, pods } from '#resources/kinds.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 import { KubeletBench, testImage } from '#test/kubelet-bench.ts';
+
+/** What was told of a pod's resizes, in the order of the alphabet: one moment sees many. */
+async function toldBy(bench: KubeletBench, name: string): Promise<readonly string[]> {
+  const { client, signal } = bench;
+  await bench.advance(1000);
+  const { items } = await bench.while(client.list(events, { namespace: 'default', signal }));
+  return items
+    .filter(({ reason, regarding }) => reason?.startsWith('Resize') && regarding?.name === name)
+    .map(({ type, reason, note }) => `${type} ${reason} ${note}`)
+    .sort();
+}
+
+function conditionOf(pod: Pod, wanted: string) {
+  return pod.status?.conditions?.find(({ type }) => type === wanted);
+}
+
+test('a pod is resized as a whole: it first where it grows, last where it shrinks', async () => {
+  await using bench = await KubeletBench.open();
+  const { client, runtime, signal } = bench;
+  const whole = (cpu: string) => ({ requests: { cpu }, limits: { cpu } });
+  const log = { name: 'log', image: testImage, resources: whole('100m') };
+  const containers = [{ name: 'web', image: testImage }, log];
+  await bench.create('web', { containers, resources: whole('1') });
+  const { metadata, status } = await bench.untilReady('web');
+  assert.deepEqual(status?.resources, whole('1'));
+  assert.deepEqual(status?.allocatedResources, { cpu: '1' });
+  const at = { namespace: 'default', name: 'web' };
+  const options = { type: 'strategic', subresource: 'resize', signal } as const;
+  const resize = (cpu: string) =>
+    bench.while(client.patch(pods, at, { spec: { resources: whole(cpu) } }, options));
+  const untilHas = (cpu: string) =>
+    bench.until(
+      'web',
+      (_, one) =>
+        one.status?.resources?.limits?.['cpu'] === cpu &&
+        conditionOf(one, 'PodResizeInProgress') === undefined,
+    );
+  await resize('2');
+  const grown = await untilHas('2');
+  assert.deepEqual(grown.status?.resources, whole('2'));
+  assert.deepEqual(grown.status?.allocatedResources, { cpu: '2' });
+  const pod = `pod${metadata.uid}`;
+  assert.deepEqual(bench.quotas, [`${pod} 200000`, `${pod} 200000`]);
+  const updates = () => runtime.calls.filter((call) => call.startsWith('updateContainer'));
+  assert.deepEqual(updates(), ['updateContainerResources web quota 200000'], 'log has its own');
+  assert.deepEqual(
+    grown.status?.containerStatuses?.map(({ restartCount }) => restartCount),
+    [0, 0],
+  );
+  const summary = (generation: number) =>
+    '{"containers":[{"name":"web","resources":{}},{"name":"log","resources":' +
+    `{"limits":{"cpu":"100m"},"requests":{"cpu":"100m"}}}],"generation":${generation}}`;
+  assert.deepEqual(await toldBy(bench, 'web'), [
+    `Normal ResizeCompleted Pod resize completed: ${summary(2)}`,
+    `Normal ResizeStarted Pod resize started: ${summary(2)}`,
+  ]);
+  // A kubelet that starts anew still knows what the pod has.
+  await bench.stop();
+  await resize('500m');
+  bench.start();
+  await untilHas('500m');
+  assert.deepEqual(bench.quotas.slice(2), [`${pod} 200000`, `${pod} 50000`], 'shrunk at the end');
+  assert.deepEqual(updates().slice(1), ['updateContainerResources web quota 50000']);
+  assert.deepEqual(await toldBy(bench, 'web'), [
+    `Normal ResizeCompleted Pod resize completed: ${summary(2)}`,
+    `Normal ResizeCompleted Pod resize completed: ${summary(3)}`,
+    `Normal ResizeStarted Pod resize started: ${summary(2)}`,
+    `Normal ResizeStarted Pod resize started: ${summary(3)}`,
+  ]);
+});
+
+test('what others have is waited for; what the node never had is not given', async () => {
+  await using bench = await KubeletBench.open();
+  const { client, signal } = bench;
+  const whole = (memory: string) => ({ requests: { memory }, limits: { memory } });
+  await bench.advance(1000);
+  const node = await bench.while(client.get(nodes, { name: 'node-1' }, { signal }));
+  const all = quantityValue(node.status?.allocatable?.['memory'] ?? '');
+  const tenths = (count: number) => `${Math.floor((all / 10 / 2 ** 20) * count)}Mi`;
+  const bytes = (text: string) => quantityValue(text);
+  for (const name of ['web', 'db']) await bench.create(name, { resources: whole(tenths(4)) });
+  for (const name of ['web', 'db']) await bench.untilReady(name);
+  const at = { namespace: 'default', name: 'web' };
+  const options = { type: 'strategic', subresource: 'resize', signal } as const;
+  const resize = (memory: string) =>
+    bench.while(client.patch(pods, at, { spec: { resources: whole(memory) } }, options));
+  const untilPending = (reason: string) =>
+    bench.until('web', (_, one) => conditionOf(one, 'PodResizePending')?.reason === reason);
+  await resize(tenths(11));
+  await untilPending('Infeasible');
+  await resize(tenths(7));
+  const held = await untilPending('Deferred');
+  const { message = '', observedGeneration } = conditionOf(held, 'PodResizePending') ?? {};
+  const figures = `requested: ${bytes(tenths(7))}, used: ${bytes(tenths(4))}, capacity: ${all}`;
+  assert.equal(message, `Node didn't have enough resource: memory, ${figures}`);
+  assert.equal(observedGeneration, 3);
+  assert.deepEqual(held.status?.allocatedResources, { memory: tenths(4) });
+  assert.deepEqual(held.status?.resources, whole(tenths(4)));
+  assert.deepEqual(bench.quotas, [], 'nothing has been changed');
+  await bench.advance(30_000);
+  const waiting = await toldBy(bench, 'web');
+  assert.deepEqual(
+    waiting.map((text) => text.split(':')[0]),
+    [
+      'Warning ResizeDeferred Pod resize Deferred',
+      'Warning ResizeInfeasible Pod resize Infeasible',
+    ],
+    'told once each',
+  );
+  assert.ok(waiting[0]?.endsWith(`"generation":3,"error":${JSON.stringify(message)}}`));
+  await bench.while(client.delete(pods, { ...at, name: 'db' }, { signal }));
+  await bench.until('web', (_, one) => one.status?.resources?.limits?.['memory'] === tenths(7));
+  await bench.until('web', (_, one) => conditionOf(one, 'PodResizePending') === undefined);
+  assert.deepEqual(
+    (await toldBy(bench, 'web')).slice(0, -2).map((text) => text.split(':')[0]),
+    ['Normal ResizeCompleted Pod resize completed', 'Normal ResizeStarted Pod resize started'],
+  );
+});
 
 test('a resize reaches the container without a restart, and the status tells', async () => {
   await using bench = await KubeletBench.open();
@@ -95,6 +214,10 @@ test('memory in use is not taken away; once it is free again, it is', async () =
       'below current usage (41943040)',
   );
   assert.ok(!runtime.calls.some((call) => call.startsWith('updateContainerResources')));
+  const [, error = '', ...more] = await toldBy(bench, 'web');
+  assert.ok(error.startsWith('Warning ResizeError Pod resize error: {"containers":[{"name":"web"'));
+  assert.ok(error.endsWith(`"error":${JSON.stringify(problem(held)?.message)}}`));
+  assert.deepEqual(more, []);
   runtime.memoryUse.set('web', 2 ** 20);
   const wanted = JSON.stringify(resources('32Mi'));
   const later = await bench.until('web', (one) => JSON.stringify(one.resources) === wanted);

@@ -14,7 +14,13 @@ import type { ContainerPlace } from '../placement/placement.ts';
 import { containerHash } from '../pods/plan.ts';
 import { containerAnnotations, podLabels } from '../pods/pod-facts.ts';
 import { containerLogPath } from '../pods/pod-paths.ts';
-import { containerCgroup, oomScoreAdjust, pageSizeOf, type QuotaSettings } from '../pods/qos.ts';
+import {
+  containerCgroup,
+  oomScoreAdjust,
+  pageSizeOf,
+  type QuotaSettings,
+  withPodLimits,
+} from '../pods/qos.ts';
 import { expandVariables } from './env.ts';
 import {
   groupsPolicy,
@@ -120,7 +126,10 @@ function resources(
   container: Container,
   options: ContainerOptions,
 ): Sent<'LinuxContainerResources'> {
-  const { memoryLimitBytes, ...cpu } = containerCgroup(container.resources, options.quota);
+  const { memoryLimitBytes, ...cpu } = containerCgroup(
+    withPodLimits(container.resources, pod.spec?.resources),
+    options.quota,
+  );
   const { cpusetCpus, cpusetMems, isExclusive } = options.place;
   return {
     ...cpu,

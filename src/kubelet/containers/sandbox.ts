@@ -55,6 +55,7 @@ export async function createSandbox(
   if (volumes?.status !== 'rejected') {
     state.made.sandboxes.push(id);
     state.podCgroup = podLimits(parts, pod);
+    state.applied.begin(pod.spec?.resources);
     return;
   }
   // As if it had not been begun: without its volumes a pod has no sandbox.

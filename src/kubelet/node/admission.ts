@@ -65,6 +65,17 @@ export function planAdmission(pod: Pod, facts: AdmissionFacts): Admission {
   return { do: 'reject', refusal: { reason: 'UnexpectedAdmissionError', message } };
 }
 
+/** What a pod that runs here cannot have beside the others, of what it wants by now. */
+export function resizeShortage(
+  pod: Pod,
+  facts: Pick<AdmissionFacts, 'node' | 'others' | 'isManaged'>,
+): string | undefined {
+  // What it has, or was refused, says nothing of what it wants.
+  const wanted = { ...pod, status: undefined };
+  const [first] = shortagesOf(wanted, nodeInfoOf(facts), facts.isManaged);
+  return first === undefined ? undefined : outOf(first).message;
+}
+
 export function isCritical(pod: Pod): boolean {
   return isStatic(pod) || isMirror(pod) || (pod.spec?.priority ?? 0) >= criticalPriority;
 }
@@ -177,7 +188,7 @@ function placeRefusal(pod: Pod, info: NodeInfo, node: Node): Refusal | undefined
   return undefined;
 }
 
-function nodeInfoOf({ node, others }: AdmissionFacts): NodeInfo {
+function nodeInfoOf({ node, others }: Pick<AdmissionFacts, 'node' | 'others'>): NodeInfo {
   const info = new NodeInfo(node.metadata.name ?? '');
   info.setNode(node);
   for (const pod of others) info.addPod(podFacts(pod));

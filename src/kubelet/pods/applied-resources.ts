@@ -4,7 +4,8 @@
  *
  * The runtime does not tell this in every version, so it is noted beside the pod's files when a
  * container is made and when it is resized; a kubelet that starts reads the note. A container of
- * which nothing is noted has what the specification says.
+ * which nothing is noted has what the specification says. So it is with what the pod has as a
+ * whole, which stands beside them under a name that no container can have.
  */
 import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -18,6 +19,11 @@ import {
   lastingContainersOf,
 } from './pod-facts.ts';
 import { qosClassOf } from './qos.ts';
+
+/** Where the pod as a whole stands among its containers. */
+export const wholePod = '';
+
+type Applied = ReadonlyMap<string, ResourceRequirements>;
 
 export class AppliedResources {
   readonly #file: string;
@@ -36,6 +42,11 @@ export class AppliedResources {
     return this.#known.get(containerId);
   }
 
+  /** The pod's cgroup has been made; written with what its first container has. */
+  begin(whole: ResourceRequirements | undefined): void {
+    this.#known.set(wholePod, whole ?? {});
+  }
+
   set(containerId: string, resources: ResourceRequirements): void {
     this.#known.set(containerId, resources);
     if (!this.#isResizable) return;
@@ -48,8 +59,11 @@ export class AppliedResources {
   /** What of this pod's running containers has, by name; forgets containers that are gone. */
   current(facts: readonly ContainerFact[]): ReadonlyMap<string, ResourceRequirements> {
     const ids = new Set(facts.map(({ id }) => id));
-    for (const id of this.#known.keys()) if (!ids.has(id)) this.#known.delete(id);
+    const gone = [...this.#known.keys()].filter((id) => id !== wholePod && !ids.has(id));
+    for (const id of gone) this.#known.delete(id);
     const current = new Map<string, ResourceRequirements>();
+    const whole = this.#known.get(wholePod);
+    if (whole !== undefined) current.set(wholePod, whole);
     for (const { id, name, state } of facts) {
       const resources = this.#known.get(id);
       if (state === 'running' && resources !== undefined) current.set(name, resources);
@@ -58,8 +72,8 @@ export class AppliedResources {
   }
 }
 
-/** The pod as it runs: containers that can be resized with what they have. */
-export function asApplied(pod: Pod, applied: ReadonlyMap<string, ResourceRequirements>): Pod {
+/** The pod as it runs: it and the containers that can be resized with what they have. */
+export function asApplied(pod: Pod, applied: Applied): Pod {
   if (pod.spec === undefined) return pod;
   const containers = containersOf(pod).map((container) => ({
     ...container,
@@ -70,15 +84,28 @@ export function asApplied(pod: Pod, applied: ReadonlyMap<string, ResourceRequire
       ? { ...container, resources: applied.get(container.name) ?? container.resources }
       : container,
   );
-  return { ...pod, spec: { ...pod.spec, containers, initContainers } };
+  const resources = applied.get(wholePod) ?? pod.spec.resources;
+  return { ...pod, spec: { ...pod.spec, resources, containers, initContainers } };
 }
 
-/** A container that runs has other resources than the specification wants by now. */
-export function isResizing(pod: Pod, applied: ReadonlyMap<string, ResourceRequirements>): boolean {
+/** It, or a container that runs, has other resources than the specification wants by now. */
+export function isResizing(pod: Pod, applied: Applied): boolean {
+  if (isWholeResizing(pod, applied)) return true;
   return lastingContainersOf(pod).some(({ name, resources = {} }) => {
     const has = applied.get(name);
     return has !== undefined && !jsonEqual(has, resources);
   });
+}
+
+/** Of CPU and memory, the rest cannot change. */
+export function isWholeResizing({ spec }: Pod, applied: Applied): boolean {
+  const has = applied.get(wholePod);
+  if (has === undefined) return false;
+  return (['cpu', 'memory'] as const).some(
+    (name) =>
+      has.requests?.[name] !== spec?.resources?.requests?.[name] ||
+      has.limits?.[name] !== spec?.resources?.limits?.[name],
+  );
 }
 
 function read(file: string): Readonly<Record<string, ResourceRequirements>> {

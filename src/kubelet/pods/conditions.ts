@@ -8,7 +8,7 @@
 import { formatTime } from '#kit/clock.ts';
 import type { Pod, PodCondition, PodStatus } from '#resources/types/core-v1.ts';
 import { isResizing } from './applied-resources.ts';
-import { initContainersOf, isSidecar, type PodFacts } from './pod-facts.ts';
+import { initContainersOf, isPending, isSidecar, type PodFacts } from './pod-facts.ts';
 import { hasOldContainers, isRestartingAll, mayRestartAll } from './restart-all.ts';
 
 /** Types that the kubelet sets; others belong to whoever set them. */
@@ -32,7 +32,7 @@ export function withForeign(
   return [...ours, ...shown.filter(({ type }) => !ownConditions.has(type))];
 }
 
-type Draft = Pick<PodCondition, 'type' | 'status' | 'reason' | 'message'>;
+type Draft = Pick<PodCondition, 'type' | 'status' | 'reason' | 'message' | 'observedGeneration'>;
 
 export function podConditions(
   facts: PodFacts,
@@ -64,7 +64,7 @@ function stamped(
 ): PodCondition {
   const before = old.find(({ type }) => type === draft.type);
   const kept = before?.status === draft.status ? before.lastTransitionTime : undefined;
-  const { generation } = pod.metadata;
+  const generation = draft.observedGeneration ?? pod.metadata.generation;
   return {
     type: draft.type,
     status: draft.status,
@@ -82,9 +82,9 @@ function resizeConditions({ pod, applied, ending, resizeFailure }: PodFacts): re
   if (resizeFailure === undefined) {
     return ending === undefined ? [{ type: 'PodResizeInProgress', status: 'True' }] : [];
   }
-  const { reason, message } = resizeFailure;
-  const type = reason === 'Infeasible' ? 'PodResizePending' : 'PodResizeInProgress';
-  return [{ type, status: 'True', reason, message }];
+  const { reason, message, generation: observedGeneration } = resizeFailure;
+  const type = isPending(resizeFailure) ? 'PodResizePending' : 'PodResizeInProgress';
+  return [{ type, status: 'True', reason, message, observedGeneration }];
 }
 
 function disruptionCondition({ ending }: PodFacts): readonly Draft[] {

@@ -1,7 +1,7 @@
 /** The decisions of one pod's worker, as a table of situations. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Container, Pod, PodSpec } from '#resources/types/core-v1.ts';
+import type { Container, Pod, PodSpec, ResourceRequirements } from '#resources/types/core-v1.ts';
 import { covers } from '#test/covers.ts';
 import { type Action, containerHash, planPod, restartKey } from './plan.ts';
 import type { ContainerFact, PodFacts, SandboxFact } from './pod-facts.ts';
@@ -65,7 +65,7 @@ function say(action: Action): string {
     case 'wait':
       return `wait ${action.untilMs - nowMs}`;
     case 'resize':
-      return `resize ${action.containers.map(({ container, restarts }) => `${container.id}${restarts ? ' anew' : ''}`).join(' ')}`;
+      return `resize${action.whole ? ' pod' : ''} ${action.containers.map(({ container, restarts }) => `${container.id}${restarts ? ' anew' : ''}`).join(' ')}`;
     default:
       return `${action.do} ${action.id}`;
   }
@@ -296,7 +296,37 @@ test('other resources are applied in place, or by a restart where the policy say
   const resizeFailure = { reason: 'Error', message: 'no', untilMs: nowMs + 5000 } as const;
   const refused = { ...applied(has), resizeFailure };
   assert.deepEqual(plan({ pod, containers, more: refused }), ['wait 5000']);
+  const older = { ...resizeFailure, generation: 1 };
+  const newer = { ...pod, metadata: { ...pod.metadata, generation: 2 } };
+  const other = plan({ pod: newer, containers, more: { ...applied(has), resizeFailure: older } });
+  assert.deepEqual(other, ['resize web-0'], 'another wish is tried at once');
   // What the node cannot give ends nobody.
   const held = { ...applied(more), resizeFailure };
   assert.deepEqual(plan({ pod, containers, more: held }), ['wait 5000']);
+});
+
+test('a pod that is resized as a whole takes along who has no limits of its own', () => {
+  const whole = (cpu: string) => ({ requests: { cpu }, limits: { cpu } });
+  const log = { ...web, name: 'log', resources: whole('1') };
+  const containers = [fact('web'), fact('log', { hash: containerHash(log) })];
+  const under = (cpu: string, resizePolicy?: Container['resizePolicy']) => {
+    const pod = podOf({ containers: [{ ...web, resizePolicy }, log], resources: whole('2') });
+    const applied = new Map<string, ResourceRequirements>([
+      ['', whole(cpu)],
+      ['web', {}],
+      ['log', whole('1')],
+    ]);
+    return plan({ pod, containers, more: { applied } });
+  };
+  assert.deepEqual(under('2'), []);
+  assert.deepEqual(under('3'), ['resize pod web-0']);
+  const anew = [{ resourceName: 'cpu', restartPolicy: 'RestartContainer' }];
+  assert.deepEqual(under('3', anew), ['resize pod web-0 anew']);
+  const pod = podOf({ resources: { requests: { cpu: '2' } } });
+  const applied = new Map([['', { requests: { cpu: '1' } }]]);
+  const resizeFailure = { reason: 'Deferred', message: 'no', untilMs: nowMs + 5000 } as const;
+  assert.deepEqual(plan({ pod, containers: [fact('web')], more: { applied } }), ['resize pod ']);
+  assert.deepEqual(plan({ pod, containers: [fact('web')], more: { applied, resizeFailure } }), [
+    'wait 5000',
+  ]);
 });

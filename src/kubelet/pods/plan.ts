@@ -19,6 +19,7 @@ import type {
   Pod,
   ResourceRequirements,
 } from '#resources/types/core-v1.ts';
+import { isWholeResizing, wholePod } from './applied-resources.ts';
 import { backoffUntilMs, formatDelay } from './backoff.ts';
 import {
   type ContainerFact,
@@ -34,6 +35,7 @@ import {
   type SandboxFact,
   type StartFailure,
 } from './pod-facts.ts';
+import { withPodLimits } from './qos.ts';
 import { hasOldContainers, isRestartingAll, planRestartAll } from './restart-all.ts';
 
 export type Action =
@@ -52,7 +54,12 @@ export type Action =
       readonly message: string;
       readonly graceSeconds: number;
     }
-  | { readonly do: 'resize'; readonly containers: readonly Resize[] }
+  | {
+      readonly do: 'resize';
+      readonly containers: readonly Resize[];
+      /** The pod has other limits as a whole. */
+      readonly whole: boolean;
+    }
   | { readonly do: 'removeContainer'; readonly id: string }
   | { readonly do: 'removeSandbox'; readonly id: string }
   | { readonly do: 'wait'; readonly untilMs: number };
@@ -214,7 +221,11 @@ class Draft {
   }
 
   finish(): Plan {
-    if (this.#resizes.length > 0) this.#actions.push({ do: 'resize', containers: this.#resizes });
+    const { pod, applied } = this.facts;
+    const whole = isWholeResizing(pod, applied) && !this.#isResizeHeld();
+    if (this.#resizes.length > 0 || whole) {
+      this.#actions.push({ do: 'resize', containers: this.#resizes, whole });
+    }
     if (Number.isFinite(this.#untilMs)) {
       this.#actions.push({ do: 'wait', untilMs: this.#untilMs });
     }
@@ -274,17 +285,26 @@ class Draft {
 
   /** False when the container is stopped, to begin anew with other resources. */
   #resize(container: Container, current: ContainerFact): boolean {
-    const { applied, resizeFailure } = this.facts;
+    const { applied, pod } = this.facts;
     const has = applied.get(container.name);
+    if (has === undefined) return true;
     const resources = container.resources ?? {};
-    if (has === undefined || jsonEqual(has, resources)) return true;
-    if (resizeFailure !== undefined && resizeFailure.untilMs > this.#nowMs) {
-      this.#untilMs = Math.min(this.#untilMs, resizeFailure.untilMs);
-      return true;
-    }
-    const restarts = resizeNeedsRestart(container, has);
+    const before = withPodLimits(has, applied.get(wholePod) ?? pod.spec?.resources);
+    const after = withPodLimits(resources, pod.spec?.resources);
+    if (jsonEqual(has, resources) && jsonEqual(before, after)) return true;
+    if (this.#isResizeHeld()) return true;
+    const restarts = resizeNeedsRestart(container, before, after);
     this.#resizes.push({ container: current, resources, restarts });
     return !restarts;
+  }
+
+  /** Refused a moment ago, and nobody has wished for anything else since. */
+  #isResizeHeld(): boolean {
+    const { pod, resizeFailure } = this.facts;
+    if (resizeFailure === undefined || resizeFailure.untilMs <= this.#nowMs) return false;
+    if (resizeFailure.generation !== pod.metadata.generation) return false;
+    this.#untilMs = Math.min(this.#untilMs, resizeFailure.untilMs);
+    return true;
   }
 
   #start(container: Container, init: boolean, created: ContainerFact | undefined): void {
@@ -344,12 +364,16 @@ class Draft {
 }
 
 /** Whether a resource changes for which the container is to be restarted. */
-function resizeNeedsRestart(container: Container, has: ResourceRequirements): boolean {
+function resizeNeedsRestart(
+  container: Container,
+  has: ResourceRequirements,
+  wants: ResourceRequirements,
+): boolean {
   return (container.resizePolicy ?? []).some(
     ({ resourceName, restartPolicy }) =>
       restartPolicy === 'RestartContainer' &&
-      (has.requests?.[resourceName] !== container.resources?.requests?.[resourceName] ||
-        has.limits?.[resourceName] !== container.resources?.limits?.[resourceName]),
+      (has.requests?.[resourceName] !== wants.requests?.[resourceName] ||
+        has.limits?.[resourceName] !== wants.limits?.[resourceName]),
   );
 }
 

@@ -88,7 +88,7 @@ export interface PodFacts {
   readonly failures: ReadonlyMap<string, StartFailure>;
   /** The sandbox or the volumes could not be made ready; tried again after `untilMs`. */
   readonly podFailure?: { readonly untilMs: number } | undefined;
-  /** By container name: CPU and memory of running containers, as far as noted. */
+  /** By container name: CPU and memory of what runs, as far as noted; of the pod as well. */
   readonly applied: ReadonlyMap<string, ResourceRequirements>;
   readonly resizeFailure?: ResizeFailure | undefined;
   /** When the clock was set back: ends in the future count from here. */
@@ -98,10 +98,20 @@ export interface PodFacts {
 }
 
 export interface ResizeFailure {
-  /** `Infeasible`: the node is too small for it. `Error`: the kernel refused it. */
-  readonly reason: 'Infeasible' | 'Error';
+  /**
+   * `Infeasible`: the node is too small for it. `Deferred`: others have what it wants. `Error`: the
+   * kernel refused it.
+   */
+  readonly reason: 'Infeasible' | 'Deferred' | 'Error';
   readonly message: string;
   readonly untilMs: number;
+  /** Of the wish that was refused; another one is tried at once. */
+  readonly generation?: number | undefined;
+}
+
+/** It was not given what it wants, and has what it had. */
+export function isPending(failure: ResizeFailure | undefined): boolean {
+  return failure !== undefined && failure.reason !== 'Error';
 }
 
 export interface StartFailure {

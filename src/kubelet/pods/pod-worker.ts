@@ -17,7 +17,7 @@ import type { Refusal } from '../node/admission.ts';
 import type { KubeletParts, PodState } from '../parts.ts';
 import { PodProbes } from '../probes/pod-probes.ts';
 import { performActions } from './act.ts';
-import { AppliedResources } from './applied-resources.ts';
+import { AppliedResources, asApplied } from './applied-resources.ts';
 import { ClockJumps, moveTimes } from './clock-jumps.ts';
 import { claimsIn, withOwnStatus } from './own-status.ts';
 import { type Action, type Plan, planPod } from './plan.ts';
@@ -26,6 +26,7 @@ import {
   graceSecondsOf,
   hasEnded,
   isKnownState,
+  isPending,
   latestOf,
   type PodFacts,
   type RuntimeFacts,
@@ -35,6 +36,7 @@ import {
 } from './pod-facts.ts';
 import { podPaths } from './pod-paths.ts';
 import { podCgroupPath } from './qos.ts';
+import { resizingIn, tellCompleted } from './resize-events.ts';
 import { podStatus } from './status.ts';
 import { TerminationMessages } from './termination-message.ts';
 import { WaitingEvents } from './waiting-events.ts';
@@ -108,11 +110,18 @@ export class PodWorker {
       volumes: new Map(),
       made: { sandboxes: [], containers: [] },
       applied: new AppliedResources(podPaths(parts.paths, pod).resources, pod),
+      resizing: resizingIn(pod),
     };
   }
 
   get pod(): Pod {
     return this.#pod;
+  }
+
+  /** With what it was given, where it waits for more. */
+  get allocated(): Pod {
+    const has = this.#state.applied.current(this.#runtime.containers);
+    return isPending(this.#state.resizeFailure) ? asApplied(this.#pod, has) : this.#pod;
   }
 
   wake(): void {
@@ -402,6 +411,7 @@ export class PodWorker {
     this.#status = status;
     this.#pod = { ...this.#pod, status: { ...claimsIn(this.#pod.status), ...status } };
     this.#waitingEvents.tell(this.#pod, waiting);
+    tellCompleted(this.#parts, this.#state, facts);
   }
 
   #nextMs(plan: Plan): number {

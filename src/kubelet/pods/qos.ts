@@ -86,6 +86,19 @@ export function containerCgroup(
   };
 }
 
+/** A container without a limit of its own is held by that of the pod as a whole. */
+export function withPodLimits(
+  own: ResourceRequirements | undefined,
+  whole: ResourceRequirements | undefined,
+): ResourceRequirements {
+  const limits = { ...own?.limits };
+  for (const name of ['cpu', 'memory']) {
+    const limit = whole?.limits?.[name];
+    if (limit !== undefined && milliOf(limits, name) === 0) limits[name] = limit;
+  }
+  return { ...own, limits };
+}
+
 export function sharesOf(milli: number): number {
   return Math.min(Math.max(Math.floor((milli * 1024) / 1000), cpuSharesMin), cpuSharesMax);
 }

@@ -1,9 +1,10 @@
 /**
- * Gives running containers other CPU and memory, in place.
+ * Gives running containers, and their pod as a whole, other CPU and memory, in place.
  *
  * A container's limits must fit into those of its pod's cgroup at every moment. So the pod's cgroup
  * is first widened to the larger of old and new, then each container is changed, then the pod's
- * cgroup gets what it is to have. What cannot be (less memory than is in use) is noted, shows in
+ * cgroup gets what it is to have. What cannot be (less memory than is in use, more than the other
+ * pods leave) is noted, told in events (`resize-events.ts`), shows in
  * the pod's conditions and is tried again. `plan.ts` decides that it is needed. Containers that are
  * to begin anew for it are ended here, once it is known that the node can give what they want; like
  * all that are started, they find a pod's cgroup that they fit into (`fitPodCgroup`).
@@ -14,11 +15,19 @@ import { jsonEqual } from '#kit/json-equal.ts';
 import type { Pod, ResourceRequirements } from '#resources/types/core-v1.ts';
 import { podLimits } from '../containers/sandbox.ts';
 import type { ActOptions, KubeletParts, PodState } from '../parts.ts';
-import { asApplied } from './applied-resources.ts';
+import { asApplied, wholePod } from './applied-resources.ts';
 import { decreaseProblem, isDecrease, type MemoryChange, readUse } from './memory-decrease.ts';
 import type { Action, Resize } from './plan.ts';
-import { lastingContainersOf, type PodFacts } from './pod-facts.ts';
-import { type CgroupResources, containerCgroup, podCgroup, podCgroupPath } from './qos.ts';
+import { lastingContainersOf, type PodFacts, type ResizeFailure } from './pod-facts.ts';
+import {
+  type CgroupResources,
+  containerCgroup,
+  podCgroup,
+  podCgroupPath,
+  withPodLimits,
+} from './qos.ts';
+import { tellRefused, tellStarted } from './resize-events.ts';
+import { wholeAmount } from './whole-resources.ts';
 
 /** Pause before a resize that was refused is tried again. */
 const retryMs = 10_000;
@@ -33,51 +42,62 @@ export async function resizeContainers(
     stop,
   }: Pick<ActOptions, 'signal'> & { readonly stop: (resize: Resize) => Promise<void> },
 ): Promise<void> {
-  const { clock, log, machine, node, runtime } = parts;
+  const { clock, machine, node } = parts;
   const { pod, applied } = facts;
-  const shortage = problemOf(parts, pod, applied) ?? shortageOf(pod, node.allocatable());
-  if (shortage !== undefined) {
-    const untilMs = clock.now() + retryMs;
-    state.resizeFailure = { reason: 'Infeasible', message: shortage, untilMs };
-    return;
-  }
+  const refused = (reason: ResizeFailure['reason'], message: string): void =>
+    tellRefused(parts, state, pod, { reason, message, untilMs: clock.now() + retryMs });
+  const never = problemOf(parts, pod, applied) ?? shortageOf(pod, node.allocatable());
+  if (never !== undefined) return refused('Infeasible', never);
+  const isGranted = state.resizing !== undefined && state.resizing === pod.metadata.generation;
+  const shortage = isGranted ? undefined : parts.shortage(pod);
+  if (shortage !== undefined) return refused('Deferred', shortage);
+  const before = state.resizeFailure;
+  tellStarted(parts, state, pod);
   await Promise.all(action.containers.filter(({ restarts }) => restarts).map(stop));
   const inPlace = action.containers.filter(({ restarts }) => !restarts);
-  if (inPlace.length === 0) {
-    state.resizeFailure = undefined;
-    return;
-  }
+  if (inPlace.length === 0 && !action.whole) return;
   const path = podCgroupPath(node.cgroupRoot, pod);
   const wanted = podLimits(parts, pod);
-  const untilMs = clock.now() + retryMs;
-  const problem = await decreaseProblemOf(parts, facts, inPlace, { signal });
+  const problem =
+    (await decreaseProblemOf(parts, facts, inPlace, { signal })) ??
+    (await widenAndResize(parts, state, facts, inPlace, { signal }));
   if (problem !== undefined) {
-    state.resizeFailure = { reason: 'Error', message: problem, untilMs };
-    return;
+    // What was told before is not told again.
+    state.resizeFailure ??= before;
+    return refused('Error', problem);
   }
+  await machine.cgroups.update(path, wanted);
+  state.podCgroup = wanted;
+  if (action.whole) state.applied.set(wholePod, pod.spec?.resources ?? {});
+}
+
+/** Undefined when all have what they want. */
+async function widenAndResize(
+  parts: KubeletParts,
+  state: PodState,
+  { pod, applied }: PodFacts,
+  resizes: readonly Resize[],
+  { signal }: { readonly signal: AbortSignal },
+): Promise<string | undefined> {
+  const { log, machine, node, runtime, settings } = parts;
   const before = podLimits(parts, asApplied(pod, applied));
-  await machine.cgroups.update(path, widest(before, wanted));
+  const widened = widest(before, podLimits(parts, pod));
+  await machine.cgroups.update(podCgroupPath(node.cgroupRoot, pod), widened);
   try {
-    for (const { container, resources } of inPlace) {
+    for (const { container, resources } of resizes) {
       const { id } = container;
-      const { memoryLimitBytes, ...cpu } = containerCgroup(resources, parts.settings);
+      const limits = withPodLimits(resources, pod.spec?.resources);
+      const { memoryLimitBytes, ...cpu } = containerCgroup(limits, settings);
       const linux = { ...cpu, memoryLimitInBytes: memoryLimitBytes };
       await runtime.updateContainerResources({ containerId: id, linux }, { signal });
       state.applied.set(id, resources);
     }
-    state.resizeFailure = undefined;
+    return undefined;
   } catch (error) {
     if (signal.aborted || !(error instanceof GrpcError)) throw error;
     log.warn('a container cannot be resized', { pod: pod.metadata.name, error });
-    state.resizeFailure = {
-      reason: 'Error',
-      message: error.message,
-      untilMs: clock.now() + retryMs,
-    };
-    return;
+    return error.message;
   }
-  await machine.cgroups.update(path, wanted);
-  state.podCgroup = wanted;
 }
 
 /** Before a container starts: what the pod wants may have changed while it did not run. */
@@ -105,17 +125,21 @@ async function decreaseProblemOf(
   options: { readonly signal: AbortSignal },
 ): Promise<string | undefined> {
   const names = new Map(runtime.containers.map(({ id, name }) => [id, name]));
-  const bytesOf = (resources: ResourceRequirements | undefined): number | undefined =>
-    containerCgroup(resources).memoryLimitBytes;
+  const bytesOf = (
+    resources: ResourceRequirements | undefined,
+    { spec }: Pod,
+  ): number | undefined =>
+    containerCgroup(withPodLimits(resources, spec?.resources)).memoryLimitBytes;
+  const before = asApplied(pod, applied);
   const changes: readonly MemoryChange[] = [
     {
-      hasBytes: podCgroup(asApplied(pod, applied)).memoryLimitBytes,
+      hasBytes: podCgroup(before).memoryLimitBytes,
       wantedBytes: podCgroup(pod).memoryLimitBytes,
     },
     ...resizes.map(({ container: { name: container }, resources }) => ({
       container,
-      hasBytes: bytesOf(applied.get(container)),
-      wantedBytes: bytesOf(resources),
+      hasBytes: bytesOf(applied.get(container), before),
+      wantedBytes: bytesOf(resources, pod),
     })),
   ];
   if (!changes.some(isDecrease)) return undefined;
@@ -143,12 +167,8 @@ function problemOf(
 
 /** What the node could not give even if it had nothing else to do. */
 function shortageOf(pod: Pod, allocatable: Readonly<Record<string, string>>): string | undefined {
-  const running = lastingContainersOf(pod);
   for (const name of ['cpu', 'memory'] as const) {
-    const requested = running.reduce(
-      (sum, { resources }) => sum + quantityMilliValue(resources?.requests?.[name] ?? '0'),
-      0,
-    );
+    const requested = quantityMilliValue(wholeAmount(pod, 'requests', name) ?? '0');
     const capacity = quantityMilliValue(allocatable[name] ?? '0');
     if (requested <= capacity) continue;
     const scale = name === 'cpu' ? 1 : 1000;

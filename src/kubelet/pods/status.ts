@@ -25,6 +25,7 @@ import {
   ephemeralContainersOf,
   hasEnded,
   initContainersOf,
+  isPending,
   isSidecar,
   latestOf,
   type PodFacts,
@@ -32,6 +33,7 @@ import {
 } from './pod-facts.ts';
 import { qosClassOf } from './qos.ts';
 import { isRestartingAll, restartingAll } from './restart-all.ts';
+import { wholeResources } from './whole-resources.ts';
 
 export interface StatusFacts extends PodFacts {
   /** From the plan: why containers wait. */
@@ -75,6 +77,7 @@ export function podStatus(facts: StatusFacts, nowMs: number): PodStatus {
     containerStatuses,
     ...(ephemeralContainerStatuses.length === 0 ? {} : { ephemeralContainerStatuses }),
     qosClass: old.qosClass ?? qosClassOf(pod),
+    ...wholeResources(facts),
   };
   return { ...status, conditions: podConditions(facts, status, nowMs) };
 }
@@ -155,11 +158,11 @@ function mountsAndUser(
 
 /** What the container was given, and what it has of it. */
 function resourcesOf(
-  { applied }: StatusFacts,
+  { applied, resizeFailure }: StatusFacts,
   container: Container,
 ): Pick<ContainerStatus, 'resources' | 'allocatedResources'> {
   const resources = applied.get(container.name) ?? container.resources ?? {};
-  const allocated = container.resources?.requests;
+  const allocated = (isPending(resizeFailure) ? resources : container.resources)?.requests;
   return { resources, ...(allocated === undefined ? {} : { allocatedResources: allocated }) };
 }
 
