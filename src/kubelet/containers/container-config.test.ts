@@ -88,6 +88,13 @@ test('security settings: the container’s over the pod’s', () => {
   });
 });
 
+test('a container without limits of its own starts with those of its pod', () => {
+  const limits = { cpu: '2', memory: '64Mi' };
+  const resources = containerConfig(podOf({ resources: { limits } }), web, options).linux
+    ?.resources;
+  assert.deepEqual([resources?.cpuQuota, resources?.memoryLimitInBytes], [200_000, 64 * 2 ** 20]);
+});
+
 test('privileged means privileged, in the sandbox as well', () => {
   const own: Container = { ...web, securityContext: { privileged: true } };
   const pod = podOf({ containers: [own] });
