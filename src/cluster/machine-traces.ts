@@ -56,7 +56,11 @@ export async function removeTraces(
   dataDir: string,
   options: Options & { readonly endProcesses: boolean },
 ): Promise<void> {
-  if (options.endProcesses) for (const { pid } of traces.processes) kill(pid);
+  if (options.endProcesses) {
+    // What the runtime did not end names nothing of ours, but is in a cgroup of ours.
+    const inside = traces.cgroups.flatMap(processesIn);
+    for (const pid of [...traces.processes.map((each) => each.pid), ...inside]) kill(pid);
+  }
   const run = (command: string, args: readonly string[]) =>
     runCommand(command, args, { signal: options.signal, timeoutMs: commandMs });
   for (const table of traces.tables) await run('nft', ['delete', 'table', ...table.split(' ')]);
@@ -100,6 +104,19 @@ function foldersBelow(folder: string): readonly string[] {
   if (!existsSync(folder)) return [];
   const inner = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
   return [folder, ...inner.flatMap((entry) => foldersBelow(join(folder, entry.name)))];
+}
+
+/** Without us, should we have been started inside. */
+function processesIn(cgroup: string): readonly number[] {
+  const own = ownFamily();
+  try {
+    const pids = readFileSync(join(cgroup, 'cgroup.procs'), 'utf8').split('\n').map(Number);
+    return pids.filter((pid) => pid > 0 && !own.has(pid));
+  } catch (error) {
+    // It was removed meanwhile, or has threads of its own.
+    if (error instanceof Error) return [];
+    throw error;
+  }
 }
 
 function removeCgroup(folder: string): void {

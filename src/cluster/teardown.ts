@@ -87,7 +87,7 @@ async function stopOrphans(deps: Deps, dataDir: string, state: ClusterState): Pr
     const options = { dataDir, clusterId: state.id, signal: limit.signal };
     const containerd = await openContainerd(deps, options);
     using runtime = await openRuntime(deps, { socketPath: containerd.socketPath });
-    await stopAllPods({ runtime, log: deps.log }, { signal: limit.signal });
+    await stopAllPods({ runtime, ...deps }, { signal: limit.signal });
     await containerd.stop({ signal: limit.signal });
   } finally {
     cancel();

@@ -373,7 +373,7 @@ async function takeDown(
     limit.abort(new Error(`pods did not stop within ${limits.stopPodsMs / 1000} s`)),
   );
   try {
-    await stopAllPods({ runtime, log: deps.log }, { signal: limit.signal });
+    await stopAllPods({ runtime, ...deps }, { signal: limit.signal });
     await containerd.stop({ signal: limit.signal });
   } finally {
     cancel();
