@@ -8,6 +8,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  rmdirSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -16,8 +17,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { silentLog } from '#kit/log.ts';
+import { readMounts } from '#kit/mounts.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
-import { findTraces } from './machine-traces.ts';
+import { findTraces, removeTraces } from './machine-traces.ts';
 import { resetCluster } from './teardown.ts';
 
 const deps = { clock: new VirtualClock(), log: silentLog };
@@ -71,6 +73,31 @@ test('processes are found by every name of the data dir', async (context) => {
     child.kill('SIGKILL');
     await once(child, 'exit');
   }
+});
+
+test('a process that names nothing of the cluster ends with its cgroup', async (context) => {
+  const hierarchy = readMounts().find(({ type, options }) =>
+    type === 'cgroup' ? options.includes('pids') : type === 'cgroup2',
+  );
+  // Only root may move a process into a cgroup, and not in every container.
+  const isOurs = process.getuid?.() === 0 && !hierarchy?.options.includes('ro');
+  if (hierarchy === undefined || !isOurs) return;
+  const { dataDir } = madeIn(context);
+  const { signal } = new AbortController();
+  const cgroup = join(hierarchy.mountPoint, `coracle-t${process.pid}`);
+  mkdirSync(cgroup);
+  const child = spawn('sleep', ['600'], { stdio: 'ignore' });
+  context.after(() => {
+    child.kill('SIGKILL');
+    if (existsSync(cgroup)) rmdirSync(cgroup);
+  });
+  await once(child, 'spawn');
+  writeFileSync(join(cgroup, 'cgroup.procs'), String(child.pid));
+  const traces = await findTraces(`t${process.pid}`, dataDir, { signal });
+  assert.deepEqual([traces.cgroups, traces.processes], [[cgroup], []]);
+  const ended = once(child, 'exit');
+  await removeTraces(traces, dataDir, { endProcesses: true, signal });
+  assert.deepEqual(await ended, [null, 'SIGKILL']);
 });
 
 test('of a link that leads nowhere nothing is left', async (context) => {
