@@ -36,7 +36,8 @@ import { openTestLog } from './test-log.ts';
 export const busyboxImage = 'localhost/busybox:test';
 const clusterId = 'ndtst';
 const nodeName = 'node-1';
-const untilMsMax = 120_000;
+/** Longer than the two minutes for which the kubelet waits for an answer of a runtime that died. */
+const untilMsMax = 200_000;
 
 const applets = ['sh', 'sleep', 'cat', 'ls', 'echo', 'env', 'id', 'true', 'false', 'touch', 'rm'];
 const moreApplets = [
@@ -218,7 +219,7 @@ export class RealNode implements AsyncDisposable {
     return this.client.get(pods, { namespace: 'default', name }, { signal: this.#signal });
   }
 
-  /** Asks every 20 ms until the pod is as wanted; fails with its status after two minutes. */
+  /** Asks every 20 ms until the pod is as wanted; fails with its status when `untilMsMax` is over. */
   async until(name: string, wanted: (pod: Pod) => boolean, what: string): Promise<Pod> {
     const clock = systemClock();
     const startedMs = clock.monotonic();
