@@ -219,7 +219,7 @@ export class RealNode implements AsyncDisposable {
     return this.client.get(pods, { namespace: 'default', name }, { signal: this.#signal });
   }
 
-  /** Asks every 20 ms until the pod is as wanted; fails with its status when `untilMsMax` is over. */
+  /** Asks every 20 ms until the pod is as wanted; fails with its status in the end. */
   async until(name: string, wanted: (pod: Pod) => boolean, what: string): Promise<Pod> {
     const clock = systemClock();
     const startedMs = clock.monotonic();
