@@ -35,8 +35,8 @@ export interface EnvSources {
 
 /** What the user wrote cannot be turned into a container now. */
 export class ConfigError extends Error {
-  constructor(message: string) {
-    super(message);
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
     this.name = 'ConfigError';
   }
 }
@@ -165,9 +165,16 @@ async function readKey(
   );
 }
 
+const variables = /\$(\$|\(([^)]*)\))/g;
+
+/** The names that `expandVariables` looks up, in order. */
+export function variablesIn(text: string): readonly string[] {
+  return [...text.matchAll(variables)].flatMap(([, , name]) => (name === undefined ? [] : [name]));
+}
+
 /** `$(NAME)` becomes the value of a defined variable, `$$` a dollar; the rest stays as it is. */
 export function expandVariables(text: string, defined: ReadonlyMap<string, string>): string {
-  return text.replace(/\$(\$|\(([^)]*)\))/g, (whole, inner: string, name: string | undefined) => {
+  return text.replace(variables, (whole, inner: string, name: string | undefined) => {
     if (inner === '$') return '$';
     return (name === undefined ? undefined : defined.get(name)) ?? whole;
   });

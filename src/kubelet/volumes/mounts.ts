@@ -17,7 +17,7 @@ import {
 import { dirname, join, sep } from 'node:path';
 import type { Sent } from '#cri';
 import type { Container, Pod, VolumeMount } from '#resources/types/core-v1.ts';
-import { ConfigError, expandVariables } from '../containers/env.ts';
+import { ConfigError, expandVariables, variablesIn } from '../containers/env.ts';
 import { isRecursiveReadOnly } from './recursive-read-only.ts';
 
 export interface MountOptions {
@@ -44,12 +44,12 @@ export function mountsOf(container: Container, options: MountOptions): readonly 
     const containerPath = absolute(mount.mountPath);
     const image = options.images?.get(mount.name);
     if (image !== undefined) {
-      const imageSubPath = mount.subPath ?? '';
+      const imageSubPath = subPathOf(mount, options.environment);
       return { containerPath, readonly: true, image: { image }, imageSubPath };
     }
     return {
       containerPath,
-      hostPath: hostPathOf(mount, options),
+      hostPath: hostPathOf(mount, container, options),
       readonly: mount.readOnly === true || options.readOnlyVolumes?.has(mount.name) === true,
       propagation: propagations[mount.mountPropagation ?? ''],
       recursiveReadOnly: isRecursiveReadOnly(mount, options.canRecursiveReadOnly === true),
@@ -88,28 +88,58 @@ export function blockDevicesOf(
   });
 }
 
-function hostPathOf(mount: VolumeMount, options: MountOptions): string {
+function hostPathOf(mount: VolumeMount, { name }: Container, options: MountOptions): string {
   const volume = options.volumes.get(mount.name);
   if (volume === undefined) throw new ConfigError(`cannot find volume "${mount.name}" to mount`);
-  const subPath =
-    mount.subPathExpr === undefined
-      ? (mount.subPath ?? '')
-      : expandVariables(mount.subPathExpr, options.environment);
+  const subPath = subPathOf(mount, options.environment);
   if (subPath === '') return volume;
-  if (subPath.startsWith('/') || subPath.split('/').includes('..')) {
-    throw new ConfigError(`subPath "${subPath}" must stay inside its volume`);
+  const of = `volumeMount "${mount.name}" of container "${name}"`;
+  // What exactly is wrong would tell who wrote the pod about the node.
+  try {
+    makeSubPath(volume, subPath);
+  } catch (cause) {
+    throw new ConfigError(`failed to create subPath directory for ${of}`, { cause });
   }
-  return resolveSubPath(volume, subPath);
+  try {
+    return resolveSubPath(volume, subPath);
+  } catch (cause) {
+    throw new ConfigError(`failed to prepare subPath for ${of}`, { cause });
+  }
 }
 
-export function resolveSubPath(volume: string, subPath: string): string {
-  const wanted = join(volume, subPath);
-  if (statSync(wanted, { throwIfNoEntry: false }) === undefined) {
-    const parent = existingParent(wanted);
-    if (!isInside(volume, parent)) throw escapes(subPath);
-    makeAlike(volume, wanted);
+/** Of the mount, with its variables' values; empty without one. */
+function subPathOf(
+  { subPath = '', subPathExpr = '' }: VolumeMount,
+  environment: ReadonlyMap<string, string>,
+): string {
+  const path = subPathExpr === '' ? subPath : expanded(subPathExpr, environment);
+  if (path.startsWith('/')) {
+    throw new ConfigError(`error SubPath \`${path}\` must not be an absolute path`);
   }
-  const real = realpathSync(wanted);
+  if (path.split('/').includes('..')) {
+    throw new ConfigError(`unable to provision SubPath \`${path}\`: must not contain '..'`);
+  }
+  return path;
+}
+
+/** A folder is not called by a variable that has no value. */
+function expanded(expression: string, environment: ReadonlyMap<string, string>): string {
+  const missing = variablesIn(expression).filter((name) => (environment.get(name) ?? '') === '');
+  if (missing.length === 0) return expandVariables(expression, environment);
+  throw new ConfigError(`missing value for ${[...new Set(missing)].sort().join(', ')}`);
+}
+
+/** Makes what is missing of it, nowhere but in the volume. */
+export function makeSubPath(volume: string, subPath: string): void {
+  const wanted = join(volume, subPath);
+  if (statSync(wanted, { throwIfNoEntry: false }) !== undefined) return;
+  if (!isInside(volume, existingParent(wanted))) throw escapes(subPath);
+  makeAlike(volume, wanted);
+}
+
+/** Where it is, links followed. */
+export function resolveSubPath(volume: string, subPath: string): string {
+  const real = realpathSync(join(volume, subPath));
   if (!isInside(volume, real)) throw escapes(subPath);
   return real;
 }
@@ -138,6 +168,6 @@ function isInside(volume: string, path: string): boolean {
   return path === root || path.startsWith(root + sep);
 }
 
-function escapes(subPath: string): ConfigError {
-  return new ConfigError(`subPath "${subPath}" leads out of its volume`);
+function escapes(subPath: string): Error {
+  return new Error(`subPath "${subPath}" leads out of its volume`);
 }

@@ -11,6 +11,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,10 +23,11 @@ import type {
   Secret,
   SecurityContext,
   Volume,
+  VolumeMount,
 } from '#resources/types/core-v1.ts';
 import { ConfigError } from '../containers/env.ts';
 import { type Payload, writePayload } from './atomic-files.ts';
-import { mountsOf, resolveSubPath } from './mounts.ts';
+import { makeSubPath, mountsOf, resolveSubPath } from './mounts.ts';
 import { type PayloadSources, payloadOf, VolumeError } from './payload.ts';
 
 function folderOf(context: TestContext): string {
@@ -196,11 +198,12 @@ test('sub-paths are made, and must stay inside', (context) => {
   const volume = join(folderOf(context), 'volume');
   mkdirSync(volume);
   chmodSync(volume, 0o3777);
+  makeSubPath(volume, 'a/b');
   assert.equal(resolveSubPath(volume, 'a/b'), join(volume, 'a/b'));
   assert.equal(statSync(join(volume, 'a/b')).mode & 0o7777, 0o3777);
   symlinkSync('/etc', join(volume, 'out'));
-  assert.throws(() => resolveSubPath(volume, 'out'), ConfigError);
-  assert.throws(() => resolveSubPath(volume, 'out/new'), ConfigError);
+  assert.throws(() => resolveSubPath(volume, 'out'), /leads out of its volume/);
+  assert.throws(() => makeSubPath(volume, 'out/new'), /leads out of its volume/);
   assert.equal(statSync('/etc/new', { throwIfNoEntry: false }), undefined);
 });
 
@@ -230,6 +233,39 @@ test('a container sees its volumes, a hosts file and its last words', (context) 
       ['/dev/termination-log', join(folder, 'last'), false],
     ],
   );
-  const outside = [{ name: 'data', mountPath: '/x', subPath: 'a/../../b' }];
-  assert.throws(() => mountsOf({ name: 'c', volumeMounts: outside }, options), ConfigError);
+});
+
+test('a sub-path that cannot be is a fault of the configuration, without a word of the node', (context) => {
+  const folder = folderOf(context);
+  const options = {
+    volumes: new Map([['data', folder]]),
+    environment: new Map([['EMPTY', '']]),
+    hostsFile: '/hosts',
+    terminationFile: join(folder, 'last'),
+  };
+  symlinkSync('/etc/passwd', join(folder, 'file'));
+  symlinkSync('/nowhere/at/all', join(folder, 'dangling'));
+  writeFileSync(join(folder, 'plain'), '');
+  const cases: readonly (readonly [Partial<VolumeMount>, string])[] = [
+    [{ subPath: 'file' }, 'failed to prepare subPath for volumeMount "data" of container "c"'],
+    [
+      { subPath: 'dangling' },
+      'failed to create subPath directory for volumeMount "data" of container "c"',
+    ],
+    [
+      { subPath: 'plain/below' },
+      'failed to create subPath directory for volumeMount "data" of container "c"',
+    ],
+    [{ subPath: 'a/../../b' }, "unable to provision SubPath `a/../../b`: must not contain '..'"],
+    [{ subPathExpr: '/a' }, 'error SubPath `/a` must not be an absolute path'],
+    [{ subPathExpr: '$(NONE)/$(EMPTY)/$$(x)' }, 'missing value for EMPTY, NONE'],
+  ];
+  for (const [mount, message] of cases) {
+    const volumeMounts = [{ name: 'data', mountPath: '/x', ...mount }];
+    assert.throws(
+      () => mountsOf({ name: 'c', volumeMounts }, options),
+      (error) => error instanceof ConfigError && error.message === message,
+    );
+  }
+  assert.equal(statSync('/nowhere', { throwIfNoEntry: false }), undefined);
 });
