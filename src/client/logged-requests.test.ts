@@ -20,6 +20,7 @@ test('each request is told with its answer and how long that took', async () => 
       },
     },
     { clock, log },
+    { logsRequests: true },
   );
   const request = { method: 'GET', path: '/api', headers: {} } as const;
   const sent = transport.send(request, { signal });

@@ -1,15 +1,18 @@
 /**
  * Each request that a component sends, in its log: what `-v 6` asks for. Watches are told when they
- * begin. Whoever wants it puts this around the transport of a client.
+ * begin. Each program puts this around the transport of its client.
  */
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Transport } from '#kit/transport.ts';
 
+/** The transport itself where nobody asked for it. */
 export function logRequests(
   transport: Transport,
   { clock, log }: { readonly clock: Clock; readonly log: Logger },
+  { logsRequests }: { readonly logsRequests: boolean },
 ): Transport {
+  if (!logsRequests) return transport;
   return {
     send: async (request, options) => {
       const sinceMs = clock.monotonic();

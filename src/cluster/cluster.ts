@@ -239,6 +239,7 @@ function startNode(deps: ClusterDeps, parts: Parts): NodeProcess {
       images: config.images,
       kubeletConfig: config.kubeletConfig,
       logLevel: config.logLevel,
+      logsRequests: config.logsRequests,
       logToStderr: config.logToStderr,
     },
     (report) => status.report(report),

@@ -184,6 +184,16 @@ test('its log is a file of its own, or goes where its output goes', limit, async
   await says(redirected, /^D \d{4}-/m);
   await end();
   assert.equal(statSync(file).size, size);
+  assert.doesNotMatch(readFileSync(redirected, 'utf8'), /request sent/);
+
+  await server.start(['-v', '6', '--node', 'hollow']);
+  for (const one of ['kube-controller-manager', 'hollow-node']) {
+    await says(
+      file,
+      new RegExp(`^T .* request sent component="${one}" verb="GET" path="/api`, 'm'),
+    );
+  }
+  await end();
 });
 
 /** Without a login, and on the one port that there is. */

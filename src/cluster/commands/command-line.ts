@@ -129,6 +129,7 @@ export function readUpFlags(args: readonly string[]): Flags {
   return command.parse([...args], { from: 'user' }).opts();
 }
 
+const verbosityHelp = 'how much is logged; 2: events, 4: rounds, requests; 6: those sent, too';
 const logHelp = 'log to standard error, not into files of the data dir';
 const kubeletHelp = 'KubeletConfiguration of the node: what is about the node and its pods';
 const registryHelp =
@@ -179,7 +180,7 @@ function addClusterFlags(command: Command, args: readonly string[]): Command {
     .option('--leader-elect', 'controllers hold a Lease, so that others may wait')
     .option('--no-kubeconfig', 'leave the kubeconfig of the user alone')
     .option('--leave-pods', 'leave the pods running when the cluster stops')
-    .option('-v, --v <n>', 'how much is logged; 2: events, 4: rounds and requests')
+    .option('-v, --v <n>', verbosityHelp)
     .option('--logtostderr [bool]', logHelp);
 }
 
@@ -198,7 +199,7 @@ function addAgentFlags(command: Command): Command {
     .option('--image-credential-provider-bin-dir <dir>', 'where its programs are')
     .option('--kubelet-config <file>', kubeletHelp)
     .option('--leave-pods', 'leave the pods running when the node stops')
-    .option('-v, --v <n>', 'how much is logged; 2: events, 4: rounds and requests')
+    .option('-v, --v <n>', verbosityHelp)
     .option('--logtostderr [bool]', logHelp);
 }
 
@@ -253,7 +254,7 @@ function addHollowFlags(command: Command): Command {
     .option('--missing-images <list>', 'images that are nowhere, as nginx:1.91,typo')
     .option('--crashes-per-hour <n>', 'of a running container (default 0)')
     .option('--flaps-per-hour <n>', 'losses of readiness of a container (default 0)')
-    .option('-v, --v <n>', 'how much is logged; 2: events, 4: rounds and requests');
+    .option('-v, --v <n>', verbosityHelp);
 }
 
 /** Names and defaults are upstream's. */
@@ -267,7 +268,8 @@ function addSchedulerFlags(command: Command): Command {
     .option('--leader-elect-resource-namespace <name>', 'of the Lease (default kube-system)')
     .option('--bind-address <address>', 'where health and figures are told (default 0.0.0.0)')
     .option('--secure-port <port>', 'their port; 0: none (default 10259)')
-    .option('-v, --v <n>', 'how much is logged; 2: events, 4: rounds and requests');
+    .option('-v, --v <n>', verbosityHelp)
+    .option('--logging-format <format>', 'text or json (default text)');
 }
 
 function addWhyCommand(program: Command, commands: Commands): void {

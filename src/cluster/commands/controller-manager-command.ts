@@ -46,7 +46,7 @@ export async function controlFor(
   using connection = openHttpTransport(settings.access);
   const requests = new RequestFigures(deps, new URL(settings.access.server));
   const observed = requests.observed(connection);
-  const transport = settings.logsRequests ? logRequests(observed, deps) : observed;
+  const transport = logRequests(observed, deps, settings);
   const client = openClient({ transport, clock, userAgent: 'kube-controller-manager' });
   const metrics = new ControllersMetrics({ clock });
   const identity = `${hostname()}_${nameSuffix(random, 10)}`;

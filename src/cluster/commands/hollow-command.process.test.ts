@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { systemClock } from '#kit/clock.ts';
-import { silentLog } from '#kit/log.ts';
+import { openLog } from '#kit/log.ts';
 import { systemRandom } from '#kit/random.ts';
 import { nodes, pods } from '#resources/kinds.ts';
 import { startCluster } from '#testing';
@@ -20,12 +20,13 @@ test('nodes of another process join, in zones, and run pods', async (t) => {
   const kubeconfig = join(folder, 'config');
   writeFileSync(kubeconfig, await cluster.kubeconfig());
   const stop = new AbortController();
-  const flags = { nodes: '3', prefix: 'far-', zones: 'x,y', capacity: 'pods=7' };
-  const joined = joinWithHollowNodes(
-    { clock: systemClock(), random: systemRandom(), log: silentLog },
-    readHollowSettings({ ...flags, kubeconfig }, ''),
-    stop.signal,
-  );
+  const flags = { nodes: '3', prefix: 'far-', zones: 'x,y', capacity: 'pods=7', v: '6' };
+  const settings = readHollowSettings({ ...flags, kubeconfig }, '');
+  const clock = systemClock();
+  const lines: string[] = [];
+  const write = (line: string): void => void lines.push(line);
+  const log = openLog({ clock, level: settings.logLevel, format: 'text', write });
+  const joined = joinWithHollowNodes({ clock, random: systemRandom(), log }, settings, stop.signal);
   const spec = { containers: [{ name: 'c', image: 'web' }] };
   const metadata = { namespace: 'default', name: 'one' };
   await client.create(pods, { apiVersion: 'v1', kind: 'Pod', metadata, spec }, { signal });
@@ -40,4 +41,6 @@ test('nodes of another process join, in zones, and run pods', async (t) => {
   assert.deepEqual(facts.sort(), ['far-0 x 7', 'far-1 y 7', 'far-2 x 7']);
   stop.abort(new Error('enough'));
   await joined;
+  const made = 'request sent verb="POST" path="/api/v1/nodes" status=201 milliseconds=';
+  assert.equal(lines.filter((line) => line.includes(made)).length, 3);
 });

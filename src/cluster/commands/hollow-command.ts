@@ -3,7 +3,7 @@
  * kubeconfig names: ours or upstream's. They stay registered when the process ends, as machines do
  * that are switched off.
  */
-import { openClient, openHttpTransport } from '#client';
+import { logRequests, openClient, openHttpTransport } from '#client';
 import { runHollowNodes } from '#hollow';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
@@ -18,7 +18,8 @@ export async function joinWithHollowNodes(
 ): Promise<void> {
   const { kubeconfig, context, ...options } = settings;
   const access = readAccess(kubeconfig, context);
-  using transport = openHttpTransport(access);
+  using connection = openHttpTransport(access);
+  const transport = logRequests(connection, deps, settings);
   const client = openClient({ transport, clock: deps.clock, userAgent: 'hollow-node' });
   // A cluster that cannot be reached, or that lets nobody in, is said at once.
   const { gitVersion } = await client.getPath<{ readonly gitVersion: string }>('/version', {

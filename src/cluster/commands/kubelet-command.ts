@@ -91,7 +91,7 @@ export async function runKubeletAlone(
   using transport =
     access === undefined ? noServer() : openHttpTransport({ ...access, connectionsMax });
   const { rates, runtimeRequestTimeoutMs: requestTimeoutMs } = config.server;
-  const told = config.logsRequests ? logRequests(transport, deps) : transport;
+  const told = logRequests(transport, deps, config);
   const limited = limitRequests({ transport: told, clock }, rates);
   const client = openClient({ transport: limited, clock, userAgent: 'kubelet' });
   const { runtimeSocket: socketPath, imageSocket: imageSocketPath } = config;

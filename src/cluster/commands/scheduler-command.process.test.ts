@@ -73,11 +73,16 @@ test('a second scheduler takes the pods that name it', { timeout: 300_000 }, asy
 
   const port = await freePort();
   const flags = ['--kubeconfig', kubeconfig, '--config', config, '--leader-elect=false'];
+  const logged = ['-v', '6', '--logging-format', 'json'];
   const child = spawn(
     process.execPath,
-    ['bin/coracle.js', 'kube-scheduler', ...flags, '--secure-port', String(port)],
-    { cwd: root, stdio: 'ignore' },
+    ['bin/coracle.js', 'kube-scheduler', ...flags, ...logged, '--secure-port', String(port)],
+    { cwd: root, stdio: ['ignore', 'pipe', 'ignore'] },
   );
+  let output = '';
+  child.stdout.on('data', (part: Buffer) => {
+    output += part;
+  });
   const end = ended(child);
   t.after(() => child.kill('SIGKILL'));
   await cluster.until('my own has a node', async () => (await nodeOf('mine')) !== undefined);
@@ -94,6 +99,17 @@ test('a second scheduler takes the pods that name it', { timeout: 300_000 }, asy
   assert.equal(await get(port, '/metrics'), '401 Unauthorized');
   child.kill('SIGTERM');
   assert.equal(await end, 0);
+  const records: { msg: string; path?: string; status?: number }[] = output
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  const bound = records.filter(
+    ({ path }) => path === '/api/v1/namespaces/default/pods/mine/binding',
+  );
+  assert.deepEqual(
+    bound.map(({ msg, status }) => [msg, status]),
+    [['request sent', 201]],
+  );
 });
 
 test('flags that cannot be used are refused by name', () => {

@@ -18,7 +18,7 @@ import {
 } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import { giveBackLater } from '#kit/give-back-later.ts';
-import type { Level, Logger } from '#kit/log.ts';
+import type { Level, LogFormat, Logger } from '#kit/log.ts';
 import { nameSuffix, type Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import {
@@ -35,7 +35,7 @@ import {
   readText,
 } from '../settings/component-access.ts';
 import { ConfigError } from '../settings/config.ts';
-import { verbosityOf } from '../settings/verbosity.ts';
+import { logFormatOf, verbosityOf } from '../settings/verbosity.ts';
 
 /** As the command line gives them. */
 export interface SchedulerFlags {
@@ -48,6 +48,7 @@ export interface SchedulerFlags {
   readonly bindAddress?: string;
   readonly securePort?: string;
   readonly v?: string;
+  readonly loggingFormat?: string;
 }
 
 export interface SchedulerSettings {
@@ -64,6 +65,7 @@ export interface SchedulerSettings {
   readonly securePort: number;
   readonly logLevel: Level;
   readonly logsRequests: boolean;
+  readonly logFormat: LogFormat;
 }
 
 const defaultSource =
@@ -87,6 +89,7 @@ export function readSchedulerSettings(
     bindAddress: flags.bindAddress ?? '0.0.0.0',
     securePort: port,
     ...verbosityOf(flags.v),
+    logFormat: logFormatOf(flags.loggingFormat),
   };
 }
 
@@ -106,7 +109,7 @@ export async function scheduleFor(
   using connection = openHttpTransport(settings.access);
   const requests = new RequestFigures(deps, new URL(settings.access.server));
   const observed = requests.observed(connection);
-  const transport = settings.logsRequests ? logRequests(observed, deps) : observed;
+  const transport = logRequests(observed, deps, settings);
   const client = openClient({ transport, clock, userAgent: 'kube-scheduler' });
   const metrics = new SchedulerMetrics();
   const identity = `${hostname()}_${nameSuffix(random, 10)}`;

@@ -285,6 +285,7 @@ function controlOptions(options: ControlPlaneOptions) {
     },
     hollowNodes: config.node === 'hollow' ? config.nodes : 0,
     logLevel: config.logLevel,
+    logsRequests: config.logsRequests,
   };
 }
 

@@ -7,6 +7,7 @@
 import { isMainThread, type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import {
   type Client,
+  logRequests,
   openClient,
   openInformers,
   openPortTransport,
@@ -55,6 +56,7 @@ export interface ControlData {
   };
   readonly hollowNodes: number;
   readonly logLevel: Level;
+  readonly logsRequests: boolean;
   /** The controllers begin when they hold their Lease. */
   readonly leaderElect: boolean;
   /** Text of a `KubeSchedulerConfiguration`. */
@@ -102,8 +104,9 @@ export async function runControlWorker(): Promise<void> {
   const stopped = followParent(parent, (of) => metrics[of].format() + requests[of].format());
   const clientOf = (port: MessagePort, userAgent: string, of?: ControlComponent): Client => {
     const plain = openPortTransport(port);
-    const transport = of === undefined ? plain : requests[of].observed(plain);
-    return openClient({ transport, clock, userAgent });
+    const observed = of === undefined ? plain : requests[of].observed(plain);
+    const deps = { clock, log: log.child({ component: userAgent }) };
+    return openClient({ transport: logRequests(observed, deps, data), clock, userAgent });
   };
 
   const client = clientOf(data.ports.controllers, 'kube-controller-manager', 'controllers');

@@ -7,7 +7,7 @@
  */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Client, openClient, openHttpTransport } from '#client';
+import { type Client, logRequests, openClient, openHttpTransport } from '#client';
 import { aborted } from '#kit/aborted.ts';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
@@ -99,7 +99,8 @@ async function runJoined(deps: Deps, run: Run): Promise<void> {
   const { config, status, signal } = run;
   const { server, nodeName, dataDir } = config;
   const identity = await openIdentity(deps, config, signal);
-  using transport = openHttpTransport({ server, ca: identity.caCert, ...identity.client });
+  using connection = openHttpTransport({ server, ca: identity.caCert, ...identity.client });
+  const transport = logRequests(connection, deps, config);
   const client = openClient({ transport, clock: deps.clock, userAgent: 'coracle-agent' });
   const facts = await readFacts(deps, client, signal);
   status.ready('joined', server);
@@ -110,6 +111,7 @@ async function runJoined(deps: Deps, run: Run): Promise<void> {
   const serving = openServing(deps, identity, { nodeName, nodeIP });
   const settings = {
     ...{ dataDir, state, nodeIP, server, logLevel: config.logLevel },
+    logsRequests: config.logsRequests,
     logToStderr: config.logToStderr,
     secondNodeIP: config.secondNodeIP,
     caCert: identity.caCert,
@@ -127,7 +129,7 @@ async function runJoined(deps: Deps, run: Run): Promise<void> {
       const use = (pair: KeyPair): void => {
         writePair(tls, asked.sort, pair);
         node.renew({ [asked.sort]: pair });
-        if (asked.sort === 'client') transport.useCertificate(pair);
+        if (asked.sort === 'client') connection.useCertificate(pair);
       };
       const renewing = { ...deps, client };
       scope.spawn((ending) => keepRenewed(renewing, { asked, first, use, signal: ending }));
@@ -176,7 +178,8 @@ async function openIdentity(
   }
   const caCert = await discoverCluster(deps, { server, token, signal });
   const bearer = `${token.id}.${token.secret}`;
-  using transport = openHttpTransport({ server, ca: caCert, token: bearer });
+  using connection = openHttpTransport({ server, ca: caCert, token: bearer });
+  const transport = logRequests(connection, deps, config);
   const client = openClient({ transport, clock: deps.clock, userAgent: 'coracle-agent' });
   const pair = await requestCertificate(
     { ...deps, client },

@@ -7,7 +7,14 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Client, type Informers, openClient, openHttpTransport, openInformers } from '#client';
+import {
+  type Client,
+  type Informers,
+  logRequests,
+  openClient,
+  openHttpTransport,
+  openInformers,
+} from '#client';
 import { type Containerd, openContainerd, openRuntime, type Runtime } from '#cri';
 import { runDNS } from '#dns';
 import { buildPauseImage } from '#images';
@@ -138,13 +145,15 @@ async function runComponents(
   const { clock, log } = deps;
   const settings = withRoutedFamilies(options.settings, log);
   const random = systemRandom();
-  const transport = openHttpTransport({
+  const connection = openHttpTransport({
     server: settings.server,
     ca: settings.caCert,
     connectionsMax: kubeletLimits.connectionsMax,
     ...settings.client,
   });
-  renewals.follow(({ client: pair }) => pair && transport.useCertificate(pair));
+  renewals.follow(({ client: pair }) => pair && connection.useCertificate(pair));
+  const told = { clock, log: log.child({ component: 'kubelet' }) };
+  const transport = logRequests(connection, told, settings);
   const client = openClient({ transport, clock, userAgent: 'kubelet' });
   const informers = openInformers({ client, clock, random, log });
   const scope = new Scope(signal);

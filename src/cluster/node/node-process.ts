@@ -30,6 +30,7 @@ export interface NodeSettings {
   /** File with a `KubeletConfiguration`. */
   readonly kubeletConfig: string | undefined;
   readonly logLevel: Level;
+  readonly logsRequests: boolean;
   /** What it says goes where its parent's words go, not to its file. */
   readonly logToStderr: boolean;
 }

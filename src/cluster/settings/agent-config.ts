@@ -46,6 +46,7 @@ export interface AgentConfig {
   readonly kubeletConfig: string | undefined;
   readonly leavePods: boolean;
   readonly logLevel: Level;
+  readonly logsRequests: boolean;
   /** Instead of into files of the data dir. */
   readonly logToStderr: boolean;
 }
@@ -64,7 +65,7 @@ export function readAgentConfig(flags: AgentFlags, machine: Machine): AgentConfi
     images: imageSources(flags),
     kubeletConfig: flags.kubeletConfig === undefined ? undefined : resolve(flags.kubeletConfig),
     leavePods: flags.leavePods ?? false,
-    logLevel: verbosityOf(flags.v).logLevel,
+    ...verbosityOf(flags.v),
     logToStderr: isOn('--logtostderr', flags.logtostderr),
   };
 }

@@ -43,6 +43,7 @@ export interface ClusterConfig {
   /** Folders whose `*.tar` images are loaded at start. */
   readonly imageDirs: readonly string[];
   readonly logLevel: Level;
+  readonly logsRequests: boolean;
   /** Instead of into files of the data dir. */
   readonly logToStderr: boolean;
   /** File with a `KubeletConfiguration`. */
@@ -148,7 +149,7 @@ export function readConfig(flags: Flags, machine: Machine): ClusterConfig {
     runtimeConfig: runtimeConfig(flags.runtimeConfig ?? ''),
     server,
     imageDirs: flags.images ?? [],
-    logLevel: verbosityOf(flags.v).logLevel,
+    ...verbosityOf(flags.v),
     logToStderr: isOn('--logtostderr', flags.logtostderr),
     kubeletConfig: flags.kubeletConfig === undefined ? undefined : resolve(flags.kubeletConfig),
     schedulerConfig:

@@ -45,6 +45,7 @@ export interface HollowSettings {
   readonly failures: HollowFailures;
   readonly jobSeconds: number | undefined;
   readonly logLevel: Level;
+  readonly logsRequests: boolean;
 }
 
 const nodesMax = 10_000;
@@ -83,7 +84,7 @@ export function readHollowSettings(flags: HollowFlags, userKubeconfig: string): 
       flapsPerHour: amount('--flaps-per-hour', flags.flapsPerHour, 600),
     },
     jobSeconds: jobMs ? jobMs / 1000 : undefined,
-    logLevel: verbosityOf(flags.v).logLevel,
+    ...verbosityOf(flags.v),
   };
 }
 
