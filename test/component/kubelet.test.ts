@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { GrpcError } from '#cri';
 import { events, leases, nodes, pods, runtimeClasses, secrets } from '#resources/kinds.ts';
 import { covers, superseded } from '#test/covers.ts';
 import { KubeletBench, testImage } from '#test/kubelet-bench.ts';
@@ -509,6 +510,34 @@ test('a pod whose containers vanished with the machine starts again and counts i
   assert.equal(pod.status?.containerStatuses?.[0]?.restartCount, 1);
   const sandboxes = await runtime.listPodSandboxes({});
   assert.equal(sandboxes.length, 1);
+});
+
+test('a container that a dying runtime lost all knowledge of is replaced within seconds', async () => {
+  await using bench = await KubeletBench.open();
+  const { runtime, clock } = bench;
+  const create = runtime.createContainer.bind(runtime);
+  runtime.createContainer = async (request) => {
+    runtime.createContainer = create;
+    await create(request);
+    runtime.forget('web');
+    throw new GrpcError('/CreateContainer', 'UNAVAILABLE', 'read ECONNRESET');
+  };
+  const startedMs = clock.monotonic();
+  // It has not run: also one that runs only once begins.
+  await bench.create('web', { restartPolicy: 'Never' });
+  const waiting = await bench.until('web', ({ state }) => state?.waiting !== undefined);
+  assert.equal(waiting.status?.phase, 'Pending');
+  const pod = await bench.untilReady('web');
+  const passedMs = clock.monotonic() - startedMs;
+  assert.ok(passedMs < 8000, `after ${passedMs} ms`);
+  assert.equal(pod.status?.containerStatuses?.[0]?.restartCount, 1);
+  assert.ok(runtime.calls.includes('stopContainer web 30s'), 'it could have run');
+  // One that ran as well, and is known to have: it is not to run twice.
+  runtime.forget('web');
+  const over = await bench.until('web', (_, { status }) => status?.phase === 'Failed');
+  assert.equal(over.status?.containerStatuses?.[0]?.state?.terminated !== undefined, true);
+  await bench.advance(10_000);
+  assert.deepEqual(runtime.running(), []);
 });
 
 test('a pod that may not run twice fails when its containers vanish', async () => {

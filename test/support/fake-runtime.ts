@@ -22,7 +22,7 @@ interface FakeContainer {
   readonly podSandboxId: string;
   readonly config: Sent<'ContainerConfig'>;
   readonly createdAt: number;
-  state: 'CONTAINER_CREATED' | 'CONTAINER_RUNNING' | 'CONTAINER_EXITED';
+  state: 'CONTAINER_CREATED' | 'CONTAINER_RUNNING' | 'CONTAINER_EXITED' | 'CONTAINER_UNKNOWN';
   startedAt: number;
   finishedAt: number;
   exitCode: number;
@@ -103,6 +103,13 @@ export class FakeRuntime implements Runtime {
     this.#end(container, exitCode, reason);
   }
 
+  /** As containerd has one of which it had not written down anything when it was killed. */
+  forget(name: string): void {
+    const container = this.#container(this.idOf(name));
+    container.state = 'CONTAINER_UNKNOWN';
+    Object.assign(container, { startedAt: 0, finishedAt: 0, exitCode: 255, reason: 'Unknown' });
+  }
+
   /** The news that memory ran out may come after the end itself, and the reason after the news. */
   async tellOutOfMemory(name: string, { afterMs }: { readonly afterMs: number }): Promise<void> {
     const container = this.#container(this.idOf(name));
@@ -121,11 +128,11 @@ export class FakeRuntime implements Runtime {
   }
 
   #end(container: FakeContainer, exitCode: number, reason: string): void {
-    if (container.state !== 'CONTAINER_RUNNING') return;
+    const isUnknown = container.state === 'CONTAINER_UNKNOWN';
+    if (container.state !== 'CONTAINER_RUNNING' && !isUnknown) return;
     container.state = 'CONTAINER_EXITED';
     container.finishedAt = this.#now();
-    container.exitCode = exitCode;
-    container.reason = reason;
+    if (!isUnknown) Object.assign(container, { exitCode, reason });
     this.#tell({ type: 'exit', id: container.id });
   }
 

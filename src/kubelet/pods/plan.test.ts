@@ -248,6 +248,41 @@ test('a container that was made but never started is made again', () => {
   assert.deepEqual(plan({ containers: [created] }), ['removeContainer web-0', 'start web#3']);
 });
 
+test('one of which the runtime has lost all knowledge is ended, then another begins', () => {
+  const lost = (name: string): ContainerFact =>
+    fact(name, { state: 'unknown', attempt: 2, exitCode: 255, createdAtMs: 0, startedAtMs: 0 });
+  const again = ['stop web 30s', 'start web#3'];
+  const of = (pod: Pod, name = 'web') => plan({ pod, containers: [lost(name)] });
+  assert.deepEqual(of(podOf()), again);
+  const never = podOf({ restartPolicy: 'Never' });
+  assert.deepEqual(of(never), again, 'it has not run yet');
+  const ran = (pod: Pod): Pod => {
+    const state = { running: { startedAt: '2026-01-01T00:00:00Z' } };
+    const told = { name: 'web', image: '', imageID: '', ready: true, restartCount: 2, state };
+    return {
+      ...pod,
+      status: { containerStatuses: [{ ...told, containerID: 'containerd://web-0' }] },
+    };
+  };
+  assert.deepEqual(of(ran(podOf())), again);
+  assert.deepEqual(of(ran(never)), ['stop web 30s'], 'what may not run twice does not');
+  const initContainers = [{ name: 'init', image: 'nginx:1' }];
+  assert.deepEqual(of(podOf({ initContainers }), 'init'), ['stop init 30s', 'start init#3']);
+  const once = podOf({ initContainers, restartPolicy: 'Never' });
+  assert.deepEqual(of(once, 'init'), ['stop init 30s']);
+  const [stop] = planPod(facts({ containers: [lost('web')] }), nowMs).actions;
+  assert.ok(stop?.do === 'stopContainer');
+  const text = 'Container is in "unknown" state, try killing it before restart';
+  assert.equal(stop.message, text);
+  const [init] = planPod(facts({ pod: once, containers: [lost('init')] }), nowMs).actions;
+  assert.ok(init?.do === 'stopContainer');
+  assert.equal(init.message, `Init c${text.slice(1)}`);
+  const waiting = { reason: 'CreateContainerError', message: 'read ECONNRESET' };
+  const held = { hash: containerHash(web), waiting, untilMs: nowMs + 500 };
+  const failures = new Map([['web', held]]);
+  assert.deepEqual(plan({ containers: [lost('web')], more: { failures } }), ['wait 500']);
+});
+
 test('an ephemeral container starts beside the others, and only once', () => {
   const pod = podOf({
     initContainers: [{ name: 'init', image: 'nginx:1' }],

@@ -27,6 +27,7 @@ import {
   ephemeralContainersOf,
   graceSecondsOf,
   hasEnded,
+  hasRun,
   initContainersOf,
   isSidecar,
   latestOf,
@@ -259,6 +260,10 @@ class Draft {
       this.#start(container, init, current);
       return false;
     }
+    if (current.state === 'unknown') {
+      this.#replace(container, init, current);
+      return false;
+    }
     if (isAlive(current)) return this.#judge(container, current);
     const policy = restartsAfter(this.facts.pod, container, current.exitCode);
     const again = init && !isSidecar(container) ? current.exitCode !== 0 && policy : policy;
@@ -308,23 +313,35 @@ class Draft {
   }
 
   #start(container: Container, init: boolean, created: ContainerFact | undefined): void {
-    const failure = this.#failureOf(container);
-    if (failure !== undefined) {
-      this.#wait(container.name, imageBackoff(container, failure.waiting), failure.untilMs);
-      return;
-    }
+    if (this.#isHeld(container)) return;
     if (created !== undefined) this.#actions.push({ do: 'removeContainer', id: created.id });
     const earlier = created ?? latestOf(this.facts.runtime, container.name);
     const attempt = created?.attempt ?? this.#nextAttempt(container.name, earlier);
     this.#actions.push({ do: 'startContainer', container, init, attempt, restart: false });
   }
 
+  /**
+   * The runtime has lost what it knew of it (containerd: it died before that was written down), and
+   * tells nothing more of it, ever. It may run: it is ended before the next begins.
+   */
+  #replace(container: Container, init: boolean, lost: ContainerFact): void {
+    if (this.#isHeld(container)) return;
+    const { pod } = this.facts;
+    const what = init ? 'Init container' : 'Container';
+    const message = `${what} is in "unknown" state, try killing it before restart`;
+    this.#actions.push(stopOf(lost, message, graceSecondsOf(pod)));
+    const runsOnce = init && !isSidecar(container);
+    const policy = container.restartPolicy ?? pod.spec?.restartPolicy;
+    const again = runsOnce
+      ? policy !== 'Never'
+      : !hasRun(pod, lost) || restartsAfter(pod, container, lost.exitCode);
+    if (!again) return;
+    const attempt = lost.attempt + 1;
+    this.#actions.push({ do: 'startContainer', container, init, attempt, restart: false });
+  }
+
   #restart(container: Container, init: boolean, ended: ContainerFact): void {
-    const failure = this.#failureOf(container);
-    if (failure !== undefined) {
-      this.#wait(container.name, imageBackoff(container, failure.waiting), failure.untilMs);
-      return;
-    }
+    if (this.#isHeld(container)) return;
     const backoff = this.facts.backoffs.get(restartKey(container));
     const { clockSetAtMs = this.#nowMs } = this.facts;
     const isFuture = ended.finishedAtMs > this.#nowMs;
@@ -336,6 +353,14 @@ class Draft {
     }
     const attempt = ended.attempt + 1;
     this.#actions.push({ do: 'startContainer', container, init, attempt, restart: true });
+  }
+
+  /** Its last start failed a moment ago. */
+  #isHeld(container: Container): boolean {
+    const failure = this.#failureOf(container);
+    if (failure === undefined) return false;
+    this.#wait(container.name, imageBackoff(container, failure.waiting), failure.untilMs);
+    return true;
   }
 
   /** That still counts: with another image it is tried at once. */

@@ -47,6 +47,7 @@ export interface ContainerFact {
   readonly name: string;
   /** The restart count that it was created with. */
   readonly attempt: number;
+  /** `unknown`: the runtime cannot tell whether it runs, until somebody stops it. */
   readonly state: 'created' | 'running' | 'exited' | 'unknown';
   readonly createdAtMs: number;
   readonly startedAtMs: number;
@@ -339,6 +340,15 @@ export function hasBegun({ status = {}, metadata }: Pod): boolean {
 /** For good: no container of it runs, and none will. */
 export function hasEnded({ status }: Pick<Pod, 'status'>): boolean {
   return status?.phase === 'Succeeded' || status?.phase === 'Failed';
+}
+
+/** The status has told that it runs, or how it ended. */
+export function hasRun({ status = {} }: Pod, fact: ContainerFact): boolean {
+  const { containerStatuses = [], initContainerStatuses = [] } = status;
+  return [...containerStatuses, ...initContainerStatuses].some(
+    ({ containerID, state }) =>
+      containerID === containerIdOf(fact) && (state?.running ?? state?.terminated) !== undefined,
+  );
 }
 
 /** Undefined where the runtime does not have it any more: it may go between any two questions. */

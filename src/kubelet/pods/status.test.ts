@@ -56,6 +56,30 @@ function conditionsOf(status: PodStatus): Readonly<Record<string, string>> {
   return Object.fromEntries(entries);
 }
 
+test('one of which the runtime has lost all knowledge waits, unless it has run', () => {
+  const lost = fact('unknown', {
+    exitCode: 255,
+    reason: 'Unknown',
+    startedAtMs: 0,
+    finishedAtMs: 0,
+  });
+  const waiting = { reason: 'CreateContainerError', message: 'read ECONNRESET' };
+  const failures = new Map([['web', { hash: '', waiting, untilMs: nowMs }]]);
+  const never = podStatus(facts(podOf(), [lost], { failures }), nowMs);
+  const [status] = never.containerStatuses ?? [];
+  assert.deepEqual([status?.state, status?.lastState], [{ waiting }, {}], 'no end in 1970');
+  assert.equal(never.phase, 'Pending');
+  const before = podStatus(facts(podOf(), [fact('running')], { verdicts: ready }), nowMs);
+  assert.equal(before.phase, 'Running');
+  const first = podStatus(facts(podOf({}, before), [lost]), nowMs);
+  const second = podStatus(facts(podOf({}, first), [lost]), nowMs);
+  for (const { phase, containerStatuses } of [first, second]) {
+    assert.equal(phase, 'Running', 'it does not go back to Pending');
+    const { state, ready: isReady } = containerStatuses?.[0] ?? {};
+    assert.deepEqual([state?.terminated?.reason, isReady], ['ContainerStatusUnknown', false]);
+  }
+});
+
 test('whoever sees the wish for other resources sees that they are on their way', () => {
   const wanted = { requests: { cpu: '2' } };
   const pod = podOf({ containers: [{ name: 'web', image: 'i', resources: wanted }] });

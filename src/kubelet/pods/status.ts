@@ -24,6 +24,7 @@ import {
   type Ending,
   ephemeralContainersOf,
   hasEnded,
+  hasRun,
   initContainersOf,
   isPending,
   isSidecar,
@@ -118,7 +119,7 @@ interface Place {
 
 function containerStatus(facts: StatusFacts, container: Container, place: Place): ContainerStatus {
   const all = facts.runtime.containers.filter(({ name }) => name === container.name);
-  const [latest, ...older] = all.filter(({ state }) => state !== 'created');
+  const [latest, ...rest] = all.filter(({ state }) => state !== 'created');
   const known = knownStatus(facts.pod, container.name);
   if (latest === undefined) return withoutContainer(facts, container, place, known);
   const verdict = facts.verdicts.get(latest.id);
@@ -128,7 +129,8 @@ function containerStatus(facts: StatusFacts, container: Container, place: Place)
   // What will not come again is not waited for: it is what it ended as.
   const isOver = latest.state === 'exited' && !restartsAfter(facts.pod, container, latest.exitCode);
   const wait = running || isOver ? undefined : waitingOf(facts, container.name);
-  const lastFact = wait === undefined ? older[0] : latest;
+  const ended = [...(wait === undefined ? [] : [latest]), ...rest];
+  const lastFact = ended.find(({ state }) => state === 'exited');
   const last = lastFact === undefined ? known?.lastState : terminated(facts, lastFact);
   return {
     name: container.name,
@@ -248,6 +250,8 @@ function removedForRestart(container: Container, known: ContainerStatus): Contai
 function stateOf(facts: StatusFacts, fact: ContainerFact): ContainerState {
   if (fact.state === 'running') return { running: { startedAt: formatTime(fact.startedAtMs) } };
   if (fact.state === 'exited') return terminated(facts, fact);
+  // One that never ran is waited for; what ran must not look as if it had not begun.
+  if (hasRun(facts.pod, fact)) return { terminated: unknownEnd };
   return { waiting: { reason: 'ContainerStatusUnknown' } };
 }
 
