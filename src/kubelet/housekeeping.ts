@@ -15,7 +15,12 @@ import type { KubeletParts } from './parts.ts';
 import { hasEnded, podLabels } from './pods/pod-facts.ts';
 import type { PodWorker } from './pods/pod-worker.ts';
 
-export const limits = { leftoversMs: 30_000, containersMs: 60_000 } as const;
+export const limits = {
+  leftoversMs: 30_000,
+  containersMs: 60_000,
+  /** Between TERM and KILL, of one of which nobody knows whether it runs. */
+  unknownGraceSeconds: 2,
+} as const;
 
 export interface HousekeepingOptions {
   /** By pod uid. */
@@ -64,6 +69,7 @@ export async function removeDead(
 ): Promise<void> {
   let all = await runtime.listContainers({}, { signal });
   const dead = deadOf(all);
+  const unknown = new Set(all.filter(({ state }) => state === isUnknown).map(({ id }) => id));
   const uidOf = new Map(dead.map(({ id, podUid }) => [id, podUid]));
   // As the API has it: nothing of how it ended has to be read from the runtime any more.
   const isOver = ({ podUid }: DeadContainer): boolean => {
@@ -78,6 +84,9 @@ export async function removeDead(
   ]) {
     log.debug('removing a dead container', { container: id });
     try {
+      if (unknown.has(id)) {
+        await runtime.stopContainer(id, { graceSeconds: limits.unknownGraceSeconds, signal });
+      }
       await runtime.removeContainer(id, { signal });
       const removed = all.find((container) => container.id === id);
       all = all.filter((container) => container !== removed);
@@ -92,22 +101,27 @@ export async function removeDead(
   }
 }
 
+/** The runtime cannot tell whether it runs. */
+const isUnknown = 'CONTAINER_UNKNOWN';
+
 /** Only what a kubelet made has a pod. */
 function deadOf(containers: readonly Received<'Container'>[]): readonly DeadContainer[] {
-  const own = containers.flatMap(({ id, labels, createdAt, state }) => {
+  const own = containers.flatMap(({ id, labels, createdAt, state, metadata }) => {
     const podUid = labels[podLabels.podUid] ?? '';
     const name = labels[podLabels.containerName] ?? '';
-    return podUid === '' ? [] : [{ id, podUid, name, createdAtMs: createdAt / 1e6, state }];
+    const facts = { id, podUid, name, createdAtMs: createdAt / 1e6, state };
+    return podUid === '' ? [] : [{ ...facts, attempt: metadata?.attempt ?? 0 }];
   });
   return own
-    .filter(({ state }) => state === 'CONTAINER_EXITED')
-    .map(({ state: _, ...container }) => ({
+    .filter(({ state }) => state === 'CONTAINER_EXITED' || state === isUnknown)
+    .map(({ state: _, attempt, ...container }) => ({
       ...container,
+      // Of one that the runtime knows nothing of, it does not know when it was made either.
       isReplaced: own.some(
-        ({ podUid, name, createdAtMs }) =>
-          podUid === container.podUid &&
-          name === container.name &&
-          createdAtMs > container.createdAtMs,
+        (other) =>
+          other.podUid === container.podUid &&
+          other.name === container.name &&
+          (other.attempt - attempt || other.createdAtMs - container.createdAtMs) > 0,
       ),
     }));
 }

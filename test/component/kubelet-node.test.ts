@@ -433,6 +433,24 @@ test('dead containers are looked for every minute, and only ours', async () => {
   covers('POD-143');
 });
 
+test('an old container of which nobody knows whether it runs is stopped, then removed', async () => {
+  await using bench = await KubeletBench.open({ settings: { deadContainersMaxEach: 0 } });
+  const { runtime } = bench;
+  await bench.create('web');
+  await bench.untilReady('web');
+  const first = runtime.idOf('web');
+  runtime.exit('web', 1);
+  await bench.until('web', ({ ready, restartCount }) => ready && restartCount === 1);
+  runtime.forget(first);
+  await bench.advance(61_000);
+  assert.deepEqual(runtime.calls.slice(-1), ['stopContainer web 2s']);
+  await assert.rejects(runtime.containerStatus(first), /not found/);
+  // The newest stays whatever is known of it: its pod ends it.
+  runtime.forget(runtime.idOf('web'));
+  await bench.until('web', ({ ready, restartCount }) => ready && restartCount === 2);
+  assert.ok(runtime.calls.includes('stopContainer web 30s'));
+});
+
 test('one that ended is kept with its logs, until its pod is evicted', async () => {
   await using bench = await KubeletBench.open();
   const { runtime, memory } = bench;

@@ -519,7 +519,7 @@ test('a container that a dying runtime lost all knowledge of is replaced within 
   runtime.createContainer = async (request) => {
     runtime.createContainer = create;
     await create(request);
-    runtime.forget('web');
+    runtime.forget(runtime.idOf('web'));
     throw new GrpcError('/CreateContainer', 'UNAVAILABLE', 'read ECONNRESET');
   };
   const startedMs = clock.monotonic();
@@ -533,7 +533,7 @@ test('a container that a dying runtime lost all knowledge of is replaced within 
   assert.equal(pod.status?.containerStatuses?.[0]?.restartCount, 1);
   assert.ok(runtime.calls.includes('stopContainer web 30s'), 'it could have run');
   // One that ran as well, and is known to have: it is not to run twice.
-  runtime.forget('web');
+  runtime.forget(runtime.idOf('web'));
   const over = await bench.until('web', (_, { status }) => status?.phase === 'Failed');
   assert.equal(over.status?.containerStatuses?.[0]?.state?.terminated !== undefined, true);
   await bench.advance(10_000);

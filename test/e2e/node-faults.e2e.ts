@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -324,6 +324,30 @@ test('containerd that dies at any step of a start runs nothing twice', { timeout
   // Shims that it had lost are looked for until the last test; that none is left is checked later.
   for (const delayMs of [20, 80, 160]) await node.delete(`runtime-${delayMs}`);
   assert.deepEqual(await node.runtime.listPodSandboxes({}, { signal }), []);
+});
+
+test('a container of which containerd lost all knowledge runs once more, not twice', {
+  timeout,
+}, async () => {
+  await node.create('forgotten', { containers: [node.container(forever)] });
+  const pod = await node.untilReady('forgotten');
+  const [before] = await containersOf(pod);
+  const state = 'agent/containerd/root/io.containerd.grpc.v1.cri/containers';
+  // As if it had died before this was written: then it does not know whether the container runs.
+  rmSync(join(node.dataDir, state, before?.id ?? '', 'status'));
+  process.kill(node.containerd.pid, 'SIGKILL');
+  const again = await node.until(
+    'forgotten',
+    ({ status }) =>
+      status?.containerStatuses?.[0]?.restartCount === 1 && status.containerStatuses[0].ready,
+    'running again',
+  );
+  const [after, ...more] = await containersOf(again);
+  assert.notEqual(after?.id, before?.id);
+  assert.deepEqual(more, []);
+  const { state: then } = await node.runtime.containerStatus(before?.id ?? '', { signal });
+  assert.equal(then, 'CONTAINER_EXITED');
+  await node.delete('forgotten');
 });
 
 test('a shim that is killed takes its pod along, which begins anew', { timeout }, async () => {

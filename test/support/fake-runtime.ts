@@ -104,10 +104,11 @@ export class FakeRuntime implements Runtime {
   }
 
   /** As containerd has one of which it had not written down anything when it was killed. */
-  forget(name: string): void {
-    const container = this.#container(this.idOf(name));
+  forget(id: string): void {
+    const container = this.#container(id);
     container.state = 'CONTAINER_UNKNOWN';
-    Object.assign(container, { startedAt: 0, finishedAt: 0, exitCode: 255, reason: 'Unknown' });
+    const nothing = { createdAt: 0, startedAt: 0, finishedAt: 0 };
+    Object.assign(container, nothing, { exitCode: 255, reason: 'Unknown' });
   }
 
   /** The news that memory ran out may come after the end itself, and the reason after the news. */

@@ -36,8 +36,7 @@ import { openTestLog } from './test-log.ts';
 export const busyboxImage = 'localhost/busybox:test';
 const clusterId = 'ndtst';
 const nodeName = 'node-1';
-/** Longer than the two minutes for which the kubelet waits for an answer of a runtime that died. */
-const untilMsMax = 200_000;
+const untilMsMax = 120_000;
 
 const applets = ['sh', 'sleep', 'cat', 'ls', 'echo', 'env', 'id', 'true', 'false', 'touch', 'rm'];
 const moreApplets = [
