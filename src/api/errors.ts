@@ -176,12 +176,18 @@ export function unauthorized(message = 'Unauthorized'): ApiError {
 }
 
 /** `why` says what is not allowed to whom: `User "x" cannot list resource "pods" in …`. */
-export function forbidden(of: GroupResource, name: string, why: string): ApiError {
+export function forbidden(
+  of: GroupResource,
+  name: string,
+  why: string,
+  causes?: readonly StatusCause[],
+): ApiError {
   let subject = qualified(of.resource, of.group);
   if (of.resource === '') subject = '';
   else if (name === '') subject += ' is ';
   else subject += ` "${name}" is `;
-  return failure(403, 'Forbidden', `${subject}forbidden: ${why}`, about(of, name));
+  const details = { ...about(of, name), ...(causes === undefined ? {} : { causes }) };
+  return failure(403, 'Forbidden', `${subject}forbidden: ${why}`, details);
 }
 
 /** The resource version or continue token asked for is older than the history kept. */

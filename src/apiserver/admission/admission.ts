@@ -21,6 +21,7 @@ import { checkNamespaceAccepts } from './namespace-lifecycle.ts';
 import { restrictNode } from './node-restriction.ts';
 import { taintNewNode } from './node-taint.ts';
 import { changePod, changePodAgain, confirm } from './optional.ts';
+import { podResizeProblem } from './pod-resize.ts';
 import { checkDefaultClass, keepPriority, resolvePriority } from './priority.ts';
 import { checkPrivileged } from './privileged.ts';
 import { refusal } from './refusal.ts';
@@ -168,8 +169,10 @@ export function confirmUpdate(parts: Parts, admission: UpdateAdmission): void {
   switch (resource.storagePrefix) {
     case 'pods': {
       const isBounded = plugins.has('LimitRanger') && deletionTimestamp === undefined;
-      if (subresource === 'resize' && isBounded) {
-        boundPod(parts, { ...admission, namespace });
+      if (subresource === 'resize') {
+        if (isBounded) boundPod(parts, { ...admission, namespace });
+        const refused = podResizeProblem(parts, admission);
+        if (refused !== undefined) throw refused;
       }
       if (subresource !== 'ephemeralcontainers' || !plugins.has('ServiceAccount')) return;
       const problem = ephemeralSecretProblem(parts, hub, namespace);

@@ -59,8 +59,12 @@ export interface ImageFact {
 
 export const kubeletVersion = 'v1.36.0';
 
-/** What not every node can do, and schedulers look for. */
-const declaredFeatures = ['RestartAllContainersOnContainerExits'];
+/** What not every node can do, and schedulers and the API look for; in order of name. */
+const declaredFeatures = [
+  'InPlacePodLevelResourcesVerticalScaling',
+  'InPlacePodVerticalScalingInitContainers',
+  'RestartAllContainersOnContainerExits',
+];
 
 export function newNode(options: NodeOptions, status: NodeStatus): Node {
   const { nodeName, labels, podCIDR, providerID, taints = [] } = options;

@@ -65,6 +65,11 @@ function isNative(name: string): boolean {
   return !name.includes('/') || name.includes('kubernetes.io/');
 }
 
+/** What a pod asks for, whatever its node has given it. */
+export function requestsOfPod(pod: Pod): Amounts {
+  return podAmounts({ ...pod, status: {} }, 'requests');
+}
+
 type List = 'requests' | 'limits';
 
 function podAmounts(pod: Pod, list: List): Amounts {
