@@ -38,17 +38,27 @@ export async function collectWhenIdle(
 /**
  * Of the thread that calls this. A collection in full takes the room of the young generation away
  * as well, and what V8 would compile again.
+ *
+ * Busy is what used the processor: on a machine where many wait for one, a thread that has next to
+ * nothing to do is late with it all the time, and would never count as quiet.
  */
 export function ownGarbage(
   flavor: 'last-resort' | 'regular' = 'last-resort',
 ): Omit<CollectDeps, 'clock'> {
-  let last = performance.eventLoopUtilization();
+  let last = readTimes();
   const utilization = (): number => {
     const before = last;
-    last = performance.eventLoopUtilization();
-    return performance.eventLoopUtilization(last, before).utilization;
+    last = readTimes();
+    const tookMs = last.wallMs - before.wallMs;
+    return tookMs > 0 ? (last.usedMs - before.usedMs) / tookMs : 0;
   };
   return { utilization, collect: () => collectGarbage(flavor) };
+}
+
+/** Of this thread: how long it has had the processor, and how late it is. */
+function readTimes(): { readonly usedMs: number; readonly wallMs: number } {
+  const { user, system } = process.threadCpuUsage();
+  return { usedMs: (user + system) / 1000, wallMs: performance.now() };
 }
 
 function collectGarbage(flavor: 'last-resort' | 'regular'): void {

@@ -17,17 +17,17 @@ function givenBackAt(shares: readonly number[]): readonly number[] {
 const quiet = (looks: number): readonly number[] => new Array<number>(looks).fill(0);
 
 test('after a load memory is given back soon, and when the store has forgotten', () => {
-  assert.deepEqual(givenBackAt([0.9, ...quiet(100)]), [3, 39]);
+  assert.deepEqual(givenBackAt([0.9, ...quiet(100)]), [3, 37]);
 });
 
 test('whoever is busy again is left alone, and has its turn anew', () => {
-  assert.deepEqual(givenBackAt([0.9, 0, 0, 0.5, ...quiet(10), 0.5, ...quiet(100)]), [6, 17, 53]);
+  assert.deepEqual(givenBackAt([0.9, 0, 0, 0.5, ...quiet(10), 0.5, ...quiet(100)]), [6, 17, 51]);
 });
 
 test('what a thread does when idle is too little, until it has become much', () => {
   assert.deepEqual(givenBackAt(quiet(1000)), []);
   // 0.1 s in each look: after 30 looks it is 3 s of work, and it is quiet since then.
-  assert.deepEqual(givenBackAt(new Array<number>(80).fill(0.01)), [31, 67]);
+  assert.deepEqual(givenBackAt(new Array<number>(80).fill(0.01)), [31, 65]);
 });
 
 test('a thread that is always busy is never stopped', () => {

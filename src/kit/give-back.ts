@@ -5,10 +5,10 @@
  * keeps what the last busy minute left, and with it all that hangs on it outside the heap. The C
  * library keeps what is freed then (`free-memory.ts`). So each thread looks now and then how busy
  * it is, and some time after work it collects and trims: soon, and once more when the store has
- * forgotten what was replaced (five minutes, and what it takes to notice). V8 follows a collection
+ * forgotten what was replaced (five minutes, and up to one until it looks). V8 follows a collection
  * that it was asked for with one of its own, in small steps, that empties pages of the heap.
  *
- * Example: a minute of load ends at 12:00. Memory is given back at about 12:00:30 and 12:06:30, and
+ * Example: a minute of load ends at 12:00. Memory is given back at about 12:00:30 and 12:06:20, and
  * then not again before the thread has worked for some seconds more.
  */
 import { getHeapStatistics } from 'node:v8';
@@ -23,7 +23,7 @@ export const limits = {
   /** What takes less time leaves too little. */
   workMsMin: 3000,
   /** From the last busy look on. */
-  quietMs: [30_000, 390_000],
+  quietMs: [30_000, 370_000],
   /** What a collection frees outside the heap is freed by other threads, a little later. */
   settleMs: 5000,
   /** A collection stops the thread for 1 to 3 ms for each of these MiB. A larger heap is V8's. */
