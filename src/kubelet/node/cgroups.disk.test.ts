@@ -1,5 +1,7 @@
 /** Cgroup files, with folders that stand for the kernel's trees. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -99,6 +101,23 @@ test('removal takes empty cgroups below along, and says when one is busy', async
   // An ordinary folder with a file in it cannot be removed, as a cgroup with a process cannot.
   await cgroups.create('/c/podu2', resources);
   assert.equal(await cgroups.remove('/c/podu2'), false);
+});
+
+test('what a runtime has lost ends with the cgroup of its pod', async (context) => {
+  const mountPoint = rootOf(context);
+  const mounts: readonly Mount[] = [{ mountPoint, type: 'cgroup', options: ['rw', 'pids'] }];
+  const cgroups = openCgroups({ log: silentLog }, mounts);
+  const folder = join(mountPoint, 'c/podu1/container');
+  mkdirSync(folder, { recursive: true });
+  const child = spawn('sleep', ['1000']);
+  context.after(() => child.kill('SIGKILL'));
+  const ended = once(child, 'exit');
+  // Also of those that nobody may end: us, and who is not seen from here.
+  writeFileSync(join(folder, 'cgroup.procs'), `0\n${process.pid}\n${child.pid}\n`);
+  assert.equal(await cgroups.remove('/c/podu1'), false, 'it is busy until the process has ended');
+  assert.deepEqual(await ended, [null, 'SIGKILL']);
+  rmSync(join(folder, 'cgroup.procs'));
+  assert.equal(await cgroups.remove('/c/podu1'), true);
 });
 
 test('the kernel’s table of mounts is understood', () => {

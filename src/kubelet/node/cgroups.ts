@@ -34,7 +34,7 @@ export interface Cgroups {
   create(path: string, resources: CgroupResources & { readonly pidsMax?: number }): Promise<void>;
   /** Sets limits of one that exists; an absent limit is taken away. */
   update(path: string, resources: CgroupResources): Promise<void>;
-  /** Removes it everywhere, with empty ones below. True when nothing is left. */
+  /** Ends what runs in it and removes it everywhere, with those below. True when nothing is left. */
   remove(path: string): Promise<boolean>;
   /** In any tree. */
   isThere(path: string): boolean;
@@ -91,8 +91,14 @@ export function openCgroups(
         log.warn('cannot change limits of a pod', { path, error });
       }
     },
-    remove: async (path) =>
-      trees.map(({ mountPoint }) => removeTree(join(mountPoint, path))).every(Boolean),
+    remove: async (path) => {
+      const folders = trees.map(({ mountPoint }) => join(mountPoint, path));
+      // A runtime that died while it started one may have lost it.
+      const pids = [...new Set(folders.flatMap(processesBelow))];
+      if (pids.length > 0) log.warn('ending processes of a pod that is gone', { path, pids });
+      for (const pid of pids) endProcess(pid);
+      return folders.map(removeTree).every(Boolean);
+    },
     children: (path) => [
       ...new Set(trees.flatMap(({ mountPoint }) => foldersIn(join(mountPoint, path)))),
     ],
@@ -242,6 +248,28 @@ function foldersIn(folder: string): readonly string[] {
   return readdirSync(folder, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => name);
+}
+
+function processesBelow(folder: string): readonly number[] {
+  const below = foldersIn(folder).flatMap((name) => processesBelow(join(folder, name)));
+  try {
+    const pids = readFileSync(join(folder, 'cgroup.procs'), 'utf8').split('\n').map(Number);
+    // Zero: one outside this machine's processes.
+    return [...below, ...pids.filter((pid) => pid > 1 && pid !== process.pid)];
+  } catch (error) {
+    // It is not there, or was removed meanwhile.
+    if (error instanceof Error) return below;
+    throw error;
+  }
+}
+
+function endProcess(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    // It was about to end by itself.
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
 }
 
 /** A cgroup folder is removed by rmdir, files and all, once it has no processes and no children. */
