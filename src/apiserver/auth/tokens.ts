@@ -3,8 +3,8 @@
  *
  * A token is bound to its service account and, for those that pods get, to the pod: it holds only
  * as long as both exist with the same uid. Signing is synchronous, so that the simulator's order
- * never depends on another thread. Claims are upstream's. Checked tokens are remembered for a short
- * while.
+ * never depends on another thread. Claims are upstream's. Tokens whose signature was found good are
+ * remembered while they are used (`recent.ts`).
  */
 import {
   createHash,
@@ -17,6 +17,7 @@ import {
 import type { Clock } from '#kit/clock.ts';
 import type { Random } from '#kit/random.ts';
 import type { Identity } from '#kit/transport.ts';
+import { Recent } from './recent.ts';
 
 export interface BoundObject {
   readonly name: string;
@@ -67,8 +68,8 @@ interface Claims {
   };
 }
 
-/** Tokens whose signature was found good; forgotten all at once when there are too many. */
-const rememberedMax = 10_000;
+/** Tokens whose signature was found good. */
+const remembered = { ageMs: 60_000, countMax: 10_000 } as const;
 const tokenLengthMax = 16 * 1024;
 
 export class Tokens {
@@ -77,10 +78,11 @@ export class Tokens {
   readonly #private: KeyObject;
   readonly #public: KeyObject;
   readonly #keyId: string;
-  readonly #verified = new Map<string, Claims>();
+  readonly #verified: Recent<Claims>;
 
   constructor(deps: TokensDeps, { key, issuer }: TokensOptions) {
     this.#deps = deps;
+    this.#verified = new Recent(deps, remembered);
     this.#issuer = issuer;
     this.#private = createPrivateKey(key);
     this.#public = createPublicKey(this.#private);
@@ -184,7 +186,6 @@ export class Tokens {
     // Our own signature vouches for the shape.
     const claims = decode(payload) as Claims | undefined;
     if (claims === undefined) return undefined;
-    if (this.#verified.size >= rememberedMax) this.#verified.clear();
     this.#verified.set(token, claims);
     return claims;
   }

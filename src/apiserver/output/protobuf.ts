@@ -7,7 +7,8 @@
  * struct is taken from the holder. Fields that JSON does not have are left out, which means zero.
  *
  * Respond, lists and watches call this; `../protobuf-body.ts` is the other direction. The
- * encodings of stored objects are kept in a bounded cache, so that many readers share one.
+ * encodings of stored objects are kept, so that many readers share one: within a limit, and for as
+ * long as somebody holds the stored bytes (`encodings.ts`).
  */
 import type { Served } from '#api/catalog.ts';
 import { formatGroupVersion } from '#api/object.ts';
@@ -17,12 +18,10 @@ import { Writer } from '#kit/protobuf-wire.ts';
 import { openProtobufFacts, type ProtobufFacts } from '#resources/protobuf-facts.ts';
 import { jsonNames, magic, metaPackage, packageOf } from '../protobuf-body.ts';
 import { decodeStored, viewObject } from '../registry.ts';
+import { Encodings } from './encodings.ts';
 import { partialObject } from './table.ts';
 
 export const protobufType = 'application/vnd.kubernetes.protobuf';
-
-/** Bytes of encoded objects that are kept. */
-const cacheBytesMax = 32 * 1024 * 1024;
 
 type JsonObject = Readonly<Record<string, unknown>>;
 /** Writes a value under its number, tag included. */
@@ -36,17 +35,10 @@ interface Plan {
   }[];
 }
 
-interface Cached {
-  readonly revision: number;
-  readonly view: string;
-  readonly bytes: Uint8Array;
-}
-
 export class ProtobufOutput {
   readonly #definitions: Definitions;
   readonly #plans = new Map<string, Plan | undefined>();
-  readonly #cache = new Map<Uint8Array, Cached>();
-  #cachedBytes = 0;
+  readonly #encodings = new Encodings();
   #opened: ProtobufFacts | undefined;
 
   constructor(definitions: Definitions) {
@@ -70,12 +62,12 @@ export class ProtobufOutput {
   /** The message of a stored object, without envelope. */
   message(served: Served, value: Uint8Array, revision: number): Uint8Array {
     const apiVersion = formatGroupVersion(served.view);
-    const cached = this.#cache.get(value);
+    const cached = this.#encodings.get(value);
     if (cached?.revision === revision && cached.view === apiVersion) return cached.bytes;
     const { kind } = served.resource;
     const object = viewObject(served, decodeStored(value, revision));
     const bytes = this.#encode(this.#plan(packageOf(apiVersion, kind), kind), object);
-    this.#keep(value, { revision, view: apiVersion, bytes });
+    this.#encodings.keep(value, { revision, view: apiVersion, bytes });
     return bytes;
   }
 
@@ -88,22 +80,6 @@ export class ProtobufOutput {
   /** The message of the metadata of a list. */
   listMeta(metadata: object): Uint8Array {
     return this.#encode(this.#plan(metaPackage, 'ListMeta'), metadata);
-  }
-
-  #keep(value: Uint8Array, cached: Cached): void {
-    const before = this.#cache.get(value);
-    if (before !== undefined) this.#forget(value, before);
-    this.#cache.set(value, cached);
-    this.#cachedBytes += cached.bytes.length;
-    for (const [oldest, entry] of this.#cache) {
-      if (this.#cachedBytes <= cacheBytesMax) break;
-      this.#forget(oldest, entry);
-    }
-  }
-
-  #forget(value: Uint8Array, { bytes }: Cached): void {
-    this.#cache.delete(value);
-    this.#cachedBytes -= bytes.length;
   }
 
   #encode(plan: Plan, object: object): Uint8Array {
