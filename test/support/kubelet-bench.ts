@@ -78,13 +78,15 @@ export class KubeletBench implements AsyncDisposable {
       readonly files?: KubeletBench['files'];
       readonly folders?: KubeletBench['folders'];
       readonly options?: KubeletBench['options'];
+      /** Of the server's admission; its own where nothing is said. */
+      readonly admissionPlugins?: ReadonlySet<string>;
     } = {},
   ): Promise<KubeletBench> {
     const clock = new VirtualClock({ settle: settleFiles });
-    const bench = new KubeletBench(
-      await openTestServer({ clock, log: openTestLog({ clock }) }),
-      clock,
-    );
+    const { admissionPlugins } = options;
+    const admission = admissionPlugins === undefined ? {} : { options: { admissionPlugins } };
+    const server = await openTestServer({ clock, log: openTestLog({ clock }), ...admission });
+    const bench = new KubeletBench(server, clock);
     if (options.withPlugins === true) bench.#pluginsRoot = bench.pluginsRoot;
     bench.settings = options.settings ?? {};
     bench.files = options.files ?? {};

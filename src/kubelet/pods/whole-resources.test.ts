@@ -37,8 +37,12 @@ test('the pod’s own word comes first, then what its containers add up to', () 
   assert.equal(wholeAmount(podOf({ overhead }), 'limits', 'memory'), undefined);
 });
 
-test('a pod that says nothing of itself has nothing told; one that waits has what it had', () => {
-  assert.deepEqual(wholeResources(factsOf({})), {});
+test('every pod is told of, by its containers if by nothing else; who waits has what it had', () => {
+  assert.deepEqual(wholeResources(factsOf({})), {
+    resources: { requests: { cpu: '1500m' } },
+    allocatedResources: { cpu: '1500m' },
+  });
+  assert.deepEqual(wholeResources(factsOf({ containers: [] })), { resources: {} });
   const resources = { requests: { cpu: '4' }, limits: { memory: '1Gi' } };
   assert.deepEqual(wholeResources(factsOf({ resources })), {
     resources,

@@ -2,8 +2,8 @@
  * What a pod asks for and has as a whole: what its specification says of the pod itself, for the
  * rest what its containers add up to, and what its runtime costs on top. Pure.
  *
- * `status.ts` tells it of pods that say something of themselves; `resize.ts` compares it with what
- * the node has. Behaviour: kubernetes.io, "Assign Pod-level CPU and memory resources".
+ * `status.ts` tells it of every pod; `resize.ts` compares it with what the node has.
+ * Behaviour: kubernetes.io, "Assign Pod-level CPU and memory resources".
  */
 import { addQuantities, compareQuantities, quantityValue } from '#api/quantity.ts';
 import type { Container, Pod, PodStatus } from '#resources/types/core-v1.ts';
@@ -34,7 +34,6 @@ export function wholeResources({
   applied,
   resizeFailure,
 }: PodFacts): Pick<PodStatus, 'resources' | 'allocatedResources'> {
-  if (pod.spec?.resources === undefined) return {};
   const has = asApplied(pod, applied);
   const given = isPending(resizeFailure) ? has : pod;
   const requests = amountsOf(has, 'requests');
