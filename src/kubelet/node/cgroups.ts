@@ -34,7 +34,7 @@ export interface Cgroups {
   create(path: string, resources: CgroupResources & { readonly pidsMax?: number }): Promise<void>;
   /** Sets limits of one that exists; an absent limit is taken away. */
   update(path: string, resources: CgroupResources): Promise<void>;
-  /** Ends what runs in it and removes it everywhere, with those below. True when nothing is left. */
+  /** Ends what runs in it, and removes it everywhere with those below. True: nothing is left. */
   remove(path: string): Promise<boolean>;
   /** In any tree. */
   isThere(path: string): boolean;
@@ -93,10 +93,8 @@ export function openCgroups(
     },
     remove: async (path) => {
       const folders = trees.map(({ mountPoint }) => join(mountPoint, path));
-      // A runtime that died while it started one may have lost it.
-      const pids = [...new Set(folders.flatMap(processesBelow))];
-      if (pids.length > 0) log.warn('ending processes of a pod that is gone', { path, pids });
-      for (const pid of pids) endProcess(pid);
+      const pids = endProcessesBelow(folders);
+      if (pids.length > 0) log.warn('processes of a pod that is gone were ended', { path, pids });
       return folders.map(removeTree).every(Boolean);
     },
     children: (path) => [
@@ -248,6 +246,13 @@ function foldersIn(folder: string): readonly string[] {
   return readdirSync(folder, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => name);
+}
+
+/** Of a runtime that died while it started one, and has lost it. */
+function endProcessesBelow(folders: readonly string[]): readonly number[] {
+  const pids = [...new Set(folders.flatMap(processesBelow))];
+  for (const pid of pids) endProcess(pid);
+  return pids;
 }
 
 function processesBelow(folder: string): readonly number[] {
