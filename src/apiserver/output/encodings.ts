@@ -1,11 +1,11 @@
 /**
  * Encodings of stored objects, kept for further readers: each by the bytes that are stored, and no
- * longer than somebody else holds those. What was deleted or replaced takes its encoding along, once
- * the store's history has forgotten it.
+ * longer than somebody else holds those. What was deleted or replaced takes its encoding along,
+ * once the store's history has forgotten it.
  *
  * The limit is kept with two generations. What is read moves to the younger one; when that holds
- * half of what is allowed, the older one goes as a whole. So nothing lists what is kept, which would
- * hold it.
+ * half of what is allowed, the older one goes as a whole. So nothing lists what is kept, which
+ * would hold it.
  *
  * `protobuf.ts` keeps its messages here.
  */
