@@ -71,19 +71,37 @@ export async function removeOrphans(
   sandboxIds: readonly string[],
   options: { readonly known: ReadonlyMap<string, unknown>; readonly signal: AbortSignal },
 ): Promise<void> {
-  const { runtime, log } = parts;
+  const { runtime } = parts;
   const { signal } = options;
   const state = { state: 'CONTAINER_RUNNING' } as const;
   const running = await runtime.listContainers({ state }, { signal });
   const own = running.filter(({ podSandboxId }) => sandboxIds.includes(podSandboxId));
-  // With its sandbox the runtime would end each at once.
-  await Promise.all(own.map((one) => stopSoftly(parts, one.id, signal)));
-  for (const id of sandboxIds) {
-    log.info('removing a sandbox that belongs to no pod', { sandbox: id });
-    await runtime.stopPodSandbox(id, { signal });
-    await runtime.removePodSandbox(id, { signal });
-  }
+  await Promise.all(
+    sandboxIds.map(async (id) => {
+      const inside = own.filter(({ podSandboxId }) => podSandboxId === id);
+      await removeOrphan(parts, id, { inside: inside.map((one) => one.id), signal });
+    }),
+  );
   await removeLeftovers(parts, options);
+}
+
+/** One that the runtime never ends holds up no other. */
+async function removeOrphan(
+  parts: Parts,
+  id: string,
+  { inside, signal }: { readonly inside: readonly string[]; readonly signal: AbortSignal },
+): Promise<void> {
+  const { runtime, log } = parts;
+  log.info('removing a sandbox that belongs to no pod', { sandbox: id });
+  try {
+    // With its sandbox the runtime would end each at once.
+    await Promise.all(inside.map((one) => stopSoftly(parts, one, signal)));
+    await unlessGone(runtime.stopPodSandbox(id, { signal }));
+    await unlessGone(runtime.removePodSandbox(id, { signal }));
+  } catch (error) {
+    signal.throwIfAborted();
+    log.warn('cannot remove a sandbox that belongs to no pod', { sandbox: id, error });
+  }
 }
 
 /** One that cannot be stopped so ends with its sandbox. */

@@ -4,7 +4,8 @@
  * The runtime's events say that a container ended or ran out of memory; its own view follows some
  * milliseconds later, so we wait until it agrees before the pod's worker is woken. Events may be
  * lost, therefore all containers are listed every few seconds and compared with the last list. What
- * belongs to no pod that the API knows is reported as an orphan.
+ * belongs to no pod that the API knows is reported as an orphan; to be rid of one may take long, and
+ * holds up no list.
  */
 import type { Runtime, RuntimeEvent } from '#cri';
 import { isGrpcCode } from '#cri';
@@ -29,7 +30,7 @@ export interface NewsOptions {
   readonly hasSeen: (podUid: string, id: string, state: string) => boolean;
   /** Something of the pod is being made, and will be looked at then. */
   readonly isMaking: (podUid: string) => boolean;
-  /** Sandboxes of pods that nobody knows. */
+  /** Sandboxes of pods that nobody knows; those that are left are told again. */
   readonly onOrphans: (sandboxIds: readonly string[], signal: AbortSignal) => Promise<void>;
   readonly signal: AbortSignal;
 }
@@ -41,7 +42,8 @@ const outOfMemory = 'OOMKilled';
 
 export async function followRuntime(deps: NewsDeps, options: NewsOptions): Promise<void> {
   await using scope = new Scope(options.signal);
-  scope.spawn((signal) => relistForever(deps, options, signal));
+  const orphans = new Orphans(deps, options, scope);
+  scope.spawn((signal) => relistForever(deps, options, orphans, signal));
   scope.spawn((signal) => followEvents(deps, options, scope, signal));
   await scope.join();
 }
@@ -111,13 +113,16 @@ async function isShown(
 async function relistForever(
   deps: NewsDeps,
   options: NewsOptions,
+  orphans: Orphans,
   signal: AbortSignal,
 ): Promise<void> {
   const { clock, log } = deps;
   let known = new Map<string, string>();
   for (;;) {
     try {
-      known = await relist(deps, options, known, signal);
+      const { states, strange } = await relist(deps, options, known, signal);
+      known = states;
+      if (strange.length > 0) await orphans.remove(strange, signal);
     } catch (error) {
       if (signal.aborted) throw error;
       log.warn('cannot list containers', { error });
@@ -128,10 +133,10 @@ async function relistForever(
 
 async function relist(
   { runtime }: NewsDeps,
-  { onPod, isKnown, hasSeen, isMaking, onOrphans }: NewsOptions,
+  { onPod, isKnown, hasSeen, isMaking }: NewsOptions,
   known: ReadonlyMap<string, string>,
   signal: AbortSignal,
-): Promise<Map<string, string>> {
+): Promise<{ readonly states: Map<string, string>; readonly strange: readonly string[] }> {
   const [sandboxes, containers] = await Promise.all([
     runtime.listPodSandboxes({}, { signal }),
     runtime.listContainers({}, { signal }),
@@ -151,11 +156,39 @@ async function relist(
     else changed.add(uid);
   }
   for (const uid of changed) onPod(uid);
-  const orphans = sandboxes.filter(({ id }) => !isKnown(uids.get(id) ?? ''));
-  if (orphans.length > 0)
-    await onOrphans(
-      orphans.map(({ id }) => id),
-      signal,
-    );
-  return states;
+  const strange = sandboxes.filter(({ id }) => !isKnown(uids.get(id) ?? '')).map(({ id }) => id);
+  return { states, strange };
+}
+
+/** Sandboxes that are being removed, because nobody knows their pods. */
+class Orphans {
+  readonly #deps: NewsDeps;
+  readonly #options: NewsOptions;
+  readonly #scope: Scope;
+  readonly #going = new Set<string>();
+
+  constructor(deps: NewsDeps, options: NewsOptions, scope: Scope) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#scope = scope;
+  }
+
+  async remove(strange: readonly string[], signal: AbortSignal): Promise<void> {
+    const { runtime, log } = this.#deps;
+    // The list was perhaps made before a pod ended, which has taken its sandbox along by now.
+    const left = new Set((await runtime.listPodSandboxes({}, { signal })).map(({ id }) => id));
+    const ids = strange.filter((id) => left.has(id) && !this.#going.has(id));
+    if (ids.length === 0) return;
+    for (const id of ids) this.#going.add(id);
+    this.#scope.spawn(async (ending) => {
+      try {
+        await this.#options.onOrphans(ids, ending);
+      } catch (error) {
+        if (ending.aborted) throw error;
+        log.warn('cannot remove what belongs to no pod', { sandboxes: ids, error });
+      } finally {
+        for (const id of ids) this.#going.delete(id);
+      }
+    });
+  }
 }
