@@ -65,9 +65,12 @@ class World {
 
 test('a pod that ends while the runtime is asked leaves nothing that is nobody’s', async () => {
   await using world = new World();
+  await world.clock.advance(1000);
   world.sandboxes.set('s1', 'u1');
   world.known.add('u1');
   world.meanwhile = () => {
+    assert.equal(world.sandboxes.size, 1, 'it was on the list');
+    world.meanwhile = () => {};
     // As a worker ends: first the sandbox, then who knew of it.
     world.sandboxes.delete('s1');
     world.known.delete('u1');

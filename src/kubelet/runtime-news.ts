@@ -4,7 +4,7 @@
  * The runtime's events say that a container ended or ran out of memory; its own view follows some
  * milliseconds later, so we wait until it agrees before the pod's worker is woken. Events may be
  * lost, therefore all containers are listed every few seconds and compared with the last list. What
- * belongs to no pod that the API knows is reported as an orphan; to be rid of one may take long, and
+ * belongs to no pod that the API knows is reported as an orphan; its removal may take long, and
  * holds up no list.
  */
 import type { Runtime, RuntimeEvent } from '#cri';
