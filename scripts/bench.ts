@@ -7,8 +7,8 @@
 import { basename, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { takeMachineLock } from './machine-lock.ts';
-import { findFiles } from './parts.ts';
+import { takeMachineLock } from './testing/machine-lock.ts';
+import { findFiles } from './testing/parts.ts';
 
 interface Bench {
   readonly default: (options: { readonly small: boolean }) => Promise<void>;

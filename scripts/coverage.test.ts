@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatCoverage, formatRows, gatherCoverage, staleness } from './coverage.ts';
-import type { TestResult } from './reporter.ts';
 import type { SavedRun } from './test.ts';
+import type { TestResult } from './testing/reporter.ts';
 
 const rows = { api: { 'API-001': 'get', 'API-002': 'list' }, dns: { 'DNS-001': 'names' } };
 

@@ -4,9 +4,9 @@
  * seed that repeats it. `npm test` runs the same files with their own small numbers.
  */
 import { parseArgs } from 'node:util';
-import { findFiles } from './parts.ts';
-import { runTestFiles } from './run-tests.ts';
-import { count, formatCount } from './summary.ts';
+import { findFiles } from './testing/parts.ts';
+import { runTestFiles } from './testing/run-tests.ts';
+import { count, formatCount } from './testing/summary.ts';
 
 const { values, positionals } = parseArgs({
   options: {

@@ -10,17 +10,17 @@
  *   npm run sim -- --seeds 50 --coverage   and which lines of controllers and scheduler they ran
  *   npm run sim -- 123 --actors jobs,drains   with these things happening, whatever the seed says
  *   npm run sim -- --canaries       every planted bug has to be noticed; with names only those
+ *   npm run sim -- --kills          controllers and scheduler are killed at each write in turn
  *
- * Ends with 1 when an invariant was violated or two hashes differ, and says how to see it again.
- * The second runs are made in a worker thread, with another one that does nothing but keep a
- * processor busy, so that everything that depends on real time or on threads has its chance to.
+ * Ends with 1 when an invariant was violated or two hashes differ. The second runs are made in a
+ * worker thread, beside one that keeps a processor busy: what depends on threads or time shows.
  */
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { parseDuration } from '#kit/duration.ts';
 import { findCanary, readCanaries } from '../test/simulation/canaries.ts';
 import type { SimulationResult } from '../test/simulation/simulation.ts';
-import { lineCoverage, startCoverage } from './line-coverage.ts';
+import { lineCoverage, startCoverage } from './testing/line-coverage.ts';
 
 const checkSeeds = 50;
 const covered = ['src/controllers/', 'src/scheduler/', 'src/scheduling/'];
@@ -37,6 +37,7 @@ const { values, positionals } = parseArgs({
     check: { type: 'boolean', default: false },
     coverage: { type: 'boolean', default: false },
     canaries: { type: 'boolean', default: false },
+    kills: { type: 'boolean', default: false },
     /** What happens besides Deployments, instead of what the seed chooses. */
     actors: { type: 'string' },
     /** Stop at the first violation; with `expect`, at the first one by such a checker. */
@@ -154,16 +155,34 @@ function textOf(counts: ReadonlyMap<string, number>): string {
 
 async function runCanaries(names: readonly string[]): Promise<void> {
   const { signal } = new AbortController();
+  const seeds = values.seeds === undefined ? undefined : whole(values.seeds);
   let missed = 0;
   for (const canary of readCanaries()) {
     if (names.length > 0 && !names.includes(canary.name)) continue;
-    const found = await findCanary(canary, { signal });
+    const found = await findCanary(canary, { signal, seeds, from: whole(values.from) });
     if (found.ok) console.log(`${canary.name}: seed ${found.seed}: ${found.violation}`);
     else console.log(`${canary.name}: MISSED: ${found.problem}`);
     if (!found.ok) missed += 1;
   }
   console.log(missed === 0 ? 'every canary was noticed' : `${missed} canaries were missed`);
   if (missed > 0) process.exitCode = 1;
+}
+
+async function runKills(): Promise<void> {
+  const { allKills, killText, tell } = await import('../test/simulation/killed-at-any-write.ts');
+  const kills = await allKills();
+  let bad = 0;
+  for (const [index, kill] of kills.entries()) {
+    if (index + 1 < whole(values.from)) continue;
+    const problem = await tell(kill).then(
+      () => undefined,
+      (error: unknown) => (error instanceof Error ? error.message : String(error)),
+    );
+    console.log(`${index + 1} of ${kills.length}: ${killText(kill)}: ${problem ?? 'ok'}`);
+    if (problem !== undefined) bad += 1;
+  }
+  console.log(`${bad} failed`);
+  if (bad > 0) process.exitCode = 1;
 }
 
 function summary(result: SimulationResult): string {
@@ -200,6 +219,7 @@ const coverage = values.coverage ? await startCoverage() : undefined;
 // Loaded only now: the engine counts what is loaded after it was told to.
 const { simulate } = await import('../test/simulation/simulation.ts');
 if (values.canaries) await runCanaries(positionals);
+else if (values.kills) await runKills();
 else if (values.check) {
   await runMany(firstSeeds(checkSeeds), { twice: true });
   await runMany(firstSeeds(1), { twice: false, only: ['deluge'] });

@@ -15,9 +15,9 @@ import { seededRandom } from '#kit/random.ts';
 import { ClusterProcess } from '#test/cluster-process.ts';
 import { readAccess } from '../src/cluster/credentials/kubeconfig-access.ts';
 import { readState } from '../src/cluster/state.ts';
-import { takeMachineLock } from './machine-lock.ts';
 import { type Holdings, memoryNow, readHoldings, whatGrew } from './soak/holdings.ts';
 import { Traffic } from './soak/traffic.ts';
+import { takeMachineLock } from './testing/machine-lock.ts';
 
 const limits = {
   lockMs: 600_000,

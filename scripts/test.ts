@@ -9,9 +9,9 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Part, type PartOptions, parts } from './parts.ts';
-import { failure, resultsFolder } from './run-tests.ts';
-import { count, forbidSkips, formatSummary, type PartReport } from './summary.ts';
+import { type Part, type PartOptions, parts } from './testing/parts.ts';
+import { failure, resultsFolder } from './testing/run-tests.ts';
+import { count, forbidSkips, formatSummary, type PartReport } from './testing/summary.ts';
 
 /** What a run of all parts leaves for `npm run coverage:spec`. */
 export interface SavedRun {

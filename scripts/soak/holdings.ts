@@ -9,7 +9,7 @@ import { containerdLayout } from '#cri';
 import { runCommand } from '#kit/run-command.ts';
 import type { ClusterProcess } from '#test/cluster-process.ts';
 import { pssMiB } from '#test/process-use.ts';
-import { readMachineState } from '../leftovers.ts';
+import { readMachineState } from '../testing/leftovers.ts';
 import { ownMiB } from './own-memory.ts';
 
 export type Holdings = Readonly<Record<string, number>>;

@@ -3,8 +3,8 @@
  *
  * Call inside a test's body: `covers('WRK-012')`, or `superseded('WRK-013', { by: 'v1.22', now:
  * 'what today's version does' })` where the documents describe behaviour that Kubernetes has since
- * changed. Each call becomes a diagnostic of the running test; the runner (`scripts/reporter.ts`)
- * keeps those of passing tests, and `npm run coverage:spec` counts them. A row that does not exist
+ * changed. Each call becomes a diagnostic of the running test; `scripts/testing/reporter.ts` keeps
+ * those of passing tests, and `npm run coverage:spec` counts them. A row that does not exist
  * (`rows.json`) fails the test.
  */
 import { getTestContext } from 'node:test';

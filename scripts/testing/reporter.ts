@@ -4,8 +4,8 @@
  * test with its time (end-to-end steps take long). What a test file in a process of its own has
  * printed is kept, and its last lines are shown under what failed there.
  *
- * `node --test` loads it; `scripts/run-tests.ts` reads the file. A test's diagnostics follow its
- * verdict in the stream, which is how the rows that it claims (`test/support/covers.ts`) find it.
+ * `node --test` loads it; `run-tests.ts` reads the file. A test's diagnostics follow its verdict in
+ * the stream, which is how the rows that it claims (`test/support/covers.ts`) find it.
  */
 import { appendFileSync } from 'node:fs';
 import { relative, resolve } from 'node:path';

@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test';
 import type { TestResult } from './reporter.ts';
 import { runTestFiles, type TestRun } from './run-tests.ts';
 
-const covers = new URL('../test/support/covers.ts', import.meta.url).href;
+const covers = new URL('../../test/support/covers.ts', import.meta.url).href;
 const { signal } = new AbortController();
 
 async function run(

@@ -65,7 +65,7 @@ function testArguments(run: TestRun): readonly string[] {
     '--test',
     `--test-isolation=${run.isolation}`,
     `--test-timeout=${run.testLimitMs}`,
-    '--test-reporter=./scripts/reporter.ts',
+    '--test-reporter=./scripts/testing/reporter.ts',
     '--test-reporter-destination=stdout',
     '--disable-warning=ExperimentalWarning',
     ...(run.seed === undefined ? [] : shuffle),
