@@ -80,7 +80,11 @@ function readSource(path: string): string {
 /** Runs seeds on a copy of the tree with the bug in it until one is violated. */
 export async function findCanary(
   canary: Canary,
-  options: { readonly signal: AbortSignal; readonly seeds?: number; readonly from?: number },
+  options: {
+    readonly signal: AbortSignal;
+    readonly seeds?: number | undefined;
+    readonly from?: number;
+  },
 ): Promise<Found> {
   if (canary.problem !== undefined) return { ok: false, problem: canary.problem };
   const copy = mkdtempSync(join(tmpdir(), 'coracle-canary-'));
@@ -99,22 +103,29 @@ export async function findCanary(
       ...(canary.actors === undefined ? [] : ['--actors', canary.actors]),
       ...canary.caughtBy.flatMap((name) => ['--expect', name]),
     ];
-    const output = await outputOf(args, options.signal);
+    const { output, isCut } = await outputOf(args, options.signal);
     const [, seed, violation] = /^caught: seed (\d+): (.*)$/m.exec(output) ?? [];
     if (seed !== undefined && violation !== undefined) {
       return { ok: true, seed: Number(seed), violation };
     }
     const last = output.trimEnd().split('\n').slice(-3).join('\n');
-    return { ok: false, problem: `not noticed within ${seeds} seeds: ${last}` };
+    const count = output.match(/^seed \d+: /gm)?.length ?? 0;
+    const within = isCut ? `cut off after ${count} of ${seeds} seeds` : `${seeds} seeds`;
+    return { ok: false, problem: `not noticed within ${within}: ${last}` };
   } finally {
     rmSync(copy, { recursive: true, force: true });
   }
 }
 
-/** Everything that the run says; how it ends is seen from that. */
-function outputOf(args: readonly string[], signal: AbortSignal): Promise<string> {
+/** Everything that the run says, from which is seen how it ended, unless its time was over. */
+function outputOf(
+  args: readonly string[],
+  signal: AbortSignal,
+): Promise<{ readonly output: string; readonly isCut: boolean }> {
   const options = { timeout: canaryLimits.runMs, signal, maxBuffer: 64 * 1024 * 1024 };
   return new Promise((resolve) => {
-    execFile(process.execPath, args, options, (_error, stdout, stderr) => resolve(stdout + stderr));
+    execFile(process.execPath, args, options, (error, stdout, stderr) =>
+      resolve({ output: stdout + stderr, isCut: error?.killed === true }),
+    );
   });
 }

@@ -93,16 +93,22 @@ test('the same seed, the same outcome', async () => {
   assert.ok(new Set(first.map(({ answer }) => answer)).size > 1);
 });
 
-test('a watch breaks off in the middle', async () => {
+/** One part a second; gives what was read of it within that time, and how reading ended. */
+async function watchFor(
+  ms: number,
+  rates: Partial<FaultRates>,
+): Promise<{ readonly seen: readonly number[]; readonly lateMs: number; readonly error: unknown }> {
   const clock = new VirtualClock();
-  await using scope = new Scope(new AbortController().signal);
+  const stop = new AbortController();
+  await using scope = new Scope(stop.signal);
   const inner: Transport = {
     send: async (_request, { signal }) => ({ status: 200, headers: {}, body: ticks(signal) }),
   };
   async function* ticks(signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    const fromMs = clock.monotonic();
     for (let index = 0; ; index++) {
       yield Uint8Array.of(index);
-      await clock.sleep(1_000, { signal });
+      await clock.sleep(Math.max(0, fromMs + (index + 1) * 1_000 - clock.monotonic()), { signal });
     }
   }
   const deps = {
@@ -115,17 +121,39 @@ test('a watch breaks off in the middle', async () => {
     onDeath: () => {},
     onSend: () => {},
   };
-  const transport = new FaultyTransport(deps, inner, { ...noFaults, breakWatch: 1 });
+  const transport = new FaultyTransport(deps, inner, { ...noFaults, ...rates });
   const seen: number[] = [];
+  let lateMs = 0;
+  let error: unknown;
   const reading = (async () => {
     const watch = { method: 'GET', path: '/api/v1/pods?watch=true', headers: {} };
-    const { body } = await transport.send(watch, { signal: new AbortController().signal });
+    const { body } = await transport.send(watch, { signal: stop.signal });
     assert.ok(!(body instanceof Uint8Array));
-    for await (const part of body) seen.push(part[0] ?? -1);
-  })();
-  const outcome = assert.rejects(reading, ConnectionLost);
-  await clock.advance(61_000);
-  await outcome;
+    for await (const part of body) {
+      seen.push(part[0] ?? -1);
+      lateMs = Math.max(lateMs, clock.monotonic() - (seen.length - 1) * 1_000);
+    }
+  })().catch((thrown: unknown) => {
+    error = thrown;
+  });
+  await clock.advance(ms);
+  stop.abort();
+  await reading;
+  return { seen, lateMs, error };
+}
+
+test('a watch breaks off in the middle', async () => {
+  const { seen, error } = await watchFor(61_000, { breakWatch: 1 });
+  assert.ok(error instanceof ConnectionLost);
   assert.ok(seen.length > 0 && seen.length <= 60);
+  assert.deepEqual(seen, [...seen.keys()]);
+});
+
+test('a watch stalls, and goes on with all that came meanwhile', async () => {
+  const calm = await watchFor(61_000, {});
+  assert.ok(calm.lateMs < 100, `${calm.lateMs}`);
+  const { seen, lateMs } = await watchFor(61_000, { stallWatch: 0.05 });
+  assert.ok(lateMs > 500 && lateMs < 20_000, `${lateMs}`);
+  assert.ok(seen.length > 40, `${seen.length}`);
   assert.deepEqual(seen, [...seen.keys()]);
 });

@@ -25,6 +25,8 @@ export interface FaultRates {
   readonly repeat: number;
   /** A watch ends in the middle within a minute. */
   readonly breakWatch: number;
+  /** Per part of a watch that it waits for up to seconds, and with it all that comes after. */
+  readonly stallWatch: number;
   /** A write is carried out, and its sender dies before it hears of it. */
   readonly die: number;
 }
@@ -36,6 +38,7 @@ export const noFaults: FaultRates = {
   delay: 0,
   repeat: 0,
   breakWatch: 0,
+  stallWatch: 0,
   die: 0,
 };
 
@@ -115,7 +118,7 @@ export class FaultyTransport implements Transport {
   #draw(
     rates: FaultRates,
     request: PlainRequest,
-  ): Exclude<keyof FaultRates, 'breakWatch'> | undefined {
+  ): Exclude<keyof FaultRates, 'breakWatch' | 'stallWatch'> | undefined {
     let chance = this.#deps.random.fraction();
     for (const fault of ['lose', 'loseAnswer', 'late', 'delay', 'repeat', 'die'] as const) {
       if (chance < rates[fault]) {
@@ -151,7 +154,10 @@ export class FaultyTransport implements Transport {
     };
     try {
       const response = await this.#inner.send(request, { signal: connection.signal });
-      return { ...response, body: this.#slowly(response.body, connection.signal, release) };
+      return {
+        ...response,
+        body: this.#slowly(request, response.body, connection.signal, release),
+      };
     } catch (error) {
       release();
       throw error;
@@ -159,6 +165,7 @@ export class FaultyTransport implements Transport {
   }
 
   async *#slowly(
+    request: PlainRequest,
     body: PlainResponse['body'],
     signal: AbortSignal,
     release: () => void,
@@ -166,11 +173,21 @@ export class FaultyTransport implements Transport {
     try {
       for await (const part of body instanceof Uint8Array ? [body] : body) {
         await this.#latency(signal);
+        await this.#stall(request, signal);
         yield part;
       }
     } finally {
       release();
     }
+  }
+
+  /** As where a program that listens is kept from its processor, or its network is crowded. */
+  async #stall(request: PlainRequest, signal: AbortSignal): Promise<void> {
+    const { areOn, random, onFault } = this.#deps;
+    if (!areOn() || random.fraction() >= this.#rates.stallWatch) return;
+    this.#note('stalled', request);
+    onFault('stallWatch', request);
+    await this.#wait(delayMsMax, signal);
   }
 
   async #carryOut(request: PlainRequest, signal: AbortSignal): Promise<void> {

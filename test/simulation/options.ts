@@ -86,6 +86,7 @@ export function planOptions(seed: number): SimulationOptions {
       delay: share(0.1),
       repeat: share(0.03),
       breakWatch: share(0.5),
+      stallWatch: share(0.005),
       die: oneOf(random, [0, share(0.005)]),
     },
     disk: { fail: oneOf(random, [0, share(0.02)]), delayMsMax: between(1, 50) },

@@ -2,7 +2,7 @@
  * A namespace with a quota that is smaller than what is wished in it, and that is widened and
  * narrowed, also below what is used: there are as many pods as it allows, and never more. Now and
  * then many ask at once for what is left, so that they are judged together, while what was just
- * charged is being stored and counted.
+ * charged is being stored and counted. Whoever is held back in the end has to say by what.
  */
 import { ApiError } from '#api/errors.ts';
 import { controllerOf } from '#api/object.ts';
@@ -64,9 +64,10 @@ export class Quotas implements Actor {
     }
   }
 
-  /** In the end everything has room. */
+  /** In the end everything has room, or it stays narrow. */
   settle(signal: AbortSignal): Promise<void> {
-    return this.#allow(20, signal);
+    const user = this.#user;
+    return this.#allow(user.choose([20, user.between(1, 3)]), signal);
   }
 
   missing(): readonly string[] {
@@ -75,13 +76,17 @@ export class Quotas implements Actor {
     const quota = truth.find<ResourceQuota>('ResourceQuota', 'limit', namespace);
     const hard = Number(quota?.spec?.hard?.['pods'] ?? 0);
     let wanted = 0;
-    for (const { spec } of truth.of<ReplicaSet>('ReplicaSet', namespace)) {
-      wanted += spec?.replicas ?? 0;
+    for (const set of truth.of<ReplicaSet>('ReplicaSet', namespace)) {
+      wanted += set.spec?.replicas ?? 0;
+      if (isUntold(set)) problems.push(`${set.metadata.name} does not say what holds it back`);
     }
     const active = [...truth.of<Pod>('Pod', namespace)].filter((pod) => !hasEnded(pod)).length;
     wanted += this.#loose().length;
-    const most = Math.min(wanted, hard);
-    if (active !== most) problems.push(`${active} pods under a quota, not ${most}`);
+    const least = Math.min(wanted, hard);
+    // Those that were there before it was narrowed stay.
+    if (active < least || active > wanted) {
+      problems.push(`${active} pods under a quota of ${hard}; ${wanted} are wanted`);
+    }
     const used = quota?.status?.used?.['pods'];
     if (used !== String(active)) problems.push(`the quota says ${used} of ${active} pods`);
     return problems;
@@ -129,4 +134,11 @@ export class Quotas implements Actor {
     await this.#user.create(replicaSets, made, signal);
     this.#names = [...this.#names, name];
   }
+}
+
+/** It has fewer pods than it wants, and its status does not name the quota. */
+function isUntold({ spec, status }: ReplicaSet): boolean {
+  if ((status?.replicas ?? 0) >= (spec?.replicas ?? 0)) return false;
+  const failure = status?.conditions?.find(({ type }) => type === 'ReplicaFailure');
+  return failure?.status !== 'True' || !failure.message?.includes('exceeded quota: limit,');
 }
