@@ -115,6 +115,34 @@ export async function mountDevice(
   if (result.code !== 0) throw new Error(`mount failed: ${result.stderr.trim()}`);
 }
 
+/** As large as its device has become, while it is mounted; one of a sort unknown cannot. */
+export async function growFileSystem(
+  device: string,
+  folder: string,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<void> {
+  const limits = { signal, timeoutMs: formatTimeoutMs };
+  const probed = await runCommand('blkid', [...blkidArguments, device], limits);
+  const type = /^TYPE=(.*)$/m.exec(probed.stdout)?.[1] ?? '';
+  const [command, ...args] = growCommandOf(type, device, folder);
+  if (command === undefined) {
+    const at = `device ${device} mounted at ${folder}`;
+    throw new Error(`resize of format ${type} is not supported for ${at}`);
+  }
+  const { code, stdout, stderr } = await runCommand(command, args, limits);
+  if (code === 0) return;
+  const output = `${stdout}${stderr}`.trim();
+  throw new Error(
+    `resize of device ${device} failed: exit status ${code}. ${command} output: ${output}`,
+  );
+}
+
+function growCommandOf(type: string, device: string, folder: string): readonly string[] {
+  if (type === 'ext3' || type === 'ext4') return ['resize2fs', device];
+  if (type === 'xfs') return ['xfs_growfs', '-d', folder];
+  return type === 'btrfs' ? ['btrfs', 'filesystem', 'resize', 'max', folder] : [];
+}
+
 /** Unmounts everything at or below a folder, innermost first; what is busy is detached lazily. */
 export async function unmountBelow(
   folder: string,

@@ -82,7 +82,7 @@ export function assemble(
     node,
     ...images,
     volumes: new Volumes({
-      ...{ client, clock, machine, objects, paths },
+      ...{ client, clock, machine, recorder, objects, paths },
       ...{ hostIPs: node.hostIPs, allocatable: node.allocatable, node: node.object },
     }),
     devices,

@@ -5,7 +5,15 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -185,9 +193,20 @@ test('a device whose file system is made and mounted for its pods', { timeout },
       'of the node first, and of the container through it',
     );
     covers('POD-192');
-    // A kubelet that was stopped in between mounts nothing twice.
+    // A kubelet that was stopped in between mounts nothing twice, and grows what has grown.
     await node.stopKubelet();
+    const [sizeBefore] = sizesOf(onNode);
+    truncateSync(file, 32 * 1024 * 1024);
+    await runCommand('losetup', ['--set-capacity', path], options);
+    await grow('files');
     node.startKubelet();
+    const { client } = node;
+    await eventually('the claim has its new size', async () => {
+      const claim = await client.get(persistentVolumeClaims, at('files'), { signal });
+      return claim.status?.capacity?.['storage'] === '32Mi';
+    });
+    const [sizeAfter = 0] = sizesOf(onNode);
+    assert.ok(sizeAfter > 3 * (sizeBefore ?? sizeAfter), `${sizeBefore} to ${sizeAfter}`);
     await of('reader', 'cat /data/note');
     const reader = await node.untilReady('reader');
     await eventually('it is read', async () => node.logText(reader).includes('kept'));
@@ -198,6 +217,27 @@ test('a device whose file system is made and mounted for its pods', { timeout },
     await runCommand('losetup', ['--detach', path], options);
   }
 });
+
+function sizesOf(mounts: readonly { readonly mountPoint: string }[]): readonly number[] {
+  return mounts.map(({ mountPoint }) => {
+    const { blocks, bsize } = statfsSync(mountPoint);
+    return blocks * bsize;
+  });
+}
+
+function at(name: string) {
+  return { namespace: 'default', name };
+}
+
+/** As whoever grows volumes does: the volume is larger, the claim waits for its node. */
+async function grow(name: string): Promise<void> {
+  const { client } = node;
+  const spec = { capacity: { storage: '32Mi' } };
+  await client.patch(persistentVolumes, { name }, { spec }, { type: 'merge', signal });
+  const status = { allocatedResourceStatuses: { storage: 'NodeResizePending' } };
+  const options = { type: 'merge', subresource: 'status', signal } as const;
+  await client.patch(persistentVolumeClaims, at(name), { status }, options);
+}
 
 /** A claim as controllers bind it, since none run here. */
 async function createBound(
@@ -212,13 +252,12 @@ async function createBound(
     storageClassName: 'manual',
   } as const;
   const storage = '1Mi';
-  const at = { namespace: 'default', name };
   const claim = await client.create(
     persistentVolumeClaims,
     {
       apiVersion: 'v1',
       kind: 'PersistentVolumeClaim',
-      metadata: at,
+      metadata: at(name),
       spec: { ...spec, volumeName: name, resources: { requests: { storage } } },
     },
     { signal },
@@ -235,7 +274,7 @@ async function createBound(
         ...spec,
         capacity: { storage },
         local: { path },
-        claimRef: { ...at, uid },
+        claimRef: { ...at(name), uid },
         nodeAffinity: {
           required: {
             nodeSelectorTerms: [
@@ -249,7 +288,7 @@ async function createBound(
   );
   const status = { phase: 'Bound', accessModes: spec.accessModes, capacity: { storage } };
   const options = { type: 'merge', subresource: 'status', signal } as const;
-  await client.patch(persistentVolumeClaims, at, { status }, options);
+  await client.patch(persistentVolumeClaims, at(name), { status }, options);
 }
 
 test('a fork bomb ends at the limit of its pod, and hurts nobody else', { timeout }, async () => {

@@ -192,6 +192,7 @@ export class KubeletBench implements AsyncDisposable {
         this.hugepages.push(pageSize);
       },
       mountDevice: async () => {},
+      growFileSystem: async () => {},
       unmountBelow: async () => {},
       isSameDisk: (path: string, other: string) => this.disks.get(path) === this.disks.get(other),
       readFile: (path: string) =>

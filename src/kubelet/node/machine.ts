@@ -7,6 +7,7 @@ import type { Runtime } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import {
+  growFileSystem,
   isMountPoint,
   mountDevice,
   mountHugepages,
@@ -45,6 +46,12 @@ export interface Machine {
       readonly mountOptions: readonly string[];
       readonly signal: AbortSignal;
     },
+  ): Promise<void>;
+  /** Up to the size of its device; it stays mounted. */
+  growFileSystem(
+    device: string,
+    folder: string,
+    options: { readonly signal: AbortSignal },
   ): Promise<void>;
   unmountBelow(folder: string, options: { readonly signal: AbortSignal }): Promise<void>;
   isSameDisk(path: string, other: string): boolean;
@@ -107,6 +114,7 @@ function linuxMachine(cgroups: Cgroups): Machine {
     mountTmpfs,
     mountHugepages,
     mountDevice,
+    growFileSystem,
     unmountBelow,
     isSameDisk: (path, other) => statSync(path).dev === statSync(other).dev,
     diskSpace: (path) => {

@@ -58,6 +58,7 @@ const machine: Machine = {
   mountTmpfs: async () => {},
   mountHugepages: async () => {},
   mountDevice: async () => {},
+  growFileSystem: async () => {},
   unmountBelow: async () => {},
   isSameDisk: () => true,
   diskSpace: () => ({ bytes: 1000, freeBytes: 400, inodes: 10, freeInodes: 6 }),

@@ -10,7 +10,7 @@
 import { chmodSync, chownSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { quantityValue } from '#api/quantity.ts';
-import type { Client } from '#client';
+import type { Client, Recorder } from '#client';
 import type { Clock } from '#kit/clock.ts';
 import { configMaps, secrets, serviceAccounts } from '#resources/kinds.ts';
 import type { TokenRequest } from '#resources/types/authentication-v1.ts';
@@ -29,6 +29,7 @@ import { type KubeletPaths, podPaths } from '../pods/pod-paths.ts';
 import { hugepagesIn, podCgroup } from '../pods/qos.ts';
 import type { WatchedObjects } from '../watched-objects.ts';
 import { writePayload } from './atomic-files.ts';
+import { growClaim } from './claim-growth.ts';
 import { LocalDevices } from './local-devices.ts';
 import { giveToGroup } from './ownership.ts';
 import {
@@ -38,12 +39,13 @@ import {
   payloadOf,
   VolumeError,
 } from './payload.ts';
-import { claimNameOf, findBoundVolume, groupOf } from './persistent-volume.ts';
+import { type BoundVolume, claimNameOf, findBoundVolume, groupOf } from './persistent-volume.ts';
 
 export interface VolumesDeps {
   readonly client: Client;
   readonly clock: Clock;
   readonly machine: Machine;
+  readonly recorder: Pick<Recorder, 'record'>;
   readonly objects: WatchedObjects;
   readonly paths: KubeletPaths;
   readonly hostIPs: readonly string[];
@@ -59,6 +61,8 @@ interface Token {
 const tokenSecondsDefault = 3600;
 /** Longest that a token is used before it is renewed, however long it is valid. */
 const tokenAgeMsMax = 24 * 3_600_000;
+/** Between two looks whether a claim that is in use has grown. */
+const claimLookMs = 60_000;
 
 export class Volumes {
   readonly #deps: VolumesDeps;
@@ -68,6 +72,8 @@ export class Volumes {
   readonly #groups = new Map<string, Set<number>>();
   /** `uid/volume`: already given to the group of its pod. */
   readonly #given = new Set<string>();
+  /** By pod uid: when its claims are looked at again. */
+  readonly #claimLooksMs = new Map<string, number>();
   readonly #devices: LocalDevices;
   #stamp = 0;
 
@@ -103,11 +109,13 @@ export class Volumes {
     );
   }
 
-  /** When a token of this pod must be renewed. */
+  /** When a token of this pod must be renewed, or one of its claims may have grown. */
   refreshAtMs(podUid: string): number | undefined {
     const tokens = [...(this.#tokens.get(podUid)?.values() ?? [])];
-    if (tokens.length === 0) return undefined;
-    return Math.min(...tokens.map((token) => token.refreshAtMs));
+    const lookMs = this.#claimLooksMs.get(podUid);
+    const times = tokens.map((token) => token.refreshAtMs);
+    if (lookMs !== undefined) times.push(lookMs);
+    return times.length === 0 ? undefined : Math.min(...times);
   }
 
   /** Whom volumes of the pod belong to, as their administrators say. */
@@ -128,6 +136,7 @@ export class Volumes {
     const { volumes, memoryVolumes } = podPaths(paths, pod);
     this.#tokens.delete(uid);
     this.#groups.delete(uid);
+    this.#claimLooksMs.delete(uid);
     for (const { name } of pod.spec?.volumes ?? []) this.#given.delete(`${uid}/${name}`);
     objects.release(uid);
     const mounted = (pod.spec?.volumes ?? []).some(
@@ -176,12 +185,27 @@ export class Volumes {
   }
 
   async #preparePersistent(pod: Pod, volume: Volume, signal: AbortSignal): Promise<string> {
-    const { source, volume: found } = await findBoundVolume(this.#deps, pod, volume, { signal });
-    const { name = '' } = found.metadata;
-    this.#noteGroup(pod, groupOf(found));
+    const bound = await findBoundVolume(this.#deps, pod, volume, { signal });
+    this.#noteGroup(pod, groupOf(bound.volume));
+    const folder = await this.#prepareFound(pod, volume, bound, signal);
+    const isReadOnly = volume.persistentVolumeClaim?.readOnly === true;
+    if (isReadOnly || 'hostPath' in bound.source) return folder;
+    const { uid = '' } = pod.metadata;
+    this.#claimLooksMs.set(uid, this.#deps.clock.now() + claimLookMs);
+    await growClaim(this.#deps, bound, { pod, folder, signal });
+    return folder;
+  }
+
+  async #prepareFound(
+    pod: Pod,
+    volume: Volume,
+    { source, volume: found }: BoundVolume,
+    signal: AbortSignal,
+  ): Promise<string> {
     // As upstream, which leaves the owners of what belongs to the host alone.
     if ('hostPath' in source) return checkHostPath(source.hostPath);
     if ('devicePath' in source) return source.devicePath;
+    const { name = '' } = found.metadata;
     const folder =
       'localPath' in source
         ? source.localPath
