@@ -5,6 +5,7 @@
  */
 import { existsSync, readdirSync, readFileSync, realpathSync, rmdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { containerdLayout } from '#cri';
 import { mountPointsBelow, readMounts, unmountBelow } from '#kit/mounts.ts';
 import { runCommand } from '#kit/run-command.ts';
 
@@ -42,12 +43,24 @@ export async function findTraces(id: string, dataDir: string, options: Options):
     ),
     // The data dir itself may be somebody's disk.
     mounts: mountPointsBelow(dataDir).filter((point) => point !== realpathSync(dataDir)),
-    processes: processesMentioning(dataDir),
+    processes: processesMentioning(dataDir, farSocketFolder(id, dataDir)),
   };
 }
 
 export function isEmpty(traces: Traces): boolean {
   return Object.values(traces).every((list) => list.length === 0);
+}
+
+/** Without what may go on after a stop of the pods: who else names the data dir. */
+export function tracesOfPods(traces: Traces): Traces {
+  const isShim = (command: string): boolean => /^\S*containerd-shim/.test(command);
+  return { ...traces, processes: traces.processes.filter(({ command }) => isShim(command)) };
+}
+
+/** Of containerd's socket, where the data dir's path is too long for one. */
+export function farSocketFolder(id: string, dataDir: string): string | undefined {
+  const folder = dirname(containerdLayout(dataDir, id).socketPath);
+  return isBelow(folder, dataDir) ? undefined : folder;
 }
 
 /** Removes tables, links, mounts and cgroups; processes only when `endProcesses` says so. */
@@ -129,7 +142,7 @@ function removeCgroup(folder: string): void {
 }
 
 /** Processes whose command line names the data dir: containerd, its shims, a hanging `up`. */
-function processesMentioning(dataDir: string): Traces['processes'] {
+function processesMentioning(dataDir: string, sockets: string | undefined): Traces['processes'] {
   const own = ownFamily();
   const real = withoutLinks(dataDir);
   const known = new Map<string, boolean>();
@@ -137,7 +150,8 @@ function processesMentioning(dataDir: string): Traces['processes'] {
     if (!word.startsWith('/')) return false;
     const before = known.get(word);
     if (before !== undefined) return before;
-    const inside = isBelow(word, dataDir) || isBelow(withoutLinks(word), real);
+    const isFar = sockets !== undefined && isBelow(word, sockets);
+    const inside = isFar || isBelow(word, dataDir) || isBelow(withoutLinks(word), real);
     known.set(word, inside);
     return inside;
   };

@@ -16,10 +16,11 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { containerdLayout } from '#cri';
 import { silentLog } from '#kit/log.ts';
 import { readMounts } from '#kit/mounts.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
-import { findTraces, removeTraces } from './machine-traces.ts';
+import { findTraces, removeTraces, type Traces, tracesOfPods } from './machine-traces.ts';
 import { resetCluster } from './teardown.ts';
 
 const deps = { clock: new VirtualClock(), log: silentLog };
@@ -72,6 +73,27 @@ test('processes are found by every name of the data dir', async (context) => {
     );
     child.kill('SIGKILL');
     await once(child, 'exit');
+  }
+});
+
+test('a stop of the pods takes shims along, and nobody else who names the data dir', async (context) => {
+  const { folder } = madeIn(context);
+  const { signal } = new AbortController();
+  // A path this long is too long for a socket, which is elsewhere then.
+  for (const dataDir of [join(folder, 'd'), join(folder, 'd'.repeat(100))]) {
+    const { socketPath } = containerdLayout(dataDir, 'none');
+    assert.equal(socketPath.startsWith(dataDir), dataDir.endsWith('/d'));
+    const named = (argv0: string) => {
+      const words = ['-e', 'setTimeout(() => {}, 60_000)', '--', '-address', socketPath];
+      return spawn(process.execPath, words, { argv0, stdio: 'ignore' });
+    };
+    const [shim, other] = [named('/usr/bin/containerd-shim-runc-v2'), named('follower')];
+    context.after(() => [shim, other].map((each) => each.kill('SIGKILL')));
+    await Promise.all([once(shim, 'spawn'), once(other, 'spawn')]);
+    const traces = await findTraces('none', dataDir, { signal });
+    const pidsOf = ({ processes }: Traces) => processes.map(({ pid }) => pid).toSorted();
+    assert.deepEqual(pidsOf(traces), [shim.pid, other.pid].toSorted());
+    assert.deepEqual(pidsOf(tracesOfPods(traces)), [shim.pid]);
   }
 });
 

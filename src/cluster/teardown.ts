@@ -9,7 +9,13 @@ import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import { isMountPoint } from '#kit/mounts.ts';
 import { removePodNetwork } from '#network';
-import { findTraces, isEmpty, removeTraces } from './machine-traces.ts';
+import {
+  farSocketFolder,
+  findTraces,
+  isEmpty,
+  removeTraces,
+  tracesOfPods,
+} from './machine-traces.ts';
 import { stopAllPods } from './node/stop-pods.ts';
 import { type ClusterState, readState, registerPath } from './state.ts';
 
@@ -18,7 +24,7 @@ interface Deps {
   readonly log: Logger;
 }
 
-const limits = { attempts: 40, pauseMs: 50, stopMs: 60_000 } as const;
+const limits = { attempts: 40, patientAttempts: 20, pauseMs: 50, stopMs: 60_000 } as const;
 
 /** Removes what carries the cluster's id. Cgroups empty late, so it looks several times. */
 export async function removeMachineTraces(
@@ -33,9 +39,15 @@ export async function removeMachineTraces(
   await removePodNetwork(deps, { dataDir, clusterId, ...ranges, signal });
   for (let attempt = 0; attempt < limits.attempts; attempt++) {
     const traces = await findTraces(state.id, dataDir, { signal });
-    const rest = options.endProcesses ? traces : { ...traces, processes: [] };
-    if (isEmpty(rest)) return;
-    await removeTraces(traces, dataDir, { ...options, signal });
+    const rest = options.endProcesses ? traces : tracesOfPods(traces);
+    if (isEmpty(rest)) {
+      const sockets = farSocketFolder(state.id, dataDir);
+      if (sockets !== undefined) rmSync(sockets, { recursive: true, force: true });
+      return;
+    }
+    // Containers have ended by now, and a shim ends with its last one: but for some that were lost.
+    const endProcesses = options.endProcesses || attempt >= limits.patientAttempts;
+    await removeTraces(rest, dataDir, { endProcesses, signal });
     await deps.clock.sleep(limits.pauseMs, { signal });
   }
   deps.log.warn('traces of the cluster are left on the machine', {
