@@ -56,11 +56,15 @@ export class AppliedResources {
     renameSync(partial, this.#file);
   }
 
-  /** What of this pod's running containers has, by name; forgets containers that are gone. */
-  current(facts: readonly ContainerFact[]): ReadonlyMap<string, ResourceRequirements> {
+  /** Forgets all other containers. Only for who has just looked: one may have been made since. */
+  keep(facts: readonly ContainerFact[]): void {
     const ids = new Set(facts.map(({ id }) => id));
     const gone = [...this.#known.keys()].filter((id) => id !== wholePod && !ids.has(id));
     for (const id of gone) this.#known.delete(id);
+  }
+
+  /** What of this pod's running containers has, by name. */
+  current(facts: readonly ContainerFact[]): ReadonlyMap<string, ResourceRequirements> {
     const current = new Map<string, ResourceRequirements>();
     const whole = this.#known.get(wholePod);
     if (whole !== undefined) current.set(wholePod, whole);

@@ -353,9 +353,9 @@ export class PodWorker {
   }
 
   #remember(runtime: RuntimeFacts): void {
-    for (const { id } of [...runtime.sandboxes, ...runtime.containers]) {
-      this.#parts.owners.set(id, this.#uid);
-    }
+    const found = [...runtime.sandboxes, ...runtime.containers];
+    for (const { id } of found) this.#parts.owners.set(id, this.#uid);
+    this.#state.applied.keep(runtime.containers);
     this.#messages.read(this.#pod, runtime);
   }
 
