@@ -121,9 +121,13 @@ export function ownAfterUpdate(
 ): readonly Ownership[] {
   const own = changesIn(writer.apiVersion);
   if (own === undefined || (isEmptySet(own.set) && isEmptySet(own.removed))) return owners;
+  const gained = differenceOf(own.set, unowned);
+  if (owners.length === 0) {
+    const fields = sortedSet(differenceOf(gained, own.removed));
+    return isEmptySet(fields) ? owners : [{ ...writer, time: now, fields }];
+  }
   const before = owners.find((owner) => sameManager(owner, writer));
   const others = yielding(owners, { writer, now, changesIn });
-  const gained = differenceOf(own.set, unowned);
   const held = before === undefined ? gained : unionOf(before.fields, gained);
   const fields = differenceOf(held, own.removed);
   const result = keptOrNew(before, { ...writer, time: now, fields });

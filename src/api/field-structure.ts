@@ -299,7 +299,9 @@ class Comparison {
     removed: Tree,
     existed: boolean,
   ): void {
-    for (const key in next) {
+    // Of a new object all is taken over, which is stored in order.
+    const keys = isHollow(old) ? inOrder(Object.keys(next)) : Object.keys(next);
+    for (const key of keys) {
       const value = next[key];
       if (value === undefined || value === old[key]) continue;
       const implied = existed && shape.always(key);

@@ -293,6 +293,8 @@ function gone(): Error {
 }
 
 function plainHeaders({ headers: given }: Wire): Readonly<Record<string, string>> {
+  // Node gives a list of this one only; copying all of them is what a request need not cost.
+  if (given['set-cookie'] === undefined) return given as Readonly<Record<string, string>>;
   const headers: Record<string, string> = {};
   for (const name in given) {
     const value = given[name];

@@ -65,13 +65,14 @@ export async function handle(parts: Parts, arrival: Arrival): Promise<ServerResp
   const { method } = request;
   const bodyBytes = request.body?.length ?? 0;
   parts.metrics.countRequest({ info, method, response, bodyBytes, tookMs });
-  parts.log.trace('request', {
+  const { status } = response;
+  parts.log.trace('request', () => ({
     verb: method,
     uri: loggedPath(request.path, info),
-    status: response.status,
+    status,
     milliseconds: Math.round(tookMs),
     userAgent: request.headers['user-agent'],
-  });
+  }));
   return response;
 }
 

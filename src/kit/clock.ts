@@ -57,9 +57,17 @@ export function sleepWith(
   });
 }
 
+/** The last text of `formatTime`: most writes are of the same second as the one before. */
+const formatted = { second: Number.NaN, text: '' };
+
 /** RFC 3339 with whole seconds, as Kubernetes writes `metav1.Time`. */
 export function formatTime(nowMs: number): string {
-  return `${new Date(nowMs).toISOString().slice(0, 19)}Z`;
+  const second = Math.floor(nowMs / 1000);
+  if (second !== formatted.second) {
+    formatted.text = `${new Date(nowMs).toISOString().slice(0, 19)}Z`;
+    formatted.second = second;
+  }
+  return formatted.text;
 }
 
 /** RFC 3339 with six decimals, as Kubernetes writes `metav1.MicroTime`. */

@@ -29,3 +29,20 @@ test('an error is written with its causes', () => {
   log.warn('write refused', { error });
   assert.match(lines[0] ?? '', /^W 2026-\S+Z write refused error="put failed: disk full"/);
 });
+
+test('fields that a function makes are made only where they are written', () => {
+  for (const [level, expected] of [
+    ['trace', ['T 2026-01-02T03:04:05.006Z request code=200\n']],
+    ['debug', []],
+  ] as const) {
+    const lines: string[] = [];
+    const log = openLog({ clock, level, format: 'text', write: (line) => lines.push(line) });
+    let made = 0;
+    log.trace('request', () => {
+      made += 1;
+      return { code: 200 };
+    });
+    assert.deepEqual(lines, expected);
+    assert.equal(made, expected.length);
+  }
+});

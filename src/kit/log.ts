@@ -11,8 +11,8 @@ export type LogFormat = 'text' | 'json';
 export type Fields = Readonly<Record<string, unknown>>;
 
 export interface Logger {
-  /** What happens many times a second; more of it than anybody reads. */
-  trace(message: string, fields?: Fields): void;
+  /** What happens many times a second; a function makes the fields only where they are written. */
+  trace(message: string, fields?: Fields | (() => Fields)): void;
   debug(message: string, fields?: Fields): void;
   info(message: string, fields?: Fields): void;
   warn(message: string, fields?: Fields): void;
@@ -31,9 +31,9 @@ export interface LogOptions {
 const rank: Readonly<Record<Level, number>> = { trace: 0, debug: 1, info: 2, warn: 3, error: 4 };
 
 export function openLog(options: LogOptions, base: Fields = {}): Logger {
-  const at = (level: Level) => (message: string, fields?: Fields) => {
+  const at = (level: Level) => (message: string, fields?: Fields | (() => Fields)) => {
     if (rank[level] < rank[options.level]) return;
-    const all = { ...base, ...fields };
+    const all = { ...base, ...(typeof fields === 'function' ? fields() : fields) };
     options.write(`${format(options, level, message, all)}\n`);
   };
   return {
