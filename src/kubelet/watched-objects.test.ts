@@ -55,11 +55,28 @@ test('a watch that is lost while no pod needs it is not begun anew', async () =>
   assert.deepEqual(world.watches, []);
 });
 
+test('who gives up waits for no answer, and others get it', async () => {
+  const world = new World();
+  const answered = Promise.withResolvers<void>();
+  world.answered = answered.promise;
+  const settings = { namespace, name: 'settings' };
+  const stop = new AbortController();
+  const first = world.objects.get(configMaps, settings, 'pod-1', { signal: stop.signal });
+  const second = world.objects.get(configMaps, settings, 'pod-2', world);
+  stop.abort(new Error('the pod is to end'));
+  await assert.rejects(first, /the pod is to end/);
+  answered.resolve();
+  assert.equal((await second)?.metadata.name, 'settings');
+  assert.equal(world.lists.length, 1);
+});
+
 /** An API that has everything that is asked for, and says what was asked. */
 class World {
   readonly signal = new AbortController().signal;
   readonly clock = new VirtualClock();
   readonly lists: string[] = [];
+  /** When lists are. */
+  answered: Promise<void> = Promise.resolve();
   /** Going on now. */
   readonly watches: string[] = [];
   readonly #breaks: (() => void)[] = [];
@@ -70,6 +87,7 @@ class World {
       list: async (kind, { fieldSelector = '' }) => {
         const name = fieldSelector.replace('metadata.name=', '');
         this.lists.push(`${kind.plural} ${name}`);
+        await this.answered;
         const object: KubeObject = { apiVersion: 'v1', kind: kind.kind, metadata: { name } };
         // Of the kind that was asked for.
         return { items: [object as never], resourceVersion: '1' };

@@ -11,6 +11,7 @@
 import type { KindOf } from '#api/kind-of.ts';
 import type { KubeObject } from '#api/object.ts';
 import type { Client } from '#client';
+import { unlessAborted } from '#kit/aborted.ts';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import { withoutNulls } from './pods/without-nulls.ts';
@@ -65,7 +66,8 @@ export class WatchedObjects {
     const entry = this.#entries.get(key) ?? this.#open(key, kind, at);
     entry.owners.add(owner);
     this.#endRest(entry);
-    await entry.first;
+    // A pod that is to end waits for no answer.
+    await unlessAborted(entry.first, signal);
     // The entry was opened for this kind.
     return entry.object as T | undefined;
   }

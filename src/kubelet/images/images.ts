@@ -10,6 +10,7 @@
  */
 import type { Received, Runtime } from '#cri';
 import { GrpcError } from '#cri';
+import { unlessAborted } from '#kit/aborted.ts';
 import type { Clock } from '#kit/clock.ts';
 import { messageOf } from '#kit/error-message.ts';
 import type { Logger } from '#kit/log.ts';
@@ -354,13 +355,4 @@ function once<T>(work: () => Promise<T>): () => Promise<T> {
     begun ??= work();
     return begun;
   };
-}
-
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }

@@ -54,6 +54,21 @@ function placerOf(
   return new Placer(deps, { policy, scope, nodes, preferClosest: false, merge: mergeHints });
 }
 
+test('who cannot give, for whatever reason, fails the pod and nothing else', async () => {
+  const full = new Giver('cpu', [1]);
+  full.allocate = async () => {
+    throw new Error('ENOSPC: no space left on device');
+  };
+  const placer = placerOf([full], 'none');
+  assert.deepEqual(await placer.admit(pod, { signal }), {
+    reason: 'UnexpectedAdmissionError',
+    message: 'Allocate failed due to ENOSPC: no space left on device, which is unexpected',
+  });
+  assert.equal(placer.counts.errors, 1);
+  const stop = AbortSignal.abort(new Error('the kubelet ends'));
+  await assert.rejects(placer.admit(pod, { signal: stop }), /the kubelet ends/);
+});
+
 test('without a policy nobody is asked for wishes', async () => {
   const giver = new Giver('cpu', [1]);
   assert.equal(await placerOf([giver], 'none').admit(pod, { signal }), undefined);

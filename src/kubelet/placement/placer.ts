@@ -6,6 +6,7 @@
  * policy everybody gives as he likes. What is refused fails the pod, with upstream's reason.
  */
 import type { Clock } from '#kit/clock.ts';
+import { messageOf } from '#kit/error-message.ts';
 import type { Slots } from '#kit/slots.ts';
 import type { Container, Pod } from '#resources/types/core-v1.ts';
 import type { Refusal } from '../node/admission.ts';
@@ -93,11 +94,18 @@ export class Placer {
     hint: Hint,
     signal: AbortSignal,
   ): Promise<Refusal | undefined> {
-    for (const provider of this.#deps.providers) {
-      const refusal = await provider.allocate(pod, container, { hint, signal });
-      if (refusal !== undefined) return refusal;
+    try {
+      for (const provider of this.#deps.providers) {
+        const refusal = await provider.allocate(pod, container, { hint, signal });
+        if (refusal !== undefined) return refusal;
+      }
+      return undefined;
+    } catch (error) {
+      signal.throwIfAborted();
+      // What was given could not be written down, say: this pod fails, and the node goes on.
+      const message = `Allocate failed due to ${messageOf(error)}, which is unexpected`;
+      return { reason: 'UnexpectedAdmissionError', message };
     }
-    return undefined;
   }
 
   #misplaced(): Refusal {

@@ -278,7 +278,7 @@ export class PodWorker {
       this.#checkDeadline();
       if (this.#ending !== undefined) this.#probes.end();
       this.#probes.follow(runtime);
-      await this.#refreshVolumes(runtime);
+      await this.#refreshVolumes(runtime, signal);
       // What came meanwhile is in the facts: it interrupts nothing that follows from them.
       this.#renewInterrupt();
       const facts = this.#facts(runtime);
@@ -386,14 +386,14 @@ export class PodWorker {
     };
   }
 
-  async #refreshVolumes(runtime: RuntimeFacts): Promise<void> {
+  async #refreshVolumes(runtime: RuntimeFacts, signal: AbortSignal): Promise<void> {
     const dueMs = this.#parts.volumes.refreshAtMs(this.#uid) ?? Number.POSITIVE_INFINITY;
     const stale = this.#volumesStale || dueMs <= this.#parts.clock.now();
     const active = runtime.sandboxes[0]?.ready === true && this.#ending === undefined;
     if (!stale || !active) return;
     this.#volumesStale = false;
-    const signal = this.#interrupt.signal;
-    this.#state.volumes = await this.#parts.volumes.prepare(this.#pod, { signal });
+    const either = { signal: this.#interruptOf(signal) };
+    this.#state.volumes = await this.#parts.volumes.prepare(this.#pod, either);
   }
 
   #publish(
