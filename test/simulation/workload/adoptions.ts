@@ -6,6 +6,7 @@
 import { pods, replicaSets } from '#resources/kinds.ts';
 import type { ReplicaSet } from '#resources/types/apps-v1.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
+import { hasEnded } from '../states.ts';
 import { type Actor, containersOf, replicaSetOf, type User } from './user.ts';
 
 const namespace = 'orphans';
@@ -53,15 +54,17 @@ export class Adoptions implements Actor {
     const names = sets.map(({ metadata }) => metadata.name ?? '');
     if (names.sort().join() !== [...this.#sets].sort().join()) problems.push(`sets are ${names}`);
     for (const { metadata, spec } of sets) {
-      const owned = [...truth.ownedBy<Pod>('Pod', metadata.uid)];
+      // One that failed with its node is kept where the node came back before it was collected.
+      const owned = [...truth.ownedBy<Pod>('Pod', metadata.uid)].filter((pod) => !hasEnded(pod));
       if (owned.length === spec?.replicas) continue;
       problems.push(`set ${metadata.name} has ${owned.length} of ${spec?.replicas} pods`);
     }
     if (sets.length === 0) return problems;
-    for (const { metadata } of truth.of<Pod>('Pod', namespace)) {
+    for (const pod of truth.of<Pod>('Pod', namespace)) {
+      const { metadata } = pod;
       const isOrphan =
         metadata.ownerReferences === undefined && metadata.labels?.['app'] === 'orphan';
-      if (isOrphan) problems.push(`pod ${metadata.name} belongs to nobody`);
+      if (isOrphan && !hasEnded(pod)) problems.push(`pod ${metadata.name} belongs to nobody`);
     }
     return problems;
   }

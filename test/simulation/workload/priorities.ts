@@ -11,10 +11,16 @@ const crowdNamespace = 'crowd';
 const namespace = crowdNamespace;
 const values = { low: -100, high: 1000 } as const;
 const impossible = 'impossible';
-/** More than any node has; a label that none has; even spread over what is nowhere. */
+const besideNobody = {
+  requiredDuringSchedulingIgnoredDuringExecution: [
+    { topologyKey: 'kubernetes.io/hostname', labelSelector: { matchLabels: { app: 'nobody' } } },
+  ],
+};
+/** More than any node has; a label that none has; company that nobody is; a spread over nothing. */
 const impossibleSpecs: readonly PodSpec[] = [
   { containers: containersOf('1000') },
   { containers: containersOf('20m'), nodeSelector: { nowhere: 'yes' } },
+  { containers: containersOf('20m'), affinity: { podAffinity: besideNobody } },
   {
     containers: containersOf('20m'),
     topologySpreadConstraints: [
