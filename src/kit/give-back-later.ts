@@ -12,9 +12,16 @@ const firstLookMs = 10_000;
 /** Lives until the signal aborts. */
 export async function giveBackLater(
   clock: Clock,
-  { signal }: { readonly signal: AbortSignal },
+  {
+    signal,
+    forgottenBytes = () => 0,
+  }: {
+    readonly signal: AbortSignal;
+    /** What a store of this thread has given up so far. */
+    readonly forgottenBytes?: (() => number) | undefined;
+  },
 ): Promise<void> {
   await clock.sleep(firstLookMs, { signal });
   const { ownMemory, runGiveBack } = await import('./give-back.ts');
-  await runGiveBack({ clock, ...ownMemory() }, { signal });
+  await runGiveBack({ clock, ...ownMemory(), forgottenBytes }, { signal });
 }

@@ -5,10 +5,13 @@ import { atFirst, limits, planRest, type Rest, runGiveBack } from './give-back.t
 import { VirtualClock } from './virtual-clock.ts';
 
 /** How many looks after the first one memory is given back, when a thread is so busy. */
-function givenBackAt(shares: readonly number[]): readonly number[] {
+function givenBackAt(
+  shares: readonly number[],
+  forgotten: readonly number[] = [],
+): readonly number[] {
   let rest: Rest = atFirst;
   return shares.flatMap((share, look) => {
-    const planned = planRest(rest, share);
+    const planned = planRest(rest, { busyShare: share, forgottenBytes: forgotten[look] ?? 0 });
     rest = planned.rest;
     return planned.giveBack ? [look] : [];
   });
@@ -34,6 +37,28 @@ test('a thread that is always busy is never stopped', () => {
   assert.deepEqual(givenBackAt(new Array<number>(1000).fill(0.3)), []);
 });
 
+const { forgottenBytesMin: much } = limits;
+const light = (looks: number): readonly number[] => new Array<number>(looks).fill(0.001);
+
+test('after a light load memory is given back once the store has forgotten much', () => {
+  const forgotten = [...quiet(20), much, ...quiet(20)];
+  assert.deepEqual(givenBackAt(light(60), forgotten), [20]);
+  assert.deepEqual(givenBackAt(light(60), [...quiet(20), much - 1, ...quiet(20)]), []);
+});
+
+test('what is forgotten bit by bit is added up, and nothing is given back twice in a row', () => {
+  const all = new Array<number>(20).fill(much / 4);
+  assert.deepEqual(givenBackAt(light(20), all), [3, 7, 11, 15, 19]);
+  const more = new Array<number>(12).fill(much);
+  assert.deepEqual(givenBackAt(light(12), more), [2, 5, 8, 11]);
+});
+
+test('what is forgotten while a thread is busy waits until it is quiet', () => {
+  const busy = [0.9, 0.9, 0.9, ...quiet(100)];
+  assert.deepEqual(givenBackAt(busy, [much, much]), [5, 39]);
+  assert.deepEqual(givenBackAt(busy, [...quiet(35), much]), [5, 35, 39]);
+});
+
 /** What is done in ten minutes after a load, with a heap of this size. */
 async function doneWith(heapBytes: number): Promise<readonly string[]> {
   const clock = new VirtualClock();
@@ -43,6 +68,7 @@ async function doneWith(heapBytes: number): Promise<readonly string[]> {
   const deps = {
     clock,
     utilization: () => share,
+    forgottenBytes: () => 0,
     heapBytes: () => heapBytes,
     collect: () => done.push('collect'),
     trim: () => done.push('trim'),

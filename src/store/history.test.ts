@@ -40,6 +40,7 @@ test('the oldest go when replaced values take more than the bound', () => {
   equal(history.oldest, 93);
   deepEqual(revisions(history.after(93)), [94, 95, 96, 97, 98, 99, 100]);
   equal(history.bytes, 7 * (1000 + 3 + 256));
+  equal(history.forgottenBytes, 93 * (1000 + 3 + 256));
   history.append(event(101, 50_000));
   deepEqual([history.oldest, history.length], [100, 1], 'the newest event always stays');
 });
@@ -49,6 +50,7 @@ test('forgetting through a revision, and long afterwards', () => {
   for (let revision = 1; revision <= 5000; revision++) history.append(event(revision));
   history.dropThrough(3000);
   deepEqual([history.oldest, history.length], [3000, 2000]);
+  equal(history.forgottenBytes, 3000 * (3 + 256));
   deepEqual(revisions(history.after(4998)), [4999, 5000]);
   history.dropThrough(6000);
   deepEqual([history.oldest, history.length, history.bytes], [6000, 0, 0]);

@@ -20,6 +20,7 @@ export class History {
   #events: (StoreEvent | undefined)[] = [];
   #head = 0;
   #bytes = 0;
+  #forgottenBytes = 0;
   #oldest: number;
 
   constructor(options: { readonly bytesMax: number; readonly oldest: number }) {
@@ -34,6 +35,11 @@ export class History {
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** What was dropped so far has cost this much. */
+  get forgottenBytes(): number {
+    return this.#forgottenBytes;
   }
 
   get length(): number {
@@ -84,7 +90,9 @@ export class History {
     assert(first !== undefined, 'there is an event to drop');
     this.#events[this.#head] = undefined;
     this.#head += 1;
-    this.#bytes -= costOf(first);
+    const cost = costOf(first);
+    this.#bytes -= cost;
+    this.#forgottenBytes += cost;
     this.#oldest = first.revision;
     if (this.#head >= 1024 && this.#head * 2 > this.#events.length) {
       this.#events = this.#events.slice(this.#head);

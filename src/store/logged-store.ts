@@ -123,6 +123,10 @@ export class LoggedStore implements Store {
     return Math.max(this.#compacted, this.#state.history.oldest);
   }
 
+  get forgottenBytes(): number {
+    return this.#state.history.forgottenBytes;
+  }
+
   get health(): StoreHealth {
     if (this.#phase === 'closed') return { ok: false, reason: 'the store is closed' };
     if (this.#failures > 0) return { ok: false, reason: messageOf(this.#failure) };

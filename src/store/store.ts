@@ -151,6 +151,8 @@ export interface Store extends AsyncDisposable {
   readonly revision: number;
   /** Oldest revision that `listAt` and `watch` can still show. */
   readonly oldestRevision: number;
+  /** How much of what was replaced, and of its history, memory has held and given up so far. */
+  readonly forgottenBytes: number;
   /**
    * Makes the copy in memory at least as new as the moment of the call. Undefined where it always
    * is (a store of one process), so that readers need not wait.

@@ -261,7 +261,8 @@ function spawnUpkeep(
   },
 ): void {
   const { config, encryption, scope } = options;
-  scope.spawn((signal) => giveBackLater(deps.clock, { signal }));
+  const forgottenBytes = (): number => deps.store.forgottenBytes;
+  scope.spawn((signal) => giveBackLater(deps.clock, { signal, forgottenBytes }));
   if (encryption !== undefined) scope.spawn((signal) => encryption.run(deps.store, signal));
   if (config.store !== 'sqlite' || config.backupIntervalMs === 0) return;
   const { backupIntervalMs: intervalMs, backupKeep: keep } = config;
