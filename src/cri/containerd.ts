@@ -86,6 +86,7 @@ const socketPathBytesMax = 100;
 const readyTimeoutMs = 20_000;
 const stopTimeoutMs = 10_000;
 const superviseIntervalMs = 500;
+const superviseIntervalMsMax = 30_000;
 /** After a start; on a busy machine a shim may be long on its way. */
 const lateShimsMs = [0, 2000, 10_000, 30_000] as const;
 const defaultSearchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -146,25 +147,43 @@ export async function openContainerd(deps: Deps, options: ContainerdOptions): Pr
       return readPid(layout) ?? 0;
     },
     importImage: (file, { signal }) => importImage(layout, options, file, signal),
-    supervise: async ({ signal }) => {
-      // Of the one before: it may have died as well.
-      let looks = adopted ? [] : looksFrom(deps.clock);
-      for (;;) {
-        await deps.clock.sleep(superviseIntervalMs, { signal });
-        if (readPid(layout) === undefined) {
-          deps.log.warn('containerd has died, starting it again');
-          start(deps, layout, program);
-          await waitReady(deps, layout, signal);
-          looks = looksFrom(deps.clock);
-        }
-        const due = looks.filter((atMs) => atMs <= deps.clock.monotonic());
-        looks = looks.slice(due.length);
-        const containerd = readPid(layout) ?? 0;
-        if (due.length > 0) endStrayShims(deps, { socketPath, state, containerd });
-      }
-    },
+    supervise: ({ signal }) => supervise(deps, layout, { program, adopted, signal }),
     stop: ({ signal }) => stop(deps, layout, signal),
   };
+}
+
+/** One that does not start is tried again, ever more seldom; pods go on meanwhile. */
+async function supervise(
+  deps: Deps,
+  layout: Layout,
+  options: { readonly program: string; readonly adopted: boolean; readonly signal: AbortSignal },
+): Promise<void> {
+  const { clock, log } = deps;
+  const { program, adopted, signal } = options;
+  // Of the one before: it may have died as well.
+  let looks = adopted ? [] : looksFrom(clock);
+  let pauseMs: number = superviseIntervalMs;
+  for (;;) {
+    await clock.sleep(pauseMs, { signal });
+    try {
+      if (readPid(layout) === undefined) {
+        log.warn('containerd has died, starting it again');
+        start(deps, layout, program);
+        await waitReady(deps, layout, signal);
+        looks = looksFrom(clock);
+      }
+      pauseMs = superviseIntervalMs;
+    } catch (error) {
+      signal.throwIfAborted();
+      pauseMs = Math.min(pauseMs * 2, superviseIntervalMsMax);
+      log.error('containerd does not start', { error, pauseMs });
+    }
+    const due = looks.filter((atMs) => atMs <= clock.monotonic());
+    looks = looks.slice(due.length);
+    const { socketPath, state } = layout;
+    const containerd = readPid(layout) ?? 0;
+    if (due.length > 0) endStrayShims(deps, { socketPath, state, containerd });
+  }
 }
 
 /** When stray shims are looked for: at once, and when those on their way have come. */
