@@ -1,14 +1,20 @@
-/** A containerd that dies and does not start again at once, with a program that stands for it. */
+/** A containerd that dies, or is slow to begin, with a program that stands for it. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { systemClock } from '#kit/clock.ts';
 import { silentLog } from '#kit/log.ts';
 import { openContainerd } from './containerd.ts';
 
-/** Listens where its configuration says, and ends at once as long as there is a file `broken`. */
+const clock = systemClock();
+const deps = { clock, log: silentLog };
+
+/**
+ * Listens where its configuration says; as long as there is a file `broken` it ends at once, with
+ * `slow` it does not listen yet.
+ */
 const program = (dir: string): string => `#!${process.execPath}
 if (process.argv.includes('--version')) console.log('containerd v1.6.20');
 else {
@@ -20,22 +26,30 @@ else {
   }
   const [, path] = /address = "([^"]+)"/.exec(config);
   appendFileSync('${dir}/begun', '.');
-  process.getBuiltinModule('node:net').createServer().listen(path);
+  const begin = () => {
+    if (existsSync('${dir}/slow')) setTimeout(begin, 10);
+    else process.getBuiltinModule('node:net').createServer().listen(path);
+  };
+  begin();
 }
 `;
 
-test('one that dies and does not start is tried until it does', async (context) => {
+function madeIn(context: TestContext) {
   const dir = mkdtempSync(join(tmpdir(), 'ctd-'));
   context.after(() => rmSync(dir, { recursive: true, force: true }));
   for (const name of ['containerd', 'runc']) {
     writeFileSync(join(dir, name), program(dir), { mode: 0o755 });
   }
-  const clock = systemClock();
+  const options = { dataDir: join(dir, 'data'), clusterId: 'test', searchPath: dir };
+  return { dir, options };
+}
+
+test('one that dies and does not start is tried until it does', async (context) => {
+  const { dir, options } = madeIn(context);
   const { signal } = context;
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
-  const options = { dataDir: join(dir, 'data'), clusterId: 'test', searchPath: dir, signal };
-  const containerd = await openContainerd({ clock, log: silentLog }, options);
+  const containerd = await openContainerd(deps, { ...options, signal });
   const supervising = containerd.supervise({ signal: either }).catch((error: unknown) => error);
   try {
     writeFileSync(join(dir, 'broken'), '');
@@ -48,6 +62,28 @@ test('one that dies and does not start is tried until it does', async (context) 
     assert.equal(await supervising, stop.signal.reason, 'nothing else has ended it');
   } finally {
     stop.abort(new Error('enough was seen'));
+    await containerd.stop({ signal });
+  }
+});
+
+test('one that has not begun to answer is taken over, and no second one beside it', async (context) => {
+  const { dir, options } = madeIn(context);
+  const { signal } = context;
+  writeFileSync(join(dir, 'slow'), '');
+  const stop = new AbortController();
+  const either = AbortSignal.any([signal, stop.signal]);
+  const first = openContainerd(deps, { ...options, signal: either });
+  while (!existsSync(join(dir, 'begun'))) await clock.sleep(20, { signal });
+  stop.abort(new Error('who has started it dies'));
+  await assert.rejects(first, /dies/);
+  const second = openContainerd(deps, { ...options, signal });
+  await clock.sleep(100, { signal });
+  rmSync(join(dir, 'slow'));
+  const containerd = await second;
+  try {
+    assert.equal(containerd.adopted, true);
+    assert.equal(readFileSync(join(dir, 'begun'), 'utf8'), '.');
+  } finally {
     await containerd.stop({ signal });
   }
 });

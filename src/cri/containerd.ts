@@ -2,9 +2,10 @@
  * Our own containerd: one process per node, in its own session, below the data directory.
  *
  * `openContainerd` adopts the one that already runs (pid file, command line and an answering socket
- * must agree) or starts one, and returns when its socket takes connections. The process outlives
- * us on purpose: pods go on while we restart, and are adopted. `supervise` starts it again when it
- * dies; `stop` ends it. After a reboot the state directory is stale and is emptied first.
+ * must agree; one that never answers is ended) or starts one, and returns when its socket takes
+ * connections. The process outlives us on purpose: pods go on while we restart, and are adopted.
+ * `supervise` starts it again when it dies; `stop` ends it. After a reboot the state directory is
+ * stale and is emptied first.
  *
  * Files, all in `<dataDir>/agent`:
  * `containerd/{config.toml,containerd.log,containerd.pid,root,state}`, `cni/{bin,conf}` (written
@@ -126,8 +127,8 @@ export async function openContainerd(deps: Deps, options: ContainerdOptions): Pr
   const config = configText(layout, version, options);
   // It reads its configuration only when it starts; pods go on without it for a moment.
   if (readText(layout.configFile) !== config) await stop(deps, layout, options.signal);
+  const adopted = await adopts(deps, layout, options.signal);
   let pid = readPid(layout);
-  const adopted = pid !== undefined && (await accepts(socketPath));
   if (!adopted) {
     await emptyStaleState(layout, options.signal);
     mkdirSync(state, { recursive: true });
@@ -150,6 +151,21 @@ export async function openContainerd(deps: Deps, options: ContainerdOptions): Pr
     supervise: ({ signal }) => supervise(deps, layout, { program, adopted, signal }),
     stop: ({ signal }) => stop(deps, layout, signal),
   };
+}
+
+/** One that was started a moment ago, by somebody who died, may need some time yet. */
+async function adopts(deps: Deps, layout: Layout, signal: AbortSignal): Promise<boolean> {
+  if (readPid(layout) === undefined) return false;
+  try {
+    await waitReady(deps, layout, signal);
+    return true;
+  } catch (error) {
+    signal.throwIfAborted();
+    deps.log.warn('containerd is not taken over', { error });
+    // Two of them would wait for each other.
+    await stop(deps, layout, signal);
+    return false;
+  }
 }
 
 /** One that does not start is tried again, ever more seldom; pods go on meanwhile. */
