@@ -1,5 +1,7 @@
 /** A containerd that dies, or is slow to begin, with a program that stands for it. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -84,6 +86,35 @@ test('one that has not begun to answer is taken over, and no second one beside i
     assert.equal(containerd.adopted, true);
     assert.equal(readFileSync(join(dir, 'begun'), 'utf8'), '.');
   } finally {
+    await containerd.stop({ signal });
+  }
+});
+
+test('lost shims are looked for after a start, and then now and then', async (context) => {
+  const { options } = madeIn(context);
+  const { signal } = context;
+  let offsetMs = 0;
+  const hasty = { ...clock, monotonic: () => clock.monotonic() + offsetMs };
+  const containerd = await openContainerd({ clock: hasty, log: silentLog }, { ...options, signal });
+  const stop = new AbortController();
+  const supervising = containerd.supervise({ signal: stop.signal }).catch(() => {});
+  const lose = () => {
+    const words = ['-e', 'setTimeout(() => {}, 60_000)', '--', '-id', 'lost'];
+    const named = { argv0: '/usr/bin/containerd-shim-runc-v2', stdio: 'ignore' } as const;
+    const shim = spawn(process.execPath, [...words, '-address', containerd.socketPath], named);
+    context.after(() => shim.kill('SIGKILL'));
+    return once(shim, 'exit', { signal });
+  };
+  try {
+    const early = lose();
+    offsetMs = 40_000;
+    assert.deepEqual(await early, [null, 'SIGKILL']);
+    const later = lose();
+    offsetMs += 700_000;
+    assert.deepEqual(await later, [null, 'SIGKILL']);
+  } finally {
+    stop.abort(new Error('enough was seen'));
+    await supervising;
     await containerd.stop({ signal });
   }
 });

@@ -90,6 +90,7 @@ const superviseIntervalMs = 500;
 const superviseIntervalMsMax = 30_000;
 /** After a start; on a busy machine a shim may be long on its way. */
 const lateShimsMs = [0, 2000, 10_000, 30_000] as const;
+const shimsEveryMs = 600_000;
 const defaultSearchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export function containerdLayout(dataDir: string, clusterId: string): Layout {
@@ -196,9 +197,10 @@ async function supervise(
     }
     const due = looks.filter((atMs) => atMs <= clock.monotonic());
     looks = looks.slice(due.length);
+    if (looks.length === 0) looks = [clock.monotonic() + shimsEveryMs];
     const { socketPath, state } = layout;
     const containerd = readPid(layout) ?? 0;
-    if (due.length > 0) endStrayShims(deps, { socketPath, state, containerd });
+    if (due.length > 0) await endStrayShims(deps, { socketPath, state, containerd });
   }
 }
 

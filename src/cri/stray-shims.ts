@@ -3,9 +3,11 @@
  *
  * A containerd that starts takes over the shims that it finds in its folders, and gives up those
  * in which nothing was started yet; such a shim would stay for ever. Looked for after each start,
- * several times, because one may be on its way while containerd dies. `containerd.ts` calls.
+ * several times, because one may be on its way while containerd dies; and now and then, because one
+ * with a container that was lost is empty only when its pod is gone. `containerd.ts` calls.
  */
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync } from 'node:fs';
+import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '#kit/log.ts';
 
@@ -45,7 +47,7 @@ export function planStrayShims(
     .map(({ pid }) => pid);
 }
 
-export function endStrayShims(
+export async function endStrayShims(
   { log }: { readonly log: Logger },
   options: {
     readonly socketPath: string;
@@ -53,34 +55,36 @@ export function endStrayShims(
     /** Its process. */
     readonly containerd: number;
   },
-): void {
+): Promise<void> {
   const tasks = join(options.state, 'io.containerd.runtime.v2.task', 'k8s.io');
   const hasFolder = (id: string): boolean => existsSync(join(tasks, id));
-  for (const pid of planStrayShims(allProcesses(), { ...options, hasFolder })) {
+  for (const pid of planStrayShims(await allProcesses(), { ...options, hasFolder })) {
     log.warn('ending a shim that containerd has lost', { pid });
     end(pid);
   }
 }
 
-function allProcesses(): readonly ProcessFacts[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(factsOf);
+/** One after the other, so that nothing else waits for it: there may be hundreds. */
+async function allProcesses(): Promise<readonly ProcessFacts[]> {
+  const names = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const facts: ProcessFacts[] = [];
+  for (const name of names) facts.push(await factsOf(name));
+  return facts;
 }
 
-function factsOf(name: string): ProcessFacts {
-  const stat = orNothing(() => readFileSync(`/proc/${name}/stat`, 'utf8'));
+async function factsOf(name: string): Promise<ProcessFacts> {
+  const stat = await orNothing(readFile(`/proc/${name}/stat`, 'utf8'));
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const [parent, startedAt] = [Number(fields[1]), Number(fields[19])];
-  const line = orNothing(() => readFileSync(`/proc/${name}/cmdline`, 'utf8'));
-  const namespace = orNothing(() => readlinkSync(`/proc/${name}/ns/pid`));
+  const line = await orNothing(readFile(`/proc/${name}/cmdline`, 'utf8'));
+  const namespace = await orNothing(readlink(`/proc/${name}/ns/pid`));
   const command = line.split('\0').slice(0, -1);
   return { pid: Number(name), parent, startedAt, namespace, command };
 }
 
-function orNothing(read: () => string): string {
+async function orNothing(read: Promise<string>): Promise<string> {
   try {
-    return read();
+    return await read;
   } catch (error) {
     // A process may end between any two looks at it.
     if (error instanceof Error) return '';
