@@ -7,7 +7,7 @@ import { type Informer, openRecorder } from '#client';
 import type { Scope } from '#kit/scope.ts';
 import { Slots } from '#kit/slots.ts';
 import { nodes, services } from '#resources/kinds.ts';
-import type { Node, Pod, Service } from '#resources/types/core-v1.ts';
+import type { Node, Service } from '#resources/types/core-v1.ts';
 import type { NodeDevices } from './devices/devices.ts';
 import { openImages } from './images/open-images.ts';
 import type { KubeletDeps, KubeletOptions } from './kubelet.ts';
@@ -20,6 +20,7 @@ import type { NodePlacement } from './placement/placement.ts';
 import { PodCounts } from './pods/pod-counts.ts';
 import { kubeletPaths } from './pods/pod-paths.ts';
 import type { PodWorker } from './pods/pod-worker.ts';
+import { type Room, shortageInTurn } from './pods/resize-order.ts';
 import { StatusWriter } from './pods/status-writer.ts';
 import { withoutNulls } from './pods/without-nulls.ts';
 import { defaultSettings, type KubeletSettings } from './settings.ts';
@@ -92,19 +93,20 @@ export function assemble(
     statuses: new StatusWriter({ client, clock, log, counts }, { signal, spawn }),
     services: servicesOf(informers.of(services)),
     shortage: (pod) =>
-      resizeShortage(pod, { node: node.object(), others: othersOf(pod, workers()), isManaged }),
+      shortageInTurn(
+        pod,
+        () => roomsOf(workers()),
+        (of, others) => resizeShortage(of, { node: node.object(), others, isManaged }),
+      ),
     slots: new Slots(startsAtOnce),
     owners: new Map(),
     settings,
   };
 }
 
-/** That take room on the node, each with what it was given. */
-function othersOf(pod: Pod, workers: readonly PodWorker[]): readonly Pod[] {
-  return workers
-    .filter(({ isActive, isGone }) => isActive && !isGone)
-    .map(({ allocated }) => allocated)
-    .filter(({ metadata }) => metadata.uid !== pod.metadata.uid);
+/** Of the pods that take room on the node. */
+function roomsOf(workers: readonly PodWorker[]): readonly Room[] {
+  return workers.filter(({ isActive, isGone }) => isActive && !isGone).map(({ room }) => room);
 }
 
 /** What pods may know of their node. */

@@ -27,6 +27,10 @@ function conditionOf(pod: Pod, wanted: string) {
   return pod.status?.conditions?.find(({ type }) => type === wanted);
 }
 
+function reasonOf(pod: Pod): string | undefined {
+  return conditionOf(pod, 'PodResizePending')?.reason;
+}
+
 test('a pod is resized as a whole: it first where it grows, last where it shrinks', async () => {
   await using bench = await KubeletBench.open();
   const { client, runtime, signal } = bench;
@@ -228,4 +232,45 @@ test('memory in use is not taken away; once it is free again, it is', async () =
   const wanted = JSON.stringify(resources('32Mi'));
   const later = await bench.until('web', (one) => JSON.stringify(one.resources) === wanted);
   assert.equal(problem(later), undefined);
+});
+
+test('of several that wait for room the most important is given it first', async () => {
+  await using bench = await KubeletBench.open();
+  const { client, signal } = bench;
+  const cpu = (amount: string) => ({ requests: { cpu: amount } });
+  // Two processors, of which one pod has the most.
+  await bench.create('first', { resources: cpu('1500m') });
+  const classes = { normal: undefined, important: 'system-node-critical' } as const;
+  for (const [name, priorityClassName] of Object.entries(classes)) {
+    const of = priorityClassName === undefined ? {} : { priorityClassName };
+    await bench.create(name, { ...of, resources: cpu('100m') });
+  }
+  const memory = '64Mi';
+  const exactly = (amount: string) => ({
+    requests: { cpu: amount, memory },
+    limits: { cpu: amount, memory },
+  });
+  await bench.create('exact', { resources: exactly('100m') });
+  const names = ['normal', 'exact', 'important'];
+  for (const name of ['first', ...names]) await bench.untilReady(name);
+  const options = { type: 'strategic', subresource: 'resize', signal } as const;
+  for (const name of names) {
+    const resources = name === 'exact' ? exactly('1500m') : cpu('1500m');
+    const at = { namespace: 'default', name };
+    await bench.while(client.patch(pods, at, { spec: { resources } }, options));
+    await bench.until(name, (_, one) => reasonOf(one) === 'Deferred');
+  }
+  const given: string[] = [];
+  for (const [gone, next] of [
+    ['first', 'important'],
+    ['important', 'exact'],
+    ['exact', 'normal'],
+  ] as const) {
+    await bench.while(client.delete(pods, { namespace: 'default', name: gone }, { signal }));
+    await bench.until(next, (_, one) => one.status?.resources?.requests?.['cpu'] === '1500m');
+    given.push(next);
+    await bench.advance(30_000);
+    const left = names.filter((name) => !given.includes(name));
+    for (const name of left) assert.equal(reasonOf(await bench.get(name)), 'Deferred', name);
+  }
 });

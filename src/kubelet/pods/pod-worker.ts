@@ -17,7 +17,7 @@ import type { Refusal } from '../node/admission.ts';
 import type { KubeletParts, PodState } from '../parts.ts';
 import { PodProbes } from '../probes/pod-probes.ts';
 import { performActions } from './act.ts';
-import { AppliedResources, asApplied } from './applied-resources.ts';
+import { AppliedResources } from './applied-resources.ts';
 import { ClockJumps, moveTimes } from './clock-jumps.ts';
 import { claimsIn, withOwnStatus } from './own-status.ts';
 import { type Action, type Plan, planPod } from './plan.ts';
@@ -26,7 +26,6 @@ import {
   graceSecondsOf,
   hasEnded,
   isKnownState,
-  isPending,
   latestOf,
   type PodFacts,
   type RuntimeFacts,
@@ -37,6 +36,7 @@ import {
 import { podPaths } from './pod-paths.ts';
 import { podCgroupPath } from './qos.ts';
 import { resizingIn, tellCompleted } from './resize-events.ts';
+import { type Room, roomOf } from './resize-order.ts';
 import { podStatus } from './status.ts';
 import { TerminationMessages } from './termination-message.ts';
 import { WaitingEvents } from './waiting-events.ts';
@@ -118,10 +118,9 @@ export class PodWorker {
     return this.#pod;
   }
 
-  /** With what it was given, where it waits for more. */
-  get allocated(): Pod {
-    const has = this.#state.applied.current(this.#runtime.containers);
-    return isPending(this.#state.resizeFailure) ? asApplied(this.#pod, has) : this.#pod;
+  /** What it takes of the node, and whether it waits for more. */
+  get room(): Room {
+    return roomOf(this.#pod, this.#state, this.#runtime, () => this.wake());
   }
 
   wake(): void {
