@@ -76,6 +76,7 @@ export async function rehearse(
   const client = new Client(parts, { signal });
   try {
     for (const { path, object } of needed) await client.post([{ path, object }]);
+    client.acknowledge();
     for (let round = 0; round < rehearsal.rounds; round++) {
       const write = present(orders[round % orders.length], 'there is an order');
       const name = `rehearsal-${round}`;
@@ -119,6 +120,17 @@ class Client {
     socket.write(frame({ type: 4, flags: 0, stream: 0 }, Buffer.alloc(0)));
     // All answers together may be as long as they like.
     socket.write(frame({ type: 8, flags: 0, stream: 0 }, Buffer.from([0x7f, 0, 0, 0])));
+  }
+
+  /**
+   * Of the server's settings, as all clients do: with it Node keeps them on its side of the
+   * connection, which code that is compiled for connections without them would trip over.
+   */
+  acknowledge(): void {
+    const acknowledged = 1;
+    this.#connection.socket.write(
+      frame({ type: 4, flags: acknowledged, stream: 0 }, Buffer.alloc(0)),
+    );
   }
 
   /** Resolves when all have their answers. */
