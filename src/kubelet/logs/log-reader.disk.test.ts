@@ -8,6 +8,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -175,7 +176,12 @@ test('where there is no log at all, reading says so', async (context) => {
 
 test('a follower whose file was removed goes on with the oldest that is left', async (context) => {
   const path = fileOf(context);
-  writeFileSync(path, lines(1, 1));
+  // By its time a file is known again when it is compressed; these are written in one moment.
+  const write = (number: number): void => {
+    writeFileSync(path, lines(number, number));
+    utimesSync(path, number, number);
+  };
+  write(1);
   let isRunning = true;
   const deps = { clock: systemClock(), isRunning: async () => isRunning };
   let text = '';
@@ -183,7 +189,7 @@ test('a follower whose file was removed goes on with the oldest that is left', a
     if (text === '') {
       for (const next of [2, 3, 4]) {
         renameSync(path, `${path}.2026010${next - 1}`);
-        writeFileSync(path, lines(next, next));
+        write(next);
       }
       rmSync(`${path}.20260101`);
       await makeRoom(path, { filesMax: 9, signal });
