@@ -83,8 +83,9 @@ async function doneWith(heapBytes: number): Promise<readonly string[]> {
   return done;
 }
 
-test('garbage is collected before memory is given back', async () => {
-  assert.deepEqual(await doneWith(1000), ['collect', 'trim', 'collect', 'trim']);
+test('garbage is collected before memory is given back, twice, to empty pages as well', async () => {
+  const round = ['collect', 'collect', 'trim'];
+  assert.deepEqual(await doneWith(1000), [...round, ...round]);
 });
 
 test('a large heap is left to V8', async () => {

@@ -5,8 +5,8 @@
  * keeps what the last busy minute left, and with it all that hangs on it outside the heap. The C
  * library keeps what is freed then (`free-memory.ts`). So each thread looks now and then how busy
  * it is, and some time after work it collects and trims: soon, and once more when what it keeps for
- * some minutes has gone. V8 follows a collection that it was asked for with one of its own, in
- * small steps, that empties pages of the heap.
+ * some minutes has gone. It collects twice: V8 empties those pages of the heap of which it knows
+ * that little in them lives, and that it knows from the collection before.
  *
  * A load may also be so light that the thread is quiet all the time, and yet the store replaces
  * much. So it counts as well what the store has forgotten, some five minutes after it was replaced.
@@ -30,7 +30,7 @@ export const limits = {
   quietMs: [30_000, 370_000],
   /** What a store must have forgotten to be worth a collection of its own. */
   forgottenBytesMin: 8 * 1024 * 1024,
-  /** What a collection frees outside the heap is freed by other threads, a little later. */
+  /** What a collection frees, other threads clear away, a little later. */
   settleMs: 5000,
   /** A collection stops the thread for 1 to 3 ms for each of these MiB. A larger heap is V8's. */
   heapBytesMax: 128 * 1024 * 1024,
@@ -136,6 +136,7 @@ export async function runGiveBack(
     if (!planned.giveBack) continue;
     if (heapBytes() <= limits.heapBytesMax) collect();
     await clock.sleep(limits.settleMs, { signal });
+    if (heapBytes() <= limits.heapBytesMax) collect();
     trim();
   }
 }
