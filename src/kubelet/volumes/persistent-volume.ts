@@ -89,7 +89,20 @@ export async function findBoundVolume(
     );
   }
   checkReach(found, node());
+  checkUse(pod, volume.name, found.spec?.volumeMode ?? 'Filesystem');
   return { claim, volume: found, source: sourceOf(found) };
+}
+
+/** A folder is no device to a container, and a device no folder. */
+export function checkUse({ spec }: Pod, name: string, mode: string): void {
+  const { containers = [], initContainers = [], ephemeralContainers = [] } = spec ?? {};
+  const isUsed = (list: 'volumeMounts' | 'volumeDevices'): boolean =>
+    [...containers, ...initContainers, ...ephemeralContainers].some((container) =>
+      container[list]?.some((each) => each.name === name),
+    );
+  const wrong = mode === 'Block' ? 'volumeMounts' : 'volumeDevices';
+  if (!isUsed(wrong)) return;
+  throw new VolumeError(`volume ${name} has volumeMode ${mode}, but is specified in ${wrong}`);
 }
 
 async function read<T extends KubeObject>(

@@ -18,6 +18,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type {
   ConfigMap,
+  Container,
   Pod,
   PodSecurityContext,
   Secret,
@@ -29,6 +30,7 @@ import { ConfigError } from '../containers/env.ts';
 import { type Payload, writePayload } from './atomic-files.ts';
 import { makeSubPath, mountsOf, resolveSubPath } from './mounts.ts';
 import { type PayloadSources, payloadOf, VolumeError } from './payload.ts';
+import { checkUse } from './persistent-volume.ts';
 
 function folderOf(context: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'coracle-volumes-'));
@@ -192,6 +194,26 @@ test('what is missing or leads outside is refused', async () => {
   );
   const outside = [{ key: 'colour', path: '../x' }];
   await refused({ configMap: { name: 'settings', items: outside } }, /invalid path/);
+});
+
+test('a claim is used as what it is: as a folder, or as a device', () => {
+  const podWith = (use: Partial<Container>): Pod => ({
+    ...{ apiVersion: 'v1', kind: 'Pod', metadata: {} },
+    spec: { containers: [{ name: 'c', ...use }] },
+  });
+  const mounting = podWith({ volumeMounts: [{ name: 'disk', mountPath: '/d' }] });
+  const mapping = podWith({ volumeDevices: [{ name: 'disk', devicePath: '/dev/d' }] });
+  checkUse(mounting, 'disk', 'Filesystem');
+  checkUse(mapping, 'disk', 'Block');
+  checkUse(mapping, 'other', 'Filesystem');
+  const refused = (pod: Pod, mode: string, message: string) =>
+    assert.throws(() => checkUse(pod, 'disk', mode), { message });
+  refused(mounting, 'Block', 'volume disk has volumeMode Block, but is specified in volumeMounts');
+  refused(
+    mapping,
+    'Filesystem',
+    'volume disk has volumeMode Filesystem, but is specified in volumeDevices',
+  );
 });
 
 test('sub-paths are made, and must stay inside', (context) => {
