@@ -71,6 +71,8 @@ export class StatefulPods {
       await this.#perform(set, action, signal);
     } catch (error) {
       this.#unexpect(key, action);
+      // It may have been seen to go before it was awaited: then it is not seen again.
+      if (action.do === 'delete' && isGone(error)) return;
       throw error;
     }
   }
@@ -168,8 +170,9 @@ export class StatefulPods {
       await write();
       this.#record(set, 'Normal', `Successful${verb}`, `${about} successful`);
     } catch (error) {
-      const isKnown = verb === 'Create' && isReason(error, 'AlreadyExists');
-      if (verb === 'Delete' && isGone(error)) return;
+      const isKnown =
+        (verb === 'Create' && isReason(error, 'AlreadyExists')) ||
+        (verb === 'Delete' && isGone(error));
       if (!signal.aborted && !isKnown && !isNamespaceEnding(error)) {
         const message = `${about} failed error: ${messageOf(error)}`;
         this.#record(set, 'Warning', `Failed${verb}`, message);
