@@ -440,6 +440,17 @@ function history(it: It): void {
     equal(store.oldestRevision, store.revision);
   });
 
+  it('what history gives up by itself is counted', {}, async (bench) => {
+    const { store, clock } = bench;
+    await bench.put('/a', 'x'.repeat(10_000));
+    await bench.delete('/a');
+    await clock.advance(4 * 60_000);
+    const before = store.forgottenBytes;
+    ok(before < 10_000, 'what was replaced is still there');
+    await clock.advance(3 * 60_000);
+    ok(store.forgottenBytes - before >= 10_000, 'with the value that was replaced');
+  });
+
   it('history ends by itself after five minutes', {}, async (bench) => {
     const { store, clock } = bench;
     const first = await bench.put('/a', '1');
