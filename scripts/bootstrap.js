@@ -73,13 +73,17 @@ const tools = [
   { program: 'kubectl', packages: ['kubectl', 'kubernetes-client'] },
 ];
 
-/** What only tests run, against our server: the client that Python programs have. */
+/**
+ * What only tests and measurements need: the client that Python programs have, and a busybox that
+ * runs in images which hold nothing else.
+ */
 const testTools = [
   {
     program: 'python3-kubernetes',
     file: '/usr/lib/python3/dist-packages/kubernetes/__init__.py',
     packages: ['python3-kubernetes'],
   },
+  { program: 'busybox', file: '/usr/bin/busybox', packages: ['busybox-static'] },
 ];
 
 // The folders of administrators' programs, which a plain user's path lacks.
@@ -97,7 +101,7 @@ async function main([command, ...rest]) {
   const cold = installed || !existsSync(process.env.CORACLE_COMPILE_CACHE);
   const warming = cold ? warmCompileCache(node) : undefined;
   if (needsMachine.has(command)) {
-    installTools(command === 'test' ? [...tools, ...testTools] : tools);
+    installTools(command === 'up' ? tools : [...tools, ...testTools]);
     buildExampleImages(node);
   }
   await warming;

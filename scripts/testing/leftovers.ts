@@ -138,7 +138,7 @@ function names(folder: string): readonly string[] {
 
 function nftTables(): readonly string[] {
   const { stdout, status } = spawnSync('nft', ['list', 'tables'], { encoding: 'utf8' });
-  return status === 0 ? stdout.trim().split('\n') : [];
+  return status === 0 ? stdout.split('\n').filter((line) => line !== '') : [];
 }
 
 function cgroups(folder: string, depth: number): readonly string[] {

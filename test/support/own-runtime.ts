@@ -58,10 +58,16 @@ export class OwnRuntime implements AsyncDisposable {
     const network = runPodNetwork(deps, {
       ...{ dataDir: folder, clusterId, nodeIP: '127.0.0.1', ...range, signal: stop.signal },
     }).catch(() => {});
-    for (const path of await buildImages(join(folder, 'images'))) {
-      await containerd.importImage(path, { signal });
+    const own = new OwnRuntime(folder, { containerd, runtime, network, stop });
+    try {
+      for (const path of await buildImages(join(folder, 'images'))) {
+        await containerd.importImage(path, { signal });
+      }
+      return own;
+    } catch (error) {
+      await own[Symbol.asyncDispose]();
+      throw error;
     }
-    return new OwnRuntime(folder, { containerd, runtime, network, stop });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
