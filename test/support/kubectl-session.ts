@@ -233,10 +233,11 @@ export function normalise(text: string, folder: string): string {
 const letter = '[bcdfghjklmnpqrstvwxz2456789]';
 
 const chosenNames: readonly (readonly [RegExp, string])[] = [
+  // Before hashes, some of which a minute without 0, 1 and 3 looks like.
+  [/-2\d{7}\b/g, '-MINUTE'],
   [new RegExp(`-${letter}{8,10}-${letter}{5}\\b`, 'g'), '-HASH-RANDOM'],
   [new RegExp(`-${letter}{8,10}(?![\\w.-])`, 'g'), '-HASH'],
   [new RegExp(`(pod-template-hash|controller-revision-hash)=${letter}{8,10}\\b`, 'g'), '$1=HASH'],
-  [/-2\d{7}\b/g, '-MINUTE'],
   [new RegExp(`-${letter}{5}(?![\\w.-])`, 'g'), '-RANDOM'],
   // A clock that runs fast is ahead of kubectl's.
   [/<invalid>/g, 'AGE'],
