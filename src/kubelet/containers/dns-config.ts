@@ -3,15 +3,18 @@
  *
  * ClusterFirst asks the cluster's DNS and searches the pod's namespace first; Default takes the
  * node's; None only what `dnsConfig` says; a pod in the host's network counts as Default unless it
- * says ClusterFirstWithHostNet. `dnsConfig` is added to any of them.
+ * says ClusterFirstWithHostNet. `dnsConfig` is added to any of them. What resolvers would not
+ * look at is left out, and told of.
  */
+import { parseAddress } from '#kit/ip-network.ts';
 import type { Pod } from '#resources/types/core-v1.ts';
 
 export interface DnsOptions {
   readonly clusterDNS: readonly string[];
   readonly clusterDomain: string;
-  /** Text of the node's own resolv.conf. */
-  readonly nodeResolvConf: string;
+  /** Text of the node's own resolv.conf; undefined where pods are to inherit none. */
+  readonly nodeResolvConf: string | undefined;
+  readonly hostIPs: readonly string[];
 }
 
 export interface DnsConfig {
@@ -20,8 +23,20 @@ export interface DnsConfig {
   readonly options: readonly string[];
 }
 
+export interface DnsWarning {
+  readonly reason: 'DNSConfigForming' | 'MissingClusterDNS';
+  readonly message: string;
+  /** What the node is told to lack itself. */
+  readonly ofNode?: string;
+}
+
 /** Most name servers that resolvers look at. */
 const serversMax = 3;
+const searchesMax = 32;
+/** With the spaces between them. */
+const searchLineLengthMax = 2048;
+/** Some resolvers end their program when a search is longer. */
+const searchLengthMax = 253;
 
 function parseResolvConf(text: string): DnsConfig {
   const servers: string[] = [];
@@ -37,6 +52,47 @@ function parseResolvConf(text: string): DnsConfig {
 }
 
 export function dnsConfigOf(pod: Pod, options: DnsOptions): DnsConfig {
+  const { servers, searches, options: settings } = composed(pod, options);
+  return {
+    servers: servers.slice(0, serversMax),
+    searches: fittingSearches(searches),
+    options: settings,
+  };
+}
+
+/** Why a pod does not have all that was said: for its events. */
+export function dnsWarningsOf(pod: Pod, options: DnsOptions): readonly DnsWarning[] {
+  const wanted = composed(pod, options);
+  const { servers, searches } = dnsConfigOf(pod, options);
+  const warnings: DnsWarning[] = [];
+  if (asksCluster(pod) && options.clusterDNS.length === 0) {
+    const { name, namespace, uid } = pod.metadata;
+    const policy = pod.spec?.dnsPolicy ?? 'ClusterFirst';
+    const why =
+      `kubelet does not have ClusterDNS IP configured and cannot create Pod using "${policy}" ` +
+      'policy. Falling back to "Default" policy.';
+    const message = `pod: "${name}_${namespace}(${uid})". ${why}`;
+    warnings.push({ reason: 'MissingClusterDNS', message, ofNode: why });
+  }
+  const forming = (message: string): void => {
+    warnings.push({ reason: 'DNSConfigForming', message });
+  };
+  if (servers.length < wanted.servers.length) {
+    forming(
+      'Nameserver limits were exceeded, some nameservers have been omitted, ' +
+        `the applied nameserver line is: ${servers.join(' ')}`,
+    );
+  }
+  if (searches.length < wanted.searches.length) {
+    forming(
+      'Search Line limits were exceeded, some search paths have been omitted, ' +
+        `the applied search line is: ${searches.join(' ')}`,
+    );
+  }
+  return warnings;
+}
+
+function composed(pod: Pod, options: DnsOptions): DnsConfig {
   const base = baseConfig(pod, options);
   const extra = pod.spec?.dnsConfig;
   if (extra === undefined) return base;
@@ -46,21 +102,42 @@ export function dnsConfigOf(pod: Pod, options: DnsOptions): DnsConfig {
   const replaced = new Set(more.map((option) => option.split(':')[0]));
   const kept = base.options.filter((option) => !replaced.has(option.split(':')[0]));
   return {
-    servers: unique([...base.servers, ...(extra.nameservers ?? [])]).slice(0, serversMax),
+    servers: unique([...base.servers, ...(extra.nameservers ?? [])]),
     searches: unique([...base.searches, ...(extra.searches ?? [])]),
     options: [...kept, ...more],
   };
 }
 
+/** The first of them, as many as there may be; of a line that is too long the last ones go. */
+function fittingSearches(searches: readonly string[]): readonly string[] {
+  const short = searches.slice(0, searchesMax).filter(({ length }) => length <= searchLengthMax);
+  while (short.join(' ').length > searchLineLengthMax) short.pop();
+  return short;
+}
+
+/** It would ask the cluster's DNS, if there was one. */
+function asksCluster({ spec }: Pod): boolean {
+  const policy = spec?.dnsPolicy ?? 'ClusterFirst';
+  if (policy === 'ClusterFirstWithHostNet') return true;
+  return policy === 'ClusterFirst' && spec?.hostNetwork !== true;
+}
+
+/** Nobody's settings: whom the machine itself asks, so that the runtime adds none of its own. */
+function inheritsNone(hostIPs: readonly string[]): DnsConfig {
+  const loopbacks = hostIPs.map((ip) =>
+    parseAddress(ip)?.family === 'IPv6' ? '::1' : '127.0.0.1',
+  );
+  const servers = loopbacks.length === 0 ? ['127.0.0.1'] : unique(loopbacks);
+  return { servers, searches: ['.'], options: [] };
+}
+
 function baseConfig(pod: Pod, options: DnsOptions): DnsConfig {
   const { clusterDNS, clusterDomain, nodeResolvConf } = options;
-  const policy = pod.spec?.dnsPolicy ?? 'ClusterFirst';
-  if (policy === 'None') return { servers: [], searches: [], options: [] };
-  const node = parseResolvConf(nodeResolvConf);
-  const asNode =
-    policy === 'Default' || (policy === 'ClusterFirst' && pod.spec?.hostNetwork === true);
-  if (asNode || clusterDNS.length === 0)
-    return { ...node, servers: node.servers.slice(0, serversMax) };
+  if (pod.spec?.dnsPolicy === 'None') return { servers: [], searches: [], options: [] };
+  const node = parseResolvConf(nodeResolvConf ?? '');
+  if (!asksCluster(pod) || clusterDNS.length === 0) {
+    return nodeResolvConf === undefined ? inheritsNone(options.hostIPs) : node;
+  }
   const cluster = [
     `${pod.metadata.namespace}.svc.${clusterDomain}`,
     `svc.${clusterDomain}`,

@@ -18,7 +18,7 @@ import {
   podCgroupPath,
   podHugepages,
 } from '../pods/qos.ts';
-import { dnsConfigOf } from './dns-config.ts';
+import { type DnsOptions, dnsConfigOf, dnsWarningsOf } from './dns-config.ts';
 import { sandboxConfig } from './sandbox-config.ts';
 import { ensureUserNamespace, userNamespaceOf } from './user-namespace.ts';
 
@@ -114,6 +114,7 @@ async function runSandbox(
       const has = { handlers: runtimeHandlers, handler: runtimeHandler };
       ensureUserNamespace(paths, pod, has, settings.userNamespaceIdsPerPod);
     }
+    sayOfDns(parts, pod);
     const config = sandboxConfigOf(parts, pod, attempt);
     const run = (): Promise<string> => {
       const made = runtime.runPodSandbox({ config, runtimeHandler }, { signal });
@@ -151,6 +152,15 @@ function note(
   parts.recorder.record(pod, { type: 'Warning', reason, message: prefix + error.message });
 }
 
+function sayOfDns(parts: KubeletParts, pod: Pod): void {
+  const { node, recorder } = parts;
+  for (const { reason, message, ofNode } of dnsWarningsOf(pod, dnsOptions(parts))) {
+    recorder.record(pod, { type: 'Warning', reason, message });
+    if (ofNode === undefined) continue;
+    recorder.record(node.object(), { type: 'Warning', reason, message: ofNode });
+  }
+}
+
 /** Of the pod's cgroup; who has processors of his own needs no quota. */
 export function podLimits({ placement, settings }: KubeletParts, pod: Pod): CgroupResources {
   const { cpuQuota, ...rest } = podCgroup(pod, settings);
@@ -163,19 +173,20 @@ export function sandboxConfigOf(
   pod: Pod,
   attempt: number,
 ): Sent<'PodSandboxConfig'> {
-  const { machine, node, paths, settings } = parts;
-  const { resolvConf } = settings;
+  const { machine, node, paths } = parts;
   return sandboxConfig(pod, {
     cgroupParent: machine.cgroups.pathOf(podCgroupPath(node.cgroupRoot, pod)),
-    dns: dnsConfigOf(pod, {
-      clusterDNS: node.clusterDNS,
-      clusterDomain: node.clusterDomain,
-      nodeResolvConf: resolvConf === '' ? '' : machine.readFile(resolvConf),
-    }),
+    dns: dnsConfigOf(pod, dnsOptions(parts)),
     clusterDomain: node.clusterDomain,
     logDirectory: podPaths(paths, pod).logs,
     attempt,
     limits: podLimits(parts, pod),
     users: userNamespaceOf(paths, pod),
   });
+}
+
+function dnsOptions({ machine, node, settings: { resolvConf } }: KubeletParts): DnsOptions {
+  const { clusterDNS, clusterDomain, hostIPs } = node;
+  const nodeResolvConf = resolvConf === '' ? undefined : machine.readFile(resolvConf);
+  return { clusterDNS, clusterDomain, hostIPs, nodeResolvConf };
 }
