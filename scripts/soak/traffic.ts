@@ -219,7 +219,11 @@ const sorts: Readonly<Record<string, Sort>> = {
     volumes: mounted,
     containers: [
       container(stay, {
-        volumeMounts: mounted.map(({ name }) => ({ name, mountPath: `/${name}` })),
+        volumeMounts: [
+          ...mounted.map(({ name }) => ({ name, mountPath: `/${name}` })),
+          { name: 'slow', mountPath: '/part', subPath: 'made/for/it' },
+          { name: 'fast', mountPath: '/fast-part', subPath: 'made' },
+        ],
       }),
     ],
   }),

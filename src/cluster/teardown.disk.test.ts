@@ -3,10 +3,12 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  closeSync,
   existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   rmdirSync,
   rmSync,
@@ -18,7 +20,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { containerdLayout } from '#cri';
 import { silentLog } from '#kit/log.ts';
-import { readMounts } from '#kit/mounts.ts';
+import { bindDescriptor, readMounts, unmountBelow } from '#kit/mounts.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
 import { findTraces, removeTraces, type Traces, tracesOfPods } from './machine-traces.ts';
 import { resetCluster } from './teardown.ts';
@@ -39,6 +41,25 @@ test('a data dir is removed with all that is in it', async (context) => {
   const { folder, dataDir } = madeIn(context);
   await resetCluster(deps, dataDir);
   assert.deepEqual(readdirSync(folder), []);
+});
+
+test('a data dir in which something is mounted stays, with what is mounted', async (context) => {
+  if (process.getuid?.() !== 0) return;
+  const { folder, dataDir } = madeIn(context);
+  const [theirs, part] = [join(folder, 'theirs'), join(dataDir, 'agent/kubelet/pods/uid/part')];
+  for (const each of [theirs, part]) mkdirSync(each, { recursive: true });
+  writeFileSync(join(theirs, 'precious'), '');
+  const descriptor = openSync(theirs, 'r');
+  await bindDescriptor(descriptor, part);
+  closeSync(descriptor);
+  try {
+    await assert.rejects(resetCluster(deps, dataDir), /not removed: .*\/part is still mounted/);
+    assert.deepEqual(readdirSync(theirs), ['precious']);
+  } finally {
+    await unmountBelow(part, { signal: new AbortController().signal });
+  }
+  await resetCluster(deps, dataDir);
+  assert.deepEqual(readdirSync(folder), ['theirs']);
 });
 
 test('a data dir behind a link is emptied, and the link stays for the next cluster', async (context) => {

@@ -7,7 +7,7 @@ import { basename, join } from 'node:path';
 import { openContainerd, openRuntime } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
-import { isMountPoint } from '#kit/mounts.ts';
+import { isMountPoint, mountPointsBelow } from '#kit/mounts.ts';
 import { removePodNetwork } from '#network';
 import {
   farSocketFolder,
@@ -73,7 +73,13 @@ export async function resetCluster(deps: Deps, dataDir: string): Promise<void> {
  * that a link leads to: where the data shall be was somebody's choice, for the next cluster too.
  */
 function removeDataDir(dataDir: string): void {
-  const isMount = process.platform === 'linux' && isMountPoint(dataDir);
+  const isLinux = process.platform === 'linux';
+  const isMount = isLinux && isMountPoint(dataDir);
+  const inside = isLinux ? mountPointsBelow(dataDir).slice(isMount ? 1 : 0) : [];
+  if (inside.length > 0) {
+    // What pods had of volumes elsewhere would go with it.
+    throw new Error(`${dataDir} is not removed: ${inside.join(', ')} is still mounted there`);
+  }
   const isElsewhere = isMount || isLinkToFolder(dataDir);
   const paths = isElsewhere ? readdirSync(dataDir).map((name) => join(dataDir, name)) : [dataDir];
   // Made with a new file system, and not ours.

@@ -1,12 +1,12 @@
 /**
- * The machine's mounts: the table of the kernel, tmpfs, and taking down what is left below a
- * folder.
+ * The machine's mounts: the table of the kernel, what is mounted how, and taking down what is left
+ * below a folder.
  *
  * Parsing is pure (`parseMountInfo`); mounting goes through the `mount` and `umount` programs,
  * because Node has no such system call. The kubelet uses it for memory-backed volumes, the runtime
  * and clean-up for what a killed process left behind.
  */
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { runCommand } from './run-command.ts';
 
 export interface Mount {
@@ -141,6 +141,26 @@ function growCommandOf(type: string, device: string, folder: string): readonly s
   if (type === 'ext3' || type === 'ext4') return ['resize2fs', device];
   if (type === 'xfs') return ['xfs_growfs', '-d', folder];
   return type === 'btrfs' ? ['btrfs', 'filesystem', 'resize', 'max', folder] : [];
+}
+
+/**
+ * What is open here is to be seen at a file or an empty folder as well. Not broken off: by then the
+ * descriptor might be that of another file, and the program may still look for it.
+ */
+export async function bindDescriptor(descriptor: number, target: string): Promise<void> {
+  // Asked where it leads, the program would mount that path, which may lead elsewhere by then.
+  const source = `/proc/${process.pid}/fd/${descriptor}`;
+  const args = ['--no-canonicalize', '--bind', source, target];
+  const { signal } = new AbortController();
+  const result = await runCommand('mount', args, { signal, timeoutMs: mountTimeoutMs });
+  if (result.code !== 0) throw new Error(`cannot bind to ${target}: ${result.stderr.trim()}`);
+}
+
+/** Unless something is mounted there or below: that may be somebody's, and would go too. */
+export function removeFolder(folder: string): void {
+  const [mounted] = existsSync(folder) ? mountPointsBelow(folder) : [];
+  if (mounted !== undefined) throw new Error(`cannot remove ${folder}: ${mounted} is mounted`);
+  rmSync(folder, { recursive: true, force: true });
 }
 
 /** Unmounts everything at or below a folder, innermost first; what is busy is detached lazily. */

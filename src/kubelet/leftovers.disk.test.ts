@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { GrpcError } from '#cri';
 import { silentLog } from '#kit/log.ts';
+import { removeFolder } from '#kit/mounts.ts';
 import { removeLeftovers, removeOrphans } from './leftovers.ts';
 import { kubeletPaths } from './pods/pod-paths.ts';
 
@@ -27,7 +28,7 @@ test('folders of pods that are gone go, in a folder with other things too', asyn
       listPodSandboxes: async () => [{ labels: { 'io.kubernetes.pod.uid': 'held' } }],
       listContainers: async () => [],
     },
-    machine: { unmountBelow: async () => {}, cgroups: { children: () => [] } },
+    machine: { unmountBelow: async () => {}, removeFolder, cgroups: { children: () => [] } },
   };
   // Nothing else of them is asked for.
   await removeLeftovers(parts as unknown as Parameters<typeof removeLeftovers>[0], {
@@ -66,7 +67,7 @@ test('what runs for pods that nobody knows is ended all at once, and none holds 
       },
       removePodSandbox: async (id: string) => void calls.push(`remove ${id}`),
     },
-    machine: { unmountBelow: async () => {}, cgroups: { children: () => [] } },
+    machine: { unmountBelow: async () => {}, removeFolder, cgroups: { children: () => [] } },
   };
   const ids = ['a', 'b', 'c'];
   // Nothing else of them is asked for.

@@ -32,10 +32,10 @@ export async function removeLeftovers(
   for (const uid of namesIn(paths.pods).filter(isOver)) {
     log.info('removing the folder of a pod that is gone', { uid });
     await machine.unmountBelow(join(paths.pods, uid), { signal });
-    rmSync(join(paths.pods, uid), { recursive: true, force: true });
+    machine.removeFolder(join(paths.pods, uid));
   }
   for (const uid of namesIn(paths.memory).filter(isOver)) {
-    rmSync(join(paths.memory, uid), { recursive: true, force: true });
+    machine.removeFolder(join(paths.memory, uid));
   }
   for (const name of namesIn(paths.podLogs)) {
     // The folder may be one that others use as well: what is not named so is not ours.

@@ -4,9 +4,21 @@
  * hooks and endings while the kubelet is away.
  */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
 import { request } from 'node:https';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { systemClock } from '#kit/clock.ts';
@@ -179,6 +191,130 @@ test('a folder of the node as a volume belongs to the pod’s group', { timeout 
   covers('VOL-114');
   await node.delete('zk');
   assert.ok(existsSync(join(path, 'mine')), 'what was written stays');
+});
+
+/** Of a pod: what is mounted in its folder, and nowhere else on this machine. */
+function boundFor({ metadata }: Pod): readonly string[] {
+  const folder = join(node.dataDir, 'agent/kubelet/pods', metadata.uid ?? '', 'volume-subpaths/');
+  const points = readMounts().map(({ mountPoint }) => mountPoint);
+  return points.filter((point) => point.startsWith(folder)).map((at) => at.slice(folder.length));
+}
+
+/** What only its container sees while it runs ends. */
+async function stopMain({ metadata }: Pod): Promise<void> {
+  const labelSelector = { 'io.kubernetes.pod.uid': metadata.uid ?? '' };
+  const state = { state: 'CONTAINER_RUNNING' } as const;
+  const [main] = await node.runtime.listContainers({ labelSelector, state }, { signal });
+  await node.runtime.stopContainer(main?.id ?? '', { graceSeconds: 0, signal });
+}
+
+/** Not below the data dir: what is in it has to outlive whatever becomes of pods and node. */
+function theirFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'coracle-theirs-'));
+  for (const name of ['volume/data', 'outside']) mkdirSync(join(folder, name), { recursive: true });
+  writeFileSync(join(folder, 'volume/data/file'), 'precious');
+  writeFileSync(join(folder, 'outside/secret'), '');
+  symlinkSync('data', join(folder, 'volume/inside'));
+  symlinkSync(join(folder, 'outside'), join(folder, 'volume/out'));
+  return folder;
+}
+
+test('parts of a volume: kept for restarts of container and kubelet, and let go of', {
+  timeout,
+}, async (context) => {
+  const folder = theirFolder();
+  context.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'volume');
+  const volumes = [{ name: 'v', hostPath: { path } }];
+  const part = (subPath: string, mountPath: string) => ({ name: 'v', mountPath, subPath });
+  const asked = [
+    part('data', '/data'),
+    part('data/file', '/file'),
+    part('new/deep', '/new'),
+    part('inside/file', '/linked'),
+  ];
+  const container = node.container(`echo x >> /new/starts; ${forever}`, {
+    volumeMounts: [{ name: 'v', mountPath: '/all' }, ...asked],
+  });
+  const leading = node.container(forever, { volumeMounts: [part('out', '/out')] });
+  await node.create('parts', { volumes, containers: [container] });
+  await node.create('out', { volumes, containers: [leading] });
+  const pod = await node.untilReady('parts');
+  assert.equal(await exec(pod, 'cat', '/data/file', '/file', '/linked'), 'precious'.repeat(3));
+  assert.equal(await exec(pod, 'ls', '/all'), 'data\ninside\nnew\nout');
+  const all = ['v/main/1', 'v/main/2', 'v/main/3', 'v/main/4'];
+  assert.deepEqual(boundFor(pod).toSorted(), all);
+  const isRefused = ({ status }: Pod): boolean => {
+    const { reason, message = '' } = status?.containerStatuses?.[0]?.state?.waiting ?? {};
+    const text = /^failed to prepare subPath for volumeMount "v" of container "main"$/;
+    return reason === 'CreateContainerConfigError' && text.test(message);
+  };
+  const out = await node.until('out', isRefused, 'refused');
+  assert.deepEqual(boundFor(out), []);
+  // What was a folder when the container began leads out of the volume when it begins again.
+  renameSync(join(path, 'data'), join(path, 'was-data'));
+  symlinkSync(join(folder, 'outside'), join(path, 'data'));
+  await stopMain(pod);
+  await node.until('parts', isRefused, 'refused');
+  rmSync(join(path, 'data'));
+  renameSync(join(path, 'was-data'), join(path, 'data'));
+  await node.untilReady('parts');
+  assert.equal(readFileSync(join(path, 'new/deep/starts'), 'utf8'), 'x\nx\n');
+  assert.deepEqual(boundFor(pod).toSorted(), all);
+  await node.stopKubelet();
+  await stopMain(pod);
+  node.startKubelet();
+  await eventually('it starts a third time', () =>
+    readFileSync(join(path, 'new/deep/starts'), 'utf8').startsWith('x\nx\nx\n'),
+  );
+  assert.deepEqual(boundFor(pod).toSorted(), all);
+  await node.untilReady('parts');
+  await node.stopKubelet();
+  const force = '/api/v1/namespaces/default/pods/parts?gracePeriodSeconds=0';
+  assert.equal((await node.server.request('DELETE', force)).status, 200);
+  node.startKubelet();
+  const own = join(node.dataDir, 'agent/kubelet/pods', pod.metadata.uid ?? '');
+  await eventually('nothing of the pod is left', () => !existsSync(own));
+  assert.deepEqual(boundFor(pod), []);
+  await node.delete('out');
+  assert.equal(readFileSync(join(path, 'data/file'), 'utf8'), 'precious');
+  assert.deepEqual(readdirSync(join(folder, 'outside')), ['secret']);
+});
+
+test('who exchanges folders and links gets no part of a volume from outside', {
+  timeout,
+}, async (context) => {
+  const folder = theirFolder();
+  context.after(() => rmSync(folder, { recursive: true }));
+  const volumes = [{ name: 'v', hostPath: { path: join(folder, 'volume') } }];
+  const turns = ['data a', 'a data', 'out a', 'a out'].map((two) => `busybox mv -T ${two}`);
+  const script = `cd /all; while :; do ${turns.join('; ')}; done`;
+  const all = { name: 'v', mountPath: '/all' };
+  await node.create('exchange', {
+    volumes,
+    containers: [node.container(script, { volumeMounts: [all] })],
+  });
+  await node.untilReady('exchange');
+  const names = Array.from({ length: 16 }, (_, index) => `victim-${index}`);
+  const volumeMounts = [{ ...all, subPath: 'a' }];
+  const victim = node.container('ls /all', { volumeMounts });
+  for (const name of names) {
+    await node.create(name, { restartPolicy: 'Never', volumes, containers: [victim] });
+  }
+  let seen = 0;
+  for (const name of names) {
+    const isDecided = ({ status }: Pod): boolean => {
+      const { waiting, terminated } = status?.containerStatuses?.[0]?.state ?? {};
+      return terminated !== undefined || waiting?.reason === 'CreateContainerConfigError';
+    };
+    const pod = await node.until(name, isDecided, 'decided');
+    if (pod.status?.containerStatuses?.[0]?.state?.terminated === undefined) continue;
+    seen += 1;
+    assert.doesNotMatch(node.logText(pod), /secret/);
+  }
+  context.diagnostic(`${seen} of ${names.length} got a folder of the volume, the others nothing`);
+  await Promise.all([...names, 'exchange'].map((name) => node.delete(name)));
+  assert.deepEqual(readdirSync(join(folder, 'outside')), ['secret']);
 });
 
 /** A claim as controllers bind it, since none run here. */

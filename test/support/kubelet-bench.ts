@@ -162,8 +162,27 @@ export class KubeletBench implements AsyncDisposable {
     const log = openTestLog({ clock: machineClock });
     const deps = { clock: machineClock, random: seededRandom(1), log };
     const informers = openInformers({ client, ...deps });
+    const machine = this.#openMachine();
+    const kubelet = runKubelet(
+      { client, informers, runtime, machine, shutdowns: this.shutdowns, ...deps },
+      {
+        ...{ nodeName: 'node-1', nodeIP: '192.0.2.1', dataDir, clusterId: 'test' },
+        ...{ clusterDNS: '10.43.0.10', clusterDomain: 'cluster.local', port: 10250 },
+        staticPods: { path: this.manifestDir },
+        pluginsRoot: this.#pluginsRoot,
+        settings: { ...defaultSettings, ...this.settings },
+        ...this.options,
+        signal: stop.signal,
+      },
+    );
+    const ended = Promise.allSettled([kubelet, informers.run(stop.signal)]);
+    this.#kubelet = { stop, ended, kubelet };
+  }
+
+  /** Cgroups and mounts are only noted. */
+  #openMachine() {
     const mounted = new Set<string>();
-    const machine = {
+    return {
       cgroups: {
         driver: 'cgroupfs' as const,
         pathOf: (path: string) => path,
@@ -183,7 +202,8 @@ export class KubeletBench implements AsyncDisposable {
         version: 1 as const,
         read: async () => '',
       },
-      isMounted: (folder: string) => !folder.includes('~empty-dir') || mounted.has(folder),
+      isMounted: (folder: string) =>
+        !/~empty-dir|volume-subpaths/.test(folder) || mounted.has(folder),
       mountTmpfs: async (folder: string) => {
         mounted.add(folder);
       },
@@ -193,7 +213,9 @@ export class KubeletBench implements AsyncDisposable {
       },
       mountDevice: async () => {},
       growFileSystem: async () => {},
+      bindDescriptor: async () => {},
       unmountBelow: async () => {},
+      removeFolder: (folder: string) => rmSync(folder, { recursive: true, force: true }),
       isSameDisk: (path: string, other: string) => this.disks.get(path) === this.disks.get(other),
       readFile: (path: string) =>
         this.files[path] ?? (path === '/proc/meminfo' ? this.#meminfo() : ''),
@@ -202,20 +224,6 @@ export class KubeletBench implements AsyncDisposable {
         return { ...(this.disks.get(path) ?? this.disk), inodes: 0, freeInodes: 0 };
       },
     };
-    const kubelet = runKubelet(
-      { client, informers, runtime, machine, shutdowns: this.shutdowns, ...deps },
-      {
-        ...{ nodeName: 'node-1', nodeIP: '192.0.2.1', dataDir, clusterId: 'test' },
-        ...{ clusterDNS: '10.43.0.10', clusterDomain: 'cluster.local', port: 10250 },
-        staticPods: { path: this.manifestDir },
-        pluginsRoot: this.#pluginsRoot,
-        settings: { ...defaultSettings, ...this.settings },
-        ...this.options,
-        signal: stop.signal,
-      },
-    );
-    const ended = Promise.allSettled([kubelet, informers.run(stop.signal)]);
-    this.#kubelet = { stop, ended, kubelet };
   }
 
   /** Starts, and says why it does not stay. */

@@ -7,7 +7,8 @@
  */
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { GrpcError } from '#cri';
+import { objectKey } from '#api/object.ts';
+import { GrpcError, type Sent } from '#cri';
 import { assert } from '#kit/assert.ts';
 import { configMaps, secrets } from '#resources/kinds.ts';
 import type { Container, ContainerStateWaiting, Pod, Secret } from '#resources/types/core-v1.ts';
@@ -120,6 +121,11 @@ class Starter {
     this.say('Warning', 'Failed', `Error: ${message}`);
   }
 
+  #warn(text: string, error: Error): void {
+    const container = this.#container.name;
+    this.#parts.log.warn(text, { pod: objectKey(this.#pod), container, error });
+  }
+
   #note(waiting: ContainerStateWaiting, untilMs: number): void {
     const hash = containerHash(this.#container);
     this.#state.failures.set(this.#container.name, { hash, waiting, untilMs });
@@ -222,19 +228,12 @@ class Starter {
       if (typeof devices === 'string') throw new ConfigError(devices);
       const blocks = blockDevicesOf(this.#pod, this.#container, this.#state.volumes);
       const environment = await this.#environment(sandbox);
-      const place = podPaths(paths, this.#pod);
-      const message = terminationFile(place, this.#container.name, action.attempt);
-      writeHostsFile(place.hostsFile, this.#hostsText(sandbox));
-      const mounts = mountsOf(this.#container, {
-        volumes: this.#state.volumes,
-        images: volumeImages,
-        canRecursiveReadOnly: await this.#canRecursiveReadOnly(),
-        environment,
-        hostsFile: place.hostsFile,
-        terminationFile: message,
-        readOnlyVolumes: readOnlyVolumes(this.#pod),
-      });
-      if (mounts.some(({ hostPath }) => hostPath === message)) chmodSync(message, 0o666);
+      const message = terminationFile(
+        podPaths(paths, this.#pod),
+        this.#container.name,
+        action.attempt,
+      );
+      const mounts = await this.#mounts(sandbox, { environment, volumeImages, message });
       const placement = this.#parts.placement();
       const cpusAndNodes = placement.placeOf(this.#pod, this.#container);
       const config = containerConfig(this.#pod, this.#container, {
@@ -269,9 +268,42 @@ class Starter {
       return id;
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
+      // What is not for everybody to read.
+      if (error.cause !== undefined) this.#warn('a container cannot be made', error);
       this.failed('CreateContainerConfigError', error.message, configRetryMs);
       return undefined;
     }
+  }
+
+  async #mounts(
+    sandbox: SandboxFact,
+    {
+      environment,
+      volumeImages,
+      message,
+    }: {
+      readonly environment: ReadonlyMap<string, string>;
+      readonly volumeImages: ReadonlyMap<string, string>;
+      readonly message: string;
+    },
+  ): Promise<readonly Sent<'Mount'>[]> {
+    const { machine, paths } = this.#parts;
+    const { hostsFile, subPaths } = podPaths(paths, this.#pod);
+    writeHostsFile(hostsFile, this.#hostsText(sandbox));
+    const mounts = await mountsOf(this.#container, {
+      volumes: this.#state.volumes,
+      images: volumeImages,
+      canRecursiveReadOnly: await this.#canRecursiveReadOnly(),
+      environment,
+      hostsFile,
+      terminationFile: message,
+      readOnlyVolumes: readOnlyVolumes(this.#pod),
+      binder: machine,
+      subPaths,
+      signal: this.#options.signal,
+    });
+    if (mounts.some(({ hostPath }) => hostPath === message)) chmodSync(message, 0o666);
+    return mounts;
   }
 
   async #memoryFacts(): Promise<MemoryGroupFacts> {

@@ -7,11 +7,13 @@ import type { Runtime } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import {
+  bindDescriptor,
   growFileSystem,
   isMountPoint,
   mountDevice,
   mountHugepages,
   mountTmpfs,
+  removeFolder,
   unmountBelow,
 } from '#kit/mounts.ts';
 import { defaultSettings, type KubeletSettings } from '../settings.ts';
@@ -53,7 +55,11 @@ export interface Machine {
     folder: string,
     options: { readonly signal: AbortSignal },
   ): Promise<void>;
+  /** What is open as this descriptor, at a file or an empty folder. */
+  bindDescriptor(descriptor: number, target: string): Promise<void>;
   unmountBelow(folder: string, options: { readonly signal: AbortSignal }): Promise<void>;
+  /** With all that is in it; refuses where something is still mounted. */
+  removeFolder(folder: string): void;
   isSameDisk(path: string, other: string): boolean;
   /** Of the file system that a path is on. */
   diskSpace(path: string): DiskSpace;
@@ -115,7 +121,9 @@ function linuxMachine(cgroups: Cgroups): Machine {
     mountHugepages,
     mountDevice,
     growFileSystem,
+    bindDescriptor,
     unmountBelow,
+    removeFolder,
     isSameDisk: (path, other) => statSync(path).dev === statSync(other).dev,
     diskSpace: (path) => {
       const { blocks, bavail, bsize, files, ffree } = statfsSync(path);

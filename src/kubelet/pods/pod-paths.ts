@@ -43,6 +43,8 @@ export interface PodPaths {
   /** Of these, those that begin as empty folders on the node's disk. */
   readonly emptyDirs: string;
   readonly memoryVolumes: string;
+  /** Where parts of volumes are bound: `<volume>/<container>/<index of the mount>`. */
+  readonly subPaths: string;
   readonly hostsFile: string;
   /** What containers have of CPU and memory. */
   readonly resources: string;
@@ -58,6 +60,7 @@ export function podPaths(paths: KubeletPaths, pod: Pod): PodPaths {
     volumes,
     emptyDirs: join(volumes, 'kubernetes.io~empty-dir'),
     memoryVolumes: join(paths.memory, uid),
+    subPaths: join(dir, 'volume-subpaths'),
     hostsFile: join(dir, 'etc-hosts'),
     resources: join(dir, 'resources.json'),
     logs: join(paths.podLogs, `${namespace}_${name}_${uid}`),

@@ -8,7 +8,6 @@
  * When the pod is deleted and nothing of it runs any more, its traces are removed and the API
  * object is deleted for good.
  */
-import { rmSync } from 'node:fs';
 import { isReason } from '#api/errors.ts';
 import type { Scope } from '#kit/scope.ts';
 import { pods } from '#resources/kinds.ts';
@@ -466,13 +465,13 @@ export class PodWorker {
   }
 
   async #freeRoom({ runtime: facts }: PodFacts, signal: AbortSignal): Promise<void> {
-    const { runtime, paths, owners } = this.#parts;
+    const { runtime, paths, owners, machine } = this.#parts;
     const { dir, logs } = podPaths(paths, this.#pod);
     for (const { id } of facts.sandboxes) {
       await unlessGone(runtime.removePodSandbox(id, { signal }));
     }
     for (const { id } of [...facts.sandboxes, ...facts.containers]) owners.delete(id);
-    for (const path of [dir, logs]) rmSync(path, { recursive: true, force: true });
+    for (const folder of [dir, logs]) machine.removeFolder(folder);
   }
 
   /** For the node's server: the container of this name that runs or ran last. */

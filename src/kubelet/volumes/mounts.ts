@@ -1,24 +1,17 @@
 /**
- * What a container sees of the pod's volumes: CRI mounts, with sub-paths resolved.
+ * What a container sees of the pod's volumes: CRI mounts.
  *
  * A sub-path is made when it is missing, and refused when it leads out of its volume, also by way
- * of symbolic links that a container has put there.
+ * of symbolic links that a container has put there (`sub-paths.ts`).
  */
-import {
-  closeSync,
-  constants,
-  fchmodSync,
-  mkdirSync,
-  openSync,
-  realpathSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { dirname, join, sep } from 'node:path';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { Sent } from '#cri';
 import type { Container, Pod, VolumeMount } from '#resources/types/core-v1.ts';
 import { ConfigError, expandVariables, variablesIn } from '../containers/env.ts';
+import { inOrder } from './payload.ts';
 import { isRecursiveReadOnly } from './recursive-read-only.ts';
+import { type Binder, bindSubPath, makeSubPath } from './sub-paths.ts';
 
 export interface MountOptions {
   /** Where each volume is on the node. */
@@ -32,6 +25,10 @@ export interface MountOptions {
   readonly canRecursiveReadOnly?: boolean | undefined;
   /** Volumes that nobody may write to, whatever a mount says. */
   readonly readOnlyVolumes?: ReadonlySet<string> | undefined;
+  readonly binder: Binder;
+  /** Of the pod: where its sub-paths are bound. */
+  readonly subPaths: string;
+  readonly signal: AbortSignal;
 }
 
 const propagations: Readonly<Record<string, Sent<'Mount'>['propagation']>> = {
@@ -39,22 +36,14 @@ const propagations: Readonly<Record<string, Sent<'Mount'>['propagation']>> = {
   Bidirectional: 'PROPAGATION_BIDIRECTIONAL',
 };
 
-export function mountsOf(container: Container, options: MountOptions): readonly Sent<'Mount'>[] {
-  const mounts = (container.volumeMounts ?? []).map((mount): Sent<'Mount'> => {
-    const containerPath = absolute(mount.mountPath);
-    const image = options.images?.get(mount.name);
-    if (image !== undefined) {
-      const imageSubPath = subPathOf(mount, options.environment);
-      return { containerPath, readonly: true, image: { image }, imageSubPath };
-    }
-    return {
-      containerPath,
-      hostPath: hostPathOf(mount, container, options),
-      readonly: mount.readOnly === true || options.readOnlyVolumes?.has(mount.name) === true,
-      propagation: propagations[mount.mountPropagation ?? ''],
-      recursiveReadOnly: isRecursiveReadOnly(mount, options.canRecursiveReadOnly === true),
-    };
-  });
+export async function mountsOf(
+  container: Container,
+  options: MountOptions,
+): Promise<readonly Sent<'Mount'>[]> {
+  const asked = [...(container.volumeMounts ?? []).entries()];
+  const mounts = await inOrder(asked, ([index, mount]) =>
+    mountOf(mount, index, container, options),
+  );
   const own = new Set(mounts.map(({ containerPath }) => containerPath));
   const extra: Sent<'Mount'>[] = [];
   if (!own.has('/etc/hosts')) {
@@ -67,6 +56,27 @@ export function mountsOf(container: Container, options: MountOptions): readonly 
     extra.push({ containerPath: messagePath, hostPath: options.terminationFile });
   }
   return [...mounts, ...extra];
+}
+
+async function mountOf(
+  mount: VolumeMount,
+  index: number,
+  container: Container,
+  options: MountOptions,
+): Promise<Sent<'Mount'>> {
+  const containerPath = absolute(mount.mountPath);
+  const image = options.images?.get(mount.name);
+  if (image !== undefined) {
+    const imageSubPath = subPathOf(mount, options.environment);
+    return { containerPath, readonly: true, image: { image }, imageSubPath };
+  }
+  return {
+    containerPath,
+    hostPath: await hostPathOf(mount, index, container, options),
+    readonly: mount.readOnly === true || options.readOnlyVolumes?.has(mount.name) === true,
+    propagation: propagations[mount.mountPropagation ?? ''],
+    recursiveReadOnly: isRecursiveReadOnly(mount, options.canRecursiveReadOnly === true),
+  };
 }
 
 function absolute(path: string): string {
@@ -88,10 +98,17 @@ export function blockDevicesOf(
   });
 }
 
-function hostPathOf(mount: VolumeMount, { name }: Container, options: MountOptions): string {
-  const volume = options.volumes.get(mount.name);
-  if (volume === undefined) throw new ConfigError(`cannot find volume "${mount.name}" to mount`);
-  const subPath = subPathOf(mount, options.environment);
+async function hostPathOf(
+  mount: VolumeMount,
+  index: number,
+  { name }: Container,
+  { volumes, environment, binder, subPaths, signal }: MountOptions,
+): Promise<string> {
+  const volume = volumes.get(mount.name);
+  if (volume === undefined) {
+    throw new ConfigError(`cannot find volume "${mount.name}" to mount into container "${name}"`);
+  }
+  const subPath = subPathOf(mount, environment);
   if (subPath === '') return volume;
   const of = `volumeMount "${mount.name}" of container "${name}"`;
   // What exactly is wrong would tell who wrote the pod about the node.
@@ -100,11 +117,14 @@ function hostPathOf(mount: VolumeMount, { name }: Container, options: MountOptio
   } catch (cause) {
     throw new ConfigError(`failed to create subPath directory for ${of}`, { cause });
   }
+  const target = join(subPaths, mount.name, name, String(index));
   try {
-    return resolveSubPath(volume, subPath);
+    await bindSubPath(binder, { volume, subPath, target }, { signal });
   } catch (cause) {
+    signal.throwIfAborted();
     throw new ConfigError(`failed to prepare subPath for ${of}`, { cause });
   }
+  return target;
 }
 
 /** Of the mount, with its variables' values; empty without one. */
@@ -127,47 +147,4 @@ function expanded(expression: string, environment: ReadonlyMap<string, string>):
   const missing = variablesIn(expression).filter((name) => (environment.get(name) ?? '') === '');
   if (missing.length === 0) return expandVariables(expression, environment);
   throw new ConfigError(`missing value for ${[...new Set(missing)].sort().join(', ')}`);
-}
-
-/** Makes what is missing of it, nowhere but in the volume. */
-export function makeSubPath(volume: string, subPath: string): void {
-  const wanted = join(volume, subPath);
-  if (statSync(wanted, { throwIfNoEntry: false }) !== undefined) return;
-  if (!isInside(volume, existingParent(wanted))) throw escapes(subPath);
-  makeAlike(volume, wanted);
-}
-
-/** Where it is, links followed. */
-export function resolveSubPath(volume: string, subPath: string): string {
-  const real = realpathSync(join(volume, subPath));
-  if (!isInside(volume, real)) throw escapes(subPath);
-  return real;
-}
-
-/** Who may use the volume may use what is made in it. */
-function makeAlike(volume: string, folder: string): void {
-  const mode = statSync(volume).mode & 0o7777;
-  mkdirSync(folder, { recursive: true, mode });
-  // By its descriptor, since a container may put something else in its place meanwhile.
-  const descriptor = openSync(folder, constants.O_DIRECTORY | constants.O_NOFOLLOW);
-  try {
-    fchmodSync(descriptor, mode);
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-function existingParent(path: string): string {
-  const parent = dirname(path);
-  if (statSync(parent, { throwIfNoEntry: false }) === undefined) return existingParent(parent);
-  return realpathSync(parent);
-}
-
-function isInside(volume: string, path: string): boolean {
-  const root = realpathSync(volume);
-  return path === root || path.startsWith(root + sep);
-}
-
-function escapes(subPath: string): Error {
-  return new Error(`subPath "${subPath}" leads out of its volume`);
 }

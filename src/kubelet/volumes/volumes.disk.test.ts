@@ -1,13 +1,12 @@
 /** Files of volumes on a real file system, below a temporary folder. */
 import assert from 'node:assert/strict';
 import {
-  chmodSync,
-  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
   realpathSync,
+  rmdirSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -28,7 +27,7 @@ import type {
 } from '#resources/types/core-v1.ts';
 import { ConfigError } from '../containers/env.ts';
 import { type Payload, writePayload } from './atomic-files.ts';
-import { makeSubPath, mountsOf, resolveSubPath } from './mounts.ts';
+import { mountsOf } from './mounts.ts';
 import { type PayloadSources, payloadOf, VolumeError } from './payload.ts';
 import { checkUse } from './persistent-volume.ts';
 
@@ -216,32 +215,33 @@ test('a claim is used as what it is: as a folder, or as a device', () => {
   );
 });
 
-test('sub-paths are made, and must stay inside', (context) => {
-  const volume = join(folderOf(context), 'volume');
-  mkdirSync(volume);
-  chmodSync(volume, 0o3777);
-  makeSubPath(volume, 'a/b');
-  assert.equal(resolveSubPath(volume, 'a/b'), join(volume, 'a/b'));
-  assert.equal(statSync(join(volume, 'a/b')).mode & 0o7777, 0o3777);
-  symlinkSync('/etc', join(volume, 'out'));
-  assert.throws(() => resolveSubPath(volume, 'out'), /leads out of its volume/);
-  assert.throws(() => makeSubPath(volume, 'out/new'), /leads out of its volume/);
-  assert.equal(statSync('/etc/new', { throwIfNoEntry: false }), undefined);
-});
+/** Binds nothing: what was to be bound is to be seen at its target. */
+const binder = {
+  isMounted: () => false,
+  bindDescriptor: async (descriptor: number, target: string) => {
+    rmdirSync(target);
+    symlinkSync(readlinkSync(`/proc/self/fd/${descriptor}`), target);
+  },
+  unmountBelow: async () => {},
+};
 
-test('a container sees its volumes, a hosts file and its last words', (context) => {
+test('a container sees its volumes, a hosts file and its last words', async (context) => {
   const folder = folderOf(context);
   const options = {
     volumes: new Map([['data', folder]]),
     environment: new Map([['POD', 'web-0']]),
     hostsFile: '/hosts',
     terminationFile: join(folder, 'last'),
+    subPaths: join(folder, 'parts'),
+    ...{ binder, signal: new AbortController().signal },
   };
   const volumeMounts = [
     { name: 'data', mountPath: 'data', readOnly: true },
     { name: 'data', mountPath: '/own', subPathExpr: '$(POD)' },
   ];
-  const mounts = mountsOf({ name: 'c', volumeMounts }, options);
+  const mounts = await mountsOf({ name: 'c', volumeMounts }, options);
+  const target = join(folder, 'parts/data/c/1');
+  assert.equal(readlinkSync(target), join(folder, 'web-0'));
   assert.deepEqual(
     mounts.map(({ containerPath, hostPath, readonly }) => [
       containerPath,
@@ -250,20 +250,22 @@ test('a container sees its volumes, a hosts file and its last words', (context) 
     ]),
     [
       ['/data', folder, true],
-      ['/own', join(folder, 'web-0'), false],
+      ['/own', target, false],
       ['/etc/hosts', '/hosts', false],
       ['/dev/termination-log', join(folder, 'last'), false],
     ],
   );
 });
 
-test('a sub-path that cannot be is a fault of the configuration, without a word of the node', (context) => {
+test('a sub-path that cannot be is a fault of the configuration, without a word of the node', async (context) => {
   const folder = folderOf(context);
   const options = {
     volumes: new Map([['data', folder]]),
     environment: new Map([['EMPTY', '']]),
     hostsFile: '/hosts',
     terminationFile: join(folder, 'last'),
+    subPaths: join(folder, 'parts'),
+    ...{ binder, signal: new AbortController().signal },
   };
   symlinkSync('/etc/passwd', join(folder, 'file'));
   symlinkSync('/nowhere/at/all', join(folder, 'dangling'));
@@ -276,16 +278,17 @@ test('a sub-path that cannot be is a fault of the configuration, without a word 
     ],
     [
       { subPath: 'plain/below' },
-      'failed to create subPath directory for volumeMount "data" of container "c"',
+      'failed to prepare subPath for volumeMount "data" of container "c"',
     ],
     [{ subPath: 'a/../../b' }, "unable to provision SubPath `a/../../b`: must not contain '..'"],
     [{ subPathExpr: '/a' }, 'error SubPath `/a` must not be an absolute path'],
+    [{ name: 'none' }, 'cannot find volume "none" to mount into container "c"'],
     [{ subPathExpr: '$(NONE)/$(EMPTY)/$$(x)' }, 'missing value for EMPTY, NONE'],
   ];
   for (const [mount, message] of cases) {
     const volumeMounts = [{ name: 'data', mountPath: '/x', ...mount }];
-    assert.throws(
-      () => mountsOf({ name: 'c', volumeMounts }, options),
+    await assert.rejects(
+      mountsOf({ name: 'c', volumeMounts }, options),
       (error) => error instanceof ConfigError && error.message === message,
     );
   }

@@ -7,7 +7,7 @@
  * (`payload.ts`, `atomic-files.ts`). A claim leads to a folder of this node
  * (`persistent-volume.ts`). Other sorts of volume are refused.
  */
-import { chmodSync, chownSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { quantityValue } from '#api/quantity.ts';
 import type { Client, Recorder } from '#client';
@@ -133,18 +133,14 @@ export class Volumes {
   async remove(pod: Pod, { signal }: { readonly signal: AbortSignal }): Promise<void> {
     const { machine, paths, objects } = this.#deps;
     const { uid = '' } = pod.metadata;
-    const { volumes, memoryVolumes } = podPaths(paths, pod);
+    const { dir, subPaths, volumes, memoryVolumes } = podPaths(paths, pod);
     this.#tokens.delete(uid);
     this.#groups.delete(uid);
     this.#claimLooksMs.delete(uid);
     for (const { name } of pod.spec?.volumes ?? []) this.#given.delete(`${uid}/${name}`);
     objects.release(uid);
-    const mounted = (pod.spec?.volumes ?? []).some(
-      (volume) => hasOwnMount(volume.emptyDir?.medium) || claimNameOf(pod, volume) !== undefined,
-    );
-    if (mounted) await machine.unmountBelow(volumes, { signal });
-    rmSync(memoryVolumes, { recursive: true, force: true });
-    rmSync(volumes, { recursive: true, force: true });
+    await machine.unmountBelow(dir, { signal });
+    for (const folder of [subPaths, memoryVolumes, volumes]) machine.removeFolder(folder);
   }
 
   async #prepareOne(pod: Pod, volume: Volume, signal: AbortSignal): Promise<string> {
@@ -313,10 +309,6 @@ function memoryBytesOf(
   const all = [quantityValue(allocatable['memory'] ?? '0'), memoryLimitBytes, volume];
   const known = all.filter((bytes) => bytes !== undefined && bytes > 0);
   return known.length === 0 ? undefined : Math.min(...known.map(Number));
-}
-
-function hasOwnMount(medium: string | undefined): boolean {
-  return medium === 'Memory' || isHugePages(medium);
 }
 
 function isHugePages(medium: string | undefined): boolean {
