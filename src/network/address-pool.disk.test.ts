@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { covers } from '#test/covers.ts';
 import { AddressPool, secondAddressOf } from './address-pool.ts';
 
 function folderOf(t: TestContext): string {
@@ -23,6 +24,8 @@ test('every address is given once, and again only after its release', (t) => {
   pool.release('c');
   pool.release('c');
   assert.equal(pool.allocate('g'), '10.42.0.3');
+  // That the address of a pod that goes is released is in test/e2e/network.e2e.ts.
+  covers('NET-065');
 });
 
 test('addresses go round instead of starting over', (t) => {

@@ -143,14 +143,24 @@ test('huge pages are what the machine has, and what the runtime limits', async (
   assert.equal(capacity?.['hugepages-1Gi'], '0');
   assert.equal(allocatable?.['hugepages-2Mi'], '128Mi');
   const amounts = { cpu: '100m', memory: '64Mi', 'hugepages-2Mi': '8Mi' };
-  const resources = { requests: amounts, limits: amounts };
-  await bench.create('huge', {
-    volumes: [{ name: 'pages', emptyDir: { medium: 'HugePages' } }],
-    containers: [
-      bench.container({ resources, volumeMounts: [{ name: 'pages', mountPath: '/pages' }] }),
-    ],
+  const { 'hugepages-2Mi': pages, ...requests } = amounts;
+  const volumeMounts = [{ name: 'pages', mountPath: '/pages' }];
+  const volumes = [{ name: 'pages', emptyDir: { medium: 'HugePages' } }];
+  const using = (resources: object) => ({
+    // Who shares pages by SHM_HUGETLB is in the group of vm.hugetlb_shm_group.
+    ...{ volumes, securityContext: { supplementalGroups: [4711] } },
+    containers: [bench.container({ resources, volumeMounts })],
   });
+  const made = await bench.create('huge', using({ requests, limits: amounts }));
+  assert.equal(made.spec?.containers[0]?.resources?.requests?.['hugepages-2Mi'], pages);
+  const fewer = { ...requests, 'hugepages-2Mi': '4Mi' };
+  await assert.rejects(
+    bench.create('more-than-asked', using({ requests: fewer, limits: amounts })),
+    /requests: Invalid value: "4Mi": must be equal to hugepages-2Mi limit of 8Mi/,
+  );
   await bench.untilReady('huge');
+  const groups = runtime.configOf('web').linux?.securityContext?.supplementalGroups;
+  assert.deepEqual(groups, [4711]);
   assert.deepEqual(bench.hugepages, ['2Mi']);
   const limits = runtime.configOf('web').linux?.resources?.hugepageLimits;
   assert.deepEqual(limits, [
@@ -165,4 +175,6 @@ test('huge pages are what the machine has, and what the runtime limits', async (
   });
   await bench.advance(1000);
   assert.equal((await bench.get('greedy')).status?.reason, 'OutOfhugepages-2Mi');
+  // What the pod as a whole is limited to is in src/kubelet/node/cgroups.disk.test.ts.
+  covers('POD-284');
 });

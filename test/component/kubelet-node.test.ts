@@ -601,6 +601,52 @@ test('images on a disk of their own are found, and have thresholds of their own'
   covers('POD-246');
 });
 
+test('what nobody needs is on the disk of images: the other has nothing but its pods', async () => {
+  const evictionHard = { 'imagefs.available': '15%', 'nodefs.available': '10%' };
+  await using bench = await KubeletBench.open({ settings: { evictionHard } });
+  const { runtime, disk } = bench;
+  await bench.stop();
+  runtime.imagesPath = '/images';
+  const images = { bytes: 100 * gibibyte, freeBytes: 50 * gibibyte };
+  bench.disks.set('/images', images);
+  bench.start();
+  await bench.create('web');
+  await bench.untilReady('web');
+  const unused = 'example.com/unused:1';
+  const over = async (): Promise<void> => {
+    const containers = [bench.container({ name: 'over' })];
+    await bench.create('over', { restartPolicy: 'Never', containers });
+    await bench.untilReady('over');
+    runtime.exit('over', 0);
+    await bench.until('over', (_, { status }) => status?.phase === 'Succeeded');
+    runtime.images.add(unused);
+  };
+  const left = async () => {
+    const all = await runtime.listContainers({});
+    const names = all.map(({ metadata }) => metadata?.name ?? '').toSorted();
+    return `${names.join()}, ${runtime.images.has(unused) ? 'images' : 'no images'}`;
+  };
+  await over();
+  const { freeBytes } = disk;
+  // It is enough as soon as the image is gone.
+  Object.defineProperty(images, 'freeBytes', {
+    get: () => (runtime.images.has(unused) ? 10 : 50) * gibibyte,
+  });
+  await bench.advance(11_000);
+  assert.equal(await left(), 'web, no images');
+  assert.equal((await bench.get('web')).status?.phase, 'Running');
+  runtime.images.add('example.com/other:1');
+  disk.freeBytes = gibibyte;
+  await bench.advance(11_000);
+  disk.freeBytes = freeBytes;
+  await bench.advance(3000);
+  assert.equal((await bench.get('web')).status?.reason, 'Evicted');
+  assert.ok(runtime.images.has('example.com/other:1'), 'it would not help');
+  const now =
+    'dead containers, then unused images, before any pod: of the disk of images where it has its own';
+  superseded('POD-255', { by: 'v1.4', now });
+});
+
 test('pods together may not have more than is theirs: the greediest goes', async () => {
   await using bench = await KubeletBench.open({
     settings: { systemReserved: { memory: '1Gi' }, evictionHard: { 'memory.available': '100Mi' } },

@@ -802,8 +802,8 @@ test('that memory ran out may be told late', async () => {
   await told;
 });
 
+// Where images have a disk of their own: test/component/kubelet-node.test.ts.
 test('short of disk, dead containers and unused images go before any pod does', async () => {
-  covers('POD-255');
   await using bench = await KubeletBench.open();
   const { runtime, client, signal } = bench;
   await bench.create('web');
