@@ -264,6 +264,24 @@ test('metrics count requests and objects under upstream names', async () => {
   assert.match(text, /bugs_total 0\n/);
 });
 
+test('metrics keep no name that is longer than any that is served', async () => {
+  await using server = await openTestServer();
+  const long = (letter: string, length: number) => letter.repeat(length);
+  const paths = [
+    ...[`/apis/${long('a', 254)}/v1/boats`, `/apis/a.b/${long('b', 254)}/boats`],
+    ...[`/apis/a.b/v1/${long('c', 254)}`, `/apis/a.b/v1/boats/x/${long('d', 254)}`],
+    `/${long('e', 254)}`,
+  ];
+  for (const path of paths) assert.equal((await server.request('GET', path)).status, 404, path);
+  await server.request('POST', paths[0] ?? '', { metadata: { name: 'a' } });
+  await server.request(long('F', 254), '/livez');
+  await server.request('GET', `/apis/${long('g', 253)}/v1/boats`);
+  const { text } = await server.request('GET', '/metrics');
+  assert.doesNotMatch(text, /([a-f])\1{20}/i);
+  assert.match(text, /_total\{code="404",component="apiserver",verb="OTHER"\} 6\n/);
+  assert.match(text, /group="g{253}"/);
+});
+
 test('metrics tell of bytes, of who asks and may, of admission, lists, addresses and Node', async () => {
   // Durations are counted: no machine may be too slow for the first bucket.
   const clock = new VirtualClock();

@@ -36,6 +36,8 @@ const bodyBuckets = Array.from({ length: 31 }, (_, index) => 50_000 + index * 10
 
 /** Kinds of request told apart; beyond that they are counted together. */
 const seriesMax = 5_000;
+/** Of a group; nothing that is served has a longer name. Each series is kept as long as we run. */
+const nameLengthMax = 253;
 const others = 'component="apiserver",verb="OTHER"';
 
 const verbs: Readonly<Record<string, string>> = { create: 'POST', update: 'PUT' };
@@ -191,7 +193,7 @@ export class Metrics {
   #countBytes(info: ResourceInfo, body: ServerResponse['body'], bodyBytes: number): void {
     if (this.#requests.size >= seriesMax) return;
     const { group, version, plural, subresource, verb } = info;
-    if (isOdd(`${group}${version}${plural}${subresource}`)) return;
+    if (isOdd(verb, group, version, plural, subresource)) return;
     if (bodyBytes > 0) this.#bodies.observe([group, plural, verb], bodyBytes);
     if (!(body instanceof Uint8Array)) return;
     const labels = [group, plural, scopeOf(info), subresource, upper(verb), version];
@@ -277,9 +279,9 @@ function upper(verb: string): string {
   return verbs[verb] ?? verb.toUpperCase();
 }
 
-/** What comes from a path may hold anything. */
-function isOdd(text: string): boolean {
-  return /["\n\\]/.test(text);
+/** What comes from a path may hold anything, and be as long as a request's head. */
+function isOdd(...names: readonly string[]): boolean {
+  return names.some((name) => name.length > nameLengthMax || /["\n\\]/.test(name));
 }
 
 interface Labels {
@@ -302,7 +304,7 @@ function labelsOf({
   scope = '',
   dryRun = '',
 }: Labels): string {
-  if (isOdd(`${group}${version}${resource}${subresource}`)) return others;
+  if (isOdd(verb, group, version, resource, subresource)) return others;
   return `component="apiserver",dry_run="${dryRun}",group="${group}",resource="${resource}",scope="${scope}",subresource="${subresource}",verb="${verb}",version="${version}"`;
 }
 
