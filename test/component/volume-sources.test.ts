@@ -53,11 +53,15 @@ test('every sort of volume that the documents name is taken', async () => {
   superseded('VOL-060', withoutNode('v1.22'));
   superseded('VOL-044', withoutNode('v1.31'));
   superseded('VOL-045', withoutNode('v1.31'));
+  superseded('VOL-043', withoutNode('v1.26'));
   const withDriver = (by: string) => ({ by, now: 'the API takes it; its CSI driver serves it' });
   superseded('VOL-055', withDriver('v1.26'));
   superseded('VOL-056', withDriver('v1.24'));
   superseded('VOL-057', withDriver('v1.26'));
   superseded('VOL-059', withDriver('v1.33'));
+  // Who may use such a disk at once is in src/scheduling/plugins/volume-rules.test.ts.
+  superseded('VOL-037', withDriver('v1.28'));
+  superseded('VOL-038', withDriver('v1.27'));
   await using server = await openTestServer();
   const accounts = '/api/v1/namespaces/default/serviceaccounts';
   await server.request('POST', accounts, { metadata: { name: 'default' } });

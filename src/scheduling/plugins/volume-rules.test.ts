@@ -278,6 +278,12 @@ test('a claim for one pod is used by one pod, and a disk by one pod of a node', 
   picture.run(disk('reader', true), 'a1');
   assert.deepEqual(picture.fits(disk('second', true)), ['a1', 'b1']);
   assert.deepEqual(picture.fits(disk('writer', false)), ['b1']);
+  const block = (name: string) =>
+    podOf(name, {
+      volumes: [{ name: 'd', awsElasticBlockStore: { volumeID: 'vol-1', readOnly: true } }],
+    });
+  picture.run(block('first'), 'a1');
+  assert.deepEqual(picture.fits(block('other')), ['b1'], 'readers too');
 });
 
 test('a node takes no more volumes of a driver than it says', () => {
