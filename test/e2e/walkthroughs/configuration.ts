@@ -613,6 +613,15 @@ export const configuration: Walkthroughs = {
       ...{ 'limits.cpu': '1', 'requests.cpu': '1', milli: '125' },
       ...{ 'limits.memory': '67108864', 'requests.memory': '33554432' },
     };
+    for (const all of ['metadata.labels', 'metadata.annotations']) {
+      const env = [field('ALL', all)];
+      const wrong = podOf('all-in-one-variable', { containers: [shell(stay, { env })] });
+      const answer = await walk.cluster.kubectlWith(
+        { input: JSON.stringify(wrong) },
+        ...['create', '-f', '-'],
+      );
+      assert.match(answer.stderr, /fieldRef\.fieldPath: /, `${all} are for files`);
+    }
     const script = 'cd /etc/podinfo; for f in *; do echo "$f:$(cat $f)"; done';
     const text = await walk.exec('dapi-all', 'sh', '-c', script);
     for (const [name, content] of Object.entries(wanted)) {

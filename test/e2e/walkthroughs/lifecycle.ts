@@ -15,6 +15,7 @@ import {
   nginx,
   podOf,
   readProcess,
+  secret,
   service,
   shell,
   stateOf,
@@ -315,6 +316,7 @@ export const lifecycle: Walkthroughs = {
         ...{ terminationGracePeriodSeconds: 60, volumes },
         containers: [
           shell(script('ordered'), { volumeMounts, lifecycle: hook('ordered', 'sleep 1') }),
+          shell(script('beside'), { name: 'beside', volumeMounts }),
         ],
       }),
       podOf('deaf', {
@@ -339,8 +341,10 @@ export const lifecycle: Walkthroughs = {
     const names = ['ordered', 'deaf', 'deaf-with-hook', 'moved-away'];
     for (const name of names) await walk.untilReady(name);
     // Only then do they know what to do when they are told to end.
-    const listens = (name: string) => walk.answer(() => walk.logs(name), /^listening$/m);
+    const listens = (...of: readonly [string, ...string[]]) =>
+      walk.answer(() => walk.logs(...of), /^listening$/m);
     for (const name of ['ordered', 'moved-away']) await listens(name);
+    await listens('ordered', '-c', 'beside');
     const pid = await walk.pid('deaf');
     const begun = beginOf(pid);
     const evict = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: 'moved-away' } };
@@ -386,6 +390,7 @@ export const lifecycle: Walkthroughs = {
     const more = walk.eventually(isMoreGiven, 'it is told TERM, and given 2 s more');
     await Promise.all([more, ...names.map(remove)]);
     assert.equal(await marksOf('ordered'), 'hook\nend\nterm\n');
+    assert.equal(await marksOf('beside'), 'term\n', 'each of its containers is told');
     assert.equal(await marksOf('moved-away'), 'hook\nend\nterm\n');
     within('deaf', 2);
     within('deaf-with-hook', 3.5);
@@ -455,6 +460,7 @@ export const lifecycle: Walkthroughs = {
     );
     assert.equal(first.status?.phase, 'Pending');
     assert.equal(condition(first, 'Initialized'), 'False');
+    assert.equal(condition(first, 'Ready'), 'False');
     assert.equal(stateOf(first, 'init-mydb'), 'Waiting: PodInitializing');
     assert.match(
       await walk.kubectl('get', 'pod', 'myapp-pod', '--no-headers'),
@@ -502,35 +508,45 @@ export const lifecycle: Walkthroughs = {
     covers('POD-109', 'POD-111', 'POD-174', 'VOL-142');
     const mounts = (...names: readonly string[]) =>
       names.map((name) => ({ name, mountPath: `/${name}` }));
-    const count = 'echo x >> /kept/tries; [ $(wc -l < /kept/tries) -ge 2 ]';
+    const count = 'cat /keys/word && echo x >> /kept/tries; [ $(wc -l < /kept/tries) -ge 2 ]';
+    const policies = { 'init-again': 'Always', 'init-on-failure': 'OnFailure' } as const;
     await walk.create(
-      { ...service('', {}), kind: 'Secret', metadata: { name: 'init-only' }, spec: undefined },
+      secret('init-only', { word: 'for nobody else' }),
       podOf('init-never', {
         ...never,
         initContainers: [shell('exit 1', { name: 'init' })],
         containers: [shell(stay)],
       }),
-      podOf('init-again', {
-        restartPolicy: 'Always',
-        initContainers: [
-          { ...shell(count, { name: 'init', volumeMounts: mounts('kept', 'keys') }), image: nginx },
-        ],
-        containers: [shell(stay, { volumeMounts: mounts('kept') })],
-        volumes: [
-          { name: 'kept', emptyDir: {} },
-          { name: 'keys', secret: { secretName: 'init-only' } },
-        ],
-      }),
+      ...Object.entries(policies).map(([name, restartPolicy]) =>
+        podOf(name, {
+          restartPolicy,
+          initContainers: [
+            {
+              ...shell(count, { name: 'init', volumeMounts: mounts('kept', 'keys') }),
+              image: nginx,
+            },
+          ],
+          containers: [shell(stay, { volumeMounts: mounts('kept') })],
+          volumes: [
+            { name: 'kept', emptyDir: {} },
+            { name: 'keys', secret: { secretName: 'init-only' } },
+          ],
+        }),
+      ),
     );
     const failed = await walk.untilEnded('init-never');
     assert.equal(failed.status?.phase, 'Failed');
     assert.equal(statusOf(failed, 'init').restartCount, 0);
     assert.match(await walk.kubectl('get', 'pod', 'init-never', '--no-headers'), /Init:Error/);
-    const pod = await walk.untilReady('init-again');
-    assert.equal(statusOf(pod, 'init').restartCount, 1);
-    const { exitCode, reason } = statusOf(pod, 'init').state?.terminated ?? {};
-    assert.deepEqual([exitCode, reason], [0, 'Completed']);
-    assert.equal(await walk.exec('init-again', 'cat', '/kept/tries'), 'x\nx\n');
+    // Until it succeeds, and not again: also where whatever ends is started again.
+    for (const name of Object.keys(policies)) {
+      const pod = await walk.untilReady(name);
+      assert.equal(statusOf(pod, 'init').restartCount, 1);
+      const { exitCode, reason } = statusOf(pod, 'init').state?.terminated ?? {};
+      assert.deepEqual([exitCode, reason], [0, 'Completed']);
+      assert.equal(await walk.exec(name, 'cat', '/kept/tries'), 'x\nx\n');
+      assert.equal(await walk.logs(name, '-c', 'init'), 'for nobody else');
+    }
     const list = await walk.tryKubectl(
       'exec',
       'init-again',
@@ -544,7 +560,7 @@ export const lifecycle: Walkthroughs = {
 
   'another image for one container; the process ends; the sandbox ends': async (walk) => {
     covers('POD-030', 'POD-026', 'POD-323', 'POD-201');
-    covers('VOL-111', 'POD-290');
+    covers('VOL-111', 'POD-290', 'NET-028', 'NET-075');
     const volumeMounts = [{ name: 'kept', mountPath: '/kept' }];
     await walk.create(
       podOf('patient', {
@@ -602,16 +618,33 @@ export const lifecycle: Walkthroughs = {
     const volumeMounts = [{ name: 'kept', mountPath: '/kept' }];
     const now = 'another image of an init container restarts nothing; the sandbox does';
     superseded('POD-113', { by: 'v1.20', now });
-    covers('POD-117', 'RUN-015', 'POD-321', 'VOL-014');
+    covers('POD-117', 'RUN-015', 'POD-321', 'VOL-014', 'NET-036');
     await walk.create(
       podOf('reborn', {
         initContainers: [shell('echo init >> /kept/inits', { name: 'init', volumeMounts })],
-        containers: [shell(stay, { volumeMounts })],
+        containers: [
+          shell(`echo at home > /kept/index.html; httpd -p 9090 -h /kept; ${stay}`, {
+            volumeMounts,
+          }),
+          shell(stay, { name: 'other' }),
+        ],
         volumes: [{ name: 'kept', emptyDir: {} }],
       }),
     );
     const before = await walk.untilReady('reborn');
-    const own = await walk.pid('reborn');
+    const others = [
+      'exec',
+      'reborn',
+      '-c',
+      'other',
+      '--',
+      'wget',
+      '-qO-',
+      'http://localhost:9090/',
+    ];
+    await walk.answer(() => walk.kubectl(...others), /^at home\n$/);
+    const own = await walk.pid('reborn', 'main');
+    const other = await walk.pid('reborn', 'other');
     const { ppid } = parentOf(own);
     const sisters = await walk.run('ps', ['--ppid', String(ppid), '-o', 'pid=,args=']);
     const pause = Number(/^ *(\d+) +\/pause/m.exec(sisters.stdout)?.[1]);
@@ -619,7 +652,9 @@ export const lifecycle: Walkthroughs = {
     for (const kind of ['net', 'ipc', 'uts']) {
       const inode = async (pid: number) =>
         (await walk.run('readlink', [`/proc/${pid}/ns/${kind}`])).stdout;
-      assert.equal(await inode(own), await inode(pause), kind);
+      for (const each of [own, other]) {
+        assert.equal(await inode(each), await inode(pause), kind);
+      }
     }
     assert.ok(beginOf(pause) <= beginOf(own), 'it is there first');
     const space = [`--net=/proc/${pause}/ns/net`, 'ip', '-o', '-4', 'addr', 'show', 'eth0'];
@@ -630,11 +665,15 @@ export const lifecycle: Walkthroughs = {
       'reborn',
       (pod) =>
         condition(pod, 'Ready') === 'True' &&
-        statusOf(pod).containerID !== statusOf(before).containerID,
+        ['main', 'other'].every(
+          (name) => statusOf(pod, name).containerID !== statusOf(before, name).containerID,
+        ),
       'born again',
     );
-    assert.equal(statusOf(after).restartCount, 1);
-    assert.equal(await walk.exec('reborn', 'cat', '/kept/inits'), 'init\ninit\n');
+    for (const name of ['main', 'other']) assert.equal(statusOf(after, name).restartCount, 1);
+    assert.notEqual(after.status?.podIP, before.status?.podIP);
+    const inits = () => walk.kubectl('exec', 'reborn', '-c', 'main', '--', 'cat', '/kept/inits');
+    assert.equal(await inits(), 'init\ninit\n');
     await walk.untilEvent(
       'reborn',
       /SandboxChanged: Pod sandbox changed, it will be killed and re-created/,
@@ -643,8 +682,8 @@ export const lifecycle: Walkthroughs = {
     await walk.kubectl('wait', '--for=delete', 'pod/reborn', '--timeout=2s').catch(() => {});
     const later = await walk.untilReady('reborn');
     assert.equal(later.spec?.initContainers?.[0]?.image, talker);
-    assert.equal(statusOf(later).containerID, statusOf(after).containerID);
-    assert.equal(await walk.exec('reborn', 'cat', '/kept/inits'), 'init\ninit\n');
+    assert.equal(statusOf(later, 'main').containerID, statusOf(after, 'main').containerID);
+    assert.equal(await inits(), 'init\ninit\n');
   },
 
   'stopped by its own hook': async (walk) => {

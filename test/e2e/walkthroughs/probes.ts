@@ -224,13 +224,20 @@ export const probes: Walkthroughs = {
         { labels: { app: 'db', only: 'db-0' } },
       ),
       service('db', { selector: { only: 'db-0' }, ports: [{ port: 3306 }] }),
+      service('db-all', { selector: { app: 'db' }, ports: [{ port: 3306 }] }),
     );
     const { status } = await walk.until(
       'db-0',
       (pod) => statusOf(pod, 'db').started === true,
       'up',
     );
-    assert.equal(await endpoints(walk, 'db'), '', 'not before the first success');
+    // Of each Service that it is behind.
+    const behind = async (wanted: RegExp): Promise<void> => {
+      for (const name of ['db', 'db-all']) await walk.answer(() => endpoints(walk, name), wanted);
+    };
+    for (const name of ['db', 'db-all']) {
+      assert.equal(await endpoints(walk, name), '', 'not before the first success');
+    }
     const row = () => walk.kubectl('get', 'pod', 'db-0', '--no-headers');
     assert.match(await row(), /1\/2 +Running/);
     const setReady = (command: string) =>
@@ -238,15 +245,15 @@ export const probes: Walkthroughs = {
     await setReady('touch /tmp/ready');
     await walk.untilReady('db-0');
     const ip = new RegExp(`^${status?.podIP}$`);
-    await walk.answer(() => endpoints(walk, 'db'), ip);
+    await behind(ip);
     await setReady('mv /tmp/ready /tmp/away');
-    await walk.answer(() => endpoints(walk, 'db'), /^$/);
+    await behind(/^$/);
     assert.match(await row(), /1\/2 +Running +0/);
     await walk.untilEvent('db-0', /Unhealthy: Readiness probe failed/);
     await setReady('mv /tmp/away /tmp/ready');
-    await walk.answer(() => endpoints(walk, 'db'), ip);
+    await behind(ip);
     await walk.kubectl('delete', 'pod', 'db-0', '--wait=false');
-    await walk.answer(() => endpoints(walk, 'db'), /^$/);
+    await behind(/^$/);
     const slices = ['get', 'endpointslices', '-l', 'kubernetes.io/service-name=db', '-o'];
     const path = 'jsonpath={.items[*].endpoints[*].conditions}';
     const conditions = () => walk.kubectl(...slices, path);

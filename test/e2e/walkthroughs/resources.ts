@@ -175,7 +175,7 @@ export const resources: Walkthroughs = {
   },
 
   'who wants more memory than the limit is killed, and comes again': async (walk) => {
-    covers('POD-151');
+    covers('POD-151', 'CLI-079');
     superseded('POD-190', { by: 'v1.24', now: 'containerID begins with containerd://' });
     const eat = 'sleep 1; head -c 250m /dev/zero | tail';
     await walk.create(
@@ -198,6 +198,10 @@ export const resources: Walkthroughs = {
       (each) => stateOf(each) === 'Waiting: CrashLoopBackOff',
       'waits',
     );
+    const each = 'Container Name: {{.name}}{{"\\r\\n"}}LastState: {{.lastState}}';
+    const template = `go-template={{range .status.containerStatuses}}${each}{{end}}`;
+    const shown = await walk.kubectl('get', 'pod', 'memory-demo-2', '-o', template);
+    assert.match(shown, /^Container Name: main\r\nLastState: map\[terminated:map\[.*OOMKilled/);
     const lost = await walk.until(
       'memory-demo-3',
       (each) => condition(each, 'PodScheduled') === 'False',
@@ -259,8 +263,13 @@ export const resources: Walkthroughs = {
     assert.deepEqual(Object.keys(configz), ['kubeletconfig']);
     await walk.create(podOf('measured', { containers: [shell(stay)] }));
     await walk.untilReady('measured');
-    const measured = /^container_memory_working_set_bytes\{.*pod="measured"/m;
-    await walk.answer(() => raw('/metrics/cadvisor'), measured);
+    // Of its processor, memory, disk and network; and of the whole machine.
+    const figures = ['cpu_usage_seconds_total', 'memory_working_set_bytes', 'fs_usage_bytes'];
+    for (const name of [...figures, 'network_receive_bytes_total']) {
+      const measured = new RegExp(`^container_${name}\\{.*pod="measured"`, 'm');
+      await walk.answer(() => raw('/metrics/cadvisor'), measured);
+    }
+    assert.match(await raw('/metrics/cadvisor'), /^container_cpu_usage_seconds_total\{.*id="\/"/m);
     await walk.kubectl('delete', 'pod', 'measured', '--wait=false');
     const summary = JSON.parse(await raw('/stats/summary'));
     assert.ok(summary.node.cpu.usageCoreNanoSeconds > 0 && summary.node.fs.availableBytes > 0);

@@ -186,7 +186,7 @@ export const volumes: Walkthroughs = {
   },
 
   'folders of the node, for reading; the whole network of the node': async (walk) => {
-    covers('POD-018', 'POD-019', 'POD-204', 'VOL-018', 'VOL-036', 'VOL-129');
+    covers('POD-018', 'POD-019', 'POD-204', 'VOL-018', 'VOL-036', 'VOL-129', 'NET-032');
     const folder = nodeFolder(walk, 'var-log');
     writeFileSync(join(folder, 'syslog'), 'a line of the node\n');
     const port = await freePort();
