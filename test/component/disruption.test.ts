@@ -40,6 +40,9 @@ async function start(t: TestContext, replicas: number): Promise<World> {
   return world;
 }
 
+const deploymentOf = (world: World) =>
+  world.client.get(deployments, { namespace, name: 'zk' }, { signal: world.signal });
+
 async function ready(world: World): Promise<readonly Pod[]> {
   return (await world.list(pods, namespace)).filter(
     ({ metadata, status }) =>
@@ -233,19 +236,52 @@ test('two budgets for one pod: told, and no eviction', async (t) => {
     world.client.createSubresource(pods, where, 'eviction', body, { signal: world.signal }),
     /more than one PodDisruptionBudget/,
   );
+  await world.client.delete(podDisruptionBudgets, other.metadata, { signal: world.signal });
+  // A budget may be for some pods of a controller: the others go as they like.
+  const merge = { type: 'merge', signal: world.signal } as const;
+  const leader = { metadata: { labels: { role: 'leader' } } };
+  await world.client.patch(pods, where, leader, merge);
+  await limit(world, { minAvailable: 1, selector: { matchLabels: { ...labels, role: 'leader' } } });
+  assert.deepEqual(await counts(world), [1, 1, 0, 1]);
+  assert.match((await evict(world, where.name)) ?? '', /disruption budget/);
+  const [, two] = await ready(world);
+  assert.equal(await evict(world, two?.metadata.name ?? ''), undefined);
+  // Or for those of two, which are then wanted together.
+  const more = { ...(await deploymentOf(world)), metadata: { namespace, name: 'more' } };
+  await world.client.create(deployments, more, { signal: world.signal });
+  await world.until('four to be ready', async () => (await ready(world)).length === 4);
+  await limit(world, { maxUnavailable: 1 });
+  assert.deepEqual(await counts(world), [4, 3, 1, 4]);
 });
 
 test('nodes that fail and rollouts go below the budget', async (t) => {
   covers('WRK-030', 'WRK-137');
   const world = await start(t, 3);
+  await limit(world, { minAvailable: 2 });
+  const strategy = { rollingUpdate: { maxUnavailable: 1, maxSurge: 0 } };
+  const roll = async (image: string): Promise<void> => {
+    const template = { spec: { containers: [{ name: 'zk', image }] } };
+    const merge = { type: 'merge', signal: world.signal } as const;
+    const change = { spec: { strategy, template } };
+    await world.client.patch(deployments, { namespace, name: 'zk' }, change, merge);
+  };
+  // What a rollout takes away counts: nobody else may go.
+  world.becomesReady = ({ spec }) => spec?.containers[0]?.image !== 'zk:bad';
+  await roll('zk:bad');
+  await world.until('one is away', async () => (await counts(world)).join() === '2,2,0,3');
+  for (const { metadata } of await ready(world)) {
+    assert.match((await evict(world, metadata.name ?? '')) ?? '', /disruption budget/);
+  }
+  // But it asks nobody: it goes on although all of them should stay.
   await limit(world, { minAvailable: 3 });
-  const change = { spec: { template: { spec: { containers: [{ name: 'zk', image: 'zk:2' }] } } } };
-  const merge = { type: 'merge', signal: world.signal } as const;
-  await world.client.patch(deployments, { namespace, name: 'zk' }, change, merge);
+  let least = 3;
+  await roll('zk:2');
   await world.until('the rollout', async () => {
+    least = Math.min(least, (await counts(world))[0] ?? 0);
     const all = await ready(world);
     return all.length === 3 && all.every(({ spec }) => spec?.containers[0]?.image === 'zk:2');
   });
+  assert.equal(least, 2);
   await world.addNode('n2');
   world.living.delete('n1');
   await world.client.delete(nodes, { name: 'n1' }, { signal: world.signal });

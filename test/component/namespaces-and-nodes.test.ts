@@ -112,6 +112,10 @@ test('a deleted namespace takes everything in it along', async (t) => {
   );
   await world.until('pods', async () => (await world.list(pods, 'shop')).length === 2);
   await client.delete(namespaces, { name: 'shop' }, { signal });
+  // The answer comes before the end.
+  const ending = await client.get(namespaces, { name: 'shop' }, { signal });
+  assert.equal(ending.status?.phase, 'Terminating');
+  assert.equal((await world.list(pods, 'shop')).length, 2);
   await world.until('the end', async () => {
     const all = await world.list(namespaces);
     return !all.some(({ metadata }) => metadata.name === 'shop');

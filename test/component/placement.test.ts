@@ -200,7 +200,7 @@ test('pod affinity knows four operators and no comparison', async () => {
 });
 
 test('a request that no node can hold waits for ever, and says what is missing', async () => {
-  covers('SCH-022', 'SCH-060', 'SCH-084');
+  covers('SCH-022', 'SCH-060');
   superseded('SCH-053', {
     by: 'v1.9',
     now: 'reasons are counted: 0/2 nodes are available: 2 Insufficient memory.',
@@ -223,6 +223,42 @@ test('a request that no node can hold waits for ever, and says what is missing',
   const told = items as readonly { readonly reason?: string; readonly note?: string }[];
   assert.ok(
     told.some(({ reason, note }) => reason === 'FailedScheduling' && note?.startsWith(cpu)),
+  );
+});
+
+test('room, taints, labels and company decide together; where nothing is left a pod waits', async () => {
+  covers('SCH-084');
+  const labels = { disk: 'ssd' };
+  await using cluster = await open(
+    { name: 'small', capacity: { cpu: '300m' }, labels },
+    { name: 'tainted', labels },
+    { name: 'slow' },
+    { name: 'crowded', labels },
+    { name: 'right', labels },
+  );
+  const taints = [{ key: 'team', value: 'other', effect: 'NoSchedule' }];
+  await patchNode(cluster, 'tainted', { spec: { taints } });
+  const app = { labels: { app: 'web' } };
+  const nodeSelector = { 'kubernetes.io/hostname': 'crowded' };
+  await create(cluster, pod('first', { nodeSelector }, app));
+  assert.equal(await placed(cluster, 'first'), 'crowded');
+  const topologyKey = 'kubernetes.io/hostname';
+  const term = { labelSelector: { matchLabels: app.labels }, topologyKey };
+  const podAntiAffinity = { requiredDuringSchedulingIgnoredDuringExecution: [term] };
+  const demanding = (name: string): Pod =>
+    pod(
+      name,
+      { ...asking({ cpu: '400m' }), nodeSelector: labels, affinity: { podAntiAffinity } },
+      app,
+    );
+  await create(cluster, demanding('second'));
+  assert.equal(await placed(cluster, 'second'), 'right');
+  await create(cluster, demanding('third'));
+  assert.equal(
+    await pending(cluster, 'third'),
+    "0/5 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match Pod's node " +
+      'affinity/selector, 1 node(s) had untolerated taint(s), ' +
+      "2 node(s) didn't match pod anti-affinity rules.",
   );
 });
 
@@ -502,14 +538,19 @@ test('a node under pressure takes no new pods that do not bear it', async () => 
       const { spec } = await client.get(nodes, { name: 'n1' }, { signal });
       return (spec?.taints ?? []).some((one) => one.key === key);
     });
-    const [plain, bears] = [`${taint}-plain`, `${taint}-bears`];
+    // One of the lowest class, and one above it.
+    const held = [`${taint}-plain`, `${taint}-asks`];
+    const bears = `${taint}-bears`;
     await create(cluster, pod(bears, { tolerations: [{ key, operator: 'Exists' }] }));
-    await create(cluster, pod(plain));
+    await create(cluster, pod(`${taint}-plain`));
+    await create(cluster, pod(`${taint}-asks`, asking({ cpu: '100m', memory: '1Mi' })));
     assert.equal(await placed(cluster, bears), 'n1');
-    const { status } = await get(cluster, plain);
-    const condition = status?.conditions?.find((one) => one.type === 'PodScheduled');
-    assert.match(condition?.message ?? '', /1 node\(s\) had untolerated taint\(s\)/);
+    for (const name of held) {
+      const { status } = await get(cluster, name);
+      const condition = status?.conditions?.find((one) => one.type === 'PodScheduled');
+      assert.match(condition?.message ?? '', /1 node\(s\) had untolerated taint\(s\)/, name);
+    }
     await press('False');
-    assert.equal(await placed(cluster, plain), 'n1');
+    for (const name of held) assert.equal(await placed(cluster, name), 'n1');
   }
 });

@@ -143,17 +143,21 @@ test('a pod counts as available only after minReadySeconds', async (t) => {
   covers('WRK-044');
   const world = await start(t);
   const { client, signal } = world;
+  const at = { namespace, name: 'web' };
+  const available = async (): Promise<number> =>
+    (await client.get(replicaSets, at, { signal })).status?.availableReplicas ?? 0;
   const wanted = set(1);
+  await client.create(replicaSets, wanted, { signal });
+  await settled(world, 1);
+  assert.equal(await available(), 1, 'at once, if nothing is said');
+  await client.delete(replicaSets, at, { propagationPolicy: 'Background', signal });
+  await world.until('no pods', async () => (await world.list(pods, namespace)).length === 0);
   await client.create(
     replicaSets,
     { ...wanted, ...(wanted.spec && { spec: { ...wanted.spec, minReadySeconds: 30 } }) },
     { signal },
   );
   await settled(world, 1);
-  const available = async (): Promise<number> => {
-    const at = { namespace, name: 'web' };
-    return (await client.get(replicaSets, at, { signal })).status?.availableReplicas ?? 0;
-  };
   await world.pass(20_000);
   assert.equal(await available(), 0);
   await world.pass(12_000);
@@ -169,6 +173,7 @@ test('background deletion: the owner goes at once, its pods after it', async (t)
   const options = { propagationPolicy: 'Background', signal } as const;
   await client.delete(replicaSets, { namespace, name: 'web' }, options);
   assert.equal((await world.list(replicaSets, namespace)).length, 0);
+  assert.equal((await world.list(pods, namespace)).length, 3, 'they go later');
   await world.until('no pods', async () => (await world.list(pods, namespace)).length === 0);
 });
 
@@ -196,7 +201,8 @@ test('orphaning: the pods stay, and a new set with the same selector adopts them
   const { client, signal } = world;
   await client.create(replicaSets, set(2), { signal });
   await settled(world, 2);
-  const names = (await owned(world)).map(({ metadata }) => metadata.name);
+  const plain = ({ metadata: { name, uid, labels: own }, spec }: Pod) => ({ name, uid, own, spec });
+  const before = (await owned(world)).map(plain);
   const options = { propagationPolicy: 'Orphan', signal } as const;
   await client.delete(replicaSets, { namespace, name: 'web' }, options);
   await world.until('no set', async () => (await world.list(replicaSets, namespace)).length === 0);
@@ -205,10 +211,7 @@ test('orphaning: the pods stay, and a new set with the same selector adopts them
   assert.equal((await owned(world)).length, 0);
   await client.create(replicaSets, set(2), { signal });
   await settled(world, 2);
-  assert.deepEqual(
-    (await owned(world)).map(({ metadata }) => metadata.name),
-    names,
-  );
+  assert.deepEqual((await owned(world)).map(plain), before);
 });
 
 test("two sets with the same selector are both accepted, and leave each other's pods", async (t) => {

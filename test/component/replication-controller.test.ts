@@ -97,6 +97,18 @@ test('a pod too many is ended, one too few made, and an ended one does not count
   await world.client.patch(pods, { namespace, name }, { status: { phase: 'Failed' } }, options);
   await world.until('a replacement', async () => (await mine(world)).length === 4);
   await ready(world, 3);
+  // What matches counts, whatever its template, and whether it works or not.
+  const other = await openWorld(t);
+  await other.addNode('n1');
+  other.becomesReady = world.becomesReady;
+  const { uid } = (await other.client.create(pods, extra, { signal: other.signal })).metadata;
+  await other.client.create(replicationControllers, nginx, { signal: other.signal });
+  const adopted = async () => (await mine(other)).map(({ metadata }) => metadata.uid);
+  await other.until('it is one of three', async () => (await adopted()).length === 3);
+  await other.pass(600_000);
+  assert.equal((await adopted()).length, 3);
+  assert.ok((await adopted()).includes(uid));
+  assert.equal((await get(other)).status?.readyReplicas, 2);
 });
 
 test('a changed template is for new pods only; a changed label sets a pod free', async (t) => {

@@ -187,6 +187,8 @@ test('each of the four scopes counts its own pods', async (t) => {
   for (const scope of ['Terminating', 'NotTerminating', 'BestEffort', 'NotBestEffort']) {
     await createQuota(world, scope.toLowerCase(), { hard: { pods: '9' }, scopes: [scope] });
   }
+  const scopes = ['NotTerminating', 'NotBestEffort'];
+  await createQuota(world, 'both', { hard: { pods: '9' }, scopes });
   await createPod(world, 'long');
   await createPod(world, 'short', { activeDeadlineSeconds: 60 });
   const plain = [{ name: 'c', image: 'nginx' }];
@@ -196,6 +198,7 @@ test('each of the four scopes counts its own pods', async (t) => {
   assert.equal(await used('notterminating'), '2');
   assert.equal(await used('besteffort'), '1');
   assert.equal(await used('notbesteffort'), '2');
+  assert.equal(await used('both'), '1', 'only what is in each of its scopes');
 });
 
 test('a Deployment that is larger than its quota says so; a Job too many is refused', async (t) => {

@@ -190,7 +190,9 @@ test('a Job makes up for pods that a drain takes', async (t) => {
     const all = await podsOf(cluster, 'work');
     return all.filter(({ status }) => status?.phase === 'Running').length === 2;
   });
-  await drain(cluster, 'node-1');
+  const lost = (await podsOf(cluster, 'work')).filter((pod) => nodeOf(pod) === 'node-1');
+  assert.ok(lost.length > 0);
+  assert.deepEqual(await drain(cluster, 'node-1'), []);
   await cluster.until(
     'two successes',
     async () =>
@@ -199,6 +201,9 @@ test('a Job makes up for pods that a drain takes', async (t) => {
   );
   const { status } = await client.get(jobs, { namespace, name: 'work' }, { signal });
   assert.ok(status?.conditions?.some(({ type }) => type === 'Complete'));
+  const uids = new Set(lost.map(({ metadata }) => metadata.uid));
+  const done = (await podsOf(cluster, 'work')).filter((pod) => pod.status?.phase === 'Succeeded');
+  assert.ok(done.every(({ metadata }) => !uids.has(metadata.uid)));
 });
 
 test('a DaemonSet waits for room on a full node, and goes on when there is some', async (t) => {

@@ -141,7 +141,19 @@ test('StatefulSet basics: deleting ends the pods; Parallel makes and ends all at
   const at = { namespace, name: 'web' };
   await create(world, setsPath, web());
   await shows(world, 'sts', 'web 2/2');
+  // Their kubelet is silent for a while, so that they can be seen to end together.
+  world.living.delete('n1');
   await world.client.delete(statefulSets, at, { signal: world.signal });
+  await world.pass(1_000);
+  const ending = (await world.list(pods, namespace)).map(({ metadata }) => [
+    metadata.name,
+    metadata.deletionTimestamp !== undefined,
+  ]);
+  assert.deepEqual(ending, [
+    ['web-0', true],
+    ['web-1', true],
+  ]);
+  world.living.add('n1');
   await shows(world, 'pods');
   const ready = world.becomesReady;
   world.becomesReady = () => false;
@@ -196,6 +208,8 @@ test('a DaemonSet is rolled, rolled back, and prints its revisions', async (t) =
   );
   const causes = sorted.map(({ metadata }) => metadata.annotations?.['kubernetes.io/change-cause']);
   assert.deepEqual(causes, ['create', 'set image']);
+  const hash = (await running(world))[0]?.metadata.labels?.['controller-revision-hash'];
+  assert.equal(sorted[1]?.metadata.name, `fluentd-${hash}`);
   // `kubectl rollout undo` sends the data of the revision as a strategic merge patch.
   const answer = await world.server.request(
     'PATCH',
