@@ -4,14 +4,16 @@
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { covers, superseded } from '#test/covers.ts';
 import { freePort } from '#test/free-port.ts';
 import {
   busybox,
   condition,
+  configMap,
   endFirst,
+  Gate,
   isRunning,
   nginx,
   podOf,
@@ -53,7 +55,20 @@ export const talking: Walkthroughs = {
       now: 'a line of CRI per line: time, stream, F or P, text',
     });
     const counter = podOf('counter', { containers: [shell(count, { name: 'count' })] });
-    await walk.create(counter);
+    // Words to either stream, each after the last was read.
+    const gate = new Gate(walk, 'streams');
+    const words = `echo one; ${gate.wait('two')}; echo two >&2; ${gate.wait('three')}; echo three`;
+    const talks = shell(words, { volumeMounts: [gate.mount] });
+    await walk.create(
+      counter,
+      podOf('both-streams-in-order', { ...never, containers: [talks], volumes: [gate.volume] }),
+    );
+    const inOrder = () => walk.logs('both-streams-in-order');
+    await walk.answer(inOrder, /^one\n$/);
+    gate.open('two');
+    await walk.answer(inOrder, /^one\ntwo\n$/);
+    gate.open('three');
+    await walk.answer(inOrder, /^one\ntwo\nthree\n$/);
     const pod = await walk.untilReady('counter');
     const text = await walk.answer(() => walk.logs('counter'), /^3: /m);
     assert.match(text, /^0: \w+ .*\n1: .*\n2: .*\n3: /);
@@ -86,6 +101,7 @@ export const talking: Walkthroughs = {
     assert.notEqual(await walk.logs('counter'), previous);
     follow.kill();
     await walk.kubectl('delete', 'pod', 'counter');
+    await walk.eventually(() => !existsSync(file), 'its log goes with it');
     await walk.create(counter);
     await walk.untilReady('counter');
     await walk.answer(() => walk.logs('counter'), /^0: /);
@@ -406,7 +422,7 @@ export const talking: Walkthroughs = {
 
   'a name and an address for a Service, and for a pod of a set': async (walk) => {
     covers('POD-291', 'POD-293', 'DNS-044', 'DNS-003', 'DNS-019', 'DNS-020', 'DNS-030', 'DNS-032');
-    covers('DNS-009');
+    covers('DNS-009', 'DNS-029', 'DNS-048', 'DNS-049', 'NET-030');
     covers('DNS-033', 'DNS-017', 'DNS-045', 'DNS-050', 'SVC-085', 'SVC-101', 'DNS-008', 'POD-071');
     superseded('DNS-016', { by: 'v1.7', now: 'the field alone; the annotation asks for nothing' });
     const annotations = {
@@ -473,6 +489,21 @@ export const talking: Walkthroughs = {
     const ping = ['ping', '-c', '1', '-W', '1'];
     await walk.answer(far(...ping, 'kubernetes.default'), /\(10\.43\.0\.1\)/);
     await walk.answer(far('nslookup', 'sub.default.svc.cluster.local'), is(named.status?.podIP));
+    // A short name is one of the own namespace.
+    for (const short of ['web-0.no-ports', 'sub']) {
+      const ask = [...ping, short];
+      const unknown = await walk.tryKubectl('exec', '-n', 'far', 'far-away', '--', ...ask);
+      assert.match(unknown.stderr, /bad address/, short);
+    }
+    // The next pod of a number has another address, and the same name.
+    await walk.kubectl('delete', 'pod', 'web-0');
+    const next = await walk.until(
+      'web-0',
+      (pod) => pod.metadata.uid !== first.metadata.uid && condition(pod, 'Ready') === 'True',
+      'there again',
+    );
+    assert.notEqual(next.status?.podIP, first.status?.podIP);
+    await walk.answer(lookup('web-0.no-ports.default.svc.cluster.local'), is(next.status?.podIP));
     await walk.answer(lookup('kubernetes.default.svc.cluster.local'), /^Server:\s+10\.43\.0\.10$/m);
     await walk.answer(lookup('10.43.0.10'), /name = kube-dns\.kube-system\.svc\.cluster\.local/);
     const conf = await walk.exec('plain-name', 'cat', '/etc/resolv.conf');
@@ -561,6 +592,7 @@ export const talking: Walkthroughs = {
 
   'one pod behind a port of the node, one behind its own label': async (walk) => {
     covers('POD-022', 'SVC-020', 'SVC-049', 'SVC-052', 'SVC-059', 'SVC-039', 'SVC-067', 'SVC-099');
+    covers('NET-031', 'SVC-053', 'DNS-043');
     const web = (name: string, port: number, more: object = {}) =>
       podOf(
         name,
@@ -590,6 +622,11 @@ export const talking: Walkthroughs = {
     const curl = async (url: string): Promise<string> =>
       (await walk.run('curl', ['-sS', '--max-time', '30', url])).stdout;
     await walk.answer(() => curl(`http://localhost:${hostPort}/`), /^ported-1\n$/);
+    await walk.create(web('ported-too', 8081, { hostPort }));
+    const told = /1 node\(s\) didn't have free ports for the requested pod ports/;
+    const why = 'jsonpath={.status.conditions[?(@.type=="PodScheduled")].message}';
+    await walk.answer(() => walk.kubectl('get', 'pod', 'ported-too', '-o', why), told);
+    await walk.kubectl('delete', 'pod', 'ported-too');
     const ipOf = (name: string) =>
       walk.kubectl('get', 'svc', name, '-o', 'jsonpath={.spec.clusterIP}');
     const ip = await ipOf('ported');
@@ -612,10 +649,21 @@ export const talking: Walkthroughs = {
       false,
       'nobody has it',
     );
-    await walk.create(podOf('asks-by-name', { containers: [shell(stay)] }));
+    const passesOn = 'server { listen 8080; location / { proxy_pass http://ported; } }';
+    const conf = { name: 'conf', mountPath: '/etc/nginx/conf.d' };
+    await walk.create(
+      configMap('frontend', { 'frontend.conf': passesOn }),
+      podOf('asks-by-name', { containers: [shell(stay)] }),
+      podOf('frontend', {
+        containers: [{ ...webServer, volumeMounts: [conf] }],
+        volumes: [{ name: 'conf', configMap: { name: 'frontend' } }],
+      }),
+    );
     await walk.untilReady('asks-by-name');
     const byName = () => walk.exec('asks-by-name', 'wget', '-qO-', 'http://ported');
     await walk.answer(byName, /^ported-[12]$/m);
+    const { status } = await walk.untilReady('frontend');
+    await walk.answer(() => curl(`http://${status?.podIP}:8080/`), /^ported-[12]$/m);
     await walk.kubectl('delete', 'pod', 'ported-1', 'ported-2');
     await walk.create(web('ported-3', 8083));
     await walk.untilReady('ported-3');
