@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
 import { systemClock } from '#kit/clock.ts';
+import { serveGrpc } from '#kit/grpc.ts';
 import { readMounts } from '#kit/mounts.ts';
 import { systemRandom } from '#kit/random.ts';
 import { type CommandResult, runCommand } from '#kit/run-command.ts';
@@ -114,6 +115,36 @@ current-context: x
   const current = join(kubelet.certDir, 'kubelet-client-current.pem');
   let startMs = 0;
 
+  await t.test('without its configuration it ends whenever it is started', async () => {
+    // Whoever watches over it starts it again and again: until the next test has written one.
+    const config = join(runtime.folder, 'kubelet.yaml');
+    const start = ['kubelet', '--config', config, '--root-dir', kubelet.rootDir];
+    for (let tries = 0; tries < 2; tries++) {
+      const all = ['bin/coracle.js', ...start];
+      const ended = await runCommand(process.execPath, all, { signal, timeoutMs: 60_000 });
+      assert.equal(ended.code, 1, ended.stderr);
+      assert.match(ended.stderr, /failed to load kubelet config file.*no such file or directory/);
+    }
+    // How often systemd does is in src/cluster/commands/install-command.disk.test.ts.
+    covers('POD-005');
+  });
+  await t.test('it does not start over a runtime that is too old', async () => {
+    const endpoint = `unix://${join(runtime.folder, 'old.sock')}`;
+    // As containerd was before 1.6, and CRI-O before 1.20.
+    using _old = await serveGrpc(endpoint, [
+      {
+        path: '/runtime.v1alpha2.RuntimeService/Version',
+        decode: (bytes) => bytes,
+        encode: () => new Uint8Array(),
+        answer: async () => undefined,
+      },
+    ]);
+    const start = kubelet.start([], [...standalone, '--container-runtime-endpoint', endpoint]);
+    await assert.rejects(start, /validate CRI v1 runtime API for endpoint "unix:.*old\.sock": /);
+    assert.ok(!existsSync(join(kubelet.rootDir, 'pods')), 'there is nothing for a pod');
+    const now = 'no version is compared: over one without CRI v1 the kubelet does not start';
+    superseded('POD-036', { by: 'v1.26', now });
+  });
   await t.test('it does not believe a server of another authority', async () => {
     const nowMs = systemClock().now();
     const stranger = issueCertificate(

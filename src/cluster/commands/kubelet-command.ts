@@ -20,7 +20,7 @@ import {
   openHttpTransport,
   openInformers,
 } from '#client';
-import { openRuntime } from '#cri';
+import { isGrpcCode, openRuntime, type Runtime } from '#cri';
 import { aborted } from '#kit/aborted.ts';
 import { enforcesAppArmor } from '#kit/apparmor.ts';
 import type { Clock } from '#kit/clock.ts';
@@ -97,6 +97,7 @@ export async function runKubeletAlone(
   const { runtimeSocket: socketPath, imageSocket: imageSocketPath } = config;
   const sockets = { socketPath, imageSocketPath, requestTimeoutMs };
   using runtime = await openRuntime({ clock, log }, sockets);
+  await checkRuntime(runtime, socketPath, signal);
   const scope = new Scope(signal);
   const renewal = { deps: { ...deps, client }, config, addresses, scope };
   if (access !== undefined) renewClient(renewal, access, transport);
@@ -121,6 +122,19 @@ export async function runKubeletAlone(
     await scope.join();
   } catch (error) {
     if (!signal.aborted) throw error;
+  }
+}
+
+/** One that is too old for CRI v1 stays so; one that does not answer yet is asked again later. */
+async function checkRuntime(runtime: Runtime, path: string, signal: AbortSignal): Promise<void> {
+  try {
+    await runtime.version({ signal });
+  } catch (error) {
+    if (!isGrpcCode(error, 'UNIMPLEMENTED') || !(error instanceof Error)) return;
+    throw new ConfigError(
+      'failed to run Kubelet: validate service connection: validate CRI v1 runtime API for ' +
+        `endpoint "unix://${path}": ${error.message}`,
+    );
   }
 }
 
