@@ -177,7 +177,8 @@ test('a device whose file system is made and mounted for its pods', { timeout },
   assert.equal(code, 0);
   const path = stdout.trim();
   try {
-    await createBound('files', path, 'Filesystem');
+    const annotations = { 'volume.beta.kubernetes.io/mount-options': 'nodelalloc,noatime' };
+    await createBound('files', path, { volumeMode: 'Filesystem', annotations });
     const of = (name: string, command: string) =>
       node.create(name, {
         securityContext: { fsGroup: 4321 },
@@ -198,7 +199,8 @@ test('a device whose file system is made and mounted for its pods', { timeout },
       ['ext4'],
       'of the node first, and of the container through it',
     );
-    covers('POD-192');
+    assert.ok(onNode[0]?.options.includes('nodelalloc'), String(onNode[0]?.options));
+    covers('POD-192', 'VOL-089');
     // A kubelet that was stopped in between mounts nothing twice, and grows what has grown.
     await node.stopKubelet();
     const [sizeBefore] = sizesOf(onNode);
@@ -259,7 +261,13 @@ async function untilGrown(name: string, hasGrown: () => boolean): Promise<void> 
 async function createBound(
   name: string,
   path: string,
-  volumeMode: 'Block' | 'Filesystem' = 'Block',
+  {
+    volumeMode = 'Block',
+    annotations = {},
+  }: {
+    readonly volumeMode?: 'Block' | 'Filesystem';
+    readonly annotations?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<void> {
   const { client } = node;
   const spec = {
@@ -285,7 +293,7 @@ async function createBound(
     {
       apiVersion: 'v1',
       kind: 'PersistentVolume',
-      metadata: { name },
+      metadata: { name, annotations },
       spec: {
         ...spec,
         capacity: { storage },

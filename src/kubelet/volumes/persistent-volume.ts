@@ -144,13 +144,20 @@ function checkReach({ metadata, spec }: PersistentVolume, node: Node): void {
   );
 }
 
-function sourceOf({ metadata, spec }: PersistentVolume): BoundVolume['source'] {
+/** The annotation is older than the field, and counts more. Each option once, as upstream. */
+function mountOptionsOf({ metadata, spec }: PersistentVolume): readonly string[] {
+  const annotated = metadata.annotations?.['volume.beta.kubernetes.io/mount-options'];
+  return [...new Set(annotated?.split(',') ?? spec?.mountOptions)].toSorted();
+}
+
+function sourceOf(volume: PersistentVolume): BoundVolume['source'] {
+  const { metadata, spec } = volume;
   if (spec?.volumeMode === 'Block') {
     if (spec.local !== undefined) return { devicePath: checkDevice(spec.local.path) };
     throw new VolumeError(`no volume plugin matched for block volume ${metadata.name}`);
   }
   if (spec?.hostPath !== undefined) return { hostPath: spec.hostPath };
-  if (spec?.local !== undefined) return localSource(spec.local, spec.mountOptions ?? []);
+  if (spec?.local !== undefined) return localSource(spec.local, mountOptionsOf(volume));
   throw new VolumeError(`the sort of volume ${metadata.name} is not supported`);
 }
 
