@@ -48,9 +48,10 @@ import type { KubeletConfig } from '../kubelet-settings/kubelet-settings.ts';
 import { addressTowards } from '../node/address-towards.ts';
 import { registryOptions } from '../node/image-source-files.ts';
 import { ensureKernelDefaults } from '../node/kernel-defaults.ts';
+import { findOwnAddress } from '../node/own-address.ts';
 import { isLinkLocal } from '../node/second-address.ts';
 import { ConfigError } from '../settings/config.ts';
-import { familyWanted, type NodeIPs } from '../settings/node-ips.ts';
+import { familyWanted } from '../settings/node-ips.ts';
 import { noServer } from './no-server.ts';
 
 const defaults = {
@@ -84,7 +85,7 @@ export async function runKubeletAlone(
   const access = await openAccess(deps, config, signal);
   prepareMachine(deps, config.fields);
   const { secondNodeIP } = config.nodeIPs;
-  const nodeIP = await ownAddress(config.nodeIPs, access);
+  const nodeIP = await ownAddress(config, access);
   const addresses = secondNodeIP === undefined ? [nodeIP] : [nodeIP, secondNodeIP];
   mkdirSync(rootDir, { recursive: true });
   const { connectionsMax } = limits;
@@ -383,10 +384,15 @@ function servingPair(deps: Deps, config: KubeletConfig, addresses: readonly stri
   return pair;
 }
 
-/** The one that was named; else towards the server, or the first that others may reach. */
-async function ownAddress(ips: NodeIPs, access: HttpTransportOptions | undefined): Promise<string> {
-  const wanted = familyWanted(ips);
-  if (ips.nodeIP !== undefined && wanted === undefined) return ips.nodeIP;
+/** The one that was named, or found as upstream does; else the one towards the server. */
+async function ownAddress(
+  { nodeName, nodeIPs }: KubeletConfig,
+  access: HttpTransportOptions | undefined,
+): Promise<string> {
+  const wanted = familyWanted(nodeIPs);
+  if (nodeIPs.nodeIP !== undefined && wanted === undefined) return nodeIPs.nodeIP;
+  const found = await findOwnAddress(nodeName, wanted ?? 'IPv4');
+  if (found !== undefined) return found;
   if (access !== undefined && wanted === undefined) return addressTowards(access.server);
   const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
   const usable = all.find(
