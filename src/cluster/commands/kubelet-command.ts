@@ -48,7 +48,7 @@ import type { KubeletConfig } from '../kubelet-settings/kubelet-settings.ts';
 import { addressTowards } from '../node/address-towards.ts';
 import { registryOptions } from '../node/image-source-files.ts';
 import { ensureKernelDefaults } from '../node/kernel-defaults.ts';
-import { findOwnAddress } from '../node/own-address.ts';
+import { findOwnAddress, readAddressFacts } from '../node/own-address.ts';
 import { isLinkLocal } from '../node/second-address.ts';
 import { ConfigError } from '../settings/config.ts';
 import { familyWanted } from '../settings/node-ips.ts';
@@ -85,7 +85,7 @@ export async function runKubeletAlone(
   const access = await openAccess(deps, config, signal);
   prepareMachine(deps, config.fields);
   const { secondNodeIP } = config.nodeIPs;
-  const nodeIP = await ownAddress(config, access);
+  const nodeIP = await ownAddress(deps, config, access);
   const addresses = secondNodeIP === undefined ? [nodeIP] : [nodeIP, secondNodeIP];
   mkdirSync(rootDir, { recursive: true });
   const { connectionsMax } = limits;
@@ -386,12 +386,13 @@ function servingPair(deps: Deps, config: KubeletConfig, addresses: readonly stri
 
 /** The one that was named, or found as upstream does; else the one towards the server. */
 async function ownAddress(
+  deps: Deps,
   { nodeName, nodeIPs }: KubeletConfig,
   access: HttpTransportOptions | undefined,
 ): Promise<string> {
   const wanted = familyWanted(nodeIPs);
   if (nodeIPs.nodeIP !== undefined && wanted === undefined) return nodeIPs.nodeIP;
-  const found = await findOwnAddress(nodeName, wanted ?? 'IPv4');
+  const found = await findOwnAddress(nodeName, wanted ?? 'IPv4', readAddressFacts(deps));
   if (found !== undefined) return found;
   if (access !== undefined && wanted === undefined) return addressTowards(access.server);
   const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);

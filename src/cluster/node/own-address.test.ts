@@ -6,10 +6,13 @@ import { type AddressFacts, findOwnAddress } from './own-address.ts';
 
 function on(address: string, internal = false) {
   const family = address.includes(':') ? 'IPv6' : 'IPv4';
-  return { address, family, internal, netmask: '', mac: '', cidr: null, scopeid: 0 } as const;
+  const rest = { netmask: '', mac: '', cidr: null, scopeid: 0 };
+  return { ...rest, address, family, internal } as const;
 }
 
-/** As a virtual machine has them: a way out that is shared with others, and a network of its own. */
+const none = '0'.repeat(32);
+
+/** As a virtual machine has them: a way out through its host, and a network of its own. */
 const facts: AddressFacts = {
   interfaces: {
     lo: [on('127.0.0.1', true), on('::1', true)],
@@ -24,8 +27,8 @@ const facts: AddressFacts = {
       '',
     ].join('\n'),
     IPv6: [
-      `${'0'.repeat(32)} 00 ${'0'.repeat(32)} 00 ${'0'.repeat(32)} ffffffff 1 0 00200200 lo`,
-      `${'0'.repeat(32)} 00 ${'0'.repeat(32)} 00 fe80${'0'.repeat(27)}1 00000400 1 0 00000003 inner`,
+      `${none} 00 ${none} 00 ${none} ffffffff 1 0 00200200 lo`,
+      `${none} 00 ${none} 00 fe80${none.slice(5)}1 00000400 1 0 00000003 inner`,
       '',
     ].join('\n'),
   },

@@ -9,6 +9,7 @@
 import { lookup } from 'node:dns/promises';
 import { existsSync, readFileSync } from 'node:fs';
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
+import type { Clock } from '#kit/clock.ts';
 import { parseAddress } from '#kit/ip-network.ts';
 import { isLinkLocal } from './second-address.ts';
 
@@ -26,7 +27,7 @@ export interface AddressFacts {
 export async function findOwnAddress(
   nodeName: string,
   family: Family,
-  facts: AddressFacts = factsOfMachine(),
+  facts: AddressFacts,
 ): Promise<string | undefined> {
   if (parseAddress(nodeName) !== undefined) return nodeName;
   const usable = usableAddresses(facts);
@@ -65,18 +66,24 @@ function isUp(flags: string): boolean {
 /** A resolver that does not answer is not waited for longer. */
 const lookUpMs = 5_000;
 
-function factsOfMachine(): AddressFacts {
+export function readAddressFacts({ clock }: { readonly clock: Clock }): AddressFacts {
   const read = (path: string): string => (existsSync(path) ? readFileSync(path, 'utf8') : '');
   return {
     interfaces: networkInterfaces(),
     routes: { IPv4: read('/proc/net/route'), IPv6: read('/proc/net/ipv6_route') },
     lookUp: async (name) => {
+      const rest = new AbortController();
       const found = lookup(name, { all: true }).then((all) => all.map(({ address }) => address));
-      const late = AbortSignal.timeout(lookUpMs);
-      const none = new Promise<readonly string[]>((resolve) => {
-        late.addEventListener('abort', () => resolve([]), { once: true });
-      });
-      return await Promise.race([found.catch(() => []), none]);
+      const late = clock.sleep(lookUpMs, { signal: rest.signal }).then(() => []);
+      try {
+        return await Promise.race([found, late]);
+      } catch {
+        // Nobody knows the name.
+        return [];
+      } finally {
+        rest.abort(new Error('it is known'));
+        await late.catch(() => {});
+      }
     },
   };
 }
