@@ -137,9 +137,12 @@ test('a node port answers on every address of the node', () => {
   const elsewhere = { from: stranger, to: '192.0.2.3', port: 30080 };
   assert.deepEqual(ends(web, [here], elsewhere), ['untouched']);
   superseded('SVC-028', { by: 'v1.33', now: 'the same by the rules of nftables' });
+  covers('SVC-089', 'SVC-100');
 });
 
 test('external policy Local: strangers keep their address and reach only this node', () => {
+  // Without a word the policy is Cluster: the test before.
+  covers('SVC-055', 'SVC-090');
   const web = service({
     ...{ type: 'NodePort', externalTrafficPolicy: 'Local' },
     ports: [{ port: 80, nodePort: 30080 }],
@@ -160,6 +163,18 @@ test('external policy Local: strangers keep their address and reach only this no
     assert.deepEqual(ends(web, [there], machine), ['10.42.1.4:8080 *']);
   }
   assert.deepEqual(ends(web, [here, there]), ['10.42.0.3:8080', '10.42.1.4:8080']);
+});
+
+test('an external address leads to the endpoints of any Service', () => {
+  covers('SVC-038');
+  const to = { to: '203.0.113.9', from: stranger };
+  const externalIPs = ['203.0.113.9'];
+  for (const type of ['ClusterIP', 'NodePort', 'LoadBalancer']) {
+    const web = service({ type, externalIPs, ports: [{ port: 80, nodePort: 30080 }] });
+    assert.deepEqual(ends(web, [here, there], to), ['10.42.0.3:8080 *', '10.42.1.4:8080 *'], type);
+    assert.deepEqual(ends(web, [], to), ['refused']);
+  }
+  assert.deepEqual(ends(service({}), [here], to), ['untouched']);
 });
 
 test('internal policy Local: pods reach only endpoints of their node', () => {

@@ -118,13 +118,17 @@ test('a Service without selector has what its user writes, and slices that mirro
   await world.pass(2_000);
   await assert.rejects(client.get(endpoints, at, { signal }), (e) => isReason(e, 'NotFound'));
   assert.deepEqual(await slicesOf(world), []);
-  const subsets = [{ addresses: [{ ip: '1.2.3.4' }], ports: [{ port: 9376 }] }];
+  const named = { ip: '1.2.3.4', hostname: 'first' };
+  const subsets = [{ addresses: [named], ports: [{ port: 9376 }] }];
   const own = { apiVersion: 'v1', kind: 'Endpoints', metadata: at, subsets };
   await client.create(endpoints, own, { signal });
   await world.pass(1_000);
   const [slice, ...more] = await slicesOf(world);
   assert.equal(more.length, 0);
-  assert.deepEqual(slice?.endpoints?.[0]?.addresses, ['1.2.3.4']);
+  const [told] = slice?.endpoints ?? [];
+  assert.deepEqual([told?.addresses, told?.hostname], [['1.2.3.4'], 'first']);
+  // What names are made of it is in src/dns/records.test.ts.
+  covers('DNS-018');
   assert.equal(
     slice?.metadata.labels?.['endpointslice.kubernetes.io/managed-by'],
     'endpointslicemirroring-controller.k8s.io',

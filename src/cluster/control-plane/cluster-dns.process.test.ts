@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EndpointSlice } from '#resources/types/discovery-v1.ts';
+import { covers } from '#test/covers.ts';
 import { ServerProcess } from '#test/server-process.ts';
 import { dnsPortAnnotation } from './cluster-dns.ts';
 
@@ -38,7 +39,13 @@ test('nodes that answer names are behind the Service', { timeout: 300_000 }, asy
   await node('b', '10.0.0.2', '10054');
   await become(['kube-dns-10053 10.0.0.1:10053', 'kube-dns-10054 10.0.0.2:10054']);
   const made = await server.request('GET', service);
-  assert.match(JSON.parse(made.text).spec.clusterIP, /^10\.\d+\.0\.10$/);
+  const { metadata, spec } = JSON.parse(made.text);
+  assert.match(spec.clusterIP, /^10\.\d+\.0\.10$/);
+  assert.equal(metadata.labels['k8s-app'], 'kube-dns');
+  const ports: readonly { port: number; protocol: string }[] = spec.ports;
+  const said = ports.map(({ port, protocol }) => `${port}/${protocol}`);
+  assert.deepEqual(said.filter((each) => each.startsWith('53/')).toSorted(), ['53/TCP', '53/UDP']);
+  covers('DNS-023');
   await server.request('DELETE', '/api/v1/nodes/a');
   await become(['kube-dns-10054 10.0.0.2:10054']);
   await server.request('DELETE', '/api/v1/nodes/b');
