@@ -14,6 +14,18 @@ test('new addresses take the place of old ones, those that stay are written as t
   assert.deepEqual(inPlaceOf(old, { phase: 'Failed' }), { phase: 'Failed' });
 });
 
+test('a condition that gives no reason any more loses the one it had', () => {
+  const ready = { type: 'Ready', status: 'True' };
+  const unready = { type: 'ContainersReady', status: 'False', reason: 'ContainersNotReady' };
+  // A strategic patch keeps the fields of a condition that it does not name.
+  assert.deepEqual(inPlaceOf({}, { conditions: [ready, unready] }), {
+    conditions: [
+      { ...ready, reason: null, message: null },
+      { ...unready, message: null },
+    ],
+  });
+});
+
 test('a pod that begins again is meant as it was seen: it may have failed meanwhile', () => {
   const metadata = { name: 'web', uid: 'u1', resourceVersion: '7' };
   const pod = { apiVersion: 'v1', kind: 'Pod', metadata, status: { phase: 'Running' } };

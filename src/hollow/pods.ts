@@ -315,12 +315,18 @@ export function meantOf({ metadata, status: shown }: Pod, { phase }: PodStatus):
   return beginsAgain ? { uid, resourceVersion } : { uid };
 }
 
-/** Addresses of an earlier run are replaced; a strategic patch would keep them beside the new. */
+/**
+ * Addresses of an earlier run are replaced; a strategic patch would keep them beside the new. So it
+ * would the reason and message of a condition that gives none any more.
+ */
 export function inPlaceOf(old: PodStatus | undefined, status: PodStatus): object {
   const replace = { $patch: 'replace' };
-  const { podIPs, hostIPs } = status;
+  const { podIPs, hostIPs, conditions } = status;
   return {
     ...status,
+    ...(conditions === undefined
+      ? {}
+      : { conditions: conditions.map((one) => ({ reason: null, message: null, ...one })) }),
     ...(podIPs === undefined || isSame(podIPs, old?.podIPs)
       ? {}
       : { podIPs: [replace, ...podIPs] }),

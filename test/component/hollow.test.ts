@@ -113,6 +113,10 @@ test('a pod becomes running and ready, and goes when it is deleted', async () =>
   assert.deepEqual(seen.at(0)?.[0], 'Pending');
   assert.deepEqual(seen.at(2), ['Running', 'False', '10.128.0.2']);
   assert.deepEqual(seen.at(4), ['Running', 'True', '10.128.0.2']);
+  // What held a condition back is told no more when it holds.
+  const { status } = await client.get(pods, at, { signal });
+  const told = status?.conditions?.filter(({ reason, message }) => reason ?? message);
+  assert.deepEqual(told, []);
   await client.delete(pods, at, { signal });
   const going = await client.get(pods, at, { signal });
   assert.ok(going.metadata.deletionTimestamp);
