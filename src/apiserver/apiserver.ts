@@ -25,6 +25,7 @@ import { Health, type HealthCheck } from './discovery/health.ts';
 import { Metrics } from './discovery/metrics.ts';
 import { OpenApi } from './discovery/openapi.ts';
 import type { HttpServer } from './http.ts';
+import { keepObjects } from './kept-objects.ts';
 import { WatchOutput } from './output/event-encoder.ts';
 import { ProtobufOutput } from './output/protobuf.ts';
 import { KeptRows } from './output/stored-row.ts';
@@ -157,6 +158,7 @@ export async function openApiServer(
   const first = await repairServices(parts);
   const work = new Scope(closing.signal);
   work.spawn((signal) => runRepair(parts, { signal, first }));
+  work.spawn((signal) => keepObjects(parts, { signal }));
   work.spawn((signal) => parts.tokenUses.run(parts, { signal }));
   if (options.defaultObjects === true) {
     work.spawn(async (signal) => {

@@ -2,7 +2,7 @@
  * What every cluster has from the first moment: four namespaces, the two priority classes of the
  * system, the block of addresses for Services, and the Service `kubernetes` with the address of
  * this server. Written when the server opens; what is there already stays, except the server's own
- * address, which may have changed.
+ * address, which may have changed. `kept-objects.ts` does the same when some of it was deleted.
  */
 import type { Served } from '#api/catalog.ts';
 import { isReason } from '#api/errors.ts';
@@ -53,6 +53,22 @@ export async function bootstrap(parts: Parts): Promise<void> {
     ...(sliceKind === undefined ? [] : [publish(parts, sliceKind, ownSlice(parts))]),
     ...(endpointsKind === undefined ? [] : [publish(parts, endpointsKind, ownEndpoints(parts))]),
   ]);
+}
+
+/** Keys in the store of what is made again if it goes; other things are made at the start alone. */
+export function keptKeys(parts: Parts): ReadonlySet<string> {
+  const kept: readonly (readonly [string, string, string, string])[] = [
+    ...namespaces.map((name) => ['', 'namespaces', '', name] as const),
+    ['', 'services', 'default', 'kubernetes'],
+    ['', 'endpoints', 'default', 'kubernetes'],
+    ['discovery.k8s.io', 'endpointslices', 'default', 'kubernetes'],
+    ['networking.k8s.io', 'servicecidrs', '', 'kubernetes'],
+  ];
+  const keys = kept.map(([group, plural, namespace, name]) => {
+    const served = find(parts, group, plural);
+    return served === undefined ? '' : keyOf(served.resource, namespace, name);
+  });
+  return new Set(keys);
 }
 
 function find({ catalog }: Parts, group: string, plural: string): Served | undefined {

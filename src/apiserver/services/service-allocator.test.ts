@@ -18,7 +18,6 @@ function service(name: string, spec: object = {}): object {
 }
 
 test('the first address belongs to default/kubernetes', async () => {
-  covers('API-014');
   await using server = await openTestServer({ options: { serviceCIDR: '10.10.10.0/24' } });
   const { body } = await server.request('GET', `${services}/kubernetes`);
   assert.equal(body.spec.clusterIP, '10.10.10.1');
