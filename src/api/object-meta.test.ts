@@ -72,6 +72,15 @@ test('labels', () => {
     /^metadata\.labels: Invalid value: "ssd\.": a valid label must be an empty string or/,
   );
   assert.equal(label('x'.repeat(64), 'a').length, 1);
+  // As long as they may be.
+  const longest = `${'x'.repeat(253)}/${'y'.repeat(63)}`;
+  assert.deepEqual(label(longest, 'z'.repeat(63)), []);
+  for (const end of ['-', '_', '.']) {
+    for (const text of [`a${end}`, `${end}a`]) {
+      assert.equal(label(text, 'a').length, 1, `key ${text}`);
+      assert.equal(label('a', text).length, 1, `value ${text}`);
+    }
+  }
   assert.equal(label('Bad_Prefix/a', 'b').length, 1);
   assert.equal(label('/a', 'b').length, 1);
   assert.ok(label('example.com/', 'b').length > 0);

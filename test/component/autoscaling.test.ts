@@ -145,7 +145,6 @@ test('the walkthrough: 305 percent of one pod makes 7; when the load stops, 1 ag
   superseded('HPA-024', { by: 'v1.6', now: 'the same, but nothing counts generations' });
   superseded('HPA-001', { by: 'v1.22', now: 'figures come by the metrics APIs, from anybody' });
   superseded('HPA-016', { by: 'v1.22', now: 'the metrics APIs alone; Heapster is gone' });
-  superseded('HPA-010', { by: 'v1.12', now: 'the loop runs every 15 seconds' });
   const load = quiet();
   const world = await start(t, load);
   await autoscale(world, { metrics: [cpuPercent(50)] });
@@ -365,6 +364,17 @@ test('raw values, memory, and the metrics of pods, objects and elsewhere', async
       target: { type: 'Value', value: '2k' },
     },
   };
+  // A metric of pods is an average and nothing else.
+  for (const target of [
+    { type: 'Value', value: '1k' },
+    { type: 'Utilization', averageUtilization: 50 },
+  ]) {
+    const other: MetricSpec = { type: 'Pods', pods: { metric: { name: 'packets' }, target } };
+    await assert.rejects(
+      world.client.patch(horizontalPodAutoscalers, at, { spec: { metrics: [other] } }, merge),
+      /pods\.target\.averageValue: Required value: must specify a positive target averageValue/,
+    );
+  }
   // Two metrics: 4 pods are right for one, the other wants half as many again.
   assert.equal(await rule([packets, route], 'changed'), 6);
   const [, object] = (await statusOf(world))?.currentMetrics ?? [];

@@ -84,6 +84,8 @@ test('how often nodes are looked at, and how long one may be silent, can be set'
 
 test('most of a small zone away: nobody is given up; of a large one, slowly', async (t) => {
   covers('WRK-021');
+  const { unhealthyShare, largeZoneNodes, slowEvictionPeriodMs } = defaultSettings.health;
+  assert.deepEqual([unhealthyShare, largeZoneNodes, slowEvictionPeriodMs], [0.55, 50, 100_000]);
   const away = async (world: World): Promise<void> => {
     for (let index = 0; index < 10; index++) await world.addNode(`n${index}`, 'a');
     await world.addNode('other', 'b');

@@ -40,6 +40,30 @@ test('an object has a kind, a version, a name and a spec', async () => {
   assert.match(unspecified.body.message, /spec\.containers: Required value/);
 });
 
+test('Jobs that bring their selector ask for the same', async () => {
+  covers('API-043');
+  await using server = await open();
+  const labels = { app: 'web', tier: 'front' };
+  const template = { metadata: { labels }, spec: { ...spec, restartPolicy: 'Never' } };
+  const post = async (matchExpressions: readonly object[]): Promise<number> => {
+    const selector = { matchLabels: { app: 'web' }, matchExpressions };
+    const body = { metadata: { generateName: 'x-' }, spec: { selector, template } };
+    const path = '/apis/batch/v1/namespaces/default/jobs';
+    const manual = { ...body, spec: { ...body.spec, manualSelector: true } };
+    return (await server.request('POST', path, manual)).status;
+  };
+  const tier = (operator: string, ...values: readonly string[]) => ({
+    ...{ key: 'tier', operator },
+    ...(values.length > 0 ? { values } : {}),
+  });
+  const [front, absent] = [tier('In', 'front'), { key: 'old', operator: 'DoesNotExist' }];
+  assert.equal(await post([front, tier('NotIn', 'back'), tier('Exists'), absent]), 201);
+  // Each of them has to hold.
+  assert.equal(await post([front, tier('NotIn', 'front')]), 422);
+  assert.equal(await post([front, tier('DoesNotExist')]), 422);
+  for (const operator of ['In', 'NotIn']) assert.equal(await post([tier(operator)]), 422, operator);
+});
+
 test('controllers ask for templates that fit: who they belong to, and started again', async () => {
   covers('API-043', 'API-066', 'API-067');
   await using server = await open();

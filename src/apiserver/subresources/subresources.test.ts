@@ -66,6 +66,30 @@ test('scale: read, replace, patch', async () => {
   const negative = await server.request('PATCH', path, { spec: { replicas: -1 } });
   assert.equal(negative.status, 422);
   assert.equal((await server.request('GET', `${deployments}/none/scale`)).status, 404);
+  // So are the others that can be; of some the selector is a plain map.
+  const labels = { app: 'web' };
+  const containers = [{ name: 'main', image: 'nginx:1' }];
+  const template = { metadata: { labels }, spec: { containers } };
+  const sets = '/apis/apps/v1/namespaces/default';
+  for (const [kind, selector] of [
+    [`${space}/replicationcontrollers`, labels],
+    [`${sets}/replicasets`, { matchLabels: labels }],
+    [`${sets}/statefulsets`, { matchLabels: labels }],
+  ] as const) {
+    const set = { metadata: { name: 'web' }, spec: { replicas: 2, selector, template } };
+    assert.equal((await server.request('POST', kind, set)).status, 201, kind);
+    const { body: scale } = await server.request('GET', `${kind}/web/scale`);
+    assert.deepEqual([scale.spec.replicas, scale.status.selector], [2, 'app=web'], kind);
+    const changed = { ...scale, spec: { replicas: 7 } };
+    assert.equal((await server.request('PUT', `${kind}/web/scale`, changed)).status, 200, kind);
+    assert.equal((await server.request('GET', `${kind}/web`)).body.spec.replicas, 7, kind);
+  }
+  const daemons = {
+    metadata: { name: 'web' },
+    spec: { selector: { matchLabels: labels }, template },
+  };
+  assert.equal((await server.request('POST', `${sets}/daemonsets`, daemons)).status, 201);
+  assert.equal((await server.request('GET', `${sets}/daemonsets/web/scale`)).status, 404);
 });
 
 test('a pod is bound once', async () => {

@@ -52,6 +52,9 @@ test('names are unique within kind and namespace, and free again after a delete'
   assert.equal(again.status, 409);
   assert.equal(again.body.reason, 'AlreadyExists');
   assert.equal(again.body.message, 'configmaps "a" already exists');
+  const otherKind = '/api/v1/namespaces/default/secrets';
+  const { status } = await server.request('POST', otherKind, { metadata: { name: 'a' } });
+  assert.equal(status, 201, 'of another kind');
   const elsewhere = '/api/v1/namespaces/kube-system/configmaps';
   assert.equal((await server.request('POST', elsewhere, configMap('a'))).status, 201);
   const gone = await server.request('DELETE', `${configMaps}/a`);
@@ -80,6 +83,9 @@ test('errors are Status objects with reason and code', async () => {
   assert.equal(bad.body.details.causes[0].field, 'metadata.name');
   const long = await server.request('POST', configMaps, configMap('a'.repeat(254)));
   assert.equal(long.status, 422);
+  const longest = 'a.b-'.repeat(63).concat('9');
+  assert.equal(longest.length, 253);
+  assert.equal((await server.request('POST', configMaps, configMap(longest))).status, 201);
   assert.deepEqual([long.body.kind, long.body.reason, long.body.code], ['Status', 'Invalid', 422]);
   // The names of some kinds are narrower.
   for (const name of ['Foo_bar', 'a.b', 'a'.repeat(64)]) {

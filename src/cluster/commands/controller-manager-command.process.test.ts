@@ -342,6 +342,7 @@ test('flags that cannot be used are refused in upstream’s words', (t) => {
 });
 
 test('settings are upstream’s if nothing is said, and what is said counts', (t) => {
+  superseded('HPA-010', { by: 'v1.12', now: 'the loop runs every 15 seconds' });
   superseded('HPA-022', {
     by: 'v1.22',
     now: 'metrics come from the metrics APIs alone, so the flag is gone; --master still goes before --kubeconfig',
@@ -354,7 +355,12 @@ test('settings are upstream’s if nothing is said, and what is said counts', (t
   assert.equal(read({ master: 'https://10.0.0.2' }).access.server, 'https://10.0.0.2');
   const plain = read({});
   assert.deepEqual(plain.controllers.controllers, ['*', '-serviceaccount-token-controller']);
-  assert.equal(plain.controllers.health.graceMs, 50_000);
+  const { health, autoscaling } = plain.controllers;
+  assert.equal(health.graceMs, 50_000);
+  assert.equal(health.evictionPeriodMs, 10_000);
+  assert.equal(autoscaling.syncPeriodMs, 15_000);
+  assert.equal(plain.serving.port, 10_257);
+  assert.ok(!('logtostderr' in controllerManagerFlags));
   assert.equal(plain.clusterCIDR, undefined);
   assert.deepEqual(plain.election.enabled, true);
   assert.deepEqual(plain.idle, []);

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { silentLog } from '#kit/log.ts';
 import { Scope } from '#kit/scope.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
+import { covers } from '#test/covers.ts';
 import { backupName, backupTimeMs, planNextBackup, planRemoval, runBackups } from './backups.ts';
 
 const [hour, day] = [3_600_000, 86_400_000];
@@ -36,6 +37,7 @@ test('the oldest go, and what is not a copy stays', () => {
 });
 
 test('a month of copies under a virtual clock keeps the newest seven', async () => {
+  covers('DAT-011', 'DAT-023');
   const folder = mkdtempSync(join(tmpdir(), 'coracle-backups-'));
   const clock = new VirtualClock();
   const made: number[] = [];

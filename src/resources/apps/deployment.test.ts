@@ -161,6 +161,13 @@ test('a rolling update has no place in the strategy Recreate', () => {
     "spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'",
   ]);
   assert.deepEqual(create({ strategy: { type: 'Recreate' } }).errors, []);
+  // What the defaults have put there is in the way of a patch that does not take it out.
+  const catalog = openCatalog();
+  const { hub, view } = create({});
+  const patched = (strategy: object) =>
+    updated(applyStrategicPatch(hub, { spec: { strategy } }, view.schema, catalog), hub).errors;
+  assert.match(patched({ type: 'Recreate' }).join(), /^spec\.strategy\.rollingUpdate: Forbidden/);
+  assert.deepEqual(patched({ $retainKeys: ['type'], type: 'Recreate' }), []);
 });
 
 test('the generation counts spec and annotations, not labels or status', () => {
