@@ -60,6 +60,8 @@ async function runCommandLine(args: readonly string[]): Promise<void> {
       (await import('./cluster/commands/backup-command.ts')).backup(await settings(flags), file),
     restore: async (flags, file) =>
       (await import('./cluster/commands/backup-command.ts')).restore(await settings(flags), file),
+    bundle: async (flags, file) =>
+      (await import('./cluster/commands/bundle-command.ts')).bundle(await settings(flags), file),
     storeGet: async (flags, key) =>
       (await import('./cluster/commands/store-command.ts')).storeGet(await settings(flags), key),
     storeDelete: async (flags, key) =>

@@ -42,6 +42,7 @@ export interface Commands {
   reset(flags: Flags, yes: boolean): Promise<void>;
   backup(flags: Flags, file: string): Promise<void>;
   restore(flags: Flags, file: string): Promise<void>;
+  bundle(flags: Flags, file: string): Promise<void>;
   storeGet(flags: Flags, key: string): Promise<void>;
   storeDelete(flags: Flags, key: string): Promise<void>;
   install(flags: InstallFlags, upFlags: readonly string[]): Promise<void>;
@@ -93,6 +94,9 @@ export function openCommandLine(commands: Commands, args: readonly string[]): Co
   addDataDir(program.command('restore').description('put a copy in the place of the store'))
     .argument('<file>')
     .action((file: string, flags: Flags) => commands.restore(flags, file));
+  addDataDir(program.command('bundle').description('gather what tells of a fault into a .tar.gz'))
+    .argument('<file>')
+    .action((file: string, flags: Flags) => commands.bundle(flags, file));
   addStoreCommands(program, commands);
   addDataDir(program.command('uninstall').description('end the service; its data stay'))
     .option('--name <name>', 'name of the service', 'coracle')

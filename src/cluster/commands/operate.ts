@@ -16,20 +16,27 @@ export async function down(config: ClusterConfig): Promise<void> {
 }
 
 export async function status(config: ClusterConfig): Promise<void> {
+  const { text, isRunning } = await statusText(config);
+  console.log(text);
+  if (!isRunning) process.exitCode = 3;
+}
+
+export async function statusText(
+  config: ClusterConfig,
+): Promise<{ readonly text: string; readonly isRunning: boolean }> {
   const answer = await askCluster(systemClock(), config.dataDir, { do: 'status' });
-  if (answer === undefined) {
-    console.log(notRunning(config));
-    process.exitCode = 3;
-    return;
-  }
+  if (answer === undefined) return { text: notRunning(config), isRunning: false };
   // The other end is our own process of the same data dir.
   const running = answer as ClusterStatus;
-  console.log(`version     ${running.version}`);
-  console.log(`process     ${running.pid}, since ${running.startedAt}`);
-  console.log(`data dir    ${config.dataDir}`);
-  for (const { name, state, detail } of running.components) {
-    console.log(`${name.padEnd(14)} ${state.padEnd(9)} ${detail}`);
-  }
+  const lines = [
+    `version     ${running.version}`,
+    `process     ${running.pid}, since ${running.startedAt}`,
+    `data dir    ${config.dataDir}`,
+    ...running.components.map(
+      ({ name, state, detail }) => `${name.padEnd(14)} ${state.padEnd(9)} ${detail}`,
+    ),
+  ];
+  return { text: lines.join('\n'), isRunning: true };
 }
 
 export async function reset(config: ClusterConfig, options: { readonly yes: boolean }) {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Pod, PodSpec } from '#resources/types/core-v1.ts';
-import { covers } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import {
   appArmorWarnings,
   validateAppArmorAnnotations,
@@ -55,11 +55,17 @@ test('a new pod gets the field that its annotation stands for', () => {
   };
   assert.equal(profileFor('runtime/default', shared), undefined, 'the pod says it');
   assert.equal(withAppArmorFields(spec, { other: 'x' }), spec);
+  const both: PodSpec = { containers: [...spec.containers, { name: 'other', image: 'busybox' }] };
+  const [, other] = withAppArmorFields(both, { [key]: 'unconfined' }).containers;
+  assert.equal(other?.securityContext, undefined, 'it is of one container alone');
   assert.match(
     appArmorWarnings(spec, { [key]: 'unconfined' }, '').join(),
     /^metadata.annotations\[.*hello\]: deprecated since v1.30; use the "appArmorProfile" field/,
   );
   assert.deepEqual(appArmorWarnings(shared, { [key]: 'runtime/default' }, ''), []);
+  // What the runtime is given of the field is in test/component/kubelet-node.test.ts.
+  const now = 'the field appArmorProfile; the annotation still sets it, and is warned of';
+  superseded('POD-305', { by: 'v1.30', now });
 });
 
 test('field and annotation agree, and the annotation never changes', () => {
