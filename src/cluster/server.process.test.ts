@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { askHttps } from '#test/ask-https.ts';
@@ -32,12 +32,21 @@ async function revisionNow(server: ServerProcess): Promise<string> {
 }
 
 test('backup while it runs, restore while it does not, and everything is back', limit, async () => {
-  covers('DAT-008', 'DAT-011', 'DAT-017', 'DAT-023', 'DAT-055');
+  covers('DAT-008', 'DAT-011', 'DAT-017', 'DAT-051', 'DAT-053', 'DAT-055');
   await using server = await ServerProcess.open();
   await server.start();
   for (const name of ['c1', 'c2', 'c3']) await create(server, name);
   const file = join(server.folder, 'copy.db');
-  const made = await server.coracle('backup', file);
+  // It is written to all the while.
+  const copying = server.coracle('backup', file);
+  let isCopying = true;
+  const copied = copying.finally(() => {
+    isCopying = false;
+  });
+  let written = 0;
+  for (; isCopying; written++) await create(server, `meanwhile-${written}`);
+  assert.ok(written > 0);
+  const made = await copied;
   assert.equal(made.code, 0, made.stderr);
   const sha256 = createHash('sha256').update(readFileSync(file)).digest('hex');
   assert.match(made.stdout, new RegExp(`path +${file}\n`));
@@ -57,6 +66,9 @@ test('backup while it runs, restore while it does not, and everything is back', 
 
   const stopped = await server.coracle('backup', join(server.folder, 'stopped.db'));
   assert.equal(stopped.code, 0, stopped.stderr);
+  // Of a store that nobody has open the file alone is a copy, too.
+  const plain = join(server.folder, 'plain.db');
+  copyFileSync(storePath(server.dataDir), plain);
   const restored = await server.coracle('restore', file);
   assert.equal(restored.code, 0, restored.stderr);
   const [, kept = ''] = /replaced +(\S+)/.exec(restored.stdout) ?? [];
@@ -73,6 +85,12 @@ test('backup while it runs, restore while it does not, and everything is back', 
   rmSync(storePath(server.dataDir));
   const second = await server.coracle('restore', join(server.folder, 'stopped.db'));
   assert.equal(second.code, 0, second.stderr);
+  await server.start();
+  assert.deepEqual(await names(server), ['c1', 'c2', 'c3', 'c4']);
+  server.signal('SIGTERM');
+  await server.ended();
+  rmSync(storePath(server.dataDir));
+  assert.equal((await server.coracle('restore', plain)).code, 0);
   await server.start();
   assert.deepEqual(await names(server), ['c1', 'c2', 'c3', 'c4']);
 });

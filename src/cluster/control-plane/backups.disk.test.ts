@@ -1,13 +1,17 @@
 /** The daily copies of a cluster's store: when, how many, and what happens when one fails. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import { systemClock } from '#kit/clock.ts';
 import { silentLog } from '#kit/log.ts';
 import { Scope } from '#kit/scope.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
+import { openSqliteStore, restoreSqliteFile, type Store } from '#store';
 import { covers } from '#test/covers.ts';
+import { openTestServer, type TestServer } from '#test/fixtures.ts';
 import { backupName, backupTimeMs, planNextBackup, planRemoval, runBackups } from './backups.ts';
 
 const [hour, day] = [3_600_000, 86_400_000];
@@ -36,8 +40,50 @@ test('the oldest go, and what is not a copy stays', () => {
   assert.deepEqual(planRemoval(names, 3), []);
 });
 
+test('what somebody has deleted by mistake is in the copy of the day before', async () => {
+  covers('DAT-023');
+  const folder = mkdtempSync(join(tmpdir(), 'coracle-backups-'));
+  const [file, copies] = [join(folder, 'state.db'), join(folder, 'copies')];
+  const deps = { clock: systemClock(), log: silentLog };
+  const space = '/api/v1/namespaces/default/configmaps';
+  const withServer = async (
+    work: (server: TestServer, store: Store) => Promise<void>,
+  ): Promise<void> => {
+    await using store = await openSqliteStore(deps, { file });
+    await using server = await openTestServer({ ...deps, store });
+    await work(server, store);
+  };
+  try {
+    await withServer(async (server, store) => {
+      const map = { metadata: { name: 'precious' }, data: { k: 'v' } };
+      assert.equal((await server.request('POST', space, map)).status, 201);
+      const clock = new VirtualClock();
+      const scope = new Scope(new AbortController().signal);
+      const options = { folder: copies, intervalMs: day, keep: 7 };
+      scope.spawn((signal) => runBackups({ clock, log: silentLog, store }, options, signal));
+      await clock.advance(2 * hour);
+      for (let turn = 0; turn < 6000 && !isMade(copies); turn++) await wait(10);
+      assert.ok(isMade(copies));
+      assert.equal((await server.request('DELETE', `${space}/precious`)).status, 200);
+      scope.abort(new Error('the day is over'));
+      await scope.join();
+    });
+    const [copy = ''] = readdirSync(copies);
+    await restoreSqliteFile({ from: join(copies, copy), file, keepAs: `${file}.kept` });
+    await withServer(async (server) => {
+      const { body } = await server.request('GET', `${space}/precious`);
+      assert.deepEqual(body.data, { k: 'v' });
+    });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+function isMade(folder: string): boolean {
+  return existsSync(folder) && readdirSync(folder).some((name) => backupTimeMs(name) !== undefined);
+}
+
 test('a month of copies under a virtual clock keeps the newest seven', async () => {
-  covers('DAT-011', 'DAT-023');
   const folder = mkdtempSync(join(tmpdir(), 'coracle-backups-'));
   const clock = new VirtualClock();
   const made: number[] = [];
