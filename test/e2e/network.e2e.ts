@@ -85,16 +85,31 @@ test('pods have addresses of their own and reach each other', { timeout }, async
   assert.deepEqual(await call(network, two, `${one.address}:8080`), {
     ...{ server: one.address, client: two.address },
   });
-  const fromNode = await servers(network, network.node, `${one.address}:8080`, 1);
-  assert.deepEqual(fromNode, [one.address], 'the node reaches its pods');
+  const { nodeIP } = network.settings;
+  assert.deepEqual(await call(network, network.node, `${one.address}:8080`), {
+    ...{ server: one.address, client: nodeIP },
+  });
+  await network.startServer(network.node);
+  const toNode = await clientSeen(network, one, `${nodeIP}:8080`);
+  assert.equal(toNode, one.address, 'nor is an address changed on the way to the node');
+  const said = async (place: Place, command: string, ...args: readonly string[]) =>
+    (await network.run(place, command, args)).stdout;
+  assert.equal(await said(network.node, 'cat', '/proc/sys/net/ipv4/ip_forward'), '1\n');
+  // With whomever a pod speaks, its neighbour is the node.
+  const way = await said(network.node, 'ip', '-o', 'route', 'show', one.address);
+  const [, name = ''] = /dev (\S+)/.exec(way) ?? [];
+  const link = await said(network.node, 'ip', '-o', 'link', 'show', name);
+  const mac = /link\/ether (\S+)/.exec(link)?.[1] ?? 'none';
+  const neighbours = (await said(one, 'ip', '-o', 'neighbour')).trim().split('\n');
+  for (const each of neighbours) assert.ok(each.includes(` lladdr ${mac} `), `${mac}: ${each}`);
   await network.startServer(network.outside);
   const leaving = await clientSeen(network, one, `${outsideAddress}:8080`);
-  assert.equal(leaving, network.settings.nodeIP, 'outside sees the node, not the pod');
+  assert.equal(leaving, nodeIP, 'outside sees the node, not the pod');
   assert.deepEqual(await network.brief(one, 'call', '10.42.0.200', 8080, 1), ['silent']);
   // Two pods on one node, both on port 8080.
   await network.startServer(two);
   assert.deepEqual(await servers(network, one, `${two.address}:8080`, 1), [two.address]);
-  covers('NET-018', 'NET-033');
+  covers('NET-018', 'NET-033', 'NET-039', 'NET-059', 'NET-071', 'NET-086', 'NET-093');
 });
 
 test('a node without a way out of its network has a pod network', { timeout }, async () => {
@@ -162,12 +177,21 @@ test('calls of the runtime may come twice, at once and too late', { timeout }, a
   assert.equal(absent.code, 1);
   assert.match(absent.stdout, /"code":100,.*no network namespace/);
 
+  const wayTo = async (address: string): Promise<string> =>
+    (await network.run(network.node, 'ip', ['-o', 'route', 'show', address])).stdout;
+  const linkOf = async (address: string): Promise<string> =>
+    /dev (\S+)/.exec(await wayTo(address))?.[1] ?? '';
+  const hasLink = async (name: string): Promise<boolean> =>
+    (await network.run(network.node, 'ip', ['link', 'show', name])).code === 0;
+  const own = await linkOf(pod.address);
+  assert.ok(await hasLink(own), own);
   const deletions = [1, 2, 3].map(() => network.callPlugin('DEL', { containerId, namespacePath }));
   assert.deepEqual(
     (await Promise.all(deletions)).map(({ code }) => code),
     [0, 0, 0],
   );
   assert.equal((await check()).code, 1);
+  assert.deepEqual([await wayTo(pod.address), await hasLink(own)], ['', false]);
   const again = await network.addPod('two');
   assert.notEqual(again.address, pod.address, "a dead pod's address rests for a while");
 
@@ -180,13 +204,13 @@ test('calls of the runtime may come twice, at once and too late', { timeout }, a
   assert.notEqual(third.address, again.address, 'addresses in use survive a restart');
 
   await network.killAgent();
-  const links = await network.run(network.node, 'ip', ['-o', 'route', 'show', again.address]);
-  const link = /dev (\S+)/.exec(links.stdout)?.[1] ?? '';
-  await network.ip(network.node, [`link del ${link}`]);
+  await network.ip(network.node, [`link del ${await linkOf(again.address)}`]);
   await network.startAgent();
   const lost = await network.callPlugin('CHECK', callOf(again));
   assert.match(lost.stdout, /no address/, 'an address without a link is free again');
   assert.equal((await network.callPlugin('CHECK', callOf(third))).code, 0);
+  // How addresses are given out, and again, is in src/network/address-pool.disk.test.ts.
+  covers('NET-064', 'NET-073');
 });
 
 test('leaving takes everything off the node', { timeout }, async () => {
@@ -213,6 +237,48 @@ test('leaving takes everything off the node', { timeout }, async () => {
   assert.deepEqual(await state(), before);
   assert.equal(existsSync(cniPaths(dataDir).confDir), false);
   await network.leave();
+});
+
+test('what another runtime has left is cleared away, before and while pods run', {
+  timeout,
+}, async () => {
+  await using network = await NetworkNode.open();
+  const run = async (command: string, ...args: readonly string[]): Promise<void> => {
+    const { code, stderr } = await network.run(network.node, command, args);
+    assert.equal(code, 0, stderr);
+  };
+  // As Docker leaves it: a bridge, and rules that send others' packets to who is there no more.
+  const leave = async (): Promise<void> => {
+    await run('ip', 'link', 'add', 'docker0', 'type', 'bridge');
+    await run('ip', 'addr', 'add', '172.17.0.1/16', 'dev', 'docker0');
+    const chain = 'add chain ip nat PREROUTING { type nat hook prerouting priority -100; }';
+    const rule = 'add rule ip nat PREROUTING tcp dport 8080 dnat to 172.17.0.2';
+    await run('nft', `add table ip nat; ${chain}; ${rule}`);
+  };
+  // What `iptables -t nat -F` does.
+  const clear = async (): Promise<void> => {
+    await run('nft', 'flush', 'table', 'ip', 'nat');
+    await run('ip', 'link', 'set', 'docker0', 'down');
+    await run('ip', 'link', 'delete', 'docker0');
+  };
+  await leave();
+  await clear();
+  await network.startAgent();
+  const one = await network.addPod('one');
+  const two = await network.addPod('two');
+  await network.startServer(one);
+  assert.deepEqual(await servers(network, two, `${one.address}:8080`, 1), [one.address]);
+  await leave();
+  assert.equal(await answers(network, two, `${one.address}:8080`), false);
+  await clear();
+  assert.deepEqual(await servers(network, two, `${one.address}:8080`, 1), [one.address]);
+  await network.startServer(network.outside);
+  assert.equal(
+    await clientSeen(network, one, `${outsideAddress}:8080`),
+    network.settings.nodeIP,
+    'the own rules are in a table of their own',
+  );
+  covers('RUN-011');
 });
 
 test('a service leads to its ready endpoints, whoever asks', { timeout }, async () => {
@@ -243,6 +309,8 @@ test('a service leads to its ready endpoints, whoever asks', { timeout }, async 
   assert.deepEqual(await servers(network, client, '10.43.0.7:80', 24), both);
   assert.equal(await clientSeen(network, client, '10.43.0.7:80'), client.address);
   assert.equal(await call(network, client, '10.43.0.7:81'), 'refused', 'a port it has not');
+  const inside = await network.brief(network.outside, 'call', '10.43.0.7', 80, 1);
+  assert.ok(Array.isArray(inside) && typeof inside[0] === 'string', `outside: ${inside}`);
   assert.deepEqual(await servers(network, network.node, '10.43.0.7:80', 24), both);
   assert.deepEqual(await servers(network, network.node, '127.0.0.1:30080', 24), both);
   assert.deepEqual(await servers(network, network.outside, '192.168.77.2:30080', 24), both);
@@ -255,7 +323,7 @@ test('a service leads to its ready endpoints, whoever asks', { timeout }, async 
     async () => (await servers(network, client, '10.43.0.7:80')).join() === two.address,
     'the endpoint that left is not asked any more',
   );
-  covers('NET-019', 'SVC-009', 'SVC-015');
+  covers('NET-019', 'SVC-009', 'SVC-015', 'SVC-034', 'SVC-084', 'SVC-086');
 
   await network.killAgent();
   assert.deepEqual(await servers(network, client, '10.43.0.7:80', 4), [two.address]);
@@ -329,6 +397,22 @@ test("client affinity, policy Local and a load balancer's ranges", { timeout }, 
   assert.equal(await clientSeen(network, network.outside, '203.0.113.5:80'), outsideAddress);
   const other = await network.brief(network.outside, 'call', '203.0.113.5', 80, 1, '192.168.77.9');
   assert.deepEqual(other, ['silent'], 'not in the ranges');
+  covers('SVC-048', 'SVC-071');
+
+  // What its user says is behind a Service may be anywhere.
+  await network.startServer(network.outside);
+  network.put(services, service('beyond', { clusterIP: '10.43.0.12', ports: [{ port: 80 }] }));
+  network.put(endpointSlices, {
+    ...slice('beyond', [], tcp),
+    endpoints: [{ addresses: [outsideAddress] }],
+  } satisfies EndpointSlice);
+  await network.until(
+    async () => await answers(network, client, '10.43.0.12:80'),
+    'the service answers',
+  );
+  assert.deepEqual(await servers(network, client, '10.43.0.12:80', 4), [outsideAddress]);
+  // That Endpoints become such slices is in test/component/endpoints.test.ts.
+  covers('SVC-022');
 });
 
 const ask = (network: NetworkNode, from: Place, name: string, type = 'A') =>
