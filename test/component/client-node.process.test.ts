@@ -19,7 +19,6 @@ import {
   Watch,
 } from '@kubernetes/client-node';
 import { type ApiPort, openApiPort } from '#test/api-port.ts';
-import { covers } from '#test/covers.ts';
 
 const namespace = 'default';
 
@@ -70,7 +69,6 @@ test('create, read, list in pages, replace, conflict, delete', async () => {
 });
 
 test('a watch tells what happens from a revision on', async () => {
-  covers('API-022');
   await using server = await openApiPort();
   const config = connect(server);
   const core = config.makeApiClient(CoreV1Api);

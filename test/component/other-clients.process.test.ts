@@ -57,7 +57,7 @@ print(kinds.get(api_version="apps/v1", kind="Deployment").name)
 test('Python and Go programs talk to the server with the same kubeconfig', {
   skip: isThere ? false : 'python3-kubernetes is not installed',
 }, async (t) => {
-  covers('API-117', 'API-137');
+  covers('API-022', 'API-117', 'API-137');
   await using port = await openApiPort();
   const folder = mkdtempSync(join(tmpdir(), 'coracle-clients-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));

@@ -133,6 +133,26 @@ test('a changed template is for new pods only; a changed label sets a pod free',
   await world.until('a replacement', async () => (await images())[2] === 'nginx:2');
   const freed = await world.client.get(pods, { namespace, name }, { signal: world.signal });
   assert.deepEqual(freed.metadata.ownerReferences ?? [], []);
+  // The same of a ReplicaSet.
+  const labels = { app: 'set' };
+  const template = { metadata: { labels }, spec: { containers: [{ name: 'c', image: 'c:1' }] } };
+  const spec = { replicas: 2, selector: { matchLabels: labels }, template };
+  const path = '/apis/apps/v1/namespaces/default/replicasets';
+  const made = await world.server.request('POST', path, { metadata: { name: 'set' }, spec });
+  assert.equal(made.status, 201, made.text);
+  const ofSet = async (): Promise<readonly (string | undefined)[]> => {
+    const all = await world.list(pods, namespace);
+    const own = all.filter(({ metadata }) => metadata.labels?.['app'] === 'set');
+    return own.map((pod) => pod.spec?.containers[0]?.image).toSorted();
+  };
+  await world.until('two pods', async () => (await ofSet()).length === 2);
+  const second = { ...template, spec: { containers: [{ name: 'c', image: 'c:2' }] } };
+  const wider = { spec: { replicas: 3, template: second } };
+  const patched = await world.server.request('PATCH', `${path}/set`, wider);
+  assert.equal(patched.status, 200, patched.text);
+  await world.until('three pods', async () => (await ofSet()).length === 3);
+  await world.pass(5_000);
+  assert.deepEqual(await ofSet(), ['c:1', 'c:1', 'c:2']);
 });
 
 test('replication.yaml: equality alone, short name, defaults from the template', async (t) => {

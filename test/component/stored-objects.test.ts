@@ -69,7 +69,7 @@ test('what the server finds sound is in the store, and nothing else gets there',
 });
 
 test('servers keep nothing to themselves: what one writes, the other has', async () => {
-  covers('API-020', 'DAT-024');
+  covers('DAT-024');
   await using first = await openTestServer();
   await using second = await openTestServer({ store: first.store });
   await using third = await openTestServer({ store: first.store });

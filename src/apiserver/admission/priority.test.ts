@@ -59,6 +59,8 @@ test('a default class counts for pods that name none; there is only one', async 
   const refused = await server.request('POST', classes, unfit);
   assert.equal(refused.status, 422);
   assert.match(refused.body.message, /value: Forbidden: maximum allowed value of a user defined/);
+  const wide = { metadata: { name: 'wide' }, value: 3_000_000_000 };
+  assert.equal((await server.request('POST', classes, wide)).status, 400, 'no number of 32 bits');
   const most = { metadata: { name: 'most' }, value: 1_000_000_000, description: 'the most' };
   assert.equal((await server.request('POST', classes, most)).status, 201);
   const usual = { metadata: { name: 'usual' }, value: 50, globalDefault: true };

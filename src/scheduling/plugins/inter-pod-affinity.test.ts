@@ -85,6 +85,29 @@ test('the first pod that wants its own kind near is let through, the next follow
   assert.deepEqual(picture.fits(web('2')), ['b1']);
 });
 
+test('the four ways to ask for labels of company', () => {
+  covers('SCH-031');
+  const picture = new Picture(zones);
+  // Both have the label, so that no pod is company for itself that it would not find elsewhere.
+  const own = { labels: { security: 'S1' }, namespace: 'default' };
+  picture.run(podOf('db', {}, own), 'a1');
+  const by = (operator: string, ...values: readonly string[]) => {
+    const expression = { key: 'security', operator, ...(values.length > 0 ? { values } : {}) };
+    const labelSelector = { matchExpressions: [expression] };
+    return picture.fits(podOf('web', near(term('', { labelSelector })), own));
+  };
+  assert.deepEqual(by('In', 'S1', 'S2'), ['a1', 'a2']);
+  assert.deepEqual(by('In', 'S2'), []);
+  assert.deepEqual(by('NotIn', 'S2'), ['a1', 'a2']);
+  assert.deepEqual(by('NotIn', 'S1'), []);
+  assert.deepEqual(by('Exists'), ['a1', 'a2']);
+  assert.deepEqual(by('DoesNotExist'), []);
+  // Whoever lacks the label is one that it does not exist on, and not in any list.
+  picture.run(podOf('plain', {}, { labels: { app: 'x' }, namespace: 'default' }), 'b1');
+  assert.deepEqual(by('DoesNotExist'), ['b1']);
+  assert.deepEqual(by('NotIn', 'S1'), ['b1']);
+});
+
 test('required anti-affinity keeps pods apart, in both directions', () => {
   covers('SCH-079');
   const picture = new Picture(zones);
