@@ -95,6 +95,7 @@ test('a second scheduler takes the pods that name it', { timeout: 300_000 }, asy
       by.some(([pod, who]) => pod === 'usual' && who === 'default-scheduler')
     );
   });
+  assert.equal(readSchedulerSettings({ kubeconfig }, {}).securePort, 10_259, 'if nothing is said');
   assert.equal(await get(port, '/healthz'), '200 ok');
   assert.equal(await get(port, '/metrics'), '401 Unauthorized');
   child.kill('SIGTERM');
