@@ -114,6 +114,27 @@ test('the status counts what there is, is wanted, and may go', async (t) => {
   assert.equal((await get(world)).status?.desiredHealthy, 3);
 });
 
+test('an eviction counts for two minutes, whatever the clock said that wrote it', async (t) => {
+  const world = await start(t, 3);
+  await limit(world, { minAvailable: 2 });
+  const [one] = await ready(world);
+  const name = one?.metadata.name ?? '';
+  for (const time of ['2020-01-01T00:00:00Z', '2040-01-01T00:00:00Z']) {
+    const budget = await get(world);
+    const status = { ...budget.status, disruptionsAllowed: 0, disruptedPods: { [name]: time } };
+    const { signal } = world;
+    await world.client.update(
+      podDisruptionBudgets,
+      { ...budget, status },
+      { subresource: 'status', signal },
+    );
+    await world.pass(118_000);
+    assert.deepEqual(await counts(world), [2, 2, 0, 3], time);
+    await world.pass(3_000);
+    assert.deepEqual(await counts(world), [3, 2, 1, 3], time);
+  }
+});
+
 test('maxUnavailable is of what the owner wants; none of it blocks every eviction', async (t) => {
   covers('WRK-135', 'WRK-136');
   superseded('WRK-132', { by: 'v1.25', now: 'policy/v1, and the selector may be left out' });

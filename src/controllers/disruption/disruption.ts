@@ -31,6 +31,13 @@ import { OwnerScales } from './scales.ts';
 
 const podPrefix = 'pod ';
 
+interface SeenEviction {
+  /** As it stands in the status. */
+  readonly time: string;
+  /** When it was first seen there, of the clock that never jumps. */
+  readonly seenMs: number;
+}
+
 export function openDisruptionController(
   deps: ControllerDeps,
   options: { readonly kinds: () => readonly KindOf<KubeObject>[] },
@@ -60,6 +67,8 @@ class DisruptionController {
   readonly scales: OwnerScales;
   readonly #deps: ControllerDeps;
   readonly #recorder: Recorder;
+  /** By key of the budget and name of the pod: evictions of its status. */
+  readonly #evictions = new Map<string, ReadonlyMap<string, SeenEviction>>();
 
   constructor(deps: ControllerDeps, kinds: () => readonly KindOf<KubeObject>[]) {
     this.#deps = deps;
@@ -86,7 +95,10 @@ class DisruptionController {
       return;
     }
     const budget = this.budgets.get(key);
-    if (budget === undefined) return;
+    if (budget === undefined) {
+      this.#evictions.delete(key);
+      return;
+    }
     const { clock } = this.#deps;
     let plan: BudgetPlan;
     try {
@@ -106,7 +118,7 @@ class DisruptionController {
       this.#recorder.record(pod, { type: 'Warning', reason: 'NotDeleted', message });
     }
     await this.#writeStatus(budget, plan.status, signal);
-    if (plan.againAtMs !== undefined) this.queue.addAfter(key, plan.againAtMs - clock.now());
+    if (plan.againAfterMs !== undefined) this.queue.addAfter(key, plan.againAfterMs);
   }
 
   async #plan(budget: PodDisruptionBudget, signal: AbortSignal): Promise<BudgetPlan> {
@@ -127,7 +139,25 @@ class DisruptionController {
       }
       scales.set(scale.uid, scale.replicas);
     }
-    return planBudget({ budget, pods, scales }, this.#deps.clock.now());
+    const disruptedForMs = this.#seeEvictions(budget);
+    return planBudget({ budget, pods, scales, disruptedForMs }, this.#deps.clock.now());
+  }
+
+  #seeEvictions(budget: PodDisruptionBudget): ReadonlyMap<string, number> {
+    const nowMs = this.#deps.clock.monotonic();
+    const key = objectKey(budget);
+    const known = this.#evictions.get(key);
+    const seen = new Map<string, SeenEviction>();
+    const forMs = new Map<string, number>();
+    for (const [name, time] of Object.entries(budget.status?.disruptedPods ?? {})) {
+      const before = known?.get(name);
+      const eviction = before?.time === time ? before : { time, seenMs: nowMs };
+      seen.set(name, eviction);
+      forMs.set(name, nowMs - eviction.seenMs);
+    }
+    if (seen.size > 0) this.#evictions.set(key, seen);
+    else this.#evictions.delete(key);
+    return forMs;
   }
 
   async #writeStatus(

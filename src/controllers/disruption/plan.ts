@@ -4,7 +4,8 @@
  *
  * A percentage, and `maxUnavailable`, are of the sizes that the pods' controllers want, not of the
  * pods that happen to be there. Pods that an eviction has just taken count as gone for two minutes,
- * or until they go.
+ * or until they go. The minutes are counted from when the controller saw the eviction: the time
+ * that stands with it is of the API server's clock, and another than that may be wrong.
  *
  * Example: 3 of a Deployment, minAvailable 50%: 2 desired; 3 healthy, so 1 may be disturbed. After
  * its eviction 2 are healthy, and none may. Behaviour: kubernetes.io, "Specifying a Disruption
@@ -27,6 +28,8 @@ export interface Facts {
   readonly pods: readonly Pod[];
   /** Wanted sizes of the pods' controllers, by uid. */
   readonly scales: ReadonlyMap<string, number>;
+  /** For how long the evictions of its status have been known, by name of the pod. */
+  readonly disruptedForMs: ReadonlyMap<string, number>;
 }
 
 export interface Note {
@@ -40,8 +43,8 @@ export interface BudgetPlan {
   readonly notes: readonly Note[];
   /** Pods that an eviction took, and that are still there. */
   readonly notDeleted: readonly Pod[];
-  /** When the next of those counts again. */
-  readonly againAtMs: number | undefined;
+  /** In how long the next pod counts again that an eviction took. */
+  readonly againAfterMs: number | undefined;
 }
 
 export function planBudget(facts: Facts, nowMs: number): BudgetPlan {
@@ -52,7 +55,7 @@ export function planBudget(facts: Facts, nowMs: number): BudgetPlan {
   }
   const { expected, desired, unmanaged } = countWanted(facts);
   if (unmanaged) notes.push(unmanagedNote(budget));
-  const { disrupted, notDeleted, againAtMs } = stillDisrupted(facts, nowMs);
+  const { disrupted, notDeleted, againAfterMs } = stillDisrupted(facts);
   const healthy = pods.filter(
     (pod) => isReady(pod) && !isTerminating(pod) && !disrupted.has(pod.metadata.name ?? ''),
   ).length;
@@ -68,7 +71,7 @@ export function planBudget(facts: Facts, nowMs: number): BudgetPlan {
     ...(disrupted.size === 0 ? {} : { disruptedPods: Object.fromEntries(disrupted) }),
     conditions: withAllowed(budget, allowed > 0, nowMs),
   };
-  return { status, notes, notDeleted, againAtMs };
+  return { status, notes, notDeleted, againAfterMs };
 }
 
 function countWanted({ budget, pods, scales }: Facts): {
@@ -97,30 +100,27 @@ export function needsScales({ spec }: PodDisruptionBudget): boolean {
   return spec?.maxUnavailable !== undefined || typeof spec?.minAvailable === 'string';
 }
 
-function stillDisrupted(
-  { budget, pods }: Facts,
-  nowMs: number,
-): {
+function stillDisrupted({ budget, pods, disruptedForMs }: Facts): {
   readonly disrupted: ReadonlyMap<string, string>;
   readonly notDeleted: readonly Pod[];
-  readonly againAtMs: number | undefined;
+  readonly againAfterMs: number | undefined;
 } {
   const disrupted = new Map<string, string>();
   const notDeleted: Pod[] = [];
-  let againAtMs: number | undefined;
+  let againAfterMs: number | undefined;
   for (const pod of pods) {
     const { name = '' } = pod.metadata;
     const since = budget.status?.disruptedPods?.[name];
     if (since === undefined || isTerminating(pod)) continue;
-    const untilMs = Date.parse(since) + limits.disruptedMs;
-    if (untilMs < nowMs) {
+    const leftMs = limits.disruptedMs - (disruptedForMs.get(name) ?? 0);
+    if (leftMs <= 0) {
       notDeleted.push(pod);
     } else {
       disrupted.set(name, since);
-      againAtMs = Math.min(againAtMs ?? untilMs + 1, untilMs + 1);
+      againAfterMs = Math.min(againAfterMs ?? leftMs, leftMs);
     }
   }
-  return { disrupted, notDeleted, againAtMs };
+  return { disrupted, notDeleted, againAfterMs };
 }
 
 function withAllowed(
