@@ -1,8 +1,9 @@
 /**
  * What a kubelet does again and again besides its pods: removes what pods left behind
  * (`leftovers.ts`) and dead containers (`containers/container-gc.ts`), turns logs over
- * (`logs/log-rotation.ts`), and shares the processors among the classes of pods
- * (`node/enforce-allocatable.ts`). Run by `kubelet.ts`.
+ * (`logs/log-rotation.ts`), shares the processors among the classes of pods
+ * (`node/enforce-allocatable.ts`), and tells of whom the kernel has killed for want of memory
+ * (`node/system-oom.ts`). Run by `kubelet.ts`.
  */
 import type { Received } from '#cri';
 import type { Scope } from '#kit/scope.ts';
@@ -11,6 +12,7 @@ import { removeLeftovers } from './leftovers.ts';
 import { removeLog } from './logs/log-files.ts';
 import { rotateLogs } from './logs/log-rotation.ts';
 import type { NodeCgroups } from './node/enforce-allocatable.ts';
+import { OomReader, systemOomMessage } from './node/system-oom.ts';
 import type { KubeletParts } from './parts.ts';
 import { hasEnded, podLabels } from './pods/pod-facts.ts';
 import type { PodWorker } from './pods/pod-worker.ts';
@@ -18,6 +20,7 @@ import type { PodWorker } from './pods/pod-worker.ts';
 export const limits = {
   leftoversMs: 30_000,
   containersMs: 60_000,
+  kernelLogMs: 5_000,
   /** Between TERM and KILL, of one of which nobody knows whether it runs. */
   unknownGraceSeconds: 2,
 } as const;
@@ -33,7 +36,7 @@ export function spawnHousekeeping(
   scope: Scope,
   { workers, cgroups }: HousekeepingOptions,
 ): void {
-  const { clock, log, settings } = parts;
+  const { clock, log, settings, machine, node, recorder } = parts;
   const again = (everyMs: number, what: string, work: (signal: AbortSignal) => Promise<void>) =>
     scope.spawn(async (signal) => {
       for (;;) {
@@ -59,6 +62,15 @@ export function spawnHousekeeping(
   again(settings.containerLogMonitorIntervalMs, 'logs', (signal) =>
     rotateLogs(parts, { ...rotation, signal }),
   );
+  const killings = new OomReader();
+  again(limits.kernelLogMs, 'kernel log', async () => {
+    for (const line of await machine.kernelNews()) {
+      const victim = killings.read(line);
+      if (victim === undefined) continue;
+      const message = systemOomMessage(victim);
+      recorder.record(node.object(), { type: 'Warning', reason: 'SystemOOM', message });
+    }
+  });
 }
 
 /** Where the disk is short, none of a pod that is over stays, however it ended. */

@@ -319,7 +319,9 @@ test('a pod inherits the resolver’s settings from the file that was named, or 
 
 test('a repository is no volume any more', async () => {
   await using bench = await KubeletBench.open();
+  const volumeMounts = [{ name: 'source', mountPath: '/source' }];
   await bench.create('git', {
+    containers: [bench.container({ volumeMounts })],
     volumes: [{ name: 'source', gitRepo: { repository: 'https://example.com/a.git' } }],
   });
   await bench.advance(5000);
@@ -645,6 +647,24 @@ test('what nobody needs is on the disk of images: the other has nothing but its 
   const now =
     'dead containers, then unused images, before any pod: of the disk of images where it has its own';
   superseded('POD-255', { by: 'v1.4', now });
+});
+
+test('whom the kernel kills for want of memory is told of about the node', async () => {
+  await using bench = await KubeletBench.open();
+  await bench.advance(1000);
+  const killing = (constraint: string, name: string, pid: number): readonly string[] => [
+    `${name} invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0`,
+    `oom-kill:constraint=${constraint},task_memcg=/a,task=${name},pid=${pid},uid=0`,
+    `Killed process ${pid} (${name}) total-vm:26168kB`,
+  ];
+  bench.kernelLines.push(
+    ...killing('CONSTRAINT_MEMCG,nodemask=(null),oom_memcg=/a', 'limited', 7),
+    ...killing('CONSTRAINT_NONE,nodemask=(null),global_oom', 'stress', 4481),
+  );
+  await bench.advance(6000);
+  assert.deepEqual(await notesOf(bench, 'SystemOOM'), [
+    'System OOM encountered, victim process: stress, pid: 4481',
+  ]);
 });
 
 test('pods together may not have more than is theirs: the greediest goes', async () => {

@@ -141,6 +141,8 @@ export class KubeletBench implements AsyncDisposable {
   readonly disks = new Map<string, { bytes: number; freeBytes: number }>();
   /** Sizes of what was mounted. */
   readonly hugepages: string[] = [];
+  /** What the kernel says next. */
+  readonly kernelLines: string[] = [];
   /** Begins shutdowns of the machine, and calls them off. */
   readonly shutdowns = new FakeShutdowns();
 
@@ -220,6 +222,7 @@ export class KubeletBench implements AsyncDisposable {
       readFile: (path: string) =>
         this.files[path] ?? (path === '/proc/meminfo' ? this.#meminfo() : ''),
       listFolder: (path: string) => this.folders[path] ?? [],
+      kernelNews: async () => this.kernelLines.splice(0),
       diskSpace: (path: string) => {
         return { ...(this.disks.get(path) ?? this.disk), inodes: 0, freeInodes: 0 };
       },

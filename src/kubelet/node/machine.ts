@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import type { Runtime } from '#cri';
 import type { Clock } from '#kit/clock.ts';
+import { KernelLog } from '#kit/kernel-log.ts';
 import type { Logger } from '#kit/log.ts';
 import {
   bindDescriptor,
@@ -67,6 +68,8 @@ export interface Machine {
   readFile(path: string): string;
   /** Names in a folder that describes the machine, as those of `/sys`; none when absent. */
   listFolder(path: string): readonly string[];
+  /** What the kernel has said since it was asked last. */
+  kernelNews(): Promise<readonly string[]>;
 }
 
 const limits = { runtimeMs: 10_000, lookMs: 50 } as const;
@@ -114,6 +117,7 @@ async function askRuntime(
 }
 
 function linuxMachine(cgroups: Cgroups): Machine {
+  const kernelLog = new KernelLog();
   return {
     cgroups,
     isMounted: isMountPoint,
@@ -136,6 +140,7 @@ function linuxMachine(cgroups: Cgroups): Machine {
     },
     readFile: (path) => unlessAbsent(() => readFileSync(path, 'utf8'), ''),
     listFolder: (path) => unlessAbsent(() => readdirSync(path), []),
+    kernelNews: () => kernelLog.news(),
   };
 }
 

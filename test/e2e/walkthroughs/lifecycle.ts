@@ -107,7 +107,7 @@ export const lifecycle: Walkthroughs = {
     assert.doesNotMatch(walk.events('never-big').join('\n'), /OOM/);
     superseded('POD-106', {
       by: 'v1.6',
-      now: 'the same, told by the reason OOMKilled; an event only where the whole machine runs out',
+      now: 'the same, told by the reason OOMKilled; the pod has no event of it',
     });
     assert.equal(stateOf(await walk.untilEnded('never-good')), 'Terminated: Completed 0');
     for (const name of ['always-two', 'onfailure-two']) {
