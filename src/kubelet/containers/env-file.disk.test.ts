@@ -1,6 +1,7 @@
 /** Variables out of files: their format, and that no path leads out of the volume. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -81,4 +82,38 @@ test('links of the volume stay in it, and only plain files are read', async (con
   await assert.rejects(read('pipe'), /no plain file/);
   truncateSync(join(volume, 'secret'), limits.fileBytesMax + 1);
   await assert.rejects(read('secret'), /too large/);
+});
+
+test('whatever a container exchanges meanwhile, no file from outside is read', async (context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'coracle-env-file-'));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const [volume, outside] = [join(folder, 'volume'), join(folder, 'outside')];
+  for (const [place, text] of [
+    [join(volume, 'own'), "K='inside'"],
+    [outside, "K='outside'"],
+  ] as const) {
+    mkdirSync(place, { recursive: true });
+    writeFileSync(join(place, 'file'), text);
+  }
+  const script = `
+    const fs = require('node:fs');
+    process.chdir(${JSON.stringify(volume)});
+    fs.symlinkSync(${JSON.stringify(outside)}, 'link');
+    process.stdout.write('.');
+    for (;;) {
+      fs.renameSync('own', 'a'); fs.renameSync('a', 'own');
+      fs.renameSync('link', 'a'); fs.renameSync('a', 'link');
+    }`;
+  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = once(child, 'exit');
+  try {
+    await once(child.stdout, 'data');
+    for (let round = 0; round < 2000; round++) {
+      const value = await readEnvFile(volume, 'a/file', 'K').catch(() => '');
+      assert.notEqual(value, 'outside');
+    }
+  } finally {
+    child.kill('SIGKILL');
+    await ended;
+  }
 });

@@ -7,10 +7,11 @@
  * shell reads, with every value in single quotes. Behaviour: kubernetes.io, "Define Environment
  * Variable Values Using An Init Container".
  */
-import { constants } from 'node:fs';
-import { lstat, open, readlink } from 'node:fs/promises';
+import { closeSync, fstatSync, realpathSync } from 'node:fs';
+import { lstat, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FileKeySelector } from '#resources/types/core-v1.ts';
+import { openInside } from '../volumes/sub-paths.ts';
 import { ConfigError } from './env.ts';
 
 export const limits = {
@@ -44,19 +45,16 @@ export async function readFileKey(
 
 /** The value of a key; empty where the file does not have it. Throws where it is no such file. */
 export async function readEnvFile(volume: string, path: string, key: string): Promise<string> {
-  const file = await open(
-    await pathInside(volume, path),
-    constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
-  );
+  const root = realpathSync(volume);
+  // A container that still runs may put links where there were none.
+  const descriptor = openInside(root, await pathInside(root, path));
   try {
-    const { size } = await file.stat().then((found) => {
-      if (!found.isFile()) throw new Error('it is no plain file');
-      return found;
-    });
-    if (size > limits.fileBytesMax) throw new Error('the file is too large');
-    return parseEnvFile(await file.readFile('utf8'), key);
+    const found = fstatSync(descriptor);
+    if (!found.isFile()) throw new Error('it is no plain file');
+    if (found.size > limits.fileBytesMax) throw new Error('the file is too large');
+    return parseEnvFile(await readFile(`/proc/self/fd/${descriptor}`, 'utf8'), key);
   } finally {
-    await file.close();
+    closeSync(descriptor);
   }
 }
 
