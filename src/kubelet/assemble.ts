@@ -99,7 +99,6 @@ export function assemble(
         (of, others) => resizeShortage(of, { node: node.object(), others, isManaged }),
       ),
     slots: new Slots(startsAtOnce),
-    owners: new Map(),
     settings,
   };
 }

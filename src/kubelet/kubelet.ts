@@ -233,7 +233,7 @@ class Kubelet {
 
   async run(signal: AbortSignal): Promise<void> {
     const { informers, log } = this.#deps;
-    const { nodeName, serving, port } = this.#options;
+    const { nodeName, serving, port, clusterId } = this.#options;
     const scope = this.#scope;
     const podInformer = informers.of(pods, { fieldSelector: `spec.nodeName=${nodeName}` });
     this.#pods = podInformer;
@@ -252,7 +252,6 @@ class Kubelet {
     scope.spawn((ending) => registration.run(ending));
     scope.spawn((ending) => runNodeLease(this.#parts, { nodeName, signal: ending }));
     if (serving !== undefined) {
-      const { clusterId } = this.#options;
       const linkOf = (containerId: string): string => hostLinkName({ clusterId, containerId });
       const server = await serveKubelet(
         { ...this.#parts, linkOf, more: () => this.#shutdown?.metrics() ?? [] },
@@ -492,6 +491,7 @@ class Kubelet {
       isKnown: (uid) => !this.#hasSynced || this.#workers.has(uid),
       hasSeen: (uid, id, state) => this.#workers.get(uid)?.hasSeen(id, state) === true,
       isMaking: (uid) => this.#workers.get(uid)?.isMaking === true,
+      ownerOf: (id) => this.#all.find((worker) => worker.owns(id))?.pod.metadata.uid,
       onOrphans: (ids, ending) =>
         removeOrphans(this.#parts, ids, { known: this.#workers, signal: ending }),
       signal,

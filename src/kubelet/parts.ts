@@ -61,8 +61,6 @@ export interface KubeletParts {
   readonly shortage: (pod: Pod) => string | undefined;
   /** Sandboxes and containers being made at the same time. */
   readonly slots: Slots;
-  /** Which pod a sandbox or container belongs to, for events. */
-  readonly owners: Map<string, string>;
   readonly settings: KubeletSettings;
 }
 

@@ -3,23 +3,22 @@
  *
  * The runtime's events say that a container ended or ran out of memory; its own view follows some
  * milliseconds later, so we wait until it agrees before the pod's worker is woken. Events may be
- * lost, therefore all containers are listed every few seconds and compared with the last list. What
- * belongs to no pod that the API knows is reported as an orphan; its removal may take long, and
- * holds up no list.
+ * lost, therefore all containers are listed every few seconds and compared with the last list; of a
+ * runtime that has no events to tell, as often as it is asked for them. What belongs to no pod that
+ * the API knows is reported as an orphan; its removal may take long, and holds up no list.
  */
 import type { Runtime, RuntimeEvent } from '#cri';
 import { isGrpcCode } from '#cri';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
 import { Scope } from '#kit/scope.ts';
+import { Wake } from '#kit/wake.ts';
 import { podLabels } from './pods/pod-facts.ts';
 
 export interface NewsDeps {
   readonly runtime: Runtime;
   readonly clock: Clock;
   readonly log: Logger;
-  /** By sandbox or container id. */
-  readonly owners: ReadonlyMap<string, string>;
 }
 
 export interface NewsOptions {
@@ -30,6 +29,8 @@ export interface NewsOptions {
   readonly hasSeen: (podUid: string, id: string, state: string) => boolean;
   /** Something of the pod is being made, and will be looked at then. */
   readonly isMaking: (podUid: string) => boolean;
+  /** The pod that knows of this sandbox or container. */
+  readonly ownerOf: (id: string) => string | undefined;
   /** Sandboxes of pods that nobody knows; those that are left are told again. */
   readonly onOrphans: (sandboxIds: readonly string[], signal: AbortSignal) => Promise<void>;
   readonly signal: AbortSignal;
@@ -43,22 +44,28 @@ const outOfMemory = 'OOMKilled';
 export async function followRuntime(deps: NewsDeps, options: NewsOptions): Promise<void> {
   await using scope = new Scope(options.signal);
   const orphans = new Orphans(deps, options, scope);
-  scope.spawn((signal) => relistForever(deps, options, orphans, signal));
-  scope.spawn((signal) => followEvents(deps, options, scope, signal));
+  const turn = new Wake(deps.clock);
+  scope.spawn((signal) => relistForever(deps, options, { orphans, turn, signal }));
+  scope.spawn((signal) => followEvents(deps, options, { scope, turn, signal }));
   await scope.join();
+}
+
+interface Running {
+  /** Of the next list. */
+  readonly turn: Wake;
+  readonly signal: AbortSignal;
 }
 
 async function followEvents(
   deps: NewsDeps,
-  { onPod }: NewsOptions,
-  scope: Scope,
-  signal: AbortSignal,
+  { onPod, ownerOf }: NewsOptions,
+  { scope, turn, signal }: Running & { readonly scope: Scope },
 ): Promise<void> {
-  const { runtime, clock, log, owners } = deps;
+  const { runtime, clock, log } = deps;
   for (;;) {
     try {
       for await (const event of runtime.events({ signal })) {
-        const uid = owners.get(event.id);
+        const uid = ownerOf(event.id);
         if (uid === undefined) continue;
         scope.spawn(async (ending) => {
           await waitUntilAgreed(deps, event, ending);
@@ -70,7 +77,8 @@ async function followEvents(
       log.debug('events of the runtime ended', { error });
     }
     await clock.sleep(limits.resubscribeMs, { signal });
-    for (const uid of new Set(owners.values())) onPod(uid);
+    // What nobody told meanwhile is to be seen in a list.
+    turn.now();
   }
 }
 
@@ -113,10 +121,9 @@ async function isShown(
 async function relistForever(
   deps: NewsDeps,
   options: NewsOptions,
-  orphans: Orphans,
-  signal: AbortSignal,
+  { orphans, turn, signal }: Running & { readonly orphans: Orphans },
 ): Promise<void> {
-  const { clock, log } = deps;
+  const { log } = deps;
   let known = new Map<string, string>();
   for (;;) {
     try {
@@ -127,13 +134,13 @@ async function relistForever(
       if (signal.aborted) throw error;
       log.warn('cannot list containers', { error });
     }
-    await clock.sleep(limits.relistMs, { signal });
+    await turn.sleep(limits.relistMs, signal);
   }
 }
 
 async function relist(
   { runtime }: NewsDeps,
-  { onPod, isKnown, hasSeen, isMaking }: NewsOptions,
+  { onPod, isKnown, hasSeen, isMaking, ownerOf }: NewsOptions,
   known: ReadonlyMap<string, string>,
   signal: AbortSignal,
 ): Promise<{ readonly states: Map<string, string>; readonly strange: readonly string[] }> {
@@ -154,6 +161,11 @@ async function relist(
     // Left to the next list.
     if (isMaking(uid)) states.delete(id);
     else changed.add(uid);
+  }
+  for (const id of known.keys()) {
+    // Somebody else has removed it, and its pod does not know.
+    const uid = states.has(id) ? undefined : ownerOf(id);
+    if (uid !== undefined) changed.add(uid);
   }
   for (const uid of changed) onPod(uid);
   const strange = sandboxes.filter(({ id }) => !isKnown(uids.get(id) ?? '')).map(({ id }) => id);

@@ -46,7 +46,9 @@ async function withClaim(bench: KubeletBench, context: TestContext, readOnly = f
   await bench.while(client.patch(persistentVolumeClaims, at, { status }, { ...asStatus, signal }));
   const persistentVolumeClaim = { claimName: 'disk', readOnly };
   await bench.create('web', {
-    containers: [{ name: 'web', image: testImage }],
+    containers: [
+      { name: 'web', image: testImage, volumeMounts: [{ name: 'disk', mountPath: '/disk' }] },
+    ],
     volumes: [{ name: 'disk', persistentVolumeClaim }],
   });
   await bench.untilReady('web');

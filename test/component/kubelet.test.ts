@@ -3,6 +3,8 @@
  * pod's life looks like to those who watch it through the API.
  */
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { GrpcError } from '#cri';
 import { events, leases, nodes, pods, runtimeClasses, secrets } from '#resources/kinds.ts';
@@ -127,6 +129,23 @@ test('a pod that has ended takes no room, though its sandbox is still there', as
   await bench.create('second');
   await bench.untilReady('second');
   assert.equal(runtime.sandboxCount, 2);
+});
+
+test('a container that ends while it is looked at for the first time is not missed', async () => {
+  await using bench = await KubeletBench.open();
+  const { runtime } = bench;
+  const status = runtime.containerStatus.bind(runtime);
+  runtime.containerStatus = async (...args) => {
+    const answer = await status(...args);
+    runtime.containerStatus = status;
+    runtime.exit('web', 1);
+    return answer;
+  };
+  await bench.create('brief', { containers: [bench.container()] });
+  const startedMs = bench.clock.now();
+  await bench.until('brief', ({ restartCount }) => restartCount === 1);
+  // The next list is made five seconds after the first.
+  assert.ok(bench.clock.now() - startedMs < 3000, `${bench.clock.now() - startedMs} ms`);
 });
 
 test('restarts back off as documented', async () => {
@@ -457,6 +476,35 @@ test('a pod waits with all its containers for a Secret that it mounts, and says 
   assert.equal((await bench.while(made)).status, 201);
   await bench.untilReady('web');
   assert.deepEqual(runtime.running().toSorted(), ['side', 'web']);
+});
+
+test('of volumes that no container uses nothing is made, until one does', async () => {
+  await using bench = await KubeletBench.open();
+  const { client, signal, runtime } = bench;
+  await bench.create('idle', {
+    containers: [bench.container()],
+    volumes: [
+      { name: 'missing', configMap: { name: 'nowhere' } },
+      { name: 'spare', emptyDir: {} },
+    ],
+  });
+  const pod = await bench.untilReady('idle');
+  const folder = join(bench.dataDir, 'agent/kubelet/pods', pod.metadata.uid ?? '', 'volumes');
+  const spare = join(folder, 'kubernetes.io~empty-dir/spare');
+  assert.equal(existsSync(spare), false);
+  const volumeMounts = [{ name: 'spare', mountPath: '/spare' }];
+  const debug = { ...bench.container(), name: 'debug', volumeMounts };
+  const adding = client.patch(
+    pods,
+    { namespace: 'default', name: 'idle' },
+    { spec: { ephemeralContainers: [debug] } },
+    { type: 'strategic', subresource: 'ephemeralcontainers', signal },
+  );
+  await bench.while(adding);
+  await bench.until('idle', () => runtime.running().includes('debug'));
+  const mount = runtime.mountsOf('debug').find(({ containerPath }) => containerPath === '/spare');
+  assert.equal(mount?.hostPath, spare);
+  assert.ok(existsSync(spare));
 });
 
 test('a missing ConfigMap holds a container back until it comes', async () => {

@@ -77,7 +77,6 @@ export async function startContainer(
       options,
     );
     if (id === undefined) return;
-    parts.owners.set(id, pod.metadata.uid ?? '');
     state.made.containers.push(id);
     starter.say('Normal', 'Created', 'Container created');
     await starter.start(id, sandbox, action.attempt);

@@ -14,6 +14,7 @@ import type {
   LinuxContainerUser,
   Pod,
   ResourceRequirements,
+  Volume,
 } from '#resources/types/core-v1.ts';
 import type { Backoff } from './backoff.ts';
 
@@ -154,6 +155,18 @@ export function startOrder(pod: Pod): readonly Container[] {
   return [...initContainersOf(pod), ...containersOf(pod)];
 }
 
+/** Those that a container mounts, or has as a device: of the others, nothing is made. */
+export function usedVolumesOf(pod: Pod): readonly Volume[] {
+  const used = new Set(
+    [...startOrder(pod), ...ephemeralContainersOf(pod)].flatMap((container) =>
+      [...(container.volumeMounts ?? []), ...(container.volumeDevices ?? [])].map(
+        ({ name }) => name,
+      ),
+    ),
+  );
+  return (pod.spec?.volumes ?? []).filter(({ name }) => used.has(name));
+}
+
 /** Those that run for as long as the pod does. */
 export function lastingContainersOf(pod: Pod): readonly Container[] {
   return [...containersOf(pod), ...initContainersOf(pod).filter(isSidecar)];
@@ -255,6 +268,10 @@ function isThere<T>(facts: readonly (T | undefined)[]): readonly T[] {
   return facts.filter((fact) => fact !== undefined);
 }
 
+export function isAmong({ sandboxes, containers }: RuntimeFacts, id: string): boolean {
+  return [...sandboxes, ...containers].some((each) => each.id === id);
+}
+
 /** Whether a list of the runtime says nothing new of a sandbox or container. */
 export function isKnownState(facts: RuntimeFacts, id: string, state: string): boolean {
   const sandbox = facts.sandboxes.find((each) => each.id === id);
@@ -340,6 +357,11 @@ export function hasBegun({ status = {}, metadata }: Pod): boolean {
 /** For good: no container of it runs, and none will. */
 export function hasEnded({ status }: Pick<Pod, 'status'>): boolean {
   return status?.phase === 'Succeeded' || status?.phase === 'Failed';
+}
+
+/** Or pushed aside by one that the node needs. */
+export function isEvicted({ status }: Pod): boolean {
+  return status?.phase === 'Failed' && /^(Evicted|Preempting)$/.test(status?.reason ?? '');
 }
 
 /** The status has told that it runs, or how it ended. */

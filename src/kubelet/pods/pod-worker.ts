@@ -24,6 +24,8 @@ import {
   type Ending,
   graceSecondsOf,
   hasEnded,
+  isAmong,
+  isEvicted,
   isKnownState,
   latestOf,
   type PodFacts,
@@ -127,7 +129,7 @@ export class PodWorker {
     this.#wake?.();
   }
 
-  /** A ConfigMap, a Secret or the pod's own metadata changed. */
+  /** A ConfigMap, a Secret or the pod itself has changed. */
   refreshVolumes(): void {
     this.#volumesStale = true;
     this.#podFailure = undefined;
@@ -142,15 +144,12 @@ export class PodWorker {
     const old = this.#pod;
     this.#pod = withOwnStatus(pod, this.#status);
     this.#parts.statuses.seen(pod);
-    const relabelled =
-      JSON.stringify([old.metadata.labels, old.metadata.annotations]) !==
-      JSON.stringify([pod.metadata.labels, pod.metadata.annotations]);
-    if (relabelled) this.refreshVolumes();
+    // Labels may be in its volumes, and a container that was added may be the first to use one.
+    if (wishOf(old) !== wishOf(pod)) this.refreshVolumes();
     if (pod.metadata.deletionTimestamp !== undefined) {
       this.#end(pod.metadata.deletionGracePeriodSeconds ?? graceSecondsOf(pod));
     }
-    const gated = (pod.spec?.readinessGates ?? []).length > 0;
-    if (gated || JSON.stringify(old.spec) !== JSON.stringify(pod.spec)) this.wake();
+    if ((pod.spec?.readinessGates ?? []).length > 0) this.wake();
   }
 
   /** The object was removed from the API: what still runs is ended. */
@@ -315,11 +314,12 @@ export class PodWorker {
     readonly signal: AbortSignal;
   }): Promise<RuntimeFacts> {
     const { runtime } = this.#parts;
-    const { sandboxes, containers } = this.#state.made;
-    const made = { sandboxes: sandboxes.splice(0), containers: containers.splice(0) };
+    const { made } = this.#state;
     this.#runtime = options.isWhole
       ? await readRuntime(runtime, this.#uid, options)
       : await readMade(runtime, this.#runtime, made, options);
+    made.sandboxes.length = 0;
+    made.containers.length = 0;
     return this.#runtime;
   }
 
@@ -331,6 +331,12 @@ export class PodWorker {
   /** Whether a list of the runtime says nothing new of a sandbox or container. */
   hasSeen(id: string, state: string): boolean {
     return isKnownState(this.#runtime, id, state);
+  }
+
+  /** A sandbox or container that was there at the last look, or was made since. */
+  owns(id: string): boolean {
+    const { sandboxes, containers } = this.#state.made;
+    return isAmong(this.#runtime, id) || sandboxes.includes(id) || containers.includes(id);
   }
 
   #followClock(): void {
@@ -351,8 +357,6 @@ export class PodWorker {
   }
 
   #remember(runtime: RuntimeFacts): void {
-    const found = [...runtime.sandboxes, ...runtime.containers];
-    for (const { id } of found) this.#parts.owners.set(id, this.#uid);
     this.#state.applied.keep(runtime.containers);
     this.#messages.read(this.#pod, runtime);
   }
@@ -465,12 +469,11 @@ export class PodWorker {
   }
 
   async #freeRoom({ runtime: facts }: PodFacts, signal: AbortSignal): Promise<void> {
-    const { runtime, paths, owners, machine } = this.#parts;
+    const { runtime, paths, machine } = this.#parts;
     const { dir, logs } = podPaths(paths, this.#pod);
     for (const { id } of facts.sandboxes) {
       await unlessGone(runtime.removePodSandbox(id, { signal }));
     }
-    for (const { id } of [...facts.sandboxes, ...facts.containers]) owners.delete(id);
     for (const folder of [dir, logs]) machine.removeFolder(folder);
   }
 
@@ -479,6 +482,10 @@ export class PodWorker {
     const runtime = await readRuntime(this.#parts.runtime, this.#uid, { signal });
     return { runtime, latest: latestOf(runtime, name) };
   }
+}
+
+function wishOf({ metadata: { labels, annotations }, spec }: Pod): string {
+  return JSON.stringify([labels, annotations, spec]);
 }
 
 /** Nothing of it has run yet, and the next thing is done now. */
@@ -490,9 +497,4 @@ function isBeginning({ ending, runtime }: PodFacts, { actions }: Plan): boolean 
 /** It ends and removes nothing. */
 function makesOnly(action: Action): boolean {
   return action.do === 'createSandbox' || action.do === 'startContainer';
-}
-
-/** Or pushed aside by one that the node needs. */
-function isEvicted({ status }: Pod): boolean {
-  return status?.phase === 'Failed' && /^(Evicted|Preempting)$/.test(status?.reason ?? '');
 }

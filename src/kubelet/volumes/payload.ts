@@ -15,7 +15,7 @@ import type {
   VolumeProjection,
 } from '#resources/types/core-v1.ts';
 import { type Addresses, podFieldValue, resourceFieldValue } from '../containers/downward-api.ts';
-import { startOrder } from '../pods/pod-facts.ts';
+import { startOrder, usedVolumesOf } from '../pods/pod-facts.ts';
 import type { PayloadFile } from './atomic-files.ts';
 
 export interface PayloadSources {
@@ -74,7 +74,7 @@ export async function payloadOf(
  * only what every pod is given.
  */
 export function needsOnlyTokens(
-  { spec }: Pod,
+  pod: Pod,
   known: (configMap: string) => ConfigMap | undefined,
 ): boolean {
   const isThere = ({ name = '', items = [] }: Reference): boolean => {
@@ -82,7 +82,7 @@ export function needsOnlyTokens(
     const keys = new Set([...Object.keys(data ?? {}), ...Object.keys(binaryData ?? {})]);
     return known(name) !== undefined && items.every(({ key }) => keys.has(key));
   };
-  return (spec?.volumes ?? []).every(({ emptyDir, projected }) => {
+  return usedVolumesOf(pod).every(({ emptyDir, projected }) => {
     if (emptyDir !== undefined) return (emptyDir.medium ?? '') === '';
     return projected?.sources?.every(
       ({ serviceAccountToken, downwardAPI, configMap }) =>

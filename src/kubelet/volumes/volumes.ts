@@ -24,7 +24,7 @@ import type {
   Volume,
 } from '#resources/types/core-v1.ts';
 import type { Machine } from '../node/machine.ts';
-import { startOrder } from '../pods/pod-facts.ts';
+import { startOrder, usedVolumesOf } from '../pods/pod-facts.ts';
 import { type KubeletPaths, podPaths } from '../pods/pod-paths.ts';
 import { hugepagesIn, podCgroup } from '../pods/qos.ts';
 import type { WatchedObjects } from '../watched-objects.ts';
@@ -88,7 +88,7 @@ export class Volumes {
     { signal }: { readonly signal: AbortSignal },
   ): Promise<ReadonlyMap<string, string>> {
     // The runtime mounts images by itself.
-    const volumes = (pod.spec?.volumes ?? []).filter(({ image }) => image === undefined);
+    const volumes = usedVolumesOf(pod).filter(({ image }) => image === undefined);
     const folders = await inOrder(volumes, async (volume) => {
       try {
         return [volume.name, await this.#prepareOne(pod, volume, signal)] as const;
