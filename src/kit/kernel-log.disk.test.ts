@@ -6,29 +6,29 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { KernelLog } from './kernel-log.ts';
 
-test('what was said before is passed over, what comes is told once', async (context) => {
+test('what was said before is passed over, what comes is told once', (context) => {
   const folder = mkdtempSync(join(tmpdir(), 'coracle-kmsg-'));
   context.after(() => rmSync(folder, { recursive: true }));
   const path = join(folder, 'kmsg');
   writeFileSync(path, '6,1,5140900,-;long ago\n');
   using log = new KernelLog(path);
-  assert.deepEqual(await log.news(), []);
+  assert.deepEqual(log.news(), []);
   // A file gives all that is there at once, the kernel one record.
   appendFileSync(path, '6,2,5140901,-;a link; it is up\n SUBSYSTEM=net\n');
-  assert.deepEqual(await log.news(), ['a link; it is up']);
-  assert.deepEqual(await log.news(), []);
+  assert.deepEqual(log.news(), ['a link; it is up']);
+  assert.deepEqual(log.news(), []);
   appendFileSync(path, '3,3,5140902,-;worse\n');
-  assert.deepEqual(await log.news(), ['worse']);
+  assert.deepEqual(log.news(), ['worse']);
 });
 
-test('where nobody may read it, nothing is said', async () => {
+test('where nobody may read it, nothing is said', () => {
   using log = new KernelLog('/no/such/file');
-  assert.deepEqual([await log.news(), await log.news()], [[], []]);
+  assert.deepEqual([log.news(), log.news()], [[], []]);
 });
 
-test('the kernel’s own ends when there is no more', async () => {
+test('the kernel’s own ends when there is no more', () => {
   using log = new KernelLog();
-  assert.deepEqual(await log.news(), []);
-  const next = await log.news();
+  assert.deepEqual(log.news(), []);
+  const next = log.news();
   assert.ok(next.every((text) => !text.includes('\n')));
 });

@@ -3,32 +3,37 @@
  * woken by it: whoever wants to know looks again. A machine that lets nobody read it says nothing.
  */
 import { closeSync, constants, openSync, readSync } from 'node:fs';
-import { setImmediate as yielded } from 'node:timers/promises';
 
-const limits = { recordBytes: 8192, recordsAtOnce: 200 } as const;
+/** Records that are left are read by the next look. */
+const limits = { recordBytes: 8192, recordsAtOnce: 2000 } as const;
 
 export class KernelLog implements Disposable {
   readonly #path: string;
   readonly #buffer = Buffer.alloc(limits.recordBytes);
   /** Null where it cannot be read. */
   #file: number | null | undefined;
+  /** All that was said before the first look has been passed over. */
+  #isCurrent = false;
 
   constructor(path = '/dev/kmsg') {
     this.#path = path;
   }
 
   /** Texts since it was asked last; the first time that begins. */
-  async news(): Promise<readonly string[]> {
-    const isFirst = this.#file === undefined;
+  news(): readonly string[] {
     this.#file ??= open(this.#path);
     const texts: string[] = [];
-    for (let count = 1; this.#file !== null; count++) {
+    while (this.#file !== null && texts.length < limits.recordsAtOnce) {
       const text = this.#next(this.#file);
-      if (text === undefined) break;
-      texts.push(text);
-      if (count % limits.recordsAtOnce === 0) await yielded();
+      if (text !== undefined) {
+        texts.push(text);
+        continue;
+      }
+      if (this.#isCurrent) return texts;
+      this.#isCurrent = true;
+      return [];
     }
-    return isFirst ? [] : texts;
+    return this.#isCurrent ? texts : [];
   }
 
   /** Undefined when there is no more; empty for a record that was overwritten meanwhile. */

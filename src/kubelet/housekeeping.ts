@@ -64,7 +64,7 @@ export function spawnHousekeeping(
   );
   const killings = new OomReader();
   again(limits.kernelLogMs, 'kernel log', async () => {
-    for (const line of await machine.kernelNews()) {
+    for (const line of machine.kernelNews()) {
       const victim = killings.read(line);
       if (victim === undefined) continue;
       const message = systemOomMessage(victim);

@@ -222,7 +222,7 @@ export class KubeletBench implements AsyncDisposable {
       readFile: (path: string) =>
         this.files[path] ?? (path === '/proc/meminfo' ? this.#meminfo() : ''),
       listFolder: (path: string) => this.folders[path] ?? [],
-      kernelNews: async () => this.kernelLines.splice(0),
+      kernelNews: () => this.kernelLines.splice(0),
       diskSpace: (path: string) => {
         return { ...(this.disks.get(path) ?? this.disk), inodes: 0, freeInodes: 0 };
       },

@@ -69,7 +69,7 @@ export interface Machine {
   /** Names in a folder that describes the machine, as those of `/sys`; none when absent. */
   listFolder(path: string): readonly string[];
   /** What the kernel has said since it was asked last. */
-  kernelNews(): Promise<readonly string[]>;
+  kernelNews(): readonly string[];
 }
 
 const limits = { runtimeMs: 10_000, lookMs: 50 } as const;

@@ -66,7 +66,7 @@ const machine: Machine = {
   diskSpace: () => ({ bytes: 1000, freeBytes: 400, inodes: 10, freeInodes: 6 }),
   readFile: (path) => files[path] ?? '',
   listFolder: () => [],
-  kernelNews: async () => [],
+  kernelNews: () => [],
 };
 
 const ofPods = '/root/kubepods';
