@@ -201,7 +201,7 @@ current-context: x
     const resolving = await ok('exec', 'web', '--', 'cat', '/etc/resolv.conf');
     assert.match(resolving, /^search default\.svc\.my\.domain svc\.my\.domain my\.domain\b/m);
     assert.match(resolving, /^nameserver 10\.96\.0\.10$/m);
-    covers('POD-212');
+    covers('POD-212', 'DNS-024');
     const local = 'the two programs still suffice; over TLS with a login, not localhost:8080';
     superseded('POD-016', { by: 'v1.20', now: local });
   });
@@ -248,7 +248,7 @@ current-context: x
     mkdirSync(manifests);
     writeFileSync(join(manifests, 'web.yaml'), pod.replace('name: web', 'name: still'));
     await kubelet.start(
-      [`staticPodPath: ${manifests}`],
+      [`staticPodPath: ${manifests}`, 'resolvConf: ""'],
       [...standalone, '--address=127.0.0.1', `--healthz_port=${kubelet.healthzPort}`],
     );
     await until(() => /Standalone mode, no API client/.test(kubelet.output), {
@@ -268,6 +268,12 @@ current-context: x
     });
     const first = (await running()).join();
     const id = first.split(' ').at(-1) ?? '';
+    // It asks nobody that the machine asks.
+    const options = { signal, timeoutSeconds: 60 };
+    const cmd = ['cat', '/etc/resolv.conf'];
+    const { stdout } = await runtime.runtime.execSync({ containerId: id, cmd }, options);
+    assert.equal(Buffer.from(stdout).toString(), 'search .\nnameserver 127.0.0.1\n');
+    covers('POD-012');
     await runtime.runtime.stopContainer(id, { graceSeconds: 0, signal });
     const isOther = async (): Promise<boolean> => {
       const now = (await running()).join();

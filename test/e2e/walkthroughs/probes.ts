@@ -42,6 +42,11 @@ function endpoints(walk: WatchedCluster, name: string): Promise<string> {
   return walk.kubectl('get', 'endpoints', name, '-o', path);
 }
 
+function kubeletPort(walk: WatchedCluster): Promise<string> {
+  const path = 'jsonpath={.status.daemonEndpoints.kubeletEndpoint.Port}';
+  return walk.kubectl('get', 'node', walk.nodeName, '-o', path);
+}
+
 export const probes: Walkthroughs = {
   'liveness-exec: a file that goes': async (walk) => {
     covers('POD-166', 'POD-294', 'POD-261');
@@ -264,7 +269,7 @@ export const probes: Walkthroughs = {
   },
 
   'a server of TLS with a certificate of its own making': async (walk) => {
-    covers('CFG-014', 'CFG-033', 'SVC-041');
+    covers('CFG-014', 'CFG-033', 'SVC-041', 'NET-027');
     const certificate = await walk.run('openssl', [
       ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1', '-subj', '/CN=nginxsvc'],
       ...['-keyout', `${walk.cluster.folder}/tls.key`, '-out', `${walk.cluster.folder}/tls.crt`],
@@ -325,6 +330,14 @@ export const probes: Walkthroughs = {
     ];
     await walk.answer(() => curl(...resolve, 'https://nginxsvc/'), /Welcome aboard/);
     assert.match(await curl(`http://${ip}:8080/`), /Welcome aboard/);
+    // The server of the API passes on over TLS, and believes whomever it speaks with.
+    const api = '/api/v1/namespaces/default';
+    for (const path of ['services/https:nginxsvc:https', 'pods/https:nginx-https:443']) {
+      const passed = () => walk.kubectl('get', '--raw', `${api}/${path}/proxy/`);
+      await walk.answer(passed, /Welcome aboard/);
+    }
+    const health = `/api/v1/nodes/https:${walk.nodeName}:${await kubeletPort(walk)}/proxy/healthz`;
+    assert.equal(await walk.kubectl('get', '--raw', health), 'ok');
   },
 
   'failing probes in words, and what the defaults are': async (walk) => {

@@ -209,7 +209,7 @@ export const terminal: Walkthroughs = {
   },
 
   'port-forward and proxy, here and in a pod': async (walk) => {
-    covers('CLI-223', 'CLI-233', 'CLI-285', 'CLI-297');
+    covers('CLI-223', 'CLI-233', 'CLI-285', 'CLI-297', 'NET-025');
     const program = (await walk.run('which', ['kubectl'])).stdout.trim();
     await walk.create(
       service('behind-proxy', { selector: { app: 'behind-proxy' }, ports: [{ port: 80 }] }),
@@ -243,6 +243,10 @@ export const terminal: Walkthroughs = {
     const path = '/api/v1/namespaces/default/services/behind-proxy/proxy/';
     const proxied = () => curl(walk, `http://localhost:${proxyPort}${path}`);
     await walk.answer(proxied, /Welcome aboard/);
+    const api = `http://localhost:${proxyPort}/api/v1`;
+    const ofPod = await curl(walk, `${api}/namespaces/default/pods/behind-proxy/proxy/`);
+    assert.match(ofPod, /Welcome aboard/);
+    assert.equal(await curl(walk, `${api}/nodes/${walk.nodeName}/proxy/healthz`), 'ok');
     proxy.kill();
 
     await walk.untilReady('with-proxy');
@@ -341,8 +345,14 @@ export const terminal: Walkthroughs = {
     }
     await walk.kubectl('create', 'deployment', 'php-apache', `--image=${nginx}`);
     await walk.kubectl('autoscale', 'deployment', 'php-apache', '--cpu-percent=50', '--max=3');
-    const short = ['ds', 'rs', 'ns', 'no', 'pv', 'svc', 'rc', 'po'];
+    const short = ['ds', 'rs', 'ns', 'no', 'pv', 'svc', 'rc', 'po', 'deploy', 'ep', 'ing'];
     await Promise.all(short.map((name) => walk.kubectl('get', name)));
+    const rcs = await walk.tryKubectl('get', 'rcs');
+    assert.match(rcs.stderr, /the server doesn't have a resource type "rcs"/);
+    superseded('CLI-049', {
+      by: 'v1.9',
+      now: 'the same, as the server tells them; there is no rcs',
+    });
     for (const name of ['hpa', 'HorizontalPodAutoscalers', 'HORIZONTALPODAUTOSCALER']) {
       assert.match(await walk.kubectl('get', name, 'php-apache'), /^php-apache +Deployment\//m);
     }
