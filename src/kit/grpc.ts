@@ -77,11 +77,23 @@ export type Served = {
 /** Largest message taken from a server: a list of some thousand containers fits. */
 const messageBytesMax = 64 * 1024 * 1024;
 
+/** What the kernel takes for a socket's path. */
+const pathBytesMax = 107;
+
+/** The system's own words for it are those for any wrong argument. */
+function checkPath(endpoint: string): void {
+  const path = endpoint.startsWith('unix://') ? endpoint.slice('unix://'.length) : '';
+  const bytes = Buffer.byteLength(path);
+  if (bytes <= pathBytesMax) return;
+  throw new Error(`a socket's path has ${pathBytesMax} bytes at most, and ${bytes} has ${path}`);
+}
+
 export async function openGrpcChannel(
   deps: { readonly clock: Clock },
   /** `unix:///path/to/socket` or `host:port`, without TLS. */
   endpoint: string,
 ): Promise<GrpcChannel> {
+  checkPath(endpoint);
   const grpc = await import('@grpc/grpc-js');
   const client = new grpc.Client(endpoint, grpc.credentials.createInsecure(), {
     'grpc.max_receive_message_length': messageBytesMax,
@@ -117,6 +129,7 @@ export async function serveGrpc(
   endpoint: string,
   methods: readonly Served[],
 ): Promise<Disposable> {
+  checkPath(endpoint);
   const grpc = await import('@grpc/grpc-js');
   const server = new grpc.Server({ 'grpc.max_receive_message_length': messageBytesMax });
   const definition: Record<string, ServiceDefinition[string]> = {};
