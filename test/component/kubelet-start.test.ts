@@ -79,3 +79,18 @@ test('a runtime that is slow to see an end is asked ever less often whether it h
   await bench.until('slow', ({ restartCount }) => restartCount === 1);
   assert.ok(asked > 3 && asked < 10, `asked ${asked} times`);
 });
+
+test('pods for which an answer is waited for hold up no other', async () => {
+  await using bench = await KubeletBench.open();
+  bench.isUnanswered = (path) => path.includes('nowhere');
+  const envFrom = [{ configMapRef: { name: 'nowhere' } }];
+  // More than there are containers made at a time.
+  for (let index = 0; index < 10; index++) {
+    await bench.create(`held-${index}`, { containers: [bench.container({ envFrom })] });
+  }
+  await bench.advance(2000);
+  const startedMs = bench.clock.now();
+  await bench.create('free');
+  await bench.untilReady('free');
+  assert.ok(bench.clock.now() - startedMs < 10_000);
+});

@@ -148,6 +148,8 @@ export class KubeletBench implements AsyncDisposable {
 
   /** The kubelet does not reach the API; what it has open goes on. */
   isCutOff = false;
+  /** Requests of which this is true are not answered. */
+  isUnanswered = (_path: string): boolean => false;
 
   start(): void {
     const stop = new AbortController();
@@ -157,6 +159,7 @@ export class KubeletBench implements AsyncDisposable {
       transport: {
         send: async (request, options) => {
           if (this.isCutOff) throw new Error('connection refused');
+          if (this.isUnanswered(request.path)) await untilAborted(options.signal);
           return this.server.server.direct(admin).send(request, options);
         },
       },
@@ -369,4 +372,10 @@ class FakeShutdowns implements ShutdownSource {
       if (isBeginning !== undefined) yield isBeginning;
     }
   }
+}
+
+function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
 }

@@ -72,10 +72,7 @@ export async function startContainer(
   }
   await fitPodCgroup(parts, state, facts);
   try {
-    const id = await parts.slots.use(
-      () => starter.create(action, sandbox, { image, volumeImages }),
-      options,
-    );
+    const id = await starter.create(action, sandbox, { image, volumeImages });
     if (id === undefined) return;
     state.made.containers.push(id);
     starter.say('Normal', 'Created', 'Container created');
@@ -216,8 +213,7 @@ class Starter {
       volumeImages,
     }: { readonly image: Image; readonly volumeImages: ReadonlyMap<string, string> },
   ): Promise<string | undefined> {
-    const { node, paths, runtime } = this.#parts;
-    const { signal } = this.#options;
+    const { node, paths, runtime, slots } = this.#parts;
     try {
       const problem = rootProblem(this.#pod, this.#container, image);
       if (problem !== undefined) throw new ConfigError(problem);
@@ -261,7 +257,9 @@ class Starter {
         config,
         sandboxConfig: sandboxConfigOf(this.#parts, this.#pod, sandbox.attempt),
       };
-      const id = await runtime.createContainer(request, { signal });
+      // What others take their time to answer, as the API, was asked before: it holds up nobody.
+      const create = () => runtime.createContainer(request, this.#options);
+      const id = await slots.use(create, this.#options);
       this.#state.applied.set(id, this.#container.resources ?? {});
       placement.made(this.#pod, this.#container, id, cpusAndNodes);
       return id;
