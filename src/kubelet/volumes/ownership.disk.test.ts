@@ -1,5 +1,7 @@
 /** Volumes that belong to the group of a pod. Owners can be changed by root only. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   lstatSync,
@@ -62,4 +64,49 @@ test('where the top is right, nothing below is looked at if that is wished', asy
   chmodSync(folder, 0o700);
   await giveToGroup(folder, { gid, isReadOnly: false, policy, signal });
   assert.equal(modeOf(folder, 'sub/file'), '660');
+});
+
+test('whatever a container exchanges meanwhile, nothing outside is given away', async (context) => {
+  const { folder, gid } = folderOf(context);
+  const outside = `${folder}-outside`;
+  mkdirSync(outside);
+  context.after(() => rmSync(outside, { recursive: true }));
+  writeFileSync(join(outside, 'file'), '', { mode: 0o600 });
+  const script = `
+    const fs = require('node:fs');
+    process.chdir(${JSON.stringify(folder)});
+    fs.symlinkSync(${JSON.stringify(outside)}, 'link');
+    process.stdout.write('.');
+    for (;;) {
+      fs.renameSync('sub', 'a'); fs.renameSync('a', 'sub');
+      fs.renameSync('link', 'a'); fs.renameSync('a', 'link');
+    }`;
+  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = once(child, 'exit');
+  try {
+    await once(child.stdout, 'data');
+    for (let round = 0; round < 1000; round++) {
+      // What is exchanged at the wrong time is an error, and the volume is given another time.
+      await giveToGroup(folder, { gid, isReadOnly: false, signal }).catch(() => {});
+    }
+  } finally {
+    child.kill('SIGKILL');
+    await ended;
+  }
+  assert.deepEqual([modeOf(outside), modeOf(outside, 'file')], ['755', '600']);
+});
+
+test('folders without end in each other are refused', async (context) => {
+  const { folder, gid } = folderOf(context);
+  const before = process.cwd();
+  process.chdir(folder);
+  try {
+    for (let depth = 0; depth < 1002; depth++) {
+      mkdirSync('d');
+      process.chdir('d');
+    }
+  } finally {
+    process.chdir(before);
+  }
+  await assert.rejects(giveToGroup(folder, { gid, isReadOnly: false, signal }), /1000 deep/);
 });

@@ -5,42 +5,64 @@
  * With the policy `OnRootMismatch` a volume whose top is right already is left as it is, since
  * walking a large one takes long. Behaviour: kubernetes.io, Configure a Security Context.
  */
-import { chmod, chown, lstat, readdir, realpath } from 'node:fs/promises';
-import { join } from 'node:path';
+import { closeSync, fstatSync, realpathSync } from 'node:fs';
+import { chmod, chown, readdir } from 'node:fs/promises';
+import { openInside, openName } from './sub-paths.ts';
 
 const modes = { readWrite: 0o660, readOnly: 0o440, folder: 0o110, keepsGroup: 0o2000 } as const;
+/** Folders in folders: one is open for each. */
+const depthMax = 1000;
+
+interface Gift {
+  readonly gid: number;
+  readonly isReadOnly: boolean;
+  readonly signal: AbortSignal;
+}
 
 export async function giveToGroup(
   path: string,
-  options: {
-    readonly gid: number;
-    readonly isReadOnly: boolean;
-    readonly policy?: string | undefined;
-    readonly signal: AbortSignal;
-  },
+  { policy, ...gift }: Gift & { readonly policy?: string | undefined },
 ): Promise<void> {
-  const { gid, isReadOnly, policy, signal } = options;
   // The volume itself may be named by a link; what its user puts in it is never followed.
-  const folder = await realpath(path);
-  if (policy === 'OnRootMismatch' && (await isRight(folder, gid, isReadOnly))) return;
-  await give(folder, options);
-  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
-    signal.throwIfAborted();
-    await give(join(entry.parentPath, entry.name), options);
+  const folder = realpathSync(path);
+  const descriptor = openInside(folder, folder);
+  try {
+    if (policy === 'OnRootMismatch' && isRight(descriptor, gift)) return;
+    await giveAll(descriptor, gift, 0);
+  } finally {
+    closeSync(descriptor);
   }
 }
 
-async function give(
-  path: string,
-  { gid, isReadOnly }: { readonly gid: number; readonly isReadOnly: boolean },
-): Promise<void> {
-  const found = await lstat(path);
-  // Changing what a link points to would change things outside.
-  if (found.isSymbolicLink()) return;
+/** By what is open: whoever uses the volume may put a link where a file was, at any time. */
+async function giveAll(descriptor: number, gift: Gift, depth: number): Promise<void> {
+  gift.signal.throwIfAborted();
+  await give(descriptor, gift);
+  if (!fstatSync(descriptor).isDirectory()) return;
+  if (depth === depthMax) throw new Error(`folders are more than ${depthMax} deep in each other`);
+  for (const entry of await readdir(pathOf(descriptor), { withFileTypes: true })) {
+    // Changing what a link points to would change things outside.
+    if (entry.isSymbolicLink()) continue;
+    const inner = openName(descriptor, entry.name);
+    try {
+      await giveAll(inner, gift, depth + 1);
+    } finally {
+      closeSync(inner);
+    }
+  }
+}
+
+async function give(descriptor: number, { gid, isReadOnly }: Gift): Promise<void> {
+  const found = fstatSync(descriptor);
+  const path = pathOf(descriptor);
   if (found.gid !== gid) await chown(path, found.uid, gid);
   const mode = found.mode & 0o7777;
   const wanted = mode | wantedMode(found.isDirectory(), isReadOnly);
   if (wanted !== mode || found.gid !== gid) await chmod(path, wanted);
+}
+
+function pathOf(descriptor: number): string {
+  return `/proc/self/fd/${descriptor}`;
 }
 
 function wantedMode(isFolder: boolean, isReadOnly: boolean): number {
@@ -48,8 +70,8 @@ function wantedMode(isFolder: boolean, isReadOnly: boolean): number {
   return isFolder ? files | modes.folder | modes.keepsGroup : files;
 }
 
-async function isRight(folder: string, gid: number, isReadOnly: boolean): Promise<boolean> {
-  const found = await lstat(folder);
+function isRight(descriptor: number, { gid, isReadOnly }: Gift): boolean {
+  const found = fstatSync(descriptor);
   const wanted = wantedMode(true, isReadOnly);
   return found.gid === gid && (found.mode & wanted) === wanted;
 }

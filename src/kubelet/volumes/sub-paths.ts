@@ -97,7 +97,8 @@ export function openInside(root: string, path: string): number {
   }
 }
 
-function openName(folder: number, name: string): number {
+/** Of what has this name in an open folder; a link is an error. */
+export function openName(folder: number, name: string): number {
   const path = within(folder, name);
   try {
     // A folder that is mounted on demand is mounted for those only who ask for a folder.
