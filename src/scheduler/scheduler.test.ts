@@ -144,8 +144,8 @@ class World implements AsyncDisposable {
         const { status } = body as Pick<Pod, 'status'>;
         return this.#change({ ...known, status: { ...known.status, ...status } }) as never;
       },
-      delete: async (_kind, { name }) => {
-        note('delete', name, undefined);
+      delete: async (_kind, { name }, { gracePeriodSeconds }) => {
+        note('delete', name, { gracePeriodSeconds });
       },
       create: async <T extends KubeObject>({ plural }: { plural: string }, object: T) => {
         if (plural === 'resourceclaims') {
@@ -648,6 +648,8 @@ test('a pod of higher priority makes room: victims are told and deleted, then it
   world.add('high', { ...whole, priority: 10 });
   await settle();
   assert.deepEqual(world.deleted, ['low']);
+  const end = world.written.find(({ verb }) => verb === 'delete');
+  assert.deepEqual(end?.body, { gracePeriodSeconds: undefined }, 'in the time that it asks for');
   const patches = world.written.filter(({ verb }) => verb === 'patch');
   const told = patches.find(({ name }) => name === 'low')?.body as {
     status: { conditions: readonly Record<string, unknown>[] };

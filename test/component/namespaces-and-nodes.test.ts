@@ -387,4 +387,9 @@ test('pods of a deleted node are removed', async (t) => {
   assert.equal((await world.list(pods)).length, 1, 'the node may come back');
   await world.pass(60_000);
   assert.equal((await world.list(pods)).length, 0);
+  // Its name is free again.
+  await world.addNode('n2');
+  await createPod(world, 'default', 'web');
+  await world.pass(1_000);
+  assert.equal((await world.list(pods))[0]?.spec?.nodeName, 'n2');
 });
