@@ -14,7 +14,13 @@ import { startContainer } from '../containers/start-container.ts';
 import type { ActOptions, KubeletParts, PodState } from '../parts.ts';
 import { tryHandler } from '../probes/try.ts';
 import type { Action } from './plan.ts';
-import { graceSecondsOf, type PodFacts, startOrder, unlessGone } from './pod-facts.ts';
+import {
+  graceSecondsOf,
+  type PodFacts,
+  type RuntimeFacts,
+  startOrder,
+  unlessGone,
+} from './pod-facts.ts';
 import { resizeContainers } from './resize.ts';
 
 /** What the log says of each. */
@@ -45,6 +51,16 @@ export async function performActions(
     options.interrupt.throwIfAborted();
     await perform(parts, state, facts, action, options);
   }
+}
+
+/** Of containers that the runtime does not have any more, nothing has to be known. */
+export function forgetGone(
+  { applied, preStopped }: Pick<PodState, 'applied' | 'preStopped'>,
+  { containers }: RuntimeFacts,
+): void {
+  applied.keep(containers);
+  const ids = new Set(containers.map(({ id }) => id));
+  for (const id of preStopped) if (!ids.has(id)) preStopped.delete(id);
 }
 
 async function perform(

@@ -15,7 +15,7 @@ import type { ContainerStateWaiting, Pod, PodStatus } from '#resources/types/cor
 import type { Refusal } from '../node/admission.ts';
 import type { KubeletParts, PodState } from '../parts.ts';
 import { PodProbes } from '../probes/pod-probes.ts';
-import { performActions } from './act.ts';
+import { forgetGone, performActions } from './act.ts';
 import { AppliedResources } from './applied-resources.ts';
 import { ClockJumps, moveTimes } from './clock-jumps.ts';
 import { claimsIn, withOwnStatus } from './own-status.ts';
@@ -357,7 +357,7 @@ export class PodWorker {
   }
 
   #remember(runtime: RuntimeFacts): void {
-    this.#state.applied.keep(runtime.containers);
+    forgetGone(this.#state, runtime);
     this.#messages.read(this.#pod, runtime);
   }
 
