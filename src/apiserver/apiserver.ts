@@ -32,6 +32,7 @@ import { KeptRows } from './output/stored-row.ts';
 import type { Parts } from './parts.ts';
 import { ProtobufBodies } from './protobuf-body.ts';
 import { decodeEntry, registryRoot } from './registry.ts';
+import type { RehearsalOptions } from './rehearsal.ts';
 import { repairServices, runRepair } from './services/repair.ts';
 import { ServiceAllocator } from './services/service-allocator.ts';
 import { withAuthenticatedGroup } from './stages/authenticate.ts';
@@ -180,7 +181,8 @@ export async function openApiServer(
       work.spawn(async (signal) => {
         await warmUp(parts, { signal });
         if (options.rehearsal !== true) return;
-        await rehearseAlone(deps, options, { signal });
+        const { cert, key } = where;
+        await rehearseAlone(deps, options, { cert, key, signal });
         const { FreeMemory } = await import('#kit/free-memory.ts');
         new FreeMemory().trim();
       });
@@ -221,14 +223,14 @@ function podEntries({ store, log }: Pick<ApiServerDeps, 'store' | 'log'>): reado
 export async function rehearseAlone(
   deps: Omit<ApiServerDeps, 'store' | 'log'>,
   options: ApiServerOptions,
-  { signal }: { readonly signal: AbortSignal },
+  rehearsal: RehearsalOptions,
 ): Promise<ReadonlyMap<number, number>> {
   const { rehearse } = await import('./rehearsal.ts');
   await using store = openMemoryStore(deps);
   const alone = { ...options, inFlight: undefined, goawayChance: 0 };
   const parts = makeParts({ ...deps, store, log: silentLog }, alone, { draining: false });
   try {
-    return await rehearse(parts, { signal });
+    return await rehearse(parts, rehearsal);
   } finally {
     parts.hub.close();
   }

@@ -11,16 +11,15 @@ import { createHash } from 'node:crypto';
 import type { ServerResponse as Http1Response, IncomingMessage } from 'node:http';
 import {
   createSecureServer,
-  createServer,
   type Http2SecureServer,
-  type Http2Server,
+  type Http2Session,
   type IncomingHttpHeaders,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import { type Duplex, duplexPair } from 'node:stream';
-import type { TLSSocket } from 'node:tls';
+import { connect, type TLSSocket } from 'node:tls';
 import { requestEntityTooLarge } from '#api/errors.ts';
 import { present } from '#kit/assert.ts';
 import type { PlainRequest } from '#kit/transport.ts';
@@ -96,42 +95,22 @@ interface HttpParts extends Parts {
 
 export async function listenHttp(given: Parts, options: ListenOptions): Promise<HttpServer> {
   const parts = httpParts(given);
-  const server = createSecureServer({ ...serverOptions(given.options), ...credentialsOf(options) });
+  const peerOf = eachOnce(certificateIdentity);
+  const server = openServer(parts, credentialsOf(options), peerOf);
   const sockets = new Set<TLSSocket>();
   const sessions = new Set<ServerHttp2Session>();
   server.on('session', (session) => {
-    // What bodies of all its requests may have under way; Node's own 64 KiB makes writers wait.
-    session.setLocalWindowSize(serverLimits.windowBytes);
     sessions.add(session);
     session.once('close', () => sessions.delete(session));
   });
-  const identities = new WeakMap<object, { readonly identity: Peer }>();
-  const identityFor = (socket: TLSSocket): Peer => {
-    let known = identities.get(socket);
-    if (known === undefined) {
-      known = { identity: certificateIdentity(socket) };
-      identities.set(socket, known);
-    }
-    return known.identity;
-  };
   server.on('secureConnection', (socket) => {
-    socket.setNoDelay(true);
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
-  server.on('request', (request, response) => {
-    // Those of HTTP/2 are taken away below.
-    const incoming = request as unknown as IncomingMessage;
-    const wire = new Http1Wire(incoming, response as unknown as Http1Response);
-    // The server speaks nothing but TLS.
-    serve(parts, wire, identityFor(incoming.socket as TLSSocket));
-  });
-  takeStreams(server, parts, (socket) => identityFor(socket as TLSSocket));
   server.on('upgrade', (request, socket: TLSSocket, head: Buffer) => {
-    passUpgrade(parts, { request, socket, head, peer: identityFor(socket) });
+    passUpgrade(parts, { request, socket, head, peer: peerOf(socket) });
   });
   server.on('tlsClientError', refusePlain);
-  server.on('sessionError', () => {});
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host: options.host, port: options.port }, () => {
@@ -153,23 +132,53 @@ function httpParts(given: Parts): HttpParts {
   return { ...given, turns: new Turns(given), slowBodies, starts: new Starts() };
 }
 
-function takeStreams(
-  server: Http2Server | Http2SecureServer,
+/** Answers whoever connects, over HTTP/2 or HTTP/1.1; it does not listen yet. */
+function openServer(
   parts: HttpParts,
-  peerOf: (socket: Socket) => Peer,
-): void {
+  credentials: object,
+  peerOf: (socket: TLSSocket) => Peer,
+): Http2SecureServer {
+  const server = createSecureServer({ ...serverOptions(parts.options), ...credentials });
+  server.on('secureConnection', (socket) => socket.setNoDelay(true));
+  const peers = new WeakMap<Http2Session, Peer>();
+  server.on('session', (session) => {
+    // What bodies of all its requests may have under way; Node's own 64 KiB makes writers wait.
+    session.setLocalWindowSize(serverLimits.windowBytes);
+    // The server speaks nothing but TLS.
+    peers.set(session, peerOf(session.socket as TLSSocket));
+  });
+  server.on('request', (request, response) => {
+    // Those of HTTP/2 are taken away below.
+    const incoming = request as unknown as IncomingMessage;
+    const wire = new Http1Wire(incoming, response as unknown as Http1Response);
+    serve(parts, wire, peerOf(incoming.socket as TLSSocket));
+  });
   // Node's own listener would make of each stream what looks like a request of HTTP/1.
   server.removeAllListeners('stream');
-  // Node's types of the two servers agree in this, but not in all listeners together.
-  (server as Http2Server).on('stream', (given, headers) => {
+  server.on('stream', (given, headers) => {
     // What clients open at a server is of this sort; Node's types name what all sorts share.
     const stream = given as ServerHttp2Stream;
-    const socket = stream.session?.socket;
+    const { session } = stream;
     // The connection is closed when a stream has no session.
-    if (socket === undefined || !isOrdinary(stream, headers)) return;
-    serve(parts, new Http2Wire(stream, headers), peerOf(socket as Socket));
-    sendAwayByChance(parts, stream.session);
+    if (session === undefined || !isOrdinary(stream, headers)) return;
+    serve(parts, new Http2Wire(stream, headers), peers.get(session));
+    sendAwayByChance(parts, session);
   });
+  server.on('sessionError', ignore);
+  return server;
+}
+
+/** The same function, which remembers what it said of each. */
+function eachOnce(peerOf: (socket: TLSSocket) => Peer): (socket: TLSSocket) => Peer {
+  const known = new WeakMap<TLSSocket, { readonly peer: Peer }>();
+  return (socket) => {
+    let one = known.get(socket);
+    if (one === undefined) {
+      one = { peer: peerOf(socket) };
+      known.set(socket, one);
+    }
+    return one.peer;
+  };
 }
 
 export interface InnerConnection {
@@ -178,23 +187,37 @@ export interface InnerConnection {
   close(): void;
 }
 
+export interface InnerOptions {
+  /** PEM. */
+  readonly cert: string;
+  readonly key: string;
+  readonly peer: Peer;
+  readonly protocol: 'h2' | 'http/1.1';
+  readonly onAnswered: (status: number) => void;
+}
+
 /** A connection that does not leave the process, taken as one of the network: for rehearsals. */
 export function connectWithin(
   given: Parts,
-  { peer, onAnswered }: { readonly peer: Peer; readonly onAnswered: (status: number) => void },
+  { cert, key, peer, protocol, onAnswered }: InnerOptions,
 ): InnerConnection {
   const parts = httpParts(given);
-  const server = createServer();
-  takeStreams(server, parts, () => peer);
+  const server = openServer(parts, { cert, key }, () => peer);
   server.on('stream', (stream) => {
     stream.once('close', () => onAnswered(Number(stream.sentHeaders?.[':status'])));
   });
-  server.on('sessionError', ignore);
-  const [socket, ours] = duplexPair();
+  server.on('request', (_request, response) => {
+    response.once('finish', () => onAnswered(response.statusCode));
+  });
+  const [theirs, ours] = duplexPair();
   server.emit('connection', ours);
+  // Nobody else can be at the other end.
+  const socket = connect({ socket: theirs, ALPNProtocols: [protocol], rejectUnauthorized: false });
+  socket.on('error', ignore);
   const close = (): void => {
     socket.destroy();
     ours.destroy();
+    server.close();
     parts.slowBodies.close();
   };
   return { socket, close };

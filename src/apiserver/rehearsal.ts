@@ -2,17 +2,20 @@
  * Writes as clients make them, before any comes: so that the first burst finds compiled what it
  * goes through, which is three times as fast as what Node has only just read.
  *
- * They are requests over HTTP/2 like any other's, on a connection that does not leave the process,
- * to a server of its own whose store keeps nothing (`apiserver.ts` makes it, a while after the
- * start). A few at a time, with a rest in between, so that others hardly notice. Frames go out by
- * hand: a client of Node's would have to be warmed as well. Compiling leaves 15 MiB and more with
- * the C library, which are given back in the end.
+ * They are requests over HTTP like any others, on connections that do not leave the process, to a
+ * server of its own whose store keeps nothing (`apiserver.ts` makes it, a while after the start).
+ * Who asks, how objects are written and how they arrive are as various as they will be: Node throws
+ * away what it has compiled as soon as something comes that it has not seen, and the burst that
+ * brings it goes the slow way. A few at a time, with a rest in between, so that others hardly
+ * notice. Requests go out by hand: a client of Node's would have to be warmed as well. Compiling
+ * leaves 15 MiB and more with the C library, which are given back in the end.
  */
 
 import { present } from '#kit/assert.ts';
 import { ownIdentity } from './auth/own-identity.ts';
-import { connectWithin, type InnerConnection } from './http.ts';
+import { connectWithin, type InnerConnection, type InnerOptions } from './http.ts';
 import type { Parts } from './parts.ts';
+import { withAuthenticatedGroup } from './stages/authenticate.ts';
 
 /**
  * Node optimizes what has run some 400 times, and not before it has run 500 times with nothing new.
@@ -53,42 +56,84 @@ const repeated = [
     },
   },
 ];
+/** Written less often: what is of the whole cluster takes other ways, and what says nothing. */
+const seldom = [
+  { path: '/api/v1/namespaces', kind: 'Namespace', content: {} },
+  {
+    path: `${namespace}/serviceaccounts`,
+    kind: 'ServiceAccount',
+    content: { automountServiceAccountToken: false },
+  },
+];
+const seldomEvery = 8;
 
 type Written = (kind: string, name: string, content: object) => object;
 
 const labels = { app: 'rehearsal' };
+const annotations = { 'example.com/note': 'rehearsal' };
 /**
  * The orders in which clients write members: people, the typed clients in Go and the others in Go,
- * who sort them. Code that is compiled for one of them alone is thrown away at the first object of
- * another.
+ * who sort them; and what they say or leave out. Code that is compiled for one of them alone is
+ * thrown away at the first object of another.
  */
 const orders: readonly Written[] = [
   (kind, name, content) => ({ apiVersion: 'v1', kind, metadata: { name, labels }, ...content }),
-  (kind, name, content) => ({ kind, apiVersion: 'v1', metadata: { name, labels }, ...content }),
+  (kind, name, content) => ({
+    ...{ kind, apiVersion: 'v1' },
+    metadata: { name, namespace: 'default', creationTimestamp: null, labels },
+    ...content,
+  }),
   (kind, name, content) => ({ apiVersion: 'v1', ...content, kind, metadata: { labels, name } }),
+  (kind, name, content) => ({ apiVersion: 'v1', kind, metadata: { name }, ...content }),
+  (kind, name, content) => ({
+    ...{ apiVersion: 'v1', kind, metadata: { annotations, labels, name } },
+    ...content,
+  }),
 ];
+
+/** Who asks, as the transports say it: a component, a certificate, a token. */
+const groups = ['system:masters'];
+const extra = { 'authentication.kubernetes.io/credential-id': ['rehearsal'] };
+const askers: readonly Pick<InnerOptions, 'protocol' | 'peer'>[] = [
+  { protocol: 'h2', peer: ownIdentity },
+  { protocol: 'h2', peer: withAuthenticatedGroup({ name: 'rehearsal', groups, extra }) },
+  { protocol: 'h2', peer: withAuthenticatedGroup({ name: 'rehearsal', uid: '1', groups }) },
+  { protocol: 'http/1.1', peer: withAuthenticatedGroup({ name: 'rehearsal', groups, extra }) },
+];
+
+export interface RehearsalOptions extends Pick<InnerOptions, 'cert' | 'key'> {
+  readonly signal: AbortSignal;
+}
 
 /** Says how many answers of each status there were. */
 export async function rehearse(
   parts: Parts,
-  { signal }: { readonly signal: AbortSignal },
+  { cert, key, signal }: RehearsalOptions,
 ): Promise<ReadonlyMap<number, number>> {
-  const client = new Client(parts, { signal });
+  const statuses = new Map<number, number>();
+  const clients = askers.map(
+    (asker) => new Client(parts, { ...asker, cert, key, signal, statuses }),
+  );
   try {
-    for (const { path, object } of needed) await client.post([{ path, object }]);
-    client.acknowledge();
+    const [first] = clients;
+    for (const { path, object } of needed) await first?.post([{ path, object }]);
+    for (const client of clients) client.acknowledge();
     for (let round = 0; round < rehearsal.rounds; round++) {
-      const write = present(orders[round % orders.length], 'there is an order');
-      const name = `rehearsal-${round}`;
-      await client.post(
-        repeated.map(({ path, kind, content }) => ({ path, object: write(kind, name, content) })),
-      );
+      const client = present(clients[round % clients.length], 'there is a client');
+      await client.post(writesOf(round));
       await parts.clock.sleep(rehearsal.restMs, { signal });
     }
-    return client.statuses;
+    return statuses;
   } finally {
-    client.close();
+    for (const client of clients) client.close();
   }
+}
+
+function writesOf(round: number): readonly Asked[] {
+  const kinds = round % seldomEvery === 0 ? [...repeated, ...seldom] : repeated;
+  const write = present(orders[round % orders.length], 'there is an order');
+  const name = `rehearsal-${round}`;
+  return kinds.map(({ path, kind, content }) => ({ path, object: write(kind, name, content) }));
 }
 
 interface Asked {
@@ -96,26 +141,32 @@ interface Asked {
   readonly object: object;
 }
 
-/** As much of a client of HTTP/2 as this needs (RFC 9113): it does not look at the answers. */
+interface ClientOptions extends Omit<InnerOptions, 'onAnswered'>, RehearsalOptions {
+  /** Of the answers, counted here. */
+  readonly statuses: Map<number, number>;
+}
+
+/** As much of a client (RFC 9112, 9113) as this needs: it does not look at the answers. */
 class Client {
   readonly #connection: InnerConnection;
-  readonly #signal: AbortSignal;
-  readonly statuses = new Map<number, number>();
+  readonly #options: ClientOptions;
   #stream = 1;
   #running = 0;
   #whenAnswered: () => void = () => {};
 
-  constructor(parts: Parts, { signal }: { readonly signal: AbortSignal }) {
-    this.#signal = signal;
+  constructor(parts: Parts, options: ClientOptions) {
+    this.#options = options;
+    const { signal, statuses, protocol } = options;
     signal.addEventListener('abort', () => this.#whenAnswered(), { once: true });
     const onAnswered = (status: number): void => {
-      this.statuses.set(status, (this.statuses.get(status) ?? 0) + 1);
+      statuses.set(status, (statuses.get(status) ?? 0) + 1);
       this.#running -= 1;
       if (this.#running === 0) this.#whenAnswered();
     };
-    this.#connection = connectWithin(parts, { peer: ownIdentity, onAnswered });
+    this.#connection = connectWithin(parts, { ...options, onAnswered });
     const { socket } = this.#connection;
     socket.resume();
+    if (protocol === 'http/1.1') return;
     socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
     socket.write(frame({ type: 4, flags: 0, stream: 0 }, Buffer.alloc(0)));
     // All answers together may be as long as they like.
@@ -127,6 +178,7 @@ class Client {
    * connection, which code that is compiled for connections without them would trip over.
    */
   acknowledge(): void {
+    if (this.#options.protocol === 'http/1.1') return;
     const acknowledged = 1;
     this.#connection.socket.write(
       frame({ type: 4, flags: acknowledged, stream: 0 }, Buffer.alloc(0)),
@@ -140,19 +192,35 @@ class Client {
       this.#whenAnswered = resolve;
     });
     for (const { path, object } of asked) {
-      const stream = this.#stream;
-      this.#stream += 2;
       const body = Buffer.from(JSON.stringify(object));
-      this.#connection.socket.write(frame({ type: 1, flags: 4, stream }, headersOf(path)));
-      this.#connection.socket.write(frame({ type: 0, flags: 1, stream }, body));
+      if (this.#options.protocol === 'h2') this.#writeFrames(path, body);
+      else this.#connection.socket.write(plainRequest(path, body));
     }
     await answered;
-    this.#signal.throwIfAborted();
+    this.#options.signal.throwIfAborted();
+  }
+
+  /** Every other body comes in two parts, as those do that reach over the end of a packet. */
+  #writeFrames(path: string, body: Buffer): void {
+    const { socket } = this.#connection;
+    const stream = this.#stream;
+    this.#stream += 2;
+    socket.write(frame({ type: 1, flags: 4, stream }, headersOf(path)));
+    const at = stream % 4 === 1 ? 0 : 16;
+    if (at > 0) socket.write(frame({ type: 0, flags: 0, stream }, body.subarray(0, at)));
+    socket.write(frame({ type: 0, flags: 1, stream }, body.subarray(at)));
   }
 
   close(): void {
     this.#connection.close();
   }
+}
+
+function plainRequest(path: string, body: Buffer): Buffer {
+  const head =
+    `POST ${path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n` +
+    `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
+  return Buffer.concat([Buffer.from(head), body]);
 }
 
 function frame(
