@@ -1,10 +1,24 @@
 /** Mounts are found where they are, whatever the way to them. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { isMountPoint, mountPointsBelow } from './mounts.ts';
+import {
+  bindDescriptor,
+  isMountPoint,
+  mountPointsBelow,
+  removeFolder,
+  unmountBelow,
+} from './mounts.ts';
 
 test('what is mounted below a folder is found by way of a link as well', (context) => {
   const root = realpathSync(mkdtempSync(join(tmpdir(), 'coracle-mounts-')));
@@ -21,4 +35,25 @@ test('what is mounted below a folder is found by way of a link as well', (contex
   assert.equal(isMountPoint(join(root, 'link/a'), mounts), true);
   assert.equal(isMountPoint(join(root, 'link'), mounts), false);
   assert.equal(isMountPoint(join(root, 'nowhere'), mounts), false);
+});
+
+test('what is mounted below a folder with a strange name is found in the table of the kernel', async (context) => {
+  if (process.getuid?.() !== 0) return;
+  const root = realpathSync(mkdtempSync(join(tmpdir(), 'coracle-mounts-')));
+  const { signal } = new AbortController();
+  const folder = join(root, 'a \\ b\tc\nd');
+  const inner = join(folder, 'inner');
+  mkdirSync(inner, { recursive: true });
+  context.after(() => rmSync(root, { recursive: true }));
+  const descriptor = openSync(root, 'r');
+  await bindDescriptor(descriptor, inner);
+  closeSync(descriptor);
+  try {
+    assert.deepEqual(mountPointsBelow(folder), [inner]);
+    assert.equal(isMountPoint(inner), true);
+    assert.throws(() => removeFolder(folder), /is mounted/);
+  } finally {
+    await unmountBelow(folder, { signal });
+  }
+  assert.deepEqual(mountPointsBelow(root), []);
 });

@@ -44,22 +44,31 @@ export function readMounts(): readonly Mount[] {
   return parseMountInfo(readFileSync('/proc/self/mountinfo', 'utf8'));
 }
 
+/** Of hundreds of lines, with half a kilobyte each, only those that name the path are parsed. */
+function readMountsNaming(path: string): readonly Mount[] {
+  const name = path.replace(
+    /[ \t\n\\]/g,
+    (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`,
+  );
+  const text = readFileSync('/proc/self/mountinfo', 'utf8');
+  if (!text.includes(name)) return [];
+  const lines = text.split('\n').filter((line) => line.includes(name));
+  return parseMountInfo(lines.join('\n'));
+}
+
 /**
  * At or below a folder, outermost first. The kernel names them without the links that may be on the
  * way to the folder.
  */
-export function mountPointsBelow(
-  folder: string,
-  mounts: readonly Mount[] = readMounts(),
-): readonly string[] {
+export function mountPointsBelow(folder: string, mounts?: readonly Mount[]): readonly string[] {
   const real = existsSync(folder) ? realpathSync(folder) : folder;
-  return mounts
+  return (mounts ?? readMountsNaming(real))
     .map(({ mountPoint }) => mountPoint)
     .filter((point) => point === real || point.startsWith(`${real}/`));
 }
 
 /** Something is mounted just there. */
-export function isMountPoint(folder: string, mounts: readonly Mount[] = readMounts()): boolean {
+export function isMountPoint(folder: string, mounts?: readonly Mount[]): boolean {
   return existsSync(folder) && mountPointsBelow(folder, mounts).includes(realpathSync(folder));
 }
 
