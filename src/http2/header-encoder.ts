@@ -1,0 +1,193 @@
+/**
+ * Fields into header blocks: the sending half of HPACK (RFC 7541, section 6).
+ *
+ * A field that was sent before on the connection is one byte, its number in the static or the
+ * dynamic table. What comes for the first time is written out and added to the table, except where
+ * the value is another one each time, which would push out what is worth keeping, or a secret. Texts
+ * are never Huffman coded: what is long is sent once, and the rest is too short to win by it.
+ */
+import { DynamicTable, entrySize } from './dynamic-table.ts';
+import { firstDynamicIndex, staticNames, staticValues } from './static-table.ts';
+
+/** More of the peer's table is not used: the fields of answers fit, for each connection. */
+const tableBytesMost = 4096;
+
+/** Longer fields than this part of the table are written out each time. */
+const entryPartMax = 1 / 2;
+
+/** The scratch buffer as it starts, and as it is kept at most. */
+const scratchBytes = 4096;
+const scratchBytesKept = 65_536;
+
+/** Two integers of six bytes at most, and their first bits. */
+const overheadBytes = 12;
+
+type Form = 'indexed' | 'changing' | 'secret';
+
+/** Of each name that is in the static table or has a form of its own. */
+interface KnownName {
+  /** In the static table; 0 where it is not. */
+  readonly index: number;
+  readonly form: Form;
+  /** The static entries with a value. */
+  readonly values: ReadonlyMap<string, number>;
+}
+
+const forms: Readonly<Record<Exclude<Form, 'indexed'>, readonly string[]>> = {
+  changing: [
+    'age',
+    'audit-id',
+    'content-length',
+    'content-range',
+    'date',
+    'etag',
+    'expires',
+    'last-modified',
+    'location',
+    'retry-after',
+    'warning',
+  ],
+  // A neighbour behind the same proxy could find out by guesses what the table holds (section 7.1).
+  secret: ['authorization', 'cookie', 'proxy-authorization', 'set-cookie'],
+};
+
+const unknownName: KnownName = { index: 0, form: 'indexed', values: new Map() };
+const knownNames = nameTable();
+
+/** One for all encoders: a block is taken over before the next one is made. */
+let scratch: Buffer = Buffer.alloc(0);
+
+export class HeaderEncoder {
+  readonly #table = new DynamicTable();
+  #tableBytesMax = tableBytesMost;
+  /** The limits that the next block has to tell: the smallest one since the last block, the last. */
+  #untold: { readonly smallest: number } | undefined;
+  #at = 0;
+
+  /**
+   * What the peer allows by its SETTINGS_HEADER_TABLE_SIZE; at most 4096 of it is used. Sends the
+   * size update with the next block.
+   */
+  setTableBytesMax(bytes: number): void {
+    const bytesMax = Math.min(bytes, tableBytesMost);
+    if (bytesMax === this.#tableBytesMax) return;
+    this.#untold = { smallest: Math.min(bytesMax, this.#untold?.smallest ?? bytesMax) };
+    this.#tableBytesMax = bytesMax;
+    this.#makeRoom(0);
+  }
+
+  /**
+   * The block of names (lower case) and values in turn, all of them latin1: of other characters the
+   * low byte is sent. The bytes are good until the next call of any encoder.
+   */
+  encode(fields: readonly string[]): Buffer {
+    this.#at = 0;
+    this.#reserve(overheadBytes);
+    if (this.#untold !== undefined) this.#tell(this.#untold.smallest);
+    for (let i = 0; i + 1 < fields.length; i += 2)
+      this.#field(fields[i] ?? '', fields[i + 1] ?? '');
+    const block = scratch.subarray(0, this.#at);
+    if (scratch.length > scratchBytesKept) scratch = Buffer.alloc(0);
+    return block;
+  }
+
+  /** Both limits where the table was smaller in between, so that the peer drops what went (4.2). */
+  #tell(smallest: number): void {
+    if (smallest < this.#tableBytesMax) this.#integer(0x20, 0x1f, smallest);
+    this.#integer(0x20, 0x1f, this.#tableBytesMax);
+    this.#untold = undefined;
+  }
+
+  #field(name: string, value: string): void {
+    this.#reserve(overheadBytes + name.length + value.length);
+    const known = knownNames.get(name) ?? unknownName;
+    if (known.form === 'secret') {
+      this.#literal(0x10, 0x0f, known.index, name, value);
+      return;
+    }
+    const found = known.values.get(value);
+    if (found !== undefined) {
+      this.#integer(0x80, 0x7f, found);
+      return;
+    }
+    const table = this.#table;
+    let named = known.index;
+    const isChanging = known.form === 'changing';
+    for (let entry = table.next - 1; entry >= table.oldest; entry--) {
+      if (table.name(entry) !== name) continue;
+      const index = firstDynamicIndex + table.next - 1 - entry;
+      if (!isChanging && table.value(entry) === value) {
+        this.#integer(0x80, 0x7f, index);
+        return;
+      }
+      if (named === 0) named = index;
+      if (isChanging) break;
+    }
+    const size = entrySize(name, value);
+    // A name without a number is worth an entry, whatever its value.
+    if ((isChanging && named !== 0) || size > this.#tableBytesMax * entryPartMax) {
+      this.#literal(0, 0x0f, named, name, value);
+      return;
+    }
+    this.#literal(0x40, 0x3f, named, name, value);
+    this.#makeRoom(size);
+    table.add(name, value);
+  }
+
+  #makeRoom(bytes: number): void {
+    const table = this.#table;
+    while (table.bytes + bytes > this.#tableBytesMax && table.bytes > 0) table.removeOldest();
+  }
+
+  #literal(first: number, mask: number, index: number, name: string, value: string): void {
+    this.#integer(first, mask, index);
+    if (index === 0) this.#text(name);
+    this.#text(value);
+  }
+
+  /** Section 5.1: `first` are the bits before the integer, `mask` those that are left to it. */
+  #integer(first: number, mask: number, value: number): void {
+    if (value < mask) {
+      scratch[this.#at++] = first | value;
+      return;
+    }
+    scratch[this.#at++] = first | mask;
+    let rest = value - mask;
+    for (; rest >= 0x80; rest >>>= 7) scratch[this.#at++] = rest | 0x80;
+    scratch[this.#at++] = rest;
+  }
+
+  #text(text: string): void {
+    this.#integer(0, 0x7f, text.length);
+    this.#at += scratch.write(text, this.#at, 'latin1');
+  }
+
+  #reserve(bytes: number): void {
+    const needed = this.#at + bytes;
+    if (needed <= scratch.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(needed, 2 * scratch.length, scratchBytes));
+    scratch.copy(larger, 0, 0, this.#at);
+    scratch = larger;
+  }
+}
+
+function nameTable(): ReadonlyMap<string, KnownName> {
+  const table = new Map<string, KnownName & { readonly values: Map<string, number> }>();
+  const known = (name: string, index: number): Map<string, number> => {
+    const form = forms.secret.includes(name)
+      ? 'secret'
+      : forms.changing.includes(name)
+        ? 'changing'
+        : 'indexed';
+    const entry = table.get(name) ?? { index, form, values: new Map<string, number>() };
+    table.set(name, entry);
+    return entry.values;
+  };
+  for (let index = 1; index < firstDynamicIndex; index++) {
+    const values = known(staticNames[index] ?? '', index);
+    const value = staticValues[index] ?? '';
+    if (value !== '') values.set(value, index);
+  }
+  for (const name of [...forms.changing, ...forms.secret]) known(name, 0);
+  return table;
+}
