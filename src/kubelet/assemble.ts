@@ -5,6 +5,7 @@
 import { mkdirSync } from 'node:fs';
 import { type Informer, openRecorder } from '#client';
 import type { Scope } from '#kit/scope.ts';
+import { hasSELinux } from '#kit/selinux.ts';
 import { Slots } from '#kit/slots.ts';
 import { nodes, services } from '#resources/kinds.ts';
 import type { Node, Service } from '#resources/types/core-v1.ts';
@@ -134,6 +135,7 @@ function nodeFacts(
     clusterDomain: options.clusterDomain,
     cgroupRoot: options.cgroupRoot ?? `/coracle-${options.clusterId}`,
     podPidsMax: options.podPidsMax,
+    hasSELinux: hasSELinux((path) => machine.readFile(path)),
   };
 }
 

@@ -216,7 +216,7 @@ class Kubelet {
     const { nodeName } = this.#options;
     this.#devices = await openDevices(
       {
-        ...this.#deps,
+        ...this.#parts,
         spawn: (task) => this.#scope.spawn(task),
         activePods: () => (this.#hasSynced ? this.#active : undefined),
         turn: this.#turn,
@@ -227,7 +227,7 @@ class Kubelet {
           for (const uid of uids) this.#workers.get(uid)?.wake();
         },
       },
-      { root, nodeName },
+      { root, nodeName, hasSELinux: this.#parts.node.hasSELinux, signal: this.#scope.signal },
     );
   }
 

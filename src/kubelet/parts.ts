@@ -35,6 +35,8 @@ export interface NodeFacts {
   readonly clusterDomain: string;
   readonly cgroupRoot: string;
   readonly podPidsMax?: number | undefined;
+  /** Files and processes have labels. */
+  readonly hasSELinux: boolean;
 }
 
 export interface KubeletParts {

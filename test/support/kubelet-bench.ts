@@ -143,6 +143,8 @@ export class KubeletBench implements AsyncDisposable {
   readonly hugepages: string[] = [];
   /** What the kernel says next. */
   readonly kernelLines: string[] = [];
+  /** Files that were labelled, by path. */
+  readonly labels = new Map<string, string>();
   /** Begins shutdowns of the machine, and calls them off. */
   readonly shutdowns = new FakeShutdowns();
 
@@ -219,6 +221,9 @@ export class KubeletBench implements AsyncDisposable {
       mountDevice: async () => {},
       growFileSystem: async () => {},
       bindDescriptor: async () => {},
+      labelFile: async (path: string, label: string) => {
+        this.labels.set(path, label);
+      },
       unmountBelow: async () => {},
       removeFolder: (folder: string) => rmSync(folder, { recursive: true, force: true }),
       isSameDisk: (path: string, other: string) => this.disks.get(path) === this.disks.get(other),

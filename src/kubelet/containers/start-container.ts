@@ -284,7 +284,7 @@ class Starter {
       readonly message: string;
     },
   ): Promise<readonly Sent<'Mount'>[]> {
-    const { machine, paths } = this.#parts;
+    const { machine, node, paths, volumes } = this.#parts;
     const { hostsFile, subPaths } = podPaths(paths, this.#pod);
     writeHostsFile(hostsFile, this.#hostsText(sandbox));
     const mounts = await mountsOf(this.#container, {
@@ -295,6 +295,7 @@ class Starter {
       hostsFile,
       terminationFile: message,
       readOnlyVolumes: readOnlyVolumes(this.#pod),
+      labelled: node.hasSELinux ? volumes.labelledOf(this.#pod) : undefined,
       binder: machine,
       subPaths,
       signal: this.#options.signal,

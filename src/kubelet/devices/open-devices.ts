@@ -16,6 +16,7 @@ import { type Served, serveGrpc } from '#kit/grpc.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Slots } from '#kit/slots.ts';
 import type { Container, ContainerStatus, Pod, PodStatus } from '#resources/types/core-v1.ts';
+import type { Machine } from '../node/machine.ts';
 import type { NodePlacement } from '../placement/placement.ts';
 import type { Provider } from '../placement/provider.ts';
 import type { ClaimDrivers } from './claim-drivers.ts';
@@ -36,6 +37,7 @@ export interface DevicesDeps {
   readonly spawn: (task: (signal: AbortSignal) => Promise<void>) => void;
   /** Pods whose end has not come; undefined as long as not all are known. */
   readonly activePods: () => readonly Pod[] | undefined;
+  readonly machine: Pick<Machine, 'labelFile'>;
   readonly findPod: (namespace: string, name: string) => Pod | undefined;
   /** Nothing else of the node is given meanwhile. */
   readonly turn: Slots;
@@ -51,7 +53,13 @@ export interface DevicesOptions {
   /** Of the kubelet: `device-plugins`, `plugins_registry` and `pod-resources` are below it. */
   readonly root: string;
   readonly nodeName: string;
+  /** Files have labels. */
+  readonly hasSELinux: boolean;
+  readonly signal: AbortSignal;
 }
+
+/** Of SELinux: containers may use what is there. */
+const sharedLabel = 'system_u:object_r:container_file_t:s0';
 
 const limits = {
   /** Between two looks for claims of pods that have gone. */
@@ -62,8 +70,9 @@ const limits = {
 
 export async function openDevices(
   deps: DevicesDeps,
-  { root, nodeName }: DevicesOptions,
+  options: DevicesOptions,
 ): Promise<NodeDevices> {
+  const { root } = options;
   const { spawn, clock, log } = deps;
   const pluginsDir = join(root, 'device-plugins');
   const activePods = (): ReadonlySet<string> | undefined => {
@@ -75,10 +84,12 @@ export async function openDevices(
     { clock, log, spawn, manager, onChange: deps.onAmounts },
     { dir: pluginsDir },
   );
-  const claims = new LazyClaims(deps, { root, nodeName, activePods });
+  const claims = new LazyClaims(deps, { ...options, activePods });
   const devices = new OpenDevices(deps.runtime, manager, claims);
   const facts = { ...deps, manager, claims: () => claims.current };
   plugins.removeSockets();
+  const registry = join(root, 'plugins_registry');
+  for (const dir of [pluginsDir, registry, join(root, 'plugins')]) await share(deps, dir, options);
   await listen(deps, join(pluginsDir, 'kubelet.sock'), plugins.methods);
   await listen(deps, join(root, 'pod-resources', 'kubelet.sock'), podResourcesMethods(facts));
   const watcher = new PluginWatcher(
@@ -90,11 +101,26 @@ export async function openDevices(
         ['DRAPlugin', async () => (await claims.open()).drivers],
       ]),
     },
-    { dir: join(root, 'plugins_registry') },
+    { dir: registry },
   );
   await claims.reopen();
   spawn((signal) => watcher.run(signal));
   return devices;
+}
+
+/** With plugins that are unprivileged containers. */
+async function share(
+  { machine, log }: DevicesDeps,
+  path: string,
+  { hasSELinux, signal }: DevicesOptions,
+): Promise<void> {
+  mkdirSync(path, { recursive: true, mode: 0o750 });
+  if (!hasSELinux) return;
+  try {
+    await machine.labelFile(path, sharedLabel, { signal });
+  } catch (error) {
+    log.warn('unprivileged containerized plugins might not work', { path, error });
+  }
 }
 
 async function listen(

@@ -17,6 +17,7 @@ import {
   removeFolder,
   unmountBelow,
 } from '#kit/mounts.ts';
+import { labelFile } from '#kit/selinux.ts';
 import { defaultSettings, type KubeletSettings } from '../settings.ts';
 import { type CgroupDriver, type Cgroups, openCgroups } from './cgroups.ts';
 
@@ -58,6 +59,8 @@ export interface Machine {
   ): Promise<void>;
   /** What is open as this descriptor, at a file or an empty folder. */
   bindDescriptor(descriptor: number, target: string): Promise<void>;
+  /** The label of SELinux: `user:role:type:level`. */
+  labelFile(path: string, label: string, options: { readonly signal: AbortSignal }): Promise<void>;
   unmountBelow(folder: string, options: { readonly signal: AbortSignal }): Promise<void>;
   /** With all that is in it; refuses where something is still mounted. */
   removeFolder(folder: string): void;
@@ -126,6 +129,7 @@ function linuxMachine(cgroups: Cgroups): Machine {
     mountDevice,
     growFileSystem,
     bindDescriptor,
+    labelFile,
     unmountBelow,
     removeFolder,
     isSameDisk: (path, other) => statSync(path).dev === statSync(other).dev,

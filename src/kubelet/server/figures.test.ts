@@ -60,6 +60,7 @@ const machine: Machine = {
   mountDevice: async () => {},
   growFileSystem: async () => {},
   bindDescriptor: async () => {},
+  labelFile: async () => {},
   unmountBelow: async () => {},
   removeFolder: () => {},
   isSameDisk: () => true,

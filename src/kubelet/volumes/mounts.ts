@@ -25,6 +25,11 @@ export interface MountOptions {
   readonly canRecursiveReadOnly?: boolean | undefined;
   /** Volumes that nobody may write to, whatever a mount says. */
   readonly readOnlyVolumes?: ReadonlySet<string> | undefined;
+  /**
+   * Volumes of which the files are to have the pod's label (SELinux): what is the host's keeps its
+   * own. Undefined: the machine has no labels.
+   */
+  readonly labelled?: ReadonlySet<string> | undefined;
   readonly binder: Binder;
   /** Of the pod: where its sub-paths are bound. */
   readonly subPaths: string;
@@ -46,14 +51,16 @@ export async function mountsOf(
   );
   const own = new Set(mounts.map(({ containerPath }) => containerPath));
   const extra: Sent<'Mount'>[] = [];
+  const selinuxRelabel = options.labelled !== undefined;
   if (!own.has('/etc/hosts')) {
-    extra.push({ containerPath: '/etc/hosts', hostPath: options.hostsFile });
+    extra.push({ containerPath: '/etc/hosts', hostPath: options.hostsFile, selinuxRelabel });
   }
   const messagePath = container.terminationMessagePath ?? '/dev/termination-log';
   if (messagePath !== '') {
     mkdirSync(dirname(options.terminationFile), { recursive: true });
     writeFileSync(options.terminationFile, '', { mode: 0o666 });
-    extra.push({ containerPath: messagePath, hostPath: options.terminationFile });
+    const hostPath = options.terminationFile;
+    extra.push({ containerPath: messagePath, hostPath, selinuxRelabel });
   }
   return [...mounts, ...extra];
 }
@@ -76,6 +83,7 @@ async function mountOf(
     readonly: mount.readOnly === true || options.readOnlyVolumes?.has(mount.name) === true,
     propagation: propagations[mount.mountPropagation ?? ''],
     recursiveReadOnly: isRecursiveReadOnly(mount, options.canRecursiveReadOnly === true),
+    selinuxRelabel: options.labelled?.has(mount.name) === true,
   };
 }
 

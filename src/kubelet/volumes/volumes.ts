@@ -72,6 +72,8 @@ export class Volumes {
   readonly #groups = new Map<string, Set<number>>();
   /** `uid/volume`: already given to the group of its pod. */
   readonly #given = new Set<string>();
+  /** `uid/volume`: what is in it is the pod's own, not the host's, and may be labelled for it. */
+  readonly #own = new Set<string>();
   /** By pod uid: when its claims are looked at again. */
   readonly #claimLooksMs = new Map<string, number>();
   readonly #devices: LocalDevices;
@@ -123,6 +125,12 @@ export class Volumes {
     return [...(this.#groups.get(podUid) ?? [])];
   }
 
+  /** Volumes of which the files may be labelled for the pod (SELinux), by name. */
+  labelledOf({ metadata, spec }: Pod): ReadonlySet<string> {
+    const names = (spec?.volumes ?? []).map(({ name }) => name);
+    return new Set(names.filter((name) => this.#own.has(`${metadata.uid}/${name}`)));
+  }
+
   #noteGroup(pod: Pod, group: number | undefined): void {
     if (group === undefined) return;
     const { uid = '' } = pod.metadata;
@@ -137,7 +145,10 @@ export class Volumes {
     this.#tokens.delete(uid);
     this.#groups.delete(uid);
     this.#claimLooksMs.delete(uid);
-    for (const { name } of pod.spec?.volumes ?? []) this.#given.delete(`${uid}/${name}`);
+    for (const { name } of pod.spec?.volumes ?? []) {
+      this.#given.delete(`${uid}/${name}`);
+      this.#own.delete(`${uid}/${name}`);
+    }
     objects.release(uid);
     await machine.unmountBelow(dir, { signal });
     for (const folder of [subPaths, memoryVolumes, volumes]) machine.removeFolder(folder);
@@ -146,6 +157,7 @@ export class Volumes {
   async #prepareOne(pod: Pod, volume: Volume, signal: AbortSignal): Promise<string> {
     if (volume.hostPath !== undefined) return checkHostPath(volume.hostPath);
     if (claimNameOf(pod, volume) !== undefined) return this.#preparePersistent(pod, volume, signal);
+    this.#own.add(`${pod.metadata.uid}/${volume.name}`);
     const { volumes, emptyDirs, memoryVolumes } = podPaths(this.#deps.paths, pod);
     if (volume.emptyDir !== undefined) {
       const folder = join(emptyDirs, volume.name);
@@ -187,6 +199,7 @@ export class Volumes {
     const isReadOnly = volume.persistentVolumeClaim?.readOnly === true;
     if (isReadOnly || 'hostPath' in bound.source) return folder;
     const { uid = '' } = pod.metadata;
+    this.#own.add(`${uid}/${volume.name}`);
     this.#claimLooksMs.set(uid, this.#deps.clock.now() + claimLookMs);
     await growClaim(this.#deps, bound, { pod, folder, signal });
     return folder;

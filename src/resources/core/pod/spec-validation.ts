@@ -35,7 +35,13 @@ import { validateProfiles } from './security-profiles.ts';
 import { examineVolumes } from './volume-validation.ts';
 
 const restartPolicies = ['Always', 'OnFailure', 'Never'];
-const groupsPolicies = ['Merge', 'Strict'];
+/** Fields of a pod's security context, and what they may say. */
+const securityPolicies = [
+  ['fsGroupChangePolicy', ['Always', 'OnRootMismatch']],
+  ['supplementalGroupsPolicy', ['Merge', 'Strict']],
+  // `MountOption` needs upstream's gate SELinuxMount, which is off.
+  ['seLinuxChangePolicy', ['Recursive']],
+] as const;
 const preemptionPolicies = ['PreemptLowerPriority', 'Never'];
 const dnsPolicies = ['ClusterFirstWithHostNet', 'ClusterFirst', 'Default', 'None'];
 const sysctlPattern = '^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$';
@@ -108,7 +114,6 @@ function validateSecurityContext(
     runAsUser,
     runAsGroup,
     supplementalGroups = [],
-    supplementalGroupsPolicy: groupsPolicy,
     sysctls = [],
   } = securityContext ?? {};
   const errors = [
@@ -120,8 +125,10 @@ function validateSecurityContext(
     errors.push(...validateId(group, `${field}.supplementalGroups[${index}]`));
   }
   errors.push(...validateProfiles(securityContext ?? {}, field));
-  if (groupsPolicy !== undefined && !groupsPolicies.includes(groupsPolicy)) {
-    errors.push(notSupported(`${field}.supplementalGroupsPolicy`, groupsPolicy, groupsPolicies));
+  for (const [name, known] of securityPolicies) {
+    const policy = securityContext?.[name];
+    if (policy === undefined || known.some((each) => each === policy)) continue;
+    errors.push(notSupported(`${field}.${name}`, policy, known));
   }
   if (hostPID === true && shareProcessNamespace === true) {
     const detail = 'ShareProcessNamespace and HostPID cannot both be enabled';

@@ -237,6 +237,17 @@ test('policies, names and scheduling', () => {
   assert.deepEqual(errors({ dnsPolicy: 'None' }), [
     'spec.dnsConfig.nameservers: Required value: must provide at least one DNS nameserver when `dnsPolicy` is None',
   ]);
+  const [fsGroupChangePolicy, supplementalGroupsPolicy, seLinuxChangePolicy] = ['a', 'b', ''];
+  assert.deepEqual(
+    errors({
+      securityContext: { fsGroupChangePolicy, supplementalGroupsPolicy, seLinuxChangePolicy },
+    }),
+    [
+      'spec.securityContext.fsGroupChangePolicy: Unsupported value: "a": supported values: "Always", "OnRootMismatch"',
+      'spec.securityContext.supplementalGroupsPolicy: Unsupported value: "b": supported values: "Merge", "Strict"',
+      'spec.securityContext.seLinuxChangePolicy: Unsupported value: "": supported values: "Recursive"',
+    ],
+  );
   assert.equal(errors({ nodeSelector: { 'a b': 'c' } }).length, 1);
   assert.deepEqual(errors({ tolerations: [{ value: 'x' }] }), [
     'spec.tolerations[0].operator: Invalid value: "": operator must be Exists when `key` is empty, which means "match all values and all keys"',
