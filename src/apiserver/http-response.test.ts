@@ -22,10 +22,18 @@ interface Live {
 function live(body: AsyncIterable<Uint8Array>): Live {
   const outgoing = new PassThrough({ highWaterMark: 1024 * 1024 });
   const wire: Wire = {
-    ...{ method: 'GET', path: '/', headers: {}, isHttp2: false, isCut: false },
-    ...{ incoming: new PassThrough(), outgoing },
-    writeHead: () => true,
+    ...{ method: 'GET', path: '/', headers: {}, hasWholeBody: true, isClosed: false, isCut: false },
+    readBody: () => {},
+    letBodyGo: () => {},
+    answer: () => {},
+    begin: () => true,
     flushHead: () => {},
+    write: (part) => outgoing.write(part),
+    end: () => void outgoing.end(),
+    destroy: () => void outgoing.destroy(),
+    onceDrained: (callback) => void outgoing.once('drain', callback),
+    onceClosed: (callback) => void outgoing.once('close', callback),
+    asWritable: () => outgoing,
   };
   const rests: number[] = [];
   const turns = new Turns({ clock: new VirtualClock() });

@@ -7,7 +7,7 @@
  * goes on as it comes: a rest after each small part would hold a long log to 30 MB/s.
  */
 
-import { pipeline as pipe, Readable, type Writable } from 'node:stream';
+import { pipeline as pipe, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { createGzip, gzip } from 'node:zlib';
@@ -35,21 +35,19 @@ export function writeResponse(
   answer: ServerResponse,
 ): Promise<void> | undefined {
   const { status, headers, body } = answer;
-  const { outgoing } = wire;
   if (wire.method === 'HEAD') {
-    wire.writeHead(status, headers);
-    outgoing.end();
+    wire.answer(status, headers, nothing);
     return undefined;
   }
   if (body instanceof Uint8Array) {
     const isPacked = headers['content-encoding'] !== undefined;
     const large = !isPacked && body.length > gzipBytesMin && acceptsGzip(wire);
     if (large) return writePacked(wire, answer, body);
-    if (wire.writeHead(status, { ...headers, 'content-length': body.length })) outgoing.end(body);
+    wire.answer(status, { ...headers, 'content-length': body.length }, body);
     return undefined;
   }
   if (answer.live === true) {
-    const isRead = wire.writeHead(status, headers);
+    const isRead = wire.begin(status, headers);
     if (isRead) wire.flushHead();
     if (body instanceof Readable) relay(deps, wire, body, { isRead });
     else new LiveAnswer(deps, wire, body[Symbol.asyncIterator]()).start({ isRead });
@@ -58,10 +56,12 @@ export function writeResponse(
   return writeParts(wire, answer, body);
 }
 
+const nothing = new Uint8Array(0);
+
 async function writePacked(wire: Wire, answer: ServerResponse, body: Uint8Array): Promise<void> {
   const packed = await compress(body, gzipOptions);
   const headers = { ...answer.headers, ...packedHeaders, 'content-length': packed.length };
-  if (wire.writeHead(answer.status, headers)) wire.outgoing.end(packed);
+  wire.answer(answer.status, headers, packed);
 }
 
 async function writeParts(
@@ -69,12 +69,12 @@ async function writeParts(
   { status, headers }: ServerResponse,
   body: AsyncIterable<Uint8Array>,
 ): Promise<void> {
-  const { outgoing } = wire;
   const isPacked = acceptsGzip(wire);
-  if (!wire.writeHead(status, isPacked ? { ...headers, ...packedHeaders } : headers)) {
+  if (!wire.begin(status, isPacked ? { ...headers, ...packedHeaders } : headers)) {
     await body[Symbol.asyncIterator]().return?.();
     return;
   }
+  const outgoing = wire.asWritable();
   if (isPacked) await pipeline(body, createGzip(gzipOptions), outgoing);
   else await pipeline(body, outgoing);
 }
@@ -91,12 +91,11 @@ function relay(
   body: Readable,
   { isRead }: { readonly isRead: boolean },
 ): void {
-  const { outgoing } = wire;
-  if (!isRead || outgoing.destroyed) {
+  if (!isRead || wire.isClosed) {
     body.destroy();
     return;
   }
-  pipe(body, outgoing, (error) => {
+  pipe(body, wire.asWritable(), (error) => {
     if (error && !wire.isCut) breakOff(deps, wire, error);
   });
 }
@@ -113,10 +112,10 @@ class LiveAnswer {
     this.#parts.next().then(this.#onPart, this.#onFailure);
   };
   readonly #onPart = ({ done, value }: IteratorResult<Uint8Array>): void => {
-    const { outgoing } = this.#wire;
-    if (outgoing.destroyed) return;
-    if (done === true) outgoing.end();
-    else if (!outgoing.write(value)) whenDrained(outgoing, this.#go);
+    const wire = this.#wire;
+    if (wire.isClosed) return;
+    if (done === true) wire.end();
+    else if (!wire.write(value)) wire.onceDrained(this.#go);
     else this.#deps.turns.rest(this.#go);
   };
   readonly #onFailure = (error: unknown): void => breakOff(this.#deps, this.#wire, error);
@@ -128,16 +127,15 @@ class LiveAnswer {
   }
 
   start({ isRead }: { readonly isRead: boolean }): void {
-    const { outgoing } = this.#wire;
+    const wire = this.#wire;
     const leave = (): void => {
       this.#parts.return?.().catch(this.#onFailure);
     };
-    if (!isRead || outgoing.destroyed) {
+    if (!isRead || wire.isClosed) {
       leave();
       return;
     }
-    // It comes once; `once` would keep a function more.
-    outgoing.on('close', leave);
+    wire.onceClosed(leave);
     this.#go();
   }
 }
@@ -145,21 +143,10 @@ class LiveAnswer {
 /** The client left, or a stream broke after its head was sent: nobody is there to be told. */
 export function breakOff(
   { log }: Pick<AnswerDeps, 'log'>,
-  { outgoing, path }: Wire,
+  wire: Pick<Wire, 'isClosed' | 'path' | 'destroy'>,
   error: unknown,
 ): void {
   const hasGone = error instanceof Error && error.name === 'AbortError';
-  if (!outgoing.destroyed && !hasGone) log.warn('answer broke off', { path, error });
-  outgoing.destroy();
-}
-
-/** Calls back when the client has read enough, or has gone. */
-function whenDrained(outgoing: Writable, callback: () => void): void {
-  const done = (): void => {
-    outgoing.removeListener('drain', done);
-    outgoing.removeListener('close', done);
-    callback();
-  };
-  outgoing.once('drain', done);
-  outgoing.once('close', done);
+  if (!wire.isClosed && !hasGone) log.warn('answer broke off', { path: wire.path, error });
+  wire.destroy();
 }

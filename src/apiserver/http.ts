@@ -1,33 +1,27 @@
 /**
  * The only file that knows Node's HTTP server: bytes → arrivals, answers → bytes.
  *
- * One TLS port speaks HTTP/2 and HTTP/1.1 (ALPN). Client certificates are asked for and checked
+ * One TLS port speaks HTTP/2 (our own, `#http2`) and HTTP/1.1 (Node's), as ALPN says. Client certificates are asked for and checked
  * against the cluster's authority; who shows none may still bring a token. Bodies are bounded,
  * answers are written with back-pressure, and a client that leaves cancels its request. Upgraded
  * connections (exec, attach, port-forward) leave from here to the node, after the lifecycle's first
  * stages have allowed them. Next: `lifecycle.ts`.
  */
 import { createHash } from 'node:crypto';
-import type { ServerResponse as Http1Response, IncomingMessage } from 'node:http';
-import {
-  createSecureServer,
-  type Http2SecureServer,
-  type Http2Session,
-  type IncomingHttpHeaders,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-} from 'node:http2';
+import type { ServerResponse as Http1Response } from 'node:http';
+import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { type Duplex, duplexPair } from 'node:stream';
 import { connect, type TLSSocket } from 'node:tls';
 import { requestEntityTooLarge } from '#api/errors.ts';
+import { Http2Connection, type Http2Stream } from '#http2';
 import { present } from '#kit/assert.ts';
 import type { PlainRequest } from '#kit/transport.ts';
+import { Deadlines } from './deadlines.ts';
 import { breakOff, writeResponse } from './http-response.ts';
 import { handle } from './lifecycle.ts';
 import type { Parts } from './parts.ts';
 import { type Arrival, limits, type Peer } from './request.ts';
-import { SlowBodies } from './slow-bodies.ts';
 import { withAuthenticatedGroup } from './stages/authenticate.ts';
 import { Starts } from './starts.ts';
 import { Turns } from './turns.ts';
@@ -56,32 +50,29 @@ const serverLimits = {
   /** How long the greeting of TLS, and then the head of a request, may take to arrive. */
   handshakeLimitMs: 32_000,
   headersLimitMs: 32_000,
-  /** How long a connection of HTTP/1 is kept for the next request. */
+  /** How long a connection is kept for the next request. */
   idleLimitMs: 90_000,
+  /** After how long a silence a connection is asked whether its client is still there. */
+  keepAliveMs: 180_000,
   /** How long a body may take to arrive. */
   bodyLimitMs: 60_000,
   /** How long requests in flight may take to finish when the server closes. */
   closeLimitMs: 5_000,
 } as const;
 
-/** Some are HTTP/1's, which Node takes here too, though its types do not say so. */
-function serverOptions({ streamsMax }: Parts['options']) {
-  return {
-    allowHTTP1: true,
-    requestCert: true,
-    rejectUnauthorized: false,
-    handshakeTimeout: serverLimits.handshakeLimitMs,
-    maxHeaderSize: limits.headerBytesMax,
-    headersTimeout: serverLimits.headersLimitMs,
-    connectionsCheckingInterval: serverLimits.headersLimitMs / 4,
-    keepAliveTimeout: serverLimits.idleLimitMs,
-    settings: {
-      maxHeaderListSize: limits.headerBytesMax,
-      maxConcurrentStreams: streamsMax ?? serverLimits.streamsMax,
-      initialWindowSize: serverLimits.windowBytes,
-    },
-  };
-}
+const serverOptions = {
+  ALPNProtocols: ['h2', 'http/1.1'],
+  requestCert: true,
+  rejectUnauthorized: false,
+  noDelay: true,
+  keepAlive: true,
+  keepAliveInitialDelay: serverLimits.keepAliveMs,
+  handshakeTimeout: serverLimits.handshakeLimitMs,
+  maxHeaderSize: limits.headerBytesMax,
+  headersTimeout: serverLimits.headersLimitMs,
+  connectionsCheckingInterval: serverLimits.headersLimitMs / 4,
+  keepAliveTimeout: serverLimits.idleLimitMs,
+} as const;
 
 function credentialsOf({ cert, key, clientCA }: ListenOptions) {
   return { cert, key, ca: clientCA };
@@ -89,20 +80,17 @@ function credentialsOf({ cert, key, clientCA }: ListenOptions) {
 
 interface HttpParts extends Parts {
   readonly turns: Turns;
-  readonly slowBodies: SlowBodies;
+  readonly slowBodies: Deadlines;
+  readonly idleConnections: Deadlines;
   readonly starts: Starts;
 }
 
 export async function listenHttp(given: Parts, options: ListenOptions): Promise<HttpServer> {
   const parts = httpParts(given);
   const peerOf = eachOnce(certificateIdentity);
-  const server = openServer(parts, credentialsOf(options), peerOf);
+  const connections = new Set<Http2Connection>();
+  const server = openServer(parts, { credentials: credentialsOf(options), peerOf, connections });
   const sockets = new Set<TLSSocket>();
-  const sessions = new Set<ServerHttp2Session>();
-  server.on('session', (session) => {
-    sessions.add(session);
-    session.once('close', () => sessions.delete(session));
-  });
   server.on('secureConnection', (socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
@@ -123,49 +111,73 @@ export async function listenHttp(given: Parts, options: ListenOptions): Promise<
   return {
     port,
     useCertificate: (pair) => server.setSecureContext(credentialsOf({ ...options, ...pair })),
-    [Symbol.asyncDispose]: () => close(parts, server, { sockets, sessions }),
+    [Symbol.asyncDispose]: () => close(parts, server, { sockets, connections }),
   };
 }
 
 function httpParts(given: Parts): HttpParts {
-  const slowBodies = new SlowBodies(given, { limitMs: serverLimits.bodyLimitMs });
-  return { ...given, turns: new Turns(given), slowBodies, starts: new Starts() };
+  return {
+    ...given,
+    turns: new Turns(given),
+    slowBodies: new Deadlines(given, { limitMs: serverLimits.bodyLimitMs }),
+    idleConnections: new Deadlines(given, { limitMs: serverLimits.idleLimitMs }),
+    starts: new Starts(),
+  };
+}
+
+interface ServerOptions {
+  /** As Node's TLS takes them. */
+  readonly credentials: object;
+  readonly peerOf: (socket: TLSSocket) => Peer;
+  /** Those that speak HTTP/2, kept up to date here. */
+  readonly connections: Set<Http2Connection>;
+  readonly onAnswered?: (status: number) => void;
 }
 
 /** Answers whoever connects, over HTTP/2 or HTTP/1.1; it does not listen yet. */
-function openServer(
-  parts: HttpParts,
-  credentials: object,
-  peerOf: (socket: TLSSocket) => Peer,
-): Http2SecureServer {
-  const server = createSecureServer({ ...serverOptions(parts.options), ...credentials });
-  server.on('secureConnection', (socket) => socket.setNoDelay(true));
-  const peers = new WeakMap<Http2Session, Peer>();
-  server.on('session', (session) => {
-    // What bodies of all its requests may have under way; Node's own 64 KiB makes writers wait.
-    session.setLocalWindowSize(serverLimits.windowBytes);
-    // The server speaks nothing but TLS.
-    peers.set(session, peerOf(session.socket as TLSSocket));
+function openServer(parts: HttpParts, options: ServerOptions): Server {
+  const { credentials, peerOf, onAnswered } = options;
+  const server = createServer({ ...serverOptions, ...credentials });
+  const plain = server.listeners('secureConnection');
+  server.removeAllListeners('secureConnection');
+  server.on('secureConnection', (socket) => {
+    if (socket.alpnProtocol === 'h2') serveHttp2(parts, socket, options);
+    else for (const listener of plain) listener.call(server, socket);
   });
   server.on('request', (request, response) => {
-    // Those of HTTP/2 are taken away below.
-    const incoming = request as unknown as IncomingMessage;
-    const wire = new Http1Wire(incoming, response as unknown as Http1Response);
-    serve(parts, wire, peerOf(incoming.socket as TLSSocket));
+    if (onAnswered !== undefined) response.once('finish', () => onAnswered(response.statusCode));
+    // The server speaks nothing but TLS.
+    serve(parts, new Http1Wire(request, response), peerOf(request.socket as TLSSocket));
   });
-  // Node's own listener would make of each stream what looks like a request of HTTP/1.
-  server.removeAllListeners('stream');
-  server.on('stream', (given, headers) => {
-    // What clients open at a server is of this sort; Node's types name what all sorts share.
-    const stream = given as ServerHttp2Stream;
-    const { session } = stream;
-    // The connection is closed when a stream has no session.
-    if (session === undefined || !isOrdinary(stream, headers)) return;
-    serve(parts, new Http2Wire(stream, headers), peers.get(session));
-    sendAwayByChance(parts, session);
-  });
-  server.on('sessionError', ignore);
   return server;
+}
+
+function serveHttp2(
+  parts: HttpParts,
+  socket: TLSSocket,
+  { peerOf, connections, onAnswered }: ServerOptions,
+): void {
+  const { idleConnections, options } = parts;
+  const peer = peerOf(socket);
+  const leave = (): void => connection.leave();
+  const connection: Http2Connection = new Http2Connection(parts, socket, {
+    streamsMax: options.streamsMax ?? serverLimits.streamsMax,
+    windowBytes: serverLimits.windowBytes,
+    headerBytesMax: limits.headerBytesMax,
+    onRequest: (stream) => {
+      if (!isOrdinary(stream)) return;
+      const wire = new Http2Wire(stream);
+      if (onAnswered !== undefined) wire.onceClosed(() => onAnswered(wire.status));
+      serve(parts, wire, peer);
+      if (isSentAway(parts)) connection.leave();
+    },
+    onIdle: (isIdle) => {
+      if (isIdle) idleConnections.add(leave);
+      else idleConnections.delete(leave);
+    },
+    onClose: () => connections.delete(connection),
+  });
+  connections.add(connection);
 }
 
 /** The same function, which remembers what it said of each. */
@@ -202,13 +214,9 @@ export function connectWithin(
   { cert, key, peer, protocol, onAnswered }: InnerOptions,
 ): InnerConnection {
   const parts = httpParts(given);
-  const server = openServer(parts, { cert, key }, () => peer);
-  server.on('stream', (stream) => {
-    stream.once('close', () => onAnswered(Number(stream.sentHeaders?.[':status'])));
-  });
-  server.on('request', (_request, response) => {
-    response.once('finish', () => onAnswered(response.statusCode));
-  });
+  const connections = new Set<Http2Connection>();
+  const credentials = { cert, key };
+  const server = openServer(parts, { credentials, peerOf: () => peer, connections, onAnswered });
   const [theirs, ours] = duplexPair();
   server.emit('connection', ours);
   // Nobody else can be at the other end.
@@ -218,15 +226,15 @@ export function connectWithin(
     socket.destroy();
     ours.destroy();
     server.close();
-    parts.slowBodies.close();
+    closeDeadlines(parts);
   };
   return { socket, close };
 }
 
 /** What is under way goes on; the client makes its next request on a connection of its own. */
-function sendAwayByChance({ options, random }: Parts, session: ServerHttp2Stream['session']): void {
+function isSentAway({ options, random }: Parts): boolean {
   const { goawayChance = 0 } = options;
-  if (goawayChance > 0 && random.fraction() < goawayChance) session?.close();
+  return goawayChance > 0 && random.fraction() < goawayChance;
 }
 
 /** Upstream's whole answer to who speaks HTTP without TLS. */
@@ -244,15 +252,14 @@ function refusePlain(error: Error & { readonly code?: string }, socket: TLSSocke
 }
 
 /** Answers what is no request for the lifecycle, and asks for the body of who waits to be asked. */
-function isOrdinary(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
-  stream.on('error', ignore);
-  const { ':method': method, expect } = headers;
+function isOrdinary(stream: Http2Stream): boolean {
+  const { ':method': method, expect } = stream.headers;
   const isContinued = expect === '100-continue';
   if (method !== 'CONNECT' && (expect === undefined || isContinued)) {
-    if (isContinued) stream.additionalHeaders({ ':status': 100 });
+    if (isContinued) stream.inform([':status', '100']);
     return true;
   }
-  stream.respond({ ':status': method === 'CONNECT' ? 405 : 417 }, { endStream: true });
+  stream.answer([':status', method === 'CONNECT' ? '405' : '417'], undefined);
   return false;
 }
 
@@ -289,19 +296,17 @@ class Exchange implements Arrival {
       const controller = new AbortController();
       this.#controller = controller;
       const wire = this.#wire;
-      const left = (): void => {
+      wire.onceClosed(() => {
         if (wire.isCut) controller.abort(gone());
-      };
-      if (wire.outgoing.destroyed) left();
-      else wire.outgoing.once('close', left);
+      });
     }
     return this.#controller.signal;
   }
 
   run(parts: HttpParts, body: Uint8Array | undefined): void {
     const wire = this.#wire;
-    const { method, path } = wire;
-    this.#plain = { method, path, headers: plainHeaders(wire), body };
+    const { method, path, headers } = wire;
+    this.#plain = { method, path, headers, body };
     const done = handle(parts, this).then((answer) => {
       // What a watch was asked with need not live as long as it.
       this.#plain = undefined;
@@ -313,17 +318,6 @@ class Exchange implements Arrival {
 
 function gone(): Error {
   return new DOMException('the client has gone', 'AbortError');
-}
-
-function plainHeaders({ headers: given }: Wire): Readonly<Record<string, string>> {
-  // Node gives a list of this one only; copying all of them is what a request need not cost.
-  if (given['set-cookie'] === undefined) return given as Readonly<Record<string, string>>;
-  const headers: Record<string, string> = {};
-  for (const name in given) {
-    const value = given[name];
-    if (value !== undefined) headers[name] = typeof value === 'string' ? value : value.join(', ');
-  }
-  return headers;
 }
 
 /** Who the certificate names: CN is the user, each O a group. Undefined without one. */
@@ -350,13 +344,14 @@ const bodyBytesRead = 4 * limits.bodyBytesMax;
 
 function readBody(
   { slowBodies }: HttpParts,
-  { method, headers, incoming }: Wire,
+  wire: Wire,
   done: (body: Uint8Array | undefined | 'too large' | 'gone') => void,
 ): void {
+  const { method, headers } = wire;
   const { 'content-length': length, 'transfer-encoding': encoding } = headers;
   const bare = (method === 'GET' || method === 'HEAD') && length === undefined;
   if (bare && encoding === undefined) {
-    incoming.resume();
+    wire.letBodyGo();
     done(undefined);
     return;
   }
@@ -371,64 +366,63 @@ function readBody(
   };
   const giveUp = (): void => {
     finish('gone');
-    incoming.destroy();
+    wire.destroy();
   };
   slowBodies.add(giveUp);
-  incoming.on('data', (part: Buffer) => {
-    size += part.length;
-    if (size <= limits.bodyBytesMax) parts.push(part);
-    else parts.length = 0;
-    // A client that is still sending would not read the answer; most have not much more to send.
-    if (size > bodyBytesRead) finish('too large');
+  wire.readBody({
+    onPart: (part) => {
+      size += part.length;
+      if (size <= limits.bodyBytesMax) parts.push(part);
+      else parts.length = 0;
+      // A client that is still sending would not read the answer; most have not much more to send.
+      if (size > bodyBytesRead) finish('too large');
+    },
+    onEnd: () => {
+      const [first] = parts;
+      if (size > limits.bodyBytesMax) finish('too large');
+      else if (first === undefined) finish(undefined);
+      else finish(parts.length === 1 ? first : Buffer.concat(parts));
+    },
   });
-  // Each comes once, if at all.
-  incoming.on('end', () => {
-    const [first] = parts;
-    if (size > limits.bodyBytesMax) finish('too large');
-    else if (first === undefined) finish(undefined);
-    else finish(parts.length === 1 ? first : Buffer.concat(parts));
-  });
-  const left = (): void => finish('gone');
-  incoming.on('error', left);
-  incoming.on('close', left);
+  wire.onceClosed(() => finish('gone'));
 }
 
 function refuseBody(wire: Wire): void {
-  const { incoming, outgoing } = wire;
-  const error = requestEntityTooLarge(`limit is ${limits.bodyBytesMax}`);
-  const { code } = error.status;
-  const body = JSON.stringify(error.status);
-  const headers = { 'content-type': 'application/json' };
+  const { status } = requestEntityTooLarge(`limit is ${limits.bodyBytesMax}`);
   // What may still come of the body is not waited for.
-  const isWhole = incoming.readableEnded;
-  const last = isWhole || wire.isHttp2 ? headers : { ...headers, connection: 'close' };
-  if (wire.writeHead(code, last)) outgoing.end(body);
-  else outgoing.end();
-  if (!isWhole) incoming.resume();
+  const last = wire.hasWholeBody ? {} : { connection: 'close' };
+  const headers = { 'content-type': 'application/json', ...last };
+  wire.answer(status.code, headers, Buffer.from(JSON.stringify(status)));
+  wire.letBodyGo();
 }
 
 interface Connections {
   readonly sockets: ReadonlySet<TLSSocket>;
-  readonly sessions: ReadonlySet<ServerHttp2Session>;
+  readonly connections: ReadonlySet<Http2Connection>;
 }
 
 /** Takes nothing new, lets what is in flight finish for a while, then cuts. */
 async function close(
-  { clock, slowBodies }: HttpParts,
-  server: Http2SecureServer,
-  { sockets, sessions }: Connections,
+  parts: HttpParts,
+  server: Server,
+  { sockets, connections }: Connections,
 ): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  const cancel = clock.after(serverLimits.closeLimitMs, () => {
+  const cancel = parts.clock.after(serverLimits.closeLimitMs, () => {
     for (const socket of sockets) socket.destroy();
   });
-  for (const session of sessions) session.close();
+  for (const connection of connections) connection.leave();
   for (const socket of sockets) {
     if (socket.alpnProtocol !== 'h2') endWhenIdle(socket);
   }
   await closed;
   cancel();
+  closeDeadlines(parts);
+}
+
+function closeDeadlines({ slowBodies, idleConnections }: HttpParts): void {
   slowBodies.close();
+  idleConnections.close();
 }
 
 function endWhenIdle(socket: TLSSocket): void {

@@ -1,22 +1,22 @@
-/** Bodies that take too long are ended, each at its time; those that have come are left alone. */
+/** What takes too long is ended, each at its time; what is over is left alone. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { VirtualClock } from '#kit/virtual-clock.ts';
-import { SlowBodies } from './slow-bodies.ts';
+import { Deadlines } from './deadlines.ts';
 
-test('each body has its whole time, and no more', async () => {
+test('each has its whole time, and no more', async () => {
   const clock = new VirtualClock();
-  const bodies = new SlowBodies({ clock }, { limitMs: 100 });
+  const deadlines = new Deadlines({ clock }, { limitMs: 100 });
   const ended: string[] = [];
   const add = (name: string): (() => void) => {
     const end = (): void => void ended.push(name);
-    bodies.add(end);
+    deadlines.add(end);
     return end;
   };
   add('first');
   const quick = add('quick');
   await clock.advance(60);
-  bodies.delete(quick);
+  deadlines.delete(quick);
   add('second');
   await clock.advance(39);
   assert.deepEqual(ended, []);
@@ -25,7 +25,7 @@ test('each body has its whole time, and no more', async () => {
   await clock.advance(60);
   assert.deepEqual(ended, ['first', 'second']);
   add('third');
-  bodies.close();
+  deadlines.close();
   await clock.advance(1000);
   assert.deepEqual(ended, ['first', 'second']);
 });

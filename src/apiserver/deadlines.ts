@@ -1,13 +1,13 @@
 /**
- * Bodies of requests on their way, and the end of those that take too long.
+ * What is under way and may take so long, and the end of what takes longer.
  *
  * All may take equally long, so the first is the first that is late, and one timer serves them:
- * most bodies are there at once, and making a timer for each would cost more than reading it.
- * `http.ts` adds a body when it begins to read it and takes it out when that is over.
+ * most are over at once, and making a timer for each would cost more than they do. `http.ts` has
+ * one for bodies of requests, and one for connections on which nothing is asked.
  */
 import type { Clock } from '#kit/clock.ts';
 
-export class SlowBodies {
+export class Deadlines {
   readonly #clock: Pick<Clock, 'monotonic' | 'after'>;
   readonly #limitMs: number;
   /** How to end each, and when. */

@@ -1,0 +1,108 @@
+/**
+ * What comes in on a connection, cut into frames (RFC 9113, sections 3.4 and 4.1).
+ *
+ * The client's preface comes first; then frames, wherever the reads of the socket happen to end.
+ * What is held back for its missing rest is never more than one frame. `http2.ts` takes them.
+ */
+import { ConnectionError, errorCode, frameHeadBytes } from './frames.ts';
+
+const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
+
+/** Where a frame's payload stands; it is good until the call returns. */
+export interface Frame {
+  type: number;
+  flags: number;
+  stream: number;
+  bytes: Buffer;
+  start: number;
+  end: number;
+}
+
+export interface FrameReaderOptions {
+  readonly frameBytesMax: number;
+  /** Says whether to go on. */
+  readonly onFrame: (frame: Frame) => boolean;
+}
+
+export class FrameReader {
+  readonly #options: FrameReaderOptions;
+  /** One for all: a frame is over when its call is. */
+  readonly #frame: Frame = {
+    ...{ type: 0, flags: 0, stream: 0 },
+    ...{ bytes: Buffer.alloc(0), start: 0, end: 0 },
+  };
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  #neededBytes: number = preface.length;
+  #isGreeted = false;
+
+  constructor(options: FrameReaderOptions) {
+    this.#options = options;
+  }
+
+  /** Throws a {@link ConnectionError} where this is no HTTP/2. */
+  read(chunk: Buffer): void {
+    const bytes = this.#withHeld(chunk);
+    if (bytes === undefined) return;
+    let at = 0;
+    if (!this.#isGreeted) {
+      if (bytes.compare(preface, 0, preface.length, 0, preface.length) !== 0) {
+        throw new ConnectionError(errorCode.protocol, 'the connection does not begin as HTTP/2');
+      }
+      this.#isGreeted = true;
+      at = preface.length;
+    }
+    const frame = this.#frame;
+    frame.bytes = bytes;
+    for (;;) {
+      const end = this.#take(bytes, at);
+      if (end > bytes.length) {
+        this.#hold(bytes, at, end);
+        break;
+      }
+      if (!this.#options.onFrame(frame)) break;
+      at = end;
+    }
+    frame.bytes = empty;
+  }
+
+  /** Where the frame that begins here ends, as far as can be told. */
+  #take(bytes: Buffer, at: number): number {
+    const start = at + frameHeadBytes;
+    if (start > bytes.length) return start;
+    const length = bytes.readUIntBE(at, 3);
+    if (length > this.#options.frameBytesMax) {
+      throw new ConnectionError(errorCode.frameSize, `a frame of ${length} bytes`);
+    }
+    const frame = this.#frame;
+    frame.type = bytes[at + 3] ?? 0;
+    frame.flags = bytes[at + 4] ?? 0;
+    frame.stream = bytes.readUInt32BE(at + 5) & 0x7fffffff;
+    frame.start = start;
+    frame.end = start + length;
+    return frame.end;
+  }
+
+  #hold(bytes: Buffer, at: number, end: number): void {
+    this.#neededBytes = end - at;
+    if (at === bytes.length) return;
+    this.#held.push(bytes.subarray(at));
+    this.#heldBytes = bytes.length - at;
+  }
+
+  #withHeld(chunk: Buffer): Buffer | undefined {
+    if (this.#heldBytes + chunk.length < this.#neededBytes) {
+      this.#held.push(chunk);
+      this.#heldBytes += chunk.length;
+      return undefined;
+    }
+    if (this.#heldBytes === 0) return chunk;
+    this.#held.push(chunk);
+    const whole = Buffer.concat(this.#held);
+    this.#held = [];
+    this.#heldBytes = 0;
+    return whole;
+  }
+}
+
+const empty = Buffer.alloc(0);
