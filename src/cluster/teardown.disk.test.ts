@@ -19,8 +19,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { containerdLayout } from '#cri';
+import { DescriptorBinds } from '#kit/descriptor-binds.ts';
 import { silentLog } from '#kit/log.ts';
-import { bindDescriptor, readMounts, unmountBelow } from '#kit/mounts.ts';
+import { readMounts, unmountBelow } from '#kit/mounts.ts';
 import { VirtualClock } from '#kit/virtual-clock.ts';
 import { findTraces, removeTraces, type Traces, tracesOfPods } from './machine-traces.ts';
 import { resetCluster } from './teardown.ts';
@@ -50,7 +51,7 @@ test('a data dir in which something is mounted stays, with what is mounted', asy
   for (const each of [theirs, part]) mkdirSync(each, { recursive: true });
   writeFileSync(join(theirs, 'precious'), '');
   const descriptor = openSync(theirs, 'r');
-  await bindDescriptor(descriptor, part);
+  await new DescriptorBinds().bind(descriptor, part);
   closeSync(descriptor);
   try {
     await assert.rejects(resetCluster(deps, dataDir), /not removed: .*\/part is still mounted/);

@@ -44,12 +44,17 @@ export function readMounts(): readonly Mount[] {
   return parseMountInfo(readFileSync('/proc/self/mountinfo', 'utf8'));
 }
 
-/** Of hundreds of lines, with half a kilobyte each, only those that name the path are parsed. */
-function readMountsNaming(path: string): readonly Mount[] {
-  const name = path.replace(
+/** As tables of mounts have it. */
+export function escapePath(path: string): string {
+  return path.replace(
     /[ \t\n\\]/g,
     (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`,
   );
+}
+
+/** Of hundreds of lines, with half a kilobyte each, only those that name the path are parsed. */
+function readMountsNaming(path: string): readonly Mount[] {
+  const name = escapePath(path);
   const text = readFileSync('/proc/self/mountinfo', 'utf8');
   if (!text.includes(name)) return [];
   const lines = text.split('\n').filter((line) => line.includes(name));
@@ -150,19 +155,6 @@ function growCommandOf(type: string, device: string, folder: string): readonly s
   if (type === 'ext3' || type === 'ext4') return ['resize2fs', device];
   if (type === 'xfs') return ['xfs_growfs', '-d', folder];
   return type === 'btrfs' ? ['btrfs', 'filesystem', 'resize', 'max', folder] : [];
-}
-
-/**
- * What is open here is to be seen at a file or an empty folder as well. Not broken off: by then the
- * descriptor might be that of another file, and the program may still look for it.
- */
-export async function bindDescriptor(descriptor: number, target: string): Promise<void> {
-  // Asked where it leads, the program would mount that path, which may lead elsewhere by then.
-  const source = `/proc/${process.pid}/fd/${descriptor}`;
-  const args = ['--no-canonicalize', '--bind', source, target];
-  const { signal } = new AbortController();
-  const result = await runCommand('mount', args, { signal, timeoutMs: mountTimeoutMs });
-  if (result.code !== 0) throw new Error(`cannot bind to ${target}: ${result.stderr.trim()}`);
 }
 
 /** Unless something is mounted there or below: that may be somebody's, and would go too. */

@@ -5,10 +5,10 @@
 import { readdirSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import type { Runtime } from '#cri';
 import type { Clock } from '#kit/clock.ts';
+import { DescriptorBinds } from '#kit/descriptor-binds.ts';
 import { KernelLog } from '#kit/kernel-log.ts';
 import type { Logger } from '#kit/log.ts';
 import {
-  bindDescriptor,
   growFileSystem,
   isMountPoint,
   mountDevice,
@@ -121,6 +121,7 @@ async function askRuntime(
 
 function linuxMachine(cgroups: Cgroups): Machine {
   const kernelLog = new KernelLog();
+  const binds = new DescriptorBinds();
   return {
     cgroups,
     isMounted: isMountPoint,
@@ -128,7 +129,7 @@ function linuxMachine(cgroups: Cgroups): Machine {
     mountHugepages,
     mountDevice,
     growFileSystem,
-    bindDescriptor,
+    bindDescriptor: (descriptor, target) => binds.bind(descriptor, target),
     labelFile,
     unmountBelow,
     removeFolder,

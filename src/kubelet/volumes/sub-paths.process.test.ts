@@ -25,16 +25,13 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import {
-  bindDescriptor,
-  isMountPoint,
-  mountPointsBelow,
-  removeFolder,
-  unmountBelow,
-} from '#kit/mounts.ts';
+import { DescriptorBinds } from '#kit/descriptor-binds.ts';
+import { isMountPoint, mountPointsBelow, removeFolder, unmountBelow } from '#kit/mounts.ts';
 import { type Binder, bindSubPath, makeSubPath, openInside } from './sub-paths.ts';
 
 const { signal } = new AbortController();
+const binds = new DescriptorBinds();
+const bindDescriptor: Binder['bindDescriptor'] = (...args) => binds.bind(...args);
 const kernel: Binder = { isMounted: isMountPoint, bindDescriptor, unmountBelow };
 const isRoot = process.getuid?.() === 0;
 
