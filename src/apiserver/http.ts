@@ -1,11 +1,11 @@
 /**
  * The only file that knows Node's HTTP server: bytes → arrivals, answers → bytes.
  *
- * One TLS port speaks HTTP/2 (our own, `#http2`) and HTTP/1.1 (Node's), as ALPN says. Client certificates are asked for and checked
- * against the cluster's authority; who shows none may still bring a token. Bodies are bounded,
- * answers are written with back-pressure, and a client that leaves cancels its request. Upgraded
- * connections (exec, attach, port-forward) leave from here to the node, after the lifecycle's first
- * stages have allowed them. Next: `lifecycle.ts`.
+ * One TLS port speaks HTTP/2 (our own, `#http2`) and HTTP/1.1 (Node's), as ALPN says. Client
+ * certificates are asked for and checked against the cluster's authority; who shows none may still
+ * bring a token. Bodies are bounded, answers are written with back-pressure, and a client that
+ * leaves cancels its request. Upgraded connections (exec, attach, port-forward) leave from here to
+ * the node, after the lifecycle's first stages have allowed them. Next: `lifecycle.ts`.
  */
 import { createHash } from 'node:crypto';
 import type { ServerResponse as Http1Response } from 'node:http';

@@ -1,4 +1,9 @@
-/** Bytes that wait, in the parts in which they came; taken from the front, without copying. */
+/**
+ * Bytes that wait, in the parts in which they came, and are taken from the front in pieces of any
+ * length, without copying.
+ *
+ * `stream.ts` has one for its answer; `sender.ts` takes as much of it as there is room for.
+ */
 export class ByteQueue {
   /** All bytes that wait. */
   bytes = 0;

@@ -4,7 +4,15 @@
  * The client's preface comes first; then frames, wherever the reads of the socket happen to end.
  * What is held back for its missing rest is never more than one frame. `http2.ts` takes them.
  */
-import { ConnectionError, errorCode, frameHeadBytes } from './frames.ts';
+import {
+  ConnectionError,
+  errorCode,
+  frameFlag,
+  frameHeadBytes,
+  needs,
+  wrong,
+  wrongSize,
+} from './frames.ts';
 
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
@@ -47,7 +55,7 @@ export class FrameReader {
     let at = 0;
     if (!this.#isGreeted) {
       if (bytes.compare(preface, 0, preface.length, 0, preface.length) !== 0) {
-        throw new ConnectionError(errorCode.protocol, 'the connection does not begin as HTTP/2');
+        throw wrong('the connection does not begin as HTTP/2');
       }
       this.#isGreeted = true;
       at = preface.length;
@@ -106,3 +114,17 @@ export class FrameReader {
 }
 
 const empty = Buffer.alloc(0);
+
+export function withoutPadding({ flags, bytes, start, end }: Frame): Buffer {
+  if ((flags & frameFlag.padded) === 0) return bytes.subarray(start, end);
+  const padding = bytes[start] ?? 0;
+  needs(start < end && start + 1 + padding <= end, 'more padding than there is');
+  return bytes.subarray(start + 1, end - padding);
+}
+
+/** Of a frame of headers, which may have a priority in front. */
+export function withoutPriority({ flags }: Frame, block: Buffer): Buffer {
+  if ((flags & frameFlag.priority) === 0) return block;
+  if (block.length < 5) throw wrongSize();
+  return block.subarray(5);
+}

@@ -70,6 +70,18 @@ export class ConnectionError extends Error {
   }
 }
 
+export function wrong(message: string): ConnectionError {
+  return new ConnectionError(errorCode.protocol, message);
+}
+
+export function wrongSize(): ConnectionError {
+  return new ConnectionError(errorCode.frameSize, 'a frame of the wrong size');
+}
+
+export function needs(isSo: boolean, message: string): void {
+  if (!isSo) throw wrong(message);
+}
+
 export interface FrameHead {
   readonly type: number;
   readonly flags: number;

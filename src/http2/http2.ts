@@ -12,7 +12,7 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '#kit/clock.ts';
 import { Rate } from '#kit/rate.ts';
-import { type Frame, FrameReader } from './frame-reader.ts';
+import { type Frame, FrameReader, withoutPadding, withoutPriority } from './frame-reader.ts';
 import {
   ConnectionError,
   errorCode,
@@ -20,10 +20,13 @@ import {
   frameFlag,
   frameType,
   initially,
+  needs,
   numbersFrame,
   setting,
   settingsFrame,
   windowBytesMax,
+  wrong,
+  wrongSize,
 } from './frames.ts';
 import { CompressionError, HeaderDecoder } from './header-decoder.ts';
 import { HeadReader } from './request-head.ts';
@@ -490,31 +493,6 @@ export class Http2Connection implements StreamOwner {
 
 const nothing = Buffer.alloc(0);
 
-function wrong(message: string): ConnectionError {
-  return new ConnectionError(errorCode.protocol, message);
-}
-
-function wrongSize(): ConnectionError {
-  return new ConnectionError(errorCode.frameSize, 'a frame of the wrong size');
-}
-
-function needs(isSo: boolean, message: string): void {
-  if (!isSo) throw wrong(message);
-}
-
 function headBytes(part: Buffer): number {
   return Math.max(part.length, limits.headFrameBytesMin);
-}
-
-function withoutPadding({ flags, bytes, start, end }: Frame): Buffer {
-  if ((flags & frameFlag.padded) === 0) return bytes.subarray(start, end);
-  const padding = bytes[start] ?? 0;
-  needs(start < end && start + 1 + padding <= end, 'more padding than there is');
-  return bytes.subarray(start + 1, end - padding);
-}
-
-function withoutPriority({ flags }: Frame, block: Buffer): Buffer {
-  if ((flags & frameFlag.priority) === 0) return block;
-  if (block.length < 5) throw wrongSize();
-  return block.subarray(5);
 }
