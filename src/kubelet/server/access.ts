@@ -10,6 +10,7 @@ import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { type Client, type ReviewedUser, reviewAccess, reviewToken } from '#client';
 import type { Clock } from '#kit/clock.ts';
+import { readAddress } from './address.ts';
 
 export interface AccessDeps {
   readonly client: Client;
@@ -92,8 +93,7 @@ export class ServerAccess {
     if (!this.#options.authorizes) return undefined;
     if (user.name === apiServerName || user.groups.includes(administrators)) return undefined;
     const verb = verbs[request.method ?? ''] ?? '';
-    const path = new URL(request.url ?? '/', 'https://node').pathname;
-    const subresources = subresourcesOf(path);
+    const subresources = subresourcesOf(readAddress(request)?.path ?? '');
     for (const subresource of subresources) {
       if (await this.#isAllowed(user, { verb, subresource }, signal)) return undefined;
     }

@@ -97,6 +97,29 @@ test('what is switched off is refused also to those who may', async (context) =>
   assert.equal((await noLogs.ask('/containerLogs/a/b/c')).status, 404);
 });
 
+test('a path is read in one way, and what is none is refused', async (context) => {
+  const { port, tls, ask } = await open(context, { debugging: false });
+  for (const path of ['/pods%', '/logs/%zz', '/containerLogs/a/b/%4']) {
+    assert.deepEqual(await ask(path), { status: 400, text: '400 Bad Request' }, path);
+  }
+  const off = { status: 405, text: 'Debug endpoints are disabled.\n' };
+  for (const path of ['/%63ontainerLogs/a/b/c', '/containerLogs%2Fa/b/%ff']) {
+    assert.deepEqual(await ask(path), off, path);
+  }
+  assert.equal((await ask('//pods')).status, 404, 'no host called pods');
+  assert.equal((await ask('/%70ods?a=%zz')).status, 200, 'what is asked about it is not looked at');
+  const upgrade = async (path: string): Promise<string> => {
+    const socket = connect({ host, port, ...tls });
+    const head = ['Host: n', 'Connection: Upgrade', 'Upgrade: SPDY/3.1', '', ''].join('\r\n');
+    socket.write(`POST ${path}?command=ls HTTP/1.1\r\n${head}`);
+    const [answer] = await once(socket, 'data');
+    socket.destroy();
+    return String(answer);
+  };
+  assert.match(await upgrade('/%65xec/a/b/c'), /^HTTP\/1.1 405 /);
+  assert.match(await upgrade('/exec/a/b/%c'), /^HTTP\/1.1 400 .*\r\n\r\n400 Bad Request$/s);
+});
+
 test('TLS is spoken as it was set', async (context) => {
   const ciphers = 'TLS_AES_128_GCM_SHA256:ECDHE-ECDSA-AES256-GCM-SHA384';
   const newest = await open(context, { tls: { minVersion: 'TLSv1.3' } });

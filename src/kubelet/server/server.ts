@@ -15,6 +15,7 @@ import { kubeletVersion } from '../node/node-status.ts';
 import type { KubeletParts } from '../parts.ts';
 import type { PodWorker } from '../pods/pod-worker.ts';
 import { ServerAccess } from './access.ts';
+import { noAddress, readAddress } from './address.ts';
 import { cadvisorMetrics } from './cadvisor-metrics.ts';
 import { countNode, withCgroups } from './counted-pods.ts';
 import type { Metric } from './exposition.ts';
@@ -106,7 +107,7 @@ export async function serveKubelet(
     access
       .refusalOf(request, { signal })
       .then((refusal) => {
-        const off = switchedOff(serves, request.url ?? '');
+        const off = switchedOff(serves, readAddress(request)?.path ?? '');
         if (refusal === undefined && off === undefined) {
           const { streamIdleMs: idleMs = streamIdleMsDefault } = serves;
           return passStream(parts, options, { request, socket, head, idleMs, signal });
@@ -164,30 +165,34 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const url = new URL(request.url ?? '/', 'https://node');
-  const [, first = '', ...rest] = url.pathname.split('/');
+  const address = readAddress(request);
+  if (address === undefined) {
+    response.setHeader('connection', 'close');
+    return say(response, 400, noAddress);
+  }
+  const { query } = address;
+  const [, first = '', ...rest] = address.path.split('/');
   if (first === 'healthz' && rest.length === 0) return say(response, 200, 'ok');
   const refusal = await access?.refusalOf(request, node);
   if (refusal !== undefined) return say(response, refusal.status, refusal.text);
-  const off = switchedOff(node.options.serves ?? {}, url.href);
+  const off = switchedOff(node.options.serves ?? {}, address.path);
   if (off !== undefined) return say(response, 405, off);
   const path = [first, ...rest].join('/').replace(/\/$/, '');
   const figures = await answerFigures(node, path);
   if (figures !== undefined) return say(response, 200, figures, 'text/plain; version=0.0.4');
   const facts = await answerFacts(node, path);
   if (facts !== undefined) return say(response, 200, JSON.stringify(facts), 'application/json');
-  const names = rest.map(decodeURIComponent);
   switch (first) {
     case 'containerLogs': {
-      const [namespace = '', name = '', container = ''] = names;
+      const [namespace = '', name = '', container = ''] = rest;
       const worker = node.options.findPod(namespace, name);
       const target = { worker, namespace, name, container };
-      return answerLogs(node.parts, target, url.searchParams, response, node.signal);
+      return answerLogs(node.parts, target, query, response, node.signal);
     }
     case 'logs':
-      return answerMachineLogs(node, { request, url, path: names.join('/') }, response);
+      return answerMachineLogs(node, { request, query, path: rest.join('/') }, response);
     case 'run':
-      return run(node, request, names, response);
+      return run(node, request, { names: rest, query }, response);
     case 'exec':
     case 'attach':
     case 'portForward':
@@ -255,12 +260,16 @@ async function answerFacts(
 /** Of the machine, by path; by name of service only where that is switched on. */
 async function answerMachineLogs(
   node: NodeServer,
-  asked: { readonly request: IncomingMessage; readonly url: URL; readonly path: string },
+  asked: {
+    readonly request: IncomingMessage;
+    readonly query: URLSearchParams;
+    readonly path: string;
+  },
   response: ServerResponse,
 ): Promise<void> {
-  const { request, url, path } = asked;
+  const { request, query, path } = asked;
   const queries = node.options.serves?.logQueries === true;
-  const question = queries ? readLogQuery(url.searchParams) : undefined;
+  const question = queries ? readLogQuery(query) : undefined;
   if (question === undefined) return answerNodeLogs(path, response);
   if (question.do === 'refuse') return say(response, question.status, `${question.text}\n`);
   const gzip = request.headers['accept-encoding'] === 'gzip';
@@ -271,7 +280,7 @@ async function answerMachineLogs(
 async function run(
   { parts, options, signal }: NodeServer,
   request: IncomingMessage,
-  names: readonly string[],
+  { names, query }: { readonly names: readonly string[]; readonly query: URLSearchParams },
   response: ServerResponse,
 ): Promise<void> {
   const [namespace = '', name = '', container = ''] = names;
@@ -280,7 +289,7 @@ async function run(
   if (worker === undefined) return say(response, 404, 'pod does not exist');
   const { latest } = await worker.findContainer(container, signal);
   if (latest?.state !== 'running') return say(response, 404, `container ${container} not found`);
-  const cmd = new URL(request.url ?? '/', 'https://node').searchParams.get('cmd') ?? '';
+  const cmd = query.get('cmd') ?? '';
   const { stdout, stderr } = await parts.runtime.execSync(
     { containerId: latest.id, cmd: cmd.split(' ') },
     { timeoutSeconds: limits.runSeconds, signal },

@@ -7,6 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { aborted } from '#kit/aborted.ts';
 import { createHttpServer } from '#kit/http-request.ts';
 import type { AccessOptions } from './access.ts';
+import { readAddress } from './address.ts';
 
 export interface Serving {
   readonly access?: Partial<AccessOptions> | undefined;
@@ -38,16 +39,11 @@ const debugPaths = new Set([
 ]);
 const readOnlyPaths = /^\/(healthz(\/\w+)?|pods|stats(\/\w+)?|metrics(\/\w+)?)\/?$/;
 
-/** What is said for what is switched off, however it is written; undefined: it is not. */
-export function switchedOff({ debugging, systemLogs }: Serving, url: string): string | undefined {
-  const first = pathOf(url)?.split('/')[1] ?? '';
+/** What is said for what is switched off; undefined: it is not. */
+export function switchedOff({ debugging, systemLogs }: Serving, path: string): string | undefined {
+  const first = path.split('/')[1] ?? '';
   if (debugging === false && debugPaths.has(first)) return 'Debug endpoints are disabled.\n';
   return systemLogs === false && first === 'logs' ? 'logs endpoint is disabled.\n' : undefined;
-}
-
-/** As those read it who answer; undefined: it is no address. */
-function pathOf(url: string): string | undefined {
-  return URL.parse(url, 'http://node')?.pathname;
 }
 
 /** Serves what `answer` says, for the paths that tell figures; undefined: no such port. */
@@ -57,12 +53,12 @@ export async function serveReadOnly(
 ): Promise<((signal: AbortSignal) => Promise<void>) | undefined> {
   if (port === 0) return undefined;
   const server = createHttpServer((request, response) => {
-    const { url = '/' } = request;
-    if (readOnlyPaths.test(pathOf(url) ?? '')) {
+    const path = readAddress(request)?.path;
+    if (path === undefined || readOnlyPaths.test(path)) {
       answer(request, response);
       return;
     }
-    const off = switchedOff({ debugging: false }, url);
+    const off = switchedOff({ debugging: false }, path);
     response.writeHead(off === undefined ? 404 : 405, { 'content-type': 'text/plain' });
     response.end(off ?? '404 page not found\n');
   });

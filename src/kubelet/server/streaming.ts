@@ -11,6 +11,7 @@ import type { Duplex } from 'node:stream';
 import type { Runtime } from '#cri';
 import { endStream } from '#kit/end-stream.ts';
 import type { ContainerFact, RuntimeFacts } from '../pods/pod-facts.ts';
+import { type Address, noAddress, readAddress } from './address.ts';
 
 export interface StreamParts {
   readonly runtime: Pick<Runtime, 'exec' | 'attach' | 'portForward'>;
@@ -50,8 +51,11 @@ export async function passStream(
   const { request, socket, signal } = stream;
   // An upgraded socket that breaks must not take the process with it.
   socket.on('error', () => socket.destroy());
-  const url = new URL(request.url ?? '/', 'https://node');
-  const target = await findTarget(parts, options, url, signal);
+  const address = readAddress(request);
+  const target =
+    address === undefined
+      ? { status: 400, text: noAddress }
+      : await findTarget(parts, options, address, signal);
   if (typeof target !== 'string') {
     refuse(socket, target.status, target.text);
     return;
@@ -77,16 +81,15 @@ interface Refusal {
 async function findTarget(
   { runtime }: StreamParts,
   options: StreamOptions,
-  url: URL,
+  { path, query }: Address,
   signal: AbortSignal,
 ): Promise<string | Refusal> {
-  const [, verb, ...parts] = url.pathname.split('/').map(decodeURIComponent);
+  const [, verb, ...parts] = path.split('/');
   const [namespace = '', name = '', ...rest] = parts;
   const container = rest.at(-1) ?? '';
   const worker = options.findPod(namespace, name);
   if (worker === undefined) return { status: 404, text: `pod does not exist` };
   const found = await worker.findContainer(container, signal);
-  const query = url.searchParams;
   if (verb === 'portForward') {
     const podSandboxId = readySandbox(found.runtime);
     if (podSandboxId === undefined) return { status: 400, text: 'the pod does not run' };
