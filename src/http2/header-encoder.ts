@@ -3,8 +3,8 @@
  *
  * A field that was sent before on the connection is one byte, its number in the static or the
  * dynamic table. What comes for the first time is written out and added to the table, except where
- * the value is another one each time, which would push out what is worth keeping, or a secret. Texts
- * are never Huffman coded: what is long is sent once, and the rest is too short to win by it.
+ * the value is another one each time, which would push out what is worth keeping, or a secret.
+ * Texts are never Huffman coded: what is long is sent once, and the rest is too short to win by it.
  */
 import { DynamicTable, entrySize } from './dynamic-table.ts';
 import { firstDynamicIndex, staticNames, staticValues } from './static-table.ts';
@@ -60,8 +60,8 @@ let scratch: Buffer = Buffer.alloc(0);
 export class HeaderEncoder {
   readonly #table = new DynamicTable();
   #tableBytesMax = tableBytesMost;
-  /** The limits that the next block has to tell: the smallest one since the last block, the last. */
-  #untold: { readonly smallest: number } | undefined;
+  /** The smallest limit since the last block, where it changed: the next block has to tell. */
+  #smallestUntold: number | undefined;
   #at = 0;
 
   /**
@@ -71,7 +71,7 @@ export class HeaderEncoder {
   setTableBytesMax(bytes: number): void {
     const bytesMax = Math.min(bytes, tableBytesMost);
     if (bytesMax === this.#tableBytesMax) return;
-    this.#untold = { smallest: Math.min(bytesMax, this.#untold?.smallest ?? bytesMax) };
+    this.#smallestUntold = Math.min(bytesMax, this.#smallestUntold ?? bytesMax);
     this.#tableBytesMax = bytesMax;
     this.#makeRoom(0);
   }
@@ -83,7 +83,7 @@ export class HeaderEncoder {
   encode(fields: readonly string[]): Buffer {
     this.#at = 0;
     this.#reserve(overheadBytes);
-    if (this.#untold !== undefined) this.#tell(this.#untold.smallest);
+    if (this.#smallestUntold !== undefined) this.#tell(this.#smallestUntold);
     for (let i = 0; i + 1 < fields.length; i += 2)
       this.#field(fields[i] ?? '', fields[i + 1] ?? '');
     const block = scratch.subarray(0, this.#at);
@@ -95,7 +95,7 @@ export class HeaderEncoder {
   #tell(smallest: number): void {
     if (smallest < this.#tableBytesMax) this.#integer(0x20, 0x1f, smallest);
     this.#integer(0x20, 0x1f, this.#tableBytesMax);
-    this.#untold = undefined;
+    this.#smallestUntold = undefined;
   }
 
   #field(name: string, value: string): void {
