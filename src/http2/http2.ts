@@ -34,6 +34,7 @@ import { Sender } from './sender.ts';
 import { type Http2Stream, ServerStream, type StreamOwner } from './stream.ts';
 
 export { errorCode } from './frames.ts';
+export { HeaderEncoder } from './header-encoder.ts';
 export type { RequestHeaders } from './request-head.ts';
 export type { BodyReader, Http2Stream } from './stream.ts';
 
