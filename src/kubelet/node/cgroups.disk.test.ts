@@ -78,6 +78,28 @@ test('version 2: a controller that cannot be switched on does not hold up the ot
   assert.equal(readFileSync(join(mountPoint, 'pods/pids.max'), 'utf8'), '1');
 });
 
+test('huge pages of all pods together are limited, in either version', async (context) => {
+  const root = rootOf(context);
+  const folder = (name: string): string => {
+    mkdirSync(join(root, name, 'kubepods'), { recursive: true });
+    return join(root, name);
+  };
+  const hugepages = { '2MB': 134_217_728 };
+  const first: Mount = { mountPoint: folder('one'), type: 'cgroup', options: ['hugetlb'] };
+  await openCgroups({ log: silentLog }, [first]).limit('/kubepods', { hugepages });
+  const one = join(root, 'one/kubepods/hugetlb.2MB.limit_in_bytes');
+  assert.equal(readFileSync(one, 'utf8'), '134217728');
+  const second: Mount = { mountPoint: folder('two'), type: 'cgroup2', options: [] };
+  const limit = openCgroups({ log: silentLog }, [second]).limit;
+  writeFileSync(join(root, 'two/cgroup.controllers'), 'cpu\n');
+  const two = join(root, 'two/kubepods/hugetlb.2MB.max');
+  await limit('/kubepods', { hugepages });
+  assert.equal(existsSync(two), false, 'the kernel has no such controller');
+  writeFileSync(join(root, 'two/cgroup.controllers'), 'cpu hugetlb\n');
+  await limit('/kubepods', { hugepages });
+  assert.equal(readFileSync(two, 'utf8'), '134217728');
+});
+
 test('version 2: a cgroup lacks the controllers that were not switched on for it', (context) => {
   const mountPoint = rootOf(context);
   const mounts: readonly Mount[] = [{ mountPoint, type: 'cgroup2', options: ['rw'] }];

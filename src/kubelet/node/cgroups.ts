@@ -55,6 +55,8 @@ export interface CgroupLimits {
   readonly cpuShares?: number | undefined;
   readonly memoryLimitBytes?: number | undefined;
   readonly pidsMax?: number | undefined;
+  /** Bytes by size of page, as the kernel writes it: `2MB`. */
+  readonly hugepages?: Readonly<Record<string, number>> | undefined;
 }
 
 export function openCgroups(
@@ -136,16 +138,13 @@ function createVersion1(
   resources: CgroupResources & { readonly pidsMax?: number },
 ): void {
   limitVersion1(treeOf, path, resources);
-  const [cpu, pages] = [treeOf('cpu'), treeOf('hugetlb')];
-  const { cpuPeriod, cpuQuota, hugepages = {} } = resources;
+  const cpu = treeOf('cpu');
+  const { cpuPeriod, cpuQuota } = resources;
   if (cpu !== undefined) {
     const folder = join(cpu, path);
     writeFileSync(join(folder, 'cpu.cfs_period_us'), String(cpuPeriod));
     if (cpuQuota !== undefined) writeFileSync(join(folder, 'cpu.cfs_quota_us'), String(cpuQuota));
   }
-  if (pages === undefined || Object.keys(hugepages).length === 0) return;
-  mkdirSync(join(pages, path), { recursive: true });
-  limitPages(join(pages, path), hugepages, 'limit_in_bytes');
 }
 
 /** Pages that are in use, and those that are only asked for, where the kernel counts them. */
@@ -171,6 +170,10 @@ function limitVersion1(treeOf: Trees, path: string, limits: CgroupLimits): void 
   write('cpu', 'cpu.shares', limits.cpuShares);
   write('memory', 'memory.limit_in_bytes', limits.memoryLimitBytes);
   write('pids', 'pids.max', limits.pidsMax);
+  const [pages, { hugepages = {} }] = [treeOf('hugetlb'), limits];
+  if (pages === undefined || Object.keys(hugepages).length === 0) return;
+  mkdirSync(join(pages, path), { recursive: true });
+  limitPages(join(pages, path), hugepages, 'limit_in_bytes');
 }
 
 /** Those that containers are limited by, where the kernel has them. */
@@ -186,7 +189,6 @@ function createVersion2(
   const { cpuPeriod, cpuQuota, memoryLimitBytes } = resources;
   writeFileSync(join(folder, 'cpu.max'), `${cpuQuota ?? 'max'} ${cpuPeriod}`);
   if (memoryLimitBytes === undefined) writeFileSync(join(folder, 'memory.max'), 'max');
-  if (controllersIn(tree).includes('hugetlb')) limitPages(folder, resources.hugepages ?? {}, 'max');
 }
 
 function limitVersion2(tree: string, path: string, limits: CgroupLimits): void {
@@ -198,7 +200,7 @@ function limitVersion2(tree: string, path: string, limits: CgroupLimits): void {
     folder = join(folder, part);
     mkdirSync(folder, { recursive: true });
   }
-  const { cpuShares, memoryLimitBytes, pidsMax } = limits;
+  const { cpuShares, memoryLimitBytes, pidsMax, hugepages = {} } = limits;
   const write = (file: string, value: number | undefined): void => {
     if (value !== undefined) writeFileSync(join(folder, file), String(value));
   };
@@ -206,6 +208,7 @@ function limitVersion2(tree: string, path: string, limits: CgroupLimits): void {
   write('memory.max', memoryLimitBytes);
   // As systemd, which takes no zero: one process is what is there anyway.
   write('pids.max', pidsMax === 0 ? 1 : pidsMax);
+  if (known.includes('hugetlb')) limitPages(folder, hugepages, 'max');
 }
 
 /** Of those that the kernel has, and that limits are set with. */

@@ -12,10 +12,19 @@ import type { Clock } from '#kit/clock.ts';
 import { messageOf } from '#kit/error-message.ts';
 import type { Logger } from '#kit/log.ts';
 import type { Node, Pod } from '#resources/types/core-v1.ts';
-import { cpuSharesMax, cpuSharesMin, podCgroup, qosClassOf, sharesOf } from '../pods/qos.ts';
+import {
+  cpuSharesMax,
+  cpuSharesMin,
+  hugepagesIn,
+  pageSizeOf,
+  podCgroup,
+  qosClassOf,
+  sharesOf,
+} from '../pods/qos.ts';
 import type { KubeletSettings } from '../settings.ts';
 import type { CgroupLimits } from './cgroups.ts';
 import type { Machine } from './machine.ts';
+import { readProcesses } from './node-figures.ts';
 
 type Amounts = Readonly<Record<string, string>>;
 
@@ -42,11 +51,11 @@ export function planEnforcement(
   settings: KubeletSettings,
 ): readonly Enforcement[] {
   const { enforceNodeAllocatable: levels } = settings;
+  const limitsOf = limitsFor(capacity);
   const forPods = levels.includes('pods')
-    ? {
-        cpu: unreserved('cpu', capacity, settings),
-        memory: unreserved('memory', capacity, settings),
-      }
+    ? Object.fromEntries(
+        Object.keys(capacity).map((name) => [name, unreserved(name, capacity, settings)]),
+      )
     : capacity;
   const plan: Enforcement[] = [
     {
@@ -71,11 +80,20 @@ export function planEnforcement(
   return plan;
 }
 
-function limitsOf({ cpu, memory, pid }: Amounts): CgroupLimits {
-  return {
-    cpuShares: cpu === undefined ? undefined : sharesOf(quantityMilliValue(cpu)),
-    memoryLimitBytes: memory === undefined ? undefined : quantityValue(memory),
-    pidsMax: pid === undefined ? undefined : quantityValue(pid),
+/** Of every size of huge pages that the node has: what is not named is nothing. */
+function limitsFor(capacity: Amounts): (amounts: Amounts) => CgroupLimits {
+  const sizes = hugepagesIn(capacity);
+  return (amounts) => {
+    const { cpu, memory, pid } = amounts;
+    const pages = sizes.map(
+      (name) => [pageSizeOf(name), quantityValue(amounts[name] ?? '0')] as const,
+    );
+    return {
+      cpuShares: cpu === undefined ? undefined : sharesOf(quantityMilliValue(cpu)),
+      memoryLimitBytes: memory === undefined ? undefined : quantityValue(memory),
+      pidsMax: pid === undefined ? undefined : quantityValue(pid),
+      hugepages: Object.fromEntries(pages),
+    };
   };
 }
 
@@ -189,8 +207,11 @@ export class NodeCgroups {
     return this.#deps.machine.cgroups.workingSetBytes(this.#podsCgroup);
   }
 
+  /** Processes are no resource of the node's, but the kernel has only so many. */
   #plan(capacity: Amounts, settings: KubeletSettings): readonly Enforcement[] {
-    return planEnforcement({ capacity, podsCgroup: this.#podsCgroup }, settings);
+    const { most } = readProcesses(this.#deps.machine);
+    const all = most === 0 ? capacity : { ...capacity, pid: String(most) };
+    return planEnforcement({ capacity: all, podsCgroup: this.#podsCgroup }, settings);
   }
 
   #say(type: 'Normal' | 'Warning', reason: string, message: string): void {

@@ -90,8 +90,12 @@ export function readMemory(machine: Machine): MemoryFigures {
 
 export function readProcesses(machine: Machine): ProcessFigures {
   const running = /^\S+ \S+ \S+ \d+\/(\d+)/.exec(machine.readFile('/proc/loadavg'))?.[1];
-  const most = Number(machine.readFile('/proc/sys/kernel/pid_max').trim());
-  return { running: Number(running ?? 0), most };
+  // Either one holds: numbers for processes, and memory for them.
+  const limits = ['pid_max', 'threads-max'].flatMap((name) => {
+    const text = machine.readFile(`/proc/sys/kernel/${name}`).trim();
+    return text === '' ? [] : [Number(text)];
+  });
+  return { running: Number(running ?? 0), most: limits.length === 0 ? 0 : Math.min(...limits) };
 }
 
 /** The text of `/proc/net/dev`: eight figures received, eight sent; loopback is left out. */

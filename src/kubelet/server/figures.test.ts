@@ -11,7 +11,7 @@ import { parseInterfaces, readNodeFigures } from '../node/node-figures.ts';
 import { podLabels } from '../pods/pod-facts.ts';
 import { kubeletPaths } from '../pods/pod-paths.ts';
 import { cadvisorMetrics } from './cadvisor-metrics.ts';
-import { countNode, withCgroups } from './counted-pods.ts';
+import { countNode, readSwaps, withCgroups } from './counted-pods.ts';
 import { formatMetrics } from './exposition.ts';
 import { kubeletMetrics, resourceMetrics } from './metrics.ts';
 import { Rates, readPodFigures } from './stats.ts';
@@ -27,7 +27,9 @@ const files: Readonly<Record<string, string>> = {
   ].join('\n'),
   '/proc/vmstat': 'pgfault 7\npgmajfault 3\n',
   '/proc/loadavg': '0.1 0.2 0.3 2/150 999\n',
-  '/proc/sys/kernel/pid_max': '32768\n',
+  '/proc/sys/kernel/pid_max': '4194304\n',
+  '/proc/sys/kernel/threads-max': '32768\n',
+  '/proc/self/cgroup': '1:name=systemd:/system.slice/coracle.service\n0::/elsewhere\n',
   '/proc/net/dev': [
     'Inter-|   Receive | Transmit',
     ' face |bytes packets errs drop',
@@ -84,6 +86,10 @@ const cgroupFiles: Readonly<Record<string, string>> = {
   [`${ofPods} memory.stat`]: 'anon 1000\ninactive_file 100\n',
   [`${ofPods} memory.current`]: '6000\n',
   [`${ofPods} memory.max`]: '10000\n',
+  '/system.slice/coracle.service cpu.stat': 'usage_usec 7000\n',
+  '/system.slice/coracle.service memory.current': '2000\n',
+  [`${ofPod} memory.swap.current`]: '40\n',
+  [`${ofPod} memory.swap.max`]: 'max\n',
   [`${ofPod} cpu.stat`]: 'usage_usec 3000\n',
   [`${ofPod} cpu.pressure`]: pressure,
   [`${ofPod} memory.current`]: '5000\n',
@@ -198,7 +204,9 @@ test('cgroups tell of memory, swap and pressure, of a pod with its sandbox, and 
   assert.deepEqual(first.process_stats, { process_count: 2 });
   const { node } = summary;
   assert.deepEqual([node.cpu.psi, node.memory.psi, node.io.psi], [psi, psi, psi]);
-  const [pods] = node.systemContainers;
+  const [kubelet, pods] = node.systemContainers;
+  assert.deepEqual([kubelet.name, kubelet.cpu.usageCoreNanoSeconds], ['kubelet', 7_000_000]);
+  assert.equal(kubelet.memory.usageBytes, 2000);
   assert.deepEqual([pods.name, pods.cpu.usageCoreNanoSeconds], ['pods', 4_000_000]);
   assert.deepEqual([pods.memory.workingSetBytes, pods.memory.availableBytes], [5900, 4100]);
   assert.equal('psi' in pods.memory, false, 'the kernel does not tell');
@@ -223,6 +231,30 @@ test('version 1 tells no pressure', async () => {
   assert.doesNotMatch(figures, /pressure/);
 });
 
+test('swap of pods and containers is told as their cgroups have it, and none where there is none', async () => {
+  const parts = await openParts();
+  const pods = await readPodFigures(parts, [pod], { signal });
+  const node = readNodeFigures(machine, '/');
+  const told = async (of: SummaryParts, swapTotalBytes: number): Promise<readonly string[]> => {
+    const swaps = await readSwaps(of, pods, { swapTotalBytes });
+    const text = resourceMetrics(node, pods, { swaps, nowMs: 1000 });
+    return text.split('\n').filter((line) => /^(pod|container)_swap/.test(line));
+  };
+  const all = 'container="main",namespace="default",pod="web"';
+  assert.deepEqual(await told(parts, 4096), [
+    `container_swap_limit_bytes{${all}} 100 1767225600000`,
+    `container_swap_usage_bytes{${all}} 30 1767225600000`,
+    'pod_swap_usage_bytes{namespace="default",pod="web"} 40 1000',
+  ]);
+  assert.deepEqual(await told(parts, 0), [
+    `container_swap_limit_bytes{${all}} 0 1767225600000`,
+    `container_swap_usage_bytes{${all}} 0 1767225600000`,
+    'pod_swap_usage_bytes{namespace="default",pod="web"} 0 1000',
+  ]);
+  // Nothing is known of cgroups of version 1 that are not there.
+  assert.deepEqual(await told({ ...parts, machine }, 4096), []);
+});
+
 test('use per second comes from two looks', () => {
   const rates = new Rates();
   assert.equal(rates.of('a', 1_000_000, 1000), undefined);
@@ -236,7 +268,7 @@ test('the figures for autoscalers and dashboards have upstream’s names and lab
   const parts = await openParts();
   const pods = await readPodFigures(parts, [pod], { signal });
   const node = readNodeFigures(machine, '/');
-  const resource = resourceMetrics(node, pods, 1000);
+  const resource = resourceMetrics(node, pods, { swaps: new Map(), nowMs: 1000 });
   assert.match(
     resource,
     /^container_memory_working_set_bytes\{container="main",namespace="default",pod="web"\} 4096 /m,
