@@ -84,6 +84,33 @@ export async function readCgroupFigures(
   return all.cpuStat === '' && all.memoryStat === '' ? undefined : parseCgroupFigures(all, version);
 }
 
+export interface SwapFigures {
+  readonly usageBytes: number;
+  /** Undefined: no limit, or not told apart from memory (version 1). */
+  readonly limitBytes: number | undefined;
+}
+
+/** Undefined where there is no such cgroup, or the kernel does not count swap by cgroup. */
+export async function readSwap(
+  cgroups: Pick<Cgroups, 'version' | 'read'>,
+  path: string,
+): Promise<SwapFigures | undefined> {
+  const { version } = cgroups;
+  const read = ([controller, first, second]: readonly [string, string, string]) => {
+    const file = version === 1 ? first : second;
+    return file === '' ? '' : cgroups.read(path, controller, file);
+  };
+  const [text, limit] = await Promise.all([read(files.swap), read(files.swapLimit)]);
+  const use = version === 1 ? /^total_swap (\d+)/m.exec(text)?.[1] : text.trim();
+  if (use === undefined || use === '') return undefined;
+  return { usageBytes: Number(use), limitBytes: swapLimitOf(limit) };
+}
+
+function swapLimitOf(text: string): number | undefined {
+  const limit = text.trim();
+  return limit === '' || limit === 'max' ? undefined : Number(limit);
+}
+
 const ticksPerSecond = 100;
 /** Version 1 has no word for no limit: it is the largest multiple of a page. */
 const unlimitedBytes = 2 ** 62;
@@ -103,7 +130,6 @@ export function parseCgroupFigures(texts: CgroupTexts, version: 1 | 2): CgroupFi
   const isLimited = quota !== '' && quota !== 'max' && Number(quota) >= 0;
   const limit = texts.memoryLimit.trim();
   const memoryLimit = limit === 'max' ? 0 : Number(limit);
-  const swapLimit = texts.swapLimit.trim();
   const usageBytes = Number(texts.memoryUse);
   const inactiveFileBytes = memory('total_inactive_file', 'inactive_file');
   return {
@@ -134,7 +160,7 @@ export function parseCgroupFigures(texts: CgroupTexts, version: 1 | 2): CgroupFi
     cpuPeriodUs: Number(period),
     cpuQuotaUs: isLimited ? Number(quota) : undefined,
     memoryLimitBytes: memoryLimit >= unlimitedBytes ? 0 : memoryLimit,
-    swapLimitBytes: swapLimit === '' || swapLimit === 'max' ? undefined : Number(swapLimit),
+    swapLimitBytes: swapLimitOf(texts.swapLimit),
     pressures: parsePressures(texts),
   };
 }

@@ -6,6 +6,8 @@
 import type { Pod } from '#resources/types/core-v1.ts';
 import type { NodeFigures } from '../node/node-figures.ts';
 import { isMirror, isStatic } from '../static-pods/static-pod.ts';
+import type { SwapFigures } from './cgroup-figures.ts';
+import type { Swaps } from './counted-pods.ts';
 import { formatMetrics, type Metric, type Sample } from './exposition.ts';
 import type { ContainerFigures, PodFigures } from './stats.ts';
 
@@ -65,8 +67,17 @@ export function kubeletMetrics(facts: {
 export function resourceMetrics(
   node: NodeFigures,
   pods: readonly PodFigures[],
-  nowMs: number,
+  { swaps, nowMs }: { readonly swaps: Swaps; readonly nowMs: number },
 ): string {
+  const swapOf = (of: (swap: SwapFigures) => number | undefined): readonly Sample[] =>
+    pods.flatMap(({ pod, containers }) =>
+      containers.flatMap(({ id, name, atMs }) => {
+        const swap = swaps.get(id);
+        const value = swap === undefined ? undefined : of(swap);
+        const labels = { container: name, ...podLabelsOf(pod) };
+        return value === undefined ? [] : [{ labels, value, atMs }];
+      }),
+    );
   const perPod = (of: (container: ContainerFigures) => number): readonly Sample[] =>
     pods.map(({ pod, containers }) => ({
       labels: podLabelsOf(pod),
@@ -91,6 +102,12 @@ export function resourceMetrics(
     gauge('container_memory_working_set_bytes', 'Memory that a container needs.', [
       ...perContainer(memory),
     ]),
+    gauge('container_swap_limit_bytes', 'Swap that a container may use.', [
+      ...swapOf(({ limitBytes }) => limitBytes),
+    ]),
+    gauge('container_swap_usage_bytes', 'Swap that a container uses.', [
+      ...swapOf(({ usageBytes }) => usageBytes),
+    ]),
     gauge('container_start_time_seconds', 'When a container started.', [
       ...perContainer(({ startedAtMs }) => startedAtMs / 1000),
     ]),
@@ -105,6 +122,14 @@ export function resourceMetrics(
     ]),
     counter('pod_cpu_usage_seconds_total', 'Processor time of a pod.', perPod(cpu)),
     gauge('pod_memory_working_set_bytes', 'Memory that a pod needs.', perPod(memory)),
+    gauge('pod_swap_usage_bytes', 'Swap that a pod uses.', [
+      ...pods.flatMap(({ pod }) => {
+        const swap = swaps.get(pod.metadata.uid ?? '');
+        return swap === undefined
+          ? []
+          : [{ labels: podLabelsOf(pod), value: swap.usageBytes, atMs: nowMs }];
+      }),
+    ]),
     gauge('resource_scrape_error', '1 where figures could not be had.', [{ value: 0 }]),
   ]);
 }

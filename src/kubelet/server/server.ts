@@ -17,7 +17,7 @@ import type { PodWorker } from '../pods/pod-worker.ts';
 import { ServerAccess } from './access.ts';
 import { noAddress, readAddress } from './address.ts';
 import { cadvisorMetrics } from './cadvisor-metrics.ts';
-import { countNode, withCgroups } from './counted-pods.ts';
+import { countNode, readSwaps, withCgroups } from './counted-pods.ts';
 import type { Metric } from './exposition.ts';
 import { readLogQuery } from './log-query.ts';
 import { answerLogs } from './log-server.ts';
@@ -239,7 +239,8 @@ async function answerFigures(
     const [counted, { root }] = await Promise.all([withCgroups(parts, pods), countNode(parts)]);
     return cadvisorMetrics(node, counted, { root, nowMs: parts.clock.now() });
   }
-  return resourceMetrics(node, pods, parts.clock.now());
+  const swaps = await readSwaps(parts, pods, node.memory);
+  return resourceMetrics(node, pods, { swaps, nowMs: parts.clock.now() });
 }
 
 async function answerFacts(

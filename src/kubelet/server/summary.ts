@@ -38,46 +38,49 @@ export async function summaryOf(
   const time = formatTime(nowMs);
   const node = readNodeFigures(parts.machine, parts.paths.root);
   const rateOf = (id: string, nanoseconds: number): number => rates.of(id, nanoseconds, nowMs) ?? 0;
+  const startedAtMs = nowMs - process.uptime() * 1000;
   const nodeRate = rateOf('node', node.cpuNanoseconds);
   const summary = {
     node: {
       nodeName,
-      systemContainers: systemContainers(node, counted, { rateOf, time }),
+      systemContainers: systemContainers(node, counted, { rateOf, time, startedAtMs }),
       ...nodeSummary(node, { counted: counted.root, rate: nodeRate, time }),
     },
     pods: pods.map((each) => podSummary(each, rates, time)),
   };
   const ids = pods.flatMap(({ containers }) => containers.map(({ id }) => id));
-  rates.keep(new Set(['node', 'pods', ...ids]));
+  rates.keep(new Set(['node', 'kubelet', 'pods', ...ids]));
   return summary;
 }
 
-/** All pods as a whole: who watches what they may use together asks for it. */
+/** The kubelet, and all pods as a whole: who watches what they may use together asks for it. */
 function systemContainers(
   { bootedAtMs }: NodeFigures,
-  { pods }: CountedNode,
+  { kubelet, pods }: CountedNode,
   options: {
     readonly rateOf: (id: string, nanoseconds: number) => number;
     readonly time: string;
+    readonly startedAtMs: number;
   },
 ): readonly object[] {
-  if (pods === undefined) return [];
-  const { rateOf, time } = options;
-  const { cpuNanoseconds } = pods;
-  return [
-    {
-      name: 'pods',
-      startTime: formatTime(bootedAtMs),
+  const { rateOf, time, startedAtMs } = options;
+  const container = (name: string, counted: CgroupFigures | undefined, sinceMs: number) => {
+    if (counted === undefined) return [];
+    const { cpuNanoseconds } = counted;
+    return {
+      name,
+      startTime: formatTime(sinceMs),
       cpu: {
         time,
-        usageNanoCores: rateOf('pods', cpuNanoseconds),
+        usageNanoCores: rateOf(name, cpuNanoseconds),
         usageCoreNanoSeconds: cpuNanoseconds,
-        ...psi(pods, 'cpu'),
+        ...psi(counted, 'cpu'),
       },
-      memory: memorySummary(pods, time),
-      ...swap(pods, time),
-    },
-  ];
+      memory: memorySummary(counted, time),
+      ...swap(counted, time),
+    };
+  };
+  return [container('kubelet', kubelet, startedAtMs), container('pods', pods, bootedAtMs)].flat();
 }
 
 function nodeSummary(
