@@ -54,6 +54,9 @@ test('a node is registered with the labels and taints that it was given, once', 
     { type: 'InternalIP', address: '192.0.2.1' },
     { type: 'Hostname', address: 'node-1' },
   ]);
+  const { body } = await bench.while(bench.server.request('GET', '/version'));
+  assert.equal(node.status?.nodeInfo?.kubeletVersion, body.gitVersion.split('+')[0]);
+  covers('RUN-012');
   const none = { spec: { taints: [] }, metadata: { labels: { disk: null } } };
   const at = { name: 'node-1' };
   await bench.while(client.patch(nodes, at, none, { type: 'merge', signal }));

@@ -6,10 +6,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isReason } from '#api/errors.ts';
 import { openInformers } from '#client';
+import { GrpcError } from '#cri';
 import { silentLog } from '#kit/log.ts';
 import { seededRandom } from '#kit/random.ts';
 import { podColumns } from '#resources/core/pod/columns.ts';
-import { configMaps, nodes, pods } from '#resources/kinds.ts';
+import { configMaps, events, nodes, pods } from '#resources/kinds.ts';
 import { covers, superseded } from '#test/covers.ts';
 import { KubeletBench } from '#test/kubelet-bench.ts';
 
@@ -184,4 +185,42 @@ test('a container out of memory shows so, and later that it runs again', async (
   );
   stop.abort(new Error('the test is over'));
   await running;
+});
+
+test('when the disk under the runtime dies, containers are tried again, and the node says so', async () => {
+  superseded('POD-107', {
+    by: 'v1.13',
+    now: 'tried again where they are; the node is not Ready, and in the end its taint drives them away',
+  });
+  await using bench = await KubeletBench.open();
+  const { client, runtime, signal } = bench;
+  await bench.create('web', { containers: [bench.container()] });
+  const once = { ...bench.container(), name: 'job' };
+  await bench.create('job', { restartPolicy: 'Never', containers: [once] });
+  for (const name of ['web', 'job']) await bench.untilReady(name);
+  const why = 'write /run/containerd: input/output error';
+  runtime.createContainer = async () => {
+    throw new GrpcError('CreateContainer', 'UNKNOWN', why);
+  };
+  runtime.status = async () => {
+    throw new GrpcError('Status', 'UNKNOWN', why);
+  };
+  for (const name of ['web', 'job']) runtime.exit(name, 137);
+  const pod = await bench.until(
+    'web',
+    ({ state }) => state?.waiting?.message?.endsWith(why) === true,
+  );
+  assert.equal(pod.status?.phase, 'Running');
+  assert.equal(pod.status?.containerStatuses?.[0]?.state?.waiting?.reason, 'CreateContainerError');
+  const job = await bench.until('job', ({ state }) => state?.terminated !== undefined);
+  assert.equal(job.status?.phase, 'Failed');
+  await bench.advance(60_000);
+  const node = await bench.while(client.get(nodes, { name: 'node-1' }, { signal }));
+  const ready = node.status?.conditions?.find(({ type }) => type === 'Ready');
+  assert.deepEqual(
+    [ready?.status, ready?.reason, ready?.message],
+    ['False', 'KubeletNotReady', `container runtime is down: ${why}`],
+  );
+  const told = await bench.while(client.list(events, { namespace: 'default', signal }));
+  assert.ok(told.items.some(({ reason, note }) => reason === 'Failed' && note === `Error: ${why}`));
 });
