@@ -61,8 +61,9 @@ const limits = {
   headFrameBytesMin: 1024,
   /** Streams that were reset, of which frames may still be on their way. */
   rememberedResets: 128,
-  /** How long a client has to read why it is let go. */
+  /** How long a client has to read why it is let go, or the last answers when the server leaves. */
   farewellMs: 1_000,
+  lastAnswersMs: 60_000,
 } as const;
 
 interface BegunHead {
@@ -121,7 +122,7 @@ export class Http2Connection implements StreamOwner {
     if (this.#isLeaving || this.#isOver) return;
     this.#isLeaving = true;
     this.#sayGoodbye(errorCode.none);
-    if (this.#streams.size === 0) this.#finish();
+    if (this.#streams.size === 0) this.#finish(limits.lastAnswersMs);
   }
 
   destroy(): void {
@@ -165,7 +166,7 @@ export class Http2Connection implements StreamOwner {
     this.#isOver = true;
     this.#sayGoodbye(code);
     for (const stream of [...this.#streams.values()]) stream.close();
-    this.#finish();
+    this.#finish(limits.farewellMs);
   }
 
   #sayGoodbye(code: number): void {
@@ -174,10 +175,10 @@ export class Http2Connection implements StreamOwner {
   }
 
   /** What is gathered goes out; then the connection is closed, whether it was read or not. */
-  #finish(): void {
+  #finish(limitMs: number): void {
     this.#isOver = true;
     this.#sender.finish();
-    const cancel = this.#deps.clock.after(limits.farewellMs, () => this.#socket.destroy());
+    const cancel = this.#deps.clock.after(limitMs, () => this.#socket.destroy());
     this.#socket.once('close', cancel);
   }
 
@@ -487,7 +488,7 @@ export class Http2Connection implements StreamOwner {
     this.#streams.delete(stream.id);
     this.#sender.forget(stream);
     if (this.#streams.size > 0 || this.#isOver) return;
-    if (this.#isLeaving) this.#finish();
+    if (this.#isLeaving) this.#finish(limits.lastAnswersMs);
     else this.#options.onIdle?.(true);
   }
 }

@@ -25,6 +25,8 @@ const limits = {
   frameBytesMax: 64 * 1024,
   /** Answers to what concerns the connection which a client lets wait unread. */
   unreadMax: 1000,
+  /** Those and heads of answers; far more than those of all streams that there may be. */
+  unreadBytesMax: 4 * 1024 * 1024,
 } as const;
 
 export interface SenderOptions {
@@ -158,7 +160,9 @@ export class Sender {
   #gather(bytes: Uint8Array): void {
     this.#gathered.push(bytes);
     this.#gatheredBytes += bytes.length;
-    this.#schedule();
+    const isTooMuch = this.#isCongested && this.#gatheredBytes > limits.unreadBytesMax;
+    if (isTooMuch) this.#options.onFlooded();
+    else this.#schedule();
   }
 
   #schedule(): void {
@@ -183,15 +187,19 @@ export class Sender {
     for (const stream of this.#ready) {
       if (this.#gatheredBytes >= limits.batchBytes) return true;
       const { waiting, sendWindow } = stream;
-      const bytes = Math.min(waiting.bytes, sendWindow, this.#window, this.#frameBytesMax);
-      if (waiting.bytes > 0 && bytes <= 0) {
+      // A change of settings may leave a window below zero.
+      const wished = Math.max(0, Math.min(waiting.bytes, sendWindow, this.#frameBytesMax));
+      const bytes = Math.min(wished, this.#window);
+      if (waiting.bytes > 0 && bytes === 0) {
         // One whose own window is closed comes back when it is opened.
         if (sendWindow <= 0) this.#ready.delete(stream);
         continue;
       }
-      // Its next turn, if there is one, comes after everybody else's.
-      this.#ready.delete(stream);
-      if (bytes < waiting.bytes) this.#ready.add(stream);
+      // Its next turn, if there is one, comes after everybody else's; one cut short goes on first.
+      if (bytes === wished) {
+        this.#ready.delete(stream);
+        if (bytes < waiting.bytes) this.#ready.add(stream);
+      }
       if (bytes > 0 || stream.isEnding) this.#dataFrame(stream, bytes);
     }
     return false;

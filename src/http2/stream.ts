@@ -19,6 +19,8 @@ export interface BodyReader {
 
 /** What a server may do with a stream. */
 export interface Http2Stream {
+  /** Its number on the connection. */
+  readonly id: number;
   /** Gone when they have been let go. */
   readonly headers: RequestHeaders;
   /** A body, or more of it, may come. */
