@@ -16,6 +16,7 @@ import { volumeAnnotations } from '#resources/volumes/volume-matching.ts';
 import {
   type Cluster,
   hasEnded,
+  isResizeInfeasible,
   keyOfMade,
   type PodFacts,
   type Profile,
@@ -212,15 +213,17 @@ function isSettled(pod: Pod, old: Pod): boolean {
   );
 }
 
-/** What the node has given to the containers, which changes while they are resized. */
+/** What the node has given to the pod and its containers, which changes while they are resized. */
 function given({ status }: Pod): readonly unknown[] {
   const { initContainerStatuses = [], containerStatuses = [] } = status ?? {};
-  return [...initContainerStatuses, ...containerStatuses].flatMap(
+  const whole = status === undefined ? [] : [status];
+  const amounts = [...whole, ...initContainerStatuses, ...containerStatuses].flatMap(
     ({ allocatedResources, resources }) =>
       allocatedResources === undefined && resources?.requests === undefined
         ? []
         : [allocatedResources, resources?.requests],
   );
+  return [isResizeInfeasible(status), ...amounts];
 }
 
 /** What was promised and shows in the object by now is not a promise any more. */

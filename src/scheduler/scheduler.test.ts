@@ -274,6 +274,40 @@ test('a pod is scheduled as soon as its node is uncordoned or its taint is gone'
   assert.deepEqual(world.bindings, ['a → n1', 'b → n2']);
 });
 
+test('what a resize gives up is free once the node has it back, and what cannot be is not kept', async () => {
+  await using world = new World();
+  world.node('n1');
+  const tell = (generation: number, cpu: string, has: string, reason = ''): void => {
+    const conditions = [{ type: 'PodResizePending', status: 'True', reason }];
+    const status = { resources: { requests: { cpu: has } }, allocatedResources: { cpu: has } };
+    world.informers.put(pods, {
+      ...{ apiVersion: 'v1', kind: 'Pod', status: { ...status, conditions } },
+      metadata: { name: 'a', namespace: 'default', uid: 'a', generation },
+      spec: { nodeName: 'n1', containers: [{ name: 'c' }], resources: { requests: { cpu } } },
+    });
+  };
+  const later = async () => {
+    await settle();
+    await world.clock.advance(5_000);
+  };
+  tell(1, '2', '2');
+  world.add('b');
+  await later();
+  tell(2, '500m', '2');
+  await later();
+  assert.deepEqual(world.bindings, []);
+  tell(2, '500m', '500m');
+  await later();
+  assert.deepEqual(world.bindings, ['b → n1']);
+  tell(3, '9', '500m', 'Deferred');
+  world.add('c', { containers: [{ name: 'c', resources: { requests: { cpu: '500m' } } }] });
+  await later();
+  assert.deepEqual(world.bindings, ['b → n1']);
+  tell(3, '9', '500m', 'Infeasible');
+  await later();
+  assert.deepEqual(world.bindings, ['b → n1', 'c → n1']);
+});
+
 test('of many pods that fit nowhere all conditions are written, a few at a time', async () => {
   await using world = new World();
   const held = Promise.withResolvers<void>();

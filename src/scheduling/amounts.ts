@@ -13,7 +13,7 @@
  * than what is asked for now; what the node can never give does not count.
  *
  * Behaviour: kubernetes.io, "Init Containers" (resource sharing), KEP-753, KEP-2837, KEP-688,
- * KEP-1287.
+ * KEP-1287, KEP-5419.
  */
 import { quantityMilliValue, quantityValue } from '#api/quantity.ts';
 import type { Container, ContainerStatus, PodSpec, PodStatus } from '#resources/types/core-v1.ts';
@@ -82,10 +82,15 @@ export function podRequests(
   for (const container of spec.containers) addAmounts(running, requestsOf(container));
   raiseTo(running, peak);
   // Requests of the pod as a whole replace the sum of its containers.
-  for (const [name, text] of Object.entries(spec.resources?.requests ?? {})) {
-    setAmount(running, name, amountOf(name, text));
-  }
+  const whole = Object.entries(spec.resources?.requests ?? {});
+  for (const [name, text] of whole) setAmount(running, name, amountOf(name, text));
   addAmounts(running, amountsOf(spec.overhead));
+  if (status?.resources === undefined || whole.length === 0) return running;
+  // What its node says of it has the overhead in it already.
+  const { others } = running;
+  const asked = { ...running, others: others === undefined ? undefined : new Map(others) };
+  const held = largest(asked, status, status);
+  for (const [name] of whole) setAmount(running, name, amountIn(held, name));
   return running;
 }
 
@@ -110,14 +115,22 @@ function givenBy(status: PodStatus | undefined): ReadonlyMap<string, ContainerSt
   return given;
 }
 
-function largest(asked: Amounts, held: ContainerStatus, status: PodStatus | undefined): Amounts {
-  const never = status?.conditions?.some(
-    ({ type, reason }) => type === 'PodResizePending' && reason === 'Infeasible',
-  );
-  const amounts = never ? noAmounts() : asked;
+function largest(
+  asked: Amounts,
+  held: Pick<ContainerStatus, 'allocatedResources' | 'resources'>,
+  status: PodStatus | undefined,
+): Amounts {
+  const amounts = isResizeInfeasible(status) ? noAmounts() : asked;
   raiseTo(amounts, amountsOf(held.allocatedResources));
   raiseTo(amounts, amountsOf(held.resources?.requests));
   return amounts;
+}
+
+/** The node can never give what is asked for now. */
+export function isResizeInfeasible(status: PodStatus | undefined): boolean {
+  return (status?.conditions ?? []).some(
+    ({ type, reason }) => type === 'PodResizePending' && reason === 'Infeasible',
+  );
 }
 
 function raiseTo(amounts: Amounts, least: Amounts): void {
@@ -129,6 +142,12 @@ function raiseTo(amounts: Amounts, least: Amounts): void {
   for (const [name, amount] of least.others) {
     amounts.others.set(name, Math.max(amounts.others.get(name) ?? 0, amount));
   }
+}
+
+function amountIn(amounts: Amounts, name: string): number {
+  if (name === 'cpu') return amounts.milliCPU;
+  if (name === 'memory') return amounts.memory;
+  return name === 'ephemeral-storage' ? amounts.ephemeralStorage : (amounts.others?.get(name) ?? 0);
 }
 
 function setAmount(amounts: Amounts, name: string, amount: number): void {

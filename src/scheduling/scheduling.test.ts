@@ -131,6 +131,27 @@ test('while a pod is resized the larger of what it asks for and what it has been
   assert.equal(podRequests(spec, given('200m', { conditions })).milliCPU, 200);
 });
 
+test('while a pod as a whole is resized, the same holds for what it asks for itself', () => {
+  const spec = {
+    containers: [{ name: 'c', resources: { requests: { cpu: '100m', memory: '1Mi' } } }],
+    resources: { requests: { cpu: '500m', 'hugepages-2Mi': '2Mi' } },
+    overhead: { cpu: '10m', memory: '1Mi' },
+  };
+  const told = (cpu: string, more: object = {}) => {
+    const { milliCPU, memory, others } = podRequests(spec, {
+      resources: { requests: { cpu: '300m', memory: '9Mi' } },
+      ...{ allocatedResources: { cpu, memory: '9Mi', 'hugepages-2Mi': '4Mi' }, ...more },
+    });
+    return [milliCPU, memory / 1024 ** 2, (others?.get('hugepages-2Mi') ?? 0) / 1024 ** 2];
+  };
+  assert.deepEqual(told('800m'), [800, 2, 4], 'not yet given up');
+  assert.deepEqual(told('200m'), [510, 2, 4], 'not yet given');
+  const conditions = [{ type: 'PodResizePending', status: 'True', reason: 'Infeasible' }];
+  assert.deepEqual(told('200m', { conditions }), [300, 2, 4], 'never given');
+  const before = podRequests(spec, { allocatedResources: { cpu: '800m' } });
+  assert.equal(before.milliCPU, 510, 'a node that tells nothing of pods as a whole');
+});
+
 test('amounts round up, extended resources go by name, and nothing counts as a little', () => {
   const amounts = amountsOf({ cpu: '0.1', memory: '1.5', 'example.com/gpu': '2' });
   assert.deepEqual(amounts, {

@@ -5,7 +5,7 @@
  * file each in `plugins/`; `cycle.ts` decides for one pod, `preemption.ts` makes room. The
  * scheduler calls this for each pending pod, and a review of the API server to say why one waits.
  */
-export { type Amounts, amountsOf } from './amounts.ts';
+export { type Amounts, amountsOf, isResizeInfeasible } from './amounts.ts';
 export { Cluster } from './cluster.ts';
 export { type Decision, enoughNodes, type Feasible, SchedulingCycle } from './cycle.ts';
 export { type Explanation, explain, type NodeExplanation } from './explanation.ts';
