@@ -64,6 +64,7 @@ export class DynamicTable {
     assert(this.#oldest < this.#next, 'an entry is removed from an empty table');
     const slot = this.#oldest++ & this.#mask;
     this.#bytes -= entrySize(this.#names[slot] ?? '', this.#values[slot] ?? '');
+    // So that a token that went is kept no longer.
     this.#names[slot] = '';
     this.#values[slot] = '';
   }

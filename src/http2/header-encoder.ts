@@ -110,10 +110,12 @@ export class HeaderEncoder {
       this.#integer(0x80, 0x7f, found);
       return;
     }
+    const isChanging = known.form === 'changing';
     const table = this.#table;
     let named = known.index;
-    const isChanging = known.form === 'changing';
     for (let entry = table.next - 1; entry >= table.oldest; entry--) {
+      // Of what changes only the name is looked for.
+      if (isChanging && named !== 0) break;
       if (table.name(entry) !== name) continue;
       const index = firstDynamicIndex + table.next - 1 - entry;
       if (!isChanging && table.value(entry) === value) {
@@ -121,7 +123,6 @@ export class HeaderEncoder {
         return;
       }
       if (named === 0) named = index;
-      if (isChanging) break;
     }
     const size = entrySize(name, value);
     // A name without a number is worth an entry, whatever its value.

@@ -90,7 +90,7 @@ async function ask(
   client: ClientHttp2Session,
   headers: OutgoingHttpHeaders = {},
 ): Promise<readonly string[]> {
-  const request = client.request(headers);
+  const request = client.request(headers, { endStream: true });
   const [answered] = await Promise.all([
     once(request, 'response'),
     once(request.resume(), 'close'),
@@ -142,6 +142,22 @@ test("the names of the static table are those of Node's", async () => {
   const answer = [':status', '200', ...names.flatMap((name) => [name, '0'])];
   const { client } = open([answer]);
   assert.deepEqual(await ask(client), answer);
+  client.destroy();
+});
+
+test("the values of the static table are those of Node's", async () => {
+  const statuses = ['200', '204', '206', '304', '400', '404', '500'];
+  const { client, server } = open(statuses.map((status) => [':status', status]));
+  for (const [i, status] of statuses.entries()) {
+    const [method, scheme, path] =
+      i % 2 === 0 ? ['GET', 'http', '/'] : ['POST', 'https', '/index.html'];
+    const asked = { ':method': method, ':scheme': scheme, ':path': path, ':authority': 'peer' };
+    const headers = { ...asked, 'accept-encoding': 'gzip, deflate' };
+    assert.deepEqual(await ask(client, headers), [':status', status]);
+    const fields = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+    assert.deepEqual(sorted(server.asked[i] ?? []), sorted(fields));
+    assert.equal(new HeaderEncoder().encode([':status', status]).length, 1);
+  }
   client.destroy();
 });
 
