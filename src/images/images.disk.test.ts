@@ -1,7 +1,8 @@
 /** Images on disk: digests, repeatable bytes, and a pause that the kernel runs. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import {
   chmodSync,
   mkdirSync,
@@ -14,6 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { buildImage, buildPauseImage, pauseReference } from './images.ts';
 import { pauseProgram } from './pause.ts';
 
@@ -70,7 +72,7 @@ test('a folder becomes an image whose digests hold, with the same bytes each tim
   );
 });
 
-test('pause is a program that the kernel runs, and that does nothing', async (t) => {
+test('pause is a program that the kernel runs, and that does nothing but end when asked to', async (t) => {
   const folder = folderOf(t);
   const { reference, path: archive } = await buildPauseImage({ outputDir: folder });
   assert.equal(reference, pauseReference);
@@ -88,4 +90,21 @@ test('pause is a program that the kernel runs, and that does nothing', async (t)
   assert.match(stdout, /^Name:\tpause$/m);
   assert.match(stdout, /^State:\tS/m);
   assert.match(stdout, /^children:$/m);
+  // By handlers: without one, the first process of a namespace is spared.
+  for (const name of ['SIGTERM', 'SIGINT'] as const) {
+    const child = spawn(program);
+    const ended = once(child, 'exit');
+    const status = (): string => readFileSync(`/proc/${child.pid}/status`, 'utf8');
+    await until(() => /^SigCgt:\t0*4002$/m.test(status()));
+    child.kill(name);
+    assert.deepEqual(await ended, [0, null]);
+  }
 });
+
+async function until(holds: () => boolean): Promise<void> {
+  const untilMs = performance.now() + 60_000;
+  while (!holds()) {
+    assert.ok(performance.now() < untilMs);
+    await setTimeout(10);
+  }
+}

@@ -14,7 +14,7 @@ import type { Logger } from '#kit/log.ts';
 import { mustRun } from '#kit/run-command.ts';
 import { debianRootfs } from './debian-rootfs.ts';
 import { type Architecture, type ImageConfig, type Layer, writeLayout } from './oci-layout.ts';
-import { pauseProgram } from './pause.ts';
+import { pauseFile, pauseProgram } from './pause.ts';
 import {
   architectureOf,
   exampleRecipes,
@@ -68,7 +68,7 @@ export async function buildPauseImage(options: {
     reference: pauseReference,
     config: { Entrypoint: ['/pause'] },
     architecture,
-    outputPath: path.join(options.outputDir, 'pause.tar'),
+    outputPath: path.join(options.outputDir, pauseFile),
   });
 }
 
@@ -128,6 +128,7 @@ export async function listImages(options: {
   return text.split('\n').filter((line) => line !== '' && !line.startsWith('sha256:'));
 }
 
+export { pauseFile } from './pause.ts';
 export { architectureOf, exampleRecipes, pauseReference } from './recipes.ts';
 export type { Entry } from './tar.ts';
 export type { Architecture, ImageConfig, Layer, Recipe };

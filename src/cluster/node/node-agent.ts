@@ -17,7 +17,7 @@ import {
 } from '#client';
 import { type Containerd, openContainerd, openRuntime, type Runtime } from '#cri';
 import { runDNS } from '#dns';
-import { buildPauseImage } from '#images';
+import { buildPauseImage, pauseFile } from '#images';
 import { loadsAppArmor } from '#kit/apparmor.ts';
 import { assert } from '#kit/assert.ts';
 import { type Clock, systemClock } from '#kit/clock.ts';
@@ -333,7 +333,7 @@ class ImageLoader {
   }
 
   async loadPause(): Promise<void> {
-    const path = join(this.#folder, 'pause.tar');
+    const path = join(this.#folder, pauseFile);
     if (!existsSync(path)) await buildPauseImage({ outputDir: this.#folder });
     await this.#load([path]);
   }
