@@ -2,8 +2,8 @@
  * The program that holds a pod's namespaces open: it sleeps, and lets the kernel reap the orphans
  * that it inherits as process 1 (a parent that ignores SIGCHLD never has zombies).
  *
- * It ends when it is asked to by SIGTERM or SIGINT, which process 1 would be spared without handlers
- * of its own: a machine that goes down ends what is left that way, and waits 90 s for it.
+ * It ends when SIGTERM or SIGINT asks it to, which process 1 does not hear without handlers of its
+ * own: that is how a machine that goes down ends what is left, and it waits 90 s for it.
  *
  * Written as machine code, because a C compiler is too much to ask of the machine for thirty
  * instructions. The file is one ELF header, one program header, the code, and two `sigaction`
