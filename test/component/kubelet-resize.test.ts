@@ -274,3 +274,38 @@ test('of several that wait for room the most important is given it first', async
     for (const name of left) assert.equal(reasonOf(await bench.get(name)), 'Deferred', name);
   }
 });
+
+test('the memory of a container that may use swap is not changed in place', async () => {
+  const cgroupFiles = { 'memory.swap.max': '0', 'memory.current': '0' };
+  const settings = { swapBehavior: 'LimitedSwap' } as const;
+  await using bench = await KubeletBench.open({ cgroupFiles, settings });
+  const { client, signal } = bench;
+  const memory = (amount: string) => ({ requests: { memory: amount }, limits: { memory: '2Gi' } });
+  const image = testImage;
+  const resizePolicy = [{ resourceName: 'memory', restartPolicy: 'RestartContainer' }];
+  await bench.create('web', {
+    containers: [
+      { name: 'web', image, resources: memory('100Mi') },
+      { name: 'anew', image, resources: memory('100Mi'), resizePolicy },
+    ],
+  });
+  await bench.untilReady('web');
+  const at = { namespace: 'default', name: 'web' };
+  const resize = (name: string, resources: object) => {
+    const body = { spec: { containers: [{ name, resources }] } };
+    const options = { type: 'strategic', subresource: 'resize', signal } as const;
+    return bench.while(client.patch(pods, at, body, options));
+  };
+  await resize('web', memory('200Mi'));
+  const held = await bench.until('web', (_, one) => reasonOf(one) === 'Infeasible');
+  const { message } = conditionOf(held, 'PodResizePending') ?? {};
+  assert.equal(message, 'In-place resize of containers with swap is not supported.');
+  await resize('web', { ...memory('100Mi'), limits: { memory: '3Gi' } });
+  await bench.until('web', (one, pod) => {
+    return one.resources?.limits?.['memory'] === '3Gi' && reasonOf(pod) === undefined;
+  });
+  await resize('anew', memory('300Mi'));
+  const has = (one: Pod) =>
+    one.status?.containerStatuses?.find(({ name }) => name === 'anew')?.restartCount === 1;
+  await bench.until('web', (_, one) => has(one) && reasonOf(one) === undefined);
+});

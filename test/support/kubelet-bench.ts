@@ -77,6 +77,7 @@ export class KubeletBench implements AsyncDisposable {
       readonly settings?: Partial<KubeletSettings>;
       readonly files?: KubeletBench['files'];
       readonly folders?: KubeletBench['folders'];
+      readonly cgroupFiles?: KubeletBench['cgroupFiles'];
       readonly options?: KubeletBench['options'];
       /** Of the server's admission; its own where nothing is said. */
       readonly admissionPlugins?: ReadonlySet<string>;
@@ -91,6 +92,7 @@ export class KubeletBench implements AsyncDisposable {
     bench.settings = options.settings ?? {};
     bench.files = options.files ?? {};
     bench.folders = options.folders ?? {};
+    bench.cgroupFiles = options.cgroupFiles;
     bench.options = options.options ?? {};
     const namespace = 'default';
     const { signal } = bench;
@@ -143,6 +145,8 @@ export class KubeletBench implements AsyncDisposable {
   readonly hugepages: string[] = [];
   /** What the kernel says next. */
   readonly kernelLines: string[] = [];
+  /** Of every cgroup, by name: they are of version 2 then. */
+  cgroupFiles: Readonly<Record<string, string>> | undefined;
   /** Files that were labelled, by path. */
   readonly labels = new Map<string, string>();
   /** Begins shutdowns of the machine, and calls them off. */
@@ -206,8 +210,9 @@ export class KubeletBench implements AsyncDisposable {
           this.limits.set(path, set);
         },
         workingSetBytes: () => this.podsMemory,
-        version: 1 as const,
-        read: async () => '',
+        version: this.cgroupFiles === undefined ? (1 as const) : (2 as const),
+        read: async (_path: string, _controller: string, name: string) =>
+          this.cgroupFiles?.[name] ?? '',
       },
       isMounted: (folder: string) =>
         !/~empty-dir|volume-subpaths/.test(folder) || mounted.has(folder),

@@ -28,23 +28,34 @@ export function memoryGroup(
   { facts, settings }: { readonly facts: MemoryGroupFacts; readonly settings: Settings },
 ): Readonly<Record<string, string>> {
   if (facts.version === 1) return {};
-  const swap = settings.swapBehavior === 'LimitedSwap' ? swapShare(pod, container, facts) : 0;
+  const swap = maySwap(pod, container, facts, settings) ? swapShare(container, facts) : 0;
   return {
     ...(settings.singleProcessOOMKill === true ? {} : { 'memory.oom.group': '1' }),
     ...(facts.countsSwap ? { 'memory.swap.max': String(swap) } : {}),
   };
 }
 
+/** Its memory may not be changed in place then, as upstream says. */
+export function maySwap(
+  pod: Pod,
+  { resources }: Container,
+  facts: Pick<MemoryGroupFacts, 'version' | 'countsSwap'>,
+  { swapBehavior }: Pick<Settings, 'swapBehavior'>,
+): boolean {
+  const { limits, requests } = resources ?? {};
+  const limit = quantityValue(limits?.['memory'] ?? '0');
+  const request = quantityValue(requests?.['memory'] ?? limits?.['memory'] ?? '0');
+  if (swapBehavior !== 'LimitedSwap' || facts.version === 1 || !facts.countsSwap) return false;
+  return !isCritical(pod) && qosClassOf(pod) === 'Burstable' && request !== limit;
+}
+
 /**
  * Of the node's swap the part that the container asks for of the node's memory: 1 GiB of 4 GiB is a
  * quarter. Only for those that may use more memory than they ask for.
  */
-function swapShare(pod: Pod, { resources }: Container, facts: MemoryGroupFacts): number {
-  const limit = quantityValue(resources?.limits?.['memory'] ?? '0');
-  const request = quantityValue(
-    resources?.requests?.['memory'] ?? resources?.limits?.['memory'] ?? '0',
-  );
-  if (isCritical(pod) || qosClassOf(pod) !== 'Burstable' || request === limit) return 0;
+function swapShare({ resources }: Container, facts: MemoryGroupFacts): number {
+  const { limits, requests } = resources ?? {};
+  const request = quantityValue(requests?.['memory'] ?? limits?.['memory'] ?? '0');
   if (request > facts.memoryBytes) return 0;
   return Math.floor((request / facts.memoryBytes) * facts.swapBytes);
 }

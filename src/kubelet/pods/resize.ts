@@ -9,10 +9,11 @@
  * to begin anew for it are ended here, once it is known that the node can give what they want; like
  * all that are started, they find a pod's cgroup that they fit into (`fitPodCgroup`).
  */
-import { quantityMilliValue } from '#api/quantity.ts';
+import { quantityMilliValue, quantityValue } from '#api/quantity.ts';
 import { GrpcError } from '#cri';
 import { jsonEqual } from '#kit/json-equal.ts';
 import type { Pod, ResourceRequirements } from '#resources/types/core-v1.ts';
+import { maySwap } from '../containers/memory-group.ts';
 import { podLimits } from '../containers/sandbox.ts';
 import type { ActOptions, KubeletParts, PodState } from '../parts.ts';
 import { asApplied, wholePod } from './applied-resources.ts';
@@ -46,7 +47,10 @@ export async function resizeContainers(
   const { pod, applied } = facts;
   const refused = (reason: ResizeFailure['reason'], message: string): void =>
     tellRefused(parts, state, pod, { reason, message, untilMs: clock.now() + retryMs });
-  const never = problemOf(parts, pod, applied) ?? shortageOf(pod, node.allocatable());
+  const never =
+    (await swapProblemOf(parts, pod, applied)) ??
+    problemOf(parts, pod, applied) ??
+    shortageOf(pod, node.allocatable());
   if (never !== undefined) return refused('Infeasible', never);
   const isGranted = state.resizing !== undefined && state.resizing === pod.metadata.generation;
   const shortage = isGranted ? undefined : parts.shortage(pod);
@@ -145,6 +149,36 @@ async function decreaseProblemOf(
   if (!changes.some(isDecrease)) return undefined;
   const cgroup = podCgroupPath(parts.node.cgroupRoot, pod);
   return decreaseProblem(changes, await readUse(parts, { cgroup, containers: names }, options));
+}
+
+/** How much swap a container may use goes by the memory that it asks for when it starts. */
+async function swapProblemOf(
+  { machine, node, settings }: KubeletParts,
+  pod: Pod,
+  applied: PodFacts['applied'],
+): Promise<string | undefined> {
+  const { cgroups } = machine;
+  if (settings.swapBehavior === 'NoSwap' || cgroups.version === 1) return undefined;
+  const path = cgroups.pathOf(podCgroupPath(node.cgroupRoot, pod));
+  const countsSwap = (await cgroups.read(path, 'memory', 'memory.swap.max')) !== '';
+  const facts = { version: cgroups.version, countsSwap };
+  const before = asApplied(pod, applied);
+  const isHeld = lastingContainersOf(pod).some((container) => {
+    const { name, resources, resizePolicy = [] } = container;
+    const had = applied.get(name);
+    const isChanged = had !== undefined && memoryOf(had) !== memoryOf(resources);
+    const restarts = resizePolicy.some(
+      (each) => each.resourceName === 'memory' && each.restartPolicy === 'RestartContainer',
+    );
+    if (!isChanged || restarts) return false;
+    const old = { ...container, resources: had };
+    return maySwap(pod, container, facts, settings) || maySwap(before, old, facts, settings);
+  });
+  return isHeld ? 'In-place resize of containers with swap is not supported.' : undefined;
+}
+
+function memoryOf(resources: ResourceRequirements | undefined): number {
+  return quantityValue(resources?.requests?.['memory'] ?? '0');
 }
 
 /** What was given to a container alone, and does not change while it runs. */
