@@ -268,12 +268,15 @@ export class Http2Wire implements Wire {
   }
 }
 
+/** What no field may have: upstream leaves such out as well. */
+const wrongValue = /[^\t\x20-\x7e\x80-\xff]/;
+
 function fieldsOf(status: number, headers: OutgoingHeaders): string[] {
   const fields = [':status', String(status)];
   for (const name in headers) {
     const value = headers[name];
     const key = name.toLowerCase();
-    if (value === undefined || connectionHeaders.has(key)) continue;
+    if (value === undefined || connectionHeaders.has(key) || wrongValue.test(`${value}`)) continue;
     if (key !== 'warning') fields.push(key, String(value));
     else for (const line of separate(value)) fields.push(key, line);
   }

@@ -158,22 +158,12 @@ test('more than 4096 bytes are not used, and what is as before is not told', () 
   assert.equal(pair.send(':status', '200'), '3f811f3fe11f88');
 });
 
-test('the buffer that all share grows to what is needed', () => {
+test('fields of any length have room', () => {
   for (const length of [10, 5000, 200_000, 200_001, 0]) {
     const pair = new Pair();
     pair.send('x', 'v'.repeat(length), 'y', 'v'.repeat(length));
-    // After a large block there is none, and the news of the table need room, too.
+    // The news of the table need room, too.
     pair.encoder.setTableBytesMax(1000);
     assert.equal(pair.send(), '3fc907');
   }
-});
-
-test('the buffer that all share is not kept when it has become large', () => {
-  const encoder = new HeaderEncoder();
-  const value = 'v'.repeat(200_000);
-  const large = encoder.encode(['location', value]);
-  assert.equal(large.toString('latin1', large.length - 200_000), value);
-  const after = new HeaderEncoder().encode([':status', '200']);
-  assert.ok(after.buffer.byteLength <= 65_536);
-  assert.equal(large.toString('latin1', large.length - 200_000), value);
 });

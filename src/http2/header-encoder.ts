@@ -15,10 +15,6 @@ const tableBytesMost = 4096;
 /** Longer fields than this part of the table are written out each time. */
 const entryPartMax = 1 / 2;
 
-/** The scratch buffer as it starts, and as it is kept at most. */
-const scratchBytes = 4096;
-const scratchBytesKept = 65_536;
-
 /** Two integers of six bytes at most, and their first bits. */
 const overheadBytes = 12;
 
@@ -54,14 +50,15 @@ const forms: Readonly<Record<Exclude<Form, 'indexed'>, readonly string[]>> = {
 const unknownName: KnownName = { index: 0, form: 'indexed', values: new Map() };
 const knownNames = nameTable();
 
-/** One for all encoders: a block is taken over before the next one is made. */
-let scratch: Buffer = Buffer.alloc(0);
+const noBlock = Buffer.alloc(0);
 
 export class HeaderEncoder {
   readonly #table = new DynamicTable();
   #tableBytesMax = tableBytesMost;
   /** The smallest limit since the last block, where it changed: the next block has to tell. */
   #smallestUntold: number | undefined;
+  /** The block that is being made, and how much of it is. */
+  #block: Buffer = noBlock;
   #at = 0;
 
   /**
@@ -78,16 +75,18 @@ export class HeaderEncoder {
 
   /**
    * The block of names (lower case) and values in turn, all of them latin1: of other characters the
-   * low byte is sent. The bytes are good until the next call of any encoder.
+   * low byte is sent.
    */
   encode(fields: readonly string[]): Buffer {
+    let bytesMax = overheadBytes;
+    for (const text of fields) bytesMax += overheadBytes + text.length;
+    this.#block = Buffer.allocUnsafe(bytesMax);
     this.#at = 0;
-    this.#reserve(overheadBytes);
     if (this.#smallestUntold !== undefined) this.#tell(this.#smallestUntold);
     for (let i = 0; i + 1 < fields.length; i += 2)
       this.#field(fields[i] ?? '', fields[i + 1] ?? '');
-    const block = scratch.subarray(0, this.#at);
-    if (scratch.length > scratchBytesKept) scratch = Buffer.alloc(0);
+    const block = this.#block.subarray(0, this.#at);
+    this.#block = noBlock;
     return block;
   }
 
@@ -99,7 +98,6 @@ export class HeaderEncoder {
   }
 
   #field(name: string, value: string): void {
-    this.#reserve(overheadBytes + name.length + value.length);
     const known = knownNames.get(name) ?? unknownName;
     if (known.form === 'secret') {
       this.#literal(0x10, 0x0f, known.index, name, value);
@@ -149,26 +147,18 @@ export class HeaderEncoder {
   /** Section 5.1: `first` are the bits before the integer, `mask` those that are left to it. */
   #integer(first: number, mask: number, value: number): void {
     if (value < mask) {
-      scratch[this.#at++] = first | value;
+      this.#block[this.#at++] = first | value;
       return;
     }
-    scratch[this.#at++] = first | mask;
+    this.#block[this.#at++] = first | mask;
     let rest = value - mask;
-    for (; rest >= 0x80; rest >>>= 7) scratch[this.#at++] = rest | 0x80;
-    scratch[this.#at++] = rest;
+    for (; rest >= 0x80; rest >>>= 7) this.#block[this.#at++] = rest | 0x80;
+    this.#block[this.#at++] = rest;
   }
 
   #text(text: string): void {
     this.#integer(0, 0x7f, text.length);
-    this.#at += scratch.write(text, this.#at, 'latin1');
-  }
-
-  #reserve(bytes: number): void {
-    const needed = this.#at + bytes;
-    if (needed <= scratch.length) return;
-    const larger = Buffer.allocUnsafeSlow(Math.max(needed, 2 * scratch.length, scratchBytes));
-    scratch.copy(larger, 0, 0, this.#at);
-    scratch = larger;
+    this.#at += this.#block.write(text, this.#at, 'latin1');
   }
 }
 
