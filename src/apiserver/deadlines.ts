@@ -2,8 +2,8 @@
  * What is under way and may take so long, and the end of what takes longer.
  *
  * All may take equally long, so the first is the first that is late, and one timer serves them:
- * most are over at once, and making a timer for each would cost more than they do. `http.ts` has
- * one for bodies of requests, and one for connections on which nothing is asked.
+ * most are over at once, and making a timer for each would cost more than they do. `bodies.ts` has
+ * one for bodies of requests, `http.ts` one for connections on which nothing is asked.
  */
 import type { Clock } from '#kit/clock.ts';
 
@@ -29,6 +29,14 @@ export class Deadlines {
 
   delete(end: () => void): void {
     this.#waiting.delete(end);
+  }
+
+  /** Ends the one that was added first. */
+  endFirst(): void {
+    const [first] = this.#waiting.keys();
+    if (first === undefined) return;
+    this.#waiting.delete(first);
+    first();
   }
 
   close(): void {

@@ -17,6 +17,7 @@ import { requestEntityTooLarge } from '#api/errors.ts';
 import { Http2Connection, type Http2Stream } from '#http2';
 import { present } from '#kit/assert.ts';
 import type { PlainRequest } from '#kit/transport.ts';
+import { Bodies } from './bodies.ts';
 import { Deadlines } from './deadlines.ts';
 import { breakOff, writeResponse } from './http-response.ts';
 import { handle } from './lifecycle.ts';
@@ -54,8 +55,6 @@ const serverLimits = {
   idleLimitMs: 90_000,
   /** After how long a silence a connection is asked whether its client is still there. */
   keepAliveMs: 180_000,
-  /** How long a body may take to arrive. */
-  bodyLimitMs: 60_000,
   /** How long requests in flight may take to finish when the server closes. */
   closeLimitMs: 5_000,
 } as const;
@@ -80,7 +79,7 @@ function credentialsOf({ cert, key, clientCA }: ListenOptions) {
 
 interface HttpParts extends Parts {
   readonly turns: Turns;
-  readonly slowBodies: Deadlines;
+  readonly bodies: Bodies;
   readonly idleConnections: Deadlines;
   readonly starts: Starts;
 }
@@ -119,7 +118,7 @@ function httpParts(given: Parts): HttpParts {
   return {
     ...given,
     turns: new Turns(given),
-    slowBodies: new Deadlines(given, { limitMs: serverLimits.bodyLimitMs }),
+    bodies: new Bodies(given),
     idleConnections: new Deadlines(given, { limitMs: serverLimits.idleLimitMs }),
     starts: new Starts(),
   };
@@ -268,7 +267,7 @@ function ignore(): void {}
 
 function serve(parts: HttpParts, wire: Wire, peer: Peer): void {
   const exchange = new Exchange(wire, peer);
-  readBody(parts, wire, (body) => {
+  parts.bodies.read(wire, (body) => {
     if (body === 'too large') refuseBody(wire);
     else if (body === undefined) exchange.run(parts, body);
     else if (body !== 'gone') parts.starts.begin(() => exchange.run(parts, body));
@@ -339,54 +338,6 @@ function credentialId(certificate: Uint8Array): string {
   return `X509SHA256=${createHash('sha256').update(certificate).digest('hex')}`;
 }
 
-/** How much of a body that is too large is read, and thrown away, before the refusal. */
-const bodyBytesRead = 4 * limits.bodyBytesMax;
-
-function readBody(
-  { slowBodies }: HttpParts,
-  wire: Wire,
-  done: (body: Uint8Array | undefined | 'too large' | 'gone') => void,
-): void {
-  const { method, headers } = wire;
-  const { 'content-length': length, 'transfer-encoding': encoding } = headers;
-  const bare = (method === 'GET' || method === 'HEAD') && length === undefined;
-  if (bare && encoding === undefined) {
-    wire.letBodyGo();
-    done(undefined);
-    return;
-  }
-  const parts: Buffer[] = [];
-  let size = 0;
-  let over = false;
-  const finish = (result: Uint8Array | undefined | 'too large' | 'gone'): void => {
-    if (over) return;
-    over = true;
-    slowBodies.delete(giveUp);
-    done(result);
-  };
-  const giveUp = (): void => {
-    finish('gone');
-    wire.destroy();
-  };
-  slowBodies.add(giveUp);
-  wire.readBody({
-    onPart: (part) => {
-      size += part.length;
-      if (size <= limits.bodyBytesMax) parts.push(part);
-      else parts.length = 0;
-      // A client that is still sending would not read the answer; most have not much more to send.
-      if (size > bodyBytesRead) finish('too large');
-    },
-    onEnd: () => {
-      const [first] = parts;
-      if (size > limits.bodyBytesMax) finish('too large');
-      else if (first === undefined) finish(undefined);
-      else finish(parts.length === 1 ? first : Buffer.concat(parts));
-    },
-  });
-  wire.onceClosed(() => finish('gone'));
-}
-
 function refuseBody(wire: Wire): void {
   const { status } = requestEntityTooLarge(`limit is ${limits.bodyBytesMax}`);
   // What may still come of the body is not waited for.
@@ -420,8 +371,8 @@ async function close(
   closeDeadlines(parts);
 }
 
-function closeDeadlines({ slowBodies, idleConnections }: HttpParts): void {
-  slowBodies.close();
+function closeDeadlines({ bodies, idleConnections }: HttpParts): void {
+  bodies.close();
   idleConnections.close();
 }
 
