@@ -150,6 +150,30 @@ test('answers that nobody reads are not gathered without end', async (t) => {
   }
 });
 
+test('a client that asks for much and reads none of it is let go', async () => {
+  const part = Buffer.alloc(1024 * 1024);
+  const peer = await Http2Peer.open(
+    { streamsMax: 1_000, onRequest: (stream) => stream.answer(ok, part) },
+    [[setting.initialWindowSize, 0]],
+  );
+  for (let n = 0; n < 256; n++) peer.get(1 + 2 * n);
+  await peer.settled();
+  assert.ok(!peer.isLetGo);
+  // What is sent, or has gone, waits no more.
+  peer.widen(0, part.length);
+  peer.widen(1, part.length);
+  peer.reset(3);
+  await peer.settled();
+  for (const stream of [601, 603]) peer.get(stream);
+  await peer.settled();
+  assert.ok(peer.isWhole(1));
+  assert.ok(!peer.isLetGo);
+  peer.get(605);
+  await peer.settled();
+  assert.ok(peer.isClosed);
+  for (const { stream } of peer.arrived) assert.ok(stream.isClosed);
+});
+
 test('windows that are opened byte by byte cost nothing but their bytes', async () => {
   const peer = await Http2Peer.open({}, [[setting.initialWindowSize, 0]]);
   peer.get(1);

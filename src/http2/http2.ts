@@ -327,7 +327,7 @@ export class Http2Connection implements StreamOwner {
     }
     const stream = new ServerStream(this, {
       ...{ id, contentLength, headers: isWhole ? head.headers : {}, isReceiving: !endsStream },
-      ...{ sendWindow: this.#sendWindow, receiveWindow: windowBytes },
+      ...{ sendWindow: this.#sendWindow, receiveWindow: windowBytes, held: this.#sender.held },
     });
     this.#lastTaken = id;
     if (this.#streams.size === 0) this.#options.onIdle?.(false);

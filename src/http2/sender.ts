@@ -7,6 +7,7 @@
  * windows and the socket have room. A short answer goes with its head in one piece.
  */
 import type { Duplex } from 'node:stream';
+import type { Held } from './byte-queue.ts';
 import {
   frameFlag,
   frameHeadBytes,
@@ -27,6 +28,8 @@ const limits = {
   unreadMax: 1000,
   /** Those and heads of answers; far more than those of all streams that there may be. */
   unreadBytesMax: 4 * 1024 * 1024,
+  /** Bodies of answers that wait for room. */
+  heldBytesMax: 256 * 1024 * 1024,
 } as const;
 
 export interface SenderOptions {
@@ -35,6 +38,8 @@ export interface SenderOptions {
 }
 
 export class Sender {
+  /** Of answers of all streams. */
+  readonly held: Held = { bytes: 0 };
   readonly #socket: Duplex;
   readonly #options: SenderOptions;
   readonly #encoder = new HeaderEncoder();
@@ -140,6 +145,7 @@ export class Sender {
 
   /** Something of it waits, or its end, or its window has become wider. */
   ready(stream: ServerStream): void {
+    if (this.held.bytes > limits.heldBytesMax) this.#options.onFlooded();
     this.#ready.add(stream);
     this.#schedule();
   }

@@ -7,7 +7,7 @@
  * stream is over when both sides have ended, or when either has reset it; what was asked of it
  * after that does nothing.
  */
-import { ByteQueue } from './byte-queue.ts';
+import { ByteQueue, type Held } from './byte-queue.ts';
 import { errorCode } from './frames.ts';
 import type { RequestHeaders } from './request-head.ts';
 
@@ -72,6 +72,8 @@ export interface StreamOptions {
   /** What the client takes, and what it may send. */
   readonly sendWindow: number;
   readonly receiveWindow: number;
+  /** What waits in all streams of the connection. */
+  readonly held: Held;
 }
 
 export class ServerStream implements Http2Stream {
@@ -83,7 +85,7 @@ export class ServerStream implements Http2Stream {
   sendWindow: number;
   receiveWindow: number;
   /** Of the answer. */
-  readonly waiting = new ByteQueue();
+  readonly waiting: ByteQueue;
   /** Nothing comes behind what waits. */
   isEnding = false;
   readonly #owner: StreamOwner;
@@ -101,6 +103,7 @@ export class ServerStream implements Http2Stream {
     this.isReceiving = options.isReceiving;
     this.sendWindow = options.sendWindow;
     this.receiveWindow = options.receiveWindow;
+    this.waiting = new ByteQueue(options.held);
     this.#contentLength = options.contentLength;
   }
 
