@@ -279,3 +279,89 @@ test('a connection has so many streams and no more, and the others go on', async
     raw.socket.destroy();
   });
 });
+
+/** Waits until so many streams have got the head of an answer, or the server has let go. */
+async function answeredOrGone({ frames, gone }: Session, count: number): Promise<void> {
+  let isGone = false;
+  void gone.then(() => {
+    isGone = true;
+  });
+  const limitMs = clock.monotonic() + 60_000;
+  while (!isGone && frames.filter(({ type }) => type === frameType.headers).length < count) {
+    assert.ok(clock.monotonic() < limitMs, 'no answers within a minute');
+    await clock.sleep(10, { signal: never });
+  }
+}
+
+test('lists that are asked for and not read are not kept for those who asked', async () => {
+  const large = '/api/v1/namespaces/large/configmaps';
+  await world.server.request('POST', '/api/v1/namespaces', { metadata: { name: 'large' } });
+  const data = { text: 'x'.repeat(100_000) };
+  for (let n = 0; n < 80; n++) {
+    await world.server.request('POST', large, { metadata: { name: `n${n}` }, data });
+  }
+  await withstands(async () => {
+    const session = await openSession();
+    const { raw } = session;
+    const closed = Buffer.from([0, 4, 0, 0, 0, 0]);
+    raw.send(frameType.settings, 0, 0, closed);
+    const list = headerBlock({
+      ...{ ':method': 'GET', ':scheme': 'https', ':path': large, ':authority': 'x' },
+    });
+    // Together they would be 480 MB.
+    for (let index = 0; index < 60; index++) {
+      raw.send(frameType.headers, flag.endHeaders | flag.endStream, 1 + 2 * index, list);
+    }
+    await answeredOrGone(session, 60);
+    await clock.sleep(500, { signal: never });
+    raw.socket.destroy();
+  });
+});
+
+test('bodies that come byte by byte cost little more than their bytes', async () => {
+  await withstands(async () => {
+    const { raw } = await openSession();
+    const head = headerBlock({
+      ...{ ':method': 'POST', ':scheme': 'https', ':path': space, ':authority': 'x' },
+    });
+    const streams = [1, 3, 5, 7];
+    for (const stream of streams) raw.send(frameType.headers, flag.endHeaders, stream, head);
+    const byte = Buffer.from(' ');
+    const burst = Buffer.concat(
+      Array.from({ length: 500 }, () =>
+        streams.map((stream) => frameOf(frameType.data, 0, stream, byte)),
+      ).flat(),
+    );
+    // Two million parts.
+    for (let n = 0; n < 1_000; n++) {
+      if (!raw.socket.write(burst)) await once(raw.socket, 'drain');
+    }
+    await clock.sleep(200, { signal: never });
+    assert.ok(!raw.socket.destroyed);
+    raw.socket.destroy();
+  });
+});
+
+test('heads that name one kept field again and again are too large, and cost nothing', async () => {
+  await withstands(async () => {
+    const session = await openSession();
+    const { raw, frames } = session;
+    const value = Buffer.alloc(3_900, 'y');
+    const literal = Buffer.concat([Buffer.from([0x40, 1, 0x62, 127, 0xbd, 0x1d]), value]);
+    const kept = Buffer.concat([get, literal]);
+    const whole = flag.endHeaders | flag.endStream;
+    raw.send(frameType.headers, whole, 1, kept);
+    const bomb = Buffer.concat([get, Buffer.alloc(900, 0x80 | 62)]);
+    const count = 300;
+    for (let n = 1; n <= count; n++) {
+      raw.send(frameType.headers, whole, 1 + 2 * n, bomb);
+      if (n % 50 === 0) await clock.sleep(1, { signal: never });
+    }
+    await answeredOrGone(session, 1 + count);
+    const heads = frames.filter(({ type }) => type === frameType.headers);
+    for (const { stream, payload } of heads) {
+      assert.equal(statusOf(payload), stream === 1 ? 200 : 431);
+    }
+    raw.socket.destroy();
+  });
+});

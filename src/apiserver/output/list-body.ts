@@ -74,8 +74,8 @@ function* sliceList(options: ListBodyOptions): Generator<Uint8Array, Uint8Array>
     if (index > 0) pieces.push(comma);
     write(entry, pieces);
     bytes += entry.value.length;
-    if (index % entriesPerCheck !== 0) continue;
-    if (bytes < sliceBytes && clock.monotonic() - startedMs < sliceMs) continue;
+    const isLooked = bytes >= sliceBytes || index % entriesPerCheck === 0;
+    if (!isLooked || (bytes < sliceBytes && clock.monotonic() - startedMs < sliceMs)) continue;
     yield Buffer.concat(pieces);
     pieces = [];
     bytes = 0;

@@ -179,6 +179,21 @@ test('a long list comes in slices that together are the same JSON', async () => 
   assert.equal(answer.body.items.length, 300);
 });
 
+test('a slice of a list of large objects is not much longer than one of them', async () => {
+  await using server = await openTestServer();
+  const data = { text: 'x'.repeat(300_000) };
+  for (let n = 0; n < 20; n++) {
+    await server.request('POST', configMaps, { metadata: { name: `n${n}` }, data });
+  }
+  const { signal } = new AbortController();
+  const request = { method: 'GET', path: configMaps, headers: {} };
+  const { body } = await server.transport.send(request, { signal });
+  assert.ok(!(body instanceof Uint8Array));
+  let longest = 0;
+  for await (const { length } of body) longest = Math.max(longest, length);
+  assert.ok(longest < 1_000_000, `${longest}`);
+});
+
 test('items leave out what the list says of all: kind and version', async () => {
   await using server = await openTestServer({ options: { legacyVersions: true } });
   await fill(server, 1);
