@@ -65,3 +65,35 @@ test('an end counts once, and again after a restart', () => {
     'kubelet_terminated_containers_total{container_type="init_container",exit_code="0",reason="Completed"} 1',
   ]);
 });
+
+test('changes of resources are counted by what they change, and by how long they take', () => {
+  const counts = new PodCounts();
+  const before = linesOf(counts).length;
+  const of = (requests: Record<string, string>, limits: Record<string, string>) =>
+    podOf({ containers: [{ name: 'web', resources: { requests, limits } }] });
+  const first = of({ cpu: '1', memory: '1Gi' }, { memory: '2Gi' });
+  counts.resizes.asked(first, of({ cpu: '1000m', memory: '512Mi' }, { cpu: '2', memory: '3Gi' }));
+  counts.resizes.asked(first, of({ memory: '1Gi' }, { memory: '2Gi' }));
+  counts.resizes.never('swap_limitation');
+  counts.resizes.took(40, true);
+  counts.resizes.took(700_000, false);
+  const asked = 'kubelet_container_requested_resizes_total';
+  const told = linesOf(counts).slice(before);
+  assert.deepEqual(told.slice(0, 5), [
+    `${asked}{resource="memory",requirement="requests",operation="decrease"} 1`,
+    `${asked}{resource="memory",requirement="limits",operation="increase"} 1`,
+    `${asked}{resource="cpu",requirement="limits",operation="add"} 1`,
+    `${asked}{resource="cpu",requirement="requests",operation="remove"} 1`,
+    'kubelet_pod_infeasible_resizes_total{reason_detail="swap_limitation"} 1',
+  ]);
+  const took = 'kubelet_pod_resize_duration_milliseconds';
+  for (const line of [
+    `${took}_bucket{success="true",le="10"} 0`,
+    `${took}_bucket{success="true",le="50"} 1`,
+    `${took}_sum{success="true"} 40`,
+    `${took}_bucket{success="false",le="600000"} 0`,
+    `${took}_count{success="false"} 1`,
+  ]) {
+    assert.ok(told.includes(line), line);
+  }
+});

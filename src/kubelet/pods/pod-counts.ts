@@ -6,7 +6,9 @@
  * them, so that an end counts once however often it is looked at. `kubelet.ts` shows the metrics.
  */
 import type { ContainerStatus, Pod, PodStatus } from '#resources/types/core-v1.ts';
+import { Counter } from '../server/counter.ts';
 import type { Metric } from '../server/exposition.ts';
+import { ResizeCounts } from './resize-counts.ts';
 
 const lists = [
   ['initContainerStatuses', 'init_container'],
@@ -14,37 +16,8 @@ const lists = [
   ['ephemeralContainerStatuses', 'ephemeral_container'],
 ] as const;
 
-type Labels = Readonly<Record<string, string>>;
-
-class Counter {
-  readonly #name: string;
-  readonly #help: string;
-  /** By labels, as JSON. */
-  readonly #values: Map<string, number>;
-
-  /** Without labels it begins at 0; with them, where something is counted. */
-  constructor(name: string, help: string, { labels = false }: { readonly labels?: boolean } = {}) {
-    this.#name = name;
-    this.#help = help;
-    this.#values = new Map(labels ? [] : [['{}', 0]]);
-  }
-
-  add(labels: Labels = {}): void {
-    const key = JSON.stringify(labels);
-    this.#values.set(key, (this.#values.get(key) ?? 0) + 1);
-  }
-
-  metric(): Metric {
-    const samples = [...this.#values].map(([key, value]) => ({
-      // Written above.
-      labels: JSON.parse(key) as Labels,
-      value,
-    }));
-    return { name: `kubelet_${this.#name}`, help: this.#help, type: 'counter', samples };
-  }
-}
-
 export class PodCounts {
+  readonly resizes = new ResizeCounts();
   readonly #pods = new Counter('started_pods_total', 'Sandboxes begun.');
   readonly #podErrors = new Counter('started_pods_errors_total', 'Sandboxes that failed to begin.');
   readonly #userPods = new Counter(
@@ -99,10 +72,11 @@ export class PodCounts {
   }
 
   metrics(): readonly Metric[] {
-    return [
+    const counters = [
       ...[this.#pods, this.#podErrors, this.#userPods, this.#userPodErrors],
       ...[this.#containers, this.#containerErrors, this.#ends],
-    ].map((counter) => counter.metric());
+    ];
+    return [...counters.map((counter) => counter.metric()), ...this.resizes.metrics()];
   }
 }
 

@@ -105,10 +105,7 @@ export class PodWorker {
     this.#messages = new TerminationMessages(parts);
     this.#waitingEvents = new WaitingEvents(parts);
     this.#state = {
-      failures: new Map(),
-      backoffs: new Map(),
-      preStopped: new Set(),
-      volumes: new Map(),
+      ...{ failures: new Map(), backoffs: new Map(), preStopped: new Set(), volumes: new Map() },
       made: { sandboxes: [], containers: [] },
       applied: new AppliedResources(podPaths(parts.paths, pod).resources, pod),
       resizing: resizingIn(pod),
@@ -144,6 +141,7 @@ export class PodWorker {
     const old = this.#pod;
     this.#pod = withOwnStatus(pod, this.#status);
     this.#parts.statuses.seen(pod);
+    this.#parts.counts.resizes.asked(old, pod);
     // Labels may be in its volumes, and a container that was added may be the first to use one.
     if (wishOf(old) !== wishOf(pod)) this.refreshVolumes();
     if (pod.metadata.deletionTimestamp !== undefined) {

@@ -43,7 +43,7 @@ export async function resizeContainers(
     stop,
   }: Pick<ActOptions, 'signal'> & { readonly stop: (resize: Resize) => Promise<void> },
 ): Promise<void> {
-  const { clock, machine, node } = parts;
+  const { clock, counts, machine, node } = parts;
   const { pod, applied } = facts;
   const refused = (reason: ResizeFailure['reason'], message: string): void =>
     tellRefused(parts, state, pod, { reason, message, untilMs: clock.now() + retryMs });
@@ -60,11 +60,13 @@ export async function resizeContainers(
   await Promise.all(action.containers.filter(({ restarts }) => restarts).map(stop));
   const inPlace = action.containers.filter(({ restarts }) => !restarts);
   if (inPlace.length === 0 && !action.whole) return;
+  const startedMs = clock.monotonic();
   const path = podCgroupPath(node.cgroupRoot, pod);
   const wanted = podLimits(parts, pod);
   const problem =
     (await decreaseProblemOf(parts, facts, inPlace, { signal })) ??
     (await widenAndResize(parts, state, facts, inPlace, { signal }));
+  counts.resizes.took(clock.monotonic() - startedMs, problem === undefined);
   if (problem !== undefined) {
     // What was told before is not told again.
     state.resizeFailure ??= before;
@@ -153,7 +155,7 @@ async function decreaseProblemOf(
 
 /** How much swap a container may use goes by the memory that it asks for when it starts. */
 async function swapProblemOf(
-  { machine, node, settings }: KubeletParts,
+  { counts, machine, node, settings }: KubeletParts,
   pod: Pod,
   applied: PodFacts['applied'],
 ): Promise<string | undefined> {
@@ -174,7 +176,9 @@ async function swapProblemOf(
     const old = { ...container, resources: had };
     return maySwap(pod, container, facts, settings) || maySwap(before, old, facts, settings);
   });
-  return isHeld ? 'In-place resize of containers with swap is not supported.' : undefined;
+  if (!isHeld) return undefined;
+  counts.resizes.never('swap_limitation');
+  return 'In-place resize of containers with swap is not supported.';
 }
 
 function memoryOf(resources: ResourceRequirements | undefined): number {
@@ -183,7 +187,7 @@ function memoryOf(resources: ResourceRequirements | undefined): number {
 
 /** What was given to a container alone, and does not change while it runs. */
 function problemOf(
-  { placement }: KubeletParts,
+  { counts, placement }: KubeletParts,
   pod: Pod,
   applied: PodFacts['applied'],
 ): string | undefined {
@@ -194,7 +198,9 @@ function problemOf(
       return has !== undefined && has.requests?.[name] !== resources?.requests?.[name];
     });
     const problem = isChanged ? placement().resizeProblem(pod, name) : undefined;
-    if (problem !== undefined) return problem;
+    if (problem === undefined) continue;
+    counts.resizes.never(`guaranteed_pod_${name}_manager_static_policy`);
+    return problem;
   }
   return undefined;
 }

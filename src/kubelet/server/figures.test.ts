@@ -287,14 +287,26 @@ test('the figures for autoscalers and dashboards have upstream’s names and lab
     cadvisor,
     /^container_network_receive_bytes_total\{namespace="default",pod="web",interface="eth0"\} 70$/m,
   );
+  const resizing = (type: string, reason: string) => {
+    const status = { conditions: [{ type, status: 'True', reason }] };
+    return { ...pod, status };
+  };
+  const some = [
+    pod,
+    resizing('PodResizePending', 'Deferred'),
+    resizing('PodResizePending', 'Infeasible'),
+    resizing('PodResizePending', 'Deferred'),
+    resizing('PodResizeInProgress', ''),
+  ];
   const own = kubeletMetrics({
-    nodeName: 'n1',
-    version: 'v1.36.0',
-    pods: [pod],
+    ...{ nodeName: 'n1', version: 'v1.36.0', pods: some },
     containers: new Map([['running', 1]]),
     process: { cpuSeconds: 1, residentBytes: 2, startedAtMs: 3000 },
   });
   assert.match(own, /^kubelet_running_pods 1$/m);
+  assert.match(own, /^kubelet_pod_pending_resizes\{reason="deferred"\} 2$/m);
+  assert.match(own, /^kubelet_pod_pending_resizes\{reason="infeasible"\} 1$/m);
+  assert.match(own, /^kubelet_pod_in_progress_resizes 1$/m);
   assert.match(own, /^kubelet_running_containers\{container_state="running"\} 1$/m);
   assert.match(own, /^process_start_time_seconds 3$/m);
 });

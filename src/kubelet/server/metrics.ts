@@ -51,6 +51,7 @@ export function kubeletMetrics(facts: {
     gauge('kubelet_mirror_pods', 'Static pods that show in the API.', [
       { value: pods.filter(isMirror).length },
     ]),
+    ...resizesOf(pods),
     counter('process_cpu_seconds_total', 'Processor time of this process.', [
       { value: process.cpuSeconds },
     ]),
@@ -62,6 +63,26 @@ export function kubeletMetrics(facts: {
     ]),
     ...(facts.more ?? []),
   ]);
+}
+
+/** As the pods' conditions tell. */
+function resizesOf(pods: readonly Pod[]): readonly Metric[] {
+  const conditions = pods.flatMap(({ status }) => status?.conditions ?? []);
+  const pending = new Map<string, number>();
+  for (const { type, reason = '' } of conditions) {
+    if (type !== 'PodResizePending') continue;
+    pending.set(reason, (pending.get(reason) ?? 0) + 1);
+  }
+  return [
+    gauge(
+      'kubelet_pod_pending_resizes',
+      'Pods that wait for other resources, by reason.',
+      [...pending].map(([reason, value]) => ({ labels: { reason: reason.toLowerCase() }, value })),
+    ),
+    gauge('kubelet_pod_in_progress_resizes', 'Pods that are being given other resources.', [
+      { value: conditions.filter(({ type }) => type === 'PodResizeInProgress').length },
+    ]),
+  ];
 }
 
 export function resourceMetrics(
