@@ -11,6 +11,7 @@ import type { Http2Stream } from './http2.ts';
 
 const ok = [':status', '200'];
 const { initialWindowSize, frameSizeMax } = setting;
+const padded = 8;
 
 function stream(peer: Http2Peer, id: number): Http2Stream {
   const found = peer.arrived.find((one) => one.stream.id === id)?.stream;
@@ -164,6 +165,35 @@ test('a short answer comes before the rest of a long one', async () => {
   assert.deepEqual(peer.body(1), bytes(1_000_000));
 });
 
+test('short answers use up the window of the connection as well', async () => {
+  const peer = await Http2Peer.open();
+  await ask(peer, 10);
+  const part = bytes(10_000);
+  for (const one of peer.arrived) one.stream.answer(ok, part);
+  await peer.settled();
+  const sent = () => Buffer.concat(peer.of(frameType.data).map(({ payload }) => payload)).length;
+  assert.equal(sent(), 65_535);
+  peer.widen(0, 100_000);
+  await peer.settled();
+  assert.equal(sent(), 100_000);
+});
+
+test('of a long answer no more is on its way than a write, so that others get in', async () => {
+  const peer = await Http2Peer.open({}, [[initialWindowSize, 10_000_000]]);
+  peer.widen(0, 10_000_000);
+  await ask(peer, 2);
+  peer.socket.pause();
+  stream(peer, 1).answer(ok, Buffer.alloc(2_000_000));
+  await peer.settled();
+  stream(peer, 3).answer(ok, bytes(10));
+  await peer.settled();
+  peer.socket.resume();
+  await peer.settled();
+  const at = peer.frames.findIndex((one) => one.stream === 3 && one.type === frameType.data);
+  assert.ok(at >= 0 && at < 40, `frame ${at}`);
+  assert.ok(peer.isWhole(1));
+});
+
 test('frames are no longer than the client takes them', async () => {
   for (const [size, lengthMax] of [
     [undefined, 16_384],
@@ -247,22 +277,24 @@ test('room for a body is given back while it comes, with its padding', async () 
   let room = 100_000;
   let connectionRoom = 100_000;
   for (let n = 0; n < 40; n++) {
-    const payload = Buffer.alloc(16_384);
-    payload[0] = 255;
-    assert.ok(room >= 16_384 && connectionRoom >= 16_384);
-    peer.send(frameType.data, 8, 1, payload);
+    assert.ok(room >= 10_000 && connectionRoom >= 10_000);
+    for (let frame = 0; frame < 10; frame++) {
+      const payload = Buffer.alloc(1_000);
+      payload[0] = 255;
+      peer.send(frameType.data, padded, 1, payload);
+    }
     await peer.settled();
     const given = (id: number): number =>
       peer
         .of(frameType.windowUpdate, id)
         .reduce((sum, one) => sum + one.payload.readUInt32BE(0), 0);
-    room += given(1) - 16_384;
-    connectionRoom += given(0) - 16_384;
+    room += given(1) - 10_000;
+    connectionRoom += given(0) - 10_000;
     assert.ok(room <= 100_000 && connectionRoom <= 100_000);
     peer.forget();
   }
   const body = Buffer.concat(peer.arrived[0]?.body ?? []);
-  assert.equal(body.length, 40 * (16_384 - 256));
+  assert.equal(body.length, 400 * (1_000 - 256));
 });
 
 test('room on the connection comes back from bodies that nobody reads', async () => {

@@ -109,6 +109,13 @@ test('a connection that does not begin as HTTP/2 does is let go', async () => {
   }
 });
 
+test('a window that cannot be is refused before there is a stream too', async () => {
+  const peer = await Http2Peer.open();
+  peer.settings([setting.initialWindowSize, 2 ** 31]);
+  await peer.settled();
+  assert.equal(peer.goodbye?.code, errorCode.flowControl);
+});
+
 interface Refused {
   readonly what: string;
   readonly code: number;
@@ -322,13 +329,13 @@ test('a body comes without its padding, and may end with fields', async () => {
 
 test('a body is as long as its head said', async () => {
   const peer = await Http2Peer.open();
-  const bodies = [[''], ['ab'], ['abcd'], ['ab', 'cd']];
+  // The end of one that is too long is not waited for.
+  const bodies = [[''], ['ab'], ['abcd'], ['ab', 'cde']];
   for (const [index, parts] of bodies.entries()) {
     const stream = 1 + 2 * index;
     peer.post(stream, { 'content-length': '3' });
-    for (const [n, part] of parts.entries()) {
-      peer.data(stream, part, { ends: n === parts.length - 1 });
-    }
+    const ends = parts.join('').length < 3;
+    for (const part of parts) peer.data(stream, part, { ends });
     await peer.settled();
     assert.equal(peer.resetOf(stream), protocol, parts.join());
     assert.deepEqual(peer.arrived[index]?.told, ['close'], parts.join());

@@ -188,7 +188,6 @@ export class ServerStream implements Http2Stream {
     this.isReceiving = false;
     this.#reader = undefined;
     reader?.onEnd();
-    if (this.isAnswered) this.close();
     return true;
   }
 
