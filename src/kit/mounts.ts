@@ -77,13 +77,21 @@ export function isMountPoint(folder: string, mounts?: readonly Mount[]): boolean
   return existsSync(folder) && mountPointsBelow(folder, mounts).includes(realpathSync(folder));
 }
 
-export async function mountTmpfs(
-  folder: string,
-  options: { readonly sizeBytes?: number | undefined; readonly signal: AbortSignal },
-): Promise<void> {
-  const { sizeBytes, signal } = options;
-  const size = sizeBytes === undefined ? [] : ['-o', `size=${sizeBytes}`];
-  const args = ['-t', 'tmpfs', ...size, 'tmpfs', folder];
+export interface TmpfsOptions {
+  readonly sizeBytes?: number | undefined;
+  /** What is in it never goes to the disk; kernels before 6.4 refuse, as they do to users. */
+  readonly noSwap?: boolean;
+  readonly signal: AbortSignal;
+}
+
+export async function mountTmpfs(folder: string, options: TmpfsOptions): Promise<void> {
+  const { sizeBytes, noSwap = false, signal } = options;
+  const words = [
+    ...(sizeBytes === undefined ? [] : [`size=${sizeBytes}`]),
+    ...(noSwap ? ['noswap'] : []),
+  ];
+  const chosen = words.length === 0 ? [] : ['-o', words.join(',')];
+  const args = ['-t', 'tmpfs', ...chosen, 'tmpfs', folder];
   const result = await runCommand('mount', args, { signal, timeoutMs: mountTimeoutMs });
   if (result.code !== 0) throw new Error(`cannot mount tmpfs: ${result.stderr.trim()}`);
 }

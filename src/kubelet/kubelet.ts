@@ -30,6 +30,7 @@ import { removeOrphans } from './leftovers.ts';
 import { type Admission, planAdmission } from './node/admission.ts';
 import { NodeCgroups } from './node/enforce-allocatable.ts';
 import { type Machine, openMachine } from './node/machine.ts';
+import { openMemoryFolder } from './node/memory-folder.ts';
 import { NodeRegistration, runNodeLease } from './node/node-registration.ts';
 import { followPodRange } from './node/pod-range.ts';
 import type { KubeletParts } from './parts.ts';
@@ -177,15 +178,14 @@ class Kubelet {
     });
   }
 
-  /** Secrets and tokens are kept in memory, never on the disk. */
   async prepare(signal: AbortSignal): Promise<void> {
-    const { machine, paths, node, settings } = this.#parts;
+    const { paths, node, settings } = this.#parts;
     await this.#cgroups.enforceReserved(node.capacity, settings);
     this.#scope.spawn((ending) => this.#cgroups.enforcePods(node.capacity, settings, ending));
-    for (const folder of [paths.pods, paths.memory, paths.podLogs, paths.logLinks]) {
+    for (const folder of [paths.pods, paths.podLogs, paths.logLinks]) {
       mkdirSync(folder, { recursive: true });
     }
-    if (!machine.isMounted(paths.memory)) await machine.mountTmpfs(paths.memory, { signal });
+    await openMemoryFolder(this.#parts, signal);
     if (this.#options.pluginsRoot !== undefined) await this.#openDevices(this.#options.pluginsRoot);
     await this.#openPlacement();
   }

@@ -32,6 +32,7 @@ export interface DiskSpace {
 export interface Machine {
   readonly cgroups: Cgroups;
   isMounted(folder: string): boolean;
+  /** Not to go to swap, where the kernel knows how. */
   mountTmpfs(
     folder: string,
     options: { readonly sizeBytes?: number | undefined; readonly signal: AbortSignal },
@@ -122,10 +123,19 @@ async function askRuntime(
 function linuxMachine(cgroups: Cgroups): Machine {
   const kernelLog = new KernelLog();
   const binds = new DescriptorBinds();
+  let canKeepFromSwap = true;
   return {
     cgroups,
     isMounted: isMountPoint,
-    mountTmpfs,
+    mountTmpfs: async (folder, options) => {
+      try {
+        return await mountTmpfs(folder, { ...options, noSwap: canKeepFromSwap });
+      } catch (error) {
+        if (!canKeepFromSwap) throw error;
+      }
+      await mountTmpfs(folder, options);
+      canKeepFromSwap = false;
+    },
     mountHugepages,
     mountDevice,
     growFileSystem,
