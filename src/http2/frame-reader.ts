@@ -1,14 +1,16 @@
 /**
  * What comes in on a connection, cut into frames (RFC 9113, sections 3.4 and 4.1).
  *
- * The client's preface comes first; then frames, wherever the reads of the socket happen to end.
- * What is held back for its missing rest is never more than one frame. `http2.ts` takes them.
+ * The client's preface comes first; then frames, wherever the reads of the socket happen to end. A
+ * frame waits for its missing rest, except that of a body, of which most bytes are: it is given on
+ * as two, so that bodies are not copied. `http2.ts` takes them.
  */
 import {
   ConnectionError,
   errorCode,
   frameFlag,
   frameHeadBytes,
+  frameType,
   needs,
   wrong,
   wrongSize,
@@ -43,6 +45,10 @@ export class FrameReader {
   #heldBytes = 0;
   #neededBytes: number = preface.length;
   #isGreeted = false;
+  /** Of the frame of a body that was given on in part. */
+  #restBytes = 0;
+  #restStream = 0;
+  #restFlags = 0;
 
   constructor(options: FrameReaderOptions) {
     this.#options = options;
@@ -50,7 +56,8 @@ export class FrameReader {
 
   /** Throws a {@link ConnectionError} where this is no HTTP/2. */
   read(chunk: Buffer): void {
-    const bytes = this.#withHeld(chunk);
+    const rest = this.#restBytes > 0 ? this.#giveRest(chunk) : chunk;
+    const bytes = rest.length > 0 ? this.#withHeld(rest) : undefined;
     if (bytes === undefined) return;
     let at = 0;
     if (!this.#isGreeted) {
@@ -65,13 +72,42 @@ export class FrameReader {
     for (;;) {
       const end = this.#take(bytes, at);
       if (end > bytes.length) {
-        this.#hold(bytes, at, end);
+        const hasPayload = at + frameHeadBytes < bytes.length;
+        if (hasPayload && isBare(frame)) this.#giveBeginning(frame);
+        else this.#hold(bytes, at, end);
         break;
       }
       if (!this.#options.onFrame(frame)) break;
       at = end;
     }
     frame.bytes = empty;
+  }
+
+  /** What is here of a body; the end of its stream comes with the rest. */
+  #giveBeginning(frame: Frame): void {
+    this.#restBytes = frame.end - frame.bytes.length;
+    this.#restStream = frame.stream;
+    this.#restFlags = frame.flags;
+    this.#neededBytes = frameHeadBytes;
+    frame.flags = 0;
+    frame.end = frame.bytes.length;
+    this.#options.onFrame(frame);
+  }
+
+  /** Gives what follows it: nothing, when nobody wants to go on. */
+  #giveRest(chunk: Buffer): Buffer {
+    const frame = this.#frame;
+    const end = Math.min(chunk.length, this.#restBytes);
+    this.#restBytes -= end;
+    frame.type = frameType.data;
+    frame.flags = this.#restBytes === 0 ? this.#restFlags : 0;
+    frame.stream = this.#restStream;
+    frame.bytes = chunk;
+    frame.start = 0;
+    frame.end = end;
+    const goesOn = this.#options.onFrame(frame);
+    frame.bytes = empty;
+    return goesOn ? chunk.subarray(end) : empty;
   }
 
   /** Where the frame that begins here ends, as far as can be told. */
@@ -114,6 +150,11 @@ export class FrameReader {
 }
 
 const empty = Buffer.alloc(0);
+
+/** Bytes of a body and nothing else. */
+function isBare({ type, flags }: Frame): boolean {
+  return type === frameType.data && (flags & frameFlag.padded) === 0;
+}
 
 export function withoutPadding({ flags, bytes, start, end }: Frame): Buffer {
   if ((flags & frameFlag.padded) === 0) return bytes.subarray(start, end);

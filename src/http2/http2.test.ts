@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { seededRandom } from '#kit/random.ts';
 import { Http2Peer, type Http2PeerOptions, numbers, preface } from '#test/http2-peer.ts';
 import { flag, frameOf, frameType, headerBlock } from '#test/raw-http2.ts';
 import { errorCode, setting } from './frames.ts';
@@ -89,6 +90,62 @@ test('what comes byte by byte is what comes at once', async () => {
   for (const byte of bytes) peer.write(Uint8Array.of(byte));
   await peer.settled();
   assert.equal(peer.body(1).toString(), '/slow');
+});
+
+test('bodies are the same wherever the reads of the socket end', async () => {
+  const random = seededRandom(5);
+  const body = Buffer.from(Array.from({ length: 30_000 }, (_, n) => (n * 7) & 0xff));
+  const padding = Buffer.concat([Buffer.from([3]), body.subarray(20_000), Buffer.alloc(3)]);
+  const post = headerBlock({ ...request, ':method': 'POST', 'content-length': '30000' });
+  const bytes = Buffer.concat([
+    frameOf(frameType.headers, flag.endHeaders, 1, post),
+    frameOf(frameType.headers, flag.endHeaders, 3, post),
+    frameOf(frameType.data, 0, 1, body.subarray(0, 10_000)),
+    frameOf(frameType.data, 0, 3, body.subarray(0, 16_384)),
+    frameOf(frameType.data, 0, 1, body.subarray(10_000, 20_000)),
+    frameOf(frameType.ping, 0, 0, Buffer.alloc(8)),
+    frameOf(frameType.data, flag.endStream | padded, 1, padding),
+    frameOf(frameType.data, flag.endStream, 3, body.subarray(16_384)),
+  ]);
+  for (const longest of [1, 40, 3_000, 16_384, 100_000]) {
+    const peer = await Http2Peer.open({ windowBytes: 1_000_000 });
+    for (let at = 0; at < bytes.length; ) {
+      const end = at + 1 + Math.floor(random.fraction() * longest);
+      peer.write(bytes.subarray(at, end));
+      at = end;
+    }
+    await peer.settled();
+    assert.equal(peer.goodbye, undefined);
+    assert.equal(peer.arrived.length, 2);
+    for (const one of peer.arrived) {
+      assert.deepEqual(Buffer.concat(one.body), body, `parts of ${longest}`);
+      assert.deepEqual(one.told, ['end']);
+    }
+    assert.deepEqual(
+      peer.frames.map(({ type }) => type),
+      [frameType.ping],
+    );
+  }
+});
+
+test('a body that was given up is read over, also the rest of its frame', async () => {
+  const peer = await Http2Peer.open({
+    onRequest: (stream) => {
+      if (stream.headers[':method'] === 'POST') {
+        stream.read({ onPart: () => stream.reset(errorCode.cancel), onEnd: () => {} });
+      }
+    },
+  });
+  peer.post(1);
+  const data = frameOf(frameType.data, flag.endStream, 1, Buffer.alloc(5_000));
+  for (const part of [data.subarray(0, 100), data.subarray(100, 2_000), data.subarray(2_000)]) {
+    peer.write(part);
+    await peer.settled();
+  }
+  assert.equal(peer.resetOf(1), errorCode.cancel);
+  assert.equal(peer.of(frameType.resetStream).length, 1);
+  peer.forget();
+  await isServing(peer, 3);
 });
 
 test('a connection that does not begin as HTTP/2 does is let go', async () => {
