@@ -299,10 +299,11 @@ test('the figures for autoscalers and dashboards have upstream’s names and lab
     resizing('PodResizeInProgress', ''),
   ];
   const own = kubeletMetrics({
-    ...{ nodeName: 'n1', version: 'v1.36.0', pods: some },
+    ...{ nodeName: 'n1', version: 'v1.36.0', cgroupVersion: 2, pods: some },
     containers: new Map([['running', 1]]),
     process: { cpuSeconds: 1, residentBytes: 2, startedAtMs: 3000 },
   });
+  assert.match(own, /^kubelet_cgroup_version 2$/m);
   assert.match(own, /^kubelet_running_pods 1$/m);
   assert.match(own, /^kubelet_pod_pending_resizes\{reason="deferred"\} 2$/m);
   assert.match(own, /^kubelet_pod_pending_resizes\{reason="infeasible"\} 1$/m);

@@ -19,6 +19,7 @@ export function kubeletMetrics(facts: {
   readonly pods: readonly Pod[];
   /** What others have to tell. */
   readonly more?: readonly Metric[] | undefined;
+  readonly cgroupVersion: 1 | 2;
   /** Containers by state: `running`, `exited`, `created`. */
   readonly containers: ReadonlyMap<string, number>;
   readonly process: {
@@ -35,6 +36,9 @@ export function kubeletMetrics(facts: {
     ]),
     gauge('kubernetes_build_info', 'What is running; the value is always 1.', [
       { labels: { git_version: version, platform: 'linux' }, value: 1 },
+    ]),
+    gauge('kubelet_cgroup_version', 'Version of the cgroups that pods are in.', [
+      { value: facts.cgroupVersion },
     ]),
     gauge('kubelet_running_pods', 'Pods that have a running sandbox.', [
       { value: pods.filter(({ status }) => status?.phase === 'Running').length },

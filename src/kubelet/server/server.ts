@@ -223,6 +223,7 @@ async function answerFigures(
       nodeName: options.nodeName,
       version: kubeletVersion,
       pods: options.pods(),
+      cgroupVersion: parts.machine.cgroups.version,
       containers: states,
       more: [...parts.counts.metrics(), ...parts.placement().metrics(), ...parts.more()],
       process: {
