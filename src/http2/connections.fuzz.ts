@@ -237,7 +237,7 @@ const head = headerBlock({
   ...{ ':method': 'POST', ':scheme': 'https', ':path': '/', ':authority': 'x' },
 });
 
-/** Most are as they should be, some of streams that are over, and few of them are nothing at all. */
+/** Most are as they should be, some of streams that are over, and few are nothing at all. */
 function anyFrame(random: Random, last: number): Buffer {
   const open = Math.max(1, last - 2 * random.integer(6));
   const few = Buffer.from(random.bytes(random.integer(20)));
