@@ -10,6 +10,7 @@ import { connect as connectTls } from 'node:tls';
 import { gunzipSync } from 'node:zlib';
 import { systemClock } from '#kit/clock.ts';
 import { systemRandom } from '#kit/random.ts';
+import { VirtualClock } from '#kit/virtual-clock.ts';
 import { issueCertificate, type KeyPair } from '#kit/x509.ts';
 import { covers } from '#test/covers.ts';
 import { openTestServer, type TestServer } from '#test/fixtures.ts';
@@ -447,6 +448,37 @@ test('closing lets go of idle connections and ends watches', async () => {
   await server[Symbol.asyncDispose]();
   await ended;
   session.destroy();
+});
+
+test('a connection on which nothing is asked for long is let go, one with a watch is not', async () => {
+  const clock = new VirtualClock({ startMs: nowMs });
+  await using server = await openTestServer({ clock });
+  const { ca, admin, serving } = world;
+  const listen = { host: '127.0.0.1', port: 0, ...serving, clientCA: ca.cert };
+  const { port } = await server.server.listen(listen);
+  const asked = async (path: string) => {
+    const session = connectH2(`https://127.0.0.1:${port}`, { ca: ca.cert, ...admin });
+    const stream = session.request({ ':path': path });
+    stream.resume();
+    await once(stream, path.includes('watch') ? 'response' : 'close');
+    return session;
+  };
+  const idle = await asked(configMaps);
+  const watching = await asked(`${configMaps}?watch=1`);
+  const silent = connectTls({ host: '127.0.0.1', port, ca: ca.cert, ALPNProtocols: ['h2'] });
+  silent.resume();
+  await once(silent, 'secureConnect');
+  const closed = Promise.all([once(idle, 'close'), once(silent, 'close')]);
+  await clock.advance(89_999);
+  const more = idle.request({ ':path': configMaps });
+  more.resume();
+  await once(more, 'close');
+  await clock.advance(89_999);
+  assert.ok(!idle.closed);
+  await clock.advance(1);
+  await closed;
+  assert.ok(!watching.closed);
+  watching.destroy();
 });
 
 test('who speaks HTTP without TLS is told so, and others are served on', async () => {
