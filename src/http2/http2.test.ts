@@ -268,6 +268,14 @@ const refused: readonly Refused[] = [
     },
   },
   {
+    what: 'a head for a stream that the client has reset',
+    code: streamClosed,
+    send: (peer) => {
+      peer.reset(3);
+      peer.get(3);
+    },
+  },
+  {
     what: 'more than the window of the connection',
     code: flowControl,
     send: (peer) => peer.data(1, Buffer.alloc(10_001)),
@@ -305,6 +313,13 @@ test('what breaks the protocol is said goodbye to with its code, and every strea
 
 /** Stream 1 is open and receiving, 3 has all of its request; the stream that is meant is reset. */
 const reset: readonly (Refused & { readonly stream: number })[] = [
+  {
+    ...{ what: 'a body behind its reset', stream: 1, code: streamClosed },
+    send: (peer) => {
+      peer.reset(1);
+      peer.data(1, 'a');
+    },
+  },
   { stream: 1, ...frame(protocol, frameType.windowUpdate, 0, 1, numbers(0)) },
   { stream: 3, ...frame(flowControl, frameType.windowUpdate, 0, 3, numbers(2 ** 31 - 1)) },
   { stream: 3, ...frame(frameSize, priority, 0, 3, Buffer.alloc(4)) },
