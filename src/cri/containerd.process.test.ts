@@ -2,7 +2,15 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -65,6 +73,25 @@ test('one that dies and does not start is tried until it does', async (context) 
   } finally {
     stop.abort(new Error('enough was seen'));
     await containerd.stop({ signal });
+  }
+});
+
+test('everybody gets through to the file systems of pods, and sees nothing on the way', async (context) => {
+  const { options } = madeIn(context);
+  const { dataDir } = options;
+  mkdirSync(dataDir, { mode: 0o700 });
+  const containerd = await openContainerd(deps, { ...options, signal: context.signal });
+  const mode = (path: string): number => statSync(join(dataDir, path)).mode & 0o777;
+  try {
+    assert.equal(mode('.'), 0o711);
+    for (const path of ['agent', 'agent/containerd', 'agent/containerd/state']) {
+      assert.equal(mode(path) & 0o011, 0o011, path);
+    }
+    for (const name of ['config.toml', 'containerd.log']) {
+      assert.equal(mode(`agent/containerd/${name}`), 0o600, name);
+    }
+  } finally {
+    await containerd.stop({ signal: context.signal });
   }
 });
 

@@ -14,7 +14,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  chmodSync,
   closeSync,
+  fchmodSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -23,7 +25,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { connect } from 'node:net';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join, resolve } from 'node:path';
 import { loadsAppArmor } from '#kit/apparmor.ts';
 import type { Clock } from '#kit/clock.ts';
 import type { Logger } from '#kit/log.ts';
@@ -121,6 +123,8 @@ export async function openContainerd(deps: Deps, options: ContainerdOptions): Pr
   for (const each of [dir, cniBinDir, cniConfDir, registryDir])
     mkdirSync(each, { recursive: true });
   mkdirSync(join(socketPath, '..'), { recursive: true });
+  mkdirSync(state, { recursive: true });
+  letThrough(options.dataDir, state);
   const program = findProgram('containerd', options.searchPath);
   const version = await readVersion(dir, program, options.signal);
   const { mirrors = new Map(), access = new Map() } = options.registries ?? {};
@@ -152,6 +156,18 @@ export async function openContainerd(deps: Deps, options: ContainerdOptions): Pr
     supervise: ({ signal }) => supervise(deps, layout, { program, adopted, signal }),
     stop: ({ signal }) => stop(deps, layout, signal),
   };
+}
+
+/**
+ * Who is root only in a pod with users of its own is anybody on this machine, and has to find the
+ * way to the pod's file system, which is mounted below `state`.
+ */
+function letThrough(dataDir: string, state: string): void {
+  const last = resolve(dataDir);
+  for (let folder = resolve(state); folder.length >= last.length; folder = dirname(folder)) {
+    const { mode } = statSync(folder);
+    if ((mode & 0o011) !== 0o011) chmodSync(folder, (mode & 0o7777) | 0o011);
+  }
 }
 
 /** One that was started a moment ago, by somebody who died, may need some time yet. */
@@ -273,6 +289,7 @@ async function emptyStaleState(layout: Layout, signal: AbortSignal): Promise<voi
 function start({ log }: Deps, layout: Layout, program: string): number {
   const args = ['--config', layout.configFile];
   const output = openSync(layout.logFile, 'a');
+  fchmodSync(output, 0o600);
   rmSync(layout.socketPath, { force: true });
   let child: ChildProcess;
   try {

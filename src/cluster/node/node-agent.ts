@@ -35,6 +35,7 @@ import { tellDnsPort } from '../control-plane/cluster-dns.ts';
 import { type NodeKubelet, readNodeKubelet } from '../kubelet-settings/node-kubelet-config.ts';
 import { clusterRangesText } from '../state.ts';
 import { readRegistries, registryOptions } from './image-source-files.ts';
+import { openNodeFolders } from './node-folders.ts';
 import type { NodeCommand, NodeReport, NodeSettings, Renewal } from './node-process.ts';
 import { runNodeRoutes } from './node-routes.ts';
 import { secondAddressBeside } from './second-address.ts';
@@ -76,6 +77,7 @@ export async function runNodeAgent(): Promise<number> {
   const deps = { clock, log };
   const { registries, hostsFolder } = readRegistries(settings.images);
   const kubelet = await readNodeKubelet(settings.kubeletConfig);
+  openNodeFolders(settings.dataDir);
   const containerd = await openContainerd(deps, {
     dataDir: settings.dataDir,
     clusterId: settings.state.id,
