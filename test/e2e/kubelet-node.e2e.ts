@@ -485,6 +485,22 @@ test('figures agree with those of the kernel', { timeout }, async () => {
     }
   }
   covers('MON-011', 'POD-202');
+  const [requests, limits] = [{ cpu: '200m' }, { cpu: '200m' }];
+  await node.client.patch(
+    pods,
+    { namespace: 'default', name: 'busy' },
+    { spec: { containers: [{ name: 'main', resources: { requests, limits } }] } },
+    { type: 'strategic', subresource: 'resize', signal },
+  );
+  const [asked, took] = ['container_requested_resizes_total', 'pod_resize_duration_milliseconds'];
+  const told = [
+    `kubelet_${asked}{resource="cpu",requirement="limits",operation="increase"} 1`,
+    `kubelet_${took}_count{success="true"} 1`,
+  ];
+  await eventually('the resize is counted', async () => {
+    const lines = (await ask('/metrics')).split('\n');
+    return told.every((line) => lines.includes(line));
+  });
   await node.delete('busy');
 });
 

@@ -11,7 +11,7 @@ import { systemClock } from '#kit/clock.ts';
 import { systemRandom } from '#kit/random.ts';
 import { issueCertificate } from '#kit/x509.ts';
 import { ClusterProcess } from '#test/cluster-process.ts';
-import { covers } from '#test/covers.ts';
+import { covers, superseded } from '#test/covers.ts';
 import { HttpProxy } from '#test/http-proxy.ts';
 import { TestRegistry } from '#test/registry.ts';
 
@@ -188,6 +188,20 @@ providers:
     await apply(pod('pinned', [`${own.host}/team/app@${digest}`], withSecrets('own')));
     await succeeds('pinned');
     covers('RUN-021', 'RUN-026', 'RUN-017');
+    const made = JSON.parse(await cluster.kubectl('get', 'secret', 'own', '-o', 'json'));
+    assert.equal(made.type, 'kubernetes.io/dockerconfigjson');
+    const { auths } = JSON.parse(Buffer.from(made.data['.dockerconfigjson'], 'base64').toString());
+    const auth = Buffer.from(`${login.username}:${login.password}`).toString('base64');
+    assert.deepEqual(auths, { [own.host]: { ...login, auth } });
+    const file = write('old-login.json', JSON.stringify(auths));
+    await cluster.kubectl(
+      ...['create', 'secret', 'generic', 'old', '--type=kubernetes.io/dockercfg'],
+      `--from-file=.dockercfg=${file}`,
+    );
+    await apply(pod('old', [image], withSecrets('old')));
+    await succeeds('old');
+    const now = 'the command makes kubernetes.io/dockerconfigjson; the older type is read as well';
+    superseded('CFG-016', { by: 'v1.9', now });
   });
   await t.test('what one Secret brought is not for others', async () => {
     await apply(pod('neighbour', [image], '  # IfNotPresent is what the tag means.\n'));

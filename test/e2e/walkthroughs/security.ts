@@ -3,6 +3,8 @@
  * that it shares and those that it does not.
  */
 import assert from 'node:assert/strict';
+import { readlinkSync } from 'node:fs';
+import { release } from 'node:os';
 import { loadsAppArmor } from '#kit/apparmor.ts';
 import type { SecurityContext } from '#resources/types/core-v1.ts';
 import { covers, superseded } from '#test/covers.ts';
@@ -120,6 +122,62 @@ export const security: Walkthroughs = {
       answer.stderr,
       /cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN/,
     );
+  },
+
+  'what the kernel keeps apart for a pod': async (walk) => {
+    const now = 'all of these, user IDs where a pod says hostUsers: false';
+    superseded('RUN-027', { by: 'v1.25', now });
+    const names = ['apart-a', 'apart-b'];
+    await walk.create(...names.map((name) => podOf(name, { containers: [shell(stay)] })));
+    for (const name of names) await walk.untilReady(name);
+    const [a = 0, b = 0] = await Promise.all(names.map((name) => walk.pid(name)));
+    const of = async (pid: number, ...command: readonly string[]): Promise<string> => {
+      const { stdout, stderr } = await walk.run('nsenter', [
+        `--net=/proc/${pid}/ns/net`,
+        ...command,
+      ]);
+      assert.equal(stderr, '', command.join(' '));
+      return stdout;
+    };
+    const space = (kind: string, pid: number): string => readlinkSync(`/proc/${pid}/ns/${kind}`);
+    const { pid: host } = process;
+    for (const kind of ['mnt', 'pid', 'net', 'ipc', 'uts']) {
+      assert.equal(new Set([a, b, host].map((pid) => space(kind, pid))).size, 3, kind);
+    }
+    assert.equal(space('user', a), space('user', host));
+    // One kernel for all, and the machine sees their processes.
+    assert.equal((await walk.exec('apart-a', 'uname', '-r')).trim(), release());
+    assert.match(readProcess(a, 'cmdline'), /trap exit TERM/);
+    superseded('RUN-024', {
+      by: 'v1.24',
+      now: 'images are made by anything that writes OCI images',
+    });
+    const followed = ['cat', '/proc/sys/net/netfilter/nf_conntrack_count'];
+    assert.equal(await of(a, ...followed), '0\n');
+    assert.notEqual(await of(host, ...followed), '0\n');
+    const address = async (pid: number): Promise<string> =>
+      /inet (\S+)/.exec(await of(pid, 'ip', '-o', '-4', 'addr', 'show', 'eth0'))?.[1] ?? '';
+    assert.notEqual(await address(a), await address(b));
+    await of(a, 'ip', 'route', 'add', '198.51.100.0/24', 'dev', 'eth0');
+    await of(a, 'nft', 'add', 'table', 'ip', 'apart');
+    for (const [pid, isThere] of [
+      [a, true],
+      [b, false],
+      [host, false],
+    ] as const) {
+      assert.equal(/^198\.51\.100\.0\/24/m.test(await of(pid, 'ip', 'route')), isThere);
+      assert.equal((await of(pid, 'nft', 'list', 'tables')).includes('table ip apart'), isThere);
+    }
+    const path = 'jsonpath={.items[0].status.daemonEndpoints.kubeletEndpoint.Port}';
+    const port = Number(await walk.kubectl('get', 'nodes', '-o', path));
+    const listening = `:${port.toString(16).toUpperCase().padStart(4, '0')} `;
+    const listens = (pid: number): boolean =>
+      ['tcp', 'tcp6'].some((name) =>
+        readProcess(pid, `net/${name}`)
+          .split('\n')
+          .some((line) => line.includes(listening) && / 0A /.test(line)),
+      );
+    assert.deepEqual([a, b, host].map(listens), [false, false, true]);
   },
 
   'what the containers of a pod share, and what not': async (walk) => {
