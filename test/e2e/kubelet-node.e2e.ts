@@ -18,7 +18,7 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:http';
 import { request } from 'node:https';
-import { tmpdir } from 'node:os';
+import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { systemClock } from '#kit/clock.ts';
@@ -67,6 +67,12 @@ async function exec(pod: Pod, ...cmd: readonly string[]): Promise<string> {
 function mayLowerScores(status: string): boolean {
   const capabilities = BigInt(`0x${/^CapEff:\s*(\w+)$/m.exec(status)?.[1] ?? '0'}`);
   return ((capabilities >> 24n) & 1n) === 1n;
+}
+
+/** Linux 6.4 and later. */
+function keepsFromSwap(): boolean {
+  const [major = 0, minor = 0] = release().split('.').map(Number);
+  return major > 6 || (major === 6 && minor >= 4);
 }
 
 /** Of a cgroup, in whichever version; each name of the file is tried. */
@@ -134,6 +140,9 @@ test('classes of pods differ in processors and in who is killed first', { timeou
   const limit = Number(cgroupFile('', 'memory.limit_in_bytes', 'memory.max'));
   const expected = total * 1024 - 100 * mebibyte;
   assert.ok(Math.abs(limit - expected) < mebibyte, `${limit} is not ${expected}`);
+  const kernel = (name: string): number => Number(readFileSync(`/proc/sys/kernel/${name}`, 'utf8'));
+  const most = Math.min(kernel('pid_max'), kernel('threads-max'));
+  assert.equal(Number(cgroupFile('', 'pids.max')), most);
   for (const name of ['guaranteed', 'burstable', 'careless']) await node.delete(name);
 });
 
@@ -154,6 +163,7 @@ test('a volume in memory is bounded by what its pod may have', { timeout }, asyn
   const mounts = await exec(pod, 'cat', '/proc/mounts');
   assert.match(mounts, /^tmpfs \/all tmpfs .*size=49152k/m);
   assert.match(mounts, /^tmpfs \/less tmpfs .*size=8192k/m);
+  if (keepsFromSwap()) assert.match(mounts, /^tmpfs \/all tmpfs .*\bnoswap\b/m);
   const said = await exec(pod, 'sh', '-c', 'echo x > /one/file; busybox ln /one/file /two/file');
   assert.match(said, /cross-device link/i);
   await exec(pod, 'sh', '-c', 'busybox ln /one/file /one/same');
