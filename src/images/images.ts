@@ -8,13 +8,14 @@
  * packages, `oci-layout.ts` and `tar.ts` write the file, `pause.ts` is the smallest program of all.
  */
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Logger } from '#kit/log.ts';
 import { mustRun } from '#kit/run-command.ts';
 import { debianRootfs } from './debian-rootfs.ts';
 import { type Architecture, type ImageConfig, type Layer, writeLayout } from './oci-layout.ts';
 import { pauseFile, pauseProgram } from './pause.ts';
+import { addFiles } from './recipe-files.ts';
 import {
   architectureOf,
   exampleRecipes,
@@ -132,37 +133,6 @@ export { pauseFile } from './pause.ts';
 export { architectureOf, exampleRecipes, pauseReference } from './recipes.ts';
 export type { Entry } from './tar.ts';
 export type { Architecture, ImageConfig, Layer, Recipe };
-
-async function addFiles(
-  folder: string,
-  recipe: Recipe,
-  { signal }: { readonly signal: AbortSignal },
-): Promise<void> {
-  for (const { path: relative, mode } of recipe.folders) {
-    await mkdir(path.join(folder, relative), { recursive: true });
-    await chmod(path.join(folder, relative), mode);
-  }
-  for (const [relative, text] of Object.entries(recipe.files)) {
-    const full = path.join(folder, relative);
-    await mkdir(path.dirname(full), { recursive: true });
-    await rm(full, { force: true });
-    await writeFile(full, text, { mode: 0o644 });
-  }
-  for (const [relative, target] of Object.entries(recipe.symlinks)) {
-    await mkdir(path.dirname(path.join(folder, relative)), { recursive: true });
-    await rm(path.join(folder, relative), { force: true });
-    await symlink(target, path.join(folder, relative));
-  }
-  if (!recipe.busyboxLinks) return;
-  const tools = await mustRun(path.join(folder, 'bin/busybox'), ['--list'], {
-    signal,
-    timeoutMs: limits.toolTimeoutMs,
-  });
-  for (const tool of tools.split('\n')) {
-    const link = path.join(folder, 'bin', tool);
-    if (tool !== '' && tool !== 'busybox' && !(await exists(link))) await symlink('busybox', link);
-  }
-}
 
 async function runCtr(
   args: readonly string[],
