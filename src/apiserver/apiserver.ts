@@ -149,8 +149,10 @@ export interface ApiServer extends AsyncDisposable {
  */
 export async function openApiServer(
   deps: ApiServerDeps,
-  options: ApiServerOptions,
+  given: ApiServerOptions,
 ): Promise<ApiServer> {
+  // Of one shape with those of a rehearsal, whose compiled code would else be thrown away.
+  const options = { ...given, inFlight: given.inFlight, goawayChance: given.goawayChance ?? 0 };
   const closing = new AbortController();
   const state = { draining: false };
   if (options.runtimeConfig !== undefined) deps.catalog.restrict(options.runtimeConfig);

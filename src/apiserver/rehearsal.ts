@@ -194,7 +194,8 @@ class Client {
     const { socket } = this.#connection;
     const stream = this.#stream;
     this.#stream += 2;
-    const fields = [...fieldsOf(path), 'content-length', String(body.length)];
+    const length = stream % 4 === 1 ? [] : ['content-length', String(body.length)];
+    const fields = [...fieldsOf(path), ...length];
     const block = stream % 8 === 1 ? plainBlock(fields) : this.#encoder.encode(fields);
     socket.write(frame({ type: 1, flags: 4, stream }, block));
     const at = stream % 4 === 1 ? 0 : 16;
