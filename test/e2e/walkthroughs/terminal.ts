@@ -371,6 +371,7 @@ export const terminal: Walkthroughs = {
     covers('CLI-424', 'CLI-455');
     const spec = { serviceName: 'aged', replicas: 1, selector: { matchLabels: { app: 'aged' } } };
     const volumes = [{ name: 'late', configMap: { name: 'late' } }];
+    const main = { ...shell(stay), volumeMounts: [{ name: 'late', mountPath: '/late' }] };
     const shown = { watched: 'aged' };
     const rows = walk.cluster.spawnKubectl(
       ...['get', 'pods', '-w', '-l', 'watched=aged', '--no-headers'],
@@ -386,7 +387,7 @@ export const terminal: Walkthroughs = {
         ...spec,
         template: {
           metadata: { labels: { app: 'aged', ...shown } },
-          spec: { volumes, terminationGracePeriodSeconds: 1, containers: [shell(stay)] },
+          spec: { volumes, terminationGracePeriodSeconds: 1, containers: [main] },
         },
       },
     });
