@@ -1,11 +1,11 @@
 /** Variables out of files: their format, and that no path leads out of the volume. */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { exchangeLinks } from '#test/exchanged-links.ts';
 import { ConfigError } from './env.ts';
 import { limits, parseEnvFile, readEnvFile, readFileKey } from './env-file.ts';
 
@@ -95,25 +95,11 @@ test('whatever a container exchanges meanwhile, no file from outside is read', a
     mkdirSync(place, { recursive: true });
     writeFileSync(join(place, 'file'), text);
   }
-  const script = `
-    const fs = require('node:fs');
-    process.chdir(${JSON.stringify(volume)});
-    fs.symlinkSync(${JSON.stringify(outside)}, 'link');
-    process.stdout.write('.');
-    for (;;) {
-      fs.renameSync('own', 'a'); fs.renameSync('a', 'own');
-      fs.renameSync('link', 'a'); fs.renameSync('a', 'link');
-    }`;
-  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const ended = once(child, 'exit');
-  try {
-    await once(child.stdout, 'data');
+  {
+    await using _exchange = await exchangeLinks({ volume, own: 'own', outside });
     for (let round = 0; round < 2000; round++) {
       const value = await readEnvFile(volume, 'a/file', 'K').catch(() => '');
       assert.notEqual(value, 'outside');
     }
-  } finally {
-    child.kill('SIGKILL');
-    await ended;
   }
 });

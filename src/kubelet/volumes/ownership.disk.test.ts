@@ -1,7 +1,5 @@
 /** Volumes that belong to the group of a pod. Owners can be changed by root only. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import {
   chmodSync,
   lstatSync,
@@ -14,6 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { exchangeLinks } from '#test/exchanged-links.ts';
 import { giveToGroup } from './ownership.ts';
 
 const { signal } = new AbortController();
@@ -72,26 +71,12 @@ test('whatever a container exchanges meanwhile, nothing outside is given away', 
   mkdirSync(outside);
   context.after(() => rmSync(outside, { recursive: true }));
   writeFileSync(join(outside, 'file'), '', { mode: 0o600 });
-  const script = `
-    const fs = require('node:fs');
-    process.chdir(${JSON.stringify(folder)});
-    fs.symlinkSync(${JSON.stringify(outside)}, 'link');
-    process.stdout.write('.');
-    for (;;) {
-      fs.renameSync('sub', 'a'); fs.renameSync('a', 'sub');
-      fs.renameSync('link', 'a'); fs.renameSync('a', 'link');
-    }`;
-  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const ended = once(child, 'exit');
-  try {
-    await once(child.stdout, 'data');
+  {
+    await using _exchange = await exchangeLinks({ volume: folder, own: 'sub', outside });
     for (let round = 0; round < 1000; round++) {
       // What is exchanged at the wrong time is an error, and the volume is given another time.
       await giveToGroup(folder, { gid, isReadOnly: false, signal }).catch(() => {});
     }
-  } finally {
-    child.kill('SIGKILL');
-    await ended;
   }
   assert.deepEqual([modeOf(outside), modeOf(outside, 'file')], ['755', '600']);
 });

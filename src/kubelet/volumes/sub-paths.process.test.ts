@@ -3,8 +3,6 @@
  * a container gets is in its volume, or nothing. As root also with the kernel's mounts.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import {
   chmodSync,
   closeSync,
@@ -27,6 +25,7 @@ import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { DescriptorBinds } from '#kit/descriptor-binds.ts';
 import { isMountPoint, mountPointsBelow, removeFolder, unmountBelow } from '#kit/mounts.ts';
+import { exchangeLinks } from '#test/exchanged-links.ts';
 import { type Binder, bindSubPath, makeSubPath, openInside } from './sub-paths.ts';
 
 const { signal } = new AbortController();
@@ -144,29 +143,14 @@ test('whatever is exchanged while sub-paths are bound, none leads out of its vol
   const { volume, outside, target } = placeIn(context);
   mkdirSync(join(volume, 'folder/b'), { recursive: true });
   mkdirSync(join(outside, 'b'));
-  // As a container would: folder and link take turns at one name.
-  const script = `
-    const fs = require('node:fs');
-    process.chdir(${JSON.stringify(volume)});
-    fs.symlinkSync(${JSON.stringify(outside)}, 'link');
-    process.stdout.write('.');
-    for (;;) {
-      fs.renameSync('folder', 'a'); fs.renameSync('a', 'folder');
-      fs.renameSync('link', 'a'); fs.renameSync('a', 'link');
-    }`;
-  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const ended = once(child, 'exit');
-  try {
-    await once(child.stdout, 'data');
+  {
+    await using _exchange = await exchangeLinks({ volume, own: 'folder', outside });
     const { binder, bound } = watchingBinder();
     for (let round = 0; round < 3000; round++) {
       const place = { volume, subPath: 'a/b', target };
       await bindSubPath(binder, place, { signal }).catch(() => {});
     }
     for (const path of bound) assert.ok(path.startsWith(`${volume}/`), path);
-  } finally {
-    child.kill('SIGKILL');
-    await ended;
   }
   assert.deepEqual(readdirSync(outside).toSorted(), ['b', 'secret']);
 });
