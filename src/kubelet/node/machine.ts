@@ -68,7 +68,10 @@ export interface Machine {
   isSameDisk(path: string, other: string): boolean;
   /** Of the file system that a path is on. */
   diskSpace(path: string): DiskSpace;
-  /** The text of a file that describes the machine, as `/etc/resolv.conf`; empty when absent. */
+  /**
+   * The text of a file that describes the machine, as `/etc/resolv.conf`; empty when absent, or
+   * when what it tells of goes away while it is read.
+   */
   readFile(path: string): string;
   /** Names in a folder that describes the machine, as those of `/sys`; none when absent. */
   listFolder(path: string): readonly string[];
@@ -159,11 +162,14 @@ function linuxMachine(cgroups: Cgroups): Machine {
   };
 }
 
+/** Of the three later ones: figures of a network link, a cgroup, a process that is just removed. */
+const absent: readonly unknown[] = ['ENOENT', 'EINVAL', 'ENODEV', 'ESRCH'];
+
 function unlessAbsent<T>(read: () => T, otherwise: T): T {
   try {
     return read();
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return otherwise;
+    if (error instanceof Error && 'code' in error && absent.includes(error.code)) return otherwise;
     throw error;
   }
 }

@@ -36,9 +36,19 @@ const files: Readonly<Record<string, string>> = {
     '    lo: 1 1 0 0 0 0 0 0 1 1 0 0 0 0 0 0',
     '  eth0: 1000 10 2 0 0 0 0 0 500 5 1 0 0 0 0 0',
   ].join('\n'),
-  '/sys/class/net/link-sandbox/statistics/tx_bytes': '70\n',
-  '/sys/class/net/link-sandbox/statistics/rx_bytes': '30\n',
+  ...linkFiles('tx', { bytes: 70, packets: 7, errors: 1, dropped: 2 }),
+  ...linkFiles('rx', { bytes: 30, packets: 3, errors: 4, dropped: 5 }),
 };
+
+function linkFiles(direction: string, figures: Readonly<Record<string, number>>) {
+  const folder = '/sys/class/net/link-sandbox/statistics';
+  return Object.fromEntries(
+    Object.entries(figures).map(([name, figure]) => [
+      `${folder}/${direction}_${name}`,
+      `${figure}\n`,
+    ]),
+  );
+}
 
 const machine: Machine = {
   cgroups: {
@@ -178,6 +188,24 @@ test('the summary has the node, its disks, and each pod with its containers', as
   assert.equal(first.containers[0].memory.workingSetBytes, 4096);
   assert.equal(first.containers[0].name, 'main');
   assert.deepEqual([first.network.rxBytes, first.network.txBytes], [70, 30]);
+  assert.deepEqual([first.network.rxErrors, first.network.txErrors], [1, 4]);
+});
+
+test('a link that goes while it is read tells nothing, rather than zeros', async () => {
+  const parts = await openParts();
+  const files = (gone: string) => ({
+    ...parts,
+    machine: {
+      ...machine,
+      readFile: (path: string) => (path.endsWith(gone) ? '' : machine.readFile(path)),
+    },
+  });
+  const [whole] = await readPodFigures(files('none'), [pod], { signal });
+  assert.deepEqual(whole?.packets, { rx: 7, rxDropped: 2, tx: 3, txDropped: 5 });
+  const [cut] = await readPodFigures(files('rx_errors'), [pod], { signal });
+  assert.deepEqual([cut?.network, cut?.packets], [undefined, whole.packets]);
+  const [late] = await readPodFigures(files('rx_dropped'), [pod], { signal });
+  assert.deepEqual([late?.network?.rxBytes, late?.packets], [70, undefined]);
 });
 
 test('cgroups tell of memory, swap and pressure, of a pod with its sandbox, and of all pods', async () => {

@@ -94,32 +94,31 @@ function containerFigures(
   };
 }
 
-function linkReader(machine: StatsParts['machine'], link: string): (name: string) => string {
-  return (name) => machine.readFile(`/sys/class/net/${link}/statistics/${name}`).trim();
+/** Undefined where the link is gone, or goes while it is read. */
+function readLinkFigures(
+  machine: StatsParts['machine'],
+  link: string,
+  names: readonly string[],
+): readonly number[] | undefined {
+  const texts = names.map((name) => machine.readFile(`/sys/class/net/${link}/statistics/${name}`));
+  return texts.includes('') ? undefined : texts.map(Number);
 }
 
-function readPackets(machine: StatsParts['machine'], link: string): PacketFigures {
-  const read = linkReader(machine, link);
-  return {
-    rx: Number(read('tx_packets')),
-    rxDropped: Number(read('tx_dropped')),
-    tx: Number(read('rx_packets')),
-    txDropped: Number(read('rx_dropped')),
-  };
+function readPackets(machine: StatsParts['machine'], link: string): PacketFigures | undefined {
+  const names = ['tx_packets', 'tx_dropped', 'rx_packets', 'rx_dropped'];
+  const figures = readLinkFigures(machine, link, names);
+  if (figures === undefined) return undefined;
+  const [rx = 0, rxDropped = 0, tx = 0, txDropped = 0] = figures;
+  return { rx, rxDropped, tx, txDropped };
 }
 
 /** What the host sends into the link is what the pod receives. */
 function readLink(machine: StatsParts['machine'], link: string): InterfaceFigures | undefined {
-  const read = linkReader(machine, link);
-  const rxBytes = read('tx_bytes');
-  if (rxBytes === '') return undefined;
-  return {
-    name: 'eth0',
-    rxBytes: Number(rxBytes),
-    rxErrors: Number(read('tx_errors')),
-    txBytes: Number(read('rx_bytes')),
-    txErrors: Number(read('rx_errors')),
-  };
+  const names = ['tx_bytes', 'tx_errors', 'rx_bytes', 'rx_errors'];
+  const figures = readLinkFigures(machine, link, names);
+  if (figures === undefined) return undefined;
+  const [rxBytes = 0, rxErrors = 0, txBytes = 0, txErrors = 0] = figures;
+  return { name: 'eth0', rxBytes, rxErrors, txBytes, txErrors };
 }
 
 /** Processor time per second, from this look and the one before. */
