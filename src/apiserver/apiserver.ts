@@ -8,6 +8,7 @@ import type { RuntimeConfig } from '#api/runtime-config.ts';
 import { versionDocument } from '#api/version.ts';
 import type { Clock } from '#kit/clock.ts';
 import { type Logger, silentLog } from '#kit/log.ts';
+import { threadUtilization, untilQuiet } from '#kit/quiet.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import type { Identity, Transport } from '#kit/transport.ts';
@@ -118,6 +119,8 @@ export interface ApiServerOptions {
   readonly rethrowBugs?: boolean | undefined;
 }
 
+/** Before the thread stops for the 5 ms in which memory is given back. */
+const trimQuiet = { forMs: 50, limitMs: 60_000 } as const;
 /** How long the start has the thread for itself before default objects are made. */
 const defaultsAfterMs = 1500;
 
@@ -181,12 +184,16 @@ export async function openApiServer(
       const { listenHttp } = await import('./http.ts');
       server = await listenHttp(parts, where);
       work.spawn(async (signal) => {
-        await warmUp(parts, { signal });
+        const { clock } = deps;
+        const utilization = threadUtilization();
+        await warmUp({ catalog: deps.catalog, clock, utilization }, { signal });
         if (options.rehearsal !== true) return;
         const { cert, key } = where;
-        await rehearseAlone(deps, options, { cert, key, signal });
+        await rehearseAlone(deps, options, { cert, key, utilization, signal });
         const { FreeMemory } = await import('#kit/free-memory.ts');
-        new FreeMemory().trim();
+        if (await untilQuiet({ clock, utilization }, { ...trimQuiet, signal })) {
+          new FreeMemory().trim();
+        }
       });
       return { port: server.port };
     },

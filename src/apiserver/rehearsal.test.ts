@@ -17,7 +17,7 @@ const options = {
   legacyVersions: false,
 };
 
-function begin(signal: AbortSignal) {
+function begin(signal: AbortSignal, utilization = () => 0) {
   const clock = new VirtualClock();
   const random = seededRandom(1);
   const { cert, key } = issueCertificate(
@@ -25,7 +25,14 @@ function begin(signal: AbortSignal) {
     { commonName: 'server', role: 'server', notBeforeMs: 0, notAfterMs: 2 ** 42 },
   );
   const deps = { catalog: openCatalog(), clock, random };
-  return { clock, done: rehearseAlone(deps, options, { cert, key, signal }) };
+  return { clock, done: rehearseAlone(deps, options, { cert, key, utilization, signal }) };
+}
+
+async function aSecond(clock: VirtualClock): Promise<void> {
+  for (let ms = 0; ms < 1000; ms += 25) {
+    await clock.advance(25);
+    await setImmediate();
+  }
 }
 
 test('every write of a rehearsal is accepted', { timeout: 60_000 }, async () => {
@@ -42,6 +49,25 @@ test('every write of a rehearsal is accepted', { timeout: 60_000 }, async () => 
   const writes = [...statuses.values()].reduce((sum, count) => sum + count, 0);
   assert.deepEqual([...statuses.keys()], [201]);
   assert.ok(writes > 900, `${writes} writes`);
+});
+
+test('a rehearsal waits while the thread is busy with others', { timeout: 60_000 }, async () => {
+  let busyLooks = 0;
+  const { clock, done } = begin(new AbortController().signal, () => {
+    busyLooks += 1;
+    return 1;
+  });
+  let statuses: ReadonlyMap<number, number> | undefined;
+  const over = done.then((seen) => {
+    statuses = seen;
+  });
+  for (let second = 0; second < 59; second++) await aSecond(clock);
+  assert.equal(statuses, undefined);
+  for (let second = 0; second < 2; second++) await aSecond(clock);
+  await over;
+  // What is needed, and one round.
+  assert.deepEqual(statuses, new Map([[201, 7]]));
+  assert.ok(busyLooks >= 1000, `${busyLooks} looks`);
 });
 
 test('a rehearsal ends when its server closes', { timeout: 60_000 }, async () => {

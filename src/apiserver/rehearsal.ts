@@ -4,15 +4,17 @@
  *
  * They are requests over HTTP like any others, on connections that do not leave the process, to a
  * server of its own whose store keeps nothing (`apiserver.ts` makes it, a while after the start).
- * Who asks, how objects are written and how they arrive are as various as they will be: Node throws
- * away what it has compiled as soon as something comes that it has not seen, and the burst that
- * brings it goes the slow way. A few at a time, with a rest in between, so that others hardly
- * notice. Requests go out by hand: a client of Node's would have to be warmed as well. Compiling
- * leaves 15 MiB and more with the C library, which are given back in the end.
+ * Who asks, how objects are written and how they arrive are as various as they will be: Node
+ * throws away what it has compiled as soon as something comes that it has not seen, and the burst
+ * that brings it goes the slow way. A few at a time, while the thread is quiet, so that others
+ * hardly notice: a burst that comes meanwhile has it for itself. Requests go out by hand: a client
+ * of Node's would have to be warmed as well. Compiling leaves 15 MiB and more with the C library,
+ * which are given back in the end.
  */
 
 import { HeaderEncoder } from '#http2';
 import { present } from '#kit/assert.ts';
+import { type QuietDeps, untilQuiet } from '#kit/quiet.ts';
 import { ownIdentity } from './auth/own-identity.ts';
 import { connectWithin, type InnerConnection, type InnerOptions } from './http.ts';
 import type { Parts } from './parts.ts';
@@ -22,7 +24,9 @@ import { withAuthenticatedGroup } from './stages/authenticate.ts';
  * Node optimizes what has run some 400 times, and not before it has run 500 times with nothing new.
  * With half as many rounds it did so in the middle of the first burst.
  */
-const rehearsal = { rounds: 300, restMs: 2 } as const;
+const rounds = 300;
+/** Between two rounds. A thread that stays busy has compiled what it needs. */
+const rest = { forMs: 2, againMs: 50, limitMs: 60_000 } as const;
 
 const namespace = '/api/v1/namespaces/default';
 /** What pods need, then what is written over and over. */
@@ -102,14 +106,16 @@ const askers: readonly Pick<InnerOptions, 'protocol' | 'peer'>[] = [
   { protocol: 'http/1.1', peer: withAuthenticatedGroup({ name: 'rehearsal', groups, extra }) },
 ];
 
-export interface RehearsalOptions extends Pick<InnerOptions, 'cert' | 'key'> {
+export interface RehearsalOptions
+  extends Pick<InnerOptions, 'cert' | 'key'>,
+    Pick<QuietDeps, 'utilization'> {
   readonly signal: AbortSignal;
 }
 
 /** Says how many answers of each status there were. */
 export async function rehearse(
   parts: Parts,
-  { cert, key, signal }: RehearsalOptions,
+  { cert, key, utilization, signal }: RehearsalOptions,
 ): Promise<ReadonlyMap<number, number>> {
   const statuses = new Map<number, number>();
   const clients = askers.map(
@@ -118,10 +124,10 @@ export async function rehearse(
   try {
     const [first] = clients;
     for (const { path, object } of needed) await first?.post([{ path, object }]);
-    for (let round = 0; round < rehearsal.rounds; round++) {
+    for (let round = 0; round < rounds; round++) {
       const client = present(clients[round % clients.length], 'there is a client');
       await client.post(writesOf(round));
-      await parts.clock.sleep(rehearsal.restMs, { signal });
+      if (!(await untilQuiet({ clock: parts.clock, utilization }, { ...rest, signal }))) break;
     }
     return statuses;
   } finally {
@@ -141,7 +147,9 @@ interface Asked {
   readonly object: object;
 }
 
-interface ClientOptions extends Omit<InnerOptions, 'onAnswered'>, RehearsalOptions {
+interface ClientOptions
+  extends Omit<InnerOptions, 'onAnswered'>,
+    Omit<RehearsalOptions, 'utilization'> {
   /** Of the answers, counted here. */
   readonly statuses: Map<number, number>;
 }

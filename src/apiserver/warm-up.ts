@@ -4,15 +4,17 @@
  * A kind's descriptor and the definitions of its fields are read when it is first written, which
  * keeps the start short. The first burst of writes would wait for that all at once: for pods it is
  * some forty files. So soon after the server listens, the kinds that every cluster writes are read
- * one after another. Called by `apiserver.ts`.
+ * one after another, while nobody else wants anything. Called by `apiserver.ts`.
  */
 import type { GroupVersion } from '#api/object.ts';
 import type { Definitions, Schema } from '#api/schema.ts';
+import { type QuietDeps, untilQuiet } from '#kit/quiet.ts';
 import type { Parts } from './parts.ts';
 
-/** How long the start has the thread for itself, and others between two kinds. */
+/** How long the start has the thread for itself. */
 const afterMs = 1000;
-const pauseMs = 50;
+/** Before each kind, which is some milliseconds of work. A thread that stays busy is left alone. */
+const quiet = { forMs: 50, limitMs: 60_000 } as const;
 
 const core: GroupVersion = { group: '', version: 'v1' };
 const firstKinds: readonly (GroupVersion & { readonly plural: string })[] = [
@@ -26,7 +28,7 @@ const firstKinds: readonly (GroupVersion & { readonly plural: string })[] = [
 ];
 
 export async function warmUp(
-  { catalog, clock }: Pick<Parts, 'catalog' | 'clock'>,
+  { catalog, clock, utilization }: Pick<Parts, 'catalog' | 'clock'> & QuietDeps,
   { signal }: { readonly signal: AbortSignal },
 ): Promise<void> {
   await clock.sleep(afterMs, { signal });
@@ -34,10 +36,10 @@ export async function warmUp(
   for (const kind of firstKinds) {
     const served = catalog.findPlural(kind, kind.plural);
     if (served === undefined) continue;
+    if (!(await untilQuiet({ clock, utilization }, { ...quiet, signal }))) return;
     // Whatever is asked of a descriptor loads all of it.
     void served.resource.columns;
     readDefinitions(served.view.schema, catalog, read);
-    await clock.sleep(pauseMs, { signal });
   }
 }
 

@@ -18,18 +18,6 @@ test('a busy thread is left alone until it is idle for a while', async () => {
   assert.equal(collected, 1);
 });
 
-test('a thread that waits is not busy, one that reckons is', () => {
-  const { utilization } = ownGarbage();
-  utilization();
-  // As long as a turn of a thread that others keep from the processor, and without using it.
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
-  const waiting = utilization();
-  assert.ok(waiting < 0.5, `busy for ${waiting} of the time`);
-  const { user } = process.threadCpuUsage();
-  while (process.threadCpuUsage().user - user < 20_000);
-  assert.ok(utilization() > 0);
-});
-
 test('a collection ends what nobody holds', async () => {
   let ended = 0;
   const registry = new FinalizationRegistry(() => {
