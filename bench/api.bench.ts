@@ -17,6 +17,7 @@ import { better, type Figure, formatMeasured, type Measured, measured } from './
 import { type Program, startOurs, startUpstream } from './api/programs.ts';
 import { fanOut, idleWatches } from './api/watching.ts';
 import { creates, gets, lists, patches, seed, virtualClusters } from './api/workloads.ts';
+import { fillCompileCache } from './compile-cache.ts';
 
 const clock = systemClock();
 const never = new AbortController().signal;
@@ -86,10 +87,10 @@ export default async function run({ small }: { readonly small: boolean }): Promi
     upstream: options.upstream && (await startUpstream(options.upstream)),
   });
   try {
-    // The first start fills the compile cache.
     const cold = await startOurs(cache);
     tell('start to readyz, cold', startOf(cold), undefined);
     await cold[Symbol.asyncDispose]();
+    if (!small) fillCompileCache(cache);
     const sizes = small ? smallest : full;
     const patchSeconds = Number(options.patchSeconds ?? sizes.patchSeconds);
     const chosen = workloads({ ...sizes, patchSeconds }).filter(({ name }) =>

@@ -7,11 +7,15 @@
  */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { programFlags } from '#test/program-flags.ts';
 
 const warm = fileURLToPath(new URL('../scripts/warm.ts', import.meta.url));
 
 /** `folder`: where it is, if not where this process has been told. */
 export function fillCompileCache(folder?: string): void {
   const named = folder === undefined ? {} : { CORACLE_COMPILE_CACHE: folder };
-  execFileSync(process.execPath, [warm], { stdio: 'ignore', env: { ...process.env, ...named } });
+  const env = { ...process.env, ...named };
+  for (const flags of [programFlags(), []]) {
+    execFileSync(process.execPath, [...flags, warm], { stdio: 'ignore', env });
+  }
 }

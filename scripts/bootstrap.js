@@ -107,7 +107,7 @@ async function main([command, ...rest]) {
   await warming;
   const script = scripts[command];
   const [file, ...first] = script ?? ['bin/coracle.js', command];
-  const flags = script === undefined ? JSON.parse(readFileSync(flagsFile, 'utf8')) : [];
+  const flags = script === undefined ? programFlags() : [];
   replaceBy(node, [...flags, join(root, file), ...first, ...rest]);
 }
 
@@ -287,11 +287,23 @@ function buildExampleImages(node) {
   else say('the example images could not be built');
 }
 
-/** Compiles the tree once, so that the first start is a warm one. Runs beside apt-get. */
+/**
+ * Compiles the tree, so that the first start is a warm one. Runs beside apt-get. Node keeps what it
+ * has compiled apart for each set of flags, but for some that do not count: so it is done as the
+ * program is started, and without flags, since a node's process has none that count.
+ */
 function warmCompileCache(node) {
   mkdirSync(process.env.CORACLE_COMPILE_CACHE, { recursive: true });
-  const child = spawn(node, [join(root, 'scripts/warm.ts')], { cwd: root, stdio: 'ignore' });
-  return new Promise((resolve) => child.once('error', resolve).once('exit', resolve));
+  const warm = (flags) => {
+    const args = [...flags, join(root, 'scripts/warm.ts')];
+    const child = spawn(node, args, { cwd: root, stdio: 'ignore' });
+    return new Promise((resolve) => child.once('error', resolve).once('exit', resolve));
+  };
+  return Promise.all([warm(programFlags()), warm([])]);
+}
+
+function programFlags() {
+  return JSON.parse(readFileSync(flagsFile, 'utf8'));
 }
 
 // --- handing over -------------------------------------------------------------------------------

@@ -1,10 +1,11 @@
 /** The first program of every command: what it installs, what it starts, and how both end. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { nodeFlags } from '../src/cluster/node/node-process.ts';
 
 const bootstrap = new URL('./bootstrap.js', import.meta.url);
 const lock = JSON.stringify({ packages: { '': {}, 'node_modules/x': { version: '1.0.0' } } });
@@ -104,6 +105,29 @@ for (const withoutExec of [false, true]) {
 test('Node is told what is written for every starter', async (t) => {
   const root = makeProject(t, "console.log(process.execArgv.join(' '));");
   assert.match((await start(root, ['status'], false).ended).output, /^--stack-trace-limit=77$/m);
+});
+
+test('all that processes are started with is compiled before the first start', async (t) => {
+  const root = makeProject(t, '');
+  const note = "appendFileSync('warmed.txt', process.execArgv.join(' ') + ';');";
+  writeFileSync(
+    join(root, 'scripts/warm.ts'),
+    `import { appendFileSync } from 'node:fs';\n${note}`,
+  );
+  rmSync(join(root, 'node_modules'), { recursive: true });
+  await start(root, ['status'], false).ended;
+  const warmed = readFileSync(join(root, 'warmed.txt'), 'utf8').split(';').sort();
+  assert.deepEqual(warmed, ['', '', '--stack-trace-limit=77']);
+});
+
+test('flags of a node do not make a compile cache of their own', (t) => {
+  const cache = mkdtempSync(join(tmpdir(), 'coracle-bootstrap-'));
+  t.after(() => rmSync(cache, { recursive: true, force: true }));
+  const print = `const m = process.getBuiltinModule('module'); m.enableCompileCache('${cache}'); console.log(m.getCompileCacheDir())`;
+  const folderOf = (flags: readonly string[]): string =>
+    execFileSync(process.execPath, [...flags, '-e', print], { encoding: 'utf8' });
+  assert.equal(folderOf(nodeFlags), folderOf([]));
+  assert.notEqual(folderOf([]), folderOf(['--initial-old-space-size=64']));
 });
 
 test('missing npm packages are installed first, and it says so', async (t) => {

@@ -63,7 +63,7 @@ const limits = { restartDelayMs: 500, restartDelayMsMax: 30_000, stopMs: 90_000 
  * left, and at four times as many in the gigabytes that V8 takes. What is native hangs on them. No
  * other flags: the compile cache is kept for each set of those, and these do not count.
  */
-const nodeFlags = ['--max-semi-space-size=2', '--max-old-space-size=512'];
+export const nodeFlags = ['--max-semi-space-size=2', '--max-old-space-size=512'];
 
 /**
  * By itself glibc raises both with the largest piece that is given back, up to 32 and 64 MiB, and
