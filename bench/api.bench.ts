@@ -11,6 +11,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
 import { present } from '#kit/assert.ts';
 import { systemClock } from '#kit/clock.ts';
 import { better, type Figure, formatMeasured, type Measured, measured } from './api/figures.ts';
@@ -44,7 +45,7 @@ const full: Sizes = {
   patchSeconds: 20,
   idleSeconds: 30,
   secrets: 500,
-  startedSeconds: 3,
+  startedSeconds: 10,
   rehearsed: 200,
 };
 const smallest: Sizes = {
@@ -133,10 +134,11 @@ export default async function run({ small }: { readonly small: boolean }): Promi
 
 /**
  * The client of the load of virtual clusters, for once on a server that is thrown away: in its
- * first burst it would cost as much as the server, because Node has not compiled it yet. The
- * programs whose load it is came compiled.
+ * first burst it would cost as much as the server, because Node has not compiled it yet, and
+ * collect on threads that the server waits for. The programs whose load it is came compiled.
  */
 async function rehearse(cache: string, { rehearsed: secrets }: Sizes): Promise<void> {
+  setFlagsFromString('--no-parallel-scavenge');
   await using other = await startOurs(cache);
   await virtualClusters(other.target, { prefix: 'vc', secrets, rate: 2000, burst: 300 });
 }
@@ -272,18 +274,17 @@ function clusterWorkloads({ secrets, startedSeconds }: Sizes): readonly Workload
     {
       name: `${name}, has served requests`,
       once: true,
-      prepare: ({ target }) =>
-        seed(target, {
-          place: { namespace: 'served', prefix: 's' },
-          kind: 'secrets',
-          count: 10 * secrets,
-        }),
+      prepare: async (program) => {
+        await program.aged(startedSeconds);
+        const place = { namespace: 'served', prefix: 's' };
+        await seed(program.target, { place, kind: 'secrets', count: 10 * secrets });
+      },
       run,
     },
     {
       name: `${name}, started ${startedSeconds} s ago`,
       fresh: true,
-      prepare: () => clock.sleep(startedSeconds * 1000, { signal: never }),
+      prepare: (program) => program.aged(startedSeconds),
       run,
     },
   ];

@@ -8,7 +8,7 @@ import type { RuntimeConfig } from '#api/runtime-config.ts';
 import { versionDocument } from '#api/version.ts';
 import type { Clock } from '#kit/clock.ts';
 import { type Logger, silentLog } from '#kit/log.ts';
-import { threadUtilization, untilQuiet } from '#kit/quiet.ts';
+import { threadUtilization } from '#kit/quiet.ts';
 import type { Random } from '#kit/random.ts';
 import { Scope } from '#kit/scope.ts';
 import type { Identity, Transport } from '#kit/transport.ts';
@@ -25,6 +25,7 @@ import { Discovery } from './discovery/discovery.ts';
 import { Health, type HealthCheck } from './discovery/health.ts';
 import { Metrics } from './discovery/metrics.ts';
 import { OpenApi } from './discovery/openapi.ts';
+import { prepareFirstBurst } from './first-burst.ts';
 import type { HttpServer } from './http.ts';
 import { keepObjects } from './kept-objects.ts';
 import { WatchOutput } from './output/event-encoder.ts';
@@ -41,7 +42,6 @@ import { InFlight, type InFlightLimits } from './stages/in-flight.ts';
 import type { Component } from './subresources/component-status.ts';
 import { KubeletProxy } from './subresources/kubelet-proxy.ts';
 import { reviewFacts } from './subresources/reviews.ts';
-import { warmUp } from './warm-up.ts';
 import { WatchHub } from './watch/watch-hub.ts';
 
 export type { HealthCheck } from './discovery/health.ts';
@@ -119,8 +119,6 @@ export interface ApiServerOptions {
   readonly rethrowBugs?: boolean | undefined;
 }
 
-/** Before the thread stops for the 5 ms in which memory is given back. */
-const trimQuiet = { forMs: 50, limitMs: 60_000 } as const;
 /** How long the start has the thread for itself before default objects are made. */
 const defaultsAfterMs = 1500;
 
@@ -183,18 +181,7 @@ export async function openApiServer(
     listen: async (where) => {
       const { listenHttp } = await import('./http.ts');
       server = await listenHttp(parts, where);
-      work.spawn(async (signal) => {
-        const { clock } = deps;
-        const utilization = threadUtilization();
-        await warmUp({ catalog: deps.catalog, clock, utilization }, { signal });
-        if (options.rehearsal !== true) return;
-        const { cert, key } = where;
-        await rehearseAlone(deps, options, { cert, key, utilization, signal });
-        const { FreeMemory } = await import('#kit/free-memory.ts');
-        if (await untilQuiet({ clock, utilization }, { ...trimQuiet, signal })) {
-          new FreeMemory().trim();
-        }
-      });
+      work.spawn((signal) => prepare(deps, options, { ...where, signal }));
       return { port: server.port };
     },
     useCertificate: (pair) => server?.useCertificate(pair),
@@ -226,6 +213,24 @@ function podEntries({ store, log }: Pick<ApiServerDeps, 'store' | 'log'>): reado
     log.error('pods cannot be read', { error });
     return [];
   }
+}
+
+async function prepare(
+  deps: ApiServerDeps,
+  options: ApiServerOptions,
+  { cert, key, signal }: Omit<RehearsalOptions, 'utilization'>,
+): Promise<void> {
+  const { catalog, clock } = deps;
+  const utilization = threadUtilization();
+  const rehearse = () => rehearseAlone(deps, options, { cert, key, utilization, signal });
+  await prepareFirstBurst(
+    {
+      ...{ catalog, clock, utilization },
+      rehearse: options.rehearsal === true ? rehearse : undefined,
+      memory: async () => (await import('#kit/give-back.ts')).ownMemory('last-resort'),
+    },
+    { signal },
+  );
 }
 
 /** On a server of its own, which nobody sees, keeps nothing and counts for itself. */

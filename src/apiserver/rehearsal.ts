@@ -21,12 +21,16 @@ import type { Parts } from './parts.ts';
 import { withAuthenticatedGroup } from './stages/authenticate.ts';
 
 /**
- * Node optimizes what has run some 400 times, and not before it has run 500 times with nothing new.
- * With half as many rounds it did so in the middle of the first burst.
+ * Node optimizes what has run some 400 times, not before it has run 500 times with nothing new, and
+ * what is run much once more. With half as many rounds it did so in the middle of the first burst.
  */
-const rounds = 300;
+const rounds = 1200;
+/** Each connection lasts so long: what differs between two of them is nothing new either. */
+const roundsEach = 50;
 /** Between two rounds. A thread that stays busy has compiled what it needs. */
-const rest = { forMs: 2, limitMs: 60_000 } as const;
+const rest = { forMs: 1, limitMs: 60_000 } as const;
+/** Now and then more comes at once than begins in one turn of the loop. */
+const burst = { every: 100, writes: 48 } as const;
 
 const namespace = '/api/v1/namespaces/default';
 /** What pods need, then what is written over and over. */
@@ -40,34 +44,46 @@ const needed = [
     object: { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } },
   },
 ];
+/** `text` and the names that it has are of another length and shape each time. */
 const repeated = [
-  { path: `${namespace}/secrets`, kind: 'Secret', content: { stringData: { key: 'value' } } },
-  { path: `${namespace}/configmaps`, kind: 'ConfigMap', content: { data: { key: 'value' } } },
+  {
+    path: `${namespace}/secrets`,
+    kind: 'Secret',
+    content: (text: string, round: number) =>
+      round % 2 === 0
+        ? { stringData: { [`key-${round % 9}`]: text } }
+        : { type: 'Opaque', data: { [`key-${round % 9}`]: Buffer.from(text).toString('base64') } },
+  },
+  {
+    path: `${namespace}/configmaps`,
+    kind: 'ConfigMap',
+    content: (text: string, round: number) => ({ data: { [`key-${round % 9}`]: text } }),
+  },
   {
     path: `${namespace}/pods`,
     kind: 'Pod',
-    content: {
+    content: (text: string) => ({
       spec: {
         containers: [
           {
             name: 'main',
             image: 'example:1',
-            env: [{ name: 'A', value: '1' }],
+            env: [{ name: 'A', value: text }],
             ports: [{ containerPort: 80, name: 'http' }],
             resources: { requests: { cpu: '10m', memory: '16Mi' } },
           },
         ],
       },
-    },
+    }),
   },
 ];
 /** Written less often: what is of the whole cluster takes other ways, and what says nothing. */
 const seldom = [
-  { path: '/api/v1/namespaces', kind: 'Namespace', content: {} },
+  { path: '/api/v1/namespaces', kind: 'Namespace', content: () => ({}) },
   {
     path: `${namespace}/serviceaccounts`,
     kind: 'ServiceAccount',
-    content: { automountServiceAccountToken: false },
+    content: () => ({ automountServiceAccountToken: false }),
   },
 ];
 const seldomEvery = 8;
@@ -106,6 +122,29 @@ const askers: readonly Pick<InnerOptions, 'protocol' | 'peer'>[] = [
   { protocol: 'http/1.1', peer: withAuthenticatedGroup({ name: 'rehearsal', groups, extra }) },
 ];
 
+/**
+ * What clients tell of themselves (RFC 9113, section 6.5.2): nothing, no table of names and large
+ * windows, what Go's tell, and a table that is made smaller.
+ */
+const settings: readonly (readonly (readonly [number, number])[])[] = [
+  [],
+  [
+    [1, 0],
+    [4, 2 ** 30],
+  ],
+  [
+    [2, 0],
+    [4, 4 * 1024 * 1024],
+    [5, 16_384],
+    [6, 10 * 1024 * 1024],
+  ],
+  [
+    [1, 2048],
+    [3, 100],
+    [5, 32_768],
+  ],
+];
+
 export interface RehearsalOptions
   extends Pick<InnerOptions, 'cert' | 'key'>,
     Pick<QuietDeps, 'utilization'> {
@@ -118,28 +157,38 @@ export async function rehearse(
   { cert, key, utilization, signal }: RehearsalOptions,
 ): Promise<ReadonlyMap<number, number>> {
   const statuses = new Map<number, number>();
-  const clients = askers.map(
-    (asker) => new Client(parts, { ...asker, cert, key, signal, statuses }),
-  );
+  let client: Client | undefined;
   try {
-    const [first] = clients;
-    for (const { path, object } of needed) await first?.post([{ path, object }]);
     for (let round = 0; round < rounds; round++) {
-      const client = present(clients[round % clients.length], 'there is a client');
-      await client.post(writesOf(round));
+      if (round % roundsEach === 0) {
+        client?.close();
+        const [asker, said] = [round / roundsEach, Math.floor(round / roundsEach / askers.length)];
+        client = new Client(parts, {
+          ...present(askers[asker % askers.length], 'somebody asks'),
+          ...{ cert, key, signal, statuses },
+          settings: present(settings[said % settings.length], 'something is said'),
+        });
+      }
+      const current = present(client, 'the first round opens a connection');
+      if (round === 0) for (const each of needed) await current.post([each], round);
+      await current.post(writesOf(round), round);
       if (!(await untilQuiet({ clock: parts.clock, utilization }, { ...rest, signal }))) break;
     }
     return statuses;
   } finally {
-    for (const client of clients) client.close();
+    client?.close();
   }
 }
 
 function writesOf(round: number): readonly Asked[] {
-  const kinds = round % seldomEvery === 0 ? [...repeated, ...seldom] : repeated;
   const write = present(orders[round % orders.length], 'there is an order');
-  const name = `rehearsal-${round}`;
-  return kinds.map(({ path, kind, content }) => ({ path, object: write(kind, name, content) }));
+  const text = 'value '.repeat(1 + (round % 5) * 8).slice(round % 3);
+  const kinds = round % seldomEvery === 0 ? [...repeated, ...seldom] : repeated;
+  const count = round % burst.every === burst.every - 1 ? burst.writes : kinds.length;
+  return Array.from({ length: count }, (_, i) => {
+    const { path, kind, content } = present(kinds[i % kinds.length], 'there is a kind');
+    return { path, object: write(kind, `rehearsal-${round}-${i}`, content(text, round)) };
+  });
 }
 
 interface Asked {
@@ -150,6 +199,7 @@ interface Asked {
 interface ClientOptions
   extends Omit<InnerOptions, 'onAnswered'>,
     Omit<RehearsalOptions, 'utilization'> {
+  readonly settings: readonly (readonly [number, number])[];
   /** Of the answers, counted here. */
   readonly statuses: Map<number, number>;
 }
@@ -162,11 +212,12 @@ class Client {
   #stream = 1;
   #running = 0;
   #whenAnswered: () => void = () => {};
+  readonly #onAbort = (): void => this.#whenAnswered();
 
   constructor(parts: Parts, options: ClientOptions) {
     this.#options = options;
     const { signal, statuses, protocol } = options;
-    signal.addEventListener('abort', () => this.#whenAnswered(), { once: true });
+    signal.addEventListener('abort', this.#onAbort, { once: true });
     const onAnswered = (status: number): void => {
       statuses.set(status, (statuses.get(status) ?? 0) + 1);
       this.#running -= 1;
@@ -177,46 +228,55 @@ class Client {
     socket.resume();
     if (protocol === 'http/1.1') return;
     socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
-    socket.write(frame({ type: 4, flags: 0, stream: 0 }, Buffer.alloc(0)));
+    socket.write(frame({ type: 4, flags: 0, stream: 0 }, settingsPayload(options.settings)));
     // All answers together may be as long as they like.
     socket.write(frame({ type: 8, flags: 0, stream: 0 }, Buffer.from([0x7f, 0, 0, 0])));
   }
 
   /** Resolves when all have their answers. */
-  async post(asked: readonly Asked[]): Promise<void> {
+  async post(asked: readonly Asked[], round: number): Promise<void> {
     this.#running = asked.length;
     const answered = new Promise<void>((resolve) => {
       this.#whenAnswered = resolve;
     });
-    for (const { path, object } of asked) {
-      const body = Buffer.from(JSON.stringify(object));
-      if (this.#options.protocol === 'h2') this.#writeFrames(path, body);
-      else this.#connection.socket.write(plainRequest(path, body));
-    }
+    const bytes = Buffer.concat(
+      asked.flatMap(({ path, object }) => {
+        const body = Buffer.from(JSON.stringify(object));
+        return this.#options.protocol === 'h2' ? this.#frames(path, body) : [plain(path, body)];
+      }),
+    );
+    // In two parts now and then, as what reaches over the end of a packet.
+    const at = round % 3 === 0 ? Math.floor(bytes.length / 2) : 0;
+    const { socket } = this.#connection;
+    if (at > 0) socket.write(bytes.subarray(0, at));
+    socket.write(bytes.subarray(at));
     await answered;
     this.#options.signal.throwIfAborted();
   }
 
-  /** Every other body comes in two parts, as those do that reach over the end of a packet. */
-  #writeFrames(path: string, body: Buffer): void {
-    const { socket } = this.#connection;
+  /** Every other body comes in two frames. */
+  #frames(path: string, body: Buffer): readonly Buffer[] {
     const stream = this.#stream;
     this.#stream += 2;
     const length = stream % 4 === 1 ? [] : ['content-length', String(body.length)];
     const fields = [...fieldsOf(path), ...length];
     const block = stream % 8 === 1 ? plainBlock(fields) : this.#encoder.encode(fields);
-    socket.write(frame({ type: 1, flags: 4, stream }, block));
     const at = stream % 4 === 1 ? 0 : 16;
-    if (at > 0) socket.write(frame({ type: 0, flags: 0, stream }, body.subarray(0, at)));
-    socket.write(frame({ type: 0, flags: 1, stream }, body.subarray(at)));
+    return [
+      frame({ type: 1, flags: 4, stream }, block),
+      ...(at > 0 ? [frame({ type: 0, flags: 0, stream }, body.subarray(0, at))] : []),
+      frame({ type: 0, flags: 1, stream }, body.subarray(at)),
+    ];
   }
 
+  /** Holds nothing any more: the signal is that of the server, and lives as long. */
   close(): void {
+    this.#options.signal.removeEventListener('abort', this.#onAbort);
     this.#connection.close();
   }
 }
 
-function plainRequest(path: string, body: Buffer): Buffer {
+function plain(path: string, body: Buffer): Buffer {
   const head =
     `POST ${path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n` +
     `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
@@ -233,6 +293,15 @@ function frame(
   head[4] = flags;
   head.writeUInt32BE(stream, 5);
   return Buffer.concat([head, payload]);
+}
+
+function settingsPayload(settings: readonly (readonly [number, number])[]): Buffer {
+  const payload = Buffer.alloc(6 * settings.length);
+  for (const [i, [id, value]] of settings.entries()) {
+    payload.writeUInt16BE(id, 6 * i);
+    payload.writeUInt32BE(value, 6 * i + 2);
+  }
+  return payload;
 }
 
 function fieldsOf(path: string): string[] {

@@ -4,7 +4,7 @@
  * A kind's descriptor and the definitions of its fields are read when it is first written, which
  * keeps the start short. The first burst of writes would wait for that all at once: for pods it is
  * some forty files. So soon after the server listens, the kinds that every cluster writes are read
- * one after another, while nobody else wants anything. Called by `apiserver.ts`.
+ * one after another, while nobody else wants anything. Called by `first-burst.ts`.
  */
 import type { GroupVersion } from '#api/object.ts';
 import type { Definitions, Schema } from '#api/schema.ts';
@@ -14,7 +14,7 @@ import type { Parts } from './parts.ts';
 /** How long the start has the thread for itself. */
 const afterMs = 1000;
 /** Before each kind, which is some milliseconds of work. A thread that stays busy is left alone. */
-const quiet = { forMs: 50, limitMs: 60_000 } as const;
+const quiet = { forMs: 20, limitMs: 60_000 } as const;
 
 const core: GroupVersion = { group: '', version: 'v1' };
 const firstKinds: readonly (GroupVersion & { readonly plural: string })[] = [
@@ -27,8 +27,10 @@ const firstKinds: readonly (GroupVersion & { readonly plural: string })[] = [
   { group: 'apps', version: 'v1', plural: 'replicasets' },
 ];
 
+export interface WarmUpDeps extends QuietDeps, Pick<Parts, 'catalog'> {}
+
 export async function warmUp(
-  { catalog, clock, utilization }: Pick<Parts, 'catalog' | 'clock'> & QuietDeps,
+  { catalog, clock, utilization }: WarmUpDeps,
   { signal }: { readonly signal: AbortSignal },
 ): Promise<void> {
   await clock.sleep(afterMs, { signal });

@@ -5,9 +5,9 @@
  * A start makes some 15 MiB of objects that nobody needs any more, and lets the young generation
  * grow to its maximum. V8 keeps that until the old generation has grown by as much again, which in
  * an idle control plane takes days. One whole collection takes 20 to 40 ms, so it waits for a time
- * when the thread does next to nothing. Called on the thread of the controllers, most of whose new
- * objects stay, so that its young generation soon grows again; on the API server's, where nearly
- * all go, the next 15,000 creates would take half as much time again.
+ * when the thread does next to nothing. Called on the thread of the controllers soon after a start,
+ * and on the API server's when nobody has come for a while (`first-burst.ts`), since the next 4,000
+ * creates take a third more time: what V8 had compiled goes as well.
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';

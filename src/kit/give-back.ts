@@ -109,10 +109,12 @@ export interface GiveBackDeps {
 }
 
 /** Of the thread that calls this. */
-export function ownMemory(): Omit<GiveBackDeps, 'clock' | 'forgottenBytes'> {
+export function ownMemory(
+  flavor: 'last-resort' | 'regular' = 'regular',
+): Omit<GiveBackDeps, 'clock' | 'forgottenBytes'> {
   const memory = new FreeMemory();
   return {
-    ...ownGarbage('regular'),
+    ...ownGarbage(flavor),
     heapBytes: () => getHeapStatistics().used_heap_size,
     trim: () => memory.trim(),
   };
