@@ -13,15 +13,11 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { present } from '#kit/assert.ts';
-import { systemClock } from '#kit/clock.ts';
 import { better, type Figure, formatMeasured, type Measured, measured } from './api/figures.ts';
 import { type Program, startOurs, startUpstream } from './api/programs.ts';
 import { fanOut, idleWatches } from './api/watching.ts';
 import { creates, gets, lists, patches, seed, virtualClusters } from './api/workloads.ts';
 import { fillCompileCache } from './compile-cache.ts';
-
-const clock = systemClock();
-const never = new AbortController().signal;
 
 interface Sizes {
   readonly seconds: number;

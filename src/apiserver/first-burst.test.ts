@@ -38,10 +38,10 @@ test('a server that nobody uses rehearses, and gives all back after a while', as
 test('one that is used keeps what makes it fast until it is not', async () => {
   const { clock, done, state, ended } = begin();
   await clock.advance(6000);
-  state.share = 0.5;
+  state.share = 0.1;
   await clock.advance(600_000);
   assert.deepEqual(done, ['rehearsed 1', 'trimmed 5']);
-  state.share = 0.1;
+  state.share = 0.03;
   await clock.advance(16_000);
   await ended;
   assert.equal(done.length, 4);

@@ -12,8 +12,8 @@ import { type WarmUpDeps, warmUp } from './warm-up.ts';
 
 /** Before the thread stops for the 5 ms in which memory is given back. */
 const trimQuiet = { forMs: 50, limitMs: 60_000 } as const;
-/** Who has not come for so long does not come soon. */
-const keptMs = 15_000;
+/** Nobody but the cluster's own parts has come for so long; so nobody comes soon. */
+const unused = { forMs: 15_000, shareMax: 0.05 } as const;
 
 export interface FirstBurstDeps extends WarmUpDeps, QuietDeps {
   /** Undefined where it is not wished for. */
@@ -36,7 +36,7 @@ export async function prepareFirstBurst(
   await deps.rehearse();
   const memory = await deps.memory();
   if (await untilQuiet(deps, { ...trimQuiet, signal })) memory.trim();
-  await untilQuiet(deps, { forMs: keptMs, signal });
+  await untilQuiet(deps, { ...unused, signal });
   memory.collect();
   // Other threads clear away what it has freed.
   await untilQuiet(deps, { ...trimQuiet, signal });

@@ -40,6 +40,16 @@ test('what was done before the wait does not count', async () => {
   assert.equal(await done, true);
 });
 
+test('what is quiet can be told', async () => {
+  const clock = new VirtualClock();
+  const options = { forMs: 2, limitMs: 10, signal: new AbortController().signal };
+  const within = (shareMax?: number) =>
+    untilQuiet({ clock, utilization: () => 0.1 }, { ...options, shareMax });
+  const [usual, strict] = [within(), within(0.05)];
+  await clock.advance(10);
+  assert.deepEqual([await usual, await strict], [true, false]);
+});
+
 test('one that stays busy is given up', async () => {
   const clock = new VirtualClock();
   const options = { forMs: 2, againMs: 50, limitMs: 1000, signal: new AbortController().signal };

@@ -7,8 +7,8 @@
 import { performance } from 'node:perf_hooks';
 import type { Clock } from './clock.ts';
 
-/** A thread that is busy for less than this share of the time is quiet. */
-const shareMax = 0.2;
+/** A thread that is busy for less than this share of the time is quiet, if nothing else is said. */
+const quietShareMax = 0.2;
 
 export interface QuietDeps {
   readonly clock: Pick<Clock, 'sleep'>;
@@ -26,10 +26,12 @@ export async function untilQuiet(
     readonly forMs: number;
     readonly againMs?: number | undefined;
     readonly limitMs?: number | undefined;
+    readonly shareMax?: number | undefined;
     readonly signal: AbortSignal;
   },
 ): Promise<boolean> {
-  const { forMs, againMs = forMs, limitMs = Number.POSITIVE_INFINITY, signal } = options;
+  const { forMs, againMs = forMs, signal } = options;
+  const { limitMs = Number.POSITIVE_INFINITY, shareMax = quietShareMax } = options;
   utilization();
   await clock.sleep(forMs, { signal });
   for (let waitedMs = forMs; utilization() > shareMax; waitedMs += againMs) {
