@@ -3,13 +3,12 @@
  * goes through, which is three times as fast as what Node has only just read.
  *
  * They are requests over HTTP like any others, on connections that do not leave the process, to a
- * server of its own whose store keeps nothing (`apiserver.ts` makes it, a while after the start).
+ * server of its own that is thrown away (`apiserver.ts` makes it, `first-burst.ts` says when).
  * Who asks, how objects are written and how they arrive are as various as they will be: Node
  * throws away what it has compiled as soon as something comes that it has not seen, and the burst
  * that brings it goes the slow way. A few at a time, while the thread is quiet, so that others
  * hardly notice: a burst that comes meanwhile has it for itself. Requests go out by hand: a client
- * of Node's would have to be warmed as well. Compiling leaves 15 MiB and more with the C library,
- * which are given back in the end.
+ * of Node's would have to be warmed as well.
  */
 
 import { HeaderEncoder } from '#http2';
