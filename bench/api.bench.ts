@@ -354,7 +354,7 @@ function memoryWorkloads(sizes: Sizes): readonly Workload[] {
       name: `memory of an idle watch, ${http2 ? 'HTTP/2 streams' : 'own TLS connections'}`,
       fresh: true,
       // What the start has left behind is not theirs.
-      prepare: (program: Program) => program.aged(sizes.idleSeconds / 3),
+      prepare: (program: Program) => program.aged(sizes.idleSeconds),
       run: (program: Program) =>
         idleWatches(program, { count: sizes.idle, http2, idleSeconds: sizes.idleSeconds }),
     })),

@@ -132,7 +132,8 @@ export async function idleWatches(
   const open: (Connection | Http2Connection)[] = [];
   try {
     const before = program.memoryMiB();
-    const perConnection = http2 ? 200 : 1;
+    // As many as upstream lets a client have.
+    const perConnection = http2 ? 100 : 1;
     let left = count / perConnection;
     const connect = async (): Promise<void> => {
       while (left-- > 0) {
