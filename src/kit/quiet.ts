@@ -17,26 +17,25 @@ export interface QuietDeps {
 }
 
 /**
- * Resolves with true when the thread was quiet for `forMs`; a busy one is looked at again each
- * `againMs`, and given up after `limitMs`, with false.
+ * Resolves with true when the thread was quiet for `forMs`. A busy one is looked at again after as
+ * long, and given up after `limitMs`, with false.
  */
 export async function untilQuiet(
   { clock, utilization }: QuietDeps,
   options: {
     readonly forMs: number;
-    readonly againMs?: number | undefined;
     readonly limitMs?: number | undefined;
     readonly shareMax?: number | undefined;
     readonly signal: AbortSignal;
   },
 ): Promise<boolean> {
-  const { forMs, againMs = forMs, signal } = options;
-  const { limitMs = Number.POSITIVE_INFINITY, shareMax = quietShareMax } = options;
+  const { forMs, limitMs = Number.POSITIVE_INFINITY, signal } = options;
+  const { shareMax = quietShareMax } = options;
   utilization();
   await clock.sleep(forMs, { signal });
-  for (let waitedMs = forMs; utilization() > shareMax; waitedMs += againMs) {
-    if (waitedMs + againMs > limitMs) return false;
-    await clock.sleep(againMs, { signal });
+  for (let waitedMs = forMs; utilization() > shareMax; waitedMs += forMs) {
+    if (waitedMs + forMs > limitMs) return false;
+    await clock.sleep(forMs, { signal });
   }
   return true;
 }
