@@ -11,7 +11,7 @@
  * of Node's would have to be warmed as well.
  */
 
-import { HeaderEncoder } from '#http2';
+import { frameFlag, frameType, HeaderEncoder, setting, settingsFrame } from '#http2';
 import { present } from '#kit/assert.ts';
 import { type QuietDeps, untilQuiet } from '#kit/quiet.ts';
 import { ownIdentity } from './auth/own-identity.ts';
@@ -125,22 +125,22 @@ const askers: readonly Pick<InnerOptions, 'protocol' | 'peer'>[] = [
  * What clients tell of themselves (RFC 9113, section 6.5.2): nothing, no table of names and large
  * windows, what Go's tell, and a table that is made smaller.
  */
-const settings: readonly (readonly (readonly [number, number])[])[] = [
+const settings: readonly Parameters<typeof settingsFrame>[0][] = [
   [],
   [
-    [1, 0],
-    [4, 2 ** 30],
+    [setting.headerTableSize, 0],
+    [setting.initialWindowSize, 2 ** 30],
   ],
   [
-    [2, 0],
-    [4, 4 * 1024 * 1024],
-    [5, 16_384],
-    [6, 10 * 1024 * 1024],
+    [setting.enablePush, 0],
+    [setting.initialWindowSize, 4 * 1024 * 1024],
+    [setting.frameSizeMax, 16_384],
+    [setting.headerListSizeMax, 10 * 1024 * 1024],
   ],
   [
-    [1, 2048],
-    [3, 100],
-    [5, 32_768],
+    [setting.headerTableSize, 2048],
+    [setting.concurrentStreamsMax, 100],
+    [setting.frameSizeMax, 32_768],
   ],
 ];
 
@@ -198,7 +198,7 @@ interface Asked {
 interface ClientOptions
   extends Omit<InnerOptions, 'onAnswered'>,
     Omit<RehearsalOptions, 'utilization'> {
-  readonly settings: readonly (readonly [number, number])[];
+  readonly settings: Parameters<typeof settingsFrame>[0];
   /** Of the answers, counted here. */
   readonly statuses: Map<number, number>;
 }
@@ -227,9 +227,10 @@ class Client {
     socket.resume();
     if (protocol === 'http/1.1') return;
     socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
-    socket.write(frame({ type: 4, flags: 0, stream: 0 }, settingsPayload(options.settings)));
+    socket.write(settingsFrame(options.settings));
     // All answers together may be as long as they like.
-    socket.write(frame({ type: 8, flags: 0, stream: 0 }, Buffer.from([0x7f, 0, 0, 0])));
+    const window = { type: frameType.windowUpdate, flags: 0, stream: 0 };
+    socket.write(frame(window, Buffer.from([0x7f, 0, 0, 0])));
   }
 
   /** Resolves when all have their answers. */
@@ -261,10 +262,11 @@ class Client {
     const fields = [...fieldsOf(path), ...length];
     const block = stream % 8 === 1 ? plainBlock(fields) : this.#encoder.encode(fields);
     const at = stream % 4 === 1 ? 0 : 16;
+    const { headers: head, data } = frameType;
     return [
-      frame({ type: 1, flags: 4, stream }, block),
-      ...(at > 0 ? [frame({ type: 0, flags: 0, stream }, body.subarray(0, at))] : []),
-      frame({ type: 0, flags: 1, stream }, body.subarray(at)),
+      frame({ type: head, flags: frameFlag.endHeaders, stream }, block),
+      ...(at > 0 ? [frame({ type: data, flags: 0, stream }, body.subarray(0, at))] : []),
+      frame({ type: data, flags: frameFlag.endStream, stream }, body.subarray(at)),
     ];
   }
 
@@ -292,15 +294,6 @@ function frame(
   head[4] = flags;
   head.writeUInt32BE(stream, 5);
   return Buffer.concat([head, payload]);
-}
-
-function settingsPayload(settings: readonly (readonly [number, number])[]): Buffer {
-  const payload = Buffer.alloc(6 * settings.length);
-  for (const [i, [id, value]] of settings.entries()) {
-    payload.writeUInt16BE(id, 6 * i);
-    payload.writeUInt32BE(value, 6 * i + 2);
-  }
-  return payload;
 }
 
 function fieldsOf(path: string): string[] {

@@ -33,7 +33,7 @@ import { HeadReader } from './request-head.ts';
 import { Sender } from './sender.ts';
 import { type Http2Stream, ServerStream, type StreamOwner } from './stream.ts';
 
-export { errorCode } from './frames.ts';
+export { errorCode, frameFlag, frameType, setting, settingsFrame } from './frames.ts';
 export { HeaderEncoder } from './header-encoder.ts';
 export type { RequestHeaders } from './request-head.ts';
 export type { BodyReader, Http2Stream } from './stream.ts';

@@ -7,7 +7,7 @@
  * an idle control plane takes days. One whole collection takes 20 to 40 ms, so it waits for a time
  * when the thread does next to nothing. Called on the thread of the controllers soon after a start,
  * and on the API server's when nobody has come for a while (`first-burst.ts`), since the next 4,000
- * creates take a third more time: what V8 had compiled goes as well.
+ * creates take half as much time again: what V8 had compiled goes as well.
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
